@@ -1,0 +1,40 @@
+//! Search spaces of neural architectures.
+//!
+//! A [`Space`] is a set of architectures; an [`Architecture`] is one point of it, held as a short
+//! string of small integer codes whose meaning is the space's own. Start from a name and a text:
+//!
+//! ```
+//! use lanner_space::{Space, View};
+//! let space = Space::by_name("nasbench201")?;
+//! assert_eq!(space.size(), 15_625);
+//! let text = "|nor_conv_3x3~0|+|none~0|skip_connect~1|+|avg_pool_3x3~0|none~1|nor_conv_1x1~2|";
+//! let arch = space.parse(text)?;
+//! assert_eq!(space.print(&arch), text);
+//! // The cell as the runtime sees it: dead operations gone, skips bypassed.
+//! let cell = space.graph(&arch, View::Pruned);
+//! assert_eq!(cell.len(), 5); // input, two convolutions, one pooling, output
+//! # Ok::<(), lanner_space::SpaceError>(())
+//! ```
+//!
+//! **Which architectures are the same?** [`Space::canonical`] gives the space's published notion of
+//! equality (6,466 classes for NAS-Bench-201); [`CellGraph::canonical`] compares what is left after
+//! pruning, up to isomorphism, and is the right key where only the computation counts (latency).
+//!
+//! **Large spaces.** [`Space::size`] is a `u128`; [`Space::index_of`] and [`Space::at`] number the
+//! points without listing them, so sampling and ranking can stream. Every random choice takes the
+//! caller's generator: one seed, one result.
+//!
+//! Spaces are variants of one enum rather than a trait: there is one list of them, the compiler
+//! checks that each answers every question, and a space that users define is a variant with data.
+
+mod architecture;
+mod error;
+mod graph;
+mod mt19937;
+pub mod nasbench201;
+mod space;
+
+pub use architecture::Architecture;
+pub use error::SpaceError;
+pub use graph::{CellGraph, View};
+pub use space::Space;

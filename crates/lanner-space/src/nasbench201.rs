@@ -1,0 +1,196 @@
+//! NAS-Bench-201: a cell of four nodes, one of five operations on each of its six edges.
+//!
+//! Codes are operations by edge, edges in the order of the text: 0→1, 0→2, 1→2, 0→3, 1→3, 2→3.
+//! Texts: the official `|nor_conv_3x3~0|+|none~0|…|`, or six digits (`340123`, codes of [`OPS`]).
+//!
+//! The official index (0..15,624, `meta_archs` of NAS-Bench-201 and NATS-Bench) is a shuffle of
+//! the lexicographic order by Python's generator with seed 88; it is remade here, not stored.
+
+use std::sync::LazyLock;
+
+use crate::{Architecture, CellGraph, SpaceError, mt19937::Mt19937};
+
+/// The name on the command line.
+pub const NAME: &str = "nasbench201";
+/// 5 operations on 6 edges.
+pub const SIZE: usize = 15_625;
+/// The operations, by code.
+pub const OPS: [&str; 5] = [
+    "none",
+    "skip_connect",
+    "nor_conv_1x1",
+    "nor_conv_3x3",
+    "avg_pool_3x3",
+];
+/// (from, to) of each edge, in text order.
+pub const EDGES: [(u8, u8); 6] = [(0, 1), (0, 2), (1, 2), (0, 3), (1, 3), (2, 3)];
+/// Code of the operation that passes nothing.
+pub const NONE: u8 = 0;
+/// Code of the identity.
+pub const SKIP: u8 = 1;
+
+/// Node labels of the cell graphs: the operations, then the ends.
+pub(crate) const LABELS: [&str; 7] = [
+    "none",
+    "skip_connect",
+    "nor_conv_1x1",
+    "nor_conv_3x3",
+    "avg_pool_3x3",
+    "input",
+    "output",
+];
+pub(crate) const NODES: usize = 8;
+const INPUT: u8 = 5;
+const OUTPUT: u8 = 6;
+
+/// Arcs between `input` (0), the six operations (1..=6) and `output` (7), as BRP-NAS draws them.
+const ARCS: [(u8, u8); 10] = [
+    (0, 1),
+    (0, 2),
+    (0, 4),
+    (1, 3),
+    (1, 5),
+    (2, 6),
+    (3, 6),
+    (4, 7),
+    (5, 7),
+    (6, 7),
+];
+
+/// `ORDER.0[index]` is the lexicographic rank of the official index, `ORDER.1` the inverse.
+static ORDER: LazyLock<(Vec<u16>, Vec<u16>)> = LazyLock::new(|| {
+    let mut ranks: Vec<u16> = (0..SIZE as u16).collect();
+    Mt19937::from_python_seed(88).shuffle(&mut ranks);
+    let mut inverse = vec![0; SIZE];
+    for (index, &rank) in ranks.iter().enumerate() {
+        inverse[rank as usize] = index as u16;
+    }
+    (ranks, inverse)
+});
+
+pub(crate) fn at(index: usize) -> Architecture {
+    let mut rank = ORDER.0[index];
+    let mut codes = [0u8; 6];
+    for code in codes.iter_mut().rev() {
+        *code = (rank % 5) as u8;
+        rank /= 5;
+    }
+    Architecture::new(codes)
+}
+
+pub(crate) fn index_of(arch: &Architecture) -> usize {
+    let rank = arch.codes().iter().fold(0, |r, &c| r * 5 + usize::from(c));
+    ORDER.1[rank].into()
+}
+
+pub(crate) fn print(arch: &Architecture) -> String {
+    let mut text = String::with_capacity(96);
+    for (&(from, to), &code) in EDGES.iter().zip(arch.codes()) {
+        if from == 0 {
+            text.push_str(if to == 1 { "|" } else { "+|" });
+        }
+        text.push_str(OPS[usize::from(code)]);
+        text.push('~');
+        text.push((b'0' + from) as char);
+        text.push('|');
+    }
+    text
+}
+
+pub(crate) fn parse(text: &str) -> Result<Architecture, SpaceError> {
+    let text = text.trim();
+    let fail = |why: String| SpaceError::Text {
+        space: NAME,
+        text: text.chars().take(200).collect(),
+        why,
+    };
+    if text.len() == 6 && text.bytes().all(|b| b.is_ascii_digit()) {
+        let codes: Vec<u8> = text.bytes().map(|b| b - b'0').collect();
+        if let Some(i) = codes.iter().position(|&c| c >= 5) {
+            return Err(fail(format!(
+                "digit {} is {}, expected 0 to 4",
+                i + 1,
+                codes[i]
+            )));
+        }
+        return Ok(Architecture::new(codes));
+    }
+    let example = "expected |op~0|+|op~0|op~1|+|op~0|op~1|op~2|";
+    let nodes: Vec<&str> = text.split('+').collect();
+    if nodes.len() != 3 {
+        return Err(fail(format!(
+            "{} nodes between '+', {example}",
+            nodes.len()
+        )));
+    }
+    let mut codes = Vec::with_capacity(6);
+    for (to, node) in nodes.iter().enumerate().map(|(i, n)| (i + 1, n)) {
+        let edges: Vec<&str> = node
+            .strip_prefix('|')
+            .and_then(|n| n.strip_suffix('|'))
+            .ok_or_else(|| fail(format!("node {to} is not enclosed in '|', {example}")))?
+            .split('|')
+            .collect();
+        if edges.len() != to {
+            return Err(fail(format!(
+                "node {to} has {} edges, expected {to}",
+                edges.len()
+            )));
+        }
+        for (from, edge) in edges.iter().enumerate() {
+            let Some((op, source)) = edge.split_once('~') else {
+                return Err(fail(format!("edge {from}→{to} '{edge}' lacks '~{from}'")));
+            };
+            if source != from.to_string() {
+                return Err(fail(format!(
+                    "edge '{edge}' at place {from} of node {to}: expected '~{from}'"
+                )));
+            }
+            let code = OPS.iter().position(|&o| o == op).ok_or_else(|| {
+                fail(format!(
+                    "edge {from}→{to} has operation '{op}', expected one of {}",
+                    OPS.join(", ")
+                ))
+            })?;
+            codes.push(code as u8);
+        }
+    }
+    Ok(Architecture::new(codes))
+}
+
+pub(crate) fn raw_graph(arch: &Architecture) -> CellGraph {
+    let mut labels = vec![INPUT];
+    labels.extend_from_slice(arch.codes());
+    labels.push(OUTPUT);
+    CellGraph {
+        labels,
+        arcs: ARCS.to_vec(),
+    }
+}
+
+/// The authors' unique string: the output as an expression of the input, terms of a sum sorted,
+/// skips transparent, `#` for a term that is `none` or reads a single `#`. Equal strings: 6,466.
+///
+/// It keeps the number of dead terms of a sum, and so separates cells that compute the same:
+/// [`CellGraph::canonical`] of the pruned graphs leaves 5,425.
+pub(crate) fn canonical(arch: &Architecture) -> String {
+    let mut nodes = vec![String::from("0")];
+    for to in 1..4u8 {
+        let mut terms: Vec<String> = EDGES
+            .iter()
+            .zip(arch.codes())
+            .filter(|(edge, _)| edge.1 == to)
+            .map(|(&(from, _), &code)| {
+                let input = &nodes[usize::from(from)];
+                match code {
+                    _ if code == NONE || input == "#" => String::from("#"),
+                    SKIP => input.clone(),
+                    _ => format!("({input})@{}", OPS[usize::from(code)]),
+                }
+            })
+            .collect();
+        terms.sort_unstable();
+        nodes.push(terms.join("+"));
+    }
+    nodes.pop().expect("four nodes")
+}
