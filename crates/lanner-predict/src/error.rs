@@ -1,0 +1,23 @@
+use thiserror::Error;
+
+/// What can go wrong in fitting, loading and applying a predictor.
+#[derive(Debug, Error)]
+pub enum PredictError {
+    #[error("{what} needs at least {needed} training rows, got {got}")]
+    TooFew {
+        what: String,
+        needed: usize,
+        got: usize,
+    },
+    #[error("training target {row} is {value}; expected a finite number")]
+    Target { row: usize, value: f64 },
+    #[error("the {what} is singular; are all features or targets equal?")]
+    Singular { what: String },
+    #[error("{architectures} architectures, but {targets} targets")]
+    Lengths {
+        architectures: usize,
+        targets: usize,
+    },
+    #[error("cannot transfer from a GCN of encoding and widths {got}; expected {expected}")]
+    Transfer { expected: String, got: String },
+}

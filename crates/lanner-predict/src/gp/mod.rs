@@ -1,0 +1,340 @@
+//! Gaussian-process regression with a sum of covariance functions, one or more for each group of
+//! features, all hyper-parameters by marginal likelihood (Rasmussen & Williams 2006, ch. 2 and 5).
+//!
+//! A [`Component`] holds the features of *all* architectures that will ever be asked for (the pool,
+//! p × d); training sets and questions are row numbers of it. Targets are standardised inside.
+
+mod kernel;
+mod lbfgs;
+
+use rayon::prelude::*;
+
+use crate::PredictError;
+use crate::linalg::{Cholesky, Mat};
+pub use kernel::Kernel;
+use kernel::{base_scale, base_values, own_base};
+
+/// A normal distribution of the logarithm of a hyper-parameter; its mean is the start.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct Prior {
+    /// The hyper-parameter's median.
+    pub median: f64,
+    /// Standard deviation of its natural logarithm.
+    pub spread: f64,
+}
+
+impl Prior {
+    /// A prior around `median` whose logarithm has standard deviation `spread`.
+    pub const fn new(median: f64, spread: f64) -> Self {
+        Prior { median, spread }
+    }
+}
+
+/// One term of the covariance.
+#[derive(Debug, Clone)]
+pub struct Component {
+    pub kernel: Kernel,
+    /// Features of the pool, p × d.
+    pub x: Mat,
+    /// Variance that the term explains, in units of the target's variance.
+    pub amplitude: Prior,
+    /// Length scale ℓ, see [`Kernel`]; not used by linear and polynomial terms.
+    pub length: Prior,
+}
+
+/// What [`Gp::fit`] may do.
+#[derive(Debug, Clone, Copy)]
+pub struct Options {
+    /// Variance of the white noise, in units of the target's variance.
+    pub noise: Prior,
+    /// Most steps of the search for hyper-parameters; 0 keeps the start.
+    pub iterations: usize,
+    /// Hyper-parameters are fitted to at most this many of the rows (the first ones).
+    pub hyper_rows: usize,
+}
+
+impl Default for Options {
+    fn default() -> Self {
+        Options {
+            noise: Prior::new(0.05, 2.0),
+            iterations: 60,
+            hyper_rows: 600,
+        }
+    }
+}
+
+/// A fitted process.
+pub struct Gp {
+    /// Logarithms: amplitude of every component, length of every component, noise.
+    pub hyper: Vec<f64>,
+    /// Log marginal likelihood plus log prior at `hyper`, of the standardised targets.
+    pub evidence: f64,
+    rows: Vec<usize>,
+    scales: Vec<f64>,
+    factor: Cholesky,
+    weights: Vec<f64>,
+    target: Vec<f64>,
+    mean: f64,
+    deviation: f64,
+}
+
+/// Means and standard deviations, one of each a question.
+#[derive(Debug, Clone, Default)]
+pub struct Predictions {
+    pub mean: Vec<f64>,
+    /// Of a new measurement: the noise is in it.
+    pub sd: Vec<f64>,
+}
+
+impl Gp {
+    /// Fits targets `y` at pool rows `rows`. `start` continues from the `hyper` of an earlier fit
+    /// with the same components.
+    pub fn fit(
+        components: &[Component],
+        rows: &[usize],
+        y: &[f64],
+        options: &Options,
+        start: Option<&[f64]>,
+    ) -> Result<Gp, PredictError> {
+        if rows.len() != y.len() || rows.len() < 2 {
+            return Err(PredictError::TooFew {
+                what: "Gaussian process".into(),
+                needed: 2,
+                got: rows.len().min(y.len()),
+            });
+        }
+        if let Some(i) = y.iter().position(|v| !v.is_finite()) {
+            return Err(PredictError::Target {
+                row: i,
+                value: y[i],
+            });
+        }
+        let n = y.len() as f64;
+        let mean = y.iter().sum::<f64>() / n;
+        let deviation = (y.iter().map(|v| (v - mean).powi(2)).sum::<f64>() / n).sqrt();
+        let deviation = if deviation > 1e-12 { deviation } else { 1.0 };
+        let target: Vec<f64> = y.iter().map(|v| (v - mean) / deviation).collect();
+
+        let some = rows.len().min(options.hyper_rows.max(2));
+        let (scales, bases) = training_bases(components, &rows[..some]);
+        let prior: Vec<Prior> = (components.iter().map(|c| c.amplitude))
+            .chain(components.iter().map(|c| c.length))
+            .chain([options.noise])
+            .collect();
+        let start = match start {
+            Some(s) if s.len() == prior.len() => s.to_vec(),
+            _ => prior.iter().map(|p| p.median.ln()).collect(),
+        };
+        let kernels: Vec<Kernel> = components.iter().map(|c| c.kernel).collect();
+        let (hyper, loss) = if options.iterations == 0 {
+            (start, f64::NAN)
+        } else {
+            lbfgs::minimise(start, options.iterations, |theta| {
+                objective(theta, &prior, &kernels, &bases, &target[..some])
+            })
+        };
+        let bases = if some == rows.len() {
+            bases
+        } else {
+            bases_with(components, rows, &scales)
+        };
+        let covariance = covariance(&hyper, &kernels, &bases);
+        let factor = Cholesky::new(covariance).ok_or_else(|| PredictError::Singular {
+            what: "Gaussian process covariance".into(),
+        })?;
+        let weights = factor.solve(&target);
+        Ok(Gp {
+            hyper,
+            evidence: -loss,
+            rows: rows.to_vec(),
+            scales,
+            factor,
+            weights,
+            target,
+            mean,
+            deviation,
+        })
+    }
+
+    /// Variance of the noise in units of the target's variance.
+    pub fn noise(&self) -> f64 {
+        self.hyper[self.hyper.len() - 1].exp()
+    }
+
+    /// Predicts the targets at pool rows `rows`; `with_sd` costs n² a row more.
+    pub fn predict(&self, components: &[Component], rows: &[usize], with_sd: bool) -> Predictions {
+        let trained: Vec<Mat> = components.iter().map(|c| c.x.select(&self.rows)).collect();
+        let blocks: Vec<(Vec<f64>, Vec<f64>)> = rows
+            .par_chunks(512)
+            .map(|block| self.predict_block(components, &trained, block, with_sd))
+            .collect();
+        let mut all = Predictions::default();
+        for (mean, sd) in blocks {
+            all.mean.extend(mean);
+            all.sd.extend(sd);
+        }
+        all
+    }
+
+    fn predict_block(
+        &self,
+        components: &[Component],
+        trained: &[Mat],
+        block: &[usize],
+        with_sd: bool,
+    ) -> (Vec<f64>, Vec<f64>) {
+        let count = components.len();
+        let n = self.rows.len();
+        let mut cross = Mat::zeros(n, block.len());
+        let mut own = vec![self.noise(); block.len()];
+        for (c, component) in components.iter().enumerate() {
+            let (kernel, scale) = (component.kernel, self.scales[c]);
+            let amplitude = self.hyper[c].exp();
+            let inv_l2 = (-2.0 * self.hyper[count + c]).exp();
+            let x = component.x.select(block);
+            let base = base_values(kernel, &trained[c], &x, scale);
+            for (sum, base) in cross.data.iter_mut().zip(&base.data) {
+                *sum += amplitude * kernel.value_and_slope(*base, inv_l2).0;
+            }
+            for (j, own) in own.iter_mut().enumerate() {
+                let base = own_base(kernel, x.row(j), scale);
+                *own += amplitude * kernel.value_and_slope(base, inv_l2).0;
+            }
+        }
+        let mut sums = vec![0.0; block.len()];
+        for (i, w) in self.weights.iter().enumerate() {
+            sums.iter_mut()
+                .zip(cross.row(i))
+                .for_each(|(s, k)| *s += w * k);
+        }
+        let mean = sums
+            .iter()
+            .map(|s| self.mean + self.deviation * s)
+            .collect();
+        if !with_sd {
+            return (mean, Vec::new());
+        }
+        self.factor.solve_lower(&mut cross);
+        for i in 0..n {
+            own.iter_mut()
+                .zip(cross.row(i))
+                .for_each(|(own, v)| *own -= v * v);
+        }
+        let sd = own
+            .iter()
+            .map(|v| self.deviation * v.max(1e-12).sqrt())
+            .collect();
+        (mean, sd)
+    }
+
+    /// What the process would have predicted for each training row without it, in closed form
+    /// (Rasmussen & Williams, eq. 5.12; hyper-parameters stay).
+    pub fn leave_one_out(&self) -> Predictions {
+        let inverse = self.factor.inverse();
+        let mut out = Predictions::default();
+        for i in 0..self.rows.len() {
+            let precision = inverse[(i, i)];
+            let z = self.target[i] - self.weights[i] / precision;
+            out.mean.push(self.mean + self.deviation * z);
+            out.sd.push(self.deviation * precision.recip().sqrt());
+        }
+        out
+    }
+}
+
+fn training_bases(components: &[Component], rows: &[usize]) -> (Vec<f64>, Vec<Mat>) {
+    let scales: Vec<f64> = components
+        .iter()
+        .map(|c| base_scale(c.kernel, &c.x.select(rows)))
+        .collect();
+    let bases = bases_with(components, rows, &scales);
+    (scales, bases)
+}
+
+fn bases_with(components: &[Component], rows: &[usize], scales: &[f64]) -> Vec<Mat> {
+    components
+        .iter()
+        .zip(scales)
+        .map(|(c, &scale)| {
+            let x = c.x.select(rows);
+            base_values(c.kernel, &x, &x, scale)
+        })
+        .collect()
+}
+
+/// The covariance of the training targets, noise included.
+fn covariance(hyper: &[f64], kernels: &[Kernel], bases: &[Mat]) -> Mat {
+    let n = bases.first().map_or(0, |b| b.rows);
+    let mut sum = Mat::zeros(n, n);
+    for (c, base) in bases.iter().enumerate() {
+        let amplitude = hyper[c].exp();
+        let inv_l2 = (-2.0 * hyper[kernels.len() + c]).exp();
+        for i in 0..n {
+            for (sum, base) in sum.row_mut(i)[..=i].iter_mut().zip(base.row(i)) {
+                *sum += amplitude * kernels[c].value_and_slope(*base, inv_l2).0;
+            }
+        }
+    }
+    let noise = hyper[hyper.len() - 1].exp() + 1e-8;
+    for i in 0..n {
+        sum[(i, i)] += noise;
+    }
+    sum
+}
+
+/// Negative log marginal likelihood plus negative log prior, and the gradient by the logarithms.
+fn objective(
+    theta: &[f64],
+    prior: &[Prior],
+    kernels: &[Kernel],
+    bases: &[Mat],
+    y: &[f64],
+) -> (f64, Vec<f64>) {
+    let n = y.len();
+    let failed = || (f64::INFINITY, vec![0.0; theta.len()]);
+    if theta.iter().any(|t| !(t.abs() < 40.0)) {
+        return failed();
+    }
+    let Some(factor) = Cholesky::new(covariance(theta, kernels, bases)) else {
+        return failed();
+    };
+    let weights = factor.solve(y);
+    let fit: f64 = y.iter().zip(&weights).map(|(y, w)| y * w).sum();
+    let mut value = 0.5 * (n as f64 * std::f64::consts::TAU.ln() + fit) + factor.half_log_det();
+    // W = K⁻¹ − K⁻¹y yᵀK⁻¹, half of it on the diagonal: then a sum over the lower half is half of
+    // the sum over all.
+    let mut w = factor.inverse();
+    for i in 0..n {
+        w.row_mut(i)
+            .iter_mut()
+            .zip(&weights)
+            .for_each(|(w, b)| *w -= weights[i] * b);
+        w[(i, i)] *= 0.5;
+    }
+    let mut gradient = vec![0.0; theta.len()];
+    for (c, base) in bases.iter().enumerate() {
+        let amplitude = theta[c].exp();
+        let inv_l2 = (-2.0 * theta[kernels.len() + c]).exp();
+        let (mut by_amplitude, mut by_length) = (0.0, 0.0);
+        for i in 0..n {
+            for (w, base) in w.row(i)[..=i].iter().zip(base.row(i)) {
+                let (k, slope) = kernels[c].value_and_slope(*base, inv_l2);
+                by_amplitude += w * k;
+                by_length += w * slope;
+            }
+        }
+        gradient[c] = amplitude * by_amplitude;
+        gradient[kernels.len() + c] = amplitude * by_length;
+    }
+    let half_trace: f64 = (0..n).map(|i| w[(i, i)]).sum();
+    gradient[theta.len() - 1] = theta[theta.len() - 1].exp() * half_trace;
+    for (i, p) in prior.iter().enumerate() {
+        let z = (theta[i] - p.median.ln()) / p.spread;
+        value += 0.5 * z * z;
+        gradient[i] += z / p.spread;
+    }
+    (value, gradient)
+}
+
+#[cfg(test)]
+mod tests;
