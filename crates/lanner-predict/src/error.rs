@@ -11,6 +11,8 @@ pub enum PredictError {
     },
     #[error("training target {row} is {value}; expected a finite number")]
     Target { row: usize, value: f64 },
+    #[error("training latency {row} is {value}; expected a positive number")]
+    Latency { row: usize, value: f64 },
     #[error("the {what} is singular; are all features or targets equal?")]
     Singular { what: String },
     #[error("{architectures} architectures, but {targets} targets")]

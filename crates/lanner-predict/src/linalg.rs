@@ -101,24 +101,27 @@ impl Mat {
         out
     }
 
-    /// Each column shifted to mean 0 and scaled to variance 1; constant columns become 0.
-    pub fn standardised(&self) -> Mat {
-        let n = self.rows.max(1) as f64;
-        let mut out = self.clone();
+    /// Each column shifted and scaled so that it has mean 0 and variance 1 over `rows`; columns that
+    /// are constant there are left out.
+    pub fn standardised_by(&self, rows: &[usize]) -> Mat {
+        let n = rows.len().max(1) as f64;
+        let (mut columns, mut means, mut scales) = (Vec::new(), Vec::new(), Vec::new());
         for j in 0..self.cols {
-            let mean = (0..self.rows).map(|i| self[(i, j)]).sum::<f64>() / n;
-            let variance = (0..self.rows)
-                .map(|i| (self[(i, j)] - mean).powi(2))
+            let mean = rows.iter().map(|&i| self[(i, j)]).sum::<f64>() / n;
+            let variance = rows
+                .iter()
+                .map(|&i| (self[(i, j)] - mean).powi(2))
                 .sum::<f64>()
                 / n;
-            let scale = if variance > 1e-18 {
-                variance.sqrt().recip()
-            } else {
-                0.0
-            };
-            (0..self.rows).for_each(|i| out[(i, j)] = (self[(i, j)] - mean) * scale);
+            if variance > 1e-18 {
+                columns.push(j);
+                means.push(mean);
+                scales.push(variance.sqrt().recip());
+            }
         }
-        out
+        Mat::from_fn(self.rows, columns.len(), |i, k| {
+            (self[(i, columns[k])] - means[k]) * scales[k]
+        })
     }
 }
 

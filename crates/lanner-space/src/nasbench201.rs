@@ -168,6 +168,36 @@ pub(crate) fn raw_graph(arch: &Architecture) -> CellGraph {
     }
 }
 
+/// Which edges are on a path of operations other than `none` from input to output.
+pub(crate) fn live(arch: &Architecture) -> Vec<bool> {
+    let (mut reached, mut used) = ([true, false, false, false], [false, false, false, true]);
+    let open = |e: usize| arch.codes()[e] != NONE;
+    // Edges are sorted by their target, and backwards by their source once nodes 1 and 2 are known.
+    for (e, &(from, to)) in EDGES.iter().enumerate() {
+        reached[to as usize] |= open(e) && reached[from as usize];
+    }
+    for e in [5, 4, 2, 3, 1, 0] {
+        let (from, to) = EDGES[e];
+        used[from as usize] |= open(e) && used[to as usize];
+    }
+    (EDGES.iter().enumerate())
+        .map(|(e, &(from, to))| open(e) && reached[from as usize] && used[to as usize])
+        .collect()
+}
+
+/// Multiply-accumulates and parameters in millions at 16 channels, 3 × 5 cells and 32 × 32 pixels.
+///
+/// Both are affine in the counts of operations; the coefficients reproduce the published values of
+/// all networks exactly (see the tests).
+pub(crate) fn flops_and_params(arch: &Architecture) -> (f64, f64) {
+    let count = |op: u8| arch.codes().iter().filter(|&&c| c == op).count() as f64;
+    let (one, three, pool) = (count(2), count(3), count(4));
+    (
+        7.943872 + 4.36224 * one + 35.81952 * three + 1.29024 * pool,
+        0.073306 + 0.028 * one + 0.24304 * three,
+    )
+}
+
 /// The authors' unique string: the output as an expression of the input, terms of a sum sorted,
 /// skips transparent, `#` for a term that is `none` or reads a single `#`. Equal strings: 6,466.
 ///

@@ -163,6 +163,22 @@ impl Space {
         }
     }
 
+    /// Which choices take part in what the network computes, one answer a code. Identities do.
+    pub fn live(&self, arch: &Architecture) -> Vec<bool> {
+        match self {
+            Space::NasBench201 => nasbench201::live(arch),
+        }
+    }
+
+    /// Multiply-accumulates and parameters in millions, of the published CIFAR-10 network.
+    ///
+    /// Exact by operation counts (pooling counts its normalised sums, dead operations count too).
+    pub fn flops_and_params(&self, arch: &Architecture) -> (f64, f64) {
+        match self {
+            Space::NasBench201 => nasbench201::flops_and_params(arch),
+        }
+    }
+
     /// What the node labels of this space's graphs stand for, by code.
     pub fn labels(&self) -> &'static [&'static str] {
         match self {

@@ -64,6 +64,9 @@ fn index_and_classes_agree_with_the_published_table() {
         let arch = SPACE.parse(cells[2]).unwrap();
         assert_eq!(SPACE.index_of(&arch).to_string(), cells[0]);
         assert_eq!(SPACE.parse(cells[1]).unwrap(), arch);
+        let (flops, params) = SPACE.flops_and_params(&arch);
+        assert!((flops - cells[15].parse::<f64>().unwrap()).abs() < 1e-9);
+        assert!((params - cells[16].parse::<f64>().unwrap()).abs() < 1e-9);
         let canonical = SPACE.canonical(&arch);
         assert_eq!(
             *class_of.entry(canonical.clone()).or_insert(cells[3]),
@@ -117,7 +120,7 @@ fn pruned_graphs_form_5425_isomorphism_classes() {
 }
 
 /// Liveness the slow way: an operation is live if some path from input to output through it has
-/// no `none`. Six paths... of node sequences 0-3, 0-1-3, 0-2-3, 0-1-2-3.
+/// no `none`: node sequences 0-3, 0-1-3, 0-2-3 and 0-1-2-3.
 fn live_ops(arch: &Architecture) -> Vec<u8> {
     let edge = |f: u8, t: u8| {
         nasbench201::EDGES
@@ -150,6 +153,13 @@ fn pruning_keeps_exactly_the_live_operations() {
         let mut ops = graph.labels[1..graph.len() - 1].to_vec();
         ops.sort_unstable();
         assert_eq!(ops, live_ops(&arch), "{}", SPACE.print(&arch));
+        let mut live: Vec<u8> = (arch.codes().iter().zip(SPACE.live(&arch)))
+            .filter(|x| x.1)
+            .map(|x| *x.0)
+            .collect();
+        live.retain(|&c| c != nasbench201::SKIP);
+        live.sort_unstable();
+        assert_eq!(live, ops);
     }
 }
 

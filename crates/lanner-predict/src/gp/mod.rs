@@ -14,6 +14,11 @@ use crate::linalg::{Cholesky, Mat};
 pub use kernel::Kernel;
 use kernel::{base_scale, base_values, own_base};
 
+/// Most rounds of re-weighting for Student-t noise, and the mean change of the weights that ends
+/// them.
+const STUDENT_ROUNDS: usize = 8;
+const SETTLED: f64 = 0.01;
+
 /// A normal distribution of the logarithm of a hyper-parameter; its mean is the start.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct Prior {
@@ -51,6 +56,9 @@ pub struct Options {
     pub iterations: usize,
     /// Hyper-parameters are fitted to at most this many of the rows (the first ones).
     pub hyper_rows: usize,
+    /// Degrees of freedom of Student-t noise, fitted by expectation maximisation until the weights
+    /// settle: outliers get one below 1 and then hardly bend the mean. `None` is normal noise.
+    pub student: Option<f64>,
 }
 
 impl Default for Options {
@@ -59,6 +67,7 @@ impl Default for Options {
             noise: Prior::new(0.05, 2.0),
             iterations: 60,
             hyper_rows: 600,
+            student: None,
         }
     }
 }
@@ -67,6 +76,8 @@ impl Default for Options {
 pub struct Gp {
     /// Logarithms: amplitude of every component, length of every component, noise.
     pub hyper: Vec<f64>,
+    /// Precision of each training row's noise in units of the common one (all 1 for normal noise).
+    pub precisions: Vec<f64>,
     /// Log marginal likelihood plus log prior at `hyper`, of the standardised targets.
     pub evidence: f64,
     rows: Vec<usize>,
@@ -126,25 +137,52 @@ impl Gp {
             _ => prior.iter().map(|p| p.median.ln()).collect(),
         };
         let kernels: Vec<Kernel> = components.iter().map(|c| c.kernel).collect();
-        let (hyper, loss) = if options.iterations == 0 {
-            (start, f64::NAN)
+        let mut hyper = start;
+        let mut loss = f64::NAN;
+        let mut precisions = vec![1.0; target.len()];
+        let all_bases = (some < rows.len()).then(|| bases_with(components, rows, &scales));
+        let mut rounds = if options.student.is_some() {
+            STUDENT_ROUNDS
         } else {
-            lbfgs::minimise(start, options.iterations, |theta| {
-                objective(theta, &prior, &kernels, &bases, &target[..some])
-            })
+            0
         };
-        let bases = if some == rows.len() {
-            bases
-        } else {
-            bases_with(components, rows, &scales)
+        let mut iterations = options.iterations;
+        let (factor, weights) = loop {
+            if iterations > 0 {
+                (hyper, loss) = lbfgs::minimise(hyper, iterations, |theta| {
+                    objective(
+                        theta,
+                        &prior,
+                        &kernels,
+                        &bases,
+                        &target[..some],
+                        &precisions,
+                    )
+                });
+            }
+            let bases = all_bases.as_ref().unwrap_or(&bases);
+            let covariance = covariance(&hyper, &kernels, bases, &precisions);
+            let factor = Cholesky::new(covariance).ok_or_else(|| PredictError::Singular {
+                what: "Gaussian process covariance".into(),
+            })?;
+            let weights = factor.solve(&target);
+            match options.student {
+                Some(freedom) if rounds > 0 => {
+                    let before = precisions.clone();
+                    update_precisions(&mut precisions, freedom, &hyper, &factor, &weights);
+                    let change = before.iter().zip(&precisions).map(|(a, b)| (a - b).abs());
+                    if change.sum::<f64>() < SETTLED * before.len() as f64 {
+                        rounds = 1;
+                    }
+                }
+                _ => break (factor, weights),
+            }
+            rounds -= 1;
+            iterations = options.iterations / 3;
         };
-        let covariance = covariance(&hyper, &kernels, &bases);
-        let factor = Cholesky::new(covariance).ok_or_else(|| PredictError::Singular {
-            what: "Gaussian process covariance".into(),
-        })?;
-        let weights = factor.solve(&target);
         Ok(Gp {
             hyper,
+            precisions,
             evidence: -loss,
             rows: rows.to_vec(),
             scales,
@@ -228,7 +266,8 @@ impl Gp {
     }
 
     /// What the process would have predicted for each training row without it, in closed form
-    /// (Rasmussen & Williams, eq. 5.12; hyper-parameters stay).
+    /// (Rasmussen & Williams, eq. 5.12; hyper-parameters stay). The standard deviation is that of a
+    /// measurement with common noise, whatever the row's own.
     pub fn leave_one_out(&self) -> Predictions {
         let inverse = self.factor.inverse();
         let mut out = Predictions::default();
@@ -236,7 +275,9 @@ impl Gp {
             let precision = inverse[(i, i)];
             let z = self.target[i] - self.weights[i] / precision;
             out.mean.push(self.mean + self.deviation * z);
-            out.sd.push(self.deviation * precision.recip().sqrt());
+            let of_mean = precision.recip() - self.noise() / self.precisions[i];
+            out.sd
+                .push(self.deviation * (of_mean.max(1e-9) + self.noise()).sqrt());
         }
         out
     }
@@ -262,23 +303,43 @@ fn bases_with(components: &[Component], rows: &[usize], scales: &[f64]) -> Vec<M
         .collect()
 }
 
-/// The covariance of the training targets, noise included.
-fn covariance(hyper: &[f64], kernels: &[Kernel], bases: &[Mat]) -> Mat {
+/// The expected precision of each row's noise given its posterior residual: r² is the squared
+/// posterior mean of the noise plus its posterior variance.
+fn update_precisions(
+    precisions: &mut [f64],
+    freedom: f64,
+    hyper: &[f64],
+    factor: &Cholesky,
+    weights: &[f64],
+) {
+    let noise = hyper[hyper.len() - 1].exp();
+    let inverse = factor.inverse();
+    for (i, w) in precisions.iter_mut().enumerate() {
+        let own = noise / *w;
+        let mean = weights[i] * own;
+        let variance = (own - inverse[(i, i)] * own * own).max(0.0);
+        *w = (freedom + 1.0) / (freedom + (mean * mean + variance) / noise);
+    }
+}
+
+/// The covariance of the training targets, noise included. Only its lower half is filled.
+fn covariance(hyper: &[f64], kernels: &[Kernel], bases: &[Mat], precisions: &[f64]) -> Mat {
     let n = bases.first().map_or(0, |b| b.rows);
     let mut sum = Mat::zeros(n, n);
-    for (c, base) in bases.iter().enumerate() {
-        let amplitude = hyper[c].exp();
-        let inv_l2 = (-2.0 * hyper[kernels.len() + c]).exp();
-        for i in 0..n {
-            for (sum, base) in sum.row_mut(i)[..=i].iter_mut().zip(base.row(i)) {
-                *sum += amplitude * kernels[c].value_and_slope(*base, inv_l2).0;
+    let noise = hyper[hyper.len() - 1].exp();
+    sum.data
+        .par_chunks_mut(n.max(1))
+        .enumerate()
+        .for_each(|(i, row)| {
+            for (c, base) in bases.iter().enumerate() {
+                let amplitude = hyper[c].exp();
+                let inv_l2 = (-2.0 * hyper[kernels.len() + c]).exp();
+                for (sum, base) in row[..=i].iter_mut().zip(base.row(i)) {
+                    *sum += amplitude * kernels[c].value_and_slope(*base, inv_l2).0;
+                }
             }
-        }
-    }
-    let noise = hyper[hyper.len() - 1].exp() + 1e-8;
-    for i in 0..n {
-        sum[(i, i)] += noise;
-    }
+            row[i] += noise / precisions[i] + 1e-6;
+        });
     sum
 }
 
@@ -289,13 +350,14 @@ fn objective(
     kernels: &[Kernel],
     bases: &[Mat],
     y: &[f64],
+    precisions: &[f64],
 ) -> (f64, Vec<f64>) {
     let n = y.len();
     let failed = || (f64::INFINITY, vec![0.0; theta.len()]);
     if theta.iter().any(|t| !(t.abs() < 40.0)) {
         return failed();
     }
-    let Some(factor) = Cholesky::new(covariance(theta, kernels, bases)) else {
+    let Some(factor) = Cholesky::new(covariance(theta, kernels, bases, precisions)) else {
         return failed();
     };
     let weights = factor.solve(y);
@@ -312,21 +374,31 @@ fn objective(
         w[(i, i)] *= 0.5;
     }
     let mut gradient = vec![0.0; theta.len()];
-    for (c, base) in bases.iter().enumerate() {
-        let amplitude = theta[c].exp();
-        let inv_l2 = (-2.0 * theta[kernels.len() + c]).exp();
-        let (mut by_amplitude, mut by_length) = (0.0, 0.0);
-        for i in 0..n {
-            for (w, base) in w.row(i)[..=i].iter().zip(base.row(i)) {
-                let (k, slope) = kernels[c].value_and_slope(*base, inv_l2);
-                by_amplitude += w * k;
-                by_length += w * slope;
-            }
+    // A row's share of each sum on its own, then added in order: the same for any thread count.
+    let shares: Vec<Vec<(f64, f64)>> = (0..n)
+        .into_par_iter()
+        .map(|i| {
+            (kernels.iter().zip(bases).enumerate())
+                .map(|(c, (kernel, base))| {
+                    let inv_l2 = (-2.0 * theta[kernels.len() + c]).exp();
+                    w.row(i)[..=i]
+                        .iter()
+                        .zip(base.row(i))
+                        .fold((0.0, 0.0), |sums, (w, base)| {
+                            let (k, slope) = kernel.value_and_slope(*base, inv_l2);
+                            (sums.0 + w * k, sums.1 + w * slope)
+                        })
+                })
+                .collect()
+        })
+        .collect();
+    for row in &shares {
+        for (c, (by_amplitude, by_length)) in row.iter().enumerate() {
+            gradient[c] += theta[c].exp() * by_amplitude;
+            gradient[kernels.len() + c] += theta[c].exp() * by_length;
         }
-        gradient[c] = amplitude * by_amplitude;
-        gradient[kernels.len() + c] = amplitude * by_length;
     }
-    let half_trace: f64 = (0..n).map(|i| w[(i, i)]).sum();
+    let half_trace: f64 = (0..n).map(|i| w[(i, i)] / precisions[i]).sum();
     gradient[theta.len() - 1] = theta[theta.len() - 1].exp() * half_trace;
     for (i, p) in prior.iter().enumerate() {
         let z = (theta[i] - p.median.ln()) / p.spread;

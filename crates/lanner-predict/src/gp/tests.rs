@@ -40,7 +40,8 @@ fn gradient_equals_finite_differences() {
         .map(|i| Prior::new(0.3 + 0.1 * i as f64, 1.5))
         .collect();
     let theta: Vec<f64> = (0..11).map(|i| -0.5 + 0.13 * i as f64).collect();
-    let f = |t: &[f64]| objective(t, &prior, &KERNELS, &bases, &y);
+    let precisions: Vec<f64> = (0..12).map(|i| 0.3 + 0.1 * i as f64).collect();
+    let f = |t: &[f64]| objective(t, &prior, &KERNELS, &bases, &y, &precisions);
     let (_, gradient) = f(&theta);
     for i in 0..theta.len() {
         let at = |h: f64| {
@@ -68,7 +69,12 @@ fn predictions_equal_the_plain_formula() {
         .collect();
     let gp = Gp::fit(&parts, &rows, &y, &Options::default(), None).unwrap();
     let all: Vec<usize> = (0..30).collect();
-    let k = covariance(&gp.hyper, &KERNELS, &bases_with(&parts, &all, &gp.scales));
+    let k = covariance(
+        &gp.hyper,
+        &KERNELS,
+        &bases_with(&parts, &all, &gp.scales),
+        &[1.0; 30],
+    );
     let k = |i: usize, j: usize| k[(i.max(j), i.min(j))];
     let inner = Mat::from_fn(20, 20, k);
     let inverse = Cholesky::new(inner).unwrap().inverse();
@@ -102,7 +108,7 @@ fn leave_one_out_equals_refitting_without_the_row() {
     let gp = Gp::fit(&parts, &rows, &y, &Options::default(), None).unwrap();
     let loo = gp.leave_one_out();
     let bases = bases_with(&parts, &rows, &gp.scales);
-    let full = covariance(&gp.hyper, &KERNELS, &bases);
+    let full = covariance(&gp.hyper, &KERNELS, &bases, &[1.0; 15]);
     let k = |i: usize, j: usize| full[(i.max(j), i.min(j))];
     for out in 0..15 {
         let rest: Vec<usize> = (0..15).filter(|&i| i != out).collect();
@@ -140,6 +146,31 @@ fn learns_a_smooth_function_and_knows_its_error() {
         .filter(|(q, i)| (f(**i) - got.mean[*q]).abs() < 1.645 * got.sd[*q])
         .count();
     assert!(inside >= 270, "{inside} of 300 truths in the 90 % interval");
+}
+
+#[test]
+fn student_noise_shrugs_off_outliers() {
+    let x = pool(300, 2, 7);
+    let parts = &components(&x)[2..3];
+    let f = |i: usize| (2.0 * x[(i, 0)]).sin() + x[(i, 1)];
+    let rows: Vec<usize> = (0..150).collect();
+    let spoilt = |i: usize| f(i) + if i.is_multiple_of(15) { 6.0 } else { 0.0 };
+    let y: Vec<f64> = rows.iter().map(|&i| spoilt(i)).collect();
+    let rest: Vec<usize> = (150..300).collect();
+    let error = |student| {
+        let options = Options {
+            student,
+            ..Options::default()
+        };
+        let gp = Gp::fit(parts, &rows, &y, &options, None).unwrap();
+        let got = gp.predict(parts, &rest, false).mean;
+        let error: f64 = rest.iter().zip(&got).map(|(&i, m)| (f(i) - m).abs()).sum();
+        (error, gp.precisions)
+    };
+    let (normal, _) = error(None);
+    let (robust, precisions) = error(Some(4.0));
+    assert!(robust < 0.5 * normal, "{robust} {normal}");
+    assert!((0..150).all(|i| (precisions[i] < 0.3) == i.is_multiple_of(15)));
 }
 
 #[test]

@@ -1,0 +1,381 @@
+//! Tables as CSV.
+
+use std::{
+    cell::Cell,
+    fs::File,
+    io::{Read, Write},
+    path::Path,
+};
+
+use csv::ByteRecord;
+use lanner_space::Space;
+
+use crate::{
+    DataError, ReadReport, Table,
+    draft::{Draft, find_arch_column, parse_arch},
+    error::shown,
+    table::is_arch_name,
+};
+
+/// More than any architecture's text or number: beyond it a quote was never closed, or the file
+/// is not CSV.
+const LONGEST_FIELD: usize = 64 * 1024;
+
+/// A column while it is read: it is a metric or text, and only the whole of it can tell.
+struct Column {
+    name: String,
+    field: usize,
+    values: Vec<f64>,
+    numbers: usize,
+    texts: usize,
+    /// Row, value and what was expected of the first cell that cannot be in a metric.
+    first_bad: Option<(usize, String, &'static str)>,
+}
+
+impl Column {
+    fn push(&mut self, cell: &str) {
+        let mut bad = |expected| {
+            self.first_bad
+                .get_or_insert_with(|| (self.values.len(), shown(cell), expected));
+        };
+        let value = match cell {
+            "" => f64::NAN,
+            _ => match cell.parse::<f64>() {
+                Ok(v) if v.is_finite() => {
+                    self.numbers += 1;
+                    v
+                }
+                Ok(_) => {
+                    self.numbers += 1;
+                    bad("a finite number (leave the cell empty where there is no value)");
+                    f64::NAN
+                }
+                Err(_) => {
+                    self.texts += 1;
+                    bad("a number, as the rest of the column is");
+                    f64::NAN
+                }
+            },
+        };
+        self.values.push(value);
+    }
+}
+
+pub(crate) fn read(path: &Path, space: &Space) -> Result<(Table, ReadReport), DataError> {
+    let file = File::open(path).map_err(DataError::io(path, "read"))?;
+    read_from(file, path, space)
+}
+
+fn read_from(file: impl Read, path: &Path, space: &Space) -> Result<(Table, ReadReport), DataError> {
+    let quotes = Cell::new(0);
+    let mut reader = csv::ReaderBuilder::new()
+        .has_headers(false)
+        .flexible(true) // so that the message about a ragged row is ours
+        .from_reader(QuoteCounter { file, quotes: &quotes });
+    let mut record = ByteRecord::new();
+    let mut line = 1;
+    if !next(&mut reader, &mut record, path, &mut line)? {
+        return Err(DataError::file(path, "the file is empty; expected a header"));
+    }
+    let mut header = Vec::new();
+    for field in &record {
+        header.push(text(field, path, line)?.to_owned());
+    }
+    let arch_at = find_arch_column(path, space, &header)?;
+
+    let mut report = ReadReport {
+        arch_column: header[arch_at].clone(),
+        ..ReadReport::default()
+    };
+    let mut columns = Vec::new();
+    for (field, name) in header.iter().enumerate().filter(|&(f, _)| f != arch_at) {
+        if is_arch_name(name) {
+            report.skipped.push(name.clone());
+        } else if name.is_empty() {
+            report.skipped.push(format!("column {} (no name)", field + 1));
+        } else {
+            columns.push(Column {
+                name: name.clone(),
+                field,
+                values: vec![],
+                numbers: 0,
+                texts: 0,
+                first_bad: None,
+            });
+        }
+    }
+
+    let (mut archs, mut places) = (Vec::new(), Vec::new());
+    let mut record_has_newline = false;
+    while next(&mut reader, &mut record, path, &mut line)? {
+        record_has_newline = record.as_slice().contains(&b'\n');
+        if record.len() != header.len() {
+            let hint = match record_has_newline {
+                true => "; is a quote not closed?",
+                false => "",
+            };
+            return Err(DataError::Row {
+                path: path.into(),
+                at: format!("line {line}"),
+                why: format!("{} fields, expected {} as in the header{hint}", record.len(), header.len()),
+            });
+        }
+        let arch = parse_arch(space, &header[arch_at], text(&record[arch_at], path, line)?);
+        archs.push(arch.map_err(|error| DataError::Architecture {
+            path: path.into(),
+            at: format!("line {line}"),
+            column: header[arch_at].clone(),
+            error,
+        })?);
+        places.push(line);
+        for column in &mut columns {
+            column.push(text(&record[column.field], path, line)?);
+        }
+    }
+
+    // The parser takes what follows an open quote as text, to the end of the file.
+    if quotes.get() % 2 == 1 && record_has_newline {
+        return Err(DataError::Row {
+            path: path.into(),
+            at: format!("line {line}"),
+            why: "a quote is opened, and not closed before the end of the file".into(),
+        });
+    }
+
+    let (mut names, mut values) = (Vec::new(), Vec::new());
+    for column in columns {
+        if column.texts > column.numbers {
+            report.skipped.push(column.name);
+            continue;
+        }
+        if let Some((row, value, expected)) = column.first_bad {
+            return Err(DataError::Cell {
+                path: path.into(),
+                at: format!("line {}", places[row]),
+                column: column.name,
+                value,
+                expected: expected.into(),
+            });
+        }
+        names.push(column.name);
+        values.push(column.values);
+    }
+    let draft = Draft {
+        path,
+        unit: "line",
+        places,
+        archs,
+        names,
+        columns: values,
+        report,
+    };
+    draft.finish(space)
+}
+
+/// Counts the quotes that pass: every well-formed field has an even number.
+struct QuoteCounter<'a, R> {
+    file: R,
+    quotes: &'a Cell<u64>,
+}
+
+impl<R: Read> Read for QuoteCounter<'_, R> {
+    fn read(&mut self, buffer: &mut [u8]) -> std::io::Result<usize> {
+        let n = self.file.read(buffer)?;
+        let quotes = buffer[..n].iter().filter(|&&b| b == b'"').count();
+        self.quotes.set(self.quotes.get() + quotes as u64);
+        Ok(n)
+    }
+}
+
+/// The next record, and the line it starts at.
+fn next(
+    reader: &mut csv::Reader<impl Read>,
+    record: &mut ByteRecord,
+    path: &Path,
+    line: &mut u64,
+) -> Result<bool, DataError> {
+    let some = reader.read_byte_record(record).map_err(|e| match e.into_kind() {
+        csv::ErrorKind::Io(error) => DataError::io(path, "read")(error),
+        other => DataError::file(path, format!("not CSV: {other:?}")),
+    })?;
+    if let (true, Some(position)) = (some, record.position()) {
+        *line = position.line();
+    }
+    Ok(some)
+}
+
+/// A field as text without blanks around it.
+fn text<'a>(field: &'a [u8], path: &Path, line: u64) -> Result<&'a str, DataError> {
+    let wrong = |why: String| DataError::Row {
+        path: path.into(),
+        at: format!("line {line}"),
+        why,
+    };
+    if field.len() > LONGEST_FIELD {
+        return Err(wrong(format!(
+            "a field of {} bytes, expected at most {LONGEST_FIELD}; is a quote not closed?",
+            field.len()
+        )));
+    }
+    match std::str::from_utf8(field) {
+        Ok(text) => Ok(text.trim()),
+        Err(_) => Err(wrong(format!(
+            "'{}' is not UTF-8 text; is this a CSV file?",
+            shown(&String::from_utf8_lossy(field))
+        ))),
+    }
+}
+
+pub(crate) fn write(table: &Table, out: impl Write) -> std::io::Result<()> {
+    let mut writer = csv::Writer::from_writer(out);
+    writer.write_field("arch")?;
+    writer.write_record(&table.names)?;
+    for (row, arch) in table.archs.iter().enumerate() {
+        writer.write_field(table.space.print(arch))?;
+        let cells = table.columns.iter().map(|c| number(c[row]));
+        writer.write_record(cells)?;
+    }
+    writer.flush()
+}
+
+/// The shortest text that reads back as the same number; nothing for a missing one.
+fn number(value: f64) -> String {
+    if value.is_nan() {
+        String::new()
+    } else if value == 0.0 || (1e-5..1e16).contains(&value.abs()) {
+        value.to_string()
+    } else {
+        format!("{value:e}")
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use lanner_space::Architecture;
+    use proptest::prelude::*;
+
+    use super::*;
+
+    fn read(text: &[u8]) -> Result<(Table, ReadReport), DataError> {
+        read_from(text, Path::new("t.csv"), &Space::NasBench201)
+    }
+
+    fn message(text: &[u8]) -> String {
+        read(text).expect_err("should be refused").to_string()
+    }
+
+    #[test]
+    fn reads_what_spreadsheets_write() {
+        let text = b"\xEF\xBB\xBF\"ops\" , acc,\"note, long\"\r\n\"000120\",1.5,ok\r\n 000121 , ,\"a \"\"b\"\"\"\r\n\r\n";
+        let (table, report) = read(text).unwrap();
+        assert_eq!(table.archs[0].codes(), [0, 0, 0, 1, 2, 0]);
+        assert_eq!(table.names, ["acc"]);
+        assert_eq!(table.columns[0][0], 1.5);
+        assert!(table.columns[0][1].is_nan());
+        assert_eq!(
+            report,
+            ReadReport {
+                arch_column: "ops".into(),
+                rows: 2,
+                merged: 0,
+                missing: 1,
+                skipped: vec!["note, long".into()]
+            }
+        );
+    }
+
+    #[test]
+    fn the_text_form_wins_over_digits_and_index() {
+        let text = b",idx,ops,arch,acc\n0,3,000000,|none~0|+|none~0|none~1|+|none~0|none~1|skip_connect~2|,1\n";
+        let (table, report) = read(text).unwrap();
+        assert_eq!(table.archs[0].codes(), [0, 0, 0, 0, 0, 1]);
+        assert_eq!(table.names, ["acc"]);
+        assert_eq!(report.skipped, ["column 1 (no name)", "idx", "ops"]);
+    }
+
+    #[test]
+    fn the_official_index_is_an_architecture() {
+        let (table, _) = read(b"idx,acc\n0,1\n15624,2\n").unwrap();
+        assert_eq!(table.archs[0].codes(), [4, 2, 1, 2, 1, 1]);
+        let far = message(b"idx,acc\n15625,1\n");
+        assert!(far.contains("t.csv, line 2, column 'idx'") && far.contains("no index 15625"), "{far}");
+        assert!(message(b"idx,acc\n-1,1\n").contains("'-1' is not a nasbench201 architecture: expected an index, 0 to 15624"));
+    }
+
+    #[test]
+    fn broken_files_are_told_with_their_line() {
+        for (text, says) in [
+            (&b""[..], "t.csv: the file is empty"),
+            (b"\xEF\xBB\xBF", "t.csv: the file is empty"),
+            (b"\n\n\n", "t.csv: the file is empty"),
+            (b"arch,acc\n", "a header, but no row"),
+            (b"model,acc\n1,2\n", "expected one called arch, arch_str, architecture, ops, idx, index, found: model, acc"),
+            (b"ops,acc\n000000,1\n000001\n", "line 3: 1 fields, expected 2"),
+            (b"ops,acc\n000000,\"1\n000001,2\n", "line 2: a quote is opened, and not closed"),
+            (b"ops,acc\n\"000000,1\n000001,2\n", "is a quote not closed?"),
+            (b"ops,acc\n000000,1\n12,2\n", "line 3, column 'ops': '12' is not a nasbench201"),
+            (b"ops,acc\n000009,1\n", "digit 6 is 9, expected 0 to 4"),
+            (b"arch,acc\n|foo~0|+|none~0|none~1|+|none~0|none~1|none~2|,1\n", "edge 0→1 has operation 'foo', expected one of"),
+            (b"ops,acc\n000000,nan\n", "line 2, column 'acc': 'nan' is not a finite number"),
+            (b"ops,acc\n000000,1\n000001,-inf\n", "line 3, column 'acc': '-inf'"),
+            (b"ops,acc\n000000,1e999\n", "'1e999' is not a finite number"),
+            (b"ops,acc\n000000,1\n000001,2\n000002,3x\n", "line 4, column 'acc': '3x' is not a number"),
+            (b"ops,t_ms\n000000,1\n000001,0\n", "line 3, column 't_ms': '0' is not a latency"),
+            (b"ops,t_ms\n000000,-1\n", "line 2, column 't_ms': '-1' is not a latency"),
+            (b"ops,a,a\n000000,1,2\n", "two columns are called 'a'"),
+            (b"ops,a\n000000,1\n000001,2\n000000,3\n", "line 4: |none~0|+|none~0|none~1|+|none~0|none~1|none~2| again, as in line 2, but 'a' is 3 here and 1 there"),
+            (b"ops,a\n000000,\xff\xfe\n", "line 2: '\u{fffd}\u{fffd}' is not UTF-8"),
+        ] as [(&[u8], &str); 20]
+        {
+            let message = message(text);
+            assert!(message.contains(says), "{message}\n  lacks {says}");
+        }
+        let huge = [b"ops,a\n000000,".as_slice(), &[b'1'; 100_000]].concat();
+        assert!(message(&huge).contains("line 2: a field of 100000 bytes"));
+    }
+
+    #[test]
+    fn agreeing_duplicates_are_merged_and_counted() {
+        let (table, report) = read(b"ops,a,b\n000000,1,\n000001,2,5\n000000,1,4\n").unwrap();
+        assert_eq!(report.merged, 1);
+        assert_eq!(table.columns, [[1., 2.], [4., 5.]]);
+    }
+
+    proptest! {
+        #[test]
+        fn what_is_written_reads_back(
+            rows in prop::collection::btree_map(0u128..15_625, prop::collection::vec(
+                prop_oneof![
+                    3 => prop::num::f64::NORMAL | prop::num::f64::SUBNORMAL | prop::num::f64::ZERO,
+                    2 => -100.0..100.0f64,
+                    1 => Just(f64::NAN)
+                ], 3), 1..20),
+            names in prop::collection::btree_set("[a-z\"',;#%äöü]{1,3}( [a-z,]{1,2})?", 3),
+        ) {
+            prop_assume!(names.iter().all(|n| !is_arch_name(n)));
+            let space = Space::NasBench201;
+            let archs: Vec<Architecture> = rows.keys().map(|&i| space.at(i).unwrap()).collect();
+            let columns: Vec<Vec<f64>> = (0..3).map(|c| rows.values().map(|r| r[c]).collect()).collect();
+            let table = Table::new(space, archs, names.into_iter().collect(), columns).unwrap();
+            let mut bytes = vec![];
+            write(&table, &mut bytes).unwrap();
+            let (back, report) = read(&bytes).unwrap();
+            prop_assert_eq!(&back.archs, &table.archs);
+            prop_assert_eq!(&back.names, &table.names);
+            for (a, b) in back.columns.iter().flatten().zip(table.columns.iter().flatten()) {
+                prop_assert!(a.to_bits() == b.to_bits() || (a.is_nan() && b.is_nan()), "{} {}", a, b);
+            }
+            prop_assert!(report.skipped.is_empty());
+        }
+
+        #[test]
+        fn no_bytes_panic(bytes in prop::collection::vec(any::<u8>(), 0..200)) {
+            let _ = read(&bytes);
+        }
+
+        #[test]
+        fn no_text_panics(text in "(ops|arch|idx|a|,|\n|\r|\"|000000|1|nan| |-){0,40}") {
+            let _ = read(text.as_bytes());
+        }
+    }
+}

@@ -1,0 +1,104 @@
+use std::{io, path::PathBuf};
+
+use lanner_space::SpaceError;
+use thiserror::Error;
+
+/// What can go wrong with a table or a file. The messages name file, place, value and what was
+/// expected; lines and rows count from 1, the header is line 1 of a CSV file. A message is whole: it
+/// has its cause in it, and `source()` does not repeat that.
+#[derive(Debug, Error)]
+#[non_exhaustive]
+pub enum DataError {
+    /// The operating system refused.
+    #[error("cannot {doing} {}: {error}", path.display())]
+    Io {
+        path: PathBuf,
+        /// "read", "write", …
+        doing: &'static str,
+        error: io::Error,
+    },
+    /// The file as a whole is not what it should be.
+    #[error("{}: {why}", path.display())]
+    File { path: PathBuf, why: String },
+    /// A row is not what it should be.
+    #[error("{}, {at}: {why}", path.display())]
+    Row {
+        path: PathBuf,
+        /// "line 7", "row 7"
+        at: String,
+        why: String,
+    },
+    /// A cell is not what it should be.
+    #[error("{}, {at}, column '{column}': '{value}' is not {expected}", path.display())]
+    Cell {
+        path: PathBuf,
+        at: String,
+        column: String,
+        value: String,
+        expected: String,
+    },
+    /// A text in the architecture's column is not of the space.
+    #[error("{}, {at}, column '{column}': {error}", path.display())]
+    Architecture {
+        path: PathBuf,
+        at: String,
+        column: String,
+        error: SpaceError,
+    },
+    /// A pickle that is broken, or that asks for more than it may.
+    #[error("{}, byte {offset}: {why}", path.display())]
+    Pickle { path: PathBuf, offset: u64, why: String },
+    /// A pickle that names something outside the list of harmless globals.
+    #[error(
+        "{}, byte {offset}: refused, because the pickle wants the Python global '{name}', which is not on the list of harmless ones",
+        path.display()
+    )]
+    Global { path: PathBuf, offset: u64, name: String },
+    /// The table has no such column.
+    #[error("no column '{name}'; there {}", known_columns(known))]
+    NoColumn {
+        name: String,
+        /// What there is, the most similar first.
+        known: Vec<String>,
+    },
+    /// The parts do not make a table, or two tables do not fit together.
+    #[error("{0}")]
+    Table(String),
+    /// The space does not know a name, a text or an index.
+    #[error(transparent)]
+    Space(#[from] SpaceError),
+}
+
+fn known_columns(known: &[String]) -> String {
+    const SHOWN: usize = 12;
+    match known.len() {
+        0 => "are no columns at all".into(),
+        1 => format!("is only '{}'", known[0]),
+        n if n <= SHOWN => format!("are: {}", known.join(", ")),
+        n => format!("are: {}, and {} more", known[..SHOWN].join(", "), n - SHOWN),
+    }
+}
+
+impl DataError {
+    pub(crate) fn io(path: impl Into<PathBuf>, doing: &'static str) -> impl FnOnce(io::Error) -> Self {
+        let path = path.into();
+        move |error| DataError::Io { path, doing, error }
+    }
+
+    pub(crate) fn file(path: impl Into<PathBuf>, why: impl Into<String>) -> Self {
+        DataError::File {
+            path: path.into(),
+            why: why.into(),
+        }
+    }
+}
+
+/// A value of a file for a message: short, and on one line.
+pub(crate) fn shown(value: &str) -> String {
+    const LONGEST: usize = 80;
+    let mut text: String = value.chars().take(LONGEST).flat_map(char::escape_debug).collect();
+    if value.chars().nth(LONGEST).is_some() {
+        text.push('…');
+    }
+    text
+}

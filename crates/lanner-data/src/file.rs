@@ -1,0 +1,169 @@
+//! Tables as files: the format goes by the extension, and a file appears whole or not at all.
+
+use std::{
+    fs::File,
+    io::{BufWriter, Write},
+    path::Path,
+};
+
+use lanner_space::Space;
+
+use crate::{DataError, ReadReport, Table, csv};
+
+enum Format {
+    Csv,
+    Parquet,
+}
+
+fn format(path: &Path) -> Result<Format, DataError> {
+    let extension = path.extension().unwrap_or_default().to_string_lossy().to_lowercase();
+    match extension.as_str() {
+        "csv" => Ok(Format::Csv),
+        "parquet" if cfg!(feature = "parquet") => Ok(Format::Parquet),
+        "parquet" => Err(DataError::file(
+            path,
+            "this build has no Parquet; build with `cargo install lanner --features parquet` (the \
+             feature `parquet` of lanner and lanner-data), or use a .csv",
+        )),
+        other => Err(DataError::file(
+            path,
+            format!("a table is a .csv or a .parquet file, not '.{other}'"),
+        )),
+    }
+}
+
+impl Table {
+    /// Reads a table of the space from a `.csv` or `.parquet` file.
+    ///
+    /// The architecture's column is found by its name: `arch`, `arch_str`, `architecture`, `ops`,
+    /// or for NAS-Bench-201 its official index as `idx` or `index`. Columns of numbers become
+    /// metrics, columns of text are skipped, and the report tells which. An empty cell is a
+    /// missing value. A row that repeats another is merged if it agrees, else it is an error.
+    pub fn read(path: impl AsRef<Path>, space: &Space) -> Result<(Table, ReadReport), DataError> {
+        let path = path.as_ref();
+        match format(path)? {
+            Format::Csv => csv::read(path, space),
+            #[cfg(feature = "parquet")]
+            Format::Parquet => crate::parquet::read(path, space),
+            #[cfg(not(feature = "parquet"))]
+            Format::Parquet => unreachable!("format() refuses it"),
+        }
+    }
+
+    /// Writes the table as `.csv` or `.parquet`: the column `arch` with the space's text form,
+    /// then the metrics, every value such that it reads back the same. A file that was there is
+    /// replaced, at the moment when the new one is complete.
+    pub fn write(&self, path: impl AsRef<Path>) -> Result<(), DataError> {
+        let path = path.as_ref();
+        match format(path)? {
+            Format::Csv => atomically(path, |out| csv::write(self, out)),
+            #[cfg(feature = "parquet")]
+            Format::Parquet => atomically(path, |out| crate::parquet::write(self, out)),
+            #[cfg(not(feature = "parquet"))]
+            Format::Parquet => unreachable!("format() refuses it"),
+        }
+    }
+
+    /// Tells without touching the disk whether [`Table::write`] knows the format of that path.
+    pub fn check_writable(path: impl AsRef<Path>) -> Result<(), DataError> {
+        format(path.as_ref()).map(|_| ())
+    }
+}
+
+/// Writes next to the target and renames: a crash leaves the old file or the new one.
+fn atomically(
+    path: &Path,
+    write: impl FnOnce(&mut BufWriter<&mut File>) -> std::io::Result<()>,
+) -> Result<(), DataError> {
+    let folder = match path.parent() {
+        Some(p) if !p.as_os_str().is_empty() => p,
+        _ => Path::new("."),
+    };
+    let mut builder = tempfile::Builder::new();
+    builder.prefix(".lanner-").suffix(".tmp");
+    #[cfg(unix)]
+    {
+        use std::{fs::Permissions, os::unix::fs::PermissionsExt};
+        // As any new file, less the umask; a temporary file would be the owner's alone.
+        builder.permissions(Permissions::from_mode(0o666));
+    }
+    let mut temporary = builder.tempfile_in(folder).map_err(DataError::io(path, "write"))?;
+    let mut out = BufWriter::new(temporary.as_file_mut());
+    write(&mut out)
+        .and_then(|()| out.flush())
+        .map_err(DataError::io(path, "write"))?;
+    drop(out);
+    temporary.as_file().sync_all().map_err(DataError::io(path, "write"))?;
+    temporary
+        .persist(path)
+        .map_err(|e| DataError::io(path, "write")(e.error))?;
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::published;
+
+    fn small() -> Table {
+        let space = Space::NasBench201;
+        let archs = vec![space.at(0).unwrap()];
+        Table::new(space, archs, vec!["a".into()], vec![vec![1.0]]).unwrap()
+    }
+
+    #[test]
+    fn other_extensions_are_told() {
+        for name in ["t.xlsx", "t", "folder/"] {
+            let message = small().write(name).unwrap_err().to_string();
+            assert!(message.contains("a table is a .csv or a .parquet file"), "{message}");
+        }
+        if cfg!(not(feature = "parquet")) {
+            let message = Table::read("t.parquet", &Space::NasBench201).unwrap_err().to_string();
+            assert!(message.contains("--features parquet"), "{message}");
+        }
+    }
+
+    #[test]
+    fn a_write_replaces_the_file_and_leaves_nothing_else() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("T.CSV");
+        std::fs::write(&path, "old").unwrap();
+        small().write(&path).unwrap();
+        let text = std::fs::read_to_string(&path).unwrap();
+        assert_eq!(
+            text,
+            "arch,a\n|avg_pool_3x3~0|+|nor_conv_1x1~0|skip_connect~1|+|nor_conv_1x1~0|skip_connect~1|skip_connect~2|,1\n"
+        );
+        assert_eq!(std::fs::read_dir(dir.path()).unwrap().count(), 1);
+        let nowhere = dir.path().join("no/such/folder.csv");
+        assert!(small().write(&nowhere).unwrap_err().to_string().contains("cannot write"));
+        let folder = dir.path().join("folder.csv");
+        std::fs::create_dir(&folder).unwrap();
+        assert!(small().write(&folder).is_err());
+        assert!(Table::read(&folder, &Space::NasBench201).unwrap_err().to_string().contains("cannot read"));
+        assert_eq!(std::fs::read_dir(dir.path()).unwrap().count(), 2);
+    }
+
+    #[test]
+    fn published_tables_are_read() {
+        let Some(data) = published::data_dir() else {
+            eprintln!("skipped: no data at $LANNER_DATA nor ../shared/data");
+            return;
+        };
+        let space = Space::NasBench201;
+        for (name, rows, columns, missing) in [
+            ("accuracy.csv", 15_625, 14, 2_225 + 7_664),
+            ("latency_help.csv", 15_625, 27, 0),
+            ("latency_latbench.csv", 15_625, 11, 11 * 341),
+            ("proxies_cifar10.csv", 9_445, 13, 0),
+            ("metad2a_candidates.csv", 500, 1, 0),
+        ] {
+            let (table, report) = Table::read(data.join("nasbench201").join(name), &space).unwrap();
+            assert_eq!((table.len(), table.names.len()), (rows, columns), "{name}");
+            assert_eq!((report.merged, report.missing), (0, missing), "{name}");
+        }
+        // A table of another space says what is wrong with its first architecture.
+        let other = Table::read(data.join("fbnet/latency_and_proxies.csv"), &space).unwrap_err();
+        assert!(other.to_string().contains("line 2, column 'ops'"), "{other}");
+    }
+}

@@ -1,0 +1,123 @@
+//! HELP (Lee et al., NeurIPS 2021): `nasbench201_<device>_<batch>.pt`, each a list of 15,625
+//! latencies in milliseconds. The order is the official index; the authors' own index file
+//! `nasbench201_str_arch2idx.pt` (a dict of architecture texts to places) may come along, and then
+//! it is what counts.
+
+use std::path::{Path, PathBuf};
+
+use lanner_space::{Architecture, Space};
+
+use super::{Progress, latency_name};
+use crate::{
+    DataError, Table,
+    load::load,
+    pickle::{Item, Limits},
+};
+
+pub(super) fn read(
+    files: &[PathBuf],
+    space: &Space,
+    progress: &Progress<'_>,
+    notes: &mut Vec<String>,
+) -> Result<Vec<(PathBuf, Table)>, DataError> {
+    let mut order: Option<(&PathBuf, Vec<Architecture>)> = None;
+    let mut columns: Vec<(&PathBuf, Vec<f64>)> = vec![];
+    for (i, file) in files.iter().enumerate() {
+        progress.start(i);
+        refuse_other_space(file, space)?;
+        let pickle = load(file, Limits::default(), progress)?;
+        if pickle.root().dict().is_some() {
+            if let Some((first, _)) = order {
+                return Err(DataError::file(file, format!("a second index file, after {}", first.display())));
+            }
+            order = Some((file, read_order(file, pickle.root(), space)?));
+        } else {
+            columns.push((file, read_list(file, pickle.root(), space)?));
+        }
+    }
+    let archs = match order {
+        None => space.iter().collect(),
+        Some((file, archs)) => {
+            notes.push(format!("rows in the order of {}", file.display()));
+            archs
+        }
+    };
+    let table = |(file, column): (&PathBuf, Vec<f64>)| {
+        let name = latency_name(file, space);
+        let table = Table::new(space.clone(), archs.clone(), vec![name], vec![column]);
+        match table {
+            Ok(table) => Ok((file.clone(), table)),
+            Err(e) => Err(DataError::file(file, e.to_string())),
+        }
+    };
+    columns.into_iter().map(table).collect()
+}
+
+/// HELP publishes FBNet and more in the same form; their architectures mean nothing here.
+fn refuse_other_space(file: &Path, space: &Space) -> Result<(), DataError> {
+    let stem = file.file_stem().unwrap_or_default().to_string_lossy();
+    match stem.split_once('_') {
+        Some(("fbnet", _)) => Err(DataError::file(
+            file,
+            format!(
+                "latencies of the search space fbnet, which is not supported yet (asked for: {space}; known: {})",
+                Space::NAMES.join(", ")
+            ),
+        )),
+        _ => Ok(()),
+    }
+}
+
+fn read_list(file: &Path, root: Item<'_>, space: &Space) -> Result<Vec<f64>, DataError> {
+    let Some(values) = root.numbers() else {
+        return Err(DataError::file(
+            file,
+            format!("a list of numbers expected, found {}", root.kind()),
+        ));
+    };
+    if values.len() as u128 != space.size() {
+        return Err(DataError::file(
+            file,
+            format!(
+                "{} latencies, expected {}, one for each architecture of {space}; of another search space?",
+                values.len(),
+                space.size()
+            ),
+        ));
+    }
+    if let Some(i) = values.iter().position(|v| !(v.is_finite() && *v > 0.0)) {
+        return Err(DataError::file(
+            file,
+            format!("latency {i} is {}, expected more than 0 milliseconds", values[i]),
+        ));
+    }
+    Ok(values)
+}
+
+fn read_order(file: &Path, root: Item<'_>, space: &Space) -> Result<Vec<Architecture>, DataError> {
+    let wrong = |why: String| Err(DataError::file(file, why));
+    let Some(pairs) = root.dict() else {
+        return wrong(format!("a dict of architectures expected, found {}", root.kind()));
+    };
+    let size = usize::try_from(space.size()).unwrap_or(usize::MAX).min(pairs.len());
+    let mut order: Vec<Option<Architecture>> = vec![None; size];
+    for (key, value) in pairs {
+        let (Some(text), Some(index)) = (key.str(), value.int()) else {
+            return wrong(format!(
+                "an index file has architecture texts and integers, found {} and {}",
+                key.kind(),
+                value.kind()
+            ));
+        };
+        let arch = space.parse(text).map_err(|e| DataError::file(file, e.to_string()))?;
+        match usize::try_from(index).ok().and_then(|i| order.get_mut(i)) {
+            Some(place @ None) => *place = Some(arch),
+            Some(Some(_)) => return wrong(format!("index {index} is there twice")),
+            None => return wrong(format!("index {index} of '{text}', expected 0 to {}", size.max(1) - 1)),
+        }
+    }
+    match order.into_iter().collect::<Option<Vec<_>>>() {
+        Some(order) if order.len() as u128 == space.size() => Ok(order),
+        _ => wrong(format!("an index file of {space} has all {} architectures", space.size())),
+    }
+}

@@ -1,0 +1,201 @@
+//! Readers of the files that benchmarks are published as.
+//!
+//! [`read`] makes one table of any number of files of one [`Format`]: what each holds becomes
+//! columns, joined on the architecture.
+//!
+//! ```no_run
+//! use lanner_data::import::{Format, read};
+//! use lanner_space::Space;
+//! let files = ["nasbench201_pixel3.pt".into(), "nasbench201_titan_rtx_256.pt".into()];
+//! let imported = read(Format::Help, &files, &Space::NasBench201, &|_, _| {})?;
+//! assert_eq!(imported.table.names, ["pixel3_ms", "titan_rtx_256_ms"]);
+//! imported.table.write("latency.csv")?;
+//! # Ok::<(), lanner_data::DataError>(())
+//! ```
+
+mod help;
+mod latbench;
+mod nasbench;
+mod results;
+#[cfg(test)]
+mod tests;
+
+use std::{
+    cell::Cell,
+    io::Read,
+    path::{Path, PathBuf},
+    str::FromStr,
+};
+
+use lanner_space::Space;
+
+use crate::{DataError, Table, error::shown};
+
+/// A format that a benchmark is published in.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum Format {
+    /// HELP's `.pt`: a list of latencies in official order, in milliseconds.
+    Help,
+    /// LatBench's `.pickle`: a dict of operation tuples to seconds.
+    LatBench,
+    /// NAS-Bench-201's `.pth`, or its folder of a `.pth` an architecture.
+    NasBench201,
+    /// NATS-Bench's topology space: the folder of `.pickle.pbz2`, or the one file.
+    NatsBench,
+    /// Any table that [`Table::read`] reads.
+    Csv,
+}
+
+impl Format {
+    /// Every format with its name on the command line.
+    pub const ALL: [(&'static str, Format); 5] = [
+        ("help", Format::Help),
+        ("latbench", Format::LatBench),
+        ("nasbench201", Format::NasBench201),
+        ("natsbench", Format::NatsBench),
+        ("csv", Format::Csv),
+    ];
+}
+
+impl FromStr for Format {
+    type Err = DataError;
+
+    fn from_str(name: &str) -> Result<Self, DataError> {
+        let found = Format::ALL.iter().find(|(n, _)| *n == name);
+        found.map(|&(_, f)| f).ok_or_else(|| {
+            let known: Vec<&str> = Format::ALL.iter().map(|&(n, _)| n).collect();
+            DataError::Table(format!("unknown format '{}'; known: {}", shown(name), known.join(", ")))
+        })
+    }
+}
+
+/// The table of some files, and what is worth telling about them.
+#[derive(Debug, Clone)]
+pub struct Imported {
+    pub table: Table,
+    /// A sentence each: columns that were skipped, rows that were merged, order files used.
+    pub notes: Vec<String>,
+}
+
+/// Reads the files of one format into one table of the space. `progress` is called with the work
+/// done and the work there is (bytes, or files of a folder), often.
+pub fn read(
+    format: Format,
+    files: &[PathBuf],
+    space: &Space,
+    progress: &dyn Fn(u64, u64),
+) -> Result<Imported, DataError> {
+    let mut notes = vec![];
+    let progress = Progress::new(files, progress);
+    let tables = match format {
+        Format::Help => help::read(files, space, &progress, &mut notes)?,
+        Format::LatBench => {
+            let one = |f: &PathBuf| latbench::read(f, space, &progress);
+            each(files, &progress, one)?
+        }
+        Format::NasBench201 | Format::NatsBench => {
+            each(files, &progress, |f| nasbench::read(f, space, &progress))?
+        }
+        Format::Csv => each(files, &progress, |f| {
+            let (table, report) = Table::read(f, space)?;
+            if !report.skipped.is_empty() {
+                notes.push(format!("{}: skipped {}", f.display(), report.skipped.join(", ")));
+            }
+            if report.merged > 0 {
+                notes.push(format!("{}: {} repeated rows merged", f.display(), report.merged));
+            }
+            Ok(table)
+        })?,
+    };
+    let mut joined: Option<Table> = None;
+    for (path, table) in tables {
+        joined = Some(match joined {
+            None => table,
+            Some(all) => all.join(&table).map_err(|e| DataError::file(path, e.to_string()))?,
+        });
+    }
+    match joined {
+        Some(table) => Ok(Imported { table, notes }),
+        None => Err(DataError::Table("no file with a column to import".into())),
+    }
+}
+
+fn each(
+    files: &[PathBuf],
+    progress: &Progress<'_>,
+    mut read: impl FnMut(&PathBuf) -> Result<Table, DataError>,
+) -> Result<Vec<(PathBuf, Table)>, DataError> {
+    let mut tables = vec![];
+    for (i, file) in files.iter().enumerate() {
+        progress.start(i);
+        tables.push((file.clone(), read(file)?));
+    }
+    Ok(tables)
+}
+
+/// The column that a file's values are called by: its stem without the space, as milliseconds.
+fn latency_name(path: &Path, space: &Space) -> String {
+    let stem = path.file_stem().unwrap_or_default().to_string_lossy();
+    let device = stem.strip_prefix(&format!("{}_", space.name())).unwrap_or(&stem);
+    match device.ends_with("_ms") {
+        true => device.into(),
+        false => format!("{device}_ms"),
+    }
+}
+
+/// Tells the caller how far the files have been read.
+pub(crate) struct Progress<'a> {
+    tell: &'a dyn Fn(u64, u64),
+    /// The work before each file, and last that of all.
+    starts: Vec<u64>,
+    done: Cell<u64>,
+}
+
+impl<'a> Progress<'a> {
+    fn new(files: &[PathBuf], tell: &'a dyn Fn(u64, u64)) -> Self {
+        let mut starts = vec![0];
+        let mut sum = 0u64;
+        for file in files {
+            sum += match std::fs::metadata(file) {
+                // A folder tells its own progress, which cannot be added to bytes of others.
+                Ok(m) if m.is_file() => m.len(),
+                _ => 0,
+            };
+            starts.push(sum);
+        }
+        Progress {
+            tell,
+            starts,
+            done: Cell::new(0),
+        }
+    }
+
+    fn start(&self, file: usize) {
+        self.done.set(self.starts[file]);
+    }
+
+    fn add(&self, bytes: u64) {
+        let total = self.starts[self.starts.len() - 1];
+        self.done.set((self.done.get() + bytes).min(total));
+        (self.tell)(self.done.get(), total);
+    }
+
+    /// The reader, with its bytes counted as work done.
+    pub(crate) fn watch<R: Read>(&self, inner: R) -> impl Read {
+        Watched { inner, progress: self }
+    }
+}
+
+struct Watched<'a, R> {
+    inner: R,
+    progress: &'a Progress<'a>,
+}
+
+impl<R: Read> Read for Watched<'_, R> {
+    fn read(&mut self, buffer: &mut [u8]) -> std::io::Result<usize> {
+        let n = self.inner.read(buffer)?;
+        self.progress.add(n as u64);
+        Ok(n)
+    }
+}

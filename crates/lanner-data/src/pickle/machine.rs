@@ -1,0 +1,542 @@
+//! The stack machine of `pickle`, opcodes as in Python's `pickletools`.
+
+use std::io::Read;
+
+use super::{
+    arena::Arena,
+    globals,
+    input::{Cause, Fault, Input},
+    text,
+    value::{Object, Pickle, Value},
+};
+
+/// What a pickle may cost, and what of it is not wanted.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Limits<'a> {
+    /// The most memory, in bytes. Below it memory must stay in proportion to the bytes read.
+    pub memory: u64,
+    /// Keys of dicts whose values are let go of as they come.
+    pub skip: &'a [&'a str],
+}
+
+impl Default for Limits<'_> {
+    fn default() -> Self {
+        Limits {
+            memory: 8 << 30,
+            skip: &[],
+        }
+    }
+}
+
+/// Reads one pickle, up to its STOP; what follows in the input stays there.
+pub(crate) fn read<R: Read>(input: &mut Input<R>, limits: Limits<'_>) -> Result<Pickle, Fault> {
+    let mut machine = Machine {
+        start: input.offset(),
+        input,
+        arena: Arena::new(limits.memory),
+        stack: vec![],
+        marks: vec![],
+        memo: vec![],
+        memoised: 0,
+        skip: limits.skip,
+    };
+    loop {
+        let offset = machine.input.offset();
+        let op = machine.input.byte()?;
+        match machine.step(op) {
+            Ok(None) => {}
+            Ok(Some(root)) => {
+                return Ok(Pickle {
+                    objects: machine.arena.objects,
+                    root,
+                    storages: Default::default(),
+                });
+            }
+            Err(Stop::Fault(fault)) => return Err(fault),
+            Err(Stop::Global(name)) => {
+                return Err(Fault {
+                    offset,
+                    cause: Cause::Global(name),
+                });
+            }
+            Err(Stop::Why(why)) => {
+                return Err(Fault {
+                    offset,
+                    cause: Cause::Other(why),
+                });
+            }
+        }
+    }
+}
+
+/// Why a step fails; the place of the step is added by the caller.
+enum Stop {
+    Fault(Fault),
+    Global(String),
+    Why(String),
+}
+
+impl From<Fault> for Stop {
+    fn from(fault: Fault) -> Self {
+        Stop::Fault(fault)
+    }
+}
+
+impl From<String> for Stop {
+    fn from(why: String) -> Self {
+        Stop::Why(why)
+    }
+}
+
+impl From<&str> for Stop {
+    fn from(why: &str) -> Self {
+        Stop::Why(why.into())
+    }
+}
+
+/// No object has this number.
+const EMPTY: u32 = u32::MAX;
+
+struct Machine<'a, R> {
+    input: &'a mut Input<R>,
+    /// Where this pickle began.
+    start: u64,
+    arena: Arena,
+    stack: Vec<Value>,
+    /// The heights of the stack at the open MARKs.
+    marks: Vec<usize>,
+    memo: Vec<u32>,
+    memoised: usize,
+    skip: &'a [&'a str],
+}
+
+impl<R: Read> Machine<'_, R> {
+    /// One opcode. `Some` is the value at STOP.
+    fn step(&mut self, op: u8) -> Result<Option<Value>, Stop> {
+        match op {
+            b'.' => return Ok(Some(self.pop()?)),
+            0x80 => match self.input.byte()? {
+                0..=5 => {}
+                n => return Err(format!("pickle protocol {n}, expected 0 to 5").into()),
+            },
+            // A frame's length is only a hint; a lying one is told.
+            0x95 => {
+                let n = self.u64()?;
+                self.input.expect_left(n)?;
+            }
+
+            b'N' => self.stack.push(Value::None),
+            0x88 => self.stack.push(Value::Bool(true)),
+            0x89 => self.stack.push(Value::Bool(false)),
+            b'K' => {
+                let n = self.input.byte()?;
+                self.stack.push(Value::Int(n.into()));
+            }
+            b'M' => {
+                let n = u16::from_le_bytes(self.input.array()?);
+                self.stack.push(Value::Int(n.into()));
+            }
+            b'J' => {
+                let n = i32::from_le_bytes(self.input.array()?);
+                self.stack.push(Value::Int(n.into()));
+            }
+            b'G' => {
+                let x = f64::from_be_bytes(self.input.array()?);
+                self.stack.push(Value::Float(x));
+            }
+            b'I' | b'L' | b'F' => {
+                let line = self.input.line()?;
+                match text::number(op, &line)? {
+                    Some(value) => self.stack.push(value),
+                    None => self.push(Object::Big(line.into()))?,
+                }
+            }
+            0x8a => {
+                let n = self.input.byte()?;
+                self.long(n.into())?;
+            }
+            0x8b => {
+                let n = self.u32()?;
+                self.long(n)?;
+            }
+
+            b'X' => {
+                let n = self.u32()?;
+                self.unicode(n)?;
+            }
+            0x8c => {
+                let n = self.input.byte()?;
+                self.unicode(n.into())?;
+            }
+            0x8d => {
+                let n = self.u64()?;
+                self.unicode(n)?;
+            }
+            b'V' => {
+                let line = self.input.line()?;
+                self.push_text(text::raw_unicode(&line)?)?;
+            }
+            b'S' => {
+                let line = self.input.line()?;
+                self.python2(text::quoted(&line)?)?;
+            }
+            b'T' => {
+                let n = self.u32()?;
+                let bytes = self.bytes(n)?;
+                self.python2(bytes)?;
+            }
+            b'U' => {
+                let n = self.input.byte()?;
+                let bytes = self.bytes(n.into())?;
+                self.python2(bytes)?;
+            }
+            b'B' => {
+                let n = self.u32()?;
+                self.byte_string(n)?;
+            }
+            b'C' => {
+                let n = self.input.byte()?;
+                self.byte_string(n.into())?;
+            }
+            0x8e | 0x96 => {
+                let n = self.u64()?;
+                self.byte_string(n)?;
+            }
+
+            b'(' => self.marks.push(self.stack.len()),
+            b'0' => {
+                if self.marks.last() == Some(&self.stack.len()) {
+                    self.marks.pop();
+                } else {
+                    self.pop()?;
+                }
+            }
+            b'1' => {
+                let at = self.mark()?;
+                self.stack.truncate(at);
+            }
+            b'2' => {
+                let top = self.top()?;
+                self.stack.push(top);
+            }
+
+            b']' => self.push(Object::List(vec![]))?,
+            b')' => self.push(Object::Tuple([].into()))?,
+            b'}' => self.push(Object::Dict(vec![]))?,
+            0x8f => self.push(Object::Set(vec![]))?,
+            b'l' | 0x91 | b't' => {
+                let at = self.mark()?;
+                let values = self.stack.split_off(at);
+                self.push(match op {
+                    b'l' => Object::List(values),
+                    b't' => Object::Tuple(values.into()),
+                    _ => Object::Set(values),
+                })?;
+            }
+            b'd' => {
+                let at = self.mark()?;
+                let values = self.stack.split_off(at);
+                self.push(Object::Dict(vec![]))?;
+                self.set_items(&values)?;
+            }
+            0x85..=0x87 => {
+                let n = usize::from(op - 0x84);
+                let values = self.pop_many(n)?;
+                self.push(Object::Tuple(values.into()))?;
+            }
+            b'a' => {
+                let values = self.pop_many(1)?;
+                self.append(&values)?;
+            }
+            b'e' | 0x90 => {
+                let at = self.mark()?;
+                let values = self.stack.split_off(at);
+                self.append(&values)?;
+            }
+            b's' => {
+                let values = self.pop_many(2)?;
+                self.set_items(&values)?;
+            }
+            b'u' => {
+                let at = self.mark()?;
+                let values = self.stack.split_off(at);
+                self.set_items(&values)?;
+            }
+
+            b'p' | b'g' => {
+                let index = match text::number(b'I', &self.input.line()?)? {
+                    Some(Value::Int(i @ 0..)) => i as u64,
+                    _ => return Err("a memo's number is not one".into()),
+                };
+                if op == b'p' { self.put(index)? } else { self.get(index)? }
+            }
+            b'q' => {
+                let n = self.input.byte()?;
+                self.put(n.into())?;
+            }
+            b'r' => {
+                let n = self.u32()?;
+                self.put(n)?;
+            }
+            0x94 => self.put(self.memoised as u64)?,
+            b'h' => {
+                let n = self.input.byte()?;
+                self.get(n.into())?;
+            }
+            b'j' => {
+                let n = self.u32()?;
+                self.get(n)?;
+            }
+
+            b'c' => {
+                let (module, name) = (self.input.line()?, self.input.line()?);
+                self.global(&String::from_utf8_lossy(&module), &String::from_utf8_lossy(&name))?;
+            }
+            0x93 => {
+                let names = self.pop_many(2)?;
+                match (self.arena.str(names[0]).cloned(), self.arena.str(names[1]).cloned()) {
+                    (Some(module), Some(name)) => self.global(&module, &name)?,
+                    _ => return Err("a global's module and name are not texts".into()),
+                }
+            }
+            b'i' => {
+                let (module, name) = (self.input.line()?, self.input.line()?);
+                self.global(&String::from_utf8_lossy(&module), &String::from_utf8_lossy(&name))?;
+                let class = self.pop()?;
+                let at = self.mark()?;
+                let args = self.stack.split_off(at);
+                self.call(class, &args)?;
+            }
+            b'o' => {
+                let at = self.mark()?;
+                let values = self.stack.split_off(at);
+                match values.split_first() {
+                    Some((&class, args)) => self.call(class, args)?,
+                    None => return Err("an object without a class".into()),
+                }
+            }
+            b'R' | 0x81 => {
+                let values = self.pop_many(2)?;
+                self.call_with(values[0], values[1])?;
+            }
+            0x92 => {
+                let values = self.pop_many(3)?;
+                match self.arena.get(values[2]) {
+                    Some(Object::Dict(named)) if named.is_empty() => self.call_with(values[0], values[1])?,
+                    _ => return Err("a constructor with named arguments".into()),
+                }
+            }
+            b'b' => {
+                let state = self.pop()?;
+                let object = self.top()?;
+                globals::build(&mut self.arena, object, state)?;
+            }
+            b'Q' => {
+                let id = self.pop()?;
+                let at = self.here();
+                let value = globals::persistent(&mut self.arena, id, at)?;
+                self.stack.push(value);
+            }
+
+            b'P' => return Err("a persistent id as text, which torch files do not have".into()),
+            0x82..=0x84 => return Err("an extension code, whose meaning only the writer knows".into()),
+            0x97 | 0x98 => return Err("a buffer outside the pickle, which is not in the file".into()),
+            op => return Err(format!("byte {op:#04x} is not an opcode; is this a pickle?").into()),
+        }
+        Ok(None)
+    }
+
+    /// The bytes of this pickle so far: what the account of memory goes by.
+    fn here(&self) -> u64 {
+        self.input.offset() - self.start
+    }
+
+    fn u32(&mut self) -> Result<u64, Stop> {
+        Ok(u32::from_le_bytes(self.input.array()?).into())
+    }
+
+    fn u64(&mut self) -> Result<u64, Stop> {
+        Ok(u64::from_le_bytes(self.input.array()?))
+    }
+
+    fn bytes(&mut self, n: u64) -> Result<Vec<u8>, Stop> {
+        // The bytes themselves count as read: they are what the memory is for.
+        let limit = self.arena.left(self.here().saturating_add(n));
+        Ok(self.input.bytes(n, limit)?)
+    }
+
+    fn byte_string(&mut self, n: u64) -> Result<(), Stop> {
+        let bytes = self.bytes(n)?;
+        self.push(Object::Bytes(bytes.into()))
+    }
+
+    fn unicode(&mut self, n: u64) -> Result<(), Stop> {
+        let bytes = self.bytes(n)?;
+        match String::from_utf8(bytes) {
+            Ok(text) => self.push_text(text),
+            Err(_) => Err("a text is not UTF-8".into()),
+        }
+    }
+
+    /// A `str` of Python 2 is text or bytes; its numpy numbers are the latter.
+    fn python2(&mut self, bytes: Vec<u8>) -> Result<(), Stop> {
+        match String::from_utf8(bytes) {
+            Ok(text) => self.push_text(text),
+            Err(e) => self.push(Object::Bytes(e.into_bytes().into())),
+        }
+    }
+
+    fn long(&mut self, n: u64) -> Result<(), Stop> {
+        let bytes = self.bytes(n)?;
+        if bytes.len() > 8 {
+            return self.push(Object::Big(bytes.into()));
+        }
+        let negative = bytes.last().is_some_and(|b| b & 0x80 != 0);
+        let mut raw = if negative { [0xff; 8] } else { [0; 8] };
+        raw[..bytes.len()].copy_from_slice(&bytes);
+        self.stack.push(Value::Int(i64::from_le_bytes(raw)));
+        Ok(())
+    }
+
+    fn push(&mut self, object: Object) -> Result<(), Stop> {
+        let at = self.here();
+        let value = self.arena.push(object, at)?;
+        self.stack.push(value);
+        Ok(())
+    }
+
+    fn push_text(&mut self, text: String) -> Result<(), Stop> {
+        let at = self.here();
+        let value = self.arena.text(text, at)?;
+        self.stack.push(value);
+        Ok(())
+    }
+
+    /// The stack above the last MARK; what is below belongs to others.
+    fn depth(&self) -> usize {
+        self.stack.len() - self.marks.last().copied().unwrap_or(0)
+    }
+
+    fn top(&self) -> Result<Value, Stop> {
+        match self.stack.last() {
+            Some(&top) if self.depth() > 0 => Ok(top),
+            _ => Err("the stack is empty".into()),
+        }
+    }
+
+    fn pop(&mut self) -> Result<Value, Stop> {
+        let top = self.top()?;
+        self.stack.pop();
+        Ok(top)
+    }
+
+    fn pop_many(&mut self, n: usize) -> Result<Vec<Value>, Stop> {
+        match self.depth() >= n {
+            true => Ok(self.stack.split_off(self.stack.len() - n)),
+            false => Err(format!("the stack has {} values, expected {n}", self.depth()).into()),
+        }
+    }
+
+    fn mark(&mut self) -> Result<usize, Stop> {
+        self.marks.pop().ok_or_else(|| "no mark on the stack".into())
+    }
+
+    fn append(&mut self, values: &[Value]) -> Result<(), Stop> {
+        let (target, at) = (self.top()?, self.here());
+        self.arena.charge_values(values.len(), at)?;
+        match self.arena.get_mut(target) {
+            Some(Object::List(list) | Object::Set(list)) => list.extend_from_slice(values),
+            _ => return Err(format!("cannot append to {}", self.arena.kind(target)).into()),
+        }
+        Ok(())
+    }
+
+    fn set_items(&mut self, values: &[Value]) -> Result<(), Stop> {
+        let (target, at) = (self.top()?, self.here());
+        let (pairs, rest) = values.as_chunks::<2>();
+        if !rest.is_empty() {
+            return Err("a key without a value".into());
+        }
+        self.arena.charge_values(values.len(), at)?;
+        if !self.skip.is_empty() {
+            for &[key, value] in pairs {
+                if self.arena.str(key).is_some_and(|k| self.skip.contains(&&**k)) {
+                    self.arena.skip(value);
+                }
+            }
+        }
+        match self.arena.get_mut(target) {
+            Some(Object::Dict(dict)) => dict.extend(pairs.iter().map(|&[k, v]| (k, v))),
+            _ => return Err(format!("cannot set items of {}", self.arena.kind(target)).into()),
+        }
+        Ok(())
+    }
+
+    fn put(&mut self, index: u64) -> Result<(), Stop> {
+        let (top, at) = (self.top()?, self.here());
+        // A pickler numbers from 0, so a number beyond the bytes read is an attempt on memory.
+        let index = match usize::try_from(index) {
+            Ok(i) if index <= at => i,
+            _ => return Err(format!("memo number {index} after only {at} bytes").into()),
+        };
+        let id = match top {
+            Value::Object(id) => id,
+            number => match self.arena.push(Object::Number(number), at)? {
+                Value::Object(id) => id,
+                _ => EMPTY,
+            },
+        };
+        if self.memo.len() <= index {
+            self.memo.resize(index + 1, EMPTY);
+        }
+        self.memoised += usize::from(self.memo[index] == EMPTY);
+        self.memo[index] = id;
+        Ok(())
+    }
+
+    fn get(&mut self, index: u64) -> Result<(), Stop> {
+        let found = usize::try_from(index).ok().and_then(|i| self.memo.get(i));
+        match found {
+            Some(&id) if id != EMPTY => {
+                let value = Value::Object(id);
+                self.stack.push(match self.arena.get(value) {
+                    Some(Object::Number(number)) => *number,
+                    _ => value,
+                });
+                Ok(())
+            }
+            _ => Err(format!("memo number {index} was never set").into()),
+        }
+    }
+
+    fn global(&mut self, module: &str, name: &str) -> Result<(), Stop> {
+        match globals::find(module, name) {
+            Some(global) => self.push(Object::Global(global)),
+            None => Err(Stop::Global(crate::error::shown(&format!("{module}.{name}")))),
+        }
+    }
+
+    fn call_with(&mut self, callable: Value, args: Value) -> Result<(), Stop> {
+        match self.arena.tuple(args) {
+            // None of ours takes as many; and copies of a long tuple would cost a lot of time.
+            Some(args) if args.len() > 16 => Err("a call with more than 16 arguments".into()),
+            Some(args) => {
+                let args = args.to_vec();
+                self.call(callable, &args)
+            }
+            None => Err(format!("arguments must be a tuple, not {}", self.arena.kind(args)).into()),
+        }
+    }
+
+    fn call(&mut self, callable: Value, args: &[Value]) -> Result<(), Stop> {
+        let at = self.here();
+        match self.arena.get(callable) {
+            Some(&Object::Global(global)) => {
+                let value = globals::call(&mut self.arena, global, args, at)?;
+                self.stack.push(value);
+                Ok(())
+            }
+            _ => Err(format!("{} cannot be called", self.arena.kind(callable)).into()),
+        }
+    }
+}

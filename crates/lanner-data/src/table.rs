@@ -1,0 +1,349 @@
+use std::{
+    collections::{HashMap, HashSet},
+    sync::OnceLock,
+};
+
+use lanner_space::{Architecture, Space};
+
+use crate::DataError;
+
+/// The names under which a column holds the architecture as text, in order of preference.
+pub(crate) const ARCH_NAMES: [&str; 4] = ["arch", "arch_str", "architecture", "ops"];
+/// The names under which a column holds the architecture's published index.
+pub(crate) const INDEX_NAMES: [&str; 2] = ["idx", "index"];
+/// The suffix that says that a column is a latency in milliseconds.
+pub(crate) const MS: &str = "_ms";
+
+/// Architectures × named metrics.
+///
+/// A missing value is `NaN`, and `NaN` means nothing else: files have an empty cell there, and the
+/// text `nan` in a file is an error. Every column is as long as `archs`, and no architecture or
+/// name occurs twice: [`Table::new`] sees to it, and who changes the fields keeps it so.
+#[derive(Debug, Clone)]
+pub struct Table {
+    /// The space of all the architectures.
+    pub space: Space,
+    /// The architecture of each row.
+    pub archs: Vec<Architecture>,
+    /// The metric of each column. Latencies are milliseconds and end in `_ms`.
+    pub names: Vec<String>,
+    /// The values, `columns[column][row]`.
+    pub columns: Vec<Vec<f64>>,
+    index: OnceLock<HashMap<Architecture, usize>>,
+}
+
+impl Table {
+    /// Puts a table together, or says which part does not fit: a column of another length, an
+    /// architecture twice or of another space, a name twice or unusable, an infinite value, or a
+    /// latency (`*_ms`) that is not positive.
+    pub fn new(
+        space: Space,
+        archs: Vec<Architecture>,
+        names: Vec<String>,
+        columns: Vec<Vec<f64>>,
+    ) -> Result<Table, DataError> {
+        let wrong = |why: String| Err(DataError::Table(why));
+        if names.len() != columns.len() {
+            return wrong(format!("{} names for {} columns", names.len(), columns.len()));
+        }
+        let mut seen = HashSet::new();
+        for name in &names {
+            if let Err(why) = check_name(name) {
+                return wrong(why);
+            }
+            if !seen.insert(name.as_str()) {
+                return wrong(format!("two columns are called '{name}'"));
+            }
+        }
+        let mut seen = HashSet::with_capacity(archs.len());
+        for arch in &archs {
+            space.check(arch)?;
+            if !seen.insert(arch) {
+                return wrong(format!("two rows are of {}", space.print(arch)));
+            }
+        }
+        for (name, column) in names.iter().zip(&columns) {
+            if column.len() != archs.len() {
+                return wrong(format!(
+                    "column '{name}' has {} values for {} architectures",
+                    column.len(),
+                    archs.len()
+                ));
+            }
+            for (arch, &value) in archs.iter().zip(column) {
+                if let Err(expected) = check_value(name, value) {
+                    let arch = space.print(arch);
+                    return wrong(format!("column '{name}' at {arch}: {value} is not {expected}"));
+                }
+            }
+        }
+        Ok(Table {
+            space,
+            archs,
+            names,
+            columns,
+            index: OnceLock::new(),
+        })
+    }
+
+    /// The number of rows.
+    pub fn len(&self) -> usize {
+        self.archs.len()
+    }
+
+    /// Tells whether there is no row.
+    pub fn is_empty(&self) -> bool {
+        self.archs.is_empty()
+    }
+
+    /// The values of a metric, one a row, `NaN` where missing. The error lists the names there
+    /// are, the most similar first.
+    pub fn column(&self, name: &str) -> Result<&[f64], DataError> {
+        match self.names.iter().position(|n| n == name) {
+            Some(i) => Ok(&self.columns[i]),
+            None => {
+                let mut known = self.names.clone();
+                known.sort_by_cached_key(|n| distance(name, n));
+                Err(DataError::NoColumn {
+                    name: name.into(),
+                    known,
+                })
+            }
+        }
+    }
+
+    /// The row of an architecture.
+    pub fn row_of(&self, arch: &Architecture) -> Option<usize> {
+        let index = self
+            .index
+            .get_or_init(|| self.archs.iter().cloned().enumerate().map(|(i, a)| (a, i)).collect());
+        match index.get(arch) {
+            Some(&row) if self.archs.get(row) == Some(arch) => Some(row),
+            // The fields are public: the index may be older than they are.
+            _ => self.archs.iter().position(|a| a == arch),
+        }
+    }
+
+    /// The value of a metric for an architecture, if there is one.
+    pub fn value(&self, name: &str, arch: &Architecture) -> Result<Option<f64>, DataError> {
+        let column = self.column(name)?;
+        Ok(self.row_of(arch).map(|row| column[row]).filter(|v| !v.is_nan()))
+    }
+
+    /// The table of some of the rows, in the order given. A row beyond the table, or twice, is an
+    /// error.
+    pub fn select(&self, rows: &[usize]) -> Result<Table, DataError> {
+        let mut taken = vec![false; self.len()];
+        for &row in rows {
+            match taken.get_mut(row) {
+                None => {
+                    return Err(DataError::Table(format!(
+                        "there is no row {row}: the table has {}",
+                        self.len()
+                    )));
+                }
+                Some(true) => return Err(DataError::Table(format!("row {row} is selected twice"))),
+                Some(t) => *t = true,
+            }
+        }
+        Ok(Table {
+            space: self.space.clone(),
+            archs: rows.iter().map(|&r| self.archs[r].clone()).collect(),
+            names: self.names.clone(),
+            columns: self
+                .columns
+                .iter()
+                .map(|c| rows.iter().map(|&r| c[r]).collect())
+                .collect(),
+            index: OnceLock::new(),
+        })
+    }
+
+    /// All rows and columns of both tables: the rows of `self`, then those that only `other` has,
+    /// with values missing where a table does not have the architecture. A column of both is
+    /// filled from both; values that disagree are an error.
+    pub fn join(&self, other: &Table) -> Result<Table, DataError> {
+        if self.space != other.space {
+            return Err(DataError::Table(format!(
+                "a table of {} and one of {} cannot be joined",
+                self.space, other.space
+            )));
+        }
+        let mut row_of: HashMap<&Architecture, usize> =
+            self.archs.iter().enumerate().map(|(i, a)| (a, i)).collect();
+        let mut archs = self.archs.clone();
+        let mut rows = Vec::with_capacity(other.len());
+        for arch in &other.archs {
+            rows.push(*row_of.entry(arch).or_insert_with(|| {
+                archs.push(arch.clone());
+                archs.len() - 1
+            }));
+        }
+        let mut names = self.names.clone();
+        let mut columns = self.columns.clone();
+        for column in &mut columns {
+            column.resize(archs.len(), f64::NAN);
+        }
+        for (name, theirs) in other.names.iter().zip(&other.columns) {
+            let at = names.iter().position(|n| n == name).unwrap_or_else(|| {
+                names.push(name.clone());
+                columns.push(vec![f64::NAN; archs.len()]);
+                columns.len() - 1
+            });
+            for (&row, &value) in rows.iter().zip(theirs) {
+                let mine = &mut columns[at][row];
+                if !agree(*mine, value) {
+                    return Err(DataError::Table(format!(
+                        "the tables disagree on '{name}' of {}: {mine} and {value}",
+                        self.space.print(&archs[row])
+                    )));
+                }
+                if mine.is_nan() {
+                    *mine = value;
+                }
+            }
+        }
+        Ok(Table {
+            space: self.space.clone(),
+            archs,
+            names,
+            columns,
+            index: OnceLock::new(),
+        })
+    }
+}
+
+/// Missing agrees with everything.
+pub(crate) fn agree(a: f64, b: f64) -> bool {
+    a.is_nan() || b.is_nan() || a == b
+}
+
+/// Tells whether a metric may have that name, so that the file it is written to reads back.
+pub(crate) fn check_name(name: &str) -> Result<(), String> {
+    if name.is_empty() {
+        Err("a column without a name".into())
+    } else if name.trim() != name || name.chars().any(char::is_control) {
+        Err(format!("the column name {name:?} has blanks around it or control characters in it"))
+    } else if is_arch_name(name) {
+        Err(format!("a metric cannot be called '{name}', which names the architecture"))
+    } else {
+        Ok(())
+    }
+}
+
+pub(crate) fn is_arch_name(name: &str) -> bool {
+    let named = |n: &&str| name.eq_ignore_ascii_case(n);
+    ARCH_NAMES.iter().any(|n| named(&n)) || INDEX_NAMES.iter().any(|n| named(&n))
+}
+
+/// Tells what was expected where a value cannot be. Missing (`NaN`) is fine.
+pub(crate) fn check_value(name: &str, value: f64) -> Result<(), &'static str> {
+    if value.is_infinite() {
+        Err("a finite number")
+    } else if name.ends_with(MS) && value <= 0.0 {
+        Err("a latency, which is more than 0 milliseconds")
+    } else {
+        Ok(())
+    }
+}
+
+/// How unlike two names are: edit distance, with a bonus for containing the name that was sought.
+fn distance(sought: &str, name: &str) -> usize {
+    let (a, b): (Vec<char>, Vec<char>) = (sought.to_lowercase().chars().collect(), name.to_lowercase().chars().collect());
+    // Enough for names; a caller's megabyte must not cost a square of it.
+    let (a, b) = (&a[..a.len().min(200)], &b[..b.len().min(200)]);
+    let mut row: Vec<usize> = (0..=b.len()).collect();
+    for (i, x) in a.iter().enumerate() {
+        let mut diagonal = row[0];
+        row[0] = i + 1;
+        for (j, y) in b.iter().enumerate() {
+            let change = diagonal + usize::from(x != y);
+            diagonal = row[j + 1];
+            row[j + 1] = change.min(row[j] + 1).min(diagonal + 1);
+        }
+    }
+    let edits = row[b.len()];
+    match !sought.is_empty() && name.to_lowercase().contains(&sought.to_lowercase()) {
+        true => edits.min(2),
+        false => edits,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn arch(digits: &str) -> Architecture {
+        Space::NasBench201.parse(digits).unwrap()
+    }
+
+    fn table(rows: &[&str], name: &str, values: &[f64]) -> Result<Table, DataError> {
+        let archs = rows.iter().map(|r| arch(r)).collect();
+        Table::new(Space::NasBench201, archs, vec![name.into()], vec![values.to_vec()])
+    }
+
+    #[test]
+    fn parts_that_do_not_fit_are_told() {
+        for (result, says) in [
+            (table(&["000000"], "a", &[]), "column 'a' has 0 values for 1 architectures"),
+            (table(&["000000", "000000"], "a", &[1., 1.]), "two rows are of |none~0|"),
+            (table(&["000000"], "a_ms", &[0.]), "0 is not a latency"),
+            (table(&["000000"], "a_ms", &[-2.]), "-2 is not a latency"),
+            (table(&["000000"], "a", &[f64::INFINITY]), "inf is not a finite number"),
+            (table(&["000000"], " a", &[1.]), "blanks"),
+            (table(&["000000"], "Arch", &[1.]), "names the architecture"),
+        ] {
+            let message = result.unwrap_err().to_string();
+            assert!(message.contains(says), "{message}");
+        }
+        let wrong = Architecture::new([0, 0, 0, 0, 0, 9]);
+        assert!(Table::new(Space::NasBench201, vec![wrong], vec![], vec![]).is_err());
+    }
+
+    #[test]
+    fn an_unknown_column_brings_the_closest_names() {
+        let mut t = table(&["000000"], "latency_ms", &[1.]).unwrap();
+        t.names.push("params".into());
+        t.columns.push(vec![2.]);
+        let message = t.column("param").unwrap_err().to_string();
+        assert_eq!(message, "no column 'param'; there are: params, latency_ms");
+        let message = t.column("latnecy_ms").unwrap_err().to_string();
+        assert_eq!(message, "no column 'latnecy_ms'; there are: latency_ms, params");
+    }
+
+    #[test]
+    fn join_keeps_all_rows_and_fills_shared_columns() {
+        let a = table(&["000000", "111111"], "x", &[1., f64::NAN]).unwrap();
+        let b = table(&["111111", "222222"], "x", &[2., 3.]).unwrap();
+        let both = a.join(&b).unwrap();
+        assert_eq!(both.columns, [[1., 2., 3.]]);
+        assert_eq!(both.row_of(&arch("222222")), Some(2));
+        assert_eq!(both.row_of(&arch("333333")), None);
+        let c = table(&["111111"], "y", &[7.]).unwrap();
+        let three = both.join(&c).unwrap();
+        assert_eq!(three.value("y", &arch("111111")).unwrap(), Some(7.));
+        assert_eq!(three.value("y", &arch("000000")).unwrap(), None);
+        let d = table(&["222222"], "x", &[4.]).unwrap();
+        let message = both.join(&d).unwrap_err().to_string();
+        assert!(message.contains("disagree on 'x'") && message.contains("3 and 4"), "{message}");
+    }
+
+    #[test]
+    fn select_reorders_and_refuses_what_is_not_there() {
+        let t = table(&["000000", "111111"], "x", &[1., 2.]).unwrap();
+        assert_eq!(t.select(&[1, 0]).unwrap().columns, [[2., 1.]]);
+        assert!(t.select(&[2]).unwrap_err().to_string().contains("no row 2"));
+        assert!(t.select(&[0, 0]).unwrap_err().to_string().contains("twice"));
+    }
+
+    #[test]
+    fn the_index_follows_changed_fields() {
+        let mut t = table(&["000000", "111111"], "x", &[1., 2.]).unwrap();
+        assert_eq!(t.row_of(&arch("111111")), Some(1));
+        t.archs.swap(0, 1);
+        assert_eq!(t.row_of(&arch("111111")), Some(0));
+        t.archs[0] = arch("222222");
+        assert_eq!(t.row_of(&arch("222222")), Some(0));
+        assert_eq!(t.row_of(&arch("111111")), None);
+    }
+}

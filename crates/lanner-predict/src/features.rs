@@ -1,0 +1,94 @@
+//! Encodings of architectures as vectors: operation counts, one-hots, and their products.
+//!
+//! Each function takes a space and p architectures and returns p × d. They are defined for every
+//! space by its codes, its cell graphs and [`Space::live`].
+
+use lanner_space::{Architecture, Space, View};
+
+use crate::linalg::Mat;
+
+/// How often each operation stands in the text (raw) and in what is computed (pruned): two counts
+/// a label of the space.
+pub fn op_counts(space: &Space, archs: &[Architecture]) -> Mat {
+    let labels = space.labels().len();
+    let mut out = Mat::zeros(archs.len(), 2 * labels);
+    for (i, arch) in archs.iter().enumerate() {
+        for (half, view) in [View::Raw, View::Pruned].into_iter().enumerate() {
+            for label in space.graph(arch, view).labels {
+                out[(i, half * labels + usize::from(label))] += 1.0;
+            }
+        }
+    }
+    out
+}
+
+/// One-hot codes of the text.
+pub fn one_hot(space: &Space, archs: &[Architecture]) -> Mat {
+    hot(space, archs, |_| None)
+}
+
+/// One-hot codes with every dead choice set to the first code (none).
+pub fn live_one_hot(space: &Space, archs: &[Architecture]) -> Mat {
+    hot(space, archs, |arch| Some(space.live(arch)))
+}
+
+fn hot(
+    space: &Space,
+    archs: &[Architecture],
+    live: impl Fn(&Architecture) -> Option<Vec<bool>>,
+) -> Mat {
+    let choices = space.choices();
+    let width = choices.iter().map(|&c| usize::from(c)).sum();
+    let mut out = Mat::zeros(archs.len(), width);
+    for (i, arch) in archs.iter().enumerate() {
+        let live = live(arch);
+        let mut offset = 0;
+        for (position, &code) in arch.codes().iter().enumerate() {
+            let counts = live.as_ref().is_none_or(|l| l[position]);
+            let code = if counts { usize::from(code) } else { 0 };
+            out[(i, offset + code)] = 1.0;
+            offset += usize::from(choices[position]);
+        }
+    }
+    out
+}
+
+/// `x` and the products of all pairs of its columns that are not constant zero.
+pub fn with_pairs(x: &Mat) -> Mat {
+    let pairs: Vec<(usize, usize)> = (0..x.cols)
+        .flat_map(|a| (a + 1..x.cols).map(move |b| (a, b)))
+        .filter(|&(a, b)| (0..x.rows).any(|i| x[(i, a)] * x[(i, b)] != 0.0))
+        .collect();
+    let products = Mat::from_fn(x.rows, pairs.len(), |i, k| {
+        x[(i, pairs[k].0)] * x[(i, pairs[k].1)]
+    });
+    x.beside(&products)
+}
+
+/// Multiply-accumulates of the space's published network, in millions.
+pub fn flops(space: &Space, archs: &[Architecture]) -> Mat {
+    Mat::from_fn(archs.len(), 1, |i, _| space.flops_and_params(&archs[i]).0)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn counts_and_one_hots_of_a_cell_with_a_dead_edge() {
+        let space = Space::NasBench201;
+        // 0→1 none; 1→2 and 1→3 are dead 3×3; 0→2 skip, 0→3 1×1, 2→3 pooling.
+        let arch = vec![space.parse("013234").unwrap()];
+        let counts = op_counts(&space, &arch);
+        assert_eq!(counts.row(0)[..7], [1., 1., 1., 2., 1., 1., 1.]);
+        assert_eq!(counts.row(0)[7..], [0., 0., 1., 0., 1., 1., 1.]);
+        let raw = one_hot(&space, &arch);
+        let live = live_one_hot(&space, &arch);
+        assert_eq!(
+            (raw[(0, 13)], live[(0, 13)], live[(0, 10)]),
+            (1.0, 0.0, 1.0)
+        );
+        assert_eq!(live.row(0).iter().sum::<f64>(), 6.0);
+        assert_eq!(with_pairs(&live).cols, 30 + 15);
+    }
+}

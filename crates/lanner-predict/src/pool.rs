@@ -1,0 +1,42 @@
+use std::collections::HashMap;
+
+use lanner_space::{Architecture, Space};
+
+/// The architectures among which a predictor is fitted and asked: a whole space or the rows of a
+/// table. Everything in this crate speaks of them by their number.
+#[derive(Debug, Clone)]
+pub struct Pool {
+    pub space: Space,
+    pub archs: Vec<Architecture>,
+    rows: HashMap<Architecture, usize>,
+}
+
+impl Pool {
+    /// These architectures; of equal ones [`Pool::row_of`] finds the first.
+    pub fn new(space: Space, archs: Vec<Architecture>) -> Pool {
+        let mut rows = HashMap::with_capacity(archs.len());
+        for (i, arch) in archs.iter().enumerate() {
+            rows.entry(arch.clone()).or_insert(i);
+        }
+        Pool { space, archs, rows }
+    }
+
+    /// Every architecture of an enumerable space, in its official order.
+    pub fn whole(space: Space) -> Pool {
+        let archs = space.iter().collect();
+        Pool::new(space, archs)
+    }
+
+    pub fn len(&self) -> usize {
+        self.archs.len()
+    }
+
+    pub fn is_empty(&self) -> bool {
+        self.archs.is_empty()
+    }
+
+    /// The number of an architecture.
+    pub fn row_of(&self, arch: &Architecture) -> Option<usize> {
+        self.rows.get(arch).copied()
+    }
+}

@@ -1,0 +1,102 @@
+use std::collections::HashSet;
+
+use lanner_predict::Pool;
+
+/// One evaluated architecture.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct Trial {
+    /// Its number in the pool.
+    pub row: usize,
+    /// What came back; more is better.
+    pub value: f64,
+}
+
+/// Everything that was evaluated, in order.
+#[derive(Debug, Clone, Default)]
+pub struct History {
+    pub trials: Vec<Trial>,
+    /// Rows that were asked for, with or without success.
+    taken: HashSet<usize>,
+}
+
+impl History {
+    /// The best trial so far, the earliest of equals.
+    pub fn best(&self) -> Option<Trial> {
+        self.trials.iter().copied().reduce(|a, b| if b.value > a.value { b } else { a })
+    }
+
+    /// Whether a row was asked for before.
+    pub fn is_taken(&self, row: usize) -> bool {
+        self.taken.contains(&row)
+    }
+
+    /// How many rows were asked for, failures included.
+    pub fn asked(&self) -> usize {
+        self.taken.len()
+    }
+
+    /// Notes a row and what came back, if anything did.
+    pub fn tell(&mut self, row: usize, value: Option<f64>) {
+        self.taken.insert(row);
+        if let Some(value) = value.filter(|v| v.is_finite()) {
+            self.trials.push(Trial { row, value });
+        }
+    }
+
+    pub fn rows(&self) -> Vec<usize> {
+        self.trials.iter().map(|t| t.row).collect()
+    }
+
+    pub fn values(&self) -> Vec<f64> {
+        self.trials.iter().map(|t| t.value).collect()
+    }
+}
+
+/// Decides what to evaluate next.
+pub trait Strategy {
+    /// Up to `n` rows that are neither taken nor forbidden by `allowed` (one flag a row); fewer
+    /// than `n` is a choice to look at results sooner, none means that nothing is left.
+    fn ask(
+        &mut self,
+        pool: &Pool,
+        history: &History,
+        allowed: Option<&[bool]>,
+        n: usize,
+    ) -> Vec<usize>;
+
+    /// The trial that the strategy would deploy: under a noisy signal not always the one with the
+    /// best value.
+    fn recommend(&mut self, pool: &Pool, history: &History) -> Option<Trial> {
+        let _ = pool;
+        history.best()
+    }
+}
+
+/// Rows that may still be asked for.
+pub(crate) fn open_rows(pool: &Pool, history: &History, allowed: Option<&[bool]>) -> Vec<usize> {
+    (0..pool.len())
+        .filter(|&r| !history.is_taken(r) && allowed.is_none_or(|a| a[r]))
+        .collect()
+}
+
+/// Asks and evaluates until `budget` architectures were asked for or none is left.
+pub fn run(
+    strategy: &mut dyn Strategy,
+    pool: &Pool,
+    allowed: Option<&[bool]>,
+    budget: usize,
+    mut evaluate: impl FnMut(usize) -> Option<f64>,
+) -> History {
+    let mut history = History::default();
+    while history.asked() < budget {
+        let rows = strategy.ask(pool, &history, allowed, budget - history.asked());
+        if rows.is_empty() {
+            break;
+        }
+        for row in rows {
+            let value = evaluate(row);
+            history.tell(row, value);
+        }
+    }
+    history
+}

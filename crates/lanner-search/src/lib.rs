@@ -1,0 +1,30 @@
+//! Strategies that decide which architecture to evaluate next.
+//!
+//! A [`Strategy`] is asked for rows of a [`Pool`] and shown the [`History`] of what came back;
+//! values are accuracies or anything else of which more is better. [`run`] is the loop over a
+//! function that evaluates, such as a look-up in a published table:
+//!
+//! ```
+//! use lanner_predict::Pool;
+//! use lanner_search::{RandomSearch, run};
+//! use lanner_space::Space;
+//! let pool = Pool::whole(Space::NasBench201);
+//! // A toy objective: how many 3×3 convolutions there are.
+//! let value = |row: usize| pool.archs[row].codes().iter().filter(|&&c| c == 3).count() as f64;
+//! let history = run(&mut RandomSearch::new(7), &pool, None, 50, |row| Some(value(row)));
+//! assert_eq!(history.trials.len(), 50);
+//! assert!(history.best().unwrap().value >= 3.0);
+//! ```
+//!
+//! **Limits.** A mask tells which rows may be asked for at all, for example those whose predicted
+//! latency is likely to be within the limit (see [`constrained`]).
+//!
+//! **Strategies.** [`RandomSearch`], [`Evolution`] (Real et al. 2019), [`WeakPredictors`] (Wu et
+//! al. 2021) and [`BrpNas`] (Dudziak et al. 2020) are the baselines of the literature;
+//! [`DefaultSearch`] is ours.
+
+mod baselines;
+mod history;
+
+pub use baselines::{Evolution, RandomSearch, WeakPredictors};
+pub use history::{History, Strategy, Trial, run};

@@ -1,0 +1,225 @@
+//! `lanner bench latency`.
+
+use std::time::Instant;
+
+use lanner_predict::baselines::Baseline;
+use lanner_predict::latency::{LatencyModel, LatencyViews};
+use lanner_predict::linalg::Mat;
+use lanner_predict::metrics::{coverage, spearman, within_of_prediction, within_of_truth};
+use lanner_predict::{Forecast, Pool};
+
+use super::published::LATENCY;
+use super::tables::{Measured, shuffled};
+use super::Common;
+use crate::output::{Row, print_rows, progress, usage};
+
+#[derive(clap::Args)]
+#[command(after_help = "\
+Percentages are of the networks that were not measured for training or validation; within_X is
+relative to the truth, hit_X to the prediction (as the BRP-NAS code counts).
+
+Examples:
+  lanner bench latency
+  lanner bench latency --device desktop-gpu-gtx-1080ti-fp32 --train 100,500,900 --seeds 10
+  lanner bench latency --device help --predictor default,ridge-pairs --json")]
+pub struct LatencyArgs {
+    #[command(flatten)]
+    common: Common,
+    /// Devices: names, 'latbench' (all eleven), 'help' (HELP's six test devices) or 'all'
+    #[arg(long, value_delimiter = ',', default_value = "latbench")]
+    device: Vec<String>,
+    /// Training networks
+    #[arg(long, value_delimiter = ',', default_value = "900", value_parser = clap::value_parser!(u32).range(10..15000))]
+    train: Vec<u32>,
+    /// Validation networks, used by recipes that stop early; never trained on
+    #[arg(long, default_value_t = 100)]
+    validation: usize,
+    /// default, gcn, flops, layer-wise, ridge-counts, ridge-onehot, ridge-pairs, extra-trees
+    #[arg(long, value_delimiter = ',', default_value = "default,ridge-pairs,ridge-counts,layer-wise,flops,extra-trees")]
+    predictor: Vec<String>,
+    /// Recipe of the GCN: brp-nas or default
+    #[arg(long, default_value = "brp-nas")]
+    recipe: String,
+    #[arg(long, default_value_t = 5, value_parser = clap::value_parser!(u64).range(1..))]
+    seeds: u64,
+}
+
+/// HELP's six test devices on NAS-Bench-201.
+const HELP_TEST: [&str; 6] = ["titan_rtx_256", "gold_6226", "fpga", "pixel2", "raspi4", "eyeriss"];
+
+const METRICS: [&str; 9] = [
+    "within_1", "within_5", "within_10", "hit_1", "hit_5", "hit_10", "spearman", "coverage_90",
+    "seconds",
+];
+
+/// A predictor and what it needs of the pool, made once.
+enum Ready {
+    Default(LatencyViews),
+    Baseline(Baseline, Mat),
+}
+
+impl Ready {
+    fn new(name: &str, pool: &Pool) -> anyhow::Result<Ready> {
+        if name == "default" {
+            return Ok(Ready::Default(LatencyViews::new(pool)));
+        }
+        let known = Baseline::ALL.iter().find(|b| b.0 == name);
+        let (_, baseline) = known.ok_or_else(|| {
+            let names: Vec<&str> = Baseline::ALL.iter().map(|b| b.0).collect();
+            usage(format!("no predictor '{name}'; there are: default, gcn, {}", names.join(", ")))
+        })?;
+        Ok(Ready::Baseline(*baseline, baseline.encode(pool)))
+    }
+
+    fn fit_predict(&self, rows: &[usize], y: &[f64], ask: &[usize], seed: u64) -> anyhow::Result<Forecast> {
+        match self {
+            Ready::Default(views) => Ok(LatencyModel::fit(views, rows, y)?.predict(ask)),
+            Ready::Baseline(baseline, x) => {
+                Ok(baseline.fit_predict(x, (rows, y), ask, true, seed)?)
+            }
+        }
+    }
+}
+
+pub fn run(args: LatencyArgs) -> anyhow::Result<()> {
+    let files = ["nasbench201/latency_latbench.csv", "nasbench201/latency_help.csv"];
+    let measured = Measured::read(&args.common, &files)?;
+    let devices = devices(&args, &measured)?;
+    let ready: Vec<(&String, Ready)> = args
+        .predictor
+        .iter()
+        .map(|name| Ok((name, Ready::new(name, &measured.pool)?)))
+        .collect::<anyhow::Result<_>>()?;
+    let total = devices.len() as u64 * args.train.len() as u64 * ready.len() as u64 * args.seeds;
+    let bar = progress(total, "latency");
+    let mut rows = Vec::new();
+    for device in &devices {
+        let (name, values) = measured.column(device)?;
+        let device = name.trim_end_matches("_ms");
+        for &train in &args.train {
+            for (predictor, ready) in &ready {
+                let mut results: Vec<Vec<f64>> = vec![Vec::new(); METRICS.len()];
+                for seed in args.common.seed..args.common.seed + args.seeds {
+                    let one = one_seed(ready, values, train as usize, args.validation, seed)?;
+                    results.iter_mut().zip(one).for_each(|(all, v)| all.push(v));
+                    bar.inc(1);
+                }
+                let mut row = Row::new()
+                    .with("device", device)
+                    .with("predictor", predictor.as_str())
+                    .with("train", train)
+                    .with("seeds", args.seeds);
+                for (metric, values) in METRICS.iter().zip(&results) {
+                    row = row.with_mean(metric, values);
+                }
+                rows.push(row);
+            }
+            for p in LATENCY.iter().filter(|p| p.of == device && p.size == train as usize) {
+                let mut row =
+                    Row::new().with("device", device).with("predictor", p.predictor).with("train", train);
+                for (metric, value) in p.values {
+                    row = row.with(metric, *value);
+                }
+                rows.push(row.with("source", p.source));
+            }
+        }
+    }
+    bar.finish_and_clear();
+    if rows.len() > 1 {
+        rows.extend(means(&args, &rows));
+    }
+    print_rows(&rows, args.common.json)
+}
+
+fn devices(args: &LatencyArgs, measured: &Measured) -> anyhow::Result<Vec<String>> {
+    let mut devices = Vec::new();
+    for device in &args.device {
+        match device.as_str() {
+            "help" => devices.extend(HELP_TEST.map(String::from)),
+            "latbench" | "all" => {
+                let all = device == "all";
+                // LatBench names say the precision; HELP's do not.
+                let wanted = |n: &str| all || n.contains("-fp") || n.contains("-int8");
+                devices.extend(measured.columns.iter().map(|c| c.0.clone()).filter(|n| wanted(n)));
+            }
+            name => devices.push(measured.column(name)?.0.to_string()),
+        }
+    }
+    Ok(devices)
+}
+
+/// All metrics of one draw, in the order of [`METRICS`].
+fn one_seed(
+    ready: &Ready,
+    values: &[f64],
+    train: usize,
+    validation: usize,
+    seed: u64,
+) -> anyhow::Result<Vec<f64>> {
+    let rows = shuffled(values, seed);
+    if rows.len() < train + validation + 100 {
+        return Err(usage(format!(
+            "{} measured networks are too few for {train} to train, {validation} to validate and 100 to test",
+            rows.len()
+        )));
+    }
+    let (known, rest) = rows.split_at(train);
+    let known = &with_single_layers(ready, known, values);
+    let ask = &rest[validation..];
+    let truth: Vec<f64> = ask.iter().map(|&r| values[r]).collect();
+    let y: Vec<f64> = known.iter().map(|&r| values[r]).collect();
+    let start = Instant::now();
+    let forecast = ready.fit_predict(known, &y, ask, seed)?;
+    let seconds = start.elapsed().as_secs_f64();
+    let mut out = Vec::new();
+    for percent in [1.0, 5.0, 10.0] {
+        out.push(100.0 * within_of_truth(&forecast.mean, &truth, percent));
+    }
+    for percent in [1.0, 5.0, 10.0] {
+        out.push(100.0 * within_of_prediction(&forecast.mean, &truth, percent));
+    }
+    out.push(spearman(&forecast.mean, &truth));
+    out.push(if forecast.low.is_empty() {
+        f64::NAN
+    } else {
+        100.0 * coverage(&forecast.low, &forecast.high, &truth)
+    });
+    out.push(seconds);
+    Ok(out)
+}
+
+/// The layer-wise sum measures single layers instead of random networks: it is given those.
+fn with_single_layers(ready: &Ready, known: &[usize], values: &[f64]) -> Vec<usize> {
+    let Ready::Baseline(Baseline::LayerWise, x) = ready else {
+        return known.to_vec();
+    };
+    let half = x.cols / 2;
+    let layers = |r: usize| x.row(r)[half..2 * half - 2].iter().sum::<f64>();
+    (0..x.rows).filter(|&r| values[r].is_finite() && layers(r) <= 1.0).collect()
+}
+
+/// The mean over devices of each predictor and size, with the error of that mean over devices left
+/// out: devices are not draws.
+fn means(args: &LatencyArgs, rows: &[Row]) -> Vec<Row> {
+    let mut out = Vec::new();
+    for predictor in &args.predictor {
+        for &train in &args.train {
+            let of: Vec<&Row> = rows
+                .iter()
+                .filter(|r| r.text("predictor") == Some(predictor) && r.get("train") == Some(train.into()))
+                .collect();
+            let mut row = Row::new()
+                .with("device", format!("mean of {}", of.len()))
+                .with("predictor", predictor.as_str())
+                .with("train", train);
+            for metric in METRICS {
+                let values: Vec<f64> = of.iter().filter_map(|r| r.get(metric)).collect();
+                if !values.is_empty() {
+                    row = row.with(metric, values.iter().sum::<f64>() / values.len() as f64);
+                }
+            }
+            out.push(row);
+        }
+    }
+    out
+}

@@ -1,0 +1,58 @@
+//! `lanner bench`: predictors and strategies on published tables, the plain baselines and the
+//! published figures in the same table.
+
+mod latency;
+mod published;
+mod tables;
+
+use std::path::PathBuf;
+
+use crate::output::usage;
+
+#[derive(clap::Args)]
+pub struct BenchArgs {
+    #[command(subcommand)]
+    command: BenchCommand,
+}
+
+#[derive(clap::Subcommand)]
+enum BenchCommand {
+    /// Latency prediction on LatBench and HELP devices
+    Latency(latency::LatencyArgs),
+}
+
+/// What all benches take.
+#[derive(clap::Args, Clone)]
+pub struct Common {
+    /// Folder of published tables [default: $LANNER_DATA, else ../shared/data]
+    #[arg(long, value_name = "DIR")]
+    data: Option<PathBuf>,
+    /// First seed
+    #[arg(long, value_name = "S", default_value_t = 0)]
+    seed: u64,
+    /// Print JSON: {"rows": [...]}
+    #[arg(long)]
+    json: bool,
+}
+
+impl Common {
+    fn file(&self, name: &str) -> anyhow::Result<PathBuf> {
+        let dir = match &self.data {
+            Some(dir) => dir.clone(),
+            None => lanner_data::published::data_dir().ok_or_else(|| {
+                usage("no published tables: give their folder with --data DIR or in LANNER_DATA")
+            })?,
+        };
+        let path = dir.join(name);
+        if !path.is_file() {
+            return Err(usage(format!("{} does not exist; --data names its folder", path.display())));
+        }
+        Ok(path)
+    }
+}
+
+pub fn run(args: BenchArgs) -> anyhow::Result<()> {
+    match args.command {
+        BenchCommand::Latency(args) => latency::run(args),
+    }
+}

@@ -1,0 +1,127 @@
+//! `lanner import`: published benchmark files become a table.
+
+use std::{
+    cell::RefCell,
+    io::{IsTerminal, stderr},
+    path::PathBuf,
+    time::{Duration, Instant},
+};
+
+use anyhow::bail;
+use clap::{Args, builder::PossibleValuesParser};
+use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
+use lanner_data::{
+    Table,
+    import::{Format, Imported, read},
+};
+use lanner_space::Space;
+
+/// Turn the files that a benchmark is published as into one table
+///
+/// Several files of one format become the columns of one table, joined on the architecture.
+#[derive(Args)]
+#[command(after_help = "Formats:
+  help         HELP's nasbench201_<device>_<batch>.pt, milliseconds; the index file
+               nasbench201_str_arch2idx.pt may come along
+  latbench     LatBench's <device>.pickle, seconds; disconnected networks have no latency
+  nasbench201  NAS-Bench-201-v1_1-096897.pth, or its folder of one .pth an architecture
+  natsbench    the folder NATS-tss-v1_0-3ffb9-simple, or the one .pickle.pbz2
+  csv          tables with a column arch, arch_str, architecture, ops, idx or index
+
+Latencies become milliseconds; a column is called by its file, as in titan_rtx_256_ms.
+Pickles are only read, never run: one that names an unknown Python global is refused.
+
+Examples:
+  lanner import help nasbench201_pixel3.pt nasbench201_raspi4.pt --out latency.csv
+  lanner import latbench *.pickle --out latbench.csv
+  lanner import natsbench NATS-tss-v1_0-3ffb9-simple --out accuracy.csv
+  lanner import csv latency.csv accuracy.csv --out all.csv")]
+pub struct ImportArgs {
+    /// What the files are
+    #[arg(value_parser = PossibleValuesParser::new(Format::ALL.map(|(name, _)| name)))]
+    format: String,
+    /// The files, or for nasbench201 and natsbench a folder
+    #[arg(required = true, value_name = "FILE")]
+    files: Vec<PathBuf>,
+    /// The table to write: .csv, or .parquet in a build with that feature
+    #[arg(long, value_name = "TABLE")]
+    out: PathBuf,
+    /// The search space of the architectures
+    #[arg(long, default_value = "nasbench201")]
+    space: String,
+    /// Replace the table if it exists
+    #[arg(long)]
+    force: bool,
+}
+
+pub fn run(args: ImportArgs) -> anyhow::Result<()> {
+    let space = Space::by_name(&args.space)?;
+    let format: Format = args.format.parse()?;
+    // Minutes of reading must not end in a refusal that was clear from the start.
+    Table::check_writable(&args.out)?;
+    if args.out.exists() && !args.force {
+        bail!("{} exists; --force replaces it", args.out.display());
+    }
+    let progress = Progress::default();
+    let result = read(format, &args.files, &space, &|done, total| progress.tell(done, total));
+    progress.clear();
+    let Imported { table, notes } = result?;
+    table.write(&args.out)?;
+    for note in notes {
+        eprintln!("note: {note}");
+    }
+    eprintln!(
+        "{}: {} architectures of {space}, {} columns",
+        args.out.display(),
+        table.len(),
+        table.names.len()
+    );
+    Ok(())
+}
+
+/// A bar that shows up only where somebody watches, and only when it takes long.
+struct Progress {
+    start: Instant,
+    bar: RefCell<Option<ProgressBar>>,
+    terminal: bool,
+}
+
+impl Default for Progress {
+    fn default() -> Self {
+        Progress {
+            start: Instant::now(),
+            bar: RefCell::new(None),
+            terminal: stderr().is_terminal(),
+        }
+    }
+}
+
+impl Progress {
+    const PATIENCE: Duration = Duration::from_secs(2);
+
+    fn tell(&self, done: u64, total: u64) {
+        if !self.terminal {
+            return;
+        }
+        let mut bar = self.bar.borrow_mut();
+        if bar.is_none() && self.start.elapsed() < Self::PATIENCE {
+            return;
+        }
+        let bar = bar.get_or_insert_with(|| {
+            let bar = ProgressBar::with_draw_target(Some(total), ProgressDrawTarget::stderr());
+            match ProgressStyle::with_template("reading {bar:30} {percent} %, {eta} left") {
+                Ok(style) => bar.with_style(style),
+                Err(_) => bar,
+            }
+            .with_elapsed(self.start.elapsed())
+        });
+        bar.set_length(total);
+        bar.set_position(done);
+    }
+
+    fn clear(&self) {
+        if let Some(bar) = self.bar.borrow_mut().take() {
+            bar.finish_and_clear();
+        }
+    }
+}

@@ -1,0 +1,8 @@
+//! Lanner finds the neural network to deploy on your device with the fewest trainings and the
+//! fewest measurements. This crate is the facade: each room of the library under its own name.
+
+pub use lanner_data as data;
+pub use lanner_nn as nn;
+pub use lanner_predict as predict;
+pub use lanner_search as search;
+pub use lanner_space as space;

@@ -1,0 +1,57 @@
+//! The `lanner` command.
+
+mod bench;
+mod output;
+mod space;
+
+use clap::{Parser, Subcommand};
+
+/// Convolution and Gaussian processes allocate large blocks often; mimalloc keeps them.
+#[global_allocator]
+static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
+
+/// Finds the neural network to deploy on your device with the fewest trainings and measurements.
+#[derive(Parser)]
+#[command(version, propagate_version = true, after_help = "\
+Examples:
+  lanner search --evaluate table:accuracy.csv --metric c10_test_200 --budget 60
+  lanner fit latency.csv --metric pixel_ms --out pixel.lanner
+  lanner rank pixel.lanner --top 10
+  lanner import latbench latbench-*.pickle --out latency.csv
+  lanner bench latency --device desktop-gpu-gtx-1080ti-fp32")]
+struct Cli {
+    /// Threads to compute with (default: all cores)
+    #[arg(long, global = true, value_name = "N", value_parser = clap::value_parser!(u16).range(1..))]
+    threads: Option<u16>,
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Subcommand)]
+enum Command {
+    /// Compare predictors and strategies on published tables
+    Bench(bench::BenchArgs),
+    /// Describe a search space
+    Space(space::SpaceArgs),
+}
+
+fn main() -> std::process::ExitCode {
+    // Wrong usage exits with 2 inside `parse`.
+    let cli = Cli::parse();
+    if let Some(n) = cli.threads {
+        // Fails only if a pool exists already, which it cannot before this line.
+        let _ = rayon::ThreadPoolBuilder::new().num_threads(n.into()).build_global();
+    }
+    let done = match cli.command {
+        Command::Bench(args) => bench::run(args),
+        Command::Space(args) => space::run(args),
+    };
+    match done {
+        Ok(()) => std::process::ExitCode::SUCCESS,
+        Err(error) if output::is_broken_pipe(&error) => std::process::ExitCode::SUCCESS,
+        Err(error) => {
+            eprintln!("lanner: {error:#}");
+            std::process::ExitCode::from(if error.is::<output::Usage>() { 2 } else { 1 })
+        }
+    }
+}

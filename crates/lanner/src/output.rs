@@ -1,0 +1,139 @@
+//! What all commands print with: rows as a table or as JSON, progress, and usage errors.
+
+use std::fmt;
+use std::io::{IsTerminal, Write};
+use std::time::Duration;
+
+use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
+use serde_json::{Map, Value};
+
+/// A wrong combination of options: exit code 2, like those that the parser finds.
+#[derive(Debug)]
+pub struct Usage(pub String);
+
+impl fmt::Display for Usage {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.0)
+    }
+}
+
+impl std::error::Error for Usage {}
+
+/// An error of wrong usage.
+pub fn usage(message: impl Into<String>) -> anyhow::Error {
+    Usage(message.into()).into()
+}
+
+/// Whether the reader of our output went away, as `| head` does: no error.
+pub fn is_broken_pipe(error: &anyhow::Error) -> bool {
+    error
+        .downcast_ref::<std::io::Error>()
+        .is_some_and(|e| e.kind() == std::io::ErrorKind::BrokenPipe)
+}
+
+/// A row of results: names to values, in order. A mean `x` and its standard error `x_se` are shown
+/// as `x ± x_se` in a table and as two numbers in JSON.
+#[derive(Debug, Clone, Default)]
+pub struct Row(Map<String, Value>);
+
+impl Row {
+    pub fn new() -> Row {
+        Row::default()
+    }
+
+    pub fn with(mut self, name: &str, value: impl Into<Value>) -> Row {
+        self.0.insert(name.into(), value.into());
+        self
+    }
+
+    /// Mean and standard error over seeds; nothing where there are no values.
+    pub fn with_mean(mut self, name: &str, values: &[f64]) -> Row {
+        if !values.is_empty() && values.iter().all(|v| v.is_finite()) {
+            let (mean, error) = lanner_predict::metrics::mean_and_error(values);
+            self.0.insert(name.into(), mean.into());
+            self.0.insert(format!("{name}_se"), error.into());
+        }
+        self
+    }
+
+    pub fn get(&self, name: &str) -> Option<f64> {
+        self.0.get(name).and_then(Value::as_f64)
+    }
+
+    pub fn text(&self, name: &str) -> Option<&str> {
+        self.0.get(name).and_then(Value::as_str)
+    }
+
+    fn cell(&self, name: &str) -> String {
+        let number = |v: f64| {
+            if v.fract() == 0.0 && v.abs() < 1e6 {
+                format!("{v}")
+            } else if v.abs() < 2.0 {
+                format!("{v:.3}")
+            } else {
+                format!("{v:.2}")
+            }
+        };
+        match (self.0.get(name), self.get(&format!("{name}_se"))) {
+            (None, _) => String::new(),
+            (Some(Value::Number(v)), Some(se)) if se > 0.0 => {
+                format!("{} ± {}", number(v.as_f64().unwrap_or(f64::NAN)), number(se))
+            }
+            (Some(Value::Number(v)), _) => number(v.as_f64().unwrap_or(f64::NAN)),
+            (Some(Value::String(s)), _) => s.clone(),
+            (Some(v), _) => v.to_string(),
+        }
+    }
+}
+
+/// Prints `{"rows": [...]}` or a table whose columns are all names that occur.
+pub fn print_rows(rows: &[Row], json: bool) -> anyhow::Result<()> {
+    let mut out = std::io::stdout().lock();
+    if json {
+        let all: Vec<&Map<String, Value>> = rows.iter().map(|r| &r.0).collect();
+        writeln!(out, "{}", serde_json::json!({ "rows": all }))?;
+        return Ok(());
+    }
+    let mut names: Vec<&str> = Vec::new();
+    for row in rows {
+        for name in row.0.keys() {
+            let of_a_mean = name.strip_suffix("_se").is_some_and(|n| row.0.contains_key(n));
+            if !of_a_mean && !names.contains(&name.as_str()) {
+                names.push(name);
+            }
+        }
+    }
+    // What is cited stands last, where its length does no harm.
+    if let Some(at) = names.iter().position(|n| *n == "source") {
+        let source = names.remove(at);
+        names.push(source);
+    }
+    let cells: Vec<Vec<String>> = std::iter::once(names.iter().map(|n| n.to_string()).collect())
+        .chain(rows.iter().map(|r| names.iter().map(|n| r.cell(n)).collect()))
+        .collect();
+    let widths: Vec<usize> = (0..names.len())
+        .map(|j| cells.iter().map(|r: &Vec<String>| r[j].chars().count()).max().unwrap_or(0))
+        .collect();
+    for row in &cells {
+        let line: Vec<String> =
+            row.iter().zip(&widths).map(|(c, &w)| format!("{c:w$}")).collect();
+        writeln!(out, "{}", line.join("  ").trim_end())?;
+    }
+    Ok(())
+}
+
+/// A bar on standard error that appears after two seconds, and never where that is no terminal.
+pub fn progress(total: u64, what: &str) -> ProgressBar {
+    let target = if std::io::stderr().is_terminal() {
+        ProgressDrawTarget::stderr()
+    } else {
+        ProgressDrawTarget::hidden()
+    };
+    let style = ProgressStyle::with_template("{msg} {bar:30} {pos}/{len} {elapsed} (left: {eta})")
+        .unwrap_or_else(|_| ProgressStyle::default_bar());
+    let bar = ProgressBar::with_draw_target(Some(total), target);
+    bar.set_style(style);
+    bar.set_message(what.to_string());
+    bar.enable_steady_tick(Duration::from_secs(2));
+    bar
+}

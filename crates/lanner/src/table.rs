@@ -1,0 +1,172 @@
+//! `lanner table`: what a table holds.
+
+use std::path::PathBuf;
+
+use anyhow::Context;
+use clap::{Args, Subcommand};
+use lanner_data::{ReadReport, Table};
+use lanner_space::Space;
+use serde_json::{Value, json};
+
+/// Look at tables of measured architectures
+#[derive(Args)]
+pub struct TableArgs {
+    #[command(subcommand)]
+    command: TableCommand,
+}
+
+#[derive(Subcommand)]
+enum TableCommand {
+    Describe(DescribeArgs),
+}
+
+/// Tell the rows, columns and gaps of a table, and how much of the search space it covers
+#[derive(Args)]
+#[command(after_help = "Examples:
+  lanner table describe latency.csv
+  lanner table describe latency.csv --json | jq '.columns[].median'")]
+struct DescribeArgs {
+    /// A .csv or .parquet table; the column arch, arch_str, architecture, ops, idx or index holds
+    /// the architecture
+    file: PathBuf,
+    /// The search space of its architectures
+    #[arg(long, default_value = "nasbench201")]
+    space: String,
+    /// Print one JSON object instead
+    #[arg(long)]
+    json: bool,
+}
+
+pub fn run(args: TableArgs) -> anyhow::Result<()> {
+    match args.command {
+        TableCommand::Describe(args) => describe(&args),
+    }
+}
+
+fn describe(args: &DescribeArgs) -> anyhow::Result<()> {
+    let space = Space::by_name(&args.space)?;
+    let (table, report) = Table::read(&args.file, &space)?;
+    let text = match args.json {
+        true => serde_json::to_string(&as_json(&table, &report)).context("JSON")? + "\n",
+        false => as_text(&table, &report),
+    };
+    use std::io::Write;
+    match std::io::stdout().write_all(text.as_bytes()) {
+        // `| head` has seen enough.
+        Err(e) if e.kind() == std::io::ErrorKind::BrokenPipe => Ok(()),
+        result => result.context("cannot write the description"),
+    }
+}
+
+fn coverage(table: &Table) -> f64 {
+    table.len() as f64 / table.space.size() as f64
+}
+
+fn as_json(table: &Table, report: &ReadReport) -> Value {
+    // JSON has no NaN: a column without values has no minimum.
+    let number = |x: f64| if x.is_nan() { Value::Null } else { json!(x) };
+    let columns: Vec<Value> = table
+        .describe()
+        .into_iter()
+        .map(|c| {
+            json!({
+                "name": c.name, "present": c.present, "missing": c.missing, "distinct": c.distinct,
+                "min": number(c.min), "median": number(c.median), "max": number(c.max),
+            })
+        })
+        .collect();
+    json!({
+        "space": table.space.name(),
+        "space_size": table.space.size() as f64,
+        "coverage": coverage(table),
+        "rows": table.len(),
+        "rows_in_file": report.rows,
+        "duplicates": report.merged,
+        "missing": report.missing,
+        "arch_column": report.arch_column,
+        "skipped_columns": report.skipped,
+        "columns": columns,
+    })
+}
+
+fn as_text(table: &Table, report: &ReadReport) -> String {
+    let mut text = format!(
+        "{} architectures of {} ({} % of its {}), from column '{}'\n",
+        table.len(),
+        table.space,
+        percent(coverage(table)),
+        table.space.size(),
+        report.arch_column
+    );
+    text += &format!("{} columns, {} missing values\n", table.names.len(), report.missing);
+    if report.merged > 0 {
+        text += &format!("{} repeated rows, merged\n", report.merged);
+    }
+    if !report.skipped.is_empty() {
+        text += &format!("skipped, not metrics: {}\n", report.skipped.join(", "));
+    }
+    let head = ["column", "missing", "distinct", "min", "median", "max"].map(String::from);
+    let mut rows = vec![head];
+    for c in table.describe() {
+        let [min, median, max] = [c.min, c.median, c.max].map(short);
+        rows.push([c.name, c.missing.to_string(), c.distinct.to_string(), min, median, max]);
+    }
+    let mut widths = [0; 6];
+    for row in &rows {
+        for (width, cell) in widths.iter_mut().zip(row) {
+            *width = (*width).max(cell.chars().count());
+        }
+    }
+    text.push('\n');
+    for row in &rows {
+        let mut line = format!("{:<w$}", row[0], w = widths[0]);
+        for (cell, w) in row.iter().zip(widths).skip(1) {
+            line += &format!("  {cell:>w$}");
+        }
+        text += line.trim_end();
+        text.push('\n');
+    }
+    text
+}
+
+/// Six significant digits, as published tables have them.
+fn short(x: f64) -> String {
+    match x.abs() {
+        _ if x.is_nan() => "-".into(),
+        0.0 => "0".into(),
+        size if (1e-4..1e7).contains(&size) => {
+            let decimals = (5 - size.log10().floor() as i32).max(0) as usize;
+            let text = format!("{x:.decimals$}");
+            match text.contains('.') {
+                true => text.trim_end_matches('0').trim_end_matches('.').into(),
+                false => text,
+            }
+        }
+        _ => format!("{x:.5e}"),
+    }
+}
+
+fn percent(share: f64) -> String {
+    short((share * 1000.0).round() / 10.0)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn numbers_are_short_but_whole() {
+        for (x, text) in [
+            (0.0, "0"),
+            (12.0, "12"),
+            (15.17923, "15.1792"),
+            (-0.5, "-0.5"),
+            (123456.7, "123457"),
+            (100000.0, "100000"),
+            (3.4028e31, "3.40280e31"),
+            (f64::NAN, "-"),
+        ] {
+            assert_eq!(short(x), text);
+        }
+    }
+}
