@@ -35,8 +35,7 @@ struct Column {
 impl Column {
     fn push(&mut self, cell: &str) {
         let mut bad = |expected| {
-            self.first_bad
-                .get_or_insert_with(|| (self.values.len(), shown(cell), expected));
+            self.first_bad.get_or_insert_with(|| (self.values.len(), shown(cell), expected));
         };
         let value = match cell {
             "" => f64::NAN,
@@ -66,7 +65,11 @@ pub(crate) fn read(path: &Path, space: &Space) -> Result<(Table, ReadReport), Da
     read_from(file, path, space)
 }
 
-fn read_from(file: impl Read, path: &Path, space: &Space) -> Result<(Table, ReadReport), DataError> {
+fn read_from(
+    file: impl Read,
+    path: &Path,
+    space: &Space,
+) -> Result<(Table, ReadReport), DataError> {
     let quotes = Cell::new(0);
     let mut reader = csv::ReaderBuilder::new()
         .has_headers(false)
@@ -83,10 +86,7 @@ fn read_from(file: impl Read, path: &Path, space: &Space) -> Result<(Table, Read
     }
     let arch_at = find_arch_column(path, space, &header)?;
 
-    let mut report = ReadReport {
-        arch_column: header[arch_at].clone(),
-        ..ReadReport::default()
-    };
+    let mut report = ReadReport { arch_column: header[arch_at].clone(), ..ReadReport::default() };
     let mut columns = Vec::new();
     for (field, name) in header.iter().enumerate().filter(|&(f, _)| f != arch_at) {
         if is_arch_name(name) {
@@ -117,7 +117,11 @@ fn read_from(file: impl Read, path: &Path, space: &Space) -> Result<(Table, Read
             return Err(DataError::Row {
                 path: path.into(),
                 at: format!("line {line}"),
-                why: format!("{} fields, expected {} as in the header{hint}", record.len(), header.len()),
+                why: format!(
+                    "{} fields, expected {} as in the header{hint}",
+                    record.len(),
+                    header.len()
+                ),
             });
         }
         let arch = parse_arch(space, &header[arch_at], text(&record[arch_at], path, line)?);
@@ -125,7 +129,7 @@ fn read_from(file: impl Read, path: &Path, space: &Space) -> Result<(Table, Read
             path: path.into(),
             at: format!("line {line}"),
             column: header[arch_at].clone(),
-            error,
+            error: Box::new(error),
         })?);
         places.push(line);
         for column in &mut columns {
@@ -160,15 +164,7 @@ fn read_from(file: impl Read, path: &Path, space: &Space) -> Result<(Table, Read
         names.push(column.name);
         values.push(column.values);
     }
-    let draft = Draft {
-        path,
-        unit: "line",
-        places,
-        archs,
-        names,
-        columns: values,
-        report,
-    };
+    let draft = Draft { path, unit: "line", places, archs, names, columns: values, report };
     draft.finish(space)
 }
 
@@ -206,11 +202,7 @@ fn next(
 
 /// A field as text without blanks around it.
 fn text<'a>(field: &'a [u8], path: &Path, line: u64) -> Result<&'a str, DataError> {
-    let wrong = |why: String| DataError::Row {
-        path: path.into(),
-        at: format!("line {line}"),
-        why,
-    };
+    let wrong = |why: String| DataError::Row { path: path.into(), at: format!("line {line}"), why };
     if field.len() > LONGEST_FIELD {
         return Err(wrong(format!(
             "a field of {} bytes, expected at most {LONGEST_FIELD}; is a quote not closed?",
@@ -298,8 +290,14 @@ mod tests {
         let (table, _) = read(b"idx,acc\n0,1\n15624,2\n").unwrap();
         assert_eq!(table.archs[0].codes(), [4, 2, 1, 2, 1, 1]);
         let far = message(b"idx,acc\n15625,1\n");
-        assert!(far.contains("t.csv, line 2, column 'idx'") && far.contains("no index 15625"), "{far}");
-        assert!(message(b"idx,acc\n-1,1\n").contains("'-1' is not a nasbench201 architecture: expected an index, 0 to 15624"));
+        assert!(
+            far.contains("t.csv, line 2, column 'idx'") && far.contains("no index 15625"),
+            "{far}"
+        );
+        assert!(
+            message(b"idx,acc\n-1,1\n")
+                .contains("'-1' is not a nasbench201 architecture: expected an index, 0 to 15624")
+        );
     }
 
     #[test]
@@ -309,21 +307,33 @@ mod tests {
             (b"\xEF\xBB\xBF", "t.csv: the file is empty"),
             (b"\n\n\n", "t.csv: the file is empty"),
             (b"arch,acc\n", "a header, but no row"),
-            (b"model,acc\n1,2\n", "expected one called arch, arch_str, architecture, ops, idx, index, found: model, acc"),
+            (
+                b"model,acc\n1,2\n",
+                "expected one called arch, arch_str, architecture, ops, idx, index, found: model, acc",
+            ),
             (b"ops,acc\n000000,1\n000001\n", "line 3: 1 fields, expected 2"),
             (b"ops,acc\n000000,\"1\n000001,2\n", "line 2: a quote is opened, and not closed"),
             (b"ops,acc\n\"000000,1\n000001,2\n", "is a quote not closed?"),
             (b"ops,acc\n000000,1\n12,2\n", "line 3, column 'ops': '12' is not a nasbench201"),
             (b"ops,acc\n000009,1\n", "digit 6 is 9, expected 0 to 4"),
-            (b"arch,acc\n|foo~0|+|none~0|none~1|+|none~0|none~1|none~2|,1\n", "edge 0→1 has operation 'foo', expected one of"),
+            (
+                b"arch,acc\n|foo~0|+|none~0|none~1|+|none~0|none~1|none~2|,1\n",
+                "edge 0→1 has operation 'foo', expected one of",
+            ),
             (b"ops,acc\n000000,nan\n", "line 2, column 'acc': 'nan' is not a finite number"),
             (b"ops,acc\n000000,1\n000001,-inf\n", "line 3, column 'acc': '-inf'"),
             (b"ops,acc\n000000,1e999\n", "'1e999' is not a finite number"),
-            (b"ops,acc\n000000,1\n000001,2\n000002,3x\n", "line 4, column 'acc': '3x' is not a number"),
+            (
+                b"ops,acc\n000000,1\n000001,2\n000002,3x\n",
+                "line 4, column 'acc': '3x' is not a number",
+            ),
             (b"ops,t_ms\n000000,1\n000001,0\n", "line 3, column 't_ms': '0' is not a latency"),
             (b"ops,t_ms\n000000,-1\n", "line 2, column 't_ms': '-1' is not a latency"),
             (b"ops,a,a\n000000,1,2\n", "two columns are called 'a'"),
-            (b"ops,a\n000000,1\n000001,2\n000000,3\n", "line 4: |none~0|+|none~0|none~1|+|none~0|none~1|none~2| again, as in line 2, but 'a' is 3 here and 1 there"),
+            (
+                b"ops,a\n000000,1\n000001,2\n000000,3\n",
+                "line 4: |none~0|+|none~0|none~1|+|none~0|none~1|none~2| again, as in line 2, but 'a' is 3 here and 1 there",
+            ),
             (b"ops,a\n000000,\xff\xfe\n", "line 2: '\u{fffd}\u{fffd}' is not UTF-8"),
         ] as [(&[u8], &str); 20]
         {

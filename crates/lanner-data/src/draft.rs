@@ -26,7 +26,11 @@ pub struct ReadReport {
 }
 
 /// The column of a header that holds the architecture, by its name.
-pub(crate) fn find_arch_column(path: &Path, space: &Space, header: &[String]) -> Result<usize, DataError> {
+pub(crate) fn find_arch_column(
+    path: &Path,
+    space: &Space,
+    header: &[String],
+) -> Result<usize, DataError> {
     let index_names = match space {
         Space::NasBench201 => &INDEX_NAMES[..],
         // Elsewhere an index is a file's own numbering, not a published order.
@@ -51,7 +55,11 @@ pub(crate) fn find_arch_column(path: &Path, space: &Space, header: &[String]) ->
 }
 
 /// Reads the architecture of a row from the column of that name.
-pub(crate) fn parse_arch(space: &Space, column: &str, text: &str) -> Result<Architecture, SpaceError> {
+pub(crate) fn parse_arch(
+    space: &Space,
+    column: &str,
+    text: &str,
+) -> Result<Architecture, SpaceError> {
     if !INDEX_NAMES.iter().any(|n| column.eq_ignore_ascii_case(n)) {
         return space.parse(text);
     }

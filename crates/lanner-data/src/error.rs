@@ -30,21 +30,10 @@ pub enum DataError {
     },
     /// A cell is not what it should be.
     #[error("{}, {at}, column '{column}': '{value}' is not {expected}", path.display())]
-    Cell {
-        path: PathBuf,
-        at: String,
-        column: String,
-        value: String,
-        expected: String,
-    },
+    Cell { path: PathBuf, at: String, column: String, value: String, expected: String },
     /// A text in the architecture's column is not of the space.
     #[error("{}, {at}, column '{column}': {error}", path.display())]
-    Architecture {
-        path: PathBuf,
-        at: String,
-        column: String,
-        error: SpaceError,
-    },
+    Architecture { path: PathBuf, at: String, column: String, error: Box<SpaceError> },
     /// A pickle that is broken, or that asks for more than it may.
     #[error("{}, byte {offset}: {why}", path.display())]
     Pickle { path: PathBuf, offset: u64, why: String },
@@ -80,16 +69,16 @@ fn known_columns(known: &[String]) -> String {
 }
 
 impl DataError {
-    pub(crate) fn io(path: impl Into<PathBuf>, doing: &'static str) -> impl FnOnce(io::Error) -> Self {
+    pub(crate) fn io(
+        path: impl Into<PathBuf>,
+        doing: &'static str,
+    ) -> impl FnOnce(io::Error) -> Self {
         let path = path.into();
         move |error| DataError::Io { path, doing, error }
     }
 
     pub(crate) fn file(path: impl Into<PathBuf>, why: impl Into<String>) -> Self {
-        DataError::File {
-            path: path.into(),
-            why: why.into(),
-        }
+        DataError::File { path: path.into(), why: why.into() }
     }
 }
 

@@ -25,10 +25,7 @@ fn format(path: &Path) -> Result<Format, DataError> {
             "this build has no Parquet; build with `cargo install lanner --features parquet` (the \
              feature `parquet` of lanner and lanner-data), or use a .csv",
         )),
-        other => Err(DataError::file(
-            path,
-            format!("a table is a .csv or a .parquet file, not '.{other}'"),
-        )),
+        _ => Err(DataError::file(path, "a table is a .csv or a .parquet file, by its extension")),
     }
 }
 
@@ -89,14 +86,10 @@ fn atomically(
     }
     let mut temporary = builder.tempfile_in(folder).map_err(DataError::io(path, "write"))?;
     let mut out = BufWriter::new(temporary.as_file_mut());
-    write(&mut out)
-        .and_then(|()| out.flush())
-        .map_err(DataError::io(path, "write"))?;
+    write(&mut out).and_then(|()| out.flush()).map_err(DataError::io(path, "write"))?;
     drop(out);
     temporary.as_file().sync_all().map_err(DataError::io(path, "write"))?;
-    temporary
-        .persist(path)
-        .map_err(|e| DataError::io(path, "write")(e.error))?;
+    temporary.persist(path).map_err(|e| DataError::io(path, "write")(e.error))?;
     Ok(())
 }
 
@@ -140,7 +133,12 @@ mod tests {
         let folder = dir.path().join("folder.csv");
         std::fs::create_dir(&folder).unwrap();
         assert!(small().write(&folder).is_err());
-        assert!(Table::read(&folder, &Space::NasBench201).unwrap_err().to_string().contains("cannot read"));
+        assert!(
+            Table::read(&folder, &Space::NasBench201)
+                .unwrap_err()
+                .to_string()
+                .contains("cannot read")
+        );
         assert_eq!(std::fs::read_dir(dir.path()).unwrap().count(), 2);
     }
 
@@ -154,7 +152,7 @@ mod tests {
         for (name, rows, columns, missing) in [
             ("accuracy.csv", 15_625, 14, 2_225 + 7_664),
             ("latency_help.csv", 15_625, 27, 0),
-            ("latency_latbench.csv", 15_625, 11, 11 * 341),
+            ("latency_latbench.csv", 15_625, 11, 3_829),
             ("proxies_cifar10.csv", 9_445, 13, 0),
             ("metad2a_candidates.csv", 500, 1, 0),
         ] {

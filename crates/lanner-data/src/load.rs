@@ -20,7 +20,11 @@ use crate::{
 const TORCH_MAGIC: [u8; 10] = [0x6c, 0xfc, 0x9c, 0x46, 0xf9, 0x20, 0x6a, 0xa8, 0x50, 0x19];
 
 /// Reads the pickle of a file, and the tensors that it names.
-pub(crate) fn load(path: &Path, limits: Limits<'_>, progress: &Progress<'_>) -> Result<Pickle, DataError> {
+pub(crate) fn load(
+    path: &Path,
+    limits: Limits<'_>,
+    progress: &Progress<'_>,
+) -> Result<Pickle, DataError> {
     let open = || File::open(path).map_err(DataError::io(path, "read"));
     let mut magic = [0; 4];
     let mut file = open()?;
@@ -39,7 +43,11 @@ pub(crate) fn load(path: &Path, limits: Limits<'_>, progress: &Progress<'_>) -> 
 }
 
 /// A bare pickle, or torch's container before 1.6: five pickles, then the storages.
-fn read<R: Read>(mut input: Input<R>, path: &Path, limits: Limits<'_>) -> Result<Pickle, DataError> {
+fn read<R: Read>(
+    mut input: Input<R>,
+    path: &Path,
+    limits: Limits<'_>,
+) -> Result<Pickle, DataError> {
     let mut next = |limits| pickle::read(&mut input, limits).map_err(|f| f.into_error(path));
     let first = next(limits)?;
     if first.root().big() != Some(&TORCH_MAGIC) {
@@ -55,10 +63,8 @@ fn read<R: Read>(mut input: Input<R>, path: &Path, limits: Limits<'_>) -> Result
         return Err(DataError::file(path, "torch tensors of a big-endian machine"));
     }
     let mut main = next(limits)?;
-    let sizes: HashMap<String, u64> = main
-        .storage_records()
-        .map(|s| (s.key.to_string(), s.dtype.size as u64))
-        .collect();
+    let sizes: HashMap<String, u64> =
+        main.storage_records().map(|s| (s.key.to_string(), s.dtype.size as u64)).collect();
     if sizes.is_empty() {
         return Ok(main);
     }
@@ -68,7 +74,10 @@ fn read<R: Read>(mut input: Input<R>, path: &Path, limits: Limits<'_>) -> Result
         let key = key.str().unwrap_or_default();
         let Some(size) = sizes.get(key) else {
             let what = crate::error::shown(key);
-            return Err(DataError::file(path, format!("a torch storage '{what}' that no tensor names")));
+            return Err(DataError::file(
+                path,
+                format!("a torch storage '{what}' that no tensor names"),
+            ));
         };
         let bytes = input
             .array::<8>()
@@ -83,7 +92,8 @@ fn read<R: Read>(mut input: Input<R>, path: &Path, limits: Limits<'_>) -> Result
 
 /// Torch's container since 1.6: a zip with `data.pkl` and a record for each storage.
 fn read_zip(file: impl Read + Seek, path: &Path, limits: Limits<'_>) -> Result<Pickle, DataError> {
-    let broken = |e: zip::result::ZipError| DataError::file(path, format!("not a readable zip file: {e}"));
+    let broken =
+        |e: zip::result::ZipError| DataError::file(path, format!("not a readable zip file: {e}"));
     let mut archive = ZipArchive::new(file).map_err(broken)?;
     let Some(name) = archive
         .file_names()

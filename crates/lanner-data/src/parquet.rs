@@ -25,7 +25,8 @@ use crate::{
 
 pub(crate) fn read(path: &Path, space: &Space) -> Result<(Table, ReadReport), DataError> {
     let file = File::open(path).map_err(DataError::io(path, "read"))?;
-    let broken = |e: ParquetError| DataError::file(path, format!("not a readable Parquet file: {e}"));
+    let broken =
+        |e: ParquetError| DataError::file(path, format!("not a readable Parquet file: {e}"));
     let reader = SerializedFileReader::new(file).map_err(broken)?;
     let fields = reader.metadata().file_metadata().schema().get_fields();
     let header: Vec<String> = fields.iter().map(|f| f.name().trim().to_owned()).collect();
@@ -33,10 +34,7 @@ pub(crate) fn read(path: &Path, space: &Space) -> Result<(Table, ReadReport), Da
         return Err(DataError::file(path, "a table without columns"));
     }
     let arch_at = find_arch_column(path, space, &header)?;
-    let mut report = ReadReport {
-        arch_column: header[arch_at].clone(),
-        ..ReadReport::default()
-    };
+    let mut report = ReadReport { arch_column: header[arch_at].clone(), ..ReadReport::default() };
     let mut metrics = vec![];
     for (i, name) in header.iter().enumerate().filter(|&(i, _)| i != arch_at) {
         match !is_arch_name(name) && !name.is_empty() && is_number(&fields[i]) {
@@ -56,11 +54,13 @@ pub(crate) fn read(path: &Path, space: &Space) -> Result<(Table, ReadReport), Da
             // An index; a text of digits that became a number is told by the space.
             Some(other) => other.to_string(),
         };
-        let arch = parse_arch(space, &header[arch_at], &text).map_err(|error| DataError::Architecture {
-            path: path.into(),
-            at: at(),
-            column: header[arch_at].clone(),
-            error,
+        let arch = parse_arch(space, &header[arch_at], &text).map_err(|error| {
+            DataError::Architecture {
+                path: path.into(),
+                at: at(),
+                column: header[arch_at].clone(),
+                error: Box::new(error),
+            }
         })?;
         for (i, name, values) in &mut metrics {
             let value = match cells.get(*i) {
@@ -73,7 +73,9 @@ pub(crate) fn read(path: &Path, space: &Space) -> Result<(Table, ReadReport), Da
                             at: at(),
                             column: name.clone(),
                             value: field.to_string(),
-                            expected: "a finite number (leave the cell null where there is no value)".into(),
+                            expected:
+                                "a finite number (leave the cell null where there is no value)"
+                                    .into(),
                         });
                     }
                 },
@@ -84,15 +86,7 @@ pub(crate) fn read(path: &Path, space: &Space) -> Result<(Table, ReadReport), Da
         places.push(place);
     }
     let (names, columns) = metrics.into_iter().map(|(_, name, values)| (name, values)).unzip();
-    let draft = Draft {
-        path,
-        unit: "row",
-        places,
-        archs,
-        names,
-        columns,
-        report,
-    };
+    let draft = Draft { path, unit: "row", places, archs, names, columns, report };
     draft.finish(space)
 }
 
@@ -136,7 +130,8 @@ fn write_parquet(table: &Table, out: impl Write + Send) -> Result<(), ParquetErr
         .build()?;
     let mut fields = vec![Arc::new(arch)];
     for name in &table.names {
-        let metric = Type::primitive_type_builder(name, Physical::DOUBLE).with_repetition(Repetition::OPTIONAL);
+        let metric = Type::primitive_type_builder(name, Physical::DOUBLE)
+            .with_repetition(Repetition::OPTIONAL);
         fields.push(Arc::new(metric.build()?));
     }
     let schema = Type::group_type_builder("table").with_fields(fields).build()?;
@@ -147,7 +142,8 @@ fn write_parquet(table: &Table, out: impl Write + Send) -> Result<(), ParquetErr
     while let Some(mut column) = group.next_column()? {
         match column.untyped() {
             ColumnWriter::ByteArrayColumnWriter(writer) => {
-                let texts = table.archs.iter().map(|a| ByteArray::from(table.space.print(a).into_bytes()));
+                let texts =
+                    table.archs.iter().map(|a| ByteArray::from(table.space.print(a).into_bytes()));
                 writer.write_batch(&texts.collect::<Vec<_>>(), None, None)?;
             }
             ColumnWriter::DoubleColumnWriter(writer) => {
@@ -157,7 +153,11 @@ fn write_parquet(table: &Table, out: impl Write + Send) -> Result<(), ParquetErr
                 writer.write_batch(&present, Some(&defined), None)?;
                 at += 1;
             }
-            _ => return Err(ParquetError::General("a column of another type than the schema's".into())),
+            _ => {
+                return Err(ParquetError::General(
+                    "a column of another type than the schema's".into(),
+                ));
+            }
         }
         column.close()?;
     }
@@ -186,7 +186,8 @@ mod tests {
         table.write(&path).unwrap();
         let (back, report) = Table::read(&path, &space).unwrap();
         assert_eq!((&back.archs, &back.names), (&table.archs, &table.names));
-        let bits = |t: &Table| -> Vec<u64> { t.columns.iter().flatten().map(|v| v.to_bits()).collect() };
+        let bits =
+            |t: &Table| -> Vec<u64> { t.columns.iter().flatten().map(|v| v.to_bits()).collect() };
         assert_eq!(bits(&back), bits(&table));
         assert_eq!((report.rows, report.missing, report.arch_column.as_str()), (4, 6, "arch"));
     }

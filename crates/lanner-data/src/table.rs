@@ -77,13 +77,7 @@ impl Table {
                 }
             }
         }
-        Ok(Table {
-            space,
-            archs,
-            names,
-            columns,
-            index: OnceLock::new(),
-        })
+        Ok(Table { space, archs, names, columns, index: OnceLock::new() })
     }
 
     /// The number of rows.
@@ -104,10 +98,7 @@ impl Table {
             None => {
                 let mut known = self.names.clone();
                 known.sort_by_cached_key(|n| distance(name, n));
-                Err(DataError::NoColumn {
-                    name: name.into(),
-                    known,
-                })
+                Err(DataError::NoColumn { name: name.into(), known })
             }
         }
     }
@@ -150,11 +141,7 @@ impl Table {
             space: self.space.clone(),
             archs: rows.iter().map(|&r| self.archs[r].clone()).collect(),
             names: self.names.clone(),
-            columns: self
-                .columns
-                .iter()
-                .map(|c| rows.iter().map(|&r| c[r]).collect())
-                .collect(),
+            columns: self.columns.iter().map(|c| rows.iter().map(|&r| c[r]).collect()).collect(),
             index: OnceLock::new(),
         })
     }
@@ -203,13 +190,7 @@ impl Table {
                 }
             }
         }
-        Ok(Table {
-            space: self.space.clone(),
-            archs,
-            names,
-            columns,
-            index: OnceLock::new(),
-        })
+        Ok(Table { space: self.space.clone(), archs, names, columns, index: OnceLock::new() })
     }
 }
 
@@ -233,7 +214,7 @@ pub(crate) fn check_name(name: &str) -> Result<(), String> {
 
 pub(crate) fn is_arch_name(name: &str) -> bool {
     let named = |n: &&str| name.eq_ignore_ascii_case(n);
-    ARCH_NAMES.iter().any(|n| named(&n)) || INDEX_NAMES.iter().any(|n| named(&n))
+    ARCH_NAMES.iter().chain(&INDEX_NAMES).any(named)
 }
 
 /// Tells what was expected where a value cannot be. Missing (`NaN`) is fine.
@@ -249,7 +230,8 @@ pub(crate) fn check_value(name: &str, value: f64) -> Result<(), &'static str> {
 
 /// How unlike two names are: edit distance, with a bonus for containing the name that was sought.
 fn distance(sought: &str, name: &str) -> usize {
-    let (a, b): (Vec<char>, Vec<char>) = (sought.to_lowercase().chars().collect(), name.to_lowercase().chars().collect());
+    let (a, b): (Vec<char>, Vec<char>) =
+        (sought.to_lowercase().chars().collect(), name.to_lowercase().chars().collect());
     // Enough for names; a caller's megabyte must not cost a square of it.
     let (a, b) = (&a[..a.len().min(200)], &b[..b.len().min(200)]);
     let mut row: Vec<usize> = (0..=b.len()).collect();

@@ -32,7 +32,7 @@
 //! and tests compare each with a slow obvious version and with finite differences.
 //!
 //! **Speed.** Kernels are compiled for AVX-512, AVX2 and the baseline and chosen at run time. No
-//! kernel but [`Matrix`]'s own methods allocates.
+//! kernel but [`Matrix`]'s own methods allocates (the `gemm` crate packs into buffers of its own).
 //!
 //! **Determinism.** The same inputs give the same bits, whatever the number of threads: work is
 //! split by output element and no sum is split between threads. Dropout masks are a hash of (key,
@@ -54,5 +54,5 @@ pub use matrix::Matrix;
 pub use norm::Dropout;
 pub use optim::AdamW;
 pub use schedule::{EarlyStop, Plateau, cosine};
-pub use sparse::Pattern;
 pub use seed::{Rng, rng, subseed};
+pub use sparse::Pattern;

@@ -22,12 +22,7 @@ pub struct AdamW {
 impl AdamW {
     /// The state before the first step, for `len` parameters.
     pub fn new(len: usize, weight_decay: f32) -> Self {
-        AdamW {
-            weight_decay,
-            steps: 0,
-            mean: vec![0.0; len],
-            square: vec![0.0; len],
-        }
+        AdamW { weight_decay, steps: 0, mean: vec![0.0; len], square: vec![0.0; len] }
     }
 
     /// One step: `params` move against `grads` with the learning rate `lr`.

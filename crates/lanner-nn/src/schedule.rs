@@ -21,14 +21,7 @@ pub struct Plateau {
 
 impl Plateau {
     pub fn new(lr: f32, factor: f32, patience: usize, threshold: f64) -> Self {
-        Plateau {
-            lr,
-            factor,
-            threshold,
-            patience,
-            best: f64::INFINITY,
-            bad: 0,
-        }
+        Plateau { lr, factor, threshold, patience, best: f64::INFINITY, bad: 0 }
     }
 
     /// Takes the loss of an epoch; [`Plateau::lr`] is then the rate of the next.
@@ -57,11 +50,7 @@ pub struct EarlyStop {
 
 impl EarlyStop {
     pub fn new(patience: usize) -> Self {
-        EarlyStop {
-            patience,
-            best: f64::INFINITY,
-            bad: 0,
-        }
+        EarlyStop { patience, best: f64::INFINITY, bad: 0 }
     }
 
     /// Takes the loss of an epoch; true means stop.

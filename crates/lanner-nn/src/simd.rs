@@ -41,6 +41,7 @@ pub(crate) const LANES: usize = 32;
 
 /// The sum of `f(i)` over `0..n` in [`LANES`] interleaved partial sums.
 #[inline(always)]
+#[allow(clippy::needless_range_loop)] // plain indices are what the compiler vectorises best here
 pub(crate) fn lane_sum<const N: usize>(n: usize, f: impl Fn(usize) -> [f32; N]) -> [f32; N] {
     let mut lanes = [[0.0f32; LANES]; N];
     let whole = n / LANES * LANES;

@@ -13,10 +13,7 @@ pub struct Pattern {
 impl Pattern {
     /// No rows yet.
     pub fn new() -> Self {
-        Pattern {
-            starts: vec![0],
-            columns: Vec::new(),
-        }
+        Pattern { starts: vec![0], columns: Vec::new() }
     }
 
     /// The number of rows.

@@ -17,12 +17,8 @@ fn main() {
     let space = Space::NasBench201;
     let architectures: Vec<_> = space.iter().take(TRAIN).collect();
     let graphs = Graphs::encode(&space, &architectures, Encoding::BrpNas);
-    let shape = Shape {
-        vocabulary: graphs.vocabulary,
-        widths: vec![600; 4],
-        outputs: 1,
-        biases: 1,
-    };
+    let shape =
+        Shape { vocabulary: graphs.vocabulary, widths: vec![600; 4], outputs: 1, biases: 1 };
     for threads in [1, 2] {
         for batch in [BATCH, 1] {
             let mut gcn = Gcn::new(shape.clone(), 600, &mut rng(1, "bench"));

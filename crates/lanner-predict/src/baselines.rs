@@ -61,18 +61,11 @@ impl Baseline {
     ) -> Result<Forecast, PredictError> {
         let known = encoding.select(rows);
         let asked = encoding.select(ask);
-        let log = log && matches!(self, Baseline::Flops | Baseline::RidgeCounts | Baseline::ExtraTrees);
-        let target: Vec<f64> = if log {
-            y.iter().map(|v| v.ln()).collect()
-        } else {
-            y.to_vec()
-        };
+        let log =
+            log && matches!(self, Baseline::Flops | Baseline::RidgeCounts | Baseline::ExtraTrees);
+        let target: Vec<f64> = if log { y.iter().map(|v| v.ln()).collect() } else { y.to_vec() };
         let back = |v: Vec<f64>| {
-            if log {
-                v.iter().map(|v| v.exp()).collect()
-            } else {
-                v
-            }
+            if log { v.iter().map(|v| v.exp()).collect() } else { v }
         };
         let (mean, residuals) = match self {
             Baseline::LayerWise => (layer_wise(&known, y, &asked)?, Vec::new()),
@@ -86,10 +79,7 @@ impl Baseline {
             }
         };
         if residuals.is_empty() {
-            return Ok(Forecast {
-                mean: back(mean),
-                ..Forecast::default()
-            });
+            return Ok(Forecast { mean: back(mean), ..Forecast::default() });
         }
         let (_, error) = mean_and_error(&residuals);
         let spread = 1.645 * error * (residuals.len() as f64).sqrt();
@@ -122,17 +112,8 @@ fn layer_wise(known: &Mat, y: &[f64], asked: &Mat) -> Result<Vec<f64>, PredictEr
         got: 0,
     };
     let empty = alone(None).ok_or_else(missing)?;
-    let costs: Vec<f64> = (0..ops)
-        .map(|op| alone(Some(op)).map_or(0.0, |v| v - empty))
-        .collect();
+    let costs: Vec<f64> = (0..ops).map(|op| alone(Some(op)).map_or(0.0, |v| v - empty)).collect();
     Ok((0..asked.rows)
-        .map(|i| {
-            empty
-                + costs
-                    .iter()
-                    .zip(&asked.row(i)[half..])
-                    .map(|(c, n)| c * n)
-                    .sum::<f64>()
-        })
+        .map(|i| empty + costs.iter().zip(&asked.row(i)[half..]).map(|(c, n)| c * n).sum::<f64>())
         .collect())
 }

@@ -14,7 +14,8 @@ use lanner_nn::Pattern;
 use lanner_space::{Architecture, CellGraph, Space, View};
 
 /// How an architecture becomes a graph. See the [module](self).
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, serde::Serialize, serde::Deserialize)]
+#[serde(rename_all = "kebab-case")]
 pub enum Encoding {
     /// As the authors of BRP-NAS: pruned and padded.
     BrpNas,
@@ -104,12 +105,7 @@ impl Graphs {
 
     /// No graphs yet, for labels below `vocabulary`, of which the last is the global node's.
     pub fn new(vocabulary: usize) -> Graphs {
-        Graphs {
-            vocabulary,
-            starts: vec![0],
-            labels: Vec::new(),
-            aggregates: Pattern::new(),
-        }
+        Graphs { vocabulary, starts: vec![0], labels: Vec::new(), aggregates: Pattern::new() }
     }
 
     /// The number of graphs.

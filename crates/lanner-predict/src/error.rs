@@ -4,11 +4,7 @@ use thiserror::Error;
 #[derive(Debug, Error)]
 pub enum PredictError {
     #[error("{what} needs at least {needed} training rows, got {got}")]
-    TooFew {
-        what: String,
-        needed: usize,
-        got: usize,
-    },
+    TooFew { what: String, needed: usize, got: usize },
     #[error("training target {row} is {value}; expected a finite number")]
     Target { row: usize, value: f64 },
     #[error("training latency {row} is {value}; expected a positive number")]
@@ -16,10 +12,13 @@ pub enum PredictError {
     #[error("the {what} is singular; are all features or targets equal?")]
     Singular { what: String },
     #[error("{architectures} architectures, but {targets} targets")]
-    Lengths {
-        architectures: usize,
-        targets: usize,
-    },
+    Lengths { architectures: usize, targets: usize },
     #[error("cannot transfer from a GCN of encoding and widths {got}; expected {expected}")]
     Transfer { expected: String, got: String },
+    #[error("{}: {source}", path.display())]
+    Io { path: std::path::PathBuf, source: std::io::Error },
+    #[error("model file {}: {why}", path.display())]
+    ModelFile { path: std::path::PathBuf, why: String },
+    #[error("{why}")]
+    Model { why: String },
 }

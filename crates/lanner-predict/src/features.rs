@@ -59,9 +59,8 @@ pub fn with_pairs(x: &Mat) -> Mat {
         .flat_map(|a| (a + 1..x.cols).map(move |b| (a, b)))
         .filter(|&(a, b)| (0..x.rows).any(|i| x[(i, a)] * x[(i, b)] != 0.0))
         .collect();
-    let products = Mat::from_fn(x.rows, pairs.len(), |i, k| {
-        x[(i, pairs[k].0)] * x[(i, pairs[k].1)]
-    });
+    let products =
+        Mat::from_fn(x.rows, pairs.len(), |i, k| x[(i, pairs[k].0)] * x[(i, pairs[k].1)]);
     x.beside(&products)
 }
 
@@ -84,10 +83,7 @@ mod tests {
         assert_eq!(counts.row(0)[7..], [0., 0., 1., 0., 1., 1., 1.]);
         let raw = one_hot(&space, &arch);
         let live = live_one_hot(&space, &arch);
-        assert_eq!(
-            (raw[(0, 13)], live[(0, 13)], live[(0, 10)]),
-            (1.0, 0.0, 1.0)
-        );
+        assert_eq!((raw[(0, 13)], live[(0, 13)], live[(0, 10)]), (1.0, 0.0, 1.0));
         assert_eq!(live.row(0).iter().sum::<f64>(), 6.0);
         assert_eq!(with_pairs(&live).cols, 30 + 15);
     }

@@ -18,12 +18,13 @@
 mod fit;
 mod recipe;
 mod share;
+mod store;
 mod train;
 
 use lanner_nn::{Matrix, uniform};
 
-pub use fit::{Epoch, GcnPredictor, Progress, Samples, fit};
 pub(crate) use fit::on_members;
+pub use fit::{Epoch, GcnPredictor, Progress, Samples, fit};
 pub use recipe::{Loss, Recipe, Scale, Schedule, Target};
 pub use share::Shared;
 pub use train::Trainer;
@@ -141,7 +142,16 @@ impl Gcn {
 pub(crate) fn head_forward(gcn: &Gcn, embeddings: &[f32], out: &mut [f32], threads: usize) {
     let (width, outputs) = (gcn.shape.embedding(), gcn.shape.outputs);
     let head = &gcn.parameters[gcn.shape.head()];
-    lanner_nn::matmul::nt(out.len() / outputs, width, outputs, embeddings, head, out, false, threads);
+    lanner_nn::matmul::nt(
+        out.len() / outputs,
+        width,
+        outputs,
+        embeddings,
+        head,
+        out,
+        false,
+        threads,
+    );
 }
 
 #[cfg(test)]

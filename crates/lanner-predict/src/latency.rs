@@ -34,15 +34,9 @@ impl LatencyViews {
             .iter()
             .map(|arch| {
                 let live = space.live(arch);
-                let codes: Vec<u8> = arch
-                    .codes()
-                    .iter()
-                    .zip(live)
-                    .map(|(&c, l)| if l { c } else { 0 })
-                    .collect();
-                cache
-                    .entry(codes.clone())
-                    .or_insert_with(|| ProgramCounts::of(&codes));
+                let codes: Vec<u8> =
+                    arch.codes().iter().zip(live).map(|(&c, l)| if l { c } else { 0 }).collect();
+                cache.entry(codes.clone()).or_insert_with(|| ProgramCounts::of(&codes));
                 codes
             })
             .collect();
@@ -52,19 +46,15 @@ impl LatencyViews {
         let used = Mat::from_fn(archs.len(), codes - 1, |i, c| count(&live[i], c + 1));
         let texts = one_hot(space, archs);
         let steps_and_paths = of(|c| &c.steps).beside(&of(|c| &c.paths));
-        let everything = steps_and_paths
-            .beside(&of(|c| &c.arcs))
-            .beside(&live_one_hot(space, archs));
+        let everything =
+            steps_and_paths.beside(&of(|c| &c.arcs)).beside(&live_one_hot(space, archs));
         LatencyViews {
             groups: vec![
                 (Kernel::Linear, raw.beside(&texts)),
                 (Kernel::Matern52, raw.beside(&used)),
                 (Kernel::Matern52, texts),
                 (Kernel::Matern52, steps_and_paths),
-                (
-                    Kernel::Matern52,
-                    of(|c| &c.plain_steps).beside(&of(|c| &c.plain_paths)),
-                ),
+                (Kernel::Matern52, of(|c| &c.plain_steps).beside(&of(|c| &c.plain_paths))),
                 (Kernel::Matern52, everything),
             ],
         }
@@ -99,10 +89,7 @@ fn matrix(
             places.insert(name, 0);
         });
     }
-    places
-        .values_mut()
-        .enumerate()
-        .for_each(|(i, place)| *place = i);
+    places.values_mut().enumerate().for_each(|(i, place)| *place = i);
     let mut out = Mat::zeros(live.len(), places.len());
     for (i, codes) in live.iter().enumerate() {
         for (name, value) in group(&cache[codes]) {
@@ -134,11 +121,7 @@ impl Transform {
         let mut sorted = values.to_vec();
         sorted.sort_by(f64::total_cmp);
         let low = sorted[(sorted.len() as f64 * 0.005) as usize];
-        if low < 0.05 * sorted[sorted.len() / 2] {
-            Transform::Root
-        } else {
-            Transform::Log
-        }
+        if low < 0.05 * sorted[sorted.len() / 2] { Transform::Root } else { Transform::Log }
     }
 
     fn apply(self, v: f64) -> f64 {
@@ -165,17 +148,10 @@ impl LatencyModel {
     ) -> Result<LatencyModel, PredictError> {
         if rows.len() < 5 {
             let what = "latency predictor".into();
-            return Err(PredictError::TooFew {
-                what,
-                needed: 5,
-                got: rows.len(),
-            });
+            return Err(PredictError::TooFew { what, needed: 5, got: rows.len() });
         }
         if let Some(row) = latencies.iter().position(|v| !(v.is_finite() && *v > 0.0)) {
-            return Err(PredictError::Latency {
-                row,
-                value: latencies[row],
-            });
+            return Err(PredictError::Latency { row, value: latencies[row] });
         }
         let transform = Transform::for_values(latencies);
         let y: Vec<f64> = latencies.iter().map(|&v| transform.apply(v)).collect();
@@ -183,42 +159,50 @@ impl LatencyModel {
         let options = Options {
             noise: Prior::new(0.02, 4.0),
             iterations: 40,
-            hyper_rows: 1000,
+            hyper_rows: 450,
             student: Some(FREEDOM),
         };
         let gp = Gp::fit(&components, rows, &y, &options, None)?;
+        Ok(LatencyModel::calibrated(gp, components, transform, &y))
+    }
+
+    /// The fitted logarithms of hyper-parameters and the precisions of the rows' noise.
+    pub fn into_state(self) -> (Vec<f64>, Vec<f64>) {
+        (self.gp.hyper, self.gp.precisions)
+    }
+
+    /// The same model again from the same rows, latencies and [`LatencyModel::into_state`].
+    pub fn restore(
+        views: &LatencyViews,
+        rows: &[usize],
+        latencies: &[f64],
+        (hyper, precisions): (Vec<f64>, Vec<f64>),
+    ) -> Result<LatencyModel, PredictError> {
+        if let Some(row) = latencies.iter().position(|v| !(v.is_finite() && *v > 0.0)) {
+            return Err(PredictError::Latency { row, value: latencies[row] });
+        }
+        let transform = Transform::for_values(latencies);
+        let y: Vec<f64> = latencies.iter().map(|&v| transform.apply(v)).collect();
+        let components = views.components(rows);
+        let gp = Gp::restore(&components, rows, &y, hyper, precisions)?;
+        Ok(LatencyModel::calibrated(gp, components, transform, &y))
+    }
+
+    fn calibrated(gp: Gp, components: Vec<Component>, transform: Transform, y: &[f64]) -> Self {
         let loo = gp.leave_one_out();
-        let mut z: Vec<f64> = (0..y.len())
-            .map(|i| (y[i] - loo.mean[i]) / loo.sd[i])
-            .collect();
+        let mut z: Vec<f64> = (0..y.len()).map(|i| (y[i] - loo.mean[i]) / loo.sd[i]).collect();
         z.sort_by(f64::total_cmp);
-        let quantiles = (
-            quantile(&z, (1.0 - LEVEL) / 2.0),
-            quantile(&z, (1.0 + LEVEL) / 2.0),
-        );
-        Ok(LatencyModel {
-            gp,
-            components,
-            transform,
-            quantiles,
-        })
+        let quantiles = (quantile(&z, (1.0 - LEVEL) / 2.0), quantile(&z, (1.0 + LEVEL) / 2.0));
+        LatencyModel { gp, components, transform, quantiles }
     }
 
     /// Latencies of pool rows, with 90 % intervals.
     pub fn predict(&self, rows: &[usize]) -> Forecast {
         let p = self.gp.predict(&self.components, rows, true);
         let at = |q: f64| -> Vec<f64> {
-            p.mean
-                .iter()
-                .zip(&p.sd)
-                .map(|(m, sd)| self.transform.invert(m + q * sd))
-                .collect()
+            p.mean.iter().zip(&p.sd).map(|(m, sd)| self.transform.invert(m + q * sd)).collect()
         };
-        Forecast {
-            mean: at(0.0),
-            low: at(self.quantiles.0),
-            high: at(self.quantiles.1),
-        }
+        Forecast { mean: at(0.0), low: at(self.quantiles.0), high: at(self.quantiles.1) }
     }
 }
 

@@ -1,14 +1,18 @@
 //! Predictors of latency and accuracy.
 
+pub mod accuracy;
 pub mod baselines;
+pub mod cell_features;
 pub mod encode;
 mod error;
-pub mod gcn;
 pub mod features;
+pub mod fitted;
+pub mod gcn;
 pub mod gp;
 pub mod latency;
 pub mod linalg;
 pub mod metrics;
+pub mod model_file;
 mod pool;
 mod program;
 pub mod relation;

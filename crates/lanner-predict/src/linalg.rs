@@ -19,11 +19,7 @@ pub struct Mat {
 
 impl Mat {
     pub fn zeros(rows: usize, cols: usize) -> Mat {
-        Mat {
-            rows,
-            cols,
-            data: vec![0.0; rows * cols],
-        }
+        Mat { rows, cols, data: vec![0.0; rows * cols] }
     }
 
     pub fn from_fn(rows: usize, cols: usize, mut f: impl FnMut(usize, usize) -> f64) -> Mat {
@@ -45,31 +41,19 @@ impl Mat {
     /// These rows, in this order.
     pub fn select(&self, rows: &[usize]) -> Mat {
         let mut data = Vec::with_capacity(rows.len() * self.cols);
-        rows.iter()
-            .for_each(|&i| data.extend_from_slice(self.row(i)));
-        Mat {
-            rows: rows.len(),
-            cols: self.cols,
-            data,
-        }
+        rows.iter().for_each(|&i| data.extend_from_slice(self.row(i)));
+        Mat { rows: rows.len(), cols: self.cols, data }
     }
 
     /// All columns of `self`, then all of `other`.
     pub fn beside(&self, other: &Mat) -> Mat {
-        assert_eq!(
-            self.rows, other.rows,
-            "matrices side by side have equally many rows"
-        );
+        assert_eq!(self.rows, other.rows, "matrices side by side have equally many rows");
         let mut data = Vec::with_capacity(self.data.len() + other.data.len());
         for i in 0..self.rows {
             data.extend_from_slice(self.row(i));
             data.extend_from_slice(other.row(i));
         }
-        Mat {
-            rows: self.rows,
-            cols: self.cols + other.cols,
-            data,
-        }
+        Mat { rows: self.rows, cols: self.cols + other.cols, data }
     }
 
     /// alpha · self · otherᵀ.
@@ -108,11 +92,7 @@ impl Mat {
         let (mut columns, mut means, mut scales) = (Vec::new(), Vec::new(), Vec::new());
         for j in 0..self.cols {
             let mean = rows.iter().map(|&i| self[(i, j)]).sum::<f64>() / n;
-            let variance = rows
-                .iter()
-                .map(|&i| (self[(i, j)] - mean).powi(2))
-                .sum::<f64>()
-                / n;
+            let variance = rows.iter().map(|&i| (self[(i, j)] - mean).powi(2)).sum::<f64>() / n;
             if variance > 1e-18 {
                 columns.push(j);
                 means.push(mean);
@@ -268,21 +248,14 @@ impl Cholesky {
     /// A⁻¹ b.
     pub fn solve(&self, b: &[f64]) -> Vec<f64> {
         let n = self.l.rows;
-        let mut x = Mat {
-            rows: n,
-            cols: 1,
-            data: b.to_vec(),
-        };
+        let mut x = Mat { rows: n, cols: 1, data: b.to_vec() };
         self.solve_lower(&mut x);
         let mut x = x.data;
         for i in (0..n).rev() {
             x[i] /= self.l[(i, i)];
             let xi = x[i];
             // Row i of L is column i of Lᵀ: what x[i] takes from the earlier equations.
-            x[..i]
-                .iter_mut()
-                .zip(self.l.row(i))
-                .for_each(|(x, l)| *x -= l * xi);
+            x[..i].iter_mut().zip(self.l.row(i)).for_each(|(x, l)| *x -= l * xi);
         }
         x
     }
@@ -339,11 +312,8 @@ impl Cholesky {
 fn factor_block(a: &mut Mat, start: usize, end: usize) -> Option<()> {
     for i in start..end {
         for j in start..=i {
-            let dot: f64 = a.row(i)[start..j]
-                .iter()
-                .zip(&a.row(j)[start..j])
-                .map(|(x, y)| x * y)
-                .sum();
+            let dot: f64 =
+                a.row(i)[start..j].iter().zip(&a.row(j)[start..j]).map(|(x, y)| x * y).sum();
             let rest = a[(i, j)] - dot;
             if i != j {
                 a[(i, j)] = rest / a[(j, j)];
@@ -383,9 +353,7 @@ mod tests {
     use rand_chacha::{ChaCha8Rng, rand_core::SeedableRng};
 
     fn times(a: &Mat, b: &Mat) -> Mat {
-        Mat::from_fn(a.rows, b.cols, |i, j| {
-            (0..a.cols).map(|k| a[(i, k)] * b[(k, j)]).sum()
-        })
+        Mat::from_fn(a.rows, b.cols, |i, j| (0..a.cols).map(|k| a[(i, k)] * b[(k, j)]).sum())
     }
 
     #[test]
@@ -398,12 +366,7 @@ mod tests {
             let chol = Cholesky::new(a.clone()).expect("positive definite");
             let back = chol.l.times_transposed(&chol.l, 1.0);
             let near = |a: &Mat, b: &Mat| {
-                a.data
-                    .iter()
-                    .zip(&b.data)
-                    .map(|(x, y)| (x - y).abs())
-                    .fold(0.0, f64::max)
-                    < 1e-8
+                a.data.iter().zip(&b.data).map(|(x, y)| (x - y).abs()).fold(0.0, f64::max) < 1e-8
             };
             assert!(near(&back, &a));
             let unit = Mat::from_fn(n, n, |i, j| f64::from(u8::from(i == j)));
@@ -413,40 +376,14 @@ mod tests {
             chol.solve_lower(&mut y);
             assert!(near(&times(&chol.l, &y), &b));
             let x = chol.solve(&b.data[..n]);
-            let got = times(
-                &a,
-                &Mat {
-                    rows: n,
-                    cols: 1,
-                    data: x,
-                },
-            );
-            assert!(
-                got.data
-                    .iter()
-                    .zip(&b.data)
-                    .all(|(x, y)| (x - y).abs() < 1e-8)
-            );
+            let got = times(&a, &Mat { rows: n, cols: 1, data: x });
+            assert!(got.data.iter().zip(&b.data).all(|(x, y)| (x - y).abs() < 1e-8));
         }
     }
 
     #[test]
     fn what_is_not_positive_definite_is_refused() {
-        assert!(
-            Cholesky::new(Mat {
-                rows: 2,
-                cols: 2,
-                data: vec![1.0, 2.0, 2.0, 1.0]
-            })
-            .is_none()
-        );
-        assert!(
-            Cholesky::new(Mat {
-                rows: 1,
-                cols: 1,
-                data: vec![f64::NAN]
-            })
-            .is_none()
-        );
+        assert!(Cholesky::new(Mat { rows: 2, cols: 2, data: vec![1.0, 2.0, 2.0, 1.0] }).is_none());
+        assert!(Cholesky::new(Mat { rows: 1, cols: 1, data: vec![f64::NAN] }).is_none());
     }
 }

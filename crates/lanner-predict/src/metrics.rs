@@ -3,9 +3,7 @@
 
 /// Fraction of predictions within `percent` % of the *truth*: |p − t| ≤ percent/100 · |t|.
 pub fn within_of_truth(predicted: &[f64], truth: &[f64], percent: f64) -> f64 {
-    share(predicted.iter().zip(truth), |(p, t)| {
-        (p - t).abs() <= percent / 100.0 * t.abs()
-    })
+    share(predicted.iter().zip(truth), |(p, t)| (p - t).abs() <= percent / 100.0 * t.abs())
 }
 
 /// Fraction of truths within `percent` % of the *prediction*, as the BRP-NAS code counts.
@@ -15,9 +13,7 @@ pub fn within_of_prediction(predicted: &[f64], truth: &[f64], percent: f64) -> f
 
 /// Fraction of truths inside [low, high].
 pub fn coverage(low: &[f64], high: &[f64], truth: &[f64]) -> f64 {
-    share(low.iter().zip(high).zip(truth), |((l, h), t)| {
-        l <= t && t <= h
-    })
+    share(low.iter().zip(high).zip(truth), |((l, h), t)| l <= t && t <= h)
 }
 
 fn share<T>(items: impl ExactSizeIterator<Item = T>, holds: impl Fn(T) -> bool) -> f64 {
@@ -63,14 +59,9 @@ pub fn kendall(a: &[f64], b: &[f64]) -> f64 {
     let mut order: Vec<usize> = (0..n).collect();
     order.sort_by(|&i, &j| a[i].total_cmp(&a[j]).then(b[i].total_cmp(&b[j])));
     let pairs = |len: usize| (len * len.saturating_sub(1) / 2) as f64;
-    let tied_a: f64 = order
-        .chunk_by(|&i, &j| a[i] == a[j])
-        .map(|c| pairs(c.len()))
-        .sum();
-    let tied_both: f64 = order
-        .chunk_by(|&i, &j| a[i] == a[j] && b[i] == b[j])
-        .map(|c| pairs(c.len()))
-        .sum();
+    let tied_a: f64 = order.chunk_by(|&i, &j| a[i] == a[j]).map(|c| pairs(c.len())).sum();
+    let tied_both: f64 =
+        order.chunk_by(|&i, &j| a[i] == a[j] && b[i] == b[j]).map(|c| pairs(c.len())).sum();
     let mut values: Vec<f64> = order.iter().map(|&i| b[i]).collect();
     let discordant = sort_counting_swaps(&mut values);
     let tied_b: f64 = values.chunk_by(|x, y| x == y).map(|c| pairs(c.len())).sum();
@@ -164,10 +155,7 @@ mod tests {
         assert!((spearman(&a, &b) - 0.631_578_947_368_421_1).abs() < 1e-12);
         assert!((kendall(&a, &b) - 0.444_444_444_444_444_4).abs() < 1e-12);
         assert_eq!(ranks(&[3.0, 1.0, 3.0]), [1.5, 0.0, 1.5]);
-        assert_eq!(
-            within_of_truth(&[1.1, 2.0, 2.6], &[1.0, 2.0, 2.0], 10.01),
-            2.0 / 3.0
-        );
+        assert_eq!(within_of_truth(&[1.1, 2.0, 2.6], &[1.0, 2.0, 2.0], 10.01), 2.0 / 3.0);
         assert_eq!(top_k_regret(&[3., 2., 1.], &[5., 9., 7.], 1), 4.0);
         assert_eq!(coverage(&[0., 2.], &[1., 3.], &[0.5, 1.5]), 0.5);
         assert_eq!(mean_and_error(&[1.0, 3.0]), (2.0, 1.0));

@@ -50,9 +50,7 @@ impl Program {
     fn new(codes: &[u8], merge: bool) -> Option<Program> {
         let mut steps = vec![(Input, Vec::new())];
         let mut push = |step: Step, sources: Vec<usize>, share: bool| -> usize {
-            let at = steps
-                .iter()
-                .position(|s| share && s.0 == step && s.1 == sources);
+            let at = steps.iter().position(|s| share && s.0 == step && s.1 == sources);
             at.unwrap_or_else(|| {
                 steps.push((step, sources));
                 steps.len() - 1
@@ -97,10 +95,7 @@ impl Program {
             } else {
                 before.fold(0.0, f64::max)
             };
-            let own = weight
-                .iter()
-                .find(|w| w.0 == step.letter())
-                .map_or(0.0, |w| w.1);
+            let own = weight.iter().find(|w| w.0 == step.letter()).map_or(0.0, |w| w.1);
             at[k] = before + own;
         }
         at[self.output]
@@ -152,21 +147,15 @@ impl ProgramCounts {
             program.count_steps(&mut counts.steps);
             arcs(&program, &mut counts.arcs);
             for (i, weight) in PATHS.iter().enumerate() {
-                counts
-                    .paths
-                    .insert(format!("max{i}"), program.path(weight, false));
-                counts
-                    .paths
-                    .insert(format!("min{i}"), program.path(weight, true));
+                counts.paths.insert(format!("max{i}"), program.path(weight, false));
+                counts.paths.insert(format!("min{i}"), program.path(weight, true));
             }
             lifetimes(&program, &mut counts.paths);
         }
         if let Some(program) = Program::new(codes, false) {
             program.count_steps(&mut counts.plain_steps);
             for (i, weight) in [PATHS[3], PATHS[1], PATHS[0], PATHS[4]].iter().enumerate() {
-                counts
-                    .plain_paths
-                    .insert(format!("max{i}"), program.path(weight, false));
+                counts.plain_paths.insert(format!("max{i}"), program.path(weight, false));
             }
         }
         counts
@@ -191,28 +180,17 @@ fn arcs(program: &Program, counts: &mut Counts) {
     };
     for (k, (step, sources)) in program.steps.iter().enumerate().skip(1) {
         for &s in sources {
-            *counts
-                .entry(format!("{}>{}", produced(s), step.name()))
-                .or_default() += 1.0;
+            *counts.entry(format!("{}>{}", produced(s), step.name())).or_default() += 1.0;
         }
-        let next_cell = if k == program.output {
-            &consumers[0][..]
-        } else {
-            &[]
-        };
-        let readers: Vec<Step> = consumers[k]
-            .iter()
-            .chain(next_cell)
-            .map(|&j| program.steps[j].0)
-            .collect();
+        let next_cell = if k == program.output { &consumers[0][..] } else { &[] };
+        let readers: Vec<Step> =
+            consumers[k].iter().chain(next_cell).map(|&j| program.steps[j].0).collect();
         let kinds: String = (Step::ALL.iter())
             .filter(|s| **s != Add3 && readers.iter().any(|r| r.letter() == s.letter()))
             .map(|s| s.letter())
             .collect();
         let only = if readers.len() == 1 { "!" } else { "" };
-        *counts
-            .entry(format!("{} read by {kinds}{only}", step.letter()))
-            .or_default() += 1.0;
+        *counts.entry(format!("{} read by {kinds}{only}", step.letter())).or_default() += 1.0;
     }
 }
 
@@ -225,10 +203,7 @@ fn lifetimes(program: &Program, counts: &mut Counts) {
     last[program.output] = n;
     let alive = |at: usize| (0..=at).filter(|&k| last[k] >= at).count();
     counts.insert("alive".into(), (0..n).map(alive).max().unwrap_or(0) as f64);
-    counts.insert(
-        "lives".into(),
-        last.iter().enumerate().map(|(k, l)| (l - k) as f64).sum(),
-    );
+    counts.insert("lives".into(), last.iter().enumerate().map(|(k, l)| (l - k) as f64).sum());
     counts.insert("values".into(), n as f64);
 }
 

@@ -69,10 +69,8 @@ impl Margins {
 pub fn copeland(margins: &[Margins]) -> Vec<f64> {
     let n = margins.first().map_or(0, |m| m.first.len());
     let beats = |i: usize, j: usize| {
-        let votes: i32 = margins
-            .iter()
-            .map(|m| m.margin(i, j).total_cmp(&m.margin(j, i)) as i32)
-            .sum();
+        let votes: i32 =
+            margins.iter().map(|m| m.margin(i, j).total_cmp(&m.margin(j, i)) as i32).sum();
         0.5 + 0.5 * f64::from(votes.signum())
     };
     (0..n).map(|i| (0..n).filter(|&j| j != i).map(|j| beats(i, j)).sum()).collect()
@@ -92,7 +90,8 @@ impl Relation {
     /// Each member's margins between all prepared architectures.
     pub fn margins(&self, prepared: &Shared, threads: usize) -> Vec<Margins> {
         let each = self.members.iter();
-        each.map(|gcn| self.objective.margins(&prepared.outputs(gcn, threads), gcn.biases())).collect()
+        each.map(|gcn| self.objective.margins(&prepared.outputs(gcn, threads), gcn.biases()))
+            .collect()
     }
 
     /// The score of each prepared architecture, higher is better: the symmetrised score (see the
@@ -128,7 +127,8 @@ mod tests {
         };
         let scores = margins.scores();
         let mean = |i: usize| -> f64 {
-            (0..n).map(|j| f64::from(margins.margin(i, j) - margins.margin(j, i))).sum::<f64>() / n as f64
+            (0..n).map(|j| f64::from(margins.margin(i, j) - margins.margin(j, i))).sum::<f64>()
+                / n as f64
         };
         for i in 0..n {
             for j in 0..n {

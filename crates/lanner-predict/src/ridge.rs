@@ -19,27 +19,16 @@ impl Ridge {
     pub fn fit(x: &Mat, y: &[f64]) -> Result<Ridge, PredictError> {
         let (n, d) = (x.rows, x.cols);
         if n < 3 {
-            return Err(PredictError::TooFew {
-                what: "ridge".into(),
-                needed: 3,
-                got: n,
-            });
+            return Err(PredictError::TooFew { what: "ridge".into(), needed: 3, got: n });
         }
         if let Some(i) = y.iter().position(|v| !v.is_finite()) {
-            return Err(PredictError::Target {
-                row: i,
-                value: y[i],
-            });
+            return Err(PredictError::Target { row: i, value: y[i] });
         }
         let (mut means, mut scales) = (vec![0.0; d], vec![0.0; d]);
         for j in 0..d {
             means[j] = (0..n).map(|i| x[(i, j)]).sum::<f64>() / n as f64;
             let variance = (0..n).map(|i| (x[(i, j)] - means[j]).powi(2)).sum::<f64>() / n as f64;
-            scales[j] = if variance > 1e-18 {
-                variance.sqrt().recip()
-            } else {
-                0.0
-            };
+            scales[j] = if variance > 1e-18 { variance.sqrt().recip() } else { 0.0 };
         }
         let z = Mat::from_fn(n, d, |i, j| (x[(i, j)] - means[j]) * scales[j]);
         let mean = y.iter().sum::<f64>() / n as f64;
@@ -47,14 +36,7 @@ impl Ridge {
         let gram = z.gram();
         let transposed = Mat::from_fn(d, n, |j, i| z[(i, j)]);
         let towards: Vec<f64> = (0..d)
-            .map(|j| {
-                transposed
-                    .row(j)
-                    .iter()
-                    .zip(&centred)
-                    .map(|(z, y)| z * y)
-                    .sum()
-            })
+            .map(|j| transposed.row(j).iter().zip(&centred).map(|(z, y)| z * y).sum())
             .collect();
 
         // With ZᵀZ + λ = LLᵀ and V = L⁻¹Zᵀ, the leverage of row i is the squared norm of V's
@@ -68,10 +50,7 @@ impl Ridge {
             factor.solve_lower(&mut v);
             let mut leverage = vec![1.0 / n as f64; n];
             for k in 0..d {
-                leverage
-                    .iter_mut()
-                    .zip(v.row(k))
-                    .for_each(|(h, v)| *h += v * v);
+                leverage.iter_mut().zip(v.row(k)).for_each(|(h, v)| *h += v * v);
             }
             let residuals = (0..n)
                 .map(|i| {
@@ -93,29 +72,18 @@ impl Ridge {
                 best = Some((loss, lambda, weights, residuals));
             }
         }
-        let (_, lambda, mut weights, residuals) = best.ok_or_else(|| PredictError::Singular {
-            what: "ridge design".into(),
-        })?;
+        let (_, lambda, mut weights, residuals) =
+            best.ok_or_else(|| PredictError::Singular { what: "ridge design".into() })?;
         weights.iter_mut().zip(&scales).for_each(|(w, s)| *w *= s);
         let intercept = mean - weights.iter().zip(&means).map(|(w, m)| w * m).sum::<f64>();
-        Ok(Ridge {
-            weights,
-            intercept,
-            lambda,
-            residuals,
-        })
+        Ok(Ridge { weights, intercept, lambda, residuals })
     }
 
     /// Predictions for the rows of `x`.
     pub fn predict(&self, x: &Mat) -> Vec<f64> {
         (0..x.rows)
             .map(|i| {
-                self.intercept
-                    + x.row(i)
-                        .iter()
-                        .zip(&self.weights)
-                        .map(|(x, w)| x * w)
-                        .sum::<f64>()
+                self.intercept + x.row(i).iter().zip(&self.weights).map(|(x, w)| x * w).sum::<f64>()
             })
             .collect()
     }
@@ -136,20 +104,13 @@ mod tests {
         let means: Vec<f64> = (0..d).map(mean_of).collect();
         let scales: Vec<f64> = (0..d)
             .map(|j| {
-                let v = (0..all)
-                    .map(|i| (x[(i, j)] - means[j]).powi(2))
-                    .sum::<f64>()
-                    / all as f64;
+                let v = (0..all).map(|i| (x[(i, j)] - means[j]).powi(2)).sum::<f64>() / all as f64;
                 v.sqrt().recip()
             })
             .collect();
         let x = x.clone();
         let z = move |i: usize, j: usize| {
-            if j == d {
-                1.0
-            } else {
-                (x[(i, j)] - means[j]) * scales[j]
-            }
+            if j == d { 1.0 } else { (x[(i, j)] - means[j]) * scales[j] }
         };
         let gram = Mat::from_fn(d + 1, d + 1, |a, b| {
             let dot: f64 = rows.iter().map(|&i| z(i, a) * z(i, b)).sum();
@@ -165,9 +126,8 @@ mod tests {
     fn equals_the_normal_equations_and_refits_without_each_row() {
         let mut rng = ChaCha8Rng::seed_from_u64(1);
         let x = Mat::from_fn(25, 4, |_, _| rng.random_range(-1.0..1.0));
-        let y: Vec<f64> = (0..25)
-            .map(|i| 3.0 + x[(i, 0)] - x[(i, 2)] + rng.random_range(-0.3..0.3))
-            .collect();
+        let y: Vec<f64> =
+            (0..25).map(|i| 3.0 + x[(i, 0)] - x[(i, 2)] + rng.random_range(-0.3..0.3)).collect();
         let ridge = Ridge::fit(&x, &y).unwrap();
         let all: Vec<usize> = (0..25).collect();
         let direct = plain(&x, &y, ridge.lambda, &all);

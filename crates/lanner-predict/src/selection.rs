@@ -23,11 +23,7 @@ pub struct Selection {
 impl Selection {
     /// As published: five rounds, half of each from the top.
     pub fn brp_nas(budget: usize) -> Selection {
-        Selection {
-            budget,
-            iterations: 5,
-            alpha: 0.5,
-        }
+        Selection { budget, iterations: 5, alpha: 0.5 }
     }
 
     /// How many models round `iteration` takes: T/I, the remainder spread over the first rounds.

@@ -20,11 +20,7 @@ pub struct Options {
 
 impl Default for Options {
     fn default() -> Self {
-        Options {
-            trees: 200,
-            features: 0.5,
-            leaf: 1,
-        }
+        Options { trees: 200, features: 0.5, leaf: 1 }
     }
 }
 
@@ -53,17 +49,10 @@ impl ExtraTrees {
     ) -> Result<ExtraTrees, PredictError> {
         if y.is_empty() || x.rows != y.len() {
             let got = y.len().min(x.rows);
-            return Err(PredictError::TooFew {
-                what: "extra trees".into(),
-                needed: 1,
-                got,
-            });
+            return Err(PredictError::TooFew { what: "extra trees".into(), needed: 1, got });
         }
         if let Some(i) = y.iter().position(|v| !v.is_finite()) {
-            return Err(PredictError::Target {
-                row: i,
-                value: y[i],
-            });
+            return Err(PredictError::Target { row: i, value: y[i] });
         }
         let trees = (0..options.trees as u64)
             .into_par_iter()
@@ -99,11 +88,7 @@ fn leaf_of(nodes: &[Node], row: &[f64]) -> f64 {
         if node.right == 0 {
             return node.value;
         }
-        at = if row[node.feature as usize] < node.value {
-            at + 1
-        } else {
-            node.right as usize
-        };
+        at = if row[node.feature as usize] < node.value { at + 1 } else { node.right as usize };
     }
 }
 
@@ -119,11 +104,7 @@ fn grow(
     let n = rows.len() as f64;
     let mean = rows.iter().map(|&i| y[i as usize]).sum::<f64>() / n;
     let at = nodes.len();
-    nodes.push(Node {
-        feature: 0,
-        right: 0,
-        value: mean,
-    });
+    nodes.push(Node { feature: 0, right: 0, value: mean });
     let constant = rows.iter().all(|&i| y[i as usize] == y[rows[0] as usize]);
     if constant || rows.len() < 2 * options.leaf.max(1) {
         return;
@@ -140,11 +121,7 @@ fn grow(
     }
     let (left, right) = rows.split_at_mut(middle);
     grow(nodes, left, x, y, options, rng);
-    nodes[at] = Node {
-        feature: feature as u32,
-        right: nodes.len() as u32,
-        value: cut,
-    };
+    nodes[at] = Node { feature: feature as u32, right: nodes.len() as u32, value: cut };
     grow(nodes, right, x, y, options, rng);
 }
 
@@ -203,19 +180,12 @@ mod tests {
     fn reproduces_its_training_rows_and_generalises() {
         let mut rng = ChaCha8Rng::seed_from_u64(1);
         let x = Mat::from_fn(300, 4, |_, _| rng.random_range(-1.0..1.0));
-        let y: Vec<f64> = (0..300)
-            .map(|i| x[(i, 0)].signum() * x[(i, 1)] + x[(i, 2)])
-            .collect();
+        let y: Vec<f64> = (0..300).map(|i| x[(i, 0)].signum() * x[(i, 1)] + x[(i, 2)]).collect();
         let rows: Vec<usize> = (0..200).collect();
         let forest = ExtraTrees::fit(&x.select(&rows), &y[..200], &Options::default(), 3).unwrap();
         let all = forest.predict(&x);
         // Leaves of one row: training rows come back exactly.
-        assert!(
-            all[..200]
-                .iter()
-                .zip(&y)
-                .all(|(p, y)| (p - y).abs() < 1e-12)
-        );
+        assert!(all[..200].iter().zip(&y).all(|(p, y)| (p - y).abs() < 1e-12));
         let error: f64 = (200..300).map(|i| (all[i] - y[i]).powi(2)).sum();
         let spread: f64 = (200..300).map(|i| y[i].powi(2)).sum();
         assert!(error < 0.3 * spread, "{error} of {spread}");

@@ -74,9 +74,7 @@ pub trait Strategy {
 
 /// Rows that may still be asked for.
 pub(crate) fn open_rows(pool: &Pool, history: &History, allowed: Option<&[bool]>) -> Vec<usize> {
-    (0..pool.len())
-        .filter(|&r| !history.is_taken(r) && allowed.is_none_or(|a| a[r]))
-        .collect()
+    (0..pool.len()).filter(|&r| !history.is_taken(r) && allowed.is_none_or(|a| a[r])).collect()
 }
 
 /// Asks and evaluates until `budget` architectures were asked for or none is left.

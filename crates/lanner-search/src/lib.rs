@@ -24,7 +24,9 @@
 //! [`DefaultSearch`] is ours.
 
 mod baselines;
+mod brp_nas;
 mod history;
 
 pub use baselines::{Evolution, RandomSearch, WeakPredictors};
+pub use brp_nas::{BrpNas, Ranker};
 pub use history::{History, Strategy, Trial, run};

@@ -35,18 +35,12 @@ impl CellGraph {
 
     /// The nodes that read node `v`'s output, one entry an arc.
     pub fn successors(&self, v: usize) -> impl Iterator<Item = usize> + '_ {
-        self.arcs
-            .iter()
-            .filter(move |a| a.0 as usize == v)
-            .map(|a| a.1 as usize)
+        self.arcs.iter().filter(move |a| a.0 as usize == v).map(|a| a.1 as usize)
     }
 
     /// The nodes that node `v` reads, one entry an arc.
     pub fn predecessors(&self, v: usize) -> impl Iterator<Item = usize> + '_ {
-        self.arcs
-            .iter()
-            .filter(move |a| a.1 as usize == v)
-            .map(|a| a.0 as usize)
+        self.arcs.iter().filter(move |a| a.1 as usize == v).map(|a| a.0 as usize)
     }
 
     /// The graph without operations labelled `none`, with those labelled `skip` bypassed, and
@@ -58,16 +52,8 @@ impl CellGraph {
             if self.labels[v] != none && self.labels[v] != skip {
                 continue;
             }
-            let froms: Vec<u8> = arcs
-                .iter()
-                .filter(|a| a.1 as usize == v)
-                .map(|a| a.0)
-                .collect();
-            let tos: Vec<u8> = arcs
-                .iter()
-                .filter(|a| a.0 as usize == v)
-                .map(|a| a.1)
-                .collect();
+            let froms: Vec<u8> = arcs.iter().filter(|a| a.1 as usize == v).map(|a| a.0).collect();
+            let tos: Vec<u8> = arcs.iter().filter(|a| a.0 as usize == v).map(|a| a.1).collect();
             arcs.retain(|a| a.0 as usize != v && a.1 as usize != v);
             if self.labels[v] == skip {
                 for &f in &froms {
@@ -127,17 +113,11 @@ impl CellGraph {
             for v in 0..n {
                 labels[place[v] as usize] = self.labels[v];
             }
-            let mut arcs: Vec<(u8, u8)> = self
-                .arcs
-                .iter()
-                .map(|a| (place[a.0 as usize], place[a.1 as usize]))
-                .collect();
+            let mut arcs: Vec<(u8, u8)> =
+                self.arcs.iter().map(|a| (place[a.0 as usize], place[a.1 as usize])).collect();
             arcs.sort_unstable();
             let g = CellGraph { labels, arcs };
-            if best
-                .as_ref()
-                .is_none_or(|b| (&g.labels, &g.arcs) < (&b.labels, &b.arcs))
-            {
+            if best.as_ref().is_none_or(|b| (&g.labels, &g.arcs) < (&b.labels, &b.arcs)) {
                 best = Some(g);
             }
         });
@@ -153,9 +133,8 @@ impl CellGraph {
             depth[t as usize] = depth[t as usize].max(depth[f as usize] + 1);
         }
         let ends = |v: usize| u64::from(v == 0) + 2 * u64::from(v == n - 1);
-        let mut colours: Vec<u64> = (0..n)
-            .map(|v| (depth[v] << 16) | (ends(v) << 8) | u64::from(self.labels[v]))
-            .collect();
+        let mut colours: Vec<u64> =
+            (0..n).map(|v| (depth[v] << 16) | (ends(v) << 8) | u64::from(self.labels[v])).collect();
         loop {
             let keys: Vec<_> = (0..n)
                 .map(|v| {

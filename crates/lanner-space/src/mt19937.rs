@@ -16,9 +16,7 @@ impl Mt19937 {
         state[0] = 19_650_218;
         for i in 1..N {
             let last = state[i - 1];
-            state[i] = (last ^ (last >> 30))
-                .wrapping_mul(1_812_433_253)
-                .wrapping_add(i as u32);
+            state[i] = (last ^ (last >> 30)).wrapping_mul(1_812_433_253).wrapping_add(i as u32);
         }
         let mut i = 1;
         for _ in 0..N {

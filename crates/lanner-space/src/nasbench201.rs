@@ -15,13 +15,7 @@ pub const NAME: &str = "nasbench201";
 /// 5 operations on 6 edges.
 pub const SIZE: usize = 15_625;
 /// The operations, by code.
-pub const OPS: [&str; 5] = [
-    "none",
-    "skip_connect",
-    "nor_conv_1x1",
-    "nor_conv_3x3",
-    "avg_pool_3x3",
-];
+pub const OPS: [&str; 5] = ["none", "skip_connect", "nor_conv_1x1", "nor_conv_3x3", "avg_pool_3x3"];
 /// (from, to) of each edge, in text order.
 pub const EDGES: [(u8, u8); 6] = [(0, 1), (0, 2), (1, 2), (0, 3), (1, 3), (2, 3)];
 /// Code of the operation that passes nothing.
@@ -30,32 +24,15 @@ pub const NONE: u8 = 0;
 pub const SKIP: u8 = 1;
 
 /// Node labels of the cell graphs: the operations, then the ends.
-pub(crate) const LABELS: [&str; 7] = [
-    "none",
-    "skip_connect",
-    "nor_conv_1x1",
-    "nor_conv_3x3",
-    "avg_pool_3x3",
-    "input",
-    "output",
-];
+pub(crate) const LABELS: [&str; 7] =
+    ["none", "skip_connect", "nor_conv_1x1", "nor_conv_3x3", "avg_pool_3x3", "input", "output"];
 pub(crate) const NODES: usize = 8;
 const INPUT: u8 = 5;
 const OUTPUT: u8 = 6;
 
 /// Arcs between `input` (0), the six operations (1..=6) and `output` (7), as BRP-NAS draws them.
-const ARCS: [(u8, u8); 10] = [
-    (0, 1),
-    (0, 2),
-    (0, 4),
-    (1, 3),
-    (1, 5),
-    (2, 6),
-    (3, 6),
-    (4, 7),
-    (5, 7),
-    (6, 7),
-];
+const ARCS: [(u8, u8); 10] =
+    [(0, 1), (0, 2), (0, 4), (1, 3), (1, 5), (2, 6), (3, 6), (4, 7), (5, 7), (6, 7)];
 
 /// `ORDER.0[index]` is the lexicographic rank of the official index, `ORDER.1` the inverse.
 static ORDER: LazyLock<(Vec<u16>, Vec<u16>)> = LazyLock::new(|| {
@@ -99,29 +76,19 @@ pub(crate) fn print(arch: &Architecture) -> String {
 
 pub(crate) fn parse(text: &str) -> Result<Architecture, SpaceError> {
     let text = text.trim();
-    let fail = |why: String| SpaceError::Text {
-        space: NAME,
-        text: text.chars().take(200).collect(),
-        why,
-    };
+    let fail =
+        |why: String| SpaceError::Text { space: NAME, text: text.chars().take(200).collect(), why };
     if text.len() == 6 && text.bytes().all(|b| b.is_ascii_digit()) {
         let codes: Vec<u8> = text.bytes().map(|b| b - b'0').collect();
         if let Some(i) = codes.iter().position(|&c| c >= 5) {
-            return Err(fail(format!(
-                "digit {} is {}, expected 0 to 4",
-                i + 1,
-                codes[i]
-            )));
+            return Err(fail(format!("digit {} is {}, expected 0 to 4", i + 1, codes[i])));
         }
         return Ok(Architecture::new(codes));
     }
     let example = "expected |op~0|+|op~0|op~1|+|op~0|op~1|op~2|";
     let nodes: Vec<&str> = text.split('+').collect();
     if nodes.len() != 3 {
-        return Err(fail(format!(
-            "{} nodes between '+', {example}",
-            nodes.len()
-        )));
+        return Err(fail(format!("{} nodes between '+', {example}", nodes.len())));
     }
     let mut codes = Vec::with_capacity(6);
     for (to, node) in nodes.iter().enumerate().map(|(i, n)| (i + 1, n)) {
@@ -132,10 +99,7 @@ pub(crate) fn parse(text: &str) -> Result<Architecture, SpaceError> {
             .split('|')
             .collect();
         if edges.len() != to {
-            return Err(fail(format!(
-                "node {to} has {} edges, expected {to}",
-                edges.len()
-            )));
+            return Err(fail(format!("node {to} has {} edges, expected {to}", edges.len())));
         }
         for (from, edge) in edges.iter().enumerate() {
             let Some((op, source)) = edge.split_once('~') else {
@@ -162,10 +126,7 @@ pub(crate) fn raw_graph(arch: &Architecture) -> CellGraph {
     let mut labels = vec![INPUT];
     labels.extend_from_slice(arch.codes());
     labels.push(OUTPUT);
-    CellGraph {
-        labels,
-        arcs: ARCS.to_vec(),
-    }
+    CellGraph { labels, arcs: ARCS.to_vec() }
 }
 
 /// Which edges are on a path of operations other than `none` from input to output.

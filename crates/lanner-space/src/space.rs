@@ -18,10 +18,7 @@ impl Space {
     pub fn by_name(name: &str) -> Result<Space, SpaceError> {
         match name {
             nasbench201::NAME => Ok(Space::NasBench201),
-            _ => Err(SpaceError::UnknownSpace {
-                name: name.into(),
-                known: Self::NAMES.join(", "),
-            }),
+            _ => Err(SpaceError::UnknownSpace { name: name.into(), known: Self::NAMES.join(", ") }),
         }
     }
 
@@ -52,18 +49,11 @@ impl Space {
         let why = if codes.len() != choices.len() {
             format!("expected {} codes, got {}", choices.len(), codes.len())
         } else if let Some(i) = (0..codes.len()).find(|&i| codes[i] >= choices[i]) {
-            format!(
-                "code {} at position {i} is not below {}",
-                codes[i], choices[i]
-            )
+            format!("code {} at position {i} is not below {}", codes[i], choices[i])
         } else {
             return Ok(());
         };
-        Err(SpaceError::Codes {
-            space: self.name(),
-            codes: codes.to_vec(),
-            why,
-        })
+        Err(SpaceError::Codes { space: self.name(), codes: codes.to_vec(), why })
     }
 
     /// Reads an architecture from its community's text form (and the short forms that the space's
@@ -87,11 +77,7 @@ impl Space {
     /// The architecture of an index: the published order where there is one.
     pub fn at(&self, index: u128) -> Result<Architecture, SpaceError> {
         if index >= self.size() {
-            return Err(SpaceError::Index {
-                space: self.name(),
-                size: self.size(),
-                index,
-            });
+            return Err(SpaceError::Index { space: self.name(), size: self.size(), index });
         }
         match self {
             Space::NasBench201 => Ok(nasbench201::at(index as usize)),
@@ -117,10 +103,7 @@ impl Space {
     pub fn sample(&self, rng: &mut impl Rng) -> Architecture {
         match self {
             Space::NasBench201 => Architecture::new(
-                self.choices()
-                    .iter()
-                    .map(|&n| rng.random_range(0..n))
-                    .collect::<Vec<_>>(),
+                self.choices().iter().map(|&n| rng.random_range(0..n)).collect::<Vec<_>>(),
             ),
         }
     }

@@ -31,10 +31,7 @@ fn the_official_order_starts_as_published() {
             0,
             "|avg_pool_3x3~0|+|nor_conv_1x1~0|skip_connect~1|+|nor_conv_1x1~0|skip_connect~1|skip_connect~2|",
         ),
-        (
-            9,
-            "|avg_pool_3x3~0|+|none~0|none~1|+|skip_connect~0|none~1|nor_conv_3x3~2|",
-        ),
+        (9, "|avg_pool_3x3~0|+|none~0|none~1|+|skip_connect~0|none~1|nor_conv_3x3~2|"),
     ] {
         assert_eq!(SPACE.print(&SPACE.at(index).unwrap()), text);
     }
@@ -68,14 +65,8 @@ fn index_and_classes_agree_with_the_published_table() {
         assert!((flops - cells[15].parse::<f64>().unwrap()).abs() < 1e-9);
         assert!((params - cells[16].parse::<f64>().unwrap()).abs() < 1e-9);
         let canonical = SPACE.canonical(&arch);
-        assert_eq!(
-            *class_of.entry(canonical.clone()).or_insert(cells[3]),
-            cells[3]
-        );
-        assert_eq!(
-            *name_of.entry(cells[3]).or_insert(canonical.clone()),
-            canonical
-        );
+        assert_eq!(*class_of.entry(canonical.clone()).or_insert(cells[3]), cells[3]);
+        assert_eq!(*name_of.entry(cells[3]).or_insert(canonical.clone()), canonical);
     }
     assert_eq!(class_of.len(), 6_466);
 }
@@ -85,11 +76,8 @@ fn isomorphic(a: &CellGraph, b: &CellGraph) -> bool {
     fn extend(a: &CellGraph, b: &CellGraph, map: &mut Vec<u8>) -> bool {
         let n = a.len();
         if map.len() == n {
-            let mut arcs: Vec<(u8, u8)> = a
-                .arcs
-                .iter()
-                .map(|x| (map[x.0 as usize], map[x.1 as usize]))
-                .collect();
+            let mut arcs: Vec<(u8, u8)> =
+                a.arcs.iter().map(|x| (map[x.0 as usize], map[x.1 as usize])).collect();
             arcs.sort_unstable();
             return arcs == b.arcs;
         }
@@ -122,12 +110,7 @@ fn pruned_graphs_form_5425_isomorphism_classes() {
 /// Liveness the slow way: an operation is live if some path from input to output through it has
 /// no `none`: node sequences 0-3, 0-1-3, 0-2-3 and 0-1-2-3.
 fn live_ops(arch: &Architecture) -> Vec<u8> {
-    let edge = |f: u8, t: u8| {
-        nasbench201::EDGES
-            .iter()
-            .position(|&e| e == (f, t))
-            .unwrap()
-    };
+    let edge = |f: u8, t: u8| nasbench201::EDGES.iter().position(|&e| e == (f, t)).unwrap();
     let paths: [&[usize]; 4] = [
         &[edge(0, 3)],
         &[edge(0, 1), edge(1, 3)],
@@ -153,10 +136,8 @@ fn pruning_keeps_exactly_the_live_operations() {
         let mut ops = graph.labels[1..graph.len() - 1].to_vec();
         ops.sort_unstable();
         assert_eq!(ops, live_ops(&arch), "{}", SPACE.print(&arch));
-        let mut live: Vec<u8> = (arch.codes().iter().zip(SPACE.live(&arch)))
-            .filter(|x| x.1)
-            .map(|x| *x.0)
-            .collect();
+        let mut live: Vec<u8> =
+            (arch.codes().iter().zip(SPACE.live(&arch))).filter(|x| x.1).map(|x| *x.0).collect();
         live.retain(|&c| c != nasbench201::SKIP);
         live.sort_unstable();
         assert_eq!(live, ops);
@@ -171,30 +152,16 @@ fn bad_texts_say_which_edge_and_what_was_expected() {
             "|none~0|+|none~0|none~1|+|none~0|none~1|conv_9x9~2|",
             "edge 2→3 has operation 'conv_9x9', expected one of none, skip_connect",
         ),
-        (
-            "|none~0|+|none~0|none~0|+|none~0|none~1|none~2|",
-            "expected '~1'",
-        ),
-        (
-            "|none~0|+|none~0|+|none~0|none~1|none~2|",
-            "node 2 has 1 edges, expected 2",
-        ),
-        (
-            "|none~0|+|none~0|none|+|none~0|none~1|none~2|",
-            "lacks '~1'",
-        ),
+        ("|none~0|+|none~0|none~0|+|none~0|none~1|none~2|", "expected '~1'"),
+        ("|none~0|+|none~0|+|none~0|none~1|none~2|", "node 2 has 1 edges, expected 2"),
+        ("|none~0|+|none~0|none|+|none~0|none~1|none~2|", "lacks '~1'"),
         ("012345", "digit 6 is 5"),
         ("|é~0|+|☃~0|none~1|+||", "edge 0→1 has operation 'é'"),
     ] {
         let message = SPACE.parse(text).unwrap_err().to_string();
         assert!(message.contains(part), "{text}: {message}");
     }
-    assert!(
-        Space::by_name("nasbench999")
-            .unwrap_err()
-            .to_string()
-            .contains("nasbench201")
-    );
+    assert!(Space::by_name("nasbench999").unwrap_err().to_string().contains("nasbench201"));
     assert!(SPACE.at(15_625).is_err());
 }
 

@@ -7,7 +7,6 @@ use std::{
     time::{Duration, Instant},
 };
 
-use anyhow::bail;
 use clap::{Args, builder::PossibleValuesParser};
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 use lanner_data::{
@@ -15,6 +14,8 @@ use lanner_data::{
     import::{Format, Imported, read},
 };
 use lanner_space::Space;
+
+use crate::output::usage;
 
 /// Turn the files that a benchmark is published as into one table
 ///
@@ -55,12 +56,16 @@ pub struct ImportArgs {
 }
 
 pub fn run(args: ImportArgs) -> anyhow::Result<()> {
-    let space = Space::by_name(&args.space)?;
+    let space = Space::by_name(&args.space).map_err(|e| usage(e.to_string()))?;
     let format: Format = args.format.parse()?;
     // Minutes of reading must not end in a refusal that was clear from the start.
-    Table::check_writable(&args.out)?;
+    Table::check_writable(&args.out).map_err(|e| usage(e.to_string()))?;
     if args.out.exists() && !args.force {
-        bail!("{} exists; --force replaces it", args.out.display());
+        return Err(usage(format!("{} exists; --force replaces it", args.out.display())));
+    }
+    let folder = args.out.parent().filter(|f| !f.as_os_str().is_empty());
+    if let Some(folder) = folder.filter(|f| !f.is_dir()) {
+        return Err(usage(format!("there is no folder {} to write to", folder.display())));
     }
     let progress = Progress::default();
     let result = read(format, &args.files, &space, &|done, total| progress.tell(done, total));

@@ -1,8 +1,12 @@
 //! The `lanner` command.
 
 mod bench;
+mod fit;
+mod import;
 mod output;
+mod search;
 mod space;
+mod table;
 
 use clap::{Parser, Subcommand};
 
@@ -12,13 +16,17 @@ static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
 
 /// Finds the neural network to deploy on your device with the fewest trainings and measurements.
 #[derive(Parser)]
-#[command(version, propagate_version = true, after_help = "\
+#[command(
+    version,
+    propagate_version = true,
+    after_help = "\
 Examples:
   lanner search --evaluate table:accuracy.csv --metric c10_test_200 --budget 60
   lanner fit latency.csv --metric pixel_ms --out pixel.lanner
   lanner rank pixel.lanner --top 10
   lanner import latbench latbench-*.pickle --out latency.csv
-  lanner bench latency --device desktop-gpu-gtx-1080ti-fp32")]
+  lanner bench latency --device desktop-gpu-gtx-1080ti-fp32"
+)]
 struct Cli {
     /// Threads to compute with (default: all cores)
     #[arg(long, global = true, value_name = "N", value_parser = clap::value_parser!(u16).range(1..))]
@@ -29,8 +37,16 @@ struct Cli {
 
 #[derive(Subcommand)]
 enum Command {
+    /// Find the best network, for now over a table of trained ones
+    Search(search::SearchArgs),
+    /// Fit a predictor to a table of your own
+    Fit(fit::FitArgs),
+    /// Rank the whole space by a fitted predictor
+    Rank(fit::RankArgs),
     /// Compare predictors and strategies on published tables
     Bench(bench::BenchArgs),
+    Import(import::ImportArgs),
+    Table(table::TableArgs),
     /// Describe a search space
     Space(space::SpaceArgs),
 }
@@ -43,7 +59,12 @@ fn main() -> std::process::ExitCode {
         let _ = rayon::ThreadPoolBuilder::new().num_threads(n.into()).build_global();
     }
     let done = match cli.command {
+        Command::Search(args) => search::run(args),
+        Command::Fit(args) => fit::fit(args),
+        Command::Rank(args) => fit::rank(args),
         Command::Bench(args) => bench::run(args),
+        Command::Import(args) => import::run(args),
+        Command::Table(args) => table::run(args),
         Command::Space(args) => space::run(args),
     };
     match done {

@@ -115,8 +115,7 @@ pub fn print_rows(rows: &[Row], json: bool) -> anyhow::Result<()> {
         .map(|j| cells.iter().map(|r: &Vec<String>| r[j].chars().count()).max().unwrap_or(0))
         .collect();
     for row in &cells {
-        let line: Vec<String> =
-            row.iter().zip(&widths).map(|(c, &w)| format!("{c:w$}")).collect();
+        let line: Vec<String> = row.iter().zip(&widths).map(|(c, &w)| format!("{c:w$}")).collect();
         writeln!(out, "{}", line.join("  ").trim_end())?;
     }
     Ok(())

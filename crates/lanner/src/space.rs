@@ -47,7 +47,9 @@ pub fn run(args: SpaceArgs) -> anyhow::Result<()> {
         ("parameters (million)", format!("{:.3} to {:.3}", low.1, high.1)),
         ("first architecture", space.print(&space.at(0)?)),
     ];
-    let rows: Vec<Row> =
-        facts.iter().map(|(fact, value)| Row::new().with("fact", *fact).with("value", value.as_str())).collect();
+    let rows: Vec<Row> = facts
+        .iter()
+        .map(|(fact, value)| Row::new().with("fact", *fact).with("value", value.as_str()))
+        .collect();
     print_rows(&rows, json)
 }

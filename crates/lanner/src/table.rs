@@ -1,12 +1,13 @@
 //! `lanner table`: what a table holds.
 
-use std::path::PathBuf;
+use std::{io::Write, path::PathBuf};
 
-use anyhow::Context;
 use clap::{Args, Subcommand};
 use lanner_data::{ReadReport, Table};
 use lanner_space::Space;
 use serde_json::{Value, json};
+
+use crate::output::usage;
 
 /// Look at tables of measured architectures
 #[derive(Args)]
@@ -44,18 +45,14 @@ pub fn run(args: TableArgs) -> anyhow::Result<()> {
 }
 
 fn describe(args: &DescribeArgs) -> anyhow::Result<()> {
-    let space = Space::by_name(&args.space)?;
+    let space = Space::by_name(&args.space).map_err(|e| usage(e.to_string()))?;
     let (table, report) = Table::read(&args.file, &space)?;
     let text = match args.json {
-        true => serde_json::to_string(&as_json(&table, &report)).context("JSON")? + "\n",
+        true => format!("{}\n", as_json(&table, &report)),
         false => as_text(&table, &report),
     };
-    use std::io::Write;
-    match std::io::stdout().write_all(text.as_bytes()) {
-        // `| head` has seen enough.
-        Err(e) if e.kind() == std::io::ErrorKind::BrokenPipe => Ok(()),
-        result => result.context("cannot write the description"),
-    }
+    std::io::stdout().write_all(text.as_bytes())?;
+    Ok(())
 }
 
 fn coverage(table: &Table) -> f64 {

@@ -28,7 +28,10 @@ pub(super) fn read(
         let pickle = load(file, Limits::default(), progress)?;
         if pickle.root().dict().is_some() {
             if let Some((first, _)) = order {
-                return Err(DataError::file(file, format!("a second index file, after {}", first.display())));
+                return Err(DataError::file(
+                    file,
+                    format!("a second index file, after {}", first.display()),
+                ));
             }
             order = Some((file, read_order(file, pickle.root(), space)?));
         } else {
@@ -113,7 +116,12 @@ fn read_order(file: &Path, root: Item<'_>, space: &Space) -> Result<Vec<Architec
         match usize::try_from(index).ok().and_then(|i| order.get_mut(i)) {
             Some(place @ None) => *place = Some(arch),
             Some(Some(_)) => return wrong(format!("index {index} is there twice")),
-            None => return wrong(format!("index {index} of '{text}', expected 0 to {}", size.max(1) - 1)),
+            None => {
+                return wrong(format!(
+                    "index {index} of '{text}', expected 0 to {}",
+                    size.max(1) - 1
+                ));
+            }
         }
     }
     match order.into_iter().collect::<Option<Vec<_>>>() {

@@ -12,17 +12,23 @@ use crate::{
     pickle::{Item, Limits},
 };
 
-pub(super) fn read(file: &Path, space: &Space, progress: &Progress<'_>) -> Result<Table, DataError> {
+pub(super) fn read(
+    file: &Path,
+    space: &Space,
+    progress: &Progress<'_>,
+) -> Result<Table, DataError> {
     let wrong = |why: String| DataError::file(file, why);
     let pickle = load(file, Limits::default(), progress)?;
     let root = pickle.root();
-    let pairs = root
-        .dict()
-        .ok_or_else(|| wrong(format!("a dict of tuples to seconds expected, found {}", root.kind())))?;
+    let pairs = root.dict().ok_or_else(|| {
+        wrong(format!("a dict of tuples to seconds expected, found {}", root.kind()))
+    })?;
     // By index, so that files in different orders make tables in one; the last of a key counts.
     let mut rows = BTreeMap::new();
     for (key, value) in pairs {
-        let arch = codes(key).ok_or_else(|| wrong(format!("a tuple of operation codes expected, found {}", key.kind())))?;
+        let arch = codes(key).ok_or_else(|| {
+            wrong(format!("a tuple of operation codes expected, found {}", key.kind()))
+        })?;
         space.check(&arch).map_err(|e| wrong(e.to_string()))?;
         let seconds = value.number().filter(|s| s.is_finite() && *s > 0.0).ok_or_else(|| {
             let found = match value.number() {
@@ -40,7 +46,8 @@ pub(super) fn read(file: &Path, space: &Space, progress: &Progress<'_>) -> Resul
         return Err(wrong("no latencies in it".into()));
     }
     let (archs, values) = rows.into_values().unzip();
-    Table::new(space.clone(), archs, vec![latency_name(file, space)], vec![values]).map_err(|e| wrong(e.to_string()))
+    Table::new(space.clone(), archs, vec![latency_name(file, space)], vec![values])
+        .map_err(|e| wrong(e.to_string()))
 }
 
 fn codes(key: Item<'_>) -> Option<Architecture> {

@@ -65,7 +65,11 @@ impl FromStr for Format {
         let found = Format::ALL.iter().find(|(n, _)| *n == name);
         found.map(|&(_, f)| f).ok_or_else(|| {
             let known: Vec<&str> = Format::ALL.iter().map(|&(n, _)| n).collect();
-            DataError::Table(format!("unknown format '{}'; known: {}", shown(name), known.join(", ")))
+            DataError::Table(format!(
+                "unknown format '{}'; known: {}",
+                shown(name),
+                known.join(", ")
+            ))
         })
     }
 }
@@ -164,11 +168,7 @@ impl<'a> Progress<'a> {
             };
             starts.push(sum);
         }
-        Progress {
-            tell,
-            starts,
-            done: Cell::new(0),
-        }
+        Progress { tell, starts, done: Cell::new(0) }
     }
 
     fn start(&self, file: usize) {

@@ -9,6 +9,11 @@
 use std::{
     collections::BTreeMap,
     path::{Path, PathBuf},
+    sync::{
+        atomic::{AtomicUsize, Ordering},
+        mpsc,
+    },
+    thread,
 };
 
 use lanner_space::{Architecture, Space};
@@ -23,12 +28,13 @@ use crate::{
     pickle::{Item, Limits},
 };
 
-const LIMITS: Limits<'static> = Limits {
-    memory: 8 << 30,
-    skip: &UNWANTED,
-};
+const LIMITS: Limits<'static> = Limits { memory: 8 << 30, skip: &UNWANTED };
 
-pub(super) fn read(path: &Path, space: &Space, progress: &Progress<'_>) -> Result<Table, DataError> {
+pub(super) fn read(
+    path: &Path,
+    space: &Space,
+    progress: &Progress<'_>,
+) -> Result<Table, DataError> {
     let mut rows = Rows::default();
     if path.is_dir() {
         read_folder(path, space, progress, &mut rows)?;
@@ -60,7 +66,12 @@ pub(super) fn read(path: &Path, space: &Space, progress: &Progress<'_>) -> Resul
     rows.into_table(space, path)
 }
 
-fn read_folder(folder: &Path, space: &Space, progress: &Progress<'_>, rows: &mut Rows) -> Result<(), DataError> {
+fn read_folder(
+    folder: &Path,
+    space: &Space,
+    progress: &Progress<'_>,
+    rows: &mut Rows,
+) -> Result<(), DataError> {
     let unreadable = || DataError::io(folder, "read");
     let mut files: Vec<(i64, PathBuf)> = vec![];
     let mut archs: Option<Vec<Architecture>> = None;
@@ -69,7 +80,8 @@ fn read_folder(folder: &Path, space: &Space, progress: &Progress<'_>, rows: &mut
     for entry in std::fs::read_dir(folder).map_err(unreadable())? {
         let path = entry.map_err(unreadable())?.path();
         let name = path.file_name().unwrap_or_default().to_string_lossy();
-        if !(name.ends_with(".pickle.pbz2") || name.ends_with(".pth") || name.ends_with(".pickle")) {
+        if !(name.ends_with(".pickle.pbz2") || name.ends_with(".pth") || name.ends_with(".pickle"))
+        {
             continue;
         }
         if name.starts_with("meta.") {
@@ -88,12 +100,52 @@ fn read_folder(folder: &Path, space: &Space, progress: &Progress<'_>, rows: &mut
     files.sort();
     // Without the list of architectures the index is the official one.
     let archs = archs.unwrap_or_else(|| space.iter().collect());
-    for (done, (index, file)) in files.iter().enumerate() {
-        let pickle = load(file, LIMITS, &silent)?;
-        rows.add(&archs, *index, pickle.root(), file)?;
-        (progress.tell)(done as u64 + 1, files.len() as u64);
+    let results = read_each(&files, &archs, |done| (progress.tell)(done, files.len() as u64))?;
+    for (arch, metrics) in results {
+        rows.archs.push(arch);
+        rows.metrics.push(metrics);
     }
     Ok(())
+}
+
+/// Reads the files on all cores, as unpacking takes minutes on one; results in the files' order.
+fn read_each(
+    files: &[(i64, PathBuf)],
+    archs: &[Architecture],
+    tell: impl Fn(u64),
+) -> Result<Vec<(Architecture, Metrics)>, DataError> {
+    let next = AtomicUsize::new(0);
+    let work = |results: mpsc::Sender<_>| {
+        while let Some((i, (index, file))) = {
+            let i = next.fetch_add(1, Ordering::Relaxed);
+            files.get(i).map(|f| (i, f))
+        } {
+            let silent = Progress::new(&[], &|_, _| {});
+            let result = load(file, LIMITS, &silent)
+                .and_then(|pickle| row(archs, *index, pickle.root(), file));
+            // The receiver is gone once a file has failed.
+            if results.send((i, result)).is_err() {
+                return;
+            }
+        }
+    };
+    let threads = thread::available_parallelism().map_or(1, |n| n.get().min(files.len()));
+    let mut all: Vec<Option<(Architecture, Metrics)>> = vec![None; files.len()];
+    thread::scope(|scope| {
+        let (sender, receiver) = mpsc::channel();
+        for _ in 0..threads {
+            let sender = sender.clone();
+            let work = &work;
+            scope.spawn(move || work(sender));
+        }
+        drop(sender);
+        for (done, (i, result)) in receiver.into_iter().enumerate() {
+            all[i] = Some(result?);
+            tell(done as u64 + 1);
+        }
+        Ok::<(), DataError>(())
+    })?;
+    Ok(all.into_iter().flatten().collect())
 }
 
 /// The index that a file is named by: `000123.pickle.pbz2`, `000123-FULL.pth`.
@@ -112,15 +164,49 @@ fn read_archs(root: Item<'_>, space: &Space, path: &Path) -> Result<Vec<Architec
         .and_then(Item::list)
         .ok_or_else(|| DataError::file(path, "no list 'meta_archs' of architectures"))?;
     let parse = |(i, item): (usize, Item<'_>)| match item.str() {
-        Some(text) => space
-            .parse(text)
-            .map_err(|e| DataError::file(path, format!("architecture {i}: {e}"))),
+        Some(text) => {
+            space.parse(text).map_err(|e| DataError::file(path, format!("architecture {i}: {e}")))
+        }
         None => Err(DataError::file(
             path,
             format!("architecture {i} is {}, expected a text", item.kind()),
         )),
     };
     texts.enumerate().map(parse).collect()
+}
+
+/// What is known of the architecture of an index: hyper-parameters → results.
+fn row(
+    archs: &[Architecture],
+    index: i64,
+    info: Item<'_>,
+    path: &Path,
+) -> Result<(Architecture, Metrics), DataError> {
+    let wrong = |why: String| DataError::file(path, format!("architecture {index}: {why}"));
+    let arch = usize::try_from(index).ok().and_then(|i| archs.get(i));
+    let arch =
+        arch.ok_or_else(|| wrong(format!("expected an index of 0 to {}", archs.len().max(1) - 1)))?;
+    let states = info.dict().ok_or_else(|| {
+        wrong(format!("a dict of hyper-parameters expected, found {}", info.kind()))
+    })?;
+    // The longest training first: costs are taken from it where it has them.
+    let mut by_epochs = BTreeMap::new();
+    for (key, state) in states {
+        let epochs: Option<u32> = match key.str() {
+            Some("less") => Some(12),
+            Some("full") => Some(200),
+            Some(text) => text.parse().ok(),
+            None => None,
+        };
+        let epochs = epochs
+            .ok_or_else(|| wrong("hyper-parameters are not called less, full, 12 or 200".into()))?;
+        by_epochs.insert(epochs, state);
+    }
+    let mut metrics = Metrics::new();
+    for (epochs, state) in by_epochs.iter().rev() {
+        collect(*state, &epochs.to_string(), &mut metrics).map_err(&wrong)?;
+    }
+    Ok((arch.clone(), metrics))
 }
 
 /// The metrics of each architecture as they come.
@@ -131,31 +217,15 @@ struct Rows {
 }
 
 impl Rows {
-    /// Adds what is known of the architecture of an index: hyper-parameters → results.
-    fn add(&mut self, archs: &[Architecture], index: i64, info: Item<'_>, path: &Path) -> Result<(), DataError> {
-        let wrong = |why: String| DataError::file(path, format!("architecture {index}: {why}"));
-        let arch = usize::try_from(index).ok().and_then(|i| archs.get(i));
-        let arch = arch.ok_or_else(|| wrong(format!("expected an index of 0 to {}", archs.len().max(1) - 1)))?;
-        let states = info
-            .dict()
-            .ok_or_else(|| wrong(format!("a dict of hyper-parameters expected, found {}", info.kind())))?;
-        // The longest training first: costs are taken from it where it has them.
-        let mut by_epochs = BTreeMap::new();
-        for (key, state) in states {
-            let epochs: Option<u32> = match key.str() {
-                Some("less") => Some(12),
-                Some("full") => Some(200),
-                Some(text) => text.parse().ok(),
-                None => None,
-            };
-            let epochs = epochs.ok_or_else(|| wrong("hyper-parameters are not called less, full, 12 or 200".into()))?;
-            by_epochs.insert(epochs, state);
-        }
-        let mut metrics = Metrics::new();
-        for (epochs, state) in by_epochs.iter().rev() {
-            collect(*state, &epochs.to_string(), &mut metrics).map_err(wrong)?;
-        }
-        self.archs.push(arch.clone());
+    fn add(
+        &mut self,
+        archs: &[Architecture],
+        index: i64,
+        info: Item<'_>,
+        path: &Path,
+    ) -> Result<(), DataError> {
+        let (arch, metrics) = row(archs, index, info, path)?;
+        self.archs.push(arch);
         self.metrics.push(metrics);
         Ok(())
     }
@@ -172,6 +242,7 @@ impl Rows {
             return Err(DataError::file(path, "no results in it"));
         }
         let (names, columns) = columns.into_iter().unzip();
-        Table::new(space.clone(), self.archs, names, columns).map_err(|e| DataError::file(path, e.to_string()))
+        Table::new(space.clone(), self.archs, names, columns)
+            .map_err(|e| DataError::file(path, e.to_string()))
     }
 }

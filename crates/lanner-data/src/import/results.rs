@@ -47,10 +47,9 @@ pub(super) fn collect(state: Item<'_>, hp: &str, into: &mut Metrics) -> Result<(
     let mut means: BTreeMap<String, Mean> = BTreeMap::new();
     for (key, trial) in results {
         let mut parts = key.list().ok_or("a trial's key is not a tuple of data set and seed")?;
-        let (Some(data), Some(seed)) = (
-            parts.next().and_then(Item::str),
-            parts.next().and_then(Item::int),
-        ) else {
+        let (Some(data), Some(seed)) =
+            (parts.next().and_then(Item::str), parts.next().and_then(Item::int))
+        else {
             return Err("a trial's key is not a tuple of data set and seed".into());
         };
         if let Some(mut listed) = seeds.and_then(|s| s.get(data)).and_then(Item::list)
@@ -59,15 +58,21 @@ pub(super) fn collect(state: Item<'_>, hp: &str, into: &mut Metrics) -> Result<(
             continue;
         }
         let epochs = trial.get("epochs").and_then(Item::int).ok_or("a trial without 'epochs'")?;
-        for (name, accuracy) in trial.get("eval_acc1es").and_then(Item::dict).into_iter().flatten() {
+        for (name, accuracy) in trial.get("eval_acc1es").and_then(Item::dict).into_iter().flatten()
+        {
             let Some((set, epoch)) = name.str().and_then(|n| n.split_once('@')) else {
                 return Err("an accuracy is not called <set>@<epoch>".into());
             };
             if epoch.parse() == Ok(epochs - 1)
                 && let Some(split) = split_name(data, set)
             {
-                let accuracy = accuracy.number().filter(|a| (0.0..=100.0).contains(a));
-                let accuracy = accuracy.ok_or("an accuracy is not a number from 0 to 100")?;
+                let accuracy = match accuracy.number() {
+                    Some(a) if (0.0..=100.0).contains(&a) => a,
+                    Some(a) => {
+                        return Err(format!("{set}@{epoch} of {data} is {a}, expected 0 to 100"));
+                    }
+                    None => return Err(format!("{set}@{epoch} of {data} is {}", accuracy.kind())),
+                };
                 means.entry(format!("{data}_{split}_{hp}")).or_default().add(accuracy);
             }
         }

@@ -101,7 +101,8 @@ fn fbnet_is_told_to_be_another_space() {
 fn csv_files_are_joined() {
     let Some(data) = data() else { return };
     let folder = data.join("nasbench201");
-    let parts = ["latency_help.csv", "latency_latbench.csv", "accuracy.csv", "metad2a_candidates.csv"];
+    let parts =
+        ["latency_help.csv", "latency_latbench.csv", "accuracy.csv", "metad2a_candidates.csv"];
     let all = import(Format::Csv, &parts.map(|p| folder.join(p))).unwrap();
     assert_eq!(all.table.len(), 15_625);
     assert_eq!(all.notes, [format!("{}: skipped idx, ops", folder.join("accuracy.csv").display())]);
@@ -139,7 +140,10 @@ fn check_results(table: &Table, rows: usize) {
             if index == 2 && name.starts_with("cifar100") {
                 assert_eq!(value, None);
             } else {
-                assert!((value.unwrap() - expected).abs() < 1e-9, "{name} of {index}: {value:?}, {expected}");
+                assert!(
+                    (value.unwrap() - expected).abs() < 1e-9,
+                    "{name} of {index}: {value:?}, {expected}"
+                );
             }
         }
     }
@@ -181,18 +185,26 @@ fn files_of_another_kind_are_told() {
     for (format, path, says) in [
         (Format::Help, &html, "page.pt, byte 0: byte 0x3c is not an opcode; is this a pickle?"),
         (Format::Help, &empty, "empty.pickle: the file is empty"),
-        (Format::Help, &evil, "evil.pickle, byte 0: refused, because the pickle wants the Python global 'os.system'"),
+        (
+            Format::Help,
+            &evil,
+            "evil.pickle, byte 0: refused, because the pickle wants the Python global 'os.system'",
+        ),
         (Format::Help, &zip, "a zip file, but not of torch.save"),
         (Format::Help, &list, "2 latencies, expected 15625"),
         (Format::Help, &missing, "cannot read"),
-        (Format::LatBench, &negative, "the latency of [0, 0, 0, 0, 0, 0] is -1, expected more than 0 seconds"),
+        (
+            Format::LatBench,
+            &negative,
+            "the latency of [0, 0, 0, 0, 0, 0] is -1, expected more than 0 seconds",
+        ),
         (Format::LatBench, &nan, "is NaN, expected more than 0 seconds"),
         (Format::LatBench, &short, "expected 6 codes, got 2"),
         (Format::LatBench, &code, "code 7 at position 5 is not below 5"),
         (Format::LatBench, &list, "a dict of tuples to seconds expected, found a list"),
         (Format::NasBench201, &list, "neither a dict with 'arch2infos' nor named by an index"),
         (Format::NatsBench, &dir.path().to_owned(), "no results in the folder"),
-        (Format::Csv, &html, "a table is a .csv or a .parquet file, not '.pt'"),
+        (Format::Csv, &html, "a table is a .csv or a .parquet file, by its extension"),
     ] {
         let message = message(format, std::slice::from_ref(path));
         assert!(message.contains(says), "{message}\n  lacks {says}");

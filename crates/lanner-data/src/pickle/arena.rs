@@ -22,12 +22,7 @@ pub(super) struct Arena {
 
 impl Arena {
     pub fn new(most: u64) -> Self {
-        Arena {
-            objects: vec![],
-            texts: HashMap::new(),
-            spent: 0,
-            most,
-        }
+        Arena { objects: vec![], texts: HashMap::new(), spent: 0, most }
     }
 
     /// The memory that is left once `offset` bytes have been read.
@@ -68,7 +63,8 @@ impl Arena {
             Object::Skipped | Object::Global(_) | Object::Dtype(_) | Object::Number(_) => 0,
         };
         self.charge(heap + 2 * size_of::<Object>(), offset)?;
-        let id = u32::try_from(self.objects.len()).map_err(|_| "more than four milliard objects")?;
+        let id =
+            u32::try_from(self.objects.len()).map_err(|_| "more than four milliard objects")?;
         self.objects.push(object);
         Ok(Value::Object(id))
     }

@@ -42,13 +42,7 @@ pub(super) enum Global {
 /// The whole list. Whatever is not here is refused.
 pub(super) fn find(module: &str, name: &str) -> Option<Global> {
     use Global::*;
-    let storage = |kind, size| {
-        TorchStorage(Dtype {
-            kind,
-            size,
-            big_endian: false,
-        })
-    };
+    let storage = |kind, size| TorchStorage(Dtype { kind, size, big_endian: false });
     Some(match (module, name) {
         ("collections", "OrderedDict") => OrderedDict,
         ("collections", "defaultdict") => DefaultDict,
@@ -81,13 +75,20 @@ pub(super) fn find(module: &str, name: &str) -> Option<Global> {
 
 /// The value of `global(*args)`. Every function below is total: it builds a value or says what it
 /// expected.
-pub(super) fn call(arena: &mut Arena, global: Global, args: &[Value], at: u64) -> Result<Value, String> {
+pub(super) fn call(
+    arena: &mut Arena,
+    global: Global,
+    args: &[Value],
+    at: u64,
+) -> Result<Value, String> {
     let wrong = |arena: &Arena, expected: &str| {
         let kinds: Vec<&str> = args.iter().take(8).map(|&a| arena.kind(a)).collect();
         Err(format!("{expected} expected, got ({})", kinds.join(", ")))
     };
     match (global, args) {
-        (Global::OrderedDict, []) | (Global::DefaultDict, [] | [_]) => arena.push(Object::Dict(vec![]), at),
+        (Global::OrderedDict, []) | (Global::DefaultDict, [] | [_]) => {
+            arena.push(Object::Dict(vec![]), at)
+        }
         (Global::OrderedDict, &[pairs]) | (Global::DefaultDict, &[_, pairs]) => {
             let Some(pairs) = pairs_of(arena, pairs, at)? else {
                 return wrong(arena, "a dict's pairs");
@@ -110,13 +111,16 @@ pub(super) fn call(arena: &mut Arena, global: Global, args: &[Value], at: u64) -
             }
         }
         (Global::Bytes | Global::Bytearray, []) => arena.push(Object::Bytes([].into()), at),
-        (Global::Bytearray, &[bytes]) if matches!(arena.get(bytes), Some(Object::Bytes(_))) => Ok(bytes),
+        (Global::Bytearray, &[bytes]) if matches!(arena.get(bytes), Some(Object::Bytes(_))) => {
+            Ok(bytes)
+        }
         (Global::Bytearray, &[text, _]) | (Global::Encode, &[text] | &[text, _]) => {
             let Some(text) = arena.str(text).cloned() else {
                 return wrong(arena, "a text and an encoding");
             };
             arena.charge(text.len(), at)?;
-            let latin: Option<Vec<u8>> = text.chars().map(|c| u8::try_from(u32::from(c)).ok()).collect();
+            let latin: Option<Vec<u8>> =
+                text.chars().map(|c| u8::try_from(u32::from(c)).ok()).collect();
             match latin {
                 Some(bytes) => arena.push(Object::Bytes(bytes.into()), at),
                 None => Err("a text to encode has characters beyond Latin-1".into()),
@@ -134,51 +138,38 @@ pub(super) fn call(arena: &mut Arena, global: Global, args: &[Value], at: u64) -
         }
         (Global::NumpyReconstruct, &[_, _, _]) => {
             // What the array holds comes with BUILD.
-            let dtype = Dtype {
-                kind: b'b',
-                size: 1,
-                big_endian: false,
-            };
-            let array = Array {
-                dtype,
-                shape: vec![0],
-                fortran: false,
-                data: Value::None,
-            };
+            let dtype = Dtype { kind: b'b', size: 1, big_endian: false };
+            let array = Array { dtype, shape: vec![0], fortran: false, data: Value::None };
             arena.push(Object::Array(Box::new(array)), at)
         }
         (Global::NumpyFromBuffer, &[data, dtype, shape, order]) => {
-            let (Some(&Object::Dtype(dtype)), Some(shape)) = (arena.get(dtype), integers(arena, shape)) else {
+            let (Some(&Object::Dtype(dtype)), Some(shape)) =
+                (arena.get(dtype), integers(arena, shape))
+            else {
                 return wrong(arena, "a buffer, a dtype, a shape and an order");
             };
             let fortran = arena.str(order).is_some_and(|o| &**o == "F");
-            let array = Array {
-                dtype,
-                shape,
-                fortran,
-                data,
-            };
+            let array = Array { dtype, shape, fortran, data };
             arena.push(Object::Array(Box::new(array)), at)
         }
         (Global::TorchTensor, &[storage, offset, sizes, strides, ..]) => {
-            let (Some(Object::Storage(storage)), Value::Int(offset @ 0..), Some(sizes), Some(strides)) = (
-                arena.get(storage),
-                offset,
-                integers(arena, sizes),
-                integers(arena, strides),
-            ) else {
+            let (
+                Some(Object::Storage(storage)),
+                Value::Int(offset @ 0..),
+                Some(sizes),
+                Some(strides),
+            ) = (arena.get(storage), offset, integers(arena, sizes), integers(arena, strides))
+            else {
                 return wrong(arena, "a torch storage, an offset, sizes and strides");
             };
-            let tensor = Tensor {
-                storage: (**storage).clone(),
-                offset: offset as u64,
-                sizes,
-                strides,
-            };
+            let tensor =
+                Tensor { storage: (**storage).clone(), offset: offset as u64, sizes, strides };
             arena.push(Object::Tensor(Box::new(tensor)), at)
         }
         (Global::TorchParameter, &[tensor, ..]) => Ok(tensor),
-        (Global::TorchSize, &[tuple]) if matches!(arena.get(tuple), Some(Object::Tuple(_))) => Ok(tuple),
+        (Global::TorchSize, &[tuple]) if matches!(arena.get(tuple), Some(Object::Tuple(_))) => {
+            Ok(tuple)
+        }
         (global, _) => wrong(arena, &format!("other arguments to {global:?}")),
     }
 }
@@ -210,17 +201,14 @@ pub(super) fn build(arena: &mut Arena, object: Value, state: Value) -> Result<()
             let Some(&[_, shape, dtype, fortran, data]) = arena.tuple(state) else {
                 return wrong(arena);
             };
-            let (Some(shape), Some(&Object::Dtype(dtype))) = (integers(arena, shape), arena.get(dtype)) else {
+            let (Some(shape), Some(&Object::Dtype(dtype))) =
+                (integers(arena, shape), arena.get(dtype))
+            else {
                 return wrong(arena);
             };
             let fortran = matches!(fortran, Value::Bool(true) | Value::Int(1));
             if let Some(Object::Array(array)) = arena.get_mut(object) {
-                **array = Array {
-                    dtype,
-                    shape,
-                    fortran,
-                    data,
-                };
+                **array = Array { dtype, shape, fortran, data };
             }
             Ok(())
         }
@@ -235,11 +223,7 @@ pub(super) fn persistent(arena: &mut Arena, id: Value, at: u64) -> Result<Value,
         && let Some(&Object::Global(Global::TorchStorage(dtype))) = arena.get(class)
         && let (Some(key), Value::Int(len @ 0..)) = (arena.str(key), len)
     {
-        let storage = Storage {
-            dtype,
-            key: Arc::clone(key),
-            len: len as u64,
-        };
+        let storage = Storage { dtype, key: Arc::clone(key), len: len as u64 };
         return arena.push(Object::Storage(Box::new(storage)), at);
     }
     Err(format!("{} is not the persistent id of a torch storage", arena.kind(id)))
@@ -257,11 +241,7 @@ fn dtype(name: &str) -> Option<Dtype> {
         }
         _ => return None,
     };
-    Some(Dtype {
-        kind,
-        size,
-        big_endian: false,
-    })
+    Some(Dtype { kind, size, big_endian: false })
 }
 
 fn scalar(arena: &mut Arena, dtype: Dtype, bytes: Value, at: u64) -> Result<Value, String> {
@@ -309,7 +289,11 @@ fn integers(arena: &Arena, tuple: Value) -> Option<Vec<u64>> {
 }
 
 /// The pairs of a list of pairs, or of a dict.
-fn pairs_of(arena: &mut Arena, from: Value, at: u64) -> Result<Option<Vec<(Value, Value)>>, String> {
+fn pairs_of(
+    arena: &mut Arena,
+    from: Value,
+    at: u64,
+) -> Result<Option<Vec<(Value, Value)>>, String> {
     let n = match arena.get(from) {
         Some(Object::List(v)) => v.len(),
         Some(Object::Dict(v)) => v.len(),

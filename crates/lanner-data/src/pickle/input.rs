@@ -26,11 +26,9 @@ impl Fault {
     pub fn into_error(self, path: &Path) -> DataError {
         let (path, offset) = (path.to_owned(), self.offset);
         match self.cause {
-            Cause::Io(error) if error.kind() == io::ErrorKind::UnexpectedEof => DataError::Pickle {
-                path,
-                offset,
-                why: "the compressed data ends too early".into(),
-            },
+            Cause::Io(error) if error.kind() == io::ErrorKind::UnexpectedEof => {
+                DataError::Pickle { path, offset, why: "the compressed data ends too early".into() }
+            }
             Cause::Io(error) => DataError::io(path, "read")(error),
             Cause::Global(name) => DataError::Global { path, offset, name },
             Cause::Other(why) => DataError::Pickle { path, offset, why },
@@ -48,11 +46,7 @@ pub(crate) struct Input<R> {
 impl<R: Read> Input<R> {
     /// `size`: how many bytes there are to come, where that is known.
     pub fn new(inner: R, size: Option<u64>) -> Self {
-        Input {
-            inner: BufReader::with_capacity(1 << 16, inner),
-            offset: 0,
-            size,
-        }
+        Input { inner: BufReader::with_capacity(1 << 16, inner), offset: 0, size }
     }
 
     /// The bytes read so far.
@@ -61,17 +55,11 @@ impl<R: Read> Input<R> {
     }
 
     pub fn fault(&self, why: impl Into<String>) -> Fault {
-        Fault {
-            offset: self.offset,
-            cause: Cause::Other(why.into()),
-        }
+        Fault { offset: self.offset, cause: Cause::Other(why.into()) }
     }
 
     fn io(&self, error: io::Error) -> Fault {
-        Fault {
-            offset: self.offset,
-            cause: Cause::Io(error),
-        }
+        Fault { offset: self.offset, cause: Cause::Io(error) }
     }
 
     pub fn array<const N: usize>(&mut self) -> Result<[u8; N], Fault> {
@@ -79,7 +67,11 @@ impl<R: Read> Input<R> {
         let mut have = 0;
         while have < N {
             match self.inner.read(&mut bytes[have..]) {
-                Ok(0) => return Err(self.fault(format!("the data ends here, expected {} more bytes", N - have))),
+                Ok(0) => {
+                    return Err(
+                        self.fault(format!("the data ends here, expected {} more bytes", N - have))
+                    );
+                }
                 Ok(n) => have += n,
                 Err(e) if e.kind() == io::ErrorKind::Interrupted => {}
                 Err(e) => return Err(self.io(e)),
@@ -98,13 +90,12 @@ impl<R: Read> Input<R> {
     pub fn bytes(&mut self, n: u64, limit: u64) -> Result<Vec<u8>, Fault> {
         self.expect_left(n)?;
         if n > limit {
-            return Err(self.fault(format!("a value of {n} bytes, more than the {limit} bytes of memory left")));
+            return Err(self.fault(format!(
+                "a value of {n} bytes, more than the {limit} bytes of memory left"
+            )));
         }
         let mut bytes = Vec::new();
-        let got = (&mut self.inner)
-            .take(n)
-            .read_to_end(&mut bytes)
-            .map_err(|e| self.io(e))? as u64;
+        let got = (&mut self.inner).take(n).read_to_end(&mut bytes).map_err(|e| self.io(e))? as u64;
         self.offset += got;
         if got < n {
             return Err(self.fault(format!("the data ends here, expected {} more bytes", n - got)));

@@ -1,5 +1,7 @@
 //! The stack machine of `pickle`, opcodes as in Python's `pickletools`.
 
+mod stack;
+
 use std::io::Read;
 
 use super::{
@@ -21,10 +23,7 @@ pub(crate) struct Limits<'a> {
 
 impl Default for Limits<'_> {
     fn default() -> Self {
-        Limits {
-            memory: 8 << 30,
-            skip: &[],
-        }
+        Limits { memory: 8 << 30, skip: &[] }
     }
 }
 
@@ -54,16 +53,10 @@ pub(crate) fn read<R: Read>(input: &mut Input<R>, limits: Limits<'_>) -> Result<
             }
             Err(Stop::Fault(fault)) => return Err(fault),
             Err(Stop::Global(name)) => {
-                return Err(Fault {
-                    offset,
-                    cause: Cause::Global(name),
-                });
+                return Err(Fault { offset, cause: Cause::Global(name) });
             }
             Err(Stop::Why(why)) => {
-                return Err(Fault {
-                    offset,
-                    cause: Cause::Other(why),
-                });
+                return Err(Fault { offset, cause: Cause::Other(why) });
             }
         }
     }
@@ -322,7 +315,9 @@ impl<R: Read> Machine<'_, R> {
             0x92 => {
                 let values = self.pop_many(3)?;
                 match self.arena.get(values[2]) {
-                    Some(Object::Dict(named)) if named.is_empty() => self.call_with(values[0], values[1])?,
+                    Some(Object::Dict(named)) if named.is_empty() => {
+                        self.call_with(values[0], values[1])?
+                    }
                     _ => return Err("a constructor with named arguments".into()),
                 }
             }
@@ -339,204 +334,14 @@ impl<R: Read> Machine<'_, R> {
             }
 
             b'P' => return Err("a persistent id as text, which torch files do not have".into()),
-            0x82..=0x84 => return Err("an extension code, whose meaning only the writer knows".into()),
-            0x97 | 0x98 => return Err("a buffer outside the pickle, which is not in the file".into()),
+            0x82..=0x84 => {
+                return Err("an extension code, whose meaning only the writer knows".into());
+            }
+            0x97 | 0x98 => {
+                return Err("a buffer outside the pickle, which is not in the file".into());
+            }
             op => return Err(format!("byte {op:#04x} is not an opcode; is this a pickle?").into()),
         }
         Ok(None)
-    }
-
-    /// The bytes of this pickle so far: what the account of memory goes by.
-    fn here(&self) -> u64 {
-        self.input.offset() - self.start
-    }
-
-    fn u32(&mut self) -> Result<u64, Stop> {
-        Ok(u32::from_le_bytes(self.input.array()?).into())
-    }
-
-    fn u64(&mut self) -> Result<u64, Stop> {
-        Ok(u64::from_le_bytes(self.input.array()?))
-    }
-
-    fn bytes(&mut self, n: u64) -> Result<Vec<u8>, Stop> {
-        // The bytes themselves count as read: they are what the memory is for.
-        let limit = self.arena.left(self.here().saturating_add(n));
-        Ok(self.input.bytes(n, limit)?)
-    }
-
-    fn byte_string(&mut self, n: u64) -> Result<(), Stop> {
-        let bytes = self.bytes(n)?;
-        self.push(Object::Bytes(bytes.into()))
-    }
-
-    fn unicode(&mut self, n: u64) -> Result<(), Stop> {
-        let bytes = self.bytes(n)?;
-        match String::from_utf8(bytes) {
-            Ok(text) => self.push_text(text),
-            Err(_) => Err("a text is not UTF-8".into()),
-        }
-    }
-
-    /// A `str` of Python 2 is text or bytes; its numpy numbers are the latter.
-    fn python2(&mut self, bytes: Vec<u8>) -> Result<(), Stop> {
-        match String::from_utf8(bytes) {
-            Ok(text) => self.push_text(text),
-            Err(e) => self.push(Object::Bytes(e.into_bytes().into())),
-        }
-    }
-
-    fn long(&mut self, n: u64) -> Result<(), Stop> {
-        let bytes = self.bytes(n)?;
-        if bytes.len() > 8 {
-            return self.push(Object::Big(bytes.into()));
-        }
-        let negative = bytes.last().is_some_and(|b| b & 0x80 != 0);
-        let mut raw = if negative { [0xff; 8] } else { [0; 8] };
-        raw[..bytes.len()].copy_from_slice(&bytes);
-        self.stack.push(Value::Int(i64::from_le_bytes(raw)));
-        Ok(())
-    }
-
-    fn push(&mut self, object: Object) -> Result<(), Stop> {
-        let at = self.here();
-        let value = self.arena.push(object, at)?;
-        self.stack.push(value);
-        Ok(())
-    }
-
-    fn push_text(&mut self, text: String) -> Result<(), Stop> {
-        let at = self.here();
-        let value = self.arena.text(text, at)?;
-        self.stack.push(value);
-        Ok(())
-    }
-
-    /// The stack above the last MARK; what is below belongs to others.
-    fn depth(&self) -> usize {
-        self.stack.len() - self.marks.last().copied().unwrap_or(0)
-    }
-
-    fn top(&self) -> Result<Value, Stop> {
-        match self.stack.last() {
-            Some(&top) if self.depth() > 0 => Ok(top),
-            _ => Err("the stack is empty".into()),
-        }
-    }
-
-    fn pop(&mut self) -> Result<Value, Stop> {
-        let top = self.top()?;
-        self.stack.pop();
-        Ok(top)
-    }
-
-    fn pop_many(&mut self, n: usize) -> Result<Vec<Value>, Stop> {
-        match self.depth() >= n {
-            true => Ok(self.stack.split_off(self.stack.len() - n)),
-            false => Err(format!("the stack has {} values, expected {n}", self.depth()).into()),
-        }
-    }
-
-    fn mark(&mut self) -> Result<usize, Stop> {
-        self.marks.pop().ok_or_else(|| "no mark on the stack".into())
-    }
-
-    fn append(&mut self, values: &[Value]) -> Result<(), Stop> {
-        let (target, at) = (self.top()?, self.here());
-        self.arena.charge_values(values.len(), at)?;
-        match self.arena.get_mut(target) {
-            Some(Object::List(list) | Object::Set(list)) => list.extend_from_slice(values),
-            _ => return Err(format!("cannot append to {}", self.arena.kind(target)).into()),
-        }
-        Ok(())
-    }
-
-    fn set_items(&mut self, values: &[Value]) -> Result<(), Stop> {
-        let (target, at) = (self.top()?, self.here());
-        let (pairs, rest) = values.as_chunks::<2>();
-        if !rest.is_empty() {
-            return Err("a key without a value".into());
-        }
-        self.arena.charge_values(values.len(), at)?;
-        if !self.skip.is_empty() {
-            for &[key, value] in pairs {
-                if self.arena.str(key).is_some_and(|k| self.skip.contains(&&**k)) {
-                    self.arena.skip(value);
-                }
-            }
-        }
-        match self.arena.get_mut(target) {
-            Some(Object::Dict(dict)) => dict.extend(pairs.iter().map(|&[k, v]| (k, v))),
-            _ => return Err(format!("cannot set items of {}", self.arena.kind(target)).into()),
-        }
-        Ok(())
-    }
-
-    fn put(&mut self, index: u64) -> Result<(), Stop> {
-        let (top, at) = (self.top()?, self.here());
-        // A pickler numbers from 0, so a number beyond the bytes read is an attempt on memory.
-        let index = match usize::try_from(index) {
-            Ok(i) if index <= at => i,
-            _ => return Err(format!("memo number {index} after only {at} bytes").into()),
-        };
-        let id = match top {
-            Value::Object(id) => id,
-            number => match self.arena.push(Object::Number(number), at)? {
-                Value::Object(id) => id,
-                _ => EMPTY,
-            },
-        };
-        if self.memo.len() <= index {
-            self.memo.resize(index + 1, EMPTY);
-        }
-        self.memoised += usize::from(self.memo[index] == EMPTY);
-        self.memo[index] = id;
-        Ok(())
-    }
-
-    fn get(&mut self, index: u64) -> Result<(), Stop> {
-        let found = usize::try_from(index).ok().and_then(|i| self.memo.get(i));
-        match found {
-            Some(&id) if id != EMPTY => {
-                let value = Value::Object(id);
-                self.stack.push(match self.arena.get(value) {
-                    Some(Object::Number(number)) => *number,
-                    _ => value,
-                });
-                Ok(())
-            }
-            _ => Err(format!("memo number {index} was never set").into()),
-        }
-    }
-
-    fn global(&mut self, module: &str, name: &str) -> Result<(), Stop> {
-        match globals::find(module, name) {
-            Some(global) => self.push(Object::Global(global)),
-            None => Err(Stop::Global(crate::error::shown(&format!("{module}.{name}")))),
-        }
-    }
-
-    fn call_with(&mut self, callable: Value, args: Value) -> Result<(), Stop> {
-        match self.arena.tuple(args) {
-            // None of ours takes as many; and copies of a long tuple would cost a lot of time.
-            Some(args) if args.len() > 16 => Err("a call with more than 16 arguments".into()),
-            Some(args) => {
-                let args = args.to_vec();
-                self.call(callable, &args)
-            }
-            None => Err(format!("arguments must be a tuple, not {}", self.arena.kind(args)).into()),
-        }
-    }
-
-    fn call(&mut self, callable: Value, args: &[Value]) -> Result<(), Stop> {
-        let at = self.here();
-        match self.arena.get(callable) {
-            Some(&Object::Global(global)) => {
-                let value = globals::call(&mut self.arena, global, args, at)?;
-                self.stack.push(value);
-                Ok(())
-            }
-            _ => Err(format!("{} cannot be called", self.arena.kind(callable)).into()),
-        }
     }
 }

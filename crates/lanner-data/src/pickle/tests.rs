@@ -37,10 +37,7 @@ fn every_protocol_says_the_same() {
         assert_eq!(get("none").kind(), "None");
         let bools: Vec<_> = get("bools").list().unwrap().map(|b| b.is(true)).collect();
         assert_eq!(bools, [true, false]);
-        assert_eq!(
-            ints(get("ints")),
-            [0, 255, 256, 65536, -1, 1 << 31, -(1 << 40), i64::MAX]
-        );
+        assert_eq!(ints(get("ints")), [0, 255, 256, 65536, -1, 1 << 31, -(1 << 40), i64::MAX]);
         assert!(get("big").big().is_some());
         assert_eq!(get("floats").numbers().unwrap(), [1.5, -0.25, 1e300]);
         assert_eq!(get("text").str(), Some("héllo ☃ 🦅\n\"'\\"));
@@ -52,7 +49,8 @@ fn every_protocol_says_the_same() {
         assert_eq!(tuples, [vec![], vec![1], vec![1, 2], vec![1, 2, 3], vec![1, 2, 3, 4]]);
         assert_eq!(ints(get("set")), [7]);
         assert_eq!(ints(get("frozen")), [8]);
-        let ordered: Vec<_> = get("ordered").dict().unwrap().map(|(k, v)| (k.str(), v.int())).collect();
+        let ordered: Vec<_> =
+            get("ordered").dict().unwrap().map(|(k, v)| (k.str(), v.int())).collect();
         assert_eq!(ordered, [(Some("a"), Some(1)), (Some("b"), Some(2))]);
         assert_eq!(ints(get("default").get("k").unwrap()), [1]);
         let scalars: Vec<_> = get("scalars").list().unwrap().collect();
@@ -96,10 +94,9 @@ fn other_globals_are_refused_by_name() {
         (b"ca\x1b[31mb\nc\n.", 0, "a\\u{1b}[31mb.c"),
     ] {
         match parse(bytes) {
-            Err(Fault {
-                offset: at,
-                cause: Cause::Global(n),
-            }) => assert_eq!((at, n.as_str()), (offset, name)),
+            Err(Fault { offset: at, cause: Cause::Global(n) }) => {
+                assert_eq!((at, n.as_str()), (offset, name))
+            }
             other => panic!("{name}: {other:?}"),
         }
     }
@@ -136,7 +133,10 @@ fn broken_pickles_are_told() {
         (b"]Nb.", "a list cannot be given None as its state"),
         (b"NQ.", "None is not the persistent id"),
         (b"cnumpy\ndtype\n(X\x02\x00\x00\x00V8tR.", "the code of a plain numpy dtype"),
-        (b"ccollections\nOrderedDict\n(NNNtR.", "other arguments to OrderedDict expected, got (None, None, None)"),
+        (
+            b"ccollections\nOrderedDict\n(NNNtR.",
+            "other arguments to OrderedDict expected, got (None, None, None)",
+        ),
         (b"\x82\x01.", "extension code"),
         (b"\x97.", "buffer outside"),
     ] {
@@ -212,10 +212,7 @@ fn copies_of_what_is_shared_run_into_the_limit() {
     bomb.extend(b"h\x01h\x02R0".repeat(100_000));
     assert!(why(&bomb).contains("of memory, the most that"));
 
-    let limits = Limits {
-        memory: 1000,
-        ..Limits::default()
-    };
+    let limits = Limits { memory: 1000, ..Limits::default() };
     let text = [b"X\xd0\x07\x00\x00".as_slice(), &[b'a'; 2000], b"."].concat();
     let fault = read(&mut Input::new(&text[..], None), limits).unwrap_err();
     assert!(format!("{fault:?}").contains("more than the 1000 bytes of memory left"));
@@ -232,10 +229,7 @@ fn numbers_out_of_little_data_stay_few() {
 
 #[test]
 fn unwanted_values_are_let_go() {
-    let limits = Limits {
-        skip: &["floats", "ordered"],
-        ..Limits::default()
-    };
+    let limits = Limits { skip: &["floats", "ordered"], ..Limits::default() };
     for bytes in VALUES {
         let pickle = read(&mut Input::new(bytes, None), limits).unwrap();
         let kind = |key| pickle.root().get(key).unwrap().kind();
@@ -311,15 +305,65 @@ proptest! {
 /// An opcode with sensible arguments, so that random programs get somewhere.
 fn op() -> impl Strategy<Value = Vec<u8>> {
     let fixed: &[&[u8]] = &[
-        b"(", b"0", b"1", b"2", b"N", b"\x88", b"]", b")", b"}", b"\x8f", b"l", b"t", b"d", b"a", b"e", b"s",
-        b"u", b"\x85", b"\x86", b"\x87", b"R", b"\x81", b"b", b"Q", b"o", b"\x90", b"\x91", b"\x93", b"\x94",
-        b"q\x00", b"q\x01", b"h\x00", b"h\x01", b"h\x02", b"K\x00", b"K\x02", b"K\x03", b"G?\xf0\x00\x00\x00\x00\x00\x00",
-        b"J\xff\xff\xff\xff", b"\x8a\x08\xff\xff\xff\xff\xff\xff\xff\x7f", b"\x8a\x01\x80", b"\x8a\x00",
-        b"X\x02\x00\x00\x00f8", b"X\x01\x00\x00\x00<", b"X\x01\x00\x00\x00a", b"X\x07\x00\x00\x00storage", b"C\x00",
-        b"C\x08abcdefgh", b"U\x08abcdefgh", b"ccollections\nOrderedDict\n", b"cbuiltins\nset\n", b"c_codecs\nencode\n",
-        b"cnumpy\ndtype\n", b"cnumpy\ndtype\n(X\x02\x00\x00\x00f8K\x00K\x01tR",
-        b"cnumpy.core.multiarray\nscalar\n", b"cnumpy.core.multiarray\n_reconstruct\n(NNNtR",
-        b"cnumpy.core.numeric\n_frombuffer\n", b"ctorch._utils\n_rebuild_tensor_v2\n", b"ctorch\nFloatStorage\n",
+        b"(",
+        b"0",
+        b"1",
+        b"2",
+        b"N",
+        b"\x88",
+        b"]",
+        b")",
+        b"}",
+        b"\x8f",
+        b"l",
+        b"t",
+        b"d",
+        b"a",
+        b"e",
+        b"s",
+        b"u",
+        b"\x85",
+        b"\x86",
+        b"\x87",
+        b"R",
+        b"\x81",
+        b"b",
+        b"Q",
+        b"o",
+        b"\x90",
+        b"\x91",
+        b"\x93",
+        b"\x94",
+        b"q\x00",
+        b"q\x01",
+        b"h\x00",
+        b"h\x01",
+        b"h\x02",
+        b"K\x00",
+        b"K\x02",
+        b"K\x03",
+        b"G?\xf0\x00\x00\x00\x00\x00\x00",
+        b"J\xff\xff\xff\xff",
+        b"\x8a\x08\xff\xff\xff\xff\xff\xff\xff\x7f",
+        b"\x8a\x01\x80",
+        b"\x8a\x00",
+        b"X\x02\x00\x00\x00f8",
+        b"X\x01\x00\x00\x00<",
+        b"X\x01\x00\x00\x00a",
+        b"X\x07\x00\x00\x00storage",
+        b"C\x00",
+        b"C\x08abcdefgh",
+        b"U\x08abcdefgh",
+        b"ccollections\nOrderedDict\n",
+        b"cbuiltins\nset\n",
+        b"c_codecs\nencode\n",
+        b"cnumpy\ndtype\n",
+        b"cnumpy\ndtype\n(X\x02\x00\x00\x00f8K\x00K\x01tR",
+        b"cnumpy.core.multiarray\nscalar\n",
+        b"cnumpy.core.multiarray\n_reconstruct\n(NNNtR",
+        b"cnumpy.core.numeric\n_frombuffer\n",
+        b"ctorch._utils\n_rebuild_tensor_v2\n",
+        b"ctorch\nFloatStorage\n",
         b"(X\x07\x00\x00\x00storagectorch\nFloatStorage\nX\x01\x00\x00\x00aNK\x03tQ",
     ];
     prop::sample::select(fixed).prop_map(<[u8]>::to_vec)

@@ -14,10 +14,12 @@ pub(super) fn number(op: u8, line: &[u8]) -> Result<Option<Value>, String> {
             let digits = text.strip_suffix('L').unwrap_or(text);
             match digits.parse() {
                 Ok(i) => Ok(Some(Value::Int(i))),
-                Err(_) => match digits.trim_start_matches('-').bytes().all(|b| b.is_ascii_digit()) {
-                    true if digits.len() > 18 => Ok(None),
-                    _ => Err(wrong()),
-                },
+                Err(_) => {
+                    match digits.trim_start_matches('-').bytes().all(|b| b.is_ascii_digit()) {
+                        true if digits.len() > 18 => Ok(None),
+                        _ => Err(wrong()),
+                    }
+                }
             }
         }
     }

@@ -215,7 +215,9 @@ impl<'a> Item<'a> {
     pub fn dict(self) -> Option<impl ExactSizeIterator<Item = (Item<'a>, Item<'a>)>> {
         let pickle = self.pickle;
         match self.object()? {
-            Object::Dict(pairs) => Some(pairs.iter().map(move |&(k, v)| (pickle.item(k), pickle.item(v)))),
+            Object::Dict(pairs) => {
+                Some(pairs.iter().map(move |&(k, v)| (pickle.item(k), pickle.item(v))))
+            }
             _ => None,
         }
     }

@@ -78,7 +78,8 @@ pub fn fit(
         v.check("the validation of a GCN", 1, good)?;
     }
     let scale = Scale::of(recipe.target, train.targets);
-    let scaled = |s: Samples| -> Vec<f32> { s.targets.iter().map(|&t| scale.apply(t) as f32).collect() };
+    let scaled =
+        |s: Samples| -> Vec<f32> { s.targets.iter().map(|&t| scale.apply(t) as f32).collect() };
     let graphs = Graphs::encode(space, train.architectures, recipe.encoding);
     let depth = recipe.widths.len();
     let judge = validation.or(recipe.keep_best.then_some(train)).map(|v| Judge {
@@ -108,12 +109,7 @@ pub fn fit(
     let members = on_members(recipe.members, threads, |m, threads| {
         task.member(m, subseed(seed, &format!("gcn member {m}")), threads)
     });
-    Ok(GcnPredictor {
-        recipe: recipe.name.into(),
-        encoding: recipe.encoding,
-        scale,
-        members,
-    })
+    Ok(GcnPredictor { recipe: recipe.name.into(), encoding: recipe.encoding, scale, members })
 }
 
 impl Samples<'_> {
@@ -126,23 +122,13 @@ impl Samples<'_> {
     ) -> Result<(), PredictError> {
         let got = self.architectures.len();
         if got != self.targets.len() {
-            return Err(PredictError::Lengths {
-                architectures: got,
-                targets: self.targets.len(),
-            });
+            return Err(PredictError::Lengths { architectures: got, targets: self.targets.len() });
         }
         if got < needed {
-            return Err(PredictError::TooFew {
-                what: what.into(),
-                needed,
-                got,
-            });
+            return Err(PredictError::TooFew { what: what.into(), needed, got });
         }
         match self.targets.iter().position(|&t| !good(t)) {
-            Some(row) => Err(PredictError::Target {
-                row,
-                value: self.targets[row],
-            }),
+            Some(row) => Err(PredictError::Target { row, value: self.targets[row] }),
             None => Ok(()),
         }
     }
@@ -221,10 +207,9 @@ impl Task<'_> {
         }
         let mut plateau = match recipe.schedule {
             Schedule::Cosine => None,
-            Schedule::Plateau {
-                patience,
-                threshold,
-            } => Some(Plateau::new(recipe.learning_rate, 0.5, patience, threshold)),
+            Schedule::Plateau { patience, threshold } => {
+                Some(Plateau::new(recipe.learning_rate, 0.5, patience, threshold))
+            }
         };
         let mut stop = recipe.early_stop.map(EarlyStop::new);
         let mut best: Option<(f64, Vec<f32>)> = None;

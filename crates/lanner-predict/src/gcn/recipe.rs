@@ -76,10 +76,7 @@ impl Recipe {
             epochs: 250,
             learning_rate: 4e-4,
             weight_decay: 5e-4,
-            schedule: Schedule::Plateau {
-                patience: 10,
-                threshold: 0.01,
-            },
+            schedule: Schedule::Plateau { patience: 10, threshold: 0.01 },
             early_stop: Some(35),
             keep_best: true,
             members: 1,
@@ -103,7 +100,7 @@ impl Recipe {
         Recipe {
             name: "default",
             encoding: Encoding::Both,
-            widths: vec![256; 2],
+            widths: vec![128; 4],
             dropout: 0.0,
             target: Target::LogStandard,
             loss: Loss::SmoothL1,
@@ -118,9 +115,11 @@ impl Recipe {
         }
     }
 
-    /// As [`Recipe::default_latency`] for accuracies: no logarithm, more regularisation.
+    /// As [`Recipe::default_latency`] for accuracies: no logarithm, fewer and wider layers, more
+    /// regularisation.
     pub fn default_accuracy() -> Recipe {
         Recipe {
+            widths: vec![256; 2],
             dropout: 0.1,
             target: Target::Standard,
             ..Recipe::default_latency()
@@ -143,7 +142,7 @@ impl Loss {
 }
 
 /// A target transform with the constants found on the training targets.
-#[derive(Debug, Clone, Copy, PartialEq)]
+#[derive(Debug, Clone, Copy, PartialEq, serde::Serialize, serde::Deserialize)]
 pub struct Scale {
     pub log: bool,
     pub shift: f64,

@@ -3,7 +3,7 @@
 //! Without dropout a node's state after a layer is a function of the states, a layer before, of the
 //! nodes that it aggregates. So two nodes whose aggregated states are equal as multisets have equal
 //! states, in whatever graph they are, and are computed once. In the last layer only global nodes
-//! are wanted. Over all of NAS-Bench-201 this leaves about one row in fifteen.
+//! are wanted. Over all of NAS-Bench-201 and four layers this leaves 22,900 of 437,500 rows.
 
 use std::collections::HashMap;
 use std::hash::{BuildHasherDefault, Hasher};

@@ -7,12 +7,7 @@ use super::*;
 use crate::encode::{Encoding, Graphs};
 
 fn shape(vocabulary: usize, widths: &[usize], outputs: usize) -> Shape {
-    Shape {
-        vocabulary,
-        widths: widths.into(),
-        outputs,
-        biases: 1,
-    }
+    Shape { vocabulary, widths: widths.into(), outputs, biases: 1 }
 }
 
 fn some(count: usize) -> Vec<Architecture> {
@@ -59,7 +54,8 @@ fn slow_at(shape: &Shape, parameters: &[f64], graphs: &Graphs) -> Vec<Vec<f64>> 
                         let z: Vec<f64> = (0..width)
                             .map(|o| {
                                 let next = graphs.aggregates.row(v).iter();
-                                next.map(|&u| product[u as usize][o]).sum::<f64>() + p(&ranges.bias, o)
+                                next.map(|&u| product[u as usize][o]).sum::<f64>()
+                                    + p(&ranges.bias, o)
                             })
                             .collect();
                         let mean = z.iter().sum::<f64>() / width as f64;

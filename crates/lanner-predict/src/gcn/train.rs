@@ -174,10 +174,7 @@ struct Pass<'a> {
 impl Pass<'_> {
     /// The masks after layer `l`.
     fn dropout(&self, l: usize) -> Dropout {
-        Dropout {
-            key: self.dropout.key ^ ((l as u64 + 1) << 56),
-            ..self.dropout
-        }
+        Dropout { key: self.dropout.key ^ ((l as u64 + 1) << 56), ..self.dropout }
     }
 }
 
@@ -285,7 +282,16 @@ impl Shard {
                 layer.gathered.resize(rows * inputs, 0.0);
                 sparse::gather(pattern, 0, inputs, &before[l - 1].y, &mut layer.gathered);
                 let gathered = &layer.gathered;
-                matmul::nn(rows, inputs, width, gathered, weight, &mut layer.z, false, pass.threads);
+                matmul::nn(
+                    rows,
+                    inputs,
+                    width,
+                    gathered,
+                    weight,
+                    &mut layer.z,
+                    false,
+                    pass.threads,
+                );
             }
             norm::forward(
                 &mut layer.z,
@@ -330,15 +336,23 @@ impl Shard {
             let (rows, width, inputs) = (pattern.rows(), shape.widths[l], shape.inputs(l));
             let ranges = shape.layer(l);
             let layer = &self.layers[l];
-            let (d_weight, rest) = self.grads[ranges.weight.start..ranges.beta.end]
-                .split_at_mut(inputs * width);
+            let (d_weight, rest) =
+                self.grads[ranges.weight.start..ranges.beta.end].split_at_mut(inputs * width);
             rest.fill(0.0);
             let (d_bias, rest) = rest.split_at_mut(width);
             let (d_gamma, d_beta) = rest.split_at_mut(width);
             let gamma = &gcn.parameters[ranges.gamma];
             let ratio = pass.dropout.ratio;
             norm::backward(
-                &layer.z, &layer.y, &layer.stats, gamma, ratio, &mut self.d, d_bias, d_gamma, d_beta,
+                &layer.z,
+                &layer.y,
+                &layer.stats,
+                gamma,
+                ratio,
+                &mut self.d,
+                d_bias,
+                d_gamma,
+                d_beta,
             );
             if l == 0 {
                 d_weight.fill(0.0);

@@ -75,11 +75,7 @@ pub(crate) fn base_scale(kernel: Kernel, x: &Mat) -> f64 {
 
 /// The base value of a row with itself.
 pub(crate) fn own_base(kernel: Kernel, x: &[f64], scale: f64) -> f64 {
-    if kernel.is_stationary() {
-        0.0
-    } else {
-        x.iter().map(|v| v * v).sum::<f64>() / scale
-    }
+    if kernel.is_stationary() { 0.0 } else { x.iter().map(|v| v * v).sum::<f64>() / scale }
 }
 
 /// Base values between the rows of `x` (m × d) and of `z` (n × d): m × n.
@@ -87,9 +83,7 @@ pub(crate) fn base_values(kernel: Kernel, x: &Mat, z: &Mat, scale: f64) -> Mat {
     let mut base = x.times_transposed(z, 1.0 / scale);
     if kernel.is_stationary() {
         let norms = |m: &Mat| -> Vec<f64> {
-            (0..m.rows)
-                .map(|i| m.row(i).iter().map(|v| v * v).sum::<f64>() / scale)
-                .collect()
+            (0..m.rows).map(|i| m.row(i).iter().map(|v| v * v).sum::<f64>() / scale).collect()
         };
         let (nx, nz) = (norms(x), norms(z));
         for (i, nx) in nx.iter().enumerate() {

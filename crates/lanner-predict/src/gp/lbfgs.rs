@@ -26,18 +26,10 @@ pub(crate) fn minimise(
         }
         // Log parameters: a step of more than 2 in any is out of the model's trust.
         let longest = direction.iter().fold(0f64, |m, d| m.max(d.abs()));
-        let mut step = if pairs.is_empty() {
-            0.5 / longest
-        } else {
-            (2.0 / longest).min(1.0)
-        };
+        let mut step = if pairs.is_empty() { 0.5 / longest } else { (2.0 / longest).min(1.0) };
         let mut accepted = None;
         for _ in 0..12 {
-            let next: Vec<f64> = x
-                .iter()
-                .zip(&direction)
-                .map(|(x, d)| x + step * d)
-                .collect();
+            let next: Vec<f64> = x.iter().zip(&direction).map(|(x, d)| x + step * d).collect();
             let (v, g) = f(&next);
             if v.is_finite() && v <= value + 1e-4 * step * slope {
                 accepted = Some((next, v, g));
@@ -96,18 +88,12 @@ mod tests {
     fn finds_the_minimum_of_rosenbrock() {
         let f = |x: &[f64]| {
             let (a, b) = (1.0 - x[0], x[1] - x[0] * x[0]);
-            (
-                a * a + 100.0 * b * b,
-                vec![-2.0 * a - 400.0 * x[0] * b, 200.0 * b],
-            )
+            (a * a + 100.0 * b * b, vec![-2.0 * a - 400.0 * x[0] * b, 200.0 * b])
         };
         let mut x = vec![-1.2, 1.0];
         for _ in 0..20 {
             x = minimise(x, 100, f).0;
         }
-        assert!(
-            (x[0] - 1.0).abs() < 1e-2 && (x[1] - 1.0).abs() < 2e-2,
-            "{x:?}"
-        );
+        assert!((x[0] - 1.0).abs() < 1e-2 && (x[1] - 1.0).abs() < 2e-2, "{x:?}");
     }
 }

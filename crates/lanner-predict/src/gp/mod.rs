@@ -63,12 +63,7 @@ pub struct Options {
 
 impl Default for Options {
     fn default() -> Self {
-        Options {
-            noise: Prior::new(0.05, 2.0),
-            iterations: 60,
-            hyper_rows: 600,
-            student: None,
-        }
+        Options { noise: Prior::new(0.05, 2.0), iterations: 60, hyper_rows: 600, student: None }
     }
 }
 
@@ -114,18 +109,7 @@ impl Gp {
                 got: rows.len().min(y.len()),
             });
         }
-        if let Some(i) = y.iter().position(|v| !v.is_finite()) {
-            return Err(PredictError::Target {
-                row: i,
-                value: y[i],
-            });
-        }
-        let n = y.len() as f64;
-        let mean = y.iter().sum::<f64>() / n;
-        let deviation = (y.iter().map(|v| (v - mean).powi(2)).sum::<f64>() / n).sqrt();
-        let deviation = if deviation > 1e-12 { deviation } else { 1.0 };
-        let target: Vec<f64> = y.iter().map(|v| (v - mean) / deviation).collect();
-
+        let (target, mean, deviation) = standardised(y)?;
         let some = rows.len().min(options.hyper_rows.max(2));
         let (scales, bases) = training_bases(components, &rows[..some]);
         let prior: Vec<Prior> = (components.iter().map(|c| c.amplitude))
@@ -141,30 +125,16 @@ impl Gp {
         let mut loss = f64::NAN;
         let mut precisions = vec![1.0; target.len()];
         let all_bases = (some < rows.len()).then(|| bases_with(components, rows, &scales));
-        let mut rounds = if options.student.is_some() {
-            STUDENT_ROUNDS
-        } else {
-            0
-        };
+        let mut rounds = if options.student.is_some() { STUDENT_ROUNDS } else { 0 };
         let mut iterations = options.iterations;
         let (factor, weights) = loop {
             if iterations > 0 {
                 (hyper, loss) = lbfgs::minimise(hyper, iterations, |theta| {
-                    objective(
-                        theta,
-                        &prior,
-                        &kernels,
-                        &bases,
-                        &target[..some],
-                        &precisions,
-                    )
+                    objective(theta, &prior, &kernels, &bases, &target[..some], &precisions)
                 });
             }
             let bases = all_bases.as_ref().unwrap_or(&bases);
-            let covariance = covariance(&hyper, &kernels, bases, &precisions);
-            let factor = Cholesky::new(covariance).ok_or_else(|| PredictError::Singular {
-                what: "Gaussian process covariance".into(),
-            })?;
+            let factor = factored(&hyper, &kernels, bases, &precisions)?;
             let weights = factor.solve(&target);
             match options.student {
                 Some(freedom) if rounds > 0 => {
@@ -194,9 +164,35 @@ impl Gp {
         })
     }
 
+    /// The process of an earlier fit again, from the same rows and targets and its `hyper` and
+    /// `precisions`: one factorisation instead of a search.
+    pub fn restore(
+        components: &[Component],
+        rows: &[usize],
+        y: &[f64],
+        hyper: Vec<f64>,
+        precisions: Vec<f64>,
+    ) -> Result<Gp, PredictError> {
+        let parameters = 2 * components.len() + 1;
+        if hyper.len() != parameters || precisions.len() != rows.len() || y.len() != rows.len() {
+            return Err(PredictError::TooFew {
+                what: format!("a stored Gaussian process of {} rows, parameters,", rows.len()),
+                needed: parameters,
+                got: hyper.len(),
+            });
+        }
+        let (target, mean, deviation) = standardised(y)?;
+        let (scales, bases) = training_bases(components, rows);
+        let kernels: Vec<Kernel> = components.iter().map(|c| c.kernel).collect();
+        let factor = factored(&hyper, &kernels, &bases, &precisions)?;
+        let weights = factor.solve(&target);
+        let (rows, evidence) = (rows.to_vec(), f64::NAN);
+        Ok(Gp { hyper, precisions, evidence, rows, scales, factor, weights, target, mean, deviation })
+    }
+
     /// Variance of the noise in units of the target's variance.
     pub fn noise(&self) -> f64 {
-        self.hyper[self.hyper.len() - 1].exp()
+        noise_of(&self.hyper)
     }
 
     /// Predicts the targets at pool rows `rows`; `with_sd` costs n² a row more.
@@ -241,27 +237,17 @@ impl Gp {
         }
         let mut sums = vec![0.0; block.len()];
         for (i, w) in self.weights.iter().enumerate() {
-            sums.iter_mut()
-                .zip(cross.row(i))
-                .for_each(|(s, k)| *s += w * k);
+            sums.iter_mut().zip(cross.row(i)).for_each(|(s, k)| *s += w * k);
         }
-        let mean = sums
-            .iter()
-            .map(|s| self.mean + self.deviation * s)
-            .collect();
+        let mean = sums.iter().map(|s| self.mean + self.deviation * s).collect();
         if !with_sd {
             return (mean, Vec::new());
         }
         self.factor.solve_lower(&mut cross);
         for i in 0..n {
-            own.iter_mut()
-                .zip(cross.row(i))
-                .for_each(|(own, v)| *own -= v * v);
+            own.iter_mut().zip(cross.row(i)).for_each(|(own, v)| *own -= v * v);
         }
-        let sd = own
-            .iter()
-            .map(|v| self.deviation * v.max(1e-12).sqrt())
-            .collect();
+        let sd = own.iter().map(|v| self.deviation * v.max(1e-12).sqrt()).collect();
         (mean, sd)
     }
 
@@ -276,18 +262,43 @@ impl Gp {
             let z = self.target[i] - self.weights[i] / precision;
             out.mean.push(self.mean + self.deviation * z);
             let of_mean = precision.recip() - self.noise() / self.precisions[i];
-            out.sd
-                .push(self.deviation * (of_mean.max(1e-9) + self.noise()).sqrt());
+            out.sd.push(self.deviation * (of_mean.max(1e-9) + self.noise()).sqrt());
         }
         out
     }
 }
 
+/// The noise that the last parameter stands for. Simulated devices repeat themselves exactly; the
+/// floor keeps their covariance well conditioned and their intervals from vanishing.
+fn noise_of(hyper: &[f64]) -> f64 {
+    hyper[hyper.len() - 1].exp() + 1e-5
+}
+
+/// Targets with mean 0 and variance 1, and what they had before.
+fn standardised(y: &[f64]) -> Result<(Vec<f64>, f64, f64), PredictError> {
+    if let Some(i) = y.iter().position(|v| !v.is_finite()) {
+        return Err(PredictError::Target { row: i, value: y[i] });
+    }
+    let n = y.len() as f64;
+    let mean = y.iter().sum::<f64>() / n;
+    let deviation = (y.iter().map(|v| (v - mean).powi(2)).sum::<f64>() / n).sqrt();
+    let deviation = if deviation > 1e-12 { deviation } else { 1.0 };
+    Ok((y.iter().map(|v| (v - mean) / deviation).collect(), mean, deviation))
+}
+
+fn factored(
+    hyper: &[f64],
+    kernels: &[Kernel],
+    bases: &[Mat],
+    precisions: &[f64],
+) -> Result<Cholesky, PredictError> {
+    Cholesky::new(covariance(hyper, kernels, bases, precisions))
+        .ok_or_else(|| PredictError::Singular { what: "Gaussian process covariance".into() })
+}
+
 fn training_bases(components: &[Component], rows: &[usize]) -> (Vec<f64>, Vec<Mat>) {
-    let scales: Vec<f64> = components
-        .iter()
-        .map(|c| base_scale(c.kernel, &c.x.select(rows)))
-        .collect();
+    let scales: Vec<f64> =
+        components.iter().map(|c| base_scale(c.kernel, &c.x.select(rows))).collect();
     let bases = bases_with(components, rows, &scales);
     (scales, bases)
 }
@@ -312,7 +323,7 @@ fn update_precisions(
     factor: &Cholesky,
     weights: &[f64],
 ) {
-    let noise = hyper[hyper.len() - 1].exp();
+    let noise = noise_of(hyper);
     let inverse = factor.inverse();
     for (i, w) in precisions.iter_mut().enumerate() {
         let own = noise / *w;
@@ -326,20 +337,17 @@ fn update_precisions(
 fn covariance(hyper: &[f64], kernels: &[Kernel], bases: &[Mat], precisions: &[f64]) -> Mat {
     let n = bases.first().map_or(0, |b| b.rows);
     let mut sum = Mat::zeros(n, n);
-    let noise = hyper[hyper.len() - 1].exp();
-    sum.data
-        .par_chunks_mut(n.max(1))
-        .enumerate()
-        .for_each(|(i, row)| {
-            for (c, base) in bases.iter().enumerate() {
-                let amplitude = hyper[c].exp();
-                let inv_l2 = (-2.0 * hyper[kernels.len() + c]).exp();
-                for (sum, base) in row[..=i].iter_mut().zip(base.row(i)) {
-                    *sum += amplitude * kernels[c].value_and_slope(*base, inv_l2).0;
-                }
+    let noise = noise_of(hyper);
+    sum.data.par_chunks_mut(n.max(1)).enumerate().for_each(|(i, row)| {
+        for (c, base) in bases.iter().enumerate() {
+            let amplitude = hyper[c].exp();
+            let inv_l2 = (-2.0 * hyper[kernels.len() + c]).exp();
+            for (sum, base) in row[..=i].iter_mut().zip(base.row(i)) {
+                *sum += amplitude * kernels[c].value_and_slope(*base, inv_l2).0;
             }
-            row[i] += noise / precisions[i] + 1e-6;
-        });
+        }
+        row[i] += noise / precisions[i];
+    });
     sum
 }
 
@@ -367,10 +375,7 @@ fn objective(
     // the sum over all.
     let mut w = factor.inverse();
     for i in 0..n {
-        w.row_mut(i)
-            .iter_mut()
-            .zip(&weights)
-            .for_each(|(w, b)| *w -= weights[i] * b);
+        w.row_mut(i).iter_mut().zip(&weights).for_each(|(w, b)| *w -= weights[i] * b);
         w[(i, i)] *= 0.5;
     }
     let mut gradient = vec![0.0; theta.len()];
@@ -381,13 +386,10 @@ fn objective(
             (kernels.iter().zip(bases).enumerate())
                 .map(|(c, (kernel, base))| {
                     let inv_l2 = (-2.0 * theta[kernels.len() + c]).exp();
-                    w.row(i)[..=i]
-                        .iter()
-                        .zip(base.row(i))
-                        .fold((0.0, 0.0), |sums, (w, base)| {
-                            let (k, slope) = kernel.value_and_slope(*base, inv_l2);
-                            (sums.0 + w * k, sums.1 + w * slope)
-                        })
+                    w.row(i)[..=i].iter().zip(base.row(i)).fold((0.0, 0.0), |sums, (w, base)| {
+                        let (k, slope) = kernel.value_and_slope(*base, inv_l2);
+                        (sums.0 + w * k, sums.1 + w * slope)
+                    })
                 })
                 .collect()
         })

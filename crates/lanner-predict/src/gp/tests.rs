@@ -2,13 +2,8 @@ use super::*;
 use rand::RngExt;
 use rand_chacha::{ChaCha8Rng, rand_core::SeedableRng};
 
-const KERNELS: [Kernel; 5] = [
-    Kernel::Linear,
-    Kernel::Polynomial(2),
-    Kernel::Rbf,
-    Kernel::Matern52,
-    Kernel::Exponential,
-];
+const KERNELS: [Kernel; 5] =
+    [Kernel::Linear, Kernel::Polynomial(2), Kernel::Rbf, Kernel::Matern52, Kernel::Exponential];
 
 fn pool(p: usize, d: usize, seed: u64) -> Mat {
     let mut rng = ChaCha8Rng::seed_from_u64(seed);
@@ -33,12 +28,8 @@ fn gradient_equals_finite_differences() {
     let parts = components(&x);
     let rows: Vec<usize> = (0..12).collect();
     let (_, bases) = training_bases(&parts, &rows);
-    let y: Vec<f64> = (0..12)
-        .map(|i| (x[(i, 0)] * 3.0).sin() + x[(i, 1)])
-        .collect();
-    let prior: Vec<Prior> = (0..11)
-        .map(|i| Prior::new(0.3 + 0.1 * i as f64, 1.5))
-        .collect();
+    let y: Vec<f64> = (0..12).map(|i| (x[(i, 0)] * 3.0).sin() + x[(i, 1)]).collect();
+    let prior: Vec<Prior> = (0..11).map(|i| Prior::new(0.3 + 0.1 * i as f64, 1.5)).collect();
     let theta: Vec<f64> = (0..11).map(|i| -0.5 + 0.13 * i as f64).collect();
     let precisions: Vec<f64> = (0..12).map(|i| 0.3 + 0.1 * i as f64).collect();
     let f = |t: &[f64]| objective(t, &prior, &KERNELS, &bases, &y, &precisions);
@@ -50,11 +41,7 @@ fn gradient_equals_finite_differences() {
             f(&t).0
         };
         let numeric = (at(1e-5) - at(-1e-5)) / 2e-5;
-        assert!(
-            (numeric - gradient[i]).abs() < 1e-5,
-            "{i}: {numeric} {}",
-            gradient[i]
-        );
+        assert!((numeric - gradient[i]).abs() < 1e-5, "{i}: {numeric} {}", gradient[i]);
     }
 }
 
@@ -64,17 +51,10 @@ fn predictions_equal_the_plain_formula() {
     let x = pool(30, 4, 2);
     let parts = components(&x);
     let rows: Vec<usize> = (0..20).collect();
-    let y: Vec<f64> = (0..20)
-        .map(|i| 5.0 + x[(i, 0)] * x[(i, 1)] + 0.3 * x[(i, 2)])
-        .collect();
+    let y: Vec<f64> = (0..20).map(|i| 5.0 + x[(i, 0)] * x[(i, 1)] + 0.3 * x[(i, 2)]).collect();
     let gp = Gp::fit(&parts, &rows, &y, &Options::default(), None).unwrap();
     let all: Vec<usize> = (0..30).collect();
-    let k = covariance(
-        &gp.hyper,
-        &KERNELS,
-        &bases_with(&parts, &all, &gp.scales),
-        &[1.0; 30],
-    );
+    let k = covariance(&gp.hyper, &KERNELS, &bases_with(&parts, &all, &gp.scales), &[1.0; 30]);
     let k = |i: usize, j: usize| k[(i.max(j), i.min(j))];
     let inner = Mat::from_fn(20, 20, k);
     let inverse = Cholesky::new(inner).unwrap().inverse();
@@ -89,11 +69,7 @@ fn predictions_equal_the_plain_formula() {
         }
         let sd = (k(q, q) - explained).sqrt() * gp.deviation;
         assert!((got.mean[q - 20] - (gp.mean + gp.deviation * mean)).abs() < 1e-6);
-        assert!(
-            (got.sd[q - 20] - sd).abs() < 1e-5,
-            "{} {sd}",
-            got.sd[q - 20]
-        );
+        assert!((got.sd[q - 20] - sd).abs() < 1e-5, "{} {sd}", got.sd[q - 20]);
     }
 }
 
@@ -102,9 +78,7 @@ fn leave_one_out_equals_refitting_without_the_row() {
     let x = pool(15, 2, 3);
     let parts = components(&x);
     let rows: Vec<usize> = (0..15).collect();
-    let y: Vec<f64> = (0..15)
-        .map(|i| x[(i, 0)] - 2.0 * x[(i, 1)].powi(2))
-        .collect();
+    let y: Vec<f64> = (0..15).map(|i| x[(i, 0)] - 2.0 * x[(i, 1)].powi(2)).collect();
     let gp = Gp::fit(&parts, &rows, &y, &Options::default(), None).unwrap();
     let loo = gp.leave_one_out();
     let bases = bases_with(&parts, &rows, &gp.scales);
@@ -127,18 +101,11 @@ fn learns_a_smooth_function_and_knows_its_error() {
     let f = |i: usize| (2.0 * x[(i, 0)]).sin() + x[(i, 1)] * x[(i, 2)];
     let mut rng = ChaCha8Rng::seed_from_u64(5);
     let rows: Vec<usize> = (0..100).collect();
-    let y: Vec<f64> = rows
-        .iter()
-        .map(|&i| f(i) + 0.1 * (rng.random_range(-1.7..1.7)))
-        .collect();
+    let y: Vec<f64> = rows.iter().map(|&i| f(i) + 0.1 * (rng.random_range(-1.7..1.7))).collect();
     let gp = Gp::fit(&parts, &rows, &y, &Options::default(), None).unwrap();
     let rest: Vec<usize> = (100..400).collect();
     let got = gp.predict(&parts, &rest, true);
-    let worst = rest
-        .iter()
-        .zip(&got.mean)
-        .map(|(&i, m)| (f(i) - m).abs())
-        .fold(0.0, f64::max);
+    let worst = rest.iter().zip(&got.mean).map(|(&i, m)| (f(i) - m).abs()).fold(0.0, f64::max);
     assert!(worst < 0.5, "{worst}");
     let inside = rest
         .iter()
@@ -158,10 +125,7 @@ fn student_noise_shrugs_off_outliers() {
     let y: Vec<f64> = rows.iter().map(|&i| spoilt(i)).collect();
     let rest: Vec<usize> = (150..300).collect();
     let error = |student| {
-        let options = Options {
-            student,
-            ..Options::default()
-        };
+        let options = Options { student, ..Options::default() };
         let gp = Gp::fit(parts, &rows, &y, &options, None).unwrap();
         let got = gp.predict(parts, &rest, false).mean;
         let error: f64 = rest.iter().zip(&got).map(|(&i, m)| (f(i) - m).abs()).sum();

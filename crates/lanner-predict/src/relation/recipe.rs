@@ -31,7 +31,8 @@ pub struct Recipe {
 }
 
 /// What a pair's prediction is compared with; u is the [`Worth`] of a model.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
+#[serde(rename_all = "kebab-case")]
 pub enum Objective {
     /// Two outputs and a softmax; KL divergence to softmax([u_a, u_b]).
     Softmax,
@@ -61,7 +62,8 @@ pub enum Pairs {
 }
 
 impl Recipe {
-    /// BRP-NAS: 4 × 600, batches of 64 pairs, 250 epochs of all pairs.
+    /// BRP-NAS: 4 × 600, batches of 64 pairs, 250 epochs of all pairs. Its "oneway" variants differ in
+    /// the `objective` only.
     pub fn brp_nas() -> Recipe {
         Recipe {
             name: "brp-nas",

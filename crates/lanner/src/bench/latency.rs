@@ -8,9 +8,9 @@ use lanner_predict::linalg::Mat;
 use lanner_predict::metrics::{coverage, spearman, within_of_prediction, within_of_truth};
 use lanner_predict::{Forecast, Pool};
 
+use super::Common;
 use super::published::LATENCY;
 use super::tables::{Measured, shuffled};
-use super::Common;
 use crate::output::{Row, print_rows, progress, usage};
 
 #[derive(clap::Args)]
@@ -35,7 +35,11 @@ pub struct LatencyArgs {
     #[arg(long, default_value_t = 100)]
     validation: usize,
     /// default, gcn, flops, layer-wise, ridge-counts, ridge-onehot, ridge-pairs, extra-trees
-    #[arg(long, value_delimiter = ',', default_value = "default,ridge-pairs,ridge-counts,layer-wise,flops,extra-trees")]
+    #[arg(
+        long,
+        value_delimiter = ',',
+        default_value = "default,ridge-pairs,ridge-counts,layer-wise,flops,extra-trees"
+    )]
     predictor: Vec<String>,
     /// Recipe of the GCN: brp-nas or default
     #[arg(long, default_value = "brp-nas")]
@@ -48,7 +52,14 @@ pub struct LatencyArgs {
 const HELP_TEST: [&str; 6] = ["titan_rtx_256", "gold_6226", "fpga", "pixel2", "raspi4", "eyeriss"];
 
 const METRICS: [&str; 9] = [
-    "within_1", "within_5", "within_10", "hit_1", "hit_5", "hit_10", "spearman", "coverage_90",
+    "within_1",
+    "within_5",
+    "within_10",
+    "hit_1",
+    "hit_5",
+    "hit_10",
+    "spearman",
+    "coverage_90",
     "seconds",
 ];
 
@@ -71,7 +82,13 @@ impl Ready {
         Ok(Ready::Baseline(*baseline, baseline.encode(pool)))
     }
 
-    fn fit_predict(&self, rows: &[usize], y: &[f64], ask: &[usize], seed: u64) -> anyhow::Result<Forecast> {
+    fn fit_predict(
+        &self,
+        rows: &[usize],
+        y: &[f64],
+        ask: &[usize],
+        seed: u64,
+    ) -> anyhow::Result<Forecast> {
         match self {
             Ready::Default(views) => Ok(LatencyModel::fit(views, rows, y)?.predict(ask)),
             Ready::Baseline(baseline, x) => {
@@ -115,8 +132,10 @@ pub fn run(args: LatencyArgs) -> anyhow::Result<()> {
                 rows.push(row);
             }
             for p in LATENCY.iter().filter(|p| p.of == device && p.size == train as usize) {
-                let mut row =
-                    Row::new().with("device", device).with("predictor", p.predictor).with("train", train);
+                let mut row = Row::new()
+                    .with("device", device)
+                    .with("predictor", p.predictor)
+                    .with("train", train);
                 for (metric, value) in p.values {
                     row = row.with(metric, *value);
                 }
@@ -206,7 +225,9 @@ fn means(args: &LatencyArgs, rows: &[Row]) -> Vec<Row> {
         for &train in &args.train {
             let of: Vec<&Row> = rows
                 .iter()
-                .filter(|r| r.text("predictor") == Some(predictor) && r.get("train") == Some(train.into()))
+                .filter(|r| {
+                    r.text("predictor") == Some(predictor) && r.get("train") == Some(train.into())
+                })
                 .collect();
             let mut row = Row::new()
                 .with("device", format!("mean of {}", of.len()))

@@ -1,8 +1,11 @@
 //! `lanner bench`: predictors and strategies on published tables, the plain baselines and the
 //! published figures in the same table.
 
+mod constrained;
 mod latency;
 mod published;
+mod ranking;
+pub mod search;
 mod tables;
 
 use std::path::PathBuf;
@@ -19,6 +22,30 @@ pub struct BenchArgs {
 enum BenchCommand {
     /// Latency prediction on LatBench and HELP devices
     Latency(latency::LatencyArgs),
+    /// Accuracy prediction: rank correlation with few trained networks
+    Ranking(ranking::RankingArgs),
+    /// Search over a table of accuracies
+    Search(search::SearchArgs),
+    /// Search within latency limits on MetaD2A's candidates
+    Constrained(constrained::ConstrainedArgs),
+}
+
+/// A named set of hyper-parameters.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
+pub enum RecipeName {
+    /// The paper's
+    BrpNas,
+    /// Ours
+    Default,
+}
+
+impl RecipeName {
+    pub fn name(self) -> &'static str {
+        match self {
+            RecipeName::BrpNas => "brp-nas",
+            RecipeName::Default => "default",
+        }
+    }
 }
 
 /// What all benches take.
@@ -45,7 +72,10 @@ impl Common {
         };
         let path = dir.join(name);
         if !path.is_file() {
-            return Err(usage(format!("{} does not exist; --data names its folder", path.display())));
+            return Err(usage(format!(
+                "{} does not exist; --data names its folder",
+                path.display()
+            )));
         }
         Ok(path)
     }
@@ -54,5 +84,8 @@ impl Common {
 pub fn run(args: BenchArgs) -> anyhow::Result<()> {
     match args.command {
         BenchCommand::Latency(args) => latency::run(args),
+        BenchCommand::Ranking(args) => ranking::run(args),
+        BenchCommand::Search(args) => search::run(args),
+        BenchCommand::Constrained(args) => constrained::run(args),
     }
 }

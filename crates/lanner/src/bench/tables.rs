@@ -37,7 +37,8 @@ impl Measured {
 
     /// The column of that name, or whose name ends with it but for the unit.
     pub fn column(&self, name: &str) -> anyhow::Result<(&str, &[f64])> {
-        let found = self.columns.iter().find(|(n, _)| n == name || n.trim_end_matches("_ms") == name);
+        let found =
+            self.columns.iter().find(|(n, _)| n == name || n.trim_end_matches("_ms") == name);
         found.map(|(n, v)| (n.as_str(), v.as_slice())).ok_or_else(|| {
             let names: Vec<&str> = self.columns.iter().map(|(n, _)| n.as_str()).collect();
             usage(format!("no column '{name}'; there are: {}", names.join(", ")))

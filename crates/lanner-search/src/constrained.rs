@@ -1,0 +1,199 @@
+//! Searching under a latency limit with few measurements of the device.
+//!
+//! A small Gaussian process learns log-latency from the networks that were measured and tells for
+//! all others how probable it is that they meet the limit. Prediction alone would sometimes be
+//! wrong where it matters, next to the limit: [`best_within`] measures what it is about to return,
+//! learns from a miss and goes on, so that what it returns did meet the limit when measured.
+
+use lanner_predict::cell_features::{CellFeatures, standardised};
+use lanner_predict::features::one_hot;
+use lanner_predict::gp::{Component, Gp, Kernel, Options, Prior};
+use lanner_predict::{Pool, PredictError};
+
+use crate::baselines::draw;
+
+/// Networks less likely than this to meet the limit are not measured, however accurate.
+const WORTH_MEASURING: f64 = 0.1;
+/// Most measurements after the samples.
+const WALK: usize = 25;
+
+/// What [`best_within`] found.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct Found {
+    /// The network's number in the pool.
+    pub row: usize,
+    /// As measured, within the limit.
+    pub latency: f64,
+    /// How often `measure` was called.
+    pub measurements: usize,
+}
+
+/// The most accurate network of a pool whose measured latency is within `limit`.
+///
+/// `accuracy` has one value a row, measured or predicted; rows that are not finite are passed over.
+/// First `samples` random rows are measured. Then, of those that meet the limit with a probability
+/// of at least a tenth, always the most accurate is measured, until it meets the limit (or after 25
+/// more measurements). Measurements that are not positive numbers count as failed. `None` if nothing
+/// that was measured meets the limit.
+pub fn best_within(
+    pool: &Pool,
+    accuracy: &[f64],
+    limit: f64,
+    samples: usize,
+    measure: &mut dyn FnMut(usize) -> f64,
+    seed: u64,
+) -> Option<Found> {
+    let mut rng = lanner_nn::rng(seed, "latency samples");
+    let mut known: Vec<Option<f64>> = vec![None; pool.len()];
+    let mut measurements = 0;
+    let mut look = |row: usize, known: &mut Vec<Option<f64>>| {
+        measurements += 1;
+        known[row] = Some(measure(row));
+    };
+    // What has no accuracy can teach latency as well as any other.
+    let mut rows: Vec<usize> = (0..pool.len()).collect();
+    for row in draw(&mut rows, samples, &mut rng) {
+        look(row, &mut known);
+    }
+    let mut process = LatencyProcess::new(pool);
+    for _ in 0..WALK {
+        // Without a model (all samples failed or there were none) anything is worth a try.
+        let probable = process
+            .fit(&known)
+            .map(|gp| process.probability_within(&gp, limit))
+            .unwrap_or_else(|_| vec![1.0; pool.len()]);
+        let next = (0..pool.len().min(accuracy.len()))
+            .filter(|&r| accuracy[r].is_finite())
+            .filter(|&r| match known[r] {
+                Some(latency) => meets(latency, limit),
+                None => probable[r] >= WORTH_MEASURING,
+            })
+            .max_by(|&a, &b| accuracy[a].total_cmp(&accuracy[b]));
+        match next {
+            Some(row) if known[row].is_none() => look(row, &mut known),
+            // The best that may meet the limit does, or nothing may.
+            _ => break,
+        }
+    }
+    let row = (0..pool.len().min(accuracy.len()))
+        .filter(|&r| accuracy[r].is_finite() && known[r].is_some_and(|l| meets(l, limit)))
+        .max_by(|&a, &b| accuracy[a].total_cmp(&accuracy[b]))?;
+    Some(Found {
+        row,
+        latency: known[row]?,
+        measurements,
+    })
+}
+
+/// Which rows of a pool meet `limit` with at least this probability, by latencies measured for
+/// `rows`; those that were measured are known. For the mask of [`crate::Strategy::ask`].
+pub fn likely_within(
+    pool: &Pool,
+    rows: &[usize],
+    latencies: &[f64],
+    limit: f64,
+    probability: f64,
+) -> Result<Vec<bool>, PredictError> {
+    if rows.len() != latencies.len() {
+        return Err(PredictError::Lengths {
+            architectures: rows.len(),
+            targets: latencies.len(),
+        });
+    }
+    let mut known = vec![None; pool.len()];
+    for (i, (&row, &latency)) in rows.iter().zip(latencies).enumerate() {
+        if !(latency.is_finite() && latency > 0.0) {
+            return Err(PredictError::Latency {
+                row: i,
+                value: latency,
+            });
+        }
+        known[row] = Some(latency);
+    }
+    let mut process = LatencyProcess::new(pool);
+    let gp = process.fit(&known)?;
+    let probable = process.probability_within(&gp, limit);
+    Ok((known.iter().zip(probable))
+        .map(|(known, p)| known.map_or(p >= probability, |latency| meets(latency, limit)))
+        .collect())
+}
+
+fn meets(latency: f64, limit: f64) -> bool {
+    latency > 0.0 && latency <= limit
+}
+
+/// Log-latency over a pool: linear in counts of all and of live operations and in one-hots, plus a
+/// smooth term on graph features.
+struct LatencyProcess {
+    components: Vec<Component>,
+    /// Of the last fit.
+    hyper: Option<Vec<f64>>,
+}
+
+impl LatencyProcess {
+    fn new(pool: &Pool) -> LatencyProcess {
+        let f = CellFeatures::new(pool);
+        let texts = one_hot(&pool.space, &pool.archs);
+        let components = [
+            (Kernel::Linear, vec![&f.counts]),
+            (Kernel::Linear, vec![&f.live_counts]),
+            (Kernel::Linear, vec![&texts]),
+            (Kernel::Rbf, vec![&f.counts, &f.graph, &f.live_one_hot]),
+        ];
+        LatencyProcess {
+            components: components
+                .into_iter()
+                .map(|(kernel, groups)| Component {
+                    kernel,
+                    x: standardised(&groups),
+                    amplitude: Prior::new(0.37, 1.5),
+                    length: Prior::new(1.17, 0.7),
+                })
+                .collect(),
+            hyper: None,
+        }
+    }
+
+    /// Fits every measurement that is a positive number.
+    fn fit(&mut self, known: &[Option<f64>]) -> Result<Gp, PredictError> {
+        let (rows, logs): (Vec<usize>, Vec<f64>) = (known.iter().enumerate())
+            .filter_map(|(row, latency)| Some((row, latency.filter(|l| *l > 0.0)?.ln())))
+            .filter(|(_, log)| log.is_finite())
+            .unzip();
+        let options = Options {
+            noise: Prior::new(0.05, 1.0),
+            iterations: 40,
+            ..Options::default()
+        };
+        let gp = Gp::fit(&self.components, &rows, &logs, &options, self.hyper.as_deref())?;
+        self.hyper = Some(gp.hyper.clone());
+        Ok(gp)
+    }
+
+    /// Probability that a measurement of each row is at most `limit`.
+    fn probability_within(&self, gp: &Gp, limit: f64) -> Vec<f64> {
+        if !(limit > 0.0) {
+            return vec![0.0; self.components[0].x.rows];
+        }
+        let rows: Vec<usize> = (0..self.components[0].x.rows).collect();
+        let p = gp.predict(&self.components, &rows, true);
+        (p.mean.iter().zip(&p.sd))
+            .map(|(mean, sd)| normal_below((limit.ln() - mean) / sd))
+            .collect()
+    }
+}
+
+/// Φ(z), to 1e-7 (Abramowitz & Stegun 26.2.17).
+fn normal_below(z: f64) -> f64 {
+    const B: [f64; 5] = [
+        1.330274429,
+        -1.821255978,
+        1.781477937,
+        -0.356563782,
+        0.319381530,
+    ];
+    let t = 1.0 / (1.0 + 0.2316419 * z.abs());
+    let density = (-0.5 * z * z).exp() / std::f64::consts::TAU.sqrt();
+    let above = density * t * B.iter().fold(0.0, |sum, b| sum * t + b);
+    if z > 0.0 { 1.0 - above } else { above }
+}

@@ -1,0 +1,201 @@
+//! `lanner search`: one search over a table.
+
+use std::path::PathBuf;
+use std::time::Instant;
+
+use anyhow::Context;
+use lanner_data::Table;
+use lanner_predict::Pool;
+use lanner_search::History;
+use lanner_search::constrained::likely_within;
+use lanner_space::Space;
+
+use crate::bench::{RecipeName, search::strategy};
+use crate::output::{Row, print_rows, progress, usage};
+
+#[derive(clap::Args)]
+#[command(after_help = "\
+The table stands for trainings: a network's metric is looked up when the search asks for it. With a
+limit, latencies are looked up only for a few networks, the others are predicted; a network that is
+over the limit is never the answer.
+
+Examples:
+  lanner search --evaluate table:accuracy.csv --metric c10_test_200 --budget 60
+  lanner search --evaluate table:accuracy.csv --metric c100_test_200 --budget 60 \\
+      --limit 'latency_ms<=5' --latency-table latency.csv:pixel3_ms
+  lanner search --evaluate table:accuracy.csv --metric c10_test_200 --strategy brp-nas --json")]
+pub struct SearchArgs {
+    #[arg(long, default_value = "nasbench201")]
+    space: String,
+    /// Where values come from: table:FILE
+    #[arg(long, value_name = "HOW")]
+    evaluate: String,
+    /// Column of the table; more is better
+    #[arg(long)]
+    metric: String,
+    /// Trainings
+    #[arg(long, default_value_t = 60)]
+    budget: usize,
+    /// latency_ms<=NUMBER, with --latency-table
+    #[arg(long, value_name = "LIMIT")]
+    limit: Option<String>,
+    /// FILE:COLUMN with measured latencies in milliseconds
+    #[arg(long, value_name = "FILE:COLUMN")]
+    latency_table: Option<String>,
+    /// Latencies measured before the search starts
+    #[arg(long, default_value_t = 20)]
+    latency_samples: usize,
+    /// default, brp-nas, weak-predictors, regularized-evolution, random
+    #[arg(long, default_value = "default")]
+    strategy: String,
+    /// Recipe of brp-nas
+    #[arg(long, default_value = "default")]
+    recipe: RecipeName,
+    #[arg(long, default_value_t = 0)]
+    seed: u64,
+    /// Print JSON
+    #[arg(long)]
+    json: bool,
+}
+
+/// A limit and what is known of each row's latency.
+struct Limit {
+    limit: f64,
+    /// NaN where the table has none.
+    latency: Vec<f64>,
+    measured: Vec<usize>,
+}
+
+pub fn run(args: SearchArgs) -> anyhow::Result<()> {
+    let space = Space::by_name(&args.space).map_err(|e| usage(e.to_string()))?;
+    let file = args.evaluate.strip_prefix("table:").ok_or_else(|| {
+        usage(format!("--evaluate '{}': expected table:FILE", args.evaluate))
+    })?;
+    let (table, _) = Table::read(PathBuf::from(file), &space)?;
+    let values = table.column(&args.metric).map_err(|e| usage(e.to_string()))?.to_vec();
+    let pool = Pool::new(space.clone(), table.archs.clone());
+    let mut limit = limit(&args, &pool)?;
+    let mut strategy = strategy(&args.strategy, args.recipe, "binary", args.budget, args.seed)?;
+    let mut allowed = match &mut limit {
+        Some(limit) => Some(limit.first_mask(&args, &pool)?),
+        None => None,
+    };
+
+    let start = Instant::now();
+    let bar = progress(args.budget as u64, "search");
+    let mut history = History::default();
+    let mut rows = Vec::new();
+    while history.asked() < args.budget {
+        let asked =
+            strategy.ask(&pool, &history, allowed.as_deref(), args.budget - history.asked());
+        if asked.is_empty() {
+            break;
+        }
+        for row in asked {
+            let feasible = match &mut limit {
+                None => true,
+                Some(limit) => limit.measure(row),
+            };
+            // A network over the limit is not worth a training.
+            let value = if feasible { Some(values[row]).filter(|v| v.is_finite()) } else { None };
+            history.tell(row, value);
+            let mut line = Row::new().with("trial", history.asked());
+            if let Some(value) = value {
+                line = line.with(&args.metric, value);
+            }
+            if let Some(limit) = &limit {
+                line = line.with("latency_ms", limit.latency[row]).with("feasible", feasible);
+            }
+            rows.push(line.with("arch", space.print(&pool.archs[row])));
+            bar.inc(1);
+        }
+        if let (Some(limit), Some(allowed)) = (&limit, &mut allowed) {
+            *allowed = limit.mask(&pool)?;
+        }
+    }
+    bar.finish_and_clear();
+    let best = strategy.recommend(&pool, &history);
+    if !args.json {
+        print_rows(&rows, false)?;
+    }
+    let Some(best) = best else {
+        anyhow::bail!("no network was evaluated{}", if limit.is_some() { " within the limit" } else { "" });
+    };
+    let mut last = Row::new()
+        .with("best", best.value)
+        .with("metric", args.metric.as_str())
+        .with("strategy", args.strategy.as_str())
+        .with("trainings", history.trials.len())
+        .with("seconds", start.elapsed().as_secs_f64());
+    if let Some(limit) = &limit {
+        last = last
+            .with("latency_ms", limit.latency[best.row])
+            .with("measurements", limit.measured.len());
+    }
+    last = last.with("arch", space.print(&pool.archs[best.row]));
+    if args.json {
+        rows.push(last);
+        return print_rows(&rows, true);
+    }
+    println!();
+    print_rows(&[last], false)
+}
+
+fn limit(args: &SearchArgs, pool: &Pool) -> anyhow::Result<Option<Limit>> {
+    let (text, source) = match (&args.limit, &args.latency_table) {
+        (None, None) => return Ok(None),
+        (Some(limit), Some(table)) => (limit, table),
+        _ => return Err(usage("--limit and --latency-table belong together")),
+    };
+    let number = text.strip_prefix("latency_ms<=").and_then(|n| n.trim().parse::<f64>().ok());
+    let limit = number
+        .filter(|n| n.is_finite() && *n > 0.0)
+        .ok_or_else(|| usage(format!("--limit '{text}': expected latency_ms<=NUMBER")))?;
+    let (file, column) = source
+        .rsplit_once(':')
+        .ok_or_else(|| usage(format!("--latency-table '{source}': expected FILE:COLUMN")))?;
+    let (table, _) = Table::read(PathBuf::from(file), &pool.space)?;
+    let values = table.column(column).map_err(|e| usage(e.to_string()))?;
+    let mut latency = vec![f64::NAN; pool.len()];
+    for (arch, value) in table.archs.iter().zip(values) {
+        if let Some(row) = pool.row_of(arch) {
+            latency[row] = *value;
+        }
+    }
+    if latency.iter().all(|v| v.is_nan()) {
+        anyhow::bail!("{file} has no latency of any network of the evaluated table");
+    }
+    Ok(Some(Limit { limit, latency, measured: Vec::new() }))
+}
+
+impl Limit {
+    /// Measures a few random networks; then those that are likely within the limit are allowed.
+    fn first_mask(&mut self, args: &SearchArgs, pool: &Pool) -> anyhow::Result<Vec<bool>> {
+        use rand::seq::IteratorRandom;
+        let mut rng = lanner_nn::rng(args.seed, "latency samples");
+        let known = (0..pool.len()).filter(|&r| self.latency[r].is_finite());
+        self.measured = known.sample(&mut rng, args.latency_samples.max(5));
+        self.mask(pool)
+    }
+
+    fn mask(&self, pool: &Pool) -> anyhow::Result<Vec<bool>> {
+        let y: Vec<f64> = self.measured.iter().map(|&r| self.latency[r]).collect();
+        let mut mask = likely_within(pool, &self.measured, &y, self.limit, 0.5)
+            .context("predicting latencies")?;
+        for (row, ok) in mask.iter_mut().enumerate() {
+            *ok &= self.latency[row].is_finite();
+        }
+        for &row in &self.measured {
+            mask[row] = self.latency[row] <= self.limit;
+        }
+        Ok(mask)
+    }
+
+    /// Looks the latency up; whether it is within the limit.
+    fn measure(&mut self, row: usize) -> bool {
+        if !self.measured.contains(&row) {
+            self.measured.push(row);
+        }
+        self.latency[row] <= self.limit
+    }
+}
