@@ -197,3 +197,91 @@ fn normal_below(z: f64) -> f64 {
     let above = density * t * B.iter().fold(0.0, |sum, b| sum * t + b);
     if z > 0.0 { 1.0 - above } else { above }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use lanner_predict::metrics::spearman;
+    use lanner_space::Space;
+
+    /// Latency that grows with live operations, and one device quirk that no feature tells.
+    fn example() -> (Pool, Vec<f64>, Vec<f64>) {
+        let space = Space::NasBench201;
+        let mut rng = lanner_nn::rng(2, "constrained test");
+        let archs: Vec<_> = (0..400).map(|_| space.sample(&mut rng)).collect();
+        let pool = Pool::new(space, archs);
+        let cost = [0.0, 0.1, 1.0, 2.5, 0.8];
+        let latency: Vec<f64> = (pool.archs.iter().enumerate())
+            .map(|(i, arch)| {
+                let live = pool.space.live(arch);
+                let sum: f64 = (arch.codes().iter().zip(live))
+                    .map(|(&c, l)| if l { cost[usize::from(c)] } else { 0.0 })
+                    .sum();
+                (2.0 + sum) * if i % 9 == 0 { 1.3 } else { 1.0 }
+            })
+            .collect();
+        let accuracy: Vec<f64> = latency.iter().enumerate().map(|(i, l)| 50.0 + l + (i % 7) as f64 * 0.3).collect();
+        (pool, latency, accuracy)
+    }
+
+    #[test]
+    fn returns_a_nearly_best_network_that_meets_the_limit() {
+        let (pool, latency, accuracy) = example();
+        for limit in [4.0, 6.0, 9.0] {
+            let best = (0..400)
+                .filter(|&r| latency[r] <= limit)
+                .map(|r| accuracy[r])
+                .fold(0.0, f64::max);
+            for seed in 0..3 {
+                let mut calls = 0;
+                let mut measure = |r: usize| {
+                    calls += 1;
+                    latency[r]
+                };
+                let found = best_within(&pool, &accuracy, limit, 20, &mut measure, seed).unwrap();
+                assert!(found.latency <= limit && found.latency == latency[found.row]);
+                assert_eq!(found.measurements, calls);
+                assert!(calls <= 20 + WALK);
+                assert!(accuracy[found.row] > best - 1.0, "{} of {best}", accuracy[found.row]);
+            }
+        }
+    }
+
+    #[test]
+    fn nothing_and_failures() {
+        let (pool, latency, accuracy) = example();
+        assert!(best_within(&pool, &accuracy, 0.5, 20, &mut |r| latency[r], 0).is_none());
+        assert!(best_within(&pool, &accuracy, 5.0, 20, &mut |_| f64::NAN, 0).is_none());
+        assert!(best_within(&pool, &[f64::NAN; 400], 5.0, 20, &mut |r| latency[r], 0).is_none());
+        // Half of the measurements fail.
+        let mut flaky = |r: usize| if r % 2 == 0 { latency[r] } else { -1.0 };
+        let found = best_within(&pool, &accuracy, 6.0, 20, &mut flaky, 0).unwrap();
+        assert!(found.row % 2 == 0 && found.latency <= 6.0);
+        // Without samples it can only try from the top.
+        assert!(best_within(&pool, &accuracy, 1e9, 0, &mut |r| latency[r], 0).is_some());
+    }
+
+    #[test]
+    fn masks_by_probability() {
+        let (pool, latency, _) = example();
+        let rows: Vec<usize> = (0..30).collect();
+        let strict = likely_within(&pool, &rows, &latency[..30], 6.0, 0.9).unwrap();
+        let lax = likely_within(&pool, &rows, &latency[..30], 6.0, 0.1).unwrap();
+        let wrong = |mask: &[bool]| (30..400).filter(|&r| mask[r] && latency[r] > 6.0).count();
+        let kept = strict.iter().filter(|m| **m).count();
+        assert!(kept > 40 && wrong(&strict) * 10 <= kept, "{} of {kept}", wrong(&strict));
+        assert!((0..400).all(|r| lax[r] || !strict[r]));
+        assert!((0..30).all(|r| strict[r] == (latency[r] <= 6.0)));
+        assert!(likely_within(&pool, &[0, 1], &[1.0, -2.0], 6.0, 0.5).is_err());
+        assert!(likely_within(&pool, &[0, 1], &[1.0], 6.0, 0.5).is_err());
+    }
+
+    #[test]
+    fn the_normal_distribution() {
+        assert!((normal_below(1.959964) - 0.975).abs() < 1e-6);
+        assert!((normal_below(-3.0) - 0.0013499).abs() < 1e-6);
+        let z: Vec<f64> = (-50..50).map(|i| f64::from(i) / 10.0).collect();
+        let p: Vec<f64> = z.iter().map(|&z| normal_below(z)).collect();
+        assert_eq!(spearman(&z, &p), 1.0);
+    }
+}

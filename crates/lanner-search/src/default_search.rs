@@ -137,7 +137,7 @@ impl Model {
         let gp = Gp::fit(&self.components, &rows, &targets, &options, self.hyper.as_deref())?;
         let p = gp.predict(&self.components, open, true);
         // The deviation of the network's own value, not of one noisy measurement of it.
-        let noise = gp.noise_variance();
+        let noise = gp.noise() * variance(&targets);
         self.hyper = Some(gp.hyper);
         let sd: Vec<f64> = p.sd.iter().map(|sd| (sd * sd - noise).max(0.0).sqrt()).collect();
         let mut chosen: Vec<usize> = Vec::new();
@@ -150,6 +150,12 @@ impl Model {
         }
         Ok(chosen.into_iter().map(|j| open[j]).collect())
     }
+}
+
+fn variance(values: &[f64]) -> f64 {
+    let n = values.len() as f64;
+    let mean = values.iter().sum::<f64>() / n;
+    values.iter().map(|v| (v - mean) * (v - mean)).sum::<f64>() / n
 }
 
 /// −log(best − value + κ).
@@ -165,4 +171,94 @@ fn targets(values: &[f64]) -> Vec<f64> {
         .iter()
         .map(|v| -(best - v + SOFTENING * scale).ln())
         .collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::{RandomSearch, run};
+    use lanner_space::Space;
+
+    /// An objective with one optimum class: deep 3×3 chains with shortcuts, no pooling.
+    fn value(pool: &Pool, row: usize) -> f64 {
+        let live = pool.space.live(&pool.archs[row]);
+        let codes = pool.archs[row].codes();
+        let ops = [0.0, 0.6, 1.0, 2.0, -1.0];
+        let places = [1.0, 0.7, 1.1, 0.9, 0.8, 1.2];
+        let sum: f64 = (0..6)
+            .filter(|&e| live[e])
+            .map(|e| ops[usize::from(codes[e])] * places[e])
+            .sum();
+        let chain = codes[0] == 3 && codes[2] == 3 && codes[5] == 3;
+        sum - if codes[3] == 1 { 0.0 } else { 2.0 } + if chain { 1.0 } else { 0.0 }
+    }
+
+    #[test]
+    fn finds_the_optimum_where_random_search_does_not() {
+        let pool = Pool::whole(Space::NasBench201);
+        let best = (0..pool.len()).map(|r| value(&pool, r)).fold(f64::NEG_INFINITY, f64::max);
+        for seed in 0..2 {
+            let search = |strategy: &mut dyn Strategy| {
+                let history = run(strategy, &pool, None, 60, |r| Some(value(&pool, r)));
+                assert_eq!(history.asked(), 60);
+                history.best().unwrap().value
+            };
+            assert_eq!(search(&mut DefaultSearch::new(seed)), best);
+            assert!(search(&mut RandomSearch::new(seed)) < best);
+        }
+    }
+
+    #[test]
+    fn goes_on_through_failures_equal_values_masks_and_small_pools() {
+        let space = Space::NasBench201;
+        let pool = Pool::new(space.clone(), space.iter().take(60).collect());
+        let allowed: Vec<bool> = (0..60).map(|r| r % 2 == 0).collect();
+        // Everything that is allowed gets asked for, and nothing else or twice.
+        let outcomes: [fn(usize) -> Option<f64>; 4] = [
+            |_| None,
+            |_| Some(10.0),
+            |r| (r % 6 == 0).then_some(r as f64),
+            |r| Some(if r % 10 == 0 { r as f64 } else { f64::NAN }),
+        ];
+        for outcome in outcomes {
+            let mut asked = Vec::new();
+            let history = run(&mut DefaultSearch::new(3), &pool, Some(&allowed), 100, |r| {
+                asked.push(r);
+                outcome(r)
+            });
+            asked.sort_unstable();
+            assert_eq!(asked, (0..60).step_by(2).collect::<Vec<_>>());
+            assert_eq!(history.asked(), 30);
+        }
+        let nothing = run(&mut DefaultSearch::new(3), &pool, Some(&[false; 60]), 5, |_| Some(1.0));
+        assert!(nothing.trials.is_empty());
+    }
+
+    #[test]
+    fn the_unit_of_the_metric_does_not_matter() {
+        let pool = Pool::whole(Space::NasBench201);
+        let rows = |scale: f64| {
+            let mut search = DefaultSearch::new(5);
+            run(&mut search, &pool, None, 22, |r| Some(scale * value(&pool, r))).rows()
+        };
+        // A power of two changes no digit.
+        assert_eq!(rows(1.0), rows(1.0 / 1024.0));
+    }
+
+    #[test]
+    fn published_accuracies_of_cifar_100() {
+        let Some(directory) = lanner_data::published::data_dir() else {
+            println!("skipped: no published data");
+            return;
+        };
+        let path = directory.join("nasbench201/accuracy.csv");
+        let (table, _) = lanner_data::Table::read(path, &Space::NasBench201).unwrap();
+        let accuracy = table.column("c100_test_200").unwrap();
+        let pool = Pool::new(Space::NasBench201, table.archs.clone());
+        let best = accuracy.iter().copied().fold(f64::NEG_INFINITY, f64::max);
+        for seed in 0..2 {
+            let history = run(&mut DefaultSearch::new(seed), &pool, None, 150, |r| Some(accuracy[r]));
+            assert_eq!(history.best().unwrap().value, best);
+        }
+    }
 }

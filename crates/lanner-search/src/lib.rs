@@ -25,8 +25,11 @@
 
 mod baselines;
 mod brp_nas;
+pub mod constrained;
+mod default_search;
 mod history;
 
 pub use baselines::{Evolution, RandomSearch, WeakPredictors};
 pub use brp_nas::{BrpNas, Ranker};
+pub use default_search::DefaultSearch;
 pub use history::{History, Strategy, Trial, run};

@@ -45,6 +45,9 @@ pub struct FitArgs {
     json: bool,
 }
 
+/// Each of two folds must leave the five rows that the latency predictor needs.
+const FEWEST: usize = 10;
+
 pub fn fit(args: FitArgs) -> anyhow::Result<()> {
     let space = Space::by_name(&args.space).map_err(|e| usage(e.to_string()))?;
     let target = match args.target.as_deref() {
@@ -56,6 +59,14 @@ pub fn fit(args: FitArgs) -> anyhow::Result<()> {
     let (table, _) = Table::read(&args.table, &space)?;
     let pool = Pool::whole(space);
     let (rows, values) = known(&table, &args.metric, &pool)?;
+    if rows.len() < FEWEST {
+        anyhow::bail!(
+            "{}: {} networks have a '{}'; a predictor and its cross-validation need {FEWEST}",
+            args.table.display(),
+            rows.len(),
+            args.metric
+        );
+    }
     let views = Views::new(&args.predictor, target, &pool).ok_or_else(|| {
         let names = Views::methods().join(", ");
         usage(format!("no predictor '{}'; there are: {names}", args.predictor))

@@ -85,9 +85,9 @@ pub fn run(args: SearchArgs) -> anyhow::Result<()> {
     let bar = progress(args.budget as u64, "search");
     let mut history = History::default();
     let mut rows = Vec::new();
-    while history.asked() < args.budget {
-        let asked =
-            strategy.ask(&pool, &history, allowed.as_deref(), args.budget - history.asked());
+    let mut trained = 0;
+    while trained < args.budget {
+        let asked = strategy.ask(&pool, &history, allowed.as_deref(), args.budget - trained);
         if asked.is_empty() {
             break;
         }
@@ -96,7 +96,8 @@ pub fn run(args: SearchArgs) -> anyhow::Result<()> {
                 None => true,
                 Some(limit) => limit.measure(row),
             };
-            // A network over the limit is not worth a training.
+            // A network over the limit is not trained and costs no budget, only a measurement.
+            trained += usize::from(feasible);
             let value = if feasible { Some(values[row]).filter(|v| v.is_finite()) } else { None };
             history.tell(row, value);
             let mut line = Row::new().with("trial", history.asked());
@@ -107,7 +108,7 @@ pub fn run(args: SearchArgs) -> anyhow::Result<()> {
                 line = line.with("latency_ms", limit.latency[row]).with("feasible", feasible);
             }
             rows.push(line.with("arch", space.print(&pool.archs[row])));
-            bar.inc(1);
+            bar.set_position(trained as u64);
         }
         if let (Some(limit), Some(allowed)) = (&limit, &mut allowed) {
             *allowed = limit.mask(&pool)?;
@@ -125,7 +126,7 @@ pub fn run(args: SearchArgs) -> anyhow::Result<()> {
         .with("best", best.value)
         .with("metric", args.metric.as_str())
         .with("strategy", args.strategy.as_str())
-        .with("trainings", history.trials.len())
+        .with("trainings", trained)
         .with("seconds", start.elapsed().as_secs_f64());
     if let Some(limit) = &limit {
         last = last

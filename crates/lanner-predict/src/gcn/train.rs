@@ -51,6 +51,9 @@ impl<'g> Trainer<'g> {
     /// One step on the graphs of these indices. `loss` gets the head's outputs (batch × outputs,
     /// row i for `batch[i]`) and biases, writes the gradients of both (which it finds zeroed), and
     /// returns the loss, which is passed on.
+    ///
+    /// # Panics
+    /// When the batch is empty.
     pub fn step(
         &mut self,
         gcn: &mut Gcn,
@@ -95,6 +98,7 @@ impl<'g> Trainer<'g> {
         mut loss: impl FnMut(&Matrix, &[f32], &mut Matrix, &mut [f32]) -> f64,
         head_only: bool,
     ) -> f64 {
+        assert!(!batch.is_empty(), "a batch without graphs");
         let outputs = gcn.shape.outputs;
         for m in [&mut self.outputs, &mut self.d_outputs] {
             (m.rows, m.cols) = (batch.len(), outputs);

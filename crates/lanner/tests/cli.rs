@@ -1,0 +1,202 @@
+//! The command as users call it.
+
+use std::path::Path;
+use std::process::{Command, Output};
+
+use lanner::space::Space;
+use serde_json::Value;
+
+fn lanner(args: &[&str]) -> Output {
+    Command::new(env!("CARGO_BIN_EXE_lanner")).args(args).output().expect("the binary runs")
+}
+
+fn text(bytes: &[u8]) -> String {
+    String::from_utf8_lossy(bytes).into_owned()
+}
+
+/// Standard output of a call that must succeed.
+fn ok(args: &[&str]) -> String {
+    let out = lanner(args);
+    assert!(out.status.success(), "{args:?}: {}", text(&out.stderr));
+    text(&out.stdout)
+}
+
+/// Exit code and message of a call that must fail.
+fn fails(args: &[&str]) -> (i32, String) {
+    let out = lanner(args);
+    assert!(!out.status.success(), "{args:?}: {}", text(&out.stdout));
+    let message = text(&out.stderr);
+    assert!(!message.contains("panicked"), "{message}");
+    (out.status.code().expect("no signal"), message)
+}
+
+fn rows(json: &str) -> Vec<Value> {
+    let value: Value = serde_json::from_str(json).expect("valid JSON");
+    value["rows"].as_array().expect("rows").clone()
+}
+
+/// Made-up values that depend on the live operations: 300 networks.
+fn toy_table(dir: &Path) -> String {
+    let space = Space::NasBench201;
+    let mut csv = String::from("arch,score,toy_ms\n");
+    for i in 0..300 {
+        let arch = space.at(i * 52).unwrap();
+        let live = arch.codes().iter().zip(space.live(&arch)).filter(|x| x.1);
+        let cost: f64 = live.map(|(&c, _)| [0.0, 0.1, 1.0, 3.0, 0.5][usize::from(c)]).sum();
+        csv += &format!("{},{},{}\n", space.print(&arch), 90.0 + cost.ln_1p(), 2.0 + cost);
+    }
+    let path = dir.join("toy.csv");
+    std::fs::write(&path, csv).unwrap();
+    path.display().to_string()
+}
+
+#[test]
+fn help_and_version_of_every_command() {
+    for command in ["search", "fit", "rank", "bench", "import", "table", "space"] {
+        assert!(ok(&[command, "--help"]).contains("Usage: lanner"), "{command}");
+    }
+    assert!(ok(&["--version"]).starts_with("lanner "));
+    assert!(ok(&["--help"]).contains("Examples:"));
+}
+
+#[test]
+fn space_info_prints_the_known_facts() {
+    let json = ok(&["space", "info", "nasbench201", "--json"]);
+    let value = |fact: &str| {
+        let row = rows(&json).into_iter().find(|r| r["fact"] == fact).expect("fact");
+        row["value"].as_str().unwrap().to_string()
+    };
+    assert_eq!(value("architectures"), "15625");
+    assert_eq!(value("classes as published"), "6466");
+    let (code, message) = fails(&["space", "info", "darts2"]);
+    assert_eq!(code, 2);
+    assert!(message.contains("nasbench201"), "{message}");
+}
+
+#[test]
+fn a_table_is_fitted_and_the_whole_space_ranked() {
+    let dir = tempfile::tempdir().unwrap();
+    let table = toy_table(dir.path());
+    let model = dir.path().join("toy.lanner").display().to_string();
+    let fitted = ok(&["fit", &table, "--metric", "toy_ms", "--out", &model, "--json"]);
+    let row = &rows(&fitted)[0];
+    assert!(row["spearman"].as_f64().unwrap() > 0.98, "{row}");
+    assert!(row["within_10"].as_f64().unwrap() > 90.0, "{row}");
+    let all = dir.path().join("all.csv").display().to_string();
+    let top = rows(&ok(&["rank", &model, "--top", "3", "--out", &all, "--json"]));
+    assert_eq!(top.len(), 3);
+    // The fastest network costs 2 ms and little else does.
+    assert!((top[0]["toy_ms"].as_f64().unwrap() - 2.0).abs() < 0.2, "{}", top[0]);
+    let described: Value =
+        serde_json::from_str(&ok(&["table", "describe", &all, "--json"])).unwrap();
+    assert!(described.to_string().contains("15625"), "{described}");
+    // Ranking again gives the same bytes: a saved predictor is the predictor.
+    assert_eq!(ok(&["rank", &model, "--json"]), ok(&["rank", &model, "--json"]));
+    for metric in ["score", "toy_ms"] {
+        let (code, message) =
+            fails(&["fit", &table, "--metric", metric, "--predictor", "nonsense"]);
+        assert_eq!((code, message.contains("ridge-counts")), (2, true));
+    }
+}
+
+#[test]
+fn a_search_over_a_table_finds_its_best_and_repeats_itself() {
+    let dir = tempfile::tempdir().unwrap();
+    let table = format!("table:{}", toy_table(dir.path()));
+    let search = |seed: &str, extra: &[&str]| {
+        let args = ["search", "--evaluate", &table, "--metric", "score", "--budget", "40"];
+        let mut args = args.to_vec();
+        args.extend(["--seed", seed, "--json"]);
+        args.extend(extra);
+        rows(&ok(&args))
+    };
+    let first = search("1", &[]);
+    assert_eq!(first.len(), 41);
+    let values: Vec<f64> = first[..40].iter().map(|r| r["score"].as_f64().unwrap()).collect();
+    let best = first[40]["best"].as_f64().unwrap();
+    assert_eq!(values.iter().copied().fold(f64::MIN, f64::max), best);
+    // Six live 3×3 convolutions cost 18; the table's best is close to it.
+    assert!(best > 92.5, "{best}");
+    let archs = |rows: &[Value]| -> Vec<String> { rows.iter().map(|r| r["arch"].to_string()).collect() };
+    assert_eq!(archs(&first), archs(&search("1", &[])));
+    assert_ne!(archs(&first), archs(&search("2", &[])));
+
+    let limited = search("1", &["--limit", "latency_ms<=7", "--latency-table", &format!("{}:toy_ms", &table[6..])]);
+    let answer = limited.last().unwrap();
+    assert!(answer["latency_ms"].as_f64().unwrap() <= 7.0, "{answer}");
+    assert!(answer["trainings"].as_u64().unwrap() <= 40);
+    for strategy in ["random", "regularized-evolution", "weak-predictors"] {
+        assert_eq!(search("3", &["--strategy", strategy]).len(), 41, "{strategy}");
+    }
+}
+
+#[test]
+fn bad_input_says_what_and_where() {
+    let dir = tempfile::tempdir().unwrap();
+    let file = |name: &str, text: &str| {
+        let path = dir.path().join(name);
+        std::fs::write(&path, text).unwrap();
+        path.display().to_string()
+    };
+    let fit = |table: &str, metric: &str| fails(&["fit", table, "--metric", metric]);
+    let (code, message) = fit(&file("edge.csv", "arch,y\n012340,1\n|bad~0|+|none~0|none~1|+|none~0|none~1|none~2|,2\n"), "y");
+    assert_eq!(code, 1);
+    for part in ["line 3", "edge 0→1", "'bad'", "nor_conv_3x3"] {
+        assert!(message.contains(part), "{part}: {message}");
+    }
+    let (_, message) = fit(&file("twice.csv", "arch,y\n012340,1\n012341,2\n012340,3\n"), "y");
+    assert!(message.contains('2') && message.contains('4'), "both lines: {message}");
+    let (_, message) = fit(&file("negative.csv", "arch,y_ms\n012340,1\n012341,-2\n"), "y_ms");
+    assert!(message.contains("-2") && message.contains("line 3"), "{message}");
+    let (_, message) = fit(&file("nan.csv", "arch,y\n012340,1\n012341,nan\n"), "y");
+    assert!(message.contains("line 3"), "{message}");
+    let (_, message) = fit(&file("few.csv", "arch,y\n012340,1\n012341,2\n"), "y");
+    assert!(message.contains("2 networks"), "{message}");
+    let (_, message) = fit(&file("other.csv", "ops,y\n0000000000000000000000,1\n"), "y");
+    assert!(message.contains("nasbench201"), "{message}");
+    let (code, _) = fit(&file("fine.csv", "arch,y\n012340,1\n"), "z");
+    assert_eq!(code, 2);
+    let (_, message) = fails(&["rank", &file("model.lanner", "not a model")]);
+    assert!(message.contains("model.lanner"), "{message}");
+    assert_eq!(fails(&["search", "--evaluate", "nothing", "--metric", "y"]).0, 2);
+    assert_eq!(fails(&["bench", "latency", "--data", "no-such-folder"]).0, 2);
+    assert_eq!(fails(&["nonsense"]).0, 2);
+}
+
+/// The published tables, where they are beside the checkout.
+fn data() -> Option<String> {
+    let dir = std::env::var("LANNER_DATA")
+        .unwrap_or_else(|_| concat!(env!("CARGO_MANIFEST_DIR"), "/../../../shared/data").into());
+    if Path::new(&dir).is_dir() {
+        return Some(dir);
+    }
+    println!("skipped: {dir} is absent (set LANNER_DATA)");
+    None
+}
+
+#[test]
+fn benches_beat_the_baselines_on_published_tables() {
+    let Some(dir) = data() else { return };
+    let bench = |args: &[&str]| {
+        let mut all = vec!["bench"];
+        all.extend(args);
+        all.extend(["--data", &dir, "--json"]);
+        rows(&ok(&all))
+    };
+    let of = |rows: &[Value], key: &str, name: &str, column: &str| -> f64 {
+        let row = rows.iter().find(|r| r[key] == name).expect("row");
+        row[column].as_f64().expect("number")
+    };
+    let latency = bench(&["latency", "--device", "desktop-gpu-gtx-1080ti-fp32", "--train", "200", "--seeds", "1", "--predictor", "default,ridge-pairs"]);
+    let within = |name: &str| of(&latency, "predictor", name, "within_10");
+    assert!(within("default") > within("ridge-pairs") + 10.0, "{latency:?}");
+    let ranking = bench(&["ranking", "--train", "78", "--seeds", "2", "--predictor", "default,ridge-onehot"]);
+    assert!(of(&ranking, "predictor", "default", "kendall") > 0.78, "{ranking:?}");
+    let search = bench(&["search", "--metric", "c10_test_200", "--seeds", "2", "--budget", "60", "--strategy", "default,random"]);
+    let best = |name: &str| of(&search, "strategy", name, "best_60");
+    assert!(best("default") > best("random"), "{search:?}");
+    let constrained = bench(&["constrained", "--device", "fpga", "--seeds", "2"]);
+    let ours: Vec<&Value> = constrained.iter().filter(|r| r["strategy"] == "default").collect();
+    assert_eq!(ours.len(), 3);
+    assert!(ours.iter().all(|r| r["violations"] == 0.0), "{constrained:?}");
+}
