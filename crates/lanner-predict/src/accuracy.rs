@@ -14,9 +14,9 @@ use rayon::prelude::*;
 
 use crate::cell_features::{CellFeatures, standardised};
 use crate::gp::{Component, Gp, Kernel, Options as GpOptions, Prior};
+use crate::latency::quantile;
 use crate::linalg::Mat;
 use crate::metrics::{mean_and_error, ranks};
-use crate::latency::quantile;
 use crate::trees::{ExtraTrees, Options as TreeOptions};
 use crate::{Forecast, Pool, PredictError};
 
@@ -77,9 +77,18 @@ impl AccuracyViews {
 
     /// The covariance of [`GraphGp`]: linear plus squared exponential on the graph features.
     pub fn plain_components(&self) -> Vec<Component> {
-        [Kernel::Linear, Kernel::Rbf]
-            .map(|kernel| component(kernel, &self.plain))
-            .to_vec()
+        [Kernel::Linear, Kernel::Rbf].map(|kernel| component(kernel, &self.plain)).to_vec()
+    }
+
+    /// Covariances of three processes that see different things, for ensembles: that of
+    /// [`GraphGp`], one that adds graph properties and variance shares, one on all columns.
+    pub fn diverse_components(&self) -> [Vec<Component>; 3] {
+        let smooth = |x| component(Kernel::Matern52, x);
+        [
+            self.plain_components(),
+            vec![smooth(&self.graph), smooth(&self.shares)],
+            vec![smooth(&self.all)],
+        ]
     }
 }
 
@@ -96,12 +105,7 @@ fn component(kernel: Kernel, x: &Mat) -> Component {
 
 /// How [`AccuracyModel`], [`GraphGp`] and the search fit their processes.
 pub fn gp_options(iterations: usize) -> GpOptions {
-    GpOptions {
-        noise: Prior::new(0.135, 1.0),
-        iterations,
-        hyper_rows: HYPER_ROWS,
-        student: None,
-    }
+    GpOptions { noise: Prior::new(0.135, 1.0), iterations, hyper_rows: HYPER_ROWS, student: None }
 }
 
 /// A fitted `default` accuracy predictor.
@@ -144,10 +148,7 @@ impl AccuracyModel {
                 *sum += weight * scale.score(p);
             }
         }
-        Ok(AccuracyModel {
-            scores,
-            calibration: Calibration::new(target, &held_out, &t),
-        })
+        Ok(AccuracyModel { scores, calibration: Calibration::new(target, &held_out, &t) })
     }
 
     /// Scores of pool rows, by which they rank: about standard normal over the pool.
@@ -172,10 +173,7 @@ fn trees(
     let known = views.all.select(rows);
     let all = ExtraTrees::fit(&known, t, &options, seed)?.predict(&views.all);
     let mut held_out = vec![0.0; rows.len()];
-    let some = TreeOptions {
-        trees: options.trees / 4,
-        ..options
-    };
+    let some = TreeOptions { trees: options.trees / 4, ..options };
     for fold in 0..FOLDS {
         let (out, kept): (Vec<usize>, Vec<usize>) =
             (0..rows.len()).partition(|i| i % FOLDS == fold);
@@ -209,11 +207,7 @@ impl GraphGp {
         let components = views.plain_components();
         let gp = Gp::fit(&components, rows, &t, &gp_options(40), None)?;
         let calibration = Calibration::new(target, &gp.leave_one_out().mean, &t);
-        Ok(GraphGp {
-            gp,
-            components,
-            calibration,
-        })
+        Ok(GraphGp { gp, components, calibration })
     }
 
     /// Scores of pool rows, by which they rank.
@@ -229,10 +223,7 @@ impl GraphGp {
 
 fn check(rows: &[usize], values: &[f64]) -> Result<(), PredictError> {
     if rows.len() != values.len() {
-        return Err(PredictError::Lengths {
-            architectures: rows.len(),
-            targets: values.len(),
-        });
+        return Err(PredictError::Lengths { architectures: rows.len(), targets: values.len() });
     }
     if rows.len() < FEWEST {
         return Err(PredictError::TooFew {
@@ -242,10 +233,7 @@ fn check(rows: &[usize], values: &[f64]) -> Result<(), PredictError> {
         });
     }
     match values.iter().position(|v| !v.is_finite()) {
-        Some(row) => Err(PredictError::Target {
-            row,
-            value: values[row],
-        }),
+        Some(row) => Err(PredictError::Target { row, value: values[row] }),
         None => Ok(()),
     }
 }
@@ -295,20 +283,12 @@ impl NormalScores {
 
 /// Value per score between two knots.
 fn slope(a: (f64, f64), b: (f64, f64)) -> f64 {
-    if b.1 > a.1 {
-        (b.0 - a.0) / (b.1 - a.1)
-    } else {
-        0.0
-    }
+    if b.1 > a.1 { (b.0 - a.0) / (b.1 - a.1) } else { 0.0 }
 }
 
 /// y at `x` on the line through knots, `at` giving (x, y) of each, ascending in both; constant
 /// beyond them.
-fn interpolate(
-    knots: &[(f64, f64)],
-    x: f64,
-    at: impl Fn(&(f64, f64)) -> (f64, f64),
-) -> f64 {
+fn interpolate(knots: &[(f64, f64)], x: f64, at: impl Fn(&(f64, f64)) -> (f64, f64)) -> f64 {
     let after = knots.partition_point(|k| at(k).0 < x);
     if after == 0 {
         return at(&knots[0]).1;
@@ -343,9 +323,8 @@ impl Calibration {
         // Never against the ranking.
         let slope = if ss > 1e-12 { (st / ss).max(0.0) } else { 0.0 };
         let offset = mt - slope * ms;
-        let mut residuals: Vec<f64> = (scores.iter().zip(t))
-            .map(|(s, t)| t - offset - slope * s)
-            .collect();
+        let mut residuals: Vec<f64> =
+            (scores.iter().zip(t)).map(|(s, t)| t - offset - slope * s).collect();
         residuals.sort_by(f64::total_cmp);
         // The quantile of n draws that a further one stays inside with that probability.
         let n = residuals.len() as f64;
@@ -365,11 +344,7 @@ impl Calibration {
                 .map(|s| self.target.value(self.offset + self.slope * s + shift))
                 .collect()
         };
-        Forecast {
-            mean: at(0.0),
-            low: at(self.quantiles.0),
-            high: at(self.quantiles.1),
-        }
+        Forecast { mean: at(0.0), low: at(self.quantiles.0), high: at(self.quantiles.1) }
     }
 }
 
@@ -380,7 +355,7 @@ fn probit(p: f64) -> f64 {
         -3.969683028665376e1,
         2.209460984245205e2,
         -2.759285104469687e2,
-        1.383577518672690e2,
+        1.38357751867269e2,
         -3.066479806614716e1,
         2.506628277459239,
     ];
@@ -400,13 +375,8 @@ fn probit(p: f64) -> f64 {
         4.374664141464968,
         2.938163982698783,
     ];
-    const D: [f64; 5] = [
-        7.784695709041462e-3,
-        3.224671290700398e-1,
-        2.445134137142996,
-        3.754408661907416,
-        1.0,
-    ];
+    const D: [f64; 5] =
+        [7.784695709041462e-3, 3.224671290700398e-1, 2.445134137142996, 3.754408661907416, 1.0];
     let polynomial = |c: &[f64], x: f64| c.iter().fold(0.0, |sum, c| sum * x + c);
     if p < 0.02425 {
         let q = (-2.0 * p.ln()).sqrt();
@@ -440,9 +410,7 @@ mod tests {
                 + 0.5 * f.size[(i, 7)];
             94.0 - (2.0 - 0.9 * signal).exp()
         };
-        let values = (0..pool.len())
-            .map(|i| value(i) + rng.random_range(-0.2..0.2))
-            .collect();
+        let values = (0..pool.len()).map(|i| value(i) + rng.random_range(-0.2..0.2)).collect();
         (pool, values)
     }
 

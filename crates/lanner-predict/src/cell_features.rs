@@ -112,11 +112,7 @@ impl CellFeatures {
         }
         let rows = pool.len();
         let [counts, live_counts, graph, share_moments, shares, lossless_shares, size] =
-            groups.map(|data| Mat {
-                rows,
-                cols: data.len() / rows.max(1),
-                data,
-            });
+            groups.map(|data| Mat { rows, cols: data.len() / rows.max(1), data });
         CellFeatures {
             counts,
             live_counts,
@@ -137,9 +133,7 @@ pub fn standardised(groups: &[&Mat]) -> Mat {
         return Mat::zeros(0, 0);
     };
     let all: Vec<usize> = (0..first.rows).collect();
-    rest.iter()
-        .fold((*first).clone(), |sum, group| sum.beside(group))
-        .standardised_by(&all)
+    rest.iter().fold((*first).clone(), |sum, group| sum.beside(group)).standardised_by(&all)
 }
 
 /// Edge sets are bit masks and flags of this many edges at most.
@@ -172,11 +166,7 @@ impl Topology {
                 open.push((edge.1, longer));
             }
         }
-        Topology {
-            edges,
-            nodes,
-            paths,
-        }
+        Topology { edges, nodes, paths }
     }
 }
 
@@ -197,17 +187,11 @@ impl Cell<'_> {
                 path.iter().for_each(|&e| live[e] = true);
             }
         }
-        Cell {
-            topology,
-            ops,
-            live,
-        }
+        Cell { topology, ops, live }
     }
 
     fn count(&self, op: Op, of: &[bool]) -> f64 {
-        (self.ops.iter().zip(of))
-            .filter(|&(&o, &counts)| o == op && counts)
-            .count() as f64
+        (self.ops.iter().zip(of)).filter(|&(&o, &counts)| o == op && counts).count() as f64
     }
 
     fn graph(&self, out: &mut Vec<f64>) {
@@ -242,9 +226,8 @@ impl Cell<'_> {
             |op| op == Op::Skip,
         ];
         for kind in kinds {
-            let counts = self
-                .paths()
-                .map(|path| path.iter().filter(|&&e| kind(self.ops[e])).count() as f64);
+            let counts =
+                self.paths().map(|path| path.iter().filter(|&&e| kind(self.ops[e])).count() as f64);
             let (mut most, mut fewest) = (-1.0f64, f64::INFINITY);
             for count in counts {
                 most = most.max(count);
@@ -290,10 +273,7 @@ impl Cell<'_> {
     fn variance_shares(&self, pooling: f64) -> Option<Shares> {
         let Topology { edges, nodes, .. } = self.topology;
         let mut states: Vec<Option<Shares>> = vec![None; *nodes];
-        states[0] = Some(Shares {
-            variance: 1.0,
-            of: vec![(Past::default(), 1.0)],
-        });
+        states[0] = Some(Shares { variance: 1.0, of: vec![(Past::default(), 1.0)] });
         for node in 1..*nodes {
             let mut variance = 0.0;
             let mut of: HashMap<Past, f64> = HashMap::new();
@@ -314,7 +294,8 @@ impl Cell<'_> {
                 }
             }
             if variance > 0.0 {
-                let mut of: Vec<(Past, f64)> = of.into_iter().map(|(p, v)| (p, v / variance)).collect();
+                let mut of: Vec<(Past, f64)> =
+                    of.into_iter().map(|(p, v)| (p, v / variance)).collect();
                 // Sums in one order, whatever the hash says.
                 of.sort_unstable_by_key(|(past, _)| *past);
                 states[node] = Some(Shares { variance, of });
@@ -325,9 +306,7 @@ impl Cell<'_> {
 }
 
 /// The 15 subsets of the four operations that pass something, as bits by code: ones, pairs, ….
-const SUBSETS: [u8; 15] = [
-    2, 4, 8, 16, 6, 10, 18, 12, 20, 24, 14, 22, 26, 28, 30,
-];
+const SUBSETS: [u8; 15] = [2, 4, 8, 16, 6, 10, 18, 12, 20, 24, 14, 22, 26, 28, 30];
 
 /// What a signal went through, identities not counted; `first` and `last` are 0 for no operation.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Hash, PartialOrd, Ord)]

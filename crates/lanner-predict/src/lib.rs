@@ -1,4 +1,42 @@
-//! Predictors of latency and accuracy.
+//! Predictors of the latency and the accuracy of neural architectures from few measurements.
+//!
+//! Everything speaks of architectures by their number in a [`Pool`], a whole space or the rows of a
+//! table. A predictor has *views*, its encodings of the pool, made once; it is fitted to some rows
+//! and asked for others, and answers with a [`Forecast`]: values and 90 % intervals.
+//!
+//! ```
+//! use lanner_predict::latency::{LatencyModel, LatencyViews};
+//! use lanner_predict::{Pool, metrics};
+//! use lanner_space::Space;
+//! let pool = Pool::whole(Space::NasBench201);
+//! // A made-up device: each live operation costs something.
+//! let cost = |row: usize| -> f64 {
+//!     let arch = &pool.archs[row];
+//!     let live = arch.codes().iter().zip(pool.space.live(arch)).filter(|x| x.1);
+//!     1.0 + live.map(|(&code, _)| [0.0, 0.1, 1.0, 2.5, 0.4][usize::from(code)]).sum::<f64>()
+//! };
+//! let measured: Vec<usize> = (0..100).collect();
+//! let values: Vec<f64> = measured.iter().map(|&row| cost(row)).collect();
+//! let views = LatencyViews::new(&pool);
+//! let model = LatencyModel::fit(&views, &measured, &values)?;
+//! let others: Vec<usize> = (100..2000).collect();
+//! let forecast = model.predict(&others);
+//! let truth: Vec<f64> = others.iter().map(|&row| cost(row)).collect();
+//! assert!(metrics::within_of_truth(&forecast.mean, &truth, 5.0) > 0.9);
+//! # Ok::<(), lanner_predict::PredictError>(())
+//! ```
+//!
+//! **The predictors.** [`latency`] and [`accuracy`] are the recipe `default`: Gaussian processes on
+//! counts in the program that a runtime executes, and with trees on graph features. [`gcn`] (one
+//! network, one number) and [`relation`] (which of two is better) are BRP-NAS's, with the authors'
+//! recipe and ours. [`baselines`] are what all of them must beat; [`metrics`] tell whether they do.
+//!
+//! **The parts.** [`gp`], [`ridge`] and [`trees`] are general regressors over matrices ([`linalg`]);
+//! [`features`], [`cell_features`] and [`encode`] turn architectures into vectors and graphs;
+//! [`selection`] chooses what to train next; [`fitted`] and [`model_file`] put predictors on disk.
+//!
+//! **Reproducible.** A fit is a function of its arguments: the same seed gives the same bits at any
+//! number of threads on one machine.
 
 pub mod accuracy;
 pub mod baselines;

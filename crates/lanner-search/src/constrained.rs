@@ -78,11 +78,7 @@ pub fn best_within(
     let row = (0..pool.len().min(accuracy.len()))
         .filter(|&r| accuracy[r].is_finite() && known[r].is_some_and(|l| meets(l, limit)))
         .max_by(|&a, &b| accuracy[a].total_cmp(&accuracy[b]))?;
-    Some(Found {
-        row,
-        latency: known[row]?,
-        measurements,
-    })
+    Some(Found { row, latency: known[row]?, measurements })
 }
 
 /// Which rows of a pool meet `limit` with at least this probability, by latencies measured for
@@ -95,18 +91,12 @@ pub fn likely_within(
     probability: f64,
 ) -> Result<Vec<bool>, PredictError> {
     if rows.len() != latencies.len() {
-        return Err(PredictError::Lengths {
-            architectures: rows.len(),
-            targets: latencies.len(),
-        });
+        return Err(PredictError::Lengths { architectures: rows.len(), targets: latencies.len() });
     }
     let mut known = vec![None; pool.len()];
     for (i, (&row, &latency)) in rows.iter().zip(latencies).enumerate() {
         if !(latency.is_finite() && latency > 0.0) {
-            return Err(PredictError::Latency {
-                row: i,
-                value: latency,
-            });
+            return Err(PredictError::Latency { row: i, value: latency });
         }
         known[row] = Some(latency);
     }
@@ -160,11 +150,8 @@ impl LatencyProcess {
             .filter_map(|(row, latency)| Some((row, latency.filter(|l| *l > 0.0)?.ln())))
             .filter(|(_, log)| log.is_finite())
             .unzip();
-        let options = Options {
-            noise: Prior::new(0.05, 1.0),
-            iterations: 40,
-            ..Options::default()
-        };
+        let options =
+            Options { noise: Prior::new(0.05, 1.0), iterations: 40, ..Options::default() };
         let gp = Gp::fit(&self.components, &rows, &logs, &options, self.hyper.as_deref())?;
         self.hyper = Some(gp.hyper.clone());
         Ok(gp)
@@ -172,7 +159,7 @@ impl LatencyProcess {
 
     /// Probability that a measurement of each row is at most `limit`.
     fn probability_within(&self, gp: &Gp, limit: f64) -> Vec<f64> {
-        if !(limit > 0.0) {
+        if limit.is_nan() || limit <= 0.0 {
             return vec![0.0; self.components[0].x.rows];
         }
         let rows: Vec<usize> = (0..self.components[0].x.rows).collect();
@@ -185,13 +172,7 @@ impl LatencyProcess {
 
 /// Φ(z), to 1e-7 (Abramowitz & Stegun 26.2.17).
 fn normal_below(z: f64) -> f64 {
-    const B: [f64; 5] = [
-        1.330274429,
-        -1.821255978,
-        1.781477937,
-        -0.356563782,
-        0.319381530,
-    ];
+    const B: [f64; 5] = [1.330274429, -1.821255978, 1.781477937, -0.356563782, 0.319381530];
     let t = 1.0 / (1.0 + 0.2316419 * z.abs());
     let density = (-0.5 * z * z).exp() / std::f64::consts::TAU.sqrt();
     let above = density * t * B.iter().fold(0.0, |sum, b| sum * t + b);
@@ -217,10 +198,11 @@ mod tests {
                 let sum: f64 = (arch.codes().iter().zip(live))
                     .map(|(&c, l)| if l { cost[usize::from(c)] } else { 0.0 })
                     .sum();
-                (2.0 + sum) * if i % 9 == 0 { 1.3 } else { 1.0 }
+                (2.0 + sum) * if i.is_multiple_of(9) { 1.3 } else { 1.0 }
             })
             .collect();
-        let accuracy: Vec<f64> = latency.iter().enumerate().map(|(i, l)| 50.0 + l + (i % 7) as f64 * 0.3).collect();
+        let accuracy: Vec<f64> =
+            latency.iter().enumerate().map(|(i, l)| 50.0 + l + (i % 7) as f64 * 0.3).collect();
         (pool, latency, accuracy)
     }
 
@@ -228,10 +210,8 @@ mod tests {
     fn returns_a_nearly_best_network_that_meets_the_limit() {
         let (pool, latency, accuracy) = example();
         for limit in [4.0, 6.0, 9.0] {
-            let best = (0..400)
-                .filter(|&r| latency[r] <= limit)
-                .map(|r| accuracy[r])
-                .fold(0.0, f64::max);
+            let best =
+                (0..400).filter(|&r| latency[r] <= limit).map(|r| accuracy[r]).fold(0.0, f64::max);
             for seed in 0..3 {
                 let mut calls = 0;
                 let mut measure = |r: usize| {
@@ -254,9 +234,9 @@ mod tests {
         assert!(best_within(&pool, &accuracy, 5.0, 20, &mut |_| f64::NAN, 0).is_none());
         assert!(best_within(&pool, &[f64::NAN; 400], 5.0, 20, &mut |r| latency[r], 0).is_none());
         // Half of the measurements fail.
-        let mut flaky = |r: usize| if r % 2 == 0 { latency[r] } else { -1.0 };
+        let mut flaky = |r: usize| if r.is_multiple_of(2) { latency[r] } else { -1.0 };
         let found = best_within(&pool, &accuracy, 6.0, 20, &mut flaky, 0).unwrap();
-        assert!(found.row % 2 == 0 && found.latency <= 6.0);
+        assert!(found.row.is_multiple_of(2) && found.latency <= 6.0);
         // Without samples it can only try from the top.
         assert!(best_within(&pool, &accuracy, 1e9, 0, &mut |r| latency[r], 0).is_some());
     }

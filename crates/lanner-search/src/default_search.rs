@@ -1,4 +1,5 @@
-//! The `default` strategy: Bayesian optimisation with a Gaussian process on graph features.
+//! The `default` strategy: Bayesian optimisation with Gaussian processes on graph features and
+//! variance shares.
 
 use lanner_nn::Rng;
 use lanner_predict::accuracy::{AccuracyViews, gp_options};
@@ -24,11 +25,12 @@ const SOFTENING: f64 = 0.1;
 const ITERATIONS: usize = 15;
 
 /// Bayesian optimisation: after ten networks that are spread over the space, rounds of four that
-/// maximise mean + k · standard deviation of a Gaussian process, with k from 0.08 to 1.25.
+/// maximise mean + k · standard deviation of three Gaussian processes, with k from 0.08 to 1.25.
 ///
-/// The process is the plain one of [`lanner_predict::accuracy::GraphGp`], but its target is
-/// −log(best − accuracy + κ): it resolves the crowd below the optimum, where the search is decided,
-/// and does not care how bad bad networks are. The factors k are the quantiles of an exponential
+/// The processes are those of [`AccuracyViews::diverse_components`]: one alone is now and then sure
+/// of the wrong region, and where they disagree is worth a look, so their disagreement counts as
+/// deviation. Their target is −log(best − accuracy + κ): it resolves the crowd below the optimum,
+/// where the search is decided, and does not care how bad bad networks are. The factors k are the quantiles of an exponential
 /// distribution, so that a round has mostly exploitation and one bold guess, and no round proposes
 /// four times the same.
 pub struct DefaultSearch {
@@ -36,20 +38,21 @@ pub struct DefaultSearch {
     model: Option<Model>,
 }
 
-/// What is computed once a pool, and the hyper-parameters of the last round.
+/// What is computed once a pool, and each process's hyper-parameters of the last round.
 struct Model {
-    components: Vec<Component>,
+    members: Vec<Member>,
     features: Mat,
+}
+
+struct Member {
+    components: Vec<Component>,
     hyper: Option<Vec<f64>>,
 }
 
 impl DefaultSearch {
     /// A search over one pool; the seed decides the start.
     pub fn new(seed: u64) -> Self {
-        DefaultSearch {
-            rng: lanner_nn::rng(seed, "default search"),
-            model: None,
-        }
+        DefaultSearch { rng: lanner_nn::rng(seed, "default search"), model: None }
     }
 }
 
@@ -66,12 +69,12 @@ impl Strategy for DefaultSearch {
             return Vec::new();
         }
         let model = self.model.get_or_insert_with(|| Model::new(pool));
-        if history.asked() >= START {
-            if let Ok(rows) = model.round(history, &open, ROUND.min(n)) {
-                return rows;
-            }
-            // Nearly every evaluation failed: there is nothing to model, go on as at the start.
+        if history.asked() >= START
+            && let Ok(rows) = model.round(history, &open, ROUND.min(n))
+        {
+            return rows;
         }
+        // The start, or nearly every evaluation failed and there is nothing to model yet.
         let missing = START.saturating_sub(history.asked()).max(1);
         model.spread(pool, history, &mut open, missing.min(n), &mut self.rng)
     }
@@ -81,9 +84,10 @@ impl Model {
     fn new(pool: &Pool) -> Model {
         let views = AccuracyViews::new(pool);
         Model {
-            components: views.plain_components(),
+            members: (views.diverse_components().into_iter())
+                .map(|components| Member { components, hyper: None })
+                .collect(),
             features: views.features().clone(),
-            hyper: None,
         }
     }
 
@@ -124,7 +128,7 @@ impl Model {
             .sum()
     }
 
-    /// The next `n` of `open` by the process; an error if there are too few trials for one.
+    /// The next `n` of `open` by the processes; an error if there are too few trials for one.
     fn round(
         &mut self,
         history: &History,
@@ -132,20 +136,38 @@ impl Model {
         n: usize,
     ) -> Result<Vec<usize>, PredictError> {
         let targets = targets(&history.values());
-        let options = gp_options(ITERATIONS);
         let rows = history.rows();
-        let gp = Gp::fit(&self.components, &rows, &targets, &options, self.hyper.as_deref())?;
-        let p = gp.predict(&self.components, open, true);
-        // The deviation of the network's own value, not of one noisy measurement of it.
-        let noise = gp.noise() * variance(&targets);
-        self.hyper = Some(gp.hyper);
-        let sd: Vec<f64> = p.sd.iter().map(|sd| (sd * sd - noise).max(0.0).sqrt()).collect();
+        // Sums over members of their means, squared means and variances.
+        let mut sums = vec![[0.0; 3]; open.len()];
+        for member in &mut self.members {
+            let options = gp_options(ITERATIONS);
+            let gp =
+                Gp::fit(&member.components, &rows, &targets, &options, member.hyper.as_deref())?;
+            let p = gp.predict(&member.components, open, true);
+            // Of the network's own value, not of one noisy measurement of it.
+            let noise = gp.noise() * variance(&targets);
+            for (sums, (mean, sd)) in sums.iter_mut().zip(p.mean.iter().zip(&p.sd)) {
+                sums[0] += mean;
+                sums[1] += mean * mean;
+                sums[2] += (sd * sd - noise).max(0.0);
+            }
+            member.hyper = Some(gp.hyper);
+        }
+        let count = self.members.len() as f64;
+        let beliefs: Vec<(f64, f64)> = (sums.iter())
+            .map(|[mean, squares, variances]| {
+                let mean = mean / count;
+                let disagreement = (squares / count - mean * mean).max(0.0);
+                (mean, (disagreement + variances / count).sqrt())
+            })
+            .collect();
         let mut chosen: Vec<usize> = Vec::new();
         for i in 0..n.min(open.len()) {
             let k = -EXPLORATION * (1.0 - (i as f64 + 0.5) / n as f64).ln();
+            let hope = |j: usize| beliefs[j].0 + k * beliefs[j].1;
             let best = (0..open.len())
                 .filter(|j| !chosen.contains(j))
-                .max_by(|&a, &b| (p.mean[a] + k * sd[a]).total_cmp(&(p.mean[b] + k * sd[b])));
+                .max_by(|&a, &b| hope(a).total_cmp(&hope(b)));
             chosen.extend(best);
         }
         Ok(chosen.into_iter().map(|j| open[j]).collect())
@@ -167,10 +189,7 @@ fn targets(values: &[f64]) -> Vec<f64> {
     let worst = start.first().copied().unwrap_or(best);
     // More than half may share the best value (chance level); all may, and then any κ will do.
     let scale = [best - median, best - worst].into_iter().find(|s| *s > 0.0).unwrap_or(1.0);
-    values
-        .iter()
-        .map(|v| -(best - v + SOFTENING * scale).ln())
-        .collect()
+    values.iter().map(|v| -(best - v + SOFTENING * scale).ln()).collect()
 }
 
 #[cfg(test)]
@@ -185,10 +204,8 @@ mod tests {
         let codes = pool.archs[row].codes();
         let ops = [0.0, 0.6, 1.0, 2.0, -1.0];
         let places = [1.0, 0.7, 1.1, 0.9, 0.8, 1.2];
-        let sum: f64 = (0..6)
-            .filter(|&e| live[e])
-            .map(|e| ops[usize::from(codes[e])] * places[e])
-            .sum();
+        let sum: f64 =
+            (0..6).filter(|&e| live[e]).map(|e| ops[usize::from(codes[e])] * places[e]).sum();
         let chain = codes[0] == 3 && codes[2] == 3 && codes[5] == 3;
         sum - if codes[3] == 1 { 0.0 } else { 2.0 } + if chain { 1.0 } else { 0.0 }
     }
@@ -257,7 +274,8 @@ mod tests {
         let pool = Pool::new(Space::NasBench201, table.archs.clone());
         let best = accuracy.iter().copied().fold(f64::NEG_INFINITY, f64::max);
         for seed in 0..2 {
-            let history = run(&mut DefaultSearch::new(seed), &pool, None, 150, |r| Some(accuracy[r]));
+            let history =
+                run(&mut DefaultSearch::new(seed), &pool, None, 150, |r| Some(accuracy[r]));
             assert_eq!(history.best().unwrap().value, best);
         }
     }

@@ -139,7 +139,11 @@ impl Gp {
             match options.student {
                 Some(freedom) if rounds > 0 => {
                     let before = precisions.clone();
-                    update_precisions(&mut precisions, freedom, &hyper, &factor, &weights);
+                    if rounds == STUDENT_ROUNDS {
+                        spot_outliers(&mut precisions, freedom, &mut hyper, &factor, &weights);
+                    } else {
+                        update_precisions(&mut precisions, freedom, &hyper, &factor, &weights);
+                    }
                     let change = before.iter().zip(&precisions).map(|(a, b)| (a - b).abs());
                     if change.sum::<f64>() < SETTLED * before.len() as f64 {
                         rounds = 1;
@@ -312,6 +316,29 @@ fn bases_with(components: &[Component], rows: &[usize], scales: &[f64]) -> Vec<M
             base_values(c.kernel, &x, &x, scale)
         })
         .collect()
+}
+
+/// The first weights: from leave-one-out residuals, in units of their median. A process without
+/// weights may pass through outliers, which then look like signal to [`update_precisions`] for ever.
+fn spot_outliers(
+    precisions: &mut [f64],
+    freedom: f64,
+    hyper: &mut [f64],
+    factor: &Cholesky,
+    weights: &[f64],
+) {
+    let inverse = factor.inverse();
+    let squares: Vec<f64> =
+        weights.iter().enumerate().map(|(i, w)| (w / inverse[(i, i)]).powi(2)).collect();
+    let mut sorted = squares.clone();
+    sorted.sort_by(f64::total_cmp);
+    // The median of a squared standard normal variable is 0.455.
+    let scale = (sorted[sorted.len() / 2] / 0.455).max(1e-12);
+    for (w, square) in precisions.iter_mut().zip(squares) {
+        *w = (freedom + 1.0) / (freedom + square / scale);
+    }
+    let last = hyper.len() - 1;
+    hyper[last] = hyper[last].max((0.5 * scale).ln());
 }
 
 /// The expected precision of each row's noise given its posterior residual: r² is the squared

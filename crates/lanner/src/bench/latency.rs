@@ -1,14 +1,18 @@
 //! `lanner bench latency`.
 
+use std::collections::HashMap;
+use std::ops::ControlFlow;
 use std::time::Instant;
 
 use lanner_predict::baselines::Baseline;
+use lanner_predict::gcn::{self, Samples};
 use lanner_predict::latency::{LatencyModel, LatencyViews};
 use lanner_predict::linalg::Mat;
 use lanner_predict::metrics::{coverage, spearman, within_of_prediction, within_of_truth};
 use lanner_predict::{Forecast, Pool};
+use lanner_space::{Architecture, View};
 
-use super::Common;
+use super::{Common, RecipeName};
 use super::published::LATENCY;
 use super::tables::{Measured, shuffled};
 use crate::output::{Row, print_rows, progress, usage};
@@ -17,6 +21,8 @@ use crate::output::{Row, print_rows, progress, usage};
 #[command(after_help = "\
 Percentages are of the networks that were not measured for training or validation; within_X is
 relative to the truth, hit_X to the prediction (as the BRP-NAS code counts).
+`twin` is no predictor: it answers with the median of all other networks that compute the same, where
+there are any, and shows how well the device repeats itself.
 
 Examples:
   lanner bench latency
@@ -34,7 +40,7 @@ pub struct LatencyArgs {
     /// Validation networks, used by recipes that stop early; never trained on
     #[arg(long, default_value_t = 100)]
     validation: usize,
-    /// default, gcn, flops, layer-wise, ridge-counts, ridge-onehot, ridge-pairs, extra-trees
+    /// default, gcn, twin, flops, layer-wise, ridge-counts, ridge-onehot, ridge-pairs, extra-trees
     #[arg(
         long,
         value_delimiter = ',',
@@ -43,7 +49,7 @@ pub struct LatencyArgs {
     predictor: Vec<String>,
     /// Recipe of the GCN: brp-nas or default
     #[arg(long, default_value = "brp-nas")]
-    recipe: String,
+    recipe: RecipeName,
     #[arg(long, default_value_t = 5, value_parser = clap::value_parser!(u64).range(1..))]
     seeds: u64,
 }
@@ -66,33 +72,78 @@ const METRICS: [&str; 9] = [
 /// A predictor and what it needs of the pool, made once.
 enum Ready {
     Default(LatencyViews),
+    Gcn(gcn::Recipe),
+    /// The class of each network: those with isomorphic pruned cells compute the same.
+    Twin(Vec<usize>),
     Baseline(Baseline, Mat),
 }
 
 impl Ready {
-    fn new(name: &str, pool: &Pool) -> anyhow::Result<Ready> {
+    fn new(name: &str, recipe: RecipeName, pool: &Pool) -> anyhow::Result<Ready> {
+        if name == "gcn" {
+            return Ok(Ready::Gcn(match recipe {
+                RecipeName::BrpNas => gcn::Recipe::brp_nas_latency(),
+                RecipeName::Default => gcn::Recipe::default_latency(),
+            }));
+        }
         if name == "default" {
             return Ok(Ready::Default(LatencyViews::new(pool)));
+        }
+        if name == "twin" {
+            let mut classes = HashMap::new();
+            let class = |arch| {
+                let next = classes.len();
+                *classes.entry(pool.space.graph(arch, View::Pruned).canonical()).or_insert(next)
+            };
+            return Ok(Ready::Twin(pool.archs.iter().map(class).collect()));
         }
         let known = Baseline::ALL.iter().find(|b| b.0 == name);
         let (_, baseline) = known.ok_or_else(|| {
             let names: Vec<&str> = Baseline::ALL.iter().map(|b| b.0).collect();
-            usage(format!("no predictor '{name}'; there are: default, gcn, {}", names.join(", ")))
+            usage(format!("no predictor '{name}'; there are: default, gcn, twin, {}", names.join(", ")))
         })?;
         Ok(Ready::Baseline(*baseline, baseline.encode(pool)))
     }
 
+    /// `known` is trained on, `judged` may decide when to stop.
     fn fit_predict(
         &self,
-        rows: &[usize],
-        y: &[f64],
+        pool: &Pool,
+        (known, judged): (&[usize], &[usize]),
+        values: &[f64],
         ask: &[usize],
         seed: u64,
     ) -> anyhow::Result<Forecast> {
+        let pick = |rows: &[usize]| -> Vec<f64> { rows.iter().map(|&r| values[r]).collect() };
+        let y = pick(known);
         match self {
-            Ready::Default(views) => Ok(LatencyModel::fit(views, rows, y)?.predict(ask)),
+            Ready::Default(views) => Ok(LatencyModel::fit(views, known, &y)?.predict(ask)),
             Ready::Baseline(baseline, x) => {
-                Ok(baseline.fit_predict(x, (rows, y), ask, true, seed)?)
+                Ok(baseline.fit_predict(x, (known, &y), ask, true, seed)?)
+            }
+            Ready::Twin(classes) => {
+                let mean = ask.iter().map(|&r| twins(classes, values, r).unwrap_or(f64::NAN));
+                Ok(Forecast { mean: mean.collect(), ..Forecast::default() })
+            }
+            Ready::Gcn(recipe) => {
+                let archs = |rows: &[usize]| -> Vec<Architecture> {
+                    rows.iter().map(|&r| pool.archs[r].clone()).collect()
+                };
+                let (train, held) = (archs(known), archs(judged));
+                let judged_y = pick(judged);
+                let threads = rayon::current_num_threads();
+                let fitted = gcn::fit(
+                    &pool.space,
+                    Samples { architectures: &train, targets: &y },
+                    Some(Samples { architectures: &held, targets: &judged_y }),
+                    recipe,
+                    None,
+                    seed,
+                    threads,
+                    &mut |_| ControlFlow::Continue(()),
+                )?;
+                let asked = fitted.prepare(&pool.space, ask.iter().map(|&r| &pool.archs[r]));
+                Ok(Forecast { mean: fitted.predict(&asked, threads), ..Forecast::default() })
             }
         }
     }
@@ -105,7 +156,7 @@ pub fn run(args: LatencyArgs) -> anyhow::Result<()> {
     let ready: Vec<(&String, Ready)> = args
         .predictor
         .iter()
-        .map(|name| Ok((name, Ready::new(name, &measured.pool)?)))
+        .map(|name| Ok((name, Ready::new(name, args.recipe, &measured.pool)?)))
         .collect::<anyhow::Result<_>>()?;
     let total = devices.len() as u64 * args.train.len() as u64 * ready.len() as u64 * args.seeds;
     let bar = progress(total, "latency");
@@ -117,15 +168,17 @@ pub fn run(args: LatencyArgs) -> anyhow::Result<()> {
             for (predictor, ready) in &ready {
                 let mut results: Vec<Vec<f64>> = vec![Vec::new(); METRICS.len()];
                 for seed in args.common.seed..args.common.seed + args.seeds {
-                    let one = one_seed(ready, values, train as usize, args.validation, seed)?;
+                    let one = one_seed(ready, &measured.pool, values, train as usize, args.validation, seed)?;
                     results.iter_mut().zip(one).for_each(|(all, v)| all.push(v));
                     bar.inc(1);
                 }
                 let mut row = Row::new()
                     .with("device", device)
-                    .with("predictor", predictor.as_str())
-                    .with("train", train)
-                    .with("seeds", args.seeds);
+                    .with("predictor", predictor.as_str());
+                if matches!(ready, Ready::Gcn(_)) {
+                    row = row.with("recipe", args.recipe.name());
+                }
+                row = row.with("train", train).with("seeds", args.seeds);
                 for (metric, values) in METRICS.iter().zip(&results) {
                     row = row.with_mean(metric, values);
                 }
@@ -167,9 +220,19 @@ fn devices(args: &LatencyArgs, measured: &Measured) -> anyhow::Result<Vec<String
     Ok(devices)
 }
 
+/// The median of the measurements of all other networks of the same class.
+fn twins(classes: &[usize], values: &[f64], row: usize) -> Option<f64> {
+    let same = |r: &usize| *r != row && classes[*r] == classes[row] && values[*r].is_finite();
+    let mut others: Vec<f64> = (0..values.len()).filter(same).map(|r| values[r]).collect();
+    others.sort_by(f64::total_cmp);
+    let n = others.len();
+    (n > 0).then(|| (others[(n - 1) / 2] + others[n / 2]) / 2.0)
+}
+
 /// All metrics of one draw, in the order of [`METRICS`].
 fn one_seed(
     ready: &Ready,
+    pool: &Pool,
     values: &[f64],
     train: usize,
     validation: usize,
@@ -184,11 +247,14 @@ fn one_seed(
     }
     let (known, rest) = rows.split_at(train);
     let known = &with_single_layers(ready, known, values);
-    let ask = &rest[validation..];
+    let mut ask = rest[validation..].to_vec();
+    if let Ready::Twin(classes) = ready {
+        ask.retain(|&r| twins(classes, values, r).is_some());
+    }
+    let ask = &ask;
     let truth: Vec<f64> = ask.iter().map(|&r| values[r]).collect();
-    let y: Vec<f64> = known.iter().map(|&r| values[r]).collect();
     let start = Instant::now();
-    let forecast = ready.fit_predict(known, &y, ask, seed)?;
+    let forecast = ready.fit_predict(pool, (known, &rest[..validation]), values, ask, seed)?;
     let seconds = start.elapsed().as_secs_f64();
     let mut out = Vec::new();
     for percent in [1.0, 5.0, 10.0] {
