@@ -38,7 +38,7 @@ pub struct AccuracyViews {
     pub(crate) shares: Mat,
     /// All columns of the two.
     pub(crate) all: Mat,
-    /// Counts, graph properties and live one-hots: the features of [`GraphGp`] and of the search.
+    /// Counts, graph properties and live one-hots: for the search.
     pub(crate) plain: Mat,
 }
 
@@ -75,13 +75,13 @@ impl AccuracyViews {
         &self.all
     }
 
-    /// The covariance of [`GraphGp`]: linear plus squared exponential on the graph features.
+    /// Linear plus squared exponential on counts, graph properties and live one-hots.
     pub fn plain_components(&self) -> Vec<Component> {
         [Kernel::Linear, Kernel::Rbf].map(|kernel| component(kernel, &self.plain)).to_vec()
     }
 
     /// Covariances of three processes that see different things, for ensembles: that of
-    /// [`GraphGp`], one that adds graph properties and variance shares, one on all columns.
+    /// [`AccuracyViews::plain_components`], one that adds graph properties and variance shares, one on all columns.
     pub fn diverse_components(&self) -> [Vec<Component>; 3] {
         let smooth = |x| component(Kernel::Matern52, x);
         [
@@ -186,8 +186,9 @@ fn trees(
     Ok((all, held_out))
 }
 
-/// The plain baseline: one Gaussian process on counts, graph properties and live one-hots, with
-/// linear and squared exponential covariance and white noise, on normal scores.
+/// The plain baseline: one Gaussian process on counts and graph properties, with linear and squared
+/// exponential covariance and white noise, on normal scores. Without live one-hots, which would be
+/// a quarter of all columns and cost it τ 0.03 on NAS-Bench-201 accuracies after 12 epochs.
 pub struct GraphGp {
     gp: Gp,
     components: Vec<Component>,
@@ -204,7 +205,7 @@ impl GraphGp {
         check(rows, values)?;
         let target = NormalScores::new(values);
         let t: Vec<f64> = values.iter().map(|&v| target.score(v)).collect();
-        let components = views.plain_components();
+        let components = [Kernel::Linear, Kernel::Rbf].map(|k| component(k, &views.graph)).to_vec();
         let gp = Gp::fit(&components, rows, &t, &gp_options(40), None)?;
         let calibration = Calibration::new(target, &gp.leave_one_out().mean, &t);
         Ok(GraphGp { gp, components, calibration })

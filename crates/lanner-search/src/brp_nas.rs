@@ -84,11 +84,24 @@ impl BrpNas {
                     _ => None,
                 };
                 Fitted::Binary(relation::fit(
-                    &pool.space, samples, &recipe, start, seed, self.threads, go_on,
+                    &pool.space,
+                    samples,
+                    &recipe,
+                    start,
+                    seed,
+                    self.threads,
+                    go_on,
                 )?)
             }
             Ranker::Unary(recipe) => Fitted::Unary(gcn::fit(
-                &pool.space, samples, None, recipe, None, seed, self.threads, go_on,
+                &pool.space,
+                samples,
+                None,
+                recipe,
+                None,
+                seed,
+                self.threads,
+                go_on,
             )?),
         };
         self.fitted = Some(fitted);
@@ -100,9 +113,8 @@ impl BrpNas {
         match &self.fitted {
             None => Vec::new(),
             Some(Fitted::Binary(relation)) => {
-                let prepared = self
-                    .prepared
-                    .get_or_insert_with(|| relation.prepare(&pool.space, &pool.archs));
+                let prepared =
+                    self.prepared.get_or_insert_with(|| relation.prepare(&pool.space, &pool.archs));
                 relation.scores(prepared, self.threads)
             }
             Some(Fitted::Unary(gcn)) => {

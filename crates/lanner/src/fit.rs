@@ -71,11 +71,7 @@ pub fn fit(args: FitArgs) -> anyhow::Result<()> {
         let names = Views::methods().join(", ");
         usage(format!("no predictor '{}'; there are: {names}", args.predictor))
     })?;
-    let settings = Settings {
-        method: args.predictor.clone(),
-        target,
-        metric: args.metric.clone(),
-    };
+    let settings = Settings { method: args.predictor.clone(), target, metric: args.metric.clone() };
     let context = || format!("{} column '{}'", args.table.display(), args.metric);
     let mut row = Row::new()
         .with("metric", args.metric.as_str())
@@ -132,11 +128,8 @@ fn cross_validated(
     let mut order: Vec<usize> = (0..rows.len()).collect();
     order.shuffle(&mut lanner_nn::rng(seed, "cross-validation"));
     let n = rows.len();
-    let mut all = Forecast {
-        mean: vec![f64::NAN; n],
-        low: vec![f64::NAN; n],
-        high: vec![f64::NAN; n],
-    };
+    let mut all =
+        Forecast { mean: vec![f64::NAN; n], low: vec![f64::NAN; n], high: vec![f64::NAN; n] };
     let bar = progress(folds as u64, "cross-validation");
     for fold in 0..folds {
         let part = |inside: bool| -> Vec<usize> {
@@ -221,8 +214,7 @@ pub fn rank(args: RankArgs) -> anyhow::Result<()> {
         .take(args.top)
         .enumerate()
         .map(|(i, &r)| {
-            let mut row =
-                Row::new().with("rank", i + 1).with(metric, forecast.mean[r]);
+            let mut row = Row::new().with("rank", i + 1).with(metric, forecast.mean[r]);
             if !forecast.low.is_empty() {
                 row = row.with("low_90", forecast.low[r]).with("high_90", forecast.high[r]);
             }

@@ -68,9 +68,10 @@ struct Limit {
 
 pub fn run(args: SearchArgs) -> anyhow::Result<()> {
     let space = Space::by_name(&args.space).map_err(|e| usage(e.to_string()))?;
-    let file = args.evaluate.strip_prefix("table:").ok_or_else(|| {
-        usage(format!("--evaluate '{}': expected table:FILE", args.evaluate))
-    })?;
+    let file = args
+        .evaluate
+        .strip_prefix("table:")
+        .ok_or_else(|| usage(format!("--evaluate '{}': expected table:FILE", args.evaluate)))?;
     let (table, _) = Table::read(PathBuf::from(file), &space)?;
     let values = table.column(&args.metric).map_err(|e| usage(e.to_string()))?.to_vec();
     let pool = Pool::new(space.clone(), table.archs.clone());
@@ -120,7 +121,10 @@ pub fn run(args: SearchArgs) -> anyhow::Result<()> {
         print_rows(&rows, false)?;
     }
     let Some(best) = best else {
-        anyhow::bail!("no network was evaluated{}", if limit.is_some() { " within the limit" } else { "" });
+        anyhow::bail!(
+            "no network was evaluated{}",
+            if limit.is_some() { " within the limit" } else { "" }
+        );
     };
     let mut last = Row::new()
         .with("best", best.value)

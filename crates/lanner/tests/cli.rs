@@ -117,11 +117,15 @@ fn a_search_over_a_table_finds_its_best_and_repeats_itself() {
     assert_eq!(values.iter().copied().fold(f64::MIN, f64::max), best);
     // Six live 3×3 convolutions cost 18; the table's best is close to it.
     assert!(best > 92.5, "{best}");
-    let archs = |rows: &[Value]| -> Vec<String> { rows.iter().map(|r| r["arch"].to_string()).collect() };
+    let archs =
+        |rows: &[Value]| -> Vec<String> { rows.iter().map(|r| r["arch"].to_string()).collect() };
     assert_eq!(archs(&first), archs(&search("1", &[])));
     assert_ne!(archs(&first), archs(&search("2", &[])));
 
-    let limited = search("1", &["--limit", "latency_ms<=7", "--latency-table", &format!("{}:toy_ms", &table[6..])]);
+    let limited = search(
+        "1",
+        &["--limit", "latency_ms<=7", "--latency-table", &format!("{}:toy_ms", &table[6..])],
+    );
     let answer = limited.last().unwrap();
     assert!(answer["latency_ms"].as_f64().unwrap() <= 7.0, "{answer}");
     assert!(answer["trainings"].as_u64().unwrap() <= 40);
@@ -139,7 +143,10 @@ fn bad_input_says_what_and_where() {
         path.display().to_string()
     };
     let fit = |table: &str, metric: &str| fails(&["fit", table, "--metric", metric]);
-    let (code, message) = fit(&file("edge.csv", "arch,y\n012340,1\n|bad~0|+|none~0|none~1|+|none~0|none~1|none~2|,2\n"), "y");
+    let (code, message) = fit(
+        &file("edge.csv", "arch,y\n012340,1\n|bad~0|+|none~0|none~1|+|none~0|none~1|none~2|,2\n"),
+        "y",
+    );
     assert_eq!(code, 1);
     for part in ["line 3", "edge 0→1", "'bad'", "nor_conv_3x3"] {
         assert!(message.contains(part), "{part}: {message}");
@@ -187,12 +194,33 @@ fn benches_beat_the_baselines_on_published_tables() {
         let row = rows.iter().find(|r| r[key] == name).expect("row");
         row[column].as_f64().expect("number")
     };
-    let latency = bench(&["latency", "--device", "desktop-gpu-gtx-1080ti-fp32", "--train", "200", "--seeds", "1", "--predictor", "default,ridge-pairs"]);
+    let latency = bench(&[
+        "latency",
+        "--device",
+        "desktop-gpu-gtx-1080ti-fp32",
+        "--train",
+        "200",
+        "--seeds",
+        "1",
+        "--predictor",
+        "default,ridge-pairs",
+    ]);
     let within = |name: &str| of(&latency, "predictor", name, "within_10");
     assert!(within("default") > within("ridge-pairs") + 10.0, "{latency:?}");
-    let ranking = bench(&["ranking", "--train", "78", "--seeds", "2", "--predictor", "default,ridge-onehot"]);
+    let ranking =
+        bench(&["ranking", "--train", "78", "--seeds", "2", "--predictor", "default,ridge-onehot"]);
     assert!(of(&ranking, "predictor", "default", "kendall") > 0.78, "{ranking:?}");
-    let search = bench(&["search", "--metric", "c10_test_200", "--seeds", "2", "--budget", "60", "--strategy", "default,random"]);
+    let search = bench(&[
+        "search",
+        "--metric",
+        "c10_test_200",
+        "--seeds",
+        "2",
+        "--budget",
+        "60",
+        "--strategy",
+        "default,random",
+    ]);
     let best = |name: &str| of(&search, "strategy", name, "best_60");
     assert!(best("default") > best("random"), "{search:?}");
     let constrained = bench(&["constrained", "--device", "fpga", "--seeds", "2"]);

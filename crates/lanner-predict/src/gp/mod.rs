@@ -191,7 +191,18 @@ impl Gp {
         let factor = factored(&hyper, &kernels, &bases, &precisions)?;
         let weights = factor.solve(&target);
         let (rows, evidence) = (rows.to_vec(), f64::NAN);
-        Ok(Gp { hyper, precisions, evidence, rows, scales, factor, weights, target, mean, deviation })
+        Ok(Gp {
+            hyper,
+            precisions,
+            evidence,
+            rows,
+            scales,
+            factor,
+            weights,
+            target,
+            mean,
+            deviation,
+        })
     }
 
     /// Variance of the noise in units of the target's variance.

@@ -42,8 +42,7 @@ pub fn run(args: ConstrainedArgs) -> anyhow::Result<()> {
     let pool = Pool::new(space, table.archs.clone());
     let files = ["nasbench201/latency_help.csv", "nasbench201/latency_latbench.csv"];
     let measured = Measured::read(&args.common, &files)?;
-    let place: Vec<usize> =
-        pool.archs.iter().filter_map(|a| measured.pool.row_of(a)).collect();
+    let place: Vec<usize> = pool.archs.iter().filter_map(|a| measured.pool.row_of(a)).collect();
     let limits: Vec<_> = CONSTRAINED
         .iter()
         .filter(|p| args.device.is_empty() || args.device.iter().any(|d| d == p.of))

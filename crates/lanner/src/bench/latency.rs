@@ -12,9 +12,9 @@ use lanner_predict::metrics::{coverage, spearman, within_of_prediction, within_o
 use lanner_predict::{Forecast, Pool};
 use lanner_space::{Architecture, View};
 
-use super::{Common, RecipeName};
 use super::published::LATENCY;
 use super::tables::{Measured, shuffled};
+use super::{Common, RecipeName};
 use crate::output::{Row, print_rows, progress, usage};
 
 #[derive(clap::Args)]
@@ -100,7 +100,10 @@ impl Ready {
         let known = Baseline::ALL.iter().find(|b| b.0 == name);
         let (_, baseline) = known.ok_or_else(|| {
             let names: Vec<&str> = Baseline::ALL.iter().map(|b| b.0).collect();
-            usage(format!("no predictor '{name}'; there are: default, gcn, twin, {}", names.join(", ")))
+            usage(format!(
+                "no predictor '{name}'; there are: default, gcn, twin, {}",
+                names.join(", ")
+            ))
         })?;
         Ok(Ready::Baseline(*baseline, baseline.encode(pool)))
     }
@@ -168,13 +171,19 @@ pub fn run(args: LatencyArgs) -> anyhow::Result<()> {
             for (predictor, ready) in &ready {
                 let mut results: Vec<Vec<f64>> = vec![Vec::new(); METRICS.len()];
                 for seed in args.common.seed..args.common.seed + args.seeds {
-                    let one = one_seed(ready, &measured.pool, values, train as usize, args.validation, seed)?;
+                    let one = one_seed(
+                        ready,
+                        &measured.pool,
+                        values,
+                        train as usize,
+                        args.validation,
+                        seed,
+                    )?;
                     results.iter_mut().zip(one).for_each(|(all, v)| all.push(v));
                     bar.inc(1);
                 }
-                let mut row = Row::new()
-                    .with("device", device)
-                    .with("predictor", predictor.as_str());
+                let mut row =
+                    Row::new().with("device", device).with("predictor", predictor.as_str());
                 if matches!(ready, Ready::Gcn(_)) {
                     row = row.with("recipe", args.recipe.name());
                 }

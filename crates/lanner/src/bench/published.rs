@@ -49,7 +49,12 @@ pub const RANKING: &[Published] = &[
     ranking("TNASP", 156, &[("kendall", 0.589)], "Lu et al. 2021, TNASP"),
     ranking("TNASP", 781, &[("kendall", 0.689)], "Lu et al. 2021, TNASP"),
     ranking("NN-Former (tested on 7,813)", 156, &[("kendall", 0.804)], "Xu et al. 2025, NN-Former"),
-    ranking("NN-Former (tested on 7,813)", 1563, &[("kendall", 0.890)], "Xu et al. 2025, NN-Former"),
+    ranking(
+        "NN-Former (tested on 7,813)",
+        1563,
+        &[("kendall", 0.890)],
+        "Xu et al. 2025, NN-Former",
+    ),
 ];
 
 const fn ranking(
@@ -85,7 +90,15 @@ pub const SEARCH: &[Published] = &[
     search(
         "c100_test_200",
         "BRP-NAS (single-seed values, read off the figure)",
-        &[("best_25", 71.70), ("best_40", 72.50), ("best_60", 73.10), ("best_80", 73.58), ("best_100", 73.67), ("best_130", 73.83), ("best_200", 73.88)],
+        &[
+            ("best_25", 71.70),
+            ("best_40", 72.50),
+            ("best_60", 73.10),
+            ("best_80", 73.58),
+            ("best_100", 73.67),
+            ("best_130", 73.83),
+            ("best_200", 73.88),
+        ],
         BRP,
     ),
 ];

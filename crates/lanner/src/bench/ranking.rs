@@ -33,7 +33,11 @@ pub struct RankingArgs {
     #[arg(long, value_delimiter = ',', default_value = "78,156,781", value_parser = clap::value_parser!(u32).range(5..15000))]
     train: Vec<u32>,
     /// default, gp, binary, unary, transfer, flops, ridge-counts, ridge-onehot, ridge-pairs, extra-trees
-    #[arg(long, value_delimiter = ',', default_value = "default,gp,extra-trees,ridge-onehot,ridge-counts,flops")]
+    #[arg(
+        long,
+        value_delimiter = ',',
+        default_value = "default,gp,extra-trees,ridge-onehot,ridge-counts,flops"
+    )]
     predictor: Vec<String>,
     /// Recipe of binary, unary and transfer: brp-nas or default
     #[arg(long, default_value = "default")]
@@ -42,7 +46,8 @@ pub struct RankingArgs {
     seeds: u64,
 }
 
-const METRICS: [&str; 6] = ["kendall", "spearman", "regret_1", "regret_10", "coverage_90", "seconds"];
+const METRICS: [&str; 6] =
+    ["kendall", "spearman", "regret_1", "regret_10", "coverage_90", "seconds"];
 
 /// A predictor and what it needs of the pool, made once.
 enum Ready {
@@ -81,18 +86,27 @@ impl Ready {
         })
     }
 
-    fn fit_predict(&self, pool: &Pool, rows: &[usize], y: &[f64], seed: u64) -> anyhow::Result<Forecast> {
+    fn fit_predict(
+        &self,
+        pool: &Pool,
+        rows: &[usize],
+        y: &[f64],
+        seed: u64,
+    ) -> anyhow::Result<Forecast> {
         let all: Vec<usize> = (0..pool.len()).collect();
         let archs: Vec<_> = rows.iter().map(|&r| pool.archs[r].clone()).collect();
         let samples = Samples { architectures: &archs, targets: y };
         let threads = rayon::current_num_threads();
         let go_on = &mut |_| ControlFlow::Continue(());
         let plain = |mean| Forecast { mean, ..Forecast::default() };
-        let predict = |p: GcnPredictor| plain(p.predict(&p.prepare(&pool.space, &pool.archs), threads));
+        let predict =
+            |p: GcnPredictor| plain(p.predict(&p.prepare(&pool.space, &pool.archs), threads));
         Ok(match self {
             Ready::Default(views) => AccuracyModel::fit(views, rows, y, seed)?.predict(&all),
             Ready::Gp(views) => GraphGp::fit(views, rows, y)?.predict(&all),
-            Ready::Baseline(baseline, x) => baseline.fit_predict(x, (rows, y), &all, false, seed)?,
+            Ready::Baseline(baseline, x) => {
+                baseline.fit_predict(x, (rows, y), &all, false, seed)?
+            }
             Ready::Binary(recipe) => {
                 let r = relation::fit(&pool.space, samples, recipe, None, seed, threads, go_on)?;
                 plain(r.scores(&r.prepare(&pool.space, &pool.archs), threads))
@@ -110,7 +124,14 @@ impl Ready {
                 let first =
                     gcn::fit(&pool.space, source, None, recipe, None, seed, threads, go_on)?;
                 predict(gcn::fit(
-                    &pool.space, samples, None, recipe, Some(&first), seed, threads, go_on,
+                    &pool.space,
+                    samples,
+                    None,
+                    recipe,
+                    Some(&first),
+                    seed,
+                    threads,
+                    go_on,
                 )?)
             }
         })
@@ -137,7 +158,8 @@ pub fn run(args: RankingArgs) -> anyhow::Result<()> {
                     results.iter_mut().zip(one).for_each(|(all, v)| all.push(v));
                     bar.inc(1);
                 }
-                let mut row = Row::new().with("metric", metric).with("predictor", predictor.as_str());
+                let mut row =
+                    Row::new().with("metric", metric).with("predictor", predictor.as_str());
                 if matches!(ready, Ready::Binary(_) | Ready::Unary(_) | Ready::Transfer(_)) {
                     row = row.with("recipe", args.recipe.name());
                 }
@@ -148,8 +170,10 @@ pub fn run(args: RankingArgs) -> anyhow::Result<()> {
                 rows.push(row);
             }
             for p in RANKING.iter().filter(|p| p.of == metric && p.size == train as usize) {
-                let mut row =
-                    Row::new().with("metric", metric).with("predictor", p.predictor).with("train", train);
+                let mut row = Row::new()
+                    .with("metric", metric)
+                    .with("predictor", p.predictor)
+                    .with("train", train);
                 for (name, value) in p.values {
                     row = row.with(name, *value);
                 }

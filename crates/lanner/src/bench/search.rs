@@ -5,7 +5,9 @@ use std::time::Instant;
 use lanner_predict::gcn;
 use lanner_predict::relation;
 use lanner_predict::selection::Selection;
-use lanner_search::{BrpNas, DefaultSearch, Evolution, History, RandomSearch, Ranker, Strategy, WeakPredictors};
+use lanner_search::{
+    BrpNas, DefaultSearch, Evolution, History, RandomSearch, Ranker, Strategy, WeakPredictors,
+};
 
 use super::Common;
 use super::published::SEARCH;
@@ -33,7 +35,11 @@ pub struct SearchArgs {
     #[arg(long, value_delimiter = ',')]
     signal: Vec<String>,
     /// default, brp-nas, weak-predictors, regularized-evolution, random
-    #[arg(long, value_delimiter = ',', default_value = "default,brp-nas,weak-predictors,regularized-evolution,random")]
+    #[arg(
+        long,
+        value_delimiter = ',',
+        default_value = "default,brp-nas,weak-predictors,regularized-evolution,random"
+    )]
     strategy: Vec<String>,
     /// Most trainings of a search
     #[arg(long, default_value_t = 200)]
@@ -69,7 +75,9 @@ pub fn strategy(
         "weak-predictors" => Box::new(WeakPredictors::new(seed)),
         "brp-nas" => {
             let ranker = match (predictor, recipe) {
-                ("unary", super::RecipeName::BrpNas) => Ranker::Unary(gcn::Recipe::brp_nas_accuracy()),
+                ("unary", super::RecipeName::BrpNas) => {
+                    Ranker::Unary(gcn::Recipe::brp_nas_accuracy())
+                }
                 ("unary", _) => Ranker::Unary(gcn::Recipe::default_accuracy()),
                 (_, super::RecipeName::BrpNas) => Ranker::Binary(relation::Recipe::brp_nas()),
                 (_, _) => Ranker::Binary(relation::Recipe::default_ranking()),
@@ -108,7 +116,8 @@ pub fn run(args: SearchArgs) -> anyhow::Result<()> {
             for seed in args.common.seed..args.common.seed + args.seeds {
                 let mut strategy = strategy(name, args.recipe, &args.predictor, args.phase1, seed)?;
                 let start = Instant::now();
-                let run = one_search(&mut *strategy, &measured, truth, signal, optimum, args.budget);
+                let run =
+                    one_search(&mut *strategy, &measured, truth, signal, optimum, args.budget);
                 seconds.push(start.elapsed().as_secs_f64());
                 queries.push(run.queries.unwrap_or(args.budget) as f64);
                 found += u32::from(run.queries.is_some());
@@ -121,7 +130,9 @@ pub fn run(args: SearchArgs) -> anyhow::Result<()> {
             }
             row = row.with("strategy", name.as_str());
             if name == "brp-nas" {
-                row = row.with("recipe", args.recipe.name()).with("predictor", args.predictor.as_str());
+                row = row
+                    .with("recipe", args.recipe.name())
+                    .with("predictor", args.predictor.as_str());
             }
             row = row
                 .with("budget", args.budget)
