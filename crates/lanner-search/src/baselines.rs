@@ -31,7 +31,7 @@ impl Strategy for RandomSearch {
 }
 
 /// The first `n` of a random order of `rows`.
-pub(crate) fn draw(rows: &mut Vec<usize>, n: usize, rng: &mut Rng) -> Vec<usize> {
+pub(crate) fn draw(rows: &mut [usize], n: usize, rng: &mut Rng) -> Vec<usize> {
     let n = n.min(rows.len());
     for i in 0..n {
         let j = rng.random_range(i..rows.len());

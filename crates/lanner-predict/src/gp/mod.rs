@@ -400,7 +400,7 @@ fn objective(
 ) -> (f64, Vec<f64>) {
     let n = y.len();
     let failed = || (f64::INFINITY, vec![0.0; theta.len()]);
-    if theta.iter().any(|t| !(t.abs() < 40.0)) {
+    if theta.iter().any(|t| t.is_nan() || t.abs() > 40.0) {
         return failed();
     }
     let Some(factor) = Cholesky::new(covariance(theta, kernels, bases, precisions)) else {
