@@ -153,9 +153,10 @@ impl Space {
         }
     }
 
-    /// Multiply-accumulates and parameters in millions, of the published CIFAR-10 network.
+    /// FLOPs and parameters in millions, of the published CIFAR-10 network.
     ///
-    /// Exact by operation counts (pooling counts its normalised sums, dead operations count too).
+    /// The tables' convention: multiply-accumulates of convolutions, 2 a value of batch norm, 1 of
+    /// ReLU, k² of pooling; dead operations count too (lanner-network derives it layer by layer).
     pub fn flops_and_params(&self, arch: &Architecture) -> (f64, f64) {
         match self {
             Space::NasBench201 => nasbench201::flops_and_params(arch),

@@ -3,6 +3,7 @@
 mod bench;
 mod fit;
 mod import;
+mod network;
 mod output;
 mod search;
 mod space;
@@ -46,6 +47,8 @@ enum Command {
     /// Compare predictors and strategies on published tables
     Bench(bench::BenchArgs),
     Import(import::ImportArgs),
+    /// Show the network of an architecture: costs, layers, drawings, ONNX
+    Network(network::NetworkArgs),
     Table(table::TableArgs),
     /// Describe a search space
     Space(space::SpaceArgs),
@@ -63,6 +66,7 @@ fn main() -> std::process::ExitCode {
         Command::Fit(args) => fit::fit(args),
         Command::Rank(args) => fit::rank(args),
         Command::Bench(args) => bench::run(args),
+        Command::Network(args) => network::run(args),
         Command::Import(args) => import::run(args),
         Command::Table(args) => table::run(args),
         Command::Space(args) => space::run(args),

@@ -52,7 +52,7 @@ fn toy_table(dir: &Path) -> String {
 
 #[test]
 fn help_and_version_of_every_command() {
-    for command in ["search", "fit", "rank", "bench", "import", "table", "space"] {
+    for command in ["search", "fit", "rank", "bench", "import", "network", "table", "space"] {
         assert!(ok(&[command, "--help"]).contains("Usage: lanner"), "{command}");
     }
     assert!(ok(&["--version"]).starts_with("lanner "));
@@ -168,6 +168,26 @@ fn bad_input_says_what_and_where() {
     assert_eq!(fails(&["search", "--evaluate", "nothing", "--metric", "y"]).0, 2);
     assert_eq!(fails(&["bench", "latency", "--data", "no-such-folder"]).0, 2);
     assert_eq!(fails(&["nonsense"]).0, 2);
+}
+
+#[test]
+fn a_network_has_its_published_cost_and_becomes_onnx() {
+    let dir = tempfile::tempdir().unwrap();
+    let file = |name: &str| dir.path().join(name).display().to_string();
+    let arch = "|avg_pool_3x3~0|+|nor_conv_1x1~0|skip_connect~1|+|nor_conv_1x1~0|skip_connect~1|skip_connect~2|";
+    // flops_M_c10 and params_M_c10 of NAS-Bench-201's index 0.
+    let summary = ok(&["network", arch]);
+    for part in ["17.958592", "0.129306"] {
+        assert!(summary.contains(part), "{summary}");
+    }
+    let (onnx, svg) = (file("a.onnx"), file("a.svg"));
+    ok(&["network", arch, "--onnx", &onnx]);
+    ok(&["network", arch, "--svg", &svg]);
+    let bytes = std::fs::read(&onnx).unwrap();
+    assert!(bytes.len() > 4 * 100_000, "129,306 weights");
+    assert!(std::fs::read_to_string(&svg).unwrap().starts_with("<svg"));
+    let (code, message) = fails(&["network", "|nonsense|"]);
+    assert!(code > 0 && message.contains("nasbench201"), "{message}");
 }
 
 /// The published tables, where they are beside the checkout.

@@ -1,0 +1,132 @@
+//! What a network costs, by layer and in sum.
+//!
+//! **Who counts what.** [`Cost::flops`] follows the tables published for NAS-Bench-201 by
+//! NAS-Bench-Suite-Zero and its successors, which count with TensorWatch's `torchstat`
+//! (`compute_flops.py`): a convolution and a linear layer their multiply-accumulates (a
+//! convolution's bias one more a value, a linear layer's none), a batch norm 2 a value, a ReLU 1, a
+//! pooling its window's area a value, and a global pooling (height + 1) · (width + 1) a channel,
+//! one row and column too many, as that program has it. All else is free there: sums, zeros.
+//! Activations other than ReLU, unknown to it, count like ReLU here, and products like sums.
+//!
+//! [`Cost::macs`] follows NAS-Bench-201's own tables (`flop_benchmark.py`): convolutions and linear
+//! layers with their biases, nothing else.
+
+use crate::{Layer, Network, Op, memory};
+
+/// The cost of one layer at batch 1.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct LayerCost {
+    /// Operations as the published tables count them; see the module.
+    pub flops: u64,
+    /// Multiply-accumulates of convolutions and linear layers.
+    pub macs: u64,
+    /// Learned numbers: kernels, biases, scale and shift of batch norms.
+    pub params: u64,
+    /// Bytes of the output, 32-bit floats.
+    pub output_bytes: u64,
+}
+
+/// The cost of a network for one image.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Cost {
+    /// One entry a layer.
+    pub layers: Vec<LayerCost>,
+    /// Operations as the published tables count them; see the module.
+    pub flops: u64,
+    /// Multiply-accumulates of convolutions and linear layers, biases included.
+    pub macs: u64,
+    /// Learned numbers.
+    pub params: u64,
+    /// Bytes of all outputs together, the image not counted: what training keeps.
+    pub activation_bytes: u64,
+    /// Bytes of the fullest moment of the layers' own order, see [`peak_memory`](crate::peak_memory).
+    pub peak_bytes: u64,
+    /// Layers on the longest path, the input not counted.
+    pub depth: usize,
+    /// Layers of the path with the most FLOPs, in order.
+    pub critical_path: Vec<usize>,
+    /// FLOPs of that path: less than [`Cost::flops`] where layers could run side by side.
+    pub critical_flops: u64,
+}
+
+impl LayerCost {
+    /// The cost of a layer of this network.
+    pub fn of(network: &Network, layer: &Layer) -> LayerCost {
+        let values = layer.shape.len() as u64;
+        let inputs = network.in_channels(layer) as u64;
+        let channels = layer.shape.channels as u64;
+        let (flops, macs, params) = match layer.op {
+            Op::Conv(c) => {
+                let kernel: u64 =
+                    c.kernel_shape(inputs as usize)[1..].iter().map(|&n| n as u64).product();
+                let taps = kernel + u64::from(c.bias);
+                (taps * values, taps * values, taps * channels)
+            }
+            Op::Linear { bias, .. } => {
+                let macs = inputs * channels;
+                let bias = u64::from(bias) * channels;
+                (macs, macs + bias, macs + bias)
+            }
+            Op::BatchNorm { .. } => (2 * values, 0, 2 * channels),
+            Op::Relu | Op::Relu6 | Op::HardSwish | Op::Sigmoid => (values, 0, 0),
+            Op::MaxPool(p) | Op::AvgPool { pool: p, .. } => {
+                ((p.kernel * p.kernel) as u64 * values, 0, 0)
+            }
+            Op::GlobalAvgPool => {
+                let image = network.layers[layer.inputs[0]].shape;
+                (channels * ((image.height + 1) * (image.width + 1)) as u64, 0, 0)
+            }
+            Op::Input | Op::Add | Op::Mul | Op::Concat | Op::Zero | Op::ChannelShuffle { .. } => {
+                (0, 0, 0)
+            }
+        };
+        LayerCost { flops, macs, params, output_bytes: layer.shape.bytes() }
+    }
+}
+
+impl Cost {
+    /// Counts a network.
+    pub fn of(network: &Network) -> Cost {
+        let layers: Vec<LayerCost> =
+            network.layers.iter().map(|l| LayerCost::of(network, l)).collect();
+        let total = |part: fn(&LayerCost) -> u64| layers.iter().map(part).sum::<u64>();
+        let (critical_path, critical_flops) = critical_path(network, &layers);
+        Cost {
+            flops: total(|l| l.flops),
+            macs: total(|l| l.macs),
+            params: total(|l| l.params),
+            activation_bytes: total(|l| l.output_bytes) - layers[0].output_bytes,
+            peak_bytes: memory::own_order_peak(network),
+            depth: depth(network),
+            critical_path,
+            critical_flops,
+            layers,
+        }
+    }
+}
+
+fn depth(network: &Network) -> usize {
+    let mut depth = vec![0; network.layers.len()];
+    for (i, layer) in network.layers.iter().enumerate().skip(1) {
+        depth[i] = 1 + layer.inputs.iter().map(|&j| depth[j]).max().unwrap_or(0);
+    }
+    depth[depth.len() - 1]
+}
+
+fn critical_path(network: &Network, costs: &[LayerCost]) -> (Vec<usize>, u64) {
+    let mut flops = vec![0; costs.len()];
+    let mut before = vec![0; costs.len()];
+    for (i, layer) in network.layers.iter().enumerate() {
+        before[i] = layer.inputs.iter().copied().max_by_key(|&j| flops[j]).unwrap_or(i);
+        flops[i] = costs[i].flops + if before[i] == i { 0 } else { flops[before[i]] };
+    }
+    let mut at = costs.len() - 1;
+    let total = flops[at];
+    let mut path = vec![at];
+    while before[at] != at {
+        at = before[at];
+        path.push(at);
+    }
+    path.reverse();
+    (path, total)
+}

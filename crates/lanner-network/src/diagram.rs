@@ -1,0 +1,184 @@
+use std::fmt::Write;
+
+use lanner_space::{Architecture, Space, SpaceError, View, nasbench201::EDGES};
+
+use crate::{Cost, Network, Op};
+
+/// A directed acyclic graph to be drawn: as SVG by its own layered layout, or as DOT.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Diagram {
+    pub title: String,
+    pub nodes: Vec<Node>,
+    pub edges: Vec<Edge>,
+}
+
+/// A box of a diagram.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Node {
+    /// Centred lines, the first of them the name.
+    pub lines: Vec<String>,
+    pub kind: NodeKind,
+}
+
+/// What a box stands for, which decides its colour.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum NodeKind {
+    /// Input, output, stem and head.
+    End,
+    /// Convolutions and linear layers.
+    Conv,
+    Pool,
+    /// Identities, activations, sums: what costs little.
+    Light,
+    /// `none`, and what leads nowhere.
+    Dead,
+    /// A row of cells.
+    Stage,
+}
+
+/// An arrow from one box to another, by number.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Edge {
+    pub from: usize,
+    pub to: usize,
+    /// Drawn dashed: nothing flows here.
+    pub dead: bool,
+}
+
+impl Diagram {
+    /// The cell of a NAS-Bench-201 architecture: the four nodes and the operations between them.
+    /// Dead operations are dashed in the raw view and left out in the pruned one.
+    pub fn cell(arch: &Architecture, view: View) -> Result<Diagram, SpaceError> {
+        Space::NasBench201.check(arch)?;
+        let live = Space::NasBench201.live(arch);
+        let mut diagram = Diagram { title: "cell".into(), nodes: Vec::new(), edges: Vec::new() };
+        let touches = |node: u8| {
+            EDGES.iter().zip(&live).any(|(e, &live)| live && (e.0 == node || e.1 == node))
+        };
+        let mut place = [None; 4];
+        for (node, name) in (0u8..).zip(["input", "node 1", "node 2", "output"]) {
+            let end = node == 0 || node == 3;
+            if !end && !touches(node) && view == View::Pruned {
+                continue;
+            }
+            let kind = match (end, touches(node)) {
+                (true, _) => NodeKind::End,
+                (false, true) => NodeKind::Light,
+                (false, false) => NodeKind::Dead,
+            };
+            let mut lines = vec![name.to_string()];
+            if node == 3 && !live.iter().any(|&l| l) {
+                lines.push("zeros: not reached".into());
+            }
+            place[usize::from(node)] = Some(diagram.node(lines, kind));
+        }
+        for ((&(from, to), &code), &live) in EDGES.iter().zip(arch.codes()).zip(&live) {
+            let ends = (place[usize::from(from)], place[usize::from(to)]);
+            let (Some(from), Some(to), true) = (ends.0, ends.1, live || view == View::Raw) else {
+                continue;
+            };
+            let (name, kind) = match code {
+                0 => ("none", NodeKind::Dead),
+                1 => ("skip", NodeKind::Light),
+                2 => ("conv 1×1", NodeKind::Conv),
+                3 => ("conv 3×3", NodeKind::Conv),
+                _ => ("avg pool 3×3", NodeKind::Pool),
+            };
+            let kind = if live { kind } else { NodeKind::Dead };
+            let node = diagram.node(vec![name.into()], kind);
+            diagram.edges.push(Edge { from, to: node, dead: !live });
+            diagram.edges.push(Edge { from: node, to, dead: !live });
+        }
+        Ok(diagram)
+    }
+
+    /// The parts of the skeleton one after the other, equal ones in a row as one box, each with its
+    /// output shape and what it costs.
+    pub fn blocks(network: &Network, cost: &Cost) -> Diagram {
+        // (kind, how many, shape, flops, parameters) of each row of blocks.
+        let mut rows: Vec<(&str, usize, String, u64, u64)> = Vec::new();
+        for (b, block) in network.blocks.iter().enumerate() {
+            let layers = || (0..network.layers.len()).filter(|&i| network.layers[i].block == b);
+            let Some(last) = layers().next_back() else {
+                continue;
+            };
+            let shape = network.layers[last].shape.to_string();
+            let sum = |part: fn(&crate::LayerCost) -> u64| {
+                layers().map(|i| part(&cost.layers[i])).sum::<u64>()
+            };
+            let (flops, params) = (sum(|l| l.flops), sum(|l| l.params));
+            match rows.last_mut() {
+                Some(row) if row.0 == block.kind && row.2 == shape => {
+                    (row.1, row.3, row.4) = (row.1 + 1, row.3 + flops, row.4 + params);
+                }
+                _ => rows.push((block.kind, 1, shape, flops, params)),
+            }
+        }
+        let mut diagram = Diagram { title: "network".into(), nodes: vec![], edges: vec![] };
+        for (kind, n, shape, flops, params) in rows {
+            let name = if n > 1 { format!("{n} × {kind}") } else { kind.to_string() };
+            let mut lines = vec![name, shape];
+            if flops + params > 0 {
+                lines.push(format!("{} FLOPs · {} params", short(flops), short(params)));
+            }
+            let kind = match kind {
+                "cell" => NodeKind::Stage,
+                "reduce" => NodeKind::Conv,
+                _ => NodeKind::End,
+            };
+            let node = diagram.node(lines, kind);
+            if node > 0 {
+                diagram.edges.push(Edge { from: node - 1, to: node, dead: false });
+            }
+        }
+        diagram
+    }
+
+    /// Every layer with its output shape.
+    pub fn layers(network: &Network) -> Diagram {
+        let mut diagram = Diagram { title: network.name.clone(), nodes: vec![], edges: vec![] };
+        for (i, layer) in network.layers.iter().enumerate() {
+            let kind = match layer.op {
+                Op::Input => NodeKind::End,
+                Op::Conv(_) | Op::Linear { .. } => NodeKind::Conv,
+                Op::MaxPool(_) | Op::AvgPool { .. } | Op::GlobalAvgPool => NodeKind::Pool,
+                Op::Zero => NodeKind::Dead,
+                _ => NodeKind::Light,
+            };
+            let lines = match layer.op {
+                Op::Input => vec!["input".into(), layer.shape.to_string()],
+                _ => vec![layer.name.clone(), format!("{} → {}", layer.op.describe(), layer.shape)],
+            };
+            diagram.node(lines, kind);
+            for &from in &layer.inputs {
+                diagram.edges.push(Edge { from, to: i, dead: layer.op == Op::Zero });
+            }
+        }
+        diagram
+    }
+
+    fn node(&mut self, lines: Vec<String>, kind: NodeKind) -> usize {
+        self.nodes.push(Node { lines, kind });
+        self.nodes.len() - 1
+    }
+}
+
+/// Three significant digits and a unit: `35.8 M`.
+fn short(n: u64) -> String {
+    let mut text = String::new();
+    let (value, unit) = match n {
+        0..1_000 => (n as f64, ""),
+        1_000..1_000_000 => (n as f64 / 1e3, " k"),
+        1_000_000..1_000_000_000 => (n as f64 / 1e6, " M"),
+        _ => (n as f64 / 1e9, " G"),
+    };
+    let decimals = match value {
+        _ if unit.is_empty() => 0,
+        v if v < 10.0 => 2,
+        v if v < 100.0 => 1,
+        _ => 0,
+    };
+    // Writing to a string cannot fail.
+    let _ = write!(text, "{value:.decimals$}{unit}");
+    text
+}

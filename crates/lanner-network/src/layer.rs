@@ -1,0 +1,289 @@
+use serde::Serialize;
+
+use crate::Shape;
+
+/// What a layer computes.
+#[derive(Debug, Clone, Copy, PartialEq, Serialize)]
+#[serde(tag = "op", rename_all = "snake_case")]
+pub enum Op {
+    /// The image. Always layer 0, and only that.
+    Input,
+    /// Two-dimensional convolution (cross-correlation, as everywhere in deep learning).
+    Conv(Conv),
+    /// Batch normalisation at inference: (x − mean) / √(variance + ε) · scale + shift, by channel.
+    BatchNorm { epsilon: f32 },
+    /// max(x, 0).
+    Relu,
+    /// min(max(x, 0), 6).
+    Relu6,
+    /// x · min(max(x + 3, 0), 6) / 6 (Howard et al. 2019, MobileNetV3).
+    HardSwish,
+    /// 1 / (1 + e⁻ˣ).
+    Sigmoid,
+    /// The greatest value under the window; padding never wins.
+    MaxPool(Pool),
+    /// The mean under the window. Padding counts as zeros, or not at all.
+    AvgPool { pool: Pool, count_include_pad: bool },
+    /// The mean of each channel: a vector.
+    GlobalAvgPool,
+    /// The sum of one or more inputs of one shape; the same input may stand several times.
+    Add,
+    /// The product of one or more inputs; a vector scales the channels of the others.
+    Mul,
+    /// One input's channels after the other's.
+    Concat,
+    /// Zeros of the input's shape: the operation `none`, which PyTorch computes as x · 0.
+    Zero,
+    /// A matrix applied to a vector.
+    Linear { out_features: usize, bias: bool },
+    /// Channels seen as groups × rest, transposed (Zhang et al. 2018, ShuffleNet).
+    ChannelShuffle { groups: usize },
+}
+
+/// A convolution with a square kernel.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+pub struct Conv {
+    pub out_channels: usize,
+    /// Side of the kernel, pixels.
+    pub kernel: usize,
+    pub stride: usize,
+    /// Zeros added at each of the four sides, pixels.
+    pub padding: usize,
+    /// Distance between the kernel's taps; 1 is the ordinary convolution.
+    pub dilation: usize,
+    /// Input and output channels are split into so many parts that do not see each other.
+    pub groups: usize,
+    pub bias: bool,
+}
+
+impl Conv {
+    /// Stride 1, padding that keeps an odd kernel's resolution, no groups, no bias.
+    pub fn same(out_channels: usize, kernel: usize) -> Conv {
+        let padding = kernel / 2;
+        Conv { out_channels, kernel, stride: 1, padding, dilation: 1, groups: 1, bias: false }
+    }
+
+    /// The shape of the kernel: output channels × input channels of a group × side × side.
+    pub fn kernel_shape(&self, in_channels: usize) -> [usize; 4] {
+        [self.out_channels, in_channels / self.groups.max(1), self.kernel, self.kernel]
+    }
+}
+
+/// A square pooling window.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+pub struct Pool {
+    /// Side of the window, pixels.
+    pub kernel: usize,
+    pub stride: usize,
+    /// At each of the four sides, pixels; at most half the window.
+    pub padding: usize,
+}
+
+impl Op {
+    /// The name of the kind, as in the JSON output.
+    pub fn name(&self) -> &'static str {
+        match self {
+            Op::Input => "input",
+            Op::Conv(_) => "conv",
+            Op::BatchNorm { .. } => "batch_norm",
+            Op::Relu => "relu",
+            Op::Relu6 => "relu6",
+            Op::HardSwish => "hard_swish",
+            Op::Sigmoid => "sigmoid",
+            Op::MaxPool(_) => "max_pool",
+            Op::AvgPool { .. } => "avg_pool",
+            Op::GlobalAvgPool => "global_avg_pool",
+            Op::Add => "add",
+            Op::Mul => "mul",
+            Op::Concat => "concat",
+            Op::Zero => "zero",
+            Op::Linear { .. } => "linear",
+            Op::ChannelShuffle { .. } => "channel_shuffle",
+        }
+    }
+
+    /// A short description with the sizes: `conv 3×3/2 dilation 2`.
+    pub fn describe(&self) -> String {
+        let window = |name: &str, kernel: usize, stride: usize| match stride {
+            1 => format!("{name} {kernel}×{kernel}"),
+            _ => format!("{name} {kernel}×{kernel}/{stride}"),
+        };
+        match self {
+            Op::Conv(c) => {
+                let mut text = window("conv", c.kernel, c.stride);
+                if c.dilation > 1 {
+                    text += &format!(" dilation {}", c.dilation);
+                }
+                if c.groups > 1 {
+                    text += &format!(" groups {}", c.groups);
+                }
+                text
+            }
+            Op::MaxPool(p) => window("max_pool", p.kernel, p.stride),
+            Op::AvgPool { pool: p, .. } => window("avg_pool", p.kernel, p.stride),
+            Op::ChannelShuffle { groups } => format!("channel_shuffle {groups}"),
+            _ => self.name().to_string(),
+        }
+    }
+
+    /// The shape of the output, or what the inputs should have been.
+    pub(crate) fn infer(&self, inputs: &[Shape]) -> Result<Shape, String> {
+        let arity = match self {
+            Op::Input => 0,
+            Op::Add | Op::Mul | Op::Concat => inputs.len().max(1),
+            _ => 1,
+        };
+        if inputs.len() != arity {
+            return Err(format!("{} inputs, expected {arity}", inputs.len()));
+        }
+        let Some(&first) = inputs.first() else {
+            return Err("the input's shape is given, not inferred".into());
+        };
+        match *self {
+            Op::Input => Err("only layer 0 is the input".into()),
+            Op::Conv(c) => c.infer(first),
+            Op::MaxPool(p) | Op::AvgPool { pool: p, .. } => {
+                if p.padding * 2 > p.kernel {
+                    return Err(format!(
+                        "padding {} is over half the window {}",
+                        p.padding, p.kernel
+                    ));
+                }
+                let side = |n| windows(n, p.kernel, p.stride, p.padding, 1);
+                Ok(Shape::new(first.channels, side(first.height)?, side(first.width)?))
+            }
+            Op::GlobalAvgPool => Ok(Shape::vector(first.channels)),
+            Op::Add => match inputs.iter().find(|s| **s != first) {
+                Some(other) => Err(format!("{other} differs from {first}, expected equal shapes")),
+                None => Ok(first),
+            },
+            Op::Mul => {
+                let full = inputs.iter().copied().find(|s| !s.is_vector()).unwrap_or(first);
+                let fits =
+                    |s: &&Shape| s.channels == full.channels && (s.is_vector() || **s == full);
+                match inputs.iter().find(|s| !fits(s)) {
+                    Some(other) => Err(format!(
+                        "{other} does not fit {full}, expected that shape or {} channels",
+                        full.channels
+                    )),
+                    None => Ok(full),
+                }
+            }
+            Op::Concat => {
+                let same = |s: &&Shape| (s.height, s.width) == (first.height, first.width);
+                match inputs.iter().find(|s| !same(s)) {
+                    Some(other) => {
+                        Err(format!("{other} differs from {first} in more than channels"))
+                    }
+                    None => {
+                        let channels = inputs.iter().map(|s| s.channels).sum();
+                        Ok(Shape::new(channels, first.height, first.width))
+                    }
+                }
+            }
+            Op::Linear { out_features, .. } => match (first.is_vector(), out_features) {
+                (false, _) => Err(format!("{first} is no vector, expected height and width 1")),
+                (_, 0) => Err("0 output features, expected 1 or more".into()),
+                _ => Ok(Shape::vector(out_features)),
+            },
+            Op::ChannelShuffle { groups } => match groups {
+                0 => Err("0 groups, expected 1 or more".into()),
+                g if !first.channels.is_multiple_of(g) => {
+                    Err(format!("{} channels are not a multiple of {g} groups", first.channels))
+                }
+                _ => Ok(first),
+            },
+            _ => Ok(first),
+        }
+    }
+}
+
+impl Conv {
+    fn infer(&self, input: Shape) -> Result<Shape, String> {
+        let Conv { out_channels: out, groups, .. } = *self;
+        if out == 0 {
+            return Err("0 output channels, expected 1 or more".into());
+        }
+        if groups == 0 || !input.channels.is_multiple_of(groups) || !out.is_multiple_of(groups) {
+            return Err(format!(
+                "{} input and {out} output channels are not multiples of {groups} groups",
+                input.channels
+            ));
+        }
+        let side = |n| windows(n, self.kernel, self.stride, self.padding, self.dilation);
+        Ok(Shape::new(out, side(input.height)?, side(input.width)?))
+    }
+}
+
+/// How many windows fit: ⌊(n + 2·padding − dilation·(kernel − 1) − 1) / stride⌋ + 1, which is
+/// PyTorch's formula and ONNX's with `ceil_mode` 0.
+fn windows(
+    n: usize,
+    kernel: usize,
+    stride: usize,
+    padding: usize,
+    dilation: usize,
+) -> Result<usize, String> {
+    if kernel == 0 || stride == 0 || dilation == 0 {
+        return Err(format!(
+            "kernel {kernel}, stride {stride}, dilation {dilation}: expected 1 or more each"
+        ));
+    }
+    let reach = dilation * (kernel - 1) + 1;
+    match (n + 2 * padding).checked_sub(reach) {
+        Some(room) => Ok(room / stride + 1),
+        None => Err(format!("a window over {reach} pixels does not fit {n} + 2 × {padding}")),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn conv(kernel: usize, stride: usize, padding: usize, dilation: usize) -> Op {
+        Op::Conv(Conv { stride, padding, dilation, ..Conv::same(8, kernel) })
+    }
+
+    #[test]
+    fn windows_are_those_that_can_be_placed() {
+        for n in 1..20 {
+            for (k, s, p, d) in
+                [(1, 1, 0, 1), (3, 1, 1, 1), (3, 2, 1, 1), (3, 1, 2, 2), (5, 3, 2, 1)]
+            {
+                let placed =
+                    (0..n + 2 * p).step_by(s).filter(|x| x + d * (k - 1) < n + 2 * p).count();
+                match conv(k, s, p, d).infer(&[Shape::new(4, n, n)]) {
+                    Ok(shape) => assert_eq!(shape, Shape::new(8, placed, placed)),
+                    Err(_) => assert_eq!(placed, 0),
+                }
+            }
+        }
+    }
+
+    #[test]
+    fn what_does_not_fit_says_why() {
+        let (a, b) = (Shape::new(4, 8, 8), Shape::new(6, 8, 8));
+        for (op, inputs, why) in [
+            (Op::Add, vec![a, b], "6×8×8 differs from 4×8×8"),
+            (Op::Mul, vec![a, Shape::vector(3)], "3 does not fit 4×8×8"),
+            (Op::Concat, vec![a, Shape::new(4, 4, 4)], "4×4×4 differs"),
+            (Op::Linear { out_features: 10, bias: true }, vec![a], "4×8×8 is no vector"),
+            (Op::ChannelShuffle { groups: 3 }, vec![a], "4 channels are not a multiple of 3"),
+            (conv(3, 0, 1, 1), vec![a], "stride 0"),
+            (conv(11, 1, 1, 1), vec![a], "does not fit 8 + 2 × 1"),
+            (Op::Relu, vec![a, a], "2 inputs, expected 1"),
+            (Op::Add, vec![], "0 inputs, expected 1"),
+        ] {
+            let message = op.infer(&inputs).unwrap_err();
+            assert!(message.contains(why), "{message}");
+        }
+    }
+
+    #[test]
+    fn several_inputs_join() {
+        let (a, b) = (Shape::new(4, 8, 8), Shape::new(6, 8, 8));
+        assert_eq!(Op::Concat.infer(&[a, b, a]).unwrap(), Shape::new(14, 8, 8));
+        assert_eq!(Op::Mul.infer(&[Shape::vector(4), a]).unwrap(), a);
+        assert_eq!(Op::Add.infer(&[a, a, a]).unwrap(), a);
+    }
+}

@@ -1,0 +1,65 @@
+//! From an architecture to the network that it stands for: layers, shapes, costs, weights, files.
+//!
+//! ```
+//! use lanner_network::{Cost, Init, Nasbench201, OnnxOptions, View, Weights, onnx};
+//! use lanner_space::Space;
+//!
+//! let arch = Space::NasBench201.parse("|nor_conv_3x3~0|+|none~0|skip_connect~1|+|avg_pool_3x3~0|none~1|nor_conv_1x1~2|")?;
+//! let net = Nasbench201::default().build(&arch, View::Pruned)?;
+//! assert_eq!(net.output().channels, 10);
+//!
+//! let cost = Cost::of(&net);
+//! assert_eq!((cost.flops, cost.params), (49_415_872, 344_346));
+//!
+//! // What a runtime gets: weights from a seed, batch norms folded into the convolutions before.
+//! let weights = Weights::init(&net, Init { seed: 1 });
+//! let (net, weights) = weights.fold(&net)?;
+//! let bytes = onnx::encode(&net, &weights, OnnxOptions::default())?;
+//! assert!(bytes.len() > 4 * 340_000);
+//! # Ok::<(), Box<dyn std::error::Error>>(())
+//! ```
+//!
+//! **The graph.** A [`Network`] is a list of [`Layer`]s in topological order; layer 0 is the input,
+//! the last the output. A [`Builder`] makes it, and refuses a layer whose inputs do not fit, with
+//! an error that names the layer and the shapes. All is plain data: read it, walk it, change it.
+//!
+//! **Two views.** `View::Raw` is the network as published: `none` is a layer that yields zeros, and
+//! operations that lead nowhere are there (and count). `View::Pruned` has what is computed only; it
+//! is what a runtime should get. A cell with no path from input to output yields zeros in both.
+//! Layers of one name get the same fresh weights in both, so that their outputs are equal.
+//!
+//! **Costs.** [`Cost`] counts by layer and in sum; [`Cost::flops`] is the convention of the
+//! published tables, [`Cost::macs`] that of most papers. The module documents who counts what.
+//!
+//! **Files.** [`onnx`] writes models; [`Diagram`] DOT and SVG; [`json`](fn@json) the layers for other
+//! programs. [`write_file`] replaces a file as a whole or not at all.
+
+mod cost;
+mod diagram;
+mod dot;
+mod error;
+mod fold;
+mod json;
+mod layer;
+mod memory;
+mod nasbench201;
+mod network;
+pub mod onnx;
+mod shape;
+mod svg;
+mod weights;
+mod write;
+
+pub use cost::{Cost, LayerCost};
+pub use diagram::{Diagram, Edge, Node, NodeKind};
+pub use error::NetworkError;
+pub use json::json;
+pub use lanner_space::View;
+pub use layer::{Conv, Op, Pool};
+pub use memory::{peak_memory, working_set};
+pub use nasbench201::Nasbench201;
+pub use network::{Block, Builder, Layer, Network};
+pub use onnx::OnnxOptions;
+pub use shape::Shape;
+pub use weights::{Init, LayerWeights, Weights};
+pub use write::write_file;

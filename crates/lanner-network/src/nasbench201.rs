@@ -1,0 +1,181 @@
+use lanner_space::{Architecture, Space, View, nasbench201::EDGES};
+
+use crate::{Builder, Conv, Network, NetworkError, Op, Pool, Shape};
+
+/// The skeleton of NAS-Bench-201 (Dong & Yang, ICLR 2020); by default the published one.
+///
+/// A stem (3×3 convolution, batch norm), three stages of equal cells, between them residual blocks
+/// that halve the resolution and double the channels, and at the end batch norm, ReLU, global
+/// average pooling and a linear layer. Facts are from the authors' code, AutoDL-Projects
+/// (`cell_operations.py`, `tiny_network.py`): convolutions are ReLU-Conv-BN without bias; the
+/// pooling of a cell has no batch norm and leaves padding out of its means; the residual's shortcut
+/// is a 2×2 mean and a 1×1 convolution without batch norm.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Nasbench201 {
+    /// Channels of the first stage; twice and four times as many in the others.
+    pub channels: usize,
+    /// Cells in each of the three stages.
+    pub cells: usize,
+    /// Height and width of the image, pixels: a multiple of 4.
+    pub resolution: usize,
+    /// Length of the output.
+    pub classes: usize,
+}
+
+impl Default for Nasbench201 {
+    /// CIFAR-10: 16 channels, 5 cells, 32 pixels, 10 classes.
+    fn default() -> Self {
+        Nasbench201 { channels: 16, cells: 5, resolution: 32, classes: 10 }
+    }
+}
+
+/// PyTorch's default, which the authors' network uses.
+const EPSILON: f32 = 1e-5;
+
+impl Nasbench201 {
+    fn check(&self) -> Result<(), NetworkError> {
+        for (name, value, most) in [
+            ("channels", self.channels, 1024),
+            ("cells", self.cells, 100),
+            ("resolution", self.resolution, 4096),
+            ("classes", self.classes, 100_000),
+        ] {
+            if !(1..=most).contains(&value) {
+                let (value, expected) = (value.to_string(), format!("1 to {most}"));
+                return Err(NetworkError::Value { name, value, expected });
+            }
+        }
+        if !self.resolution.is_multiple_of(4) {
+            return Err(NetworkError::Value {
+                name: "resolution",
+                value: self.resolution.to_string(),
+                expected: "a multiple of 4, to be halved twice".into(),
+            });
+        }
+        Ok(())
+    }
+
+    /// The network of an architecture.
+    ///
+    /// A cell whose output no path reaches yields zeros. Its pruned form is one layer
+    /// [`Op::Zero`] a cell, so that the network stays connected and all its parts are there.
+    ///
+    /// Both views compute the same as long as batch norms that read nothing but zeros yield zeros,
+    /// as fresh ones do. After training, a convolution behind a node that nothing reaches adds its
+    /// batch norm's shift, a constant, which the pruned view has no place for.
+    pub fn build(&self, arch: &Architecture, view: View) -> Result<Network, NetworkError> {
+        self.check()?;
+        Space::NasBench201.check(arch)?;
+        let live = match view {
+            View::Raw => vec![true; EDGES.len()],
+            View::Pruned => Space::NasBench201.live(arch),
+        };
+        let image = Shape::new(3, self.resolution, self.resolution);
+        let mut net = Builder::new(Space::NasBench201.print(arch), image)?;
+        net.block("stem", "stem");
+        let mut x = net.add("stem.conv", Op::Conv(Conv::same(self.channels, 3)), &[0])?;
+        x = batch_norm(&mut net, "stem.bn", x)?;
+        for stage in 1..=3 {
+            if stage > 1 {
+                let channels = self.channels << (stage - 1);
+                x = reduction(&mut net, &format!("reduce{}", stage - 1), x, channels)?;
+            }
+            for n in 1..=self.cells {
+                x = cell(&mut net, &format!("stage{stage}.cell{n}"), x, arch.codes(), &live)?;
+            }
+        }
+        net.block("head", "head");
+        x = batch_norm(&mut net, "head.bn", x)?;
+        x = net.add("head.relu", Op::Relu, &[x])?;
+        x = net.add("head.pool", Op::GlobalAvgPool, &[x])?;
+        net.add("head.linear", Op::Linear { out_features: self.classes, bias: true }, &[x])?;
+        Ok(net.finish())
+    }
+}
+
+fn batch_norm(net: &mut Builder, name: &str, x: usize) -> Result<usize, NetworkError> {
+    net.add(name, Op::BatchNorm { epsilon: EPSILON }, &[x])
+}
+
+fn relu_conv_bn(
+    net: &mut Builder,
+    place: &str,
+    conv: Conv,
+    x: usize,
+) -> Result<usize, NetworkError> {
+    let relu = net.add(format!("{place}.relu"), Op::Relu, &[x])?;
+    let conv = net.add(format!("{place}.conv"), Op::Conv(conv), &[relu])?;
+    batch_norm(net, &format!("{place}.bn"), conv)
+}
+
+/// Two convolutions, the first of stride 2, beside a shortcut.
+fn reduction(
+    net: &mut Builder,
+    place: &str,
+    x: usize,
+    channels: usize,
+) -> Result<usize, NetworkError> {
+    net.block(place, "reduce");
+    let first = Conv { stride: 2, ..Conv::same(channels, 3) };
+    let a = relu_conv_bn(net, &format!("{place}.a"), first, x)?;
+    let b = relu_conv_bn(net, &format!("{place}.b"), Conv::same(channels, 3), a)?;
+    let pool = Pool { kernel: 2, stride: 2, padding: 0 };
+    let pool = Op::AvgPool { pool, count_include_pad: true };
+    let shortcut = net.add(format!("{place}.shortcut.pool"), pool, &[x])?;
+    let conv = Op::Conv(Conv::same(channels, 1));
+    let shortcut = net.add(format!("{place}.shortcut.conv"), conv, &[shortcut])?;
+    net.add(format!("{place}.add"), Op::Add, &[shortcut, b])
+}
+
+/// Four nodes, each the sum of the operations on its live edges from the earlier ones.
+fn cell(
+    net: &mut Builder,
+    place: &str,
+    x: usize,
+    codes: &[u8],
+    live: &[bool],
+) -> Result<usize, NetworkError> {
+    net.block(place, "cell");
+    let channels = net.shape(x).map_or(0, |s| s.channels);
+    let mut terms: [Vec<usize>; 4] = Default::default();
+    let mut nodes = [Some(x), None, None, None];
+    for (e, (&(from, to), &code)) in EDGES.iter().zip(codes).enumerate() {
+        // Edges come sorted by their target: once they read a node, its terms are complete.
+        let from = usize::from(from);
+        if nodes[from].is_none() && !terms[from].is_empty() {
+            nodes[from] = Some(sum(net, place, from, &terms[from])?);
+        }
+        let (true, Some(source)) = (live[e], nodes[from]) else {
+            continue;
+        };
+        let edge = format!("{place}.{from}-{to}");
+        let term = match code {
+            0 => net.add(format!("{edge}.zero"), Op::Zero, &[source])?,
+            1 => source,
+            2 => relu_conv_bn(net, &edge, Conv::same(channels, 1), source)?,
+            3 => relu_conv_bn(net, &edge, Conv::same(channels, 3), source)?,
+            _ => {
+                let pool = Pool { kernel: 3, stride: 1, padding: 1 };
+                let op = Op::AvgPool { pool, count_include_pad: false };
+                net.add(format!("{edge}.pool"), op, &[source])?
+            }
+        };
+        terms[usize::from(to)].push(term);
+    }
+    match terms[3].is_empty() {
+        true => net.add(format!("{place}.zero"), Op::Zero, &[x]),
+        false => sum(net, place, 3, &terms[3]),
+    }
+}
+
+fn sum(
+    net: &mut Builder,
+    place: &str,
+    node: usize,
+    terms: &[usize],
+) -> Result<usize, NetworkError> {
+    match terms {
+        [one] => Ok(*one),
+        _ => net.add(format!("{place}.node{node}"), Op::Add, terms),
+    }
+}

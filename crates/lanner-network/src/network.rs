@@ -1,0 +1,154 @@
+use std::collections::HashSet;
+
+use crate::{NetworkError, Op, Shape};
+
+/// One node of a [`Network`].
+#[derive(Debug, Clone, PartialEq)]
+pub struct Layer {
+    /// Unique in the network; what stands before the last dots is the place: `stage1.cell2.0-3.conv`.
+    pub name: String,
+    pub op: Op,
+    /// The layers that this one reads, by number, all lower than its own.
+    pub inputs: Vec<usize>,
+    /// The shape of the output, inferred.
+    pub shape: Shape,
+    /// The part of the skeleton that the layer belongs to, an index of [`Network::blocks`].
+    pub block: usize,
+}
+
+/// A part of the skeleton, for drawings and summaries.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Block {
+    /// `stage1.cell2`.
+    pub name: String,
+    /// Blocks of one kind in a row are drawn as one: `cell`.
+    pub kind: &'static str,
+}
+
+/// Layers in topological order: layer 0 is the input, the last one the output.
+///
+/// Made by a [`Builder`], which infers and checks the shapes.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Network {
+    pub name: String,
+    pub layers: Vec<Layer>,
+    pub blocks: Vec<Block>,
+}
+
+impl Network {
+    /// The shape of the input image.
+    pub fn input(&self) -> Shape {
+        self.layers[0].shape
+    }
+
+    /// The shape of what the network yields.
+    pub fn output(&self) -> Shape {
+        self.layers[self.layers.len() - 1].shape
+    }
+
+    /// The shapes that a layer reads.
+    pub fn input_shapes(&self, layer: &Layer) -> Vec<Shape> {
+        layer.inputs.iter().map(|&i| self.layers[i].shape).collect()
+    }
+
+    /// The channels of a layer's first input; 0 for the input itself.
+    pub(crate) fn in_channels(&self, layer: &Layer) -> usize {
+        layer.inputs.first().map_or(0, |&i| self.layers[i].shape.channels)
+    }
+
+    /// For each layer, how many times others read it.
+    pub fn readers(&self) -> Vec<usize> {
+        let mut readers = vec![0; self.layers.len()];
+        for &input in self.layers.iter().flat_map(|l| &l.inputs) {
+            readers[input] += 1;
+        }
+        readers
+    }
+}
+
+/// Builds a [`Network`] layer by layer; each method that adds one returns its number.
+///
+/// ```
+/// use lanner_network::{Builder, Conv, Op, Shape};
+/// let mut net = Builder::new("small", Shape::new(3, 8, 8))?;
+/// let conv = net.add("conv", Op::Conv(Conv::same(4, 3)), &[0])?;
+/// let error = net.add("sum", Op::Add, &[0, conv]).unwrap_err();
+/// assert_eq!(
+///     error.to_string(),
+///     "layer 'sum' (add) of inputs 3×8×8, 4×8×8: 4×8×8 differs from 3×8×8, expected equal shapes"
+/// );
+/// # Ok::<(), lanner_network::NetworkError>(())
+/// ```
+#[derive(Debug, Clone)]
+pub struct Builder {
+    network: Network,
+    names: HashSet<String>,
+}
+
+impl Builder {
+    /// Starts with layer 0, the input, called `input`.
+    pub fn new(name: impl Into<String>, input: Shape) -> Result<Builder, NetworkError> {
+        if input.is_empty() {
+            let value = format!("{}×{}×{}", input.channels, input.height, input.width);
+            let expected = "channels, height and width of 1 or more".into();
+            return Err(NetworkError::Value { name: "input", value, expected });
+        }
+        let layer = Layer {
+            name: "input".into(),
+            op: Op::Input,
+            inputs: Vec::new(),
+            shape: input,
+            block: 0,
+        };
+        let blocks = vec![Block { name: "input".into(), kind: "input" }];
+        Ok(Builder {
+            network: Network { name: name.into(), layers: vec![layer], blocks },
+            names: HashSet::from(["input".into()]),
+        })
+    }
+
+    /// Layers added from here on belong to this part.
+    pub fn block(&mut self, name: impl Into<String>, kind: &'static str) {
+        self.network.blocks.push(Block { name: name.into(), kind });
+    }
+
+    /// Adds a layer that reads others; the error names it and the shapes that do not fit.
+    pub fn add(
+        &mut self,
+        name: impl Into<String>,
+        op: Op,
+        inputs: &[usize],
+    ) -> Result<usize, NetworkError> {
+        let name = name.into();
+        let layers = &self.network.layers;
+        if let Some(&input) = inputs.iter().find(|&&i| i >= layers.len()) {
+            return Err(NetworkError::Input { layer: name, input, known: layers.len() });
+        }
+        let shapes: Vec<Shape> = inputs.iter().map(|&i| layers[i].shape).collect();
+        let shape = op.infer(&shapes).map_err(|why| {
+            let inputs: Vec<String> = shapes.iter().map(Shape::to_string).collect();
+            NetworkError::Shape {
+                layer: name.clone(),
+                op: op.describe(),
+                inputs: inputs.join(", "),
+                why,
+            }
+        })?;
+        if !self.names.insert(name.clone()) {
+            return Err(NetworkError::Name { layer: name });
+        }
+        let block = self.network.blocks.len() - 1;
+        self.network.layers.push(Layer { name, op, inputs: inputs.to_vec(), shape, block });
+        Ok(self.network.layers.len() - 1)
+    }
+
+    /// The shape of a layer's output, if there is that layer.
+    pub fn shape(&self, layer: usize) -> Option<Shape> {
+        self.network.layers.get(layer).map(|l| l.shape)
+    }
+
+    /// The network, whose output is the layer added last.
+    pub fn finish(self) -> Network {
+        self.network
+    }
+}

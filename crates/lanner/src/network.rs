@@ -1,0 +1,165 @@
+//! `lanner network`: the network of an architecture, its costs, drawings and ONNX model.
+
+use std::{io::Write, path::PathBuf};
+
+use lanner_network::{
+    Cost, Diagram, Init, Nasbench201, Network, OnnxOptions, View, Weights, json, onnx, write_file,
+};
+use lanner_space::{Architecture, Space};
+
+use crate::output::{Row, print_rows, usage};
+
+#[derive(clap::Args)]
+#[command(after_help = "\
+Without an option for the output, the costs of the network are shown: as written, as the published
+tables count it, and pruned, which is what a runtime should get. FLOPs count as the published tables
+do (multiply-accumulates of convolutions, and batch norm, ReLU and pooling as well); MACs are those
+of convolutions and linear layers alone. Memory is for one image of 32-bit floats.
+
+All other outputs are of the pruned network, or of the one as written with --as-written. A cell with
+no path from input to output yields zeros: it is written as that.
+
+Examples:
+  lanner network '|nor_conv_3x3~0|+|none~0|skip_connect~1|+|skip_connect~0|none~1|nor_conv_1x1~2|'
+  lanner network 333333 --table
+  lanner network 302143 --onnx net.onnx --fold --seed 7
+  lanner network 302143 --svg net.svg --as-written
+  lanner network 302143 --resolution 16 --classes 120 --json | jq .cost
+  lanner network 302143 --dot | dot -Tpdf -o net.pdf")]
+pub struct NetworkArgs {
+    /// The architecture, as the search space writes it
+    #[arg(value_name = "ARCH")]
+    arch: String,
+    #[arg(long, default_value = "nasbench201")]
+    space: String,
+    /// Channels of the first stage
+    #[arg(long, default_value_t = Nasbench201::default().channels)]
+    channels: usize,
+    /// Cells in each stage
+    #[arg(long, default_value_t = Nasbench201::default().cells)]
+    cells: usize,
+    /// Height and width of the image, pixels
+    #[arg(long, default_value_t = Nasbench201::default().resolution)]
+    resolution: usize,
+    #[arg(long, default_value_t = Nasbench201::default().classes)]
+    classes: usize,
+    /// The network with its dead operations, as the published one has them
+    #[arg(long)]
+    as_written: bool,
+    /// Print each layer with its shape and costs
+    #[arg(long, group = "output")]
+    table: bool,
+    /// Print a drawing of cell and network for Graphviz
+    #[arg(long, group = "output")]
+    dot: bool,
+    /// Print layers and costs as JSON
+    #[arg(long, group = "output")]
+    json: bool,
+    /// Write an ONNX model with random weights
+    #[arg(long, value_name = "FILE", group = "output")]
+    onnx: Option<PathBuf>,
+    /// Write a drawing of cell and network
+    #[arg(long, value_name = "FILE", group = "output")]
+    svg: Option<PathBuf>,
+    /// Merge batch norms into the convolutions before them
+    #[arg(long, requires = "onnx")]
+    fold: bool,
+    /// Of the weights
+    #[arg(long, default_value_t = 0, requires = "onnx")]
+    seed: u64,
+}
+
+pub fn run(args: NetworkArgs) -> anyhow::Result<()> {
+    let space = Space::by_name(&args.space).map_err(|e| usage(e.to_string()))?;
+    let arch = space.parse(&args.arch).map_err(|e| usage(e.to_string()))?;
+    let view = if args.as_written { View::Raw } else { View::Pruned };
+    let build = |view| build(&args, &space, &arch, view).map_err(|e| usage(e.to_string()));
+    let network = build(view)?;
+    let cost = Cost::of(&network);
+    if args.table {
+        return print_layers(&network, &cost);
+    }
+    if args.json {
+        let mut out = std::io::stdout().lock();
+        return Ok(writeln!(out, "{}", json(&network, &cost))?);
+    }
+    let drawings = || -> anyhow::Result<[Diagram; 2]> {
+        Ok([Diagram::cell(&arch, view)?, Diagram::blocks(&network, &cost)])
+    };
+    if args.dot {
+        let mut out = std::io::stdout().lock();
+        return Ok(out.write_all(Diagram::dot(&drawings()?).as_bytes())?);
+    }
+    if let Some(path) = &args.svg {
+        let svg = Diagram::svg(&space.print(&arch), &drawings()?);
+        return Ok(write_file(path, svg.as_bytes())?);
+    }
+    if let Some(path) = &args.onnx {
+        onnx::fits(&network)?;
+        let weights = Weights::init(&network, Init { seed: args.seed });
+        let (network, weights) = match args.fold {
+            true => weights.fold(&network)?,
+            false => (network, weights),
+        };
+        return Ok(onnx::write(path, &network, &weights, OnnxOptions::default())?);
+    }
+    summary(&build(View::Raw)?, &build(View::Pruned)?)
+}
+
+fn build(
+    args: &NetworkArgs,
+    space: &Space,
+    arch: &Architecture,
+    view: View,
+) -> anyhow::Result<Network> {
+    match space {
+        Space::NasBench201 => {
+            let &NetworkArgs { channels, cells, resolution, classes, .. } = args;
+            Ok(Nasbench201 { channels, cells, resolution, classes }.build(arch, view)?)
+        }
+        _ => anyhow::bail!("--space {space} has no skeleton yet, expected nasbench201"),
+    }
+}
+
+fn summary(raw: &Network, pruned: &Network) -> anyhow::Result<()> {
+    let networks = [raw, pruned];
+    let costs = networks.map(Cost::of);
+    let mut rows = Vec::new();
+    let mut fact = |name: &str, values: [String; 2]| {
+        let [raw, pruned] = values;
+        rows.push(Row::new().with("", name).with("as written", raw).with("pruned", pruned));
+    };
+    let millions =
+        |of: fn(&Cost) -> u64| [0, 1].map(|i| format!("{:.6}", of(&costs[i]) as f64 / 1e6));
+    let kibibytes =
+        |of: fn(&Cost) -> u64| [0, 1].map(|i| format!("{:.1}", of(&costs[i]) as f64 / 1024.0));
+    fact("FLOPs (million)", millions(|c| c.flops));
+    fact("MACs (million)", millions(|c| c.macs));
+    fact("parameters (million)", millions(|c| c.params));
+    fact("FLOPs of the critical path (million)", millions(|c| c.critical_flops));
+    fact("layers", networks.map(|n| (n.layers.len() - 1).to_string()));
+    fact("depth (layers)", [0, 1].map(|i| costs[i].depth.to_string()));
+    fact("peak memory (KiB)", kibibytes(|c| c.peak_bytes));
+    fact("activations (KiB)", kibibytes(|c| c.activation_bytes));
+    fact("weights (KiB)", kibibytes(|c| 4 * c.params));
+    print_rows(&rows, false)
+}
+
+fn print_layers(network: &Network, cost: &Cost) -> anyhow::Result<()> {
+    let rows: Vec<Row> = network
+        .layers
+        .iter()
+        .zip(&cost.layers)
+        .map(|(layer, cost)| {
+            Row::new()
+                .with("layer", layer.name.as_str())
+                .with("op", layer.op.describe())
+                .with("shape", layer.shape.to_string())
+                .with("flops", cost.flops.to_string())
+                .with("macs", cost.macs.to_string())
+                .with("params", cost.params.to_string())
+                .with("output_bytes", cost.output_bytes.to_string())
+        })
+        .collect();
+    print_rows(&rows, false)
+}
