@@ -1,6 +1,6 @@
 //! Strategies that decide which architecture to evaluate next.
 //!
-//! A [`Strategy`] is asked for rows of a [`Pool`] and shown the [`History`] of what came back;
+//! A [`Strategy`] is asked for rows of a [`Pool`](lanner_predict::Pool) and shown the [`History`] of what came back;
 //! values are accuracies or anything else of which more is better. [`run`] is the loop over a
 //! function that evaluates, such as a look-up in a published table:
 //!
