@@ -13,7 +13,7 @@ pub enum Baseline {
     /// A line in the number of multiply-accumulates.
     Flops,
     /// The network without operations, plus for each live operation what it adds there alone:
-    /// needs the single-operation networks among the training rows or in `reference`.
+    /// needs the single-operation networks among the training rows.
     LayerWise,
     /// Ridge on operation counts over all and over live edges.
     RidgeCounts,

@@ -153,7 +153,7 @@ fn cross_validated(
         }
         bar.inc(1);
     }
-    bar.finish_and_clear();
+    bar.clear();
     Ok(all)
 }
 

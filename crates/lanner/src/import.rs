@@ -1,21 +1,15 @@
 //! `lanner import`: published benchmark files become a table.
 
-use std::{
-    cell::RefCell,
-    io::{IsTerminal, stderr},
-    path::PathBuf,
-    time::{Duration, Instant},
-};
+use std::path::PathBuf;
 
 use clap::{Args, builder::PossibleValuesParser};
-use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 use lanner_data::{
     Table,
     import::{Format, Imported, read},
 };
 use lanner_space::Space;
 
-use crate::output::usage;
+use crate::output::{progress, usage};
 
 /// Turn the files that a benchmark is published as into one table
 ///
@@ -67,9 +61,9 @@ pub fn run(args: ImportArgs) -> anyhow::Result<()> {
     if let Some(folder) = folder.filter(|f| !f.is_dir()) {
         return Err(usage(format!("there is no folder {} to write to", folder.display())));
     }
-    let progress = Progress::default();
-    let result = read(format, &args.files, &space, &|done, total| progress.tell(done, total));
-    progress.clear();
+    let bar = progress(0, "reading");
+    let result = read(format, &args.files, &space, &|done, total| bar.tell(done, total));
+    bar.clear();
     let Imported { table, notes } = result?;
     table.write(&args.out)?;
     for note in notes {
@@ -82,51 +76,4 @@ pub fn run(args: ImportArgs) -> anyhow::Result<()> {
         table.names.len()
     );
     Ok(())
-}
-
-/// A bar that shows up only where somebody watches, and only when it takes long.
-struct Progress {
-    start: Instant,
-    bar: RefCell<Option<ProgressBar>>,
-    terminal: bool,
-}
-
-impl Default for Progress {
-    fn default() -> Self {
-        Progress {
-            start: Instant::now(),
-            bar: RefCell::new(None),
-            terminal: stderr().is_terminal(),
-        }
-    }
-}
-
-impl Progress {
-    const PATIENCE: Duration = Duration::from_secs(2);
-
-    fn tell(&self, done: u64, total: u64) {
-        if !self.terminal {
-            return;
-        }
-        let mut bar = self.bar.borrow_mut();
-        if bar.is_none() && self.start.elapsed() < Self::PATIENCE {
-            return;
-        }
-        let bar = bar.get_or_insert_with(|| {
-            let bar = ProgressBar::with_draw_target(Some(total), ProgressDrawTarget::stderr());
-            match ProgressStyle::with_template("reading {bar:30} {percent} %, {eta} left") {
-                Ok(style) => bar.with_style(style),
-                Err(_) => bar,
-            }
-            .with_elapsed(self.start.elapsed())
-        });
-        bar.set_length(total);
-        bar.set_position(done);
-    }
-
-    fn clear(&self) {
-        if let Some(bar) = self.bar.borrow_mut().take() {
-            bar.finish_and_clear();
-        }
-    }
 }

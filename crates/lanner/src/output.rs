@@ -1,8 +1,9 @@
 //! What all commands print with: rows as a table or as JSON, progress, and usage errors.
 
+use std::cell::{Cell, RefCell};
 use std::fmt;
 use std::io::{IsTerminal, Write};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 use serde_json::{Map, Value};
@@ -122,17 +123,57 @@ pub fn print_rows(rows: &[Row], json: bool) -> anyhow::Result<()> {
 }
 
 /// A bar on standard error that appears after two seconds, and never where that is no terminal.
-pub fn progress(total: u64, what: &str) -> ProgressBar {
-    let target = if std::io::stderr().is_terminal() {
-        ProgressDrawTarget::stderr()
-    } else {
-        ProgressDrawTarget::hidden()
-    };
-    let style = ProgressStyle::with_template("{msg} {bar:30} {pos}/{len} {elapsed} (left: {eta})")
-        .unwrap_or_else(|_| ProgressStyle::default_bar());
-    let bar = ProgressBar::with_draw_target(Some(total), target);
-    bar.set_style(style);
-    bar.set_message(what.to_string());
-    bar.enable_steady_tick(Duration::from_secs(2));
-    bar
+pub struct Progress {
+    what: &'static str,
+    start: Instant,
+    done: Cell<u64>,
+    total: Cell<u64>,
+    bar: RefCell<Option<ProgressBar>>,
+    terminal: bool,
+}
+
+/// Progress towards `total`; 0 where it will only be known later.
+pub fn progress(total: u64, what: &'static str) -> Progress {
+    Progress {
+        what,
+        start: Instant::now(),
+        done: Cell::new(0),
+        total: Cell::new(total),
+        bar: RefCell::new(None),
+        terminal: std::io::stderr().is_terminal(),
+    }
+}
+
+impl Progress {
+    const PATIENCE: Duration = Duration::from_secs(2);
+
+    pub fn inc(&self, more: u64) {
+        self.tell(self.done.get() + more, self.total.get());
+    }
+
+    pub fn tell(&self, done: u64, total: u64) {
+        self.done.set(done);
+        self.total.set(total);
+        let mut bar = self.bar.borrow_mut();
+        if !self.terminal || (bar.is_none() && self.start.elapsed() < Self::PATIENCE) {
+            return;
+        }
+        let bar = bar.get_or_insert_with(|| {
+            let bar = ProgressBar::with_draw_target(Some(total), ProgressDrawTarget::stderr());
+            match ProgressStyle::with_template("{msg} {bar:30} {percent} %, {eta} left") {
+                Ok(style) => bar.with_style(style),
+                Err(_) => bar,
+            }
+            .with_message(self.what)
+            .with_elapsed(self.start.elapsed())
+        });
+        bar.set_length(total);
+        bar.set_position(done);
+    }
+
+    pub fn clear(&self) {
+        if let Some(bar) = self.bar.borrow_mut().take() {
+            bar.finish_and_clear();
+        }
+    }
 }

@@ -109,13 +109,13 @@ pub fn run(args: SearchArgs) -> anyhow::Result<()> {
                 line = line.with("latency_ms", limit.latency[row]).with("feasible", feasible);
             }
             rows.push(line.with("arch", space.print(&pool.archs[row])));
-            bar.set_position(trained as u64);
+            bar.tell(trained as u64, args.budget as u64);
         }
         if let (Some(limit), Some(allowed)) = (&limit, &mut allowed) {
             *allowed = limit.mask(&pool)?;
         }
     }
-    bar.finish_and_clear();
+    bar.clear();
     let best = strategy.recommend(&pool, &history);
     if !args.json {
         print_rows(&rows, false)?;

@@ -4,13 +4,12 @@ use std::collections::VecDeque;
 
 const MEMORY: usize = 8;
 
-/// Minimises `f` (value and gradient) from `x`, at most `iterations` steps; returns the best point
-/// and its value. A non-finite value counts as infinitely bad, so the search backs off from it.
+/// Minimises `f` (value and gradient) from `x`, at most `iterations` steps; returns the best point. A non-finite value counts as infinitely bad, so the search backs off from it.
 pub(crate) fn minimise(
     mut x: Vec<f64>,
     iterations: usize,
     mut f: impl FnMut(&[f64]) -> (f64, Vec<f64>),
-) -> (Vec<f64>, f64) {
+) -> Vec<f64> {
     let (mut value, mut gradient) = f(&x);
     let mut pairs: VecDeque<(Vec<f64>, Vec<f64>, f64)> = VecDeque::new();
     for _ in 0..iterations {
@@ -53,7 +52,7 @@ pub(crate) fn minimise(
             break;
         }
     }
-    (x, value)
+    x
 }
 
 fn two_loop(gradient: &[f64], pairs: &VecDeque<(Vec<f64>, Vec<f64>, f64)>) -> Vec<f64> {
@@ -92,7 +91,7 @@ mod tests {
         };
         let mut x = vec![-1.2, 1.0];
         for _ in 0..20 {
-            x = minimise(x, 100, f).0;
+            x = minimise(x, 100, f);
         }
         assert!((x[0] - 1.0).abs() < 1e-2 && (x[1] - 1.0).abs() < 2e-2, "{x:?}");
     }

@@ -73,8 +73,6 @@ pub struct Gp {
     pub hyper: Vec<f64>,
     /// Precision of each training row's noise in units of the common one (all 1 for normal noise).
     pub precisions: Vec<f64>,
-    /// Log marginal likelihood plus log prior at `hyper`, of the standardised targets.
-    pub evidence: f64,
     rows: Vec<usize>,
     scales: Vec<f64>,
     factor: Cholesky,
@@ -122,14 +120,13 @@ impl Gp {
         };
         let kernels: Vec<Kernel> = components.iter().map(|c| c.kernel).collect();
         let mut hyper = start;
-        let mut loss = f64::NAN;
         let mut precisions = vec![1.0; target.len()];
         let all_bases = (some < rows.len()).then(|| bases_with(components, rows, &scales));
         let mut rounds = if options.student.is_some() { STUDENT_ROUNDS } else { 0 };
         let mut iterations = options.iterations;
         let (factor, weights) = loop {
             if iterations > 0 {
-                (hyper, loss) = lbfgs::minimise(hyper, iterations, |theta| {
+                hyper = lbfgs::minimise(hyper, iterations, |theta| {
                     objective(theta, &prior, &kernels, &bases, &target[..some], &precisions)
                 });
             }
@@ -157,7 +154,6 @@ impl Gp {
         Ok(Gp {
             hyper,
             precisions,
-            evidence: -loss,
             rows: rows.to_vec(),
             scales,
             factor,
@@ -190,19 +186,8 @@ impl Gp {
         let kernels: Vec<Kernel> = components.iter().map(|c| c.kernel).collect();
         let factor = factored(&hyper, &kernels, &bases, &precisions)?;
         let weights = factor.solve(&target);
-        let (rows, evidence) = (rows.to_vec(), f64::NAN);
-        Ok(Gp {
-            hyper,
-            precisions,
-            evidence,
-            rows,
-            scales,
-            factor,
-            weights,
-            target,
-            mean,
-            deviation,
-        })
+        let rows = rows.to_vec();
+        Ok(Gp { hyper, precisions, rows, scales, factor, weights, target, mean, deviation })
     }
 
     /// Variance of the noise in units of the target's variance.

@@ -97,6 +97,6 @@ pub fn run(args: ConstrainedArgs) -> anyhow::Result<()> {
         let violated = p.values.iter().any(|v| v.0 == "latency_ms" && v.1 > limit);
         rows.push(row.with("violations", f64::from(u8::from(violated))).with("source", p.source));
     }
-    bar.finish_and_clear();
+    bar.clear();
     print_rows(&rows, args.common.json)
 }

@@ -205,7 +205,7 @@ pub fn run(args: LatencyArgs) -> anyhow::Result<()> {
             }
         }
     }
-    bar.finish_and_clear();
+    bar.clear();
     if rows.len() > 1 {
         rows.extend(means(&args, &rows));
     }

@@ -181,7 +181,7 @@ pub fn run(args: RankingArgs) -> anyhow::Result<()> {
             }
         }
     }
-    bar.finish_and_clear();
+    bar.clear();
     print_rows(&rows, args.common.json)
 }
 

@@ -153,7 +153,7 @@ pub fn run(args: SearchArgs) -> anyhow::Result<()> {
             rows.push(row.with("source", p.source));
         }
     }
-    bar.finish_and_clear();
+    bar.clear();
     print_rows(&rows, args.common.json)
 }
 
