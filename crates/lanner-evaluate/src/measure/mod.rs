@@ -1,0 +1,5 @@
+//! Latency, measured.
+
+mod runtime;
+
+pub use runtime::{Runtime, Session};
