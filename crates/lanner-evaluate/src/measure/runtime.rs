@@ -20,3 +20,18 @@ pub trait Session {
     /// at least one.
     fn time(&mut self, runs: usize, samples: &mut Vec<f64>) -> Result<(), EvaluateError>;
 }
+
+/// What networks are fed with: numbers of the standard normal distribution, the same ones always,
+/// so that runs on another day and another runtime see the same input.
+#[cfg(any(feature = "rten", feature = "ort"))]
+pub(crate) fn input(len: usize) -> Vec<f32> {
+    use rand::{RngExt, SeedableRng};
+
+    let mut rng = rand_chacha::ChaCha8Rng::seed_from_u64(0);
+    let mut normal = || {
+        // Box and Muller (1958); 1 − u is in (0, 1], where the logarithm is finite.
+        let (u, angle): (f32, f32) = (rng.random(), rng.random());
+        (-2.0 * (1.0 - u).ln()).sqrt() * (std::f32::consts::TAU * angle).cos()
+    };
+    (0..len).map(|_| normal()).collect()
+}
