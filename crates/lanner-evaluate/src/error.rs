@@ -41,7 +41,10 @@ pub enum EvaluateError {
 
 impl EvaluateError {
     /// For `map_err`: what was being done to which file.
-    pub(crate) fn io(path: impl Into<PathBuf>, doing: &'static str) -> impl FnOnce(io::Error) -> Self {
+    pub(crate) fn io(
+        path: impl Into<PathBuf>,
+        doing: &'static str,
+    ) -> impl FnOnce(io::Error) -> Self {
         let path = path.into();
         move |error| EvaluateError::Io { path, doing, error }
     }

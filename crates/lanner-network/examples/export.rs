@@ -33,7 +33,7 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
         };
         let save = |what: &str, net: &Network, weights: &Weights| {
             let path = folder.join(format!("{i:02}-{what}.onnx"));
-            onnx::write(&path, net, weights, OnnxOptions { batch: None })
+            onnx::write(&path, net, weights, OnnxOptions { batch: None, ..OnnxOptions::default() })
         };
         let raw = skeleton.build(arch, View::Raw)?;
         let weights = drawn(&raw, seed);
@@ -48,7 +48,7 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
     }
     let zoo = zoo()?;
     let weights = drawn(&zoo, seed);
-    let options = OnnxOptions { batch: None };
+    let options = OnnxOptions { batch: None, ..OnnxOptions::default() };
     onnx::write(&folder.join("zoo.onnx"), &zoo, &weights, options)?;
     let (net, folded) = weights.fold(&zoo)?;
     onnx::write(&folder.join("zoo-folded.onnx"), &net, &folded, options)?;

@@ -31,7 +31,7 @@
 //! **Costs.** [`Cost`] counts by layer and in sum; [`Cost::flops`] is the convention of the
 //! published tables, [`Cost::macs`] that of most papers. The module documents who counts what.
 //!
-//! **Files.** [`onnx`] writes models; [`Diagram`] DOT and SVG; [`json`](fn@json) the layers for other
+//! **Files.** [`onnx`] writes models, in floats or 8-bit integers; [`Diagram`] DOT and SVG; [`json`](fn@json) the layers for other
 //! programs. [`write_file`] replaces a file as a whole or not at all.
 
 mod cost;
@@ -59,7 +59,7 @@ pub use layer::{Conv, Op, Pool};
 pub use memory::{peak_memory, working_set};
 pub use nasbench201::Nasbench201;
 pub use network::{Block, Builder, Layer, Network};
-pub use onnx::OnnxOptions;
+pub use onnx::{OnnxOptions, Precision};
 pub use shape::Shape;
 pub use weights::{Init, LayerWeights, Weights};
 pub use write::write_file;

@@ -14,9 +14,11 @@ use clap::ValueEnum;
 use lanner_data::Table;
 use lanner_evaluate::{
     EvaluateError,
-    measure::{self, Adaptive, Campaign, Outcome, Protocol, Runtime, machine},
+    measure::{
+        self, Adaptive, Campaign, Header, LayerLatency, Outcome, Protocol, Runtime, machine,
+    },
 };
-use lanner_network::OnnxOptions;
+use lanner_network::{OnnxOptions, Precision};
 use lanner_space::{Architecture, Space};
 
 use crate::{
@@ -42,6 +44,7 @@ Examples:
   lanner measure --sample 100 --out mine.csv
   lanner measure --unique --threads 2 --out two-threads.csv
   lanner measure --archs my.txt --precision int8 --out int8.csv
+  lanner measure --all --layer-wise --out sums.csv
   lanner measure --sample 50 --cores 3 --protocol latbench --out pinned.csv
   lanner fit mine.csv --metric latency_ms --out mine.lanner")]
 pub struct MeasureArgs {
@@ -55,6 +58,13 @@ pub struct MeasureArgs {
     out: PathBuf,
     #[arg(long, value_enum, default_value_t = RuntimeName::Rten)]
     runtime: RuntimeName,
+    /// ONNX Runtime's library [default: $ORT_DYLIB_PATH, else that of Python's onnxruntime package]
+    #[cfg(feature = "ort")]
+    #[arg(long, value_name = "FILE")]
+    ort_library: Option<PathBuf>,
+    /// Of convolutions and linear layers: f32, or int8, quantised dynamically
+    #[arg(long, default_value_t = Precision::F32)]
+    precision: Precision,
     /// Images at once
     #[arg(long, default_value_t = 1, value_parser = clap::value_parser!(u32).range(1..))]
     batch: u32,
@@ -75,6 +85,9 @@ pub struct MeasureArgs {
     /// Measure without a reference network: twice as fast, but drift of the machine stays in
     #[arg(long)]
     no_reference: bool,
+    /// Predict instead: measure each distinct layer alone (FILE.layers.csv), a network as their sum
+    #[arg(long)]
+    layer_wise: bool,
     #[command(flatten)]
     skeleton: SkeletonArgs,
     /// Print JSON: {"rows": [...]}
@@ -104,6 +117,9 @@ struct Which {
 enum RuntimeName {
     /// The runtime in pure Rust, in this process
     Rten,
+    /// ONNX Runtime, in this process
+    #[cfg(feature = "ort")]
+    Ort,
 }
 
 #[derive(Clone, Copy, PartialEq, ValueEnum)]
@@ -126,6 +142,8 @@ pub fn run(args: MeasureArgs, threads: usize) -> anyhow::Result<()> {
     }
     let runtime: Box<dyn Runtime> = match args.runtime {
         RuntimeName::Rten => Box::new(measure::Rten::new(threads)),
+        #[cfg(feature = "ort")]
+        RuntimeName::Ort => Box::new(measure::Ort::new(args.ort_library.as_deref(), threads)?),
     };
     let protocol = match args.protocol {
         ProtocolName::Latbench => Protocol::Latbench,
@@ -138,7 +156,7 @@ pub fn run(args: MeasureArgs, threads: usize) -> anyhow::Result<()> {
     let campaign = Campaign {
         space: space.clone(),
         skeleton,
-        onnx: OnnxOptions { batch: Some(args.batch) },
+        onnx: OnnxOptions { batch: Some(args.batch), precision: args.precision },
         protocol,
         seed: args.seed,
         reference: (!args.no_reference).then(|| measure::reference(&space)),
@@ -150,8 +168,7 @@ pub fn run(args: MeasureArgs, threads: usize) -> anyhow::Result<()> {
         cores => cores.iter().map(usize::to_string).collect::<Vec<_>>().join(","),
     };
     let device = args.device.clone().unwrap_or_else(machine::cpu);
-    let more =
-        [("device", device), ("threads", threads.to_string()), ("cores", cores)];
+    let more = [("device", device), ("threads", threads.to_string()), ("cores", cores)];
     let header = campaign.header(&*runtime, &more);
 
     let stop = Arc::new(AtomicBool::new(false));
@@ -159,14 +176,22 @@ pub fn run(args: MeasureArgs, threads: usize) -> anyhow::Result<()> {
     // Without a handler Ctrl-C ends the process as ever, and loses no more than a network.
     let _ = ctrlc::set_handler(move || flag.store(true, Ordering::Relaxed));
     let bar = progress(groups.len() as u64, "measuring");
-    let start = Instant::now();
-    let outcome = campaign.run(&*runtime, &groups, &args.out, &header, |done, total| {
+    let tell = |done, total| {
         bar.tell(done as u64, total as u64);
         match stop.load(Ordering::Relaxed) {
             true => ControlFlow::Break(()),
             false => ControlFlow::Continue(()),
         }
-    });
+    };
+    let start = Instant::now();
+    if args.layer_wise {
+        let archs = groups.concat();
+        let done = campaign.layerwise(&*runtime, &archs, tell);
+        bar.clear();
+        let Some((layers, rows)) = done? else { anyhow::bail!("stopped; nothing is written") };
+        return layer_wise(&args, &space, &header, &layers, &rows);
+    }
+    let outcome = campaign.run(&*runtime, &groups, &args.out, &header, tell);
     bar.clear();
     let outcome = outcome.map_err(|error| paused(error, &args.out))?;
     report(&args, &space, &outcome, groups.len(), start.elapsed().as_secs_f64())
@@ -227,6 +252,42 @@ fn read_archs(file: &Path, space: &Space) -> anyhow::Result<Vec<Architecture>> {
         true => anyhow::bail!("{}: no architecture in it", file.display()),
         false => Ok(archs),
     }
+}
+
+/// Writes the sums to the table, and the layers beside it.
+fn layer_wise(
+    args: &MeasureArgs,
+    space: &Space,
+    header: &Header,
+    layers: &[LayerLatency],
+    rows: &[measure::Row],
+) -> anyhow::Result<()> {
+    let mut header = header.clone();
+    header.set("protocol", format!("layer-wise sum, {}", header.value("protocol").unwrap_or("")));
+    let (mut log, known, _) = measure::Log::open(&args.out, space, &header)?;
+    if !known.is_empty() {
+        let file = args.out.display();
+        return Err(usage(format!("{file} has rows already: give another --out")));
+    }
+    log.write(rows)?;
+    let mut text = String::from("layer,inputs,input,output,latency_ms,latency_ms_se,runs\n");
+    let mut shown = Vec::new();
+    for layer in layers {
+        let LayerLatency { op, inputs, input, output, latency_ms, error_ms, runs } = layer;
+        text += &format!("{op},{inputs},{input},{output},{latency_ms:.6},{error_ms:.6},{runs}\n");
+        shown.push(
+            Row::new()
+                .with("layer", op.as_str())
+                .with("inputs", *inputs)
+                .with("input", input.to_string())
+                .with("output", output.to_string())
+                .with("latency_ms", *latency_ms)
+                .with("latency_ms_se", *error_ms)
+                .with("runs", *runs),
+        );
+    }
+    lanner_network::write_file(&args.out.with_extension("layers.csv"), text.as_bytes())?;
+    print_rows(&shown, args.json)
 }
 
 /// What is measured is kept: the way on belongs to the message.

@@ -3,7 +3,7 @@
 use std::{io::Write, path::PathBuf};
 
 use lanner_network::{
-    Cost, Diagram, Init, Network, OnnxOptions, View, Weights, json, onnx, write_file,
+    Cost, Diagram, Init, Network, OnnxOptions, Precision, View, Weights, json, onnx, write_file,
 };
 use lanner_space::Space;
 
@@ -24,6 +24,7 @@ Examples:
   lanner network '|nor_conv_3x3~0|+|none~0|skip_connect~1|+|skip_connect~0|none~1|nor_conv_1x1~2|'
   lanner network 333333 --table
   lanner network 302143 --onnx net.onnx --fold --seed 7
+  lanner network 302143 --onnx net-int8.onnx --int8
   lanner network 302143 --svg net.svg --as-written
   lanner network 302143 --resolution 16 --classes 120 --json | jq .cost
   lanner network 302143 --dot | dot -Tpdf -o net.pdf")]
@@ -54,6 +55,9 @@ pub struct NetworkArgs {
     /// Merge batch norms into the convolutions before them
     #[arg(long, requires = "onnx")]
     fold: bool,
+    /// Convolutions and linear layers in 8-bit integers, activations scaled at each run; folds too
+    #[arg(long, requires = "onnx")]
+    int8: bool,
     /// Of the weights
     #[arg(long, default_value_t = 0, requires = "onnx")]
     seed: u64,
@@ -87,11 +91,13 @@ pub fn run(args: NetworkArgs) -> anyhow::Result<()> {
     if let Some(path) = &args.onnx {
         onnx::fits(&network)?;
         let weights = Weights::init(&network, Init { seed: args.seed });
-        let (network, weights) = match args.fold {
+        let (network, weights) = match args.fold || args.int8 {
             true => weights.fold(&network)?,
             false => (network, weights),
         };
-        return Ok(onnx::write(path, &network, &weights, OnnxOptions::default())?);
+        let precision = if args.int8 { Precision::Int8 } else { Precision::F32 };
+        let options = OnnxOptions { precision, ..OnnxOptions::default() };
+        return Ok(onnx::write(path, &network, &weights, options)?);
     }
     summary(&build(View::Raw)?, &build(View::Pruned)?)
 }

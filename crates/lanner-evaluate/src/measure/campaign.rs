@@ -68,7 +68,7 @@ impl Campaign {
             ("space", self.space.name().into()),
             ("skeleton", skeleton),
             ("runtime", runtime.describe()),
-            ("precision", "fp32".into()),
+            ("precision", self.onnx.precision.to_string()),
             ("batch", self.onnx.batch.map_or("open".into(), |b| b.to_string())),
             ("protocol", self.protocol.describe()),
             ("weights", format!("He, seed {}, batch norms folded", self.seed)),
@@ -282,7 +282,7 @@ fn one_line(text: &str) -> String {
     text.split_whitespace().collect::<Vec<_>>().join(" ").chars().take(300).collect()
 }
 
-fn unix_time() -> u64 {
+pub(super) fn unix_time() -> u64 {
     SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |d| d.as_secs())
 }
 

@@ -58,7 +58,8 @@ impl Header {
     fn text(&self) -> String {
         let mut text = format!("# {FIRST}: {VERSION}\n");
         for (key, value) in self.settings.iter().chain(&self.facts) {
-            let line: String = value.chars().map(|c| if c.is_control() { ' ' } else { c }).collect();
+            let line: String =
+                value.chars().map(|c| if c.is_control() { ' ' } else { c }).collect();
             text += &format!("# {key}: {line}\n");
         }
         text + &COLUMNS.join(",") + "\n"
@@ -149,7 +150,9 @@ impl Log {
         self.append(header.text().as_bytes())?;
         if self.blocks.metadata().is_ok_and(|m| m.len() == 0) {
             let head = b"arch,block,runs,median_ms,reference_ms\n";
-            self.blocks.write_all(head).map_err(EvaluateError::io(blocks_path(&self.path), "write"))?;
+            self.blocks
+                .write_all(head)
+                .map_err(EvaluateError::io(blocks_path(&self.path), "write"))?;
         }
         Ok(())
     }
@@ -300,9 +303,8 @@ fn parse_rows(
     }
     let mut rows = Vec::new();
     for record in reader.records() {
-        let record = record.map_err(|e| {
-            wrong(e.position().map_or(0, |p| p.line()), format!("not a row: {e}"))
-        })?;
+        let record = record
+            .map_err(|e| wrong(e.position().map_or(0, |p| p.line()), format!("not a row: {e}")))?;
         let line = record.position().map_or(0, |p| p.line());
         let bad = |name: &str, text: &str| {
             wrong(line, format!("{name} is '{text}', expected a number above 0, or nothing"))

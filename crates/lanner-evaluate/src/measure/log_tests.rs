@@ -61,9 +61,15 @@ fn other_files_are_refused_and_left_alone() {
         ("arch,latency_ms\n", "line 1: not a table that 'lanner measure' wrote"),
         ("# lanner latency table: 9\n", "line 1: a table of version 9"),
         ("# lanner latency table: 1\n# nonsense\n", "line 2: expected '# key: value'"),
-        ("# lanner latency table: 1\n# space: nasbench201\n# runtime: a clock 2.0\n", "line 3: made with other settings: runtime is 'a clock 1.0' now, and the file has 'a clock 2.0'"),
+        (
+            "# lanner latency table: 1\n# space: nasbench201\n# runtime: a clock 2.0\n",
+            "line 3: made with other settings: runtime is 'a clock 1.0' now, and the file has 'a clock 2.0'",
+        ),
         ("# lanner latency table: 1\n# space: nasbench201\n", "the file has nothing about it"),
-        ("# lanner latency table: 1\n# space: nasbench201\n# runtime: a clock 1.0\nx,y\n", "line 4: expected the columns arch,"),
+        (
+            "# lanner latency table: 1\n# space: nasbench201\n# runtime: a clock 1.0\nx,y\n",
+            "line 4: expected the columns arch,",
+        ),
     ] {
         fs::write(&path, text).unwrap();
         let message = open(&path).unwrap_err().to_string();

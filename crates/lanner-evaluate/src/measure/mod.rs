@@ -1,6 +1,6 @@
 //! Latency, measured: what BRP-NAS's LatBench is made with, for anyone's device.
 //!
-//! A [`Runtime`] runs models: [`Rten`] in this process, or whatever else implements it. A
+//! A [`Runtime`] runs models: `Rten` and `Ort` in this process, or whatever else implements it. A
 //! [`Protocol`] decides how often and what of the samples counts. A [`Campaign`] measures many
 //! networks into one file ([`Log`]), each on disk before the next is begun.
 //!
@@ -9,8 +9,13 @@
 //! short blocks of the network in question and divides by how much slower than at first it is.
 
 mod campaign;
+mod layers;
+#[cfg(feature = "ort")]
+mod library;
 mod log;
 pub mod machine;
+#[cfg(feature = "ort")]
+mod ort;
 mod protocol;
 #[cfg(feature = "rten")]
 mod rten;
@@ -18,7 +23,10 @@ mod runtime;
 mod statistics;
 
 pub use campaign::{Campaign, Outcome, groups, reference};
+pub use layers::LayerLatency;
 pub use log::{Header, Log, Row, blocks_path};
+#[cfg(feature = "ort")]
+pub use ort::Ort;
 pub use protocol::{Adaptive, Block, Measurement, Protocol, Reference};
 #[cfg(feature = "rten")]
 pub use rten::Rten;

@@ -32,8 +32,7 @@ impl Runtime for Rten {
     }
 
     fn load(&self, onnx: &[u8]) -> Result<Box<dyn Session + '_>, EvaluateError> {
-        let refused =
-            |why: String| EvaluateError::Refused { runtime: self.describe(), why };
+        let refused = |why: String| EvaluateError::Refused { runtime: self.describe(), why };
         let mut options = ModelOptions::with_all_ops();
         options.prepack_weights(true);
         let model = options.load(onnx.to_vec()).map_err(|e| refused(e.to_string()))?;

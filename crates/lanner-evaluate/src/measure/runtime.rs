@@ -1,7 +1,5 @@
 //! What runs a network and tells how long it took.
 
-use std::time::Instant;
-
 use crate::EvaluateError;
 
 /// A runtime on a device, set up for a number of threads, a batch and a precision.
@@ -25,13 +23,14 @@ pub trait Session {
 
 /// Calls `run` so often and appends the milliseconds of each call; what it yields is dropped
 /// outside of the time.
+#[cfg(feature = "rten")]
 pub(crate) fn timed<T>(
     runs: usize,
     samples: &mut Vec<f64>,
     mut run: impl FnMut() -> Result<T, EvaluateError>,
 ) -> Result<(), EvaluateError> {
     for _ in 0..runs {
-        let start = Instant::now();
+        let start = std::time::Instant::now();
         let output = run()?;
         samples.push(1e3 * start.elapsed().as_secs_f64());
         drop(output);
@@ -39,10 +38,17 @@ pub(crate) fn timed<T>(
     Ok(())
 }
 
-/// The image that in-process runtimes are given: standard normal values, always the same.
+/// What networks are fed with: numbers of the standard normal distribution, the same ones always,
+/// so that runs on another day and another runtime see the same input.
+#[cfg(any(feature = "rten", feature = "ort"))]
 pub(crate) fn input(len: usize) -> Vec<f32> {
     use rand::RngExt;
-    let mut generator = lanner_nn::rng(0, "measured image");
-    // A sum of twelve uniform numbers has variance 1.
-    (0..len).map(|_| (0..12).map(|_| generator.random::<f32>()).sum::<f32>() - 6.0).collect()
+
+    let mut rng = lanner_nn::rng(0, "measured image");
+    let mut normal = || {
+        // Box and Muller (1958); 1 − u is in (0, 1], where the logarithm is finite.
+        let (u, angle): (f32, f32) = (rng.random(), rng.random());
+        (-2.0 * (1.0 - u).ln()).sqrt() * (std::f32::consts::TAU * angle).cos()
+    };
+    (0..len).map(|_| normal()).collect()
 }

@@ -4,7 +4,8 @@ use super::messages::{
     Attribute, DATA_FLOAT, DATA_INT64, Dimension, FLOAT, Graph, INT, INTS, Model, Node,
     OperatorSet, Tensor, TensorShape, TensorType, Type, ValueInfo,
 };
-use super::{INPUT, OUTPUT, OnnxOptions};
+use super::quantize::Quantized;
+use super::{INPUT, OUTPUT, OnnxOptions, Precision};
 use crate::{Layer, LayerWeights, Network, Op, Pool, Shape, Weights};
 
 const IR_VERSION: i64 = 8;
@@ -15,7 +16,13 @@ const SIX: &str = "six";
 
 /// The model. The weights fit the network: [`Weights::check`] came before.
 pub fn model(network: &Network, weights: &Weights, options: OnnxOptions) -> Model {
-    let mut graph = Export { network, nodes: Vec::new(), tensors: Vec::new() };
+    let mut graph = Export {
+        network,
+        precision: options.precision,
+        nodes: Vec::new(),
+        tensors: Vec::new(),
+        quantized: Quantized::default(),
+    };
     for (i, numbers) in weights.layers.iter().enumerate().skip(1) {
         graph.layer(i, numbers);
     }
@@ -42,10 +49,12 @@ fn is_flat(op: &Op) -> bool {
     matches!(op, Op::Linear { .. })
 }
 
-struct Export<'a> {
-    network: &'a Network,
-    nodes: Vec<Node>,
-    tensors: Vec<Tensor>,
+pub struct Export<'a> {
+    pub network: &'a Network,
+    precision: Precision,
+    pub nodes: Vec<Node>,
+    pub tensors: Vec<Tensor>,
+    pub quantized: Quantized,
 }
 
 impl Export<'_> {
@@ -59,7 +68,7 @@ impl Export<'_> {
         }
     }
 
-    fn node(
+    pub fn node(
         &mut self,
         name: String,
         op: &str,
@@ -72,7 +81,7 @@ impl Export<'_> {
         self.nodes.push(node);
     }
 
-    fn floats(&mut self, name: String, dims: &[usize], values: &[f32]) -> String {
+    pub fn floats(&mut self, name: String, dims: &[usize], values: &[f32]) -> String {
         // One copy where the machine is little-endian, as nearly all are.
         let raw_data = values.iter().flat_map(|v| v.to_le_bytes()).collect();
         let dims = dims.iter().map(|&d| d as i64).collect();
@@ -97,16 +106,20 @@ impl Export<'_> {
         let (op, attributes) = match layer.op {
             Op::Input => return,
             Op::Conv(c) => {
-                let shape = c.kernel_shape(network.in_channels(layer));
-                self.affine(layer, numbers, &shape, &mut inputs);
-                let attributes = vec![
+                let attribute = vec![
                     ints("dilations", &[c.dilation; 2]),
                     int("group", c.groups),
                     ints("kernel_shape", &[c.kernel; 2]),
                     ints("pads", &[c.padding; 4]),
                     ints("strides", &[c.stride; 2]),
                 ];
-                ("Conv", attributes)
+                if self.precision == Precision::Int8 {
+                    let node = Node { input: inputs, name, attribute, ..Node::default() };
+                    return self.integer_conv(layer, c, numbers, node, output);
+                }
+                let shape = c.kernel_shape(network.in_channels(layer));
+                self.affine(layer, numbers, &shape, &mut inputs);
+                ("Conv", attribute)
             }
             Op::BatchNorm { epsilon } => {
                 if let LayerWeights::Norm { scale, shift, mean, variance } = numbers {
@@ -173,15 +186,21 @@ impl Export<'_> {
         let flat = format!("{name}.flat:0");
         let axis = vec![int("axis", 1)];
         self.node(format!("{name}.flat"), "Flatten", inputs, flat.clone(), axis);
-        let mut inputs = vec![flat];
-        let shape = [features, self.network.in_channels(layer)];
-        self.affine(layer, numbers, &shape, &mut inputs);
-        let trans = vec![int("transB", 1)];
-        if at + 1 == self.network.layers.len() {
-            return self.node(name, "Gemm", inputs, output, trans);
+        let last = at + 1 == self.network.layers.len();
+        let scores = if last { output.clone() } else { format!("{name}.scores:0") };
+        match self.precision {
+            Precision::F32 => {
+                let mut inputs = vec![flat];
+                let shape = [features, self.network.in_channels(layer)];
+                self.affine(layer, numbers, &shape, &mut inputs);
+                let trans = vec![int("transB", 1)];
+                self.node(name.clone(), "Gemm", inputs, scores.clone(), trans);
+            }
+            Precision::Int8 => self.integer_linear(layer, numbers, &flat, scores.clone()),
         }
-        let scores = format!("{name}.scores:0");
-        self.node(name.clone(), "Gemm", inputs, scores.clone(), trans);
+        if last {
+            return;
+        }
         let dims = self.shape_constant(format!("{name}.shape"), &[0, features, 1, 1]);
         self.node(format!("{name}.unflat"), "Reshape", vec![scores, dims], output, vec![]);
     }
@@ -239,7 +258,7 @@ fn float(name: &str, value: f32) -> Attribute {
     Attribute { name: name.into(), f: Some(value), kind: FLOAT, ..Attribute::default() }
 }
 
-fn int(name: &str, value: usize) -> Attribute {
+pub fn int(name: &str, value: usize) -> Attribute {
     Attribute { name: name.into(), i: Some(value as i64), kind: INT, ..Attribute::default() }
 }
 

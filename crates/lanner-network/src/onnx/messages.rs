@@ -77,7 +77,7 @@ pub const INTS: i32 = 7;
 pub struct Tensor {
     #[prost(int64, repeated, packed = "false", tag = "1")]
     pub dims: Vec<i64>,
-    /// `DATA_FLOAT` or `DATA_INT64`.
+    /// One of the `DATA_…` below.
     #[prost(int32, tag = "2")]
     pub data_type: i32,
     #[prost(string, tag = "8")]
@@ -89,6 +89,8 @@ pub struct Tensor {
 
 /// Values of [`Tensor::data_type`].
 pub const DATA_FLOAT: i32 = 1;
+pub const DATA_UINT8: i32 = 2;
+pub const DATA_INT8: i32 = 3;
 pub const DATA_INT64: i32 = 7;
 
 #[derive(Clone, PartialEq, Message)]

@@ -1,4 +1,4 @@
-//! Networks as ONNX models: opset 17, IR version 8, weights inside, all 32-bit floats.
+//! Networks as ONNX models: opset 17, IR version 8, weights inside, 32-bit floats or 8-bit integers.
 //!
 //! Opset 17 is the last one of IR version 8 and the first with all that is needed (`HardSwish` came
 //! with 14); ONNX Runtime has read it since 1.12 (2022). Sums and products of several terms become
@@ -7,6 +7,7 @@
 
 mod export;
 mod messages;
+mod quantize;
 
 use prost::Message;
 
@@ -17,12 +18,52 @@ use crate::{Cost, Network, NetworkError, Weights, write_file};
 pub struct OnnxOptions {
     /// Images at once; `None` leaves the dimension open, called `batch`.
     pub batch: Option<u32>,
+    pub precision: Precision,
 }
 
 impl Default for OnnxOptions {
-    /// One image.
+    /// One image, 32-bit floats.
     fn default() -> Self {
-        OnnxOptions { batch: Some(1) }
+        OnnxOptions { batch: Some(1), precision: Precision::F32 }
+    }
+}
+
+/// The numbers that convolutions and linear layers multiply. Input, output and all other layers are
+/// 32-bit floats always.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum Precision {
+    /// 32-bit floats.
+    #[default]
+    F32,
+    /// 8-bit integers, quantised dynamically: weights symmetric with a scale an output channel,
+    /// activations with a scale and a zero point a tensor, found at each run
+    /// (`DynamicQuantizeLinear`, `ConvInteger`, `MatMulInteger`). Fold batch norms first, as for
+    /// deployment; those that are left are computed in floats.
+    Int8,
+}
+
+impl std::fmt::Display for Precision {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str(match self {
+            Precision::F32 => "f32",
+            Precision::Int8 => "int8",
+        })
+    }
+}
+
+impl std::str::FromStr for Precision {
+    type Err = NetworkError;
+
+    fn from_str(text: &str) -> Result<Self, NetworkError> {
+        match text {
+            "f32" => Ok(Precision::F32),
+            "int8" => Ok(Precision::Int8),
+            _ => Err(NetworkError::Value {
+                name: "precision",
+                value: format!("'{text}'"),
+                expected: "f32 or int8".into(),
+            }),
+        }
     }
 }
 
@@ -48,7 +89,8 @@ pub fn fits(network: &Network) -> Result<(), NetworkError> {
 
 /// The bytes of an ONNX model. Input `input` (batch × channels × height × width), output `output`
 /// (batch × classes where the last layer is linear, else four dimensions too);
-/// initialisers are called like PyTorch's: `stem.conv.weight`, `stem.bn.running_mean`.
+/// initialisers are called like PyTorch's: `stem.conv.weight`, `stem.bn.running_mean`; in integers a
+/// weight is stored beside its scales, `stem.conv.weight.scale`.
 pub fn encode(
     network: &Network,
     weights: &Weights,
@@ -82,29 +124,39 @@ mod tests {
     use super::*;
     use crate::{Init, Nasbench201, Weights};
 
-    fn encoded(text: &str, view: View, batch: Option<u32>) -> Vec<u8> {
+    fn encoded(text: &str, view: View, batch: Option<u32>, precision: Precision) -> Vec<u8> {
         let arch = Space::NasBench201.parse(text).unwrap();
         let net = Nasbench201 { cells: 1, ..Nasbench201::default() }.build(&arch, view).unwrap();
         let (net, weights) = Weights::init(&net, Init { seed: 2 }).fold(&net).unwrap();
-        encode(&net, &weights, OnnxOptions { batch }).unwrap()
+        encode(&net, &weights, OnnxOptions { batch, precision }).unwrap()
     }
 
     #[test]
     fn nodes_read_what_stands_before_them() {
-        for (text, view) in
-            [("301243", View::Raw), ("301243", View::Pruned), ("300000", View::Pruned)]
-        {
-            let model = messages::Model::decode(&encoded(text, view, None)[..]).unwrap();
+        use Precision::{F32, Int8};
+        for (text, view, precision) in [
+            ("301243", View::Raw, F32),
+            ("301243", View::Pruned, F32),
+            ("300000", View::Pruned, F32),
+            ("301243", View::Raw, Int8),
+            ("333333", View::Pruned, Int8),
+        ] {
+            let bytes = encoded(text, view, None, precision);
+            let model = messages::Model::decode(&bytes[..]).unwrap();
             let graph = model.graph.unwrap();
             let mut known = HashSet::from([INPUT.to_string()]);
             for tensor in &graph.initializer {
                 assert!(known.insert(tensor.name.clone()), "{} twice", tensor.name);
                 let values: i64 = tensor.dims.iter().product();
-                assert_eq!(tensor.raw_data.len() as i64, 4 * values, "{}", tensor.name);
+                let bytes = [messages::DATA_INT8, messages::DATA_UINT8];
+                let size = if bytes.contains(&tensor.data_type) { 1 } else { 4 };
+                assert_eq!(tensor.raw_data.len() as i64, size * values, "{}", tensor.name);
             }
             for node in &graph.node {
                 assert!(node.input.iter().all(|name| known.contains(name)), "{}", node.name);
-                assert!(known.insert(node.output[0].clone()), "{} twice", node.output[0]);
+                for output in &node.output {
+                    assert!(known.insert(output.clone()), "{output} twice");
+                }
             }
             assert!(known.contains(OUTPUT));
         }
@@ -113,7 +165,7 @@ mod tests {
     /// Field 8, wire type 0 (a number each) is the byte 0x40; packed would be 0x42 and a length.
     #[test]
     fn lists_of_integers_are_unpacked() {
-        let bytes = encoded("200000", View::Pruned, Some(1));
+        let bytes = encoded("200000", View::Pruned, Some(1), Precision::F32);
         let name = b"\x0a\x07strides";
         let at = bytes.windows(name.len()).position(|w| w == name).unwrap() + name.len();
         assert_eq!(bytes[at..at + 4], [0x40, 1, 0x40, 1]);
@@ -127,7 +179,8 @@ mod tests {
         assert!(error.contains("the limit of ONNX files"), "{error}");
         let net = Nasbench201::default().build(&arch, View::Pruned).unwrap();
         let weights = Weights::init(&net, Init::default());
-        let none = encode(&net, &weights, OnnxOptions { batch: Some(0) }).unwrap_err();
+        let none = encode(&net, &weights, OnnxOptions { batch: Some(0), ..OnnxOptions::default() })
+            .unwrap_err();
         assert_eq!(none.to_string(), "batch is 0, expected 1 or more");
         let (folded, _) = weights.fold(&net).unwrap();
         assert!(encode(&folded, &weights, OnnxOptions::default()).is_err());

@@ -1,0 +1,103 @@
+//! Where ONNX Runtime's shared library is, and whether it can be used.
+
+use std::{
+    env,
+    ffi::CStr,
+    path::{Path, PathBuf},
+    process::{Command, Stdio},
+};
+
+use ::ort::sys::OrtApiBase;
+use libloading::Library;
+
+/// Prints the folder of the package's libraries without loading them.
+const ASK: &str = "\
+import importlib.util, os
+spec = importlib.util.find_spec('onnxruntime')
+if spec and spec.origin:
+    print(os.path.join(os.path.dirname(spec.origin), 'capi'))";
+
+/// The way out, for a user without the library.
+const HOW: &str = "`pip install onnxruntime`, or name the library with --ort-library PATH \
+                   (`libonnxruntime.so` of a release of ONNX Runtime)";
+
+/// The library: the one given, else `$ORT_DYLIB_PATH`, else of the Python package `onnxruntime`,
+/// by the Python of the active virtual environment or the first one of the path.
+pub fn find(given: Option<&Path>) -> Result<PathBuf, String> {
+    if let Some(path) = given {
+        return checked(path, "--ort-library");
+    }
+    if let Some(path) = env::var_os("ORT_DYLIB_PATH").filter(|path| !path.is_empty()) {
+        return checked(Path::new(&path), "ORT_DYLIB_PATH");
+    }
+    let active = env::var_os("VIRTUAL_ENV").map(|folder| Path::new(&folder).join("bin/python"));
+    let pythons = active.into_iter().chain(["python3".into(), "python".into()]);
+    pythons.filter_map(|python| package(&python)).find_map(|folder| within(&folder)).ok_or_else(
+        || format!("its library was not found, neither by ORT_DYLIB_PATH nor by Python: {HOW}"),
+    )
+}
+
+fn checked(path: &Path, from: &str) -> Result<PathBuf, String> {
+    let path = path.canonicalize().map_err(|e| format!("{from} {}: {e}", path.display()))?;
+    if !path.is_dir() {
+        return Ok(path);
+    }
+    within(&path)
+        .ok_or_else(|| format!("{from} {} has no libonnxruntime in it: {HOW}", path.display()))
+}
+
+/// The folder of a Python's package, if it has that.
+fn package(python: &Path) -> Option<PathBuf> {
+    let answer = Command::new(python)
+        .args(["-c", ASK])
+        .stdin(Stdio::null())
+        .stderr(Stdio::null())
+        .output()
+        .ok()?;
+    let folder = String::from_utf8(answer.stdout).ok()?;
+    Some(folder.trim()).filter(|folder| !folder.is_empty()).map(PathBuf::from)
+}
+
+/// The library in a folder: `libonnxruntime.so`, `libonnxruntime.so.1.23.2`,
+/// `libonnxruntime.1.23.2.dylib`; not the `libonnxruntime_providers_….so` beside it.
+fn within(folder: &Path) -> Option<PathBuf> {
+    let mut found: Vec<PathBuf> = folder
+        .read_dir()
+        .ok()?
+        .filter_map(|entry| Some(entry.ok()?.path()))
+        .filter(|path| {
+            let name = path.file_name().and_then(|name| name.to_str()).unwrap_or_default();
+            name.strip_prefix("libonnxruntime.")
+                .is_some_and(|rest| rest.starts_with("so") || rest.ends_with("dylib"))
+        })
+        .collect();
+    found.sort();
+    found.pop()?.canonicalize().ok()
+}
+
+/// The version of the library, which also tells that it is one, and new enough.
+pub fn version(path: &Path) -> Result<String, String> {
+    type Base = unsafe extern "C" fn() -> *const OrtApiBase;
+    let shown = path.display();
+    // SAFETY: loading runs the initialisers of a library that the user chose to run.
+    let library = unsafe { Library::new(path) }
+        .map_err(|e| format!("{shown} is no library that can be loaded: {e}"))?;
+    // SAFETY: the function has had this signature in all releases, `onnxruntime_c_api.h`.
+    let base = unsafe { library.get::<Base>(b"OrtGetApiBase") }
+        .map_err(|_| format!("{shown} is not ONNX Runtime: it lacks OrtGetApiBase"))?;
+    // SAFETY: the base is a static of the library, or null.
+    let version = unsafe { base().as_ref() }.map(|base| {
+        // SAFETY: a static string, of this library, which is still loaded.
+        unsafe { CStr::from_ptr((base.GetVersionString)()) }.to_string_lossy().into_owned()
+    });
+    let version = version.ok_or_else(|| format!("{shown}: ONNX Runtime without an API"))?;
+    let mut numbers = version.split('.').map(|n| n.parse::<u32>().unwrap_or(0));
+    let release = (numbers.next().unwrap_or(0), numbers.next().unwrap_or(0));
+    if release < (1, ::ort::MINOR_VERSION) {
+        return Err(format!(
+            "{shown} is version {version}, expected 1.{} or later: {HOW}",
+            ::ort::MINOR_VERSION
+        ));
+    }
+    Ok(version)
+}
