@@ -2,13 +2,14 @@
 
 use std::{
     env,
+    error::Error,
     ffi::CStr,
     path::{Path, PathBuf},
     process::{Command, Stdio},
 };
 
-use libloading::Library;
 use ::ort::sys::OrtApiBase;
+use libloading::Library;
 
 /// Prints the folder of the package's libraries without loading them.
 const ASK: &str = "\
@@ -42,9 +43,8 @@ fn checked(path: &Path, from: &str) -> Result<PathBuf, String> {
     if !path.is_dir() {
         return Ok(path);
     }
-    within(&path).ok_or_else(|| {
-        format!("{from} {} has no libonnxruntime in it: {HOW}", path.display())
-    })
+    within(&path)
+        .ok_or_else(|| format!("{from} {} has no libonnxruntime in it: {HOW}", path.display()))
 }
 
 /// The folder of a Python's package, if it has that.
@@ -82,6 +82,7 @@ pub fn version(path: &Path) -> Result<String, String> {
     let shown = path.display();
     // SAFETY: loading runs the initialisers of a library that the user chose to run.
     let library = unsafe { Library::new(path) }
+        .map_err(|e| e.source().map_or(e.to_string(), ToString::to_string))
         .map_err(|e| format!("{shown} is no library that can be loaded: {e}"))?;
     // SAFETY: the function has had this signature in all releases, `onnxruntime_c_api.h`.
     let base = unsafe { library.get::<Base>(b"OrtGetApiBase") }
