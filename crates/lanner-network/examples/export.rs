@@ -1,5 +1,6 @@
 //! Writes the models that `tests/check_onnx.py` checks: random cells of NAS-Bench-201 as written,
-//! pruned and folded, all with the same weights, and a network of every other operation.
+//! pruned and folded, all with the same weights, and a network of every other operation; the pruned
+//! and folded ones in 8-bit integers as well.
 //!
 //! `cargo run --release -p lanner-network --example export -- FOLDER [COUNT] [SEED]`
 
@@ -7,7 +8,7 @@ use std::path::Path;
 
 use lanner_network::{
     Builder, Conv, Init, LayerWeights, Nasbench201, Network, NetworkError, OnnxOptions, Op, Pool,
-    Shape, View, Weights, onnx,
+    Precision, Shape, View, Weights, onnx,
 };
 use lanner_space::{Architecture, Space};
 use rand::SeedableRng;
@@ -45,6 +46,7 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
         save("pruned", &pruned, &weights)?;
         let (net, folded) = weights.fold(&pruned)?;
         save("pruned-folded", &net, &folded)?;
+        integers(folder, &format!("{i:02}-pruned-folded"), &net, &folded)?;
     }
     let zoo = zoo()?;
     let weights = drawn(&zoo, seed);
@@ -52,7 +54,22 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
     onnx::write(&folder.join("zoo.onnx"), &zoo, &weights, options)?;
     let (net, folded) = weights.fold(&zoo)?;
     onnx::write(&folder.join("zoo-folded.onnx"), &net, &folded, options)?;
-    println!("{} models of {} architectures and a zoo of layers", 4 * archs.len() + 2, archs.len());
+    integers(folder, "zoo-folded", &net, &folded)?;
+    println!("{} models of {} architectures and a zoo of layers", 6 * archs.len() + 4, archs.len());
+    Ok(())
+}
+
+/// The model in 8-bit integers, padded within convolutions and in front of them.
+fn integers(
+    folder: &Path,
+    stem: &str,
+    net: &Network,
+    weights: &Weights,
+) -> Result<(), NetworkError> {
+    for (kind, explicit_padding) in [("int8", false), ("int8-pad", true)] {
+        let options = OnnxOptions { batch: None, precision: Precision::Int8, explicit_padding };
+        onnx::write(&folder.join(format!("{stem}-{kind}.onnx")), net, weights, options)?;
+    }
     Ok(())
 }
 

@@ -7,7 +7,7 @@ use std::{
         Arc,
         atomic::{AtomicBool, Ordering},
     },
-    time::Instant,
+    time::{Duration, Instant},
 };
 
 use clap::ValueEnum;
@@ -46,6 +46,7 @@ Examples:
   lanner measure --archs my.txt --precision int8 --out int8.csv
   lanner measure --all --layer-wise --out sums.csv
   lanner measure --sample 50 --cores 3 --protocol latbench --out pinned.csv
+  lanner measure --sample 50 --runtime command --device board --command './bench.sh {onnx} {runs}' --out board.csv
   lanner fit mine.csv --metric latency_ms --out mine.lanner")]
 pub struct MeasureArgs {
     #[command(flatten)]
@@ -58,6 +59,15 @@ pub struct MeasureArgs {
     out: PathBuf,
     #[arg(long, value_enum, default_value_t = RuntimeName::Rten)]
     runtime: RuntimeName,
+    /// For --runtime command: words in which {onnx}, {batch}, {threads} and {runs} are filled in
+    #[arg(long, value_name = "LINE", required_if_eq("runtime", "command"))]
+    command: Option<String>,
+    /// How long one call of the command may take, seconds
+    #[arg(long, value_name = "SECONDS", default_value_t = 300)]
+    timeout: u64,
+    /// How often a call of the command that failed is repeated before the campaign pauses
+    #[arg(long, value_name = "N", default_value_t = 2)]
+    retries: u32,
     /// ONNX Runtime's library [default: $ORT_DYLIB_PATH, else that of Python's onnxruntime package]
     #[cfg(feature = "ort")]
     #[arg(long, value_name = "FILE")]
@@ -72,16 +82,17 @@ pub struct MeasureArgs {
     #[arg(long, value_delimiter = ',')]
     cores: Vec<usize>,
     /// The device, if not this machine; stands in the table's header
-    #[arg(long)]
+    #[arg(long, required_if_eq("runtime", "command"))]
     device: Option<String>,
     #[arg(long, value_enum, default_value_t = ProtocolName::Default)]
     protocol: ProtocolName,
     /// Half the width of the median's 95 % interval at which the default protocol is content, %
     #[arg(long, value_name = "PERCENT", default_value_t = 1.0)]
     tolerance: f64,
-    /// Time for a network after which the default protocol is content anyway, seconds
-    #[arg(long, value_name = "SECONDS", default_value_t = 2.0)]
-    budget: f64,
+    /// Time for a network after which the default protocol is content anyway, seconds [default: 2,
+    /// with a command 20]
+    #[arg(long, value_name = "SECONDS")]
+    budget: Option<f64>,
     /// Measure without a reference network: twice as fast, but drift of the machine stays in
     #[arg(long)]
     no_reference: bool,
@@ -120,6 +131,8 @@ enum RuntimeName {
     /// ONNX Runtime, in this process
     #[cfg(feature = "ort")]
     Ort,
+    /// Any program that gets a model and prints latencies, see --command
+    Command,
 }
 
 #[derive(Clone, Copy, PartialEq, ValueEnum)]
@@ -131,7 +144,8 @@ enum ProtocolName {
 pub fn run(args: MeasureArgs, threads: usize) -> anyhow::Result<()> {
     let space = Space::by_name(&args.skeleton.space).map_err(|e| usage(e.to_string()))?;
     let skeleton = args.skeleton.skeleton(&space)?;
-    for (name, value) in [("--tolerance", args.tolerance), ("--budget", args.budget)] {
+    for (name, value) in [("--tolerance", args.tolerance), ("--budget", args.budget.unwrap_or(1.0))]
+    {
         if !(value > 0.0 && value.is_finite()) {
             return Err(usage(format!("{name} is {value}, expected a number above 0")));
         }
@@ -144,14 +158,28 @@ pub fn run(args: MeasureArgs, threads: usize) -> anyhow::Result<()> {
         RuntimeName::Rten => Box::new(measure::Rten::new(threads)),
         #[cfg(feature = "ort")]
         RuntimeName::Ort => Box::new(measure::Ort::new(args.ort_library.as_deref(), threads)?),
+        RuntimeName::Command => {
+            let line = args.command.as_deref().unwrap_or_default();
+            let options = CommandOptions {
+                batch: args.batch,
+                threads,
+                timeout: Duration::from_secs(args.timeout),
+                retries: args.retries,
+                ..CommandOptions::default()
+            };
+            Box::new(measure::Command::new(line, options).map_err(|e| usage(e.to_string()))?)
+        }
     };
     let protocol = match args.protocol {
         ProtocolName::Latbench => Protocol::Latbench,
-        ProtocolName::Default => Protocol::Adaptive(Adaptive {
-            tolerance: args.tolerance / 100.0,
-            budget_s: args.budget,
-            ..Adaptive::default()
-        }),
+        ProtocolName::Default => {
+            let usual = match args.runtime {
+                RuntimeName::Command => Adaptive::for_calls(),
+                _ => Adaptive::default(),
+            };
+            let budget_s = args.budget.unwrap_or(usual.budget_s);
+            Protocol::Adaptive(Adaptive { tolerance: args.tolerance / 100.0, budget_s, ..usual })
+        }
     };
     let campaign = Campaign {
         space: space.clone(),

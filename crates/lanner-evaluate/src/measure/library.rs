@@ -2,6 +2,7 @@
 
 use std::{
     env,
+    error::Error,
     ffi::CStr,
     path::{Path, PathBuf},
     process::{Command, Stdio},
@@ -81,6 +82,7 @@ pub fn version(path: &Path) -> Result<String, String> {
     let shown = path.display();
     // SAFETY: loading runs the initialisers of a library that the user chose to run.
     let library = unsafe { Library::new(path) }
+        .map_err(|e| e.source().map_or(e.to_string(), ToString::to_string))
         .map_err(|e| format!("{shown} is no library that can be loaded: {e}"))?;
     // SAFETY: the function has had this signature in all releases, `onnxruntime_c_api.h`.
     let base = unsafe { library.get::<Base>(b"OrtGetApiBase") }

@@ -1,6 +1,7 @@
 //! Latency, measured: what BRP-NAS's LatBench is made with, for anyone's device.
 //!
-//! A [`Runtime`] runs models: `Rten` and `Ort` in this process, or whatever else implements it. A
+//! A [`Runtime`] runs models: `Rten` and `Ort` in this process, [`Command`] for any other
+//! device. A
 //! [`Protocol`] decides how often and what of the samples counts. A [`Campaign`] measures many
 //! networks into one file ([`Log`]), each on disk before the next is begun.
 //!
@@ -9,6 +10,7 @@
 //! short blocks of the network in question and divides by how much slower than at first it is.
 
 mod campaign;
+mod command;
 mod layers;
 #[cfg(feature = "ort")]
 mod library;
@@ -16,13 +18,16 @@ mod log;
 pub mod machine;
 #[cfg(feature = "ort")]
 mod ort;
+mod process;
 mod protocol;
 #[cfg(feature = "rten")]
 mod rten;
 mod runtime;
+pub mod samples;
 mod statistics;
 
 pub use campaign::{Campaign, Outcome, groups, reference};
+pub use command::{Command, CommandOptions};
 pub use layers::LayerLatency;
 pub use log::{Header, Log, Row, blocks_path};
 #[cfg(feature = "ort")]

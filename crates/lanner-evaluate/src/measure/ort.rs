@@ -122,7 +122,7 @@ impl Runtime for Ort {
         binding.bind_input(only.name(), &tensor).map_err(failed)?;
         let place = session.allocator().memory_info();
         for output in session.outputs() {
-            binding.bind_output_to_device(output.name(), &place).map_err(failed)?;
+            binding.bind_output_to_device(output.name(), place).map_err(failed)?;
         }
         Ok(Box::new(Loop { runtime: self, session, binding }))
     }

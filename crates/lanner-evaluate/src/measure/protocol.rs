@@ -1,6 +1,6 @@
 //! How often a network is run, and what of the samples counts.
 
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
 use super::{
     Session,
@@ -38,7 +38,6 @@ pub struct Reference<'a> {
     session: Box<dyn Session + 'a>,
     /// What it took at first, milliseconds.
     pub baseline_ms: f64,
-    runs: usize,
 }
 
 impl<'a> Reference<'a> {
@@ -48,18 +47,15 @@ impl<'a> Reference<'a> {
         mut session: Box<dyn Session + 'a>,
         baseline_ms: Option<f64>,
     ) -> Result<Reference<'a>, EvaluateError> {
-        let samples = run_for(&mut *session, Duration::from_secs(1), 10)?;
-        let runs = (Reference::BLOCK_MS / median(&samples)).round().clamp(1.0, 100.0) as usize;
+        let samples = run_for(&mut *session, 1000.0, 10)?;
         let baseline_ms = baseline_ms.unwrap_or_else(|| median(&samples));
-        Ok(Reference { session, baseline_ms, runs })
+        Ok(Reference { session, baseline_ms })
     }
 
-    /// Time for the reference network between two blocks.
-    const BLOCK_MS: f64 = 5.0;
-
-    fn now(&mut self) -> Result<f64, EvaluateError> {
+    /// What it takes now, by runs of about so long in all.
+    fn now(&mut self, time_ms: f64) -> Result<f64, EvaluateError> {
         let mut samples = Vec::new();
-        self.session.time(self.runs, &mut samples)?;
+        self.session.time(runs_for(time_ms, self.baseline_ms), &mut samples)?;
         Ok(median(&samples))
     }
 }
@@ -83,34 +79,44 @@ pub struct Adaptive {
     pub budget_s: f64,
     /// Blocks at least.
     pub blocks: usize,
+    /// What a block lasts, milliseconds, if a run is not longer; looks at the reference half as much.
+    pub block_ms: f64,
 }
 
 impl Default for Adaptive {
     fn default() -> Self {
-        Adaptive { tolerance: 0.01, budget_s: 2.0, blocks: 5 }
+        Adaptive { tolerance: 0.01, budget_s: 2.0, blocks: 5, block_ms: 10.0 }
     }
 }
 
-/// A block lasts about so long, but has at least one run.
-const BLOCK_MS: f64 = 10.0;
-/// A network runs so long before it counts, and at least three times.
-const WARM_UP: Duration = Duration::from_millis(20);
+impl Adaptive {
+    /// For devices where each block is a call that costs far more than its runs: fewer and longer.
+    pub fn for_calls() -> Adaptive {
+        Adaptive { blocks: 3, block_ms: 300.0, budget_s: 20.0, ..Adaptive::default() }
+    }
+}
 
-/// Runs until so much time has passed, or has been spent in runs.
+/// A network runs so long before it counts, milliseconds, and at least three times.
+const WARM_UP_MS: f64 = 20.0;
+/// Runs at once, however short they are.
+const MOST_RUNS: usize = 10_000;
+
+/// How many runs of `each_ms` make so long.
+fn runs_for(time_ms: f64, each_ms: f64) -> usize {
+    (time_ms / each_ms).round().clamp(1.0, MOST_RUNS as f64) as usize
+}
+
+/// Runs for about so long, at least so often, in two calls at most: a call may be expensive.
 fn run_for(
     session: &mut dyn Session,
-    time: Duration,
+    time_ms: f64,
     at_least: usize,
 ) -> Result<Vec<f64>, EvaluateError> {
-    let start = Instant::now();
     let mut samples = Vec::new();
-    let mut spent_ms = 0.0;
-    while samples.len() < at_least
-        || (start.elapsed() < time && spent_ms < 1e3 * time.as_secs_f64())
-    {
-        let known = samples.len();
-        session.time(1, &mut samples)?;
-        spent_ms += samples[known..].iter().sum::<f64>();
+    session.time(at_least, &mut samples)?;
+    let left = (time_ms - samples.iter().sum::<f64>()) / median(&samples);
+    if left >= 1.0 {
+        session.time((left as usize).min(MOST_RUNS), &mut samples)?;
     }
     Ok(samples)
 }
@@ -120,8 +126,9 @@ impl Protocol {
     pub fn describe(&self) -> String {
         match self {
             Protocol::Latbench => "latbench, 10 blocks of 100 runs".into(),
-            Protocol::Adaptive(Adaptive { tolerance, budget_s, blocks }) => format!(
-                "default, 95 % interval within {} %, at most {budget_s} s, at least {blocks} blocks",
+            Protocol::Adaptive(Adaptive { tolerance, budget_s, blocks, block_ms }) => format!(
+                "default, 95 % interval within {} %, at most {budget_s} s, at least {blocks} blocks \
+                 of {block_ms} ms",
                 100.0 * tolerance
             ),
         }
@@ -144,8 +151,8 @@ fn latbench(
     session: &mut dyn Session,
     mut reference: Option<&mut Reference>,
 ) -> Result<Measurement, EvaluateError> {
-    run_for(session, WARM_UP, 3)?;
-    let mut look = || reference.as_mut().map_or(Ok(f64::NAN), |r| r.now());
+    run_for(session, WARM_UP_MS, 3)?;
+    let mut look = || reference.as_mut().map_or(Ok(f64::NAN), |r| r.now(10.0));
     let before = look()?;
     let mut blocks = Vec::new();
     let mut means = Vec::new();
@@ -172,10 +179,10 @@ fn adaptive(
     session: &mut dyn Session,
     mut reference: Option<&mut Reference>,
 ) -> Result<Measurement, EvaluateError> {
-    let warm = run_for(session, WARM_UP, 3)?;
-    let runs = (BLOCK_MS / median(&warm)).round().clamp(1.0, 1000.0) as usize;
+    let warm = run_for(session, WARM_UP_MS, 3)?;
+    let runs = runs_for(settings.block_ms, median(&warm));
     let baseline_ms = reference.as_ref().map_or(f64::NAN, |r| r.baseline_ms);
-    let mut look = || reference.as_mut().map_or(Ok(f64::NAN), |r| r.now());
+    let mut look = || reference.as_mut().map_or(Ok(f64::NAN), |r| r.now(settings.block_ms / 2.0));
     let start = Instant::now();
     let (mut blocks, mut corrected, mut drifts) = (Vec::new(), Vec::new(), Vec::new());
     let mut before = look()?;

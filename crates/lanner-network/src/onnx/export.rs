@@ -18,7 +18,7 @@ const SIX: &str = "six";
 pub fn model(network: &Network, weights: &Weights, options: OnnxOptions) -> Model {
     let mut graph = Export {
         network,
-        precision: options.precision,
+        options,
         nodes: Vec::new(),
         tensors: Vec::new(),
         quantized: Quantized::default(),
@@ -51,7 +51,7 @@ fn is_flat(op: &Op) -> bool {
 
 pub struct Export<'a> {
     pub network: &'a Network,
-    precision: Precision,
+    pub options: OnnxOptions,
     pub nodes: Vec<Node>,
     pub tensors: Vec<Tensor>,
     pub quantized: Quantized,
@@ -113,7 +113,7 @@ impl Export<'_> {
                     ints("pads", &[c.padding; 4]),
                     ints("strides", &[c.stride; 2]),
                 ];
-                if self.precision == Precision::Int8 {
+                if self.options.precision == Precision::Int8 {
                     let node = Node { input: inputs, name, attribute, ..Node::default() };
                     return self.integer_conv(layer, c, numbers, node, output);
                 }
@@ -188,7 +188,7 @@ impl Export<'_> {
         self.node(format!("{name}.flat"), "Flatten", inputs, flat.clone(), axis);
         let last = at + 1 == self.network.layers.len();
         let scores = if last { output.clone() } else { format!("{name}.scores:0") };
-        match self.precision {
+        match self.options.precision {
             Precision::F32 => {
                 let mut inputs = vec![flat];
                 let shape = [features, self.network.in_channels(layer)];
@@ -205,8 +205,9 @@ impl Export<'_> {
         self.node(format!("{name}.unflat"), "Reshape", vec![scores, dims], output, vec![]);
     }
 
-    /// The target of a reshape; 0 keeps a dimension, so that any batch fits.
-    fn shape_constant(&mut self, name: String, dims: &[usize]) -> String {
+    /// A list of integers: the target of a reshape, where 0 keeps a dimension so that any batch
+    /// fits, or paddings.
+    pub fn shape_constant(&mut self, name: String, dims: &[usize]) -> String {
         let raw_data = dims.iter().flat_map(|&d| (d as i64).to_le_bytes()).collect();
         let (dims, data_type) = (vec![dims.len() as i64], DATA_INT64);
         self.tensors.push(Tensor { dims, data_type, name: name.clone(), raw_data });

@@ -21,7 +21,7 @@ const STEPS: f32 = 63.0;
 /// The zero point of kernels.
 const MIDDLE: u8 = 64;
 
-/// Tensors that are quantised already: layers that read the same one share its integers.
+/// Tensors that are quantised or padded already: layers that read the same one share its integers.
 #[derive(Default)]
 pub struct Quantized(HashSet<String>);
 
@@ -69,6 +69,20 @@ impl Export<'_> {
         output
     }
 
+    /// Integers between a border of their zero point.
+    fn pad(&mut self, integers: String, offset: &str, padding: usize) -> String {
+        let output = format!("{integers}.pad{padding}");
+        let sides = format!("sides.pad{padding}");
+        if !self.tensors.iter().any(|t| t.name == sides) {
+            self.shape_constant(sides.clone(), &[0, 0, padding, padding, 0, 0, padding, padding]);
+        }
+        if self.quantized.0.insert(output.clone()) {
+            let inputs = vec![integers, sides, offset.into()];
+            self.node(format!("{output}.node"), "Pad", inputs, output.clone(), vec![]);
+        }
+        output
+    }
+
     /// A product of integers, whose node has its inputs already, and what makes its sums the
     /// layer's output. `wide` is the shape in which a number a channel is broadcast.
     fn integer_product(
@@ -102,12 +116,18 @@ impl Export<'_> {
         layer: &Layer,
         conv: Conv,
         numbers: &LayerWeights,
-        node: Node,
+        mut node: Node,
         output: String,
     ) {
         let LayerWeights::Affine { weight, bias } = numbers else { return };
         let channels = layer.shape.channels;
-        let [input, scale, offset] = self.quantize(&node.input[0]);
+        let [mut input, scale, offset] = self.quantize(&node.input[0]);
+        if self.options.explicit_padding && conv.padding > 0 {
+            input = self.pad(input, &offset, conv.padding);
+            for attribute in node.attribute.iter_mut().filter(|a| a.name == "pads") {
+                attribute.ints.fill(0);
+            }
+        }
         let (integers, scales) = by_row(weight, channels);
         let bytes = integers.iter().map(|&q| MIDDLE.wrapping_add_signed(q)).collect();
         let shape = conv.kernel_shape(self.network.in_channels(layer));
@@ -153,7 +173,7 @@ mod tests {
 
     #[test]
     fn integers_times_scales_are_the_weights() {
-        let weight = [0.5, -1.0, 0.013, 0.0, 0.0, 0.0, 3.0, 2.0, 1.0];
+        let weight = [0.51, -1.0, 0.013, 0.0, 0.0, 0.0, 3.0, 2.0, 1.0];
         let (integers, scales) = by_row(&weight, 3);
         assert_eq!(integers[..6], [32, -63, 1, 0, 0, 0]);
         for (i, (w, q)) in weight.iter().zip(&integers).enumerate() {

@@ -1,0 +1,312 @@
+//! Any other device: a command that gets an ONNX file and prints latencies.
+
+use std::{io::Write, thread, time::Duration};
+
+use tempfile::TempPath;
+
+use super::{
+    Runtime, Session,
+    process::{Ended, Failure, run},
+    samples::{self, Answer},
+};
+use crate::EvaluateError;
+
+/// A device behind a command: a phone over adb, a board over ssh, another engine.
+///
+/// The command is a line of words as a shell splits them, quotes and all, but without a shell: who
+/// wants one writes `sh -c '…'`. In each word `{onnx}` stands for the path of the model, `{batch}`,
+/// `{threads}` and `{runs}` for numbers. It prints latencies of single runs to its standard output:
+/// milliseconds between spaces, commas or line ends, or JSON, see [`samples`].
+///
+/// The command has a process group of its own, and what it leaves running there is ended with it.
+///
+/// A run fails if it ends with another exit code than 0, takes longer than [`CommandOptions::timeout`]
+/// (it is killed then, with all processes of its group) or prints something else. It is tried again
+/// [`CommandOptions::retries`] times; then the campaign stops. A line `unsupported: reason` says that
+/// this network cannot be run on the device, whatever the exit code: it is refused, at once.
+pub struct Command {
+    template: String,
+    words: Vec<String>,
+    options: CommandOptions,
+}
+
+/// What a [`Command`] is told, and how patient to be with it.
+#[derive(Debug, Clone, Copy)]
+pub struct CommandOptions {
+    /// What `{batch}` stands for. The model has it in its shapes already.
+    pub batch: u32,
+    /// What `{threads}` stands for.
+    pub threads: usize,
+    /// How long one call may take.
+    pub timeout: Duration,
+    /// How often a call that failed is repeated.
+    pub retries: u32,
+    /// How long to wait before a repetition.
+    pub pause: Duration,
+}
+
+impl Default for CommandOptions {
+    /// Batch 1, one thread; five minutes a call, two repetitions, five seconds between.
+    fn default() -> Self {
+        CommandOptions {
+            batch: 1,
+            threads: 1,
+            timeout: Duration::from_secs(300),
+            retries: 2,
+            pause: Duration::from_secs(5),
+        }
+    }
+}
+
+/// Where the model's path belongs.
+const MODEL: &str = "{onnx}";
+
+impl Command {
+    /// The command of a line such as `ssh board ./bench {threads} {runs} < {onnx}`, but without the
+    /// redirection, which only a shell has.
+    pub fn new(template: &str, options: CommandOptions) -> Result<Command, EvaluateError> {
+        let wrong = |expected: &str| EvaluateError::Value {
+            name: "command",
+            value: format!("'{template}'"),
+            expected: expected.into(),
+        };
+        let words = shlex::split(template).ok_or_else(|| wrong("every quote to be closed"))?;
+        if words.is_empty() {
+            return Err(wrong("a program and its arguments"));
+        }
+        if !words.iter().any(|word| word.contains(MODEL)) {
+            return Err(wrong("{onnx} in it, where the path of the model belongs"));
+        }
+        Ok(Command { template: template.into(), words, options })
+    }
+}
+
+impl Runtime for Command {
+    fn describe(&self) -> String {
+        format!("command {}", self.template)
+    }
+
+    fn load(&self, onnx: &[u8]) -> Result<Box<dyn Session + '_>, EvaluateError> {
+        let folder = std::env::temp_dir();
+        let mut file = tempfile::Builder::new()
+            .prefix("lanner-")
+            .suffix(".onnx")
+            .tempfile()
+            .map_err(EvaluateError::io(folder, "create a file in"))?;
+        file.write_all(onnx).map_err(EvaluateError::io(file.path(), "write"))?;
+        Ok(Box::new(Call { command: self, model: file.into_temp_path() }))
+    }
+}
+
+/// A network on its way to the command.
+struct Call<'a> {
+    command: &'a Command,
+    model: TempPath,
+}
+
+impl Call<'_> {
+    fn words(&self, runs: usize) -> Vec<String> {
+        let CommandOptions { batch, threads, .. } = self.command.options;
+        let model = self.model.to_string_lossy();
+        let fill = |word: &String| {
+            word.replace("{batch}", &batch.to_string())
+                .replace("{threads}", &threads.to_string())
+                .replace("{runs}", &runs.to_string())
+                .replace(MODEL, &model)
+        };
+        self.command.words.iter().map(fill).collect()
+    }
+
+    fn once(&self, runs: usize) -> Result<Answer, Trouble> {
+        let ended =
+            run(&self.words(runs), self.command.options.timeout).map_err(
+                |failure| match failure {
+                    Failure::Start(why) => Trouble::Start(why),
+                    Failure::Running(why) => Trouble::Silent(why),
+                },
+            )?;
+        let Ended { code, signal, stdout, stderr } = ended;
+        if let Some(why) = samples::refusal(&stdout) {
+            return Ok(Answer::Unsupported(why));
+        }
+        let last_words = if stderr.is_empty() { String::new() } else { format!(": {stderr}") };
+        match code {
+            Some(0) => {}
+            Some(code) => return Err(Trouble::Silent(format!("exit code {code}{last_words}"))),
+            None => {
+                let signal = signal.map_or("unknown".into(), |s| s.to_string());
+                return Err(Trouble::Silent(format!("ended by signal {signal}{last_words}")));
+            }
+        }
+        let read = samples::parse(&stdout);
+        read.map(Answer::Samples).map_err(|why| Trouble::Garbage(format!("{why}{last_words}")))
+    }
+}
+
+/// Why there are no samples.
+enum Trouble {
+    /// The program cannot be started: not to be repeated.
+    Start(String),
+    /// It failed.
+    Silent(String),
+    /// It printed what is no latency.
+    Garbage(String),
+}
+
+impl Session for Call<'_> {
+    fn time(&mut self, runs: usize, samples: &mut Vec<f64>) -> Result<(), EvaluateError> {
+        let CommandOptions { retries, pause, .. } = self.command.options;
+        let runtime = || self.command.describe();
+        let mut left = retries;
+        loop {
+            let trouble = match self.once(runs) {
+                Ok(Answer::Samples(new)) => {
+                    samples.extend(new);
+                    return Ok(());
+                }
+                Ok(Answer::Unsupported(why)) => {
+                    return Err(EvaluateError::Refused { runtime: runtime(), why });
+                }
+                Err(trouble) => trouble,
+            };
+            match trouble {
+                Trouble::Start(why) => {
+                    return Err(EvaluateError::Runtime { runtime: runtime(), why });
+                }
+                _ if left > 0 => {
+                    left -= 1;
+                    thread::sleep(pause);
+                }
+                Trouble::Garbage(why) => {
+                    return Err(EvaluateError::Runtime { runtime: runtime(), why });
+                }
+                Trouble::Silent(why) => {
+                    let tries = match retries {
+                        0 => String::new(),
+                        n => format!(", {} times in a row", n + 1),
+                    };
+                    let command = &self.command.template;
+                    return Err(EvaluateError::Device(format!("{command}{tries}: {why}")));
+                }
+            }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::Instant;
+
+    use super::*;
+
+    const QUICK: CommandOptions = CommandOptions {
+        batch: 4,
+        threads: 2,
+        timeout: Duration::from_secs(20),
+        retries: 2,
+        pause: Duration::from_millis(1),
+    };
+
+    /// What a script answers; its `$1` is the model, `$2` the runs, and `$3`, `$4` batch and threads.
+    fn answer(script: &str, options: CommandOptions) -> Result<Vec<f64>, EvaluateError> {
+        let quoted = shlex::try_quote(script).unwrap();
+        let template = format!("sh -c {quoted} sh {{onnx}} {{runs}} {{batch}} {{threads}}");
+        let command = Command::new(&template, options)?;
+        let mut session = command.load(b"a model")?;
+        let mut samples = vec![0.5];
+        session.time(3, &mut samples)?;
+        Ok(samples)
+    }
+
+    fn message(script: &str) -> String {
+        answer(script, QUICK).unwrap_err().to_string()
+    }
+
+    #[test]
+    fn the_model_and_the_numbers_arrive() {
+        let script = r#"test "$(cat "$1")" = "a model" && echo $2 $3, $4"#;
+        assert_eq!(answer(script, QUICK).unwrap(), [0.5, 3.0, 4.0, 2.0]);
+        assert_eq!(answer("echo '{\"latency_us\": [1500]}'", QUICK).unwrap(), [0.5, 1.5]);
+    }
+
+    #[test]
+    fn a_call_that_fails_is_repeated() {
+        let folder = tempfile::tempdir().unwrap();
+        let count = folder.path().join("calls").display().to_string();
+        let script = |good: u32| {
+            format!("echo x >> {count}; test $(wc -l < {count}) -ge {good} || exit 7; echo 2.5")
+        };
+        assert_eq!(answer(&script(3), QUICK).unwrap(), [0.5, 2.5]);
+        std::fs::remove_file(&count).unwrap();
+        let none = CommandOptions { retries: 0, ..QUICK };
+        assert!(matches!(answer(&script(2), none), Err(EvaluateError::Device(_))));
+    }
+
+    #[test]
+    fn a_dead_device_is_told_with_its_last_words() {
+        let error = answer("echo first >&2; echo no devices found >&2; exit 1", QUICK).unwrap_err();
+        assert!(matches!(error, EvaluateError::Device(_)));
+        let text = error.to_string();
+        assert!(text.contains("3 times in a row: exit code 1"), "{text}");
+        assert!(text.contains("no devices found"), "{text}");
+        assert!(message("kill -9 $$").contains("ended by signal 9"));
+    }
+
+    #[test]
+    fn a_network_that_is_not_supported_is_refused_at_once() {
+        for code in [0, 5] {
+            let script = format!("echo 'unsupported: no kernel for Clip'; exit {code}");
+            let error = answer(&script, QUICK).unwrap_err();
+            assert!(matches!(error, EvaluateError::Refused { .. }), "{error}");
+            assert!(error.to_string().contains("no kernel for Clip"), "{error}");
+        }
+    }
+
+    #[test]
+    fn what_is_no_latency_is_shown() {
+        for (script, shown) in [
+            ("echo 1.5 fast", "'fast'"),
+            ("echo -2", "-2"),
+            ("echo 0", "'0'"),
+            ("echo nan", "'nan'"),
+            ("true", "printed nothing"),
+            ("head -c 5000000 /dev/zero", "more than"),
+        ] {
+            let text = message(script);
+            assert!(text.contains(shown), "{text}");
+        }
+    }
+
+    #[test]
+    fn time_outs_end_grandchildren_too() {
+        let folder = tempfile::tempdir().unwrap();
+        let file = folder.path().join("grandchild");
+        let script = format!("(sleep 2; touch {}) & sleep 60", file.display());
+        let options = CommandOptions { timeout: Duration::from_millis(200), retries: 0, ..QUICK };
+        let start = Instant::now();
+        let error = answer(&script, options).unwrap_err();
+        assert!(start.elapsed() < Duration::from_secs(2), "{:?}", start.elapsed());
+        assert!(error.to_string().contains("no answer within 0.2 s"), "{error}");
+        thread::sleep(Duration::from_millis(2500));
+        assert!(!file.exists());
+    }
+
+    #[test]
+    fn a_process_left_behind_does_not_hold_up() {
+        let start = Instant::now();
+        assert_eq!(answer("sleep 60 & echo 7", QUICK).unwrap(), [0.5, 7.0]);
+        assert!(start.elapsed() < Duration::from_secs(5));
+    }
+
+    #[test]
+    fn templates_are_checked() {
+        let error = |template| Command::new(template, QUICK).err().unwrap().to_string();
+        assert!(error("bench").contains("expected {onnx} in it"));
+        assert!(error("").contains("expected a program"));
+        assert!(error("bench '{onnx}").contains("every quote"));
+        let missing = Command::new("/nonexistent/bench {onnx}", QUICK).unwrap();
+        let error = missing.load(b"").unwrap().time(1, &mut Vec::new()).unwrap_err();
+        assert!(matches!(error, EvaluateError::Runtime { .. }));
+        assert!(error.to_string().contains("cannot start /nonexistent/bench"), "{error}");
+    }
+}

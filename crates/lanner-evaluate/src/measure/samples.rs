@@ -1,0 +1,141 @@
+//! What a command prints: latencies as numbers or JSON.
+//!
+//! - `7.31 7.29, 7.40`: milliseconds between white space or commas;
+//! - `[7.31, 7.29]`: the same as JSON;
+//! - `{"latency_ms": 7.31}` or `{"latency_ms": [7.31, 7.29]}`; `latency_s`, `latency_us` and
+//!   `latency_ns` are converted; `samples` is milliseconds too;
+//! - a line `unsupported: reason`: the network cannot be run.
+
+use serde_json::Value;
+
+/// What the device says about a network.
+pub enum Answer {
+    /// Milliseconds, at least one.
+    Samples(Vec<f64>),
+    /// Why it cannot be run.
+    Unsupported(String),
+}
+
+/// Keys of an object, and how many milliseconds their unit is.
+const KEYS: [(&str, f64); 5] = [
+    ("latency_ms", 1.0),
+    ("samples", 1.0),
+    ("latency_s", 1e3),
+    ("latency_us", 1e-3),
+    ("latency_ns", 1e-6),
+];
+
+/// The reason of a line `unsupported: reason`.
+pub fn refusal(text: &str) -> Option<String> {
+    let reason = text.lines().find_map(|line| line.trim().strip_prefix("unsupported:"))?;
+    Some(short(reason.trim()))
+}
+
+/// Milliseconds, at least one, all positive.
+pub fn parse(text: &str) -> Result<Vec<f64>, String> {
+    let text = text.trim();
+    let samples = if text.starts_with(['{', '[']) {
+        let json = serde_json::from_str(text)
+            .map_err(|e| format!("printed '{}', no valid JSON: {e}", short(text)))?;
+        of_json(&json)?
+    } else {
+        text.split(|c: char| c.is_whitespace() || c == ',')
+            .filter(|word| !word.is_empty())
+            .map(|word| match word.parse() {
+                Ok(value) if positive(value) => Ok(value),
+                _ => Err(wrong(word)),
+            })
+            .collect::<Result<_, _>>()?
+    };
+    match samples.is_empty() {
+        true => Err("printed nothing, expected latencies in milliseconds".into()),
+        false => Ok(samples),
+    }
+}
+
+fn of_json(json: &Value) -> Result<Vec<f64>, String> {
+    let (values, unit) = match json {
+        Value::Object(object) => {
+            let named = KEYS.iter().find_map(|&(key, unit)| Some((object.get(key)?, unit)));
+            named.ok_or_else(|| {
+                let keys: Vec<&str> = object.keys().map(String::as_str).collect();
+                let found = short(&keys.join(", "));
+                format!("printed an object of '{found}', expected 'latency_ms' or 'samples'")
+            })?
+        }
+        other => (other, 1.0),
+    };
+    let number = |value: &Value| match value.as_f64().map(|v| v * unit) {
+        Some(value) if positive(value) => Ok(value),
+        _ => Err(wrong(&value.to_string())),
+    };
+    match values {
+        Value::Array(values) => values.iter().map(number).collect(),
+        value => Ok(vec![number(value)?]),
+    }
+}
+
+fn positive(value: f64) -> bool {
+    value.is_finite() && value > 0.0
+}
+
+fn wrong(value: &str) -> String {
+    format!("printed '{}', expected a latency in milliseconds, a number above 0", short(value))
+}
+
+/// The start of a text, fit for a message of one line.
+fn short(text: &str) -> String {
+    const MOST: usize = 80;
+    let clean = |c: char| if c.is_control() { ' ' } else { c };
+    let mut start: String = text.chars().take(MOST).map(clean).collect();
+    if text.chars().nth(MOST).is_some() {
+        start.push('…');
+    }
+    start
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn numbers_and_json_are_milliseconds() {
+        for (text, samples) in [
+            ("1.5", vec![1.5]),
+            (" 1,2 ,\t3e1\r\n4\n", vec![1.0, 2.0, 30.0, 4.0]),
+            ("[1, 2.5]", vec![1.0, 2.5]),
+            ("{\"latency_ms\": 3}", vec![3.0]),
+            ("{\"device\": \"a\", \"latency_s\": [0.5]}\n", vec![500.0]),
+            ("{\"latency_ns\": [250000]}", vec![0.25]),
+            ("{\"samples\": [1, 2]}", vec![1.0, 2.0]),
+        ] {
+            assert_eq!(parse(text).unwrap(), samples, "{text}");
+        }
+    }
+
+    #[test]
+    fn anything_else_is_shown() {
+        for (text, shown) in [
+            ("", "printed nothing"),
+            ("[]", "printed nothing"),
+            ("1 ms", "'ms'"),
+            ("inf", "'inf'"),
+            ("[1, -1]", "'-1'"),
+            ("[1, \"2\"]", "'\"2\"'"),
+            ("{\"latency_ms\": null}", "'null'"),
+            ("{\"mean\": 1, \"p50\": 1}", "'mean, p50'"),
+            ("{\"latency_ms\": 1", "no valid JSON"),
+            ("\u{1b}[31mred", " [31mred"),
+        ] {
+            let why = parse(text).unwrap_err();
+            assert!(why.contains(shown), "{why}");
+        }
+        assert!(parse(&"x".repeat(10_000)).unwrap_err().len() < 200);
+    }
+
+    #[test]
+    fn refusals_are_lines() {
+        assert_eq!(refusal("warm-up\nunsupported: Clip\n").as_deref(), Some("Clip"));
+        assert_eq!(refusal("1.0 2.0"), None);
+    }
+}
