@@ -15,7 +15,8 @@ use lanner_data::Table;
 use lanner_evaluate::{
     EvaluateError,
     measure::{
-        self, Adaptive, Campaign, Header, LayerLatency, Outcome, Protocol, Runtime, machine,
+        self, Adaptive, Campaign, CommandOptions, Header, LayerLatency, Outcome, Protocol, Runtime,
+        machine,
     },
 };
 use lanner_network::{OnnxOptions, Precision};
@@ -184,7 +185,11 @@ pub fn run(args: MeasureArgs, threads: usize) -> anyhow::Result<()> {
     let campaign = Campaign {
         space: space.clone(),
         skeleton,
-        onnx: OnnxOptions { batch: Some(args.batch), precision: args.precision },
+        onnx: OnnxOptions {
+            batch: Some(args.batch),
+            precision: args.precision,
+            explicit_padding: matches!(args.runtime, RuntimeName::Rten),
+        },
         protocol,
         seed: args.seed,
         reference: (!args.no_reference).then(|| measure::reference(&space)),
