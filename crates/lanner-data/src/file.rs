@@ -2,7 +2,7 @@
 
 use std::{
     fs::File,
-    io::{BufWriter, Write},
+    io::{BufRead, BufReader, BufWriter, Read, Write},
     path::Path,
 };
 
@@ -51,9 +51,24 @@ impl Table {
     /// then the metrics, every value such that it reads back the same. A file that was there is
     /// replaced, at the moment when the new one is complete.
     pub fn write(&self, path: impl AsRef<Path>) -> Result<(), DataError> {
+        self.write_commented(path, &[])
+    }
+
+    /// As [`Table::write`], with lines `# comment` at the top of a `.csv`; other formats have no
+    /// place for them.
+    pub fn write_commented(
+        &self,
+        path: impl AsRef<Path>,
+        comments: &[String],
+    ) -> Result<(), DataError> {
         let path = path.as_ref();
         match format(path)? {
-            Format::Csv => atomically(path, |out| csv::write(self, out)),
+            Format::Csv => atomically(path, |out| {
+                comments
+                    .iter()
+                    .try_for_each(|c| writeln!(out, "# {}", c.replace(['\n', '\r'], " ")))?;
+                csv::write(self, out)
+            }),
             #[cfg(feature = "parquet")]
             Format::Parquet => atomically(path, |out| crate::parquet::write(self, out)),
             #[cfg(not(feature = "parquet"))]
@@ -66,6 +81,28 @@ impl Table {
         format(path.as_ref()).map(|_| ())
     }
 }
+
+/// The lines at the top of a `.csv` that begin with `#`, without that sign. None of other files.
+pub fn comments(path: impl AsRef<Path>) -> Result<Vec<String>, DataError> {
+    let path = path.as_ref();
+    if !matches!(format(path)?, Format::Csv) {
+        return Ok(Vec::new());
+    }
+    let file = File::open(path).map_err(DataError::io(path, "read"))?;
+    let mut top = String::new();
+    // Far more than comments need; what follows may be of any size.
+    let bytes = BufReader::new(file.take(MOST_COMMENTS)).split(b'\n');
+    for line in bytes {
+        let line = line.map_err(DataError::io(path, "read"))?;
+        let Some(comment) = line.strip_prefix(b"#") else { break };
+        top += String::from_utf8_lossy(comment).trim();
+        top.push('\n');
+    }
+    Ok(top.lines().map(str::to_owned).collect())
+}
+
+/// Bytes of a file in which its comments end.
+const MOST_COMMENTS: u64 = 64 * 1024;
 
 /// Writes next to the target and renames: a crash leaves the old file or the new one.
 fn atomically(

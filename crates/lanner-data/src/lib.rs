@@ -51,4 +51,5 @@ mod table;
 pub use describe::ColumnSummary;
 pub use draft::ReadReport;
 pub use error::DataError;
+pub use file::comments;
 pub use table::Table;

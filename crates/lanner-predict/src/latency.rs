@@ -60,6 +60,11 @@ impl LatencyViews {
         }
     }
 
+    /// The covariance's terms before any device is known.
+    pub(crate) fn prior_components(&self, rows: &[usize]) -> Vec<Component> {
+        self.components(rows)
+    }
+
     /// The covariance's terms, features standardised by what is seen in training.
     fn components(&self, rows: &[usize]) -> Vec<Component> {
         self.groups

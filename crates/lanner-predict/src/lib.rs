@@ -41,6 +41,7 @@
 pub mod accuracy;
 pub mod baselines;
 pub mod cell_features;
+mod choose;
 pub mod encode;
 mod error;
 pub mod features;
@@ -58,6 +59,7 @@ pub mod ridge;
 pub mod selection;
 pub mod trees;
 
+pub use choose::choose;
 pub use error::PredictError;
 pub use pool::Pool;
 

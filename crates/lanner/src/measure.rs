@@ -20,6 +20,7 @@ use lanner_evaluate::{
     },
 };
 use lanner_network::{OnnxOptions, Precision};
+use lanner_predict::{Pool, latency::LatencyViews};
 use lanner_space::{Architecture, Space};
 
 use crate::{
@@ -43,6 +44,7 @@ Networks run on one thread unless --threads says otherwise.
 
 Examples:
   lanner measure --sample 100 --out mine.csv
+  lanner measure --choose 20 --out first.csv
   lanner measure --unique --threads 2 --out two-threads.csv
   lanner measure --archs my.txt --precision int8 --out int8.csv
   lanner measure --all --layer-wise --out sums.csv
@@ -120,6 +122,9 @@ struct Which {
     /// So many at random
     #[arg(long, value_name = "N")]
     sample: Option<usize>,
+    /// The so many whose latencies tell a predictor the most about all others
+    #[arg(long, value_name = "N")]
+    choose: Option<usize>,
     /// Those of a file: an architecture a line, or a .csv or .parquet table
     #[arg(long, value_name = "FILE")]
     archs: Option<PathBuf>,
@@ -232,20 +237,24 @@ pub fn run(args: MeasureArgs, threads: usize) -> anyhow::Result<()> {
 
 /// The networks to measure, in groups of which the first is measured.
 fn choose(args: &MeasureArgs, space: &Space) -> anyhow::Result<Vec<Vec<Architecture>>> {
-    let Which { all, unique, sample, archs } = &args.which;
-    if (*all || *unique) && space.size() > 10_000_000 {
+    let Which { all, unique, sample, choose, archs } = &args.which;
+    let whole = *all || *unique || choose.is_some();
+    if whole && space.size() > 10_000_000 {
         return Err(usage(format!("space {space} is too large to measure whole: use --sample")));
     }
     let archs: Vec<Architecture> = if *all || *unique {
         space.iter().collect()
     } else if let Some(file) = archs {
         read_archs(file, space)?
+    } else if let Some(count) = *choose {
+        check_count("--choose", count, space)?;
+        let pool = Pool::whole(space.clone());
+        let rows: Vec<usize> = (0..pool.len()).collect();
+        let chosen = lanner_predict::choose(&LatencyViews::new(&pool), &rows, count, args.seed);
+        chosen.into_iter().map(|r| pool.archs[r].clone()).collect()
     } else {
         let count = sample.unwrap_or(0);
-        if count as u128 > space.size() || count == 0 {
-            let size = space.size();
-            return Err(usage(format!("--sample is {count}, expected 1 to {size}")));
-        }
+        check_count("--sample", count, space)?;
         let mut generator = lanner_nn::rng(args.seed, "sample of networks");
         let mut seen = std::collections::HashSet::new();
         let mut archs = Vec::with_capacity(count);
@@ -261,6 +270,13 @@ fn choose(args: &MeasureArgs, space: &Space) -> anyhow::Result<Vec<Vec<Architect
         true => measure::groups(space, &archs),
         false => archs.into_iter().map(|a| vec![a]).collect(),
     })
+}
+
+fn check_count(option: &str, count: usize, space: &Space) -> anyhow::Result<()> {
+    match count as u128 > space.size() || count == 0 {
+        true => Err(usage(format!("{option} is {count}, expected 1 to {}", space.size()))),
+        false => Ok(()),
+    }
 }
 
 fn read_archs(file: &Path, space: &Space) -> anyhow::Result<Vec<Architecture>> {

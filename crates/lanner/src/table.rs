@@ -1,10 +1,10 @@
-//! `lanner table`: what a table holds.
+//! `lanner table`: what tables hold, and several as one.
 
-use std::{io::Write, path::PathBuf};
+use std::{collections::HashSet, io::Write, path::PathBuf};
 
 use clap::{Args, Subcommand};
 use lanner_data::{ReadReport, Table};
-use lanner_space::Space;
+use lanner_space::{Space, View};
 use serde_json::{Value, json};
 
 use crate::output::usage;
@@ -19,6 +19,7 @@ pub struct TableArgs {
 #[derive(Subcommand)]
 enum TableCommand {
     Describe(DescribeArgs),
+    Join(JoinArgs),
 }
 
 /// Tell the rows, columns and gaps of a table, and how much of the search space it covers
@@ -38,9 +39,34 @@ struct DescribeArgs {
     json: bool,
 }
 
+/// Put metrics of several tables side by side, an architecture a row
+#[derive(Args)]
+#[command(after_help = "\
+What stands in lines with # at the top of the files is kept, with the metric's name in front.
+
+Examples:
+  lanner table join phone_ms=phone.csv:latency_ms board_ms=board.csv:latency_ms --out both.csv
+  lanner table join rten_ms=rten.csv:latency_ms --unique --out small.csv
+  lanner table join accuracy.csv phone_ms=phone.csv:latency_ms --out all.csv")]
+struct JoinArgs {
+    /// FILE for all metrics of a table, NAME=FILE:METRIC for one under another name
+    #[arg(required = true, value_name = "TABLE")]
+    tables: Vec<String>,
+    /// The table to write, .csv or .parquet
+    #[arg(long, value_name = "FILE")]
+    out: PathBuf,
+    /// Keep one of all networks that compute the same (isomorphic pruned cells): the first one
+    #[arg(long)]
+    unique: bool,
+    /// The search space of the architectures
+    #[arg(long, default_value = "nasbench201")]
+    space: String,
+}
+
 pub fn run(args: TableArgs) -> anyhow::Result<()> {
     match args.command {
         TableCommand::Describe(args) => describe(&args),
+        TableCommand::Join(args) => join(&args),
     }
 }
 
@@ -52,6 +78,48 @@ fn describe(args: &DescribeArgs) -> anyhow::Result<()> {
         false => as_text(&table, &report),
     };
     std::io::stdout().write_all(text.as_bytes())?;
+    Ok(())
+}
+
+fn join(args: &JoinArgs) -> anyhow::Result<()> {
+    let space = Space::by_name(&args.space).map_err(|e| usage(e.to_string()))?;
+    Table::check_writable(&args.out)?;
+    let mut all: Option<Table> = None;
+    let mut comments = Vec::new();
+    for text in &args.tables {
+        let (file, metric) = match text.split_once('=') {
+            None => (text.as_str(), None),
+            Some((name, rest)) => match rest.rsplit_once(':') {
+                Some((file, metric)) => (file, Some((name, metric))),
+                None => {
+                    return Err(usage(format!("'{text}': expected FILE or NAME=FILE:METRIC")));
+                }
+            },
+        };
+        let mut table = Table::read(file, &space)?.0;
+        let mut told = lanner_data::comments(file)?;
+        if let Some((name, metric)) = metric {
+            let column = table.column(metric)?.to_vec();
+            table = Table::new(space.clone(), table.archs, vec![name.into()], vec![column])?;
+            told.iter_mut().for_each(|comment| *comment = format!("{name}: {comment}"));
+        }
+        comments.extend(told);
+        all = Some(match all {
+            Some(all) => all.join(&table)?,
+            None => table,
+        });
+    }
+    let Some(mut all) = all else { return Ok(()) };
+    if args.unique {
+        let mut seen = HashSet::new();
+        let first: Vec<usize> = (0..all.len())
+            .filter(|&r| seen.insert(space.graph(&all.archs[r], View::Pruned).canonical()))
+            .collect();
+        all = all.select(&first)?;
+    }
+    all.write_commented(&args.out, &comments)?;
+    let (rows, metrics) = (all.len(), all.names.len());
+    writeln!(std::io::stdout(), "{rows} architectures, {metrics} metrics")?;
     Ok(())
 }
 

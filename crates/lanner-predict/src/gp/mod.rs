@@ -6,6 +6,7 @@
 
 mod kernel;
 mod lbfgs;
+mod prior;
 
 use rayon::prelude::*;
 
@@ -13,6 +14,7 @@ use crate::PredictError;
 use crate::linalg::{Cholesky, Mat};
 pub use kernel::Kernel;
 use kernel::{base_scale, base_values, own_base};
+pub(crate) use prior::prior_covariance;
 
 /// Most rounds of re-weighting for Student-t noise, and the mean change of the weights that ends
 /// them.

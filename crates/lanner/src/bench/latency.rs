@@ -1,7 +1,8 @@
 //! `lanner bench latency`.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::ops::ControlFlow;
+use std::path::PathBuf;
 use std::time::Instant;
 
 use lanner_predict::baselines::Baseline;
@@ -27,20 +28,29 @@ there are any, and shows how well the device repeats itself.
 Examples:
   lanner bench latency
   lanner bench latency --device desktop-gpu-gtx-1080ti-fp32 --train 100,500,900 --seeds 10
-  lanner bench latency --device help --predictor default,ridge-pairs --json")]
+  lanner bench latency --device help --predictor default,ridge-pairs --json
+  lanner bench latency --table mine.csv --predictor default,flops,table:layer-wise.csv")]
 pub struct LatencyArgs {
     #[command(flatten)]
     common: Common,
+    /// A table of your own instead of the published ones; a column in milliseconds is a device
+    #[arg(long, value_name = "FILE")]
+    table: Option<PathBuf>,
     /// Devices: names, 'latbench' (all eleven), 'help' (HELP's six test devices) or 'all'
-    #[arg(long, value_delimiter = ',', default_value = "latbench")]
+    /// [default: latbench, of a --table all]
+    #[arg(long, value_delimiter = ',')]
     device: Vec<String>,
     /// Training networks
-    #[arg(long, value_delimiter = ',', default_value = "900", value_parser = clap::value_parser!(u32).range(10..15000))]
+    #[arg(long, value_delimiter = ',', default_value = "900", value_parser = clap::value_parser!(u32).range(5..15000))]
     train: Vec<u32>,
+    /// Train on the most informative networks, as `measure --choose` picks them, not on random ones
+    #[arg(long)]
+    choose: bool,
     /// Validation networks, used by recipes that stop early; never trained on
     #[arg(long, default_value_t = 100)]
     validation: usize,
-    /// default, gcn, twin, flops, layer-wise, ridge-counts, ridge-onehot, ridge-pairs, extra-trees
+    /// default, gcn, twin, flops, layer-wise, ridge-counts, ridge-onehot, ridge-pairs, extra-trees,
+    /// or table:FILE, which has its predictions under the device's name
     #[arg(
         long,
         value_delimiter = ',',
@@ -75,6 +85,8 @@ enum Ready {
     Gcn(gcn::Recipe),
     /// The class of each network: those with isomorphic pruned cells compute the same.
     Twin(Vec<usize>),
+    /// Predictions that somebody else made.
+    Table(Measured),
     Baseline(Baseline, Mat),
 }
 
@@ -97,11 +109,14 @@ impl Ready {
             };
             return Ok(Ready::Twin(pool.archs.iter().map(class).collect()));
         }
+        if let Some(file) = name.strip_prefix("table:") {
+            return Ok(Ready::Table(Measured::read_paths(&[file.into()])?));
+        }
         let known = Baseline::ALL.iter().find(|b| b.0 == name);
         let (_, baseline) = known.ok_or_else(|| {
             let names: Vec<&str> = Baseline::ALL.iter().map(|b| b.0).collect();
             usage(format!(
-                "no predictor '{name}'; there are: default, gcn, twin, {}",
+                "no predictor '{name}'; there are: default, gcn, twin, table:FILE, {}",
                 names.join(", ")
             ))
         })?;
@@ -112,6 +127,7 @@ impl Ready {
     fn fit_predict(
         &self,
         pool: &Pool,
+        device: &str,
         (known, judged): (&[usize], &[usize]),
         values: &[f64],
         ask: &[usize],
@@ -127,6 +143,11 @@ impl Ready {
             Ready::Twin(classes) => {
                 let mean = ask.iter().map(|&r| twins(classes, values, r).unwrap_or(f64::NAN));
                 Ok(Forecast { mean: mean.collect(), ..Forecast::default() })
+            }
+            Ready::Table(table) => {
+                let column = table.column(device)?.1;
+                let mean = ask.iter().map(|&r| column[r]).collect();
+                Ok(Forecast { mean, ..Forecast::default() })
             }
             Ready::Gcn(recipe) => {
                 let archs = |rows: &[usize]| -> Vec<Architecture> {
@@ -154,7 +175,10 @@ impl Ready {
 
 pub fn run(args: LatencyArgs) -> anyhow::Result<()> {
     let files = ["nasbench201/latency_latbench.csv", "nasbench201/latency_help.csv"];
-    let measured = Measured::read(&args.common, &files)?;
+    let measured = match &args.table {
+        Some(table) => Measured::read_paths(std::slice::from_ref(table))?,
+        None => Measured::read(&args.common, &files)?,
+    };
     let devices = devices(&args, &measured)?;
     let ready: Vec<(&String, Ready)> = args
         .predictor
@@ -162,6 +186,7 @@ pub fn run(args: LatencyArgs) -> anyhow::Result<()> {
         .map(|name| Ok((name, Ready::new(name, args.recipe, &measured.pool)?)))
         .collect::<anyhow::Result<_>>()?;
     let total = devices.len() as u64 * args.train.len() as u64 * ready.len() as u64 * args.seeds;
+    let views = args.choose.then(|| LatencyViews::new(&measured.pool));
     let bar = progress(total, "latency");
     let mut rows = Vec::new();
     for device in &devices {
@@ -174,9 +199,9 @@ pub fn run(args: LatencyArgs) -> anyhow::Result<()> {
                     let one = one_seed(
                         ready,
                         &measured.pool,
-                        values,
-                        train as usize,
-                        args.validation,
+                        (device, values),
+                        (train as usize, args.validation),
+                        views.as_ref(),
                         seed,
                     )?;
                     results.iter_mut().zip(one).for_each(|(all, v)| all.push(v));
@@ -214,7 +239,15 @@ pub fn run(args: LatencyArgs) -> anyhow::Result<()> {
 
 fn devices(args: &LatencyArgs, measured: &Measured) -> anyhow::Result<Vec<String>> {
     let mut devices = Vec::new();
-    for device in &args.device {
+    if args.device.is_empty() && args.table.is_some() {
+        let names = measured.columns.iter().map(|c| c.0.clone());
+        return Ok(names.filter(|n| n.ends_with("_ms")).collect());
+    }
+    let wanted = match args.device.is_empty() {
+        true => &["latbench".to_string()][..],
+        false => &args.device,
+    };
+    for device in wanted {
         match device.as_str() {
             "help" => devices.extend(HELP_TEST.map(String::from)),
             "latbench" | "all" => {
@@ -242,17 +275,23 @@ fn twins(classes: &[usize], values: &[f64], row: usize) -> Option<f64> {
 fn one_seed(
     ready: &Ready,
     pool: &Pool,
-    values: &[f64],
-    train: usize,
-    validation: usize,
+    (device, values): (&str, &[f64]),
+    (train, validation): (usize, usize),
+    choose: Option<&LatencyViews>,
     seed: u64,
 ) -> anyhow::Result<Vec<f64>> {
-    let rows = shuffled(values, seed);
+    let mut rows = shuffled(values, seed);
     if rows.len() < train + validation + 100 {
         return Err(usage(format!(
             "{} measured networks are too few for {train} to train, {validation} to validate and 100 to test",
             rows.len()
         )));
+    }
+    if let Some(views) = choose {
+        let mut chosen = lanner_predict::choose(views, &rows, train, seed);
+        let taken: HashSet<usize> = chosen.iter().copied().collect();
+        chosen.extend(rows.into_iter().filter(|r| !taken.contains(r)));
+        rows = chosen;
     }
     let (known, rest) = rows.split_at(train);
     let known = &with_single_layers(ready, known, values);
@@ -260,10 +299,15 @@ fn one_seed(
     if let Ready::Twin(classes) = ready {
         ask.retain(|&r| twins(classes, values, r).is_some());
     }
+    if let Ready::Table(table) = ready {
+        let column = table.column(device)?.1;
+        ask.retain(|&r| column[r].is_finite());
+    }
     let ask = &ask;
     let truth: Vec<f64> = ask.iter().map(|&r| values[r]).collect();
     let start = Instant::now();
-    let forecast = ready.fit_predict(pool, (known, &rest[..validation]), values, ask, seed)?;
+    let forecast =
+        ready.fit_predict(pool, device, (known, &rest[..validation]), values, ask, seed)?;
     let seconds = start.elapsed().as_secs_f64();
     let mut out = Vec::new();
     for percent in [1.0, 5.0, 10.0] {

@@ -1,5 +1,7 @@
 //! Published tables as columns over the whole space.
 
+use std::path::PathBuf;
+
 use lanner_data::Table;
 use lanner_predict::Pool;
 use lanner_space::Space;
@@ -17,10 +19,17 @@ pub struct Measured {
 impl Measured {
     /// Reads tables of NAS-Bench-201 and puts their columns side by side in the official order.
     pub fn read(common: &Common, files: &[&str]) -> anyhow::Result<Measured> {
+        let paths: Vec<PathBuf> =
+            files.iter().map(|file| common.file(file)).collect::<Result<_, _>>()?;
+        Measured::read_paths(&paths)
+    }
+
+    /// The same of any files.
+    pub fn read_paths(paths: &[PathBuf]) -> anyhow::Result<Measured> {
         let pool = Pool::whole(Space::NasBench201);
         let mut columns = Vec::new();
-        for file in files {
-            let (table, _) = Table::read(common.file(file)?, &pool.space)?;
+        for path in paths {
+            let (table, _) = Table::read(path, &pool.space)?;
             let rows: Vec<Option<usize>> = table.archs.iter().map(|a| pool.row_of(a)).collect();
             for (name, values) in table.names.iter().zip(&table.columns) {
                 let mut column = vec![f64::NAN; pool.len()];
