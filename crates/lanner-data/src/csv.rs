@@ -73,6 +73,7 @@ fn read_from(
     let quotes = Cell::new(0);
     let mut reader = csv::ReaderBuilder::new()
         .has_headers(false)
+        .comment(Some(b'#')) // headers of measured tables
         .flexible(true) // so that the message about a ragged row is ours
         .from_reader(QuoteCounter { file, quotes: &quotes });
     let mut record = ByteRecord::new();

@@ -3,9 +3,11 @@
 mod bench;
 mod fit;
 mod import;
+mod measure;
 mod network;
 mod output;
 mod search;
+mod skeleton;
 mod space;
 mod table;
 
@@ -23,6 +25,7 @@ static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
     after_help = "\
 Examples:
   lanner search --evaluate table:accuracy.csv --metric c10_test_200 --budget 60
+  lanner measure --sample 100 --out mine.csv
   lanner fit latency.csv --metric pixel_ms --out pixel.lanner
   lanner rank pixel.lanner --top 10
   lanner import latbench latbench-*.pickle --out latency.csv
@@ -47,6 +50,7 @@ enum Command {
     /// Compare predictors and strategies on published tables
     Bench(bench::BenchArgs),
     Import(import::ImportArgs),
+    Measure(measure::MeasureArgs),
     /// Show the network of an architecture: costs, layers, drawings, ONNX
     Network(network::NetworkArgs),
     Table(table::TableArgs),
@@ -68,6 +72,7 @@ fn main() -> std::process::ExitCode {
         Command::Bench(args) => bench::run(args),
         Command::Network(args) => network::run(args),
         Command::Import(args) => import::run(args),
+        Command::Measure(args) => measure::run(args, cli.threads.map_or(1, usize::from)),
         Command::Table(args) => table::run(args),
         Command::Space(args) => space::run(args),
     };

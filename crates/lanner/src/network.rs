@@ -3,12 +3,12 @@
 use std::{io::Write, path::PathBuf};
 
 use lanner_network::{
-    Cost, Diagram, Init, Nasbench201, Network, OnnxOptions, Precision, View, Weights, json, onnx,
-    write_file,
+    Cost, Diagram, Init, Network, OnnxOptions, Precision, View, Weights, json, onnx, write_file,
 };
-use lanner_space::{Architecture, Space};
+use lanner_space::Space;
 
 use crate::output::{Row, print_rows, usage};
+use crate::skeleton::SkeletonArgs;
 
 #[derive(clap::Args)]
 #[command(after_help = "\
@@ -32,19 +32,8 @@ pub struct NetworkArgs {
     /// The architecture, as the search space writes it
     #[arg(value_name = "ARCH")]
     arch: String,
-    #[arg(long, default_value = "nasbench201")]
-    space: String,
-    /// Channels of the first stage
-    #[arg(long, default_value_t = Nasbench201::default().channels)]
-    channels: usize,
-    /// Cells in each stage
-    #[arg(long, default_value_t = Nasbench201::default().cells)]
-    cells: usize,
-    /// Height and width of the image, pixels
-    #[arg(long, default_value_t = Nasbench201::default().resolution)]
-    resolution: usize,
-    #[arg(long, default_value_t = Nasbench201::default().classes)]
-    classes: usize,
+    #[command(flatten)]
+    skeleton: SkeletonArgs,
     /// The network with its dead operations, as the published one has them
     #[arg(long)]
     as_written: bool,
@@ -75,10 +64,10 @@ pub struct NetworkArgs {
 }
 
 pub fn run(args: NetworkArgs) -> anyhow::Result<()> {
-    let space = Space::by_name(&args.space).map_err(|e| usage(e.to_string()))?;
+    let space = Space::by_name(&args.skeleton.space).map_err(|e| usage(e.to_string()))?;
     let arch = space.parse(&args.arch).map_err(|e| usage(e.to_string()))?;
     let view = if args.as_written { View::Raw } else { View::Pruned };
-    let build = |view| build(&args, &space, &arch, view).map_err(|e| usage(e.to_string()));
+    let build = |view| args.skeleton.build(&space, &arch, view).map_err(|e| usage(e.to_string()));
     let network = build(view)?;
     let cost = Cost::of(&network);
     if args.table {
@@ -111,21 +100,6 @@ pub fn run(args: NetworkArgs) -> anyhow::Result<()> {
         return Ok(onnx::write(path, &network, &weights, options)?);
     }
     summary(&build(View::Raw)?, &build(View::Pruned)?)
-}
-
-fn build(
-    args: &NetworkArgs,
-    space: &Space,
-    arch: &Architecture,
-    view: View,
-) -> anyhow::Result<Network> {
-    match space {
-        Space::NasBench201 => {
-            let &NetworkArgs { channels, cells, resolution, classes, .. } = args;
-            Ok(Nasbench201 { channels, cells, resolution, classes }.build(arch, view)?)
-        }
-        _ => anyhow::bail!("--space {space} has no skeleton yet, expected nasbench201"),
-    }
 }
 
 fn summary(raw: &Network, pruned: &Network) -> anyhow::Result<()> {

@@ -1,15 +1,37 @@
-//! Latency, measured.
+//! Latency, measured: what BRP-NAS's LatBench is made with, for anyone's device.
+//!
+//! A [`Runtime`] runs models: [`Rten`] or `Ort` in this process, a
+//! [`Command`] on any device, or whatever else implements it. A
+//! [`Protocol`] decides how often and what of the samples counts. A [`Campaign`] measures many
+//! networks into one file ([`Log`]), each on disk before the next is begun.
+//!
+//! **Drift.** A shared or thermally limited machine is faster in one second than in the next, by more
+//! than what is to be measured. The `default` protocol therefore runs a [`Reference`] network between
+//! short blocks of the network in question and divides by how much slower than at first it is.
 
+mod campaign;
 mod command;
 #[cfg(feature = "ort")]
 mod library;
+mod log;
+pub mod machine;
 #[cfg(feature = "ort")]
 mod ort;
 mod process;
+mod protocol;
+#[cfg(feature = "rten")]
+mod rten;
 mod runtime;
 pub mod samples;
+mod statistics;
 
+pub use campaign::{Campaign, Outcome, groups, reference};
+pub use command::{Command, CommandOptions};
+pub use log::{Header, Log, Row, blocks_path};
 #[cfg(feature = "ort")]
 pub use ort::Ort;
-pub use command::{Command, CommandOptions};
+pub use protocol::{Adaptive, Block, Measurement, Protocol, Reference};
+#[cfg(feature = "rten")]
+pub use rten::Rten;
 pub use runtime::{Runtime, Session};
+pub use statistics::{interquartile_mean, median, median_error, quantile};

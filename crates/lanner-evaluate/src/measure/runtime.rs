@@ -1,5 +1,7 @@
 //! What runs a network and tells how long it took.
 
+use std::time::Instant;
+
 use crate::EvaluateError;
 
 /// A runtime on a device, set up for a number of threads, a batch and a precision.
@@ -21,17 +23,26 @@ pub trait Session {
     fn time(&mut self, runs: usize, samples: &mut Vec<f64>) -> Result<(), EvaluateError>;
 }
 
-/// What networks are fed with: numbers of the standard normal distribution, the same ones always,
-/// so that runs on another day and another runtime see the same input.
-#[cfg(any(feature = "rten", feature = "ort"))]
-pub(crate) fn input(len: usize) -> Vec<f32> {
-    use rand::{RngExt, SeedableRng};
+/// Calls `run` so often and appends the milliseconds of each call; what it yields is dropped
+/// outside of the time.
+pub(crate) fn timed<T>(
+    runs: usize,
+    samples: &mut Vec<f64>,
+    mut run: impl FnMut() -> Result<T, EvaluateError>,
+) -> Result<(), EvaluateError> {
+    for _ in 0..runs {
+        let start = Instant::now();
+        let output = run()?;
+        samples.push(1e3 * start.elapsed().as_secs_f64());
+        drop(output);
+    }
+    Ok(())
+}
 
-    let mut rng = rand_chacha::ChaCha8Rng::seed_from_u64(0);
-    let mut normal = || {
-        // Box and Muller (1958); 1 − u is in (0, 1], where the logarithm is finite.
-        let (u, angle): (f32, f32) = (rng.random(), rng.random());
-        (-2.0 * (1.0 - u).ln()).sqrt() * (std::f32::consts::TAU * angle).cos()
-    };
-    (0..len).map(|_| normal()).collect()
+/// The image that in-process runtimes are given: standard normal values, always the same.
+pub(crate) fn input(len: usize) -> Vec<f32> {
+    use rand::RngExt;
+    let mut generator = lanner_nn::rng(0, "measured image");
+    // A sum of twelve uniform numbers has variance 1.
+    (0..len).map(|_| (0..12).map(|_| generator.random::<f32>()).sum::<f32>() - 6.0).collect()
 }

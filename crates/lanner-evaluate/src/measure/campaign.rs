@@ -1,0 +1,291 @@
+//! Measuring many networks: one after the other, each on disk before the next, to be stopped and
+//! resumed at any time.
+
+use std::{
+    collections::{HashMap, HashSet},
+    ops::ControlFlow,
+    path::Path,
+    time::{SystemTime, UNIX_EPOCH},
+};
+
+use lanner_network::{Init, Nasbench201, OnnxOptions, Weights, onnx};
+use lanner_space::{Architecture, Space, View};
+use rand::seq::SliceRandom;
+
+use super::{Header, Log, Protocol, Reference, Row, Runtime, machine, median};
+use crate::EvaluateError;
+
+/// What is measured, and how.
+#[derive(Debug, Clone)]
+pub struct Campaign {
+    pub space: Space,
+    pub skeleton: Nasbench201,
+    /// Of the model that is measured: batch and precision.
+    pub onnx: OnnxOptions,
+    pub protocol: Protocol,
+    /// Of the order in which networks are measured, and of their weights.
+    pub seed: u64,
+    /// The network beside which the others are measured, if any.
+    pub reference: Option<Architecture>,
+}
+
+/// The fact of a header that is the reference network's latency.
+const BASELINE: &str = "reference_ms";
+
+/// A campaign under way.
+struct Part {
+    log: Log,
+    rows: Vec<Row>,
+    outcome: Outcome,
+}
+
+/// What became of a campaign.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Outcome {
+    /// Networks measured now.
+    pub measured: usize,
+    /// Networks that were in the file already.
+    pub found: usize,
+    /// Networks that the runtime refused, in the file with its reason.
+    pub refused: usize,
+    /// Whether the caller stopped it.
+    pub stopped: bool,
+}
+
+impl Campaign {
+    /// The settings that all rows of a file must share, and `facts` about where and when.
+    /// `more` are the caller's own: threads, the device, which processors.
+    pub fn header(&self, runtime: &dyn Runtime, more: &[(&str, String)]) -> Header {
+        let Nasbench201 { channels, cells, resolution, classes } = self.skeleton;
+        let pair = |(k, v): (&str, String)| (k.to_string(), v);
+        let skeleton =
+            format!("{channels} channels, {cells} cells, {resolution} pixels, {classes} classes");
+        let reference = match &self.reference {
+            Some(arch) => self.space.print(arch),
+            None => "none".into(),
+        };
+        let settings = [
+            ("space", self.space.name().into()),
+            ("skeleton", skeleton),
+            ("runtime", runtime.describe()),
+            ("precision", "fp32".into()),
+            ("batch", self.onnx.batch.map_or("open".into(), |b| b.to_string())),
+            ("protocol", self.protocol.describe()),
+            ("weights", format!("He, seed {}, batch norms folded", self.seed)),
+            ("reference", reference),
+        ];
+        let settings: Vec<_> = settings.into_iter().chain(more.iter().cloned()).map(pair).collect();
+        let facts = [
+            ("governor", machine::governor()),
+            ("os", machine::os()),
+            ("lanner", env!("CARGO_PKG_VERSION").into()),
+            ("started_unix_time", unix_time().to_string()),
+        ];
+        Header { settings, facts: facts.into_iter().map(pair).collect() }
+    }
+
+    /// The bytes that the runtime gets: the pruned network with fresh weights, batch norms folded.
+    /// A cell whose output no path reaches is measured as what it is, stem and residual blocks
+    /// around zeros.
+    pub fn model(&self, arch: &Architecture) -> Result<Vec<u8>, EvaluateError> {
+        let network = self.skeleton.build(arch, View::Pruned)?;
+        onnx::fits(&network)?;
+        let weights = Weights::init(&network, Init { seed: self.seed });
+        let (network, weights) = weights.fold(&network)?;
+        Ok(onnx::encode(&network, &weights, self.onnx)?)
+    }
+
+    /// Measures the first network of each group and gives the others its latency; groups that are in
+    /// the file are left alone. `tell` hears of each group that is done, with how many are and how
+    /// many there are, and may stop the campaign.
+    pub fn run(
+        &self,
+        runtime: &dyn Runtime,
+        groups: &[Vec<Architecture>],
+        out: &Path,
+        header: &Header,
+        mut tell: impl FnMut(usize, usize) -> ControlFlow<()>,
+    ) -> Result<Outcome, EvaluateError> {
+        let mut header = header.clone();
+        let mut reference = None;
+        if let (Some(arch), false) = (&self.reference, file_has_rows(out)) {
+            // A new file: what the reference takes now is what all rows are corrected to.
+            let loaded = Reference::new(runtime.load(&self.model(arch)?)?, None)?;
+            header.facts.push((BASELINE.into(), format!("{:.6}", loaded.baseline_ms)));
+            reference = Some(loaded);
+        }
+        let (log, rows, mut header) = Log::open(out, &self.space, &header)?;
+        if let (Some(arch), None) = (&self.reference, &reference) {
+            let known = header.value(BASELINE).and_then(|v| v.parse().ok());
+            let baseline = known.filter(|v: &f64| v.is_finite() && *v > 0.0).ok_or_else(|| {
+                let why = format!("the header has no '{BASELINE}' above 0");
+                EvaluateError::File { path: out.into(), line: 1, why }
+            })?;
+            reference = Some(Reference::new(runtime.load(&self.model(arch)?)?, Some(baseline))?);
+        }
+        let mut part = Part { log, rows, outcome: Outcome::default() };
+        self.measure(runtime, groups, &mut part, reference.as_mut(), &mut tell)?;
+        let Part { log, mut rows, outcome } = part;
+        let corrected = matches!(self.protocol, Protocol::Adaptive(_));
+        let complete = corrected && !outcome.stopped && outcome.measured > 0;
+        if let (Some(reference), true) = (reference, complete) {
+            let usual = settle(&mut rows);
+            header.set(BASELINE, format!("{:.6}", usual * reference.baseline_ms));
+            log.replace(&header, &rows)?;
+        }
+        Ok(outcome)
+    }
+
+    fn measure(
+        &self,
+        runtime: &dyn Runtime,
+        groups: &[Vec<Architecture>],
+        part: &mut Part,
+        mut reference: Option<&mut Reference>,
+        tell: &mut dyn FnMut(usize, usize) -> ControlFlow<()>,
+    ) -> Result<(), EvaluateError> {
+        let mut have: HashMap<Architecture, usize> =
+            part.rows.iter().enumerate().map(|(i, r)| (r.arch.clone(), i)).collect();
+        // In random order: a slow hour of the machine must not fall on one kind of network.
+        let mut order: Vec<&Vec<Architecture>> = groups.iter().filter(|g| !g.is_empty()).collect();
+        order.shuffle(&mut lanner_nn::rng(self.seed, "order of measurement"));
+        for (done, group) in order.iter().enumerate() {
+            if tell(done, order.len()).is_break() {
+                part.outcome.stopped = true;
+                return Ok(());
+            }
+            let row = match group.iter().find_map(|a| have.get(a)) {
+                Some(&known) => {
+                    part.outcome.found += 1;
+                    part.rows[known].clone()
+                }
+                None => {
+                    let reference = reference.as_deref_mut();
+                    let row = self.one(runtime, &group[0], &mut part.log, reference)?;
+                    match row.latency_ms {
+                        Some(_) => part.outcome.measured += 1,
+                        None => part.outcome.refused += 1,
+                    }
+                    row
+                }
+            };
+            let fresh: Vec<Row> = group
+                .iter()
+                .filter(|a| !have.contains_key(a))
+                .map(|a| Row {
+                    arch: a.clone(),
+                    runs: if *a == row.arch { row.runs } else { 0 },
+                    ..row.clone()
+                })
+                .collect();
+            if !fresh.is_empty() {
+                part.log.write(&fresh)?;
+            }
+            for row in fresh {
+                have.insert(row.arch.clone(), part.rows.len());
+                part.rows.push(row);
+            }
+        }
+        let _ = tell(order.len(), order.len());
+        Ok(())
+    }
+
+    fn one(
+        &self,
+        runtime: &dyn Runtime,
+        arch: &Architecture,
+        log: &mut Log,
+        reference: Option<&mut Reference>,
+    ) -> Result<Row, EvaluateError> {
+        let model = self.model(arch)?;
+        let measured = runtime
+            .load(&model)
+            .and_then(|mut session| self.protocol.measure(&mut *session, reference));
+        let mut row = Row {
+            arch: arch.clone(),
+            latency_ms: None,
+            error_ms: f64::NAN,
+            runs: 0,
+            drift: f64::NAN,
+            unix_time: unix_time(),
+            note: String::new(),
+        };
+        match measured {
+            Ok(m) => {
+                log.write_blocks(arch, &m)?;
+                row = Row {
+                    latency_ms: Some(m.latency_ms),
+                    error_ms: m.error_ms,
+                    runs: m.runs,
+                    drift: m.drift,
+                    ..row
+                };
+            }
+            Err(EvaluateError::Refused { why, .. }) => row.note = one_line(&why),
+            Err(error) => return Err(error),
+        }
+        Ok(row)
+    }
+}
+
+/// A network of middling cost to measure others beside: of 101 random ones, always the same, the
+/// median by FLOPs.
+pub fn reference(space: &Space) -> Architecture {
+    let mut generator = lanner_nn::rng(0, "reference network");
+    let mut archs: Vec<Architecture> = (0..101).map(|_| space.sample(&mut generator)).collect();
+    archs.sort_by(|a, b| {
+        let flops = |arch| space.flops_and_params(arch).0;
+        flops(a).total_cmp(&flops(b))
+    });
+    archs.swap_remove(50)
+}
+
+/// Architectures in groups that compute the same: equal pruned cells up to isomorphism. In the
+/// order of the first of each.
+pub fn groups(space: &Space, archs: &[Architecture]) -> Vec<Vec<Architecture>> {
+    let mut at = HashMap::new();
+    let mut groups: Vec<Vec<Architecture>> = Vec::new();
+    let mut seen = HashSet::new();
+    for arch in archs.iter().filter(|a| seen.insert(*a)) {
+        let cell = space.graph(arch, View::Pruned).canonical();
+        let group = *at.entry(cell).or_insert_with(|| {
+            groups.push(Vec::new());
+            groups.len() - 1
+        });
+        groups[group].push(arch.clone());
+    }
+    groups
+}
+
+/// When all is measured, the first second of a campaign is no longer what the rest is compared to:
+/// latencies become those of the machine as it usually was meanwhile, by the median of all looks at
+/// the reference network. Returns how much slower that is than at first.
+fn settle(rows: &mut [Row]) -> f64 {
+    let drifts: Vec<f64> = rows.iter().filter(|r| r.runs > 0).map(|r| r.drift).collect();
+    let usual = median(&drifts);
+    if !(usual.is_finite() && usual > 0.0) {
+        return 1.0;
+    }
+    for row in rows {
+        row.latency_ms = row.latency_ms.map(|ms| ms * usual);
+        row.error_ms *= usual;
+        row.drift /= usual;
+    }
+    usual
+}
+
+fn file_has_rows(path: &Path) -> bool {
+    std::fs::metadata(path).is_ok_and(|m| m.len() > 0)
+}
+
+fn one_line(text: &str) -> String {
+    text.split_whitespace().collect::<Vec<_>>().join(" ").chars().take(300).collect()
+}
+
+fn unix_time() -> u64 {
+    SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |d| d.as_secs())
+}
+
+#[cfg(test)]
+#[path = "campaign_tests.rs"]
+mod tests;

@@ -1,0 +1,178 @@
+use std::{
+    cell::{Cell, RefCell},
+    rc::Rc,
+};
+
+use lanner_network::Nasbench201;
+
+use super::*;
+use crate::measure::{Adaptive, Session};
+
+const SPACE: Space = Space::NasBench201;
+
+/// A machine whose clock is ours: each model takes a time that its size decides, and all become
+/// slower and faster together.
+struct Machine {
+    loads: Cell<usize>,
+    now: Rc<Cell<f64>>,
+    /// What is said to the n-th model that is loaded.
+    refuse: RefCell<Box<dyn Fn(usize) -> Option<EvaluateError>>>,
+}
+
+impl Machine {
+    fn new() -> Machine {
+        let (loads, now) = (Cell::new(0), Rc::new(Cell::new(0.0)));
+        Machine { loads, now, refuse: RefCell::new(Box::new(|_| None)) }
+    }
+}
+
+struct Model {
+    truth_ms: f64,
+    now: Rc<Cell<f64>>,
+}
+
+impl Runtime for Machine {
+    fn describe(&self) -> String {
+        "a clock 1.0".into()
+    }
+
+    fn load(&self, onnx: &[u8]) -> Result<Box<dyn Session + '_>, EvaluateError> {
+        let n = self.loads.replace(self.loads.get() + 1);
+        match (self.refuse.borrow())(n) {
+            Some(error) => Err(error),
+            None => {
+                let truth_ms = truth(onnx);
+                Ok(Box::new(Model { truth_ms, now: self.now.clone() }))
+            }
+        }
+    }
+}
+
+fn truth(onnx: &[u8]) -> f64 {
+    0.5 + onnx.len() as f64 / 1e5
+}
+
+impl Session for Model {
+    fn time(&mut self, runs: usize, samples: &mut Vec<f64>) -> Result<(), EvaluateError> {
+        for _ in 0..runs {
+            let ms = self.truth_ms * (1.3 + 0.3 * (self.now.get() / 500.0).sin());
+            self.now.set(self.now.get() + ms);
+            samples.push(ms);
+        }
+        Ok(())
+    }
+}
+
+fn campaign() -> Campaign {
+    Campaign {
+        space: SPACE,
+        skeleton: Nasbench201 { channels: 4, cells: 1, resolution: 8, classes: 10 },
+        onnx: OnnxOptions::default(),
+        protocol: Protocol::Adaptive(Adaptive { budget_s: 0.01, ..Adaptive::default() }),
+        seed: 1,
+        reference: Some(reference(&SPACE)),
+    }
+}
+
+fn archs(n: u128) -> Vec<Vec<Architecture>> {
+    (0..n).map(|i| vec![SPACE.at(i * 1000).unwrap()]).collect()
+}
+
+fn rows(path: &Path, campaign: &Campaign, machine: &Machine) -> Vec<Row> {
+    Log::open(path, &SPACE, &campaign.header(machine, &[])).unwrap().1
+}
+
+#[test]
+fn drift_is_taken_out() {
+    let (campaign, machine) = (campaign(), Machine::new());
+    let folder = tempfile::tempdir().unwrap();
+    let out = folder.path().join("t.csv");
+    let header = campaign.header(&machine, &[]);
+    let groups = archs(15);
+    let go = |_, _| ControlFlow::Continue(());
+    let outcome = campaign.run(&machine, &groups, &out, &header, go).unwrap();
+    assert_eq!((outcome.measured, outcome.stopped), (15, false));
+    // All in the same state of the machine: one factor between truth and latency.
+    let ratios: Vec<f64> = rows(&out, &campaign, &machine)
+        .iter()
+        .map(|r| r.latency_ms.unwrap() / truth(&campaign.model(&r.arch).unwrap()))
+        .collect();
+    let middle = median(&ratios);
+    assert!((1.0..1.6).contains(&middle), "{middle}");
+    assert!(ratios.iter().all(|r| (r / middle - 1.0).abs() < 0.03), "{ratios:?}");
+}
+
+#[test]
+fn a_stopped_campaign_goes_on_and_repeats_nothing() {
+    let (campaign, machine) = (campaign(), Machine::new());
+    let folder = tempfile::tempdir().unwrap();
+    let out = folder.path().join("t.csv");
+    let header = campaign.header(&machine, &[]);
+    let groups = archs(8);
+    let stop_at = |n| {
+        move |done, _| match done == n {
+            true => ControlFlow::Break(()),
+            false => ControlFlow::Continue(()),
+        }
+    };
+    let first = campaign.run(&machine, &groups, &out, &header, stop_at(3)).unwrap();
+    assert_eq!((first.measured, first.stopped), (3, true));
+    let second = campaign.run(&machine, &groups, &out, &header, stop_at(100)).unwrap();
+    assert_eq!((second.measured, second.found, second.stopped), (5, 3, false));
+    // Each once, and the reference once a part.
+    assert_eq!(machine.loads.get(), 8 + 2);
+    let seen: HashSet<_> = rows(&out, &campaign, &machine).into_iter().map(|r| r.arch).collect();
+    assert_eq!(seen.len(), 8);
+}
+
+#[test]
+fn equals_share_a_measurement() {
+    let (campaign, machine) = (campaign(), Machine::new());
+    let folder = tempfile::tempdir().unwrap();
+    let out = folder.path().join("t.csv");
+    let header = campaign.header(&machine, &[]);
+    let some: Vec<_> = (0..200).map(|i| SPACE.at(i).unwrap()).collect();
+    let groups = groups(&SPACE, &some);
+    assert!(groups.len() < 160, "{}", groups.len());
+    let go = |_, _| ControlFlow::Continue(());
+    campaign.run(&machine, &groups, &out, &header, go).unwrap();
+    let rows = rows(&out, &campaign, &machine);
+    assert_eq!(rows.len(), 200);
+    assert_eq!(rows.iter().filter(|r| r.runs > 0).count(), groups.len());
+    let by: HashMap<_, _> = rows.iter().map(|r| (&r.arch, r.latency_ms)).collect();
+    for group in &groups {
+        assert!(group.iter().all(|a| by[a] == by[&group[0]]));
+    }
+}
+
+#[test]
+fn the_space_has_as_many_kinds_as_pruned_cells() {
+    let all: Vec<_> = SPACE.iter().collect();
+    let groups = groups(&SPACE, &all);
+    assert_eq!(groups.len(), 5_425);
+    assert_eq!(groups.iter().map(Vec::len).sum::<usize>(), 15_625);
+}
+
+#[test]
+fn a_refused_network_is_noted_and_a_dead_device_pauses() {
+    let (campaign, machine) = (campaign(), Machine::new());
+    let folder = tempfile::tempdir().unwrap();
+    let out = folder.path().join("t.csv");
+    let header = campaign.header(&machine, &[]);
+    let groups = archs(6);
+    // The reference is the first that is loaded.
+    *machine.refuse.borrow_mut() = Box::new(|n| match n {
+        2 => Some(EvaluateError::Refused { runtime: "clock".into(), why: "no\n such op".into() }),
+        5 => Some(EvaluateError::Device("gone".into())),
+        _ => None,
+    });
+    let go = |_, _| ControlFlow::Continue(());
+    let error = campaign.run(&machine, &groups, &out, &header, go).unwrap_err();
+    assert!(matches!(error, EvaluateError::Device(_)), "{error}");
+    assert_eq!(rows(&out, &campaign, &machine).len(), 4);
+    let outcome = campaign.run(&machine, &groups, &out, &header, go).unwrap();
+    assert_eq!((outcome.found, outcome.measured), (4, 2));
+    let rows = rows(&out, &campaign, &machine);
+    let notes: Vec<_> = rows.iter().filter(|r| r.latency_ms.is_none()).map(|r| &r.note).collect();
+    assert_eq!(notes, ["no such op"]);
+}

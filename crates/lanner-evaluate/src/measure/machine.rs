@@ -1,0 +1,72 @@
+//! What a table of latencies must say about the machine that it is of.
+
+use std::fs;
+
+/// The processor, as it calls itself, and how many it has.
+pub fn cpu() -> String {
+    let info = fs::read_to_string("/proc/cpuinfo").unwrap_or_default();
+    let field = |name: &str| {
+        let line = info.lines().find(|l| l.split(':').next().is_some_and(|k| k.trim() == name))?;
+        Some(line.split_once(':')?.1.trim().to_owned()).filter(|v| !v.is_empty())
+    };
+    let count = info.lines().filter(|l| l.starts_with("processor")).count();
+    let name = field("model name")
+        .or_else(|| first_line("/proc/device-tree/model"))
+        .or_else(|| Some(format!("arm part {}", field("CPU part")?)))
+        .or_else(|| answer("sysctl", &["-n", "machdep.cpu.brand_string"]))
+        .unwrap_or_else(|| std::env::consts::ARCH.into());
+    let count = match count {
+        0 => std::thread::available_parallelism().map_or(1, |n| n.get()),
+        n => n,
+    };
+    format!("{name}, {count} logical processors")
+}
+
+/// How the clock frequency is governed, where the system tells.
+pub fn governor() -> String {
+    first_line("/sys/devices/system/cpu/cpu0/cpufreq/scaling_governor")
+        .unwrap_or_else(|| "not told".into())
+}
+
+/// The operating system, its kernel and the instruction set.
+pub fn os() -> String {
+    let kernel = first_line("/proc/sys/kernel/osrelease").or_else(|| answer("uname", &["-r"]));
+    format!("{} {} {}", std::env::consts::OS, kernel.unwrap_or_default(), std::env::consts::ARCH)
+}
+
+/// Binds this process, and all threads that it starts from now on, to some of the processors.
+/// `Err` says why not: no such processor, or a system that cannot.
+pub fn pin(cores: &[usize]) -> Result<(), String> {
+    #[cfg(target_os = "linux")]
+    {
+        let mut set = rustix::thread::CpuSet::new();
+        for &core in cores {
+            if core >= rustix::thread::CpuSet::MAX_CPU {
+                return Err(format!("there is no processor {core}"));
+            }
+            set.set(core);
+        }
+        rustix::thread::sched_setaffinity(None, &set)
+            .map_err(|e| format!("cannot run on processors {cores:?}: {e}"))?;
+        // The system leaves out those that it does not have.
+        let got = rustix::thread::sched_getaffinity(None).map_err(|e| e.to_string())?;
+        match cores.iter().find(|&&c| !got.is_set(c)) {
+            Some(core) => Err(format!("there is no processor {core}")),
+            None => Ok(()),
+        }
+    }
+    #[cfg(not(target_os = "linux"))]
+    Err(format!("cannot bind to processors {cores:?}: this system does not offer it"))
+}
+
+fn first_line(path: &str) -> Option<String> {
+    let text = fs::read_to_string(path).ok()?;
+    let line = text.lines().next()?.trim_matches(|c: char| c == '\0' || c.is_whitespace());
+    Some(line.to_owned()).filter(|l| !l.is_empty())
+}
+
+fn answer(program: &str, args: &[&str]) -> Option<String> {
+    let output = std::process::Command::new(program).args(args).output().ok()?;
+    let text = String::from_utf8(output.stdout).ok()?;
+    Some(text.trim().to_owned()).filter(|t| output.status.success() && !t.is_empty())
+}

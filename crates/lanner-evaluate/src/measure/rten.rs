@@ -1,0 +1,81 @@
+//! The `rten` runtime, in this process.
+
+use std::sync::Arc;
+
+use rten::{Model, ModelOptions, NodeId, RunOptions, ThreadPool};
+use rten_tensor::{NdTensor, prelude::*};
+
+use super::{
+    Runtime, Session,
+    runtime::{input, timed},
+};
+use crate::EvaluateError;
+
+/// `rten`, Rust's own inference runtime, with weights packed when loaded, as one would deploy it.
+pub struct Rten {
+    pool: Arc<ThreadPool>,
+}
+
+impl Rten {
+    /// The version that this crate is built with.
+    pub const VERSION: &str = "0.27.0";
+
+    /// Threads are started here, and stay on the cores that the caller is bound to.
+    pub fn new(threads: usize) -> Rten {
+        Rten { pool: Arc::new(ThreadPool::with_num_threads(threads.max(1))) }
+    }
+}
+
+impl Runtime for Rten {
+    fn describe(&self) -> String {
+        format!("rten {}", Rten::VERSION)
+    }
+
+    fn load(&self, onnx: &[u8]) -> Result<Box<dyn Session + '_>, EvaluateError> {
+        let refused =
+            |why: String| EvaluateError::Refused { runtime: self.describe(), why };
+        let mut options = ModelOptions::with_all_ops();
+        options.prepack_weights(true);
+        let model = options.load(onnx.to_vec()).map_err(|e| refused(e.to_string()))?;
+        let (&[from], &[to]) = (model.input_ids(), model.output_ids()) else {
+            return Err(refused("expected a model of one input and one output".into()));
+        };
+        let shape: Option<Vec<usize>> = model.input_shape(0).and_then(|dims| {
+            let fixed = |d| match d {
+                rten::Dimension::Fixed(n) => Some(n),
+                rten::Dimension::Symbolic(_) => None,
+            };
+            dims.into_iter().map(fixed).collect()
+        });
+        let Some(shape) = shape.and_then(|s| <[usize; 4]>::try_from(s).ok()) else {
+            return Err(refused("expected an input of four fixed dimensions".into()));
+        };
+        let image = NdTensor::from_data(shape, input(shape.iter().product()));
+        Ok(Box::new(Loaded { pool: &self.pool, model, image, from, to }))
+    }
+}
+
+struct Loaded<'a> {
+    pool: &'a Arc<ThreadPool>,
+    model: Model,
+    image: NdTensor<f32, 4>,
+    from: NodeId,
+    to: NodeId,
+}
+
+impl Session for Loaded<'_> {
+    fn time(&mut self, runs: usize, samples: &mut Vec<f64>) -> Result<(), EvaluateError> {
+        let mut options = RunOptions::default();
+        options.thread_pool = Some(self.pool.clone());
+        // Inside the pool, so that no run waits for one of its threads to wake up.
+        self.pool.run(|| {
+            timed(runs, samples, || {
+                let given = vec![(self.from, self.image.view().into())];
+                self.model.run_n(given, [self.to], Some(options.clone())).map_err(|e| {
+                    let runtime = format!("rten {}", Rten::VERSION);
+                    EvaluateError::Refused { runtime, why: e.to_string() }
+                })
+            })
+        })
+    }
+}
