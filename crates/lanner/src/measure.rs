@@ -15,8 +15,8 @@ use lanner_data::Table;
 use lanner_evaluate::{
     EvaluateError,
     measure::{
-        self, Adaptive, Campaign, CommandOptions, Header, LayerLatency, Outcome, Protocol, Runtime,
-        machine,
+        self, Adaptive, Campaign, CommandOptions, Header, LayerLatency, LayerWise, Outcome,
+        Protocol, Runtime, machine,
     },
 };
 use lanner_network::{OnnxOptions, Precision};
@@ -212,7 +212,12 @@ pub fn run(args: MeasureArgs, threads: usize) -> anyhow::Result<()> {
     let stop = Arc::new(AtomicBool::new(false));
     let flag = stop.clone();
     // Without a handler Ctrl-C ends the process as ever, and loses no more than a network.
-    let _ = ctrlc::set_handler(move || flag.store(true, Ordering::Relaxed));
+    let _ = ctrlc::set_handler(move || {
+        // The network under way is finished; who cannot wait presses again.
+        if flag.swap(true, Ordering::Relaxed) {
+            std::process::exit(130);
+        }
+    });
     let bar = progress(groups.len() as u64, "measuring");
     let tell = |done, total| {
         bar.tell(done as u64, total as u64);
@@ -226,8 +231,8 @@ pub fn run(args: MeasureArgs, threads: usize) -> anyhow::Result<()> {
         let archs = groups.concat();
         let done = campaign.layerwise(&*runtime, &archs, tell);
         bar.clear();
-        let Some((layers, rows)) = done? else { anyhow::bail!("stopped; nothing is written") };
-        return layer_wise(&args, &space, &header, &layers, &rows);
+        let Some(done) = done? else { anyhow::bail!("stopped; nothing is written") };
+        return layer_wise(&args, &space, &header, &done);
     }
     let outcome = campaign.run(&*runtime, &groups, &args.out, &header, tell);
     bar.clear();
@@ -308,8 +313,7 @@ fn layer_wise(
     args: &MeasureArgs,
     space: &Space,
     header: &Header,
-    layers: &[LayerLatency],
-    rows: &[measure::Row],
+    done: &LayerWise,
 ) -> anyhow::Result<()> {
     let mut header = header.clone();
     header.set("protocol", format!("layer-wise sum, {}", header.value("protocol").unwrap_or("")));
@@ -318,10 +322,10 @@ fn layer_wise(
         let file = args.out.display();
         return Err(usage(format!("{file} has rows already: give another --out")));
     }
-    log.write(rows)?;
+    log.write(&done.rows)?;
     let mut text = String::from("layer,inputs,input,output,latency_ms,latency_ms_se,runs\n");
     let mut shown = Vec::new();
-    for layer in layers {
+    for layer in &done.layers {
         let LayerLatency { op, inputs, input, output, latency_ms, error_ms, runs } = layer;
         text += &format!("{op},{inputs},{input},{output},{latency_ms:.6},{error_ms:.6},{runs}\n");
         shown.push(

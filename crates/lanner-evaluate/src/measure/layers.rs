@@ -30,6 +30,14 @@ pub struct LayerLatency {
     pub runs: usize,
 }
 
+/// Layers measured alone, and their sums.
+#[derive(Debug, Clone)]
+pub struct LayerWise {
+    pub layers: Vec<LayerLatency>,
+    /// A row a network, with `runs` 0: it was never run.
+    pub rows: Vec<Row>,
+}
+
 /// Layers that take the same time: the text of all that matters.
 fn key(op: &Op, inputs: usize, input: Shape) -> String {
     format!("{op:?} {inputs} {input:?}")
@@ -42,15 +50,14 @@ fn input_of(network: &Network, layer: &Layer) -> Shape {
 }
 
 impl Campaign {
-    /// Measures the distinct layers of these networks, and sums them up: the layers, and a row a
-    /// network with `runs` 0, since it was never run. `None` where `tell` (layers done, of how many)
-    /// stopped it.
+    /// Measures the distinct layers of these networks, and sums them up. `None` where `tell` (layers
+    /// done, of how many) stopped it.
     pub fn layerwise(
         &self,
         runtime: &dyn Runtime,
         archs: &[Architecture],
         mut tell: impl FnMut(usize, usize) -> ControlFlow<()>,
-    ) -> Result<Option<(Vec<LayerLatency>, Vec<Row>)>, EvaluateError> {
+    ) -> Result<Option<LayerWise>, EvaluateError> {
         let mut kinds: Vec<(Op, usize, Shape)> = Vec::new();
         let mut known: HashMap<String, usize> = HashMap::new();
         let mut networks = Vec::with_capacity(archs.len());
@@ -64,7 +71,7 @@ impl Campaign {
                 let kind = match known.entry(key(&layer.op, count, shape)) {
                     Entry::Occupied(e) => *e.get(),
                     Entry::Vacant(e) => {
-                        kinds.push((layer.op.clone(), count, shape));
+                        kinds.push((layer.op, count, shape));
                         *e.insert(kinds.len() - 1)
                     }
                 };
@@ -81,7 +88,7 @@ impl Campaign {
             if tell(done, kinds.len()).is_break() {
                 return Ok(None);
             }
-            layers.push(self.layer(runtime, op, *inputs, *input, reference.as_mut())?);
+            layers.push(self.layer(runtime, *op, *inputs, *input, reference.as_mut())?);
         }
         let _ = tell(kinds.len(), kinds.len());
         let rows = archs.iter().zip(&networks).map(|(arch, parts)| Row {
@@ -94,19 +101,19 @@ impl Campaign {
             note: format!("sum of {} layers", parts.len()),
         });
         let rows = rows.collect();
-        Ok(Some((layers, rows)))
+        Ok(Some(LayerWise { layers, rows }))
     }
 
     fn layer(
         &self,
         runtime: &dyn Runtime,
-        op: &Op,
+        op: Op,
         inputs: usize,
         input: Shape,
         reference: Option<&mut Reference>,
     ) -> Result<LayerLatency, EvaluateError> {
         let mut net = Builder::new("layer", input)?;
-        net.add("layer", op.clone(), &vec![0; inputs])?;
+        net.add("layer", op, &vec![0; inputs])?;
         let network = net.finish();
         let weights = Weights::init(&network, Init { seed: self.seed });
         let model = onnx::encode(&network, &weights, self.onnx)?;

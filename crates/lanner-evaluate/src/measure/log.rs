@@ -297,7 +297,7 @@ fn parse_rows(
     let mut reader = csv::ReaderBuilder::new().comment(Some(b'#')).from_reader(bytes);
     let wrong = |line: u64, why: String| EvaluateError::File { path: path.into(), line, why };
     let head = reader.headers().map_err(|e| wrong(header_lines + 1, e.to_string()))?;
-    if head != &COLUMNS[..] {
+    if head != COLUMNS[..] {
         let why = format!("expected the columns {}", COLUMNS.join(","));
         return Err(wrong(header_lines + 1, why));
     }

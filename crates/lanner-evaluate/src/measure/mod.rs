@@ -28,7 +28,7 @@ mod statistics;
 
 pub use campaign::{Campaign, Outcome, groups, reference};
 pub use command::{Command, CommandOptions};
-pub use layers::LayerLatency;
+pub use layers::{LayerLatency, LayerWise};
 pub use log::{Header, Log, Row, blocks_path};
 #[cfg(feature = "ort")]
 pub use ort::Ort;

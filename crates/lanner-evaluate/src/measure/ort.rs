@@ -149,7 +149,7 @@ struct Loop<'a> {
 
 impl Session for Loop<'_> {
     fn time(&mut self, runs: usize, samples: &mut Vec<f64>) -> Result<(), EvaluateError> {
-        samples.reserve(runs);
+        // Not by `timed`: outputs borrow the session, and are to be dropped outside of the time too.
         for _ in 0..runs {
             let start = Instant::now();
             let outputs = self.session.run_binding(&self.binding);
