@@ -90,11 +90,11 @@ pub struct MeasureArgs {
     #[arg(long, value_enum, default_value_t = ProtocolName::Default)]
     protocol: ProtocolName,
     /// Half the width of the median's 95 % interval at which the default protocol is content, %
-    #[arg(long, value_name = "PERCENT", default_value_t = 1.0)]
+    #[arg(long, value_name = "PERCENT", default_value_t = 1.0, allow_negative_numbers = true)]
     tolerance: f64,
     /// Time for a network after which the default protocol is content anyway, seconds [default: 2,
     /// with a command 20]
-    #[arg(long, value_name = "SECONDS")]
+    #[arg(long, value_name = "SECONDS", allow_negative_numbers = true)]
     budget: Option<f64>,
     /// Measure without a reference network: twice as fast, but drift of the machine stays in
     #[arg(long)]

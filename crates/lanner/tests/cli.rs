@@ -1,39 +1,12 @@
 //! The command as users call it.
 
+#[allow(dead_code)] // every file of tests uses its part
+mod common;
+
 use std::path::Path;
-use std::process::{Command, Output};
 
+use common::{fails, ok, rows};
 use lanner::space::Space;
-use serde_json::Value;
-
-fn lanner(args: &[&str]) -> Output {
-    Command::new(env!("CARGO_BIN_EXE_lanner")).args(args).output().expect("the binary runs")
-}
-
-fn text(bytes: &[u8]) -> String {
-    String::from_utf8_lossy(bytes).into_owned()
-}
-
-/// Standard output of a call that must succeed.
-fn ok(args: &[&str]) -> String {
-    let out = lanner(args);
-    assert!(out.status.success(), "{args:?}: {}", text(&out.stderr));
-    text(&out.stdout)
-}
-
-/// Exit code and message of a call that must fail.
-fn fails(args: &[&str]) -> (i32, String) {
-    let out = lanner(args);
-    assert!(!out.status.success(), "{args:?}: {}", text(&out.stdout));
-    let message = text(&out.stderr);
-    assert!(!message.contains("panicked"), "{message}");
-    (out.status.code().expect("no signal"), message)
-}
-
-fn rows(json: &str) -> Vec<Value> {
-    let value: Value = serde_json::from_str(json).expect("valid JSON");
-    value["rows"].as_array().expect("rows").clone()
-}
 
 /// Made-up values that depend on the live operations: 300 networks.
 fn toy_table(dir: &Path) -> String {
@@ -52,7 +25,9 @@ fn toy_table(dir: &Path) -> String {
 
 #[test]
 fn help_and_version_of_every_command() {
-    for command in ["search", "fit", "rank", "bench", "import", "network", "table", "space"] {
+    for command in
+        ["search", "fit", "rank", "bench", "import", "measure", "network", "table", "space"]
+    {
         assert!(ok(&[command, "--help"]).contains("Usage: lanner"), "{command}");
     }
     assert!(ok(&["--version"]).starts_with("lanner "));
