@@ -1,4 +1,31 @@
-//! Evaluators: what tells how good or how fast a network is.
+//! Evaluators: what tells how fast a network is.
+//!
+//! ```no_run
+//! use std::{ops::ControlFlow, path::Path};
+//! use lanner_evaluate::measure::{Adaptive, Campaign, Protocol, Rten, groups, reference};
+//! use lanner_network::{Nasbench201, OnnxOptions};
+//! use lanner_space::Space;
+//!
+//! let space = Space::NasBench201;
+//! let archs: Vec<_> = space.iter().collect();
+//! let campaign = Campaign {
+//!     skeleton: Nasbench201::default(),
+//!     onnx: OnnxOptions::default(),
+//!     protocol: Protocol::Adaptive(Adaptive::default()),
+//!     seed: 0,
+//!     reference: Some(reference(&space)),
+//!     space,
+//! };
+//! let runtime = Rten::new(1);
+//! let header = campaign.header(&runtime, &[("threads", "1".into())]);
+//! // One network of each kind that computes the same; the same call again goes on from there.
+//! let kinds = groups(&campaign.space, &archs);
+//! campaign.run(&runtime, &kinds, Path::new("latency.csv"), &header, |done, total| {
+//!     println!("{done} of {total}");
+//!     ControlFlow::Continue(())
+//! })?;
+//! # Ok::<(), lanner_evaluate::EvaluateError>(())
+//! ```
 
 mod error;
 pub mod measure;

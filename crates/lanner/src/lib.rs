@@ -2,6 +2,7 @@
 //! fewest measurements. This crate is the facade: each room of the library under its own name.
 
 pub use lanner_data as data;
+pub use lanner_evaluate as evaluate;
 pub use lanner_network as network;
 pub use lanner_nn as nn;
 pub use lanner_predict as predict;

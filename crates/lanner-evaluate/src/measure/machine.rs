@@ -31,7 +31,9 @@ pub fn governor() -> String {
 /// The operating system, its kernel and the instruction set.
 pub fn os() -> String {
     let kernel = first_line("/proc/sys/kernel/osrelease").or_else(|| answer("uname", &["-r"]));
-    format!("{} {} {}", std::env::consts::OS, kernel.unwrap_or_default(), std::env::consts::ARCH)
+    // The distributor's own suffix says nothing about speed.
+    let kernel = kernel.as_deref().and_then(|k| k.split('-').next()).unwrap_or_default();
+    format!("{} {kernel} {}", std::env::consts::OS, std::env::consts::ARCH)
 }
 
 /// Binds this process, and all threads that it starts from now on, to some of the processors.
