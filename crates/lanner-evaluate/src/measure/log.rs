@@ -84,12 +84,64 @@ pub struct Row {
 /// An open file of measurements, locked against others.
 #[derive(Debug)]
 pub struct Log {
-    path: PathBuf,
     space: Space,
+    rows: Lines,
+    blocks: Lines,
+}
+
+/// A file that grows by whole lines, whatever happens.
+#[derive(Debug)]
+struct Lines {
+    path: PathBuf,
     file: File,
-    blocks: File,
     /// Bytes of the file that are whole.
     len: u64,
+}
+
+impl Lines {
+    fn open(path: PathBuf) -> Result<Lines, EvaluateError> {
+        let io = |doing| EvaluateError::io(&path, doing);
+        let mut options = OpenOptions::new();
+        let file = options.read(true).append(true).create(true).open(&path).map_err(io("open"))?;
+        let about = file.metadata().map_err(io("read"))?;
+        if !about.is_file() {
+            let why = "not a regular file".into();
+            return Err(EvaluateError::File { path, line: 1, why });
+        }
+        Ok(Lines { file, len: about.len(), path })
+    }
+
+    /// Cuts off a last line that a crash left torn: one that has no end.
+    fn mend(&mut self) -> std::io::Result<()> {
+        let mut end = self.len;
+        while end > 0 {
+            let start = end.saturating_sub(4096);
+            self.file.seek(SeekFrom::Start(start))?;
+            let mut bytes = Vec::new();
+            (&self.file).take(end - start).read_to_end(&mut bytes)?;
+            if let Some(at) = bytes.iter().rposition(|&b| b == b'\n') {
+                end = start + at as u64 + 1;
+                break;
+            }
+            end = start;
+        }
+        if end < self.len {
+            self.file.set_len(end)?;
+            self.len = end;
+        }
+        Ok(())
+    }
+
+    /// Appends lines, all or none: what a full disk took half of is cut off again.
+    fn append(&mut self, bytes: &[u8]) -> Result<(), EvaluateError> {
+        if let Err(error) = self.file.write_all(bytes) {
+            // Whatever became of this, the lines before are whole.
+            let _ = self.file.set_len(self.len);
+            return Err(EvaluateError::Io { path: self.path.clone(), doing: "write", error });
+        }
+        self.len += bytes.len() as u64;
+        Ok(())
+    }
 }
 
 impl Log {
@@ -102,10 +154,8 @@ impl Log {
         header: &Header,
     ) -> Result<(Log, Vec<Row>, Header), EvaluateError> {
         let io = |doing| EvaluateError::io(path, doing);
-        let mut options = OpenOptions::new();
-        options.read(true).append(true).create(true);
-        let mut file = options.open(path).map_err(io("open"))?;
-        match file.try_lock() {
+        let mut rows = Lines::open(path.into())?;
+        match rows.file.try_lock() {
             Ok(()) => {}
             Err(TryLockError::WouldBlock) => {
                 let why = "another process is measuring into this file".into();
@@ -114,53 +164,34 @@ impl Log {
             // Some network file systems have no locks; that is no reason not to measure.
             Err(TryLockError::Error(_)) => {}
         }
-        let kind = file.metadata().map_err(io("read"))?.file_type();
-        if !kind.is_file() {
-            let why = "not a regular file".into();
-            return Err(EvaluateError::File { path: path.into(), line: 1, why });
-        }
         // A file of another kind may be of any size: its beginning tells.
         let mut bytes = Vec::new();
-        (&file).take(LONGEST_HEADER as u64).read_to_end(&mut bytes).map_err(io("read"))?;
+        (&rows.file).take(LONGEST_HEADER as u64).read_to_end(&mut bytes).map_err(io("read"))?;
         if bytes.len() == LONGEST_HEADER {
             parse_header(path, &bytes)?;
         }
-        file.read_to_end(&mut bytes).map_err(io("read"))?;
-        let beside = blocks_path(path);
-        let blocks = options.open(&beside).map_err(EvaluateError::io(&beside, "open"))?;
-        let mut log = Log { path: path.into(), space: space.clone(), file, blocks, len: 0 };
+        rows.file.read_to_end(&mut bytes).map_err(io("read"))?;
         if bytes.iter().all(u8::is_ascii_whitespace) {
-            log.begin(header)?;
+            let mut log = Log { space: space.clone(), rows, blocks: open_blocks(path)? };
+            log.rows.file.set_len(0).map_err(io("write"))?;
+            log.rows.len = 0;
+            log.rows.append(header.text().as_bytes())?;
             return Ok((log, Vec::new(), header.clone()));
         }
         // Everything but a torn row ends a line.
         let whole = bytes.iter().rposition(|&b| b == b'\n').map_or(0, |at| at + 1);
         let (found, lines) = parse_header(path, &bytes[..whole])?;
         check_settings(path, header, &found)?;
-        let rows = parse_rows(path, space, &bytes[..whole], lines)?;
-        if whole < bytes.len() {
-            log.file.set_len(whole as u64).map_err(io("write"))?;
-        }
-        log.len = whole as u64;
-        Ok((log, rows, found))
+        let known = parse_rows(path, space, &bytes[..whole], lines)?;
+        rows.mend().map_err(io("write"))?;
+        Ok((Log { space: space.clone(), rows, blocks: open_blocks(path)? }, known, found))
     }
 
-    fn begin(&mut self, header: &Header) -> Result<(), EvaluateError> {
-        self.file.set_len(0).map_err(EvaluateError::io(&self.path, "write"))?;
-        self.append(header.text().as_bytes())?;
-        if self.blocks.metadata().is_ok_and(|m| m.len() == 0) {
-            let head = b"arch,block,runs,median_ms,reference_ms\n";
-            self.blocks
-                .write_all(head)
-                .map_err(EvaluateError::io(blocks_path(&self.path), "write"))?;
-        }
-        Ok(())
-    }
-
-    /// Writes rows, all or none: what a full disk took half of is cut off again.
+    /// Writes rows, all or none, to the disk itself.
     pub fn write(&mut self, rows: &[Row]) -> Result<(), EvaluateError> {
         let bytes = self.rows_text(rows)?;
-        self.append(&bytes)
+        self.rows.append(&bytes)?;
+        self.rows.file.sync_data().map_err(EvaluateError::io(&self.rows.path, "write"))
     }
 
     /// Puts a file with this header and these rows in the place of the file, as a whole or not at
@@ -168,7 +199,7 @@ impl Log {
     pub fn replace(self, header: &Header, rows: &[Row]) -> Result<(), EvaluateError> {
         let mut text = header.text().into_bytes();
         text.extend(self.rows_text(rows)?);
-        Ok(lanner_network::write_file(&self.path, &text)?)
+        Ok(lanner_network::write_file(&self.rows.path, &text)?)
     }
 
     fn rows_text(&self, rows: &[Row]) -> Result<Vec<u8>, EvaluateError> {
@@ -212,30 +243,28 @@ impl Log {
             out.write_record(fields).map_err(|e| self.csv_error(e))?;
         }
         let bytes = out.into_inner().map_err(|e| self.csv_error(e.into_error().into()))?;
-        self.blocks.write_all(&bytes).map_err(EvaluateError::io(blocks_path(&self.path), "write"))
-    }
-
-    fn append(&mut self, bytes: &[u8]) -> Result<(), EvaluateError> {
-        let done = self.file.write_all(bytes).and_then(|()| self.file.sync_data());
-        if let Err(error) = done {
-            // Whatever became of this, the rows before are whole.
-            let _ = self.file.set_len(self.len);
-            let _ = self.file.seek(SeekFrom::Start(self.len));
-            return Err(EvaluateError::Io { path: self.path.clone(), doing: "write", error });
-        }
-        self.len += bytes.len() as u64;
-        Ok(())
+        self.blocks.append(&bytes)
     }
 
     fn csv_error(&self, error: csv::Error) -> EvaluateError {
         let error = std::io::Error::other(error);
-        EvaluateError::Io { path: self.path.clone(), doing: "write", error }
+        EvaluateError::Io { path: self.rows.path.clone(), doing: "write", error }
     }
 }
 
 /// `table.csv` has its blocks in `table.blocks.csv`.
 pub fn blocks_path(path: &Path) -> PathBuf {
     path.with_extension("blocks.csv")
+}
+
+/// The file of blocks, with its first line.
+fn open_blocks(path: &Path) -> Result<Lines, EvaluateError> {
+    let mut blocks = Lines::open(blocks_path(path))?;
+    blocks.mend().map_err(EvaluateError::io(&blocks.path, "write"))?;
+    if blocks.len == 0 {
+        blocks.append(b"arch,block,runs,median_ms,reference_ms\n")?;
+    }
+    Ok(blocks)
 }
 
 /// The lines that begin with `#`, all as settings, and how many there are.
