@@ -102,7 +102,7 @@ impl Strategy for DefaultSearch {
 fn fruitless(history: &History) -> usize {
     let best = history.best().map(|t| t.row);
     let at = history.trials.iter().position(|t| Some(t.row) == best).unwrap_or(0);
-    history.trials.len() - (at + 1).max(START.min(history.trials.len()))
+    history.trials.len().saturating_sub((at + 1).max(START))
 }
 
 /// The upper part of `open` by mean + deviation.

@@ -122,7 +122,7 @@ fn without_success_a_round_ends_far_off() {
         let mut history = History::default();
         for i in 0..trials {
             let row = 37 * i;
-            history.tell(row, Some(if i == START { 9.0 } else { value(&pool, row) }));
+            history.tell(row, Some(if i == START { 99.0 } else { value(&pool, row) }));
         }
         let rows = search.ask(&pool, &history, None, ROUND);
         let open: Vec<usize> = open.iter().copied().filter(|&r| !history.is_taken(r)).collect();
@@ -155,7 +155,7 @@ fn a_few_trials_overrule_the_belief_in_size() {
     let pool = Pool::whole(Space::NasBench201);
     let worth = |r: usize| -pool.space.flops_and_params(&pool.archs[r]).0;
     for seed in 0..3 {
-        let history = run(&mut DefaultSearch::new(seed), &pool, None, 30, |r| Some(worth(r)));
+        let history = run(&mut DefaultSearch::new(seed), &pool, None, 60, |r| Some(worth(r)));
         let smallest = (0..pool.len()).map(worth).fold(f64::NEG_INFINITY, f64::max);
         assert_eq!(history.best().unwrap().value, smallest, "seed {seed}");
     }
