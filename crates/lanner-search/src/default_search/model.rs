@@ -1,0 +1,126 @@
+//! What the trials so far say about every other network.
+
+use lanner_predict::accuracy::{AccuracyViews, gp_options};
+use lanner_predict::features::live_one_hot;
+use lanner_predict::gp::{Component, Gp, Kernel, Prior};
+use lanner_predict::linalg::Mat;
+use lanner_predict::{Pool, PredictError};
+
+use super::START;
+use crate::history::History;
+
+/// Rise of the prior mean, in standard deviations of the target for one of log FLOPs over the pool.
+const SLOPE: f64 = 0.3;
+/// Distance below the best at which the target's logarithm flattens, in units of what the best is
+/// above the median of the start.
+const SOFTENING: f64 = 0.1;
+/// Steps of the search for hyper-parameters a round, each from where the last round ended.
+const ITERATIONS: usize = 15;
+
+/// What is computed once a pool, and each process's hyper-parameters of the last round.
+pub(super) struct Model {
+    members: Vec<Member>,
+    features: Mat,
+    sizes: Vec<f64>,
+    /// Of each row, the sizes with mean 0 and variance 1.
+    standing: Vec<f64>,
+}
+
+struct Member {
+    components: Vec<Component>,
+    hyper: Option<Vec<f64>>,
+}
+
+impl Model {
+    /// `sizes` are of any unit, one a row of the pool.
+    pub(super) fn new(pool: &Pool, sizes: Vec<f64>) -> Model {
+        let views = AccuracyViews::new(pool);
+        let edges = live_one_hot(&pool.space, &pool.archs);
+        // All pairs of operations on edges.
+        let pairs = [Kernel::Linear, Kernel::Polynomial(2)].map(|kernel| Component {
+            kernel,
+            x: edges.clone(),
+            amplitude: Prior::new(0.37, 1.5),
+            length: Prior::new(1.17, 0.7),
+        });
+        let members = (views.diverse_components().into_iter())
+            .chain([pairs.to_vec()])
+            .map(|components| Member { components, hyper: None })
+            .collect();
+        let (mean, deviation) = moments(&sizes);
+        let scale = if deviation > 0.0 { deviation.recip() } else { 0.0 };
+        Model {
+            members,
+            features: views.features().clone(),
+            standing: sizes.iter().map(|s| (s - mean) * scale).collect(),
+            sizes,
+        }
+    }
+
+    /// By which rows are near or far from each other, p × d.
+    pub(super) fn features(&self) -> &Mat {
+        &self.features
+    }
+
+    pub(super) fn sizes(&self) -> &[f64] {
+        &self.sizes
+    }
+
+    /// Mean and standard deviation of the target for each of `open`; an error if there are too few
+    /// trials for a process.
+    pub(super) fn beliefs(
+        &mut self,
+        history: &History,
+        open: &[usize],
+    ) -> Result<Vec<(f64, f64)>, PredictError> {
+        let rows = history.rows();
+        let plain = targets(&history.values());
+        let slope = SLOPE * moments(&plain).1;
+        let prior = |row: usize| slope * self.standing[row];
+        let targets: Vec<f64> = plain.iter().zip(&rows).map(|(t, &r)| t - prior(r)).collect();
+        let variance = moments(&targets).1.powi(2);
+        // Sums over members of their means, squared means and variances.
+        let mut sums = vec![[0.0; 3]; open.len()];
+        for member in &mut self.members {
+            let options = gp_options(ITERATIONS);
+            let gp =
+                Gp::fit(&member.components, &rows, &targets, &options, member.hyper.as_deref())?;
+            let p = gp.predict(&member.components, open, true);
+            // Of the network's own value, not of one noisy measurement of it.
+            let noise = gp.noise() * variance;
+            for (sums, (mean, sd)) in sums.iter_mut().zip(p.mean.iter().zip(&p.sd)) {
+                sums[0] += mean;
+                sums[1] += mean * mean;
+                sums[2] += (sd * sd - noise).max(0.0);
+            }
+            member.hyper = Some(gp.hyper);
+        }
+        let count = self.members.len() as f64;
+        Ok((sums.iter().zip(open))
+            .map(|([mean, squares, variances], &row)| {
+                let mean = mean / count;
+                let disagreement = (squares / count - mean * mean).max(0.0);
+                (mean + prior(row), (disagreement + variances / count).sqrt())
+            })
+            .collect())
+    }
+}
+
+/// Mean and standard deviation.
+fn moments(values: &[f64]) -> (f64, f64) {
+    let n = values.len().max(1) as f64;
+    let mean = values.iter().sum::<f64>() / n;
+    (mean, (values.iter().map(|v| (v - mean) * (v - mean)).sum::<f64>() / n).sqrt())
+}
+
+/// −log(best − value + κ).
+pub(super) fn targets(values: &[f64]) -> Vec<f64> {
+    let best = values.iter().copied().fold(f64::NEG_INFINITY, f64::max);
+    let mut start = values[..values.len().min(START)].to_vec();
+    start.sort_by(f64::total_cmp);
+    let median = start.get(start.len() / 2).copied().unwrap_or(best);
+    let worst = start.first().copied().unwrap_or(best);
+    // More than half may share the best value (chance level); all may, and then any κ will do.
+    let scale = [best - median, best - worst].into_iter().find(|s| *s > 0.0).unwrap_or(1.0);
+    values.iter().map(|v| -(best - v + SOFTENING * scale).ln()).collect()
+}
