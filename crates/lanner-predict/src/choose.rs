@@ -8,10 +8,10 @@
 use lanner_nn::rng;
 use rand::seq::SliceRandom;
 
-use crate::gp::prior_covariance;
+use crate::gp::PriorCovariance;
 use crate::latency::LatencyViews;
 
-/// Of a large pool so many are considered for measurement, at random; and as many others stand for
+/// Of a large pool so many are considered for measurement, at random; and so many of these stand for
 /// all when variance is summed.
 const CANDIDATES: usize = 2500;
 const TARGETS: usize = 1000;
@@ -21,44 +21,51 @@ const NOISE: f64 = 0.02;
 
 /// `n` of the pool's `rows` (or all of them, if they are fewer), the most informative first.
 ///
-/// Any beginning of the result is a choice of that size. Time and memory are those of a matrix of
-/// 1,000 × 2,500, so often as there are choices.
+/// Any beginning of the result is a choice of that size. Each choice costs a pass over a matrix of
+/// 2,500 × 1,000.
 pub fn choose(views: &LatencyViews, rows: &[usize], n: usize, seed: u64) -> Vec<usize> {
     let mut generator = rng(seed, "choice of networks");
     let mut shuffled = rows.to_vec();
     shuffled.sort_unstable();
     shuffled.dedup();
     shuffled.shuffle(&mut generator);
-    let candidates = &shuffled[..shuffled.len().min(CANDIDATES.max(n))];
-    let targets = &shuffled[shuffled.len() - shuffled.len().min(TARGETS)..];
-    let components = views.prior_components(rows);
-    // Row j: covariance of candidate j with the targets, then with all candidates, given what is
-    // chosen already.
-    let both: Vec<usize> = targets.iter().chain(candidates).copied().collect();
-    let mut covariance = prior_covariance(&components, candidates, &both);
-    let own = |j: usize| targets.len() + j;
+    shuffled.truncate(CANDIDATES.max(n));
+    let count = shuffled.len();
+    let prior = PriorCovariance::new(&views.prior_components(rows), &shuffled);
+    // Given what is chosen already: covariances of each candidate with the targets, which are the
+    // last of the candidates, and its own variance.
+    let targets: Vec<usize> = (count.saturating_sub(TARGETS)..count).collect();
+    let mut with_targets = prior.with(&targets);
+    let mut own = prior.own();
+    // A column for each choice, of what it has explained: rows of a Cholesky factor.
+    let mut explained: Vec<Vec<f64>> = Vec::new();
     let mut chosen = Vec::new();
-    let mut free = vec![true; candidates.len()];
-    for _ in 0..n.min(candidates.len()) {
+    let mut free = vec![true; count];
+    for _ in 0..n.min(count) {
         let gain = |j: usize| {
-            let row = covariance.row(j);
-            let explained: f64 = row[..targets.len()].iter().map(|c| c * c).sum();
-            explained / (row[own(j)].max(0.0) + NOISE)
+            let squares: f64 = with_targets.row(j).iter().map(|c| c * c).sum();
+            squares / (own[j].max(0.0) + NOISE)
         };
-        let best = (0..candidates.len())
+        let best = (0..count)
             .filter(|&j| free[j])
             .map(|j| (gain(j), j))
             .max_by(|a, b| a.0.total_cmp(&b.0).then(b.1.cmp(&a.1)));
         let Some((_, best)) = best else { break };
         free[best] = false;
-        chosen.push(candidates[best]);
-        let pivot = covariance.row(best).to_vec();
-        let scale = 1.0 / (pivot[own(best)].max(0.0) + NOISE);
-        for j in 0..candidates.len() {
-            // Symmetric: the covariance of j with the choice stands in the choice's row.
-            let factor = pivot[own(j)] * scale;
-            covariance.row_mut(j).iter_mut().zip(&pivot).for_each(|(c, p)| *c -= factor * p);
+        chosen.push(shuffled[best]);
+        let scale = 1.0 / (own[best].max(0.0) + NOISE).sqrt();
+        let mut column = prior.with(&[best]).data;
+        for before in &explained {
+            let factor = before[best];
+            column.iter_mut().zip(before).for_each(|(c, e)| *c -= factor * e);
         }
+        column.iter_mut().for_each(|c| *c *= scale);
+        let pivot: Vec<f64> = with_targets.row(best).iter().map(|c| c * scale).collect();
+        for (j, &factor) in column.iter().enumerate() {
+            own[j] -= factor * factor;
+            with_targets.row_mut(j).iter_mut().zip(&pivot).for_each(|(c, p)| *c -= factor * p);
+        }
+        explained.push(column);
     }
     chosen
 }
@@ -94,11 +101,13 @@ mod tests {
         let views = LatencyViews::new(&pool);
         let rows: Vec<usize> = (0..pool.len()).step_by(40).collect();
         let components = views.prior_components(&rows);
+        let prior = PriorCovariance::new(&components, &rows);
+        let own: f64 = prior.own().iter().sum();
         let left = |chosen: &[usize]| {
-            let k = prior_covariance(&components, chosen, chosen);
-            let cross = prior_covariance(&components, &rows, chosen);
-            let own = prior_covariance(&components, &rows[..1], &rows[..1])[(0, 0)];
-            let mut noisy = k.clone();
+            let places: Vec<usize> =
+                chosen.iter().map(|c| rows.iter().position(|r| r == c).unwrap()).collect();
+            let cross = prior.with(&places);
+            let mut noisy = cross.select(&places);
             (0..chosen.len()).for_each(|i| noisy[(i, i)] += NOISE);
             // Conjugate directions are not needed at this size: Gauss-Jordan elimination.
             let n = chosen.len();
@@ -128,7 +137,7 @@ mod tests {
                         .sum::<f64>()
                 })
                 .sum();
-            own * rows.len() as f64 - explained
+            own - explained
         };
         let chosen = left(&choose(&views, &rows, 15, 1));
         for seed in 0..5 {
