@@ -14,6 +14,7 @@
 //!     protocol: Protocol::Adaptive(Adaptive::default()),
 //!     seed: 0,
 //!     reference: Some(reference(&space)),
+//!     baseline_ms: None,
 //!     space,
 //! };
 //! let runtime = Rten::new(1);

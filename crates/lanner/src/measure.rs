@@ -99,6 +99,10 @@ pub struct MeasureArgs {
     /// Measure without a reference network: twice as fast, but drift of the machine stays in
     #[arg(long)]
     no_reference: bool,
+    /// Correct to the state that the machine was in during an earlier table of the same settings,
+    /// so that both can be compared
+    #[arg(long, value_name = "FILE", conflicts_with = "no_reference")]
+    baseline: Option<PathBuf>,
     /// Predict instead: measure each distinct layer alone (FILE.layers.csv), a network as their sum
     #[arg(long)]
     layer_wise: bool,
@@ -187,7 +191,7 @@ pub fn run(args: MeasureArgs, threads: usize) -> anyhow::Result<()> {
             Protocol::Adaptive(Adaptive { tolerance: args.tolerance / 100.0, budget_s, ..usual })
         }
     };
-    let campaign = Campaign {
+    let mut campaign = Campaign {
         space: space.clone(),
         skeleton,
         onnx: OnnxOptions {
@@ -198,6 +202,7 @@ pub fn run(args: MeasureArgs, threads: usize) -> anyhow::Result<()> {
         protocol,
         seed: args.seed,
         reference: (!args.no_reference).then(|| measure::reference(&space)),
+        baseline_ms: None,
     };
     // Wrong options of the skeleton are found before a file is made.
     campaign.model(&groups[0][0]).map_err(|e| usage(e.to_string()))?;
@@ -208,6 +213,9 @@ pub fn run(args: MeasureArgs, threads: usize) -> anyhow::Result<()> {
     let device = args.device.clone().unwrap_or_else(machine::cpu);
     let more = [("device", device), ("threads", threads.to_string()), ("cores", cores)];
     let header = campaign.header(&*runtime, &more);
+    if let Some(earlier) = &args.baseline {
+        campaign.baseline_ms = Some(measure::baseline(earlier, &header)?);
+    }
 
     let stop = Arc::new(AtomicBool::new(false));
     let flag = stop.clone();

@@ -43,6 +43,14 @@ fn a_table_is_measured_once_and_gone_on_with() {
         assert!(text.contains(part), "{part}: {text}");
     }
     assert!(path_exists(&path(&dir, "t.blocks.csv")));
+    // A second table in the first one's terms has its reference latency.
+    let again = path(&dir, "again.csv");
+    ok(&measure(&again, &["--sample", "2", "--seed", "3", "--baseline", &out]));
+    let line = |file: &str| {
+        let text = fs::read_to_string(file).unwrap();
+        text.lines().find(|l| l.starts_with("# reference_ms")).unwrap().to_string()
+    };
+    assert_eq!(line(&again), line(&out));
     // Other settings do not come into the file.
     let (code, message) = fails(&measure(&out, &["--sample", "6", "--seed", "3", "--batch", "2"]));
     assert_eq!(code, 1);

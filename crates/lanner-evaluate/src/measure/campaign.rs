@@ -12,7 +12,7 @@ use lanner_network::{Init, Nasbench201, OnnxOptions, Weights, onnx};
 use lanner_space::{Architecture, Space, View};
 use rand::seq::SliceRandom;
 
-use super::{Header, Log, Protocol, Reference, Row, Runtime, machine, median};
+use super::{Header, Log, Protocol, Reference, Row, Runtime, log::BASELINE, machine, median};
 use crate::EvaluateError;
 
 /// What is measured, and how.
@@ -27,10 +27,10 @@ pub struct Campaign {
     pub seed: u64,
     /// The network beside which the others are measured, if any.
     pub reference: Option<Architecture>,
+    /// What the reference takes in the state of the machine that latencies are corrected to, as an
+    /// earlier table has it. `None`: its usual state during the campaign.
+    pub baseline_ms: Option<f64>,
 }
-
-/// The fact of a header that is the reference network's latency.
-const BASELINE: &str = "reference_ms";
 
 /// A campaign under way.
 struct Part {
@@ -110,24 +110,22 @@ impl Campaign {
         let mut reference = None;
         if let (Some(arch), false) = (&self.reference, file_has_rows(out)) {
             // A new file: what the reference takes now is what all rows are corrected to.
-            let loaded = Reference::new(runtime.load(&self.model(arch)?)?, None)?;
+            let session = runtime.load(&self.model(arch)?)?;
+            let loaded = Reference::new(session, self.baseline_ms)?;
             header.facts.push((BASELINE.into(), format!("{:.6}", loaded.baseline_ms)));
             reference = Some(loaded);
         }
         let (log, rows, mut header) = Log::open(out, &self.space, &header)?;
         if let (Some(arch), None) = (&self.reference, &reference) {
-            let known = header.value(BASELINE).and_then(|v| v.parse().ok());
-            let baseline = known.filter(|v: &f64| v.is_finite() && *v > 0.0).ok_or_else(|| {
-                let why = format!("the header has no '{BASELINE}' above 0");
-                EvaluateError::File { path: out.into(), line: 1, why }
-            })?;
+            let baseline = header.baseline(out)?;
             reference = Some(Reference::new(runtime.load(&self.model(arch)?)?, Some(baseline))?);
         }
         let mut part = Part { log, rows, outcome: Outcome::default() };
         self.measure(runtime, groups, &mut part, reference.as_mut(), &mut tell)?;
         let Part { log, mut rows, outcome } = part;
         let corrected = matches!(self.protocol, Protocol::Adaptive(_));
-        let complete = corrected && !outcome.stopped && outcome.measured > 0;
+        let usual = self.baseline_ms.is_none();
+        let complete = corrected && usual && !outcome.stopped && outcome.measured > 0;
         if let (Some(reference), true) = (reference, complete) {
             let usual = settle(&mut rows);
             header.set(BASELINE, format!("{:.6}", usual * reference.baseline_ms));

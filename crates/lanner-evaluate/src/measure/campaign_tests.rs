@@ -71,6 +71,7 @@ fn campaign() -> Campaign {
         protocol: Protocol::Adaptive(Adaptive { budget_s: 0.01, ..Adaptive::default() }),
         seed: 1,
         reference: Some(reference(&SPACE)),
+        baseline_ms: None,
     }
 }
 

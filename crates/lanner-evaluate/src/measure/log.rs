@@ -28,6 +28,8 @@ const FIRST: &str = "lanner latency table";
 const VERSION: &str = "1";
 const COLUMNS: [&str; 7] =
     ["arch", "latency_ms", "latency_ms_se", "runs", "drift", "unix_time", "note"];
+/// The fact of a header that is the reference network's latency.
+pub(super) const BASELINE: &str = "reference_ms";
 /// A header is a few hundred bytes; what has none in so many is not a file of ours.
 const LONGEST_HEADER: usize = 64 * 1024;
 
@@ -44,6 +46,15 @@ impl Header {
     pub fn value(&self, key: &str) -> Option<&str> {
         let mut all = self.settings.iter().chain(&self.facts);
         all.find(|(k, _)| k == key).map(|(_, v)| v.as_str())
+    }
+
+    /// The reference network's latency, milliseconds.
+    pub(crate) fn baseline(&self, path: &Path) -> Result<f64, EvaluateError> {
+        let known = self.value(BASELINE).and_then(|v| v.parse().ok());
+        known.filter(|v: &f64| v.is_finite() && *v > 0.0).ok_or_else(|| {
+            let why = format!("the header has no '{BASELINE}' above 0");
+            EvaluateError::File { path: path.into(), line: 1, why }
+        })
     }
 
     /// Changes a fact, or a setting read from a file, or adds a fact.
@@ -250,6 +261,18 @@ impl Log {
         let error = std::io::Error::other(error);
         EvaluateError::Io { path: self.rows.path.clone(), doing: "write", error }
     }
+}
+
+/// The reference network's latency in an earlier table, which must be of the same settings.
+pub fn baseline(path: &Path, header: &Header) -> Result<f64, EvaluateError> {
+    let file = File::open(path).map_err(EvaluateError::io(path, "open"))?;
+    let mut bytes = Vec::new();
+    file.take(LONGEST_HEADER as u64)
+        .read_to_end(&mut bytes)
+        .map_err(EvaluateError::io(path, "read"))?;
+    let (found, _) = parse_header(path, &bytes)?;
+    check_settings(path, header, &found)?;
+    found.baseline(path)
 }
 
 /// `table.csv` has its blocks in `table.blocks.csv`.
