@@ -40,6 +40,7 @@ mod describe;
 mod draft;
 mod error;
 mod file;
+pub mod images;
 pub mod import;
 mod load;
 #[cfg(feature = "parquet")]
