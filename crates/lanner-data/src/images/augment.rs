@@ -86,8 +86,6 @@ pub fn shift(image: &mut [f32], shape: Shape, fill: &[f32], down: isize, right: 
     }
     let (skip, rows) = (right.unsigned_abs().min(width), down.unsigned_abs().min(height));
     for (plane, &fill) in image.chunks_exact_mut(height * width).zip(fill) {
-        // Whole planes at once: the columns that leave one row would enter its neighbour, and are
-        // overwritten below.
         let kept = (height - rows) * width;
         if down >= 0 {
             plane.copy_within(rows * width.., 0);

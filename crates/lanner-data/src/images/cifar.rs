@@ -123,7 +123,7 @@ fn read(kind: &Kind, path: &Path) -> Result<DataSet, DataError> {
         1 => ("data_batch_1.bin", "test_batch.bin"),
         _ => ("train.bin", "test.bin"),
     };
-    DataSet::new(images(train, "train", first)?, images(test, "test", second)?)
+    DataSet::read_from(path, images(train, "train", first)?, images(test, "test", second)?)
 }
 
 fn read_folder(kind: &Kind, folder: &Path) -> Result<Vec<Part>, DataError> {

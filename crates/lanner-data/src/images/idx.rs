@@ -43,7 +43,7 @@ fn read(name: &str, folder: &Path, classes: &[String]) -> Result<DataSet, DataEr
         )?;
         Images::new(format!("{name} {split}"), shape, classes.to_vec(), pixels, labels)
     };
-    DataSet::new(split("train", "train")?, split("test", "t10k")?)
+    DataSet::read_from(folder, split("train", "train")?, split("test", "t10k")?)
 }
 
 fn find(folder: &Path, prefix: &str, what: &str, dimensions: u8) -> Result<PathBuf, DataError> {

@@ -62,6 +62,8 @@ pub use folder::folder;
 pub use idx::{fashion_mnist, mnist};
 pub use name::by_name;
 
+use std::path::Path;
+
 use crate::DataError;
 
 /// A data set: images to train with and images to test with, of the same shape and classes.
@@ -99,6 +101,11 @@ impl DataSet {
             )));
         }
         Ok(DataSet { train, test })
+    }
+
+    /// As [`DataSet::new`]; what is wrong is wrong with a file or folder.
+    fn read_from(path: &Path, train: Images, test: Images) -> Result<Self, DataError> {
+        DataSet::new(train, test).map_err(|error| DataError::file(path, error.to_string()))
     }
 }
 

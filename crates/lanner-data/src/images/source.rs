@@ -59,11 +59,9 @@ impl Source {
     /// The next `n` bytes; `what` names them in messages, and what the file says of their number.
     pub fn bytes(&mut self, n: u64, what: &str) -> Result<Vec<u8>, DataError> {
         if n > self.left {
-            let most = if self.compressed { "can unpack to no more than" } else { "has only" };
-            return Err(self.wrong(format!(
-                "{what}: {n} bytes expected, the file {most} {} there",
-                self.left
-            )));
+            let most = if self.compressed { "can unpack to at most" } else { "has only" };
+            return Err(self
+                .wrong(format!("{what}: {n} bytes expected, the file {most} {} more", self.left)));
         }
         if n > MOST_BYTES {
             return Err(self.wrong(format!("{what}: {n} bytes are more than {MOST_BYTES}")));
