@@ -33,18 +33,19 @@ impl Images {
     pub fn statistics(&self) -> Statistics {
         let Shape { channels, height, width } = self.shape();
         let plane = (height * width).max(1);
-        let mut sums = vec![(0u64, 0u64); channels];
+        let mut sums = vec![(0u64, 0u64, 0u64); channels];
         for (i, pixels) in self.pixels.chunks_exact(plane).enumerate() {
-            let (sum, squares) = &mut sums[i % channels];
+            let Some((n, sum, squares)) = sums.get_mut(i % channels.max(1)) else { break };
+            *n += plane as u64;
             for &p in pixels {
                 *sum += u64::from(p);
                 *squares += u64::from(p) * u64::from(p);
             }
         }
-        let n = (self.len() * plane).max(1) as f64;
-        let moments = |&(sum, squares): &(u64, u64)| {
+        let moments = |&(n, sum, squares): &(u64, u64, u64)| {
             // n·Σx² − (Σx)² in integers: nothing cancels.
-            let spread = u128::from(squares) * n as u128 - u128::from(sum) * u128::from(sum);
+            let spread = u128::from(squares) * u128::from(n) - u128::from(sum) * u128::from(sum);
+            let n = n.max(1) as f64;
             (sum as f64 / n / 255.0, (spread as f64).sqrt() / n / 255.0)
         };
         let (mean, std) = sums.iter().map(moments).unzip();

@@ -185,7 +185,7 @@ fn records(
     path: &Path,
 ) -> Result<(Vec<u8>, Vec<u16>), DataError> {
     let record = kind.label_bytes + PIXELS;
-    if size == 0 || size % record as u64 != 0 {
+    if size == 0 || !size.is_multiple_of(record as u64) {
         return Err(DataError::file(
             path,
             format!(
@@ -195,7 +195,10 @@ fn records(
         ));
     }
     *room = room.checked_sub(size).ok_or_else(|| {
-        DataError::file(path, format!("{size} bytes, and {room} are left of {MOST_BYTES}"))
+        DataError::file(
+            path,
+            format!("{size} bytes, expected at most {room}; {MOST_BYTES} in all files"),
+        )
     })?;
     let (mut pixels, mut labels) = (vec![], vec![]);
     let mut bytes = vec![0; record];
