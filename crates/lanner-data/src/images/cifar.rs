@@ -172,6 +172,8 @@ fn read_archive(kind: &Kind, path: &Path) -> Result<Vec<Part>, DataError> {
         let (pixels, labels) = records(kind, &mut entry, size, &mut room, &inside)?;
         parts.push(Part { training, name: last, pixels, labels });
     }
+    // The checksum of a .gz is behind the end of the archive.
+    io::copy(&mut archive.into_inner(), &mut io::sink()).map_err(|e| broken(path, e))?;
     Ok(parts)
 }
 

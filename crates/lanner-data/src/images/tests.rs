@@ -210,6 +210,11 @@ fn damaged_cifar_files_are_told() {
     let archive = tar_gz(&[("c/data_batch_1.bin", &good), ("c/test.bin", &good)]);
     let path = write(&dir, "a.tar.gz", &archive[..archive.len() / 2]);
     assert_says(cifar10(&path), &path, "truncated");
+    let mut wrong_checksum = archive;
+    let end = wrong_checksum.len();
+    wrong_checksum[end - 8] ^= 1;
+    fs::write(&path, wrong_checksum).unwrap();
+    assert_says(cifar10(&path), &path, "damaged: ");
     fs::write(&path, tar_gz(&[("c/train.bin", &good), ("d/train.bin", &good)])).unwrap();
     assert_says(cifar10(&path), &path.join("train.bin"), "twice in the archive");
     fs::write(&path, gz(b"no archive")).unwrap();
