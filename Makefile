@@ -8,12 +8,12 @@ CARGO ?= cargo
 # library is found as `lanner measure` finds it; where there is none, its tests say that they are skipped.
 test:
 	$(CARGO) test --workspace --locked
-	$(CARGO) test -p lanner-data --features parquet --locked parquet
+	$(CARGO) test -p lanner-data --features parquet,images-folder --locked -- parquet images
 	$(CARGO) test -p lanner-evaluate --features ort --locked --test ort
 
 check:
 	$(CARGO) fmt --all --check
-	$(CARGO) clippy --workspace --all-targets --features ort,parquet --locked -- -D warnings
+	$(CARGO) clippy --workspace --all-targets --features ort,parquet,images-folder --locked -- -D warnings
 	RUSTDOCFLAGS="-D warnings" $(CARGO) doc --workspace --no-deps --locked
 	$(MAKE) test
 
