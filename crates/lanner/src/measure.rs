@@ -54,7 +54,7 @@ Examples:
 pub struct MeasureArgs {
     #[command(flatten)]
     which: Which,
-    /// Of --sample, of the order of measurement and of the networks' weights
+    /// Of --sample, --choose and the order of measurement
     #[arg(long, default_value_t = 0)]
     seed: u64,
     /// The table: made, or gone on with

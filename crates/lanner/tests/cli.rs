@@ -7,6 +7,7 @@ use std::path::Path;
 
 use common::{fails, ok, rows};
 use lanner::space::Space;
+use serde_json::Value;
 
 /// Made-up values that depend on the live operations: 300 networks.
 fn toy_table(dir: &Path) -> String {

@@ -94,39 +94,16 @@ fn a_command_is_a_device() {
     let (out, script) = (path(&dir, "t.csv"), path(&dir, "bench.sh"));
     fs::write(&script, "wc -c < $1 | awk '{ print 1 + $1 / 100000 }'\n").unwrap();
     let line = format!("sh {script} {{onnx}} {{runs}}");
-    let with = |line: &'static str| [line, "--device", "script"];
-    let args = measure(
-        &out,
-        &["--sample", "3", "--runtime", "command", "--device", "script", "--command", &line],
-    );
-    ok(&args);
-    let sizes: Vec<f64> = table(&out).column("latency_ms").unwrap().to_vec();
-    assert!(sizes.iter().all(|&ms| ms > 1.0 && ms < 10.0), "{sizes:?}");
+    let runtime = ["--sample", "3", "--runtime", "command", "--retries", "0"];
+    let script = [&runtime[..], &["--device", "script", "--command", &line]].concat();
+    ok(&measure(&out, &script));
+    let times: Vec<f64> = table(&out).column("latency_ms").unwrap().to_vec();
+    assert!(times.iter().all(|&ms| ms > 1.0 && ms < 10.0), "{times:?}");
     assert!(fs::read_to_string(&out).unwrap().contains("# device: script"));
     // A dead one pauses the campaign, and says how to go on.
-    let args = measure(
-        &out,
-        &["--sample", "3", "--runtime", "command", "--retries", "0", "--command", "false {onnx}"],
-    );
-    let (code, message) = fails(&[&args[..], &with("--json")[1..]].concat());
-    assert_eq!(code, 1, "{message}");
     let other = path(&dir, "u.csv");
-    let args = measure(
-        &other,
-        &[
-            "--sample",
-            "3",
-            "--runtime",
-            "command",
-            "--retries",
-            "0",
-            "--device",
-            "none",
-            "--command",
-            "false {onnx}",
-        ],
-    );
-    let (code, message) = fails(&args);
+    let dead = [&runtime[..], &["--device", "none", "--command", "false {onnx}"]].concat();
+    let (code, message) = fails(&measure(&other, &dead));
     assert!(code == 1 && message.contains("goes on from there"), "{message}");
 }
 

@@ -115,7 +115,7 @@ impl Campaign {
         let mut net = Builder::new("layer", input)?;
         net.add("layer", op, &vec![0; inputs])?;
         let network = net.finish();
-        let weights = Weights::init(&network, Init { seed: self.seed });
+        let weights = Weights::init(&network, Init::default());
         let model = onnx::encode(&network, &weights, self.onnx)?;
         let mut session = runtime.load(&model)?;
         let measured = self.protocol.measure(&mut *session, reference)?;
