@@ -61,6 +61,19 @@ fn a_part_of_a_batch_is_as_good() {
 }
 
 #[test]
+fn buffers_of_another_network_do_not_matter() {
+    let mut renewed = Executor::new(&mobile(8, 16), 4, options(1, true)).unwrap();
+    for (name, network, batch) in golden() {
+        let params = fresh(&network);
+        let images = numbers(batch * network.input().len(), 1);
+        renewed = renewed.renew(&network, batch, options(1, true)).unwrap();
+        let mut new = Executor::new(&network, batch, options(1, true)).unwrap();
+        let want = step(&mut new, &params, &images);
+        assert!(want == step(&mut renewed, &params, &images), "{name}");
+    }
+}
+
+#[test]
 fn inference_is_the_same_in_less_memory() {
     for (name, network, batch) in golden() {
         let params = fresh(&network);

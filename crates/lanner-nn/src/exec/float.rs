@@ -127,6 +127,17 @@ impl<T: Float> Buffer<T> {
         Buffer { data, start, len }
     }
 
+    /// The smallest of these buffers that has `len` numbers and less than twice as many, whatever they
+    /// are; else a fresh one.
+    pub fn of(len: usize, old: &mut Vec<Self>) -> Self {
+        let fits = |b: &&Self| (len..=2 * len).contains(&b.len);
+        let best = old.iter().filter(fits).map(|b| b.len).min();
+        match old.iter().position(|b| Some(b.len) == best) {
+            Some(at) => old.swap_remove(at),
+            None => Buffer::zeros(len),
+        }
+    }
+
     /// The first `len` numbers, whatever they are, after growing where there are fewer.
     pub fn take(&mut self, len: usize) -> &mut [T] {
         if self.len < len {

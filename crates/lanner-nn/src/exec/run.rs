@@ -128,6 +128,30 @@ impl<T: Float> Executor<T> {
     /// # Errors
     /// When the batch is 0, a watched layer is not one, or more memory is needed than the limit.
     pub fn new(network: &Network, batch: usize, options: Options) -> Result<Self, ExecError> {
+        Self::plan(network, batch, options, Vec::new())
+    }
+
+    /// An executor for another network in the buffers of this one, as far as they are large enough:
+    /// fresh memory costs up to half as much time as a step.
+    ///
+    /// # Errors
+    /// As for [`Executor::new`].
+    pub fn renew(
+        self,
+        network: &Network,
+        batch: usize,
+        options: Options,
+    ) -> Result<Self, ExecError> {
+        Self::plan(network, batch, options, self.slots)
+    }
+
+    /// `old` are buffers to use.
+    fn plan(
+        network: &Network,
+        batch: usize,
+        options: Options,
+        mut old: Vec<Buffer<T>>,
+    ) -> Result<Self, ExecError> {
         let value = |name, value: usize, expected| {
             Err(ExecError::Value { name, value: value.to_string(), expected })
         };
@@ -159,7 +183,7 @@ impl<T: Float> Executor<T> {
         Ok(Executor {
             layout: Layout::of(network),
             norms: network.layers.iter().map(|_| BatchNorm::default()).collect(),
-            slots: plan.slots.iter().map(|&len| Buffer::zeros(len * batch)).collect(),
+            slots: plan.slots.iter().map(|&len| Buffer::of(len * batch, &mut old)).collect(),
             packed: Buffer::zeros(sizes.packed),
             weights: Buffer::zeros(sizes.weights),
             bias: Buffer::zeros(sizes.bias),
