@@ -1,6 +1,7 @@
 use std::fmt::{Debug, Display};
 use std::ops::{Add, AddAssign, Deref, DerefMut, Div, Mul, MulAssign, Neg, Sub, SubAssign};
 
+#[cfg(target_arch = "x86_64")]
 use super::wide::{self, Wide};
 
 /// The numbers that an [`Executor`](super::Executor) computes with: `f32` or `f64`.

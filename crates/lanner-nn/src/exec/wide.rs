@@ -226,6 +226,7 @@ mod x86 {
 }
 
 /// An instruction set.
+#[cfg(any(test, target_arch = "x86_64"))]
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Isa {
     Portable,
@@ -243,6 +244,7 @@ thread_local! {
     static LIMIT: std::cell::Cell<Option<Isa>> = const { std::cell::Cell::new(None) };
 }
 
+#[cfg(any(test, target_arch = "x86_64"))]
 impl Isa {
     /// The best that the processor has.
     #[inline]
