@@ -1,4 +1,8 @@
-//! The numeric core of Lanner: what its predictors need to learn, and nothing else.
+//! The numeric core of Lanner: what its predictors need to learn, and what runs networks.
+//!
+//! **Two floors.** Below are kernels over flat buffers, for predictors. Above is the [`Executor`],
+//! which runs any network of lanner-network forward and backward, for training and for zero-cost
+//! proxies; start with [`exec`], which has an example.
 //!
 //! There is no graph of operations and no automatic differentiation here. A model owns flat `f32`
 //! buffers, calls a kernel forward, calls its twin backward, and hands gradients to an optimiser:
@@ -34,11 +38,16 @@
 //! **Speed.** Kernels are compiled for AVX-512, AVX2 and the baseline and chosen at run time. No
 //! kernel but [`Matrix`]'s own methods allocates (the `gemm` crate packs into buffers of its own).
 //!
+//! **Networks.** [`Executor`] with [`Params`], [`Options`], [`Mode`], [`Wants`] and [`Observer`], in
+//! `f32` or `f64` ([`Float`]). Its convolutions are its own, `gemm` multiplies its linear layers. It
+//! cuts a batch into the same parts for every number of threads, and sums parts in their order.
+//!
 //! **Determinism.** The same inputs give the same bits, whatever the number of threads: work is
 //! split by output element and no sum is split between threads. Dropout masks are a hash of (key,
 //! row, column), not a stream that depends on the order of work. Different processors may differ in
 //! the last bits, since the products of the `gemm` crate do.
 
+pub mod exec;
 mod init;
 pub mod matmul;
 mod matrix;
@@ -49,6 +58,7 @@ pub mod seed;
 mod simd;
 pub mod sparse;
 
+pub use exec::{ExecError, Executor, Float, Layout, Mode, Observer, Options, Params, Place, Wants};
 pub use init::uniform;
 pub use matrix::Matrix;
 pub use norm::Dropout;

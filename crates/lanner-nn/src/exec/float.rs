@@ -1,0 +1,162 @@
+use std::fmt::{Debug, Display};
+use std::ops::{Add, AddAssign, Deref, DerefMut, Div, Mul, MulAssign, Neg, Sub, SubAssign};
+
+#[cfg(target_arch = "x86_64")]
+use super::wide::{self, Wide};
+
+/// The numbers that an [`Executor`](super::Executor) computes with: `f32` or `f64`.
+pub trait Float:
+    Copy
+    + Default
+    + PartialOrd
+    + Debug
+    + Display
+    + Send
+    + Sync
+    + 'static
+    + Add<Output = Self>
+    + Sub<Output = Self>
+    + Mul<Output = Self>
+    + Div<Output = Self>
+    + Neg<Output = Self>
+    + AddAssign
+    + SubAssign
+    + MulAssign
+    + sealed::Sealed
+    + super::batch_norm::BatchNormGradientSums<Self>
+    + super::batch_norm::BatchNormMoments<Self>
+    + super::blocked::BlockedLoad<Self>
+    + super::depthwise::DepthwiseGather<Self>
+    + super::depthwise::DepthwiseOuter<Self>
+    + super::elementwise::ElementwiseAdd<Self>
+    + super::elementwise::ElementwiseApply<Self>
+    + super::elementwise::ElementwiseApplyAdd<Self>
+    + super::elementwise::ElementwiseApplyBack<Self>
+    + super::elementwise::ElementwiseCombine<Self>
+    + super::elementwise::ElementwiseMultiply<Self>
+    + super::pool::PoolAverage<Self>
+    + super::pool::PoolAverageBack<Self>
+    + super::pool::PoolGlobal<Self>
+    + super::pool::PoolGlobalBack<Self>
+    + super::pool::PoolMax<Self>
+    + super::tiles::TilesGather<Self>
+    + super::tiles::TilesOuter<Self>
+    + super::winograd::WinogradGradient<Self>
+    + super::winograd::WinogradInput<Self>
+    + super::winograd::WinogradOutput<Self>
+    + super::winograd::WinogradWeights<Self>
+    + super::winograd::WinogradWeightsBack<Self>
+{
+    const ZERO: Self;
+    const ONE: Self;
+    /// Faster algorithms with somewhat larger rounding errors are welcome.
+    #[doc(hidden)]
+    const FAST: bool;
+    /// AVX-512 registers of these numbers.
+    #[cfg(target_arch = "x86_64")]
+    #[doc(hidden)]
+    type V4: Wide<T = Self>;
+    /// AVX2 registers of these numbers.
+    #[cfg(target_arch = "x86_64")]
+    #[doc(hidden)]
+    type V3: Wide<T = Self>;
+
+    /// The nearest number of this type.
+    fn of(x: f64) -> Self;
+    /// This number, exactly.
+    fn wide(self) -> f64;
+    fn exp(self) -> Self;
+    /// c + a·b, fused where the processor does so by itself.
+    #[doc(hidden)]
+    fn add_product(c: Self, a: Self, b: Self) -> Self;
+}
+
+mod sealed {
+    pub trait Sealed {}
+    impl Sealed for f32 {}
+    impl Sealed for f64 {}
+}
+
+macro_rules! float {
+    ($t:ident, $fast:literal, $v4:ident, $v3:ident) => {
+        impl Float for $t {
+            const ZERO: Self = 0.0;
+            const ONE: Self = 1.0;
+            const FAST: bool = $fast;
+            #[cfg(target_arch = "x86_64")]
+            type V4 = wide::$v4;
+            #[cfg(target_arch = "x86_64")]
+            type V3 = wide::$v3;
+
+            #[inline(always)]
+            fn of(x: f64) -> Self {
+                x as $t
+            }
+            #[inline(always)]
+            fn wide(self) -> f64 {
+                f64::from(self)
+            }
+            #[inline(always)]
+            fn exp(self) -> Self {
+                $t::exp(self)
+            }
+            #[inline(always)]
+            fn add_product(c: Self, a: Self, b: Self) -> Self {
+                // Without hardware support `mul_add` is a slow call.
+                if cfg!(target_arch = "aarch64") { a.mul_add(b, c) } else { a * b + c }
+            }
+        }
+    };
+}
+float!(f32, true, V4F32, V3F32);
+float!(f64, false, V4F64, V3F64);
+
+/// A vector whose numbers start at a cache line, so that no [`Wide`] of a blocked layout lies
+/// across two.
+#[derive(Debug, Default)]
+pub(crate) struct Buffer<T> {
+    data: Vec<T>,
+    start: usize,
+    len: usize,
+}
+
+impl<T: Float> Buffer<T> {
+    pub fn zeros(len: usize) -> Self {
+        let size = size_of::<T>();
+        let data = vec![T::ZERO; len + 64 / size];
+        let start = (data.as_ptr() as usize).wrapping_neg() % 64 / size;
+        Buffer { data, start, len }
+    }
+
+    /// The smallest of these buffers that has `len` numbers and less than twice as many, whatever they
+    /// are; else a fresh one.
+    pub fn of(len: usize, old: &mut Vec<Self>) -> Self {
+        let fits = |b: &&Self| (len..=2 * len).contains(&b.len);
+        let best = old.iter().filter(fits).map(|b| b.len).min();
+        match old.iter().position(|b| Some(b.len) == best) {
+            Some(at) => old.swap_remove(at),
+            None => Buffer::zeros(len),
+        }
+    }
+
+    /// The first `len` numbers, whatever they are, after growing where there are fewer.
+    pub fn take(&mut self, len: usize) -> &mut [T] {
+        if self.len < len {
+            *self = Buffer::zeros(len);
+        }
+        &mut self[..len]
+    }
+}
+
+impl<T> Deref for Buffer<T> {
+    type Target = [T];
+    fn deref(&self) -> &[T] {
+        &self.data[self.start..self.start + self.len]
+    }
+}
+
+impl<T> DerefMut for Buffer<T> {
+    fn deref_mut(&mut self) -> &mut [T] {
+        &mut self.data[self.start..self.start + self.len]
+    }
+}

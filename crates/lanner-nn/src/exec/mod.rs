@@ -1,0 +1,82 @@
+//! Runs networks of lanner-network forward and backward on the CPU.
+//!
+//! ```
+//! use lanner_network::{Init, Nasbench201, View, Weights};
+//! use lanner_nn::{Executor, Mode, Options, Params, Wants};
+//! use lanner_space::Space;
+//!
+//! let arch = Space::NasBench201.parse("|nor_conv_3x3~0|+|none~0|skip_connect~1|+|avg_pool_3x3~0|none~1|nor_conv_1x1~2|")?;
+//! let skeleton = Nasbench201 { cells: 1, resolution: 8, ..Nasbench201::default() };
+//! let net = skeleton.build(&arch, View::Pruned)?;
+//! let mut params = Params::<f32>::from_weights(&net, &Weights::init(&net, Init { seed: 1 }))?;
+//!
+//! // Two images of 3 × 8 × 8 at a time; the loss is the first class's score.
+//! let mut executor = Executor::new(&net, 2, Options { training: true, ..Options::default() })?;
+//! let images: Vec<f32> = (0..2 * 3 * 8 * 8).map(|k| (k % 7) as f32 - 3.0).collect();
+//! let before = executor.forward(&params, &images, Mode::Batch, &())?.to_vec();
+//! let mut d_output = vec![0.0; 2 * 10];
+//! d_output[0] = 1.0;
+//! let mut gradients = vec![0.0; params.values.len()];
+//! executor.backward(&params, &d_output, Wants::PARAMS, &mut gradients, &())?;
+//! executor.update_running(&mut params, 0.1)?;
+//!
+//! params.values.iter_mut().zip(&gradients).for_each(|(p, g)| *p -= 1e-3 * g);
+//! let after = executor.forward(&params, &images, Mode::Batch, &())?;
+//! assert!(after[0] < before[0]);
+//! # Ok::<(), Box<dyn std::error::Error>>(())
+//! ```
+//!
+//! **The life of a step.** [`Executor::new`] plans once for a network and batch: which layers are
+//! stored at all, when each tensor is there, and which share a buffer. [`Executor::forward`] takes
+//! images (channels × height × width) and yields outputs; [`Executor::backward`] takes the loss's
+//! gradient by those, and yields the gradient of the parameters, of the images, or both, see
+//! [`Wants`]. The loss itself is the caller's. [`Params`] are flat, and gradients a plain vector in
+//! the same [`Layout`], so that an optimiser is one loop. A forward pass may have fewer images than
+//! planned, and several backward passes may follow one forward pass.
+//!
+//! **Looking inside.** [`Options::watch`] names layers that an [`Observer`] sees, image by image:
+//! their outputs on the way forward, outputs and gradients on the way back. [`Mode`] chooses what
+//! batch norms do.
+//!
+//! **`f32` and `f64`.** [`Executor`] runs in either. In `f32`, 3×3 convolutions of stride 1 are
+//! computed by Winograd's algorithm, with rounding errors some ten times those of the plain sum; in
+//! `f64` every convolution is the plain sum.
+//!
+//! **Layout.** Between layers, images are height × width × channels. A convolution copies an image,
+//! while it is in the cache, to blocks of 16 channels with a margin of zeros, and there applies the
+//! batch norm and activation before it: in a chain of ReLU-Conv-BN only the convolution's outputs
+//! are ever written to memory.
+//!
+//! **Files.** One family of operations each, forward and backward side by side: `conv` with `tiles`,
+//! `depthwise` and `winograd`, `batch_norm`, `elementwise`, `pool`, `join`, `linear`. `plan` decides,
+//! `run`, `forward` and `backward` drive, `parts` spreads the work over threads, `wide` has the instruction sets.
+
+mod backward;
+mod batch_norm;
+mod blocked;
+mod conv;
+#[cfg(test)]
+mod conv_tests;
+mod depthwise;
+mod elementwise;
+mod error;
+mod float;
+mod forward;
+mod join;
+mod linear;
+mod params;
+mod parts;
+mod plan;
+mod pool;
+mod reach;
+mod run;
+mod sizes;
+mod tiles;
+pub(crate) mod wide;
+mod winograd;
+
+pub use backward::Wants;
+pub use error::ExecError;
+pub use float::Float;
+pub use params::{Layout, Params, Place};
+pub use run::{Executor, Mode, Observer, Options};

@@ -1,0 +1,343 @@
+use lanner_network::{Network, Op, Shape};
+
+use super::batch_norm::BatchNorm;
+use super::blocked::Change;
+use super::conv::ConvKernel;
+use super::elementwise::{self, Act, Affine};
+use super::float::Buffer;
+use super::parts::Workers;
+use super::plan::{Plan, View};
+use super::pool::PoolKernel;
+use super::sizes::Sizes;
+use super::{ExecError, Float, Layout, Params};
+
+/// How an [`Executor`] runs a network.
+#[derive(Debug, Clone, Default)]
+pub struct Options {
+    /// Up to so many threads of rayon's pool; 0 is taken as 1. Results do not depend on it.
+    pub threads: usize,
+    /// [`Executor::backward`] will be called. Without, outputs are freed after their last reader.
+    pub training: bool,
+    /// Layers that an [`Observer`] sees.
+    pub watch: Vec<usize>,
+    /// The most bytes that an executor may hold; a network that needs more is refused. The
+    /// parameters and gradients, which are the caller's, are not counted.
+    pub memory_limit: Option<u64>,
+}
+
+/// What batch norms do.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum Mode {
+    /// Normalise by the statistics of the batch, as in training. The variance is the biased one.
+    #[default]
+    Batch,
+    /// Normalise by the running statistics, as at inference.
+    Running,
+    /// Nothing: the output is the input (for SynFlow).
+    Bypass,
+}
+
+/// Sees watched layers while they run. Images are height × width × channels. Calls come from several
+/// threads at once and in any order of the images, one call an image and layer.
+pub trait Observer<T>: Sync {
+    /// The output of a layer for an image of the batch.
+    fn output(&self, _layer: usize, _image: usize, _output: &[T]) {}
+    /// The output of a layer and the loss's gradient by it. Not called for layers on which the
+    /// network's output does not depend, nor for the images unless their gradient is wanted.
+    fn gradient(&self, _layer: usize, _image: usize, _output: &[T], _gradient: &[T]) {}
+}
+
+impl<T> Observer<T> for () {}
+
+/// What a layer computes with, decided once.
+#[derive(Debug)]
+pub(super) enum Kernel {
+    Conv(Box<ConvKernel>),
+    Pool(PoolKernel),
+    Plain,
+}
+
+/// A network prepared to run on a batch of images: a plan of what is stored where, the buffers, and
+/// the state between forward and backward.
+#[derive(Debug)]
+pub struct Executor<T> {
+    pub(super) network: Network,
+    pub(super) layout: Layout,
+    pub(super) plan: Plan,
+    pub(super) kernels: Vec<Kernel>,
+    pub(super) norms: Vec<BatchNorm<T>>,
+    pub(super) slots: Vec<Buffer<T>>,
+    pub(super) workers: Workers<T>,
+    pub(super) training: bool,
+    batch: usize,
+    /// Images of the last forward pass; 0 before the first.
+    pub(super) images: usize,
+    pub(super) mode: Mode,
+    /// Moments of each image, of layers that a batch norm reads.
+    pub(super) moments: Vec<Vec<T>>,
+    pub(super) packed: Buffer<T>,
+    pub(super) weights: Buffer<T>,
+    pub(super) bias: Buffer<T>,
+    pub(super) partial: Buffer<T>,
+    pub(super) has_gradient: bool,
+    output: Vec<T>,
+}
+
+/// A layer's output for reading: the stored numbers of its base, and what is applied to them.
+#[derive(Clone, Copy)]
+pub(super) struct Source<'a, T> {
+    base: &'a [T],
+    len: usize,
+    pub norm: Option<Affine<'a, T>>,
+    pub act: Option<Act>,
+}
+
+impl<'a, T: Float> Source<'a, T> {
+    /// The stored numbers of all images, before the batch norm and the activation.
+    pub fn batch(&self) -> &'a [T] {
+        self.base
+    }
+
+    /// The stored numbers of an image, before the batch norm and the activation.
+    pub fn raw(&self, image: usize) -> &'a [T] {
+        &self.base[image * self.len..][..self.len]
+    }
+
+    /// The numbers of an image; computed into `buffer` unless they are stored.
+    pub fn image<'b>(&self, image: usize, buffer: &'b mut Buffer<T>) -> &'b [T]
+    where
+        'a: 'b,
+    {
+        if self.norm.is_none() && self.act.is_none() {
+            return self.raw(image);
+        }
+        let out = buffer.take(self.len);
+        elementwise::apply(self.raw(image), self.norm, self.act, out);
+        out
+    }
+
+    /// What [`blocked::load`] should do.
+    pub fn change(&self) -> Change<'a, T> {
+        Change::Apply { norm: self.norm, act: self.act }
+    }
+}
+
+impl<T: Float> Executor<T> {
+    /// Plans a network for up to `batch` images at a time, and allocates all that it needs.
+    ///
+    /// # Errors
+    /// When the batch is 0, a watched layer is not one, or more memory is needed than the limit.
+    pub fn new(network: &Network, batch: usize, options: Options) -> Result<Self, ExecError> {
+        Self::plan(network, batch, options, Vec::new())
+    }
+
+    /// An executor for another network in the buffers of this one, as far as they are large enough:
+    /// fresh memory costs up to half as much time as a step.
+    ///
+    /// # Errors
+    /// As for [`Executor::new`].
+    pub fn renew(
+        self,
+        network: &Network,
+        batch: usize,
+        options: Options,
+    ) -> Result<Self, ExecError> {
+        Self::plan(network, batch, options, self.slots)
+    }
+
+    /// `old` are buffers to use.
+    fn plan(
+        network: &Network,
+        batch: usize,
+        options: Options,
+        mut old: Vec<Buffer<T>>,
+    ) -> Result<Self, ExecError> {
+        let value = |name, value: usize, expected| {
+            Err(ExecError::Value { name, value: value.to_string(), expected })
+        };
+        if batch == 0 {
+            return value("batch", batch, "1 or more");
+        }
+        if let Some(&layer) = options.watch.iter().find(|&&l| l >= network.layers.len()) {
+            return value("watched layer", layer, "the number of a layer");
+        }
+        let plan = Plan::of(network, options.training, &options.watch);
+        let kernels: Vec<Kernel> = network.layers.iter().map(|l| kernel::<T>(network, l)).collect();
+        let sizes = Sizes::of(network, &plan, &kernels, batch, options.training);
+        let needed = sizes.bytes(size_of::<T>(), options.threads);
+        let limit = options.memory_limit.unwrap_or(isize::MAX as u64).min(isize::MAX as u64);
+        if needed > u128::from(limit) {
+            return Err(ExecError::Memory {
+                network: network.name.clone(),
+                batch,
+                needed: needed.min(u128::from(u64::MAX)) as u64,
+                limit,
+            });
+        }
+        let moments = network
+            .layers
+            .iter()
+            .zip(&plan.layers)
+            .map(|(l, p)| vec![T::ZERO; if p.stats { 2 * batch * l.shape.channels } else { 0 }])
+            .collect();
+        Ok(Executor {
+            layout: Layout::of(network),
+            norms: network.layers.iter().map(|_| BatchNorm::default()).collect(),
+            slots: plan.slots.iter().map(|&len| Buffer::of(len * batch, &mut old)).collect(),
+            packed: Buffer::zeros(sizes.packed),
+            weights: Buffer::zeros(sizes.weights),
+            bias: Buffer::zeros(sizes.bias),
+            partial: Buffer::zeros(sizes.partial),
+            network: network.clone(),
+            plan,
+            kernels,
+            workers: Workers::new(options.threads),
+            training: options.training,
+            batch,
+            images: 0,
+            mode: Mode::Batch,
+            moments,
+            has_gradient: false,
+            output: Vec::new(),
+        })
+    }
+
+    /// Bytes of the buffers that hold activations and their gradients.
+    pub fn memory(&self) -> u64 {
+        self.plan.slots.iter().map(|&len| (len * self.batch * size_of::<T>()) as u64).sum()
+    }
+
+    /// The network.
+    pub fn network(&self) -> &Network {
+        &self.network
+    }
+
+    /// Runs the network on images (each channels × height × width, one after the other, at most as
+    /// many as the executor was made for) and returns the outputs, one image's after the other's.
+    ///
+    /// # Errors
+    /// When the images or the parameters have another length than the network's.
+    pub fn forward(
+        &mut self,
+        params: &Params<T>,
+        images: &[T],
+        mode: Mode,
+        observer: &dyn Observer<T>,
+    ) -> Result<&[T], ExecError> {
+        self.check_params(params)?;
+        let len = self.network.input().len();
+        let count = images.len() / len;
+        if !images.len().is_multiple_of(len) || !(1..=self.batch).contains(&count) {
+            return Err(ExecError::Length {
+                what: "images".into(),
+                found: images.len(),
+                expected: format!("1 to {} times {len}", self.batch),
+            });
+        }
+        self.images = count;
+        self.mode = mode;
+        self.has_gradient = false;
+        for layer in 0..self.network.layers.len() {
+            self.forward_layer(layer, params, images, observer);
+        }
+        let last = self.network.layers.len() - 1;
+        let shape = self.network.output();
+        self.output.resize(count * shape.len(), T::ZERO);
+        let Some(slot) = self.plan.layers[last].value_slot else { return Ok(&[]) };
+        to_planes(shape, &self.slots[slot], &mut self.output);
+        Ok(&self.output)
+    }
+
+    /// Moves the running statistics towards those of the last forward pass, which must have been one
+    /// by [`Mode::Batch`]: running = (1 − momentum)·running + momentum·batch, with the unbiased
+    /// variance, as PyTorch does (its momentum is 0.1).
+    ///
+    /// # Errors
+    /// When there was no such pass, or the parameters are another network's.
+    pub fn update_running(&self, params: &mut Params<T>, momentum: f64) -> Result<(), ExecError> {
+        self.check_params(params)?;
+        if self.images == 0 || self.mode != Mode::Batch {
+            return Err(ExecError::Order { needed: "a forward pass with the batch's statistics" });
+        }
+        let (old, new) = (T::of(1.0 - momentum), T::of(momentum));
+        for (place, norm) in params.layout.layers.iter().zip(&self.norms) {
+            let unbiased = T::of(norm.count as f64 / norm.count.saturating_sub(1).max(1) as f64);
+            for (r, m) in params.running[place.mean.clone()].iter_mut().zip(&norm.mean) {
+                *r = *r * old + *m * new;
+            }
+            for (r, v) in params.running[place.variance.clone()].iter_mut().zip(&norm.variance) {
+                *r = *r * old + *v * unbiased * new;
+            }
+        }
+        Ok(())
+    }
+
+    /// Mean and biased variance by which a batch norm normalised in the last forward pass, one number
+    /// a channel each; empty for other layers.
+    pub fn statistics(&self, layer: usize) -> (&[T], &[T]) {
+        self.norms.get(layer).map_or((&[], &[]), |n| (&n.mean, &n.variance))
+    }
+
+    pub(super) fn check_params(&self, params: &Params<T>) -> Result<(), ExecError> {
+        let (found, expected) = (params.values.len(), self.layout.len);
+        if params.layout != self.layout
+            || found != expected
+            || params.running.len() != self.layout.running_len
+        {
+            let what = format!("parameters of network '{}'", self.network.name);
+            return Err(ExecError::Length { what, found, expected: expected.to_string() });
+        }
+        Ok(())
+    }
+
+    /// A layer's output for reading.
+    pub(super) fn source(&self, layer: usize) -> Source<'_, T> {
+        let View { base, norm, act } = self.plan.layers[layer].view;
+        let values = match self.plan.layers[base].value_slot {
+            Some(slot) => &self.slots[slot][..],
+            None => &[],
+        };
+        Source {
+            base: values,
+            len: self.network.layers[base].shape.len(),
+            norm: norm.map(|n| self.norms[n].affine()),
+            act,
+        }
+    }
+}
+
+fn kernel<T: Float>(network: &Network, layer: &lanner_network::Layer) -> Kernel {
+    let input = layer.inputs.first().map_or(layer.shape, |&i| network.layers[i].shape);
+    match layer.op {
+        Op::Conv(op) => Kernel::Conv(Box::new(ConvKernel::new(op, input, layer.shape, T::FAST))),
+        Op::MaxPool(pool) => {
+            Kernel::Pool(PoolKernel { pool, input, output: layer.shape, count_pad: true })
+        }
+        Op::AvgPool { pool, count_include_pad } => Kernel::Pool(PoolKernel {
+            pool,
+            input,
+            output: layer.shape,
+            count_pad: count_include_pad,
+        }),
+        _ => Kernel::Plain,
+    }
+}
+
+/// From channels × height × width to height × width × channels.
+pub(super) fn from_planes<T: Float>(shape: Shape, planes: &[T], out: &mut [T]) {
+    for (c, plane) in planes.chunks_exact(shape.height * shape.width).enumerate() {
+        out[c..].iter_mut().step_by(shape.channels).zip(plane).for_each(|(o, x)| *o = *x);
+    }
+}
+
+/// From height × width × channels to channels × height × width, image after image.
+pub(super) fn to_planes<T: Float>(shape: Shape, images: &[T], out: &mut [T]) {
+    for (image, out) in images.chunks_exact(shape.len()).zip(out.chunks_exact_mut(shape.len())) {
+        for (c, plane) in out.chunks_exact_mut(shape.height * shape.width).enumerate() {
+            plane
+                .iter_mut()
+                .zip(image[c..].iter().step_by(shape.channels))
+                .for_each(|(o, x)| *o = *x);
+        }
+    }
+}

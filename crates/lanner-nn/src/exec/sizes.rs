@@ -1,0 +1,53 @@
+//! How much memory an executor needs, before any is asked for.
+
+use lanner_network::Network;
+
+use super::parts::PARTS;
+use super::plan::Plan;
+use super::run::Kernel;
+
+/// Numbers of everything that is allocated, the slots of one batch among it.
+pub struct Sizes {
+    pub slots: u128,
+    pub packed: usize,
+    pub weights: usize,
+    pub bias: usize,
+    pub partial: usize,
+    pub scratch: usize,
+}
+
+impl Sizes {
+    pub fn of(
+        network: &Network,
+        plan: &Plan,
+        kernels: &[Kernel],
+        batch: usize,
+        training: bool,
+    ) -> Self {
+        let slots = plan.slots.iter().map(|&len| len as u128 * batch as u128).sum();
+        let largest = network.layers.iter().map(|l| l.shape.len()).max().unwrap_or(0);
+        let mut sizes =
+            Sizes { slots, packed: 0, weights: 0, bias: 0, partial: 0, scratch: 4 * largest };
+        for kernel in kernels {
+            let Kernel::Conv(kernel) = kernel else { continue };
+            let bias = kernel.bias_len().max(kernel.input_bias_len());
+            sizes.packed = sizes.packed.max(kernel.packed_len());
+            sizes.bias = sizes.bias.max(bias);
+            if training {
+                let parts = PARTS.min(batch);
+                sizes.partial = sizes.partial.max(parts * (kernel.packed_len() + bias));
+            }
+            sizes.weights = sizes.weights.max(kernel.weights_len());
+            let images = 3 * kernel.images() * largest;
+            sizes.scratch = sizes.scratch.max(kernel.scratch_len() + images);
+        }
+        sizes
+    }
+
+    /// Bytes for numbers of this size.
+    pub fn bytes(&self, size: usize, threads: usize) -> u128 {
+        let rest =
+            self.packed + self.weights + self.bias + self.partial + self.scratch * threads.max(1);
+        (self.slots + rest as u128) * size as u128
+    }
+}
