@@ -1,0 +1,67 @@
+//! Relations as model files.
+
+use lanner_space::{Architecture, Space};
+use serde::{Deserialize, Serialize};
+
+use super::{Model, Networks, Relation, Thurstone};
+use crate::PredictError;
+use crate::gcn::of_kind;
+use crate::model_file::{Array, Header, ModelFile};
+
+/// The kind in the header.
+const RELATION: &str = "relation";
+/// The array that only files of Thurstone's model have.
+const WORTH: &str = "worth";
+
+/// Of Thurstone's model; networks have their own.
+#[derive(Serialize, Deserialize)]
+struct Settings {
+    slope: f64,
+    /// Hyper-parameters of each process.
+    hyper: Vec<Vec<f64>>,
+}
+
+impl Relation {
+    /// As a model file; `training_hash` is that of [`crate::model_file::training_hash`].
+    pub fn to_model(&self, space: &Space, seed: u64, training_hash: String) -> ModelFile {
+        let mut header = Header::new(RELATION, space.name(), &self.recipe, seed);
+        let model = match &self.model {
+            Model::Networks(networks) => return networks.to_model(header, training_hash),
+            Model::Thurstone(model) => model,
+        };
+        header.training_hash = training_hash;
+        let settings = Settings { slope: model.slope, hyper: model.hyper.clone() };
+        header.settings = serde_json::json!(settings);
+        let mut file = ModelFile::new(header);
+        let codes = model.architectures.iter().flat_map(Architecture::codes);
+        file.tensors.insert("codes".into(), Array::f32(codes.map(|&c| f32::from(c)).collect()));
+        file.tensors.insert(WORTH.into(), Array::f64(model.worth.clone()));
+        file
+    }
+
+    /// The inverse; the file must have been loaded for kind `relation` and this space.
+    pub fn from_model(file: &ModelFile, space: &Space) -> Result<Relation, PredictError> {
+        of_kind(file, RELATION)?;
+        let recipe = file.header.recipe.clone();
+        let Some(worth) = file.tensors.get(WORTH) else {
+            return Ok(Relation {
+                recipe,
+                model: Model::Networks(Networks::from_model(file, space)?),
+            });
+        };
+        let worth = file.f64(WORTH, worth.shape())?.to_vec();
+        let settings: Settings = file.settings()?;
+        let width = space.choices().len();
+        let codes = file.f32("codes", &[worth.len() * width])?;
+        let architectures: Vec<Architecture> = codes
+            .chunks(width)
+            .map(|c| Architecture::new(c.iter().map(|&c| c as u8).collect::<Vec<_>>()))
+            .collect();
+        for architecture in &architectures {
+            space.check(architecture).map_err(|e| PredictError::Model { why: e.to_string() })?;
+        }
+        let (hyper, slope) = (settings.hyper, settings.slope);
+        let model = Thurstone::restore(space, architectures, worth, hyper, slope)?;
+        Ok(Relation { recipe, model: Model::Thurstone(model) })
+    }
+}
