@@ -208,11 +208,14 @@ mod tests {
     use super::*;
     use crate::metrics::spearman;
 
-    /// Every `step`-th architecture from `from`, and a metric that counts convolutions.
+    /// Every `step`-th architecture from `from`, and a metric that counts live operations.
     fn made_up(from: usize, step: usize) -> (Vec<Architecture>, Vec<f64>) {
         let all: Vec<_> = Space::NasBench201.iter().skip(from).step_by(step).collect();
         let cost = [0.0, 0.3, 1.0, 2.0, 0.5];
-        let value = |a: &Architecture| a.codes().iter().map(|&c| cost[usize::from(c)]).sum::<f64>();
+        let value = |a: &Architecture| -> f64 {
+            let live = a.codes().iter().zip(Space::NasBench201.live(a)).filter(|x| x.1);
+            live.map(|(&c, _)| cost[usize::from(c)]).sum()
+        };
         let targets = all.iter().map(value).collect();
         (all, targets)
     }
@@ -228,12 +231,13 @@ mod tests {
         let (others, truth) = made_up(31, 301);
         let asked = Features::new(&Space::NasBench201, &others);
         let worth = model.worth_of(&asked);
-        assert!(spearman(&worth, &truth) > 0.9);
+        let quality = spearman(&worth, &truth);
+        assert!(quality > 0.7, "{quality}");
         // Powers keep the order, so that every comparison has the same outcome.
         let bent: Vec<f64> = targets.iter().map(|t| t.powi(3) + 7.0).collect();
         assert_eq!(fitted(&bent, &architectures), model);
         let turned: Vec<f64> = targets.iter().map(|t| -t).collect();
-        assert!(spearman(&fitted(&turned, &architectures).worth_of(&asked), &truth) < -0.9);
+        assert!(spearman(&fitted(&turned, &architectures).worth_of(&asked), &truth) < -0.7);
     }
 
     #[test]
