@@ -1,7 +1,6 @@
 //! Relations as model files.
 
 use lanner_space::{Architecture, Space};
-use serde::{Deserialize, Serialize};
 
 use super::{Model, Networks, Relation, Thurstone};
 use crate::PredictError;
@@ -12,14 +11,8 @@ use crate::model_file::{Array, Header, ModelFile};
 const RELATION: &str = "relation";
 /// The array that only files of Thurstone's model have.
 const WORTH: &str = "worth";
-
-/// Of Thurstone's model; networks have their own.
-#[derive(Serialize, Deserialize)]
-struct Settings {
-    slope: f64,
-    /// Hyper-parameters of each process.
-    hyper: Vec<Vec<f64>>,
-}
+/// Hyper-parameters of a process with one covariance function: amplitude, length, noise.
+const PARAMETERS: usize = 3;
 
 impl Relation {
     /// As a model file; `training_hash` is that of [`crate::model_file::training_hash`].
@@ -30,12 +23,13 @@ impl Relation {
             Model::Thurstone(model) => model,
         };
         header.training_hash = training_hash;
-        let settings = Settings { slope: model.slope, hyper: model.hyper.clone() };
-        header.settings = serde_json::json!(settings);
         let mut file = ModelFile::new(header);
         let codes = model.architectures.iter().flat_map(Architecture::codes);
         file.tensors.insert("codes".into(), Array::f32(codes.map(|&c| f32::from(c)).collect()));
         file.tensors.insert(WORTH.into(), Array::f64(model.worth.clone()));
+        // As arrays, which keep every bit.
+        file.tensors.insert("slope".into(), Array::f64(vec![model.slope]));
+        file.tensors.insert("hyper".into(), Array::f64(model.hyper.concat()));
         file
     }
 
@@ -50,7 +44,9 @@ impl Relation {
             });
         };
         let worth = file.f64(WORTH, worth.shape())?.to_vec();
-        let settings: Settings = file.settings()?;
+        let slope = file.f64("slope", &[1])?[0];
+        let hyper = file.tensors.get("hyper").map_or(&[][..], Array::shape);
+        let hyper = file.f64("hyper", hyper)?.chunks(PARAMETERS).map(<[f64]>::to_vec).collect();
         let width = space.choices().len();
         let codes = file.f32("codes", &[worth.len() * width])?;
         let architectures: Vec<Architecture> = codes
@@ -60,7 +56,6 @@ impl Relation {
         for architecture in &architectures {
             space.check(architecture).map_err(|e| PredictError::Model { why: e.to_string() })?;
         }
-        let (hyper, slope) = (settings.hyper, settings.slope);
         let model = Thurstone::restore(space, architectures, worth, hyper, slope)?;
         Ok(Relation { recipe, model: Model::Thurstone(model) })
     }
