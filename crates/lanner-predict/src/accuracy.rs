@@ -94,7 +94,7 @@ impl AccuracyViews {
 
 /// Priors on amplitude and length scale that hold for any metric: targets are standardised and
 /// length scales are in units of the mean distance.
-fn component(kernel: Kernel, x: &Mat) -> Component {
+pub(crate) fn component(kernel: Kernel, x: &Mat) -> Component {
     Component {
         kernel,
         x: x.clone(),
@@ -241,13 +241,13 @@ fn check(rows: &[usize], values: &[f64]) -> Result<(), PredictError> {
 
 /// The map between values and the normal scores of their ranks in a sample.
 #[derive(Debug, Clone)]
-struct NormalScores {
+pub(crate) struct NormalScores {
     /// Distinct values of the sample, ascending, and their scores.
     knots: Vec<(f64, f64)>,
 }
 
 impl NormalScores {
-    fn new(sample: &[f64]) -> NormalScores {
+    pub(crate) fn new(sample: &[f64]) -> NormalScores {
         let n = sample.len() as f64;
         let mut knots: Vec<(f64, f64)> = (sample.iter().zip(ranks(sample)))
             .map(|(&v, rank)| (v, probit((rank + 0.5) / n)))
@@ -258,7 +258,7 @@ impl NormalScores {
     }
 
     /// The score of a value: that of its rank, or between those of its neighbours.
-    fn score(&self, value: f64) -> f64 {
+    pub(crate) fn score(&self, value: f64) -> f64 {
         interpolate(&self.knots, value, |k| *k)
     }
 

@@ -27,6 +27,7 @@ pub(crate) use fit::on_members;
 pub use fit::{Epoch, GcnPredictor, Progress, Samples, fit};
 pub use recipe::{Loss, Recipe, Scale, Schedule, Target};
 pub use share::Shared;
+pub(crate) use store::of_kind;
 pub use train::Trainer;
 
 use std::ops::Range;

@@ -28,8 +28,8 @@
 //!
 //! **The predictors.** [`latency`] and [`accuracy`] are the recipe `default`: Gaussian processes on
 //! counts in the program that a runtime executes, and with trees on graph features. [`gcn`] (one
-//! network, one number) and [`relation`] (which of two is better) are BRP-NAS's, with the authors'
-//! recipe and ours. [`baselines`] are what all of them must beat; [`metrics`] tell whether they do.
+//! network, one number) and [`relation`] (which of two is better) answer BRP-NAS's questions, by
+//! the authors' recipe and by ours. [`baselines`] are what all of them must beat; [`metrics`] tell whether they do.
 //!
 //! **The parts.** [`gp`], [`ridge`] and [`trees`] are general regressors over matrices ([`linalg`]);
 //! [`features`], [`cell_features`] and [`encode`] turn architectures into vectors and graphs;

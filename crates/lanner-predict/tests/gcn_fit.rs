@@ -5,8 +5,8 @@ use std::ops::ControlFlow;
 use lanner_predict::encode::Encoding;
 use lanner_predict::gcn::{self, GcnPredictor, Samples};
 use lanner_predict::metrics::spearman;
-use lanner_predict::model_file::{ModelFile, training_hash};
-use lanner_predict::relation::{self, Pairs, Relation};
+use lanner_predict::model_file::{Array, ModelFile, training_hash};
+use lanner_predict::relation::{self, NetworkRecipe, Pairs, Recipe, Relation};
 use lanner_space::{Architecture, Space};
 
 /// Some architectures, and a metric that counts operations: 3×3 convolutions cost most.
@@ -119,7 +119,7 @@ fn every_kind_of_relation_ranks() {
         [relation::Objective::Softmax, relation::Objective::OneWay, relation::Objective::OneWayHard]
     {
         for pairs in [Pairs::Among(20), Pairs::Batches(64)] {
-            let recipe = relation::Recipe {
+            let recipe = Recipe::Networks(NetworkRecipe {
                 objective,
                 pairs,
                 encoding: Encoding::Both, // the metric counts dead operations too
@@ -129,8 +129,8 @@ fn every_kind_of_relation_ranks() {
                 learning_rate: 3e-3,
                 members: 1,
                 early_stop: Some(35),
-                ..relation::Recipe::default_ranking()
-            };
+                ..NetworkRecipe::networks()
+            });
             let relation =
                 relation::fit(&space, train, &recipe, None, 1, 1, &mut silent).expect("a fit");
             let scores = relation.scores(&relation.prepare(&space, &others), 1);
@@ -141,7 +141,7 @@ fn every_kind_of_relation_ranks() {
             let carried = relation::fit(
                 &space,
                 train,
-                &recipe.at_iteration(0, recipe.epochs),
+                &recipe.at_iteration(0, 80),
                 Some(&relation),
                 2,
                 1,
@@ -152,6 +152,37 @@ fn every_kind_of_relation_ranks() {
             assert!(spearman(&scores, &truth) > 0.8, "weights are carried over");
         }
     }
+}
+
+#[test]
+fn thurstones_model_ranks_survives_a_file_and_needs_no_start() {
+    let space = Space::NasBench201;
+    let (architectures, targets) = made_up(0, 60);
+    let (others, truth) = made_up(40, 80);
+    let train = Samples { architectures: &architectures, targets: &targets };
+    let fit = |recipe: &Recipe, start, seed, threads| {
+        relation::fit(&space, train, recipe, start, seed, threads, &mut silent)
+    };
+    let default = Recipe::default_ranking();
+    let relation = fit(&default, None, 1, 1).expect("a fit");
+    let prepared = relation.prepare(&space, &others);
+    let scores = relation.scores(&prepared, 1);
+    let quality = spearman(&scores, &truth);
+    assert!(quality > 0.7, "{quality}");
+    assert_eq!(relation, fit(&default.at_iteration(0, 5), Some(&relation), 2, 2).expect("a fit"));
+
+    let file = relation.to_model(&space, 1, String::new());
+    let back = ModelFile::from_bytes(&file.to_bytes().expect("bytes")).expect("a file");
+    let again = Relation::from_model(&back, &space).expect("a relation");
+    assert_eq!(again, relation);
+    assert_eq!(again.scores(&prepared, 1), scores);
+    let mut broken = back.clone();
+    broken.tensors.insert("hyper".into(), Array::f64(vec![0.0; 5]));
+    assert!(Relation::from_model(&broken, &space).is_err());
+
+    let networks = Recipe::Networks(NetworkRecipe { epochs: 1, ..NetworkRecipe::networks() });
+    let error = fit(&networks, Some(&relation), 1, 1).expect_err("another kind").to_string();
+    assert!(error.contains("'default'") && error.contains("'networks'"), "{error}");
 }
 
 #[test]

@@ -1,12 +1,12 @@
 //! The two-phase search of BRP-NAS (Dudziak et al., NeurIPS 2020).
 //!
 //! Phase 1 spends T trainings by iterative selection (see [`Selection`]), fitting the predictor
-//! after each round with its weights carried over. Phase 2 trains the highest-ranked of the rest in
+//! after each round, networks with their weights carried over. Phase 2 trains the highest-ranked of the rest in
 //! order, without fitting again.
 
 use lanner_nn::{Rng, rng, subseed};
 use lanner_predict::gcn::{self, GcnPredictor, Samples, Shared};
-use lanner_predict::relation::{self, Relation};
+use lanner_predict::relation::{self, Prepared, Relation};
 use lanner_predict::selection::Selection;
 use lanner_predict::{Pool, PredictError};
 use lanner_space::Architecture;
@@ -31,8 +31,10 @@ pub struct BrpNas {
     rng: Rng,
     iteration: usize,
     fitted: Option<Fitted>,
-    /// Encoded pool, made once.
-    prepared: Option<Shared>,
+    /// Pool encoded for the binary ranker, made once.
+    prepared: Option<Prepared>,
+    /// Pool encoded for the unary ranker, made once.
+    graphs: Option<Shared>,
     /// Phase 2: rows in the order of training.
     ranking: Option<Vec<usize>>,
     /// Scores known before any training, one a row of the pool.
@@ -56,13 +58,15 @@ impl BrpNas {
             iteration: 0,
             fitted: None,
             prepared: None,
+            graphs: None,
             ranking: None,
             proxies: None,
         }
     }
 
     /// Zero-cost warm-up (Abdelfattah et al., ICLR 2021): the ranker first learns to order models by
-    /// these scores, one a row of the pool, and round 0 is chosen by it instead of at random.
+    /// these scores, one a row of the pool, and round 0 is chosen by it instead of at random. Networks
+    /// carry what they learned so into the later rounds.
     pub fn warmed_up_by(mut self, scores: Vec<f64>) -> BrpNas {
         self.proxies = Some(scores);
         self
@@ -119,7 +123,7 @@ impl BrpNas {
             }
             Some(Fitted::Unary(gcn)) => {
                 let prepared =
-                    self.prepared.get_or_insert_with(|| gcn.prepare(&pool.space, &pool.archs));
+                    self.graphs.get_or_insert_with(|| gcn.prepare(&pool.space, &pool.archs));
                 gcn.predict(prepared, self.threads)
             }
         }

@@ -1,4 +1,4 @@
-//! GCN predictors and relations as model files.
+//! GCN predictors and the networks of relations as model files.
 
 use lanner_space::Space;
 use serde::{Deserialize, Serialize};
@@ -7,11 +7,10 @@ use super::{Gcn, GcnPredictor, Scale, Shape};
 use crate::PredictError;
 use crate::encode::Encoding;
 use crate::model_file::{Array, Header, ModelFile};
-use crate::relation::{Objective, Relation};
+use crate::relation::{Networks, Objective};
 
-/// The kinds in the header.
+/// The kind in the header of a predictor.
 const GCN: &str = "gcn";
-const RELATION: &str = "relation";
 
 #[derive(Serialize, Deserialize)]
 struct Settings {
@@ -50,9 +49,9 @@ impl GcnPredictor {
     }
 }
 
-impl Relation {
-    /// As a model file; `training_hash` is that of [`crate::model_file::training_hash`].
-    pub fn to_model(&self, space: &Space, seed: u64, training_hash: String) -> ModelFile {
+impl Networks {
+    /// A model file of that header.
+    pub(crate) fn to_model(&self, header: Header, training_hash: String) -> ModelFile {
         let settings = Settings {
             encoding: self.encoding,
             widths: widths(&self.members),
@@ -60,16 +59,14 @@ impl Relation {
             scale: None,
             objective: Some(self.objective),
         };
-        let header = Header::new(RELATION, space.name(), &self.recipe, seed);
         to_model(header, training_hash, settings, &self.members)
     }
 
-    /// The inverse; the file must have been loaded for kind `relation` and this space.
-    pub fn from_model(file: &ModelFile, space: &Space) -> Result<Relation, PredictError> {
-        let settings: Settings = of_kind(file, RELATION)?.settings()?;
+    /// The inverse.
+    pub(crate) fn from_model(file: &ModelFile, space: &Space) -> Result<Networks, PredictError> {
+        let settings: Settings = file.settings()?;
         let objective = settings.objective.ok_or_else(|| missing("objective"))?;
-        Ok(Relation {
-            recipe: file.header.recipe.clone(),
+        Ok(Networks {
             encoding: settings.encoding,
             objective,
             members: members(file, space, &settings, objective.outputs(), objective.biases())?,
@@ -85,7 +82,7 @@ fn missing(what: &str) -> PredictError {
     PredictError::Model { why: format!("the settings lack '{what}'") }
 }
 
-fn of_kind<'f>(file: &'f ModelFile, kind: &str) -> Result<&'f ModelFile, PredictError> {
+pub(crate) fn of_kind<'f>(file: &'f ModelFile, kind: &str) -> Result<&'f ModelFile, PredictError> {
     match file.header.kind == kind {
         true => Ok(file),
         false => Err(PredictError::Model {

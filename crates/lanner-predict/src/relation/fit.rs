@@ -1,4 +1,4 @@
-//! Training of a binary relation.
+//! Training of networks on pairs.
 
 use std::sync::Mutex;
 
@@ -6,8 +6,8 @@ use lanner_nn::{EarlyStop, Matrix, cosine, rng, subseed};
 use lanner_space::Space;
 use rand::seq::SliceRandom;
 
-use super::recipe::{Objective, Pairs, Recipe, sigmoid};
-use super::{Margins, Relation};
+use super::recipe::{NetworkRecipe, Objective, Pairs, sigmoid};
+use super::{Margins, Networks};
 use crate::PredictError;
 use crate::encode::Graphs;
 use crate::gcn::{Epoch, Gcn, Progress, Samples, Shape, Shared, Trainer, on_members};
@@ -15,24 +15,16 @@ use crate::gcn::{Epoch, Gcn, Progress, Samples, Shape, Shared, Trainer, on_membe
 /// Early stop does not look at the epochs up to this one (0-based).
 const QUIET: usize = 20;
 
-/// Trains a relation on models of known target, higher is better.
-///
-/// With `start` the weights of that relation are carried over, as between the iterations of
-/// iterative data selection; optimiser and schedule are fresh.
-///
-/// # Errors
-/// Fewer than two samples, lengths that differ, targets that are not finite, a `start` of another
-/// shape.
-pub fn fit(
+/// Trains networks; the samples have been checked. See [`super::fit`].
+pub(super) fn fit(
     space: &Space,
     train: Samples,
-    recipe: &Recipe,
-    start: Option<&Relation>,
+    recipe: &NetworkRecipe,
+    start: Option<&Networks>,
     seed: u64,
     threads: usize,
     progress: Progress,
-) -> Result<Relation, PredictError> {
-    train.check("a binary relation", 2, |t| t.is_finite())?;
+) -> Result<Networks, PredictError> {
     let graphs = Graphs::encode(space, train.architectures, recipe.encoding);
     let shape = Shape {
         vocabulary: graphs.vocabulary,
@@ -72,12 +64,7 @@ pub fn fit(
         };
         task.member(m, gcn, seed, threads)
     });
-    Ok(Relation {
-        recipe: recipe.name.into(),
-        encoding: recipe.encoding,
-        objective: recipe.objective,
-        members,
-    })
+    Ok(Networks { encoding: recipe.encoding, objective: recipe.objective, members })
 }
 
 /// The wanted probability of every ordered pair.
@@ -88,7 +75,7 @@ struct Wanted {
 }
 
 impl Wanted {
-    fn new(recipe: &Recipe, targets: &[f64]) -> Wanted {
+    fn new(recipe: &NetworkRecipe, targets: &[f64]) -> Wanted {
         let worth = recipe.worth.of(targets);
         let pairs = worth.iter().flat_map(|&a| worth.iter().map(move |&b| (a, b)));
         Wanted {
@@ -157,7 +144,7 @@ struct Task<'a> {
     wanted: Wanted,
     /// For the loss in evaluation mode, where the recipe looks at it.
     shared: Option<Shared>,
-    recipe: &'a Recipe,
+    recipe: &'a NetworkRecipe,
     progress: Mutex<Progress<'a>>,
 }
 

@@ -32,7 +32,7 @@ pub struct RankingArgs {
     /// Trained networks
     #[arg(long, value_delimiter = ',', default_value = "78,156,781", value_parser = clap::value_parser!(u32).range(5..15000))]
     train: Vec<u32>,
-    /// default, gp, binary, unary, transfer, flops, ridge-counts, ridge-onehot, ridge-pairs, extra-trees
+    /// default, gp, binary, binary-networks, unary, transfer, flops, ridge-counts, ridge-onehot, ridge-pairs, extra-trees
     #[arg(
         long,
         value_delimiter = ',',
@@ -73,6 +73,9 @@ impl Ready {
                 super::RecipeName::BrpNas => relation::Recipe::brp_nas(),
                 super::RecipeName::Default => relation::Recipe::default_ranking(),
             }),
+            "binary-networks" => {
+                Ready::Binary(relation::Recipe::Networks(relation::NetworkRecipe::networks()))
+            }
             "unary" => Ready::Unary(unary),
             "transfer" => Ready::Transfer(unary),
             _ => match Baseline::ALL.iter().find(|b| b.0 == name && b.1 != Baseline::LayerWise) {
@@ -160,8 +163,12 @@ pub fn run(args: RankingArgs) -> anyhow::Result<()> {
                 }
                 let mut row =
                     Row::new().with("metric", metric).with("predictor", predictor.as_str());
-                if matches!(ready, Ready::Binary(_) | Ready::Unary(_) | Ready::Transfer(_)) {
-                    row = row.with("recipe", args.recipe.name());
+                match ready {
+                    Ready::Binary(recipe) => row = row.with("recipe", recipe.name()),
+                    Ready::Unary(_) | Ready::Transfer(_) => {
+                        row = row.with("recipe", args.recipe.name());
+                    }
+                    _ => {}
                 }
                 row = row.with("train", train).with("seeds", args.seeds);
                 for (name, values) in METRICS.iter().zip(&results) {

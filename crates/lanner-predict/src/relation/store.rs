@@ -1,0 +1,62 @@
+//! Relations as model files.
+
+use lanner_space::{Architecture, Space};
+
+use super::{Model, Networks, Relation, Thurstone};
+use crate::PredictError;
+use crate::gcn::of_kind;
+use crate::model_file::{Array, Header, ModelFile};
+
+/// The kind in the header.
+const RELATION: &str = "relation";
+/// The array that only files of Thurstone's model have.
+const WORTH: &str = "worth";
+/// Hyper-parameters of a process with one covariance function: amplitude, length, noise.
+const PARAMETERS: usize = 3;
+
+impl Relation {
+    /// As a model file; `training_hash` is that of [`crate::model_file::training_hash`].
+    pub fn to_model(&self, space: &Space, seed: u64, training_hash: String) -> ModelFile {
+        let mut header = Header::new(RELATION, space.name(), &self.recipe, seed);
+        let model = match &self.model {
+            Model::Networks(networks) => return networks.to_model(header, training_hash),
+            Model::Thurstone(model) => model,
+        };
+        header.training_hash = training_hash;
+        let mut file = ModelFile::new(header);
+        let codes = model.architectures.iter().flat_map(Architecture::codes);
+        file.tensors.insert("codes".into(), Array::f32(codes.map(|&c| f32::from(c)).collect()));
+        file.tensors.insert(WORTH.into(), Array::f64(model.worth.clone()));
+        // As arrays, which keep every bit.
+        file.tensors.insert("slope".into(), Array::f64(vec![model.slope]));
+        file.tensors.insert("hyper".into(), Array::f64(model.hyper.concat()));
+        file
+    }
+
+    /// The inverse; the file must have been loaded for kind `relation` and this space.
+    pub fn from_model(file: &ModelFile, space: &Space) -> Result<Relation, PredictError> {
+        of_kind(file, RELATION)?;
+        let recipe = file.header.recipe.clone();
+        let Some(worth) = file.tensors.get(WORTH) else {
+            return Ok(Relation {
+                recipe,
+                model: Model::Networks(Networks::from_model(file, space)?),
+            });
+        };
+        let worth = file.f64(WORTH, worth.shape())?.to_vec();
+        let slope = file.f64("slope", &[1])?[0];
+        let hyper = file.tensors.get("hyper").map_or(&[][..], Array::shape);
+        let hyper = file.f64("hyper", hyper)?.chunks(PARAMETERS).map(<[f64]>::to_vec).collect();
+        let width = space.choices().len();
+        let codes = file.f32("codes", &[worth.len() * width])?;
+        let architectures: Vec<Architecture> = codes
+            .chunks(width)
+            .map(|c| Architecture::new(c.iter().map(|&c| c as u8).collect::<Vec<_>>()))
+            .collect();
+        for architecture in &architectures {
+            space.check(architecture).map_err(|e| PredictError::Model { why: e.to_string() })?;
+        }
+        let model = Thurstone::restore(space, architectures, worth, hyper, slope)?;
+        Ok(Relation { recipe, model: Model::Thurstone(model) })
+    }
+}
