@@ -3,7 +3,7 @@
 
 use super::Float;
 use super::tiles::{Gather, Outer};
-use super::wide::{BLOCK, Wide, dispatch};
+use super::wide::{BLOCK, Wide, dispatch, unrolled};
 
 dispatch! {
     /// out[pixel, c] = bias[c] + Σ x[pixel + tap, c] · w[c, tap].
@@ -64,14 +64,14 @@ unsafe fn tile<V: Wide, const M: usize>(
         for tap in &g.taps {
             let w = V::load(w.add(tap.index * BLOCK));
             let x = x.add(tap.offset);
-            for (m, s) in sums.iter_mut().enumerate() {
-                *s = s.add_product(V::load(x.add(m * g.step)), w);
-            }
+            unrolled!(Y in M => {
+                sums[Y % M] = sums[Y % M].add_product(V::load(x.add(Y * g.step)), w);
+            });
         }
-        for (m, s) in sums.iter().enumerate() {
-            let out = out.add(m * g.out_step);
-            if n == BLOCK { s.store(out) } else { s.store_part(out, n) }
-        }
+        unrolled!(Y in M => {
+            let out = out.add(Y * g.out_step);
+            if n == BLOCK { sums[Y % M].store(out) } else { sums[Y % M].store_part(out, n) }
+        });
     }
     M
 }
@@ -125,19 +125,20 @@ unsafe fn outer_tile<V: Wide, const M: usize>(
     // SAFETY: the caller's promise: M taps from `first`, the block's pixels of `x` and `dz`.
     unsafe {
         let taps: [_; M] = std::array::from_fn(|m| g.taps[first + m]);
-        let mut sums: [V; M] = std::array::from_fn(|m| V::load(dw.add(taps[m].index * BLOCK)));
+        let mut sums = [V::splat(V::T::ZERO); M];
         for r in 0..g.rows {
             for c in 0..g.cols {
                 let d = V::load(dz.add(r * g.out_row + c * BLOCK));
                 let x = x.add(r * g.row + c * g.step);
-                for (s, tap) in sums.iter_mut().zip(&taps) {
-                    *s = s.add_product(V::load(x.add(tap.offset)), d);
-                }
+                unrolled!(K in M => {
+                    sums[K % M] = sums[K % M].add_product(V::load(x.add(taps[K % M].offset)), d);
+                });
             }
         }
-        for (s, tap) in sums.iter().zip(&taps) {
-            s.store(dw.add(tap.index * BLOCK));
-        }
+        unrolled!(K in M => {
+            let dw = dw.add(taps[K % M].index * BLOCK);
+            sums[K % M].add(V::load(dw)).store(dw);
+        });
     }
     M
 }

@@ -6,7 +6,7 @@
 //! channels × N blocks of output channels of one tap and runs over the pixels.
 
 use super::Float;
-use super::wide::{BLOCK, Wide, dispatch};
+use super::wide::{BLOCK, Wide, dispatch, unrolled};
 
 /// One tap of a kernel: where its pixel is from the tile's first, and its place in the weights.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -141,6 +141,37 @@ unsafe fn by_rows<V: Wide, const N: usize, const STEP: usize>(
     }
 }
 
+/// N (1 or 2) blocks of numbers.
+#[inline(always)]
+unsafe fn pair<V: Wide, const N: usize>(p: *const V::T, step: usize) -> [V; N] {
+    // SAFETY: the caller's promise.
+    unsafe {
+        let mut both = [V::load(p); N];
+        if N > 1 {
+            both[N - 1] = V::load(p.add(step));
+        }
+        both
+    }
+}
+
+/// sums[m] += x[m · step] · w.
+#[inline(always)]
+unsafe fn products<V: Wide, const M: usize, const N: usize>(
+    sums: &mut [[V; N]; M],
+    x: *const V::T,
+    step: usize,
+    w: [V; N],
+) {
+    unrolled!(I in M => {
+        // SAFETY: the caller's promise: M numbers, `step` apart.
+        let x = V::splat(unsafe { *x.add(I * step) });
+        sums[I % M][0] = sums[I % M][0].add_product(x, w[0]);
+        if N > 1 {
+            sums[I % M][N - 1] = sums[I % M][N - 1].add_product(x, w[N - 1]);
+        }
+    });
+}
+
 /// Computes M pixels; returns M.
 #[inline(always)]
 unsafe fn tile<V: Wide, const M: usize, const N: usize, const STEP: usize>(
@@ -155,17 +186,7 @@ unsafe fn tile<V: Wide, const M: usize, const N: usize, const STEP: usize>(
     let weight_block = g.weight_block();
     // SAFETY: the caller's promise: M pixels from `x` and `out`, N blocks of weights and bias.
     unsafe {
-        let first: [V; N] = std::array::from_fn(|j| V::load(bias.add(j * BLOCK)));
-        let mut sums = [first; M];
-        let mut product = |x: *const V::T, w: *const V::T| {
-            let w: [V; N] = std::array::from_fn(|j| V::load(w.add(j * weight_block)));
-            for (m, sums) in sums.iter_mut().enumerate() {
-                let x = V::splat(*x.add(m * step));
-                for (s, w) in sums.iter_mut().zip(w) {
-                    *s = s.add_product(x, w);
-                }
-            }
-        };
+        let mut sums = [pair::<V, N>(bias, BLOCK); M];
         for (b, from) in (0..g.channels).step_by(BLOCK).enumerate() {
             let k = BLOCK.min(g.channels - from);
             for tap in &g.taps {
@@ -173,24 +194,31 @@ unsafe fn tile<V: Wide, const M: usize, const N: usize, const STEP: usize>(
                 let w = w.add((b * g.kernel + tap.index) * BLOCK * BLOCK);
                 if k == BLOCK {
                     for i in 0..BLOCK {
-                        product(x.add(i), w.add(i * BLOCK));
+                        let w = pair::<V, N>(w.add(i * BLOCK), weight_block);
+                        products(&mut sums, x.add(i), step, w);
                     }
                 } else {
                     for i in 0..k {
-                        product(x.add(i), w.add(i * BLOCK));
+                        let w = pair::<V, N>(w.add(i * BLOCK), weight_block);
+                        products(&mut sums, x.add(i), step, w);
                     }
                 }
             }
         }
-        for (m, sums) in sums.iter().enumerate() {
-            for (j, s) in sums.iter().enumerate() {
-                let out = out.add(m * g.out_step + j * BLOCK);
-                match n - j * BLOCK {
-                    BLOCK.. => s.store(out),
-                    n => s.store_part(out, n),
+        unrolled!(Y in M => {
+            let out = out.add(Y * g.out_step);
+            if n >= N * BLOCK {
+                sums[Y % M][0].store(out);
+                if N > 1 {
+                    sums[Y % M][N - 1].store(out.add(BLOCK));
                 }
+            } else if N > 1 {
+                sums[Y % M][0].store(out);
+                sums[Y % M][N - 1].store_part(out.add(BLOCK), n - BLOCK);
+            } else {
+                sums[Y % M][0].store_part(out, n);
             }
-        }
+        });
     }
     M
 }
@@ -295,28 +323,21 @@ unsafe fn outer_tile<V: Wide, const M: usize, const N: usize>(
 ) -> usize {
     // SAFETY: the caller's promise: M input channels from `x`, N blocks of `dz` and `dw`.
     unsafe {
-        let mut sums: [[V; N]; M] = std::array::from_fn(|m| {
-            std::array::from_fn(|j| V::load(dw.add(j * weight_block + m * BLOCK)))
-        });
+        let mut sums = [[V::splat(V::T::ZERO); N]; M];
         for r in 0..g.rows {
             let (mut x, mut dz) = (x.add(r * g.row), dz.add(r * g.out_row));
             for _ in 0..g.cols {
-                let d: [V; N] = std::array::from_fn(|j| V::load(dz.add(j * g.out_plane)));
-                for (m, sums) in sums.iter_mut().enumerate() {
-                    let x = V::splat(*x.add(m));
-                    for (s, d) in sums.iter_mut().zip(d) {
-                        *s = s.add_product(x, d);
-                    }
-                }
+                products(&mut sums, x, 1, pair::<V, N>(dz, g.out_plane));
                 x = x.add(g.step);
                 dz = dz.add(BLOCK);
             }
         }
-        for (m, sums) in sums.iter().enumerate() {
-            for (j, s) in sums.iter().enumerate() {
-                s.store(dw.add(j * weight_block + m * BLOCK));
+        unrolled!(I in M => {
+            for j in 0..N {
+                let dw = dw.add(j * weight_block + I * BLOCK);
+                sums[I % M][j].add(V::load(dw)).store(dw);
             }
-        }
+        });
     }
     M
 }

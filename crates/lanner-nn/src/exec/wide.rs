@@ -232,6 +232,18 @@ impl Isa {
     }
 }
 
+/// Runs the body for m = 0 to M − 1 (M ≤ 16), written out: arrays that are only ever indexed by
+/// constants are sure to be held in registers, and compilers give up on unrolling long bodies.
+macro_rules! unrolled {
+    ($m:ident in $most:expr => $body:expr) => {
+        unrolled!(@ $m, $most, $body, 0 1 2 3 4 5 6 7 8 9 10 11 12 13 14 15)
+    };
+    (@ $m:ident, $most:expr, $body:expr, $($at:literal)*) => {
+        $( if $at < $most { const $m: usize = $at; $body; } )*
+    };
+}
+pub(crate) use unrolled;
+
 /// Defines a function that runs the best version of a kernel: `fn name<T>(args) = kernel;` where
 /// `kernel<V: Wide<T = T>>` takes the same arguments and is `#[inline(always)]`.
 macro_rules! dispatch {
