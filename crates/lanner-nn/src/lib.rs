@@ -39,6 +39,7 @@
 //! row, column), not a stream that depends on the order of work. Different processors may differ in
 //! the last bits, since the products of the `gemm` crate do.
 
+mod exec;
 mod init;
 pub mod matmul;
 mod matrix;
@@ -49,6 +50,9 @@ pub mod seed;
 mod simd;
 pub mod sparse;
 
+pub use exec::{
+    ExecError, Executor, Float, Layout, Mode, Observer, Options, Params, Place, Wants,
+};
 pub use init::uniform;
 pub use matrix::Matrix;
 pub use norm::Dropout;

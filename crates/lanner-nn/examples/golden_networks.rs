@@ -1,0 +1,16 @@
+//! Prints the networks of the golden tests, one JSON object a line with the batch beside it, for
+//! `benches/peers/executor_torch.py`.
+
+#[path = "../tests/networks/mod.rs"]
+mod networks;
+
+use lanner_network::{Cost, json};
+
+fn main() {
+    for (name, network, batch) in networks::golden() {
+        let mut value = json(&network, &Cost::of(&network));
+        value["golden"] = name.into();
+        value["batch"] = batch.into();
+        println!("{value}");
+    }
+}

@@ -1,0 +1,461 @@
+//! The backward pass: each layer, last to first, hands its gradient on to the layers that it reads.
+
+use lanner_network::Op;
+
+use super::batch_norm;
+use super::blocked::{self, Change};
+use super::elementwise::{self, Act, period};
+use super::float::Buffer;
+use super::linear::LinearKernel;
+use super::parts::{PARTS, Scratch, cut, parts};
+use super::plan::Grad;
+use super::pool;
+use super::run::{Executor, Kernel, from_planes, to_planes};
+use super::{ExecError, Float, Mode, Observer, Params, join};
+
+/// What [`Executor::backward`] computes; without any, it only shows gradients to the observer.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Wants {
+    /// Gradients of the parameters.
+    pub params: bool,
+    /// The gradient of the images, for [`Executor::input_gradient`].
+    pub input: bool,
+}
+
+impl Wants {
+    /// Gradients of the parameters: training.
+    pub const PARAMS: Wants = Wants { params: true, input: false };
+    /// The gradient of the images.
+    pub const INPUT: Wants = Wants { params: false, input: true };
+}
+
+/// What runs in a backward pass beside the executor.
+struct Pass<'a, T> {
+    params: &'a Params<T>,
+    wants: Wants,
+    observer: &'a dyn Observer<T>,
+    /// Layers whose gradient buffer has numbers in it.
+    written: Vec<bool>,
+}
+
+/// Where an input's gradient goes.
+#[derive(Clone, Copy)]
+struct Target {
+    /// The layer with the buffer, and the buffer.
+    layer: usize,
+    slot: usize,
+    /// The activation that the gradient passes on the way, if any.
+    act: Option<usize>,
+    accumulate: bool,
+}
+
+impl<T: Float> Executor<T> {
+    /// The gradient of a loss, from that by the outputs of the last forward pass (laid out as they
+    /// are). `gradients` is overwritten, in the layout of [`Params::values`]; it may be empty where
+    /// [`Wants::params`] is not set. May be called several times after one forward pass.
+    ///
+    /// Gradients of batch norms are those of the mode of that pass, with [`Mode::Batch`] through the
+    /// statistics too.
+    ///
+    /// # Errors
+    /// When there was no forward pass, the executor was made without [`Options::training`], or a
+    /// length is wrong.
+    ///
+    /// [`Options::training`]: super::Options::training
+    pub fn backward(
+        &mut self,
+        params: &Params<T>,
+        d_output: &[T],
+        wants: Wants,
+        gradients: &mut [T],
+        observer: &dyn Observer<T>,
+    ) -> Result<(), ExecError> {
+        self.check_params(params)?;
+        if !self.training {
+            return Err(ExecError::Order { needed: "an executor made for training" });
+        }
+        if self.images == 0 {
+            return Err(ExecError::Order { needed: "a forward pass before" });
+        }
+        let shape = self.network.output();
+        let check = |what: &str, found, expected: usize| match found == expected {
+            true => Ok(()),
+            false => {
+                let (what, expected) = (what.into(), expected.to_string());
+                Err(ExecError::Length { what, found, expected })
+            }
+        };
+        check("gradient of the output", d_output.len(), self.images * shape.len())?;
+        if wants.params {
+            check("gradients", gradients.len(), self.layout.len)?;
+            gradients.fill(T::ZERO);
+        }
+        let n = self.network.layers.len();
+        let mut pass = Pass { params, wants, observer, written: vec![false; n] };
+        if let Some(slot) = self.plan.layers[n - 1].grad_slot {
+            let images = d_output.chunks_exact(shape.len());
+            for (planes, d) in images.zip(self.slots[slot].chunks_exact_mut(shape.len())) {
+                from_planes(shape, planes, d);
+            }
+            pass.written[n - 1] = true;
+        }
+        for i in (0..n).rev() {
+            let known = self.plan.gradient_root(i).is_some_and(|root| pass.written[root]);
+            if !known {
+                continue;
+            }
+            let behind = matches!(self.plan.layers[i].grad, Grad::Behind(_));
+            if self.plan.layers[i].watched && !behind {
+                self.show_gradient(i, observer);
+            }
+            self.backward_layer(i, &mut pass, gradients);
+        }
+        self.has_gradient = wants.input;
+        if wants.input && !pass.written[0] {
+            // The output does not depend on the images.
+            if let Some(slot) = self.plan.layers[0].grad_slot {
+                self.slots[slot].fill(T::ZERO);
+            }
+        }
+        Ok(())
+    }
+
+    /// The gradient by the images of the last backward pass that had [`Wants::input`], laid out as
+    /// they are.
+    ///
+    /// # Errors
+    /// When there was no such pass since the last forward pass.
+    pub fn input_gradient(&self) -> Result<Vec<T>, ExecError> {
+        if !self.has_gradient {
+            return Err(ExecError::Order { needed: "to have been asked for the input's gradient" });
+        }
+        let shape = self.network.input();
+        let mut out = vec![T::ZERO; self.images * shape.len()];
+        if let Some(slot) = self.plan.layers[0].grad_slot {
+            to_planes(shape, &self.slots[slot], &mut out);
+        }
+        Ok(out)
+    }
+
+    /// The gradient of a layer that has one in a buffer.
+    fn gradient(&self, layer: usize) -> &[T] {
+        let root = self.plan.gradient_root(layer);
+        root.and_then(|r| self.plan.layers[r].grad_slot).map_or(&[], |slot| &self.slots[slot])
+    }
+
+    fn show_gradient(&self, i: usize, observer: &dyn Observer<T>) {
+        let (source, len) = (self.source(i), self.network.layers[i].shape.len());
+        let gradient = self.gradient(i);
+        self.workers.each(parts(self.images), |part, scratch| {
+            for n in part {
+                let output = source.image(n, &mut scratch.x);
+                observer.gradient(i, n, output, &gradient[n * len..][..len]);
+            }
+        });
+    }
+
+    /// Where the gradient of input `j` of a layer goes, unless it is not wanted or already there.
+    fn target(&self, j: usize, pass: &Pass<T>) -> Option<Target> {
+        let (layer, act) = match self.plan.layers[j].grad {
+            Grad::Own => (j, None),
+            Grad::Pass => (self.network.layers[j].inputs[0], Some(j)),
+            _ => return None,
+        };
+        // An activation's input may in turn be a sum's only.
+        let layer = self.plan.gradient_root(layer)?;
+        if layer == 0 && !pass.wants.input {
+            return None;
+        }
+        let slot = self.plan.layers[layer].grad_slot?;
+        Some(Target { layer, slot, act, accumulate: pass.written[layer] })
+    }
+
+    fn backward_layer(&mut self, i: usize, pass: &mut Pass<T>, gradients: &mut [T]) {
+        let op = self.network.layers[i].op;
+        match op {
+            Op::Input | Op::Zero => {}
+            Op::BatchNorm { .. } => self.backward_norm(i, pass, gradients),
+            Op::Linear { .. } => self.backward_linear(i, pass, gradients),
+            Op::Conv(_) => self.backward_conv(i, pass, gradients),
+            _ => {
+                for k in 0..self.network.layers[i].inputs.len() {
+                    self.backward_input(i, k, pass);
+                }
+            }
+        }
+    }
+
+    /// The buffers that [`Executor::push`] adds to: where the gradient of input `j` goes, and `sum`
+    /// zeros for each part of the batch.
+    fn open(&mut self, j: usize, pass: &Pass<T>, sum: usize) -> Sink<T> {
+        let target = self.target(j, pass);
+        let mut partial = std::mem::take(&mut self.partial);
+        let sums = PARTS.min(self.images) * sum;
+        partial.take(sums).fill(T::ZERO);
+        let out = target.map(|t| std::mem::take(&mut self.slots[t.slot])).unwrap_or_default();
+        Sink { input: j, target, out, partial, sum }
+    }
+
+    fn close(&mut self, sink: Sink<T>, pass: &mut Pass<T>) {
+        if let Some(t) = sink.target {
+            self.slots[t.slot] = sink.out;
+            pass.written[t.layer] = true;
+        }
+        self.partial = sink.partial;
+    }
+
+    /// Calls `f(image, dx, sums of the part, scratch)`, which computes the gradient of an input and
+    /// adds to the sums, for each image; and adds the gradient to where it goes.
+    fn push(&self, sink: &mut Sink<T>, pass: &Pass<T>, f: &ImageFn<T>) {
+        let (target, sum, len) = (sink.target, sink.sum, self.network.layers[sink.input].shape.len());
+        if target.is_none() && sum == 0 {
+            return;
+        }
+        let parts = parts(self.images);
+        let outs = cut(&mut sink.out, &parts, if target.is_some() { len } else { 0 });
+        let all = vec![0..1; parts.len()];
+        let partials = cut(&mut sink.partial, &all, sum);
+        let jobs = parts.into_iter().zip(outs).zip(partials).collect();
+        let behind = target.map(|t| self.source(t.layer));
+        self.workers.each(jobs, |((part, out), partial), s| {
+            for (k, n) in part.enumerate() {
+                let (Some(t), Some(before)) = (target, behind) else {
+                    f(n, None, partial, s);
+                    continue;
+                };
+                let out = &mut out[k * len..][..len];
+                if t.act.is_none() && !t.accumulate {
+                    f(n, Some(out), partial, s);
+                    continue;
+                }
+                let mut dx = std::mem::take(&mut s.dx);
+                f(n, Some(dx.take(len)), partial, s);
+                let act = t.act.and_then(|a| Act::of(&self.network.layers[a].op));
+                if let Some(a) = t.act
+                    && self.plan.layers[a].watched
+                {
+                    let output = self.source(a).image(n, &mut s.spare);
+                    pass.observer.gradient(a, n, output, dx.take(len));
+                }
+                let x = if act.is_some() { before.raw(n) } else { &[] };
+                elementwise::apply_back(dx.take(len), x, before.norm, act, t.accumulate, out);
+                s.dx = dx;
+            }
+        });
+    }
+
+    fn backward_conv(&mut self, i: usize, pass: &mut Pass<T>, gradients: &mut [T]) {
+        let j = self.network.layers[i].inputs[0];
+        let mut packed = std::mem::take(&mut self.packed);
+        let mut zeros = std::mem::take(&mut self.bias);
+        let sum = match &self.kernels[i] {
+            Kernel::Conv(kernel) => {
+                kernel.pack_transposed(pass.params.layer(i).0, packed.take(kernel.packed_len()));
+                zeros.take(kernel.input_bias_len()).fill(T::ZERO);
+                kernel.packed_len() + kernel.bias_len()
+            }
+            _ => 0,
+        };
+        let sum = if pass.wants.params { sum } else { 0 };
+        let mut sink = self.open(j, pass, sum);
+        if let Kernel::Conv(kernel) = &self.kernels[i] {
+            let (gradient, source, z) = (self.gradient(i), self.source(j), self.source(i));
+            let norm = match self.plan.layers[i].grad {
+                Grad::Behind(norm) => Some(self.norms[norm].back()),
+                _ => None,
+            };
+            let len = self.network.layers[i].shape.len();
+            let dz_of = |n: usize| {
+                let change = match norm {
+                    Some(coefficients) => Change::Combine { z: z.raw(n), coefficients },
+                    None => Change::Apply { norm: None, act: None },
+                };
+                (&gradient[n * len..][..len], change)
+            };
+            if norm.is_some() && self.plan.layers[i].watched {
+                self.show_behind(i, pass.observer);
+            }
+            self.push(&mut sink, pass, &|n, dx, partial, s| {
+                let (dy, change) = dz_of(n);
+                let dz = s.dz.take(kernel.gradient.len());
+                blocked::load(dy, &kernel.gradient, change, dz);
+                if sum > 0 {
+                    let x = s.x.take(kernel.input.len());
+                    blocked::load(source.raw(n), &kernel.input, source.change(), x);
+                    let (dw, d_bias) = partial.split_at_mut(kernel.packed_len());
+                    kernel.backward_weights(x, dz, dw);
+                    if kernel.op.bias {
+                        kernel.backward_bias(dz, d_bias);
+                    }
+                }
+                if let Some(dx) = dx {
+                    kernel.backward(dz, &packed, &zeros, dx);
+                }
+            });
+            if sum > 0 {
+                let place = &self.layout.layers[i];
+                let (first, rest) = sink.partial[..parts(self.images).len() * sum].split_at_mut(sum);
+                rest.chunks_exact(sum).for_each(|part| elementwise::add(part, first));
+                let (weight, bias) = gradients[place.weight.start..place.bias.end]
+                    .split_at_mut(place.weight.len());
+                kernel.unpack(first, weight, bias);
+            }
+        }
+        self.close(sink, pass);
+        self.packed = packed;
+        self.bias = zeros;
+    }
+
+    /// Shows the gradient of a convolution that is computed from that of the batch norm behind.
+    fn show_behind(&self, i: usize, observer: &dyn Observer<T>) {
+        let Grad::Behind(norm) = self.plan.layers[i].grad else { return };
+        let [p, q, r] = self.norms[norm].back();
+        let (z, dy, len) = (self.source(i), self.gradient(i), self.network.layers[i].shape.len());
+        self.workers.each(parts(self.images), |part, s| {
+            for n in part {
+                let dz = s.plain.take(len);
+                elementwise::combine(&dy[n * len..][..len], z.raw(n), p, q, r, dz);
+                observer.gradient(i, n, z.raw(n), dz);
+            }
+        });
+    }
+
+    fn backward_norm(&mut self, i: usize, pass: &mut Pass<T>, gradients: &mut [T]) {
+        let (j, shape) = (self.network.layers[i].inputs[0], self.network.layers[i].shape);
+        let (len, c) = (shape.len(), shape.channels);
+        let mut norm = std::mem::take(&mut self.norms[i]);
+        let mut sums = vec![0.0; 2 * c];
+        if norm.count > 0 || pass.wants.params {
+            let (z, dy) = (self.source(j), self.gradient(i));
+            let mut images = vec![T::ZERO; self.images * 2 * c];
+            let parts = parts(self.images);
+            let jobs = parts.iter().cloned().zip(cut(&mut images, &parts, 2 * c)).collect();
+            self.workers.each(jobs, |(part, out), s| {
+                for (n, out) in part.zip(out.chunks_exact_mut(2 * c)) {
+                    let lanes = s.lanes.take(2 * period(c));
+                    let dy = &dy[n * len..][..len];
+                    batch_norm::gradient_sums(dy, z.raw(n), norm.center(), c, lanes, out);
+                }
+            });
+            for image in images.chunks_exact(2 * c) {
+                sums.iter_mut().zip(image).for_each(|(s, x)| *s += x.wide());
+            }
+        }
+        if pass.wants.params && self.mode != Mode::Bypass {
+            let place = &self.layout.layers[i];
+            for k in 0..c {
+                gradients[place.weight.start + k] = T::of(sums[c + k] * norm.rstd[k].wide());
+                gradients[place.bias.start + k] = T::of(sums[k]);
+            }
+        }
+        norm.set_backward(&sums);
+        self.norms[i] = norm;
+        if self.plan.layers[j].grad != Grad::Behind(i) {
+            let mut sink = self.open(j, pass, 0);
+            let [p, q, r] = self.norms[i].back();
+            let (z, dy) = (self.source(j), self.gradient(i));
+            self.push(&mut sink, pass, &|n, dx, _, _| {
+                if let Some(dx) = dx {
+                    elementwise::combine(&dy[n * len..][..len], z.raw(n), p, q, r, dx);
+                }
+            });
+            self.close(sink, pass);
+        }
+    }
+
+    fn backward_linear(&mut self, i: usize, pass: &mut Pass<T>, gradients: &mut [T]) {
+        let j = self.network.layers[i].inputs[0];
+        let kernel = LinearKernel {
+            batch: self.images,
+            inputs: self.network.layers[j].shape.channels,
+            outputs: self.network.layers[i].shape.channels,
+            threads: self.workers.threads,
+        };
+        let (ins, outs) = (self.images * kernel.inputs, self.images * kernel.outputs);
+        if pass.wants.params {
+            let place = &self.layout.layers[i];
+            let (weight, bias) =
+                gradients[place.weight.start..place.bias.end].split_at_mut(place.weight.len());
+            let x = self.source(j).batch();
+            kernel.backward_weights(&x[..ins], &self.gradient(i)[..outs], weight, bias);
+        }
+        let mut sink = self.open(j, pass, 0);
+        if sink.target.is_some() {
+            let mut all = vec![T::ZERO; ins];
+            kernel.backward(&self.gradient(i)[..outs], pass.params.layer(i).0, &mut all);
+            self.push(&mut sink, pass, &|n, dx, _, _| {
+                if let Some(dx) = dx {
+                    dx.copy_from_slice(&all[n * kernel.inputs..][..kernel.inputs]);
+                }
+            });
+        }
+        self.close(sink, pass);
+    }
+
+    /// Backward by input number `k` of the other kinds of layers.
+    fn backward_input(&mut self, i: usize, k: usize, pass: &mut Pass<T>) {
+        let layer = self.network.layers[i].clone();
+        let j = layer.inputs[k];
+        let mut sink = self.open(j, pass, 0);
+        if sink.target.is_some() {
+            let (gradient, len) = (self.gradient(i), layer.shape.len());
+            let shapes = self.network.input_shapes(&layer);
+            let sources: Vec<_> = layer.inputs.iter().map(|&j| self.source(j)).collect();
+            self.push(&mut sink, pass, &|n, dx, _, s| {
+                let Some(dx) = dx else { return };
+                let dy = &gradient[n * len..][..len];
+                match (layer.op, &self.kernels[i]) {
+                    (Op::MaxPool(_), Kernel::Pool(kernel)) => {
+                        let x = sources[0].image(n, &mut s.x);
+                        pool::max_back(kernel, x, dy, s.plain.take(len), dx);
+                    }
+                    (_, Kernel::Pool(kernel)) => {
+                        let scaled = s.plain.take(len);
+                        scaled.copy_from_slice(dy);
+                        pool::average_back(kernel, scaled, dx);
+                    }
+                    (Op::GlobalAvgPool, _) => pool::global_back(dy, dx),
+                    (Op::Concat, _) => {
+                        let first = shapes[..k].iter().map(|s| s.channels).sum();
+                        let channels = shapes[k].channels;
+                        join::concat_back(dy, channels, first, layer.shape.channels, dx);
+                    }
+                    (Op::Mul, _) => {
+                        let product = s.plain.take(len);
+                        product.copy_from_slice(dy);
+                        for (other, source) in sources.iter().enumerate() {
+                            if other != k {
+                                join::multiply(source.image(n, &mut s.x), product);
+                            }
+                        }
+                        join::sum_to(product, dx);
+                    }
+                    (Op::ChannelShuffle { groups }, _) => {
+                        let channels = layer.shape.channels;
+                        join::shuffle(dy, channels, channels / groups, dx);
+                    }
+                    (op, _) => match Act::of(&op) {
+                        Some(act) => {
+                            let (x, norm) = (sources[0].raw(n), sources[0].norm);
+                            elementwise::apply_back(dy, x, norm, Some(act), false, dx);
+                        }
+                        None => dx.copy_from_slice(dy),
+                    },
+                }
+            });
+        }
+        self.close(sink, pass);
+    }
+}
+
+/// What [`Executor::push`] adds to.
+struct Sink<T> {
+    input: usize,
+    target: Option<Target>,
+    out: Buffer<T>,
+    partial: Buffer<T>,
+    sum: usize,
+}
+
+/// Computes an image's gradient of an input, if that is wanted, and adds to sums of its part.
+type ImageFn<'a, T> = dyn Fn(usize, Option<&mut [T]>, &mut [T], &mut Scratch<T>) + Sync + 'a;

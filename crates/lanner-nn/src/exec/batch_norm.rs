@@ -1,0 +1,162 @@
+//! Batch normalisation (Ioffe & Szegedy 2015): y = γ·x̂ + β, x̂ = (z − mean)/√(variance + ε).
+//!
+//! Statistics are taken image by image while an image is in the cache, and combined over the batch
+//! in `f64` (Chan, Golub & LeVeque 1979), in the order of the images. Forward and backward are then
+//! affine in each element with coefficients of the channel, which whoever reads the layer applies:
+//! y = scale·z + shift, and dz = p·dy + q·z + r.
+
+use super::Float;
+use super::elementwise::{Affine, period, repeat};
+use super::wide::vectorised;
+
+/// The state of one batch norm between the passes.
+#[derive(Debug, Default)]
+pub struct BatchNorm<T> {
+    /// One number a channel: what was subtracted, the variance, and 1/√(variance + ε).
+    pub mean: Vec<T>,
+    pub variance: Vec<T>,
+    pub rstd: Vec<T>,
+    /// How many values of a channel the statistics were taken over; 0 if they were given.
+    pub count: usize,
+    scale: Vec<T>,
+    shift: Vec<T>,
+    back: [Vec<T>; 3],
+    center: Vec<T>,
+}
+
+impl<T: Float> BatchNorm<T> {
+    /// From the images' means and sums of squared deviations, `count` values of a channel each.
+    pub fn from_images(&mut self, images: &[T], channels: usize, count: usize, epsilon: f32) {
+        self.mean.clear();
+        self.variance.clear();
+        for c in 0..channels {
+            let (mut n, mut mean, mut squares) = (0.0, 0.0, 0.0);
+            for image in images.chunks_exact(2 * channels) {
+                let (m, s) = (image[c].wide(), image[channels + c].wide());
+                let delta = m - mean;
+                let total = n + count as f64;
+                squares += s + delta * delta * n * count as f64 / total;
+                mean += delta * count as f64 / total;
+                n = total;
+            }
+            self.mean.push(T::of(mean));
+            self.variance.push(T::of(squares / n));
+        }
+        self.count = count * (images.len() / (2 * channels));
+        self.deviations(epsilon);
+    }
+
+    /// From given statistics.
+    pub fn from_running(&mut self, mean: &[T], variance: &[T], epsilon: f32) {
+        self.mean.clear();
+        self.mean.extend_from_slice(mean);
+        self.variance.clear();
+        self.variance.extend_from_slice(variance);
+        self.count = 0;
+        self.deviations(epsilon);
+    }
+
+    fn deviations(&mut self, epsilon: f32) {
+        let root = |v: &T| T::of(1.0 / (v.wide() + f64::from(epsilon)).sqrt());
+        self.rstd = self.variance.iter().map(root).collect();
+    }
+
+    /// Sets y = scale·z + shift for these γ and β.
+    pub fn set_forward(&mut self, gamma: &[T], beta: &[T]) {
+        let scale: Vec<T> = gamma.iter().zip(&self.rstd).map(|(g, r)| *g * *r).collect();
+        let shift: Vec<T> =
+            scale.iter().zip(&self.mean).zip(beta).map(|((s, m), b)| *b - *m * *s).collect();
+        repeat(&scale, &mut self.scale);
+        repeat(&shift, &mut self.shift);
+        repeat(&self.mean, &mut self.center);
+    }
+
+    /// Sets dz = p·dy + q·z + r for these sums over the batch: of dy, and of dy·(z − mean), one a
+    /// channel each. With given statistics they do not depend on z, and dz = scale·dy.
+    pub fn set_backward(&mut self, sums: &[f64]) {
+        let channels = self.mean.len();
+        let p: Vec<T> = self.scale[..channels].to_vec();
+        let (mut q, mut r) = (vec![T::ZERO; channels], vec![T::ZERO; channels]);
+        if self.count > 0 {
+            let n = self.count as f64;
+            for c in 0..channels {
+                let (p, rstd) = (p[c].wide(), self.rstd[c].wide());
+                let slope = p * rstd * rstd * sums[channels + c] / n;
+                q[c] = T::of(-slope);
+                r[c] = T::of(slope * self.mean[c].wide() - p * sums[c] / n);
+            }
+        }
+        let [back_p, back_q, back_r] = &mut self.back;
+        repeat(&p, back_p);
+        repeat(&q, back_q);
+        repeat(&r, back_r);
+    }
+
+    pub fn affine(&self) -> Affine<'_, T> {
+        Affine { scale: &self.scale, shift: &self.shift }
+    }
+
+    /// The mean, repeated to the period.
+    pub fn center(&self) -> &[T] {
+        &self.center
+    }
+
+    /// p, q and r.
+    pub fn back(&self) -> [&[T]; 3] {
+        self.back.each_ref().map(Vec::as_slice)
+    }
+}
+
+vectorised! {
+    /// Mean and sum of squared deviations of each channel of an image: `out` is 2 × channels.
+    /// `lanes` is scratch of two periods.
+    pub fn moments<T>(x: &[T], channels: usize, lanes: &mut [T], out: &mut [T]) {
+        let p = period(channels);
+        let (sums, means) = lanes[..2 * p].split_at_mut(p);
+        let (mean, squares) = out.split_at_mut(channels);
+        sums.fill(T::ZERO);
+        for x in x.chunks(p) {
+            sums.iter_mut().zip(x).for_each(|(s, x)| *s += *x);
+        }
+        fold(sums, mean);
+        let count = T::of((x.len() / channels) as f64);
+        mean.iter_mut().for_each(|m| *m = *m / count);
+        means.chunks_exact_mut(channels).for_each(|m| m.copy_from_slice(mean));
+        sums.fill(T::ZERO);
+        for x in x.chunks(p) {
+            for ((s, m), x) in sums.iter_mut().zip(&*means).zip(x) {
+                let d = *x - *m;
+                *s += d * d;
+            }
+        }
+        fold(sums, squares);
+    }
+}
+
+vectorised! {
+    /// Sums of dy and of dy·(z − mean) of each channel of an image: `out` is 2 × channels. `mean` is
+    /// repeated to the period; `lanes` is scratch of two periods.
+    pub fn gradient_sums<T>(dy: &[T], z: &[T], mean: &[T], channels: usize, lanes: &mut [T], out: &mut [T]) {
+        let p = period(channels);
+        let (sums, dots) = lanes[..2 * p].split_at_mut(p);
+        sums.fill(T::ZERO);
+        dots.fill(T::ZERO);
+        for (dy, z) in dy.chunks(p).zip(z.chunks(p)) {
+            for ((((s, t), m), d), z) in sums.iter_mut().zip(&mut *dots).zip(mean).zip(dy).zip(z) {
+                *s += *d;
+                *t += *d * (*z - *m);
+            }
+        }
+        let (sum, dot) = out.split_at_mut(channels);
+        fold(sums, sum);
+        fold(dots, dot);
+    }
+}
+
+#[inline(always)]
+fn fold<T: Float>(lanes: &[T], out: &mut [T]) {
+    out.fill(T::ZERO);
+    for lanes in lanes.chunks_exact(out.len()) {
+        out.iter_mut().zip(lanes).for_each(|(o, x)| *o += *x);
+    }
+}

@@ -1,0 +1,123 @@
+use std::fmt::{Debug, Display};
+use std::ops::{Add, AddAssign, Deref, DerefMut, Div, Mul, MulAssign, Neg, Sub, SubAssign};
+
+use super::wide::{self, Wide};
+
+/// The numbers that an [`Executor`](super::Executor) computes with: `f32` or `f64`.
+pub trait Float:
+    Copy
+    + Default
+    + PartialOrd
+    + Debug
+    + Display
+    + Send
+    + Sync
+    + 'static
+    + Add<Output = Self>
+    + Sub<Output = Self>
+    + Mul<Output = Self>
+    + Div<Output = Self>
+    + Neg<Output = Self>
+    + AddAssign
+    + SubAssign
+    + MulAssign
+    + sealed::Sealed
+{
+    const ZERO: Self;
+    const ONE: Self;
+    /// AVX-512 registers of these numbers.
+    #[cfg(target_arch = "x86_64")]
+    #[doc(hidden)]
+    type V4: Wide<T = Self>;
+    /// AVX2 registers of these numbers.
+    #[cfg(target_arch = "x86_64")]
+    #[doc(hidden)]
+    type V3: Wide<T = Self>;
+
+    /// The nearest number of this type.
+    fn of(x: f64) -> Self;
+    /// This number, exactly.
+    fn wide(self) -> f64;
+    fn exp(self) -> Self;
+    /// c + a·b, fused where the processor does so by itself.
+    #[doc(hidden)]
+    fn add_product(c: Self, a: Self, b: Self) -> Self;
+}
+
+mod sealed {
+    pub trait Sealed {}
+    impl Sealed for f32 {}
+    impl Sealed for f64 {}
+}
+
+macro_rules! float {
+    ($t:ident, $v4:ident, $v3:ident) => {
+        impl Float for $t {
+            const ZERO: Self = 0.0;
+            const ONE: Self = 1.0;
+            #[cfg(target_arch = "x86_64")]
+            type V4 = wide::$v4;
+            #[cfg(target_arch = "x86_64")]
+            type V3 = wide::$v3;
+
+            #[inline(always)]
+            fn of(x: f64) -> Self {
+                x as $t
+            }
+            #[inline(always)]
+            fn wide(self) -> f64 {
+                f64::from(self)
+            }
+            #[inline(always)]
+            fn exp(self) -> Self {
+                $t::exp(self)
+            }
+            #[inline(always)]
+            fn add_product(c: Self, a: Self, b: Self) -> Self {
+                // Without hardware support `mul_add` is a slow call.
+                if cfg!(target_arch = "aarch64") { a.mul_add(b, c) } else { a * b + c }
+            }
+        }
+    };
+}
+float!(f32, V4F32, V3F32);
+float!(f64, V4F64, V3F64);
+
+/// A vector whose numbers start at a cache line, so that no [`Wide`] of a blocked layout lies
+/// across two.
+#[derive(Debug, Default)]
+pub(crate) struct Buffer<T> {
+    data: Vec<T>,
+    start: usize,
+    len: usize,
+}
+
+impl<T: Float> Buffer<T> {
+    pub fn zeros(len: usize) -> Self {
+        let size = size_of::<T>();
+        let data = vec![T::ZERO; len + 64 / size];
+        let start = (data.as_ptr() as usize).wrapping_neg() % 64 / size;
+        Buffer { data, start, len }
+    }
+
+    /// The first `len` numbers, whatever they are, after growing where there are fewer.
+    pub fn take(&mut self, len: usize) -> &mut [T] {
+        if self.len < len {
+            *self = Buffer::zeros(len);
+        }
+        &mut self[..len]
+    }
+}
+
+impl<T> Deref for Buffer<T> {
+    type Target = [T];
+    fn deref(&self) -> &[T] {
+        &self.data[self.start..self.start + self.len]
+    }
+}
+
+impl<T> DerefMut for Buffer<T> {
+    fn deref_mut(&mut self) -> &mut [T] {
+        &mut self.data[self.start..self.start + self.len]
+    }
+}

@@ -1,0 +1,542 @@
+use lanner_network::{Network, Op, Shape};
+
+use super::batch_norm::{self, BatchNorm};
+use super::blocked::{self, Change};
+use super::conv::ConvKernel;
+use super::elementwise::{self, Act, Affine, period};
+use super::float::Buffer;
+use super::linear::LinearKernel;
+use super::parts::{PARTS, Scratch, Workers, cut, parts};
+use super::plan::{Plan, View};
+use super::pool::{self, PoolKernel};
+use super::{ExecError, Float, Layout, Params, join};
+
+/// How an [`Executor`] runs a network.
+#[derive(Debug, Clone, Default)]
+pub struct Options {
+    /// Up to so many threads of rayon's pool; 0 is taken as 1. Results do not depend on it.
+    pub threads: usize,
+    /// [`Executor::backward`] will be called. Without, outputs are freed after their last reader.
+    pub training: bool,
+    /// Layers that an [`Observer`] sees.
+    pub watch: Vec<usize>,
+    /// The most bytes that an executor may hold; a network that needs more is refused. The
+    /// parameters and gradients, which are the caller's, are not counted.
+    pub memory_limit: Option<u64>,
+}
+
+/// What batch norms do.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum Mode {
+    /// Normalise by the statistics of the batch, as in training. The variance is the biased one.
+    #[default]
+    Batch,
+    /// Normalise by the running statistics, as at inference.
+    Running,
+    /// Nothing: the output is the input (for SynFlow).
+    Bypass,
+}
+
+/// Sees watched layers while they run. Images are height × width × channels. Calls come from several
+/// threads at once and in any order of the images, one call an image and layer.
+pub trait Observer<T>: Sync {
+    /// The output of a layer for an image of the batch.
+    fn output(&self, _layer: usize, _image: usize, _output: &[T]) {}
+    /// The output of a layer and the loss's gradient by it. Not called for layers on which the
+    /// network's output does not depend.
+    fn gradient(&self, _layer: usize, _image: usize, _output: &[T], _gradient: &[T]) {}
+}
+
+impl<T> Observer<T> for () {}
+
+/// What a layer computes with, decided once.
+#[derive(Debug)]
+pub(super) enum Kernel {
+    Conv(ConvKernel),
+    Pool(PoolKernel),
+    Plain,
+}
+
+/// A network prepared to run on a batch of images: a plan of what is stored where, the buffers, and
+/// the state between forward and backward.
+#[derive(Debug)]
+pub struct Executor<T> {
+    pub(super) network: Network,
+    pub(super) layout: Layout,
+    pub(super) plan: Plan,
+    pub(super) kernels: Vec<Kernel>,
+    pub(super) norms: Vec<BatchNorm<T>>,
+    pub(super) slots: Vec<Buffer<T>>,
+    pub(super) workers: Workers<T>,
+    pub(super) training: bool,
+    batch: usize,
+    /// Images of the last forward pass; 0 before the first.
+    pub(super) images: usize,
+    pub(super) mode: Mode,
+    /// Moments of each image, of layers that a batch norm reads.
+    moments: Vec<Vec<T>>,
+    pub(super) packed: Buffer<T>,
+    pub(super) bias: Buffer<T>,
+    pub(super) partial: Buffer<T>,
+    pub(super) has_gradient: bool,
+    output: Vec<T>,
+}
+
+/// A layer's output for reading: the stored numbers of its base, and what is applied to them.
+#[derive(Clone, Copy)]
+pub(super) struct Source<'a, T> {
+    base: &'a [T],
+    len: usize,
+    pub norm: Option<Affine<'a, T>>,
+    pub act: Option<Act>,
+}
+
+impl<'a, T: Float> Source<'a, T> {
+    /// The stored numbers of all images, before the batch norm and the activation.
+    pub fn batch(&self) -> &'a [T] {
+        self.base
+    }
+
+    /// The stored numbers of an image, before the batch norm and the activation.
+    pub fn raw(&self, image: usize) -> &'a [T] {
+        &self.base[image * self.len..][..self.len]
+    }
+
+    /// The numbers of an image; computed into `buffer` unless they are stored.
+    pub fn image<'b>(&self, image: usize, buffer: &'b mut Buffer<T>) -> &'b [T]
+    where
+        'a: 'b,
+    {
+        if self.norm.is_none() && self.act.is_none() {
+            return self.raw(image);
+        }
+        let out = buffer.take(self.len);
+        elementwise::apply(self.raw(image), self.norm, self.act, out);
+        out
+    }
+
+    /// What [`blocked::load`] should do.
+    pub fn change(&self) -> Change<'a, T> {
+        Change::Apply { norm: self.norm, act: self.act }
+    }
+}
+
+impl<T: Float> Executor<T> {
+    /// Plans a network for up to `batch` images at a time, and allocates all that it needs.
+    ///
+    /// # Errors
+    /// When the batch is 0, a watched layer is not one, or more memory is needed than the limit.
+    pub fn new(network: &Network, batch: usize, options: Options) -> Result<Self, ExecError> {
+        let value = |name, value: usize, expected| {
+            Err(ExecError::Value { name, value: value.to_string(), expected })
+        };
+        if batch == 0 {
+            return value("batch", batch, "1 or more");
+        }
+        if let Some(&layer) = options.watch.iter().find(|&&l| l >= network.layers.len()) {
+            return value("watched layer", layer, "the number of a layer");
+        }
+        let plan = Plan::of(network, options.training, &options.watch);
+        let kernels: Vec<Kernel> = network.layers.iter().map(|l| kernel(network, l)).collect();
+        let sizes = Sizes::of(network, &plan, &kernels, batch, options.training);
+        let needed = sizes.bytes(size_of::<T>(), options.threads);
+        let limit = options.memory_limit.unwrap_or(isize::MAX as u64).min(isize::MAX as u64);
+        if needed > u128::from(limit) {
+            return Err(ExecError::Memory {
+                network: network.name.clone(),
+                batch,
+                needed: needed.min(u128::from(u64::MAX)) as u64,
+                limit,
+            });
+        }
+        let moments = network
+            .layers
+            .iter()
+            .zip(&plan.layers)
+            .map(|(l, p)| vec![T::ZERO; if p.stats { 2 * batch * l.shape.channels } else { 0 }])
+            .collect();
+        Ok(Executor {
+            layout: Layout::of(network),
+            norms: network.layers.iter().map(|_| BatchNorm::default()).collect(),
+            slots: plan.slots.iter().map(|&len| Buffer::zeros(len * batch)).collect(),
+            packed: Buffer::zeros(sizes.packed),
+            bias: Buffer::zeros(sizes.bias),
+            partial: Buffer::zeros(sizes.partial),
+            network: network.clone(),
+            plan,
+            kernels,
+            workers: Workers::new(options.threads),
+            training: options.training,
+            batch,
+            images: 0,
+            mode: Mode::Batch,
+            moments,
+            has_gradient: false,
+            output: Vec::new(),
+        })
+    }
+
+    /// Bytes of the buffers that hold activations and their gradients.
+    pub fn memory(&self) -> u64 {
+        self.plan.slots.iter().map(|&len| (len * self.batch * size_of::<T>()) as u64).sum()
+    }
+
+    /// The network.
+    pub fn network(&self) -> &Network {
+        &self.network
+    }
+
+    /// Runs the network on images (each channels × height × width, one after the other, at most as
+    /// many as the executor was made for) and returns the outputs, one image's after the other's.
+    ///
+    /// # Errors
+    /// When the images or the parameters have another length than the network's.
+    pub fn forward(
+        &mut self,
+        params: &Params<T>,
+        images: &[T],
+        mode: Mode,
+        observer: &dyn Observer<T>,
+    ) -> Result<&[T], ExecError> {
+        self.check_params(params)?;
+        let len = self.network.input().len();
+        let count = images.len() / len;
+        if !images.len().is_multiple_of(len) || !(1..=self.batch).contains(&count) {
+            return Err(ExecError::Length {
+                what: "images".into(),
+                found: images.len(),
+                expected: format!("1 to {} times {len}", self.batch),
+            });
+        }
+        self.images = count;
+        self.mode = mode;
+        self.has_gradient = false;
+        for layer in 0..self.network.layers.len() {
+            self.forward_layer(layer, params, images, observer);
+        }
+        let last = self.network.layers.len() - 1;
+        let shape = self.network.output();
+        self.output.resize(count * shape.len(), T::ZERO);
+        let Some(slot) = self.plan.layers[last].value_slot else { return Ok(&[]) };
+        to_planes(shape, &self.slots[slot], &mut self.output);
+        Ok(&self.output)
+    }
+
+    /// Moves the running statistics towards those of the last forward pass, which must have been one
+    /// by [`Mode::Batch`]: running = (1 − momentum)·running + momentum·batch, with the unbiased
+    /// variance, as PyTorch does (its momentum is 0.1).
+    ///
+    /// # Errors
+    /// When there was no such pass, or the parameters are another network's.
+    pub fn update_running(&self, params: &mut Params<T>, momentum: f64) -> Result<(), ExecError> {
+        self.check_params(params)?;
+        if self.images == 0 || self.mode != Mode::Batch {
+            return Err(ExecError::Order { needed: "a forward pass with the batch's statistics" });
+        }
+        let (old, new) = (T::of(1.0 - momentum), T::of(momentum));
+        for (place, norm) in params.layout.layers.iter().zip(&self.norms) {
+            let unbiased = T::of(norm.count as f64 / norm.count.saturating_sub(1).max(1) as f64);
+            for (r, m) in params.running[place.mean.clone()].iter_mut().zip(&norm.mean) {
+                *r = *r * old + *m * new;
+            }
+            for (r, v) in params.running[place.variance.clone()].iter_mut().zip(&norm.variance) {
+                *r = *r * old + *v * unbiased * new;
+            }
+        }
+        Ok(())
+    }
+
+    /// Mean and biased variance by which a batch norm normalised in the last forward pass, one number
+    /// a channel each; empty for other layers.
+    pub fn statistics(&self, layer: usize) -> (&[T], &[T]) {
+        self.norms.get(layer).map_or((&[], &[]), |n| (&n.mean, &n.variance))
+    }
+
+    pub(super) fn check_params(&self, params: &Params<T>) -> Result<(), ExecError> {
+        let (found, expected) = (params.values.len(), self.layout.len);
+        if params.layout != self.layout
+            || found != expected
+            || params.running.len() != self.layout.running_len
+        {
+            let what = format!("parameters of network '{}'", self.network.name);
+            return Err(ExecError::Length { what, found, expected: expected.to_string() });
+        }
+        Ok(())
+    }
+
+    /// A layer's output for reading.
+    pub(super) fn source(&self, layer: usize) -> Source<'_, T> {
+        let View { base, norm, act } = self.plan.layers[layer].view;
+        let values = match self.plan.layers[base].value_slot {
+            Some(slot) => &self.slots[slot][..],
+            None => &[],
+        };
+        Source {
+            base: values,
+            len: self.network.layers[base].shape.len(),
+            norm: norm.map(|n| self.norms[n].affine()),
+            act,
+        }
+    }
+
+    fn forward_layer(
+        &mut self,
+        i: usize,
+        params: &Params<T>,
+        images: &[T],
+        observer: &dyn Observer<T>,
+    ) {
+        if let Op::BatchNorm { epsilon } = self.network.layers[i].op {
+            self.set_norm(i, params, epsilon);
+        }
+        let plan = &self.plan.layers[i];
+        let Some(slot) = plan.value_slot.filter(|_| plan.view.base == i) else {
+            if plan.watched {
+                self.show(i, observer);
+            }
+            return;
+        };
+        let mut out = std::mem::take(&mut self.slots[slot]);
+        let mut moments = std::mem::take(&mut self.moments[i]);
+        if let (Op::Conv(_), Kernel::Conv(kernel)) = (self.network.layers[i].op, &self.kernels[i]) {
+            let (weight, bias) = params.layer(i);
+            kernel.pack(weight, self.packed.take(kernel.packed_len()));
+            kernel.pack_bias(bias, self.bias.take(kernel.bias_len()));
+        }
+        self.compute(i, params, images, &mut out, &mut moments, observer);
+        self.slots[slot] = out;
+        self.moments[i] = moments;
+    }
+
+    /// Computes a stored layer.
+    fn compute(
+        &self,
+        i: usize,
+        params: &Params<T>,
+        images: &[T],
+        out: &mut [T],
+        moments: &mut [T],
+        observer: &dyn Observer<T>,
+    ) {
+        let layer = &self.network.layers[i];
+        let inputs: Vec<Source<T>> = layer.inputs.iter().map(|&j| self.source(j)).collect();
+        let shapes = self.network.input_shapes(layer);
+        let run = |out: &mut [T], moments: &mut [T], f: &ImageFn<T>| {
+            self.each_image(i, out, moments, observer, f);
+        };
+        match (layer.op, &self.kernels[i]) {
+            (Op::Input, _) => run(out, moments, &|n, out, _| {
+                from_planes(layer.shape, &images[n * out.len()..][..out.len()], out);
+            }),
+            (_, Kernel::Conv(kernel)) => {
+                let (w, bias) = (&self.packed, &self.bias);
+                run(out, moments, &|n, out, s| {
+                    let x = s.x.take(kernel.input.len());
+                    blocked::load(inputs[0].raw(n), &kernel.input, inputs[0].change(), x);
+                    kernel.forward(x, w, bias, out);
+                });
+            }
+            (op, Kernel::Pool(kernel)) => run(out, moments, &|n, out, s| {
+                let x = inputs[0].image(n, &mut s.x);
+                match op {
+                    Op::MaxPool(_) => pool::max(kernel, x, out),
+                    _ => pool::average(kernel, x, out),
+                }
+            }),
+            (Op::Linear { .. }, _) => {
+                let kernel = LinearKernel {
+                    batch: self.images,
+                    inputs: shapes[0].channels,
+                    outputs: layer.shape.channels,
+                    threads: self.workers.threads,
+                };
+                let (w, bias) = params.layer(i);
+                let x = &inputs[0].base[..self.images * kernel.inputs];
+                kernel.forward(x, w, bias, &mut out[..self.images * kernel.outputs]);
+                run(out, moments, &|_, _, _| {});
+            }
+            (Op::GlobalAvgPool, _) => run(out, moments, &|n, out, s| {
+                pool::global(inputs[0].image(n, &mut s.x), out);
+            }),
+            (Op::Add, _) => run(out, moments, &|n, out, _| {
+                elementwise::apply(inputs[0].raw(n), inputs[0].norm, inputs[0].act, out);
+                for input in &inputs[1..] {
+                    elementwise::apply_add(input.raw(n), input.norm, input.act, out);
+                }
+            }),
+            (Op::Mul, _) => run(out, moments, &|n, out, s| {
+                out.fill(T::ONE);
+                for input in &inputs {
+                    join::multiply(input.image(n, &mut s.x), out);
+                }
+            }),
+            (Op::Concat, _) => run(out, moments, &|n, out, s| {
+                let mut first = 0;
+                for (input, shape) in inputs.iter().zip(&shapes) {
+                    let x = input.image(n, &mut s.x);
+                    join::concat(x, shape.channels, first, layer.shape.channels, out);
+                    first += shape.channels;
+                }
+            }),
+            (Op::ChannelShuffle { groups }, _) => run(out, moments, &|n, out, s| {
+                join::shuffle(inputs[0].image(n, &mut s.x), layer.shape.channels, groups, out);
+            }),
+            (Op::Zero, _) => run(out, moments, &|_, out, _| out.fill(T::ZERO)),
+            (Op::BatchNorm { .. }, _) => {
+                let norm = self.norms[i].affine();
+                run(out, moments, &|n, out, _| {
+                    elementwise::apply(inputs[0].raw(n), Some(norm), None, out);
+                });
+            }
+            (Op::Relu | Op::Relu6 | Op::HardSwish | Op::Sigmoid | Op::Conv(_), _)
+            | (Op::MaxPool(_) | Op::AvgPool { .. }, _) => {
+                let act = Act::of(&layer.op);
+                // An activation's input is no view with an activation: see `plan::views`.
+                run(out, moments, &|n, out, _| {
+                    elementwise::apply(inputs[0].raw(n), inputs[0].norm, act, out);
+                });
+            }
+        }
+    }
+
+    /// Runs `f(image, its output, scratch)` for each image, takes its moments if a batch norm reads
+    /// the layer, and shows it to the observer.
+    fn each_image(
+        &self,
+        i: usize,
+        out: &mut [T],
+        moments: &mut [T],
+        observer: &dyn Observer<T>,
+        f: &ImageFn<T>,
+    ) {
+        let (plan, shape) = (&self.plan.layers[i], self.network.layers[i].shape);
+        let (len, c) = (shape.len(), shape.channels);
+        let stats = plan.stats && self.mode == Mode::Batch;
+        let parts = parts(self.images);
+        let outs = cut(out, &parts, len);
+        let moments = cut(moments, &parts, if stats { 2 * c } else { 0 });
+        let jobs = parts.into_iter().zip(outs).zip(moments).collect();
+        self.workers.each(jobs, |((part, out), moments), scratch| {
+            for (k, n) in part.enumerate() {
+                let out = &mut out[k * len..][..len];
+                f(n, out, scratch);
+                if stats {
+                    let lanes = scratch.lanes.take(2 * period(c));
+                    batch_norm::moments(out, c, lanes, &mut moments[k * 2 * c..][..2 * c]);
+                }
+                if plan.watched {
+                    observer.output(i, n, out);
+                }
+            }
+        });
+    }
+
+    /// Shows a layer that is not stored.
+    fn show(&self, i: usize, observer: &dyn Observer<T>) {
+        let source = self.source(i);
+        self.workers.each(parts(self.images), |part, scratch| {
+            for n in part {
+                observer.output(i, n, source.image(n, &mut scratch.x));
+            }
+        });
+    }
+
+    /// Sets what a batch norm does in this pass.
+    fn set_norm(&mut self, i: usize, params: &Params<T>, epsilon: f32) {
+        let shape = self.network.layers[i].shape;
+        let (channels, norm) = (shape.channels, &mut self.norms[i]);
+        let place = &self.layout.layers[i];
+        let (gamma, beta) = params.layer(i);
+        match self.mode {
+            Mode::Batch => {
+                let base = self.network.layers[i].inputs[0];
+                let moments = &self.moments[base][..self.images * 2 * channels];
+                norm.from_images(moments, channels, shape.height * shape.width, epsilon);
+                norm.set_forward(gamma, beta);
+            }
+            Mode::Running => {
+                let running = &params.running;
+                let (mean, variance) =
+                    (&running[place.mean.clone()], &running[place.variance.clone()]);
+                norm.from_running(mean, variance, epsilon);
+                norm.set_forward(gamma, beta);
+            }
+            Mode::Bypass => {
+                let (zeros, ones) = (vec![T::ZERO; channels], vec![T::ONE; channels]);
+                norm.from_running(&zeros, &ones, 0.0);
+                norm.set_forward(&ones, &zeros);
+            }
+        }
+    }
+}
+
+/// Computes an image: its number, its output, scratch.
+type ImageFn<'a, T> = dyn Fn(usize, &mut [T], &mut Scratch<T>) + Sync + 'a;
+
+fn kernel(network: &Network, layer: &lanner_network::Layer) -> Kernel {
+    let input = layer.inputs.first().map_or(layer.shape, |&i| network.layers[i].shape);
+    match layer.op {
+        Op::Conv(op) => Kernel::Conv(ConvKernel::new(op, input, layer.shape)),
+        Op::MaxPool(pool) => {
+            Kernel::Pool(PoolKernel { pool, input, output: layer.shape, count_pad: true })
+        }
+        Op::AvgPool { pool, count_include_pad } => Kernel::Pool(PoolKernel {
+            pool,
+            input,
+            output: layer.shape,
+            count_pad: count_include_pad,
+        }),
+        _ => Kernel::Plain,
+    }
+}
+
+/// Numbers of everything that is allocated, the slots of one batch among it.
+struct Sizes {
+    slots: u128,
+    packed: usize,
+    bias: usize,
+    partial: usize,
+    scratch: usize,
+}
+
+impl Sizes {
+    fn of(network: &Network, plan: &Plan, kernels: &[Kernel], batch: usize, training: bool) -> Self {
+        let slots = plan.slots.iter().map(|&len| len as u128 * batch as u128).sum();
+        let largest = network.layers.iter().map(|l| l.shape.len()).max().unwrap_or(0);
+        let mut sizes = Sizes { slots, packed: 0, bias: 0, partial: 0, scratch: 4 * largest };
+        for kernel in kernels {
+            let Kernel::Conv(kernel) = kernel else { continue };
+            let bias = kernel.bias_len().max(kernel.input_bias_len());
+            sizes.packed = sizes.packed.max(kernel.packed_len());
+            sizes.bias = sizes.bias.max(bias);
+            if training {
+                let parts = PARTS.min(batch);
+                sizes.partial = sizes.partial.max(parts * (kernel.packed_len() + bias));
+            }
+            let blocked = kernel.input.len() + kernel.gradient.len();
+            sizes.scratch = sizes.scratch.max(blocked + 3 * largest);
+        }
+        sizes
+    }
+
+    fn bytes(&self, size: usize, threads: usize) -> u128 {
+        let rest = self.packed + self.bias + self.partial + self.scratch * threads.max(1);
+        (self.slots + rest as u128) * size as u128
+    }
+}
+
+/// From channels × height × width to height × width × channels.
+pub(super) fn from_planes<T: Float>(shape: Shape, planes: &[T], out: &mut [T]) {
+    for (c, plane) in planes.chunks_exact(shape.height * shape.width).enumerate() {
+        out[c..].iter_mut().step_by(shape.channels).zip(plane).for_each(|(o, x)| *o = *x);
+    }
+}
+
+/// From height × width × channels to channels × height × width, image after image.
+pub(super) fn to_planes<T: Float>(shape: Shape, images: &[T], out: &mut [T]) {
+    for (image, out) in images.chunks_exact(shape.len()).zip(out.chunks_exact_mut(shape.len())) {
+        for (c, plane) in out.chunks_exact_mut(shape.height * shape.width).enumerate() {
+            plane.iter_mut().zip(image[c..].iter().step_by(shape.channels)).for_each(|(o, x)| *o = *x);
+        }
+    }
+}
