@@ -29,5 +29,6 @@
 
 mod error;
 pub mod measure;
+pub mod proxies;
 
 pub use error::EvaluateError;
