@@ -139,3 +139,6 @@ pub fn average(
     }
     Ok(means)
 }
+
+#[cfg(test)]
+mod golden_tests;
