@@ -253,7 +253,7 @@ impl ConvKernel {
         let blocked = self.input.len() + self.gradient.len();
         let tiles = self.winograd.as_ref().map_or(0, |w| {
             let sides = [self.input.channels, self.gradient.channels];
-            w.weights_len() + sides.map(|c| w.tiles_len(w.images, c)).iter().sum::<usize>()
+            w.weights_len() + 2 * sides.map(|c| w.tiles_len(w.images, c)).iter().sum::<usize>()
         });
         blocked + tiles
     }
@@ -298,7 +298,7 @@ impl ConvKernel {
             return;
         };
         let (ins, outs) = (self.input.channels, self.gradient.channels);
-        let [tiles, products] = &mut s.tiles;
+        let [tiles, products, _] = &mut s.tiles;
         let tiles = tiles.take(winograd.tiles_len(group.count, ins));
         for k in 0..group.count {
             load(group.image + k, x);
@@ -350,13 +350,20 @@ impl ConvKernel {
             return;
         };
         let (ins, outs) = (self.input.channels, self.gradient.channels);
-        let [first, second] = &mut s.tiles;
-        if let Some(dx) = dx {
-            let tiles = first.take(winograd.tiles_len(group.count, outs));
-            for k in 0..group.count {
-                load_dz(group.image + k, dz);
+        let [first, second, third] = &mut s.tiles;
+        let dz_tiles = first.take(winograd.tiles_len(group.count, outs));
+        let mut data = dx.map(|dx| (dx, third.take(winograd.tiles_len(group.count, outs))));
+        for k in 0..group.count {
+            load_dz(group.image + k, dz);
+            add_bias(dz);
+            if dw.is_some() {
+                winograd.gradient(dz, k, group.count, dz_tiles);
+            }
+            if let Some((_, tiles)) = &mut data {
                 winograd.input(dz, outs, k, group.count, tiles);
             }
+        }
+        if let Some((dx, tiles)) = data {
             let products = second.take(winograd.tiles_len(group.count, ins));
             winograd.products(tiles, w, zeros, [outs, ins], group.count, products);
             winograd.output(products, ins, zeros, dx);
@@ -364,12 +371,8 @@ impl ConvKernel {
         if dw.is_none() {
             return;
         }
-        let dz_tiles = first.take(winograd.tiles_len(group.count, outs));
         let x_tiles = second.take(winograd.tiles_len(group.count, ins));
         for k in 0..group.count {
-            load_dz(group.image + k, dz);
-            add_bias(dz);
-            winograd.gradient(dz, k, group.count, dz_tiles);
             load_x(group.image + k, x);
             winograd.input(x, ins, k, group.count, x_tiles);
         }

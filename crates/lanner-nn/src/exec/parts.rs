@@ -25,7 +25,7 @@ pub struct Scratch<T> {
     pub spare: Buffer<T>,
     pub lanes: Buffer<T>,
     /// Transformed tiles, and the gradient of transformed weights, of Winograd's convolutions.
-    pub tiles: [Buffer<T>; 2],
+    pub tiles: [Buffer<T>; 3],
     pub weights: Buffer<T>,
 }
 

@@ -20,6 +20,12 @@ const SIDE: usize = 4;
 /// Tiles that are multiplied at once: enough to use weights often, few enough for the cache.
 const TILES: usize = 16;
 
+/// Numbers of transformed tiles from a point to the next. One cache line more than there are: else
+/// the 36 places that a tile is written to often lie a power of two apart, where caches keep few.
+fn point_len(blocks: usize, tiles: usize) -> usize {
+    (blocks * tiles + 1) * BLOCK
+}
+
 /// A convolution at one size of images.
 #[derive(Debug, Clone)]
 pub struct Winograd {
@@ -68,7 +74,7 @@ impl Winograd {
 
     /// Numbers of transformed tiles of `images` images.
     pub fn tiles_len(&self, images: usize, channels: usize) -> usize {
-        POINTS * Self::blocks(channels) * images * self.tiles() * BLOCK
+        POINTS * point_len(Self::blocks(channels), images * self.tiles())
     }
 
     /// Transforms packed weights (blocks × taps × 16 × 16) to points × blocks × 16 × 16.
@@ -116,8 +122,8 @@ impl Winograd {
             out_step: Self::blocks(to) * BLOCK,
             out_channels: Self::blocks(to) * BLOCK,
         };
-        let points = x.chunks_exact(Self::blocks(from) * tiles * BLOCK);
-        let outs = out.chunks_exact_mut(Self::blocks(to) * tiles * BLOCK);
+        let points = x.chunks_exact(point_len(Self::blocks(from), tiles));
+        let outs = out.chunks_exact_mut(point_len(Self::blocks(to), tiles));
         for ((x, w), out) in points.zip(w.chunks_exact(w.len() / POINTS)).zip(outs) {
             gather(&pass, x, w, zeros, out);
         }
@@ -139,8 +145,8 @@ impl Winograd {
             rows: 1,
             cols: tiles,
         };
-        let xs = x.chunks_exact(Self::blocks(self.inputs) * tiles * BLOCK);
-        let dzs = dz.chunks_exact(Self::blocks(self.outputs) * tiles * BLOCK);
+        let xs = x.chunks_exact(point_len(Self::blocks(self.inputs), tiles));
+        let dzs = dz.chunks_exact(point_len(Self::blocks(self.outputs), tiles));
         for ((x, dz), dw) in xs.zip(dzs).zip(dw.chunks_exact_mut(dw.len() / POINTS)) {
             outer(&pass, x, dz, dw);
         }
@@ -222,29 +228,30 @@ fn g_t<V: Wide>(u: [V; 6]) -> [V; 3] {
     ]
 }
 
-/// `f` along the columns of an I×I tile, then along the rows: an O×O tile.
-#[inline(always)]
-fn both<V: Wide, const I: usize, const O: usize>(
-    read: impl Fn(usize, usize) -> V,
-    f: impl Fn([V; I]) -> [V; O],
-    mut write: impl FnMut(usize, usize, V),
-) {
-    let mut half = [[V::splat(V::T::ZERO); I]; O];
-    for x in 0..I {
-        let mut column = [V::splat(V::T::ZERO); I];
-        for (y, c) in column.iter_mut().enumerate() {
-            *c = read(y, x);
+/// `f` along the columns of an I×I tile, then along the rows: an O×O tile. A macro, since what is
+/// passed as a function is not sure to be inlined, and then is not compiled for the instruction set.
+macro_rules! both {
+    ($from:literal, $to:literal, |$y:ident, $x:ident| $read:expr, $f:ident,
+     |$r:ident, $c:ident, $v:ident| $write:expr) => {
+        let mut half = [[V::splat(V::T::ZERO); $from]; $to];
+        for $x in 0..$from {
+            let mut column = [V::splat(V::T::ZERO); $from];
+            for $y in 0..$from {
+                column[$y] = $read;
+            }
+            let column = $f(column);
+            for y in 0..$to {
+                half[y][$x] = column[y];
+            }
         }
-        let column = f(column);
-        for y in 0..O {
-            half[y][x] = column[y];
+        for $r in 0..$to {
+            let row = $f(half[$r]);
+            for $c in 0..$to {
+                let $v = row[$c];
+                $write;
+            }
         }
-    }
-    for (y, row) in half.into_iter().enumerate() {
-        for (x, v) in f(row).into_iter().enumerate() {
-            write(y, x, v);
-        }
-    }
+    };
 }
 
 dispatch! {
@@ -258,7 +265,7 @@ fn weights_any<V: Wide>(packed: &[V::T], out: &mut [V::T]) {
     for (b, packed) in packed.chunks_exact(9 * block).enumerate() {
         for i in 0..BLOCK {
             let at = i * BLOCK;
-            both::<V, 3, 6>(
+            both!(3, 6, 
                 |y, x| {
                     let w = &packed[(y * 3 + x) * block + at..][..BLOCK];
                     // SAFETY: BLOCK numbers, by the slice.
@@ -269,7 +276,7 @@ fn weights_any<V: Wide>(packed: &[V::T], out: &mut [V::T]) {
                     let out = &mut out[(y * 6 + x) * point + b * block + at..][..BLOCK];
                     // SAFETY: BLOCK numbers, by the slice.
                     unsafe { v.store(out.as_mut_ptr()) }
-                },
+                }
             );
         }
     }
@@ -286,7 +293,7 @@ fn weights_back_any<V: Wide>(gradient: &[V::T], packed: &mut [V::T]) {
     for (b, packed) in packed.chunks_exact_mut(9 * block).enumerate() {
         for i in 0..BLOCK {
             let at = i * BLOCK;
-            both::<V, 6, 3>(
+            both!(6, 3, 
                 |y, x| {
                     let u = &gradient[(y * 6 + x) * point + b * block + at..][..BLOCK];
                     // SAFETY: BLOCK numbers, by the slice.
@@ -297,7 +304,7 @@ fn weights_back_any<V: Wide>(gradient: &[V::T], packed: &mut [V::T]) {
                     let w = &mut packed[(y * 3 + x) * block + at..][..BLOCK];
                     // SAFETY: BLOCK numbers, by the slice.
                     unsafe { V::load(w.as_ptr()).add(v).store(w.as_mut_ptr()) }
-                },
+                }
             );
         }
     }
@@ -311,7 +318,7 @@ dispatch! {
 fn input_any<V: Wide>(s: &Blocked, x: &[V::T], at: usize, images: usize, out: &mut [V::T]) {
     let (rows, cols) = ((s.rows - 2) / SIDE, (s.cols - 2) / SIDE);
     let tiles = images * rows * cols;
-    let point = s.blocks() * tiles * BLOCK;
+    let point = point_len(s.blocks(), tiles);
     assert!(x.len() >= s.len() && out.len() >= POINTS * point && at < images);
     for b in 0..s.blocks() {
         for tile in 0..rows * cols {
@@ -321,10 +328,10 @@ fn input_any<V: Wide>(s: &Blocked, x: &[V::T], at: usize, images: usize, out: &m
             unsafe {
                 let x = x.as_ptr().add(from);
                 let out = out.as_mut_ptr().add(to);
-                both::<V, 6, 6>(
+                both!(6, 6, 
                     |r, c| V::load(x.add((r * s.cols + c) * BLOCK)),
                     b_t,
-                    |r, c, v| v.store(out.add((r * 6 + c) * point)),
+                    |r, c, v| v.store(out.add((r * 6 + c) * point))
                 );
             }
         }
@@ -339,7 +346,7 @@ dispatch! {
 fn gradient_any<V: Wide>(s: &Blocked, dz: &[V::T], at: usize, images: usize, out: &mut [V::T]) {
     let (rows, cols) = ((s.rows - 2) / SIDE, (s.cols - 2) / SIDE);
     let tiles = images * rows * cols;
-    let point = s.blocks() * tiles * BLOCK;
+    let point = point_len(s.blocks(), tiles);
     assert!(dz.len() >= s.len() && out.len() >= POINTS * point && at < images);
     for b in 0..s.blocks() {
         for tile in 0..rows * cols {
@@ -350,10 +357,10 @@ fn gradient_any<V: Wide>(s: &Blocked, dz: &[V::T], at: usize, images: usize, out
             unsafe {
                 let dz = dz.as_ptr().add(from);
                 let out = out.as_mut_ptr().add(to);
-                both::<V, 4, 6>(
+                both!(4, 6, 
                     |r, c| V::load(dz.add((r * s.cols + c) * BLOCK)),
                     a,
-                    |r, c, v| v.store(out.add((r * 6 + c) * point)),
+                    |r, c, v| v.store(out.add((r * 6 + c) * point))
                 );
             }
         }
@@ -374,7 +381,7 @@ fn output_any<V: Wide>(
     let (rows, cols) = (height.div_ceil(SIDE), width.div_ceil(SIDE));
     let (blocks, image) = (channels.div_ceil(BLOCK), height * width * channels);
     let images = out.len() / image;
-    let point = images * rows * cols * blocks * BLOCK;
+    let point = point_len(blocks, images * rows * cols);
     assert!(products.len() >= POINTS * point && bias.len() >= blocks * BLOCK);
     for tile in 0..images * rows * cols {
         let (y0, x0) = (tile / cols % rows * SIDE, tile % cols * SIDE);
@@ -387,7 +394,7 @@ fn output_any<V: Wide>(
                 let m = products.as_ptr().add((tile * blocks + b) * BLOCK);
                 let bias = V::load(bias.as_ptr().add(b * BLOCK));
                 let out = out.as_mut_ptr().add(first + b * BLOCK);
-                both::<V, 6, 4>(
+                both!(6, 4, 
                     |r, c| V::load(m.add((r * 6 + c) * point)),
                     a_t,
                     |r, c, v| {
@@ -396,7 +403,7 @@ fn output_any<V: Wide>(
                             let v = v.add(bias);
                             if n == BLOCK { v.store(out) } else { v.store_part(out, n) }
                         }
-                    },
+                    }
                 );
             }
         }
