@@ -7,7 +7,7 @@ use super::blocked::{self, Change};
 use super::elementwise::{self, Act, period};
 use super::float::Buffer;
 use super::linear::LinearKernel;
-use super::parts::{PARTS, Scratch, cut, parts};
+use super::parts::{Group, PARTS, Scratch, cut, groups, parts};
 use super::plan::Grad;
 use super::pool;
 use super::run::{Executor, Kernel, from_planes, to_planes};
@@ -204,9 +204,19 @@ impl<T: Float> Executor<T> {
         self.partial = sink.partial;
     }
 
-    /// Calls `f(image, dx, sums of the part, scratch)`, which computes the gradient of an input and
-    /// adds to the sums, for each image; and adds the gradient to where it goes.
+    /// Calls `f(image, dx, scratch)`, which computes the gradient of an input, for each image, and
+    /// adds that to where it goes.
     fn push(&self, sink: &mut Sink<T>, pass: &Pass<T>, f: &ImageFn<T>) {
+        self.push_groups(sink, pass, 1, &|group, dx, _, s| {
+            if let Some(dx) = dx {
+                f(group.image, dx, s);
+            }
+        });
+    }
+
+    /// Calls `f(images, dx, sums of the part, scratch)`, which computes the gradients of an input and
+    /// adds to the sums, for groups of images; and adds the gradients to where they go.
+    fn push_groups(&self, sink: &mut Sink<T>, pass: &Pass<T>, size: usize, f: &GroupFn<T>) {
         let (target, sum, len) = (sink.target, sink.sum, self.network.layers[sink.input].shape.len());
         if target.is_none() && sum == 0 {
             return;
@@ -218,28 +228,34 @@ impl<T: Float> Executor<T> {
         let jobs = parts.into_iter().zip(outs).zip(partials).collect();
         let behind = target.map(|t| self.source(t.layer));
         self.workers.each(jobs, |((part, out), partial), s| {
-            for (k, n) in part.enumerate() {
+            let start = part.start;
+            for group in groups(part, size) {
                 let (Some(t), Some(before)) = (target, behind) else {
-                    f(n, None, partial, s);
+                    f(group, None, partial, s);
                     continue;
                 };
-                let out = &mut out[k * len..][..len];
+                let numbers = group.count * len;
+                let out = &mut out[(group.image - start) * len..][..numbers];
                 if t.act.is_none() && !t.accumulate {
-                    f(n, Some(out), partial, s);
+                    f(group, Some(out), partial, s);
                     continue;
                 }
-                let mut dx = std::mem::take(&mut s.dx);
-                f(n, Some(dx.take(len)), partial, s);
+                let mut buffer = std::mem::take(&mut s.dx);
+                let dx = buffer.take(numbers);
+                f(group, Some(dx), partial, s);
                 let act = t.act.and_then(|a| Act::of(&self.network.layers[a].op));
-                if let Some(a) = t.act
-                    && self.plan.layers[a].watched
+                for (k, (dx, out)) in
+                    dx.chunks_exact(len).zip(out.chunks_exact_mut(len)).enumerate()
                 {
-                    let output = self.source(a).image(n, &mut s.spare);
-                    pass.observer.gradient(a, n, output, dx.take(len));
+                    let n = group.image + k;
+                    if let Some(a) = t.act.filter(|&a| self.plan.layers[a].watched) {
+                        let output = self.source(a).image(n, &mut s.spare);
+                        pass.observer.gradient(a, n, output, dx);
+                    }
+                    let x = if act.is_some() { before.raw(n) } else { &[] };
+                    elementwise::apply_back(dx, x, before.norm, act, t.accumulate, out);
                 }
-                let x = if act.is_some() { before.raw(n) } else { &[] };
-                elementwise::apply_back(dx.take(len), x, before.norm, act, t.accumulate, out);
-                s.dx = dx;
+                s.dx = buffer;
             }
         });
     }
@@ -247,10 +263,11 @@ impl<T: Float> Executor<T> {
     fn backward_conv(&mut self, i: usize, pass: &mut Pass<T>, gradients: &mut [T]) {
         let j = self.network.layers[i].inputs[0];
         let mut packed = std::mem::take(&mut self.packed);
+        let mut weights = std::mem::take(&mut self.weights);
         let mut zeros = std::mem::take(&mut self.bias);
         let sum = match &self.kernels[i] {
             Kernel::Conv(kernel) => {
-                kernel.pack_transposed(pass.params.layer(i).0, packed.take(kernel.packed_len()));
+                kernel.prepare(pass.params.layer(i).0, true, &mut packed, &mut weights);
                 zeros.take(kernel.input_bias_len()).fill(T::ZERO);
                 kernel.packed_len() + kernel.bias_len()
             }
@@ -275,22 +292,17 @@ impl<T: Float> Executor<T> {
             if norm.is_some() && self.plan.layers[i].watched {
                 self.show_behind(i, pass.observer);
             }
-            self.push(&mut sink, pass, &|n, dx, partial, s| {
+            let load_dz = |n: usize, dz: &mut [T]| {
                 let (dy, change) = dz_of(n);
-                let dz = s.dz.take(kernel.gradient.len());
                 blocked::load(dy, &kernel.gradient, change, dz);
-                if sum > 0 {
-                    let x = s.x.take(kernel.input.len());
-                    blocked::load(source.raw(n), &kernel.input, source.change(), x);
-                    let (dw, d_bias) = partial.split_at_mut(kernel.packed_len());
-                    kernel.backward_weights(x, dz, dw);
-                    if kernel.op.bias {
-                        kernel.backward_bias(dz, d_bias);
-                    }
-                }
-                if let Some(dx) = dx {
-                    kernel.backward(dz, &packed, &zeros, dx);
-                }
+            };
+            let load_x = |n: usize, x: &mut [T]| {
+                blocked::load(source.raw(n), &kernel.input, source.change(), x);
+            };
+            let w = &weights[..kernel.weights_len()];
+            self.push_groups(&mut sink, pass, kernel.images(), &|group, dx, partial, s| {
+                let dw = (sum > 0).then(|| partial.split_at_mut(kernel.packed_len()));
+                kernel.backward(group, &load_x, &load_dz, w, &zeros, dx, dw, s);
             });
             if sum > 0 {
                 let place = &self.layout.layers[i];
@@ -303,6 +315,7 @@ impl<T: Float> Executor<T> {
         }
         self.close(sink, pass);
         self.packed = packed;
+        self.weights = weights;
         self.bias = zeros;
     }
 
@@ -354,10 +367,8 @@ impl<T: Float> Executor<T> {
             let mut sink = self.open(j, pass, 0);
             let [p, q, r] = self.norms[i].back();
             let (z, dy) = (self.source(j), self.gradient(i));
-            self.push(&mut sink, pass, &|n, dx, _, _| {
-                if let Some(dx) = dx {
-                    elementwise::combine(&dy[n * len..][..len], z.raw(n), p, q, r, dx);
-                }
+            self.push(&mut sink, pass, &|n, dx, _| {
+                elementwise::combine(&dy[n * len..][..len], z.raw(n), p, q, r, dx);
             });
             self.close(sink, pass);
         }
@@ -383,10 +394,8 @@ impl<T: Float> Executor<T> {
         if sink.target.is_some() {
             let mut all = vec![T::ZERO; ins];
             kernel.backward(&self.gradient(i)[..outs], pass.params.layer(i).0, &mut all);
-            self.push(&mut sink, pass, &|n, dx, _, _| {
-                if let Some(dx) = dx {
-                    dx.copy_from_slice(&all[n * kernel.inputs..][..kernel.inputs]);
-                }
+            self.push(&mut sink, pass, &|n, dx, _| {
+                dx.copy_from_slice(&all[n * kernel.inputs..][..kernel.inputs]);
             });
         }
         self.close(sink, pass);
@@ -401,8 +410,7 @@ impl<T: Float> Executor<T> {
             let (gradient, len) = (self.gradient(i), layer.shape.len());
             let shapes = self.network.input_shapes(&layer);
             let sources: Vec<_> = layer.inputs.iter().map(|&j| self.source(j)).collect();
-            self.push(&mut sink, pass, &|n, dx, _, s| {
-                let Some(dx) = dx else { return };
+            self.push(&mut sink, pass, &|n, dx, s| {
                 let dy = &gradient[n * len..][..len];
                 match (layer.op, &self.kernels[i]) {
                     (Op::MaxPool(_), Kernel::Pool(kernel)) => {
@@ -457,5 +465,8 @@ struct Sink<T> {
     sum: usize,
 }
 
-/// Computes an image's gradient of an input, if that is wanted, and adds to sums of its part.
-type ImageFn<'a, T> = dyn Fn(usize, Option<&mut [T]>, &mut [T], &mut Scratch<T>) + Sync + 'a;
+/// Computes the gradients of an input, if they are wanted, and adds to sums of the images' part.
+type GroupFn<'a, T> = dyn Fn(Group, Option<&mut [T]>, &mut [T], &mut Scratch<T>) + Sync + 'a;
+
+/// Computes an image's gradient of an input.
+type ImageFn<'a, T> = dyn Fn(usize, &mut [T], &mut Scratch<T>) + Sync + 'a;

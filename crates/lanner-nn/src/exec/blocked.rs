@@ -6,7 +6,7 @@
 //! norm, an activation) is applied on the way.
 
 use super::Float;
-use super::elementwise::{Act, Affine, hard_swish, relu, relu6, sigmoid};
+use super::elementwise::{Act, Affine, sigmoid};
 use super::wide::{BLOCK, Wide, dispatch};
 
 /// The size of a blocked image. Each group of channels starts a block of its own.
@@ -64,12 +64,18 @@ dispatch! {
 
 #[inline(always)]
 fn load_any<V: Wide>(image: &[V::T], shape: &Blocked, change: Change<V::T>, out: &mut [V::T]) {
+    let k = |x: f64| V::splat(V::T::of(x));
     match change {
         Change::Apply { norm, act } => match act {
             None => apply::<V>(image, shape, norm, out, |v| v),
-            Some(Act::Relu) => apply::<V>(image, shape, norm, out, |v| v.map(relu)),
-            Some(Act::Relu6) => apply::<V>(image, shape, norm, out, |v| v.map(relu6)),
-            Some(Act::HardSwish) => apply::<V>(image, shape, norm, out, |v| v.map(hard_swish)),
+            Some(Act::Relu) => apply::<V>(image, shape, norm, out, |v| v.at_least(k(0.0))),
+            Some(Act::Relu6) => {
+                apply::<V>(image, shape, norm, out, |v| v.at_most(k(6.0)).at_least(k(0.0)));
+            }
+            Some(Act::HardSwish) => apply::<V>(image, shape, norm, out, |v| {
+                let gate = v.add(k(3.0)).at_most(k(6.0)).at_least(k(0.0));
+                v.mul(gate).mul(k(1.0 / 6.0))
+            }),
             Some(Act::Sigmoid) => apply::<V>(image, shape, norm, out, |v| v.map(sigmoid)),
         },
         Change::Combine { z, coefficients } => {

@@ -8,9 +8,12 @@ use lanner_network::{Conv, Shape};
 
 use super::Float;
 use super::blocked::Blocked;
+use super::float::Buffer;
 use super::tiles::{Gather, Outer, Tap, gather, outer};
 use super::wide::BLOCK;
 use super::depthwise;
+use super::parts::{Group, Scratch};
+use super::winograd::Winograd;
 
 /// One convolution at one size of images.
 #[derive(Debug, Clone)]
@@ -21,13 +24,16 @@ pub struct ConvKernel {
     /// The blocked input, and the blocked gradient of the output.
     pub input: Blocked,
     pub gradient: Blocked,
+    /// The algorithm for 3×3 kernels, where it is faster.
+    winograd: Option<Winograd>,
     forward: Gather,
     backward: Vec<(usize, Gather)>,
     weights: Outer,
 }
 
 impl ConvKernel {
-    pub fn new(op: Conv, input: Shape, output: Shape) -> ConvKernel {
+    /// With `fast`, rounding errors some ten times those of plain sums are allowed.
+    pub fn new(op: Conv, input: Shape, output: Shape, fast: bool) -> ConvKernel {
         let depthwise = op.groups == input.channels && op.groups == op.out_channels;
         let groups = if depthwise { 1 } else { op.groups };
         let (ins, outs) = (input.channels / groups, output.channels / groups);
@@ -53,6 +59,15 @@ impl ConvKernel {
             left: cols.before,
             rows: rows.before + output.height + rows.after,
             cols: cols.before + output.width + cols.after,
+        };
+        let plain = Conv { bias: op.bias, ..Conv::same(op.out_channels, 3) };
+        // Below these sizes, transforming costs more than it saves.
+        let large = ins.min(outs) >= 12 && input.height.min(input.width) >= 4;
+        let winograd = (fast && large && op == plain)
+            .then(|| Winograd::new(input.height, input.width, ins, outs));
+        let (blocked_in, blocked_out) = match &winograd {
+            Some(w) => (w.blocked(ins), w.blocked(outs)),
+            None => (blocked_in, blocked_out),
         };
         let kernel = op.kernel * op.kernel;
         let line = blocked_in.cols * BLOCK;
@@ -122,6 +137,7 @@ impl ConvKernel {
             depthwise,
             input: blocked_in,
             gradient: blocked_out,
+            winograd,
             forward,
             backward,
             weights,
@@ -147,16 +163,10 @@ impl ConvKernel {
         self.input.blocks() * BLOCK
     }
 
-    /// Packs a kernel (outputs × inputs of a group × side × side) for the forward pass.
-    pub fn pack<T: Float>(&self, weight: &[T], out: &mut [T]) {
+    /// Packs a kernel (outputs × inputs of a group × side × side) into blocks.
+    fn pack<T: Float>(&self, weight: &[T], transposed: bool, out: &mut [T]) {
         out.fill(T::ZERO);
-        self.each_place(false, |at, place| out[place] = weight[at]);
-    }
-
-    /// Packs a kernel for the backward pass by data.
-    pub fn pack_transposed<T: Float>(&self, weight: &[T], out: &mut [T]) {
-        out.fill(T::ZERO);
-        self.each_place(true, |at, place| out[place] = weight[at]);
+        self.each_place(transposed, |at, place| out[place] = weight[at]);
     }
 
     /// Kernel and bias from parts that are laid out like packed weights and a packed bias.
@@ -170,7 +180,7 @@ impl ConvKernel {
     }
 
     /// Adds the sum of a blocked gradient of the output over the pixels to a packed bias.
-    pub fn backward_bias<T: Float>(&self, dz: &[T], d_bias: &mut [T]) {
+    fn backward_bias<T: Float>(&self, dz: &[T], d_bias: &mut [T]) {
         // The margin is zeros.
         for (plane, sum) in dz.chunks_exact(self.gradient.plane()).zip(d_bias.chunks_exact_mut(BLOCK)) {
             for pixel in plane.chunks_exact(BLOCK) {
@@ -200,10 +210,19 @@ impl ConvKernel {
                     let block = (group * in_blocks * out_blocks) + to / BLOCK * blocks + from / BLOCK;
                     let mut place =
                         (block * kernel * BLOCK + from % BLOCK) * BLOCK + to % BLOCK;
+                    // Backward by data, Winograd's kernel is turned around: it has no list of taps.
+                    let turned = transposed && self.winograd.is_some();
+                    if turned {
+                        place += (kernel - 1) * BLOCK * BLOCK;
+                    }
                     for _ in 0..kernel {
                         f(at, place);
                         at += 1;
-                        place += BLOCK * BLOCK;
+                        place = if turned {
+                            place.wrapping_sub(BLOCK * BLOCK)
+                        } else {
+                            place + BLOCK * BLOCK
+                        };
                     }
                 }
             }
@@ -219,8 +238,156 @@ impl ConvKernel {
         }
     }
 
+    /// Images that are best computed together.
+    pub fn images(&self) -> usize {
+        self.winograd.as_ref().map_or(1, |w| w.images)
+    }
+
+    /// Numbers of prepared weights.
+    pub fn weights_len(&self) -> usize {
+        self.winograd.as_ref().map_or(self.packed_len(), Winograd::weights_len)
+    }
+
+    /// Numbers of scratch that a worker needs.
+    pub fn scratch_len(&self) -> usize {
+        let blocked = self.input.len() + self.gradient.len();
+        let tiles = self.winograd.as_ref().map_or(0, |w| {
+            let sides = [self.input.channels, self.gradient.channels];
+            w.weights_len() + 2 * sides.map(|c| w.tiles_len(w.images, c)).iter().sum::<usize>()
+        });
+        blocked + tiles
+    }
+
+    /// Prepares a kernel for the forward pass, or with `transposed` for that backward by data;
+    /// `packed` is scratch.
+    pub fn prepare<T: Float>(
+        &self,
+        weight: &[T],
+        transposed: bool,
+        packed: &mut Buffer<T>,
+        out: &mut Buffer<T>,
+    ) {
+        match &self.winograd {
+            None => self.pack(weight, transposed, out.take(self.packed_len())),
+            Some(winograd) => {
+                let packed = packed.take(self.packed_len());
+                self.pack(weight, transposed, packed);
+                winograd.weights(packed, out.take(winograd.weights_len()));
+            }
+        }
+    }
+
+    /// A group of images forward: `load(image, blocked input)` reads one, `w` and `bias` are
+    /// prepared; `out` images of height × width × channels.
+    pub fn forward<T: Float>(
+        &self,
+        group: Group,
+        load: &dyn Fn(usize, &mut [T]),
+        w: &[T],
+        bias: &[T],
+        out: &mut [T],
+        s: &mut Scratch<T>,
+    ) {
+        let x = s.x.take(self.input.len());
+        let Some(winograd) = &self.winograd else {
+            let len = out.len() / group.count;
+            for (k, out) in out.chunks_exact_mut(len).enumerate() {
+                load(group.image + k, x);
+                self.forward_image(x, w, bias, out);
+            }
+            return;
+        };
+        let (ins, outs) = (self.input.channels, self.gradient.channels);
+        let [tiles, products, _] = &mut s.tiles;
+        let tiles = tiles.take(winograd.tiles_len(group.count, ins));
+        for k in 0..group.count {
+            load(group.image + k, x);
+            winograd.input(x, ins, k, group.count, tiles);
+        }
+        let zeros = s.lanes.take(self.bias_len());
+        zeros.fill(T::ZERO);
+        let products = products.take(winograd.tiles_len(group.count, outs));
+        winograd.products(tiles, w, zeros, [ins, outs], group.count, products);
+        winograd.output(products, outs, bias, out);
+    }
+
+    /// A group of images backward. `load_x` and `load_dz` read an image's input and the gradient of
+    /// its output, both blocked; `w` is prepared transposed, `zeros` as long as the input's blocks.
+    /// `dx` is written and `dw`, laid out like packed weights, added to, where they are wanted.
+    #[allow(clippy::too_many_arguments)]
+    pub fn backward<T: Float>(
+        &self,
+        group: Group,
+        load_x: &dyn Fn(usize, &mut [T]),
+        load_dz: &dyn Fn(usize, &mut [T]),
+        w: &[T],
+        zeros: &[T],
+        dx: Option<&mut [T]>,
+        dw: Option<(&mut [T], &mut [T])>,
+        s: &mut Scratch<T>,
+    ) {
+        let (dz, x) = (s.dz.take(self.gradient.len()), s.x.take(self.input.len()));
+        let (mut dw, mut d_bias) = dw.unzip();
+        let mut add_bias = |dz: &[T]| {
+            if let (true, Some(d_bias)) = (self.op.bias, &mut d_bias) {
+                self.backward_bias(dz, d_bias);
+            }
+        };
+        let Some(winograd) = &self.winograd else {
+            let mut dx = dx;
+            for k in 0..group.count {
+                load_dz(group.image + k, dz);
+                add_bias(dz);
+                if let Some(dw) = &mut dw {
+                    load_x(group.image + k, x);
+                    self.backward_weights(x, dz, dw);
+                }
+                if let Some(dx) = &mut dx {
+                    let len = dx.len() / group.count;
+                    self.backward_image(dz, w, zeros, &mut dx[k * len..][..len]);
+                }
+            }
+            return;
+        };
+        let (ins, outs) = (self.input.channels, self.gradient.channels);
+        let [first, second, third] = &mut s.tiles;
+        let dz_tiles = first.take(winograd.tiles_len(group.count, outs));
+        let mut data = dx.map(|dx| (dx, third.take(winograd.tiles_len(group.count, outs))));
+        for k in 0..group.count {
+            load_dz(group.image + k, dz);
+            add_bias(dz);
+            if dw.is_some() {
+                winograd.gradient(dz, k, group.count, dz_tiles);
+            }
+            if let Some((_, tiles)) = &mut data {
+                winograd.input(dz, outs, k, group.count, tiles);
+            }
+        }
+        if let Some((dx, tiles)) = data {
+            let products = second.take(winograd.tiles_len(group.count, ins));
+            winograd.products(tiles, w, zeros, [outs, ins], group.count, products);
+            winograd.output(products, ins, zeros, dx);
+        }
+        if dw.is_none() {
+            return;
+        }
+        let x_tiles = second.take(winograd.tiles_len(group.count, ins));
+        for k in 0..group.count {
+            load_x(group.image + k, x);
+            winograd.input(x, ins, k, group.count, x_tiles);
+        }
+        let sums = s.weights.take(winograd.weights_len());
+        if group.first {
+            sums.fill(T::ZERO);
+        }
+        winograd.outer_products(x_tiles, dz_tiles, group.count, sums);
+        if let (true, Some(dw)) = (group.last, dw) {
+            winograd.weights_back(sums, dw);
+        }
+    }
+
     /// An image forward: `x` blocked, `w` and `bias` packed; `out` height × width × channels.
-    pub fn forward<T: Float>(&self, x: &[T], w: &[T], bias: &[T], out: &mut [T]) {
+    fn forward_image<T: Float>(&self, x: &[T], w: &[T], bias: &[T], out: &mut [T]) {
         if self.depthwise {
             return depthwise::gather(&self.forward, x, w, bias, out);
         }
@@ -235,7 +402,7 @@ impl ConvKernel {
 
     /// An image backward by data: `dz` the blocked gradient of the output, `w` packed transposed,
     /// `zeros` as many as a group's input channels in whole blocks; `dx` height × width × channels.
-    pub fn backward<T: Float>(&self, dz: &[T], w: &[T], zeros: &[T], dx: &mut [T]) {
+    fn backward_image<T: Float>(&self, dz: &[T], w: &[T], zeros: &[T], dx: &mut [T]) {
         let groups = self.input.groups;
         let w_len = self.packed_len() / groups;
         for (first, pass) in &self.backward {
@@ -252,7 +419,7 @@ impl ConvKernel {
     }
 
     /// An image backward by weights: added to `dw`, which is laid out like packed weights.
-    pub fn backward_weights<T: Float>(&self, x: &[T], dz: &[T], dw: &mut [T]) {
+    fn backward_weights<T: Float>(&self, x: &[T], dz: &[T], dw: &mut [T]) {
         if self.depthwise {
             return depthwise::outer(&self.weights, x, dz, dw);
         }
@@ -263,14 +430,6 @@ impl ConvKernel {
             let dz = &dz[g * self.gradient.group()..][..self.gradient.group()];
             outer(&self.weights, x, dz, dw);
         }
-    }
-
-    /// Multiply-accumulates of an image forward.
-    pub fn macs(&self) -> u64 {
-        let pixels = (self.gradient.height * self.gradient.width) as u64;
-        let outs = (self.gradient.groups * self.gradient.channels) as u64;
-        let ins = if self.depthwise { 1 } else { self.input.channels } as u64;
-        pixels * outs * ins * (self.op.kernel * self.op.kernel) as u64
     }
 }
 

@@ -25,6 +25,9 @@ pub trait Float:
 {
     const ZERO: Self;
     const ONE: Self;
+    /// Faster algorithms with somewhat larger rounding errors are welcome.
+    #[doc(hidden)]
+    const FAST: bool;
     /// AVX-512 registers of these numbers.
     #[cfg(target_arch = "x86_64")]
     #[doc(hidden)]
@@ -51,10 +54,11 @@ mod sealed {
 }
 
 macro_rules! float {
-    ($t:ident, $v4:ident, $v3:ident) => {
+    ($t:ident, $fast:literal, $v4:ident, $v3:ident) => {
         impl Float for $t {
             const ZERO: Self = 0.0;
             const ONE: Self = 1.0;
+            const FAST: bool = $fast;
             #[cfg(target_arch = "x86_64")]
             type V4 = wide::$v4;
             #[cfg(target_arch = "x86_64")]
@@ -80,8 +84,8 @@ macro_rules! float {
         }
     };
 }
-float!(f32, V4F32, V3F32);
-float!(f64, V4F64, V3F64);
+float!(f32, true, V4F32, V3F32);
+float!(f64, false, V4F64, V3F64);
 
 /// A vector whose numbers start at a cache line, so that no [`Wide`] of a blocked layout lies
 /// across two.

@@ -17,6 +17,7 @@ mod pool;
 mod run;
 mod tiles;
 pub(crate) mod wide;
+mod winograd;
 
 pub use backward::Wants;
 pub use error::ExecError;

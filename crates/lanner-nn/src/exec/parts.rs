@@ -24,6 +24,9 @@ pub struct Scratch<T> {
     pub plain: Buffer<T>,
     pub spare: Buffer<T>,
     pub lanes: Buffer<T>,
+    /// Transformed tiles, and the gradient of transformed weights, of Winograd's convolutions.
+    pub tiles: [Buffer<T>; 3],
+    pub weights: Buffer<T>,
 }
 
 /// Scratch of the workers that run at the moment; what was used last is used next, it is in the cache.
@@ -59,6 +62,27 @@ impl<T: Float> Workers<T> {
         // Scratch has no invariants that a panic elsewhere could break.
         self.idle.lock().unwrap_or_else(|e| e.into_inner())
     }
+}
+
+/// Images of a part that are computed together.
+#[derive(Debug, Clone, Copy)]
+pub struct Group {
+    /// The first, and how many.
+    pub image: usize,
+    pub count: usize,
+    /// Whether they are the first or the last of their part.
+    pub first: bool,
+    pub last: bool,
+}
+
+/// A part in groups of at most `size` images.
+pub fn groups(part: Range<usize>, size: usize) -> impl Iterator<Item = Group> {
+    part.clone().step_by(size).map(move |image| Group {
+        image,
+        count: size.min(part.end - image),
+        first: image == part.start,
+        last: image + size >= part.end,
+    })
 }
 
 /// The images of each part, of a batch of `images`.

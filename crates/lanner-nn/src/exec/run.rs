@@ -6,7 +6,7 @@ use super::conv::ConvKernel;
 use super::elementwise::{self, Act, Affine, period};
 use super::float::Buffer;
 use super::linear::LinearKernel;
-use super::parts::{PARTS, Scratch, Workers, cut, parts};
+use super::parts::{Group, PARTS, Scratch, Workers, cut, groups, parts};
 use super::plan::{Plan, View};
 use super::pool::{self, PoolKernel};
 use super::{ExecError, Float, Layout, Params, join};
@@ -76,6 +76,7 @@ pub struct Executor<T> {
     /// Moments of each image, of layers that a batch norm reads.
     moments: Vec<Vec<T>>,
     pub(super) packed: Buffer<T>,
+    pub(super) weights: Buffer<T>,
     pub(super) bias: Buffer<T>,
     pub(super) partial: Buffer<T>,
     pub(super) has_gradient: bool,
@@ -137,7 +138,7 @@ impl<T: Float> Executor<T> {
             return value("watched layer", layer, "the number of a layer");
         }
         let plan = Plan::of(network, options.training, &options.watch);
-        let kernels: Vec<Kernel> = network.layers.iter().map(|l| kernel(network, l)).collect();
+        let kernels: Vec<Kernel> = network.layers.iter().map(|l| kernel::<T>(network, l)).collect();
         let sizes = Sizes::of(network, &plan, &kernels, batch, options.training);
         let needed = sizes.bytes(size_of::<T>(), options.threads);
         let limit = options.memory_limit.unwrap_or(isize::MAX as u64).min(isize::MAX as u64);
@@ -160,6 +161,7 @@ impl<T: Float> Executor<T> {
             norms: network.layers.iter().map(|_| BatchNorm::default()).collect(),
             slots: plan.slots.iter().map(|&len| Buffer::zeros(len * batch)).collect(),
             packed: Buffer::zeros(sizes.packed),
+            weights: Buffer::zeros(sizes.weights),
             bias: Buffer::zeros(sizes.bias),
             partial: Buffer::zeros(sizes.partial),
             network: network.clone(),
@@ -300,7 +302,7 @@ impl<T: Float> Executor<T> {
         let mut moments = std::mem::take(&mut self.moments[i]);
         if let (Op::Conv(_), Kernel::Conv(kernel)) = (self.network.layers[i].op, &self.kernels[i]) {
             let (weight, bias) = params.layer(i);
-            kernel.pack(weight, self.packed.take(kernel.packed_len()));
+            kernel.prepare(weight, false, &mut self.packed, &mut self.weights);
             kernel.pack_bias(bias, self.bias.take(kernel.bias_len()));
         }
         self.compute(i, params, images, &mut out, &mut moments, observer);
@@ -329,11 +331,12 @@ impl<T: Float> Executor<T> {
                 from_planes(layer.shape, &images[n * out.len()..][..out.len()], out);
             }),
             (_, Kernel::Conv(kernel)) => {
-                let (w, bias) = (&self.packed, &self.bias);
-                run(out, moments, &|n, out, s| {
-                    let x = s.x.take(kernel.input.len());
+                let (w, bias) = (&self.weights[..kernel.weights_len()], &self.bias);
+                let load = |n: usize, x: &mut [T]| {
                     blocked::load(inputs[0].raw(n), &kernel.input, inputs[0].change(), x);
-                    kernel.forward(x, w, bias, out);
+                };
+                self.each_group(i, kernel.images(), out, moments, observer, &|group, out, s| {
+                    kernel.forward(group, &load, w, bias, out, s);
                 });
             }
             (op, Kernel::Pool(kernel)) => run(out, moments, &|n, out, s| {
@@ -399,8 +402,7 @@ impl<T: Float> Executor<T> {
         }
     }
 
-    /// Runs `f(image, its output, scratch)` for each image, takes its moments if a batch norm reads
-    /// the layer, and shows it to the observer.
+    /// Runs `f(image, its output, scratch)` for each image, see [`Executor::each_group`].
     fn each_image(
         &self,
         i: usize,
@@ -408,6 +410,20 @@ impl<T: Float> Executor<T> {
         moments: &mut [T],
         observer: &dyn Observer<T>,
         f: &ImageFn<T>,
+    ) {
+        self.each_group(i, 1, out, moments, observer, &|group, out, s| f(group.image, out, s));
+    }
+
+    /// Runs `f(images, their outputs, scratch)` for groups of images, takes the moments of each if a
+    /// batch norm reads the layer, and shows them to the observer.
+    fn each_group(
+        &self,
+        i: usize,
+        size: usize,
+        out: &mut [T],
+        moments: &mut [T],
+        observer: &dyn Observer<T>,
+        f: &GroupFn<T>,
     ) {
         let (plan, shape) = (&self.plan.layers[i], self.network.layers[i].shape);
         let (len, c) = (shape.len(), shape.channels);
@@ -417,15 +433,20 @@ impl<T: Float> Executor<T> {
         let moments = cut(moments, &parts, if stats { 2 * c } else { 0 });
         let jobs = parts.into_iter().zip(outs).zip(moments).collect();
         self.workers.each(jobs, |((part, out), moments), scratch| {
-            for (k, n) in part.enumerate() {
-                let out = &mut out[k * len..][..len];
-                f(n, out, scratch);
-                if stats {
-                    let lanes = scratch.lanes.take(2 * period(c));
-                    batch_norm::moments(out, c, lanes, &mut moments[k * 2 * c..][..2 * c]);
-                }
-                if plan.watched {
-                    observer.output(i, n, out);
+            let start = part.start;
+            for group in groups(part, size) {
+                let first = group.image - start;
+                let out = &mut out[first * len..][..group.count * len];
+                f(group, out, scratch);
+                for (k, out) in out.chunks_exact(len).enumerate() {
+                    if stats {
+                        let lanes = scratch.lanes.take(2 * period(c));
+                        let moments = &mut moments[(first + k) * 2 * c..][..2 * c];
+                        batch_norm::moments(out, c, lanes, moments);
+                    }
+                    if plan.watched {
+                        observer.output(i, group.image + k, out);
+                    }
                 }
             }
         });
@@ -470,13 +491,16 @@ impl<T: Float> Executor<T> {
     }
 }
 
+/// Computes images: which, their outputs, scratch.
+type GroupFn<'a, T> = dyn Fn(Group, &mut [T], &mut Scratch<T>) + Sync + 'a;
+
 /// Computes an image: its number, its output, scratch.
 type ImageFn<'a, T> = dyn Fn(usize, &mut [T], &mut Scratch<T>) + Sync + 'a;
 
-fn kernel(network: &Network, layer: &lanner_network::Layer) -> Kernel {
+fn kernel<T: Float>(network: &Network, layer: &lanner_network::Layer) -> Kernel {
     let input = layer.inputs.first().map_or(layer.shape, |&i| network.layers[i].shape);
     match layer.op {
-        Op::Conv(op) => Kernel::Conv(ConvKernel::new(op, input, layer.shape)),
+        Op::Conv(op) => Kernel::Conv(ConvKernel::new(op, input, layer.shape, T::FAST)),
         Op::MaxPool(pool) => {
             Kernel::Pool(PoolKernel { pool, input, output: layer.shape, count_pad: true })
         }
@@ -494,6 +518,7 @@ fn kernel(network: &Network, layer: &lanner_network::Layer) -> Kernel {
 struct Sizes {
     slots: u128,
     packed: usize,
+    weights: usize,
     bias: usize,
     partial: usize,
     scratch: usize,
@@ -503,7 +528,7 @@ impl Sizes {
     fn of(network: &Network, plan: &Plan, kernels: &[Kernel], batch: usize, training: bool) -> Self {
         let slots = plan.slots.iter().map(|&len| len as u128 * batch as u128).sum();
         let largest = network.layers.iter().map(|l| l.shape.len()).max().unwrap_or(0);
-        let mut sizes = Sizes { slots, packed: 0, bias: 0, partial: 0, scratch: 4 * largest };
+        let mut sizes = Sizes { slots, packed: 0, weights: 0, bias: 0, partial: 0, scratch: 4 * largest };
         for kernel in kernels {
             let Kernel::Conv(kernel) = kernel else { continue };
             let bias = kernel.bias_len().max(kernel.input_bias_len());
@@ -513,14 +538,15 @@ impl Sizes {
                 let parts = PARTS.min(batch);
                 sizes.partial = sizes.partial.max(parts * (kernel.packed_len() + bias));
             }
-            let blocked = kernel.input.len() + kernel.gradient.len();
-            sizes.scratch = sizes.scratch.max(blocked + 3 * largest);
+            sizes.weights = sizes.weights.max(kernel.weights_len());
+            let images = 3 * kernel.images() * largest;
+            sizes.scratch = sizes.scratch.max(kernel.scratch_len() + images);
         }
         sizes
     }
 
     fn bytes(&self, size: usize, threads: usize) -> u128 {
-        let rest = self.packed + self.bias + self.partial + self.scratch * threads.max(1);
+        let rest = self.packed + self.weights + self.bias + self.partial + self.scratch * threads.max(1);
         (self.slots + rest as u128) * size as u128
     }
 }

@@ -29,6 +29,10 @@ pub trait Wide: Copy {
     fn add(self, other: Self) -> Self;
     fn sub(self, other: Self) -> Self;
     fn mul(self, other: Self) -> Self;
+    /// The greater of each; NaN in self stays NaN.
+    fn at_least(self, floor: Self) -> Self;
+    /// The lesser of each; NaN in self stays NaN.
+    fn at_most(self, ceiling: Self) -> Self;
 
     /// The first `n` numbers from `p`, then zeros.
     ///
@@ -112,6 +116,14 @@ impl<T: Float> Wide for Portable<T> {
     fn mul(self, o: Self) -> Self {
         Portable(std::array::from_fn(|i| self.0[i] * o.0[i]))
     }
+    #[inline(always)]
+    fn at_least(self, o: Self) -> Self {
+        Portable(std::array::from_fn(|i| if self.0[i] < o.0[i] { o.0[i] } else { self.0[i] }))
+    }
+    #[inline(always)]
+    fn at_most(self, o: Self) -> Self {
+        Portable(std::array::from_fn(|i| if self.0[i] > o.0[i] { o.0[i] } else { self.0[i] }))
+    }
 }
 
 #[cfg(target_arch = "x86_64")]
@@ -126,7 +138,8 @@ mod x86 {
     /// A [`Wide`] of `$n` registers of type `$reg`, each of `$lanes` numbers.
     macro_rules! wide {
         ($(#[$meta:meta])* $name:ident, $t:ty, $reg:ty, $n:literal, $lanes:literal, $acc:literal,
-         $set1:ident, $load:ident, $store:ident, $fma:ident, $add:ident, $sub:ident, $mul:ident) => {
+         $set1:ident, $load:ident, $store:ident, $fma:ident, $add:ident, $sub:ident, $mul:ident,
+         $max:ident, $min:ident) => {
             $(#[$meta])*
             #[derive(Clone, Copy)]
             pub struct $name([$reg; $n]);
@@ -168,6 +181,15 @@ mod x86 {
                 fn mul(self, o: Self) -> Self {
                     $name(std::array::from_fn(|i| unsafe { $mul(self.0[i], o.0[i]) }))
                 }
+                // The instructions yield their second operand where one is NaN.
+                #[inline(always)]
+                fn at_least(self, o: Self) -> Self {
+                    $name(std::array::from_fn(|i| unsafe { $max(o.0[i], self.0[i]) }))
+                }
+                #[inline(always)]
+                fn at_most(self, o: Self) -> Self {
+                    $name(std::array::from_fn(|i| unsafe { $min(o.0[i], self.0[i]) }))
+                }
             }
             const _: () = assert!($n * $lanes == BLOCK);
         };
@@ -177,25 +199,29 @@ mod x86 {
         /// AVX-512.
         V4F32, f32, __m512, 1, 16, 16,
         _mm512_set1_ps, _mm512_loadu_ps, _mm512_storeu_ps, _mm512_fmadd_ps,
-        _mm512_add_ps, _mm512_sub_ps, _mm512_mul_ps
+        _mm512_add_ps, _mm512_sub_ps, _mm512_mul_ps,
+        _mm512_max_ps, _mm512_min_ps
     );
     wide!(
         /// AVX-512.
         V4F64, f64, __m512d, 2, 8, 8,
         _mm512_set1_pd, _mm512_loadu_pd, _mm512_storeu_pd, _mm512_fmadd_pd,
-        _mm512_add_pd, _mm512_sub_pd, _mm512_mul_pd
+        _mm512_add_pd, _mm512_sub_pd, _mm512_mul_pd,
+        _mm512_max_pd, _mm512_min_pd
     );
     wide!(
         /// AVX2 and FMA.
         V3F32, f32, __m256, 2, 8, 4,
         _mm256_set1_ps, _mm256_loadu_ps, _mm256_storeu_ps, _mm256_fmadd_ps,
-        _mm256_add_ps, _mm256_sub_ps, _mm256_mul_ps
+        _mm256_add_ps, _mm256_sub_ps, _mm256_mul_ps,
+        _mm256_max_ps, _mm256_min_ps
     );
     wide!(
         /// AVX2 and FMA.
         V3F64, f64, __m256d, 4, 4, 2,
         _mm256_set1_pd, _mm256_loadu_pd, _mm256_storeu_pd, _mm256_fmadd_pd,
-        _mm256_add_pd, _mm256_sub_pd, _mm256_mul_pd
+        _mm256_add_pd, _mm256_sub_pd, _mm256_mul_pd,
+        _mm256_max_pd, _mm256_min_pd
     );
 }
 
