@@ -24,7 +24,7 @@ pub enum DataError {
     #[error("{}, {at}: {why}", path.display())]
     Row {
         path: PathBuf,
-        /// "line 7", "row 7"
+        /// "line 7", "row 7", "image 7"
         at: String,
         why: String,
     },
@@ -53,6 +53,10 @@ pub enum DataError {
     /// The parts do not make a table, or two tables do not fit together.
     #[error("{0}")]
     Table(String),
+    /// There is no such image data set, the images do not make one, or they cannot give what is asked
+    /// for.
+    #[error("{0}")]
+    Images(String),
     /// The space does not know a name, a text or an index.
     #[error(transparent)]
     Space(#[from] SpaceError),
@@ -79,6 +83,14 @@ impl DataError {
 
     pub(crate) fn file(path: impl Into<PathBuf>, why: impl Into<String>) -> Self {
         DataError::File { path: path.into(), why: why.into() }
+    }
+
+    pub(crate) fn row(
+        path: impl Into<PathBuf>,
+        at: impl Into<String>,
+        why: impl Into<String>,
+    ) -> Self {
+        DataError::Row { path: path.into(), at: at.into(), why: why.into() }
     }
 }
 

@@ -1,4 +1,5 @@
-//! Tables of measured architectures, and readers of the formats in which they are published.
+//! Tables of measured architectures, readers of the formats in which they are published, and image
+//! data sets.
 //!
 //! A [`Table`] is architectures × named metrics, with missing values. It is read and written as
 //! CSV (or Parquet, with the feature `parquet`):
@@ -32,6 +33,10 @@
 //! stack machine that refuses every global outside a short list, needs memory in proportion to the
 //! bytes that it has read, and does not recurse.
 //!
+//! **Images.** [`images::by_name`] reads an image classification data set, `digits`, `cifar10:PATH`,
+//! `mnist:DIR` and so on, and [`images`] makes validation splits, balanced subsets and normalised,
+//! augmented batches of it.
+//!
 //! **Units.** A latency is in milliseconds and its name ends in `_ms`; zero or less there is an
 //! error, whether a file or a caller brings it.
 
@@ -40,6 +45,7 @@ mod describe;
 mod draft;
 mod error;
 mod file;
+pub mod images;
 pub mod import;
 mod load;
 #[cfg(feature = "parquet")]
