@@ -44,7 +44,8 @@ pub fn passes(
     }
     let watch = Watch::new(network, batch.len(), any(&[Proxy::Nwot]), fisher);
     let training = by_params || by_input || fisher;
-    let run = lanner_nn::Options { training, watch: watch.layers(), ..options.executor() };
+    let again = by_input && (by_params || fisher);
+    let run = lanner_nn::Options { training, again, watch: watch.layers(), ..options.executor() };
     let mut executor = Executor::<f32>::new(network, batch.len(), run)?;
     let outputs = executor.forward(params, &batch.images, Mode::Batch, &watch)?;
     let d_outputs = loss::gradient(outputs, &batch.labels);
