@@ -28,7 +28,9 @@
 //! ```
 
 mod error;
+mod journal;
 pub mod measure;
 pub mod proxies;
 
 pub use error::EvaluateError;
+pub use journal::Header;

@@ -14,57 +14,28 @@
 //! empty where the runtime refused the network; `note` has its reason.
 
 use std::{
-    fs::{File, OpenOptions, TryLockError},
-    io::{Read, Seek, SeekFrom, Write},
+    fs::{File, OpenOptions},
+    io::Write,
     path::{Path, PathBuf},
 };
 
+use csv::StringRecord;
 use lanner_space::{Architecture, Space};
 
 use super::{Block, Measurement};
-use crate::EvaluateError;
+use crate::{
+    EvaluateError, Header,
+    journal::{Journal, Kind, Opened, csv_text},
+};
 
-const FIRST: &str = "lanner latency table";
-const VERSION: &str = "1";
+const KIND: Kind = Kind {
+    title: "lanner latency table",
+    version: "1",
+    command: "measure",
+    doing: "measuring",
+};
 const COLUMNS: [&str; 7] =
     ["arch", "latency_ms", "latency_ms_se", "runs", "drift", "unix_time", "note"];
-/// A header is a few hundred bytes; what has none in so many is not a file of ours.
-const LONGEST_HEADER: usize = 64 * 1024;
-
-/// How was measured. All `settings` must be equal for rows to stand in one file; `facts` may differ
-/// from one part of a campaign to the next, and stay as the first part wrote them.
-#[derive(Debug, Clone, PartialEq, Default)]
-pub struct Header {
-    pub settings: Vec<(String, String)>,
-    pub facts: Vec<(String, String)>,
-}
-
-impl Header {
-    /// The value of a setting or fact.
-    pub fn value(&self, key: &str) -> Option<&str> {
-        let mut all = self.settings.iter().chain(&self.facts);
-        all.find(|(k, _)| k == key).map(|(_, v)| v.as_str())
-    }
-
-    /// Changes a fact, or a setting read from a file, or adds a fact.
-    pub fn set(&mut self, key: &str, value: String) {
-        match self.settings.iter_mut().chain(&mut self.facts).find(|(k, _)| k == key) {
-            Some((_, v)) => *v = value,
-            None => self.facts.push((key.into(), value)),
-        }
-    }
-
-    /// The first lines of a file, and the names of its columns.
-    fn text(&self) -> String {
-        let mut text = format!("# {FIRST}: {VERSION}\n");
-        for (key, value) in self.settings.iter().chain(&self.facts) {
-            let line: String =
-                value.chars().map(|c| if c.is_control() { ' ' } else { c }).collect();
-            text += &format!("# {key}: {line}\n");
-        }
-        text + &COLUMNS.join(",") + "\n"
-    }
-}
 
 /// A row of the file.
 #[derive(Debug, Clone)]
@@ -86,10 +57,8 @@ pub struct Row {
 pub struct Log {
     path: PathBuf,
     space: Space,
-    file: File,
+    journal: Journal,
     blocks: File,
-    /// Bytes of the file that are whole.
-    len: u64,
 }
 
 impl Log {
@@ -101,86 +70,43 @@ impl Log {
         space: &Space,
         header: &Header,
     ) -> Result<(Log, Vec<Row>, Header), EvaluateError> {
-        let io = |doing| EvaluateError::io(path, doing);
-        let mut options = OpenOptions::new();
-        options.read(true).append(true).create(true);
-        let mut file = options.open(path).map_err(io("open"))?;
-        match file.try_lock() {
-            Ok(()) => {}
-            Err(TryLockError::WouldBlock) => {
-                let why = "another process is measuring into this file".into();
-                return Err(EvaluateError::File { path: path.into(), line: 1, why });
-            }
-            // Some network file systems have no locks; that is no reason not to measure.
-            Err(TryLockError::Error(_)) => {}
-        }
-        let kind = file.metadata().map_err(io("read"))?.file_type();
-        if !kind.is_file() {
-            let why = "not a regular file".into();
-            return Err(EvaluateError::File { path: path.into(), line: 1, why });
-        }
-        // A file of another kind may be of any size: its beginning tells.
-        let mut bytes = Vec::new();
-        (&file).take(LONGEST_HEADER as u64).read_to_end(&mut bytes).map_err(io("read"))?;
-        if bytes.len() == LONGEST_HEADER {
-            parse_header(path, &bytes)?;
-        }
-        file.read_to_end(&mut bytes).map_err(io("read"))?;
+        let Opened { journal, header, records, fresh } =
+            Journal::open(path, KIND, &COLUMNS, header)?;
         let beside = blocks_path(path);
-        let blocks = options.open(&beside).map_err(EvaluateError::io(&beside, "open"))?;
-        let mut log = Log { path: path.into(), space: space.clone(), file, blocks, len: 0 };
-        if bytes.iter().all(u8::is_ascii_whitespace) {
-            log.begin(header)?;
-            return Ok((log, Vec::new(), header.clone()));
-        }
-        // Everything but a torn row ends a line.
-        let whole = bytes.iter().rposition(|&b| b == b'\n').map_or(0, |at| at + 1);
-        let (found, lines) = parse_header(path, &bytes[..whole])?;
-        check_settings(path, header, &found)?;
-        let rows = parse_rows(path, space, &bytes[..whole], lines)?;
-        if whole < bytes.len() {
-            log.file.set_len(whole as u64).map_err(io("write"))?;
-        }
-        log.len = whole as u64;
-        Ok((log, rows, found))
-    }
-
-    fn begin(&mut self, header: &Header) -> Result<(), EvaluateError> {
-        self.file.set_len(0).map_err(EvaluateError::io(&self.path, "write"))?;
-        self.append(header.text().as_bytes())?;
-        if self.blocks.metadata().is_ok_and(|m| m.len() == 0) {
+        let mut options = OpenOptions::new();
+        options.append(true).create(true);
+        let mut blocks = options.open(&beside).map_err(EvaluateError::io(&beside, "open"))?;
+        if fresh && blocks.metadata().is_ok_and(|m| m.len() == 0) {
             let head = b"arch,block,runs,median_ms,reference_ms\n";
-            self.blocks
-                .write_all(head)
-                .map_err(EvaluateError::io(blocks_path(&self.path), "write"))?;
+            blocks.write_all(head).map_err(EvaluateError::io(&beside, "write"))?;
         }
-        Ok(())
+        let rows: Result<Vec<Row>, EvaluateError> =
+            records.iter().map(|(line, record)| parse_row(path, space, *line, record)).collect();
+        Ok((Log { path: path.into(), space: space.clone(), journal, blocks }, rows?, header))
     }
 
     /// Writes rows, all or none: what a full disk took half of is cut off again.
     pub fn write(&mut self, rows: &[Row]) -> Result<(), EvaluateError> {
-        let bytes = self.rows_text(rows)?;
-        self.append(&bytes)
+        let rows = self.fields(rows);
+        self.journal.write(&rows)
     }
 
     /// Puts a file with this header and these rows in the place of the file, as a whole or not at
     /// all.
     pub fn replace(self, header: &Header, rows: &[Row]) -> Result<(), EvaluateError> {
-        let mut text = header.text().into_bytes();
-        text.extend(self.rows_text(rows)?);
-        Ok(lanner_network::write_file(&self.path, &text)?)
+        let rows = self.fields(rows);
+        self.journal.replace(header, &rows)
     }
 
-    fn rows_text(&self, rows: &[Row]) -> Result<Vec<u8>, EvaluateError> {
-        let mut out = csv::Writer::from_writer(Vec::new());
+    fn fields(&self, rows: &[Row]) -> Vec<[String; 7]> {
         // A latency has four digits or more, however small it is.
         let number = |v: f64| match v {
             v if !v.is_finite() => String::new(),
             v if v < 0.1 => format!("{v:.7}"),
             v => format!("{v:.5}"),
         };
-        for row in rows {
-            let fields = [
+        let fields = |row: &Row| {
+            [
                 self.space.print(&row.arch),
                 row.latency_ms.map_or(String::new(), number),
                 number(row.error_ms),
@@ -188,10 +114,9 @@ impl Log {
                 if row.drift.is_finite() { format!("{:.4}", row.drift) } else { String::new() },
                 row.unix_time.to_string(),
                 row.note.clone(),
-            ];
-            out.write_record(fields).map_err(|e| self.csv_error(e))?;
-        }
-        out.into_inner().map_err(|e| self.csv_error(e.into_error().into()))
+            ]
+        };
+        rows.iter().map(fields).collect()
     }
 
     /// Writes the blocks of a measurement into the file beside (`table.blocks.csv`).
@@ -200,36 +125,19 @@ impl Log {
         arch: &Architecture,
         measurement: &Measurement,
     ) -> Result<(), EvaluateError> {
-        let mut out = csv::Writer::from_writer(Vec::new());
-        for (i, &Block { runs, median_ms, reference_ms }) in measurement.blocks.iter().enumerate() {
+        let blocks = measurement.blocks.iter().enumerate();
+        let fields = |(i, &Block { runs, median_ms, reference_ms }): (usize, &Block)| {
             let reference = match reference_ms.is_nan() {
                 true => String::new(),
                 false => format!("{reference_ms:.5}"),
             };
             let median = format!("{median_ms:.5}");
-            let fields =
-                [self.space.print(arch), i.to_string(), runs.to_string(), median, reference];
-            out.write_record(fields).map_err(|e| self.csv_error(e))?;
-        }
-        let bytes = out.into_inner().map_err(|e| self.csv_error(e.into_error().into()))?;
-        self.blocks.write_all(&bytes).map_err(EvaluateError::io(blocks_path(&self.path), "write"))
-    }
-
-    fn append(&mut self, bytes: &[u8]) -> Result<(), EvaluateError> {
-        let done = self.file.write_all(bytes).and_then(|()| self.file.sync_data());
-        if let Err(error) = done {
-            // Whatever became of this, the rows before are whole.
-            let _ = self.file.set_len(self.len);
-            let _ = self.file.seek(SeekFrom::Start(self.len));
-            return Err(EvaluateError::Io { path: self.path.clone(), doing: "write", error });
-        }
-        self.len += bytes.len() as u64;
-        Ok(())
-    }
-
-    fn csv_error(&self, error: csv::Error) -> EvaluateError {
-        let error = std::io::Error::other(error);
-        EvaluateError::Io { path: self.path.clone(), doing: "write", error }
+            [self.space.print(arch), i.to_string(), runs.to_string(), median, reference]
+        };
+        let rows: Vec<[String; 5]> = blocks.map(fields).collect();
+        let beside = blocks_path(&self.path);
+        let bytes = csv_text(&beside, &rows)?;
+        self.blocks.write_all(&bytes).map_err(EvaluateError::io(&beside, "write"))
     }
 }
 
@@ -238,96 +146,33 @@ pub fn blocks_path(path: &Path) -> PathBuf {
     path.with_extension("blocks.csv")
 }
 
-/// The lines that begin with `#`, all as settings, and how many there are.
-fn parse_header(path: &Path, bytes: &[u8]) -> Result<(Header, u64), EvaluateError> {
-    let wrong =
-        |line: u64, why: &str| EvaluateError::File { path: path.into(), line, why: why.into() };
-    let mut header = Header::default();
-    let mut lines = 0;
-    for line in bytes[..bytes.len().min(LONGEST_HEADER)].split(|&b| b == b'\n') {
-        let Some(text) = line.strip_prefix(b"#") else { break };
-        lines += 1;
-        let text = std::str::from_utf8(text).map_err(|_| wrong(lines, "not UTF-8 text"))?;
-        let (key, value) =
-            text.split_once(':').ok_or_else(|| wrong(lines, "expected '# key: value'"))?;
-        header.settings.push((key.trim().into(), value.trim().into()));
-    }
-    match header.settings.first() {
-        Some((key, version)) if key == FIRST && version == VERSION => {
-            header.settings.remove(0);
-            Ok((header, lines))
-        }
-        Some((key, version)) if key == FIRST => Err(wrong(
-            1,
-            &format!("a table of version {version}, and this Lanner knows version {VERSION} only"),
-        )),
-        _ => Err(wrong(
-            1,
-            &format!("not a table that 'lanner measure' wrote: expected '# {FIRST}: {VERSION}'"),
-        )),
-    }
-}
-
-/// The file must have each setting that is wanted; what else it says are facts.
-fn check_settings(path: &Path, wanted: &Header, found: &Header) -> Result<(), EvaluateError> {
-    for (key, value) in &wanted.settings {
-        let at = found.settings.iter().position(|(k, _)| k == key);
-        let there = at.map(|i| found.settings[i].1.as_str());
-        if there != Some(value.trim()) {
-            let there = there.map_or("nothing about it".into(), |t| format!("'{t}'"));
-            return Err(EvaluateError::File {
-                path: path.into(),
-                line: at.map_or(1, |i| i as u64 + 2),
-                why: format!(
-                    "made with other settings: {key} is '{value}' now, and the file has {there}; \
-                     give another --out, or the old settings"
-                ),
-            });
-        }
-    }
-    Ok(())
-}
-
-fn parse_rows(
+fn parse_row(
     path: &Path,
     space: &Space,
-    bytes: &[u8],
-    header_lines: u64,
-) -> Result<Vec<Row>, EvaluateError> {
-    let mut reader = csv::ReaderBuilder::new().comment(Some(b'#')).from_reader(bytes);
-    let wrong = |line: u64, why: String| EvaluateError::File { path: path.into(), line, why };
-    let head = reader.headers().map_err(|e| wrong(header_lines + 1, e.to_string()))?;
-    if head != COLUMNS[..] {
-        let why = format!("expected the columns {}", COLUMNS.join(","));
-        return Err(wrong(header_lines + 1, why));
-    }
-    let mut rows = Vec::new();
-    for record in reader.records() {
-        let record = record
-            .map_err(|e| wrong(e.position().map_or(0, |p| p.line()), format!("not a row: {e}")))?;
-        let line = record.position().map_or(0, |p| p.line());
-        let bad = |name: &str, text: &str| {
-            wrong(line, format!("{name} is '{text}', expected a number above 0, or nothing"))
-        };
-        let number = |i: usize| -> Result<f64, EvaluateError> {
-            match record[i].parse::<f64>() {
-                _ if record[i].is_empty() => Ok(f64::NAN),
-                Ok(v) if v.is_finite() && v >= 0.0 => Ok(v),
-                _ => Err(bad(COLUMNS[i], &record[i])),
-            }
-        };
-        let latency = number(1)?;
-        rows.push(Row {
-            arch: space.parse(&record[0]).map_err(|e| wrong(line, e.to_string()))?,
-            latency_ms: Some(latency).filter(|v| !v.is_nan()),
-            error_ms: number(2)?,
-            runs: record[3].parse().map_err(|_| bad("runs", &record[3]))?,
-            drift: number(4)?,
-            unix_time: record[5].parse().map_err(|_| bad("unix_time", &record[5]))?,
-            note: record[6].to_owned(),
-        });
-    }
-    Ok(rows)
+    line: u64,
+    record: &StringRecord,
+) -> Result<Row, EvaluateError> {
+    let wrong = |why: String| EvaluateError::File { path: path.into(), line, why };
+    let bad = |name: &str, text: &str| {
+        wrong(format!("{name} is '{text}', expected a number above 0, or nothing"))
+    };
+    let number = |i: usize| -> Result<f64, EvaluateError> {
+        match record[i].parse::<f64>() {
+            _ if record[i].is_empty() => Ok(f64::NAN),
+            Ok(v) if v.is_finite() && v >= 0.0 => Ok(v),
+            _ => Err(bad(COLUMNS[i], &record[i])),
+        }
+    };
+    let latency = number(1)?;
+    Ok(Row {
+        arch: space.parse(&record[0]).map_err(|e| wrong(e.to_string()))?,
+        latency_ms: Some(latency).filter(|v| !v.is_nan()),
+        error_ms: number(2)?,
+        runs: record[3].parse().map_err(|_| bad("runs", &record[3]))?,
+        drift: number(4)?,
+        unix_time: record[5].parse().map_err(|_| bad("unix_time", &record[5]))?,
+        note: record[6].to_owned(),
+    })
 }
 
 #[cfg(test)]

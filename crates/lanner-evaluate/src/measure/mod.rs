@@ -29,7 +29,8 @@ mod statistics;
 pub use campaign::{Campaign, Outcome, groups, reference};
 pub use command::{Command, CommandOptions};
 pub use layers::{LayerLatency, LayerWise};
-pub use log::{Header, Log, Row, blocks_path};
+pub use crate::Header;
+pub use log::{Log, Row, blocks_path};
 #[cfg(feature = "ort")]
 pub use ort::Ort;
 pub use protocol::{Adaptive, Block, Measurement, Protocol, Reference};

@@ -33,6 +33,8 @@
 //! published values count layers that lead nowhere. Weights are PyTorch's default ones by seed, since
 //! that is what the published values were computed with; [`average`] takes several seeds. What cannot
 //! be computed is an [`Absence`], never a number that stands for one.
+//!
+//! [`Table`] computes many networks into a file.
 
 mod alone;
 mod batch;
@@ -43,10 +45,12 @@ mod linalg;
 mod loss;
 mod proxy;
 mod shared;
+mod table;
 mod watch;
 
 pub use batch::Batch;
 pub use proxy::{Absence, Proxy, Score};
+pub use table::{Outcome, Table};
 
 use lanner_network::{Cost, Network};
 
