@@ -52,9 +52,7 @@ fn step(network: &Network, batch: usize, threads: usize, wants: Wants) -> [f64; 
     });
     let both = seconds(2.0, || {
         executor.forward(&params, &images, Mode::Batch, &()).expect("a forward pass");
-        executor
-            .backward(&params, &d_output, wants, &mut gradients, &())
-            .expect("a backward pass");
+        executor.backward(&params, &d_output, wants, &mut gradients, &()).expect("a backward pass");
     });
     [forward, both]
 }

@@ -50,9 +50,7 @@ pub mod seed;
 mod simd;
 pub mod sparse;
 
-pub use exec::{
-    ExecError, Executor, Float, Layout, Mode, Observer, Options, Params, Place, Wants,
-};
+pub use exec::{ExecError, Executor, Float, Layout, Mode, Observer, Options, Params, Place, Wants};
 pub use init::uniform;
 pub use matrix::Matrix;
 pub use norm::Dropout;

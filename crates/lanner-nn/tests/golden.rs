@@ -12,9 +12,8 @@ fn check<T: Float>(tolerance: f64) {
     for (at, (name, network, batch)) in golden().into_iter().enumerate() {
         let expected = &expected[at];
         assert_eq!(expected["name"], name);
-        let numbers = |stream, n: usize| -> Vec<T> {
-            (0..n).map(|k| T::of(number(stream, k))).collect()
-        };
+        let numbers =
+            |stream, n: usize| -> Vec<T> { (0..n).map(|k| T::of(number(stream, k))).collect() };
         let options = Options { threads: 2, training: true, ..Options::default() };
         let mut executor = Executor::<T>::new(&network, batch, options).unwrap();
         let mut params = Params::zeros(&network);
@@ -51,11 +50,13 @@ fn check<T: Float>(tolerance: f64) {
         for ((layer, got), want) in tensors.zip(expected) {
             let want = list(want);
             let norm = got.iter().map(|g| g.wide().powi(2)).sum::<f64>().sqrt();
-            let product: f64 =
-                got.iter().enumerate().map(|(k, g)| g.wide() * number(4, k)).sum();
+            let product: f64 = got.iter().enumerate().map(|(k, g)| g.wide() * number(4, k)).sum();
             let allowed = tolerance * (want[0] + 1e-3 * scale);
             assert!((norm - want[0]).abs() <= allowed, "{name}, {layer}: norm {norm} for {want:?}");
-            assert!((product - want[1]).abs() <= allowed, "{name}, {layer}: {product} for {want:?}");
+            assert!(
+                (product - want[1]).abs() <= allowed,
+                "{name}, {layer}: {product} for {want:?}"
+            );
         }
     }
 }

@@ -28,12 +28,8 @@ use crate::{
     journal::{Journal, Kind, Opened, csv_text},
 };
 
-const KIND: Kind = Kind {
-    title: "lanner latency table",
-    version: "1",
-    command: "measure",
-    doing: "measuring",
-};
+const KIND: Kind =
+    Kind { title: "lanner latency table", version: "1", command: "measure", doing: "measuring" };
 const COLUMNS: [&str; 7] =
     ["arch", "latency_ms", "latency_ms_se", "runs", "drift", "unix_time", "note"];
 

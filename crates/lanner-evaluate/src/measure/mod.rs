@@ -26,10 +26,10 @@ mod runtime;
 pub mod samples;
 mod statistics;
 
+pub use crate::Header;
 pub use campaign::{Campaign, Outcome, groups, reference};
 pub use command::{Command, CommandOptions};
 pub use layers::{LayerLatency, LayerWise};
-pub use crate::Header;
 pub use log::{Log, Row, blocks_path};
 #[cfg(feature = "ort")]
 pub use ort::Ort;

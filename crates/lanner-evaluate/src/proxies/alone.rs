@@ -5,8 +5,8 @@ use std::sync::{Mutex, PoisonError};
 use lanner_network::{Network, Op};
 use lanner_nn::{Executor, Mode, Observer, Params, Wants};
 
-use super::{Absence, Options, Score, init, shared::weighted};
 use super::proxy::{finite, log};
+use super::{Absence, Options, Score, init, shared::weighted};
 use crate::EvaluateError;
 
 pub fn l2_norm(network: &Network, params: &Params<f32>) -> Score {

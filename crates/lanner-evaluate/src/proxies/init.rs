@@ -29,10 +29,7 @@ fn generator(seed: u64, kind: &str, layer: &str) -> Rng {
 }
 
 /// Calls `f(name, inputs of a value, weight, bias)` for layers with a kernel or a matrix.
-fn fill(
-    network: &Network,
-    f: impl Fn(&str, usize, &mut [f32], &mut [f32]),
-) -> Params<f32> {
+fn fill(network: &Network, f: impl Fn(&str, usize, &mut [f32], &mut [f32])) -> Params<f32> {
     let mut params = Params::zeros(network);
     for (layer, place) in network.layers.iter().zip(&params.layout.layers) {
         let values = &mut params.values[place.weight.start..place.bias.end];

@@ -80,8 +80,7 @@ fn ql(d: &mut [f64], e: &mut [f64]) -> Option<()> {
     let n = d.len();
     for l in 0..n {
         for round in 0.. {
-            let negligible =
-                |m: usize| e[m].abs() <= f64::EPSILON * (d[m].abs() + d[m + 1].abs());
+            let negligible = |m: usize| e[m].abs() <= f64::EPSILON * (d[m].abs() + d[m + 1].abs());
             let m = (l..n - 1).find(|&m| negligible(m)).unwrap_or(n - 1);
             if m == l {
                 break;

@@ -3,8 +3,8 @@
 use lanner_network::{Network, Op};
 use lanner_nn::{Executor, Mode, Params, Wants};
 
-use super::{Absence, Batch, Options, Proxy, Score, jacobian, linalg, loss, watch::Watch};
 use super::proxy::finite;
+use super::{Absence, Batch, Options, Proxy, Score, jacobian, linalg, loss, watch::Watch};
 use crate::EvaluateError;
 
 /// The proxies of these passes, in their order.

@@ -65,7 +65,10 @@ impl Table {
             ),
             ("dataset", self.dataset.clone()),
             ("batch", self.batch.len().to_string()),
-            ("weights", format!("PyTorch's default, seed {}, {} of them", self.options.seed, self.seeds)),
+            (
+                "weights",
+                format!("PyTorch's default, seed {}, {} of them", self.options.seed, self.seeds),
+            ),
         ];
         let unix_time = SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |d| d.as_secs());
         let facts = [

@@ -219,7 +219,8 @@ impl<T: Float> Executor<T> {
     /// Calls `f(images, dx, sums of the part, scratch)`, which computes the gradients of an input and
     /// adds to the sums, for groups of images; and adds the gradients to where they go.
     fn push_groups(&self, sink: &mut Sink<T>, pass: &Pass<T>, size: usize, f: &GroupFn<T>) {
-        let (target, sum, len) = (sink.target, sink.sum, self.network.layers[sink.input].shape.len());
+        let (target, sum, len) =
+            (sink.target, sink.sum, self.network.layers[sink.input].shape.len());
         if target.is_none() && sum == 0 {
             return;
         }
@@ -308,10 +309,11 @@ impl<T: Float> Executor<T> {
             });
             if sum > 0 {
                 let place = &self.layout.layers[i];
-                let (first, rest) = sink.partial[..parts(self.images).len() * sum].split_at_mut(sum);
+                let (first, rest) =
+                    sink.partial[..parts(self.images).len() * sum].split_at_mut(sum);
                 rest.chunks_exact(sum).for_each(|part| elementwise::add(part, first));
-                let (weight, bias) = gradients[place.weight.start..place.bias.end]
-                    .split_at_mut(place.weight.len());
+                let (weight, bias) =
+                    gradients[place.weight.start..place.bias.end].split_at_mut(place.weight.len());
                 kernel.unpack(first, weight, bias);
             }
         }

@@ -8,11 +8,11 @@ use lanner_network::{Conv, Shape};
 
 use super::Float;
 use super::blocked::Blocked;
+use super::depthwise;
 use super::float::Buffer;
+use super::parts::{Group, Scratch};
 use super::tiles::{Gather, Outer, Tap, gather, outer};
 use super::wide::BLOCK;
-use super::depthwise;
-use super::parts::{Group, Scratch};
 use super::winograd::Winograd;
 
 /// One convolution at one size of images.
@@ -182,7 +182,9 @@ impl ConvKernel {
     /// Adds the sum of a blocked gradient of the output over the pixels to a packed bias.
     fn backward_bias<T: Float>(&self, dz: &[T], d_bias: &mut [T]) {
         // The margin is zeros.
-        for (plane, sum) in dz.chunks_exact(self.gradient.plane()).zip(d_bias.chunks_exact_mut(BLOCK)) {
+        for (plane, sum) in
+            dz.chunks_exact(self.gradient.plane()).zip(d_bias.chunks_exact_mut(BLOCK))
+        {
             for pixel in plane.chunks_exact(BLOCK) {
                 sum.iter_mut().zip(pixel).for_each(|(s, x)| *s += *x);
             }
@@ -207,9 +209,9 @@ impl ConvKernel {
                 for i in 0..ins {
                     let (to, blocks, from) =
                         if transposed { (i, out_blocks, o) } else { (o, in_blocks, i) };
-                    let block = (group * in_blocks * out_blocks) + to / BLOCK * blocks + from / BLOCK;
-                    let mut place =
-                        (block * kernel * BLOCK + from % BLOCK) * BLOCK + to % BLOCK;
+                    let block =
+                        (group * in_blocks * out_blocks) + to / BLOCK * blocks + from / BLOCK;
+                    let mut place = (block * kernel * BLOCK + from % BLOCK) * BLOCK + to % BLOCK;
                     // Backward by data, Winograd's kernel is turned around: it has no list of taps.
                     let turned = transposed && self.winograd.is_some();
                     if turned {

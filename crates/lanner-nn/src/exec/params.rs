@@ -54,9 +54,7 @@ fn sizes(network: &Network, layer: &Layer) -> (usize, usize) {
     let inputs = layer.inputs.first().map_or(0, |&i| network.layers[i].shape.channels);
     let outputs = layer.shape.channels;
     match layer.op {
-        Op::Conv(c) => {
-            (c.kernel_shape(inputs).iter().product(), if c.bias { outputs } else { 0 })
-        }
+        Op::Conv(c) => (c.kernel_shape(inputs).iter().product(), if c.bias { outputs } else { 0 }),
         Op::Linear { bias, .. } => (inputs * outputs, if bias { outputs } else { 0 }),
         Op::BatchNorm { .. } => (outputs, outputs),
         _ => (0, 0),

@@ -72,7 +72,6 @@ impl PoolKernel {
     }
 }
 
-
 vectorised! {
     /// The mean under the window; `y`: height × width × channels of the output.
     pub fn average<T>(pool: &PoolKernel, x: &[T], y: &mut [T]) {

@@ -528,10 +528,17 @@ struct Sizes {
 }
 
 impl Sizes {
-    fn of(network: &Network, plan: &Plan, kernels: &[Kernel], batch: usize, training: bool) -> Self {
+    fn of(
+        network: &Network,
+        plan: &Plan,
+        kernels: &[Kernel],
+        batch: usize,
+        training: bool,
+    ) -> Self {
         let slots = plan.slots.iter().map(|&len| len as u128 * batch as u128).sum();
         let largest = network.layers.iter().map(|l| l.shape.len()).max().unwrap_or(0);
-        let mut sizes = Sizes { slots, packed: 0, weights: 0, bias: 0, partial: 0, scratch: 4 * largest };
+        let mut sizes =
+            Sizes { slots, packed: 0, weights: 0, bias: 0, partial: 0, scratch: 4 * largest };
         for kernel in kernels {
             let Kernel::Conv(kernel) = kernel else { continue };
             let bias = kernel.bias_len().max(kernel.input_bias_len());
@@ -549,7 +556,8 @@ impl Sizes {
     }
 
     fn bytes(&self, size: usize, threads: usize) -> u128 {
-        let rest = self.packed + self.weights + self.bias + self.partial + self.scratch * threads.max(1);
+        let rest =
+            self.packed + self.weights + self.bias + self.partial + self.scratch * threads.max(1);
         (self.slots + rest as u128) * size as u128
     }
 }
@@ -565,7 +573,10 @@ pub(super) fn from_planes<T: Float>(shape: Shape, planes: &[T], out: &mut [T]) {
 pub(super) fn to_planes<T: Float>(shape: Shape, images: &[T], out: &mut [T]) {
     for (image, out) in images.chunks_exact(shape.len()).zip(out.chunks_exact_mut(shape.len())) {
         for (c, plane) in out.chunks_exact_mut(shape.height * shape.width).enumerate() {
-            plane.iter_mut().zip(image[c..].iter().step_by(shape.channels)).for_each(|(o, x)| *o = *x);
+            plane
+                .iter_mut()
+                .zip(image[c..].iter().step_by(shape.channels))
+                .for_each(|(o, x)| *o = *x);
         }
     }
 }

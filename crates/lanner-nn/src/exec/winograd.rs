@@ -88,7 +88,14 @@ impl Winograd {
     }
 
     /// Transforms a blocked image, number `at` of `images`, to points × blocks × tiles × 16.
-    pub fn input<T: Float>(&self, x: &[T], channels: usize, at: usize, images: usize, out: &mut [T]) {
+    pub fn input<T: Float>(
+        &self,
+        x: &[T],
+        channels: usize,
+        at: usize,
+        images: usize,
+        out: &mut [T],
+    ) {
         input(&self.blocked(channels), x, at, images, out);
     }
 
@@ -265,7 +272,9 @@ fn weights_any<V: Wide>(packed: &[V::T], out: &mut [V::T]) {
     for (b, packed) in packed.chunks_exact(9 * block).enumerate() {
         for i in 0..BLOCK {
             let at = i * BLOCK;
-            both!(3, 6, 
+            both!(
+                3,
+                6,
                 |y, x| {
                     let w = &packed[(y * 3 + x) * block + at..][..BLOCK];
                     // SAFETY: BLOCK numbers, by the slice.
@@ -293,7 +302,9 @@ fn weights_back_any<V: Wide>(gradient: &[V::T], packed: &mut [V::T]) {
     for (b, packed) in packed.chunks_exact_mut(9 * block).enumerate() {
         for i in 0..BLOCK {
             let at = i * BLOCK;
-            both!(6, 3, 
+            both!(
+                6,
+                3,
                 |y, x| {
                     let u = &gradient[(y * 6 + x) * point + b * block + at..][..BLOCK];
                     // SAFETY: BLOCK numbers, by the slice.
@@ -328,11 +339,8 @@ fn input_any<V: Wide>(s: &Blocked, x: &[V::T], at: usize, images: usize, out: &m
             unsafe {
                 let x = x.as_ptr().add(from);
                 let out = out.as_mut_ptr().add(to);
-                both!(6, 6, 
-                    |r, c| V::load(x.add((r * s.cols + c) * BLOCK)),
-                    b_t,
-                    |r, c, v| v.store(out.add((r * 6 + c) * point))
-                );
+                both!(6, 6, |r, c| V::load(x.add((r * s.cols + c) * BLOCK)), b_t, |r, c, v| v
+                    .store(out.add((r * 6 + c) * point)));
             }
         }
     }
@@ -357,11 +365,8 @@ fn gradient_any<V: Wide>(s: &Blocked, dz: &[V::T], at: usize, images: usize, out
             unsafe {
                 let dz = dz.as_ptr().add(from);
                 let out = out.as_mut_ptr().add(to);
-                both!(4, 6, 
-                    |r, c| V::load(dz.add((r * s.cols + c) * BLOCK)),
-                    a,
-                    |r, c, v| v.store(out.add((r * 6 + c) * point))
-                );
+                both!(4, 6, |r, c| V::load(dz.add((r * s.cols + c) * BLOCK)), a, |r, c, v| v
+                    .store(out.add((r * 6 + c) * point)));
             }
         }
     }
@@ -394,17 +399,13 @@ fn output_any<V: Wide>(
                 let m = products.as_ptr().add((tile * blocks + b) * BLOCK);
                 let bias = V::load(bias.as_ptr().add(b * BLOCK));
                 let out = out.as_mut_ptr().add(first + b * BLOCK);
-                both!(6, 4, 
-                    |r, c| V::load(m.add((r * 6 + c) * point)),
-                    a_t,
-                    |r, c, v| {
-                        if y0 + r < height && x0 + c < width {
-                            let out = out.add((r * width + c) * channels);
-                            let v = v.add(bias);
-                            if n == BLOCK { v.store(out) } else { v.store_part(out, n) }
-                        }
+                both!(6, 4, |r, c| V::load(m.add((r * 6 + c) * point)), a_t, |r, c, v| {
+                    if y0 + r < height && x0 + c < width {
+                        let out = out.add((r * width + c) * channels);
+                        let v = v.add(bias);
+                        if n == BLOCK { v.store(out) } else { v.store_part(out, n) }
                     }
-                );
+                });
             }
         }
     }
