@@ -1,4 +1,4 @@
-//! Evaluators: what tells how fast a network is.
+//! Evaluators: what tells how fast a network is ([`measure`]), and at a glance how good ([`proxies`]).
 //!
 //! ```no_run
 //! use std::{ops::ControlFlow, path::Path};

@@ -146,3 +146,5 @@ pub fn average(
 
 #[cfg(test)]
 mod golden_tests;
+#[cfg(test)]
+mod tests;
