@@ -37,6 +37,8 @@ pub enum EvaluateError {
     Network(#[from] NetworkError),
     #[error(transparent)]
     Space(#[from] SpaceError),
+    #[error(transparent)]
+    Exec(#[from] lanner_nn::ExecError),
 }
 
 impl EvaluateError {

@@ -1,4 +1,4 @@
-//! Evaluators: what tells how fast a network is.
+//! Evaluators: what tells how fast a network is ([`measure`]), and at a glance how good ([`proxies`]).
 //!
 //! ```no_run
 //! use std::{ops::ControlFlow, path::Path};
@@ -29,6 +29,10 @@
 //! ```
 
 mod error;
+mod journal;
+mod lines;
 pub mod measure;
+pub mod proxies;
 
 pub use error::EvaluateError;
+pub use journal::Header;

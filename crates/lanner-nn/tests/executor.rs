@@ -50,6 +50,28 @@ fn the_same_bits_twice_and_for_any_number_of_threads() {
 }
 
 #[test]
+fn a_second_backward_pass_is_as_good_as_one_alone() {
+    for (name, network, _) in golden() {
+        let (params, batch) = (fresh(&network), 9);
+        let images = numbers(batch * network.input().len(), 1);
+        let passes = |again, seeds: &[u64]| {
+            let options = Options { again, ..options(2, true) };
+            let mut executor = Executor::new(&network, batch, options).unwrap();
+            let len = executor.forward(&params, &images, Mode::Batch, &()).unwrap().len();
+            let mut gradients = vec![f32::NAN; params.values.len()];
+            for &seed in seeds {
+                let wants = Wants { params: true, input: true };
+                executor
+                    .backward(&params, &numbers(len, seed), wants, &mut gradients, &())
+                    .unwrap();
+            }
+            (gradients, executor.input_gradient().unwrap())
+        };
+        assert!(passes(true, &[4, 5, 6]) == passes(false, &[6]), "{name}");
+    }
+}
+
+#[test]
 fn a_part_of_a_batch_is_as_good() {
     let network = zoo();
     let params = fresh(&network);

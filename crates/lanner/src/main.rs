@@ -6,10 +6,13 @@ mod import;
 mod measure;
 mod network;
 mod output;
+mod proxies;
 mod search;
 mod skeleton;
 mod space;
+mod stop;
 mod table;
+mod which;
 
 use clap::{Parser, Subcommand};
 
@@ -26,6 +29,7 @@ static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
 Examples:
   lanner search --evaluate table:accuracy.csv --metric c10_test_200 --budget 60
   lanner measure --sample 100 --out mine.csv
+  lanner proxies --sample 100 --out proxies.csv
   lanner fit latency.csv --metric pixel_ms --out pixel.lanner
   lanner rank pixel.lanner --top 10
   lanner import latbench latbench-*.pickle --out latency.csv
@@ -51,6 +55,7 @@ enum Command {
     Bench(bench::BenchArgs),
     Import(import::ImportArgs),
     Measure(measure::MeasureArgs),
+    Proxies(proxies::ProxiesArgs),
     /// Show the network of an architecture: costs, layers, drawings, ONNX
     Network(network::NetworkArgs),
     Table(table::TableArgs),
@@ -73,6 +78,7 @@ fn main() -> std::process::ExitCode {
         Command::Network(args) => network::run(args),
         Command::Import(args) => import::run(args),
         Command::Measure(args) => measure::run(args, cli.threads.map_or(1, usize::from)),
+        Command::Proxies(args) => proxies::run(args, cli.threads.map_or(1, usize::from)),
         Command::Table(args) => table::run(args),
         Command::Space(args) => space::run(args),
     };

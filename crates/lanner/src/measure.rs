@@ -3,10 +3,6 @@
 use std::{
     ops::ControlFlow,
     path::{Path, PathBuf},
-    sync::{
-        Arc,
-        atomic::{AtomicBool, Ordering},
-    },
     time::{Duration, Instant},
 };
 
@@ -20,12 +16,13 @@ use lanner_evaluate::{
     },
 };
 use lanner_network::{OnnxOptions, Precision};
-use lanner_predict::{Pool, latency::LatencyViews};
-use lanner_space::{Architecture, Space};
+use lanner_space::Space;
 
 use crate::{
     output::{Row, print_rows, progress, usage},
     skeleton::SkeletonArgs,
+    stop::on_interrupt,
+    which::Which,
 };
 
 /// Measure latencies of networks on a device, into a table
@@ -40,7 +37,8 @@ for a machine that becomes faster or slower, until the 95 % interval of the medi
 --tolerance or --budget is spent. The protocol latbench is that of the paper: 10 blocks of 100 runs,
 the interquartile mean of their interquartile means.
 
-Networks run on one thread unless --threads says otherwise.
+Networks run on one thread unless --threads says otherwise. With --unique the others of a kind get the
+latency of the one that is measured.
 
 Examples:
   lanner measure --sample 100 --out mine.csv
@@ -113,27 +111,6 @@ pub struct MeasureArgs {
     json: bool,
 }
 
-/// Which networks.
-#[derive(clap::Args)]
-#[group(required = true, multiple = false)]
-struct Which {
-    /// Every network of the space
-    #[arg(long)]
-    all: bool,
-    /// One network of each kind that computes the same; the others get its latency
-    #[arg(long)]
-    unique: bool,
-    /// So many at random
-    #[arg(long, value_name = "N")]
-    sample: Option<usize>,
-    /// The so many whose latencies tell a predictor the most about all others
-    #[arg(long, value_name = "N")]
-    choose: Option<usize>,
-    /// Those of a file: an architecture a line, or a .csv or .parquet table
-    #[arg(long, value_name = "FILE")]
-    archs: Option<PathBuf>,
-}
-
 #[derive(Clone, Copy, ValueEnum)]
 enum RuntimeName {
     /// The runtime in pure Rust, in this process
@@ -160,7 +137,7 @@ pub fn run(args: MeasureArgs, threads: usize) -> anyhow::Result<()> {
             return Err(usage(format!("{name} is {value}, expected a number above 0")));
         }
     }
-    let groups = choose(&args, &space)?;
+    let groups = args.which.groups(&space, args.seed)?;
     if !args.cores.is_empty() {
         machine::pin(&args.cores).map_err(|why| usage(format!("--cores: {why}")))?;
     }
@@ -217,19 +194,11 @@ pub fn run(args: MeasureArgs, threads: usize) -> anyhow::Result<()> {
         campaign.baseline_ms = Some(measure::baseline(earlier, &header)?);
     }
 
-    let stop = Arc::new(AtomicBool::new(false));
-    let flag = stop.clone();
-    // Without a handler Ctrl-C ends the process as ever, and loses no more than a network.
-    let _ = ctrlc::set_handler(move || {
-        // The network under way is finished; who cannot wait presses again.
-        if flag.swap(true, Ordering::Relaxed) {
-            std::process::exit(130);
-        }
-    });
+    let stopped = on_interrupt();
     let bar = progress(groups.len() as u64, "measuring");
     let tell = |done, total| {
         bar.tell(done as u64, total as u64);
-        match stop.load(Ordering::Relaxed) {
+        match stopped() {
             true => ControlFlow::Break(()),
             false => ControlFlow::Continue(()),
         }
@@ -246,74 +215,6 @@ pub fn run(args: MeasureArgs, threads: usize) -> anyhow::Result<()> {
     bar.clear();
     let outcome = outcome.map_err(|error| paused(error, &args.out))?;
     report(&args, &space, &outcome, groups.len(), start.elapsed().as_secs_f64())
-}
-
-/// The networks to measure, in groups of which the first is measured.
-fn choose(args: &MeasureArgs, space: &Space) -> anyhow::Result<Vec<Vec<Architecture>>> {
-    let Which { all, unique, sample, choose, archs } = &args.which;
-    let whole = *all || *unique || choose.is_some();
-    if whole && space.size() > 10_000_000 {
-        return Err(usage(format!("space {space} is too large to measure whole: use --sample")));
-    }
-    let archs: Vec<Architecture> = if *all || *unique {
-        space.iter().collect()
-    } else if let Some(file) = archs {
-        read_archs(file, space)?
-    } else if let Some(count) = *choose {
-        check_count("--choose", count, space)?;
-        let pool = Pool::whole(space.clone());
-        let rows: Vec<usize> = (0..pool.len()).collect();
-        let chosen = lanner_predict::choose(&LatencyViews::new(&pool), &rows, count, args.seed);
-        chosen.into_iter().map(|r| pool.archs[r].clone()).collect()
-    } else {
-        let count = sample.unwrap_or(0);
-        check_count("--sample", count, space)?;
-        let mut generator = lanner_nn::rng(args.seed, "sample of networks");
-        let mut seen = std::collections::HashSet::new();
-        let mut archs = Vec::with_capacity(count);
-        while archs.len() < count {
-            let arch = space.sample(&mut generator);
-            if seen.insert(arch.clone()) {
-                archs.push(arch);
-            }
-        }
-        archs
-    };
-    Ok(match unique {
-        true => measure::groups(space, &archs),
-        false => archs.into_iter().map(|a| vec![a]).collect(),
-    })
-}
-
-fn check_count(option: &str, count: usize, space: &Space) -> anyhow::Result<()> {
-    match count as u128 > space.size() || count == 0 {
-        true => Err(usage(format!("{option} is {count}, expected 1 to {}", space.size()))),
-        false => Ok(()),
-    }
-}
-
-fn read_archs(file: &Path, space: &Space) -> anyhow::Result<Vec<Architecture>> {
-    let table = file.extension().is_some_and(|e| e == "csv" || e == "parquet");
-    let mut archs = Vec::new();
-    if table {
-        archs = Table::read(file, space)?.0.archs;
-    } else {
-        let text = std::fs::read_to_string(file)
-            .map_err(|e| anyhow::anyhow!("cannot read {}: {e}", file.display()))?;
-        let mut seen = std::collections::HashSet::new();
-        for (i, line) in text.lines().enumerate().filter(|(_, l)| !l.trim().is_empty()) {
-            let arch = space
-                .parse(line.trim())
-                .map_err(|e| anyhow::anyhow!("{}, line {}: {e}", file.display(), i + 1))?;
-            if seen.insert(arch.clone()) {
-                archs.push(arch);
-            }
-        }
-    }
-    match archs.is_empty() {
-        true => anyhow::bail!("{}: no architecture in it", file.display()),
-        false => Ok(archs),
-    }
 }
 
 /// Writes the sums to the table, and the layers beside it.

@@ -26,9 +26,10 @@ fn toy_table(dir: &Path) -> String {
 
 #[test]
 fn help_and_version_of_every_command() {
-    for command in
-        ["search", "fit", "rank", "bench", "import", "measure", "network", "table", "space"]
-    {
+    for command in [
+        "search", "fit", "rank", "bench", "import", "measure", "network", "proxies", "table",
+        "space",
+    ] {
         assert!(ok(&[command, "--help"]).contains("Usage: lanner"), "{command}");
     }
     assert!(ok(&["--version"]).starts_with("lanner "));

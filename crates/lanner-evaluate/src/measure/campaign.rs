@@ -12,7 +12,11 @@ use lanner_network::{Init, Nasbench201, OnnxOptions, Weights, onnx};
 use lanner_space::{Architecture, Space, View};
 use rand::seq::SliceRandom;
 
-use super::{Header, Log, Protocol, Reference, Row, Runtime, log::BASELINE, machine, median};
+use super::{
+    Header, Log, Protocol, Reference, Row, Runtime,
+    log::{BASELINE, baseline_of},
+    machine, median,
+};
 use crate::EvaluateError;
 
 /// What is measured, and how.
@@ -117,7 +121,7 @@ impl Campaign {
         }
         let (log, rows, mut header) = Log::open(out, &self.space, &header)?;
         if let (Some(arch), None) = (&self.reference, &reference) {
-            let baseline = header.baseline(out)?;
+            let baseline = baseline_of(out, &header)?;
             reference = Some(Reference::new(runtime.load(&self.model(arch)?)?, Some(baseline))?);
         }
         let mut part = Part { log, rows, outcome: Outcome::default() };

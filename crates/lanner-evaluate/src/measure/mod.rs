@@ -26,10 +26,11 @@ mod runtime;
 pub mod samples;
 mod statistics;
 
+pub use crate::Header;
 pub use campaign::{Campaign, Outcome, groups, reference};
 pub use command::{Command, CommandOptions};
 pub use layers::{LayerLatency, LayerWise};
-pub use log::{Header, Log, Row, baseline, blocks_path};
+pub use log::{Log, Row, baseline, blocks_path};
 #[cfg(feature = "ort")]
 pub use ort::Ort;
 pub use protocol::{Adaptive, Block, Measurement, Protocol, Reference};

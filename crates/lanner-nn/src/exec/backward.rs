@@ -52,7 +52,8 @@ struct Target {
 impl<T: Float> Executor<T> {
     /// The gradient of a loss, from that by the outputs of the last forward pass (laid out as they
     /// are). `gradients` is overwritten, in the layout of [`Params::values`]; it may be empty where
-    /// [`Wants::params`] is not set. May be called several times after one forward pass.
+    /// [`Wants::params`] is not set. May be called several times after one forward pass
+    /// where [`Options::again`] is set.
     ///
     /// Gradients of batch norms are those of the mode of that pass, with [`Mode::Batch`] through the
     /// statistics too.
@@ -62,6 +63,7 @@ impl<T: Float> Executor<T> {
     /// length is wrong.
     ///
     /// [`Options::training`]: super::Options::training
+    /// [`Options::again`]: super::Options::again
     pub fn backward(
         &mut self,
         params: &Params<T>,

@@ -32,7 +32,7 @@
 //! gradient by those, and yields the gradient of the parameters, of the images, or both, see
 //! [`Wants`]. The loss itself is the caller's. [`Params`] are flat, and gradients a plain vector in
 //! the same [`Layout`], so that an optimiser is one loop. A forward pass may have fewer images than
-//! planned, and several backward passes may follow one forward pass.
+//! planned, and several backward passes may follow one forward pass ([`Options::again`]).
 //!
 //! **Looking inside.** [`Options::watch`] names layers that an [`Observer`] sees, image by image:
 //! their outputs on the way forward, outputs and gradients on the way back. [`Mode`] chooses what

@@ -65,7 +65,7 @@ pub struct Plan {
 }
 
 impl Plan {
-    pub fn of(network: &Network, training: bool, watch: &[usize]) -> Plan {
+    pub fn of(network: &Network, training: bool, again: bool, watch: &[usize]) -> Plan {
         let n = network.layers.len();
         let mut readers = vec![Vec::new(); n];
         for (r, layer) in network.layers.iter().enumerate() {
@@ -91,7 +91,7 @@ impl Plan {
                 layers[layer.inputs[0]].stats = true;
             }
         }
-        let spans = spans(network, &layers, training);
+        let spans = spans(network, &layers, training, again);
         let slots = assign(network, &spans, &mut layers);
         Plan { layers, slots }
     }
@@ -172,9 +172,11 @@ struct Span {
     end: usize,
 }
 
-fn spans(network: &Network, layers: &[LayerPlan], training: bool) -> Vec<Span> {
+fn spans(network: &Network, layers: &[LayerPlan], training: bool, again: bool) -> Vec<Span> {
     let n = network.layers.len();
     let back = |i: usize| 2 * n - i;
+    // For another backward pass what the first reads stays until its end.
+    let until = |i: usize| back(if again { 0 } else { i });
     let mut last_use: Vec<usize> = (0..n).collect();
     let mut keep = |layer: usize, time: usize| {
         let base = layers[layer].view.base;
@@ -190,17 +192,17 @@ fn spans(network: &Network, layers: &[LayerPlan], training: bool) -> Vec<Span> {
                 || layers[j].view.act.is_some()
                 || layers[j].grad == Grad::Pass;
             if training && reads && layers[i].grad != Grad::None {
-                keep(j, back(i));
+                keep(j, until(i));
                 if layers[j].grad == Grad::Pass {
-                    keep(network.layers[j].inputs[0], back(i));
+                    keep(network.layers[j].inputs[0], until(i));
                 }
             }
         }
         if layers[i].watched {
-            keep(i, if training { back(i) } else { i });
+            keep(i, if training { until(i) } else { i });
         }
         if let Grad::Behind(_) = layers[i].grad {
-            keep(i, back(i));
+            keep(i, until(i));
         }
     }
     // Whoever asked for the output may read it until the next forward pass.

@@ -18,6 +18,9 @@ pub struct Options {
     pub threads: usize,
     /// [`Executor::backward`] will be called. Without, outputs are freed after their last reader.
     pub training: bool,
+    /// [`Executor::backward`] will be called more than once after a forward pass: what it reads is
+    /// kept, which takes a little more memory.
+    pub again: bool,
     /// Layers that an [`Observer`] sees.
     pub watch: Vec<usize>,
     /// The most bytes that an executor may hold; a network that needs more is refused. The
@@ -161,7 +164,7 @@ impl<T: Float> Executor<T> {
         if let Some(&layer) = options.watch.iter().find(|&&l| l >= network.layers.len()) {
             return value("watched layer", layer, "the number of a layer");
         }
-        let plan = Plan::of(network, options.training, &options.watch);
+        let plan = Plan::of(network, options.training, options.again, &options.watch);
         let kernels: Vec<Kernel> = network.layers.iter().map(|l| kernel::<T>(network, l)).collect();
         let sizes = Sizes::of(network, &plan, &kernels, batch, options.training);
         let needed = sizes.bytes(size_of::<T>(), options.threads);

@@ -1,0 +1,302 @@
+"""The 13 zero-cost proxies in PyTorch, each on its own as NASLib computes them (definitions of
+NAS-Bench-Suite-Zero, in our own words): golden values, and times to compare with.
+
+    cargo run -p lanner-evaluate --example proxy_networks \\
+        | python benches/peers/proxies_torch.py golden > crates/lanner-evaluate/tests/data/proxies_golden.json
+    cargo run --release -p lanner-evaluate --example proxy_networks bench 50 \\
+        | OMP_WAIT_POLICY=passive python benches/peers/proxies_torch.py bench [threads]
+
+`golden` computes in f64 from weights and images that tests make the same way. `bench` computes in f32
+at batch 64, and prints seconds a network and the peak memory.
+"""
+
+import copy
+import json
+import math
+import sys
+import time
+
+import numpy as np
+import torch
+import torch.nn as nn
+import torch.nn.functional as F
+
+from executor_torch import number
+
+K = 1e-5
+WEIGHTED = (nn.Conv2d, nn.Linear)
+
+
+class Network(nn.Module):
+    """A network as `lanner network --json` writes it, of PyTorch's modules in its default state."""
+
+    def __init__(self, description):
+        super().__init__()
+        self.layers = description["layers"]
+        self.input = description["input"]
+        self.parts = nn.ModuleList([self.part(layer) for layer in self.layers])
+
+    def part(self, layer):
+        op, out = layer["op"], layer["shape"][0]
+        channels = {l["name"]: l["shape"][0] for l in self.layers}
+        inputs = channels[layer["inputs"][0]] if layer["inputs"] else 0
+        if op == "conv":
+            sizes = layer["kernel"], layer["stride"], layer["padding"], layer["dilation"]
+            return nn.Conv2d(inputs, out, *sizes, layer["groups"], layer["bias"])
+        if op == "batch_norm":
+            return nn.BatchNorm2d(out, layer["epsilon"])
+        if op == "relu":
+            return nn.ReLU()
+        if op == "linear":
+            return nn.Linear(inputs, out, layer["bias"])
+        if op == "avg_pool":
+            p = layer["pool"]
+            sizes = p["kernel"], p["stride"], p["padding"]
+            return nn.AvgPool2d(*sizes, count_include_pad=layer["count_include_pad"])
+        return nn.AdaptiveAvgPool2d(1) if op == "global_avg_pool" else nn.Identity()
+
+    def forward(self, x, before_pooling=False):
+        values = {}
+        for layer, part in zip(self.layers, self.parts):
+            ins = [values[i] for i in layer["inputs"]]
+            if layer["op"] == "input":
+                y = x
+            elif layer["op"] == "add":
+                y = sum(ins)
+            elif layer["op"] == "zero":
+                y = ins[0] * 0
+            elif layer["op"] == "linear":
+                y = part(ins[0].flatten(1))
+            elif layer["op"] == "global_avg_pool" and before_pooling:
+                return ins[0]
+            else:
+                y = part(ins[0])
+            values[layer["name"]] = y
+        return y
+
+
+def weighted(net):
+    return [m for m in net.modules() if isinstance(m, WEIGHTED)]
+
+
+def backward(net, x, t):
+    net.zero_grad()
+    F.cross_entropy(net(x), t).backward()
+
+
+def summed(net, f):
+    return sum(f(m.weight, m.weight.grad).sum().item() for m in weighted(net) if m.weight.grad is not None)
+
+
+def grad_norm(net, x, t):
+    backward(net, x, t)
+    return summed(net, lambda w, g: g.norm())
+
+
+def plain(net, x, t):
+    backward(net, x, t)
+    return summed(net, lambda w, g: w * g)
+
+
+def snip(net, x, t):
+    for m in weighted(net):
+        m.mask = nn.Parameter(torch.ones_like(m.weight))
+        m.weight.requires_grad = False
+        if isinstance(m, nn.Conv2d):
+            m.forward = lambda x, m=m: m._conv_forward(x, m.weight * m.mask, m.bias)
+        else:
+            m.forward = lambda x, m=m: F.linear(x, m.weight * m.mask, m.bias)
+    backward(net, x, t)
+    return sum(m.mask.grad.abs().sum().item() for m in weighted(net) if m.mask.grad is not None)
+
+
+def fisher(net, x, t):
+    outputs = []
+
+    def keep(m, _, y):
+        y.retain_grad()
+        outputs.append((m, y))
+
+    for m in weighted(net):
+        m.register_forward_hook(keep)
+    backward(net, x, t)
+    total = 0.0
+    for m, y in outputs:
+        if y.grad is not None:
+            product = (y.detach() * y.grad).flatten(2).sum(2) if y.dim() > 2 else y.detach() * y.grad
+            total += (product.pow(2).mean(0) / 2).sum().item() * m.weight[0].numel()
+    return total
+
+
+def grasp(net, x, t):
+    weights = [m.weight for m in weighted(net)]
+    g = torch.autograd.grad(F.cross_entropy(net(x), t), weights, allow_unused=True)
+    again = torch.autograd.grad(F.cross_entropy(net(x), t), weights, create_graph=True, allow_unused=True)
+    sum((a.detach() * b).sum() for a, b in zip(g, again) if a is not None).backward()
+    return -summed(net, lambda w, hg: w * hg)
+
+
+def synflow(net, x, t):
+    net = net.double()
+    for m in net.modules():
+        if isinstance(m, nn.BatchNorm2d):
+            m.forward = lambda x: x
+    with torch.no_grad():
+        for p in net.parameters():
+            p.abs_()
+    net.zero_grad()
+    net(torch.ones_like(x[:1]).double()).sum().backward()
+    flow = summed(net, lambda w, g: (w * g).abs())
+    return math.log(flow) if flow > 0 else math.nan
+
+
+def l2_norm(net, x, t):
+    return sum(m.weight.norm().item() for m in weighted(net))
+
+
+def jacobian(net, x):
+    x = x.clone().requires_grad_(True)
+    y = net(x)
+    y.backward(torch.ones_like(y))
+    return x.grad.flatten(1).numpy(), y.shape[1]
+
+
+def jacov(net, x, t):
+    j, _ = jacobian(net, x)
+    with np.errstate(all="ignore"):
+        c = np.corrcoef(j)
+    if not np.isfinite(c).all():
+        return math.nan
+    v = np.linalg.eigvalsh(c).clip(0)
+    return -np.sum(np.log(v + K) + 1 / (v + K))
+
+
+def epe_nas(net, x, t):
+    j, classes = jacobian(net, x)
+    assert classes <= 100
+    total = 0.0
+    for c in t.unique().numpy():
+        with np.errstate(all="ignore"):
+            total += abs(np.sum(np.log(np.abs(np.corrcoef(j[t.numpy() == c])) + K)))
+    return total
+
+
+def nwot(net, x, t):
+    total = np.zeros((len(x), len(x)))
+
+    def count(_, inputs, __):
+        nonlocal total
+        on = (inputs[0].flatten(1) > 0).float()
+        total += (on @ on.t() + (1 - on) @ (1 - on.t())).numpy()
+
+    for m in net.modules():
+        if isinstance(m, nn.ReLU):
+            m.register_forward_hook(count)
+    net(x)
+    sign, value = np.linalg.slogdet(total)
+    return value if sign > 0 else math.nan
+
+
+def zen(net, x, t, images=None):
+    if images is None:
+        for m in weighted(net):
+            nn.init.normal_(m.weight)
+        images = torch.randn_like(x), torch.randn_like(x)
+    with torch.no_grad():
+        f = net(images[0], True)
+        change = (f - net(images[0] + 0.01 * images[1], True)).abs().flatten(1).sum(1).mean()
+        if change == 0:
+            return math.nan
+        norms = [m for m in net.modules() if isinstance(m, nn.BatchNorm2d)]
+        return (change.log() + sum(m.running_var.mean().sqrt().log() for m in norms)).item()
+
+
+def flops(net, x, t):
+    total = 0
+
+    def count(m, _, y):
+        nonlocal total
+        total += y[0].numel() * m.weight[0].numel()
+
+    for m in weighted(net):
+        m.register_forward_hook(count)
+    with torch.no_grad():
+        net(x[:1])
+    return total / 1e6
+
+
+def params(net, x, t):
+    return sum(p.numel() for p in net.parameters()) / 1e6
+
+
+ALL = [epe_nas, fisher, flops, grad_norm, grasp, jacov, l2_norm, nwot, params, plain, snip, synflow, zen]
+
+
+def made(net, stream, scale):
+    """Sets the weights from a stream, layer by layer, weight before bias."""
+    net = copy.deepcopy(net)
+    count = sum(p.numel() for p in net.parameters())
+    numbers, at = number(stream, count), 0
+    for m in net.modules():
+        for p in m.parameters(recurse=False):
+            values = numbers[at : at + p.numel()].view(p.shape)
+            at += p.numel()
+            if not isinstance(m, nn.BatchNorm2d):
+                p.data = (values * scale(m)).float().to(p.dtype)
+    return net
+
+
+def golden(description):
+    batch = 12
+    net = Network(description).double()
+    size = batch * math.prod(net.input)
+    x, x2 = ((number(s, size) * 4).view(batch, *net.input) for s in (12, 13))
+    t = torch.tensor([(i * i + 3 * i) % 10 for i in range(batch)])
+    # Powers of two: products with numbers of the stream are exact.
+    fan_in = lambda m: 2.0 ** -round(math.log2(m.weight[0].numel()) / 2)
+    plain_net, zen_net = made(net, 11, fan_in), made(net, 14, lambda m: 2.0)
+    values = {}
+    for proxy in ALL:
+        if proxy is flops:
+            continue
+        if proxy is zen:
+            for m in weighted(zen_net):
+                if m.bias is not None:
+                    m.bias.data.zero_()
+            value = zen(zen_net, x, t, (x, x2))
+        else:
+            value = proxy(copy.deepcopy(plain_net), x, t)
+        values[proxy.__name__] = value if math.isfinite(value) else None
+    return {"arch": description["name"], "proxies": values}
+
+
+def bench(descriptions, threads):
+    import resource
+
+    torch.set_num_threads(threads)
+    torch.manual_seed(0)
+    times = []
+    for description in descriptions:
+        net = Network(description)
+        x, t = torch.randn(64, *net.input), torch.randint(10, (64,))
+        # Processor time: with one thread it is what a free processor's clock would show.
+        clock = time.process_time if threads == 1 else time.perf_counter
+        start = clock()
+        parts = {}
+        for proxy in ALL:
+            begin = clock()
+            proxy(copy.deepcopy(net), x, t)
+            parts[proxy.__name__] = clock() - begin
+        times.append(clock() - start)
+        shown = " ".join(f"{k} {v:.2f}" for k, v in parts.items() if v > 0.005)
+        print(f"{description['name']} {times[-1]:.3f} s: {shown}", flush=True)
+    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
+    print(f"mean {np.mean(times):.3f} s, geometric {np.exp(np.mean(np.log(times))):.3f} s, peak {peak:.0f} MiB")
+
+
+if __name__ == "__main__":
+    nets = [json.loads(line) for line in sys.stdin if line.startswith("{")]
+    if sys.argv[1] == "golden":
+        print("[\n" + ",\n".join(json.dumps(golden(net)) for net in nets) + "\n]")
+    else:
+        bench(nets, int(sys.argv[2]) if len(sys.argv) > 2 else 1)

@@ -1,0 +1,56 @@
+use rand::RngExt;
+
+use super::init;
+use crate::EvaluateError;
+
+/// A minibatch of labelled images.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Batch {
+    /// N × C × H × W, normalised.
+    pub images: Vec<f32>,
+    /// The class of each of the N images.
+    pub labels: Vec<u16>,
+    pub classes: usize,
+}
+
+impl Batch {
+    /// Images of `values` numbers each from N(0, 1), and labels at random: always at hand, and enough
+    /// for most proxies.
+    pub fn random(count: usize, values: usize, classes: usize, seed: u64) -> Batch {
+        let mut images = vec![0.0; count.saturating_mul(values)];
+        init::fill_normal(&mut images, &mut lanner_nn::rng(seed, "proxies: random images"));
+        let mut generator = lanner_nn::rng(seed, "proxies: random labels");
+        let most = classes.clamp(1, usize::from(u16::MAX) + 1);
+        let labels = (0..count).map(|_| generator.random_range(0..most) as u16).collect();
+        Batch { images, labels, classes }
+    }
+
+    /// The number of images, N.
+    pub fn len(&self) -> usize {
+        self.labels.len()
+    }
+
+    /// Whether there are no images at all.
+    pub fn is_empty(&self) -> bool {
+        self.labels.is_empty()
+    }
+
+    /// Whether these are images of `values` numbers for a network of `outputs` classes.
+    pub(super) fn check(&self, values: usize, outputs: usize) -> Result<(), EvaluateError> {
+        let wrong = |name, value: usize, expected: String| {
+            Err(EvaluateError::Value { name, value: value.to_string(), expected })
+        };
+        if self.is_empty() {
+            return wrong("number of images", 0, "1 or more".into());
+        }
+        if self.images.len() != self.len() * values {
+            let expected = format!("{} images of {values}", self.len());
+            return wrong("number of pixels", self.images.len(), expected);
+        }
+        let most = self.labels.iter().copied().max().map_or(0, usize::from);
+        if most >= outputs {
+            return wrong("label", most, format!("less than the network's {outputs} outputs"));
+        }
+        Ok(())
+    }
+}

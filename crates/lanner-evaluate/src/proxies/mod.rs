@@ -1,0 +1,150 @@
+//! Zero-cost proxies: numbers of an untrained network that tell how good it will be, from one
+//! minibatch.
+//!
+//! ```
+//! use lanner_evaluate::proxies::{Batch, Options, Proxy, compute};
+//! use lanner_network::{Nasbench201, View};
+//! use lanner_space::Space;
+//!
+//! let arch = Space::NasBench201.parse("|nor_conv_3x3~0|+|none~0|skip_connect~1|+|avg_pool_3x3~0|none~1|nor_conv_1x1~2|")?;
+//! let small = Nasbench201 { channels: 4, cells: 1, resolution: 8, classes: 10 };
+//! let network = small.build(&arch, View::Raw)?;
+//! let batch = Batch::random(16, network.input().len(), 10, 1);
+//! let scores = compute(&network, &batch, &[Proxy::Synflow, Proxy::Nwot], &Options::default())?;
+//! assert!(scores.iter().all(|(_, score)| score.is_ok()));
+//! # Ok::<(), Box<dyn std::error::Error>>(())
+//! ```
+//!
+//! **Shared work.** [`compute`] runs only what the proxies asked for need, and that once:
+//!
+//! | pass | for |
+//! |---|---|
+//! | forward | `nwot`, all of the next three |
+//! | backward of the loss | `grad_norm`, `snip`, `plain`, `fisher`; `grasp` |
+//! | backward of the sum of outputs, to the image | `jacov`, `epe_nas` |
+//! | second derivatives | `grasp` |
+//! | forward and backward of one image of ones, in `f64` | `synflow` |
+//! | two forward, of other weights | `zen` |
+//! | none | `flops`, `params`, `l2_norm` |
+//!
+//! A value does not depend on which others are asked for, nor on the number of threads.
+//!
+//! **What is what.** [`Proxy`] has the definitions. Networks should be built with `View::Raw`: the
+//! published values count layers that lead nowhere. Weights are PyTorch's default ones by seed, since
+//! that is what the published values were computed with; [`average`] takes several seeds. What cannot
+//! be computed is an [`Absence`], never a number that stands for one.
+//!
+//! [`Table`] computes many networks into a file.
+
+mod alone;
+mod batch;
+mod grasp;
+mod init;
+mod jacobian;
+mod linalg;
+mod loss;
+mod proxy;
+mod shared;
+mod table;
+mod watch;
+
+pub use batch::Batch;
+pub use proxy::{Absence, Proxy, Score};
+pub use table::{Outcome, Table};
+
+use lanner_network::{Cost, Network};
+
+use crate::EvaluateError;
+
+/// How proxies are computed.
+#[derive(Debug, Clone, Default)]
+pub struct Options {
+    /// Of the weights, and of Zen's images.
+    pub seed: u64,
+    /// Up to so many threads; 0 is taken as 1. Results do not depend on it.
+    pub threads: usize,
+    /// The most bytes for activations and their gradients at a time; a network that needs more is an
+    /// error.
+    pub memory_limit: Option<u64>,
+}
+
+impl Options {
+    fn executor(&self) -> lanner_nn::Options {
+        lanner_nn::Options {
+            threads: self.threads,
+            memory_limit: self.memory_limit,
+            ..lanner_nn::Options::default()
+        }
+    }
+}
+
+/// The proxies of a network, in the order asked for.
+///
+/// # Errors
+/// When the batch is not one of this network's images and classes, or the memory limit is too low.
+pub fn compute(
+    network: &Network,
+    batch: &Batch,
+    wanted: &[Proxy],
+    options: &Options,
+) -> Result<Vec<(Proxy, Score)>, EvaluateError> {
+    batch.check(network.input().len(), network.output().len())?;
+    let params = init::pytorch(network, options.seed);
+    compute_with(network, params, batch, wanted, options)
+}
+
+/// As [`compute`], with these weights (but for Zen's).
+fn compute_with(
+    network: &Network,
+    params: lanner_nn::Params<f32>,
+    batch: &Batch,
+    wanted: &[Proxy],
+    options: &Options,
+) -> Result<Vec<(Proxy, Score)>, EvaluateError> {
+    let with_grasp = wanted.contains(&Proxy::Grasp);
+    let shared = shared::passes(network, &params, batch, wanted, with_grasp, options)?;
+    let mut scores = Vec::with_capacity(wanted.len());
+    for &proxy in wanted {
+        let known = shared.scores.iter().find(|(p, _)| *p == proxy);
+        let score = match proxy {
+            Proxy::Flops => Ok(Cost::of(network).flops as f64 / 1e6),
+            Proxy::Params => Ok(Cost::of(network).params as f64 / 1e6),
+            Proxy::L2Norm => alone::l2_norm(network, &params),
+            Proxy::Synflow => alone::synflow(network, &params, options)?,
+            Proxy::Zen => alone::zen(network, batch.len(), options.seed, options)?,
+            Proxy::Grasp => grasp::grasp(network, &params, &shared.gradient, batch, options)?,
+            _ => known.map_or(Err(Absence::NotFinite), |(_, score)| *score),
+        };
+        scores.push((proxy, score));
+    }
+    Ok(scores)
+}
+
+/// The mean of proxies over `seeds` initialisations, whose seeds come from that of the options; with
+/// one, [`compute`] with that seed itself. Absent where it is for one of them.
+///
+/// # Errors
+/// As [`compute`].
+pub fn average(
+    network: &Network,
+    batch: &Batch,
+    wanted: &[Proxy],
+    seeds: usize,
+    options: &Options,
+) -> Result<Vec<(Proxy, Score)>, EvaluateError> {
+    let mut means = compute(network, batch, wanted, options)?;
+    for k in 1..seeds {
+        let seed = lanner_nn::subseed(options.seed, &format!("proxies: seed {k}"));
+        let scores = compute(network, batch, wanted, &Options { seed, ..options.clone() })?;
+        for ((_, mean), (_, score)) in means.iter_mut().zip(scores) {
+            // A running mean: identical values stay what they are.
+            *mean = mean.and_then(|m| score.map(|s| m + (s - m) / (k + 1) as f64));
+        }
+    }
+    Ok(means)
+}
+
+#[cfg(test)]
+mod golden_tests;
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,116 @@
+//! The passes that most proxies share: one forward, one backward of the loss, one of the outputs.
+
+use lanner_network::{Network, Op};
+use lanner_nn::{Executor, Mode, Params, Wants};
+
+use super::proxy::finite;
+use super::{Absence, Batch, Options, Proxy, Score, jacobian, linalg, loss, watch::Watch};
+use crate::EvaluateError;
+
+/// The proxies of these passes, in their order.
+pub const SHARED: [Proxy; 7] = [
+    Proxy::Nwot,
+    Proxy::GradNorm,
+    Proxy::Snip,
+    Proxy::Plain,
+    Proxy::Fisher,
+    Proxy::Jacov,
+    Proxy::EpeNas,
+];
+
+/// What the passes yield.
+pub struct Shared {
+    pub scores: Vec<(Proxy, Score)>,
+    /// ∂L/∂ all parameters, in the layout of [`Params::values`]; empty unless it was needed.
+    pub gradient: Vec<f32>,
+}
+
+/// Runs what `wanted` needs; `gradient`: the parameters' gradient is needed in any case.
+pub fn passes(
+    network: &Network,
+    params: &Params<f32>,
+    batch: &Batch,
+    wanted: &[Proxy],
+    gradient: bool,
+    options: &Options,
+) -> Result<Shared, EvaluateError> {
+    let any = |of: &[Proxy]| of.iter().any(|p| wanted.contains(p));
+    let by_params = gradient || any(&[Proxy::GradNorm, Proxy::Snip, Proxy::Plain]);
+    let by_input = any(&[Proxy::Jacov, Proxy::EpeNas]);
+    let fisher = any(&[Proxy::Fisher]);
+    let mut shared = Shared { scores: Vec::new(), gradient: Vec::new() };
+    if !(any(&SHARED) || gradient) {
+        return Ok(shared);
+    }
+    let watch = Watch::new(network, batch.len(), any(&[Proxy::Nwot]), fisher);
+    let training = by_params || by_input || fisher;
+    let again = by_input && (by_params || fisher);
+    let run = lanner_nn::Options { training, again, watch: watch.layers(), ..options.executor() };
+    let mut executor = Executor::<f32>::new(network, batch.len(), run)?;
+    let outputs = executor.forward(params, &batch.images, Mode::Batch, &watch)?;
+    let d_outputs = loss::gradient(outputs, &batch.labels);
+    if by_params || fisher {
+        shared.gradient = vec![0.0; if by_params { params.values.len() } else { 0 }];
+        let wants = Wants { params: by_params, input: false };
+        executor.backward(params, &d_outputs, wants, &mut shared.gradient, &watch)?;
+    }
+    let correlations = match by_input {
+        true => {
+            let ones = vec![1.0; d_outputs.len()];
+            executor.backward(params, &ones, Wants::INPUT, &mut [], &())?;
+            let by_image = executor.input_gradient()?;
+            let rows: Vec<&[f32]> = by_image.chunks_exact(network.input().len()).collect();
+            linalg::correlations(&rows)
+        }
+        false => None,
+    };
+    for proxy in SHARED.into_iter().filter(|p| wanted.contains(p)) {
+        let score = match proxy {
+            Proxy::Nwot => nwot(&watch, batch.len()),
+            Proxy::Jacov => jacobian::jacov(correlations.as_deref(), batch.len()),
+            Proxy::EpeNas => {
+                let classes = network.output().len();
+                jacobian::epe_nas(correlations.as_deref(), &batch.labels, classes)
+            }
+            _ if weighted(network, params).next().is_none() => Err(Absence::NoWeights),
+            Proxy::Fisher => {
+                let weights = |l: usize| params.layer(l).0.len() / network.layers[l].shape.channels;
+                finite(watch.fisher(weights))
+            }
+            _ => finite(sum(network, params, &shared.gradient, proxy)),
+        };
+        shared.scores.push((proxy, score));
+    }
+    Ok(shared)
+}
+
+/// Where the kernels and matrices of convolutions and linear layers stand among all parameters.
+pub fn weighted<'a, T>(
+    network: &'a Network,
+    params: &'a Params<T>,
+) -> impl Iterator<Item = std::ops::Range<usize>> + 'a {
+    let layers = network.layers.iter().zip(&params.layout.layers);
+    layers
+        .filter(|(l, _)| matches!(l.op, Op::Conv(_) | Op::Linear { .. }))
+        .map(|(_, place)| place.weight.clone())
+}
+
+fn nwot(watch: &Watch, images: usize) -> Score {
+    let agreements = watch.agreements().ok_or(Absence::NoRelu)?;
+    linalg::log_determinant(agreements, images).ok_or(Absence::Singular)
+}
+
+/// The sums over weights.
+fn sum(network: &Network, params: &Params<f32>, gradient: &[f32], proxy: Proxy) -> f64 {
+    let mut sum = 0.0;
+    for range in weighted(network, params) {
+        let pairs = params.values[range.clone()].iter().zip(&gradient[range]);
+        let product = |(w, g): (&f32, &f32)| f64::from(*w) * f64::from(*g);
+        sum += match proxy {
+            Proxy::GradNorm => pairs.map(|(_, g)| f64::from(*g).powi(2)).sum::<f64>().sqrt(),
+            Proxy::Snip => pairs.map(product).map(f64::abs).sum(),
+            _ => pairs.map(product).sum::<f64>(),
+        };
+    }
+    sum
+}

@@ -1,0 +1,149 @@
+//! Proxies of many networks, into one file: each network on disk before the next is begun.
+
+use std::{
+    collections::HashSet,
+    ops::ControlFlow,
+    path::Path,
+    time::{Instant, SystemTime, UNIX_EPOCH},
+};
+
+use lanner_network::{Nasbench201, View};
+use lanner_space::{Architecture, Space};
+
+use super::{Batch, Options, Proxy, Score, average};
+use crate::{
+    EvaluateError, Header,
+    journal::{Journal, Kind, Opened},
+};
+
+const KIND: Kind = Kind {
+    title: "lanner proxy table",
+    version: "1",
+    command: "proxies",
+    doing: "computing proxies",
+};
+
+/// What is computed, of which networks' skeleton, on what.
+#[derive(Debug, Clone)]
+pub struct Table {
+    pub space: Space,
+    pub skeleton: Nasbench201,
+    /// The columns, in this order.
+    pub proxies: Vec<Proxy>,
+    pub batch: Batch,
+    /// Where the batch is from, for the file's header.
+    pub dataset: String,
+    /// Weights that values are the mean over.
+    pub seeds: usize,
+    pub options: Options,
+}
+
+/// What became of a table.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Outcome {
+    /// Networks computed now.
+    pub computed: usize,
+    /// Networks that were in the file already.
+    pub found: usize,
+    /// Values that are absent, of the networks computed now.
+    pub absent: usize,
+    /// Whether the caller stopped it.
+    pub stopped: bool,
+}
+
+impl Table {
+    /// The settings that all rows of a file must share.
+    pub fn header(&self) -> Header {
+        let Nasbench201 { channels, cells, resolution, classes } = self.skeleton;
+        let settings = [
+            ("space", self.space.name().to_string()),
+            (
+                "skeleton",
+                format!(
+                    "{channels} channels, {cells} cells, {resolution} pixels, {classes} classes"
+                ),
+            ),
+            ("dataset", self.dataset.clone()),
+            ("batch", self.batch.len().to_string()),
+            (
+                "weights",
+                format!("PyTorch's default, seed {}, {} of them", self.options.seed, self.seeds),
+            ),
+        ];
+        let unix_time = SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |d| d.as_secs());
+        let facts = [
+            ("lanner", env!("CARGO_PKG_VERSION").to_string()),
+            ("started_unix_time", unix_time.to_string()),
+        ];
+        let pair = |(k, v): (&str, String)| (k.to_string(), v);
+        Header {
+            settings: settings.into_iter().map(pair).collect(),
+            facts: facts.into_iter().map(pair).collect(),
+        }
+    }
+
+    /// The proxies of one network, as published: layers that lead nowhere count.
+    ///
+    /// # Errors
+    /// As [`compute`](super::compute).
+    pub fn one(&self, arch: &Architecture) -> Result<Vec<(Proxy, Score)>, EvaluateError> {
+        let network = self.skeleton.build(arch, View::Raw)?;
+        average(&network, &self.batch, &self.proxies, self.seeds, &self.options)
+    }
+
+    /// Computes what is not in the file yet. `tell` hears before each network how many are done and
+    /// how many there are, and may stop it.
+    ///
+    /// # Errors
+    /// When the file was made with other settings or is none, or a network cannot be computed at all.
+    pub fn run(
+        &self,
+        archs: &[Architecture],
+        out: &Path,
+        mut tell: impl FnMut(usize, usize) -> ControlFlow<()>,
+    ) -> Result<Outcome, EvaluateError> {
+        let mut columns = vec!["arch"];
+        columns.extend(self.proxies.iter().map(|p| p.name()));
+        columns.extend(["seconds", "note"]);
+        let Opened { mut journal, records, .. } =
+            Journal::open(out, KIND, &columns, &self.header())?;
+        let mut known = HashSet::new();
+        for (line, record) in &records {
+            let wrong = |why: String| EvaluateError::File { path: out.into(), line: *line, why };
+            known.insert(self.space.parse(&record[0]).map_err(|e| wrong(e.to_string()))?);
+        }
+        let mut outcome = Outcome::default();
+        for (done, arch) in archs.iter().enumerate() {
+            if tell(done, archs.len()).is_break() {
+                outcome.stopped = true;
+                return Ok(outcome);
+            }
+            if !known.insert(arch.clone()) {
+                outcome.found += 1;
+                continue;
+            }
+            let start = Instant::now();
+            let scores = self.one(arch)?;
+            let row = self.row(arch, &scores, start.elapsed().as_secs_f64());
+            journal.write(&[row])?;
+            outcome.computed += 1;
+            outcome.absent += scores.iter().filter(|(_, s)| s.is_err()).count();
+        }
+        let _ = tell(archs.len(), archs.len());
+        Ok(outcome)
+    }
+
+    /// The fields of a row; absent values are empty, and the note has their reasons.
+    fn row(&self, arch: &Architecture, scores: &[(Proxy, Score)], seconds: f64) -> Vec<String> {
+        let mut row = vec![self.space.print(arch)];
+        let mut notes = Vec::new();
+        for (proxy, score) in scores {
+            row.push(score.map_or(String::new(), |v| v.to_string()));
+            if let Err(absence) = score {
+                notes.push(format!("{proxy}: {absence}"));
+            }
+        }
+        row.extend([format!("{seconds:.3}"), notes.join("; ")]);
+        row
+    }
+}

@@ -1,0 +1,186 @@
+//! `lanner proxies`: zero-cost proxies of networks, into a table.
+
+use std::{ops::ControlFlow, path::PathBuf, time::Instant};
+
+use lanner_data::images::{self, Images};
+use lanner_evaluate::proxies::{Batch, Options, Outcome, Proxy, Table};
+use lanner_network::{Nasbench201, View};
+use lanner_space::{Architecture, Space};
+
+use crate::{
+    output::{Row, print_rows, progress, usage},
+    stop::on_interrupt,
+    which::Which,
+};
+
+/// Compute zero-cost proxies of networks, into a table
+#[derive(clap::Args)]
+#[command(after_help = "\
+Proxies are numbers of an untrained network, from one minibatch: epe_nas, fisher, flops, grad_norm, grasp,
+jacov, l2_norm, nwot, params, plain, snip, synflow, zen, as NAS-Bench-Suite-Zero defines them. Only what
+those asked for need is computed. A value that does not exist is empty, and the note says why. grasp has to
+be asked for: it is a finite difference, right on small networks and often wrong on those of full size.
+
+Each network is on disk before the next is begun: the same command again goes on where it was stopped. A
+file of other settings is refused.
+
+Data sets: random (images and labels from N(0, 1)), digits, cifar10:PATH, cifar100:PATH, mnist:DIR,
+fashion-mnist:DIR. Grey images become three equal channels.
+
+Examples:
+  lanner proxies --sample 100 --out proxies.csv
+  lanner proxies --all --proxies synflow,params,flops --out cheap.csv
+  lanner proxies --sample 300 --dataset cifar10:cifar-10-batches-bin --seeds 3 --out cifar10.csv")]
+pub struct ProxiesArgs {
+    #[command(flatten)]
+    which: Which,
+    /// Of --sample, of the minibatch and of the weights
+    #[arg(long, default_value_t = 0)]
+    seed: u64,
+    /// The table: made, or gone on with
+    #[arg(long, value_name = "FILE")]
+    out: PathBuf,
+    /// Where the minibatch is from
+    #[arg(long, value_name = "NAME", default_value = "random")]
+    dataset: String,
+    /// Images in the minibatch
+    #[arg(long, default_value_t = 64, value_parser = clap::value_parser!(u32).range(1..=65536))]
+    batch: u32,
+    /// Initialisations that values are the mean over
+    #[arg(long, default_value_t = 1, value_name = "K", value_parser = clap::value_parser!(u32).range(1..))]
+    seeds: u32,
+    /// Those to compute [default: all but grasp]
+    #[arg(long, value_delimiter = ',', value_name = "LIST")]
+    proxies: Vec<String>,
+    /// The most memory for activations, MiB [default: 75 % of what is free]
+    #[arg(long, value_name = "MIB")]
+    memory: Option<u64>,
+    #[arg(long, default_value = "nasbench201")]
+    space: String,
+    /// Channels of the first stage
+    #[arg(long, default_value_t = Nasbench201::default().channels)]
+    channels: usize,
+    /// Cells in each stage
+    #[arg(long, default_value_t = Nasbench201::default().cells)]
+    cells: usize,
+    /// Height and width of random images, pixels [default: 32]
+    #[arg(long)]
+    resolution: Option<usize>,
+    /// Classes of random images [default: 10]
+    #[arg(long)]
+    classes: Option<usize>,
+    /// Print JSON: {"rows": [...]}
+    #[arg(long)]
+    json: bool,
+}
+
+pub fn run(args: ProxiesArgs, threads: usize) -> anyhow::Result<()> {
+    let space = Space::by_name(&args.space).map_err(|e| usage(e.to_string()))?;
+    if space != Space::NasBench201 {
+        return Err(usage(format!("--space {space} has no skeleton yet, expected nasbench201")));
+    }
+    let table = table(&args, space, threads)?;
+    // Wrong options of the skeleton are found before a file is made.
+    let groups = args.which.groups(&table.space, args.seed)?;
+    let archs: Vec<Architecture> = groups.into_iter().map(|mut g| g.swap_remove(0)).collect();
+    table.skeleton.build(&archs[0], View::Raw).map_err(|e| usage(e.to_string()))?;
+    let stopped = on_interrupt();
+    let bar = progress(archs.len() as u64, "computing proxies");
+    let start = Instant::now();
+    let outcome = table.run(&archs, &args.out, |done, total| {
+        bar.tell(done as u64, total as u64);
+        if stopped() { ControlFlow::Break(()) } else { ControlFlow::Continue(()) }
+    });
+    bar.clear();
+    let Outcome { computed, found, absent, stopped } = outcome?;
+    let row = Row::new()
+        .with("file", args.out.display().to_string())
+        .with("networks", archs.len())
+        .with("computed", computed)
+        .with("found", found)
+        .with("absent_values", absent)
+        .with("seconds", start.elapsed().as_secs_f64());
+    print_rows(&[row], args.json)?;
+    if stopped {
+        let (done, all) = (computed + found, archs.len());
+        anyhow::bail!("stopped at {done} of {all}; the same command goes on from there");
+    }
+    Ok(())
+}
+
+fn table(args: &ProxiesArgs, space: Space, threads: usize) -> anyhow::Result<Table> {
+    let mut proxies = Vec::new();
+    for name in &args.proxies {
+        let proxy: Proxy = name.trim().parse().map_err(|e| usage(format!("--proxies: {e}")))?;
+        if !proxies.contains(&proxy) {
+            proxies.push(proxy);
+        }
+    }
+    if proxies.is_empty() {
+        proxies.extend(Proxy::ALL.into_iter().filter(|p| *p != Proxy::Grasp));
+    }
+    let &ProxiesArgs { channels, cells, .. } = args;
+    let count = args.batch as usize;
+    let (skeleton, batch) = match args.dataset.as_str() {
+        "random" => {
+            let skeleton = Nasbench201 {
+                channels,
+                cells,
+                resolution: args.resolution.unwrap_or(32),
+                classes: args.classes.unwrap_or(10),
+            };
+            // What is out of range is found by the skeleton, before room is made for images.
+            let arch = space.at(0)?;
+            let network = skeleton.build(&arch, View::Raw).map_err(|e| usage(e.to_string()))?;
+            let values = network.input().len();
+            (skeleton, Batch::random(count, values, skeleton.classes, args.seed))
+        }
+        name => {
+            if args.resolution.or(args.classes).is_some() {
+                return Err(usage("--resolution and --classes are for --dataset random"));
+            }
+            let images = images::by_name(name)?.train;
+            let batch = batch_of(&images, count, args.seed)?;
+            let resolution = images.height;
+            (Nasbench201 { channels, cells, resolution, classes: images.classes.len() }, batch)
+        }
+    };
+    let dataset = match args.dataset.split_once(':') {
+        // Where it lies does not change what it is.
+        Some((kind, _)) => format!("{kind}, seed {}", args.seed),
+        None => format!("{}, seed {}", args.dataset, args.seed),
+    };
+    let memory_limit = match args.memory {
+        Some(mib) => Some(mib.saturating_mul(1 << 20)),
+        None => free_memory().map(|bytes| bytes / 4 * 3),
+    };
+    let options = Options { seed: args.seed, threads, memory_limit };
+    Ok(Table { space, skeleton, proxies, batch, dataset, seeds: args.seeds as usize, options })
+}
+
+/// So many training images, normalised by the statistics of all.
+fn batch_of(images: &Images, count: usize, seed: u64) -> anyhow::Result<Batch> {
+    if images.height != images.width {
+        let Images { height, width, name, .. } = images;
+        anyhow::bail!("{name}: images of {height}×{width}, expected square ones");
+    }
+    if count > images.len() {
+        return Err(usage(format!("--batch is {count}, expected 1 to {}", images.len())));
+    }
+    let chosen = images.subset(count, seed)?;
+    let mut pixels = vec![0.0; count * images.pixels_each()];
+    images.batch(&chosen, &images.statistics(), &mut pixels)?;
+    if images.channels == 1 {
+        let each = images.pixels_each();
+        pixels = pixels.chunks_exact(each).flat_map(|image| image.repeat(3)).collect();
+    }
+    let labels = images.batch_labels(&chosen)?;
+    Ok(Batch { images: pixels, labels, classes: images.classes.len() })
+}
+
+/// Bytes that programs may still take, where the system tells.
+fn free_memory() -> Option<u64> {
+    let text = std::fs::read_to_string("/proc/meminfo").ok()?;
+    let line = text.lines().find_map(|l| l.strip_prefix("MemAvailable:"))?;
+    line.trim().strip_suffix("kB")?.trim().parse::<u64>().ok().map(|kib| kib * 1024)
+}

@@ -1,0 +1,101 @@
+//! The options that say which networks of a space a command is about.
+
+use std::path::{Path, PathBuf};
+
+use lanner_data::Table;
+use lanner_evaluate::measure;
+use lanner_predict::{Pool, latency::LatencyViews};
+use lanner_space::{Architecture, Space};
+
+use crate::output::usage;
+
+/// Which networks a command is about.
+#[derive(clap::Args)]
+#[group(required = true, multiple = false)]
+pub struct Which {
+    /// Every network of the space
+    #[arg(long)]
+    all: bool,
+    /// One network of each kind that computes the same
+    #[arg(long)]
+    unique: bool,
+    /// So many at random
+    #[arg(long, value_name = "N")]
+    sample: Option<usize>,
+    /// The so many whose latencies tell a predictor the most about all others
+    #[arg(long, value_name = "N")]
+    choose: Option<usize>,
+    /// Those of a file: an architecture a line, or a .csv or .parquet table
+    #[arg(long, value_name = "FILE")]
+    archs: Option<PathBuf>,
+}
+
+impl Which {
+    /// The networks in groups: with --unique of those that compute the same, else of one each.
+    pub fn groups(&self, space: &Space, seed: u64) -> anyhow::Result<Vec<Vec<Architecture>>> {
+        let Which { all, unique, sample, choose, archs } = self;
+        let whole = *all || *unique || choose.is_some();
+        if whole && space.size() > 10_000_000 {
+            return Err(usage(format!("space {space} is too large to take whole: use --sample")));
+        }
+        let archs: Vec<Architecture> = if *all || *unique {
+            space.iter().collect()
+        } else if let Some(file) = archs {
+            read_archs(file, space)?
+        } else if let Some(count) = *choose {
+            check_count("--choose", count, space)?;
+            let pool = Pool::whole(space.clone());
+            let rows: Vec<usize> = (0..pool.len()).collect();
+            let chosen = lanner_predict::choose(&LatencyViews::new(&pool), &rows, count, seed);
+            chosen.into_iter().map(|r| pool.archs[r].clone()).collect()
+        } else {
+            let count = sample.unwrap_or(0);
+            check_count("--sample", count, space)?;
+            let mut generator = lanner_nn::rng(seed, "sample of networks");
+            let mut seen = std::collections::HashSet::new();
+            let mut archs = Vec::with_capacity(count);
+            while archs.len() < count {
+                let arch = space.sample(&mut generator);
+                if seen.insert(arch.clone()) {
+                    archs.push(arch);
+                }
+            }
+            archs
+        };
+        Ok(match unique {
+            true => measure::groups(space, &archs),
+            false => archs.into_iter().map(|a| vec![a]).collect(),
+        })
+    }
+}
+
+fn check_count(option: &str, count: usize, space: &Space) -> anyhow::Result<()> {
+    match count as u128 > space.size() || count == 0 {
+        true => Err(usage(format!("{option} is {count}, expected 1 to {}", space.size()))),
+        false => Ok(()),
+    }
+}
+
+fn read_archs(file: &Path, space: &Space) -> anyhow::Result<Vec<Architecture>> {
+    let table = file.extension().is_some_and(|e| e == "csv" || e == "parquet");
+    let mut archs = Vec::new();
+    if table {
+        archs = Table::read(file, space)?.0.archs;
+    } else {
+        let text = std::fs::read_to_string(file)
+            .map_err(|e| anyhow::anyhow!("cannot read {}: {e}", file.display()))?;
+        let mut seen = std::collections::HashSet::new();
+        for (i, line) in text.lines().enumerate().filter(|(_, l)| !l.trim().is_empty()) {
+            let arch = space
+                .parse(line.trim())
+                .map_err(|e| anyhow::anyhow!("{}, line {}: {e}", file.display(), i + 1))?;
+            if seen.insert(arch.clone()) {
+                archs.push(arch);
+            }
+        }
+    }
+    match archs.is_empty() {
+        true => anyhow::bail!("{}: no architecture in it", file.display()),
+        false => Ok(archs),
+    }
+}
