@@ -126,7 +126,7 @@ pub fn log_determinant(mut a: Vec<f64>, n: usize) -> Option<f64> {
     let mut sum = 0.0;
     for j in 0..n {
         let pivot = a[j * n + j] - dot(&a[j * n..][..j], &a[j * n..][..j]);
-        if !(pivot > 1e-12 * scale) {
+        if pivot.is_nan() || pivot <= 1e-12 * scale {
             return None;
         }
         sum += pivot.ln();
