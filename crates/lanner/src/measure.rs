@@ -115,8 +115,7 @@ pub struct MeasureArgs {
 enum RuntimeName {
     /// The runtime in pure Rust, in this process
     Rten,
-    /// ONNX Runtime, in this process
-    #[cfg(feature = "ort")]
+    /// ONNX Runtime, in this process; needs a lanner built with --features ort
     Ort,
     /// Any program that gets a model and prints latencies, see --command
     Command,
@@ -143,6 +142,11 @@ pub fn run(args: MeasureArgs, threads: usize) -> anyhow::Result<()> {
     }
     let runtime: Box<dyn Runtime> = match args.runtime {
         RuntimeName::Rten => Box::new(measure::Rten::new(threads)),
+        #[cfg(not(feature = "ort"))]
+        RuntimeName::Ort => {
+            let way = "cargo install --path crates/lanner --features ort";
+            return Err(usage(format!("this lanner is built without ONNX Runtime: {way}")));
+        }
         #[cfg(feature = "ort")]
         RuntimeName::Ort => Box::new(measure::Ort::new(args.ort_library.as_deref(), threads)?),
         RuntimeName::Command => {
