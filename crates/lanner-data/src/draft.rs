@@ -66,7 +66,7 @@ pub(crate) fn parse_arch(
     match text.trim().parse::<u128>() {
         Ok(index) => space.at(index),
         Err(_) => Err(SpaceError::Text {
-            space: space.name(),
+            space: space.name().into(),
             text: shown(text),
             why: format!("expected an index, 0 to {}", space.size() - 1),
         }),

@@ -22,7 +22,7 @@ pub fn op_counts(space: &Space, archs: &[Architecture]) -> Mat {
     out
 }
 
-/// One-hot codes of the text.
+/// One-hot choices of the text, at the positions of [`Space::aligned`]; an absent one is all zero.
 pub fn one_hot(space: &Space, archs: &[Architecture]) -> Mat {
     hot(space, archs, |_| None)
 }
@@ -37,16 +37,17 @@ fn hot(
     archs: &[Architecture],
     live: impl Fn(&Architecture) -> Option<Vec<bool>>,
 ) -> Mat {
-    let choices = space.choices();
+    let choices = space.positions();
     let width = choices.iter().map(|&c| usize::from(c)).sum();
     let mut out = Mat::zeros(archs.len(), width);
     for (i, arch) in archs.iter().enumerate() {
         let live = live(arch);
         let mut offset = 0;
-        for (position, &code) in arch.codes().iter().enumerate() {
+        for (position, code) in space.aligned(arch).into_iter().enumerate() {
             let counts = live.as_ref().is_none_or(|l| l[position]);
-            let code = if counts { usize::from(code) } else { 0 };
-            out[(i, offset + code)] = 1.0;
+            if let Some(code) = code {
+                out[(i, offset + if counts { usize::from(code) } else { 0 })] = 1.0;
+            }
             offset += usize::from(choices[position]);
         }
     }
@@ -64,9 +65,15 @@ pub fn with_pairs(x: &Mat) -> Mat {
     x.beside(&products)
 }
 
-/// Multiply-accumulates of the space's published network, in millions.
+/// Multiply-accumulates of the space's published network, in millions; no column if the space has no
+/// formula for them.
 pub fn flops(space: &Space, archs: &[Architecture]) -> Mat {
-    Mat::from_fn(archs.len(), 1, |i, _| space.flops_and_params(&archs[i]).0)
+    let all: Option<Vec<f64>> =
+        archs.iter().map(|a| space.flops_and_params(a).map(|f| f.0)).collect();
+    match all {
+        Some(data) => Mat { rows: archs.len(), cols: 1, data },
+        None => Mat::zeros(archs.len(), 0),
+    }
 }
 
 #[cfg(test)]

@@ -150,9 +150,7 @@ impl Saved {
             training_hash(texts.iter().map(String::as_str).zip(self.values.iter().copied()));
         header.settings = serde_json::json!(self.settings);
         let mut file = ModelFile::new(header);
-        let codes: Vec<f32> =
-            self.archs.iter().flat_map(|a| a.codes().iter().map(|&c| f32::from(c))).collect();
-        file.tensors.insert("codes".into(), Array::f32(codes));
+        file.set_archs(&self.space, &self.archs);
         for (name, values) in
             [("values", &self.values), ("hyper", &self.hyper), ("precisions", &self.precisions)]
         {
@@ -172,15 +170,7 @@ impl Saved {
             }
         };
         let (values, hyper, precisions) = (all("values")?, all("hyper")?, all("precisions")?);
-        let width = space.choices().len();
-        let codes = file.f32("codes", &[values.len() * width])?;
-        let archs: Vec<Architecture> = codes
-            .chunks(width)
-            .map(|c| Architecture::new(c.iter().map(|&c| c as u8).collect::<Vec<_>>()))
-            .collect();
-        for arch in &archs {
-            space.check(arch).map_err(|e| bad(e.to_string()))?;
-        }
+        let archs = file.archs(space, values.len()).map_err(|e| bad(e.to_string()))?;
         Ok(Saved {
             space: space.clone(),
             settings: file.settings()?,

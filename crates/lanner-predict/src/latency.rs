@@ -41,7 +41,7 @@ impl LatencyViews {
             })
             .collect();
         let of = |group: fn(&ProgramCounts) -> &Counts| matrix(&live, &cache, group);
-        let codes = usize::from(space.choices().iter().copied().max().unwrap_or(0));
+        let codes = usize::from(space.positions().iter().copied().max().unwrap_or(0));
         let raw = Mat::from_fn(archs.len(), codes, |i, c| count(archs[i].codes(), c));
         let used = Mat::from_fn(archs.len(), codes - 1, |i, c| count(&live[i], c + 1));
         let texts = one_hot(space, archs);

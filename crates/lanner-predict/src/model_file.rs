@@ -23,6 +23,7 @@ use std::collections::{BTreeMap, HashMap};
 use std::io::Write;
 use std::path::Path;
 
+use lanner_space::{Architecture, Space};
 use safetensors::tensor::{Dtype, SafeTensors, TensorView, serialize};
 use serde::{Deserialize, Serialize};
 
@@ -32,6 +33,8 @@ use crate::PredictError;
 pub const FORMAT: u32 = 1;
 /// The key of the header in the safetensors metadata.
 const KEY: &str = "lanner";
+/// The array of training architectures.
+const CODES: &str = "codes";
 
 /// What a model file is, and where it comes from.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -143,6 +146,30 @@ impl ModelFile {
             Some(Array::F64 { shape: s, data }) if s == shape => Ok(data),
             other => Err(self.unexpected(name, "f64", shape, other)),
         }
+    }
+
+    /// Adds architectures as the array `codes`: a row each, filled up with −1 to the space's longest.
+    pub fn set_archs(&mut self, space: &Space, archs: &[Architecture]) {
+        let width = space.max_codes();
+        let mut codes = Vec::with_capacity(archs.len() * width);
+        for arch in archs {
+            codes.extend(arch.codes().iter().map(|&c| f32::from(c)));
+            codes.resize(codes.len() + width - arch.codes().len(), -1.0);
+        }
+        self.tensors.insert(CODES.into(), Array::f32(codes));
+    }
+
+    /// The `count` architectures that [`ModelFile::set_archs`] added.
+    pub fn archs(&self, space: &Space, count: usize) -> Result<Vec<Architecture>, PredictError> {
+        let width = space.max_codes();
+        let rows = self.f32(CODES, &[count * width])?.chunks(width);
+        rows.map(|row| {
+            let codes: Vec<u8> = row.iter().filter(|c| **c >= 0.0).map(|&c| c as u8).collect();
+            let arch = Architecture::new(codes);
+            space.check(&arch).map_err(|e| model(e.to_string()))?;
+            Ok(arch)
+        })
+        .collect()
     }
 
     /// The settings as the predictor's own type.

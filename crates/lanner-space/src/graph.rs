@@ -6,12 +6,14 @@ pub enum View {
     /// Every operation of the text, `none` and `skip` included.
     Raw,
     /// What is computed: `none` and all that is on no path from input to output removed, skips
-    /// bypassed (each predecessor joined to each successor).
+    /// bypassed (each predecessor joined to each successor). In a chain of layers, where the
+    /// position decides channels and stride, nothing is bypassed.
     Pruned,
 }
 
 /// A directed acyclic graph with labelled nodes in topological order: arcs go from lower to higher
-/// numbers, the first nodes are inputs, the last is the output.
+/// numbers. Of one cell, or of several unconnected ones after each other; a cell has its inputs
+/// first and its one output last.
 ///
 /// An arc may stand twice: the same tensor added to itself, as bypassed skips can leave behind.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
@@ -20,9 +22,25 @@ pub struct CellGraph {
     pub labels: Vec<u8>,
     /// (from, to), sorted.
     pub arcs: Vec<(u8, u8)>,
+    /// The nodes that are inputs of a cell, ascending.
+    pub inputs: Vec<u8>,
+    /// The output of each cell, ascending.
+    pub outputs: Vec<u8>,
 }
 
 impl CellGraph {
+    /// One cell: node 0 is the input, the last node the output.
+    pub fn cell(labels: Vec<u8>, arcs: Vec<(u8, u8)>) -> CellGraph {
+        let last = labels.len() as u8 - 1;
+        CellGraph { labels, arcs, inputs: vec![0], outputs: vec![last] }
+    }
+
+    /// One cell whose nodes follow each other, the first being the input and the last the output.
+    pub fn chain(labels: Vec<u8>) -> CellGraph {
+        let arcs = (1..labels.len() as u8).map(|v| (v - 1, v)).collect();
+        CellGraph::cell(labels, arcs)
+    }
+
     /// The number of nodes.
     pub fn len(&self) -> usize {
         self.labels.len()
@@ -44,7 +62,7 @@ impl CellGraph {
     }
 
     /// The graph without operations labelled `none`, with those labelled `skip` bypassed, and
-    /// without nodes on no path from an input to the output. First and last node always stay.
+    /// without nodes on no path from an input to an output. Inputs and outputs always stay.
     pub(crate) fn pruned(&self, none: u8, skip: u8) -> CellGraph {
         let n = self.len();
         let mut arcs = self.arcs.clone();
@@ -63,8 +81,9 @@ impl CellGraph {
         }
         let mut forward = vec![false; n];
         let mut backward = vec![false; n];
-        forward[0] = true;
-        backward[n - 1] = true;
+        self.inputs.iter().for_each(|&v| forward[v as usize] = true);
+        self.outputs.iter().for_each(|&v| backward[v as usize] = true);
+        let mut live: Vec<bool> = (0..n).map(|v| forward[v] || backward[v]).collect();
         arcs.sort_unstable();
         for &(f, t) in &arcs {
             forward[t as usize] |= forward[f as usize];
@@ -72,69 +91,118 @@ impl CellGraph {
         for &(f, t) in arcs.iter().rev() {
             backward[f as usize] |= backward[t as usize];
         }
-        let live = |v: usize| v == 0 || v == n - 1 || (forward[v] && backward[v]);
-        let kept: Vec<usize> = (0..n).filter(|&v| live(v)).collect();
         let mut place = vec![0u8; n];
-        for (i, &v) in kept.iter().enumerate() {
-            place[v] = i as u8;
+        let mut kept = Vec::with_capacity(n);
+        for v in 0..n {
+            live[v] |= forward[v] && backward[v];
+            if live[v] {
+                place[v] = kept.len() as u8;
+                kept.push(v);
+            }
         }
+        let renumber = |nodes: &[u8]| nodes.iter().map(|&v| place[v as usize]).collect();
         CellGraph {
             labels: kept.iter().map(|&v| self.labels[v]).collect(),
             arcs: arcs
                 .iter()
-                .filter(|a| live(a.0 as usize) && live(a.1 as usize))
+                .filter(|a| live[a.0 as usize] && live[a.1 as usize])
                 .map(|a| (place[a.0 as usize], place[a.1 as usize]))
                 .collect(),
+            inputs: renumber(&self.inputs),
+            outputs: renumber(&self.outputs),
         }
     }
 
     /// A representative of the graph's isomorphism class (labels and arc multiplicities respected):
-    /// two graphs are isomorphic exactly if their canonical graphs are equal. The first and the
-    /// last node keep their places.
-    ///
-    /// Nodes are refined by the hashes of their neighbourhoods; what stays tied is tried in every
-    /// order, which is fast for cells (at most a few tied nodes) but exponential in their number.
+    /// two graphs are isomorphic exactly if their canonical graphs are equal. Inputs and outputs
+    /// keep their places: a DARTS cell's two inputs are not interchangeable, nor are its two cells.
     pub fn canonical(&self) -> CellGraph {
-        let n = self.len();
-        if n <= 2 {
-            return self.clone();
+        let mut whole = self.clone();
+        let mut start = 0;
+        whole.arcs.clear();
+        for &output in &self.outputs {
+            let nodes = start..usize::from(output) + 1;
+            let base = start as u8;
+            let inside = |v: u8| nodes.contains(&usize::from(v));
+            let cell = CellGraph {
+                labels: self.labels[nodes.clone()].to_vec(),
+                arcs: (self.arcs.iter().filter(|a| inside(a.0)))
+                    .map(|a| (a.0 - base, a.1 - base))
+                    .collect(),
+                inputs: (self.inputs.iter().filter(|&&v| inside(v))).map(|v| v - base).collect(),
+                outputs: vec![output - base],
+            };
+            let cell = cell.canonical_cell();
+            whole.labels[nodes.clone()].copy_from_slice(&cell.labels);
+            whole.arcs.extend(cell.arcs.iter().map(|a| (a.0 + base, a.1 + base)));
+            start = nodes.end;
         }
-        let colours = self.refined_colours();
-        let mut order: Vec<usize> = (1..n - 1).collect();
-        order.sort_by_key(|&v| colours[v]);
-        let mut best: Option<CellGraph> = None;
-        permute_ties(&mut order, 0, &colours, &mut |order| {
-            let mut place = vec![0u8; n];
-            place[n - 1] = n as u8 - 1;
-            for (i, &v) in order.iter().enumerate() {
-                place[v] = i as u8 + 1;
-            }
-            let mut labels = vec![0u8; n];
-            for v in 0..n {
-                labels[place[v] as usize] = self.labels[v];
-            }
-            let mut arcs: Vec<(u8, u8)> =
-                self.arcs.iter().map(|a| (place[a.0 as usize], place[a.1 as usize])).collect();
-            arcs.sort_unstable();
-            let g = CellGraph { labels, arcs };
-            if best.as_ref().is_none_or(|b| (&g.labels, &g.arcs) < (&b.labels, &b.arcs)) {
-                best = Some(g);
-            }
-        });
-        best.expect("at least one order was tried")
+        whole
     }
 
-    /// Colours that isomorphisms preserve and that sort nodes topologically: the longest path from
-    /// the start comes first, then the refined neighbourhood.
-    fn refined_colours(&self) -> Vec<u64> {
+    /// Of one cell. Nodes are refined by their neighbourhoods; of what stays tied each in turn is
+    /// told apart from the others, until none is, and the smallest graph of all these is taken.
+    fn canonical_cell(&self) -> CellGraph {
         let n = self.len();
         let mut depth = vec![0u64; n];
         for &(f, t) in &self.arcs {
             depth[t as usize] = depth[t as usize].max(depth[f as usize] + 1);
         }
-        let ends = |v: usize| u64::from(v == 0) + 2 * u64::from(v == n - 1);
-        let mut colours: Vec<u64> =
-            (0..n).map(|v| (depth[v] << 16) | (ends(v) << 8) | u64::from(self.labels[v])).collect();
+        // Inputs first, then by the longest path from an input, which is a topological order; the
+        // output last.
+        let colours = (0..n)
+            .map(|v| {
+                let end = match self.inputs.iter().position(|&i| usize::from(i) == v) {
+                    Some(i) => i as u64,
+                    None if usize::from(self.outputs[0]) == v => 1 << 32,
+                    None => 1 << 16,
+                };
+                (end << 24) | (depth[v] << 8) | u64::from(self.labels[v])
+            })
+            .collect();
+        let mut best = None;
+        self.search_orders(self.refine(colours), &mut best);
+        best.expect("at least one order was tried")
+    }
+
+    fn search_orders(&self, colours: Vec<u64>, best: &mut Option<CellGraph>) {
+        let n = self.len();
+        let mut order: Vec<usize> = (0..n).collect();
+        order.sort_by_key(|&v| colours[v]);
+        let Some(tie) = (1..n).find(|&i| colours[order[i]] == colours[order[i - 1]]) else {
+            let mut place = vec![0u8; n];
+            order.iter().enumerate().for_each(|(i, &v)| place[v] = i as u8);
+            let mut arcs: Vec<(u8, u8)> =
+                self.arcs.iter().map(|a| (place[a.0 as usize], place[a.1 as usize])).collect();
+            arcs.sort_unstable();
+            let labels = order.iter().map(|&v| self.labels[v]).collect();
+            let graph = CellGraph { labels, arcs, ..self.clone() };
+            if best.as_ref().is_none_or(|b| (&graph.labels, &graph.arcs) < (&b.labels, &b.arcs)) {
+                *best = Some(graph);
+            }
+            return;
+        };
+        let tied: Vec<usize> = (0..n).filter(|&v| colours[v] == colours[order[tie]]).collect();
+        for (i, &v) in tied.iter().enumerate() {
+            // Nodes with the same neighbours can change places: one of them stands for all.
+            let twin = |&u: &usize| {
+                self.predecessors(u).eq(self.predecessors(v))
+                    && self.successors(u).eq(self.successors(v))
+            };
+            if tied[..i].iter().any(twin) {
+                continue;
+            }
+            let mut told: Vec<u64> = colours.iter().map(|c| 2 * c + 1).collect();
+            told[v] -= 1;
+            self.search_orders(self.refine(told), best);
+        }
+    }
+
+    /// Colours split by the colours of the neighbours until nothing splits; small numbers in the
+    /// order of the given colours.
+    fn refine(&self, mut colours: Vec<u64>) -> Vec<u64> {
+        let n = self.len();
+        let classes = |c: &[u64]| c.iter().collect::<BTreeSet<_>>().len();
         loop {
             let keys: Vec<_> = (0..n)
                 .map(|v| {
@@ -151,32 +219,11 @@ impl CellGraph {
                 .iter()
                 .map(|k| ranks.binary_search(&k).expect("key is in the set") as u64)
                 .collect();
-            let classes = |c: &[u64]| c.iter().collect::<BTreeSet<_>>().len();
             let done = classes(&next) == classes(&colours);
             colours = next;
             if done {
                 return colours;
             }
         }
-    }
-}
-
-/// Calls `visit` for every order of `order` that permutes only runs of equal colour.
-fn permute_ties(
-    order: &mut Vec<usize>,
-    at: usize,
-    colours: &[u64],
-    visit: &mut impl FnMut(&[usize]),
-) {
-    if at == order.len() {
-        visit(order);
-        return;
-    }
-    let mut i = at;
-    while i < order.len() && colours[order[i]] == colours[order[at]] {
-        order.swap(at, i);
-        permute_ties(order, at + 1, colours, visit);
-        order.swap(at, i);
-        i += 1;
     }
 }

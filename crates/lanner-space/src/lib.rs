@@ -21,18 +21,29 @@
 //! pruning, up to isomorphism, and is the right key where only the computation counts (latency).
 //!
 //! **Large spaces.** [`Space::size`] is a `u128`; [`Space::index_of`] and [`Space::at`] number the
-//! points without listing them, so sampling and ranking can stream. Every random choice takes the
-//! caller's generator: one seed, one result.
+//! points without listing them, so sampling and ranking can stream; [`Space::shuffled`] draws without
+//! replacement. Every random choice takes the caller's generator: one seed, one result.
+//!
+//! **Codes.** Most spaces are a fixed number of independent choices ([`Space::choices`]); in others
+//! the codes depend on each other or differ in number. [`Space::aligned`] has the choices of any
+//! architecture at fixed positions, for encodings. What has no meaning for a space is a `None`.
 //!
 //! Spaces are variants of one enum rather than a trait: there is one list of them, the compiler
 //! checks that each answers every question, and a space that users define is a variant with data.
 
 mod architecture;
 mod error;
+pub mod fbnet;
 mod graph;
+mod independent;
+mod literal;
 mod mt19937;
 pub mod nasbench201;
+pub mod nasbench_macro;
+mod permutation;
 mod space;
+pub mod transbench101;
+pub mod transbench101_macro;
 
 pub use architecture::Architecture;
 pub use error::SpaceError;

@@ -6,9 +6,9 @@
 //! The official index (0..15,624, `meta_archs` of NAS-Bench-201 and NATS-Bench) is a shuffle of
 //! the lexicographic order by Python's generator with seed 88; it is remade here, not stored.
 
-use std::sync::LazyLock;
+use std::{collections::HashMap, sync::LazyLock};
 
-use crate::{Architecture, CellGraph, SpaceError, mt19937::Mt19937};
+use crate::{Architecture, CellGraph, SpaceError, independent, mt19937::Mt19937};
 
 /// The name on the command line.
 pub const NAME: &str = "nasbench201";
@@ -18,6 +18,7 @@ pub const SIZE: usize = 15_625;
 pub const OPS: [&str; 5] = ["none", "skip_connect", "nor_conv_1x1", "nor_conv_3x3", "avg_pool_3x3"];
 /// (from, to) of each edge, in text order.
 pub const EDGES: [(u8, u8); 6] = [(0, 1), (0, 2), (1, 2), (0, 3), (1, 3), (2, 3)];
+pub(crate) const CHOICES: [u8; 6] = [OPS.len() as u8; 6];
 /// Code of the operation that passes nothing.
 pub const NONE: u8 = 0;
 /// Code of the identity.
@@ -26,7 +27,6 @@ pub const SKIP: u8 = 1;
 /// Node labels of the cell graphs: the operations, then the ends.
 pub(crate) const LABELS: [&str; 7] =
     ["none", "skip_connect", "nor_conv_1x1", "nor_conv_3x3", "avg_pool_3x3", "input", "output"];
-pub(crate) const NODES: usize = 8;
 const INPUT: u8 = 5;
 const OUTPUT: u8 = 6;
 
@@ -46,18 +46,11 @@ static ORDER: LazyLock<(Vec<u16>, Vec<u16>)> = LazyLock::new(|| {
 });
 
 pub(crate) fn at(index: usize) -> Architecture {
-    let mut rank = ORDER.0[index];
-    let mut codes = [0u8; 6];
-    for code in codes.iter_mut().rev() {
-        *code = (rank % 5) as u8;
-        rank /= 5;
-    }
-    Architecture::new(codes)
+    independent::at(&CHOICES, ORDER.0[index].into())
 }
 
 pub(crate) fn index_of(arch: &Architecture) -> usize {
-    let rank = arch.codes().iter().fold(0, |r, &c| r * 5 + usize::from(c));
-    ORDER.1[rank].into()
+    ORDER.1[independent::index_of(&CHOICES, arch.codes()) as usize].into()
 }
 
 pub(crate) fn print(arch: &Architecture) -> String {
@@ -76,8 +69,7 @@ pub(crate) fn print(arch: &Architecture) -> String {
 
 pub(crate) fn parse(text: &str) -> Result<Architecture, SpaceError> {
     let text = text.trim();
-    let fail =
-        |why: String| SpaceError::Text { space: NAME, text: text.chars().take(200).collect(), why };
+    let fail = |why: String| SpaceError::text(NAME, text, why);
     if text.len() == 6 && text.bytes().all(|b| b.is_ascii_digit()) {
         let codes: Vec<u8> = text.bytes().map(|b| b - b'0').collect();
         if let Some(i) = codes.iter().position(|&c| c >= 5) {
@@ -122,11 +114,13 @@ pub(crate) fn parse(text: &str) -> Result<Architecture, SpaceError> {
     Ok(Architecture::new(codes))
 }
 
-pub(crate) fn raw_graph(arch: &Architecture) -> CellGraph {
-    let mut labels = vec![INPUT];
-    labels.extend_from_slice(arch.codes());
-    labels.push(OUTPUT);
-    CellGraph { labels, arcs: ARCS.to_vec() }
+pub(crate) fn graph(arch: &Architecture) -> CellGraph {
+    cell([&[INPUT], arch.codes(), &[OUTPUT]].concat())
+}
+
+/// A cell of this topology with other operations.
+pub(crate) fn cell(labels: Vec<u8>) -> CellGraph {
+    CellGraph::cell(labels, ARCS.to_vec())
 }
 
 /// Which edges are on a path of operations other than `none` from input to output.
@@ -159,12 +153,32 @@ pub(crate) fn flops_and_params(arch: &Architecture) -> (f64, f64) {
     )
 }
 
+/// The number of classes of equal [`unique_string`].
+pub(crate) const CLASSES: u128 = 6_466;
+
+/// Of each architecture, by lexicographic rank, the first rank with the same [`unique_string`].
+static FIRSTS: LazyLock<Vec<u16>> = LazyLock::new(|| {
+    let mut firsts = HashMap::new();
+    (0..SIZE as u16)
+        .map(|rank| {
+            let arch = independent::at(&CHOICES, rank.into());
+            *firsts.entry(unique_string(&arch)).or_insert(rank)
+        })
+        .collect()
+});
+
+/// The lexicographically first of the class that the authors count as one.
+pub(crate) fn canonical(arch: &Architecture) -> Architecture {
+    let rank = independent::index_of(&CHOICES, arch.codes());
+    independent::at(&CHOICES, FIRSTS[rank as usize].into())
+}
+
 /// The authors' unique string: the output as an expression of the input, terms of a sum sorted,
 /// skips transparent, `#` for a term that is `none` or reads a single `#`. Equal strings: 6,466.
 ///
 /// It keeps the number of dead terms of a sum, and so separates cells that compute the same:
 /// [`CellGraph::canonical`] of the pruned graphs leaves 5,425.
-pub(crate) fn canonical(arch: &Architecture) -> String {
+fn unique_string(arch: &Architecture) -> String {
     let mut nodes = vec![String::from("0")];
     for to in 1..4u8 {
         let mut terms: Vec<String> = EDGES

@@ -1,6 +1,10 @@
 use rand::{Rng, RngExt};
 
-use crate::{Architecture, CellGraph, SpaceError, View, nasbench201};
+use crate::permutation::Permutation;
+use crate::{
+    Architecture, CellGraph, SpaceError, View, fbnet, independent, nasbench_macro, nasbench201,
+    transbench101, transbench101_macro,
+};
 
 /// A search space. See the crate's documentation for the tour.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
@@ -8,52 +12,119 @@ use crate::{Architecture, CellGraph, SpaceError, View, nasbench201};
 pub enum Space {
     /// NAS-Bench-201 (Dong & Yang, ICLR 2020), the topology space of NATS-Bench.
     NasBench201,
+    /// FBNet (Wu et al., CVPR 2019).
+    Fbnet,
+    /// TransNAS-Bench-101 (Duan et al., CVPR 2021), cells.
+    TransBench101Micro,
+    /// TransNAS-Bench-101, chains of modules.
+    TransBench101Macro,
+    /// NAS-Bench-Macro (Su et al., CVPR 2021).
+    NasBenchMacro,
 }
 
 impl Space {
+    /// The spaces that have a name, in the order of [`Space::NAMES`].
+    pub const ALL: [Space; 5] = [
+        Space::NasBench201,
+        Space::Fbnet,
+        Space::TransBench101Micro,
+        Space::TransBench101Macro,
+        Space::NasBenchMacro,
+    ];
+
     /// The names that [`Space::by_name`] knows.
-    pub const NAMES: [&'static str; 1] = [nasbench201::NAME];
+    pub const NAMES: [&'static str; 5] = [
+        nasbench201::NAME,
+        fbnet::NAME,
+        transbench101::NAME,
+        transbench101_macro::NAME,
+        nasbench_macro::NAME,
+    ];
 
     /// The space of that name.
     pub fn by_name(name: &str) -> Result<Space, SpaceError> {
-        match name {
-            nasbench201::NAME => Ok(Space::NasBench201),
-            _ => Err(SpaceError::UnknownSpace { name: name.into(), known: Self::NAMES.join(", ") }),
+        match Self::NAMES.iter().position(|&n| n == name) {
+            Some(i) => Ok(Self::ALL[i].clone()),
+            None => {
+                Err(SpaceError::UnknownSpace { name: name.into(), known: Self::NAMES.join(", ") })
+            }
         }
     }
 
     /// The name, as on the command line.
-    pub fn name(&self) -> &'static str {
+    pub fn name(&self) -> &str {
         match self {
             Space::NasBench201 => nasbench201::NAME,
+            Space::Fbnet => fbnet::NAME,
+            Space::TransBench101Micro => transbench101::NAME,
+            Space::TransBench101Macro => transbench101_macro::NAME,
+            Space::NasBenchMacro => nasbench_macro::NAME,
         }
     }
 
-    /// How many architectures the space has.
+    /// How many architectures the space has, which are those that have an index.
     pub fn size(&self) -> u128 {
         match self {
-            Space::NasBench201 => nasbench201::SIZE as u128,
+            Space::TransBench101Macro => transbench101_macro::size(),
+            _ => independent::size(self.positions()),
         }
     }
 
-    /// The number of choices at each position of an architecture's codes.
-    pub fn choices(&self) -> Vec<u8> {
+    /// How many different ones [`Space::canonical`] leaves.
+    pub fn distinct(&self) -> u128 {
         match self {
-            Space::NasBench201 => vec![nasbench201::OPS.len() as u8; nasbench201::EDGES.len()],
+            Space::NasBench201 => nasbench201::CLASSES,
+            _ => self.size(),
         }
+    }
+
+    /// The number of values at each position of [`Space::aligned`].
+    pub fn positions(&self) -> &[u8] {
+        match self {
+            Space::NasBench201 => &nasbench201::CHOICES,
+            Space::Fbnet => &fbnet::CHOICES,
+            Space::TransBench101Micro => &transbench101::CHOICES,
+            Space::TransBench101Macro => &transbench101_macro::POSITIONS,
+            Space::NasBenchMacro => &nasbench_macro::CHOICES,
+        }
+    }
+
+    /// The choices of an architecture at positions that mean the same for all architectures, as
+    /// encodings need them; `None` where an architecture has nothing to choose.
+    ///
+    /// These are the codes, except where those are of different lengths.
+    pub fn aligned(&self, arch: &Architecture) -> Vec<Option<u8>> {
+        let mut values: Vec<Option<u8>> = arch.codes().iter().map(|&c| Some(c)).collect();
+        values.resize(self.positions().len(), None);
+        values
+    }
+
+    /// The number of choices at each position of the codes, where every combination is an
+    /// architecture; `None` where the choices depend on each other.
+    pub fn choices(&self) -> Option<&[u8]> {
+        match self {
+            Space::TransBench101Macro => None,
+            _ => Some(self.positions()),
+        }
+    }
+
+    /// The most codes that an architecture has.
+    pub fn max_codes(&self) -> usize {
+        self.positions().len()
     }
 
     /// Tells whether the codes belong to the space, and if not, which one is wrong.
     pub fn check(&self, arch: &Architecture) -> Result<(), SpaceError> {
-        let (codes, choices) = (arch.codes(), self.choices());
-        let why = if codes.len() != choices.len() {
-            format!("expected {} codes, got {}", choices.len(), codes.len())
-        } else if let Some(i) = (0..codes.len()).find(|&i| codes[i] >= choices[i]) {
-            format!("code {} at position {i} is not below {}", codes[i], choices[i])
-        } else {
-            return Ok(());
+        let codes = arch.codes();
+        let found = match self {
+            Space::TransBench101Macro => transbench101_macro::check(codes),
+            _ => independent::check(self.positions(), codes),
         };
-        Err(SpaceError::Codes { space: self.name(), codes: codes.to_vec(), why })
+        found.map_err(|why| SpaceError::Codes {
+            space: self.name().into(),
+            codes: codes.to_vec(),
+            why,
+        })
     }
 
     /// Reads an architecture from its community's text form (and the short forms that the space's
@@ -61,6 +132,10 @@ impl Space {
     pub fn parse(&self, text: &str) -> Result<Architecture, SpaceError> {
         match self {
             Space::NasBench201 => nasbench201::parse(text),
+            Space::Fbnet => fbnet::parse(text),
+            Space::TransBench101Micro => transbench101::parse(text),
+            Space::TransBench101Macro => transbench101_macro::parse(text),
+            Space::NasBenchMacro => independent::parse(self.name(), text, self.positions()),
         }
     }
 
@@ -71,26 +146,35 @@ impl Space {
     pub fn print(&self, arch: &Architecture) -> String {
         match self {
             Space::NasBench201 => nasbench201::print(arch),
+            Space::TransBench101Micro => transbench101::print(arch),
+            Space::TransBench101Macro => transbench101_macro::print(arch),
+            Space::Fbnet | Space::NasBenchMacro => independent::digits(arch.codes()),
         }
     }
 
-    /// The architecture of an index: the published order where there is one.
+    /// The architecture of an index: the published order where there is one, else the one that the
+    /// space's module documents.
     pub fn at(&self, index: u128) -> Result<Architecture, SpaceError> {
         if index >= self.size() {
-            return Err(SpaceError::Index { space: self.name(), size: self.size(), index });
+            return Err(SpaceError::Index { space: self.name().into(), size: self.size(), index });
         }
-        match self {
-            Space::NasBench201 => Ok(nasbench201::at(index as usize)),
-        }
+        Ok(match self {
+            Space::NasBench201 => nasbench201::at(index as usize),
+            Space::TransBench101Macro => transbench101_macro::at(index as usize),
+            _ => independent::at(self.positions(), index),
+        })
     }
 
-    /// The index of an architecture: the inverse of [`Space::at`].
+    /// The index of an architecture: the inverse of [`Space::at`]. `None` for one that a table may
+    /// hold but the space does not count.
     ///
     /// # Panics
     /// When the codes are not of this space (see [`Space::check`]).
-    pub fn index_of(&self, arch: &Architecture) -> u128 {
+    pub fn index_of(&self, arch: &Architecture) -> Option<u128> {
         match self {
-            Space::NasBench201 => nasbench201::index_of(arch) as u128,
+            Space::NasBench201 => Some(nasbench201::index_of(arch) as u128),
+            Space::TransBench101Macro => transbench101_macro::index_of(arch),
+            _ => Some(independent::index_of(self.positions(), arch.codes())),
         }
     }
 
@@ -101,90 +185,102 @@ impl Space {
 
     /// An architecture drawn uniformly.
     pub fn sample(&self, rng: &mut impl Rng) -> Architecture {
-        match self {
-            Space::NasBench201 => Architecture::new(
-                self.choices().iter().map(|&n| rng.random_range(0..n)).collect::<Vec<_>>(),
-            ),
+        match self.choices() {
+            Some(choices) => independent::sample(choices, rng),
+            None => self.at(rng.random_range(0..self.size())).expect("index below size"),
         }
     }
 
-    /// The architecture with exactly one choice changed, uniformly among all such neighbours.
+    /// Every architecture once, in an order that the generator decides, without a list in memory:
+    /// the first n are a uniform sample without replacement.
+    pub fn shuffled<R: Rng>(&self, rng: &mut R) -> impl Iterator<Item = Architecture> + use<'_, R> {
+        let size = self.size();
+        let order = Permutation::new(size, rng);
+        (0..size).map(move |i| self.at(order.at(i)).expect("index below size"))
+    }
+
+    /// Another architecture, one step away: uniformly among [`Space::neighbours`] or, where choices
+    /// are independent, among the positions and then among what is left to choose there.
     pub fn mutate(&self, arch: &Architecture, rng: &mut impl Rng) -> Architecture {
-        match self {
-            Space::NasBench201 => {
-                let choices = self.choices();
-                let mut codes = arch.codes().to_vec();
-                let i = rng.random_range(0..codes.len());
-                let step = rng.random_range(1..choices[i]);
-                codes[i] = (codes[i] + step) % choices[i];
-                Architecture::new(codes)
-            }
+        if let Some(choices) = self.choices() {
+            return independent::mutate(choices, arch.codes(), rng);
+        }
+        let mut all = self.neighbours(arch);
+        match all.len() {
+            0 => arch.clone(),
+            n => all.swap_remove(rng.random_range(0..n)),
         }
     }
 
-    /// All architectures that differ in exactly one choice.
+    /// All architectures one step away: that differ in exactly one choice, or as the space's module
+    /// says where choices depend on each other.
     pub fn neighbours(&self, arch: &Architecture) -> Vec<Architecture> {
         match self {
-            Space::NasBench201 => {
-                let mut all = Vec::new();
-                for (i, &n) in self.choices().iter().enumerate() {
-                    for code in (0..n).filter(|&c| c != arch.codes()[i]) {
-                        let mut codes = arch.codes().to_vec();
-                        codes[i] = code;
-                        all.push(Architecture::new(codes));
-                    }
-                }
-                all
-            }
+            Space::TransBench101Macro => transbench101_macro::neighbours(arch),
+            _ => independent::neighbours(self.positions(), arch.codes()),
         }
     }
 
-    /// A text that two architectures share exactly if the space's authors count them as one.
-    pub fn canonical(&self, arch: &Architecture) -> String {
+    /// One of all architectures that the space's authors count as the same, always the same one.
+    pub fn canonical(&self, arch: &Architecture) -> Architecture {
         match self {
             Space::NasBench201 => nasbench201::canonical(arch),
+            _ => arch.clone(),
         }
     }
 
-    /// Which choices take part in what the network computes, one answer a code. Identities do.
+    /// Which choices take part in what the network computes, one answer a position of
+    /// [`Space::aligned`]. Identities do.
     pub fn live(&self, arch: &Architecture) -> Vec<bool> {
         match self {
-            Space::NasBench201 => nasbench201::live(arch),
+            Space::NasBench201 | Space::TransBench101Micro => nasbench201::live(arch),
+            _ => self.aligned(arch).iter().map(Option::is_some).collect(),
         }
     }
 
-    /// FLOPs and parameters in millions, of the published CIFAR-10 network.
+    /// FLOPs and parameters in millions of the published CIFAR-10 network, where a formula for all
+    /// of the space is known: NAS-Bench-201. For the others, build the network and ask its cost.
     ///
     /// The tables' convention: multiply-accumulates of convolutions, 2 a value of batch norm, 1 of
     /// ReLU, k² of pooling; dead operations count too (lanner-network derives it layer by layer).
-    pub fn flops_and_params(&self, arch: &Architecture) -> (f64, f64) {
+    pub fn flops_and_params(&self, arch: &Architecture) -> Option<(f64, f64)> {
         match self {
-            Space::NasBench201 => nasbench201::flops_and_params(arch),
+            Space::NasBench201 => Some(nasbench201::flops_and_params(arch)),
+            _ => None,
         }
     }
 
     /// What the node labels of this space's graphs stand for, by code.
-    pub fn labels(&self) -> &'static [&'static str] {
+    pub fn labels(&self) -> &[&str] {
         match self {
             Space::NasBench201 => &nasbench201::LABELS,
+            Space::Fbnet => &fbnet::LABELS,
+            Space::TransBench101Micro => &transbench101::LABELS,
+            Space::TransBench101Macro => &transbench101_macro::LABELS,
+            Space::NasBenchMacro => &nasbench_macro::LABELS,
         }
     }
 
     /// The most nodes that a graph of this space has.
     pub fn max_nodes(&self) -> usize {
-        match self {
-            Space::NasBench201 => nasbench201::NODES,
-        }
+        self.positions().len() + 2
     }
 
-    /// The cell as a labelled acyclic graph with operations as nodes.
+    /// The architecture as a labelled acyclic graph with operations as nodes.
     pub fn graph(&self, arch: &Architecture, view: View) -> CellGraph {
         let raw = match self {
-            Space::NasBench201 => nasbench201::raw_graph(arch),
+            Space::NasBench201 => nasbench201::graph(arch),
+            Space::Fbnet => fbnet::graph(arch),
+            Space::TransBench101Micro => transbench101::graph(arch),
+            Space::TransBench101Macro => transbench101_macro::graph(arch),
+            Space::NasBenchMacro => nasbench_macro::graph(arch),
         };
-        match view {
-            View::Raw => raw,
-            View::Pruned => raw.pruned(nasbench201::NONE, nasbench201::SKIP),
+        match (self, view) {
+            (Space::NasBench201 | Space::TransBench101Micro, View::Pruned) => {
+                raw.pruned(nasbench201::NONE, nasbench201::SKIP)
+            }
+            // Chains have nothing dead, and nothing that could go without shifting the rest.
+            _ => raw,
         }
     }
 }

@@ -24,29 +24,38 @@ enum SpaceCommand {
     },
 }
 
+/// Spaces of at most this many architectures are looked through one by one.
+const LISTED: u128 = 20_000;
+
 pub fn run(args: SpaceArgs) -> anyhow::Result<()> {
     let SpaceCommand::Info { name, json } = args.command;
     let space = Space::by_name(&name).map_err(|e| usage(e.to_string()))?;
-    let classes: HashSet<String> = space.iter().map(|a| space.canonical(&a)).collect();
-    let graphs: HashSet<_> =
-        space.iter().map(|a| space.graph(&a, View::Pruned).canonical()).collect();
-    let (mut low, mut high) = ((f64::INFINITY, f64::INFINITY), (0f64, 0f64));
-    for arch in space.iter() {
-        let (flops, params) = space.flops_and_params(&arch);
-        low = (low.0.min(flops), low.1.min(params));
-        high = (high.0.max(flops), high.1.max(params));
-    }
-    let facts = [
+    let mut facts = vec![
         ("space", space.name().to_string()),
         ("architectures", space.size().to_string()),
-        ("classes as published", classes.len().to_string()),
-        ("distinct pruned cells", graphs.len().to_string()),
-        ("operations", space.labels().join(", ")),
-        ("choices per position", format!("{:?}", space.choices())),
-        ("flops (million)", format!("{:.2} to {:.2}", low.0, high.0)),
-        ("parameters (million)", format!("{:.3} to {:.3}", low.1, high.1)),
-        ("first architecture", space.print(&space.at(0)?)),
+        ("classes as published", space.distinct().to_string()),
     ];
+    if space.size() <= LISTED {
+        let graphs: HashSet<_> =
+            space.iter().map(|a| space.graph(&a, View::Pruned).canonical()).collect();
+        facts.push(("distinct pruned cells", graphs.len().to_string()));
+    }
+    facts.push(("operations", space.labels().join(", ")));
+    if let Some(choices) = space.choices() {
+        facts.push(("choices per position", format!("{choices:?}")));
+    }
+    let costs: Option<Vec<(f64, f64)>> = match space.size() <= LISTED {
+        true => space.iter().map(|a| space.flops_and_params(&a)).collect(),
+        false => None,
+    };
+    if let Some(costs) = costs {
+        let low = |f: fn(&(f64, f64)) -> f64| costs.iter().map(f).fold(f64::INFINITY, f64::min);
+        let high = |f: fn(&(f64, f64)) -> f64| costs.iter().map(f).fold(0.0, f64::max);
+        facts.push(("flops (million)", format!("{:.2} to {:.2}", low(|c| c.0), high(|c| c.0))));
+        facts
+            .push(("parameters (million)", format!("{:.3} to {:.3}", low(|c| c.1), high(|c| c.1))));
+    }
+    facts.push(("first architecture", space.print(&space.at(0)?)));
     let rows: Vec<Row> = facts
         .iter()
         .map(|(fact, value)| Row::new().with("fact", *fact).with("value", value.as_str()))

@@ -40,7 +40,7 @@ pub(super) fn read(
                 arch.codes()
             ))
         })?;
-        rows.insert(space.index_of(&arch), (arch, seconds * 1000.0));
+        rows.insert((space.index_of(&arch), arch.clone()), (arch, seconds * 1000.0));
     }
     if rows.is_empty() {
         return Err(wrong("no latencies in it".into()));

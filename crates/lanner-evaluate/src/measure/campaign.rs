@@ -231,12 +231,12 @@ impl Campaign {
 }
 
 /// A network of middling cost to measure others beside: of 101 random ones, always the same, the
-/// median by FLOPs.
+/// median by FLOPs, where the space has a formula for them.
 pub fn reference(space: &Space) -> Architecture {
     let mut generator = lanner_nn::rng(0, "reference network");
     let mut archs: Vec<Architecture> = (0..101).map(|_| space.sample(&mut generator)).collect();
     archs.sort_by(|a, b| {
-        let flops = |arch| space.flops_and_params(arch).0;
+        let flops = |arch| space.flops_and_params(arch).map_or(0.0, |f| f.0);
         flops(a).total_cmp(&flops(b))
     });
     archs.swap_remove(50)

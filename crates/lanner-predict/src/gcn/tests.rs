@@ -126,7 +126,7 @@ fn cells() -> impl Strategy<Value = CellGraph> {
                 (0..rng.random_range(0..3)).for_each(|_| arcs.push((from, to)));
             }
         }
-        CellGraph { labels, arcs }
+        CellGraph::cell(labels, arcs)
     })
 }
 

@@ -1,6 +1,6 @@
 //! Relations as model files.
 
-use lanner_space::{Architecture, Space};
+use lanner_space::Space;
 
 use super::{Model, Networks, Relation, Thurstone};
 use crate::PredictError;
@@ -24,8 +24,7 @@ impl Relation {
         };
         header.training_hash = training_hash;
         let mut file = ModelFile::new(header);
-        let codes = model.architectures.iter().flat_map(Architecture::codes);
-        file.tensors.insert("codes".into(), Array::f32(codes.map(|&c| f32::from(c)).collect()));
+        file.set_archs(space, &model.architectures);
         file.tensors.insert(WORTH.into(), Array::f64(model.worth.clone()));
         // As arrays, which keep every bit.
         file.tensors.insert("slope".into(), Array::f64(vec![model.slope]));
@@ -47,15 +46,7 @@ impl Relation {
         let slope = file.f64("slope", &[1])?[0];
         let hyper = file.tensors.get("hyper").map_or(&[][..], Array::shape);
         let hyper = file.f64("hyper", hyper)?.chunks(PARAMETERS).map(<[f64]>::to_vec).collect();
-        let width = space.choices().len();
-        let codes = file.f32("codes", &[worth.len() * width])?;
-        let architectures: Vec<Architecture> = codes
-            .chunks(width)
-            .map(|c| Architecture::new(c.iter().map(|&c| c as u8).collect::<Vec<_>>()))
-            .collect();
-        for architecture in &architectures {
-            space.check(architecture).map_err(|e| PredictError::Model { why: e.to_string() })?;
-        }
+        let architectures = file.archs(space, worth.len())?;
         let model = Thurstone::restore(space, architectures, worth, hyper, slope)?;
         Ok(Relation { recipe, model: Model::Thurstone(model) })
     }

@@ -12,8 +12,8 @@ const CANDIDATES: usize = 8;
 
 /// The size by which networks are compared.
 pub(super) fn log_flops(space: &Space, arch: &Architecture) -> f64 {
-    // FLOPs of a network with nothing but a head may round to zero.
-    space.flops_and_params(arch).0.max(1e-9).ln()
+    // FLOPs of a network with nothing but a head may round to zero; without a formula all are alike.
+    space.flops_and_params(arch).map_or(0.0, |f| f.0.max(1e-9).ln())
 }
 
 /// Up to `n` rows of `open`, each the farthest (by `features`, p × d) of a few random ones from all

@@ -153,7 +153,7 @@ fn the_upper_part_is_a_quarter() {
 #[test]
 fn a_few_trials_overrule_the_belief_in_size() {
     let pool = Pool::whole(Space::NasBench201);
-    let worth = |r: usize| -pool.space.flops_and_params(&pool.archs[r]).0;
+    let worth = |r: usize| -pool.space.flops_and_params(&pool.archs[r]).unwrap().0;
     for seed in 0..3 {
         let history = run(&mut DefaultSearch::new(seed), &pool, None, 60, |r| Some(worth(r)));
         let smallest = (0..pool.len()).map(worth).fold(f64::NEG_INFINITY, f64::max);

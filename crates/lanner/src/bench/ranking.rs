@@ -121,8 +121,10 @@ impl Ready {
                 // FLOPs cost nothing: the first network learns those of 900 others.
                 let other = shuffled(&vec![0.0; pool.len()], seed ^ 1);
                 let other: Vec<_> = other[..900].iter().map(|&r| pool.archs[r].clone()).collect();
-                let flops: Vec<f64> =
-                    other.iter().map(|a| pool.space.flops_and_params(a).0).collect();
+                let flops: Vec<f64> = other
+                    .iter()
+                    .map(|a| pool.space.flops_and_params(a).map_or(0.0, |f| f.0))
+                    .collect();
                 let source = Samples { architectures: &other, targets: &flops };
                 let first =
                     gcn::fit(&pool.space, source, None, recipe, None, seed, threads, go_on)?;

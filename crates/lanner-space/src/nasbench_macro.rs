@@ -1,0 +1,22 @@
+//! NAS-Bench-Macro (Su et al., "Prioritized Architecture Sampling with Monto-Carlo Tree Search",
+//! CVPR 2021): a chain of eight layers, one of three blocks each, all 6,561 trained on CIFAR-10.
+//!
+//! Codes are blocks by layer. Text: eight digits (codes of [`OPS`]), as the published table has it.
+
+use crate::{Architecture, CellGraph};
+
+/// The name on the command line.
+pub const NAME: &str = "nas-bench-macro";
+/// The number of layers to choose.
+pub const LAYERS: usize = 8;
+/// The blocks, by code: identity, inverted bottlenecks of expansion 3 and kernel 3, 6 and 5.
+pub const OPS: [&str; 3] = ["identity", "mb3_k3", "mb6_k5"];
+pub(crate) const CHOICES: [u8; LAYERS] = [OPS.len() as u8; LAYERS];
+/// Node labels of the graphs: the blocks, then the ends.
+pub(crate) const LABELS: [&str; 5] = ["identity", "mb3_k3", "mb6_k5", "input", "output"];
+
+/// A chain. Identities stay in it: what a block costs and learns depends on its place.
+pub(crate) fn graph(arch: &Architecture) -> CellGraph {
+    let ends = OPS.len() as u8;
+    CellGraph::chain([&[ends], arch.codes(), &[ends + 1]].concat())
+}

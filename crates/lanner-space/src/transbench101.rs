@@ -1,0 +1,50 @@
+//! TransNAS-Bench-101 (Duan et al., CVPR 2021), the cell-level space: a cell of four nodes, one of
+//! four operations on each of its six edges, in a fixed network. See [`crate::transbench101_macro`]
+//! for the other one.
+//!
+//! Codes are operations by edge, edges in the order 0→1, 0→2, 1→2, 0→3, 1→3, 2→3. Texts: the
+//! official `64-41414-1_02_333` (first channels, the network's modules, the edges into each node),
+//! six digits (`102333`), or a tuple of the codes.
+
+use crate::{Architecture, CellGraph, SpaceError, independent, nasbench201};
+
+/// The name on the command line.
+pub const NAME: &str = "transbench101-micro";
+/// The operations, by code: those of NAS-Bench-201 without pooling, under its names.
+pub const OPS: [&str; 4] = ["none", "skip_connect", "nor_conv_1x1", "nor_conv_3x3"];
+pub(crate) const CHOICES: [u8; 6] = [OPS.len() as u8; 6];
+/// Node labels of the cell graphs: the operations, then the ends.
+pub(crate) const LABELS: [&str; 6] =
+    ["none", "skip_connect", "nor_conv_1x1", "nor_conv_3x3", "input", "output"];
+/// First channels and modules of the network, the same for all cells.
+const PREFIX: &str = "64-41414-";
+
+pub(crate) fn print(arch: &Architecture) -> String {
+    let codes = independent::digits(arch.codes());
+    format!("{PREFIX}{}_{}_{}", &codes[..1], &codes[1..3], &codes[3..])
+}
+
+pub(crate) fn parse(text: &str) -> Result<Architecture, SpaceError> {
+    let text = text.trim();
+    let Some(cell) = text.strip_prefix(PREFIX) else {
+        return match text.contains('-') {
+            true => Err(SpaceError::text(
+                NAME,
+                text,
+                format!("expected {PREFIX}0_00_000 or six digits"),
+            )),
+            false => independent::parse(NAME, text, &CHOICES),
+        };
+    };
+    let lengths: Vec<usize> = cell.split('_').map(str::len).collect();
+    if lengths != [1, 2, 3] {
+        let why = format!("expected 1, 2 and 3 digits with '_' between after {PREFIX}");
+        return Err(SpaceError::text(NAME, text, why));
+    }
+    independent::parse(NAME, &cell.replace('_', ""), &CHOICES)
+}
+
+pub(crate) fn graph(arch: &Architecture) -> CellGraph {
+    let ends = OPS.len() as u8;
+    nasbench201::cell([&[ends], arch.codes(), &[ends + 1]].concat())
+}
