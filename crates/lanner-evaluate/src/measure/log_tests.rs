@@ -42,7 +42,7 @@ fn what_is_written_is_read_again() {
     let (log, rows, found) = open(&path).unwrap();
     assert_eq!(found.value("reference_ms"), Some("2.5"));
     let seen: Vec<_> = rows.iter().map(|r| (SPACE.index_of(&r.arch), r.latency_ms)).collect();
-    assert_eq!(seen, [(0, Some(1.25)), (7, None), (9, Some(0.012345))]);
+    assert_eq!(seen, [(Some(0), Some(1.25)), (Some(7), None), (Some(9), Some(0.012345))]);
     assert_eq!(rows[1].note, "lacks \"Conv\", says it");
     // And by whoever reads tables.
     let mut changed = found.clone();
