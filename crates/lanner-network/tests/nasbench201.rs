@@ -51,7 +51,7 @@ fn flops_and_parameters_are_the_published_ones_for_all() {
     for arch in SPACE.iter() {
         let cost = cost(&arch, View::Raw);
         let got = (cost.flops, cost.params);
-        let (flops, params) = SPACE.flops_and_params(&arch);
+        let (flops, params) = SPACE.flops_and_params(&arch).unwrap();
         assert_eq!(got, (units(flops), units(params)), "{}", SPACE.print(&arch));
         if let Some(&expected) = published_of.get(&arch) {
             assert_eq!(got, expected, "{}", SPACE.print(&arch));
