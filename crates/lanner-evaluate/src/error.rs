@@ -33,6 +33,18 @@ pub enum EvaluateError {
     /// A value out of its range.
     #[error("{name} is {value}, expected {expected}")]
     Value { name: &'static str, value: String, expected: String },
+    /// A training that came to nothing.
+    #[error(
+        "the training of '{network}' diverged: its loss is not finite in epoch {epoch}; a lower \
+         learning rate may help"
+    )]
+    Diverged {
+        network: String,
+        /// From 1.
+        epoch: usize,
+    },
+    #[error(transparent)]
+    Data(#[from] lanner_data::DataError),
     #[error(transparent)]
     Network(#[from] NetworkError),
     #[error(transparent)]

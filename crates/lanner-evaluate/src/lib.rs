@@ -1,4 +1,5 @@
-//! Evaluators: what tells how fast a network is ([`measure`]), and at a glance how good ([`proxies`]).
+//! Evaluators: what tells how fast a network is ([`measure`]), how good ([`train`]), and at a glance how
+//! good ([`proxies`]).
 //!
 //! ```no_run
 //! use std::{ops::ControlFlow, path::Path};
@@ -33,6 +34,7 @@ mod journal;
 mod lines;
 pub mod measure;
 pub mod proxies;
+pub mod train;
 
 pub use error::EvaluateError;
 pub use journal::Header;

@@ -31,7 +31,7 @@
 //! kernels take slices and sizes, so that a caller can work on a part of a larger buffer.
 //!
 //! **The pieces.** [`matmul`] (three products over the `gemm` crate), [`norm`] (layer norm, ReLU and
-//! dropout in one pass), [`sparse`] (sums over neighbours), [`optim`] (AdamW), [`schedule`] (cosine, plateau, early stop), [`seed`]
+//! dropout in one pass), [`sparse`] (sums over neighbours), [`optim`] (AdamW, SGD), [`schedule`] (cosine, plateau, early stop), [`seed`]
 //! (one study seed, a generator a purpose). Forward and backward stand side by side in one file,
 //! and tests compare each with a slow obvious version and with finite differences.
 //!
@@ -62,7 +62,7 @@ pub use exec::{ExecError, Executor, Float, Layout, Mode, Observer, Options, Para
 pub use init::uniform;
 pub use matrix::Matrix;
 pub use norm::Dropout;
-pub use optim::AdamW;
-pub use schedule::{EarlyStop, Plateau, cosine};
+pub use optim::{AdamW, Sgd};
+pub use schedule::{EarlyStop, Plateau, cosine, warm_cosine};
 pub use seed::{Rng, rng, subseed};
 pub use sparse::Pattern;

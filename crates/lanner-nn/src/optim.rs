@@ -1,8 +1,11 @@
-//! AdamW: Adam with decoupled weight decay (Loshchilov & Hutter, ICLR 2019).
+//! Optimisers: AdamW, Adam with decoupled weight decay (Loshchilov & Hutter, ICLR 2019), and SGD with
+//! Nesterov's momentum.
+
+use std::ops::Range;
 
 use rayon::prelude::*;
 
-use crate::simd::multiversion;
+use crate::{Float, simd::multiversion};
 
 const BETA1: f32 = 0.9;
 const BETA2: f32 = 0.999;
@@ -97,9 +100,82 @@ multiversion! {
     }
 }
 
+/// Gradient descent with Nesterov's momentum in the form of Sutskever et al. (ICML 2013), as PyTorch
+/// has it: g ← g + decay·p, v ← momentum·v + g, p ← p − lr·(g + momentum·v).
+#[derive(Debug, Clone)]
+pub struct Sgd<T> {
+    pub momentum: f32,
+    /// What part of a parameter is added to its gradient. It applies to `decayed` only.
+    pub weight_decay: f32,
+    /// Where the parameters with weight decay stand, ascending.
+    decayed: Vec<Range<usize>>,
+    velocity: Vec<T>,
+}
+
+impl<T: Float> Sgd<T> {
+    /// The state before the first step, for `len` parameters, of which those of the ranges `decayed`
+    /// (ascending, apart) have weight decay.
+    ///
+    /// # Panics
+    /// When the ranges are not such.
+    pub fn new(len: usize, momentum: f32, weight_decay: f32, decayed: Vec<Range<usize>>) -> Self {
+        let apart = decayed.windows(2).all(|w| w[0].end <= w[1].start);
+        let within = decayed.iter().all(|r| r.start <= r.end && r.end <= len);
+        assert!(apart && within, "ranges of {len} parameters, ascending and apart");
+        Sgd { momentum, weight_decay, decayed, velocity: vec![T::ZERO; len] }
+    }
+
+    /// One step: `params` move against `grads` with the learning rate `lr`.
+    ///
+    /// # Panics
+    /// When the lengths differ from that given to [`Sgd::new`].
+    pub fn step(&mut self, params: &mut [T], grads: &[T], lr: f32) {
+        let n = self.velocity.len();
+        assert!(params.len() == n && grads.len() == n, "{n} parameters");
+        let [lr, momentum, decay] =
+            [lr, self.momentum, self.weight_decay].map(|x| T::of(f64::from(x)));
+        let mut at = 0;
+        let mut part = |end: usize, decay: T| {
+            let range = std::mem::replace(&mut at, end)..end;
+            let (p, v) = (&mut params[range.clone()], &mut self.velocity[range.clone()]);
+            for ((p, g), v) in p.iter_mut().zip(&grads[range]).zip(v) {
+                let g = *g + decay * *p;
+                *v = momentum * *v + g;
+                *p -= lr * (g + momentum * *v);
+            }
+        };
+        for range in &self.decayed {
+            part(range.start, T::ZERO);
+            part(range.end, decay);
+        }
+        part(n, T::ZERO);
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    /// `torch.optim.SGD(nesterov=True)` in f64: `benches/peers/train_torch.py sgd`.
+    #[test]
+    fn sgd_takes_the_steps_of_pytorch() {
+        let text = include_str!("../tests/data/sgd_golden.json");
+        let golden: serde_json::Value = serde_json::from_str(text).unwrap();
+        let (rates, steps) = (golden["rates"].as_array().unwrap(), golden["steps"].as_array());
+        let count = 40;
+        let number = |k: usize, t: usize| ((k * 7 + t * 5) % 16) as f32 / 8.0 - 1.0;
+        let mut params: Vec<f32> = (0..count).map(|k| number(k, 0)).collect();
+        // Those with weight decay are 3 to 16 and 20 to 39.
+        let mut sgd = Sgd::new(count, 0.9, 0.25, vec![3..17, 20..40]);
+        for (t, (rate, expected)) in rates.iter().zip(steps.unwrap()).enumerate() {
+            let grads: Vec<f32> = (0..count).map(|k| number(k, t + 1)).collect();
+            sgd.step(&mut params, &grads, rate.as_f64().unwrap() as f32);
+            for (p, e) in params.iter().zip(expected.as_array().unwrap()) {
+                let e = e.as_f64().unwrap();
+                assert!((f64::from(*p) - e).abs() < 1e-5, "step {t}: {p} for {e}");
+            }
+        }
+    }
 
     /// The algorithm of the paper, in f64.
     fn slow(steps: usize, mut p: f64, grad: impl Fn(usize) -> f64, lr: f64, decay: f64) -> f64 {

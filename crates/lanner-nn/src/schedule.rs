@@ -7,6 +7,15 @@ pub fn cosine(lr: f32, epoch: usize, epochs: usize) -> f32 {
     (f64::from(lr) * 0.5 * (1.0 + turn.cos())) as f32
 }
 
+/// [`cosine`] by steps, after a linear rise over the first `warm_up` of them: the rate of step `step`
+/// of `steps`, from 0 (Goyal et al. 2017 on warming up).
+pub fn warm_cosine(lr: f32, step: usize, steps: usize, warm_up: usize) -> f32 {
+    match step < warm_up {
+        true => lr * ((step + 1) as f64 / (warm_up + 1) as f64) as f32,
+        false => cosine(lr, step - warm_up, steps.saturating_sub(warm_up)),
+    }
+}
+
 /// Lowers the learning rate by `factor` when the loss has not fallen below (1 − `threshold`) of the
 /// best for more than `patience` epochs, as PyTorch's `ReduceLROnPlateau` does.
 #[derive(Debug, Clone)]
@@ -75,6 +84,17 @@ mod tests {
         assert!((cosine(0.1, 5, 10) - 0.05).abs() < 1e-8);
         assert!(cosine(0.1, 10, 10).abs() < 1e-8);
         assert!((0..10).all(|e| cosine(0.1, e, 10) > cosine(0.1, e + 1, 10)));
+    }
+
+    #[test]
+    fn warming_up_rises_to_the_rate_and_then_falls() {
+        let rates: Vec<f32> = (0..12).map(|s| warm_cosine(0.4, s, 12, 3)).collect();
+        assert!(rates[..3].iter().zip([0.1, 0.2, 0.3]).all(|(r, e)| (r - e).abs() < 1e-7));
+        assert_eq!(rates[3], 0.4);
+        assert!(rates[3..].is_sorted_by(|a, b| a > b) && rates[11] > 0.0);
+        assert_eq!(warm_cosine(0.4, 5, 12, 0), cosine(0.4, 5, 12));
+        // Longer than the training itself: it never ends.
+        assert!(warm_cosine(0.4, 4, 5, 9) == 0.2);
     }
 
     #[test]

@@ -4,6 +4,7 @@ mod bench;
 mod fit;
 mod import;
 mod measure;
+mod memory;
 mod network;
 mod output;
 mod proxies;
@@ -12,6 +13,7 @@ mod skeleton;
 mod space;
 mod stop;
 mod table;
+mod train;
 mod which;
 
 use clap::{Parser, Subcommand};
@@ -30,6 +32,7 @@ Examples:
   lanner search --evaluate table:accuracy.csv --metric c10_test_200 --budget 60
   lanner measure --sample 100 --out mine.csv
   lanner proxies --sample 100 --out proxies.csv
+  lanner train --sample 40 --out trained.csv
   lanner fit latency.csv --metric pixel_ms --out pixel.lanner
   lanner rank pixel.lanner --top 10
   lanner import latbench latbench-*.pickle --out latency.csv
@@ -59,6 +62,7 @@ enum Command {
     /// Show the network of an architecture: costs, layers, drawings, ONNX
     Network(network::NetworkArgs),
     Table(table::TableArgs),
+    Train(train::TrainArgs),
     /// Describe a search space
     Space(space::SpaceArgs),
 }
@@ -80,6 +84,7 @@ fn main() -> std::process::ExitCode {
         Command::Measure(args) => measure::run(args, cli.threads.map_or(1, usize::from)),
         Command::Proxies(args) => proxies::run(args, cli.threads.map_or(1, usize::from)),
         Command::Table(args) => table::run(args),
+        Command::Train(args) => train::run(args, cli.threads.map(usize::from)),
         Command::Space(args) => space::run(args),
     };
     match done {

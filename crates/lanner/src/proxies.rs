@@ -8,6 +8,7 @@ use lanner_network::{Nasbench201, View};
 use lanner_space::{Architecture, Space};
 
 use crate::{
+    memory,
     output::{Row, print_rows, progress, usage},
     stop::on_interrupt,
     which::Which,
@@ -150,10 +151,7 @@ fn table(args: &ProxiesArgs, space: Space, threads: usize) -> anyhow::Result<Tab
         Some((kind, _)) => format!("{kind}, seed {}", args.seed),
         None => format!("{}, seed {}", args.dataset, args.seed),
     };
-    let memory_limit = match args.memory {
-        Some(mib) => Some(mib.saturating_mul(1 << 20)),
-        None => free_memory().map(|bytes| bytes / 4 * 3),
-    };
+    let memory_limit = memory::limit(args.memory);
     let options = Options { seed: args.seed, threads, memory_limit };
     Ok(Table { space, skeleton, proxies, batch, dataset, seeds: args.seeds as usize, options })
 }
@@ -176,11 +174,4 @@ fn batch_of(images: &Images, count: usize, seed: u64) -> anyhow::Result<Batch> {
     }
     let labels = images.batch_labels(&chosen)?;
     Ok(Batch { images: pixels, labels, classes: images.classes.len() })
-}
-
-/// Bytes that programs may still take, where the system tells.
-fn free_memory() -> Option<u64> {
-    let text = std::fs::read_to_string("/proc/meminfo").ok()?;
-    let line = text.lines().find_map(|l| l.strip_prefix("MemAvailable:"))?;
-    line.trim().strip_suffix("kB")?.trim().parse::<u64>().ok().map(|kib| kib * 1024)
 }

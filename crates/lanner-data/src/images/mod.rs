@@ -48,6 +48,7 @@ mod folder;
 mod hash;
 mod idx;
 mod name;
+mod reduce;
 mod select;
 mod source;
 #[cfg(test)]

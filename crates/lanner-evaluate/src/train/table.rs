@@ -1,0 +1,294 @@
+//! Trainings of many networks, into one file: each network on disk as soon as it is trained.
+
+use std::{
+    collections::{HashMap, HashSet},
+    ops::ControlFlow,
+    path::Path,
+    sync::{
+        atomic::{AtomicBool, AtomicUsize, Ordering},
+        mpsc::{self, RecvTimeoutError},
+    },
+    time::{Duration, SystemTime, UNIX_EPOCH},
+};
+
+use lanner_network::{Nasbench201, View};
+use lanner_space::{Architecture, Space};
+
+use super::{Data, Epoch, Options, Part, Recipe, Trained, train};
+use crate::{
+    EvaluateError, Header,
+    journal::{Journal, Kind, Opened},
+};
+
+const KIND: Kind =
+    Kind { title: "lanner training table", version: "1", command: "train", doing: "training" };
+
+/// How often the caller hears, and may stop.
+const PATIENCE: Duration = Duration::from_millis(100);
+
+/// What is trained, on what, and how.
+#[derive(Debug, Clone)]
+pub struct Table {
+    pub space: Space,
+    pub skeleton: Nasbench201,
+    pub data: Data,
+    /// Where the data are from, for the file's header.
+    pub dataset: String,
+    pub recipe: Recipe,
+    /// Trainings of each network, of other seeds, that values are the mean over.
+    pub seeds: usize,
+    /// Of all trainings at once: they share threads and memory.
+    pub options: Options,
+}
+
+/// What became of a table.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Outcome {
+    /// Networks trained now.
+    pub trained: usize,
+    /// Networks that were in the file already.
+    pub found: usize,
+    /// Networks trained now whose training diverged.
+    pub diverged: usize,
+    /// Whether the caller stopped it.
+    pub stopped: bool,
+}
+
+/// One training's end.
+type Ended = Result<Trained, EvaluateError>;
+
+impl Table {
+    /// The settings that all rows of a file must share.
+    pub fn header(&self) -> Header {
+        let Nasbench201 { channels, cells, resolution, classes } = self.skeleton;
+        let (data, recipe) = (&self.data, &self.recipe);
+        let counts = [Part::Training, Part::Validation, Part::Test].map(|p| data.len(p));
+        let [training, validation, test] = counts;
+        let list =
+            |values: &[f64]| values.iter().map(|v| format!("{v:.5}")).collect::<Vec<_>>().join(" ");
+        let statistics = data.statistics();
+        let augmentation = recipe.augmentation.unwrap_or(data.usual_augmentation());
+        let settings = [
+            ("space", self.space.name().to_string()),
+            (
+                "skeleton",
+                format!(
+                    "{channels} channels, {cells} cells, {resolution} pixels, {classes} classes"
+                ),
+            ),
+            ("dataset", self.dataset.clone()),
+            (
+                "images",
+                format!("{training} to train with, {validation} to choose by, {test} to test"),
+            ),
+            ("mean", list(&statistics.mean)),
+            ("deviation", list(&statistics.std)),
+            ("epochs", recipe.epochs.to_string()),
+            ("batch", recipe.batch.to_string()),
+            (
+                "rate",
+                format!(
+                    "{}, {} epochs of warm-up, cosine, Nesterov's momentum {}",
+                    recipe.learning_rate, recipe.warm_up, recipe.momentum
+                ),
+            ),
+            (
+                "regularisation",
+                format!(
+                    "weight decay {}, label smoothing {}, {}, padding {}",
+                    recipe.weight_decay,
+                    recipe.label_smoothing,
+                    if augmentation.flip { "flips" } else { "no flips" },
+                    augmentation.padding
+                ),
+            ),
+            ("trainings", format!("seed {}, {} of each", self.options.seed, self.seeds)),
+        ];
+        let unix_time = SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |d| d.as_secs());
+        let facts = [
+            ("lanner", env!("CARGO_PKG_VERSION").to_string()),
+            ("started_unix_time", unix_time.to_string()),
+        ];
+        let pair = |(k, v): (&str, String)| (k.to_string(), v);
+        Header {
+            settings: settings.into_iter().map(pair).collect(),
+            facts: facts.into_iter().map(pair).collect(),
+        }
+    }
+
+    /// Training number `k` of one network, of what is computed at all (the pruned network).
+    ///
+    /// # Errors
+    /// As [`train`](fn@train).
+    pub fn one(
+        &self,
+        arch: &Architecture,
+        k: usize,
+        options: &Options,
+        report: impl FnMut(&Epoch) -> ControlFlow<()>,
+    ) -> Result<Trained, EvaluateError> {
+        let network = self.skeleton.build(arch, View::Pruned)?;
+        let seed = match k {
+            0 => options.seed,
+            k => lanner_nn::subseed(options.seed, &format!("training: seed {k}")),
+        };
+        let options = Options { seed, ..options.clone() };
+        train(&network, &self.data, &self.recipe, &options, report)
+    }
+
+    /// Trains what is not in the file yet: as many networks at a time as there are threads, one thread
+    /// each, since threads of one small network mostly wait for each other; fewer networks get more
+    /// threads each. `tell` hears now and then how many epochs are done and how many there are, and may
+    /// stop it: trainings under way are finished first.
+    ///
+    /// # Errors
+    /// When the file was made with other settings or is none, or a network cannot be trained at all.
+    pub fn run(
+        &self,
+        archs: &[Architecture],
+        out: &Path,
+        mut tell: impl FnMut(usize, usize) -> ControlFlow<()>,
+    ) -> Result<Outcome, EvaluateError> {
+        let several = self.seeds > 1;
+        let mut columns = vec!["arch", "val_accuracy", "test_accuracy"];
+        columns.extend(several.then_some(["val_accuracy_se", "test_accuracy_se"]).iter().flatten());
+        columns.extend(["val_loss", "test_loss", "train_loss", "best_epoch", "seconds", "note"]);
+        let Opened { mut journal, records, .. } =
+            Journal::open(out, KIND, &columns, &self.header())?;
+        let mut known = HashSet::new();
+        for (line, record) in &records {
+            let wrong = |why: String| EvaluateError::File { path: out.into(), line: *line, why };
+            known.insert(self.space.parse(&record[0]).map_err(|e| wrong(e.to_string()))?);
+        }
+        let todo: Vec<&Architecture> =
+            archs.iter().filter(|a| known.insert((*a).clone())).collect();
+        let mut outcome = Outcome { found: archs.len() - todo.len(), ..Outcome::default() };
+        let seeds = self.seeds.max(1);
+        let trainings = todo.len() * seeds;
+        let threads = self.options.threads.max(1);
+        let workers = threads.min(trainings).max(1);
+        let options = Options {
+            threads: threads / workers,
+            memory_limit: self.options.memory_limit.map(|bytes| bytes / workers as u64),
+            ..self.options.clone()
+        };
+        for arch in &todo {
+            self.fits(arch, &options)?;
+        }
+
+        let (next, epochs) = (AtomicUsize::new(0), AtomicUsize::new(0));
+        // No further training is begun; those under way do not matter any more.
+        let (stop, abort) = (AtomicBool::new(false), AtomicBool::new(false));
+        let work = |send: mpsc::Sender<(usize, usize, Ended)>| {
+            while !stop.load(Ordering::Relaxed) {
+                let at = next.fetch_add(1, Ordering::Relaxed);
+                if at >= trainings {
+                    break;
+                }
+                let ended = self.one(todo[at / seeds], at % seeds, &options, |_| {
+                    epochs.fetch_add(1, Ordering::Relaxed);
+                    match abort.load(Ordering::Relaxed) {
+                        true => ControlFlow::Break(()),
+                        false => ControlFlow::Continue(()),
+                    }
+                });
+                // Nobody hears it once an error has come up.
+                let _ = send.send((at / seeds, at % seeds, ended));
+            }
+        };
+        let mut failed = None;
+        std::thread::scope(|scope| {
+            let (send, receive) = mpsc::channel();
+            for _ in 0..workers {
+                let send = send.clone();
+                scope.spawn(|| work(send));
+            }
+            drop(send);
+            let mut ended: HashMap<usize, Vec<(usize, Ended)>> = HashMap::new();
+            loop {
+                match receive.recv_timeout(PATIENCE) {
+                    Ok((network, k, training)) if failed.is_none() => {
+                        let all = ended.entry(network).or_default();
+                        all.push((k, training));
+                        if all.len() == seeds {
+                            let all = ended.remove(&network).unwrap_or_default();
+                            let written = self.row(todo[network], all, &mut outcome);
+                            failed = written.and_then(|row| journal.write(&[row])).err();
+                            outcome.trained += usize::from(failed.is_none());
+                        }
+                    }
+                    Ok(_) | Err(RecvTimeoutError::Timeout) => {}
+                    Err(RecvTimeoutError::Disconnected) => break,
+                }
+                let done = epochs.load(Ordering::Relaxed);
+                if tell(done, trainings * self.recipe.epochs).is_break() || failed.is_some() {
+                    stop.store(true, Ordering::Relaxed);
+                    abort.store(failed.is_some(), Ordering::Relaxed);
+                }
+            }
+        });
+        outcome.stopped = outcome.trained < todo.len();
+        failed.map_or(Ok(outcome), Err)
+    }
+
+    /// Whether the network is within the limit of memory, before any of them is trained.
+    fn fits(&self, arch: &Architecture, options: &Options) -> Result<(), EvaluateError> {
+        let network = self.skeleton.build(arch, View::Pruned)?;
+        super::fits(&network, &self.data, &self.recipe, options)
+    }
+
+    /// The fields of a row: means over seeds, or nothing and the reason why.
+    fn row(
+        &self,
+        arch: &Architecture,
+        mut trainings: Vec<(usize, Ended)>,
+        outcome: &mut Outcome,
+    ) -> Result<Vec<String>, EvaluateError> {
+        trainings.sort_by_key(|(k, _)| *k);
+        let mut trained = Vec::with_capacity(trainings.len());
+        let mut notes = Vec::new();
+        for (k, training) in trainings {
+            match training {
+                Ok(t) => trained.push(t),
+                Err(EvaluateError::Diverged { epoch, .. }) => {
+                    notes.push(format!("training {}: loss not finite in epoch {epoch}", k + 1));
+                }
+                Err(error) => return Err(error),
+            }
+        }
+        outcome.diverged += usize::from(!notes.is_empty());
+        let whole = notes.is_empty();
+        let values = |of: fn(&Trained) -> f64| trained.iter().map(of).collect::<Vec<f64>>();
+        let mean = |of: fn(&Trained) -> f64, digits: usize| match whole {
+            true => format!("{:.digits$}", mean_and_error(&values(of)).0),
+            false => String::new(),
+        };
+        let error = |of: fn(&Trained) -> f64| match whole {
+            true => format!("{:.4}", mean_and_error(&values(of)).1),
+            false => String::new(),
+        };
+        let (validation, test) =
+            (|t: &Trained| t.validation.accuracy, |t: &Trained| t.test.accuracy);
+        let mut row = vec![self.space.print(arch), mean(validation, 4), mean(test, 4)];
+        if self.seeds > 1 {
+            row.extend([error(validation), error(test)]);
+        }
+        row.extend([
+            mean(|t| t.validation.loss, 6),
+            mean(|t| t.test.loss, 6),
+            mean(|t| t.train_loss, 6),
+            mean(|t| t.best_epoch as f64, 1),
+            mean(|t| t.seconds, 2),
+            notes.join("; "),
+        ]);
+        Ok(row)
+    }
+}
+
+/// The mean and its standard error.
+fn mean_and_error(values: &[f64]) -> (f64, f64) {
+    let n = values.len() as f64;
+    let mean = values.iter().sum::<f64>() / n;
+    let squares: f64 = values.iter().map(|v| (v - mean).powi(2)).sum();
+    (mean, (squares / (n - 1.0).max(1.0) / n).sqrt())
+}

@@ -1,0 +1,108 @@
+//! One network in training: steps, and what it is worth so far.
+
+use lanner_network::{Cost, Network};
+use lanner_nn::{ExecError, Executor, Float, Mode, Options, Params, Sgd, Wants};
+
+use super::{Data, Part, Quality, Recipe, loss};
+use crate::EvaluateError;
+
+/// How fast running statistics follow those of the batches; PyTorch's default.
+const RUNNING: f64 = 0.1;
+
+/// Copies of the parameters: themselves, those of the best epoch, gradients, velocities, and those that
+/// are returned.
+const COPIES: u64 = 5;
+
+/// Whether steps of `batch` images stay within a limit of memory.
+pub fn fits(
+    network: &Network,
+    batch: usize,
+    limit: u64,
+    threads: usize,
+) -> Result<(), EvaluateError> {
+    let nothing = Options { threads, training: true, memory_limit: Some(0), ..Options::default() };
+    // With nothing allowed, it says what it would take.
+    match Executor::<f32>::new(network, batch, nothing) {
+        Err(ExecError::Memory { network: name, batch, needed, .. }) => {
+            let needed = needed.saturating_add(4 * COPIES * Cost::of(network).params);
+            match needed <= limit {
+                true => Ok(()),
+                false => Err(ExecError::Memory { network: name, batch, needed, limit }.into()),
+            }
+        }
+        other => Ok(other.map(drop)?),
+    }
+}
+
+/// In `f32`; in `f64` for tests, since the smallest difference grows when it is on the two sides of a
+/// ReLU.
+pub struct Trainer<T> {
+    executor: Executor<T>,
+    pub params: Params<T>,
+    sgd: Sgd<T>,
+    label_smoothing: f32,
+    /// The most images of a step.
+    batch: usize,
+    gradients: Vec<T>,
+    d_output: Vec<T>,
+}
+
+impl<T: Float> Trainer<T> {
+    pub fn new(
+        network: &Network,
+        params: Params<T>,
+        batch: usize,
+        recipe: &Recipe,
+        threads: usize,
+    ) -> Result<Trainer<T>, EvaluateError> {
+        let run = Options { threads, training: true, ..Options::default() };
+        let executor = Executor::new(network, batch, run)?;
+        let norm_or_none = |p: &&lanner_nn::Place| p.mean.is_empty() && !p.weight.is_empty();
+        let kernels = params.layout.layers.iter().filter(norm_or_none);
+        let decayed = kernels.map(|p| p.weight.clone()).collect();
+        let len = params.values.len();
+        Ok(Trainer {
+            executor,
+            params,
+            sgd: Sgd::new(len, recipe.momentum, recipe.weight_decay, decayed),
+            label_smoothing: recipe.label_smoothing,
+            batch,
+            gradients: vec![T::ZERO; len],
+            d_output: Vec::new(),
+        })
+    }
+
+    /// One step; returns the loss before it.
+    pub fn step(&mut self, images: &[T], labels: &[u16], lr: f32) -> Result<f64, EvaluateError> {
+        let logits = self.executor.forward(&self.params, images, Mode::Batch, &())?;
+        let loss = loss::cross_entropy(logits, labels, self.label_smoothing, &mut self.d_output);
+        let (params, gradients) = (&self.params, &mut self.gradients);
+        self.executor.backward(params, &self.d_output, Wants::PARAMS, gradients, &())?;
+        self.executor.update_running(&mut self.params, RUNNING)?;
+        self.sgd.step(&mut self.params.values, &self.gradients, lr);
+        Ok(loss)
+    }
+
+    /// The outputs for images as a runtime would have them: with running statistics.
+    pub fn outputs(&mut self, images: &[T]) -> Result<&[T], EvaluateError> {
+        Ok(self.executor.forward(&self.params, images, Mode::Running, &())?)
+    }
+}
+
+impl Trainer<f32> {
+    /// What the network is worth on a part of the data.
+    pub fn quality(&mut self, data: &Data, part: Part) -> Result<Quality, EvaluateError> {
+        let channels = self.executor.network().input().channels;
+        let count = data.len(part);
+        let (mut loss, mut hits) = (0.0, 0);
+        for start in (0..count).step_by(self.batch) {
+            let size = self.batch.min(count - start);
+            let (images, labels) = data.batch(part, start, size, channels)?;
+            let (more_loss, more_hits) = loss::hits(self.outputs(&images)?, &labels);
+            loss += more_loss;
+            hits += more_hits;
+        }
+        let count = count as f64;
+        Ok(Quality { accuracy: 100.0 * hits as f64 / count, loss: loss / count })
+    }
+}

@@ -1,0 +1,180 @@
+//! `lanner train`: trains networks, into a table.
+
+use std::{ops::ControlFlow, path::PathBuf, time::Instant};
+
+use lanner_data::images::{self, Augmentation};
+use lanner_evaluate::train::{Data, Options, Outcome, Recipe, Table};
+use lanner_network::{Nasbench201, View};
+use lanner_space::{Architecture, Space};
+
+use crate::{
+    memory,
+    output::{Row, print_rows, progress, usage},
+    stop::on_interrupt,
+    which::Which,
+};
+
+/// Train networks, into a table
+#[derive(clap::Args)]
+#[command(after_help = "\
+Networks are small by default, for small budgets: docs/training.md has how well such trainings tell which
+network is better at full size. Some training images are kept for validation; val_accuracy is that of the
+best epoch, and what networks should be chosen by. test_accuracy is that of the same weights. Accuracies are
+in %. A training whose loss becomes infinite or NaN has empty values, and the note says so.
+
+As many networks as there are --threads are trained at a time, one thread each. Results are the same to the
+bit whatever the number of threads. Each network is on disk as soon as it is trained: the same command again
+goes on where it was stopped. A file of other settings is refused.
+
+Data sets: digits, cifar10:PATH, cifar100:PATH, mnist:DIR, fashion-mnist:DIR. Grey images become three equal
+channels. With --resolution images are reduced to means of blocks.
+
+Examples:
+  lanner train --sample 40 --out trained.csv
+  lanner train --archs best.txt --epochs 40 --cells 5 --seeds 3 --out again.csv
+  lanner train --sample 60 --dataset cifar10:cifar-10-batches-bin --resolution 16 --out cifar10.csv")]
+pub struct TrainArgs {
+    #[command(flatten)]
+    which: Which,
+    /// Of --sample, of the validation split, of weights and order
+    #[arg(long, default_value_t = 0)]
+    seed: u64,
+    /// The table: made, or gone on with
+    #[arg(long, value_name = "FILE")]
+    out: PathBuf,
+    /// What to train on
+    #[arg(long, value_name = "NAME", default_value = "digits")]
+    dataset: String,
+    /// The share of the training images kept for validation
+    #[arg(long, value_name = "SHARE", default_value_t = 0.2)]
+    validation: f64,
+    /// Passes over the training images
+    #[arg(long, default_value_t = Recipe::default().epochs)]
+    epochs: usize,
+    /// Images in a step
+    #[arg(long, default_value_t = Recipe::default().batch)]
+    batch: usize,
+    /// The highest learning rate
+    #[arg(long, default_value_t = Recipe::default().learning_rate)]
+    lr: f32,
+    /// Epochs over which the learning rate rises
+    #[arg(long, default_value_t = Recipe::default().warm_up)]
+    warm_up: f32,
+    #[arg(long, default_value_t = Recipe::default().weight_decay)]
+    weight_decay: f32,
+    #[arg(long, default_value_t = Recipe::default().label_smoothing)]
+    label_smoothing: f32,
+    /// Flips and crops [default: for colour images]
+    #[arg(long, value_enum)]
+    augment: Option<Augment>,
+    /// Trainings of each network that values are the mean over
+    #[arg(long, default_value_t = 1, value_name = "K", value_parser = clap::value_parser!(u32).range(1..))]
+    seeds: u32,
+    /// The most memory of all networks under way, MiB [default: 75 % of what is free]
+    #[arg(long, value_name = "MIB")]
+    memory: Option<u64>,
+    #[arg(long, default_value = "nasbench201")]
+    space: String,
+    /// Channels of the first stage
+    #[arg(long, default_value_t = 16)]
+    channels: usize,
+    /// Cells in each stage
+    #[arg(long, default_value_t = 1)]
+    cells: usize,
+    /// Height and width to reduce images to, pixels [default: those they have]
+    #[arg(long)]
+    resolution: Option<usize>,
+    /// Print JSON: {"rows": [...]}
+    #[arg(long)]
+    json: bool,
+}
+
+#[derive(Clone, Copy, clap::ValueEnum)]
+enum Augment {
+    /// Images as they are
+    None,
+    /// Crops after padding by an eighth
+    Crops,
+    /// Crops and mirror images
+    FlipsAndCrops,
+}
+
+pub fn run(args: TrainArgs, threads: Option<usize>) -> anyhow::Result<()> {
+    let space = Space::by_name(&args.space).map_err(|e| usage(e.to_string()))?;
+    if space != Space::NasBench201 {
+        return Err(usage(format!("--space {space} has no skeleton yet, expected nasbench201")));
+    }
+    let threads =
+        threads.unwrap_or_else(|| std::thread::available_parallelism().map_or(1, usize::from));
+    let table = table(&args, space, threads)?;
+    let groups = args.which.groups(&table.space, args.seed)?;
+    let archs: Vec<Architecture> = groups.into_iter().map(|mut g| g.swap_remove(0)).collect();
+    // Wrong options of the skeleton are found before a file is made.
+    table.skeleton.build(&archs[0], View::Pruned).map_err(|e| usage(e.to_string()))?;
+    let stopped = on_interrupt();
+    let bar = progress(0, "training");
+    let start = Instant::now();
+    let outcome = table.run(&archs, &args.out, |done, total| {
+        bar.tell(done as u64, total as u64);
+        if stopped() { ControlFlow::Break(()) } else { ControlFlow::Continue(()) }
+    });
+    bar.clear();
+    let Outcome { trained, found, diverged, stopped } = outcome?;
+    let row = Row::new()
+        .with("file", args.out.display().to_string())
+        .with("networks", archs.len())
+        .with("trained", trained)
+        .with("found", found)
+        .with("diverged", diverged)
+        .with("seconds", start.elapsed().as_secs_f64());
+    print_rows(&[row], args.json)?;
+    if stopped {
+        let (done, all) = (trained + found, archs.len());
+        anyhow::bail!("stopped at {done} of {all}; the same command goes on from there");
+    }
+    Ok(())
+}
+
+fn table(args: &TrainArgs, space: Space, threads: usize) -> anyhow::Result<Table> {
+    let mut set = images::by_name(&args.dataset)?;
+    let images::Shape { height, width, .. } = set.train.shape();
+    if height != width {
+        anyhow::bail!("{}: images of {height}×{width}, expected square ones", set.train.name);
+    }
+    let mut resolution = height;
+    if let Some(smaller) = args.resolution {
+        set = set.reduced(smaller, smaller).map_err(|e| usage(format!("--resolution: {e}")))?;
+        resolution = smaller;
+    }
+    let padding = resolution / 8;
+    let recipe = Recipe {
+        epochs: args.epochs,
+        batch: args.batch,
+        learning_rate: args.lr,
+        warm_up: args.warm_up,
+        weight_decay: args.weight_decay,
+        label_smoothing: args.label_smoothing,
+        augmentation: args.augment.map(|augment| match augment {
+            Augment::None => Augmentation::NONE,
+            Augment::Crops => Augmentation { flip: false, padding },
+            Augment::FlipsAndCrops => Augmentation { flip: true, padding },
+        }),
+        ..Recipe::default()
+    };
+    recipe.check().map_err(|e| usage(e.to_string()))?;
+    let data = Data::new(set, args.validation, args.seed)?;
+    let &TrainArgs { channels, cells, .. } = args;
+    let skeleton = Nasbench201 { channels, cells, resolution, classes: data.classes().len() };
+    // Where a data set lies does not change what it is.
+    let name = args.dataset.split_once(':').map_or(args.dataset.as_str(), |(kind, _)| kind);
+    let options = Options { seed: args.seed, threads, memory_limit: memory::limit(args.memory) };
+    Ok(Table {
+        space,
+        skeleton,
+        data,
+        dataset: name.to_string(),
+        recipe,
+        seeds: args.seeds as usize,
+        options,
+    })
+}
