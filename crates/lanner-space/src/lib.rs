@@ -32,12 +32,15 @@
 //! checks that each answers every question, and a space that users define is a variant with data.
 
 mod architecture;
+pub mod darts;
 mod error;
 pub mod fbnet;
 mod graph;
 mod independent;
 mod literal;
+pub mod mobilenetv3;
 mod mt19937;
+pub mod nasbench101;
 pub mod nasbench201;
 pub mod nasbench_macro;
 mod permutation;

@@ -127,13 +127,14 @@ impl<'a> Reader<'a> {
         }
     }
 
-    /// `True`, `false` and their like, `range(2, 6)`, or a call with named arguments.
+    /// `True`, `false` and their like (`None` is an empty list), `range(2, 6)`, or a call with named arguments.
     fn word(&mut self, depth: usize) -> Result<Literal, String> {
         let start = self.at;
         let word = self.run(|c| c.is_ascii_alphanumeric() || c == '_');
         match word {
             "True" | "true" => return Ok(Literal::Int(1)),
             "False" | "false" => return Ok(Literal::Int(0)),
+            "None" | "null" => return Ok(Literal::List(Vec::new())),
             _ => {}
         }
         if self.peek() != Some('(') {

@@ -2,42 +2,54 @@ use rand::{Rng, RngExt};
 
 use crate::permutation::Permutation;
 use crate::{
-    Architecture, CellGraph, SpaceError, View, fbnet, independent, nasbench_macro, nasbench201,
-    transbench101, transbench101_macro,
+    Architecture, CellGraph, SpaceError, View, darts, fbnet, independent, mobilenetv3,
+    nasbench_macro, nasbench101, nasbench201, transbench101, transbench101_macro,
 };
 
 /// A search space. See the crate's documentation for the tour.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub enum Space {
+    /// NAS-Bench-101 (Ying et al., ICML 2019).
+    NasBench101,
     /// NAS-Bench-201 (Dong & Yang, ICLR 2020), the topology space of NATS-Bench.
     NasBench201,
+    /// DARTS (Liu et al., ICLR 2019), also that of NAS-Bench-301.
+    Darts,
     /// FBNet (Wu et al., CVPR 2019).
     Fbnet,
     /// TransNAS-Bench-101 (Duan et al., CVPR 2021), cells.
     TransBench101Micro,
     /// TransNAS-Bench-101, chains of modules.
     TransBench101Macro,
+    /// MobileNetV3 of Once-for-All (Cai et al., ICLR 2020).
+    MobileNetV3,
     /// NAS-Bench-Macro (Su et al., CVPR 2021).
     NasBenchMacro,
 }
 
 impl Space {
     /// The spaces that have a name, in the order of [`Space::NAMES`].
-    pub const ALL: [Space; 5] = [
+    pub const ALL: [Space; 8] = [
+        Space::NasBench101,
         Space::NasBench201,
+        Space::Darts,
         Space::Fbnet,
         Space::TransBench101Micro,
         Space::TransBench101Macro,
+        Space::MobileNetV3,
         Space::NasBenchMacro,
     ];
 
     /// The names that [`Space::by_name`] knows.
-    pub const NAMES: [&'static str; 5] = [
+    pub const NAMES: [&'static str; 8] = [
+        nasbench101::NAME,
         nasbench201::NAME,
+        darts::NAME,
         fbnet::NAME,
         transbench101::NAME,
         transbench101_macro::NAME,
+        mobilenetv3::NAME,
         nasbench_macro::NAME,
     ];
 
@@ -54,10 +66,13 @@ impl Space {
     /// The name, as on the command line.
     pub fn name(&self) -> &str {
         match self {
+            Space::NasBench101 => nasbench101::NAME,
             Space::NasBench201 => nasbench201::NAME,
+            Space::Darts => darts::NAME,
             Space::Fbnet => fbnet::NAME,
             Space::TransBench101Micro => transbench101::NAME,
             Space::TransBench101Macro => transbench101_macro::NAME,
+            Space::MobileNetV3 => mobilenetv3::NAME,
             Space::NasBenchMacro => nasbench_macro::NAME,
         }
     }
@@ -65,7 +80,10 @@ impl Space {
     /// How many architectures the space has, which are those that have an index.
     pub fn size(&self) -> u128 {
         match self {
+            Space::NasBench101 => nasbench101::SIZE as u128,
+            Space::Darts => darts::SIZE,
             Space::TransBench101Macro => transbench101_macro::size(),
+            Space::MobileNetV3 => mobilenetv3::SIZE,
             _ => independent::size(self.positions()),
         }
     }
@@ -74,6 +92,7 @@ impl Space {
     pub fn distinct(&self) -> u128 {
         match self {
             Space::NasBench201 => nasbench201::CLASSES,
+            Space::Darts => darts::distinct(),
             _ => self.size(),
         }
     }
@@ -81,10 +100,13 @@ impl Space {
     /// The number of values at each position of [`Space::aligned`].
     pub fn positions(&self) -> &[u8] {
         match self {
+            Space::NasBench101 => &nasbench101::POSITIONS,
             Space::NasBench201 => &nasbench201::CHOICES,
+            Space::Darts => &darts::POSITIONS,
             Space::Fbnet => &fbnet::CHOICES,
             Space::TransBench101Micro => &transbench101::CHOICES,
             Space::TransBench101Macro => &transbench101_macro::POSITIONS,
+            Space::MobileNetV3 => &mobilenetv3::POSITIONS,
             Space::NasBenchMacro => &nasbench_macro::CHOICES,
         }
     }
@@ -94,6 +116,9 @@ impl Space {
     ///
     /// These are the codes, except where those are of different lengths.
     pub fn aligned(&self, arch: &Architecture) -> Vec<Option<u8>> {
+        if let Space::NasBench101 = self {
+            return nasbench101::aligned(arch);
+        }
         let mut values: Vec<Option<u8>> = arch.codes().iter().map(|&c| Some(c)).collect();
         values.resize(self.positions().len(), None);
         values
@@ -103,21 +128,29 @@ impl Space {
     /// architecture; `None` where the choices depend on each other.
     pub fn choices(&self) -> Option<&[u8]> {
         match self {
-            Space::TransBench101Macro => None,
+            Space::NasBench101 | Space::Darts | Space::TransBench101Macro | Space::MobileNetV3 => {
+                None
+            }
             _ => Some(self.positions()),
         }
     }
 
     /// The most codes that an architecture has.
     pub fn max_codes(&self) -> usize {
-        self.positions().len()
+        match self {
+            Space::NasBench101 => nasbench101::MAX_CODES,
+            _ => self.positions().len(),
+        }
     }
 
     /// Tells whether the codes belong to the space, and if not, which one is wrong.
     pub fn check(&self, arch: &Architecture) -> Result<(), SpaceError> {
         let codes = arch.codes();
         let found = match self {
+            Space::NasBench101 => nasbench101::check(codes),
+            Space::Darts => darts::check(codes),
             Space::TransBench101Macro => transbench101_macro::check(codes),
+            Space::MobileNetV3 => mobilenetv3::check(codes),
             _ => independent::check(self.positions(), codes),
         };
         found.map_err(|why| SpaceError::Codes {
@@ -131,10 +164,13 @@ impl Space {
     /// module documents).
     pub fn parse(&self, text: &str) -> Result<Architecture, SpaceError> {
         match self {
+            Space::NasBench101 => nasbench101::parse(text),
             Space::NasBench201 => nasbench201::parse(text),
+            Space::Darts => darts::parse(text),
             Space::Fbnet => fbnet::parse(text),
             Space::TransBench101Micro => transbench101::parse(text),
             Space::TransBench101Macro => transbench101_macro::parse(text),
+            Space::MobileNetV3 => mobilenetv3::parse(text),
             Space::NasBenchMacro => independent::parse(self.name(), text, self.positions()),
         }
     }
@@ -145,9 +181,12 @@ impl Space {
     /// When the codes are not of this space (see [`Space::check`]).
     pub fn print(&self, arch: &Architecture) -> String {
         match self {
+            Space::NasBench101 => nasbench101::print(arch),
             Space::NasBench201 => nasbench201::print(arch),
+            Space::Darts => darts::print(arch),
             Space::TransBench101Micro => transbench101::print(arch),
             Space::TransBench101Macro => transbench101_macro::print(arch),
+            Space::MobileNetV3 => mobilenetv3::print(arch),
             Space::Fbnet | Space::NasBenchMacro => independent::digits(arch.codes()),
         }
     }
@@ -159,7 +198,10 @@ impl Space {
             return Err(SpaceError::Index { space: self.name().into(), size: self.size(), index });
         }
         Ok(match self {
+            Space::NasBench101 => nasbench101::at(index as usize),
             Space::NasBench201 => nasbench201::at(index as usize),
+            Space::Darts => darts::at(index),
+            Space::MobileNetV3 => mobilenetv3::at(index),
             Space::TransBench101Macro => transbench101_macro::at(index as usize),
             _ => independent::at(self.positions(), index),
         })
@@ -172,7 +214,10 @@ impl Space {
     /// When the codes are not of this space (see [`Space::check`]).
     pub fn index_of(&self, arch: &Architecture) -> Option<u128> {
         match self {
+            Space::NasBench101 => nasbench101::index_of(arch),
             Space::NasBench201 => Some(nasbench201::index_of(arch) as u128),
+            Space::Darts => darts::index_of(arch),
+            Space::MobileNetV3 => Some(mobilenetv3::index_of(arch)),
             Space::TransBench101Macro => transbench101_macro::index_of(arch),
             _ => Some(independent::index_of(self.positions(), arch.codes())),
         }
@@ -183,20 +228,42 @@ impl Space {
         (0..self.size()).map(|i| self.at(i).expect("index below size"))
     }
 
-    /// An architecture drawn uniformly.
+    /// An architecture drawn uniformly: of NAS-Bench-201 among all with an index, of the others
+    /// among the distinct ones.
     pub fn sample(&self, rng: &mut impl Rng) -> Architecture {
-        match self.choices() {
-            Some(choices) => independent::sample(choices, rng),
-            None => self.at(rng.random_range(0..self.size())).expect("index below size"),
+        if let Some(choices) = self.choices() {
+            return independent::sample(choices, rng);
+        }
+        let candidates = self.candidates();
+        loop {
+            if let Some(arch) = self.candidate(rng.random_range(0..candidates)) {
+                return arch;
+            }
         }
     }
 
-    /// Every architecture once, in an order that the generator decides, without a list in memory:
-    /// the first n are a uniform sample without replacement.
+    /// Every architecture that [`Space::sample`] can draw once, in an order that the generator
+    /// decides, without a list in memory: the first n are a uniform sample without replacement.
     pub fn shuffled<R: Rng>(&self, rng: &mut R) -> impl Iterator<Item = Architecture> + use<'_, R> {
-        let size = self.size();
-        let order = Permutation::new(size, rng);
-        (0..size).map(move |i| self.at(order.at(i)).expect("index below size"))
+        let candidates = self.candidates();
+        let order = Permutation::new(candidates, rng);
+        (0..candidates).filter_map(move |i| self.candidate(order.at(i)))
+    }
+
+    /// How many numbers [`Space::candidate`] takes.
+    fn candidates(&self) -> u128 {
+        match self {
+            Space::Darts => darts::candidates(),
+            _ => self.size(),
+        }
+    }
+
+    /// An architecture by a number, in some order, or nothing: each that can be drawn once.
+    fn candidate(&self, number: u128) -> Option<Architecture> {
+        match self {
+            Space::Darts => darts::candidate(number),
+            _ => self.at(number).ok(),
+        }
     }
 
     /// Another architecture, one step away: uniformly among [`Space::neighbours`] or, where choices
@@ -216,15 +283,22 @@ impl Space {
     /// says where choices depend on each other.
     pub fn neighbours(&self, arch: &Architecture) -> Vec<Architecture> {
         match self {
+            Space::NasBench101 => nasbench101::neighbours(arch),
+            Space::Darts => darts::neighbours(arch),
             Space::TransBench101Macro => transbench101_macro::neighbours(arch),
+            Space::MobileNetV3 => mobilenetv3::neighbours(arch),
             _ => independent::neighbours(self.positions(), arch.codes()),
         }
     }
 
     /// One of all architectures that the space's authors count as the same, always the same one.
+    /// Also of codes that [`Space::check`] refuses because they are not the way to store a cell.
     pub fn canonical(&self, arch: &Architecture) -> Architecture {
         match self {
+            Space::NasBench101 => nasbench101::canonical(arch),
             Space::NasBench201 => nasbench201::canonical(arch),
+            Space::Darts => darts::canonical(arch),
+            Space::MobileNetV3 => mobilenetv3::canonical(arch),
             _ => arch.clone(),
         }
     }
@@ -234,6 +308,8 @@ impl Space {
     pub fn live(&self, arch: &Architecture) -> Vec<bool> {
         match self {
             Space::NasBench201 | Space::TransBench101Micro => nasbench201::live(arch),
+            Space::Darts => darts::live(arch),
+            Space::MobileNetV3 => mobilenetv3::live(arch),
             _ => self.aligned(arch).iter().map(Option::is_some).collect(),
         }
     }
@@ -253,32 +329,44 @@ impl Space {
     /// What the node labels of this space's graphs stand for, by code.
     pub fn labels(&self) -> &[&str] {
         match self {
+            Space::NasBench101 => &nasbench101::LABELS,
             Space::NasBench201 => &nasbench201::LABELS,
+            Space::Darts => &darts::LABELS,
             Space::Fbnet => &fbnet::LABELS,
             Space::TransBench101Micro => &transbench101::LABELS,
             Space::TransBench101Macro => &transbench101_macro::LABELS,
+            Space::MobileNetV3 => &mobilenetv3::LABELS,
             Space::NasBenchMacro => &nasbench_macro::LABELS,
         }
     }
 
     /// The most nodes that a graph of this space has.
     pub fn max_nodes(&self) -> usize {
-        self.positions().len() + 2
+        match self {
+            Space::NasBench101 => nasbench101::MAX_VERTICES,
+            Space::Darts => darts::MAX_NODES,
+            Space::MobileNetV3 => mobilenetv3::LAYERS + 2,
+            _ => self.positions().len() + 2,
+        }
     }
 
     /// The architecture as a labelled acyclic graph with operations as nodes.
     pub fn graph(&self, arch: &Architecture, view: View) -> CellGraph {
         let raw = match self {
+            Space::NasBench101 => nasbench101::graph(arch),
             Space::NasBench201 => nasbench201::graph(arch),
+            Space::Darts => darts::graph(arch),
             Space::Fbnet => fbnet::graph(arch),
             Space::TransBench101Micro => transbench101::graph(arch),
             Space::TransBench101Macro => transbench101_macro::graph(arch),
+            Space::MobileNetV3 => mobilenetv3::graph(arch),
             Space::NasBenchMacro => nasbench_macro::graph(arch),
         };
         match (self, view) {
             (Space::NasBench201 | Space::TransBench101Micro, View::Pruned) => {
                 raw.pruned(nasbench201::NONE, nasbench201::SKIP)
             }
+            (Space::Darts, View::Pruned) => raw.pruned(darts::NONE, darts::SKIP),
             // Chains have nothing dead, and nothing that could go without shifting the rest.
             _ => raw,
         }

@@ -61,10 +61,13 @@ fn names_and_spaces_belong_together() {
 #[test]
 fn sizes_are_as_published() {
     for (space, size) in [
+        (Space::NasBench101, 423_624),
         (Space::NasBench201, 15_625),
+        (Space::Darts, (180 * 7u128.pow(8)).pow(2)),
         (Space::Fbnet, 9u128.pow(22)),
         (Space::TransBench101Micro, 4_096),
         (Space::TransBench101Macro, 3_256),
+        (Space::MobileNetV3, 25 * (81u128 + 729 + 6561).pow(5)),
         (Space::NasBenchMacro, 6_561),
     ] {
         assert_eq!(space.size(), size, "{space}");
@@ -86,6 +89,12 @@ fn published_tables_parse_entirely() {
     parses_entirely("transbench101/micro.csv", "arch", micro, 4096, 4096);
     parses_entirely("transbench101/macro.csv", "arch", macros.clone(), 3256, 3256);
     parses_entirely("transbench101/macro_proxies.csv", "arch", macros, 3499, 725);
+    let proxies = "nasbench101/accuracy_and_proxies_500.csv";
+    // 500 different matrices of 292 cells, as their module hashes say too.
+    parses_entirely(proxies, "arch", Space::NasBench101, 500, 292);
+    parses_entirely("darts/accuracy_1000.csv", "genotype", Space::Darts, 1000, 1000);
+    let surrogate = "nasbench301/accuracy_surrogate_and_proxies.csv";
+    parses_entirely(surrogate, "arch", Space::Darts, 725, 725);
 }
 
 #[test]
@@ -121,6 +130,20 @@ fn texts_of_each_space() {
     assert_eq!(macros.print(&arch), "64-1234-basic");
     assert_eq!(macros.parse("(1, 2, 3, 4, 0, 0)").unwrap(), arch);
     assert_eq!(macros.aligned(&arch)[3..], [Some(3), None, None]);
+    let ofa = Space::MobileNetV3;
+    let short = "160:33,56/33,33,74/35,33/33,33,33,76/33,33";
+    assert!(ofa.parse(short).unwrap_err().to_string().contains("the expansion of layer 9 is 5"));
+    let arch = ofa.parse(&short.replace("35", "34")).unwrap();
+    assert_eq!(arch.codes()[..6], [8, 0, 1, 0, 2, 0]);
+    let kernels = "3, 5, 3, 3, 3, 3, 7, 3, 3, 3, 3, 3, 3, 3, 3, 7, 3, 3, 3, 3";
+    let expansions = "3, 6, 3, 3, 3, 3, 4, 3, 4, 3, 3, 3, 3, 3, 3, 6, 3, 3, 3, 3";
+    let dict =
+        format!(r#"{{"ks": [{kernels}], "e": [{expansions}], "d": [2, 3, 2, 4, 2], "r": [160]}}"#);
+    assert_eq!(ofa.print(&arch), dict);
+    // What absent layers say is forgotten; Python prints a width, and single quotes.
+    let other =
+        dict.replace("\"ks\": [3, 5, 3,", "'wid': None, \"ks\": [3, 5, 7,").replace('"', "'");
+    assert_eq!(ofa.parse(&other).unwrap(), arch);
     let fbnet = Space::Fbnet;
     let arch = fbnet.parse("7818488874147327324245").unwrap();
     let names: Vec<&str> = arch.codes().iter().map(|&c| fbnet.labels()[usize::from(c)]).collect();
@@ -146,6 +169,63 @@ fn malformed_texts_say_what_is_wrong() {
         (Space::TransBench101Macro, "64-2333333-basic", "7 modules, expected 4 to 6"),
         (Space::TransBench101Macro, "(1, 0, 2, 4, 0, 0)", "module 2 is of type 0"),
         (Space::TransBench101Macro, "64-12é4-basic", "expected 64-1234-basic"),
+        (Space::NasBench101, "0-11_1_", "row 0 has 2 digits, expected 3"),
+        (Space::NasBench101, "00-11_1", "2 operations between input and output of 3 vertices"),
+        (Space::NasBench101, "3-11_1", "vertex 1 has operation 3, expected 0 to 2"),
+        (Space::NasBench101, "0-10_0", "no path leads from input to output"),
+        (Space::NasBench101, "0-12_1", "edge 2 is 2, expected 0 or 1"),
+        (Space::NasBench101, "00000-111111_11111_1111_111_11_1", "21 edges after pruning"),
+        (
+            Space::NasBench101,
+            "000000-1111111_111111_11111_1111_111_11_1",
+            "8 vertices, expected 2 to 7",
+        ),
+        (
+            Space::NasBench101,
+            r#"{"matrix": [[0, 1, 0], [0, 0, 1], [1, 0, 0]], "ops": ["input", "maxpool3x3", "output"]}"#,
+            "an edge backwards, 2→0",
+        ),
+        (
+            Space::NasBench101,
+            r#"{"matrix": [[0, 1], [0, 0], [0, 0]], "ops": ["input", "maxpool3x3", "output"]}"#,
+            "row 0 of the matrix has 2 entries, expected 3",
+        ),
+        (
+            Space::NasBench101,
+            r#"{"matrix": [[0, 1, 0], [0, 0, 1], [0, 0, 0]], "ops": ["input", "conv9x9", "output"]}"#,
+            "vertex 1 has operation 'conv9x9', expected one of conv3x3-bn-relu",
+        ),
+        (Space::NasBench101, r#"{"ops": ["input", "output"]}"#, "no list called 'matrix'"),
+        (Space::NasBench101, "(0, 1, 0, 0, 0)", "5 numbers are not n² + n"),
+        (
+            Space::NasBench101,
+            "(0, 1, 0, 0, 0, 0, 1, 0, 0, 0, 7, 1)",
+            "vertex 1 has operation 7, expected 2 to 4",
+        ),
+        (Space::NasBench101, "(0, 1, 0, 0, 1, 0)", "must be 0 (input) and the last 1"),
+        (Space::Darts, "[[(0, 1)], [(0, 1)]]", "1 edges in 'normal', expected 8"),
+        (Space::Darts, "[]", "expected two cells"),
+        (
+            Space::Darts,
+            "Genotype(normal=[], normal_concat=[2])",
+            "normal_concat is [2], expected 2 to 5",
+        ),
+        (Space::Darts, "Genotype(normal=[])", "0 edges in 'normal'"),
+        (Space::Darts, "Genotype()", "no list of edges called 'normal'"),
+        (Space::MobileNetV3, "{}", "there is no 'r'"),
+        (Space::MobileNetV3, "{'r': [130]}", "the resolution is 130, expected 128, 132"),
+        (Space::MobileNetV3, "{'r': [128], 'd': [2, 2]}", "'d' is not a list of 5 numbers"),
+        (
+            Space::MobileNetV3,
+            "{'r': [128], 'd': [2, 2, 5, 2, 2]}",
+            "'d' 3 is 5, expected one of [2, 3, 4]",
+        ),
+        (Space::MobileNetV3, "160:33", "1 stages, expected 224:"),
+        (
+            Space::MobileNetV3,
+            "160:33/33/33/33/33",
+            "the depth of stage 1 is 1, expected one of [2, 3, 4]",
+        ),
         (Space::NasBenchMacro, "0120120", "expected 8 codes, got 7"),
         (Space::NasBenchMacro, "01201203", "code 3 at position 7 is not below 3"),
     ] {

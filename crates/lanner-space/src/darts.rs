@@ -1,0 +1,420 @@
+//! DARTS (Liu et al., "DARTS: Differentiable Architecture Search", ICLR 2019), the space of
+//! NAS-Bench-301 too: a normal and a reduction cell, each of four nodes that add up two operations
+//! on earlier nodes or on the outputs of the two cells before.
+//!
+//! Codes: the normal cell, then the reduction cell; in each, four nodes of two edges, an edge being
+//! (input, operation). Inputs 0 and 1 are the cells before, 2 to 5 the nodes. The two edges of a
+//! node are in ascending order.
+//!
+//! **What is counted.** The published ≈10^18: seven operations, the two inputs of a node different;
+//! [`crate::Space::size`], indices and samples are of these. Tables also hold cells with the
+//! operation `none` or with one input twice (random genotypes that were trained): such
+//! architectures parse, print and have graphs, but no index.
+//!
+//! **What is the same.** Renumbering the nodes leaves a cell as it is, but for the order of the
+//! channels in its output. Canonical is the numbering whose inputs, then operations, are
+//! lexicographically first; [`crate::Space::sample`] and [`crate::Space::shuffled`] are uniform over
+//! these.
+//!
+//! Texts: `Genotype(normal=[('sep_conv_3x3', 1), …], normal_concat=range(2, 6), reduce=[…],
+//! reduce_concat=range(2, 6))`, NASLib's `[[(input, operation), …], […]]`, or 32 digits.
+
+use std::sync::LazyLock;
+
+use crate::{Architecture, CellGraph, SpaceError, independent, literal::Literal};
+
+/// The name on the command line.
+pub const NAME: &str = "darts";
+/// The operations, by code. The last is not in the space, but in tables.
+pub const OPS: [&str; 8] = [
+    "max_pool_3x3",
+    "avg_pool_3x3",
+    "skip_connect",
+    "sep_conv_3x3",
+    "sep_conv_5x5",
+    "dil_conv_3x3",
+    "dil_conv_5x5",
+    "none",
+];
+/// Code of the identity; on an edge from an input of the reduction cell a factorised reduction.
+pub const SKIP: u8 = 2;
+/// Code of the operation that passes nothing.
+pub const NONE: u8 = 7;
+/// The nodes of a cell.
+pub const NODES: usize = 4;
+/// The codes of a cell.
+pub const CELL: usize = 4 * NODES;
+
+/// Node labels of the cell graphs: the operations, the sum that a node is, the ends.
+pub(crate) const LABELS: [&str; 11] = [
+    "max_pool_3x3",
+    "avg_pool_3x3",
+    "skip_connect",
+    "sep_conv_3x3",
+    "sep_conv_5x5",
+    "dil_conv_3x3",
+    "dil_conv_5x5",
+    "none",
+    "addition",
+    "input",
+    "output",
+];
+const ADDITION: u8 = 8;
+/// Two cells of 2 inputs, 4 × (2 operations and their sum) and an output.
+pub(crate) const MAX_NODES: usize = 30;
+
+pub(crate) const POSITIONS: [u8; 2 * CELL] = {
+    let mut positions = [OPS.len() as u8; 2 * CELL];
+    let mut i = 0;
+    while i < positions.len() {
+        positions[i] = (i % CELL / 4) as u8 + 2;
+        i += 2;
+    }
+    positions
+};
+
+/// Seven operations on each of eight edges.
+const LABELLINGS: u128 = 7u128.pow(8);
+/// Nodes have 1, 3, 6 and 10 pairs of inputs.
+const TOPOLOGIES: usize = 180;
+const CELLS: u128 = TOPOLOGIES as u128 * LABELLINGS;
+/// ≈ 1.08 · 10^18.
+pub(crate) const SIZE: u128 = CELLS * CELLS;
+
+/// The inputs of the eight edges of a cell.
+type Topology = [u8; 8];
+
+/// All topologies, lexicographically.
+static ALL: LazyLock<Vec<Topology>> = LazyLock::new(|| {
+    let pairs = |node: u8| (0..node + 2).flat_map(move |a| (a + 1..node + 2).map(move |b| [a, b]));
+    let mut all = vec![Vec::new()];
+    for node in 0..NODES as u8 {
+        let longer = |t: Vec<u8>| pairs(node).map(move |p| [&t[..], &p[..]].concat());
+        all = all.into_iter().flat_map(longer).collect();
+    }
+    all.into_iter().map(|t| t.try_into().expect("eight inputs")).collect()
+});
+
+/// The topologies that are canonical: the first of each set that renumbering makes equal.
+static CANONICAL: LazyLock<Vec<Topology>> = LazyLock::new(|| {
+    let cell =
+        |t: &Topology| -> [u8; CELL] { std::array::from_fn(|i| t[i / 2] * (1 - i as u8 % 2)) };
+    ALL.iter().copied().filter(|t| canonical_cell(&cell(t)) == cell(t)).collect()
+});
+
+/// The orders of the four nodes.
+static ORDERS: LazyLock<Vec<[u8; NODES]>> = LazyLock::new(|| {
+    let all = (0..256u32).map(|i| [i / 64, i / 16 % 4, i / 4 % 4, i % 4].map(|x| x as u8));
+    all.filter(|o| (0..4u8).all(|v| o.contains(&v))).collect()
+});
+
+pub(crate) fn check(codes: &[u8]) -> Result<(), String> {
+    independent::check(&POSITIONS, codes)?;
+    for (i, edges) in codes.chunks(4).enumerate() {
+        if edges[..2] > edges[2..] {
+            let cell = if i < NODES { "normal" } else { "reduction" };
+            return Err(format!(
+                "the edges {:?} and {:?} of node {} of the {cell} cell are not in ascending order",
+                &edges[..2],
+                &edges[2..],
+                i % NODES + 2
+            ));
+        }
+    }
+    Ok(())
+}
+
+/// Puts the edges of each node in ascending order.
+fn sort_edges(cell: &mut [u8]) {
+    for edges in cell.chunks_mut(4) {
+        if edges[..2] > edges[2..] {
+            edges.rotate_left(2);
+        }
+    }
+}
+
+/// The number of a topology and of its operations.
+fn split(cell: &[u8]) -> Option<(Topology, u128)> {
+    let inputs: Topology = std::array::from_fn(|e| cell[2 * e]);
+    let ops: [u8; 8] = std::array::from_fn(|e| cell[2 * e + 1]);
+    let counted = inputs.chunks(2).all(|p| p[0] < p[1]) && !ops.contains(&NONE);
+    counted.then(|| (inputs, independent::index_of(&[NONE; 8], &ops)))
+}
+
+fn join(inputs: &Topology, ops: u128) -> [u8; CELL] {
+    let ops = independent::at(&[NONE; 8], ops);
+    std::array::from_fn(|i| if i % 2 == 0 { inputs[i / 2] } else { ops.codes()[i / 2] })
+}
+
+/// Cells by topology, then operations; the normal cell before the reduction cell.
+pub(crate) fn at(index: u128) -> Architecture {
+    let cell = |i: u128| join(&ALL[(i / LABELLINGS) as usize], i % LABELLINGS);
+    Architecture::new([cell(index / CELLS), cell(index % CELLS)].concat())
+}
+
+pub(crate) fn index_of(arch: &Architecture) -> Option<u128> {
+    arch.codes().chunks(CELL).try_fold(0, |index, cell| {
+        let (topology, ops) = split(cell)?;
+        let topology = ALL.binary_search(&topology).ok()?;
+        Some(index * CELLS + topology as u128 * LABELLINGS + ops)
+    })
+}
+
+/// How many pairs of a canonical topology and operations there are, for both cells.
+pub(crate) fn candidates() -> u128 {
+    (CANONICAL.len() as u128 * LABELLINGS).pow(2)
+}
+
+/// The candidate of that number, if it is canonical.
+pub(crate) fn candidate(index: u128) -> Option<Architecture> {
+    let cells = CANONICAL.len() as u128 * LABELLINGS;
+    let cell = |i: u128| {
+        let cell = join(&CANONICAL[(i / LABELLINGS) as usize], i % LABELLINGS);
+        (canonical_cell(&cell) == cell).then_some(cell)
+    };
+    Some(Architecture::new([cell(index / cells)?, cell(index % cells)?].concat()))
+}
+
+/// How many canonical architectures there are.
+pub(crate) fn distinct() -> u128 {
+    static CLASSES: LazyLock<u128> = LazyLock::new(|| classes(7));
+    *CLASSES * *CLASSES
+}
+
+/// How many canonical cells there are of so many operations: each canonical topology has
+/// (operations)^8 labellings, of which its symmetries make some equal (Burnside's lemma).
+fn classes(ops: u128) -> u128 {
+    let of_topology = |topology: &Topology| {
+        // Edges as labels tell which edge a symmetry takes to which.
+        let labelled: [u8; CELL] =
+            std::array::from_fn(|i| if i % 2 == 0 { topology[i / 2] } else { i as u8 / 2 });
+        let images = ORDERS.iter().filter_map(|order| renumbered(&labelled, order));
+        let symmetries: Vec<_> =
+            images.filter(|c| (0..8).all(|e| c[2 * e] == topology[e])).collect();
+        let fixed = symmetries.iter().map(|image| ops.pow(cycles(image)));
+        fixed.sum::<u128>() / symmetries.len() as u128
+    };
+    CANONICAL.iter().map(of_topology).sum()
+}
+
+/// The cycles of the permutation of eight edges in the operations' places.
+fn cycles(image: &[u8; CELL]) -> u32 {
+    let mut seen = [false; 8];
+    let mut count = 0;
+    for start in 0..8 {
+        let mut at = start;
+        count += u32::from(!seen[start]);
+        while !seen[at] {
+            seen[at] = true;
+            at = image[2 * at + 1].into();
+        }
+    }
+    count
+}
+
+/// The cell with its nodes in that order (old numbers), if none comes before its inputs.
+fn renumbered(cell: &[u8; CELL], order: &[u8; NODES]) -> Option<[u8; CELL]> {
+    let mut number = [0, 1, 0, 0, 0, 0];
+    let mut new = [0; CELL];
+    for (i, &node) in order.iter().enumerate() {
+        let edges = &cell[4 * usize::from(node)..][..4];
+        let renumber = |input: u8| number[usize::from(input)];
+        let inputs = [renumber(edges[0]), renumber(edges[2])];
+        // Nodes that have no number yet are still 0.
+        if (edges[0] > 1 && inputs[0] == 0) || (edges[2] > 1 && inputs[1] == 0) {
+            return None;
+        }
+        new[4 * i..4 * i + 4].copy_from_slice(&[inputs[0], edges[1], inputs[1], edges[3]]);
+        number[usize::from(node) + 2] = i as u8 + 2;
+    }
+    sort_edges(&mut new);
+    Some(new)
+}
+
+/// Inputs before operations: what canonical cells are the first by.
+fn key(cell: &[u8; CELL]) -> [u8; CELL] {
+    std::array::from_fn(|i| if i < 8 { cell[2 * i] } else { cell[2 * (i - 8) + 1] })
+}
+
+fn canonical_cell(cell: &[u8; CELL]) -> [u8; CELL] {
+    let all = ORDERS.iter().filter_map(|order| renumbered(cell, order));
+    all.min_by_key(key).expect("the given order is one")
+}
+
+pub(crate) fn canonical(arch: &Architecture) -> Architecture {
+    let cells = arch.codes().chunks(CELL).flat_map(|cell| {
+        let mut cell: [u8; CELL] = cell.try_into().expect("two cells of 16 codes");
+        sort_edges(&mut cell);
+        canonical_cell(&cell)
+    });
+    Architecture::new(cells.collect::<Vec<u8>>())
+}
+
+/// All with another operation or another input on one edge, canonical.
+pub(crate) fn neighbours(arch: &Architecture) -> Vec<Architecture> {
+    let codes = arch.codes();
+    let mut all = Vec::new();
+    for (i, &code) in codes.iter().enumerate() {
+        let other_input = codes[i ^ 2];
+        let choices = if i % 2 == 0 { POSITIONS[i] } else { NONE };
+        for new in (0..choices).filter(|&c| c != code && (i % 2 == 1 || c != other_input)) {
+            let mut codes = codes.to_vec();
+            codes[i] = new;
+            all.push(canonical(&Architecture::new(codes)));
+        }
+    }
+    let same = canonical(arch);
+    all.retain(|a| *a != same);
+    all.sort_unstable();
+    all.dedup();
+    all
+}
+
+pub(crate) fn print(arch: &Architecture) -> String {
+    let cell = |codes: &[u8]| {
+        let edges = codes.chunks(2).map(|e| format!("('{}', {})", OPS[usize::from(e[1])], e[0]));
+        edges.collect::<Vec<_>>().join(", ")
+    };
+    format!(
+        "Genotype(normal=[{}], normal_concat=range(2, 6), reduce=[{}], reduce_concat=range(2, 6))",
+        cell(&arch.codes()[..CELL]),
+        cell(&arch.codes()[CELL..])
+    )
+}
+
+pub(crate) fn parse(text: &str) -> Result<Architecture, SpaceError> {
+    let text = text.trim();
+    let fail = |why| SpaceError::text(NAME, text, why);
+    let mut codes = if text.starts_with("Genotype") {
+        let genotype = Literal::parse(text).map_err(fail)?;
+        let cell = |name: &str| {
+            let concat = format!("{name}_concat");
+            match genotype.get(&concat).and_then(Literal::codes).as_deref() {
+                None | Some([2, 3, 4, 5]) => {}
+                Some(other) => return Err(format!("{concat} is {other:?}, expected 2 to 5")),
+            }
+            read_cell(name, genotype.get(name), |edge| {
+                let [op, input] = edge else { return None };
+                let op = op.text()?;
+                let code = OPS.iter().position(|&o| o == op);
+                Some((input.code()?, code.map(|c| c as u8).ok_or(op.to_owned())))
+            })
+        };
+        cell("normal").and_then(|n| Ok([n, cell("reduce")?].concat())).map_err(fail)?
+    } else if text.starts_with(['[', '(']) {
+        let cells = Literal::parse(text).map_err(fail)?;
+        let Some([normal, reduce]) = cells.list() else {
+            return Err(fail("expected two cells, [[(input, operation), …], […]]".into()));
+        };
+        let cell = |name, cell| {
+            read_cell(name, Some(cell), |edge| {
+                let [input, op] = edge else { return None };
+                let code = op.code()?;
+                let known = usize::from(code) < OPS.len();
+                Some((input.code()?, if known { Ok(code) } else { Err(code.to_string()) }))
+            })
+        };
+        cell("normal", normal)
+            .and_then(|n| Ok([n, cell("reduce", reduce)?].concat()))
+            .map_err(fail)?
+    } else {
+        independent::parse(NAME, text, &POSITIONS)?.codes().to_vec()
+    };
+    sort_edges(&mut codes);
+    Ok(Architecture::new(codes))
+}
+
+/// The codes of a cell of eight edges; `edge` reads an input and an operation, or the name of an
+/// unknown one.
+fn read_cell(
+    name: &str,
+    cell: Option<&Literal>,
+    edge: impl Fn(&[Literal]) -> Option<(u8, Result<u8, String>)>,
+) -> Result<Vec<u8>, String> {
+    let edges = cell.and_then(Literal::list).ok_or(format!("no list of edges called '{name}'"))?;
+    if edges.len() != 2 * NODES {
+        return Err(format!("{} edges in '{name}', expected {}", edges.len(), 2 * NODES));
+    }
+    let mut codes = Vec::with_capacity(CELL);
+    for (i, pair) in edges.iter().enumerate() {
+        let place = format!("edge {} of '{name}'", i + 1);
+        let (input, op) = pair
+            .list()
+            .and_then(&edge)
+            .ok_or_else(|| format!("{place} is not a pair of operation and input"))?;
+        let node = i as u8 / 2 + 2;
+        if input >= node {
+            return Err(format!(
+                "{place} reads {input}, but node {node} may read 0 to {}",
+                node - 1
+            ));
+        }
+        let op = op.map_err(|op| {
+            format!("{place} has operation '{op}', expected one of {}", OPS.join(", "))
+        })?;
+        codes.extend([input, op]);
+    }
+    Ok(codes)
+}
+
+/// Both cells: two inputs, for each node its two operations and their sum, and the output.
+pub(crate) fn graph(arch: &Architecture) -> CellGraph {
+    let mut graph = CellGraph { labels: vec![], arcs: vec![], inputs: vec![], outputs: vec![] };
+    for cell in arch.codes().chunks(CELL) {
+        let base = graph.labels.len() as u8;
+        let output = base + 14;
+        // Inputs are nodes 0 and 1; the sum of node 2 + i is 4 + 3i.
+        let source = |input: u8| base + if input < 2 { input } else { 3 * input - 2 };
+        graph.labels.extend([ADDITION + 1; 2]);
+        for (i, edges) in cell.chunks(4).enumerate() {
+            let first = base + 2 + 3 * i as u8;
+            graph.labels.extend([edges[1], edges[3], ADDITION]);
+            graph.arcs.extend([(source(edges[0]), first), (source(edges[2]), first + 1)]);
+            graph.arcs.extend([(first, first + 2), (first + 1, first + 2), (first + 2, output)]);
+        }
+        graph.labels.push(ADDITION + 2);
+        graph.inputs.extend([base, base + 1]);
+        graph.outputs.push(output);
+    }
+    graph.arcs.sort_unstable();
+    graph
+}
+
+/// An edge is dead if its operation is `none` or its input has only dead edges.
+pub(crate) fn live(arch: &Architecture) -> Vec<bool> {
+    let mut live = Vec::with_capacity(2 * CELL);
+    for cell in arch.codes().chunks(CELL) {
+        let mut reached = [true, true, false, false, false, false];
+        for (i, edges) in cell.chunks(4).enumerate() {
+            for edge in edges.chunks(2) {
+                let passes = edge[1] != NONE && reached[usize::from(edge[0])];
+                reached[i + 2] |= passes;
+                live.extend([passes; 2]);
+            }
+        }
+    }
+    live
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::collections::HashSet;
+
+    #[test]
+    fn canonical_cells_are_counted_as_a_list_of_them_is() {
+        assert_eq!(ALL.len(), TOPOLOGIES);
+        assert!(ALL.is_sorted());
+        for ops in [1u8, 2] {
+            let mut distinct = HashSet::new();
+            for topology in ALL.iter() {
+                for i in 0..u128::from(ops).pow(8) {
+                    let labels = independent::at(&[ops; 8], i);
+                    let cell = join(topology, independent::index_of(&[NONE; 8], labels.codes()));
+                    distinct.insert(canonical_cell(&cell));
+                }
+            }
+            assert_eq!(distinct.len() as u128, classes(ops.into()));
+        }
+    }
+}
