@@ -5,9 +5,13 @@ NAS-Bench-Suite-Zero, in our own words): golden values, and times to compare wit
         | python benches/peers/proxies_torch.py golden > crates/lanner-evaluate/tests/data/proxies_golden.json
     cargo run --release -p lanner-evaluate --example proxy_networks bench 50 \\
         | OMP_WAIT_POLICY=passive python benches/peers/proxies_torch.py bench [threads]
+    cargo run --release -p lanner-evaluate --example proxy_networks bench 10 \\
+        | python benches/peers/proxies_torch.py grasp > grasp.json
+    LANNER_GRASP=$PWD/grasp.json cargo test --release -p lanner-evaluate grasp -- --ignored --nocapture
 
 `golden` computes in f64 from weights and images that tests make the same way. `bench` computes in f32
-at batch 64, and prints seconds a network and the peak memory.
+at batch 64, and prints seconds a network and by how much the process grew at most. `grasp` is golden
+values of grasp alone at batch 64, in f64 and f32.
 """
 
 import copy
@@ -246,14 +250,29 @@ def made(net, stream, scale):
     return net
 
 
-def golden(description):
-    batch = 12
-    net = Network(description).double()
+def made_batch(net, batch):
     size = batch * math.prod(net.input)
     x, x2 = ((number(s, size) * 4).view(batch, *net.input) for s in (12, 13))
-    t = torch.tensor([(i * i + 3 * i) % 10 for i in range(batch)])
-    # Powers of two: products with numbers of the stream are exact.
-    fan_in = lambda m: 2.0 ** -round(math.log2(m.weight[0].numel()) / 2)
+    return x, x2, torch.tensor([(i * i + 3 * i) % 10 for i in range(batch)])
+
+
+def fan_in(m):
+    """Powers of two: products with numbers of the stream are exact."""
+    return 2.0 ** -round(math.log2(m.weight[0].numel()) / 2)
+
+
+def golden_grasp(description):
+    """In f64, and in f32 at the same weights and images."""
+    net = Network(description).double()
+    x, _, t = made_batch(net, 64)
+    net = made(net, 11, fan_in)
+    values = [grasp(copy.deepcopy(net), x, t), grasp(copy.deepcopy(net).float(), x.float(), t)]
+    return {"arch": description["name"], "grasp": values}
+
+
+def golden(description):
+    net = Network(description).double()
+    x, x2, t = made_batch(net, 12)
     plain_net, zen_net = made(net, 11, fan_in), made(net, 14, lambda m: 2.0)
     values = {}
     for proxy in ALL:
@@ -275,7 +294,8 @@ def bench(descriptions, threads):
 
     torch.set_num_threads(threads)
     torch.manual_seed(0)
-    times = []
+    rss = lambda: resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
+    times, start_up = [], rss()
     for description in descriptions:
         net = Network(description)
         x, t = torch.randn(64, *net.input), torch.randint(10, (64,))
@@ -290,13 +310,15 @@ def bench(descriptions, threads):
         times.append(clock() - start)
         shown = " ".join(f"{k} {v:.2f}" for k, v in parts.items() if v > 0.005)
         print(f"{description['name']} {times[-1]:.3f} s: {shown}", flush=True)
-    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
-    print(f"mean {np.mean(times):.3f} s, geometric {np.exp(np.mean(np.log(times))):.3f} s, peak {peak:.0f} MiB")
+    print(f"mean {np.mean(times):.3f} s, geometric {np.exp(np.mean(np.log(times))):.3f} s, "
+          f"grew by {rss() - start_up:.0f} MiB over {start_up:.0f}")
 
 
 if __name__ == "__main__":
     nets = [json.loads(line) for line in sys.stdin if line.startswith("{")]
     if sys.argv[1] == "golden":
         print("[\n" + ",\n".join(json.dumps(golden(net)) for net in nets) + "\n]")
+    elif sys.argv[1] == "grasp":
+        print("[\n" + ",\n".join(json.dumps(golden_grasp(net)) for net in nets) + "\n]")
     else:
         bench(nets, int(sys.argv[2]) if len(sys.argv) > 2 else 1)

@@ -1,9 +1,12 @@
 //! Networks as JSON lines for `benches/peers/proxies_torch.py`: the small ones of the golden file, or
-//! with `bench N` so many random ones at full size.
+//! with `bench N` so many random ones at full size. With `time N` the 13 proxies of those are computed
+//! here: seconds that the main thread was on a processor (Linux; the proxies take one thread), of
+//! each proxy alone too with `time N each`, and by how much the process grew at most.
 
 use std::error::Error;
 
-use lanner_network::{Cost, Nasbench201, View, json};
+use lanner_evaluate::proxies::{Batch, Options, Proxy, compute};
+use lanner_network::{Cost, Nasbench201, Network, View, json};
 use lanner_space::{Architecture, Space};
 
 /// Of the golden file: a dense cell, a mixed one, one of pools and skips, one that is disconnected.
@@ -17,21 +20,65 @@ const GOLDEN: [&str; 4] = [
 fn main() -> Result<(), Box<dyn Error>> {
     let arguments: Vec<String> = std::env::args().skip(1).collect();
     let space = Space::NasBench201;
-    let (archs, skeleton): (Vec<Architecture>, _) = match &arguments[..] {
-        [mode, count] if mode == "bench" => {
-            let mut generator = lanner_nn::rng(7, "networks to compare proxies on");
-            let count: usize = count.parse()?;
-            let archs = (0..count).map(|_| space.sample(&mut generator)).collect();
-            (archs, Nasbench201::default())
-        }
-        _ => {
-            let archs = GOLDEN.iter().map(|text| space.parse(text)).collect::<Result<_, _>>()?;
-            (archs, Nasbench201 { channels: 6, cells: 1, resolution: 16, classes: 10 })
-        }
+    let (mode, count) = match &arguments[..] {
+        [mode, count, ..] => (mode.as_str(), count.parse()?),
+        _ => ("golden", 0),
     };
-    for arch in archs {
-        let network = skeleton.build(&arch, View::Raw)?;
+    let (archs, skeleton): (Vec<Architecture>, _) = if mode == "golden" {
+        let archs = GOLDEN.iter().map(|text| space.parse(text)).collect::<Result<_, _>>()?;
+        (archs, Nasbench201 { channels: 6, cells: 1, resolution: 16, classes: 10 })
+    } else {
+        let mut generator = lanner_nn::rng(7, "networks to compare proxies on");
+        let archs = (0..count).map(|_| space.sample(&mut generator)).collect();
+        (archs, Nasbench201::default())
+    };
+    let networks: Vec<Network> =
+        archs.iter().map(|a| skeleton.build(a, View::Raw)).collect::<Result<_, _>>()?;
+    if mode == "time" {
+        return time(&networks, arguments.len() > 2);
+    }
+    for network in networks {
         println!("{}", json(&network, &Cost::of(&network)));
     }
     Ok(())
+}
+
+fn time(networks: &[Network], each: bool) -> Result<(), Box<dyn Error>> {
+    let options = Options::default();
+    let (start_up, mut times) = (peak()?, Vec::new());
+    for network in networks {
+        let batch = Batch::random(64, network.input().len(), network.output().len(), 1);
+        let seconds = |wanted: &[Proxy]| -> Result<f64, Box<dyn Error>> {
+            let start = on_processor()?;
+            compute(network, &batch, wanted, &options)?;
+            Ok(on_processor()? - start)
+        };
+        let mut parts = String::new();
+        for proxy in Proxy::ALL.into_iter().filter(|_| each) {
+            parts += &format!(" {proxy} {:.3}", seconds(&[proxy])?);
+        }
+        times.push(seconds(&Proxy::ALL)?);
+        println!("{} {:.3} s{parts}", network.name, times[times.len() - 1]);
+    }
+    let n = times.len() as f64;
+    let (mean, logs) = (times.iter().sum::<f64>() / n, times.iter().map(|t| t.ln()).sum::<f64>());
+    println!(
+        "mean {mean:.3} s, geometric {:.3} s, grew by {:.0} MiB over {start_up:.0}",
+        (logs / n).exp(),
+        peak()? - start_up
+    );
+    Ok(())
+}
+
+/// Seconds that the main thread was on a processor.
+fn on_processor() -> Result<f64, Box<dyn Error>> {
+    let stat = std::fs::read_to_string("/proc/self/schedstat")?;
+    Ok(stat.split(' ').next().ok_or("no time")?.parse::<f64>()? / 1e9)
+}
+
+/// The most memory that the process has held, MiB.
+fn peak() -> Result<f64, Box<dyn Error>> {
+    let status = std::fs::read_to_string("/proc/self/status")?;
+    let line = status.lines().find_map(|l| l.strip_prefix("VmHWM:")).ok_or("no peak")?;
+    Ok(line.trim().trim_end_matches(" kB").parse::<f64>()? / 1024.0)
 }

@@ -257,3 +257,81 @@ fn errors_say_what_was_expected() {
     inference.forward(&params, &images, Mode::Batch, &()).unwrap();
     assert!(inference.backward(&params, &[0.0; 20], wants, &mut gradients, &()).is_err());
 }
+
+/// An executor made to hold, in `f64` with its parameters and images.
+fn exact(network: &Network, batch: usize) -> (Executor<f64>, Params<f64>, Vec<f64>) {
+    let options = Options { hold: true, ..options(2, true) };
+    let executor = Executor::<f64>::new(network, batch, options).unwrap();
+    let params = Params::<f64>::from_weights(network, &fresh(network).to_weights()).unwrap();
+    let images = numbers(batch * network.input().len(), 1);
+    (executor, params, images.into_iter().map(f64::from).collect())
+}
+
+#[test]
+fn states_held_where_they_are_change_nothing() {
+    for (name, network, batch) in golden() {
+        let (mut executor, params, images) = exact(&network, batch);
+        let mut step = |held: bool| {
+            let output = executor.forward(&params, &images, Mode::Batch, &()).unwrap().to_vec();
+            let d: Vec<f64> = numbers(output.len(), 9).into_iter().map(f64::from).collect();
+            let mut gradients = vec![f64::NAN; params.values.len()];
+            executor.backward(&params, &d, Wants::PARAMS, &mut gradients, &()).unwrap();
+            if !held {
+                executor.hold(true).unwrap();
+            }
+            (output, gradients)
+        };
+        let (free, held) = (step(false), step(true));
+        let close = |a: &[f64], b: &[f64]| {
+            let scale = a.iter().fold(0.0, |m: f64, x| m.max(x.abs()));
+            a.iter().zip(b).all(|(a, b)| (a - b).abs() < 1e-9 * scale)
+        };
+        assert!(close(&free.0, &held.0) && close(&free.1, &held.1), "{name}");
+    }
+}
+
+#[test]
+fn held_states_are_smooth_away_from_where_they_were_taken() {
+    for (name, network, batch) in golden() {
+        let (mut executor, params, images) = exact(&network, batch);
+        executor.forward(&params, &images, Mode::Batch, &()).unwrap();
+        executor.hold(true).unwrap();
+        // So far off that many states would change, and none from one outer piece to the other.
+        let away = numbers(images.len(), 2);
+        let other: Vec<f64> =
+            images.iter().zip(away).map(|(x, a)| x + 0.05 * f64::from(a)).collect();
+        let along: Vec<f64> = numbers(images.len(), 3).into_iter().map(f64::from).collect();
+        let output = executor.forward(&params, &other, Mode::Batch, &()).unwrap().to_vec();
+        let d: Vec<f64> = numbers(output.len(), 9).into_iter().map(f64::from).collect();
+        executor.backward(&params, &d, Wants::INPUT, &mut [], &()).unwrap();
+        let gradient = executor.input_gradient().unwrap();
+        let want: f64 = gradient.iter().zip(&along).map(|(g, a)| g * a).sum();
+        let mut value = |h: f64| -> f64 {
+            let moved: Vec<f64> = other.iter().zip(&along).map(|(x, a)| x + h * a).collect();
+            let output = executor.forward(&params, &moved, Mode::Batch, &()).unwrap();
+            output.iter().zip(&d).map(|(o, d)| o * d).sum()
+        };
+        // A step at which ReLUs would change their state by the hundred.
+        let h = 1e-3;
+        let found = (8.0 * (value(h) - value(-h)) - value(2.0 * h) + value(-2.0 * h)) / (12.0 * h);
+        assert!((found - want).abs() < 1e-6 * (1.0 + want.abs()), "{name}: {found} for {want}");
+        executor.hold(false).unwrap();
+        let free = executor.forward(&params, &other, Mode::Batch, &()).unwrap();
+        assert!(free.iter().zip(&output).any(|(a, b)| (a - b).abs() > 1e-6), "{name}");
+    }
+}
+
+#[test]
+fn states_are_held_only_where_they_were_taken() {
+    let network = zoo();
+    let (mut executor, params, images) = exact(&network, 3);
+    assert!(executor.hold(true).is_err(), "before any pass");
+    executor.forward(&params, &images, Mode::Batch, &()).unwrap();
+    executor.hold(true).unwrap();
+    let fewer = &images[..2 * network.input().len()];
+    let error = executor.forward(&params, fewer, Mode::Batch, &()).unwrap_err().to_string();
+    assert!(error.contains("while states are held"), "{error}");
+    let mut plain = Executor::<f64>::new(&network, 3, options(1, true)).unwrap();
+    plain.forward(&params, &images, Mode::Batch, &()).unwrap();
+    assert!(plain.hold(true).is_err(), "not made to hold");
+}

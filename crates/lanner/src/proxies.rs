@@ -19,8 +19,7 @@ use crate::{
 #[command(after_help = "\
 Proxies are numbers of an untrained network, from one minibatch: epe_nas, fisher, flops, grad_norm, grasp,
 jacov, l2_norm, nwot, params, plain, snip, synflow, zen, as NAS-Bench-Suite-Zero defines them. Only what
-those asked for need is computed. A value that does not exist is empty, and the note says why. grasp has to
-be asked for: it is a finite difference, right on small networks and often wrong on those of full size.
+those asked for need is computed. A value that does not exist is empty, and the note says why.
 
 Each network is on disk before the next is begun: the same command again goes on where it was stopped. A
 file of other settings is refused.
@@ -50,7 +49,7 @@ pub struct ProxiesArgs {
     /// Initialisations that values are the mean over
     #[arg(long, default_value_t = 1, value_name = "K", value_parser = clap::value_parser!(u32).range(1..))]
     seeds: u32,
-    /// Those to compute [default: all but grasp]
+    /// Those to compute [default: all]
     #[arg(long, value_delimiter = ',', value_name = "LIST")]
     proxies: Vec<String>,
     /// The most memory for activations, MiB [default: 75 % of what is free]
@@ -118,7 +117,7 @@ fn table(args: &ProxiesArgs, space: Space, threads: usize) -> anyhow::Result<Tab
         }
     }
     if proxies.is_empty() {
-        proxies.extend(Proxy::ALL.into_iter().filter(|p| *p != Proxy::Grasp));
+        proxies.extend(Proxy::ALL);
     }
     let &ProxiesArgs { channels, cells, .. } = args;
     let count = args.batch as usize;

@@ -1,7 +1,7 @@
 //! Against PyTorch, in `f64`, each proxy on its own: `benches/peers/proxies_torch.py golden`.
 
 use lanner_network::{Nasbench201, Network, Op, View};
-use lanner_nn::Params;
+use lanner_nn::{Executor, Mode, Params, Wants};
 use lanner_space::Space;
 
 use super::*;
@@ -38,6 +38,17 @@ fn images(stream: u64, count: usize) -> Vec<f32> {
     (0..count).map(|k| (number(stream, k) * 4.0) as f32).collect()
 }
 
+/// As large as PyTorch's default ones.
+fn uniform_weights(network: &Network) -> Params<f32> {
+    weights(network, 11, |inputs| 2f64.powf(-(inputs.log2() / 2.0).round_ties_even()))
+}
+
+fn golden_batch(network: &Network, count: u16) -> Batch {
+    let labels = (0..count).map(|i| (i * i + 3 * i) % 10).collect();
+    let images = images(12, usize::from(count) * network.input().len());
+    Batch { images, labels, classes: 10 }
+}
+
 /// How far a value may be from that of f64: sums of many roundings, small differences of large terms,
 /// and for `jacov` 1/(v + 10⁻⁵) of small eigenvalues.
 fn tolerance(proxy: Proxy) -> f64 {
@@ -59,10 +70,13 @@ fn values_are_those_of_pytorch() {
         let name = entry["arch"].as_str().unwrap();
         let arch = Space::NasBench201.parse(name).unwrap();
         let network = skeleton.build(&arch, View::Raw).unwrap();
-        let size = 12 * network.input().len();
-        let labels = (0..12).map(|i: u16| (i * i + 3 * i) % 10).collect();
-        let batch = Batch { images: images(12, size), labels, classes: 10 };
-        let params = weights(&network, 11, |inputs| 2f64.powf(-(inputs.log2() / 2.0).round()));
+        let batch = golden_batch(&network, 12);
+        let params = uniform_weights(&network);
+        if let Some(expected) = entry["proxies"]["grasp"].as_f64() {
+            let found = grasp_in_f64(&network, &params, &batch);
+            let error = (found - expected).abs();
+            assert!(error <= 1e-6 * expected.abs(), "{name}: grasp {found} for {expected}");
+        }
         let wanted: Vec<Proxy> =
             Proxy::ALL.into_iter().filter(|p| !matches!(p, Proxy::Zen | Proxy::Flops)).collect();
         let mut scores = compute_with(&network, params, &batch, &wanted, &options).unwrap();
@@ -70,7 +84,7 @@ fn values_are_those_of_pytorch() {
         let last = params.layout.layers.last().unwrap().bias.clone();
         params.values[last].fill(0.0);
         let mut moved = batch.images.clone();
-        moved.iter_mut().zip(images(13, size)).for_each(|(a, b)| *a += 0.01 * b);
+        moved.iter_mut().zip(images(13, batch.images.len())).for_each(|(a, b)| *a += 0.01 * b);
         let zen = alone::zen_of(&network, params, [&batch.images, &moved], &options).unwrap();
         scores.push((Proxy::Zen, zen));
         for (proxy, score) in scores {
@@ -90,4 +104,49 @@ fn values_are_those_of_pytorch() {
         }
     }
     assert!(wrong.is_empty(), "{wrong:#?}");
+}
+
+/// GraSP in `f64`, where the step can be so small that only the method is left to be wrong.
+fn grasp_in_f64(network: &Network, params: &Params<f32>, batch: &Batch) -> f64 {
+    let mut wide = Params::<f64>::zeros(network);
+    wide.values = params.values.iter().map(|&w| f64::from(w)).collect();
+    let images: Vec<f64> = batch.images.iter().map(|&x| f64::from(x)).collect();
+    let run = lanner_nn::Options { training: true, hold: true, ..Options::default().executor() };
+    let mut executor = Executor::new(network, batch.len(), run).unwrap();
+    let outputs = executor.forward(&wide, &images, Mode::Batch, &()).unwrap();
+    let d_outputs = loss::gradient(outputs, &batch.labels);
+    let mut gradient = vec![0.0; wide.values.len()];
+    executor.backward(&wide, &d_outputs, Wants::PARAMS, &mut gradient, &()).unwrap();
+    let score =
+        grasp::grasp(&wide, &images, &batch.labels, &gradient, &mut executor, 1e-5).unwrap();
+    score.unwrap()
+}
+
+/// Of networks of full size: see `benches/peers/proxies_torch.py grasp`.
+#[test]
+#[ignore = "needs $LANNER_GRASP"]
+fn grasp_is_that_of_pytorch_at_full_size() {
+    let path = std::env::var("LANNER_GRASP").expect("LANNER_GRASP names the script's output");
+    let text = std::fs::read_to_string(path).unwrap();
+    let golden: serde_json::Value = serde_json::from_str(&text).unwrap();
+    for entry in golden.as_array().unwrap() {
+        let name = entry["arch"].as_str().unwrap();
+        let arch = Space::NasBench201.parse(name).unwrap();
+        let network = Nasbench201::default().build(&arch, View::Raw).unwrap();
+        let batch = golden_batch(&network, 64);
+        let params = uniform_weights(&network);
+        let [exact, single] = [0, 1].map(|k| entry["grasp"][k].as_f64().unwrap());
+        let wide = grasp_in_f64(&network, &params, &batch);
+        let wanted = [Proxy::Grasp];
+        let scores = compute_with(&network, params, &batch, &wanted, &Options::default()).unwrap();
+        let error = |x: f64| ((x - exact) / exact).abs();
+        let found = scores[0].1.unwrap();
+        println!(
+            "{name}: {exact:.6}, relative error {:.1e} in f32, {:.1e} in f64; PyTorch in f32 {:.1e}",
+            error(found),
+            error(wide),
+            error(single)
+        );
+        assert!(error(wide) < 1e-5 && error(found) < 0.05);
+    }
 }

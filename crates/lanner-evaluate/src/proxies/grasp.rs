@@ -1,60 +1,53 @@
 //! GraSP: −Σ w·(Hg), the gradient's change along itself, seen by the weights.
+//!
+//! H is symmetric, so w·(Hg) = g·(Hw), half the derivative of ‖g‖² along w. With
+//! f(t) = ½‖(1 + t)·g((1 + t)w)‖² that makes it f′(0) − ‖g‖², and f′ is a central difference. The factor
+//! 1 + t is there since the gradient of a layer before a batch norm shrinks as its weights grow: such
+//! layers, nearly all, add nothing to f′ but what the batch norm's ε does, and only what the others do
+//! is left to the difference.
+//!
+//! Automatic differentiation knows nothing of ReLUs that change their state, which a difference sees
+//! at any step; so states are held at those of w itself.
 
-use lanner_network::Network;
-use lanner_nn::{Executor, Mode, Params, Wants};
+use lanner_nn::{Executor, Float, Mode, Params, Wants};
 
 use super::proxy::{Absence, Score, finite};
-use super::{Batch, Options, loss, shared::weighted};
+use super::{loss, shared::weighted};
 use crate::EvaluateError;
 
-/// The step along g, in parts of ‖w‖; rounding in `f64` leaves six digits.
-///
-/// Known limit: on small networks the values are PyTorch's to 10⁻⁶ (golden test), but at full size with
-/// batch 64 some are wrong by orders of magnitude. Probably ReLUs change their state between the two
-/// points, which the Hessian of automatic differentiation knows nothing of; that needs second
-/// derivatives with the states kept, not a difference.
-const STEP: f64 = 1e-9;
+/// The step along w in `f32`: there rounding and f‴ put the difference off by as much.
+pub const STEP: f64 = 1.0 / 256.0;
 
-/// By a central difference in `f64` of the gradient at w ± h·g.
-pub fn grasp(
-    network: &Network,
-    params: &Params<f32>,
-    gradient: &[f32],
-    batch: &Batch,
-    options: &Options,
+/// `executor` has just run forward with these parameters and images, and was made to hold states;
+/// `gradient` is that of the loss.
+pub fn grasp<T: Float>(
+    params: &Params<T>,
+    images: &[T],
+    labels: &[u16],
+    gradient: &[T],
+    executor: &mut Executor<T>,
+    step: f64,
 ) -> Result<Score, EvaluateError> {
+    let network = &executor.network().clone();
     if weighted(network, params).next().is_none() {
         return Ok(Err(Absence::NoWeights));
     }
-    let norm = |x: &[f32]| -> f64 {
-        weighted(network, params).flat_map(|r| &x[r]).map(|&x| f64::from(x).powi(2)).sum::<f64>()
+    let squares = |g: &[T]| -> f64 {
+        weighted(network, params).flat_map(|r| &g[r]).map(|g| g.wide().powi(2)).sum()
     };
-    let step = STEP * (norm(&params.values) / norm(gradient)).sqrt();
-    if !step.is_finite() {
-        // Without a gradient its product with anything is 0.
-        let none = norm(gradient) == 0.0;
-        return Ok(if none { Ok(0.0) } else { Err(Absence::NotFinite) });
-    }
-    let run = lanner_nn::Options { training: true, ..options.executor() };
-    let mut executor = Executor::<f64>::new(network, batch.len(), run)?;
-    let images: Vec<f64> = batch.images.iter().map(|&x| f64::from(x)).collect();
-    let mut slopes = [0.0; 2];
-    for (slope, sign) in slopes.iter_mut().zip([1.0, -1.0]) {
-        let mut moved = Params::<f64>::zeros(network);
-        moved.values.iter_mut().zip(&params.values).for_each(|(m, &w)| *m = f64::from(w));
+    executor.hold(true)?;
+    let mut there = vec![T::ZERO; gradient.len()];
+    let mut halves = [0.0; 2];
+    for (half, t) in halves.iter_mut().zip([step, -step]) {
+        let mut moved = params.clone();
         for range in weighted(network, params) {
-            for (m, &g) in moved.values[range.clone()].iter_mut().zip(&gradient[range]) {
-                *m += sign * step * f64::from(g);
-            }
+            moved.values[range].iter_mut().for_each(|w| *w = T::of(w.wide() * (1.0 + t)));
         }
-        let outputs = executor.forward(&moved, &images, Mode::Batch, &())?;
-        let d_outputs = loss::gradient(outputs, &batch.labels);
-        let mut there = vec![0.0; moved.values.len()];
+        let outputs = executor.forward(&moved, images, Mode::Batch, &())?;
+        let d_outputs = loss::gradient(outputs, labels);
         executor.backward(&moved, &d_outputs, Wants::PARAMS, &mut there, &())?;
-        for range in weighted(network, params) {
-            let pairs = params.values[range.clone()].iter().zip(&there[range]);
-            *slope += pairs.map(|(&w, g)| f64::from(w) * g).sum::<f64>();
-        }
+        *half = 0.5 * (1.0 + t).powi(2) * squares(&there);
     }
-    Ok(finite(-(slopes[0] - slopes[1]) / (2.0 * step)))
+    let slope = (halves[0] - halves[1]) / (2.0 * step);
+    Ok(finite(squares(gradient) - slope))
 }

@@ -22,7 +22,7 @@
 //! | forward | `nwot`, all of the next three |
 //! | backward of the loss | `grad_norm`, `snip`, `plain`, `fisher`; `grasp` |
 //! | backward of the sum of outputs, to the image | `jacov`, `epe_nas` |
-//! | second derivatives | `grasp` |
+//! | two more forward and backward, of larger and smaller weights | `grasp` |
 //! | forward and backward of one image of ones, in `f64` | `synflow` |
 //! | two forward, of other weights | `zen` |
 //! | none | `flops`, `params`, `l2_norm` |
@@ -101,18 +101,16 @@ fn compute_with(
     wanted: &[Proxy],
     options: &Options,
 ) -> Result<Vec<(Proxy, Score)>, EvaluateError> {
-    let with_grasp = wanted.contains(&Proxy::Grasp);
-    let shared = shared::passes(network, &params, batch, wanted, with_grasp, options)?;
+    let shared = shared::passes(network, &params, batch, wanted, options)?;
     let mut scores = Vec::with_capacity(wanted.len());
     for &proxy in wanted {
-        let known = shared.scores.iter().find(|(p, _)| *p == proxy);
+        let known = shared.iter().find(|(p, _)| *p == proxy);
         let score = match proxy {
             Proxy::Flops => Ok(Cost::of(network).flops as f64 / 1e6),
             Proxy::Params => Ok(Cost::of(network).params as f64 / 1e6),
             Proxy::L2Norm => alone::l2_norm(network, &params),
             Proxy::Synflow => alone::synflow(network, &params, options)?,
             Proxy::Zen => alone::zen(network, batch.len(), options.seed, options)?,
-            Proxy::Grasp => grasp::grasp(network, &params, &shared.gradient, batch, options)?,
             _ => known.map_or(Err(Absence::NotFinite), |(_, score)| *score),
         };
         scores.push((proxy, score));

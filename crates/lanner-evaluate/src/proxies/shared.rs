@@ -1,14 +1,15 @@
-//! The passes that most proxies share: one forward, one backward of the loss, one of the outputs.
+//! The passes that most proxies share: one forward, one backward of the loss, one of the outputs; and
+//! the two more that GraSP needs, in the same buffers.
 
 use lanner_network::{Network, Op};
 use lanner_nn::{Executor, Mode, Params, Wants};
 
 use super::proxy::finite;
-use super::{Absence, Batch, Options, Proxy, Score, jacobian, linalg, loss, watch::Watch};
+use super::{Absence, Batch, Options, Proxy, Score, grasp, jacobian, linalg, loss, watch::Watch};
 use crate::EvaluateError;
 
 /// The proxies of these passes, in their order.
-pub const SHARED: [Proxy; 7] = [
+const SHARED: [Proxy; 8] = [
     Proxy::Nwot,
     Proxy::GradNorm,
     Proxy::Snip,
@@ -16,43 +17,37 @@ pub const SHARED: [Proxy; 7] = [
     Proxy::Fisher,
     Proxy::Jacov,
     Proxy::EpeNas,
+    Proxy::Grasp,
 ];
 
-/// What the passes yield.
-pub struct Shared {
-    pub scores: Vec<(Proxy, Score)>,
-    /// ∂L/∂ all parameters, in the layout of [`Params::values`]; empty unless it was needed.
-    pub gradient: Vec<f32>,
-}
-
-/// Runs what `wanted` needs; `gradient`: the parameters' gradient is needed in any case.
+/// The proxies among `wanted` that these passes yield; runs what those need.
 pub fn passes(
     network: &Network,
     params: &Params<f32>,
     batch: &Batch,
     wanted: &[Proxy],
-    gradient: bool,
     options: &Options,
-) -> Result<Shared, EvaluateError> {
+) -> Result<Vec<(Proxy, Score)>, EvaluateError> {
     let any = |of: &[Proxy]| of.iter().any(|p| wanted.contains(p));
-    let by_params = gradient || any(&[Proxy::GradNorm, Proxy::Snip, Proxy::Plain]);
+    let by_params = any(&[Proxy::GradNorm, Proxy::Snip, Proxy::Plain, Proxy::Grasp]);
     let by_input = any(&[Proxy::Jacov, Proxy::EpeNas]);
     let fisher = any(&[Proxy::Fisher]);
-    let mut shared = Shared { scores: Vec::new(), gradient: Vec::new() };
-    if !(any(&SHARED) || gradient) {
-        return Ok(shared);
+    let hold = any(&[Proxy::Grasp]);
+    if !any(&SHARED) {
+        return Ok(Vec::new());
     }
     let watch = Watch::new(network, batch.len(), any(&[Proxy::Nwot]), fisher);
     let training = by_params || by_input || fisher;
     let again = by_input && (by_params || fisher);
-    let run = lanner_nn::Options { training, again, watch: watch.layers(), ..options.executor() };
+    let run =
+        lanner_nn::Options { training, again, hold, watch: watch.layers(), ..options.executor() };
     let mut executor = Executor::<f32>::new(network, batch.len(), run)?;
     let outputs = executor.forward(params, &batch.images, Mode::Batch, &watch)?;
     let d_outputs = loss::gradient(outputs, &batch.labels);
+    let mut gradient = vec![0.0; if by_params { params.values.len() } else { 0 }];
     if by_params || fisher {
-        shared.gradient = vec![0.0; if by_params { params.values.len() } else { 0 }];
         let wants = Wants { params: by_params, input: false };
-        executor.backward(params, &d_outputs, wants, &mut shared.gradient, &watch)?;
+        executor.backward(params, &d_outputs, wants, &mut gradient, &watch)?;
     }
     let correlations = match by_input {
         true => {
@@ -64,6 +59,7 @@ pub fn passes(
         }
         false => None,
     };
+    let mut scores = Vec::new();
     for proxy in SHARED.into_iter().filter(|p| wanted.contains(p)) {
         let score = match proxy {
             Proxy::Nwot => nwot(&watch, batch.len()),
@@ -73,15 +69,19 @@ pub fn passes(
                 jacobian::epe_nas(correlations.as_deref(), &batch.labels, classes)
             }
             _ if weighted(network, params).next().is_none() => Err(Absence::NoWeights),
+            Proxy::Grasp => {
+                let Batch { images, labels, .. } = batch;
+                grasp::grasp(params, images, labels, &gradient, &mut executor, grasp::STEP)?
+            }
             Proxy::Fisher => {
                 let weights = |l: usize| params.layer(l).0.len() / network.layers[l].shape.channels;
                 finite(watch.fisher(weights))
             }
-            _ => finite(sum(network, params, &shared.gradient, proxy)),
+            _ => finite(sum(network, params, &gradient, proxy)),
         };
-        shared.scores.push((proxy, score));
+        scores.push((proxy, score));
     }
-    Ok(shared)
+    Ok(scores)
 }
 
 /// Where the kernels and matrices of convolutions and linear layers stand among all parameters.

@@ -158,5 +158,5 @@ fn without_bias_or_batch_norm_plain_is_the_gradient_along_the_weights() {
     ];
     let grasp = -(0.5 * hg[0] + hg[1] - hg[2]);
     assert!((scores[0].1.unwrap() - 4.0 * l1).abs() < 1e-6, "{scores:?}");
-    assert!((scores[1].1.unwrap() - grasp).abs() < 1e-6, "{scores:?} {grasp}");
+    assert!((scores[1].1.unwrap() - grasp).abs() < 1e-4, "{scores:?} {grasp}");
 }

@@ -11,6 +11,7 @@ use super::parts::{Group, PARTS, Scratch, cut, groups, parts};
 use super::plan::Grad;
 use super::pool;
 use super::run::{Executor, Kernel, from_planes, to_planes};
+use super::states;
 use super::{ExecError, Float, Mode, Observer, Params, join};
 
 /// What [`Executor::backward`] computes; without any, it only shows gradients to the observer.
@@ -248,12 +249,18 @@ impl<T: Float> Executor<T> {
                 f(group, Some(dx), partial, s);
                 let act = t.act.and_then(|a| Act::of(&self.network.layers[a].op));
                 for (k, (dx, out)) in
-                    dx.chunks_exact(len).zip(out.chunks_exact_mut(len)).enumerate()
+                    dx.chunks_exact_mut(len).zip(out.chunks_exact_mut(len)).enumerate()
                 {
                     let n = group.image + k;
                     if let Some(a) = t.act.filter(|&a| self.plan.layers[a].watched) {
                         let output = self.source(a).image(n, &mut s.spare);
                         pass.observer.gradient(a, n, output, dx);
+                    }
+                    let held = t.act.and_then(|a| self.held_bits(a));
+                    if let (Some(act), Some(bits)) = (act, held) {
+                        states::hold_image_back(bits, act, n, dx, &before, &mut s.spare);
+                        elementwise::apply_back(dx, &[], None, None, t.accumulate, out);
+                        continue;
                     }
                     let x = if act.is_some() { before.raw(n) } else { &[] };
                     elementwise::apply_back(dx, x, before.norm, act, t.accumulate, out);
@@ -299,13 +306,15 @@ impl<T: Float> Executor<T> {
                 let (dy, change) = dz_of(n);
                 blocked::load(dy, &kernel.gradient, change, dz);
             };
-            let load_x = |n: usize, x: &mut [T]| {
-                blocked::load(source.raw(n), &kernel.input, source.change(), x);
-            };
             let w = &weights[..kernel.weights_len()];
             self.push_groups(&mut sink, pass, kernel.images(), &|group, dx, partial, s| {
                 let dw = (sum > 0).then(|| partial.split_at_mut(kernel.packed_len()));
-                kernel.backward(group, &load_x, &load_dz, w, &zeros, dx, dw, s);
+                let mut buffer = std::mem::take(&mut s.plain);
+                let load_x = &mut |n: usize, x: &mut [T]| {
+                    source.load(n, &kernel.input, &mut buffer, x);
+                };
+                kernel.backward(group, load_x, &load_dz, w, &zeros, dx, dw, s);
+                s.plain = buffer;
             });
             if sum > 0 {
                 let place = &self.layout.layers[i];
@@ -418,8 +427,8 @@ impl<T: Float> Executor<T> {
                 let dy = &gradient[n * len..][..len];
                 match (layer.op, &self.kernels[i]) {
                     (Op::MaxPool(_), Kernel::Pool(kernel)) => {
-                        let x = sources[0].image(n, &mut s.x);
-                        pool::max_back(kernel, x, dy, s.plain.take(len), dx);
+                        let taps = &self.states[i].winners[n * len..][..len];
+                        pool::max_back(kernel, dy, taps, dx);
                     }
                     (_, Kernel::Pool(kernel)) => {
                         let scaled = s.plain.take(len);
@@ -447,10 +456,16 @@ impl<T: Float> Executor<T> {
                         join::shuffle(dy, channels, channels / groups, dx);
                     }
                     (op, _) => match Act::of(&op) {
-                        Some(act) => {
-                            let (x, norm) = (sources[0].raw(n), sources[0].norm);
-                            elementwise::apply_back(dy, x, norm, Some(act), false, dx);
-                        }
+                        Some(act) => match self.held_bits(i) {
+                            Some(bits) => {
+                                dx.copy_from_slice(dy);
+                                states::hold_image_back(bits, act, n, dx, &sources[0], &mut s.x);
+                            }
+                            None => {
+                                let (x, norm) = (sources[0].raw(n), sources[0].norm);
+                                elementwise::apply_back(dy, x, norm, Some(act), false, dx);
+                            }
+                        },
                         None => dx.copy_from_slice(dy),
                     },
                 }

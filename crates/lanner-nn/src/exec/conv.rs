@@ -285,7 +285,7 @@ impl ConvKernel {
     pub fn forward<T: Float>(
         &self,
         group: Group,
-        load: &dyn Fn(usize, &mut [T]),
+        load: &mut dyn FnMut(usize, &mut [T]),
         w: &[T],
         bias: &[T],
         out: &mut [T],
@@ -321,7 +321,7 @@ impl ConvKernel {
     pub fn backward<T: Float>(
         &self,
         group: Group,
-        load_x: &dyn Fn(usize, &mut [T]),
+        load_x: &mut dyn FnMut(usize, &mut [T]),
         load_dz: &dyn Fn(usize, &mut [T]),
         w: &[T],
         zeros: &[T],

@@ -39,6 +39,12 @@ pub trait Float:
     + super::pool::PoolGlobal<Self>
     + super::pool::PoolGlobalBack<Self>
     + super::pool::PoolMax<Self>
+    + super::pool::PoolMaxBack<Self>
+    + super::pool::PoolMaxOf<Self>
+    + super::pool::PoolWinners<Self>
+    + super::states::StatesHold<Self>
+    + super::states::StatesHoldBack<Self>
+    + super::states::StatesRecord<Self>
     + super::tiles::TilesGather<Self>
     + super::tiles::TilesOuter<Self>
     + super::winograd::WinogradGradient<Self>

@@ -3,7 +3,6 @@
 use lanner_network::Op;
 
 use super::batch_norm;
-use super::blocked;
 use super::elementwise::{self, Act, period};
 use super::linear::LinearKernel;
 use super::parts::{Group, Scratch, cut, groups, parts};
@@ -22,6 +21,11 @@ impl<T: Float> Executor<T> {
     ) {
         if let Op::BatchNorm { epsilon } = self.network.layers[i].op {
             self.set_norm(i, params, epsilon);
+        }
+        let pool = matches!(self.network.layers[i].op, Op::MaxPool(_)) && self.training;
+        let act = self.can_hold && self.plan.layers[i].states == Some(i);
+        if (pool || act) && !self.held {
+            self.record(i);
         }
         let plan = &self.plan.layers[i];
         let Some(slot) = plan.value_slot.filter(|_| plan.view.base == i) else {
@@ -64,17 +68,22 @@ impl<T: Float> Executor<T> {
             }),
             (_, Kernel::Conv(kernel)) => {
                 let (w, bias) = (&self.weights[..kernel.weights_len()], &self.bias);
-                let load = |n: usize, x: &mut [T]| {
-                    blocked::load(inputs[0].raw(n), &kernel.input, inputs[0].change(), x);
-                };
                 self.each_group(i, kernel.images(), out, moments, observer, &|group, out, s| {
-                    kernel.forward(group, &load, w, bias, out, s);
+                    let mut buffer = std::mem::take(&mut s.plain);
+                    let load = &mut |n: usize, x: &mut [T]| {
+                        inputs[0].load(n, &kernel.input, &mut buffer, x);
+                    };
+                    kernel.forward(group, load, w, bias, out, s);
+                    s.plain = buffer;
                 });
             }
             (op, Kernel::Pool(kernel)) => run(out, moments, &|n, out, s| {
                 let x = inputs[0].image(n, &mut s.x);
                 match op {
-                    Op::MaxPool(_) => pool::max(kernel, x, out),
+                    Op::MaxPool(_) => match &self.states[i].winners[..] {
+                        [] => pool::max(kernel, x, out),
+                        taps => pool::max_of(kernel, x, &taps[n * out.len()..][..out.len()], out),
+                    },
                     _ => pool::average(kernel, x, out),
                 }
             }),
@@ -93,10 +102,10 @@ impl<T: Float> Executor<T> {
             (Op::GlobalAvgPool, _) => run(out, moments, &|n, out, s| {
                 pool::global(inputs[0].image(n, &mut s.x), out);
             }),
-            (Op::Add, _) => run(out, moments, &|n, out, _| {
-                elementwise::apply(inputs[0].raw(n), inputs[0].norm, inputs[0].act, out);
+            (Op::Add, _) => run(out, moments, &|n, out, s| {
+                inputs[0].apply(n, out);
                 for input in &inputs[1..] {
-                    elementwise::apply_add(input.raw(n), input.norm, input.act, out);
+                    input.apply_add(n, &mut s.x, out);
                 }
             }),
             (Op::Mul, _) => run(out, moments, &|n, out, s| {
@@ -125,11 +134,10 @@ impl<T: Float> Executor<T> {
             }
             (Op::Relu | Op::Relu6 | Op::HardSwish | Op::Sigmoid | Op::Conv(_), _)
             | (Op::MaxPool(_) | Op::AvgPool { .. }, _) => {
-                let act = Act::of(&layer.op);
                 // An activation's input is no view with an activation: see `plan::views`.
-                run(out, moments, &|n, out, _| {
-                    elementwise::apply(inputs[0].raw(n), inputs[0].norm, act, out);
-                });
+                let mut source = inputs[0];
+                (source.act, source.held) = (Act::of(&layer.op), self.held_bits(i));
+                run(out, moments, &|n, out, _| source.apply(n, out));
             }
         }
     }

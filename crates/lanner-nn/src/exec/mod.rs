@@ -48,7 +48,7 @@
 //! are ever written to memory.
 //!
 //! **Files.** One family of operations each, forward and backward side by side: `conv` with `tiles`,
-//! `depthwise` and `winograd`, `batch_norm`, `elementwise`, `pool`, `join`, `linear`. `plan` decides,
+//! `depthwise` and `winograd`, `batch_norm`, `elementwise`, `states`, `pool`, `join`, `linear`. `plan` decides,
 //! `run`, `forward` and `backward` drive, `parts` spreads the work over threads, `wide` has the instruction sets.
 
 mod backward;
@@ -71,6 +71,7 @@ mod pool;
 mod reach;
 mod run;
 mod sizes;
+mod states;
 mod tiles;
 pub(crate) mod wide;
 mod winograd;

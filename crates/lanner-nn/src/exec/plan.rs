@@ -52,6 +52,9 @@ pub struct LayerPlan {
     pub grad_slot: Option<usize>,
     /// A batch norm reads the layer.
     pub stats: bool,
+    /// Of an activation: the first layer that does the same with the same numbers, and so is in the
+    /// same states.
+    pub states: Option<usize>,
     /// An observer wants the layer.
     pub watched: bool,
 }
@@ -82,13 +85,18 @@ impl Plan {
                 value_slot: None,
                 grad_slot: None,
                 stats: false,
+                states: None,
                 watched: false,
             })
             .collect();
         watch.iter().for_each(|&i| layers[i].watched = true);
-        for layer in &network.layers {
+        for (i, layer) in network.layers.iter().enumerate() {
             if let Op::BatchNorm { .. } = layer.op {
                 layers[layer.inputs[0]].stats = true;
+            }
+            if Act::of(&layer.op).is_some() {
+                let same = |&r: &usize| network.layers[r].op == layer.op;
+                layers[i].states = readers[layer.inputs[0]].iter().copied().find(same);
             }
         }
         let spans = spans(network, &layers, training, again);
@@ -187,7 +195,7 @@ fn spans(network: &Network, layers: &[LayerPlan], training: bool, again: bool) -
             keep(j, i);
             let reads = matches!(
                 layer.op,
-                Op::Conv(_) | Op::Linear { .. } | Op::MaxPool(_) | Op::Mul | Op::BatchNorm { .. }
+                Op::Conv(_) | Op::Linear { .. } | Op::Mul | Op::BatchNorm { .. }
             ) || Act::of(&layer.op).is_some()
                 || layers[j].view.act.is_some()
                 || layers[j].grad == Grad::Pass;

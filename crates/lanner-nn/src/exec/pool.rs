@@ -7,6 +7,9 @@ use lanner_network::{Pool, Shape};
 use super::Float;
 use super::wide::vectorised;
 
+/// A tap of a pooling's window, row-major.
+pub type Winner = u16;
+
 /// A pooling at one size of images.
 #[derive(Debug, Clone, Copy)]
 pub struct PoolKernel {
@@ -48,9 +51,9 @@ impl PoolKernel {
         T::of(1.0 / count.max(1) as f64)
     }
 
-    /// Calls `f(input numbers, output numbers)` for ranges of outputs that see the same tap.
+    /// Calls `f(tap, input numbers, output numbers)` for ranges of outputs that see the same tap.
     #[inline(always)]
-    fn each_run(&self, mut f: impl FnMut(Range<usize>, Range<usize>)) {
+    fn each_run(&self, mut f: impl FnMut(Winner, Range<usize>, Range<usize>)) {
         let Pool { kernel, stride, padding } = self.pool;
         let c = self.input.channels;
         for ky in 0..kernel {
@@ -64,7 +67,8 @@ impl PoolKernel {
                     for x in (x0..x1).step_by(step.max(1)) {
                         let from = (row + x * stride + kx - padding) * c;
                         let to = (y * self.output.width + x) * c;
-                        f(from..from + together * c, to..to + together * c);
+                        let tap = (ky * kernel + kx) as Winner;
+                        f(tap, from..from + together * c, to..to + together * c);
                     }
                 }
             }
@@ -76,7 +80,7 @@ vectorised! {
     /// The mean under the window; `y`: height × width × channels of the output.
     pub fn average<T>(pool: &PoolKernel, x: &[T], y: &mut [T]) by PoolAverage {
         y.fill(T::ZERO);
-        pool.each_run(|from, to| {
+        pool.each_run(|_, from, to| {
             y[to].iter_mut().zip(&x[from]).for_each(|(y, x)| *y += *x);
         });
         scale(pool, y);
@@ -88,7 +92,7 @@ vectorised! {
     pub fn average_back<T>(pool: &PoolKernel, dy: &mut [T], dx: &mut [T]) by PoolAverageBack {
         scale(pool, dy);
         dx.fill(T::ZERO);
-        pool.each_run(|from, to| {
+        pool.each_run(|_, from, to| {
             dx[from].iter_mut().zip(&dy[to]).for_each(|(dx, dy)| *dx += *dy);
         });
     }
@@ -108,36 +112,57 @@ vectorised! {
     /// The greatest value under the window; padding never wins, and NaN always does.
     pub fn max<T>(pool: &PoolKernel, x: &[T], y: &mut [T]) by PoolMax {
         y.fill(T::of(f64::NEG_INFINITY));
-        pool.each_run(|from, to| {
-            for (y, x) in y[to].iter_mut().zip(&x[from]) {
-                // Written so that NaN wins.
-                #[allow(clippy::neg_cmp_op_on_partial_ord)]
-                if !(*x <= *y) {
-                    *y = *x;
-                }
+        pool.each_run(|_, from, to| {
+            y[to].iter_mut().zip(&x[from]).for_each(|(y, x)| *y = if beats(*x, *y) { *x } else { *y });
+        });
+    }
+}
+
+/// Whether a number wins against the greatest before it: the first of equal ones does, and NaN.
+#[inline(always)]
+fn beats<T: Float>(x: T, greatest: T) -> bool {
+    // NaN is the only number that differs from itself.
+    #[allow(clippy::eq_op)]
+    let nan = x != x;
+    x > greatest || nan
+}
+
+vectorised! {
+    /// Which taps [`max`] takes its numbers from; `y` is scratch for those.
+    pub fn winners<T>(pool: &PoolKernel, x: &[T], y: &mut [T], taps: &mut [Winner]) by PoolWinners {
+        y.fill(T::of(f64::NEG_INFINITY));
+        taps.fill(Winner::MAX);
+        pool.each_run(|tap, from, to| {
+            for ((y, w), x) in y[to.clone()].iter_mut().zip(&mut taps[to]).zip(&x[from]) {
+                let wins = beats(*x, *y) || *w == Winner::MAX;
+                *y = if wins { *x } else { *y };
+                *w = if wins { tap } else { *w };
             }
         });
     }
 }
 
-/// Backward of [`max`]: each output's gradient goes to the first of its window's greatest values.
-/// `y` is scratch for the output.
-pub fn max_back<T: Float>(pool: &PoolKernel, x: &[T], dy: &[T], y: &mut [T], dx: &mut [T]) {
-    let Pool { kernel, stride, padding } = pool.pool;
-    let Shape { channels, height, width } = pool.input;
-    max(pool, x, y);
-    dx.fill(T::ZERO);
-    for (at, (y, dy)) in y.chunks_exact(channels).zip(dy.chunks_exact(channels)).enumerate() {
-        let (oy, ox) = (at / pool.output.width * stride, at % pool.output.width * stride);
-        for (c, (y, dy)) in y.iter().zip(dy).enumerate() {
-            let rows = oy.max(padding)..(oy + kernel).min(height + padding);
-            let cols = ox.max(padding)..(ox + kernel).min(width + padding);
-            let place = |y, x| ((y - padding) * width + x - padding) * channels + c;
-            let mut window = rows.flat_map(|y| cols.clone().map(move |x| place(y, x)));
-            if let Some(first) = window.find(|&at| x[at] == *y) {
-                dx[first] += *dy;
+vectorised! {
+    /// The numbers that these taps see.
+    pub fn max_of<T>(pool: &PoolKernel, x: &[T], taps: &[Winner], y: &mut [T]) by PoolMaxOf {
+        y.fill(T::of(f64::NEG_INFINITY));
+        pool.each_run(|tap, from, to| {
+            for ((y, w), x) in y[to.clone()].iter_mut().zip(&taps[to]).zip(&x[from]) {
+                *y = if *w == tap { *x } else { *y };
             }
-        }
+        });
+    }
+}
+
+vectorised! {
+    /// Backward of [`max`]: each output's gradient goes to the tap that won.
+    pub fn max_back<T>(pool: &PoolKernel, dy: &[T], taps: &[Winner], dx: &mut [T]) by PoolMaxBack {
+        dx.fill(T::ZERO);
+        pool.each_run(|tap, from, to| {
+            for ((dx, w), dy) in dx[from].iter_mut().zip(&taps[to.clone()]).zip(&dy[to]) {
+                *dx += if *w == tap { *dy } else { T::ZERO };
+            }
+        });
     }
 }
 

@@ -1,7 +1,7 @@
 use lanner_network::{Network, Op, Shape};
 
 use super::batch_norm::BatchNorm;
-use super::blocked::Change;
+use super::blocked::{self, Blocked, Change};
 use super::conv::ConvKernel;
 use super::elementwise::{self, Act, Affine};
 use super::float::Buffer;
@@ -9,6 +9,7 @@ use super::parts::Workers;
 use super::plan::{Plan, View};
 use super::pool::PoolKernel;
 use super::sizes::Sizes;
+use super::states::{self, States};
 use super::{ExecError, Float, Layout, Params};
 
 /// How an [`Executor`] runs a network.
@@ -21,6 +22,8 @@ pub struct Options {
     /// [`Executor::backward`] will be called more than once after a forward pass: what it reads is
     /// kept, which takes a little more memory.
     pub again: bool,
+    /// [`Executor::hold`] will be called: states of activations are recorded.
+    pub hold: bool,
     /// Layers that an [`Observer`] sees.
     pub watch: Vec<usize>,
     /// The most bytes that an executor may hold; a network that needs more is refused. The
@@ -72,6 +75,10 @@ pub struct Executor<T> {
     pub(super) slots: Vec<Buffer<T>>,
     pub(super) workers: Workers<T>,
     pub(super) training: bool,
+    pub(super) can_hold: bool,
+    /// States of activations and max pools are those of an earlier pass.
+    pub(super) held: bool,
+    pub(super) states: Vec<States>,
     batch: usize,
     /// Images of the last forward pass; 0 before the first.
     pub(super) images: usize,
@@ -93,6 +100,8 @@ pub(super) struct Source<'a, T> {
     len: usize,
     pub norm: Option<Affine<'a, T>>,
     pub act: Option<Act>,
+    /// The activation's states, if they are held.
+    pub held: Option<&'a [u64]>,
 }
 
 impl<'a, T: Float> Source<'a, T> {
@@ -115,13 +124,36 @@ impl<'a, T: Float> Source<'a, T> {
             return self.raw(image);
         }
         let out = buffer.take(self.len);
-        elementwise::apply(self.raw(image), self.norm, self.act, out);
+        self.apply(image, out);
         out
     }
 
-    /// What [`blocked::load`] should do.
-    pub fn change(&self) -> Change<'a, T> {
-        Change::Apply { norm: self.norm, act: self.act }
+    /// Writes the numbers of an image.
+    pub fn apply(&self, image: usize, out: &mut [T]) {
+        match (self.held, self.act) {
+            (Some(bits), Some(act)) => {
+                elementwise::apply(self.raw(image), self.norm, None, out);
+                states::hold_image(bits, act, image, out);
+            }
+            _ => elementwise::apply(self.raw(image), self.norm, self.act, out),
+        }
+    }
+
+    /// Adds the numbers of an image.
+    pub fn apply_add(&self, image: usize, buffer: &mut Buffer<T>, out: &mut [T]) {
+        match self.held {
+            Some(_) => elementwise::add(self.image(image, buffer), out),
+            None => elementwise::apply_add(self.raw(image), self.norm, self.act, out),
+        }
+    }
+
+    /// Copies the numbers of an image to blocks.
+    pub fn load(&self, image: usize, shape: &Blocked, buffer: &mut Buffer<T>, out: &mut [T]) {
+        let (x, norm, act) = match self.held {
+            Some(_) => (self.image(image, buffer), None, None),
+            None => (self.raw(image), self.norm, self.act),
+        };
+        blocked::load(x, shape, Change::Apply { norm, act }, out);
     }
 }
 
@@ -166,7 +198,7 @@ impl<T: Float> Executor<T> {
         }
         let plan = Plan::of(network, options.training, options.again, &options.watch);
         let kernels: Vec<Kernel> = network.layers.iter().map(|l| kernel::<T>(network, l)).collect();
-        let sizes = Sizes::of(network, &plan, &kernels, batch, options.training);
+        let sizes = Sizes::of(network, &plan, &kernels, batch, &options);
         let needed = sizes.bytes(size_of::<T>(), options.threads);
         let limit = options.memory_limit.unwrap_or(isize::MAX as u64).min(isize::MAX as u64);
         if needed > u128::from(limit) {
@@ -183,6 +215,8 @@ impl<T: Float> Executor<T> {
             .zip(&plan.layers)
             .map(|(l, p)| vec![T::ZERO; if p.stats { 2 * batch * l.shape.channels } else { 0 }])
             .collect();
+        let states = network.layers.iter().enumerate();
+        let states = states.map(|(i, _)| States::of(network, &plan, i, batch, &options)).collect();
         Ok(Executor {
             layout: Layout::of(network),
             norms: network.layers.iter().map(|_| BatchNorm::default()).collect(),
@@ -196,6 +230,9 @@ impl<T: Float> Executor<T> {
             kernels,
             workers: Workers::new(options.threads),
             training: options.training,
+            can_hold: options.hold,
+            held: false,
+            states,
             batch,
             images: 0,
             mode: Mode::Batch,
@@ -235,6 +272,13 @@ impl<T: Float> Executor<T> {
                 what: "images".into(),
                 found: images.len(),
                 expected: format!("1 to {} times {len}", self.batch),
+            });
+        }
+        if self.held && count != self.images {
+            return Err(ExecError::Length {
+                what: "images, while states are held".into(),
+                found: images.len(),
+                expected: format!("{} times {len}", self.images),
             });
         }
         self.images = count;
@@ -305,6 +349,7 @@ impl<T: Float> Executor<T> {
             len: self.network.layers[base].shape.len(),
             norm: norm.map(|n| self.norms[n].affine()),
             act,
+            held: act.and_then(|_| self.held_bits(layer)),
         }
     }
 }

@@ -4,11 +4,14 @@ use lanner_network::Network;
 
 use super::parts::PARTS;
 use super::plan::Plan;
-use super::run::Kernel;
+use super::run::{Kernel, Options};
+use super::states::States;
 
 /// Numbers of everything that is allocated, the slots of one batch among it.
 pub struct Sizes {
     pub slots: u128,
+    /// Bytes of the states of activations and max pools.
+    pub states: u128,
     pub packed: usize,
     pub weights: usize,
     pub bias: usize,
@@ -22,18 +25,27 @@ impl Sizes {
         plan: &Plan,
         kernels: &[Kernel],
         batch: usize,
-        training: bool,
+        options: &Options,
     ) -> Self {
         let slots = plan.slots.iter().map(|&len| len as u128 * batch as u128).sum();
+        let layers = 0..network.layers.len();
+        let states: usize = layers.map(|i| States::bytes(network, plan, i, options)).sum();
         let largest = network.layers.iter().map(|l| l.shape.len()).max().unwrap_or(0);
-        let mut sizes =
-            Sizes { slots, packed: 0, weights: 0, bias: 0, partial: 0, scratch: 4 * largest };
+        let mut sizes = Sizes {
+            slots,
+            states: states as u128 * batch as u128,
+            packed: 0,
+            weights: 0,
+            bias: 0,
+            partial: 0,
+            scratch: 4 * largest,
+        };
         for kernel in kernels {
             let Kernel::Conv(kernel) = kernel else { continue };
             let bias = kernel.bias_len().max(kernel.input_bias_len());
             sizes.packed = sizes.packed.max(kernel.packed_len());
             sizes.bias = sizes.bias.max(bias);
-            if training {
+            if options.training {
                 let parts = PARTS.min(batch);
                 sizes.partial = sizes.partial.max(parts * (kernel.packed_len() + bias));
             }
@@ -48,6 +60,6 @@ impl Sizes {
     pub fn bytes(&self, size: usize, threads: usize) -> u128 {
         let rest =
             self.packed + self.weights + self.bias + self.partial + self.scratch * threads.max(1);
-        (self.slots + rest as u128) * size as u128
+        (self.slots + rest as u128) * size as u128 + self.states
     }
 }

@@ -1,0 +1,210 @@
+//! The states of activations and of max pools: which piece of its function each number is on.
+//!
+//! Held at those of an earlier pass, a network of ReLUs is smooth in its parameters, so that the
+//! difference of two passes nearby is the derivative that automatic differentiation has: one that
+//! knows nothing of ReLUs which change their state.
+
+use lanner_network::{Network, Op};
+
+use super::elementwise::{Act, relu, sigmoid};
+use super::float::Buffer;
+use super::parts::{cut, parts};
+use super::plan::Plan;
+use super::pool::{self, Winner};
+use super::run::{Executor, Kernel, Options, Source};
+use super::wide::vectorised;
+use super::{ExecError, Float};
+
+/// The states of one layer.
+#[derive(Debug, Default)]
+pub struct States {
+    /// Of an activation: a bit for each number, in words of 64 for each image, whether it is on the
+    /// middle piece: above 0 for a ReLU. Outside, a number is far from the other end of that piece,
+    /// so that its value tells which side it is on.
+    pub bits: Vec<u64>,
+    /// Of a max pool: the tap that won, for each number of the output.
+    pub winners: Vec<Winner>,
+}
+
+impl States {
+    /// Room for the states of a layer, empty where it has none that are needed.
+    pub fn of(network: &Network, plan: &Plan, i: usize, batch: usize, options: &Options) -> States {
+        let numbers = network.layers[i].shape.len();
+        let act = options.hold && plan.layers[i].states == Some(i);
+        let pool = matches!(network.layers[i].op, Op::MaxPool(_));
+        States {
+            bits: vec![0; if act { batch * words(numbers) } else { 0 }],
+            winners: vec![0; if pool && options.training { batch * numbers } else { 0 }],
+        }
+    }
+
+    /// Bytes that those of a layer take for an image.
+    pub fn bytes(network: &Network, plan: &Plan, i: usize, options: &Options) -> usize {
+        let one = States::of(network, plan, i, 1, options);
+        8 * one.bits.len() + size_of::<Winner>() * one.winners.len()
+    }
+}
+
+/// Words of the bits of an image.
+pub fn words(len: usize) -> usize {
+    len.div_ceil(64)
+}
+
+impl<T: Float> Executor<T> {
+    /// From now on activations and max pools keep the states of the last forward pass (a ReLU whether
+    /// it lets a number through, a max pool which number it takes) instead of taking them from what
+    /// they are given; with `false` no longer. In between, passes must be of as many images.
+    ///
+    /// # Errors
+    /// When there was no forward pass, or the executor was made without
+    /// [`Options::hold`](super::Options::hold).
+    pub fn hold(&mut self, held: bool) -> Result<(), ExecError> {
+        if self.images == 0 || !self.can_hold {
+            return Err(ExecError::Order { needed: "a forward pass of an executor made to hold" });
+        }
+        self.held = held;
+        Ok(())
+    }
+
+    /// The bits of an activation, while they are held.
+    pub(super) fn held_bits(&self, layer: usize) -> Option<&[u64]> {
+        let first = self.plan.layers[layer].states.filter(|_| self.held)?;
+        Some(&self.states[first].bits)
+    }
+
+    /// Takes the states of an activation or a max pool from its input.
+    pub(super) fn record(&mut self, i: usize) {
+        let mut states = std::mem::take(&mut self.states[i]);
+        let layer = &self.network.layers[i];
+        let len = layer.shape.len();
+        let parts = parts(self.images);
+        let (each, pool) = match self.kernels[i] {
+            Kernel::Pool(_) => (0, len),
+            _ => (words(len), 0),
+        };
+        let bits = cut(&mut states.bits, &parts, each);
+        let winners = cut(&mut states.winners, &parts, pool);
+        let source = self.source(layer.inputs[0]);
+        let jobs = parts.into_iter().zip(bits).zip(winners).collect();
+        self.workers.each(jobs, |((part, bits), winners), s| {
+            for (k, n) in part.enumerate() {
+                let x = source.image(n, &mut s.x);
+                match (&layer.op, &self.kernels[i]) {
+                    (Op::MaxPool(_), Kernel::Pool(kernel)) => {
+                        pool::winners(kernel, x, s.plain.take(len), &mut winners[k * len..][..len]);
+                    }
+                    (op, _) => {
+                        let bits = &mut bits[k * words(len)..][..words(len)];
+                        Act::of(op).into_iter().for_each(|act| record(x, act, bits));
+                    }
+                }
+            }
+        });
+        self.states[i] = states;
+    }
+}
+
+/// x = act(x) for an image's numbers.
+pub fn hold_image<T: Float>(bits: &[u64], act: Act, image: usize, x: &mut [T]) {
+    hold(x, act, &bits[image * words(x.len())..][..words(x.len())]);
+}
+
+/// d = d · act′(x) for an image's numbers; `x` is what the activation is given.
+pub fn hold_image_back<T: Float>(
+    bits: &[u64],
+    act: Act,
+    image: usize,
+    d: &mut [T],
+    x: &Source<T>,
+    buffer: &mut Buffer<T>,
+) {
+    // The slope of a held ReLU does not depend on what it is given.
+    let x = if let Act::Relu | Act::Relu6 = act { &[] } else { x.image(image, buffer) };
+    hold_back(d, x, act, &bits[image * words(d.len())..][..words(d.len())]);
+}
+
+impl Act {
+    /// Whether `x` is on the middle piece.
+    #[inline(always)]
+    fn middle<T: Float>(self, x: T) -> bool {
+        match self {
+            Act::Relu => x > T::ZERO,
+            Act::Relu6 => x > T::ZERO && x < T::of(6.0),
+            Act::HardSwish => x > T::of(-3.0) && x < T::of(3.0),
+            Act::Sigmoid => true,
+        }
+    }
+}
+
+vectorised! {
+    /// The states of an image's numbers.
+    pub fn record<T>(x: &[T], act: Act, bits: &mut [u64]) by StatesRecord {
+        match act {
+            Act::Relu => each_word(x, bits, |x| Act::Relu.middle(x)),
+            _ => each_word(x, bits, |x| act.middle(x)),
+        }
+    }
+}
+
+#[inline(always)]
+fn each_word<T: Float>(x: &[T], bits: &mut [u64], f: impl Fn(T) -> bool) {
+    for (x, word) in x.chunks(64).zip(bits) {
+        let on = |word, (k, x): (usize, &T)| word | u64::from(f(*x)) << k;
+        *word = x.iter().enumerate().fold(0, on);
+    }
+}
+
+vectorised! {
+    /// x = act(x), with each number on its piece.
+    pub fn hold<T>(x: &mut [T], act: Act, bits: &[u64]) by StatesHold {
+        match act {
+            Act::Relu => each_held(x, bits, |x, on| if on { x } else { T::ZERO }),
+            Act::Relu6 => each_held(x, bits, |x, on| match on {
+                true => x,
+                false if x > T::of(3.0) => T::of(6.0),
+                false => T::ZERO,
+            }),
+            Act::HardSwish => each_held(x, bits, |x, on| match on {
+                true => x * (x + T::of(3.0)) * T::of(1.0 / 6.0),
+                false => relu(x),
+            }),
+            Act::Sigmoid => each_held(x, bits, |x, _| sigmoid(x)),
+        }
+    }
+}
+
+vectorised! {
+    /// d = d · act′(x), with each number on its piece.
+    pub fn hold_back<T>(d: &mut [T], x: &[T], act: Act, bits: &[u64]) by StatesHoldBack {
+        match act {
+            Act::Relu | Act::Relu6 => each_held(d, bits, |d, on| if on { d } else { T::ZERO }),
+            Act::HardSwish => {
+                for ((d, x), word) in d.chunks_mut(64).zip(x.chunks(64)).zip(bits) {
+                    for (k, (d, x)) in d.iter_mut().zip(x).enumerate() {
+                        let slope = match word >> k & 1 == 1 {
+                            true => *x * T::of(1.0 / 3.0) + T::of(0.5),
+                            false if *x > T::ZERO => T::ONE,
+                            false => T::ZERO,
+                        };
+                        *d *= slope;
+                    }
+                }
+            }
+            Act::Sigmoid => d.iter_mut().zip(x).for_each(|(d, x)| {
+                let y = sigmoid(*x);
+                *d *= y * (T::ONE - y);
+            }),
+        }
+    }
+}
+
+/// x = f(x, state), sixteen at a time: a mask of processors that have one.
+#[inline(always)]
+fn each_held<T: Float>(x: &mut [T], bits: &[u64], f: impl Fn(T, bool) -> T) {
+    for (x, word) in x.chunks_mut(64).zip(bits) {
+        for (at, x) in x.chunks_mut(16).enumerate() {
+            let mask = (word >> (16 * at)) as u32;
+            x.iter_mut().enumerate().for_each(|(k, x)| *x = f(*x, mask & 1 << k != 0));
+        }
+    }
+}
