@@ -74,7 +74,7 @@ fn fast<T: Float>(
     kernel.pack_bias(&bias, &mut packed_bias);
     let zeros = vec![T::ZERO; kernel.input_bias_len()];
     let plain = Change::Apply { norm: None, act: None };
-    let load_x = |n: usize, out: &mut [T]| {
+    let mut load_x = |n: usize, out: &mut [T]| {
         blocked::load(&x[n * input.len()..][..input.len()], &kernel.input, plain, out);
     };
     let load_dz = |n: usize, out: &mut [T]| {
@@ -87,11 +87,11 @@ fn fast<T: Float>(
     for group in groups(0..images, kernel.images()) {
         let out = &mut y[group.image * output.len()..][..group.count * output.len()];
         let w = &forward[..kernel.weights_len()];
-        kernel.forward(group, &load_x, w, &packed_bias, out, &mut s);
+        kernel.forward(group, &mut load_x, w, &packed_bias, out, &mut s);
         let dx = &mut dx[group.image * input.len()..][..group.count * input.len()];
         let dw = Some((&mut sums[..], &mut bias_sums[..]));
         let w = &backward[..kernel.weights_len()];
-        kernel.backward(group, &load_x, &load_dz, w, &zeros, Some(dx), dw, &mut s);
+        kernel.backward(group, &mut load_x, &load_dz, w, &zeros, Some(dx), dw, &mut s);
     }
     sums.extend(bias_sums);
     let (mut dw, mut d_bias) = (vec![T::ZERO; w.len()], vec![T::ZERO; bias.len()]);
