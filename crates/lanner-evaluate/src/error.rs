@@ -1,5 +1,6 @@
 use std::{io, path::PathBuf};
 
+use lanner_data::DataError;
 use lanner_network::NetworkError;
 use lanner_space::SpaceError;
 use thiserror::Error;
@@ -44,7 +45,7 @@ pub enum EvaluateError {
         epoch: usize,
     },
     #[error(transparent)]
-    Data(#[from] lanner_data::DataError),
+    Data(Box<DataError>),
     #[error(transparent)]
     Network(#[from] NetworkError),
     #[error(transparent)]
@@ -61,5 +62,11 @@ impl EvaluateError {
     ) -> impl FnOnce(io::Error) -> Self {
         let path = path.into();
         move |error| EvaluateError::Io { path, doing, error }
+    }
+}
+
+impl From<DataError> for EvaluateError {
+    fn from(error: DataError) -> Self {
+        EvaluateError::Data(Box::new(error))
     }
 }

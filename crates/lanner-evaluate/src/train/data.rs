@@ -33,8 +33,9 @@ impl Data {
     /// is nothing left for validation.
     pub fn new(set: DataSet, validation: f64, seed: u64) -> Result<Data, EvaluateError> {
         // The fields of images are public.
-        let checked =
-            |i: Images| Images::new(i.name.clone(), i.shape(), i.classes, i.pixels, i.labels);
+        let checked = |i: Images| -> Result<Images, EvaluateError> {
+            Ok(Images::new(i.name.clone(), i.shape(), i.classes, i.pixels, i.labels)?)
+        };
         let set = DataSet::new(checked(set.train)?, checked(set.test)?)?;
         let (training, kept) = set.train.split(validation, seed)?;
         if kept.is_empty() {

@@ -30,7 +30,7 @@ impl Default for Recipe {
         Recipe {
             epochs: 10,
             batch: 64,
-            learning_rate: 0.1,
+            learning_rate: 0.2,
             warm_up: 1.0,
             momentum: 0.9,
             weight_decay: 5e-4,

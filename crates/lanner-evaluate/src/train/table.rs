@@ -1,7 +1,7 @@
 //! Trainings of many networks, into one file: each network on disk as soon as it is trained.
 
 use std::{
-    collections::{HashMap, HashSet},
+    collections::{BTreeMap, HashMap, HashSet},
     ops::ControlFlow,
     path::Path,
     sync::{
@@ -147,9 +147,24 @@ impl Table {
         &self,
         archs: &[Architecture],
         out: &Path,
-        mut tell: impl FnMut(usize, usize) -> ControlFlow<()>,
+        tell: impl FnMut(usize, usize) -> ControlFlow<()>,
     ) -> Result<Outcome, EvaluateError> {
-        let several = self.seeds > 1;
+        let (seeds, threads) = (self.seeds.max(1), self.options.threads.max(1));
+        let shared = |trainings: usize| {
+            let workers = threads.min(trainings).max(1);
+            let options = Options {
+                threads: threads / workers,
+                memory_limit: self.options.memory_limit.map(|bytes| bytes / workers as u64),
+                ..self.options.clone()
+            };
+            (workers, options)
+        };
+        // What cannot be trained is found before a file is made.
+        let (_, options) = shared(archs.len() * seeds);
+        for arch in archs {
+            self.fits(arch, &options)?;
+        }
+        let several = seeds > 1;
         let mut columns = vec!["arch", "val_accuracy", "test_accuracy"];
         columns.extend(several.then_some(["val_accuracy_se", "test_accuracy_se"]).iter().flatten());
         columns.extend(["val_loss", "test_loss", "train_loss", "best_epoch", "seconds", "note"]);
@@ -163,37 +178,48 @@ impl Table {
         let todo: Vec<&Architecture> =
             archs.iter().filter(|a| known.insert((*a).clone())).collect();
         let mut outcome = Outcome { found: archs.len() - todo.len(), ..Outcome::default() };
-        let seeds = self.seeds.max(1);
-        let trainings = todo.len() * seeds;
-        let threads = self.options.threads.max(1);
-        let workers = threads.min(trainings).max(1);
-        let options = Options {
-            threads: threads / workers,
-            memory_limit: self.options.memory_limit.map(|bytes| bytes / workers as u64),
-            ..self.options.clone()
+        let (workers, options) = shared(todo.len() * seeds);
+        let write = |network: usize, trainings: Vec<Ended>| {
+            let row = self.row(todo[network], trainings, &mut outcome.diverged)?;
+            journal.write(&[row])?;
+            outcome.trained += 1;
+            Ok(())
         };
-        for arch in &todo {
-            self.fits(arch, &options)?;
-        }
+        self.each(&todo, workers, &options, write, tell)?;
+        outcome.stopped = outcome.trained < todo.len();
+        Ok(outcome)
+    }
 
+    /// Runs all trainings of networks, `workers` at a time, and hands over those of a network when they
+    /// are complete.
+    fn each(
+        &self,
+        archs: &[&Architecture],
+        workers: usize,
+        options: &Options,
+        mut done: impl FnMut(usize, Vec<Ended>) -> Result<(), EvaluateError>,
+        mut tell: impl FnMut(usize, usize) -> ControlFlow<()>,
+    ) -> Result<(), EvaluateError> {
+        let seeds = self.seeds.max(1);
+        let trainings = archs.len() * seeds;
         let (next, epochs) = (AtomicUsize::new(0), AtomicUsize::new(0));
         // No further training is begun; those under way do not matter any more.
         let (stop, abort) = (AtomicBool::new(false), AtomicBool::new(false));
-        let work = |send: mpsc::Sender<(usize, usize, Ended)>| {
+        let work = |send: mpsc::Sender<(usize, Ended)>| {
             while !stop.load(Ordering::Relaxed) {
                 let at = next.fetch_add(1, Ordering::Relaxed);
                 if at >= trainings {
                     break;
                 }
-                let ended = self.one(todo[at / seeds], at % seeds, &options, |_| {
+                let ended = self.one(archs[at / seeds], at % seeds, options, |_| {
                     epochs.fetch_add(1, Ordering::Relaxed);
                     match abort.load(Ordering::Relaxed) {
                         true => ControlFlow::Break(()),
                         false => ControlFlow::Continue(()),
                     }
                 });
-                // Nobody hears it once an error has come up.
-                let _ = send.send((at / seeds, at % seeds, ended));
+                // The receiver outlives the workers.
+                let _ = send.send((at, ended));
             }
         };
         let mut failed = None;
@@ -204,31 +230,29 @@ impl Table {
                 scope.spawn(|| work(send));
             }
             drop(send);
-            let mut ended: HashMap<usize, Vec<(usize, Ended)>> = HashMap::new();
+            let mut ended: HashMap<usize, BTreeMap<usize, Ended>> = HashMap::new();
             loop {
                 match receive.recv_timeout(PATIENCE) {
-                    Ok((network, k, training)) if failed.is_none() => {
+                    Ok((at, training)) if failed.is_none() => {
+                        let network = at / seeds;
                         let all = ended.entry(network).or_default();
-                        all.push((k, training));
+                        all.insert(at, training);
                         if all.len() == seeds {
                             let all = ended.remove(&network).unwrap_or_default();
-                            let written = self.row(todo[network], all, &mut outcome);
-                            failed = written.and_then(|row| journal.write(&[row])).err();
-                            outcome.trained += usize::from(failed.is_none());
+                            failed = done(network, all.into_values().collect()).err();
                         }
                     }
                     Ok(_) | Err(RecvTimeoutError::Timeout) => {}
                     Err(RecvTimeoutError::Disconnected) => break,
                 }
-                let done = epochs.load(Ordering::Relaxed);
-                if tell(done, trainings * self.recipe.epochs).is_break() || failed.is_some() {
+                let so_far = epochs.load(Ordering::Relaxed);
+                if tell(so_far, trainings * self.recipe.epochs).is_break() || failed.is_some() {
                     stop.store(true, Ordering::Relaxed);
                     abort.store(failed.is_some(), Ordering::Relaxed);
                 }
             }
         });
-        outcome.stopped = outcome.trained < todo.len();
-        failed.map_or(Ok(outcome), Err)
+        failed.map_or(Ok(()), Err)
     }
 
     /// Whether the network is within the limit of memory, before any of them is trained.
@@ -241,13 +265,12 @@ impl Table {
     fn row(
         &self,
         arch: &Architecture,
-        mut trainings: Vec<(usize, Ended)>,
-        outcome: &mut Outcome,
+        trainings: Vec<Ended>,
+        diverged: &mut usize,
     ) -> Result<Vec<String>, EvaluateError> {
-        trainings.sort_by_key(|(k, _)| *k);
         let mut trained = Vec::with_capacity(trainings.len());
         let mut notes = Vec::new();
-        for (k, training) in trainings {
+        for (k, training) in trainings.into_iter().enumerate() {
             match training {
                 Ok(t) => trained.push(t),
                 Err(EvaluateError::Diverged { epoch, .. }) => {
@@ -256,8 +279,8 @@ impl Table {
                 Err(error) => return Err(error),
             }
         }
-        outcome.diverged += usize::from(!notes.is_empty());
         let whole = notes.is_empty();
+        *diverged += usize::from(!whole);
         let values = |of: fn(&Trained) -> f64| trained.iter().map(of).collect::<Vec<f64>>();
         let mean = |of: fn(&Trained) -> f64, digits: usize| match whole {
             true => format!("{:.digits$}", mean_and_error(&values(of)).0),
