@@ -10,6 +10,10 @@ pub enum SpaceError {
     Text { space: String, text: String, why: String },
     #[error("codes {codes:?} are not a {space} architecture: {why}")]
     Codes { space: String, codes: Vec<u8>, why: String },
+    #[error(
+        "{space} has {size} architectures, too many to list; a table of some of them, or a sample, will do"
+    )]
+    TooMany { space: String, size: u128 },
     #[error("{space} has {size} architectures, indices 0 to {}; there is no index {index}", size - 1)]
     Index { space: String, size: u128, index: u128 },
 }

@@ -228,6 +228,14 @@ impl Space {
         (0..self.size()).map(|i| self.at(i).expect("index below size"))
     }
 
+    /// All of them in index order, as long as they fit in memory (at most 10 million).
+    pub fn list(&self) -> Result<Vec<Architecture>, SpaceError> {
+        match self.size() {
+            0..=10_000_000 => Ok(self.iter().collect()),
+            size => Err(SpaceError::TooMany { space: self.name().into(), size }),
+        }
+    }
+
     /// An architecture drawn uniformly: of NAS-Bench-201 among all with an index, of the others
     /// among the distinct ones.
     pub fn sample(&self, rng: &mut impl Rng) -> Architecture {
