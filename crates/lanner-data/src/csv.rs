@@ -346,6 +346,15 @@ mod tests {
     }
 
     #[test]
+    fn matrices_of_one_nasbench101_cell_are_averaged() {
+        let text = "arch,a,b\n1-10_1,1,\n0-10_1,5,7\n\"(0,1,1,0, 0,0,0,1, 0,0,0,0, 0,0,0,0, 0,3,2,1)\",4,2\n";
+        let (table, report) =
+            read_from(text.as_bytes(), Path::new("t.csv"), &Space::NasBench101).unwrap();
+        assert_eq!((table.len(), report.merged), (2, 1));
+        assert_eq!((table.columns[0][0], table.columns[1][0]), (2.5, 2.0));
+    }
+
+    #[test]
     fn agreeing_duplicates_are_merged_and_counted() {
         let (table, report) = read(b"ops,a,b\n000000,1,\n000001,2,5\n000000,1,4\n").unwrap();
         assert_eq!(report.merged, 1);

@@ -17,7 +17,9 @@ pub struct ReadReport {
     pub arch_column: String,
     /// The rows of the file, before merging.
     pub rows: usize,
-    /// The rows that repeated an earlier one with the same values, and were merged with it.
+    /// The rows that repeated an earlier one with the same values, and were merged with it. In
+    /// NAS-Bench-101, where several matrices are one cell, also those with other values: the mean is
+    /// taken.
     pub merged: usize,
     /// The cells of the table without a value.
     pub missing: usize,
@@ -125,7 +127,14 @@ impl Draft<'_> {
     }
 
     /// Folds each repeated architecture into its first row; values that disagree are an error.
+    ///
+    /// But not in NAS-Bench-101: there a cell was trained several times and may stand in a table as
+    /// matrices that differ, each with values of its own. The mean of these is the cell's value.
     fn merge(&mut self, space: &Space) -> Result<(), DataError> {
+        if *space == Space::NasBench101 {
+            self.average();
+            return Ok(());
+        }
         let mut first: HashMap<&Architecture, usize> = HashMap::with_capacity(self.archs.len());
         let mut kept = Vec::with_capacity(self.archs.len());
         for (row, arch) in self.archs.iter().enumerate() {
@@ -152,13 +161,39 @@ impl Draft<'_> {
                 }
             }
         }
-        self.report.merged = self.archs.len() - kept.len();
-        if self.report.merged > 0 {
-            self.archs = kept.iter().map(|&r| self.archs[r].clone()).collect();
+        self.keep(&kept);
+        Ok(())
+    }
+
+    /// Puts the mean of the values that there are into the first row of each architecture.
+    fn average(&mut self) {
+        let mut rows_of: HashMap<&Architecture, Vec<usize>> = HashMap::new();
+        let mut kept = Vec::with_capacity(self.archs.len());
+        for (row, arch) in self.archs.iter().enumerate() {
+            let rows = rows_of.entry(arch).or_default();
+            if rows.is_empty() {
+                kept.push(row);
+            }
+            rows.push(row);
+        }
+        for rows in rows_of.values().filter(|rows| rows.len() > 1) {
             for column in &mut self.columns {
-                *column = kept.iter().map(|&r| column[r]).collect();
+                let values = rows.iter().map(|&r| column[r]).filter(|v| !v.is_nan());
+                let (sum, count) = values.fold((0.0, 0.0), |(s, n), v| (s + v, n + 1.0));
+                column[rows[0]] = if count > 0.0 { sum / count } else { f64::NAN };
             }
         }
-        Ok(())
+        self.keep(&kept);
+    }
+
+    /// Leaves these rows, to which the others have been merged.
+    fn keep(&mut self, rows: &[usize]) {
+        self.report.merged = self.archs.len() - rows.len();
+        if self.report.merged > 0 {
+            self.archs = rows.iter().map(|&r| self.archs[r].clone()).collect();
+            for column in &mut self.columns {
+                *column = rows.iter().map(|&r| column[r]).collect();
+            }
+        }
     }
 }

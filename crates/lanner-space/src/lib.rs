@@ -28,6 +28,8 @@
 //! the codes depend on each other or differ in number. [`Space::aligned`] has the choices of any
 //! architecture at fixed positions, for encodings. What has no meaning for a space is a `None`.
 //!
+//! **Your own.** A TOML file defines a cell or a chain, see [`user`]; [`Space::by_name`] takes its path.
+//!
 //! Spaces are variants of one enum rather than a trait: there is one list of them, the compiler
 //! checks that each answers every question, and a space that users define is a variant with data.
 
@@ -47,6 +49,7 @@ mod permutation;
 mod space;
 pub mod transbench101;
 pub mod transbench101_macro;
+pub mod user;
 
 pub use architecture::Architecture;
 pub use error::SpaceError;

@@ -1,6 +1,9 @@
+use std::sync::Arc;
+
 use rand::{Rng, RngExt};
 
 use crate::permutation::Permutation;
+use crate::user::{Kind, UserSpace};
 use crate::{
     Architecture, CellGraph, SpaceError, View, darts, fbnet, independent, mobilenetv3,
     nasbench_macro, nasbench101, nasbench201, transbench101, transbench101_macro,
@@ -26,6 +29,8 @@ pub enum Space {
     MobileNetV3,
     /// NAS-Bench-Macro (Su et al., CVPR 2021).
     NasBenchMacro,
+    /// One that a user defines in a file, see [`crate::user`].
+    User(Arc<UserSpace>),
 }
 
 impl Space {
@@ -53,8 +58,11 @@ impl Space {
         nasbench_macro::NAME,
     ];
 
-    /// The space of that name.
+    /// The space of that name, or of a file `….toml` (see [`crate::user`]).
     pub fn by_name(name: &str) -> Result<Space, SpaceError> {
+        if name.ends_with(".toml") {
+            return Ok(Space::User(Arc::new(UserSpace::read(name)?)));
+        }
         match Self::NAMES.iter().position(|&n| n == name) {
             Some(i) => Ok(Self::ALL[i].clone()),
             None => {
@@ -74,6 +82,7 @@ impl Space {
             Space::TransBench101Macro => transbench101_macro::NAME,
             Space::MobileNetV3 => mobilenetv3::NAME,
             Space::NasBenchMacro => nasbench_macro::NAME,
+            Space::User(user) => &user.name,
         }
     }
 
@@ -84,6 +93,7 @@ impl Space {
             Space::Darts => darts::SIZE,
             Space::TransBench101Macro => transbench101_macro::size(),
             Space::MobileNetV3 => mobilenetv3::SIZE,
+            Space::User(user) => user.size,
             _ => independent::size(self.positions()),
         }
     }
@@ -108,6 +118,7 @@ impl Space {
             Space::TransBench101Macro => &transbench101_macro::POSITIONS,
             Space::MobileNetV3 => &mobilenetv3::POSITIONS,
             Space::NasBenchMacro => &nasbench_macro::CHOICES,
+            Space::User(user) => &user.positions,
         }
     }
 
@@ -131,6 +142,7 @@ impl Space {
             Space::NasBench101 | Space::Darts | Space::TransBench101Macro | Space::MobileNetV3 => {
                 None
             }
+            Space::User(user) if matches!(user.kind, Kind::Chain(_)) => None,
             _ => Some(self.positions()),
         }
     }
@@ -151,6 +163,7 @@ impl Space {
             Space::Darts => darts::check(codes),
             Space::TransBench101Macro => transbench101_macro::check(codes),
             Space::MobileNetV3 => mobilenetv3::check(codes),
+            Space::User(user) => user.check(codes),
             _ => independent::check(self.positions(), codes),
         };
         found.map_err(|why| SpaceError::Codes {
@@ -172,6 +185,7 @@ impl Space {
             Space::TransBench101Macro => transbench101_macro::parse(text),
             Space::MobileNetV3 => mobilenetv3::parse(text),
             Space::NasBenchMacro => independent::parse(self.name(), text, self.positions()),
+            Space::User(user) => user.parse(text),
         }
     }
 
@@ -188,6 +202,7 @@ impl Space {
             Space::TransBench101Macro => transbench101_macro::print(arch),
             Space::MobileNetV3 => mobilenetv3::print(arch),
             Space::Fbnet | Space::NasBenchMacro => independent::digits(arch.codes()),
+            Space::User(user) => user.print(arch),
         }
     }
 
@@ -202,6 +217,7 @@ impl Space {
             Space::NasBench201 => nasbench201::at(index as usize),
             Space::Darts => darts::at(index),
             Space::MobileNetV3 => mobilenetv3::at(index),
+            Space::User(user) => user.at(index),
             Space::TransBench101Macro => transbench101_macro::at(index as usize),
             _ => independent::at(self.positions(), index),
         })
@@ -218,6 +234,7 @@ impl Space {
             Space::NasBench201 => Some(nasbench201::index_of(arch) as u128),
             Space::Darts => darts::index_of(arch),
             Space::MobileNetV3 => Some(mobilenetv3::index_of(arch)),
+            Space::User(user) => Some(user.index_of(arch)),
             Space::TransBench101Macro => transbench101_macro::index_of(arch),
             _ => Some(independent::index_of(self.positions(), arch.codes())),
         }
@@ -226,6 +243,14 @@ impl Space {
     /// Every architecture once, in index order. A space of 10^18 points never ends.
     pub fn iter(&self) -> impl Iterator<Item = Architecture> + '_ {
         (0..self.size()).map(|i| self.at(i).expect("index below size"))
+    }
+
+    /// All of them in index order, as long as they fit in memory (at most 10 million).
+    pub fn list(&self) -> Result<Vec<Architecture>, SpaceError> {
+        match self.size() {
+            0..=10_000_000 => Ok(self.iter().collect()),
+            size => Err(SpaceError::TooMany { space: self.name().into(), size }),
+        }
     }
 
     /// An architecture drawn uniformly: of NAS-Bench-201 among all with an index, of the others
@@ -287,6 +312,7 @@ impl Space {
             Space::Darts => darts::neighbours(arch),
             Space::TransBench101Macro => transbench101_macro::neighbours(arch),
             Space::MobileNetV3 => mobilenetv3::neighbours(arch),
+            Space::User(user) => user.neighbours(arch),
             _ => independent::neighbours(self.positions(), arch.codes()),
         }
     }
@@ -299,6 +325,7 @@ impl Space {
             Space::NasBench201 => nasbench201::canonical(arch),
             Space::Darts => darts::canonical(arch),
             Space::MobileNetV3 => mobilenetv3::canonical(arch),
+            Space::User(user) => user.canonical(arch),
             _ => arch.clone(),
         }
     }
@@ -310,6 +337,7 @@ impl Space {
             Space::NasBench201 | Space::TransBench101Micro => nasbench201::live(arch),
             Space::Darts => darts::live(arch),
             Space::MobileNetV3 => mobilenetv3::live(arch),
+            Space::User(user) => user.live(arch),
             _ => self.aligned(arch).iter().map(Option::is_some).collect(),
         }
     }
@@ -327,8 +355,8 @@ impl Space {
     }
 
     /// What the node labels of this space's graphs stand for, by code.
-    pub fn labels(&self) -> &[&str] {
-        match self {
+    pub fn labels(&self) -> Vec<&str> {
+        let labels: &[&'static str] = match self {
             Space::NasBench101 => &nasbench101::LABELS,
             Space::NasBench201 => &nasbench201::LABELS,
             Space::Darts => &darts::LABELS,
@@ -337,7 +365,9 @@ impl Space {
             Space::TransBench101Macro => &transbench101_macro::LABELS,
             Space::MobileNetV3 => &mobilenetv3::LABELS,
             Space::NasBenchMacro => &nasbench_macro::LABELS,
-        }
+            Space::User(user) => return user.labels.iter().map(String::as_str).collect(),
+        };
+        labels.to_vec()
     }
 
     /// The most nodes that a graph of this space has.
@@ -346,6 +376,7 @@ impl Space {
             Space::NasBench101 => nasbench101::MAX_VERTICES,
             Space::Darts => darts::MAX_NODES,
             Space::MobileNetV3 => mobilenetv3::LAYERS + 2,
+            Space::User(user) => user.max_nodes(),
             _ => self.positions().len() + 2,
         }
     }
@@ -361,6 +392,7 @@ impl Space {
             Space::TransBench101Macro => transbench101_macro::graph(arch),
             Space::MobileNetV3 => mobilenetv3::graph(arch),
             Space::NasBenchMacro => nasbench_macro::graph(arch),
+            Space::User(user) => return user.graph(arch, view),
         };
         match (self, view) {
             (Space::NasBench201 | Space::TransBench101Micro, View::Pruned) => {

@@ -57,7 +57,7 @@ pub fn fit(args: FitArgs) -> anyhow::Result<()> {
         None => Target::Accuracy,
     };
     let (table, _) = Table::read(&args.table, &space)?;
-    let pool = Pool::whole(space);
+    let pool = Pool::new(space.clone(), space.list()?);
     let (rows, values) = known(&table, &args.metric, &pool)?;
     if rows.len() < FEWEST {
         anyhow::bail!(
@@ -183,7 +183,7 @@ pub struct RankArgs {
 pub fn rank(args: RankArgs) -> anyhow::Result<()> {
     let space = Space::by_name(&args.space).map_err(|e| usage(e.to_string()))?;
     let saved = Saved::load(&args.predictor, &space)?;
-    let pool = Pool::whole(space.clone());
+    let pool = Pool::new(space.clone(), space.list()?);
     let Settings { method, target, metric } = &saved.settings;
     let views = Views::new(method, *target, &pool)
         .with_context(|| format!("{}: unknown method '{method}'", args.predictor.display()))?;

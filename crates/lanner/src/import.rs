@@ -19,6 +19,8 @@ use crate::output::{progress, usage};
   help         HELP's nasbench201_<device>_<batch>.pt, milliseconds; the index file
                nasbench201_str_arch2idx.pt may come along
   latbench     LatBench's <device>.pickle, seconds; disconnected networks have no latency
+  nasbench101  nasbench_only108.tfrecord or nasbench_full.tfrecord: means over the trainings of
+               a cell, and val_108_1seed, the validation accuracy of the first alone
   nasbench201  NAS-Bench-201-v1_1-096897.pth, or its folder of one .pth an architecture
   natsbench    the folder NATS-tss-v1_0-3ffb9-simple, or the one .pickle.pbz2
   csv          tables with a column arch, arch_str, architecture, ops, idx or index
@@ -29,6 +31,7 @@ Pickles are only read, never run: one that names an unknown Python global is ref
 Examples:
   lanner import help nasbench201_pixel3.pt nasbench201_raspi4.pt --out latency.csv
   lanner import latbench *.pickle --out latbench.csv
+  lanner import nasbench101 nasbench_only108.tfrecord --out nasbench101.csv
   lanner import natsbench NATS-tss-v1_0-3ffb9-simple --out accuracy.csv
   lanner import csv latency.csv accuracy.csv --out all.csv")]
 pub struct ImportArgs {
@@ -41,17 +44,20 @@ pub struct ImportArgs {
     /// The table to write: .csv, or .parquet in a build with that feature
     #[arg(long, value_name = "TABLE")]
     out: PathBuf,
-    /// The search space of the architectures
-    #[arg(long, default_value = "nasbench201")]
-    space: String,
+    /// The search space of the architectures [default: nasbench101 for its own format, else
+    /// nasbench201]
+    #[arg(long)]
+    space: Option<String>,
     /// Replace the table if it exists
     #[arg(long)]
     force: bool,
 }
 
 pub fn run(args: ImportArgs) -> anyhow::Result<()> {
-    let space = Space::by_name(&args.space).map_err(|e| usage(e.to_string()))?;
     let format: Format = args.format.parse()?;
+    let own = if format == Format::NasBench101 { "nasbench101" } else { "nasbench201" };
+    let space = Space::by_name(args.space.as_deref().unwrap_or(own));
+    let space = space.map_err(|e| usage(e.to_string()))?;
     // Minutes of reading must not end in a refusal that was clear from the start.
     Table::check_writable(&args.out).map_err(|e| usage(e.to_string()))?;
     if args.out.exists() && !args.force {

@@ -1,35 +1,138 @@
-//! `lanner space`.
+//! `lanner space`: which spaces there are, what is in them, and what a text means.
 
-use lanner_space::{Space, View};
 use std::collections::HashSet;
+use std::io::Write;
+
+use clap::{Args, Subcommand};
+use lanner_space::{Architecture, Space, View, nasbench101};
+use serde_json::{Map, Value, json};
 
 use crate::output::{Row, print_rows, usage};
 
-#[derive(clap::Args)]
+/// Search spaces: list them, look into them, draw from them, check texts
+#[derive(Args)]
 pub struct SpaceArgs {
     #[command(subcommand)]
     command: SpaceCommand,
 }
 
-#[derive(clap::Subcommand)]
+#[derive(Subcommand)]
 enum SpaceCommand {
-    /// Size, choices, number of distinct networks and an example
-    #[command(after_help = "Example:\n  lanner space info nasbench201")]
-    Info {
-        /// Name of the space
-        name: String,
-        /// Print JSON
-        #[arg(long)]
-        json: bool,
-    },
+    List(ListArgs),
+    Info(InfoArgs),
+    Sample(SampleArgs),
+    Check(CheckArgs),
+}
+
+/// Every space with a name, and its size
+#[derive(Args)]
+#[command(after_help = "Example:\n  lanner space list --json | jq '.[].space'")]
+struct ListArgs {
+    /// Print JSON
+    #[arg(long)]
+    json: bool,
+}
+
+/// Size, choices, number of distinct networks and an example
+#[derive(Args)]
+#[command(after_help = "Examples:
+  lanner space info nasbench201
+  lanner space info --space darts --json")]
+struct InfoArgs {
+    #[command(flatten)]
+    space: Which,
+    /// Print JSON
+    #[arg(long)]
+    json: bool,
+}
+
+/// Random architectures, none twice, an architecture a line
+#[derive(Args)]
+#[command(after_help = "Examples:
+  lanner space sample darts -n 3
+  lanner space sample fbnet -n 100 --seed 7 > archs.txt
+  lanner space sample nasbench101 -n 1000000 --json | jq .[0]")]
+struct SampleArgs {
+    #[command(flatten)]
+    space: Which,
+    /// How many
+    #[arg(short = 'n', long, default_value_t = 10)]
+    count: u64,
+    #[arg(long, default_value_t = 0)]
+    seed: u64,
+    /// Print JSON, with the index of each
+    #[arg(long)]
+    json: bool,
+}
+
+/// What architectures mean: codes, index, what counts as the same, dead choices
+#[derive(Args)]
+#[command(after_help = "Examples:
+  lanner space check transbench101-micro 64-41414-1_02_333
+  lanner space check nasbench101 '{\"matrix\": [[0, 1, 1], [0, 0, 1], [0, 0, 0]], \"ops\": [\"input\", \"maxpool3x3\", \"output\"]}'")]
+struct CheckArgs {
+    /// The space
+    space: String,
+    /// Architectures, as the space writes them
+    #[arg(required = true, value_name = "ARCH")]
+    archs: Vec<String>,
+    /// Print JSON
+    #[arg(long)]
+    json: bool,
+}
+
+#[derive(Args)]
+#[group(required = true, multiple = false)]
+struct Which {
+    /// Name of the space
+    name: Option<String>,
+    /// The same as an option
+    #[arg(long)]
+    space: Option<String>,
+}
+
+impl Which {
+    fn space(self) -> anyhow::Result<Space> {
+        let name = self.name.or(self.space).unwrap_or_default();
+        Space::by_name(&name).map_err(|e| usage(e.to_string()))
+    }
+}
+
+pub fn run(args: SpaceArgs) -> anyhow::Result<()> {
+    match args.command {
+        SpaceCommand::List(args) => list(&args),
+        SpaceCommand::Info(args) => info(args),
+        SpaceCommand::Sample(args) => sample(args),
+        SpaceCommand::Check(args) => check(&args),
+    }
+}
+
+/// JSON numbers end at 2^53; larger ones are texts.
+fn number(n: u128) -> Value {
+    match u64::try_from(n) {
+        Ok(n) if n <= 1 << 53 => n.into(),
+        _ => n.to_string().into(),
+    }
+}
+
+fn list(args: &ListArgs) -> anyhow::Result<()> {
+    let rows: Vec<Row> = Space::ALL
+        .iter()
+        .map(|space| {
+            Row::new()
+                .with("space", space.name())
+                .with("architectures", number(space.size()))
+                .with("distinct", number(space.distinct()))
+        })
+        .collect();
+    print_rows(&rows, args.json)
 }
 
 /// Spaces of at most this many architectures are looked through one by one.
 const LISTED: u128 = 20_000;
 
-pub fn run(args: SpaceArgs) -> anyhow::Result<()> {
-    let SpaceCommand::Info { name, json } = args.command;
-    let space = Space::by_name(&name).map_err(|e| usage(e.to_string()))?;
+fn info(args: InfoArgs) -> anyhow::Result<()> {
+    let space = args.space.space()?;
     let mut facts = vec![
         ("space", space.name().to_string()),
         ("architectures", space.size().to_string()),
@@ -41,9 +144,11 @@ pub fn run(args: SpaceArgs) -> anyhow::Result<()> {
         facts.push(("distinct pruned cells", graphs.len().to_string()));
     }
     facts.push(("operations", space.labels().join(", ")));
-    if let Some(choices) = space.choices() {
-        facts.push(("choices per position", format!("{choices:?}")));
-    }
+    let choices = space.positions();
+    facts.push(match space.choices() {
+        Some(_) => ("choices per position", format!("{choices:?}")),
+        None => ("choices per position, not independent", format!("{choices:?}")),
+    });
     let costs: Option<Vec<(f64, f64)>> = match space.size() <= LISTED {
         true => space.iter().map(|a| space.flops_and_params(&a)).collect(),
         false => None,
@@ -60,5 +165,82 @@ pub fn run(args: SpaceArgs) -> anyhow::Result<()> {
         .iter()
         .map(|(fact, value)| Row::new().with("fact", *fact).with("value", value.as_str()))
         .collect();
-    print_rows(&rows, json)
+    print_rows(&rows, args.json)
+}
+
+fn sample(args: SampleArgs) -> anyhow::Result<()> {
+    let space = args.space.space()?;
+    if args.count == 0 {
+        return Err(usage("--count is 0, expected at least 1"));
+    }
+    let mut generator = lanner_nn::rng(args.seed, "sample of a space");
+    let archs = space.shuffled(&mut generator).take(args.count.try_into().unwrap_or(usize::MAX));
+    // Written as they are drawn: there may be millions.
+    let mut out = std::io::BufWriter::new(std::io::stdout().lock());
+    let mut drawn = 0;
+    for arch in archs {
+        let text = space.print(&arch);
+        if args.json {
+            let index = space.index_of(&arch).map(number);
+            let before = if drawn == 0 { "[" } else { ",\n " };
+            write!(out, "{before}{}", json!({ "arch": text, "index": index }))?;
+        } else {
+            writeln!(out, "{text}")?;
+        }
+        drawn += 1;
+    }
+    if args.json {
+        writeln!(out, "]")?;
+    }
+    out.flush()?;
+    if drawn < args.count {
+        eprintln!("note: {space} has no more than {drawn} distinct architectures");
+    }
+    Ok(())
+}
+
+fn check(args: &CheckArgs) -> anyhow::Result<()> {
+    let space = Space::by_name(&args.space).map_err(|e| usage(e.to_string()))?;
+    let facts = args
+        .archs
+        .iter()
+        .map(|text| Ok(facts(&space, &space.parse(text)?)))
+        .collect::<anyhow::Result<Vec<_>>>()?;
+    if args.json {
+        let all: Vec<Value> = facts.into_iter().map(Value::Object).collect();
+        writeln!(std::io::stdout(), "{}", Value::Array(all))?;
+        return Ok(());
+    }
+    for (i, facts) in facts.into_iter().enumerate() {
+        if i > 0 {
+            writeln!(std::io::stdout())?;
+        }
+        let text = |value: Value| match value {
+            Value::String(text) => text,
+            other => other.to_string(),
+        };
+        let row = |(fact, value): (String, Value)| {
+            Row::new().with("fact", fact).with("value", text(value))
+        };
+        print_rows(&facts.into_iter().map(row).collect::<Vec<_>>(), false)?;
+    }
+    Ok(())
+}
+
+fn facts(space: &Space, arch: &Architecture) -> Map<String, Value> {
+    let mut facts = Map::new();
+    facts.insert("arch".into(), space.print(arch).into());
+    facts.insert("codes".into(), json!(arch.codes()));
+    facts.insert("index".into(), space.index_of(arch).map_or(Value::Null, number));
+    facts.insert("canonical".into(), space.print(&space.canonical(arch)).into());
+    let (live, chosen) = (space.live(arch), space.aligned(arch));
+    let dead: Vec<usize> = (0..live.len()).filter(|&i| chosen[i].is_some() && !live[i]).collect();
+    facts.insert("dead positions".into(), json!(dead));
+    let pruned = space.graph(arch, View::Pruned);
+    facts.insert("nodes of the pruned graph".into(), pruned.len().into());
+    if *space == Space::NasBench101 {
+        facts.insert("module hash".into(), nasbench101::module_hash(arch).into());
+        facts.insert("spec".into(), nasbench101::json(arch).into());
+    }
+    facts
 }

@@ -35,16 +35,15 @@ impl Which {
     pub fn groups(&self, space: &Space, seed: u64) -> anyhow::Result<Vec<Vec<Architecture>>> {
         let Which { all, unique, sample, choose, archs } = self;
         let whole = *all || *unique || choose.is_some();
-        if whole && space.size() > 10_000_000 {
-            return Err(usage(format!("space {space} is too large to take whole: use --sample")));
-        }
+        let listed = if whole { space.list() } else { Ok(Vec::new()) };
+        let listed = listed.map_err(|e| usage(format!("{e} (--sample)")))?;
         let archs: Vec<Architecture> = if *all || *unique {
-            space.iter().collect()
+            listed
         } else if let Some(file) = archs {
             read_archs(file, space)?
         } else if let Some(count) = *choose {
             check_count("--choose", count, space)?;
-            let pool = Pool::whole(space.clone());
+            let pool = Pool::new(space.clone(), listed);
             let rows: Vec<usize> = (0..pool.len()).collect();
             let chosen = lanner_predict::choose(&LatencyViews::new(&pool), &rows, count, seed);
             chosen.into_iter().map(|r| pool.archs[r].clone()).collect()

@@ -167,7 +167,7 @@ mod tests {
         assert_eq!((a.len(), b.len()), (25, 25));
         assert_ne!(a, b);
         assert_ne!(images.subset(25, 1).unwrap(), images.subset(25, 2).unwrap());
-        assert_eq!(images.split(0.0, 1).unwrap().1, []);
+        assert!(images.split(0.0, 1).unwrap().1.is_empty());
         let half = images.select(&a).unwrap();
         assert_eq!(half.pixels, a.iter().map(|&i| i as u8).collect::<Vec<_>>());
     }

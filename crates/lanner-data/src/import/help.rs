@@ -39,7 +39,7 @@ pub(super) fn read(
         }
     }
     let archs = match order {
-        None => space.iter().collect(),
+        None => space.list()?,
         Some((file, archs)) => {
             notes.push(format!("rows in the order of {}", file.display()));
             archs

@@ -16,9 +16,11 @@
 mod help;
 mod latbench;
 mod nasbench;
+mod nasbench101;
 mod results;
 #[cfg(test)]
 mod tests;
+mod tfrecord;
 
 use std::{
     cell::Cell,
@@ -39,6 +41,8 @@ pub enum Format {
     Help,
     /// LatBench's `.pickle`: a dict of operation tuples to seconds.
     LatBench,
+    /// NAS-Bench-101's `.tfrecord`.
+    NasBench101,
     /// NAS-Bench-201's `.pth`, or its folder of a `.pth` an architecture.
     NasBench201,
     /// NATS-Bench's topology space: the folder of `.pickle.pbz2`, or the one file.
@@ -49,9 +53,10 @@ pub enum Format {
 
 impl Format {
     /// Every format with its name on the command line.
-    pub const ALL: [(&'static str, Format); 5] = [
+    pub const ALL: [(&'static str, Format); 6] = [
         ("help", Format::Help),
         ("latbench", Format::LatBench),
+        ("nasbench101", Format::NasBench101),
         ("nasbench201", Format::NasBench201),
         ("natsbench", Format::NatsBench),
         ("csv", Format::Csv),
@@ -98,6 +103,7 @@ pub fn read(
             let one = |f: &PathBuf| latbench::read(f, space, &progress);
             each(files, &progress, one)?
         }
+        Format::NasBench101 => each(files, &progress, |f| nasbench101::read(f, space, &progress))?,
         Format::NasBench201 | Format::NatsBench => {
             each(files, &progress, |f| nasbench::read(f, space, &progress))?
         }

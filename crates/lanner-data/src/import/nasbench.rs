@@ -59,7 +59,7 @@ pub(super) fn read(
                         ),
                     )
                 })?;
-                rows.add(&space.iter().collect::<Vec<_>>(), index, root, path)?;
+                rows.add(&space.list()?, index, root, path)?;
             }
         }
     }
@@ -99,7 +99,7 @@ fn read_folder(
     }
     files.sort();
     // Without the list of architectures the index is the official one.
-    let archs = archs.unwrap_or_else(|| space.iter().collect());
+    let archs = archs.map_or_else(|| space.list(), Ok)?;
     let results = read_each(&files, &archs, |done| (progress.tell)(done, files.len() as u64))?;
     for (arch, metrics) in results {
         rows.archs.push(arch);

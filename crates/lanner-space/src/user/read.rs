@@ -1,0 +1,347 @@
+//! The TOML file: every error has the line and the field.
+
+use toml::Spanned;
+use toml::de::{DeTable, DeValue};
+
+use super::cell::{CellSkeleton, CellSpace, Edge};
+use super::chain::{Block, ChainSkeleton, ChainSpace, Layer, Stage};
+use super::{Kind, Limits, OPERATIONS, UserSpace};
+use crate::Space;
+
+/// Edges and layers are nodes of graphs, which have at most 255.
+const MOST_NODES: usize = 200;
+
+pub(super) fn space(text: &str) -> Result<UserSpace, String> {
+    let document = DeTable::parse(text).map_err(|e| {
+        let line = e.span().map_or(1, |span| line_of(text, span.start));
+        format!("line {line}: {}", e.message().trim().replace('\n', ", "))
+    })?;
+    let root = Fields { text, path: String::new(), line: 1, table: document.get_ref() };
+    let name = root.required("name")?;
+    let fits = |c: char| c.is_ascii_lowercase() || c.is_ascii_digit() || "-_.".contains(c);
+    let called = match name.text()? {
+        "" => return name.fail("a space needs a name"),
+        n if !n.chars().all(fits) => {
+            return name.fail(&format!("'{n}' has other characters than a-z, 0-9, -, _ and ."));
+        }
+        n if Space::NAMES.contains(&n) => {
+            return name.fail(&format!("'{n}' is the name of a published space"));
+        }
+        n => n.to_owned(),
+    };
+    let kind = root.required("kind")?;
+    let own = match kind.text()? {
+        "cell" => &["nodes", "operations", "edge"][..],
+        "chain" => &["stage"],
+        other => return kind.fail(&format!("'{other}', expected cell or chain")),
+    };
+    root.only(&[&["name", "kind", "skeleton", "limits"], own].concat())?;
+    let limits = match root.get("limits") {
+        Some(limits) => read_limits(&limits.table()?)?,
+        None => Limits::default(),
+    };
+    let skeleton = root.required("skeleton")?.table()?;
+    let kind = match kind.text()? {
+        "cell" => Kind::Cell(read_cell(&root, &skeleton)?),
+        _ => Kind::Chain(read_chain(&root, &skeleton)?),
+    };
+    UserSpace::new(called, kind, limits)
+}
+
+fn read_limits(limits: &Fields) -> Result<Limits, String> {
+    limits.only(&["flops", "params", "memory_bytes"])?;
+    let limit = |name| match limits.get(name) {
+        Some(field) => field.integer(1, i64::MAX).map(|n| Some(n as u64)),
+        None => Ok(None),
+    };
+    Ok(Limits {
+        flops: limit("flops")?,
+        params: limit("params")?,
+        memory_bytes: limit("memory_bytes")?,
+    })
+}
+
+fn read_cell(root: &Fields, skeleton: &Fields) -> Result<CellSpace, String> {
+    let nodes = root.required("nodes")?.integer(2, 64)? as u8;
+    let operations = root.required("operations")?.names(&OPERATIONS)?;
+    let edges = root.tables("edge")?;
+    if edges.len() > MOST_NODES {
+        return edges[MOST_NODES].fail(&format!("more than {MOST_NODES} edges"));
+    }
+    let edges: Vec<Edge> = edges
+        .iter()
+        .map(|edge| read_edge(edge, nodes, &operations))
+        .collect::<Result<_, String>>()?;
+    // Whatever is chosen, the output must be able to depend on the input.
+    let mut reached = vec![false; nodes.into()];
+    reached[0] = true;
+    for node in 1..nodes {
+        let mut into = edges.iter().filter(|e| e.to == node);
+        reached[usize::from(node)] = into.any(|e| e.from.iter().any(|&f| reached[usize::from(f)]));
+        if !reached[usize::from(node)] {
+            let what = if node + 1 == nodes { "the output" } else { "a node" };
+            let why = format!("node {node}, {what}, is on no path of edges from the input");
+            return root.required("nodes")?.fail(&why);
+        }
+    }
+    skeleton.only(&["resolution", "classes", "channels", "stages", "cells"])?;
+    let number = |name: &str, most: i64| skeleton.required(name)?.integer(1, most);
+    let skeleton_sizes = CellSkeleton {
+        resolution: number("resolution", 1024)? as u16,
+        classes: number("classes", 100_000)? as u32,
+        channels: number("channels", 4096)? as u16,
+        stages: number("stages", 8)? as u8,
+        cells: number("cells", 100)? as u8,
+    };
+    if u32::from(skeleton_sizes.resolution) >> (skeleton_sizes.stages - 1) == 0 {
+        return skeleton.required("stages")?.fail(&format!(
+            "{} stages halve {} pixels to nothing",
+            skeleton_sizes.stages, skeleton_sizes.resolution
+        ));
+    }
+    Ok(CellSpace { nodes, edges, operations, skeleton: skeleton_sizes })
+}
+
+fn read_edge(edge: &Fields, nodes: u8, operations: &[String]) -> Result<Edge, String> {
+    edge.only(&["from", "to", "operations"])?;
+    let to = edge.required("to")?;
+    let end = to.integer(0, 255)? as u8;
+    if end >= nodes {
+        return to.fail(&format!("there is no node {end}: the cell has nodes 0 to {}", nodes - 1));
+    }
+    let from = edge.required("from")?;
+    let starts: Vec<u8> = from.integers(0, 255)?.into_iter().map(|n| n as u8).collect();
+    for &start in &starts {
+        if start >= nodes {
+            let why = format!("there is no node {start}: the cell has nodes 0 to {}", nodes - 1);
+            return from.fail(&why);
+        }
+        if start >= end {
+            return from.fail(&format!(
+                "an edge from {start} to {end}: edges go to higher numbers, or there could be a cycle"
+            ));
+        }
+    }
+    let numbers: Vec<u8> = match edge.get("operations") {
+        None => (0..operations.len() as u8).collect(),
+        Some(field) => {
+            let known: Vec<&str> = operations.iter().map(String::as_str).collect();
+            let names = field.names(&known)?;
+            let number = |name: &String| operations.iter().position(|op| op == name);
+            names.iter().filter_map(number).map(|n| n as u8).collect()
+        }
+    };
+    if starts.len() * numbers.len() > 255 {
+        return edge.fail("more than 255 choices on one edge");
+    }
+    Ok(Edge { from: starts, to: end, operations: numbers })
+}
+
+fn read_chain(root: &Fields, skeleton: &Fields) -> Result<ChainSpace, String> {
+    let stages = root.tables("stage")?;
+    let stages: Vec<Stage> = stages.iter().map(read_stage).collect::<Result<_, String>>()?;
+    let nodes: usize = stages.iter().map(|s| s.deepest() + 1).sum();
+    if nodes > MOST_NODES {
+        return root.required("stage")?.fail(&format!("more than {MOST_NODES} stages and layers"));
+    }
+    skeleton.only(&["resolution", "classes", "stem", "head"])?;
+    let number = |name: &str, least, most| skeleton.required(name)?.integer(least, most);
+    let sizes = ChainSkeleton {
+        resolution: number("resolution", 1, 1024)? as u16,
+        classes: number("classes", 1, 100_000)? as u32,
+        stem: number("stem", 1, 4096)? as u16,
+        head: number("head", 0, 8192)? as u16,
+    };
+    let halvings = 1 + stages.iter().filter(|s| s.stride == 2).count();
+    if u32::from(sizes.resolution) < 1u32.checked_shl(halvings as u32).unwrap_or(u32::MAX) {
+        return skeleton.required("resolution")?.fail(&format!(
+            "stem and stages halve {} pixels {halvings} times, to nothing",
+            sizes.resolution
+        ));
+    }
+    Ok(ChainSpace { stages, skeleton: sizes })
+}
+
+fn read_stage(stage: &Fields) -> Result<Stage, String> {
+    stage.only(&["depth", "width", "stride", "block", "kernel", "expansion"])?;
+    let mut depth: Vec<u8> =
+        stage.required("depth")?.integers(1, 100)?.into_iter().map(|n| n as u8).collect();
+    depth.sort_unstable();
+    let width = stage.required("width")?.integers(1, 4096)?.into_iter().map(|n| n as u16);
+    let stride = match stage.get("stride") {
+        Some(field) => field.integer(1, 2)? as u8,
+        None => 1,
+    };
+    let names = stage.required("block")?.names(&Block::ALL.map(|b| b.0))?;
+    let blocks = names.iter().filter_map(|n| Block::ALL.iter().find(|b| b.0 == n).map(|b| b.1));
+    let blocks: Vec<Block> = blocks.collect();
+    let choices = |name: &str, needed: fn(Block) -> bool, least, most| match stage.get(name) {
+        Some(field) if !blocks.iter().any(|&b| needed(b)) => {
+            field.fail(&format!("no block of this stage has a {name}"))
+        }
+        Some(field) => {
+            let values = field.integers(least, most)?;
+            Ok(values.into_iter().map(|n| n as u8).collect::<Vec<u8>>())
+        }
+        None if blocks.iter().any(|&b| needed(b)) => {
+            stage.fail(&format!("'{name}' is missing, which a block of this stage has"))
+        }
+        None => Ok(vec![]),
+    };
+    let kernels = choices("kernel", Block::has_kernel, 1, 15)?;
+    if let (Some(even), Some(field)) = (kernels.iter().find(|&k| k % 2 == 0), stage.get("kernel")) {
+        return field.fail(&format!("{even} is even, expected odd kernels"));
+    }
+    let expansions = choices("expansion", Block::has_expansion, 1, 16)?;
+    let mut layers = Vec::new();
+    for &block in &blocks {
+        for &kernel in if block.has_kernel() { &kernels[..] } else { &[0] } {
+            for &expansion in if block.has_expansion() { &expansions[..] } else { &[0] } {
+                layers.push(Layer { block, kernel, expansion });
+            }
+        }
+    }
+    let width: Vec<u16> = width.collect();
+    if layers.len() > 200 || width.len() > 255 {
+        return stage.fail("more than 200 choices of a layer, or 255 of a width");
+    }
+    Ok(Stage { depth, width, stride, layers })
+}
+
+fn line_of(text: &str, offset: usize) -> usize {
+    1 + text.bytes().take(offset).filter(|&b| b == b'\n').count()
+}
+
+/// A table of the file.
+struct Fields<'a> {
+    text: &'a str,
+    path: String,
+    line: usize,
+    table: &'a DeTable<'a>,
+}
+
+impl<'a> Fields<'a> {
+    fn get(&self, name: &str) -> Option<Field<'a>> {
+        let (key, value) = self.table.iter().find(|(key, _)| key.get_ref().as_ref() == name)?;
+        let path = match self.path.as_str() {
+            "" => name.into(),
+            path => format!("{path}.{name}"),
+        };
+        Some(Field { text: self.text, path, line: line_of(self.text, key.span().start), value })
+    }
+
+    fn required(&self, name: &str) -> Result<Field<'a>, String> {
+        self.get(name).ok_or_else(|| self.message(&format!("'{name}' is missing")))
+    }
+
+    /// Refuses fields that are not among those.
+    fn only(&self, names: &[&str]) -> Result<(), String> {
+        let unknown = self.table.iter().find(|(key, _)| !names.contains(&key.get_ref().as_ref()));
+        match unknown.and_then(|(key, _)| self.get(key.get_ref())) {
+            Some(field) => field.fail(&format!("unknown, expected one of {}", names.join(", "))),
+            None => Ok(()),
+        }
+    }
+
+    /// The tables `[[name]]`, at least one.
+    fn tables(&self, name: &str) -> Result<Vec<Fields<'a>>, String> {
+        let field = self.required(name)?;
+        let Some(items) = field.value.get_ref().as_array().filter(|a| !a.is_empty()) else {
+            return field.fail(&format!("expected at least one [[{name}]]"));
+        };
+        let table = |(i, value): (usize, &'a Spanned<DeValue<'a>>)| {
+            let line = line_of(self.text, value.span().start);
+            let path = format!("{name} {}", i + 1);
+            Field { text: self.text, path, line, value }.table()
+        };
+        items.iter().enumerate().map(table).collect()
+    }
+
+    fn message(&self, why: &str) -> String {
+        match self.path.as_str() {
+            "" => format!("line {}: {why}", self.line),
+            path => format!("line {}, {path}: {why}", self.line),
+        }
+    }
+
+    fn fail<T>(&self, why: &str) -> Result<T, String> {
+        Err(self.message(why))
+    }
+}
+
+/// A value of the file.
+struct Field<'a> {
+    text: &'a str,
+    path: String,
+    line: usize,
+    value: &'a Spanned<DeValue<'a>>,
+}
+
+impl<'a> Field<'a> {
+    fn fail<T>(&self, why: &str) -> Result<T, String> {
+        Err(format!("line {}, {}: {why}", self.line, self.path))
+    }
+
+    fn expected<T>(&self, what: &str) -> Result<T, String> {
+        self.fail(&format!("expected {what}, found {}", self.value.get_ref().type_str()))
+    }
+
+    fn table(self) -> Result<Fields<'a>, String> {
+        match self.value.get_ref().as_table() {
+            Some(table) => Ok(Fields { text: self.text, path: self.path, line: self.line, table }),
+            None => self.expected("a table"),
+        }
+    }
+
+    fn text(&self) -> Result<&'a str, String> {
+        match self.value.get_ref().as_str() {
+            Some(text) => Ok(text),
+            None => self.expected("a string"),
+        }
+    }
+
+    fn integer(&self, least: i64, most: i64) -> Result<i64, String> {
+        let Some(digits) = self.value.get_ref().as_integer() else {
+            return self.expected("a whole number");
+        };
+        match i64::from_str_radix(digits.as_str(), digits.radix()) {
+            Ok(n) if (least..=most).contains(&n) => Ok(n),
+            _ if most == i64::MAX => self.fail(&format!("{digits}, expected at least {least}")),
+            _ => self.fail(&format!("{digits}, expected {least} to {most}")),
+        }
+    }
+
+    /// The items of a list, or the one value that stands for a list of one; none twice.
+    fn each<T: PartialEq>(
+        &self,
+        read: impl Fn(&Field<'a>) -> Result<T, String>,
+    ) -> Result<Vec<T>, String> {
+        let Some(items) = self.value.get_ref().as_array() else {
+            return Ok(vec![read(self)?]);
+        };
+        let mut all = Vec::with_capacity(items.len());
+        for value in items.iter() {
+            let line = line_of(self.text, value.span().start);
+            let item = read(&Field { text: self.text, path: self.path.clone(), line, value })?;
+            if all.contains(&item) {
+                return self.fail("the same choice twice");
+            }
+            all.push(item);
+        }
+        match all.is_empty() {
+            true => self.fail("no choice at all: the space would be empty"),
+            false => Ok(all),
+        }
+    }
+
+    fn integers(&self, least: i64, most: i64) -> Result<Vec<i64>, String> {
+        self.each(|field| field.integer(least, most))
+    }
+
+    fn names(&self, known: &[&str]) -> Result<Vec<String>, String> {
+        self.each(|field| match field.text()? {
+            name if known.contains(&name) => Ok(name.to_owned()),
+            name => field.fail(&format!("unknown '{name}', expected one of {}", known.join(", "))),
+        })
+    }
+}
