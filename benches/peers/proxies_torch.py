@@ -252,7 +252,7 @@ def made(net, stream, scale):
 
 def made_batch(net, batch):
     size = batch * math.prod(net.input)
-    x, x2 = ((number(s, size) * 4).view(batch, *net.input) for s in (12, 13))
+    x, x2 = ((number(s, size) * 4).view(batch, *net.input) for s in (15, 13))
     return x, x2, torch.tensor([(i * i + 3 * i) % 10 for i in range(batch)])
 
 

@@ -45,7 +45,7 @@ fn uniform_weights(network: &Network) -> Params<f32> {
 
 fn golden_batch(network: &Network, count: u16) -> Batch {
     let labels = (0..count).map(|i| (i * i + 3 * i) % 10).collect();
-    let images = images(12, usize::from(count) * network.input().len());
+    let images = images(15, usize::from(count) * network.input().len());
     Batch { images, labels, classes: 10 }
 }
 
@@ -55,6 +55,8 @@ fn tolerance(proxy: Proxy) -> f64 {
     match proxy {
         Proxy::Synflow | Proxy::Params | Proxy::L2Norm | Proxy::Nwot => 1e-6,
         Proxy::Zen => 1e-4,
+        // A difference; in f64 it is tested more closely.
+        Proxy::Grasp => 5e-3,
         _ => 1e-3,
     }
 }

@@ -29,7 +29,8 @@ pub enum Proxy {
     Jacov,
     /// Σ ‖w‖₂.
     L2Norm,
-    /// log det K, K = how many ReLUs are in the same state for two images (Mellor et al. 2021).
+    /// log det K, K = how many ReLUs are in the same state (let a number through or not) for two images
+    /// (Mellor et al. 2021).
     Nwot,
     /// Millions.
     Params,

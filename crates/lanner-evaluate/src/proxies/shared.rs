@@ -1,7 +1,7 @@
 //! The passes that most proxies share: one forward, one backward of the loss, one of the outputs; and
 //! the two more that GraSP needs, in the same buffers.
 
-use lanner_network::{Network, Op};
+use lanner_network::{Layer, Network, Op};
 use lanner_nn::{Executor, Mode, Params, Wants};
 
 use super::proxy::finite;
@@ -32,11 +32,11 @@ pub fn passes(
     let by_params = any(&[Proxy::GradNorm, Proxy::Snip, Proxy::Plain, Proxy::Grasp]);
     let by_input = any(&[Proxy::Jacov, Proxy::EpeNas]);
     let fisher = any(&[Proxy::Fisher]);
-    let hold = any(&[Proxy::Grasp]);
+    let hold = any(&[Proxy::Nwot, Proxy::Grasp]);
     if !any(&SHARED) {
         return Ok(Vec::new());
     }
-    let watch = Watch::new(network, batch.len(), any(&[Proxy::Nwot]), fisher);
+    let watch = Watch::new(network, batch.len(), fisher);
     let training = by_params || by_input || fisher;
     let again = by_input && (by_params || fisher);
     let run =
@@ -62,7 +62,7 @@ pub fn passes(
     let mut scores = Vec::new();
     for proxy in SHARED.into_iter().filter(|p| wanted.contains(p)) {
         let score = match proxy {
-            Proxy::Nwot => nwot(&watch, batch.len()),
+            Proxy::Nwot => nwot(&executor, batch.len()),
             Proxy::Jacov => jacobian::jacov(correlations.as_deref(), batch.len()),
             Proxy::EpeNas => {
                 let classes = network.output().len();
@@ -95,8 +95,32 @@ pub fn weighted<'a, T>(
         .map(|(_, place)| place.weight.clone())
 }
 
-fn nwot(watch: &Watch, images: usize) -> Score {
-    let agreements = watch.agreements().ok_or(Absence::NoRelu)?;
+/// From how many ReLUs are in the same state for two images.
+fn nwot(executor: &Executor<f32>, images: usize) -> Score {
+    let (mut all, mut differing) = (0, vec![0u64; images * images]);
+    let layers = &executor.network().layers;
+    for (i, layer) in layers.iter().enumerate() {
+        let same = |l: &&Layer| l.op == layer.op && l.inputs == layer.inputs;
+        if !matches!(layer.op, Op::Relu | Op::Relu6) || layers[..i].iter().any(|l| same(&l)) {
+            continue;
+        }
+        // Those that read the same numbers are counted at once.
+        let times = layers.iter().filter(same).count() as u64;
+        all += times * layer.shape.len() as u64;
+        let states = executor.states(i);
+        let rows: Vec<&[u64]> = states.chunks_exact(states.len() / images).collect();
+        for (i, a) in rows.iter().enumerate() {
+            for (j, b) in rows[..i].iter().enumerate() {
+                let differ: u32 = a.iter().zip(*b).map(|(a, b)| (a ^ b).count_ones()).sum();
+                differing[i * images + j] += times * u64::from(differ);
+            }
+        }
+    }
+    if all == 0 {
+        return Err(Absence::NoRelu);
+    }
+    let same = |i: usize, j: usize| (all - differing[i.max(j) * images + i.min(j)]) as f64;
+    let agreements = (0..images * images).map(|at| same(at / images, at % images)).collect();
     linalg::log_determinant(agreements, images).ok_or(Absence::Singular)
 }
 

@@ -431,9 +431,9 @@ impl<T: Float> Executor<T> {
                         pool::max_back(kernel, dy, taps, dx);
                     }
                     (_, Kernel::Pool(kernel)) => {
-                        let scaled = s.plain.take(len);
-                        scaled.copy_from_slice(dy);
-                        pool::average_back(kernel, scaled, dx);
+                        let rows = kernel.input.width + kernel.output.width;
+                        let rows = s.plain.take(rows * kernel.input.channels);
+                        pool::average_back(kernel, dy, rows, dx);
                     }
                     (Op::GlobalAvgPool, _) => pool::global_back(dy, dx),
                     (Op::Concat, _) => {

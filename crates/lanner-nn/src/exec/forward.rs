@@ -79,12 +79,13 @@ impl<T: Float> Executor<T> {
             }
             (op, Kernel::Pool(kernel)) => run(out, moments, &|n, out, s| {
                 let x = inputs[0].image(n, &mut s.x);
+                let row = kernel.input.width * kernel.input.channels;
                 match op {
                     Op::MaxPool(_) => match &self.states[i].winners[..] {
                         [] => pool::max(kernel, x, out),
                         taps => pool::max_of(kernel, x, &taps[n * out.len()..][..out.len()], out),
                     },
-                    _ => pool::average(kernel, x, out),
+                    _ => pool::average(kernel, x, s.plain.take(row), out),
                 }
             }),
             (Op::Linear { .. }, _) => {

@@ -31,24 +31,34 @@ impl PoolKernel {
         (first, end.max(first))
     }
 
+    /// The first place inside the image of the window of output `o`.
+    #[inline(always)]
+    fn start(&self, o: usize) -> usize {
+        (o * self.pool.stride).saturating_sub(self.pool.padding)
+    }
+
+    /// The place behind the last one.
+    #[inline(always)]
+    fn end(&self, o: usize, input: usize) -> usize {
+        let Pool { kernel, stride, padding } = self.pool;
+        (o * stride + kernel).saturating_sub(padding).min(input)
+    }
+
     /// Taps of the window of output `o` that lie inside the image.
     #[inline(always)]
     fn taps(&self, o: usize, input: usize) -> usize {
-        let Pool { kernel, stride, padding } = self.pool;
-        let start = o * stride;
-        let end = (start + kernel).min(input + padding);
-        end.saturating_sub(start.max(padding))
+        self.end(o, input).saturating_sub(self.start(o))
     }
 
-    /// One over what the mean of the output at (y, x) divides by.
+    /// What the mean of the output at (y, x) divides by.
     #[inline(always)]
-    fn share<T: Float>(&self, y: usize, x: usize) -> T {
+    fn count(&self, y: usize, x: usize) -> usize {
         let count = match self.count_pad {
             true => self.pool.kernel * self.pool.kernel,
             false => self.taps(y, self.input.height) * self.taps(x, self.input.width),
         };
         // A window of nothing but padding has a mean of zero.
-        T::of(1.0 / count.max(1) as f64)
+        count.max(1)
     }
 
     /// Calls `f(tap, input numbers, output numbers)` for ranges of outputs that see the same tap.
@@ -59,51 +69,85 @@ impl PoolKernel {
         for ky in 0..kernel {
             let (y0, y1) = self.outputs(ky, self.input.height, self.output.height);
             for y in y0..y1 {
-                let row = (y * stride + ky - padding) * self.input.width;
-                for kx in 0..kernel {
-                    let (x0, x1) = self.outputs(kx, self.input.width, self.output.width);
-                    // Pixels that lie together in both images are one range.
-                    let (together, step) = if stride == 1 { (x1 - x0, x1) } else { (1, 1) };
-                    for x in (x0..x1).step_by(step.max(1)) {
-                        let from = (row + x * stride + kx - padding) * c;
-                        let to = (y * self.output.width + x) * c;
-                        let tap = (ky * kernel + kx) as Winner;
-                        f(tap, from..from + together * c, to..to + together * c);
-                    }
-                }
+                let row = (y * stride + ky - padding) * self.input.width * c;
+                let out = y * self.output.width * c;
+                self.each_column(|kx, from, to| {
+                    let tap = (ky * kernel + kx) as Winner;
+                    f(tap, row + from.start..row + from.end, out + to.start..out + to.end);
+                });
+            }
+        }
+    }
+
+    /// The same along one row: `f(tap, numbers of the input's row, numbers of the output's row)`.
+    #[inline(always)]
+    fn each_column(&self, mut f: impl FnMut(usize, Range<usize>, Range<usize>)) {
+        let Pool { kernel, stride, padding } = self.pool;
+        let c = self.input.channels;
+        for kx in 0..kernel {
+            let (x0, x1) = self.outputs(kx, self.input.width, self.output.width);
+            // Pixels that lie together in both images are one range.
+            let (together, step) = if stride == 1 { (x1 - x0, x1) } else { (1, 1) };
+            for x in (x0..x1).step_by(step.max(1)) {
+                let (from, to) = ((x * stride + kx - padding) * c, x * c);
+                f(kx, from..from + together * c, to..to + together * c);
             }
         }
     }
 }
 
 vectorised! {
-    /// The mean under the window; `y`: height × width × channels of the output.
-    pub fn average<T>(pool: &PoolKernel, x: &[T], y: &mut [T]) by PoolAverage {
-        y.fill(T::ZERO);
-        pool.each_run(|_, from, to| {
-            y[to].iter_mut().zip(&x[from]).for_each(|(y, x)| *y += *x);
-        });
-        scale(pool, y);
+    /// The mean under the window; `y`: height × width × channels of the output. The rows of a window are
+    /// summed first, into `row`, which has room for one of the input.
+    pub fn average<T>(pool: &PoolKernel, x: &[T], row: &mut [T], y: &mut [T]) by PoolAverage {
+        let Shape { channels, height, width } = pool.input;
+        let row = &mut row[..width * channels];
+        for (at, y) in y.chunks_exact_mut(pool.output.width * channels).enumerate() {
+            row.fill(T::ZERO);
+            for x in x.chunks_exact(width * channels).take(pool.end(at, height)).skip(pool.start(at)) {
+                row.iter_mut().zip(x).for_each(|(r, x)| *r += *x);
+            }
+            y.fill(T::ZERO);
+            pool.each_column(|_, from, to| {
+                y[to].iter_mut().zip(&row[from]).for_each(|(y, x)| *y += *x);
+            });
+            scale(pool, at, y);
+        }
     }
 }
 
 vectorised! {
-    /// Backward of [`average`]; `dy` is overwritten.
-    pub fn average_back<T>(pool: &PoolKernel, dy: &mut [T], dx: &mut [T]) by PoolAverageBack {
-        scale(pool, dy);
+    /// Backward of [`average`]; `row` has room for a row of the input and one of the output.
+    pub fn average_back<T>(pool: &PoolKernel, dy: &[T], row: &mut [T], dx: &mut [T]) by PoolAverageBack {
+        let Shape { channels, height, width } = pool.input;
+        let out = pool.output.width * channels;
+        let (row, scaled) = row.split_at_mut(width * channels);
+        let scaled = &mut scaled[..out];
         dx.fill(T::ZERO);
-        pool.each_run(|_, from, to| {
-            dx[from].iter_mut().zip(&dy[to]).for_each(|(dx, dy)| *dx += *dy);
-        });
+        for (at, dy) in dy.chunks_exact(out).enumerate() {
+            scaled.copy_from_slice(dy);
+            scale(pool, at, scaled);
+            row.fill(T::ZERO);
+            pool.each_column(|_, from, to| {
+                row[from].iter_mut().zip(&scaled[to]).for_each(|(r, d)| *r += *d);
+            });
+            for dx in dx.chunks_exact_mut(width * channels).take(pool.end(at, height)).skip(pool.start(at)) {
+                dx.iter_mut().zip(&*row).for_each(|(dx, r)| *dx += *r);
+            }
+        }
     }
 }
 
-/// Multiplies each output by one over its window's count.
+/// Multiplies each output of row `y` by one over its window's count.
 #[inline(always)]
-fn scale<T: Float>(pool: &PoolKernel, y: &mut [T]) {
-    let Shape { channels, width, .. } = pool.output;
-    for (at, pixel) in y.chunks_exact_mut(channels).enumerate() {
-        let share = pool.share(at / width, at % width);
+fn scale<T: Float>(pool: &PoolKernel, y: usize, row: &mut [T]) {
+    // A quotient is only taken anew where the count changes, which is near the margins.
+    let (mut last, mut share) = (0, T::ZERO);
+    for (x, pixel) in row.chunks_exact_mut(pool.output.channels).enumerate() {
+        let count = pool.count(y, x);
+        if count != last {
+            (last, share) = (count, T::of(1.0 / count as f64));
+        }
         pixel.iter_mut().for_each(|y| *y *= share);
     }
 }

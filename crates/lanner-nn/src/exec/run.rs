@@ -22,7 +22,7 @@ pub struct Options {
     /// [`Executor::backward`] will be called more than once after a forward pass: what it reads is
     /// kept, which takes a little more memory.
     pub again: bool,
-    /// [`Executor::hold`] will be called: states of activations are recorded.
+    /// States of activations are recorded, for [`Executor::states`] and [`Executor::hold`].
     pub hold: bool,
     /// Layers that an [`Observer`] sees.
     pub watch: Vec<usize>,

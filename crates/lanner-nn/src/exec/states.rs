@@ -66,10 +66,17 @@ impl<T: Float> Executor<T> {
         Ok(())
     }
 
+    /// The states of an activation in the last forward pass (where they are held, of that before): for
+    /// each image words of 64 bits, one a number, height × width × channels; whether a ReLU lets it
+    /// through. Empty unless the executor was made to [`hold`](super::Options::hold) states.
+    pub fn states(&self, layer: usize) -> &[u64] {
+        let plan = self.plan.layers.get(layer);
+        plan.and_then(|p| p.states).map_or(&[], |first| &self.states[first].bits)
+    }
+
     /// The bits of an activation, while they are held.
     pub(super) fn held_bits(&self, layer: usize) -> Option<&[u64]> {
-        let first = self.plan.layers[layer].states.filter(|_| self.held)?;
-        Some(&self.states[first].bits)
+        self.held.then(|| self.states(layer))
     }
 
     /// Takes the states of an activation or a max pool from its input.
