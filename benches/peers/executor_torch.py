@@ -81,7 +81,9 @@ def run(net, params, x):
                 y = y + other if op == "add" else y * other
         else:
             functions = {"relu": F.relu, "relu6": F.relu6, "hard_swish": F.hardswish}
-            functions |= {"sigmoid": torch.sigmoid, "zero": lambda x: x * 0}
+            functions |= {"sigmoid": torch.sigmoid, "hard_sigmoid": F.hardsigmoid}
+            functions |= {"zero": lambda x: x * 0, "slice": lambda x: x[:, : layer["channels"]]}
+            functions |= {"shift": lambda x: F.pad(x, (0, 1, 0, 1))[:, :, 1:, 1:]}
             y = functions[op](ins[0])
         values[layer["name"]] = y
     return y

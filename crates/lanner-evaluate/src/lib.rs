@@ -4,17 +4,17 @@
 //! ```no_run
 //! use std::{ops::ControlFlow, path::Path};
 //! use lanner_evaluate::measure::{Adaptive, Campaign, Protocol, Rten, groups, reference};
-//! use lanner_network::{Nasbench201, OnnxOptions};
+//! use lanner_network::{OnnxOptions, Skeleton};
 //! use lanner_space::Space;
 //!
 //! let space = Space::NasBench201;
 //! let archs: Vec<_> = space.iter().collect();
 //! let campaign = Campaign {
-//!     skeleton: Nasbench201::default(),
+//!     skeleton: Skeleton::of(&space)?,
 //!     onnx: OnnxOptions::default(),
 //!     protocol: Protocol::Adaptive(Adaptive::default()),
 //!     seed: 0,
-//!     reference: Some(reference(&space)),
+//!     reference: Some(reference(&space)?),
 //!     baseline_ms: None,
 //!     space,
 //! };

@@ -11,7 +11,7 @@
 //! [`Cost::macs`] follows NAS-Bench-201's own tables (`flop_benchmark.py`): convolutions and linear
 //! layers with their biases, nothing else.
 
-use crate::{Layer, Network, Op, memory};
+use crate::{Layer, Network, Op, Pool, memory};
 
 /// The cost of one layer at batch 1.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
@@ -68,7 +68,9 @@ impl LayerCost {
                 (macs, macs + bias, macs + bias)
             }
             Op::BatchNorm { .. } => (2 * values, 0, 2 * channels),
-            Op::Relu | Op::Relu6 | Op::HardSwish | Op::Sigmoid => (values, 0, 0),
+            Op::Relu | Op::Relu6 | Op::HardSwish | Op::Sigmoid | Op::HardSigmoid => (values, 0, 0),
+            // A window of one pixel only picks.
+            Op::MaxPool(Pool { kernel: 1, .. }) => (0, 0, 0),
             Op::MaxPool(p) | Op::AvgPool { pool: p, .. } => {
                 ((p.kernel * p.kernel) as u64 * values, 0, 0)
             }
@@ -76,9 +78,8 @@ impl LayerCost {
                 let image = network.layers[layer.inputs[0]].shape;
                 (channels * ((image.height + 1) * (image.width + 1)) as u64, 0, 0)
             }
-            Op::Input | Op::Add | Op::Mul | Op::Concat | Op::Zero | Op::ChannelShuffle { .. } => {
-                (0, 0, 0)
-            }
+            Op::Input | Op::Add | Op::Mul | Op::Concat | Op::Zero => (0, 0, 0),
+            Op::ChannelShuffle { .. } | Op::Slice { .. } | Op::Shift => (0, 0, 0),
         };
         LayerCost { flops, macs, params, output_bytes: layer.shape.bytes() }
     }

@@ -20,6 +20,8 @@ pub enum Op {
     HardSwish,
     /// 1 / (1 + e⁻ˣ).
     Sigmoid,
+    /// min(max(x + 3, 0), 6) / 6 (Howard et al. 2019, MobileNetV3).
+    HardSigmoid,
     /// The greatest value under the window; padding never wins.
     MaxPool(Pool),
     /// The mean under the window. Padding counts as zeros, or not at all.
@@ -38,6 +40,11 @@ pub enum Op {
     Linear { out_features: usize, bias: bool },
     /// Channels seen as groups × rest, transposed (Zhang et al. 2018, ShuffleNet).
     ChannelShuffle { groups: usize },
+    /// The first so many channels.
+    Slice { channels: usize },
+    /// The image moved up and to the left by one pixel, zeros coming in: what a convolution of
+    /// stride 2 reads to meet the pixels that another leaves out.
+    Shift,
 }
 
 /// A convolution with a square kernel.
@@ -90,6 +97,7 @@ impl Op {
             Op::Relu6 => "relu6",
             Op::HardSwish => "hard_swish",
             Op::Sigmoid => "sigmoid",
+            Op::HardSigmoid => "hard_sigmoid",
             Op::MaxPool(_) => "max_pool",
             Op::AvgPool { .. } => "avg_pool",
             Op::GlobalAvgPool => "global_avg_pool",
@@ -99,6 +107,8 @@ impl Op {
             Op::Zero => "zero",
             Op::Linear { .. } => "linear",
             Op::ChannelShuffle { .. } => "channel_shuffle",
+            Op::Slice { .. } => "slice",
+            Op::Shift => "shift",
         }
     }
 
@@ -122,6 +132,7 @@ impl Op {
             Op::MaxPool(p) => window("max_pool", p.kernel, p.stride),
             Op::AvgPool { pool: p, .. } => window("avg_pool", p.kernel, p.stride),
             Op::ChannelShuffle { groups } => format!("channel_shuffle {groups}"),
+            Op::Slice { channels } => format!("slice {channels}"),
             _ => self.name().to_string(),
         }
     }
@@ -192,6 +203,11 @@ impl Op {
                     Err(format!("{} channels are not a multiple of {g} groups", first.channels))
                 }
                 _ => Ok(first),
+            },
+            Op::Slice { channels } => match channels {
+                0 => Err("0 channels, expected 1 or more".into()),
+                n if n > first.channels => Err(format!("{first} has no {n} channels")),
+                n => Ok(Shape::new(n, first.height, first.width)),
             },
             _ => Ok(first),
         }
@@ -269,6 +285,7 @@ mod tests {
             (Op::Concat, vec![a, Shape::new(4, 4, 4)], "4×4×4 differs"),
             (Op::Linear { out_features: 10, bias: true }, vec![a], "4×8×8 is no vector"),
             (Op::ChannelShuffle { groups: 3 }, vec![a], "4 channels are not a multiple of 3"),
+            (Op::Slice { channels: 5 }, vec![a], "4×8×8 has no 5 channels"),
             (conv(3, 0, 1, 1), vec![a], "stride 0"),
             (conv(11, 1, 1, 1), vec![a], "does not fit 8 + 2 × 1"),
             (Op::Relu, vec![a, a], "2 inputs, expected 1"),

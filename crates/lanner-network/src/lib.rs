@@ -34,19 +34,28 @@
 //! **Files.** [`onnx`] writes models, in floats or 8-bit integers; [`Diagram`] DOT and SVG; [`json`](fn@json) the layers for other
 //! programs. [`write_file`] replaces a file as a whole or not at all.
 
+mod blocks;
 mod cost;
+mod darts;
 mod diagram;
 mod dot;
 mod error;
+mod fbnet;
 mod fold;
 mod json;
 mod layer;
 mod memory;
+mod mobilenetv3;
+mod nasbench101;
 mod nasbench201;
+mod nasbench_macro;
 mod network;
 pub mod onnx;
+mod op_graph;
 mod shape;
+mod skeleton;
 mod svg;
+mod transbench101;
 mod weights;
 mod write;
 
@@ -60,6 +69,8 @@ pub use memory::{peak_memory, working_set};
 pub use nasbench201::Nasbench201;
 pub use network::{Block, Builder, Layer, Network};
 pub use onnx::{OnnxOptions, Precision};
+pub use op_graph::{OpGraph, OpKind, OpNode};
 pub use shape::Shape;
+pub use skeleton::Skeleton;
 pub use weights::{Init, LayerWeights, Weights};
 pub use write::write_file;

@@ -1,6 +1,9 @@
 use lanner_space::{Architecture, Space, View, nasbench201::EDGES};
 
-use crate::{Builder, Conv, Network, NetworkError, Op, Pool, Shape};
+use crate::{
+    Builder, Conv, Network, NetworkError, Op, Pool, Shape,
+    blocks::{batch_norm, classifier, relu_conv_bn, sum},
+};
 
 /// The skeleton of NAS-Bench-201 (Dong & Yang, ICLR 2020); by default the published one.
 ///
@@ -28,9 +31,6 @@ impl Default for Nasbench201 {
         Nasbench201 { channels: 16, cells: 5, resolution: 32, classes: 10 }
     }
 }
-
-/// PyTorch's default, which the authors' network uses.
-const EPSILON: f32 = 1e-5;
 
 impl Nasbench201 {
     fn check(&self) -> Result<(), NetworkError> {
@@ -87,25 +87,9 @@ impl Nasbench201 {
         net.block("head", "head");
         x = batch_norm(&mut net, "head.bn", x)?;
         x = net.add("head.relu", Op::Relu, &[x])?;
-        x = net.add("head.pool", Op::GlobalAvgPool, &[x])?;
-        net.add("head.linear", Op::Linear { out_features: self.classes, bias: true }, &[x])?;
+        classifier(&mut net, self.classes, x)?;
         Ok(net.finish())
     }
-}
-
-fn batch_norm(net: &mut Builder, name: &str, x: usize) -> Result<usize, NetworkError> {
-    net.add(name, Op::BatchNorm { epsilon: EPSILON }, &[x])
-}
-
-fn relu_conv_bn(
-    net: &mut Builder,
-    place: &str,
-    conv: Conv,
-    x: usize,
-) -> Result<usize, NetworkError> {
-    let relu = net.add(format!("{place}.relu"), Op::Relu, &[x])?;
-    let conv = net.add(format!("{place}.conv"), Op::Conv(conv), &[relu])?;
-    batch_norm(net, &format!("{place}.bn"), conv)
 }
 
 /// Two convolutions, the first of stride 2, beside a shortcut.
@@ -143,7 +127,7 @@ fn cell(
         // Edges come sorted by their target: once they read a node, its terms are complete.
         let from = usize::from(from);
         if nodes[from].is_none() && !terms[from].is_empty() {
-            nodes[from] = Some(sum(net, place, from, &terms[from])?);
+            nodes[from] = Some(sum(net, format!("{place}.node{from}"), &terms[from])?);
         }
         let (true, Some(source)) = (live[e], nodes[from]) else {
             continue;
@@ -164,18 +148,6 @@ fn cell(
     }
     match terms[3].is_empty() {
         true => net.add(format!("{place}.zero"), Op::Zero, &[x]),
-        false => sum(net, place, 3, &terms[3]),
-    }
-}
-
-fn sum(
-    net: &mut Builder,
-    place: &str,
-    node: usize,
-    terms: &[usize],
-) -> Result<usize, NetworkError> {
-    match terms {
-        [one] => Ok(*one),
-        _ => net.add(format!("{place}.node{node}"), Op::Add, terms),
+        false => sum(net, format!("{place}.node3"), &terms[3]),
     }
 }

@@ -56,6 +56,25 @@ impl Network {
         layer.inputs.first().map_or(0, |&i| self.layers[i].shape.channels)
     }
 
+    /// The network without the layers that do not lead to the output.
+    pub(crate) fn without_dead_layers(self) -> Network {
+        let mut live = vec![false; self.layers.len()];
+        (live[0], live[self.layers.len() - 1]) = (true, true);
+        for (i, layer) in self.layers.iter().enumerate().rev().filter(|(i, _)| *i > 0) {
+            if live[i] {
+                layer.inputs.iter().for_each(|&input| live[input] = true);
+            }
+        }
+        let mut place = vec![0; self.layers.len()];
+        let mut layers = Vec::with_capacity(self.layers.len());
+        for (i, mut layer) in self.layers.into_iter().enumerate().filter(|(i, _)| live[*i]) {
+            layer.inputs.iter_mut().for_each(|input| *input = place[*input]);
+            place[i] = layers.len();
+            layers.push(layer);
+        }
+        Network { layers, ..self }
+    }
+
     /// For each layer, how many times others read it.
     pub fn readers(&self) -> Vec<usize> {
         let mut readers = vec![0; self.layers.len()];

@@ -108,7 +108,7 @@ fn convolutions() {
 
 #[test]
 fn activations_and_batch_norms() {
-    for act in [Op::Relu, Op::Relu6, Op::HardSwish, Op::Sigmoid] {
+    for act in [Op::Relu, Op::Relu6, Op::HardSwish, Op::Sigmoid, Op::HardSigmoid] {
         for mode in [Mode::Batch, Mode::Running] {
             let conv = Op::Conv(Conv { bias: true, ..Conv::same(5, 1) });
             let input = Shape::new(3, 4, 5);
@@ -135,6 +135,15 @@ fn poolings() {
         }
     }
     check(&chain("global", input, &[Op::Sigmoid, Op::GlobalAvgPool]), 2, Mode::Batch);
+}
+
+#[test]
+fn slices_and_shifts() {
+    let input = Shape::new(5, 4, 3);
+    for op in [Op::Slice { channels: 3 }, Op::Shift] {
+        check(&chain(op.name(), input, &[op]), 2, Mode::Batch);
+        check(&chain(op.name(), input, &[BATCH_NORM, Op::HardSwish, op, op]), 2, Mode::Batch);
+    }
 }
 
 #[test]

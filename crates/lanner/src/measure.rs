@@ -129,7 +129,7 @@ enum ProtocolName {
 
 pub fn run(args: MeasureArgs, threads: usize) -> anyhow::Result<()> {
     let space = Space::by_name(&args.skeleton.space).map_err(|e| usage(e.to_string()))?;
-    let skeleton = args.skeleton.skeleton(&space)?;
+    let skeleton = args.skeleton.skeleton(&space).map_err(|e| usage(e.to_string()))?;
     for (name, value) in [("--tolerance", args.tolerance), ("--budget", args.budget.unwrap_or(1.0))]
     {
         if !(value > 0.0 && value.is_finite()) {
@@ -182,7 +182,10 @@ pub fn run(args: MeasureArgs, threads: usize) -> anyhow::Result<()> {
         },
         protocol,
         seed: args.seed,
-        reference: (!args.no_reference).then(|| measure::reference(&space)),
+        reference: match args.no_reference {
+            true => None,
+            false => Some(measure::reference(&space)?),
+        },
         baseline_ms: None,
     };
     // Wrong options of the skeleton are found before a file is made.

@@ -4,12 +4,13 @@ use std::{ops::ControlFlow, path::PathBuf, time::Instant};
 
 use lanner_data::images::{self, Images};
 use lanner_evaluate::proxies::{Batch, Options, Outcome, Proxy, Table};
-use lanner_network::{Nasbench201, View};
+use lanner_network::{Skeleton, View};
 use lanner_space::{Architecture, Space};
 
 use crate::{
     memory,
     output::{Row, print_rows, progress, usage},
+    skeleton::SkeletonArgs,
     stop::on_interrupt,
     which::Which,
 };
@@ -55,30 +56,15 @@ pub struct ProxiesArgs {
     /// The most memory for activations, MiB [default: 75 % of what is free]
     #[arg(long, value_name = "MIB")]
     memory: Option<u64>,
-    #[arg(long, default_value = "nasbench201")]
-    space: String,
-    /// Channels of the first stage
-    #[arg(long, default_value_t = Nasbench201::default().channels)]
-    channels: usize,
-    /// Cells in each stage
-    #[arg(long, default_value_t = Nasbench201::default().cells)]
-    cells: usize,
-    /// Height and width of random images, pixels [default: 32]
-    #[arg(long)]
-    resolution: Option<usize>,
-    /// Classes of random images [default: 10]
-    #[arg(long)]
-    classes: Option<usize>,
+    #[command(flatten)]
+    skeleton: SkeletonArgs,
     /// Print JSON: {"rows": [...]}
     #[arg(long)]
     json: bool,
 }
 
 pub fn run(args: ProxiesArgs, threads: usize) -> anyhow::Result<()> {
-    let space = Space::by_name(&args.space).map_err(|e| usage(e.to_string()))?;
-    if space != Space::NasBench201 {
-        return Err(usage(format!("--space {space} has no skeleton yet, expected nasbench201")));
-    }
+    let space = Space::by_name(&args.skeleton.space).map_err(|e| usage(e.to_string()))?;
     let table = table(&args, space, threads)?;
     // Wrong options of the skeleton are found before a file is made.
     let groups = args.which.groups(&table.space, args.seed)?;
@@ -119,30 +105,29 @@ fn table(args: &ProxiesArgs, space: Space, threads: usize) -> anyhow::Result<Tab
     if proxies.is_empty() {
         proxies.extend(Proxy::ALL);
     }
-    let &ProxiesArgs { channels, cells, .. } = args;
+    let mut skeleton = args.skeleton.skeleton(&space).map_err(|e| usage(e.to_string()))?;
+    if skeleton.resolution == 0 {
+        // All networks see the same images, also where the resolution is a choice.
+        skeleton.resolution = 224;
+    }
     let count = args.batch as usize;
     let (skeleton, batch) = match args.dataset.as_str() {
         "random" => {
-            let skeleton = Nasbench201 {
-                channels,
-                cells,
-                resolution: args.resolution.unwrap_or(32),
-                classes: args.classes.unwrap_or(10),
-            };
             // What is out of range is found by the skeleton, before room is made for images.
             let arch = space.at(0)?;
             let network = skeleton.build(&arch, View::Raw).map_err(|e| usage(e.to_string()))?;
             let values = network.input().len();
-            (skeleton, Batch::random(count, values, skeleton.classes, args.seed))
+            let batch = Batch::random(count, values, skeleton.classes, args.seed);
+            (skeleton, batch)
         }
         name => {
-            if args.resolution.or(args.classes).is_some() {
+            if args.skeleton.resolution.or(args.skeleton.classes).is_some() {
                 return Err(usage("--resolution and --classes are for --dataset random"));
             }
             let images = images::by_name(name)?.train;
             let batch = batch_of(&images, count, args.seed)?;
-            let resolution = images.height;
-            (Nasbench201 { channels, cells, resolution, classes: images.classes.len() }, batch)
+            let (resolution, classes) = (images.height, images.classes.len());
+            (Skeleton { resolution, classes, ..skeleton }, batch)
         }
     };
     let dataset = match args.dataset.split_once(':') {

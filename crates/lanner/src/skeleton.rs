@@ -1,34 +1,36 @@
 //! The options that say which network an architecture stands for.
 
-use lanner_network::{Nasbench201, Network, View};
+use lanner_network::{Network, Skeleton, View};
 use lanner_space::{Architecture, Space};
 
 #[derive(clap::Args)]
 pub struct SkeletonArgs {
     #[arg(long, default_value = "nasbench201")]
     pub space: String,
-    /// Channels of the first stage
-    #[arg(long, default_value_t = Nasbench201::default().channels)]
-    channels: usize,
-    /// Cells in each stage
-    #[arg(long, default_value_t = Nasbench201::default().cells)]
-    cells: usize,
-    /// Height and width of the image, pixels
-    #[arg(long, default_value_t = Nasbench201::default().resolution)]
-    resolution: usize,
-    #[arg(long, default_value_t = Nasbench201::default().classes)]
-    classes: usize,
+    /// A width that others follow from: nasbench201's first stage, stems [default: as published]
+    #[arg(long)]
+    channels: Option<usize>,
+    /// How often cells are repeated: a stage, in all for darts [default: as published]
+    #[arg(long)]
+    cells: Option<usize>,
+    /// Height and width of the image, pixels [default: as published]
+    #[arg(long)]
+    pub resolution: Option<usize>,
+    /// Length of the output [default: as published]
+    #[arg(long)]
+    pub classes: Option<usize>,
 }
 
 impl SkeletonArgs {
-    pub fn skeleton(&self, space: &Space) -> anyhow::Result<Nasbench201> {
-        match space {
-            Space::NasBench201 => {
-                let &SkeletonArgs { channels, cells, resolution, classes, .. } = self;
-                Ok(Nasbench201 { channels, cells, resolution, classes })
-            }
-            _ => anyhow::bail!("--space {space} has no skeleton yet, expected nasbench201"),
-        }
+    pub fn skeleton(&self, space: &Space) -> anyhow::Result<Skeleton> {
+        let published = Skeleton::of(space)?;
+        Ok(Skeleton {
+            channels: self.channels.unwrap_or(published.channels),
+            cells: self.cells.unwrap_or(published.cells),
+            resolution: self.resolution.unwrap_or(published.resolution),
+            classes: self.classes.unwrap_or(published.classes),
+            ..published
+        })
     }
 
     pub fn build(&self, space: &Space, arch: &Architecture, view: View) -> anyhow::Result<Network> {

@@ -8,7 +8,7 @@ use std::{
     time::{SystemTime, UNIX_EPOCH},
 };
 
-use lanner_network::{Init, Nasbench201, OnnxOptions, Weights, onnx};
+use lanner_network::{Cost, Init, OnnxOptions, Skeleton, Weights, onnx};
 use lanner_space::{Architecture, Space, View};
 use rand::seq::SliceRandom;
 
@@ -23,7 +23,7 @@ use crate::EvaluateError;
 #[derive(Debug, Clone)]
 pub struct Campaign {
     pub space: Space,
-    pub skeleton: Nasbench201,
+    pub skeleton: Skeleton,
     /// Of the model that is measured: batch and precision.
     pub onnx: OnnxOptions,
     pub protocol: Protocol,
@@ -60,17 +60,14 @@ impl Campaign {
     /// The settings that all rows of a file must share, and `facts` about where and when.
     /// `more` are the caller's own: threads, the device, which processors.
     pub fn header(&self, runtime: &dyn Runtime, more: &[(&str, String)]) -> Header {
-        let Nasbench201 { channels, cells, resolution, classes } = self.skeleton;
         let pair = |(k, v): (&str, String)| (k.to_string(), v);
-        let skeleton =
-            format!("{channels} channels, {cells} cells, {resolution} pixels, {classes} classes");
         let reference = match &self.reference {
             Some(arch) => self.space.print(arch),
             None => "none".into(),
         };
         let settings = [
             ("space", self.space.name().into()),
-            ("skeleton", skeleton),
+            ("skeleton", self.skeleton.describe()),
             ("runtime", runtime.describe()),
             ("precision", self.onnx.precision.to_string()),
             ("batch", self.onnx.batch.map_or("open".into(), |b| b.to_string())),
@@ -231,15 +228,18 @@ impl Campaign {
 }
 
 /// A network of middling cost to measure others beside: of 101 random ones, always the same, the
-/// median by FLOPs, where the space has a formula for them.
-pub fn reference(space: &Space) -> Architecture {
+/// median by FLOPs.
+pub fn reference(space: &Space) -> Result<Architecture, EvaluateError> {
+    let skeleton = Skeleton::of(space)?;
     let mut generator = lanner_nn::rng(0, "reference network");
-    let mut archs: Vec<Architecture> = (0..101).map(|_| space.sample(&mut generator)).collect();
-    archs.sort_by(|a, b| {
-        let flops = |arch| space.flops_and_params(arch).map_or(0.0, |f| f.0);
-        flops(a).total_cmp(&flops(b))
-    });
-    archs.swap_remove(50)
+    let mut archs = Vec::with_capacity(101);
+    for _ in 0..101 {
+        let arch = space.sample(&mut generator);
+        let cost = Cost::of(&skeleton.build(&arch, View::Raw)?);
+        archs.push((cost.flops, arch));
+    }
+    archs.sort_by_key(|(flops, _)| *flops);
+    Ok(archs.swap_remove(50).1)
 }
 
 /// Architectures in groups that compute the same: equal pruned cells up to isomorphism. In the

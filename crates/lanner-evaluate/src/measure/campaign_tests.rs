@@ -66,11 +66,11 @@ impl Session for Model {
 fn campaign() -> Campaign {
     Campaign {
         space: SPACE,
-        skeleton: Nasbench201 { channels: 4, cells: 1, resolution: 8, classes: 10 },
+        skeleton: Nasbench201 { channels: 4, cells: 1, resolution: 8, classes: 10 }.into(),
         onnx: OnnxOptions::default(),
         protocol: Protocol::Adaptive(Adaptive { budget_s: 0.01, ..Adaptive::default() }),
         seed: 1,
-        reference: Some(reference(&SPACE)),
+        reference: Some(reference(&SPACE).unwrap()),
         baseline_ms: None,
     }
 }

@@ -7,7 +7,7 @@ use std::{
     time::{Instant, SystemTime, UNIX_EPOCH},
 };
 
-use lanner_network::{Nasbench201, View};
+use lanner_network::{Skeleton, View};
 use lanner_space::{Architecture, Space};
 
 use super::{Batch, Options, Proxy, Score, average};
@@ -27,7 +27,7 @@ const KIND: Kind = Kind {
 #[derive(Debug, Clone)]
 pub struct Table {
     pub space: Space,
-    pub skeleton: Nasbench201,
+    pub skeleton: Skeleton,
     /// The columns, in this order.
     pub proxies: Vec<Proxy>,
     pub batch: Batch,
@@ -54,15 +54,9 @@ pub struct Outcome {
 impl Table {
     /// The settings that all rows of a file must share.
     pub fn header(&self) -> Header {
-        let Nasbench201 { channels, cells, resolution, classes } = self.skeleton;
         let settings = [
             ("space", self.space.name().to_string()),
-            (
-                "skeleton",
-                format!(
-                    "{channels} channels, {cells} cells, {resolution} pixels, {classes} classes"
-                ),
-            ),
+            ("skeleton", self.skeleton.describe()),
             ("dataset", self.dataset.clone()),
             ("batch", self.batch.len().to_string()),
             (

@@ -143,6 +143,7 @@ impl Export<'_> {
             }
             Op::HardSwish => ("HardSwish", vec![]),
             Op::Sigmoid => ("Sigmoid", vec![]),
+            Op::HardSigmoid => ("HardSigmoid", vec![float("alpha", 1.0 / 6.0), float("beta", 0.5)]),
             Op::MaxPool(pool) => ("MaxPool", window(pool)),
             Op::AvgPool { pool, count_include_pad } => {
                 let mut attributes = window(pool);
@@ -159,6 +160,16 @@ impl Export<'_> {
             }
             Op::Linear { .. } => return self.linear(at, numbers, inputs, output),
             Op::ChannelShuffle { groups } => return self.shuffle(layer, groups, inputs, output),
+            Op::Slice { channels } => return self.slice(name, &[(1, 0, channels)], inputs, output),
+            Op::Shift => {
+                let Shape { height, width, .. } = layer.shape;
+                let sides = self.shape_constant(format!("{name}.sides"), &[0, 0, 0, 0, 0, 0, 1, 1]);
+                let padded = format!("{name}.pad:0");
+                inputs.push(sides);
+                self.node(format!("{name}.pad"), "Pad", inputs, padded.clone(), vec![]);
+                let part = [(2, 1, height + 1), (3, 1, width + 1)];
+                return self.slice(name, &part, vec![padded], output);
+            }
         };
         self.node(name, op, inputs, output, attributes);
     }
@@ -229,6 +240,25 @@ impl Export<'_> {
             self.node(node, op, vec![so_far, term.clone()], out.clone(), vec![]);
             so_far = out;
         }
+    }
+
+    /// The part of a tensor from a first place to before a last one, of each (axis, first, last).
+    fn slice(
+        &mut self,
+        name: String,
+        part: &[(usize, usize, usize)],
+        mut inputs: Vec<String>,
+        output: String,
+    ) {
+        for (what, number) in [
+            ("starts", (|p| p.1) as fn(&(usize, usize, usize)) -> usize),
+            ("ends", |p| p.2),
+            ("axes", |p| p.0),
+        ] {
+            let numbers: Vec<usize> = part.iter().map(number).collect();
+            inputs.push(self.shape_constant(format!("{name}.{what}"), &numbers));
+        }
+        self.node(name, "Slice", inputs, output, vec![]);
     }
 
     /// Reshape, transpose, reshape.

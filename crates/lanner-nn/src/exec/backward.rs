@@ -455,6 +455,13 @@ impl<T: Float> Executor<T> {
                         let channels = layer.shape.channels;
                         join::shuffle(dy, channels, channels / groups, dx);
                     }
+                    (Op::Slice { channels }, _) => {
+                        dx.fill(T::ZERO);
+                        join::concat(dy, channels, 0, shapes[0].channels, dx);
+                    }
+                    (Op::Shift, _) => {
+                        join::shift_back(dy, layer.shape.width, layer.shape.channels, dx);
+                    }
                     (op, _) => match Act::of(&op) {
                         Some(act) => match self.held_bits(i) {
                             Some(bits) => {

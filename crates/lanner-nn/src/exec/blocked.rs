@@ -77,6 +77,9 @@ fn load_any<V: Wide>(image: &[V::T], shape: &Blocked, change: Change<V::T>, out:
                 v.mul(gate).mul(k(1.0 / 6.0))
             }),
             Some(Act::Sigmoid) => apply::<V>(image, shape, norm, out, |v| v.map(sigmoid)),
+            Some(Act::HardSigmoid) => apply::<V>(image, shape, norm, out, |v| {
+                v.add(k(3.0)).at_most(k(6.0)).at_least(k(0.0)).mul(k(1.0 / 6.0))
+            }),
         },
         Change::Combine { z, coefficients } => {
             assert_eq!(z.len(), image.len());

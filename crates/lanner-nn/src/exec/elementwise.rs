@@ -16,6 +16,7 @@ pub enum Act {
     Relu6,
     HardSwish,
     Sigmoid,
+    HardSigmoid,
 }
 
 impl Act {
@@ -25,6 +26,7 @@ impl Act {
             Op::Relu6 => Some(Act::Relu6),
             Op::HardSwish => Some(Act::HardSwish),
             Op::Sigmoid => Some(Act::Sigmoid),
+            Op::HardSigmoid => Some(Act::HardSigmoid),
             _ => None,
         }
     }
@@ -38,6 +40,7 @@ impl Act {
             Act::Relu6 => relu6(x),
             Act::HardSwish => hard_swish(x),
             Act::Sigmoid => sigmoid(x),
+            Act::HardSigmoid => hard_sigmoid(x),
         }
     }
 }
@@ -66,6 +69,11 @@ pub fn sigmoid<T: Float>(x: T) -> T {
     T::ONE / (T::ONE + (-x).exp())
 }
 
+#[inline(always)]
+pub fn hard_sigmoid<T: Float>(x: T) -> T {
+    relu6(x + T::of(3.0)) * T::of(1.0 / 6.0)
+}
+
 /// Derivatives by the function's input; at a kink that of the flat side, as in PyTorch.
 #[inline(always)]
 fn relu_slope<T: Float>(x: T) -> T {
@@ -92,6 +100,11 @@ fn hard_swish_slope<T: Float>(x: T) -> T {
 fn sigmoid_slope<T: Float>(x: T) -> T {
     let y = sigmoid(x);
     y * (T::ONE - y)
+}
+
+#[inline(always)]
+fn hard_sigmoid_slope<T: Float>(x: T) -> T {
+    if x > T::of(-3.0) && x < T::of(3.0) { T::of(1.0 / 6.0) } else { T::ZERO }
 }
 
 /// A multiple of the channels, 256 or more.
@@ -124,6 +137,7 @@ vectorised! {
             Some(Act::Relu6) => map(x, norm, out, relu6),
             Some(Act::HardSwish) => map(x, norm, out, hard_swish),
             Some(Act::Sigmoid) => map(x, norm, out, sigmoid),
+            Some(Act::HardSigmoid) => map(x, norm, out, hard_sigmoid),
         }
     }
 }
@@ -180,6 +194,9 @@ vectorised! {
             Some(Act::Relu6) => map_back(dy, x, norm, accumulate, out, relu6_slope),
             Some(Act::HardSwish) => map_back(dy, x, norm, accumulate, out, hard_swish_slope),
             Some(Act::Sigmoid) => map_back(dy, x, norm, accumulate, out, sigmoid_slope),
+            Some(Act::HardSigmoid) => {
+                map_back(dy, x, norm, accumulate, out, hard_sigmoid_slope);
+            }
         }
     }
 }

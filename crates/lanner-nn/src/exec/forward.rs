@@ -126,6 +126,14 @@ impl<T: Float> Executor<T> {
             (Op::ChannelShuffle { groups }, _) => run(out, moments, &|n, out, s| {
                 join::shuffle(inputs[0].image(n, &mut s.x), layer.shape.channels, groups, out);
             }),
+            (Op::Slice { channels }, _) => run(out, moments, &|n, out, s| {
+                let x = inputs[0].image(n, &mut s.x);
+                join::concat_back(x, channels, 0, shapes[0].channels, out);
+            }),
+            (Op::Shift, _) => run(out, moments, &|n, out, s| {
+                let x = inputs[0].image(n, &mut s.x);
+                join::shift(x, layer.shape.width, layer.shape.channels, out);
+            }),
             (Op::Zero, _) => run(out, moments, &|_, out, _| out.fill(T::ZERO)),
             (Op::BatchNorm { .. }, _) => {
                 let norm = self.norms[i].affine();
@@ -133,8 +141,8 @@ impl<T: Float> Executor<T> {
                     elementwise::apply(inputs[0].raw(n), Some(norm), None, out);
                 });
             }
-            (Op::Relu | Op::Relu6 | Op::HardSwish | Op::Sigmoid | Op::Conv(_), _)
-            | (Op::MaxPool(_) | Op::AvgPool { .. }, _) => {
+            (Op::Relu | Op::Relu6 | Op::HardSwish | Op::Sigmoid | Op::HardSigmoid, _)
+            | (Op::Conv(_) | Op::MaxPool(_) | Op::AvgPool { .. }, _) => {
                 // An activation's input is no view with an activation: see `plan::views`.
                 let mut source = inputs[0];
                 (source.act, source.held) = (Act::of(&layer.op), self.held_bits(i));

@@ -1,5 +1,5 @@
 //! What joins or rearranges images (height × width × channels): concatenation, products by channel,
-//! channel shuffle.
+//! channel shuffle, shift.
 
 use super::Float;
 
@@ -41,5 +41,23 @@ pub fn shuffle<T: Float>(x: &[T], channels: usize, groups: usize, out: &mut [T])
         for (c, x) in x.iter().enumerate() {
             out[c % rest * groups + c / rest] = *x;
         }
+    }
+}
+
+/// Each pixel gets that of the next row and column, the last row and column zeros.
+pub fn shift<T: Float>(x: &[T], width: usize, channels: usize, out: &mut [T]) {
+    let row = width * channels;
+    out.fill(T::ZERO);
+    for (out, x) in out.chunks_exact_mut(row).zip(x.chunks_exact(row).skip(1)) {
+        out[..row - channels].copy_from_slice(&x[channels..]);
+    }
+}
+
+/// Backward of [`shift`].
+pub fn shift_back<T: Float>(dy: &[T], width: usize, channels: usize, dx: &mut [T]) {
+    let row = width * channels;
+    dx.fill(T::ZERO);
+    for (dx, dy) in dx.chunks_exact_mut(row).skip(1).zip(dy.chunks_exact(row)) {
+        dx[channels..].copy_from_slice(&dy[..row - channels]);
     }
 }

@@ -125,8 +125,12 @@ pub fn hold_image_back<T: Float>(
     x: &Source<T>,
     buffer: &mut Buffer<T>,
 ) {
-    // The slope of a held ReLU does not depend on what it is given.
-    let x = if let Act::Relu | Act::Relu6 = act { &[] } else { x.image(image, buffer) };
+    // The slope of what is held and linear does not depend on what it is given.
+    let x = if let Act::Relu | Act::Relu6 | Act::HardSigmoid = act {
+        &[]
+    } else {
+        x.image(image, buffer)
+    };
     hold_back(d, x, act, &bits[image * words(d.len())..][..words(d.len())]);
 }
 
@@ -137,7 +141,7 @@ impl Act {
         match self {
             Act::Relu => x > T::ZERO,
             Act::Relu6 => x > T::ZERO && x < T::of(6.0),
-            Act::HardSwish => x > T::of(-3.0) && x < T::of(3.0),
+            Act::HardSwish | Act::HardSigmoid => x > T::of(-3.0) && x < T::of(3.0),
             Act::Sigmoid => true,
         }
     }
@@ -175,6 +179,11 @@ vectorised! {
                 true => x * (x + T::of(3.0)) * T::of(1.0 / 6.0),
                 false => relu(x),
             }),
+            Act::HardSigmoid => each_held(x, bits, |x, on| match on {
+                true => (x + T::of(3.0)) * T::of(1.0 / 6.0),
+                false if x > T::ZERO => T::ONE,
+                false => T::ZERO,
+            }),
             Act::Sigmoid => each_held(x, bits, |x, _| sigmoid(x)),
         }
     }
@@ -185,6 +194,10 @@ vectorised! {
     pub fn hold_back<T>(d: &mut [T], x: &[T], act: Act, bits: &[u64]) by StatesHoldBack {
         match act {
             Act::Relu | Act::Relu6 => each_held(d, bits, |d, on| if on { d } else { T::ZERO }),
+            Act::HardSigmoid => each_held(d, bits, |d, on| match on {
+                true => d * T::of(1.0 / 6.0),
+                false => T::ZERO,
+            }),
             Act::HardSwish => {
                 for ((d, x), word) in d.chunks_mut(64).zip(x.chunks(64)).zip(bits) {
                     for (k, (d, x)) in d.iter_mut().zip(x).enumerate() {

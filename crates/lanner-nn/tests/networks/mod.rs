@@ -1,8 +1,8 @@
 //! Networks for tests, and numbers for them that PyTorch scripts make the same way.
 #![allow(dead_code)] // each test uses a part
 
-use lanner_network::{Builder, Conv, Nasbench201, Network, Op, Pool, Shape, View};
-use lanner_space::Space;
+use lanner_network::{Builder, Conv, Nasbench201, Network, Op, Pool, Shape, Skeleton, View};
+use lanner_space::{Architecture, Space};
 
 /// Number k of stream s: a multiple of 1/1024 within ±0.5, by integer arithmetic only.
 pub fn number(stream: u64, k: usize) -> f64 {
@@ -134,16 +134,64 @@ pub fn zoo() -> Network {
     net.finish()
 }
 
+/// A small network of any space: channels, cells and resolution.
+pub fn of_space(space: &str, codes: &[u8], sizes: [usize; 3]) -> Network {
+    let [channels, cells, resolution] = sizes;
+    let space = Space::by_name(space).unwrap();
+    let skeleton = Skeleton { space, channels, cells, resolution, classes: 10 };
+    skeleton.build(&Architecture::new(codes), View::Raw).unwrap()
+}
+
+/// A network of each space whose blocks are not all in the others.
+pub fn of_spaces() -> Vec<(&'static str, Network, usize)> {
+    // Five vertices feed the output, with 4, 3, 3, 3 and 3 of 16 channels, and each other.
+    let cell101 = [
+        &[7, 0, 1, 2, 0, 1][..],
+        &[1, 0, 0, 1, 1, 1],
+        &[1, 1, 0, 0, 1],
+        &[0, 0, 0, 1],
+        &[0, 0, 1],
+        &[0, 1],
+        &[1],
+    ]
+    .concat();
+    // Every operation in both cells, inputs in front of reductions among them.
+    let darts = [
+        [[0, 0, 1, 1], [0, 2, 2, 3], [1, 4, 3, 5], [2, 6, 4, 0]],
+        [[0, 2, 1, 3], [1, 2, 2, 0], [0, 5, 1, 1], [0, 4, 3, 6]],
+    ]
+    .concat()
+    .concat();
+    let fbnet = [0, 1, 2, 3, 4, 5, 6, 7, 8, 8, 1, 2, 3, 8, 5, 6, 7, 8, 1, 0, 8, 4];
+    let mut mobile = vec![0, 0, 1, 2, 0, 1];
+    mobile.extend((0..40).map(|i| (i * i + i / 3) as u8 % 3));
+    // Layers beyond a stage's depth have no choices.
+    for layer in (0..20).filter(|layer| layer % 4 >= 2 + [0, 1, 2, 0, 1][layer / 4]) {
+        (mobile[6 + layer], mobile[26 + layer]) = (0, 0);
+    }
+    vec![
+        ("nasbench101", of_space("nasbench101", &cell101, [16, 1, 12]), 3),
+        ("darts", of_space("darts", &darts, [6, 4, 15]), 3),
+        ("micro", of_space("transbench101-micro", &[1, 0, 3, 2, 1, 3], [8, 1, 40]), 3),
+        ("macro", of_space("transbench101-macro", &[0, 3, 1, 2], [8, 2, 30]), 3),
+        ("fbnet", of_space("fbnet", &fbnet, [48, 0, 17]), 2),
+        ("mobilenetv3", of_space("mobilenetv3", &mobile, [160, 0, 40]), 3),
+        ("nas-bench-macro", of_space("nas-bench-macro", &[0, 1, 2, 0, 1, 0, 2, 1], [8, 0, 16]), 3),
+    ]
+}
+
 /// All networks of the golden file, with their batches.
 pub fn golden() -> Vec<(&'static str, Network, usize)> {
     let full = "|nor_conv_3x3~0|+|nor_conv_3x3~0|nor_conv_3x3~1|+|nor_conv_3x3~0|nor_conv_3x3~1|nor_conv_3x3~2|";
     let mixed = "|nor_conv_3x3~0|+|none~0|skip_connect~1|+|avg_pool_3x3~0|none~1|nor_conv_1x1~2|";
     let pools = "|avg_pool_3x3~0|+|nor_conv_1x1~0|nor_conv_3x3~1|+|skip_connect~0|avg_pool_3x3~1|nor_conv_3x3~2|";
-    vec![
+    let mut all = vec![
         ("all 3x3", nasbench201(full, 16, 1, 32), 4),
         ("mixed", nasbench201(mixed, 8, 2, 16), 5),
         ("pools", nasbench201(pools, 16, 1, 16), 3),
         ("mobile", mobile(12, 24), 3),
         ("zoo", zoo(), 3),
-    ]
+    ];
+    all.extend(of_spaces());
+    all
 }

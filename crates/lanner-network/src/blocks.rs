@@ -1,0 +1,171 @@
+//! Parts that several published networks have in common. Each takes the place that its layers are
+//! named after and the layer that it reads, and returns its last layer.
+
+use crate::{Builder, Conv, NetworkError, Op, Pool};
+
+/// PyTorch's default, which all these networks use.
+pub const EPSILON: f32 = 1e-5;
+
+pub fn batch_norm(net: &mut Builder, name: &str, x: usize) -> Result<usize, NetworkError> {
+    net.add(name, Op::BatchNorm { epsilon: EPSILON }, &[x])
+}
+
+pub fn conv_bn(
+    net: &mut Builder,
+    place: &str,
+    conv: Conv,
+    x: usize,
+) -> Result<usize, NetworkError> {
+    let conv = net.add(format!("{place}.conv"), Op::Conv(conv), &[x])?;
+    batch_norm(net, &format!("{place}.bn"), conv)
+}
+
+pub fn relu_conv_bn(
+    net: &mut Builder,
+    place: &str,
+    conv: Conv,
+    x: usize,
+) -> Result<usize, NetworkError> {
+    let relu = net.add(format!("{place}.relu"), Op::Relu, &[x])?;
+    conv_bn(net, place, conv, relu)
+}
+
+/// Convolution, batch norm, activation.
+pub fn conv_bn_act(
+    net: &mut Builder,
+    place: &str,
+    conv: Conv,
+    act: Op,
+    x: usize,
+) -> Result<usize, NetworkError> {
+    let bn = conv_bn(net, place, conv, x)?;
+    net.add(format!("{place}.{}", act.name()), act, &[bn])
+}
+
+/// Half the resolution by two 1×1 convolutions of stride 2 side by side, the second of which reads
+/// the pixels that the first leaves out diagonally (Liu et al. 2019, DARTS).
+pub fn factorized_reduce(
+    net: &mut Builder,
+    place: &str,
+    channels: usize,
+    x: usize,
+) -> Result<usize, NetworkError> {
+    let half = |out| Op::Conv(Conv { stride: 2, ..Conv::same(out, 1) });
+    let relu = net.add(format!("{place}.relu"), Op::Relu, &[x])?;
+    let a = net.add(format!("{place}.a.conv"), half(channels / 2), &[relu])?;
+    let shift = net.add(format!("{place}.b.shift"), Op::Shift, &[relu])?;
+    let b = net.add(format!("{place}.b.conv"), half(channels - channels / 2), &[shift])?;
+    let both = net.add(format!("{place}.concat"), Op::Concat, &[a, b])?;
+    batch_norm(net, &format!("{place}.bn"), both)
+}
+
+/// Zeros like the layer, or at half its resolution and with its channels once more.
+pub fn zeros(
+    net: &mut Builder,
+    place: &str,
+    halve: bool,
+    double: bool,
+    x: usize,
+) -> Result<usize, NetworkError> {
+    let mut x = x;
+    if halve {
+        // A window of one pixel picks every second one.
+        let pick = Op::MaxPool(Pool { kernel: 1, stride: 2, padding: 0 });
+        x = net.add(format!("{place}.pick"), pick, &[x])?;
+    }
+    x = net.add(format!("{place}.zero"), Op::Zero, &[x])?;
+    match double {
+        true => net.add(format!("{place}.concat"), Op::Concat, &[x, x]),
+        false => Ok(x),
+    }
+}
+
+/// Global average pooling and a linear layer: `head.pool`, `head.linear`.
+pub fn classifier(net: &mut Builder, classes: usize, x: usize) -> Result<usize, NetworkError> {
+    let pool = net.add("head.pool", Op::GlobalAvgPool, &[x])?;
+    net.add("head.linear", Op::Linear { out_features: classes, bias: true }, &[pool])
+}
+
+/// The sum of the terms; one term alone is itself.
+pub fn sum(net: &mut Builder, name: String, terms: &[usize]) -> Result<usize, NetworkError> {
+    match terms {
+        [one] => Ok(*one),
+        _ => net.add(name, Op::Add, terms),
+    }
+}
+
+/// An inverted residual (Sandler et al. 2018, MobileNetV2): 1×1 convolution to more channels,
+/// depthwise convolution, 1×1 convolution to fewer.
+#[derive(Debug, Clone, Copy)]
+pub struct InvertedResidual {
+    /// Between the 1×1 convolutions.
+    pub hidden: usize,
+    pub out: usize,
+    pub kernel: usize,
+    pub stride: usize,
+    /// Of the 1×1 convolutions; with more than one, channels are shuffled after the first.
+    pub groups: usize,
+    pub act: Op,
+    /// Leaves the first convolution out where it would not add channels.
+    pub skip_expansion: bool,
+    /// Channels between the two layers of squeeze-and-excitation (Hu et al. 2018), if there is one.
+    pub squeeze: Option<usize>,
+}
+
+impl InvertedResidual {
+    /// One group, ReLU, all three convolutions, no squeeze-and-excitation.
+    pub fn plain(hidden: usize, out: usize, kernel: usize, stride: usize) -> InvertedResidual {
+        InvertedResidual {
+            hidden,
+            out,
+            kernel,
+            stride,
+            groups: 1,
+            act: Op::Relu,
+            skip_expansion: false,
+            squeeze: None,
+        }
+    }
+
+    /// Adds the block, with a shortcut where input and output have one shape.
+    pub fn add(&self, net: &mut Builder, place: &str, x: usize) -> Result<usize, NetworkError> {
+        let &InvertedResidual { hidden, out, kernel, stride, groups, act, .. } = self;
+        let channels = net.shape(x).map_or(0, |s| s.channels);
+        let mut y = x;
+        if !(self.skip_expansion && hidden == channels) {
+            let expand = Conv { groups, ..Conv::same(hidden, 1) };
+            y = conv_bn_act(net, &format!("{place}.expand"), expand, act, y)?;
+        }
+        if groups > 1 {
+            y = net.add(format!("{place}.shuffle"), Op::ChannelShuffle { groups }, &[y])?;
+        }
+        let depthwise = Conv { stride, groups: hidden, ..Conv::same(hidden, kernel) };
+        y = conv_bn_act(net, &format!("{place}.depthwise"), depthwise, act, y)?;
+        if let Some(squeezed) = self.squeeze {
+            y = squeeze_excite(net, &format!("{place}.se"), squeezed, y)?;
+        }
+        let project = Conv { groups, ..Conv::same(out, 1) };
+        y = conv_bn(net, &format!("{place}.project"), project, y)?;
+        match stride == 1 && out == channels {
+            true => net.add(format!("{place}.add"), Op::Add, &[x, y]),
+            false => Ok(y),
+        }
+    }
+}
+
+/// Squeeze-and-excitation as in MobileNetV3 (Howard et al. 2019): the gate is a hard sigmoid.
+fn squeeze_excite(
+    net: &mut Builder,
+    place: &str,
+    squeezed: usize,
+    x: usize,
+) -> Result<usize, NetworkError> {
+    let channels = net.shape(x).map_or(0, |s| s.channels);
+    let conv = |out| Op::Conv(Conv { bias: true, ..Conv::same(out, 1) });
+    let mut y = net.add(format!("{place}.pool"), Op::GlobalAvgPool, &[x])?;
+    y = net.add(format!("{place}.reduce"), conv(squeezed), &[y])?;
+    y = net.add(format!("{place}.relu"), Op::Relu, &[y])?;
+    y = net.add(format!("{place}.restore"), conv(channels), &[y])?;
+    y = net.add(format!("{place}.gate"), Op::HardSigmoid, &[y])?;
+    net.add(format!("{place}.scale"), Op::Mul, &[x, y])
+}
