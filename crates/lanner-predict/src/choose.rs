@@ -8,7 +8,7 @@
 use lanner_nn::rng;
 use rand::seq::SliceRandom;
 
-use crate::gp::PriorCovariance;
+use crate::gp::{Component, PriorCovariance};
 use crate::latency::LatencyViews;
 
 /// Of a large pool so many are considered for measurement, at random; and so many of these stand for
@@ -24,6 +24,11 @@ const NOISE: f64 = 0.02;
 /// Any beginning of the result is a choice of that size. Each choice costs a pass over a matrix of
 /// 2,500 × 1,000.
 pub fn choose(views: &LatencyViews, rows: &[usize], n: usize, seed: u64) -> Vec<usize> {
+    greedy(&views.prior_components(rows), rows, n, seed)
+}
+
+/// The same under any covariance, in units of the variance of what is measured.
+pub(crate) fn greedy(components: &[Component], rows: &[usize], n: usize, seed: u64) -> Vec<usize> {
     let mut generator = rng(seed, "choice of networks");
     let mut shuffled = rows.to_vec();
     shuffled.sort_unstable();
@@ -31,7 +36,7 @@ pub fn choose(views: &LatencyViews, rows: &[usize], n: usize, seed: u64) -> Vec<
     shuffled.shuffle(&mut generator);
     shuffled.truncate(CANDIDATES.max(n));
     let count = shuffled.len();
-    let prior = PriorCovariance::new(&views.prior_components(rows), &shuffled);
+    let prior = PriorCovariance::new(components, &shuffled);
     // Given what is chosen already: covariances of each candidate with the targets, which are the
     // last of the candidates, and its own variance.
     let targets: Vec<usize> = (count.saturating_sub(TARGETS)..count).collect();

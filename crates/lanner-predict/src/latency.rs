@@ -60,6 +60,16 @@ impl LatencyViews {
         }
     }
 
+    /// Steps of the merged program, and extremes over its paths.
+    pub(crate) fn steps_and_paths(&self) -> &Mat {
+        &self.groups[3].1
+    }
+
+    /// The same, which step reads which, and the live one-hots.
+    pub(crate) fn arcs_steps_and_paths(&self) -> &Mat {
+        &self.groups[5].1
+    }
+
     /// The covariance's terms before any device is known.
     pub(crate) fn prior_components(&self, rows: &[usize]) -> Vec<Component> {
         self.components(rows)

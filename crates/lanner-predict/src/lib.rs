@@ -29,7 +29,8 @@
 //! **The predictors.** [`latency`] and [`accuracy`] are the recipe `default`: Gaussian processes on
 //! counts in the program that a runtime executes, and with trees on graph features. [`gcn`] (one
 //! network, one number) and [`relation`] (which of two is better) answer BRP-NAS's questions, by
-//! the authors' recipe and by ours. [`baselines`] are what all of them must beat; [`metrics`] tell whether they do.
+//! the authors' recipe and by ours. [`transfer`] predicts for a device of which a handful of
+//! measurements exist, with the tables of others. [`baselines`] are what all of them must beat; [`metrics`] tell whether they do.
 //!
 //! **The parts.** [`gp`], [`ridge`] and [`trees`] are general regressors over matrices ([`linalg`]);
 //! [`features`], [`cell_features`] and [`encode`] turn architectures into vectors and graphs;
@@ -57,6 +58,7 @@ mod program;
 pub mod relation;
 pub mod ridge;
 pub mod selection;
+pub mod transfer;
 pub mod trees;
 
 pub use choose::choose;

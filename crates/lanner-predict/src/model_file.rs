@@ -209,6 +209,15 @@ impl ModelFile {
         write().map_err(|source| PredictError::Io { path: path.into(), source })
     }
 
+    /// Which kind of predictor a file holds.
+    pub fn kind(path: &Path) -> Result<String, PredictError> {
+        let bytes =
+            std::fs::read(path).map_err(|source| PredictError::Io { path: path.into(), source })?;
+        let file = ModelFile::from_bytes(&bytes)
+            .map_err(|e| PredictError::ModelFile { path: path.into(), why: e.to_string() })?;
+        Ok(file.header.kind)
+    }
+
     /// Reads a file that must be for this kind of predictor and this space.
     pub fn load(path: &Path, kind: &str, space: &str) -> Result<ModelFile, PredictError> {
         let bytes =

@@ -6,8 +6,10 @@ use anyhow::Context;
 use lanner_data::Table;
 use lanner_predict::fitted::{Saved, Settings, Target, Views};
 use lanner_predict::metrics::{coverage, kendall, spearman, within_of_truth};
+use lanner_predict::model_file::ModelFile;
+use lanner_predict::transfer::Adapted;
 use lanner_predict::{Forecast, Pool};
-use lanner_space::Space;
+use lanner_space::{Architecture, Space};
 use rand::seq::SliceRandom;
 
 use crate::output::{Row, print_rows, progress, usage};
@@ -165,7 +167,7 @@ Examples:
   lanner rank pixel.lanner --top 10
   lanner rank accuracy.lanner --out all.csv")]
 pub struct RankArgs {
-    /// A file that `lanner fit --out` wrote
+    /// A file that `lanner fit --out` or `lanner adapt --out` wrote
     predictor: PathBuf,
     /// How many to print
     #[arg(long, default_value_t = 20)]
@@ -180,15 +182,36 @@ pub struct RankArgs {
     json: bool,
 }
 
-pub fn rank(args: RankArgs) -> anyhow::Result<()> {
+/// What `lanner rank` needs of a predictor, whatever made it.
+struct Ranked {
+    pool: Pool,
+    metric: String,
+    target: Target,
+    forecast: Forecast,
+    measured: Vec<Architecture>,
+}
+
+fn predicted(args: &RankArgs) -> anyhow::Result<Ranked> {
     let space = Space::by_name(&args.space).map_err(|e| usage(e.to_string()))?;
+    if ModelFile::kind(&args.predictor)? == Adapted::KIND {
+        let adapted = Adapted::load(&args.predictor, &space)?;
+        let forecast = adapted.predict()?;
+        let measured = adapted.rows.iter().map(|&r| adapted.pool.archs[r].clone()).collect();
+        let Adapted { pool, metric, .. } = adapted;
+        return Ok(Ranked { pool, metric, target: Target::Latency, forecast, measured });
+    }
     let saved = Saved::load(&args.predictor, &space)?;
     let pool = Pool::new(space.clone(), space.list()?);
-    let Settings { method, target, metric } = &saved.settings;
-    let views = Views::new(method, *target, &pool)
+    let Settings { method, target, metric } = saved.settings.clone();
+    let views = Views::new(&method, target, &pool)
         .with_context(|| format!("{}: unknown method '{method}'", args.predictor.display()))?;
     let all: Vec<usize> = (0..pool.len()).collect();
     let forecast = saved.predict(&pool, &views, &all)?;
+    Ok(Ranked { pool, metric, target, forecast, measured: saved.archs })
+}
+
+pub fn rank(args: RankArgs) -> anyhow::Result<()> {
+    let Ranked { pool, metric, target, forecast, measured } = predicted(&args)?;
     if let Some(out) = &args.out {
         let mut names = vec![metric.clone()];
         let mut columns = vec![forecast.mean.clone()];
@@ -201,9 +224,9 @@ pub fn rank(args: RankArgs) -> anyhow::Result<()> {
             names.extend([format!("{stem}_low{unit}"), format!("{stem}_high{unit}")]);
             columns.extend([forecast.low.clone(), forecast.high.clone()]);
         }
-        Table::new(space, pool.archs.clone(), names, columns)?.write(out)?;
+        Table::new(pool.space.clone(), pool.archs.clone(), names, columns)?.write(out)?;
     }
-    let mut order = all;
+    let mut order: Vec<usize> = (0..pool.len()).collect();
     let better = |a: f64, b: f64| match target {
         Target::Latency => a.total_cmp(&b),
         Target::Accuracy => b.total_cmp(&a),
@@ -214,11 +237,11 @@ pub fn rank(args: RankArgs) -> anyhow::Result<()> {
         .take(args.top)
         .enumerate()
         .map(|(i, &r)| {
-            let mut row = Row::new().with("rank", i + 1).with(metric, forecast.mean[r]);
+            let mut row = Row::new().with("rank", i + 1).with(&metric, forecast.mean[r]);
             if !forecast.low.is_empty() {
                 row = row.with("low_90", forecast.low[r]).with("high_90", forecast.high[r]);
             }
-            row.with("measured", saved.archs.contains(&pool.archs[r]))
+            row.with("measured", measured.contains(&pool.archs[r]))
                 .with("arch", pool.space.print(&pool.archs[r]))
         })
         .collect();

@@ -1,5 +1,6 @@
 //! The `lanner` command.
 
+mod adapt;
 mod bench;
 mod fit;
 mod import;
@@ -34,6 +35,7 @@ Examples:
   lanner proxies --sample 100 --out proxies.csv
   lanner train --sample 40 --out trained.csv
   lanner fit latency.csv --metric pixel_ms --out pixel.lanner
+  lanner adapt --sources latbench/amd-epyc-2-cores.csv --target ten.csv --out mine.lanner
   lanner rank pixel.lanner --top 10
   lanner import latbench latbench-*.pickle --out latency.csv
   lanner bench latency --device desktop-gpu-gtx-1080ti-fp32"
@@ -52,6 +54,7 @@ enum Command {
     Search(search::SearchArgs),
     /// Fit a predictor to a table of your own
     Fit(fit::FitArgs),
+    Adapt(adapt::AdaptArgs),
     /// Rank the whole space by a fitted predictor
     Rank(fit::RankArgs),
     /// Compare predictors and strategies on published tables
@@ -77,6 +80,7 @@ fn main() -> std::process::ExitCode {
     let done = match cli.command {
         Command::Search(args) => search::run(args),
         Command::Fit(args) => fit::fit(args),
+        Command::Adapt(args) => adapt::run(args),
         Command::Rank(args) => fit::rank(args),
         Command::Bench(args) => bench::run(args),
         Command::Network(args) => network::run(args),

@@ -13,7 +13,7 @@ use rayon::prelude::*;
 use crate::PredictError;
 use crate::linalg::{Cholesky, Mat};
 pub use kernel::Kernel;
-use kernel::{base_scale, base_values, own_base};
+pub(crate) use kernel::{base_scale, base_values, own_base};
 pub(crate) use prior::PriorCovariance;
 
 /// Most rounds of re-weighting for Student-t noise, and the mean change of the weights that ends

@@ -2,6 +2,8 @@
 //! published figures in the same table.
 
 mod constrained;
+mod device_sets;
+mod few_shot;
 mod latency;
 mod published;
 mod ranking;
@@ -22,6 +24,8 @@ pub struct BenchArgs {
 enum BenchCommand {
     /// Latency prediction on LatBench and HELP devices
     Latency(latency::LatencyArgs),
+    /// Latency on an unseen device from a handful of measurements
+    FewShot(few_shot::FewShotArgs),
     /// Accuracy prediction: rank correlation with few trained networks
     Ranking(ranking::RankingArgs),
     /// Search over a table of accuracies
@@ -84,6 +88,7 @@ impl Common {
 pub fn run(args: BenchArgs) -> anyhow::Result<()> {
     match args.command {
         BenchCommand::Latency(args) => latency::run(args),
+        BenchCommand::FewShot(args) => few_shot::run(args),
         BenchCommand::Ranking(args) => ranking::run(args),
         BenchCommand::Search(args) => search::run(args),
         BenchCommand::Constrained(args) => constrained::run(args),

@@ -1,0 +1,395 @@
+//! Gaussian processes with many hyper-parameters at once, averaged by evidence.
+//!
+//! With ten or twenty measurements, no single set of hyper-parameters is known: the likelihood has
+//! broad ridges and its maximum lies at an arbitrary end of one. So candidates are drawn from the
+//! prior once and for all, and each weighs as much as it explains the measurements (importance
+//! sampling of the posterior; Rasmussen & Williams, ch. 5.2). The overall scale and the mean are
+//! integrated out in closed form, which leaves the ratios of amplitudes.
+
+use rand::RngExt;
+use rayon::prelude::*;
+
+use crate::linalg::Mat;
+
+/// How many candidates, for few measurements.
+const CANDIDATES: usize = 1500;
+/// Logarithms of amplitudes and of the noise are normal with this standard deviation.
+const SPREAD: f64 = 2.0;
+/// Medians of the amplitude of every group and of the noise's variance.
+const AMPLITUDE: f64 = 0.3;
+const NOISE: f64 = 0.05;
+/// Degrees of freedom of the noise's Student-t distribution, and rounds of re-weighting.
+const FREEDOM: f64 = 1.0;
+const ROUNDS: usize = 4;
+/// Keeps covariances well conditioned.
+const FLOOR: f64 = 1e-6;
+/// Variances are averaged over so many of the best candidates.
+const KEPT: usize = 16;
+
+/// Amplitudes of the groups, then the noise.
+pub(super) type Candidate = Vec<f64>;
+
+/// The candidates for so many groups of features and measurements: the same on every call.
+pub(super) fn candidates(groups: usize, measured: usize) -> Vec<Candidate> {
+    let mut rng = lanner_nn::rng(0, "hyper-parameters of few-shot predictors");
+    let mut normal = move || {
+        let (u, v): (f64, f64) =
+            (rng.random_range(f64::MIN_POSITIVE..1.0), rng.random_range(0.0..1.0));
+        (-2.0 * u.ln()).sqrt() * (std::f64::consts::TAU * v).cos()
+    };
+    // A factorisation costs the cube of the measurements, which also need fewer candidates when
+    // they are many.
+    let count = if measured <= 50 { CANDIDATES } else { (CANDIDATES * 50 / measured).max(100) };
+    let draw = |median: f64, z: f64| median * (SPREAD * z).exp();
+    (0..count)
+        .map(|_| {
+            let mut candidate: Candidate = (0..groups).map(|_| draw(AMPLITUDE, normal())).collect();
+            candidate.push(draw(NOISE, normal()));
+            candidate
+        })
+        .collect()
+}
+
+/// One candidate, fitted.
+pub(super) struct Fitted {
+    pub weight: f64,
+    pub amplitudes: Candidate,
+    /// The lower factor of the covariance of the measurements, n × n.
+    factor: Mat,
+    /// L⁻¹1, and the sum of its squares.
+    ones: Vec<f64>,
+    precision: f64,
+    /// Of the common mean.
+    mean: f64,
+    /// K⁻¹(y − mean).
+    pub alpha: Vec<f64>,
+    /// The variance in units of which amplitudes are.
+    pub scale: f64,
+}
+
+/// The posterior over the candidates.
+pub(super) struct Average {
+    /// The best candidates; their weights sum to one.
+    pub best: Vec<Fitted>,
+    /// Weights of the measurements for each group, groups × n, averaged over all candidates.
+    pub alpha: Mat,
+    pub mean: f64,
+    /// Logarithm of the evidence.
+    pub evidence: f64,
+}
+
+impl Average {
+    /// `kernels` are the groups' covariances of the measurements `y`, n × n each.
+    pub fn fit(kernels: &[Mat], y: &[f64], candidates: &[Candidate]) -> Option<Average> {
+        let n = y.len();
+        let mut noise = vec![1.0; n];
+        for round in 0..ROUNDS {
+            let evidences: Vec<f64> = candidates
+                .par_iter()
+                .map(|c| {
+                    Solved::new(kernels, y, c, &noise).map_or(f64::NEG_INFINITY, |s| s.evidence)
+                })
+                .collect();
+            let most = evidences.iter().copied().fold(f64::NEG_INFINITY, f64::max);
+            if !most.is_finite() {
+                return None;
+            }
+            let total: f64 = evidences.iter().map(|e| (e - most).exp()).sum();
+            let mut order: Vec<usize> = (0..candidates.len()).collect();
+            order.sort_by(|&a, &b| evidences[b].total_cmp(&evidences[a]).then(a.cmp(&b)));
+            let weight = |c: usize| (evidences[c] - most).exp() / total;
+            if round + 1 < ROUNDS {
+                order.retain(|&c| evidences[c] > most - 9.0);
+                order.truncate(200);
+                let solved: Vec<(f64, &Candidate)> =
+                    order.iter().map(|&c| (weight(c), &candidates[c])).collect();
+                noise = reweighted(kernels, y, &solved, &noise, round == 0);
+                continue;
+            }
+            let mut alpha = Mat::zeros(kernels.len(), n);
+            let mut mean = 0.0;
+            let mut best = Vec::new();
+            for &c in order.iter().filter(|&&c| weight(c) > 1e-6) {
+                let Some(solved) = Solved::new(kernels, y, &candidates[c], &noise) else {
+                    continue;
+                };
+                let fitted = solved.into_fitted(weight(c), &candidates[c], n);
+                mean += fitted.weight * fitted.mean;
+                for g in 0..kernels.len() {
+                    let share = fitted.weight * fitted.amplitudes[g];
+                    alpha
+                        .row_mut(g)
+                        .iter_mut()
+                        .zip(&fitted.alpha)
+                        .for_each(|(s, a)| *s += share * a);
+                }
+                if best.len() < KEPT {
+                    best.push(fitted);
+                }
+            }
+            let kept: f64 = best.iter().map(|f| f.weight).sum();
+            best.iter_mut().for_each(|f| f.weight /= kept);
+            let evidence = most + total.ln();
+            return Some(Average { best, alpha, mean, evidence });
+        }
+        None
+    }
+}
+
+/// A candidate's factor and what follows from it.
+struct Solved {
+    factor: Mat,
+    ones: Vec<f64>,
+    values: Vec<f64>,
+    precision: f64,
+    mean: f64,
+    /// (y − mean)ᵀ K⁻¹ (y − mean).
+    square: f64,
+    evidence: f64,
+}
+
+impl Solved {
+    fn new(kernels: &[Mat], y: &[f64], candidate: &Candidate, noise: &[f64]) -> Option<Solved> {
+        let n = y.len();
+        let mut k = Mat::zeros(n, n);
+        for (kernel, &amplitude) in kernels.iter().zip(candidate) {
+            for i in 0..n {
+                let (to, from) = (&mut k.data[i * n..=i * n + i], &kernel.data[i * n..=i * n + i]);
+                to.iter_mut().zip(from).for_each(|(to, from)| *to += amplitude * from);
+            }
+        }
+        for i in 0..n {
+            k[(i, i)] += candidate[kernels.len()] * noise[i] + FLOOR;
+        }
+        let half_log_det = factor(&mut k)?;
+        let (mut ones, mut values) = (vec![1.0; n], y.to_vec());
+        solve_lower(&k, &mut ones);
+        solve_lower(&k, &mut values);
+        let dot = |a: &[f64], b: &[f64]| a.iter().zip(b).map(|(a, b)| a * b).sum::<f64>();
+        let (precision, mixed) = (dot(&ones, &ones), dot(&ones, &values));
+        let mean = mixed / precision;
+        let square = (dot(&values, &values) - mixed * mean).max(1e-300);
+        let evidence = -half_log_det - 0.5 * precision.ln() - 0.5 * (n - 1) as f64 * square.ln();
+        let finite = evidence.is_finite();
+        finite.then_some(Solved { factor: k, ones, values, precision, mean, square, evidence })
+    }
+
+    fn alpha(&self) -> Vec<f64> {
+        let mut alpha: Vec<f64> =
+            self.values.iter().zip(&self.ones).map(|(v, o)| v - self.mean * o).collect();
+        let n = alpha.len();
+        for i in (0..n).rev() {
+            alpha[i] /= self.factor[(i, i)];
+            let own = alpha[i];
+            alpha[..i].iter_mut().zip(self.factor.row(i)).for_each(|(a, l)| *a -= l * own);
+        }
+        alpha
+    }
+
+    /// The diagonal of K⁻¹.
+    fn inverse_diagonal(&self) -> Vec<f64> {
+        let n = self.ones.len();
+        let mut out = vec![0.0; n];
+        for j in 0..n {
+            // Column j of L⁻¹ begins at row j.
+            let mut column = vec![0.0; n];
+            column[j] = 1.0;
+            solve_lower(&self.factor, &mut column);
+            out[j] = column.iter().map(|c| c * c).sum();
+        }
+        out
+    }
+
+    fn into_fitted(self, weight: f64, amplitudes: &Candidate, n: usize) -> Fitted {
+        Fitted {
+            weight,
+            amplitudes: amplitudes.clone(),
+            alpha: self.alpha(),
+            factor: self.factor,
+            ones: self.ones,
+            precision: self.precision,
+            mean: self.mean,
+            scale: self.square / (n - 1) as f64,
+        }
+    }
+}
+
+impl Fitted {
+    /// Mean and variance of a new measurement, from its covariances `cross` with the known ones
+    /// and its own variance `own` under this candidate, noise not included.
+    pub fn predict(&self, cross: &[f64], own: f64) -> (f64, f64) {
+        let mean = self.mean + cross.iter().zip(&self.alpha).map(|(k, a)| k * a).sum::<f64>();
+        let mut v = cross.to_vec();
+        solve_lower(&self.factor, &mut v);
+        let explained: f64 = v.iter().map(|v| v * v).sum();
+        // What is not known of the mean.
+        let rest = 1.0 - v.iter().zip(&self.ones).map(|(v, o)| v * o).sum::<f64>();
+        let noise = self.amplitudes[self.amplitudes.len() - 1];
+        let variance = (own - explained).max(0.0) + rest * rest / self.precision + noise;
+        (mean, self.scale * variance)
+    }
+}
+
+/// Variances of the measurements' noise in units of the common one, by expectation maximisation
+/// for Student-t noise under the average of the candidates. The first weights come from
+/// leave-one-out residuals in units of their median: a process without weights may pass through
+/// outliers, which then look like signal for ever.
+fn reweighted(
+    kernels: &[Mat],
+    y: &[f64],
+    candidates: &[(f64, &Candidate)],
+    noise: &[f64],
+    first: bool,
+) -> Vec<f64> {
+    let n = y.len();
+    let mut squares = vec![0.0; n];
+    let mut total = 0.0;
+    for &(weight, candidate) in candidates {
+        let Some(solved) = Solved::new(kernels, y, candidate, noise) else { continue };
+        let (alpha, inverse) = (solved.alpha(), solved.inverse_diagonal());
+        total += weight;
+        let common = candidate[kernels.len()];
+        let scale = solved.square / (n - 1) as f64;
+        for i in 0..n {
+            squares[i] += weight
+                * if first {
+                    (alpha[i] / inverse[i]).powi(2)
+                } else {
+                    let own = common * noise[i];
+                    let variance = (own - inverse[i] * own * own).max(0.0) * scale;
+                    ((alpha[i] * own).powi(2) + variance) / (common * scale)
+                };
+        }
+    }
+    squares.iter_mut().for_each(|s| *s /= total);
+    let unit = if first {
+        let mut sorted = squares.clone();
+        sorted.sort_by(f64::total_cmp);
+        // The median of a squared standard normal variable is 0.455.
+        let middle = (sorted[(n - 1) / 2] + sorted[n / 2]) / 2.0;
+        (middle / 0.455).max(1e-300)
+    } else {
+        1.0
+    };
+    squares.iter().map(|s| (FREEDOM + s / unit) / (FREEDOM + 1.0)).collect()
+}
+
+/// The lower Cholesky factor in place of the lower half; half the log determinant, or `None` if the
+/// matrix is not positive definite. For a few dozen rows plain loops are the fastest.
+fn factor(a: &mut Mat) -> Option<f64> {
+    let n = a.rows;
+    let mut half_log_det = 0.0;
+    for i in 0..n {
+        let (above, here) = a.data.split_at_mut(i * n);
+        for j in 0..i {
+            let row = &above[j * n..j * n + j];
+            let dot: f64 = here[..j].iter().zip(row).map(|(x, y)| x * y).sum();
+            here[j] = (here[j] - dot) / above[j * n + j];
+        }
+        let rest = here[i] - here[..i].iter().map(|x| x * x).sum::<f64>();
+        if !(rest > 0.0 && rest.is_finite()) {
+            return None;
+        }
+        here[i] = rest.sqrt();
+        half_log_det += here[i].ln();
+    }
+    Some(half_log_det)
+}
+
+/// L⁻¹ b in place of b.
+fn solve_lower(l: &Mat, b: &mut [f64]) {
+    for i in 0..b.len() {
+        let row = l.row(i);
+        let dot: f64 = row[..i].iter().zip(&b[..i]).map(|(l, b)| l * b).sum();
+        b[i] = (b[i] - dot) / row[i];
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::linalg::Cholesky;
+
+    fn problem() -> (Vec<Mat>, Vec<f64>) {
+        let x: Vec<f64> = (0..12).map(|i| f64::from(i) / 3.0).collect();
+        let linear = Mat::from_fn(12, 12, |i, j| x[i] * x[j]);
+        let smooth = Mat::from_fn(12, 12, |i, j| (-0.5 * (x[i] - x[j]).powi(2)).exp());
+        let y = x.iter().map(|x| 3.0 + 2.0 * x + (2.0 * x).sin()).collect();
+        (vec![linear, smooth], y)
+    }
+
+    /// Against a numeric integral over scale and mean of the plain normal likelihood.
+    #[test]
+    fn the_evidence_integrates_scale_and_mean() {
+        let (kernels, y) = problem();
+        let (y, n) = (&y[..5], 5);
+        let kernels: Vec<Mat> =
+            kernels.iter().map(|k| Mat::from_fn(n, n, |i, j| k[(i, j)])).collect();
+        let evidence = |c: &Candidate| {
+            let mut k =
+                Mat::from_fn(n, n, |i, j| c[0] * kernels[0][(i, j)] + c[1] * kernels[1][(i, j)]);
+            (0..n).for_each(|i| k[(i, i)] += c[2] + FLOOR);
+            let factor = Cholesky::new(k).unwrap();
+            // Steps in log σ and in the mean; prior 1/σ on σ, flat on the mean.
+            let mut sum = 0.0;
+            for s in 0..400 {
+                let scale = (-6.0 + 12.0 * f64::from(s) / 400.0).exp();
+                for m in 0..2000 {
+                    let mean = -60.0 + 120.0 * f64::from(m) / 2000.0;
+                    let r: Vec<f64> = y.iter().map(|y| y - mean).collect();
+                    let square: f64 = r.iter().zip(factor.solve(&r)).map(|(r, a)| r * a).sum();
+                    let log = -factor.half_log_det()
+                        - n as f64 * scale.ln()
+                        - 0.5 * square / scale.powi(2);
+                    sum += log.exp();
+                }
+            }
+            sum.ln()
+        };
+        let (a, b) = (vec![0.5, 1.0, 0.1], vec![1.0, 0.1, 0.5]);
+        let ours = |c| Solved::new(&kernels, y, c, &[1.0; 5]).unwrap().evidence;
+        let difference = evidence(&a) - evidence(&b);
+        assert!((ours(&a) - ours(&b) - difference).abs() < 2e-3, "{difference}");
+    }
+
+    #[test]
+    fn one_candidate_is_a_plain_process() {
+        let (kernels, y) = problem();
+        let candidate = vec![1.0, 0.5, 1e-4];
+        let fit = Solved::new(&kernels, &y, &candidate, &[1.0; 12]).unwrap();
+        let mut k = Mat::from_fn(12, 12, |i, j| kernels[0][(i, j)] + 0.5 * kernels[1][(i, j)]);
+        (0..12).for_each(|i| k[(i, i)] += 1e-4 + FLOOR);
+        let factor = Cholesky::new(k.clone()).unwrap();
+        let ones = factor.solve(&[1.0; 12]);
+        let mean = ones.iter().zip(&y).map(|(o, y)| o * y).sum::<f64>() / ones.iter().sum::<f64>();
+        assert!((fit.mean - mean).abs() < 1e-8);
+        let direct = factor.solve(&y.iter().map(|y| y - mean).collect::<Vec<_>>());
+        assert!(fit.alpha().iter().zip(&direct).all(|(a, b)| (a - b).abs() < 1e-5));
+        let inverse = factor.inverse();
+        let diagonal = fit.inverse_diagonal();
+        assert!((0..12).all(|i| (diagonal[i] / inverse[(i, i)] - 1.0).abs() < 1e-6));
+        // A known point is predicted as measured, an unknown one with its own variance.
+        let fitted = fit.into_fitted(1.0, &candidate, 12);
+        let (at, variance) = fitted.predict(k.row(3), k[(3, 3)]);
+        assert!((at - y[3]).abs() < 1e-2 && variance < 1e-2, "{at} {variance}");
+    }
+
+    #[test]
+    fn an_outlier_does_not_bend_the_mean() {
+        let (kernels, mut y) = problem();
+        let candidates = candidates(2, 12);
+        let clean = Average::fit(&kernels, &y, &candidates).unwrap();
+        y[6] *= 3.0;
+        let dirty = Average::fit(&kernels, &y, &candidates).unwrap();
+        let predict = |fit: &Average, i: usize| {
+            let sum = |g: usize| {
+                kernels[g].row(i).iter().zip(fit.alpha.row(g)).map(|(k, a)| k * a).sum::<f64>()
+            };
+            fit.mean + sum(0) + sum(1)
+        };
+        for i in [2, 5, 6, 7, 9] {
+            let (a, b) = (predict(&clean, i), predict(&dirty, i));
+            assert!((a - b).abs() < 0.25, "{i}: {a} {b}");
+        }
+    }
+}

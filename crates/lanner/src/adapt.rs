@@ -1,0 +1,172 @@
+//! `lanner adapt`: a latency predictor for a device of which a few measurements exist.
+
+use std::path::PathBuf;
+use std::time::Instant;
+
+use lanner_data::Table;
+use lanner_predict::linalg::Mat;
+use lanner_predict::metrics::{coverage, spearman, within_of_truth};
+use lanner_predict::transfer::{Adapted, FewShot, Views};
+use lanner_predict::{Forecast, Pool};
+use lanner_space::Space;
+
+use crate::output::{Row, print_rows, usage};
+
+/// Predict latencies on a device from a few of them and tables of other devices
+#[derive(clap::Args)]
+#[command(after_help = "\
+Every column of the sources that ends in _ms is a source device. Lanner's own tables are in the folder
+latbench of its repository. Ten measurements are enough for a start; choose them by
+`lanner measure --choose 10`. What is printed is leave-one-out: each measurement predicted from the
+others.
+
+Examples:
+  lanner measure --choose 10 --out mine.csv
+  lanner adapt --sources latbench/amd-epyc-2-cores.csv --target mine.csv --out mine.lanner
+  lanner rank mine.lanner --top 10
+  lanner adapt --sources a.csv b.csv --target mine.csv --metric phone_ms --out phone.lanner --json")]
+pub struct AdaptArgs {
+    /// Tables of other devices on the same space; none to use analytic costs alone
+    #[arg(long, value_name = "TABLE", num_args = 1..)]
+    sources: Vec<PathBuf>,
+    /// The table of the own device's measurements
+    #[arg(long, value_name = "TABLE")]
+    target: PathBuf,
+    /// The column of latencies [default: the one that ends in _ms]
+    #[arg(long)]
+    metric: Option<String>,
+    #[arg(long, default_value = "nasbench201")]
+    space: String,
+    /// Where to save the predictor, for `lanner rank`
+    #[arg(long, value_name = "FILE")]
+    out: Option<PathBuf>,
+    /// Print JSON
+    #[arg(long)]
+    json: bool,
+}
+
+/// Spaces of at most so many architectures are predicted whole; of larger ones those of the tables.
+const WHOLE: u128 = 200_000;
+/// Leave-one-out of so many measurements at most: each is a fit.
+const LEFT_OUT: usize = 50;
+
+pub fn run(args: AdaptArgs) -> anyhow::Result<()> {
+    let start = Instant::now();
+    let space = Space::by_name(&args.space).map_err(|e| usage(e.to_string()))?;
+    let (target, _) = Table::read(&args.target, &space)?;
+    let metric = metric(&args, &target)?;
+    let tables: Vec<Table> = (args.sources.iter())
+        .map(|path| Ok(Table::read(path, &space)?.0))
+        .collect::<anyhow::Result<_>>()?;
+    let pool = pool(&space, &target, &tables);
+    let mut names = Vec::new();
+    let mut columns = Vec::new();
+    for (table, path) in tables.iter().zip(&args.sources) {
+        let before = names.len();
+        for (name, values) in table.names.iter().zip(&table.columns) {
+            if !name.ends_with("_ms") {
+                continue;
+            }
+            let mut column = vec![f64::NAN; pool.len()];
+            for (arch, value) in table.archs.iter().zip(values) {
+                if let Some(row) = pool.row_of(arch) {
+                    column[row] = *value;
+                }
+            }
+            names.push(format!("{} of {}", name, path.display()));
+            columns.push(column);
+        }
+        if names.len() == before {
+            return Err(usage(format!("{}: no column ends in _ms", path.display())));
+        }
+    }
+    let (mut rows, mut values) = (Vec::new(), Vec::new());
+    for (arch, &value) in target.archs.iter().zip(target.column(&metric)?) {
+        if let (Some(row), true) = (pool.row_of(arch), value.is_finite()) {
+            rows.push(row);
+            values.push(value);
+        }
+    }
+    let views = Views::new(&pool);
+    let functions = if columns.is_empty() {
+        Mat::zeros(pool.len(), 0)
+    } else {
+        let columns: Vec<&[f64]> = columns.iter().map(Vec::as_slice).collect();
+        views
+            .smooth(&columns)
+            .map_err(|e| anyhow::anyhow!("the sources {}: {e}", names.join(", ")))?
+    };
+    let prior = views.with_sources(&functions);
+    // Fails here rather than when loaded.
+    FewShot::fit(&prior, &rows, &values)
+        .map_err(|e| anyhow::anyhow!("{} column '{metric}': {e}", args.target.display()))?;
+    let mut row = Row::new()
+        .with("metric", metric.as_str())
+        .with("measured", rows.len())
+        .with("sources", names.len())
+        .with("architectures", pool.len());
+    if let Some(left_out) = leave_one_out(&prior, &rows, &values) {
+        let inside = 100.0 * coverage(&left_out.low, &left_out.high, &values);
+        let within = 100.0 * within_of_truth(&left_out.mean, &values, 10.0);
+        let rank = spearman(&left_out.mean, &values);
+        if rank.is_finite() {
+            row = row.with("spearman", rank);
+        }
+        row = row.with("within_10", within).with("coverage_90", inside);
+    }
+    if let Some(out) = &args.out {
+        Adapted { pool, metric, sources: names, functions, rows, values }.save(out)?;
+        row = row.with("file", out.display().to_string());
+    }
+    print_rows(&[row.with("seconds", start.elapsed().as_secs_f64())], args.json)
+}
+
+fn metric(args: &AdaptArgs, target: &Table) -> anyhow::Result<String> {
+    if let Some(metric) = &args.metric {
+        target.column(metric)?;
+        return Ok(metric.clone());
+    }
+    let latencies: Vec<&String> = target.names.iter().filter(|n| n.ends_with("_ms")).collect();
+    match latencies[..] {
+        [one] => Ok(one.clone()),
+        _ => Err(usage(format!(
+            "{} has {} columns that end in _ms: say which with --metric; there are: {}",
+            args.target.display(),
+            latencies.len(),
+            target.names.join(", ")
+        ))),
+    }
+}
+
+fn pool(space: &Space, target: &Table, sources: &[Table]) -> Pool {
+    if space.size() <= WHOLE {
+        return Pool::whole(space.clone());
+    }
+    let mut seen = std::collections::HashSet::new();
+    let all = sources.iter().chain([target]).flat_map(|t| &t.archs);
+    let archs = all.filter(|a| seen.insert((*a).clone())).cloned().collect();
+    Pool::new(space.clone(), archs)
+}
+
+/// Each measurement from the others; `None` where there are too few or too many.
+fn leave_one_out(
+    prior: &lanner_predict::transfer::Prior,
+    rows: &[usize],
+    values: &[f64],
+) -> Option<Forecast> {
+    if !(4..=LEFT_OUT).contains(&rows.len()) {
+        return None;
+    }
+    let mut all = Forecast::default();
+    for i in 0..rows.len() {
+        let without = |v: &[usize]| -> Vec<usize> {
+            v.iter().enumerate().filter(|x| x.0 != i).map(|x| *x.1).collect()
+        };
+        let y: Vec<f64> = values.iter().enumerate().filter(|x| x.0 != i).map(|x| *x.1).collect();
+        let one = FewShot::fit(prior, &without(rows), &y).ok()?.predict(prior, &rows[i..=i]);
+        all.mean.extend(one.mean);
+        all.low.extend(one.low);
+        all.high.extend(one.high);
+    }
+    Some(all)
+}

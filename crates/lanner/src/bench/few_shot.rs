@@ -1,0 +1,323 @@
+//! `lanner bench few-shot`.
+
+use std::time::Instant;
+
+use lanner_data::Table;
+use lanner_predict::linalg::Mat;
+use lanner_predict::metrics::{coverage, spearman};
+use lanner_predict::transfer::{
+    FewShot, Prior, Views,
+    peers::{Peer, PeerViews},
+};
+use lanner_predict::{Forecast, Pool};
+use lanner_space::Space;
+
+use super::Common;
+use super::device_sets::{DEVELOPMENT, DeviceSet, PUBLISHERS, SETS, SOURCE};
+use super::tables::{Measured, shuffled};
+use crate::output::{Row, print_rows, progress, usage};
+
+#[derive(clap::Args)]
+#[command(after_help = "\
+Spearman correlation on all architectures that were not measured; a row is the mean over a set's
+target devices. Standard errors are over seeds: a seed draws the measured architectures.
+
+Examples:
+  lanner bench few-shot
+  lanner bench few-shot --set ND,F1 --samples 5,10,20,50 --method default --devices
+  lanner bench few-shot --set all --method default --choose
+  lanner bench few-shot --set ND,FD --help-slice --method default
+  lanner bench few-shot --set dev --seed 1000")]
+pub struct FewShotArgs {
+    #[command(flatten)]
+    common: Common,
+    /// ND, NA, N1 to N4 (NAS-Bench-201), FD, FA, F1 to F4 (FBNet), all of these, or dev: those on
+    /// which the method was developed
+    #[arg(long, value_delimiter = ',', default_value = "all")]
+    set: Vec<String>,
+    /// Measurements of the target device
+    #[arg(long, value_delimiter = ',', default_value = "20", value_parser = clap::value_parser!(u32).range(3..2000))]
+    samples: Vec<u32>,
+    /// default, ridge-counts, ridge-sources, grouped-gp, nearest-source
+    #[arg(
+        long,
+        value_delimiter = ',',
+        default_value = "default,grouped-gp,ridge-sources,ridge-counts,nearest-source"
+    )]
+    method: Vec<String>,
+    /// Measure the most informative architectures instead of random ones
+    #[arg(long)]
+    choose: bool,
+    /// As HELP: architectures below 900 are measured, of 900 to 1899 those between the device's
+    /// 5 % and 95 % quantiles tested
+    #[arg(long)]
+    help_slice: bool,
+    /// A row for every device as well
+    #[arg(long)]
+    devices: bool,
+    #[arg(long, default_value_t = 20, value_parser = clap::value_parser!(u64).range(1..))]
+    seeds: u64,
+}
+
+enum Method {
+    Default,
+    Peer(Peer),
+}
+
+impl Method {
+    fn by_name(name: &str) -> anyhow::Result<Method> {
+        if name == "default" {
+            return Ok(Method::Default);
+        }
+        match Peer::ALL.iter().find(|p| p.0 == name) {
+            Some((_, peer)) => Ok(Method::Peer(*peer)),
+            None => {
+                let names: Vec<&str> = Peer::ALL.iter().map(|p| p.0).collect();
+                Err(usage(format!("no method '{name}'; there are: default, {}", names.join(", "))))
+            }
+        }
+    }
+}
+
+/// A space with its devices, and what is made of it once.
+struct World {
+    measured: Measured,
+    views: Views,
+    peers: PeerViews,
+    /// Smoothed devices, in the order of the columns; made when first asked for.
+    functions: Vec<Option<Mat>>,
+}
+
+impl World {
+    fn new(common: &Common, fbnet: bool) -> anyhow::Result<World> {
+        let measured = if fbnet {
+            let path = common.file("fbnet/latency_and_proxies.csv")?;
+            let (table, _) = Table::read(path, &Space::Fbnet)?;
+            let columns = table.names.into_iter().zip(table.columns).collect();
+            Measured { pool: Pool::new(Space::Fbnet, table.archs), columns }
+        } else {
+            Measured::read(
+                common,
+                &["nasbench201/latency_help.csv", "nasbench201/latency_latbench.csv"],
+            )?
+        };
+        let views = Views::new(&measured.pool);
+        let peers = PeerViews::new(&measured.pool);
+        let functions = vec![None; measured.columns.len()];
+        Ok(World { measured, views, peers, functions })
+    }
+
+    fn place(&self, device: &str) -> anyhow::Result<usize> {
+        let name = self.measured.column(device)?.0.to_string();
+        Ok(self.measured.columns.iter().position(|c| c.0 == name).unwrap_or(0))
+    }
+
+    /// The smoothed functions of these columns side by side.
+    fn functions(&mut self, places: &[usize]) -> anyhow::Result<Mat> {
+        // Together: devices with the same architectures share the expensive part.
+        let missing: Vec<usize> =
+            places.iter().copied().filter(|&p| self.functions[p].is_none()).collect();
+        let columns: Vec<&[f64]> =
+            missing.iter().map(|&p| self.measured.columns[p].1.as_slice()).collect();
+        if !missing.is_empty() {
+            let made = self.views.smooth(&columns)?;
+            for (j, &p) in missing.iter().enumerate() {
+                let one = Mat::from_fn(made.rows, 1, |i, _| made[(i, j)]);
+                self.functions[p] = Some(one);
+            }
+        }
+        let of: Vec<&Mat> = places.iter().filter_map(|&p| self.functions[p].as_ref()).collect();
+        Ok(Mat::from_fn(self.measured.pool.len(), of.len(), |i, j| of[j][(i, 0)]))
+    }
+}
+
+/// What one method reached on one device with so many samples, a value a seed.
+#[derive(Default, Clone)]
+struct Results {
+    spearman: Vec<f64>,
+    coverage: Vec<f64>,
+    seconds: Vec<f64>,
+}
+
+pub fn run(args: FewShotArgs) -> anyhow::Result<()> {
+    let sets = wanted(&args.set)?;
+    let methods: Vec<(&str, Method)> = args
+        .method
+        .iter()
+        .map(|name| Ok((name.as_str(), Method::by_name(name)?)))
+        .collect::<anyhow::Result<_>>()?;
+    let targets: usize = sets.iter().map(|s| s.targets.split(' ').count()).sum();
+    let bar = progress(targets as u64 * args.seeds, "few-shot");
+    let mut worlds: [Option<World>; 2] = [None, None];
+    let mut rows = Vec::new();
+    // A mean over seeds for each set: by method, then samples.
+    let mut means = vec![vec![Vec::new(); args.samples.len()]; methods.len()];
+    for set in &sets {
+        let at = usize::from(set.is_fbnet());
+        if worlds[at].is_none() {
+            worlds[at] = Some(World::new(&args.common, set.is_fbnet())?);
+        }
+        let Some(world) = &mut worlds[at] else { continue };
+        let sources: Vec<usize> =
+            set.sources.split_whitespace().map(|d| world.place(d)).collect::<Result<_, _>>()?;
+        let functions = world.functions(&sources)?;
+        let prior = world.views.with_sources(&functions);
+        // By device, method, samples.
+        let mut all = Vec::new();
+        let names: Vec<&str> = set.targets.split_whitespace().collect();
+        for device in &names {
+            let mut results = vec![vec![Results::default(); args.samples.len()]; methods.len()];
+            let target = world.place(device)?;
+            for seed in args.common.seed..args.common.seed + args.seeds {
+                one_seed(&args, world, (&sources, &prior), target, &methods, seed, &mut results)?;
+                bar.inc(1);
+            }
+            all.push(results);
+        }
+        for (m, (method, _)) in methods.iter().enumerate() {
+            for (s, &samples) in args.samples.iter().enumerate() {
+                let of: Vec<&Results> = all.iter().map(|r| &r[m][s]).collect();
+                if args.devices {
+                    for (device, results) in names.iter().zip(&of) {
+                        rows.push(
+                            row(set, method, samples).with("device", *device).with_results(results),
+                        );
+                    }
+                }
+                let mean = mean_of(&of);
+                means[m][s].push(mean.spearman.iter().sum::<f64>() / mean.spearman.len() as f64);
+                rows.push(row(set, method, samples).with_results(&mean));
+            }
+        }
+        for (publisher, value) in PUBLISHERS.iter().zip(set.published) {
+            if value.is_finite() && !args.help_slice {
+                let published = row(set, publisher, 20).with("spearman", value);
+                rows.push(published.with("source", SOURCE));
+            }
+        }
+    }
+    bar.clear();
+    for (m, (method, _)) in methods.iter().enumerate() {
+        for (s, &samples) in args.samples.iter().enumerate() {
+            let mean = means[m][s].iter().sum::<f64>() / means[m][s].len() as f64;
+            rows.push(
+                Row::new()
+                    .with("set", format!("mean of {}", sets.len()))
+                    .with("method", *method)
+                    .with("samples", samples)
+                    .with("spearman", mean),
+            );
+        }
+    }
+    print_rows(&rows, args.common.json)
+}
+
+fn wanted(names: &[String]) -> anyhow::Result<Vec<&'static DeviceSet>> {
+    let mut sets = Vec::new();
+    for name in names {
+        match name.as_str() {
+            "all" => sets.extend(&SETS),
+            "dev" => sets.extend(&DEVELOPMENT),
+            name => match SETS.iter().chain(&DEVELOPMENT).find(|s| s.name == name) {
+                Some(set) => sets.push(set),
+                None => {
+                    let known: Vec<&str> = SETS.iter().map(|s| s.name).collect();
+                    let known = known.join(", ");
+                    return Err(usage(format!("no set '{name}'; there are: {known}, all, dev")));
+                }
+            },
+        }
+    }
+    Ok(sets)
+}
+
+fn row(set: &DeviceSet, method: &str, samples: u32) -> Row {
+    Row::new().with("set", set.name).with("method", method).with("samples", samples)
+}
+
+trait WithResults {
+    fn with_results(self, results: &Results) -> Self;
+}
+
+impl WithResults for Row {
+    fn with_results(self, results: &Results) -> Row {
+        self.with_mean("spearman", &results.spearman)
+            .with_mean("coverage_90", &results.coverage)
+            .with_mean("seconds", &results.seconds)
+    }
+}
+
+/// The mean over devices, seed by seed.
+fn mean_of(devices: &[&Results]) -> Results {
+    let mean = |of: fn(&Results) -> &Vec<f64>| -> Vec<f64> {
+        let seeds = devices.iter().map(|d| of(d).len()).min().unwrap_or(0);
+        let sum = |seed: usize| devices.iter().map(|d| of(d)[seed]).sum::<f64>();
+        (0..seeds).map(|seed| sum(seed) / devices.len() as f64).collect()
+    };
+    Results {
+        spearman: mean(|r| &r.spearman),
+        coverage: mean(|r| &r.coverage),
+        seconds: mean(|r| &r.seconds),
+    }
+}
+
+/// One draw of samples of one device: all methods on its beginnings.
+fn one_seed(
+    args: &FewShotArgs,
+    world: &World,
+    (sources, prior): (&[usize], &Prior),
+    target: usize,
+    methods: &[(&str, Method)],
+    seed: u64,
+    results: &mut [Vec<Results>],
+) -> anyhow::Result<()> {
+    let columns = &world.measured.columns;
+    let values = &columns[target].1;
+    let columns: Vec<&[f64]> = sources.iter().map(|&s| columns[s].1.as_slice()).collect();
+    // Where all sources were measured too: the peers need them.
+    let mut rows = shuffled(values, seed);
+    rows.retain(|&r| columns.iter().all(|c| c[r].is_finite()));
+    let (mut measurable, tested) = if args.help_slice {
+        let mut test: Vec<usize> =
+            rows.iter().copied().filter(|r| (900..1900).contains(r)).collect();
+        test.sort_by(|&a, &b| values[a].total_cmp(&values[b]));
+        let cut = test.len() / 20;
+        let test = test[cut..test.len() - cut].to_vec();
+        (rows.into_iter().filter(|&r| r < 900).collect::<Vec<_>>(), test)
+    } else {
+        (rows.clone(), rows)
+    };
+    let most = args.samples.iter().copied().max().unwrap_or(0) as usize;
+    if measurable.len() < most {
+        return Err(usage(format!("{most} samples of {} architectures", measurable.len())));
+    }
+    if args.choose {
+        measurable = prior.choose(&measurable, most, seed);
+    }
+    for (s, &samples) in args.samples.iter().enumerate() {
+        let known = &measurable[..samples as usize];
+        let known_set: std::collections::HashSet<usize> = known.iter().copied().collect();
+        let ask: Vec<usize> = tested.iter().copied().filter(|r| !known_set.contains(r)).collect();
+        let y: Vec<f64> = known.iter().map(|&r| values[r]).collect();
+        let truth: Vec<f64> = ask.iter().map(|&r| values[r]).collect();
+        for ((_, method), results) in methods.iter().zip(&mut *results) {
+            let start = Instant::now();
+            let forecast = match method {
+                Method::Default => FewShot::fit(prior, known, &y)?.predict(prior, &ask),
+                Method::Peer(peer) => Forecast {
+                    mean: world.peers.fit_predict(*peer, &columns, (known, &y), &ask)?,
+                    ..Forecast::default()
+                },
+            };
+            let results = &mut results[s];
+            results.seconds.push(start.elapsed().as_secs_f64());
+            // A method that says the same of all architectures ranks nothing.
+            let quality = spearman(&forecast.mean, &truth);
+            results.spearman.push(if quality.is_finite() { quality } else { 0.0 });
+            if !forecast.low.is_empty() {
+                results.coverage.push(100.0 * coverage(&forecast.low, &forecast.high, &truth));
+            }
+        }
+    }
+    Ok(())
+}
