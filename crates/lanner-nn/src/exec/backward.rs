@@ -5,12 +5,12 @@ use lanner_network::Op;
 use super::batch_norm;
 use super::blocked::{self, Change};
 use super::elementwise::{self, Act, period};
-use super::float::Buffer;
 use super::linear::LinearKernel;
-use super::parts::{Group, PARTS, Scratch, cut, groups, parts};
+use super::parts::{cut, parts};
 use super::plan::Grad;
 use super::pool;
 use super::run::{Executor, Kernel, from_planes, to_planes};
+use super::sink::Pass;
 use super::states;
 use super::{ExecError, Float, Mode, Observer, Params, join};
 
@@ -28,26 +28,6 @@ impl Wants {
     pub const PARAMS: Wants = Wants { params: true, input: false };
     /// The gradient of the images.
     pub const INPUT: Wants = Wants { params: false, input: true };
-}
-
-/// What runs in a backward pass beside the executor.
-struct Pass<'a, T> {
-    params: &'a Params<T>,
-    wants: Wants,
-    observer: &'a dyn Observer<T>,
-    /// Layers whose gradient buffer has numbers in it.
-    written: Vec<bool>,
-}
-
-/// Where an input's gradient goes.
-#[derive(Clone, Copy)]
-struct Target {
-    /// The layer with the buffer, and the buffer.
-    layer: usize,
-    slot: usize,
-    /// The activation that the gradient passes on the way, if any.
-    act: Option<usize>,
-    accumulate: bool,
 }
 
 impl<T: Float> Executor<T> {
@@ -157,22 +137,6 @@ impl<T: Float> Executor<T> {
         });
     }
 
-    /// Where the gradient of input `j` of a layer goes, unless it is not wanted or already there.
-    fn target(&self, j: usize, pass: &Pass<T>) -> Option<Target> {
-        let (layer, act) = match self.plan.layers[j].grad {
-            Grad::Own => (j, None),
-            Grad::Pass => (self.network.layers[j].inputs[0], Some(j)),
-            _ => return None,
-        };
-        // An activation's input may in turn be a sum's only.
-        let layer = self.plan.gradient_root(layer)?;
-        if layer == 0 && !pass.wants.input {
-            return None;
-        }
-        let slot = self.plan.layers[layer].grad_slot?;
-        Some(Target { layer, slot, act, accumulate: pass.written[layer] })
-    }
-
     fn backward_layer(&mut self, i: usize, pass: &mut Pass<T>, gradients: &mut [T]) {
         let op = self.network.layers[i].op;
         match op {
@@ -186,88 +150,6 @@ impl<T: Float> Executor<T> {
                 }
             }
         }
-    }
-
-    /// The buffers that [`Executor::push`] adds to: where the gradient of input `j` goes, and `sum`
-    /// zeros for each part of the batch.
-    fn open(&mut self, j: usize, pass: &Pass<T>, sum: usize) -> Sink<T> {
-        let target = self.target(j, pass);
-        let mut partial = std::mem::take(&mut self.partial);
-        let sums = PARTS.min(self.images) * sum;
-        partial.take(sums).fill(T::ZERO);
-        let out = target.map(|t| std::mem::take(&mut self.slots[t.slot])).unwrap_or_default();
-        Sink { input: j, target, out, partial, sum }
-    }
-
-    fn close(&mut self, sink: Sink<T>, pass: &mut Pass<T>) {
-        if let Some(t) = sink.target {
-            self.slots[t.slot] = sink.out;
-            pass.written[t.layer] = true;
-        }
-        self.partial = sink.partial;
-    }
-
-    /// Calls `f(image, dx, scratch)`, which computes the gradient of an input, for each image, and
-    /// adds that to where it goes.
-    fn push(&self, sink: &mut Sink<T>, pass: &Pass<T>, f: &ImageFn<T>) {
-        self.push_groups(sink, pass, 1, &|group, dx, _, s| {
-            if let Some(dx) = dx {
-                f(group.image, dx, s);
-            }
-        });
-    }
-
-    /// Calls `f(images, dx, sums of the part, scratch)`, which computes the gradients of an input and
-    /// adds to the sums, for groups of images; and adds the gradients to where they go.
-    fn push_groups(&self, sink: &mut Sink<T>, pass: &Pass<T>, size: usize, f: &GroupFn<T>) {
-        let (target, sum, len) =
-            (sink.target, sink.sum, self.network.layers[sink.input].shape.len());
-        if target.is_none() && sum == 0 {
-            return;
-        }
-        let parts = parts(self.images);
-        let outs = cut(&mut sink.out, &parts, if target.is_some() { len } else { 0 });
-        let all = vec![0..1; parts.len()];
-        let partials = cut(&mut sink.partial, &all, sum);
-        let jobs = parts.into_iter().zip(outs).zip(partials).collect();
-        let behind = target.map(|t| self.source(t.layer));
-        self.workers.each(jobs, |((part, out), partial), s| {
-            let start = part.start;
-            for group in groups(part, size) {
-                let (Some(t), Some(before)) = (target, behind) else {
-                    f(group, None, partial, s);
-                    continue;
-                };
-                let numbers = group.count * len;
-                let out = &mut out[(group.image - start) * len..][..numbers];
-                if t.act.is_none() && !t.accumulate {
-                    f(group, Some(out), partial, s);
-                    continue;
-                }
-                let mut buffer = std::mem::take(&mut s.dx);
-                let dx = buffer.take(numbers);
-                f(group, Some(dx), partial, s);
-                let act = t.act.and_then(|a| Act::of(&self.network.layers[a].op));
-                for (k, (dx, out)) in
-                    dx.chunks_exact_mut(len).zip(out.chunks_exact_mut(len)).enumerate()
-                {
-                    let n = group.image + k;
-                    if let Some(a) = t.act.filter(|&a| self.plan.layers[a].watched) {
-                        let output = self.source(a).image(n, &mut s.spare);
-                        pass.observer.gradient(a, n, output, dx);
-                    }
-                    let held = t.act.and_then(|a| self.held_bits(a));
-                    if let (Some(act), Some(bits)) = (act, held) {
-                        states::hold_image_back(bits, act, n, dx, &before, &mut s.spare);
-                        elementwise::apply_back(dx, &[], None, None, t.accumulate, out);
-                        continue;
-                    }
-                    let x = if act.is_some() { before.raw(n) } else { &[] };
-                    elementwise::apply_back(dx, x, before.norm, act, t.accumulate, out);
-                }
-                s.dx = buffer;
-            }
-        });
     }
 
     fn backward_conv(&mut self, i: usize, pass: &mut Pass<T>, gradients: &mut [T]) {
@@ -481,18 +363,3 @@ impl<T: Float> Executor<T> {
         self.close(sink, pass);
     }
 }
-
-/// What [`Executor::push`] adds to.
-struct Sink<T> {
-    input: usize,
-    target: Option<Target>,
-    out: Buffer<T>,
-    partial: Buffer<T>,
-    sum: usize,
-}
-
-/// Computes the gradients of an input, if they are wanted, and adds to sums of the images' part.
-type GroupFn<'a, T> = dyn Fn(Group, Option<&mut [T]>, &mut [T], &mut Scratch<T>) + Sync + 'a;
-
-/// Computes an image's gradient of an input.
-type ImageFn<'a, T> = dyn Fn(usize, &mut [T], &mut Scratch<T>) + Sync + 'a;

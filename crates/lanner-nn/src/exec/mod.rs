@@ -47,9 +47,10 @@
 //! batch norm and activation before it: in a chain of ReLU-Conv-BN only the convolution's outputs
 //! are ever written to memory.
 //!
-//! **Files.** One family of operations each, forward and backward side by side: `conv` with `tiles`,
-//! `depthwise` and `winograd`, `batch_norm`, `elementwise`, `states`, `pool`, `join`, `linear`. `plan` decides,
-//! `run`, `forward` and `backward` drive, `parts` spreads the work over threads, `wide` has the instruction sets.
+//! **Files.** One family of operations each, forward and backward side by side: `conv` with `packing`,
+//! `tiles`, `depthwise` and `winograd`, `batch_norm`, `elementwise`, `states`, `pool`, `join`,
+//! `linear`. `plan` decides, `run`, `forward`, `backward` and `sink` drive, `parts` spreads the work
+//! over threads, `wide` has the instruction sets.
 
 mod backward;
 mod batch_norm;
@@ -64,12 +65,14 @@ mod float;
 mod forward;
 mod join;
 mod linear;
+mod packing;
 mod params;
 mod parts;
 mod plan;
 mod pool;
 mod reach;
 mod run;
+mod sink;
 mod sizes;
 mod states;
 mod tiles;
