@@ -250,9 +250,9 @@ def made(net, stream, scale):
     return net
 
 
-def made_batch(net, batch):
+def made_batch(net, batch, stream):
     size = batch * math.prod(net.input)
-    x, x2 = ((number(s, size) * 4).view(batch, *net.input) for s in (15, 13))
+    x, x2 = ((number(s, size) * 4).view(batch, *net.input) for s in (stream, 13))
     return x, x2, torch.tensor([(i * i + 3 * i) % 10 for i in range(batch)])
 
 
@@ -264,7 +264,7 @@ def fan_in(m):
 def golden_grasp(description):
     """In f64, and in f32 at the same weights and images."""
     net = Network(description).double()
-    x, _, t = made_batch(net, 64)
+    x, _, t = made_batch(net, 64, 12)
     net = made(net, 11, fan_in)
     values = [grasp(copy.deepcopy(net), x, t), grasp(copy.deepcopy(net).float(), x.float(), t)]
     return {"arch": description["name"], "grasp": values}
@@ -272,7 +272,7 @@ def golden_grasp(description):
 
 def golden(description):
     net = Network(description).double()
-    x, x2, t = made_batch(net, 12)
+    x, x2, t = made_batch(net, 12, 15)
     plain_net, zen_net = made(net, 11, fan_in), made(net, 14, lambda m: 2.0)
     values = {}
     for proxy in ALL:
