@@ -47,6 +47,7 @@ mod network;
 pub mod onnx;
 mod shape;
 mod svg;
+mod user;
 mod weights;
 mod write;
 
@@ -61,5 +62,6 @@ pub use nasbench201::Nasbench201;
 pub use network::{Block, Builder, Layer, Network};
 pub use onnx::{OnnxOptions, Precision};
 pub use shape::Shape;
+pub use user::build_user;
 pub use weights::{Init, LayerWeights, Weights};
 pub use write::write_file;

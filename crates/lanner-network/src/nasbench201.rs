@@ -109,7 +109,7 @@ fn relu_conv_bn(
 }
 
 /// Two convolutions, the first of stride 2, beside a shortcut.
-fn reduction(
+pub(crate) fn reduction(
     net: &mut Builder,
     place: &str,
     x: usize,
