@@ -56,6 +56,7 @@ mod shape;
 mod skeleton;
 mod svg;
 mod transbench101;
+mod user;
 mod weights;
 mod write;
 
@@ -72,5 +73,6 @@ pub use onnx::{OnnxOptions, Precision};
 pub use op_graph::{OpGraph, OpKind, OpNode};
 pub use shape::Shape;
 pub use skeleton::Skeleton;
+pub use user::build_user;
 pub use weights::{Init, LayerWeights, Weights};
 pub use write::write_file;

@@ -93,7 +93,7 @@ impl Nasbench201 {
 }
 
 /// Two convolutions, the first of stride 2, beside a shortcut.
-fn reduction(
+pub(crate) fn reduction(
     net: &mut Builder,
     place: &str,
     x: usize,

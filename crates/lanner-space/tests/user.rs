@@ -171,7 +171,7 @@ fn mistakes_in_a_file_are_told_with_line_and_field() {
         (cell("nodes = 3", "nodes = 1"), "line 4, nodes: 1, expected 2 to 64"),
         (
             cell("stages = 3", "stages = 8"),
-            "line 20, skeleton.stages: 8 stages halve 32 pixels to nothing",
+            "line 17, skeleton.resolution: 32, expected a multiple of 128",
         ),
         (cell("cells = 1", ""), "line 16, skeleton: 'cells' is missing"),
         (chain("depth = [2, 1]", "depth = 0"), "line 5, stage 1.depth: 0, expected 1 to 100"),

@@ -4,10 +4,12 @@ use std::collections::HashSet;
 use std::io::Write;
 
 use clap::{Args, Subcommand};
+use lanner_network::Cost;
 use lanner_space::{Architecture, Space, View, nasbench101};
 use serde_json::{Map, Value, json};
 
 use crate::output::{Row, print_rows, usage};
+use crate::skeleton::published;
 
 /// Search spaces: list them, look into them, draw from them, check texts
 #[derive(Args)]
@@ -65,17 +67,27 @@ struct SampleArgs {
     json: bool,
 }
 
-/// What architectures mean: codes, index, what counts as the same, dead choices
+/// Check a space, or what architectures of it mean
+///
+/// Without architectures: size, and of a random sample that every text reads back, what the networks
+/// cost, and how many are within the limits of the space's file. With architectures: codes, index, what
+/// counts as the same, dead choices, costs.
 #[derive(Args)]
 #[command(after_help = "Examples:
+  lanner space check examples/microcontroller.toml
   lanner space check transbench101-micro 64-41414-1_02_333
   lanner space check nasbench101 '{\"matrix\": [[0, 1, 1], [0, 0, 1], [0, 0, 0]], \"ops\": [\"input\", \"maxpool3x3\", \"output\"]}'")]
 struct CheckArgs {
-    /// The space
+    /// The space: a name or a file .toml
     space: String,
     /// Architectures, as the space writes them
-    #[arg(required = true, value_name = "ARCH")]
+    #[arg(value_name = "ARCH", allow_negative_numbers = true)]
     archs: Vec<String>,
+    /// Architectures to draw
+    #[arg(long, default_value_t = 200)]
+    sample: usize,
+    #[arg(long, default_value_t = 0)]
+    seed: u64,
     /// Print JSON
     #[arg(long)]
     json: bool,
@@ -84,7 +96,7 @@ struct CheckArgs {
 #[derive(Args)]
 #[group(required = true, multiple = false)]
 struct Which {
-    /// Name of the space
+    /// Name of the space, or a file .toml
     name: Option<String>,
     /// The same as an option
     #[arg(long)]
@@ -201,10 +213,13 @@ fn sample(args: SampleArgs) -> anyhow::Result<()> {
 
 fn check(args: &CheckArgs) -> anyhow::Result<()> {
     let space = Space::by_name(&args.space).map_err(|e| usage(e.to_string()))?;
+    if args.archs.is_empty() {
+        return check_space(args, &space);
+    }
     let facts = args
         .archs
         .iter()
-        .map(|text| Ok(facts(&space, &space.parse(text)?)))
+        .map(|text| Ok(facts(&space, &space.parse(text).map_err(|e| usage(e.to_string()))?)))
         .collect::<anyhow::Result<Vec<_>>>()?;
     if args.json {
         let all: Vec<Value> = facts.into_iter().map(Value::Object).collect();
@@ -215,16 +230,71 @@ fn check(args: &CheckArgs) -> anyhow::Result<()> {
         if i > 0 {
             writeln!(std::io::stdout())?;
         }
-        let text = |value: Value| match value {
-            Value::String(text) => text,
-            other => other.to_string(),
-        };
-        let row = |(fact, value): (String, Value)| {
-            Row::new().with("fact", fact).with("value", text(value))
-        };
-        print_rows(&facts.into_iter().map(row).collect::<Vec<_>>(), false)?;
+        print_facts(facts)?;
     }
     Ok(())
+}
+
+fn print_facts(facts: Map<String, Value>) -> anyhow::Result<()> {
+    let text = |value: Value| match value {
+        Value::String(text) => text,
+        other => other.to_string(),
+    };
+    let row =
+        |(fact, value): (String, Value)| Row::new().with("fact", fact).with("value", text(value));
+    print_rows(&facts.into_iter().map(row).collect::<Vec<_>>(), false)
+}
+
+/// Draws architectures and looks whether they are what they should be.
+fn check_space(args: &CheckArgs, space: &Space) -> anyhow::Result<()> {
+    if args.sample == 0 {
+        return Err(usage("--sample is 0, expected at least 1"));
+    }
+    let mut generator = lanner_nn::rng(args.seed, "check of a space");
+    let archs: Vec<Architecture> = space.shuffled(&mut generator).take(args.sample).collect();
+    let mut costs = Vec::new();
+    for arch in &archs {
+        let text = space.print(arch);
+        space.check(arch)?;
+        anyhow::ensure!(space.parse(&text)? == *arch, "{space}: '{text}' does not read back");
+        if let Ok(network) = published(space, arch, View::Pruned) {
+            costs.push(Cost::of(&network));
+        }
+    }
+    let mut facts = Map::new();
+    facts.insert("space".into(), space.name().into());
+    facts.insert("architectures".into(), number(space.size()));
+    facts.insert("positions".into(), space.positions().len().into());
+    facts.insert("operations".into(), space.labels().join(", ").into());
+    facts.insert("drawn".into(), archs.len().into());
+    let mut range = |name: &str, of: fn(&Cost) -> u64| {
+        let (low, high) = (costs.iter().map(of).min(), costs.iter().map(of).max());
+        if let (Some(low), Some(high)) = (low, high) {
+            let value =
+                if args.json { json!([low, high]) } else { format!("{low} to {high}").into() };
+            facts.insert(name.into(), value);
+        }
+    };
+    range("flops", |c| c.flops);
+    range("params", |c| c.params);
+    range("memory_bytes", |c| c.peak_bytes);
+    if let Space::User(user) = space {
+        let within = |limit: Option<u64>, cost: u64| limit.is_none_or(|limit| cost <= limit);
+        let limits = user.limits;
+        let all = |c: &&Cost| {
+            within(limits.flops, c.flops)
+                && within(limits.params, c.params)
+                && within(limits.memory_bytes, c.peak_bytes)
+        };
+        facts.insert("within all limits".into(), costs.iter().filter(all).count().into());
+    }
+    if let Some(first) = archs.first() {
+        facts.insert("an architecture".into(), space.print(first).into());
+    }
+    match args.json {
+        true => Ok(writeln!(std::io::stdout(), "{}", Value::Object(facts))?),
+        false => print_facts(facts),
+    }
 }
 
 fn facts(space: &Space, arch: &Architecture) -> Map<String, Value> {
@@ -238,6 +308,12 @@ fn facts(space: &Space, arch: &Architecture) -> Map<String, Value> {
     facts.insert("dead positions".into(), json!(dead));
     let pruned = space.graph(arch, View::Pruned);
     facts.insert("nodes of the pruned graph".into(), pruned.len().into());
+    if let Ok(network) = published(space, arch, View::Pruned) {
+        let cost = Cost::of(&network);
+        facts.insert("flops".into(), cost.flops.into());
+        facts.insert("params".into(), cost.params.into());
+        facts.insert("memory_bytes".into(), cost.peak_bytes.into());
+    }
     if *space == Space::NasBench101 {
         facts.insert("module hash".into(), nasbench101::module_hash(arch).into());
         facts.insert("spec".into(), nasbench101::json(arch).into());

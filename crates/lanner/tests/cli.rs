@@ -51,6 +51,60 @@ fn space_info_prints_the_known_facts() {
 }
 
 #[test]
+fn every_space_is_listed_sampled_and_checked() {
+    for row in rows(&ok(&["space", "list", "--json"])) {
+        let name = row["space"].as_str().unwrap();
+        let space = Space::by_name(name).unwrap();
+        let size = row["architectures"].as_str().map(str::to_owned);
+        let size = size.unwrap_or_else(|| row["architectures"].to_string());
+        assert_eq!(size, space.size().to_string());
+        let sample = ok(&["space", "sample", "--space", name, "-n", "20", "--seed", "3"]);
+        assert_eq!(sample, ok(&["space", "sample", name, "-n", "20", "--seed", "3"]));
+        let texts: std::collections::HashSet<&str> = sample.lines().collect();
+        assert_eq!(texts.len(), 20);
+        assert!(texts.iter().all(|text| space.parse(text).is_ok()));
+        let first = sample.lines().next().unwrap();
+        let facts = &rows(&ok(&["space", "check", name, first, "--json"]))[0];
+        assert_eq!(facts["arch"].as_str().unwrap(), first);
+        assert!(ok(&["space", "check", name, "--sample", "5"]).contains("drawn"));
+    }
+    let (code, message) = fails(&["space", "check", "fbnet", "123"]);
+    assert_eq!(code, 2);
+    assert!(message.contains("expected 22 codes, got 3"), "{message}");
+    let (code, message) =
+        fails(&["fit", "absent.csv", "--metric", "a", "--space", "nowhere.toml", "--out", "x"]);
+    assert_eq!(code, 2);
+    assert!(message.contains("nowhere.toml: "), "{message}");
+}
+
+#[test]
+fn a_space_from_a_file_is_checked_and_its_networks_built() {
+    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../examples");
+    for name in ["microcontroller.toml", "cell.toml"] {
+        let file = folder.join(name).display().to_string();
+        let facts: Value = serde_json::from_str(&ok(&["space", "check", &file, "--json"])).unwrap();
+        assert_eq!(facts["drawn"], 200);
+        let params = facts["params"].as_array().unwrap();
+        assert!(params[0].as_u64().unwrap() < params[1].as_u64().unwrap());
+        // The example's limits are neither empty nor idle.
+        let within = facts["within all limits"].as_u64().unwrap();
+        assert!((1..=200).contains(&within), "{within}");
+        let arch = facts["an architecture"].as_str().unwrap();
+        assert!(ok(&["network", arch, "--space", &file]).contains("parameters (million)"));
+    }
+    let dir = tempfile::tempdir().unwrap();
+    let broken = dir.path().join("broken.toml");
+    std::fs::write(&broken, "name = \"a\"\nkind = \"cell\"\nnodes = 1\n").unwrap();
+    let (code, message) = fails(&["space", "check", &broken.display().to_string()]);
+    assert_eq!(code, 2);
+    assert!(
+        message.contains("broken.toml: line 1: 'operations' is missing")
+            || message.contains("'skeleton' is missing"),
+        "{message}"
+    );
+}
+
+#[test]
 fn a_table_is_fitted_and_the_whole_space_ranked() {
     let dir = tempfile::tempdir().unwrap();
     let table = toy_table(dir.path());

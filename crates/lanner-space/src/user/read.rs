@@ -93,10 +93,11 @@ fn read_cell(root: &Fields, skeleton: &Fields) -> Result<CellSpace, String> {
         stages: number("stages", 8)? as u8,
         cells: number("cells", 100)? as u8,
     };
-    if u32::from(skeleton_sizes.resolution) >> (skeleton_sizes.stages - 1) == 0 {
-        return skeleton.required("stages")?.fail(&format!(
-            "{} stages halve {} pixels to nothing",
-            skeleton_sizes.stages, skeleton_sizes.resolution
+    let halved = 1 << (skeleton_sizes.stages - 1);
+    if !skeleton_sizes.resolution.is_multiple_of(halved) {
+        return skeleton.required("resolution")?.fail(&format!(
+            "{}, expected a multiple of {halved}, to be halved between {} stages",
+            skeleton_sizes.resolution, skeleton_sizes.stages
         ));
     }
     Ok(CellSpace { nodes, edges, operations, skeleton: skeleton_sizes })

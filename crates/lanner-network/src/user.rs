@@ -1,0 +1,300 @@
+//! Networks of spaces that users define, see [`lanner_space::user`].
+
+use lanner_space::user::{Block, CellSpace, ChainSpace, Kind, Layer};
+use lanner_space::{Architecture, Space, View};
+
+use crate::nasbench201::reduction;
+use crate::{Builder, Conv, Network, NetworkError, Op, Pool, Shape};
+
+/// PyTorch's default.
+const EPSILON: f32 = 1e-5;
+
+/// The network of an architecture of a user's space, with the file's skeleton. A cell whose output no
+/// path reaches yields zeros, as in [`crate::Nasbench201::build`].
+///
+/// # Errors
+/// When the space is no user's, or the architecture not of the space.
+pub fn build_user(space: &Space, arch: &Architecture, view: View) -> Result<Network, NetworkError> {
+    let Space::User(user) = space else {
+        return Err(NetworkError::Value {
+            name: "space",
+            value: space.to_string(),
+            expected: "one from a file .toml".into(),
+        });
+    };
+    space.check(arch)?;
+    let (resolution, classes) = match &user.kind {
+        Kind::Cell(cell) => (cell.skeleton.resolution, cell.skeleton.classes),
+        Kind::Chain(chain) => (chain.skeleton.resolution, chain.skeleton.classes),
+    };
+    let image = Shape::new(3, resolution.into(), resolution.into());
+    let mut net = Builder::new(space.print(arch), image)?;
+    let x = match &user.kind {
+        Kind::Cell(cell) => {
+            let live = match view {
+                View::Raw => vec![true; cell.edges.len()],
+                View::Pruned => space.live(arch),
+            };
+            cells(&mut net, cell, arch, &live)?
+        }
+        Kind::Chain(chain) => stages(&mut net, chain, arch)?,
+    };
+    let x = net.add("head.pool", Op::GlobalAvgPool, &[x])?;
+    net.add("head.linear", Op::Linear { out_features: classes as usize, bias: true }, &[x])?;
+    Ok(net.finish())
+}
+
+/// Convolution and batch norm.
+fn conv_bn(net: &mut Builder, place: &str, conv: Conv, x: usize) -> Result<usize, NetworkError> {
+    let conv = net.add(format!("{place}.conv"), Op::Conv(conv), &[x])?;
+    net.add(format!("{place}.bn"), Op::BatchNorm { epsilon: EPSILON }, &[conv])
+}
+
+/// Convolution, batch norm and ReLU6.
+fn conv_bn_relu(
+    net: &mut Builder,
+    place: &str,
+    conv: Conv,
+    x: usize,
+) -> Result<usize, NetworkError> {
+    let bn = conv_bn(net, place, conv, x)?;
+    net.add(format!("{place}.relu"), Op::Relu6, &[bn])
+}
+
+/// Everything before the pooling of NAS-Bench-201's network, with any number of stages.
+fn cells(
+    net: &mut Builder,
+    space: &CellSpace,
+    arch: &Architecture,
+    live: &[bool],
+) -> Result<usize, NetworkError> {
+    let channels = usize::from(space.skeleton.channels);
+    net.block("stem", "stem");
+    let mut x = conv_bn(net, "stem", Conv::same(channels, 3), 0)?;
+    for stage in 1..=usize::from(space.skeleton.stages) {
+        if stage > 1 {
+            x = reduction(net, &format!("reduce{}", stage - 1), x, channels << (stage - 1))?;
+        }
+        for n in 1..=space.skeleton.cells {
+            x = cell(net, &format!("stage{stage}.cell{n}"), space, arch, live, x)?;
+        }
+    }
+    net.block("head", "head");
+    x = net.add("head.bn", Op::BatchNorm { epsilon: EPSILON }, &[x])?;
+    net.add("head.relu", Op::Relu, &[x])
+}
+
+/// Nodes, each the sum of its live edges; one without any is not there, zeros for the output.
+fn cell(
+    net: &mut Builder,
+    place: &str,
+    space: &CellSpace,
+    arch: &Architecture,
+    live: &[bool],
+    x: usize,
+) -> Result<usize, NetworkError> {
+    net.block(place, "cell");
+    let mut nodes = vec![Some(x)];
+    for node in 1..space.nodes {
+        let mut terms = Vec::new();
+        for e in (0..space.edges.len()).filter(|&e| space.edges[e].to == node) {
+            let (from, op) = space.choice(e, arch.codes()[e]);
+            let (true, Some(source)) = (live[e], nodes[usize::from(from)]) else { continue };
+            let place = format!("{place}.edge{}", e + 1);
+            terms.push(operation(net, &place, &space.operations[usize::from(op)], source)?);
+        }
+        nodes.push(match &terms[..] {
+            [] if node + 1 < space.nodes => None,
+            [] => Some(net.add(format!("{place}.zero"), Op::Zero, &[x])?),
+            [one] => Some(*one),
+            _ => Some(net.add(format!("{place}.node{node}"), Op::Add, &terms)?),
+        });
+    }
+    Ok(nodes[nodes.len() - 1].unwrap_or(x))
+}
+
+/// An operation of [`lanner_space::user::OPERATIONS`]: convolutions come after a ReLU and before a
+/// batch norm, separable ones twice, as in DARTS.
+fn operation(net: &mut Builder, place: &str, name: &str, x: usize) -> Result<usize, NetworkError> {
+    let channels = net.shape(x).map_or(0, |s| s.channels);
+    let side = match name.rsplit_once('_').and_then(|(_, size)| size.split_once('x')) {
+        Some((side, _)) => side.parse().unwrap_or(1),
+        None => 1,
+    };
+    let plain = Conv::same(channels, side);
+    let depthwise = Conv { groups: channels, ..plain };
+    let window = Pool { kernel: 3, stride: 1, padding: 1 };
+    let mut relu_convs = |place: &str, convs: &[Conv], x: usize| {
+        let mut x = net.add(format!("{place}.relu"), Op::Relu, &[x])?;
+        for (i, &conv) in convs.iter().enumerate() {
+            x = net.add(format!("{place}.conv{}", i + 1), Op::Conv(conv), &[x])?;
+        }
+        net.add(format!("{place}.bn"), Op::BatchNorm { epsilon: EPSILON }, &[x])
+    };
+    let point = Conv::same(channels, 1);
+    match &name[..4] {
+        "none" => net.add(format!("{place}.zero"), Op::Zero, &[x]),
+        "skip" => Ok(x),
+        "nor_" => relu_convs(place, &[plain], x),
+        "sep_" => {
+            let x = relu_convs(&format!("{place}.1"), &[depthwise, point], x)?;
+            relu_convs(&format!("{place}.2"), &[depthwise, point], x)
+        }
+        "dil_" => {
+            let dilated = Conv { dilation: 2, padding: side - 1, ..depthwise };
+            relu_convs(place, &[dilated, point], x)
+        }
+        "avg_" => {
+            let op = Op::AvgPool { pool: window, count_include_pad: false };
+            net.add(format!("{place}.pool"), op, &[x])
+        }
+        _ => net.add(format!("{place}.pool"), Op::MaxPool(window), &[x]),
+    }
+}
+
+fn stages(
+    net: &mut Builder,
+    space: &ChainSpace,
+    arch: &Architecture,
+) -> Result<usize, NetworkError> {
+    net.block("stem", "stem");
+    let stem = Conv { stride: 2, ..Conv::same(space.skeleton.stem.into(), 3) };
+    let mut x = conv_bn_relu(net, "stem", stem, 0)?;
+    for (i, (stage, (width, layers))) in space.stages.iter().zip(space.layers(arch)).enumerate() {
+        for (n, layer) in layers.iter().enumerate() {
+            let place = format!("stage{}.layer{}", i + 1, n + 1);
+            net.block(&place, "layer");
+            let stride = if n == 0 { stage.stride.into() } else { 1 };
+            x = block(net, &place, *layer, width.into(), stride, x)?;
+        }
+    }
+    net.block("head", "head");
+    match space.skeleton.head {
+        0 => Ok(x),
+        width => conv_bn_relu(net, "head", Conv::same(width.into(), 1), x),
+    }
+}
+
+fn block(
+    net: &mut Builder,
+    place: &str,
+    layer: Layer,
+    width: usize,
+    stride: usize,
+    x: usize,
+) -> Result<usize, NetworkError> {
+    let channels = net.shape(x).map_or(0, |s| s.channels);
+    let same = stride == 1 && channels == width;
+    let kernel = usize::from(layer.kernel);
+    let depthwise = |channels| Conv { stride, groups: channels, ..Conv::same(channels, kernel) };
+    match layer.block {
+        Block::Identity if same => Ok(x),
+        Block::Identity => conv_bn(net, place, Conv { stride, ..Conv::same(width, 1) }, x),
+        Block::Conv => conv_bn_relu(net, place, Conv { stride, ..Conv::same(width, kernel) }, x),
+        Block::Sep => {
+            let y = conv_bn_relu(net, &format!("{place}.depthwise"), depthwise(channels), x)?;
+            conv_bn_relu(net, &format!("{place}.point"), Conv::same(width, 1), y)
+        }
+        Block::Mb => {
+            let hidden = usize::from(layer.expansion) * channels;
+            let expand = Conv::same(hidden, 1);
+            let mut y = conv_bn_relu(net, &format!("{place}.expand"), expand, x)?;
+            y = conv_bn_relu(net, &format!("{place}.depthwise"), depthwise(hidden), y)?;
+            y = conv_bn(net, &format!("{place}.project"), Conv::same(width, 1), y)?;
+            match same {
+                true => net.add(format!("{place}.add"), Op::Add, &[x, y]),
+                false => Ok(y),
+            }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Arc;
+
+    use super::*;
+    use crate::{Cost, Nasbench201};
+    use lanner_space::user::UserSpace;
+
+    /// NAS-Bench-201 as a user would write it.
+    fn nasbench201(skeleton: &str) -> Space {
+        let mut text = String::from("name = \"own-201\"\nkind = \"cell\"\nnodes = 4\n");
+        text += "operations = [\"none\", \"skip_connect\", \"nor_conv_1x1\", \"nor_conv_3x3\", \"avg_pool_3x3\"]\n";
+        for (from, to) in lanner_space::nasbench201::EDGES {
+            text += &format!("[[edge]]\nfrom = {from}\nto = {to}\n");
+        }
+        Space::User(Arc::new(UserSpace::from_toml(&(text + skeleton)).unwrap()))
+    }
+
+    #[test]
+    fn nasbench201_from_a_file_costs_what_the_published_one_does() {
+        let space = nasbench201(
+            "[skeleton]\nresolution = 32\nclasses = 10\nchannels = 16\nstages = 3\ncells = 5\n",
+        );
+        assert_eq!(space.size(), 15_625);
+        let published = Nasbench201::default();
+        for index in (0..15_625).step_by(301) {
+            // The same codes: both have an edge's operation at its place.
+            let arch = Space::NasBench201.at(index).unwrap();
+            for view in [View::Raw, View::Pruned] {
+                let own = Cost::of(&build_user(&space, &arch, view).unwrap());
+                let known = Cost::of(&published.build(&arch, view).unwrap());
+                assert_eq!((own.flops, own.params), (known.flops, known.params), "{arch:?}");
+                assert_eq!((own.depth, own.critical_flops), (known.depth, known.critical_flops));
+            }
+        }
+    }
+
+    #[test]
+    fn parameters_of_a_chain_by_hand() {
+        let text = "name = \"c\"\nkind = \"chain\"\n\
+            [[stage]]\ndepth = 1\nwidth = 8\nblock = [\"sep\", \"conv\", \"identity\"]\nkernel = [3, 5]\n\
+            [[stage]]\ndepth = [1, 2]\nwidth = 16\nstride = 2\nblock = [\"mb\", \"identity\"]\nkernel = 3\nexpansion = 4\n\
+            [skeleton]\nresolution = 16\nclasses = 2\nstem = 8\nhead = 32\n";
+        let space = Space::User(Arc::new(UserSpace::from_toml(text).unwrap()));
+        let stem = 3 * 8 * 9 + 16;
+        let head = |width: u64| width * 32 + 64 + 32 * 2 + 2;
+        let mb = |inputs: u64, out: u64| {
+            let hidden = 4 * inputs;
+            inputs * hidden + 2 * hidden + 9 * hidden + 2 * hidden + hidden * out + 2 * out
+        };
+        for (text, params) in [
+            ("w8:identity/w16:mb_k3_e4", stem + mb(8, 16) + head(16)),
+            (
+                "w8:sep_k5/w16:mb_k3_e4,mb_k3_e4",
+                stem + 8 * 25 + 16 + 64 + 16 + mb(8, 16) + mb(16, 16) + head(16),
+            ),
+            ("w8:conv_k3/w16:identity,identity", stem + 64 * 9 + 16 + 128 + 32 + head(16)),
+        ] {
+            let net = build_user(&space, &space.parse(text).unwrap(), View::Raw).unwrap();
+            assert_eq!(Cost::of(&net).params, params, "{text}");
+            assert_eq!(net.output().len(), 2);
+        }
+        let two = space.parse("w8:identity/w16:mb_k3_e4,mb_k3_e4").unwrap();
+        let sums = build_user(&space, &two, View::Raw).unwrap();
+        assert_eq!(sums.layers.iter().filter(|l| l.op == Op::Add).count(), 1);
+    }
+
+    #[test]
+    fn every_operation_keeps_the_shape() {
+        let names = lanner_space::user::OPERATIONS.map(|op| format!("\"{op}\"")).join(", ");
+        let text = format!(
+            "name = \"all\"\nkind = \"cell\"\nnodes = 2\noperations = [{names}]\n[[edge]]\nfrom = 0\nto = 1\n\
+            [skeleton]\nresolution = 8\nclasses = 3\nchannels = 4\nstages = 2\ncells = 1\n"
+        );
+        let space = Space::User(Arc::new(UserSpace::from_toml(&text).unwrap()));
+        let params: Vec<u64> = space
+            .iter()
+            .map(|arch| Cost::of(&build_user(&space, &arch, View::Pruned).unwrap()).params)
+            .collect();
+        let (base, at) = (params[0], |c: u64, one: u64, k: u64| one * (c * k * k + c * c + 2 * c));
+        // Two cells, of 4 and 8 channels; separable convolutions twice.
+        assert_eq!(params[1], base);
+        assert_eq!(params[2] - base, 16 + 8 + 64 + 16);
+        assert_eq!(params[4] - base, 25 * (16 + 64) + 8 + 16);
+        assert_eq!(params[5] - base, at(4, 2, 3) + at(8, 2, 3));
+        assert_eq!(params[8] - base, at(4, 1, 5) + at(8, 1, 5));
+        assert_eq!(params[9..], [base, base]);
+    }
+}
