@@ -46,7 +46,6 @@ impl SkeletonArgs {
 pub fn published(space: &Space, arch: &Architecture, view: View) -> anyhow::Result<Network> {
     match space {
         Space::User(_) => Ok(lanner_network::build_user(space, arch, view)?),
-        Space::NasBench201 => Ok(Nasbench201::default().build(arch, view)?),
-        _ => anyhow::bail!("{space} has no skeleton yet"),
+        _ => Ok(Skeleton::of(space)?.build(arch, view)?),
     }
 }

@@ -27,8 +27,8 @@ fn toy_table(dir: &Path) -> String {
 #[test]
 fn help_and_version_of_every_command() {
     for command in [
-        "search", "fit", "rank", "bench", "import", "measure", "network", "proxies", "table",
-        "space",
+        "search", "fit", "adapt", "rank", "bench", "import", "measure", "network", "proxies",
+        "table", "space",
     ] {
         assert!(ok(&[command, "--help"]).contains("Usage: lanner"), "{command}");
     }
@@ -102,6 +102,46 @@ fn a_space_from_a_file_is_checked_and_its_networks_built() {
             || message.contains("'skeleton' is missing"),
         "{message}"
     );
+}
+
+#[test]
+fn ten_measurements_and_another_device_make_a_predictor() {
+    let dir = tempfile::tempdir().unwrap();
+    let sources = toy_table(dir.path());
+    let file = |name: &str| dir.path().join(name).display().to_string();
+    let space = Space::NasBench201;
+    let write = |name: &str, rows: usize, cost: &dyn Fn(f64) -> f64| {
+        let mut csv = String::from("arch,mine_ms\n");
+        for i in 0..rows {
+            let arch = space.at(i as u128 * 1300 + 5).unwrap();
+            let live = arch.codes().iter().zip(space.live(&arch)).filter(|x| x.1);
+            let sum = live.map(|(&c, _)| [0.0, 0.1, 0.8, 2.0, 1.0][usize::from(c)]).sum();
+            csv += &format!("{},{}\n", space.print(&arch), cost(sum));
+        }
+        std::fs::write(file(name), csv).unwrap();
+        file(name)
+    };
+    let target = write("mine.csv", 12, &|sum| 2.0 + sum);
+    let model = file("mine.lanner");
+    let adapt = |target: &str| {
+        ok(&["adapt", "--sources", &sources, "--target", target, "--out", &model, "--json"])
+    };
+    let row = &rows(&adapt(&target))[0];
+    assert_eq!((row["measured"].as_u64(), row["sources"].as_u64()), (Some(12), Some(1)));
+    assert!(row["spearman"].as_f64().unwrap() > 0.85, "{row}");
+    let top = rows(&ok(&["rank", &model, "--top", "2", "--json"]));
+    // The fastest network costs 2 ms, and the interval says how well that is known.
+    let (low, high) = (top[0]["low_90"].as_f64().unwrap(), top[0]["high_90"].as_f64().unwrap());
+    assert!(low < high && (low..high).contains(&2.0) && high < 4.0, "{}", top[0]);
+    let refused = |target: &str, says: &str| {
+        let (_, message) = fails(&["adapt", "--sources", &sources, "--target", target]);
+        assert!(message.contains(says), "{message}");
+    };
+    refused(&write("two.csv", 2, &|sum| 2.0 + sum), "at least 3");
+    refused(&write("same.csv", 8, &|_| 7.0), "tell nothing");
+    refused(&write("negative.csv", 8, &|_| -7.0), "more than 0 milliseconds");
+    let (_, message) = fails(&["adapt", "--sources", &target, "--target", &target]);
+    assert!(message.contains("at least 20"), "{message}");
 }
 
 #[test]
@@ -261,6 +301,13 @@ fn benches_beat_the_baselines_on_published_tables() {
     let ranking =
         bench(&["ranking", "--train", "78", "--seeds", "2", "--predictor", "default,ridge-onehot"]);
     assert!(of(&ranking, "predictor", "default", "kendall") > 0.78, "{ranking:?}");
+    let few =
+        bench(&["few-shot", "--set", "F3", "--seeds", "2", "--method", "default,ridge-counts"]);
+    let spearman = |name: &str| of(&few, "method", name, "spearman");
+    assert!(
+        spearman("default") > 0.93 && spearman("default") > spearman("ridge-counts"),
+        "{few:?}"
+    );
     let search = bench(&[
         "search",
         "--metric",

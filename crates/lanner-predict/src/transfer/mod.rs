@@ -70,6 +70,10 @@ const PROGRAM_LENGTH: f64 = 1.0;
 const PENALTIES: [f64; 5] = [1.0, 5.0, 25.0, 125.0, 625.0];
 /// One-hots of at most so many columns are smoothed with all their products.
 const PAIRED: usize = 64;
+/// Half the width of intervals in units of Student's quantile: what is beyond 1 stands for hyper-parameters
+/// and outliers that a handful of measurements does not show. Chosen on the development sets of
+/// `lanner bench few-shot`, where intervals covered 82 % without it.
+const INFLATION: f64 = 1.3;
 /// A source must have so many rows with a value.
 const FEWEST_OF_SOURCE: usize = 20;
 
@@ -420,7 +424,7 @@ impl FewShot {
             crosses.push(g.covariance(&x, known));
             owns.push((0..m).map(|i| g.own(x.row(i))).collect::<Vec<f64>>());
         }
-        let quantile = student_quantile_95(n - 1);
+        let quantile = INFLATION * student_quantile_95(n - 1);
         let mut out = Forecast { mean: vec![0.0; m], low: vec![0.0; m], high: vec![0.0; m] };
         let mut cross = vec![0.0; n];
         for (scale, weight, average) in &self.scales {
