@@ -1,4 +1,4 @@
-//! Writes the models that `tests/check_onnx.py` checks: random cells of NAS-Bench-201 as written,
+//! Writes the models that `tests/check_onnx.py` checks: random architectures of every space, as written,
 //! pruned and folded, all with the same weights, and a network of every other operation; the pruned
 //! and folded ones in 8-bit integers as well.
 //!
@@ -8,7 +8,7 @@ use std::path::Path;
 
 use lanner_network::{
     Builder, Conv, Init, LayerWeights, Nasbench201, Network, NetworkError, OnnxOptions, Op, Pool,
-    Precision, Shape, View, Weights, onnx,
+    Precision, Shape, Skeleton, View, Weights, onnx,
 };
 use lanner_space::{Architecture, Space};
 use rand::SeedableRng;
@@ -27,11 +27,31 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
         .map(|text| Space::NasBench201.parse(text))
         .collect::<Result<_, _>>()?;
     archs.extend((0..count).map(|_| Space::NasBench201.sample(&mut rng)));
-    for (i, arch) in archs.iter().enumerate() {
+    let mut all: Vec<(Skeleton, Architecture)> = Vec::new();
+    for (i, arch) in archs.into_iter().enumerate() {
         let skeleton = match i % 3 {
             2 => Nasbench201 { channels: 8, cells: 2, resolution: 16, classes: 120 },
             _ => Nasbench201::default(),
         };
+        all.push((skeleton.into(), arch));
+    }
+    for (space, channels, cells, resolution) in [
+        (Space::NasBench101, 32, 2, 18),
+        (Space::Darts, 8, 6, 30),
+        (Space::Fbnet, 96, 0, 32),
+        (Space::Fbnet, 96, 0, 95),
+        (Space::TransBench101Micro, 16, 2, 61),
+        (Space::TransBench101Macro, 16, 2, 64),
+        (Space::MobileNetV3, 320, 0, 0),
+        (Space::NasBenchMacro, 16, 0, 32),
+    ] {
+        for _ in 0..count.div_ceil(6) {
+            let arch = space.sample(&mut rng);
+            let space = space.clone();
+            all.push((Skeleton { space, channels, cells, resolution, classes: 12 }, arch));
+        }
+    }
+    for (i, (skeleton, arch)) in all.iter().enumerate() {
         let save = |what: &str, net: &Network, weights: &Weights| {
             let path = folder.join(format!("{i:02}-{what}.onnx"));
             onnx::write(&path, net, weights, OnnxOptions { batch: None, ..OnnxOptions::default() })
@@ -55,7 +75,7 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
     let (net, folded) = weights.fold(&zoo)?;
     onnx::write(&folder.join("zoo-folded.onnx"), &net, &folded, options)?;
     integers(folder, "zoo-folded", &net, &folded)?;
-    println!("{} models of {} architectures and a zoo of layers", 6 * archs.len() + 4, archs.len());
+    println!("{} models of {} architectures and a zoo of layers", 6 * all.len() + 4, all.len());
     Ok(())
 }
 
@@ -85,7 +105,12 @@ fn drawn(network: &Network, seed: u64) -> Weights {
             let start: f32 = layer.name.bytes().map(f32::from).sum();
             let wave = |i: usize, k: f32| (start + 1.7 * i as f32 + k).sin();
             // Reductions and the head are in both networks, and may make zeros what they like.
-            let constant = if reads_zeros && layer.name.starts_with("stage") { 0.0 } else { 1.0 };
+            let constant =
+                if reads_zeros && ["stage", "module"].iter().any(|s| layer.name.starts_with(s)) {
+                    0.0
+                } else {
+                    1.0
+                };
             for i in 0..scale.len() {
                 scale[i] = 0.6 + 0.3 * wave(i, 0.0);
                 shift[i] = 0.2 * wave(i, 1.0) * constant;

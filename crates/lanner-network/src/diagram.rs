@@ -46,10 +46,41 @@ pub struct Edge {
 }
 
 impl Diagram {
-    /// The cell of a NAS-Bench-201 architecture: the four nodes and the operations between them.
-    /// Dead operations are dashed in the raw view and left out in the pruned one.
-    pub fn cell(arch: &Architecture, view: View) -> Result<Diagram, SpaceError> {
-        Space::NasBench201.check(arch)?;
+    /// The cells of an architecture, or its chain of blocks.
+    ///
+    /// Of NAS-Bench-201 the four nodes and the operations between them: dead operations are dashed
+    /// in the raw view and left out in the pruned one.
+    pub fn cell(space: &Space, arch: &Architecture, view: View) -> Result<Diagram, SpaceError> {
+        space.check(arch)?;
+        match space {
+            Space::NasBench201 => Ok(Diagram::nasbench201(arch, view)),
+            _ => Ok(Diagram::graph(space, arch, view)),
+        }
+    }
+
+    fn graph(space: &Space, arch: &Architecture, view: View) -> Diagram {
+        let graph = space.graph(arch, view);
+        let mut diagram = Diagram { title: "cell".into(), nodes: Vec::new(), edges: Vec::new() };
+        for &label in &graph.labels {
+            let name = space.labels()[usize::from(label)];
+            let kind = match name {
+                "none" => NodeKind::Dead,
+                "addition" | "absent" => NodeKind::Light,
+                _ if name.starts_with("input") || name == "output" => NodeKind::End,
+                _ if name.starts_with("skip") => NodeKind::Light,
+                _ if name.contains("pool") => NodeKind::Pool,
+                _ => NodeKind::Conv,
+            };
+            diagram.node(vec![name.replace('_', " ")], kind);
+        }
+        for &(from, to) in &graph.arcs {
+            let (from, to) = (usize::from(from), usize::from(to));
+            diagram.edges.push(Edge { from, to, dead: diagram.nodes[from].kind == NodeKind::Dead });
+        }
+        diagram
+    }
+
+    fn nasbench201(arch: &Architecture, view: View) -> Diagram {
         let live = Space::NasBench201.live(arch);
         let mut diagram = Diagram { title: "cell".into(), nodes: Vec::new(), edges: Vec::new() };
         let touches = |node: u8| {
@@ -89,7 +120,7 @@ impl Diagram {
             diagram.edges.push(Edge { from, to: node, dead: !live });
             diagram.edges.push(Edge { from: node, to, dead: !live });
         }
-        Ok(diagram)
+        diagram
     }
 
     /// The parts of the skeleton one after the other, equal ones in a row as one box, each with its
@@ -122,7 +153,7 @@ impl Diagram {
                 lines.push(format!("{} FLOPs · {} params", short(flops), short(params)));
             }
             let kind = match kind {
-                "cell" => NodeKind::Stage,
+                "cell" | "block" => NodeKind::Stage,
                 "reduce" => NodeKind::Conv,
                 _ => NodeKind::End,
             };

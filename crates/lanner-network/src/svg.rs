@@ -276,7 +276,9 @@ mod tests {
         let arch = Space::NasBench201.parse("342133").unwrap();
         let small = Nasbench201 { cells: 1, ..Nasbench201::default() };
         let net = small.build(&arch, View::Raw).unwrap();
-        for diagram in [Diagram::cell(&arch, View::Raw).unwrap(), Diagram::layers(&net)] {
+        for diagram in
+            [Diagram::cell(&Space::NasBench201, &arch, View::Raw).unwrap(), Diagram::layers(&net)]
+        {
             let layout = Layout::of(&diagram);
             for (i, a) in diagram.nodes.iter().enumerate() {
                 let ((x, y), (w, h)) = (layout.at[i], size(a));
@@ -295,7 +297,7 @@ mod tests {
     fn a_cell_is_drawn_without_crossings() {
         for text in ["333333", "302143", "444321", "012340"] {
             let arch = Space::NasBench201.parse(text).unwrap();
-            let diagram = Diagram::cell(&arch, View::Raw).unwrap();
+            let diagram = Diagram::cell(&Space::NasBench201, &arch, View::Raw).unwrap();
             let layout = Layout::of(&diagram);
             // Arrows between two rows, as the routes have them.
             let arrows: Vec<_> = (layout.routes.iter().flat_map(|r| r.windows(2)))

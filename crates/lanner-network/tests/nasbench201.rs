@@ -93,7 +93,7 @@ fn a_disconnected_cell_is_one_layer_of_zeros() {
     assert_eq!(net.layers.iter().filter(|l| l.op == Op::Zero).count(), 15);
     let cost = Cost::of(&net);
     assert_eq!((cost.flops, cost.params), (7_943_872, 73_306));
-    let text = Diagram::dot(&[Diagram::cell(&arch, View::Pruned).unwrap()]);
+    let text = Diagram::dot(&[Diagram::cell(&SPACE, &arch, View::Pruned).unwrap()]);
     assert!(text.contains("not reached"), "{text}");
 }
 
@@ -210,7 +210,7 @@ proptest! {
         prop_assert_eq!(value["layers"].as_array().unwrap().len(), net.layers.len());
         prop_assert_eq!(value["cost"]["flops"].as_u64().unwrap(), cost.flops);
         let drawings =
-            [Diagram::cell(&arch, View::Raw).unwrap(), Diagram::blocks(&net, &cost), Diagram::layers(&net)];
+            [Diagram::cell(&SPACE, &arch, View::Raw).unwrap(), Diagram::blocks(&net, &cost), Diagram::layers(&net)];
         let svg = Diagram::svg("a < b & \"c\"", &drawings);
         let boxes = drawings.iter().map(|d| d.nodes.len()).sum::<usize>() + 1;
         prop_assert_eq!(svg.matches("<rect").count(), boxes);

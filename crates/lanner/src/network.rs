@@ -27,7 +27,9 @@ Examples:
   lanner network 302143 --onnx net-int8.onnx --int8
   lanner network 302143 --svg net.svg --as-written
   lanner network 302143 --resolution 16 --classes 120 --json | jq .cost
-  lanner network 302143 --dot | dot -Tpdf -o net.pdf")]
+  lanner network 302143 --dot | dot -Tpdf -o net.pdf
+  lanner network 7818488874147327324245 --space fbnet
+  lanner network 7818488874147327324245 --space fbnet --channels 1504 --resolution 32 --classes 100")]
 pub struct NetworkArgs {
     /// The architecture, as the search space writes it
     #[arg(value_name = "ARCH")]
@@ -78,7 +80,7 @@ pub fn run(args: NetworkArgs) -> anyhow::Result<()> {
         return Ok(writeln!(out, "{}", json(&network, &cost))?);
     }
     let drawings = || -> anyhow::Result<[Diagram; 2]> {
-        Ok([Diagram::cell(&arch, view)?, Diagram::blocks(&network, &cost)])
+        Ok([Diagram::cell(&space, &arch, view)?, Diagram::blocks(&network, &cost)])
     };
     if args.dot {
         let mut out = std::io::stdout().lock();
