@@ -73,6 +73,5 @@ pub use onnx::{OnnxOptions, Precision};
 pub use op_graph::{OpGraph, OpKind, OpNode};
 pub use shape::Shape;
 pub use skeleton::Skeleton;
-pub use user::build_user;
 pub use weights::{Init, LayerWeights, Weights};
 pub use write::write_file;

@@ -2,7 +2,7 @@ use lanner_space::{Architecture, Space, View};
 
 use crate::{
     Builder, Nasbench201, Network, NetworkError, Shape, darts, fbnet, mobilenetv3, nasbench_macro,
-    nasbench101, transbench101,
+    nasbench101, transbench101, user,
 };
 
 /// What surrounds the choices of an architecture: the sizes that turn one of a space into a network.
@@ -30,6 +30,8 @@ use crate::{
 /// | fbnet | 1984, of the last convolution | – | 224, 1000 |
 /// | mobilenetv3 | 1280, of the last layer; all widths follow it (1536: width 1.2) | – | –, 1000 |
 /// | nas-bench-macro | 32, of the stem | – | 32, 10 |
+/// | a file's cells | of the first stage, by the file | a stage, by the file | by the file |
+/// | a file's chain | of the stem, by the file | – | by the file |
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Skeleton {
     pub space: Space,
@@ -105,7 +107,7 @@ impl Skeleton {
         };
         let image = Shape::new(3, resolution, resolution);
         let mut net = Builder::new(self.space.print(&name), image)?;
-        match self.space {
+        match &self.space {
             Space::NasBench101 => nasbench101::build(self, &mut net, codes)?,
             Space::Darts => darts::build(self, &mut net, codes, view)?,
             Space::TransBench101Micro => {
@@ -118,6 +120,13 @@ impl Skeleton {
             Space::TransBench101Macro => transbench101::build_macro(self, &mut net, codes)?,
             Space::Fbnet => fbnet::build(self, &mut net, codes)?,
             Space::MobileNetV3 => mobilenetv3::build(self, &mut net, codes)?,
+            Space::User(user) => {
+                let live = match view {
+                    View::Raw => vec![true; codes.len()],
+                    View::Pruned => self.space.live(arch),
+                };
+                user::build(self, user, &mut net, arch, &live)?;
+            }
             _ => nasbench_macro::build(self, &mut net, codes)?,
         }
         Ok(match view {
@@ -137,6 +146,7 @@ fn published(space: &Space) -> Result<[usize; 4], NetworkError> {
         Space::Fbnet => [1984, 0, 224, 1000],
         Space::MobileNetV3 => [1280, 0, 0, 1000],
         Space::NasBenchMacro => [32, 0, 32, 10],
+        Space::User(user) => user::published(user),
         _ => {
             return Err(NetworkError::Value {
                 name: "space",

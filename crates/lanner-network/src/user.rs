@@ -1,47 +1,44 @@
 //! Networks of spaces that users define, see [`lanner_space::user`].
 
-use lanner_space::user::{Block, CellSpace, ChainSpace, Kind, Layer};
-use lanner_space::{Architecture, Space, View};
+use lanner_space::Architecture;
+use lanner_space::user::{Block, CellSpace, ChainSpace, Kind, Layer, UserSpace};
 
 use crate::nasbench201::reduction;
-use crate::{Builder, Conv, Network, NetworkError, Op, Pool, Shape};
+use crate::{Builder, Conv, NetworkError, Op, Pool, Skeleton};
 
 /// PyTorch's default.
 const EPSILON: f32 = 1e-5;
 
-/// The network of an architecture of a user's space, with the file's skeleton. A cell whose output no
-/// path reaches yields zeros, as in [`crate::Nasbench201::build`].
+/// Adds everything after the image: the file's skeleton, with the sizes that `skeleton` has instead.
 ///
-/// # Errors
-/// When the space is no user's, or the architecture not of the space.
-pub fn build_user(space: &Space, arch: &Architecture, view: View) -> Result<Network, NetworkError> {
-    let Space::User(user) = space else {
-        return Err(NetworkError::Value {
-            name: "space",
-            value: space.to_string(),
-            expected: "one from a file .toml".into(),
-        });
-    };
-    space.check(arch)?;
-    let (resolution, classes) = match &user.kind {
-        Kind::Cell(cell) => (cell.skeleton.resolution, cell.skeleton.classes),
-        Kind::Chain(chain) => (chain.skeleton.resolution, chain.skeleton.classes),
-    };
-    let image = Shape::new(3, resolution.into(), resolution.into());
-    let mut net = Builder::new(space.print(arch), image)?;
-    let x = match &user.kind {
-        Kind::Cell(cell) => {
-            let live = match view {
-                View::Raw => vec![true; cell.edges.len()],
-                View::Pruned => space.live(arch),
-            };
-            cells(&mut net, cell, arch, &live)?
-        }
-        Kind::Chain(chain) => stages(&mut net, chain, arch)?,
+/// A cell whose output no path reaches yields zeros, as in [`crate::Nasbench201::build`].
+pub fn build(
+    skeleton: &Skeleton,
+    space: &UserSpace,
+    net: &mut Builder,
+    arch: &Architecture,
+    live: &[bool],
+) -> Result<(), NetworkError> {
+    let x = match &space.kind {
+        Kind::Cell(cell) => cells(skeleton, net, cell, arch, live)?,
+        Kind::Chain(chain) => stages(skeleton, net, chain, arch)?,
     };
     let x = net.add("head.pool", Op::GlobalAvgPool, &[x])?;
-    net.add("head.linear", Op::Linear { out_features: classes as usize, bias: true }, &[x])?;
-    Ok(net.finish())
+    let out_features = skeleton.classes;
+    net.add("head.linear", Op::Linear { out_features, bias: true }, &[x])?;
+    Ok(())
+}
+
+/// Channels, cells, resolution and classes of the file; no cells in a chain, whose channels are the stem's.
+pub fn published(space: &UserSpace) -> [usize; 4] {
+    match &space.kind {
+        Kind::Cell(CellSpace { skeleton: s, .. }) => {
+            [s.channels.into(), s.cells.into(), s.resolution.into(), s.classes as usize]
+        }
+        Kind::Chain(ChainSpace { skeleton: s, .. }) => {
+            [s.stem.into(), 0, s.resolution.into(), s.classes as usize]
+        }
+    }
 }
 
 /// Convolution and batch norm.
@@ -63,19 +60,20 @@ fn conv_bn_relu(
 
 /// Everything before the pooling of NAS-Bench-201's network, with any number of stages.
 fn cells(
+    skeleton: &Skeleton,
     net: &mut Builder,
     space: &CellSpace,
     arch: &Architecture,
     live: &[bool],
 ) -> Result<usize, NetworkError> {
-    let channels = usize::from(space.skeleton.channels);
+    let channels = skeleton.channels;
     net.block("stem", "stem");
     let mut x = conv_bn(net, "stem", Conv::same(channels, 3), 0)?;
     for stage in 1..=usize::from(space.skeleton.stages) {
         if stage > 1 {
             x = reduction(net, &format!("reduce{}", stage - 1), x, channels << (stage - 1))?;
         }
-        for n in 1..=space.skeleton.cells {
+        for n in 1..=skeleton.cells {
             x = cell(net, &format!("stage{stage}.cell{n}"), space, arch, live, x)?;
         }
     }
@@ -153,12 +151,13 @@ fn operation(net: &mut Builder, place: &str, name: &str, x: usize) -> Result<usi
 }
 
 fn stages(
+    skeleton: &Skeleton,
     net: &mut Builder,
     space: &ChainSpace,
     arch: &Architecture,
 ) -> Result<usize, NetworkError> {
     net.block("stem", "stem");
-    let stem = Conv { stride: 2, ..Conv::same(space.skeleton.stem.into(), 3) };
+    let stem = Conv { stride: 2, ..Conv::same(skeleton.channels, 3) };
     let mut x = conv_bn_relu(net, "stem", stem, 0)?;
     for (i, (stage, (width, layers))) in space.stages.iter().zip(space.layers(arch)).enumerate() {
         for (n, layer) in layers.iter().enumerate() {
@@ -214,8 +213,12 @@ mod tests {
     use std::sync::Arc;
 
     use super::*;
-    use crate::{Cost, Nasbench201};
-    use lanner_space::user::UserSpace;
+    use crate::{Cost, Nasbench201, Network};
+    use lanner_space::{Space, View};
+
+    fn network(space: &Space, arch: &Architecture, view: View) -> Network {
+        Skeleton::of(space).unwrap().build(arch, view).unwrap()
+    }
 
     /// NAS-Bench-201 as a user would write it.
     fn nasbench201(skeleton: &str) -> Space {
@@ -238,7 +241,7 @@ mod tests {
             // The same codes: both have an edge's operation at its place.
             let arch = Space::NasBench201.at(index).unwrap();
             for view in [View::Raw, View::Pruned] {
-                let own = Cost::of(&build_user(&space, &arch, view).unwrap());
+                let own = Cost::of(&network(&space, &arch, view));
                 let known = Cost::of(&published.build(&arch, view).unwrap());
                 assert_eq!((own.flops, own.params), (known.flops, known.params), "{arch:?}");
                 assert_eq!((own.depth, own.critical_flops), (known.depth, known.critical_flops));
@@ -267,12 +270,12 @@ mod tests {
             ),
             ("w8:conv_k3/w16:identity,identity", stem + 64 * 9 + 16 + 128 + 32 + head(16)),
         ] {
-            let net = build_user(&space, &space.parse(text).unwrap(), View::Raw).unwrap();
+            let net = network(&space, &space.parse(text).unwrap(), View::Raw);
             assert_eq!(Cost::of(&net).params, params, "{text}");
             assert_eq!(net.output().len(), 2);
         }
         let two = space.parse("w8:identity/w16:mb_k3_e4,mb_k3_e4").unwrap();
-        let sums = build_user(&space, &two, View::Raw).unwrap();
+        let sums = network(&space, &two, View::Raw);
         assert_eq!(sums.layers.iter().filter(|l| l.op == Op::Add).count(), 1);
     }
 
@@ -286,7 +289,7 @@ mod tests {
         let space = Space::User(Arc::new(UserSpace::from_toml(&text).unwrap()));
         let params: Vec<u64> = space
             .iter()
-            .map(|arch| Cost::of(&build_user(&space, &arch, View::Pruned).unwrap()).params)
+            .map(|arch| Cost::of(&network(&space, &arch, View::Pruned)).params)
             .collect();
         let (base, at) = (params[0], |c: u64, one: u64, k: u64| one * (c * k * k + c * c + 2 * c));
         // Two cells, of 4 and 8 channels; separable convolutions twice.

@@ -34,18 +34,11 @@ impl SkeletonArgs {
     }
 
     pub fn build(&self, space: &Space, arch: &Architecture, view: View) -> anyhow::Result<Network> {
-        match space {
-            // The file has the skeleton.
-            Space::User(_) => Ok(lanner_network::build_user(space, arch, view)?),
-            _ => Ok(self.skeleton(space)?.build(arch, view)?),
-        }
+        Ok(self.skeleton(space)?.build(arch, view)?)
     }
 }
 
 /// The network of an architecture with the skeleton of its space's publication or file.
 pub fn published(space: &Space, arch: &Architecture, view: View) -> anyhow::Result<Network> {
-    match space {
-        Space::User(_) => Ok(lanner_network::build_user(space, arch, view)?),
-        _ => Ok(Skeleton::of(space)?.build(arch, view)?),
-    }
+    Ok(Skeleton::of(space)?.build(arch, view)?)
 }

@@ -4,7 +4,7 @@ use std::{ops::ControlFlow, path::PathBuf, time::Instant};
 
 use lanner_data::images::{self, Augmentation};
 use lanner_evaluate::train::{Data, Options, Outcome, Recipe, Table};
-use lanner_network::{Nasbench201, View};
+use lanner_network::{Skeleton, View};
 use lanner_space::{Architecture, Space};
 
 use crate::{
@@ -75,12 +75,12 @@ pub struct TrainArgs {
     memory: Option<u64>,
     #[arg(long, default_value = "nasbench201")]
     space: String,
-    /// Channels of the first stage
-    #[arg(long, default_value_t = 16)]
-    channels: usize,
-    /// Cells in each stage
-    #[arg(long, default_value_t = 1)]
-    cells: usize,
+    /// A width that others follow from [default: as published, 16 of nasbench201]
+    #[arg(long)]
+    channels: Option<usize>,
+    /// How often cells are repeated [default: 1, for darts 5]
+    #[arg(long)]
+    cells: Option<usize>,
     /// Height and width to reduce images to, pixels [default: those they have]
     #[arg(long)]
     resolution: Option<usize>,
@@ -101,9 +101,6 @@ enum Augment {
 
 pub fn run(args: TrainArgs, threads: Option<usize>) -> anyhow::Result<()> {
     let space = Space::by_name(&args.space).map_err(|e| usage(e.to_string()))?;
-    if space != Space::NasBench201 {
-        return Err(usage(format!("--space {space} has no skeleton yet, expected nasbench201")));
-    }
     let threads =
         threads.unwrap_or_else(|| std::thread::available_parallelism().map_or(1, usize::from));
     let table = table(&args, space, threads)?;
@@ -163,8 +160,16 @@ fn table(args: &TrainArgs, space: Space, threads: usize) -> anyhow::Result<Table
     };
     recipe.check().map_err(|e| usage(e.to_string()))?;
     let data = Data::new(set, args.validation, args.seed)?;
-    let &TrainArgs { channels, cells, .. } = args;
-    let skeleton = Nasbench201 { channels, cells, resolution, classes: data.classes().len() };
+    let published = Skeleton::of(&space).map_err(|e| usage(e.to_string()))?;
+    // A cell of each kind and place is the least of DARTS: reductions are at a third and two thirds.
+    let few = if space == Space::Darts { 5 } else { 1 };
+    let skeleton = Skeleton {
+        channels: args.channels.unwrap_or(published.channels),
+        cells: args.cells.unwrap_or(few.min(published.cells)),
+        resolution,
+        classes: data.classes().len(),
+        ..published
+    };
     // Where a data set lies does not change what it is.
     let name = args.dataset.split_once(':').map_or(args.dataset.as_str(), |(kind, _)| kind);
     let options = Options { seed: args.seed, threads, memory_limit: memory::limit(args.memory) };

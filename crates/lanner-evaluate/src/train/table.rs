@@ -11,7 +11,7 @@ use std::{
     time::{Duration, SystemTime, UNIX_EPOCH},
 };
 
-use lanner_network::{Nasbench201, View};
+use lanner_network::{Skeleton, View};
 use lanner_space::{Architecture, Space};
 
 use super::{Data, Epoch, Options, Part, Recipe, Trained, train};
@@ -30,7 +30,7 @@ const PATIENCE: Duration = Duration::from_millis(100);
 #[derive(Debug, Clone)]
 pub struct Table {
     pub space: Space,
-    pub skeleton: Nasbench201,
+    pub skeleton: Skeleton,
     pub data: Data,
     /// Where the data are from, for the file's header.
     pub dataset: String,
@@ -60,7 +60,6 @@ type Ended = Result<Trained, EvaluateError>;
 impl Table {
     /// The settings that all rows of a file must share.
     pub fn header(&self) -> Header {
-        let Nasbench201 { channels, cells, resolution, classes } = self.skeleton;
         let (data, recipe) = (&self.data, &self.recipe);
         let counts = [Part::Training, Part::Validation, Part::Test].map(|p| data.len(p));
         let [training, validation, test] = counts;
@@ -70,12 +69,7 @@ impl Table {
         let augmentation = recipe.augmentation.unwrap_or(data.usual_augmentation());
         let settings = [
             ("space", self.space.name().to_string()),
-            (
-                "skeleton",
-                format!(
-                    "{channels} channels, {cells} cells, {resolution} pixels, {classes} classes"
-                ),
-            ),
+            ("skeleton", self.skeleton.describe()),
             ("dataset", self.dataset.clone()),
             (
                 "images",

@@ -236,7 +236,7 @@ mod table {
     fn table(seeds: usize, threads: usize) -> Table {
         Table {
             space: Space::NasBench201,
-            skeleton: Nasbench201 { channels: 4, cells: 1, resolution: 8, classes: 10 },
+            skeleton: Nasbench201 { channels: 4, cells: 1, resolution: 8, classes: 10 }.into(),
             data: digits(),
             dataset: "digits".into(),
             recipe: Recipe { epochs: 1, ..Recipe::default() },
