@@ -7,18 +7,18 @@ pub enum SpaceError {
     #[error("unknown search space '{name}'; known: {known}, or a file .toml")]
     UnknownSpace { name: String, known: String },
     #[error("'{text}' is not a {space} architecture: {why}")]
-    Text { space: String, text: String, why: String },
+    Text { space: Box<str>, text: String, why: String },
     #[error("codes {codes:?} are not a {space} architecture: {why}")]
-    Codes { space: String, codes: Vec<u8>, why: String },
+    Codes { space: Box<str>, codes: Vec<u8>, why: String },
     /// A file that defines a space.
     #[error("{}: {why}", path.display())]
     File { path: std::path::PathBuf, why: String },
     #[error(
         "{space} has {size} architectures, too many to list; a table of some of them, or a sample, will do"
     )]
-    TooMany { space: String, size: u128 },
-    #[error("{space} has {size} architectures, indices 0 to {}; there is no index {index}", size - 1)]
-    Index { space: String, size: u128, index: u128 },
+    TooMany { space: Box<str>, size: String },
+    #[error("{space} has indices 0 to {last}; there is no index {index}")]
+    Index { space: Box<str>, last: String, index: String },
 }
 
 impl SpaceError {

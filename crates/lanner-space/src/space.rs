@@ -210,7 +210,11 @@ impl Space {
     /// space's module documents.
     pub fn at(&self, index: u128) -> Result<Architecture, SpaceError> {
         if index >= self.size() {
-            return Err(SpaceError::Index { space: self.name().into(), size: self.size(), index });
+            return Err(SpaceError::Index {
+                space: self.name().into(),
+                last: (self.size() - 1).to_string(),
+                index: index.to_string(),
+            });
         }
         Ok(match self {
             Space::NasBench101 => nasbench101::at(index as usize),
@@ -249,7 +253,7 @@ impl Space {
     pub fn list(&self) -> Result<Vec<Architecture>, SpaceError> {
         match self.size() {
             0..=10_000_000 => Ok(self.iter().collect()),
-            size => Err(SpaceError::TooMany { space: self.name().into(), size }),
+            size => Err(SpaceError::TooMany { space: self.name().into(), size: size.to_string() }),
         }
     }
 

@@ -122,7 +122,7 @@ fn a_chain_tells_its_layers() {
         layers[1].1.iter().map(|l| l.to_string()).collect::<Vec<_>>(),
         ["mb_k5_e6", "sep_k3"]
     );
-    assert_eq!(user.limits.memory_bytes, Some(262_144));
+    assert_eq!(user.limits.memory_bytes, Some(1_048_576));
 }
 
 #[test]
