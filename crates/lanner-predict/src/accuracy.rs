@@ -4,7 +4,9 @@
 //! networks that hardly learn: the target is the normal score of the rank, t = Φ⁻¹((rank − ½) / n).
 //! Three members that err differently are averaged: a Matérn process on graph properties and counts,
 //! one on variance shares and sizes (see [`crate::cell_features`]), and extremely randomised trees
-//! on all of these. Each member's predictions are turned into normal scores over the whole pool
+//! on all of these. In chains, where there are no paths to describe and what is chosen adds up
+//! place by place, the three are a Matérn process with a linear term, one on what came before each
+//! place, and a linear process with products of two choices. Each member's predictions are turned into normal scores over the whole pool
 //! before the mean, so that the members weigh equally, whatever they shrink.
 //!
 //! Values in the metric's own unit come from where the score falls among the training values, and
@@ -40,22 +42,33 @@ pub struct AccuracyViews {
     pub(crate) all: Mat,
     /// Counts, graph properties and live one-hots: for the search.
     pub(crate) plain: Mat,
+    /// Of chains: counts, choices, what came before each place, and cost; no columns for cells.
+    line: Mat,
+    /// Of chains: the choices.
+    choices: Mat,
 }
 
 impl AccuracyViews {
     pub fn new(pool: &Pool) -> AccuracyViews {
         let f = CellFeatures::new(pool);
-        let graph = standardised(&[&f.graph, &f.counts]);
+        let graph = standardised(&[&f.graph, &f.counts, &f.choices, &f.cost]);
         let shares = standardised(&[
             &f.shares,
             &f.lossless_shares,
             &f.size,
             &f.live_counts,
             &f.share_moments,
+            &f.places,
+            &f.cost,
         ]);
         AccuracyViews {
             all: graph.beside(&shares),
-            plain: standardised(&[&f.counts, &f.graph, &f.live_one_hot]),
+            plain: standardised(&[&f.counts, &f.graph, &f.live_one_hot, &f.cost]),
+            line: match f.choices.cols {
+                0 => Mat::zeros(pool.len(), 0),
+                _ => standardised(&[&f.counts, &f.choices, &f.places, &f.cost]),
+            },
+            choices: standardised(&[&f.choices]),
             graph,
             shares,
         }
@@ -78,6 +91,20 @@ impl AccuracyViews {
     /// Linear plus squared exponential on counts, graph properties and live one-hots.
     pub fn plain_components(&self) -> Vec<Component> {
         [Kernel::Linear, Kernel::Rbf].map(|kernel| component(kernel, &self.plain)).to_vec()
+    }
+
+    /// Covariances of the processes of [`AccuracyModel`].
+    fn members(&self) -> Vec<Vec<Component>> {
+        let smooth = |x| component(Kernel::Matern52, x);
+        if self.line.cols == 0 {
+            return vec![vec![smooth(&self.graph)], vec![smooth(&self.shares)]];
+        }
+        let line = component(Kernel::Linear, &self.line);
+        vec![
+            vec![smooth(&self.graph), line.clone()],
+            vec![smooth(&self.shares)],
+            vec![line, component(Kernel::Polynomial(2), &self.choices)],
+        ]
     }
 
     /// Covariances of three processes that see different things, for ensembles: that of
@@ -128,13 +155,14 @@ impl AccuracyModel {
         let t: Vec<f64> = values.iter().map(|&v| target.score(v)).collect();
         let pool: Vec<usize> = (0..views.len()).collect();
         let mut members = Vec::new();
-        for x in [&views.graph, &views.shares] {
-            let components = [component(Kernel::Matern52, x)];
+        for components in views.members() {
             let gp = Gp::fit(&components, rows, &t, &gp_options(40), None)?;
             let all = gp.predict(&components, &pool, false).mean;
             members.push((all, gp.leave_one_out().mean));
         }
-        members.push(trees(views, rows, &t, seed)?);
+        if views.line.cols == 0 {
+            members.push(trees(views, rows, &t, seed)?);
+        }
 
         let mut scores = vec![0.0; views.len()];
         let mut held_out = vec![0.0; rows.len()];

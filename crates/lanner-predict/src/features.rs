@@ -27,7 +27,8 @@ pub fn one_hot(space: &Space, archs: &[Architecture]) -> Mat {
     hot(space, archs, |_| None)
 }
 
-/// One-hot codes with every dead choice set to the first code (none).
+/// One-hot codes of what is live. A dead choice is as the operation none where that is the first
+/// code, else all zero.
 pub fn live_one_hot(space: &Space, archs: &[Architecture]) -> Mat {
     hot(space, archs, |arch| Some(space.live(arch)))
 }
@@ -38,6 +39,7 @@ fn hot(
     live: impl Fn(&Architecture) -> Option<Vec<bool>>,
 ) -> Mat {
     let choices = space.positions();
+    let none = space.labels().first().is_some_and(|&label| label == "none");
     let width = choices.iter().map(|&c| usize::from(c)).sum();
     let mut out = Mat::zeros(archs.len(), width);
     for (i, arch) in archs.iter().enumerate() {
@@ -45,8 +47,10 @@ fn hot(
         let mut offset = 0;
         for (position, code) in space.aligned(arch).into_iter().enumerate() {
             let counts = live.as_ref().is_none_or(|l| l[position]);
-            if let Some(code) = code {
-                out[(i, offset + if counts { usize::from(code) } else { 0 })] = 1.0;
+            match code {
+                Some(code) if counts => out[(i, offset + usize::from(code))] = 1.0,
+                Some(_) if none => out[(i, offset)] = 1.0,
+                _ => {}
             }
             offset += usize::from(choices[position]);
         }

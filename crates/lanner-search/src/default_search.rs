@@ -6,10 +6,11 @@ mod start;
 
 use lanner_nn::Rng;
 use lanner_predict::Pool;
+use lanner_predict::cell_features::log_flops;
 
 use crate::history::{History, Strategy, open_rows};
 use model::Model;
-use start::{far_off, log_flops, spread};
+use start::{far_off, spread};
 
 /// Evaluations before the first model.
 const START: usize = 10;
@@ -70,10 +71,8 @@ impl Strategy for DefaultSearch {
         if open.is_empty() || n == 0 {
             return Vec::new();
         }
-        let model = self.model.get_or_insert_with(|| {
-            let sizes = pool.archs.iter().map(|arch| log_flops(&pool.space, arch)).collect();
-            Model::new(pool, sizes)
-        });
+        let model =
+            self.model.get_or_insert_with(|| Model::new(pool, log_flops(&pool.space, &pool.archs)));
         if history.asked() >= START
             && let Ok(beliefs) = model.beliefs(history, &open)
         {

@@ -66,3 +66,66 @@ fn shares_sum_to_one_and_columns_are_standardised() {
         assert!((mean / n).abs() < 1e-9 && (square / n - 1.0).abs() < 1e-9);
     }
 }
+
+/// The two cells of a DARTS network are described one after the other, sums being passed through.
+#[test]
+fn cells_with_two_inputs_and_sums() {
+    let space = Space::Darts;
+    // Every node of the normal cell convolves both inputs; the reduction cell only pools.
+    let cell = |op: &str| format!("[{}]", vec![format!("('{op}', 0), ('{op}', 1)"); 4].join(", "));
+    let text = format!(
+        "Genotype(normal={}, normal_concat=range(2, 6), reduce={}, reduce_concat=range(2, 6))",
+        cell("sep_conv_3x3"),
+        cell("max_pool_3x3")
+    );
+    let pool = Pool::new(space.clone(), vec![space.parse(&text).unwrap()]);
+    let f = CellFeatures::new(&pool);
+    // Operations are the eight of the space with none.
+    assert_eq!(
+        f.counts.row(0),
+        [[0., 0., 0., 8., 0., 0., 0., 0.], [8., 0., 0., 0., 0., 0., 0., 0.]].concat()
+    );
+    // Sizes: live operations, learned, spatial, sums, after the inputs, before the output, paths.
+    let half = f.size.cols / 2;
+    assert_eq!(f.size.row(0)[1..half], [8., 8., 8., 1., 8., 8., 8.]);
+    assert_eq!(f.size.row(0)[half + 1..], [8., 0., 0., 1., 8., 8., 8.]);
+    // All variance went through one convolution, or through one pooling.
+    let half = f.share_moments.cols / 2;
+    assert_eq!(f.share_moments.row(0)[1..half], [0., 0., 1., 0., 0., 0., 0., 0., 0.]);
+    assert_eq!(f.share_moments.row(0)[half + 1..], [1., 0., 0., 0., 0., 0., 0., 0., 0.]);
+}
+
+/// Operations on nodes: a cell of NAS-Bench-101 that is a path, and one with a projection.
+#[test]
+fn cells_with_operations_on_nodes() {
+    let space = Space::NasBench101;
+    let texts = ["0-11_1", "01-100_10_1"];
+    let pool = Pool::new(space.clone(), texts.map(|t| space.parse(t).unwrap()).to_vec());
+    let f = CellFeatures::new(&pool);
+    // Sizes: live, learned, spatial, sums, after the input, before the output, paths.
+    assert_eq!(f.size.row(0)[1..], [1., 1., 1., 1., 1., 1., 2.]);
+    assert_eq!(f.size.row(1)[1..], [2., 2., 1., 2., 1., 1., 1.]);
+    // Half of the first output's variance came through nothing.
+    let identity = f.share_moments.cols - 2;
+    assert_eq!((f.share_moments[(0, identity)], f.share_moments[(1, identity)]), (0.5, 0.0));
+}
+
+/// A chain is described by what stands where, and by its cost.
+#[test]
+fn chains_have_places_and_no_paths() {
+    let space = Space::TransBench101Macro;
+    let archs = ["1234", "1111231"].map(|t| space.parse(&t[..t.len().min(6)]).unwrap());
+    let f = CellFeatures::new(&Pool::new(space, archs.to_vec()));
+    for empty in [&f.graph, &f.shares, &f.lossless_shares, &f.share_moments, &f.size] {
+        assert_eq!(empty.cols, 0);
+    }
+    assert_eq!(f.counts.row(0), [1., 1., 1., 1.]);
+    // Of the four modules one each, the last two places as they were after the fourth.
+    assert_eq!(f.places.row(0)[8..12], [1., 1., 1., 0.]);
+    assert_eq!(f.places.row(0)[20..], [1., 1., 1., 1.]);
+    // The first has three doublings and ends with half of all: more parameters.
+    assert!(f.cost[(0, 1)] > f.cost[(1, 1)]);
+    // Chains whose channels are fixed have no column for cost, cells no places.
+    let f = CellFeatures::new(&Pool::new(Space::NasBenchMacro, vec![]));
+    assert_eq!(f.cost.cols, 0);
+}

@@ -61,11 +61,12 @@ impl Features {
         let reference: Vec<usize> = (0..REFERENCE).collect();
         let asked: Vec<usize> = (REFERENCE..all.len()).collect();
         let f = CellFeatures::new(&Pool::new(space.clone(), all));
-        let graph = f.graph.beside(&f.counts);
-        let shares = [&f.lossless_shares, &f.size, &f.live_counts, &f.share_moments]
-            .into_iter()
-            .fold(f.shares.clone(), |sum, group| sum.beside(group));
-        // Spaces without cells have no shares.
+        let graph = f.graph.beside(&f.counts).beside(&f.choices).beside(&f.cost);
+        let shares =
+            [&f.lossless_shares, &f.size, &f.live_counts, &f.share_moments, &f.places, &f.cost]
+                .into_iter()
+                .fold(f.shares.clone(), |sum, group| sum.beside(group));
+        // A pool of one kind of operation has nothing to tell.
         let views = ([graph, shares].iter().filter(|x| x.cols > 0))
             .map(|x| x.standardised_by(&reference).select(&asked))
             .collect();

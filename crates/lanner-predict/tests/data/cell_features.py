@@ -14,7 +14,8 @@ from feats import feats
 
 SUBSETS = [s for k in range(1, 5) for s in itertools.combinations((1, 2, 3, 4), k)]
 SHARES = [(k, n) for k in ("cv", "c3", "pl", "dep") for n in range(4)]
-SHARES += [(k, n) for k in ("fi", "la") for n in range(5)] + ["lv"]
+# First and last operation: no operation, 1x1, 3x3, pooling. Identities do not count.
+SHARES += [(k, n) for k in ("fi", "la") for n in (0, 2, 3, 4)] + ["lv"]
 COLUMNS = {
     "cnt": [("a", o) for o in range(5)],
     "lcnt": [("l", o) for o in range(1, 5)],

@@ -2,19 +2,12 @@
 
 use lanner_nn::Rng;
 use lanner_predict::linalg::Mat;
-use lanner_space::{Architecture, Space};
 use rand::RngExt;
 
 use crate::history::History;
 
 /// Of this many random candidates, the one farthest from all before is taken.
 const CANDIDATES: usize = 8;
-
-/// The size by which networks are compared.
-pub(super) fn log_flops(space: &Space, arch: &Architecture) -> f64 {
-    // FLOPs of a network with nothing but a head may round to zero; without a formula all are alike.
-    space.flops_and_params(arch).map_or(0.0, |f| f.0.max(1e-9).ln())
-}
 
 /// Up to `n` rows of `open`, each the farthest (by `features`, p × d) of a few random ones from all
 /// taken. Only of those with at least the median of `sizes` (p) among `open`, as long as there are any.

@@ -69,7 +69,7 @@ fn the_unit_of_the_metric_does_not_matter() {
 #[test]
 fn the_start_is_among_the_larger_half_of_what_is_open() {
     let pool = Pool::whole(Space::NasBench201);
-    let sizes: Vec<f64> = pool.archs.iter().map(|a| log_flops(&pool.space, a)).collect();
+    let sizes: Vec<f64> = log_flops(&pool.space, &pool.archs);
     // A limit leaves the small ones: then it is the larger half of these.
     let mut sorted = sizes.clone();
     sorted.sort_by(f64::total_cmp);
@@ -127,7 +127,7 @@ fn without_success_a_round_ends_far_off() {
         let rows = search.ask(&pool, &history, None, ROUND);
         let open: Vec<usize> = open.iter().copied().filter(|&r| !history.is_taken(r)).collect();
         // A second model, as a fit goes on from the last.
-        let sizes = pool.archs.iter().map(|a| log_flops(&pool.space, a)).collect();
+        let sizes = log_flops(&pool.space, &pool.archs);
         let beliefs = Model::new(&pool, sizes).beliefs(&history, &open).unwrap();
         let scale = EXPLORATION * (1.0 + IMPATIENCE * fruitless(&history) as f64);
         let plain = choose(&beliefs, scale, ROUND).into_iter().map(|j| open[j]).collect::<Vec<_>>();

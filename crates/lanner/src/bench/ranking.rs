@@ -12,22 +12,27 @@ use lanner_predict::{Forecast, Pool, relation};
 
 use super::Common;
 use super::published::RANKING;
-use super::tables::{Measured, shuffled};
+use super::tables::{Accuracies, shuffled};
 use crate::output::{Row, print_rows, progress, usage};
 
 #[derive(clap::Args)]
 #[command(after_help = "\
-Correlations are over all networks of the space, those trained on included, as published.
+Of NAS-Bench-201, correlations are over all networks of the space, those trained on included, as
+published. Of the other tables they are over all networks but those.
 
 Examples:
   lanner bench ranking --train 78,156,781
   lanner bench ranking --metric c100_test_200 --predictor default,gp --seeds 10
-  lanner bench ranking --train 100 --predictor binary --recipe brp-nas --seeds 1")]
+  lanner bench ranking --train 100 --predictor binary --recipe brp-nas --seeds 1
+  lanner bench ranking --space darts --train 100
+  lanner bench ranking --space nasbench201 --table mine.csv --metric accuracy --train 50")]
 pub struct RankingArgs {
     #[command(flatten)]
     common: Common,
-    /// Columns of accuracy.csv
-    #[arg(long, value_delimiter = ',', default_value = "c10_test_200")]
+    #[command(flatten)]
+    accuracies: Accuracies,
+    /// Columns of the table [default: c10_test_200; of other spaces each task's accuracy]
+    #[arg(long, value_delimiter = ',')]
     metric: Vec<String>,
     /// Trained networks
     #[arg(long, value_delimiter = ',', default_value = "78,156,781", value_parser = clap::value_parser!(u32).range(5..15000))]
@@ -120,7 +125,8 @@ impl Ready {
             Ready::Transfer(recipe) => {
                 // FLOPs cost nothing: the first network learns those of 900 others.
                 let other = shuffled(&vec![0.0; pool.len()], seed ^ 1);
-                let other: Vec<_> = other[..900].iter().map(|&r| pool.archs[r].clone()).collect();
+                let other: Vec<_> =
+                    other.iter().take(900).map(|&r| pool.archs[r].clone()).collect();
                 let flops: Vec<f64> = other
                     .iter()
                     .map(|a| pool.space.flops_and_params(a).map_or(0.0, |f| f.0))
@@ -144,27 +150,43 @@ impl Ready {
 }
 
 pub fn run(args: RankingArgs) -> anyhow::Result<()> {
-    let measured = Measured::read(&args.common, &["nasbench201/accuracy.csv"])?;
+    let (measured, metrics) = args.accuracies.read(&args.common)?;
+    let whole = args.accuracies.is_nasbench201();
+    let metrics: Vec<String> = match (args.metric.is_empty(), metrics) {
+        (false, _) => args.metric.clone(),
+        (true, []) => return Err(usage("--table needs --metric")),
+        (true, all) => all[..if whole { 1 } else { all.len() }].iter().map(|&m| m.into()).collect(),
+    };
     let ready: Vec<(&String, Ready)> = args
         .predictor
         .iter()
         .map(|name| Ok((name, Ready::new(name, args.recipe, &measured.pool)?)))
         .collect::<anyhow::Result<_>>()?;
-    let total = (args.metric.len() * args.train.len() * ready.len()) as u64 * args.seeds;
+    let total = (metrics.len() * args.train.len() * ready.len()) as u64 * args.seeds;
     let bar = progress(total, "ranking");
     let mut rows = Vec::new();
-    for metric in &args.metric {
+    for metric in &metrics {
         let (metric, values) = measured.column(metric)?;
+        let measured_rows = values.iter().filter(|v| v.is_finite()).count();
         for &train in &args.train {
+            if train as usize + 2 > measured_rows {
+                return Err(usage(format!(
+                    "--train {train}: only {measured_rows} networks have a value of {metric}"
+                )));
+            }
             for (predictor, ready) in &ready {
                 let mut results: Vec<Vec<f64>> = vec![Vec::new(); METRICS.len()];
                 for seed in args.common.seed..args.common.seed + args.seeds {
-                    let one = one_seed(ready, &measured.pool, values, train as usize, seed)?;
+                    let one =
+                        one_seed(ready, (&measured.pool, values), train as usize, whole, seed)?;
                     results.iter_mut().zip(one).for_each(|(all, v)| all.push(v));
                     bar.inc(1);
                 }
-                let mut row =
-                    Row::new().with("metric", metric).with("predictor", predictor.as_str());
+                let mut row = Row::new();
+                if !whole {
+                    row = row.with("space", args.accuracies.space.as_str());
+                }
+                row = row.with("metric", metric).with("predictor", predictor.as_str());
                 match ready {
                     Ready::Binary(recipe) => row = row.with("recipe", recipe.name()),
                     Ready::Unary(_) | Ready::Transfer(_) => {
@@ -178,7 +200,8 @@ pub fn run(args: RankingArgs) -> anyhow::Result<()> {
                 }
                 rows.push(row);
             }
-            for p in RANKING.iter().filter(|p| p.of == metric && p.size == train as usize) {
+            for p in RANKING.iter().filter(|p| whole && p.of == metric && p.size == train as usize)
+            {
                 let mut row = Row::new()
                     .with("metric", metric)
                     .with("predictor", p.predictor)
@@ -194,16 +217,17 @@ pub fn run(args: RankingArgs) -> anyhow::Result<()> {
     print_rows(&rows, args.common.json)
 }
 
-/// All metrics of one draw, in the order of [`METRICS`].
+/// All metrics of one draw, in the order of [`METRICS`]: rank correlations of all networks with a
+/// value if `whole`, else of those that were not trained on; regrets of all.
 fn one_seed(
     ready: &Ready,
-    pool: &Pool,
-    values: &[f64],
+    (pool, values): (&Pool, &[f64]),
     train: usize,
+    whole: bool,
     seed: u64,
 ) -> anyhow::Result<Vec<f64>> {
     let rows = shuffled(values, seed);
-    let known = &rows[..train.min(rows.len())];
+    let known = &rows[..train];
     let y: Vec<f64> = known.iter().map(|&r| values[r]).collect();
     let start = Instant::now();
     let forecast = ready.fit_predict(pool, known, &y, seed)?;
@@ -212,9 +236,10 @@ fn one_seed(
     let (scores, truth) = (of(&forecast.mean), of(values));
     let unseen = &rows[known.len()..];
     let pick = |v: &[f64]| -> Vec<f64> { unseen.iter().map(|&r| v[r]).collect() };
+    let from = if whole { 0 } else { known.len() };
     Ok(vec![
-        kendall(&scores, &truth),
-        spearman(&scores, &truth),
+        kendall(&scores[from..], &truth[from..]),
+        spearman(&scores[from..], &truth[from..]),
         top_k_regret(&scores, &truth, 1),
         top_k_regret(&scores, &truth, 10),
         if forecast.low.is_empty() {

@@ -10,10 +10,70 @@ use rand::RngExt;
 use super::Common;
 use crate::output::usage;
 
-/// The whole space and named columns over it, NaN where nothing was measured.
+/// The networks of a table, or a whole space, and named columns over them, NaN where nothing was
+/// measured.
 pub struct Measured {
     pub pool: Pool,
     pub columns: Vec<(String, Vec<f64>)>,
+}
+
+/// The tables of accuracies of the published data's folder, and the metrics that benches report.
+const TABLES: [(&str, &str, &[&str]); 6] = [
+    ("nasbench201", "nasbench201/accuracy.csv", &["c10_test_200", "c100_test_200"]),
+    ("transbench101-micro", "transbench101/micro.csv", &TASKS),
+    ("transbench101-macro", "transbench101/macro.csv", &TASKS),
+    ("nasbench101", "nasbench101/accuracy_and_proxies_500.csv", &["val_accuracy"]),
+    ("darts", "darts/accuracy_1000.csv", &["cifar10_val_accuracy"]),
+    ("nasbench301", "nasbench301/accuracy_surrogate_and_proxies.csv", &["val_accuracy"]),
+];
+
+/// The tasks of TransNAS-Bench-101's tables.
+const TASKS: [&str; 5] =
+    ["val_class_scene", "val_class_object", "val_jigsaw", "val_segmentsemantic", "val_autoencoder"];
+
+/// Which table of accuracies a bench is about.
+#[derive(clap::Args, Clone)]
+pub struct Accuracies {
+    /// nasbench201, transbench101-micro, transbench101-macro, nasbench101, darts, nasbench301 (the
+    /// surrogate's values in the space darts), or with --table any space
+    #[arg(long, default_value = "nasbench201")]
+    pub space: String,
+    /// Another table of accuracies than the published data's
+    #[arg(long, value_name = "FILE")]
+    table: Option<PathBuf>,
+}
+
+impl Accuracies {
+    /// The table, and the metrics to report when none are asked for. Of NAS-Bench-201 the pool is
+    /// the whole space in its official order, of any other the table's networks.
+    pub fn read(&self, common: &Common) -> anyhow::Result<(Measured, &'static [&'static str])> {
+        let known = TABLES.iter().find(|t| t.0 == self.space);
+        let path = match (&self.table, known) {
+            (Some(path), _) => path.clone(),
+            (None, Some(known)) => common.file(known.1)?,
+            (None, None) => {
+                let names: Vec<&str> = TABLES.iter().map(|t| t.0).collect();
+                return Err(usage(format!(
+                    "no published accuracies of '{}', give a --table; there are: {}",
+                    self.space,
+                    names.join(", ")
+                )));
+            }
+        };
+        let metrics = if self.table.is_some() { &[][..] } else { known.map_or(&[][..], |t| t.2) };
+        if self.is_nasbench201() {
+            return Ok((Measured::read_paths(&[path])?, metrics));
+        }
+        let name = if self.space == "nasbench301" { "darts" } else { &self.space };
+        let space = Space::by_name(name).map_err(|e| usage(e.to_string()))?;
+        let (table, _) = Table::read(&path, &space)?;
+        let columns = table.names.into_iter().zip(table.columns).collect();
+        Ok((Measured { pool: Pool::new(space, table.archs), columns }, metrics))
+    }
+
+    pub fn is_nasbench201(&self) -> bool {
+        self.space == "nasbench201"
+    }
 }
 
 impl Measured {
