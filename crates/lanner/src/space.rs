@@ -257,9 +257,7 @@ fn check_space(args: &CheckArgs, space: &Space) -> anyhow::Result<()> {
         let text = space.print(arch);
         space.check(arch)?;
         anyhow::ensure!(space.parse(&text)? == *arch, "{space}: '{text}' does not read back");
-        if let Ok(network) = published(space, arch, View::Pruned) {
-            costs.push(Cost::of(&network));
-        }
+        costs.push(Cost::of(&published(space, arch, View::Pruned)?));
     }
     let mut facts = Map::new();
     facts.insert("space".into(), space.name().into());
