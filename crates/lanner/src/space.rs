@@ -28,7 +28,7 @@ enum SpaceCommand {
 
 /// Every space with a name, and its size
 #[derive(Args)]
-#[command(after_help = "Example:\n  lanner space list --json | jq '.[].space'")]
+#[command(after_help = "Example:\n  lanner space list --json | jq '.rows[].space'")]
 struct ListArgs {
     /// Print JSON
     #[arg(long)]
