@@ -28,7 +28,7 @@ enum SpaceCommand {
 
 /// Every space with a name, and its size
 #[derive(Args)]
-#[command(after_help = "Example:\n  lanner space list --json | jq '.[].space'")]
+#[command(after_help = "Example:\n  lanner space list --json | jq '.rows[].space'")]
 struct ListArgs {
     /// Print JSON
     #[arg(long)]
@@ -257,9 +257,7 @@ fn check_space(args: &CheckArgs, space: &Space) -> anyhow::Result<()> {
         let text = space.print(arch);
         space.check(arch)?;
         anyhow::ensure!(space.parse(&text)? == *arch, "{space}: '{text}' does not read back");
-        if let Ok(network) = published(space, arch, View::Pruned) {
-            costs.push(Cost::of(&network));
-        }
+        costs.push(Cost::of(&published(space, arch, View::Pruned)?));
     }
     let mut facts = Map::new();
     facts.insert("space".into(), space.name().into());

@@ -64,7 +64,8 @@ fn every_space_is_listed_sampled_and_checked() {
         assert_eq!(texts.len(), 20);
         assert!(texts.iter().all(|text| space.parse(text).is_ok()));
         let first = sample.lines().next().unwrap();
-        let facts = &rows(&ok(&["space", "check", name, first, "--json"]))[0];
+        let checked = ok(&["space", "check", name, first, "--json"]);
+        let facts = &serde_json::from_str::<Value>(&checked).unwrap()[0];
         assert_eq!(facts["arch"].as_str().unwrap(), first);
         assert!(ok(&["space", "check", name, "--sample", "5"]).contains("drawn"));
     }
