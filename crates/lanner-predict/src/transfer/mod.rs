@@ -418,17 +418,18 @@ impl FewShot {
     fn predict_block(&self, prior: &Prior, known: &[Mat], block: &[usize]) -> Forecast {
         let (n, m) = (self.rows.len(), block.len());
         let mut crosses = Vec::new();
-        let mut owns = Vec::new();
+        // A row's variance in each group.
+        let mut owns = vec![Vec::new(); m];
         for (g, known) in prior.groups.iter().zip(known) {
             let x = g.x.select(block);
             crosses.push(g.covariance(&x, known));
-            owns.push((0..m).map(|i| g.own(x.row(i))).collect::<Vec<f64>>());
+            owns.iter_mut().enumerate().for_each(|(i, own)| own.push(g.own(x.row(i))));
         }
         let quantile = INFLATION * student_quantile_95(n - 1);
         let mut out = Forecast { mean: vec![0.0; m], low: vec![0.0; m], high: vec![0.0; m] };
         let mut cross = vec![0.0; n];
         for (scale, weight, average) in &self.scales {
-            for i in 0..m {
+            for (i, owns) in owns.iter().enumerate() {
                 let mut mean = average.mean;
                 for (g, k) in crosses.iter().enumerate() {
                     mean +=
@@ -441,7 +442,7 @@ impl FewShot {
                     for (g, k) in crosses.iter().enumerate() {
                         let amplitude = fitted.amplitudes[g];
                         cross.iter_mut().zip(k.row(i)).for_each(|(c, k)| *c += amplitude * k);
-                        own += amplitude * owns[g][i];
+                        own += amplitude * owns[g];
                     }
                     let (mean, variance) = fitted.predict(&cross, own);
                     first += fitted.weight * mean;
