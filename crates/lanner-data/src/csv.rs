@@ -310,7 +310,7 @@ mod tests {
             (b"arch,acc\n", "a header, but no row"),
             (
                 b"model,acc\n1,2\n",
-                "expected one called arch, arch_str, architecture, ops, idx, index, found: model, acc",
+                "expected one called arch, arch_str, architecture, ops, genotype, idx, index, found: model, acc",
             ),
             (b"ops,acc\n000000,1\n000001\n", "line 3: 1 fields, expected 2"),
             (b"ops,acc\n000000,\"1\n000001,2\n", "line 2: a quote is opened, and not closed"),

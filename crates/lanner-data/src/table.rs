@@ -8,7 +8,7 @@ use lanner_space::{Architecture, Space};
 use crate::DataError;
 
 /// The names under which a column holds the architecture as text, in order of preference.
-pub(crate) const ARCH_NAMES: [&str; 4] = ["arch", "arch_str", "architecture", "ops"];
+pub(crate) const ARCH_NAMES: [&str; 5] = ["arch", "arch_str", "architecture", "ops", "genotype"];
 /// The names under which a column holds the architecture's published index.
 pub(crate) const INDEX_NAMES: [&str; 2] = ["idx", "index"];
 /// The suffix that says that a column is a latency in milliseconds.

@@ -1,5 +1,6 @@
-//! What a cell of operations on edges looks like to an accuracy predictor: counts, properties of
-//! its graph, and how much of the output came through which operations.
+//! What an architecture looks like to an accuracy predictor: counts of operations, properties of
+//! its cells' graphs, and how much of the output came through which operations; of a chain, what
+//! stands where.
 //!
 //! Two families beside the plain counts:
 //!

@@ -23,7 +23,7 @@ use crate::output::{progress, usage};
                a cell, and val_108_1seed, the validation accuracy of the first alone
   nasbench201  NAS-Bench-201-v1_1-096897.pth, or its folder of one .pth an architecture
   natsbench    the folder NATS-tss-v1_0-3ffb9-simple, or the one .pickle.pbz2
-  csv          tables with a column arch, arch_str, architecture, ops, idx or index
+  csv          tables with a column arch, arch_str, architecture, ops, genotype, idx or index
 
 Latencies become milliseconds; a column is called by its file, as in titan_rtx_256_ms.
 Pickles are only read, never run: one that names an unknown Python global is refused.

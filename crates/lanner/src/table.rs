@@ -28,8 +28,8 @@ enum TableCommand {
   lanner table describe latency.csv
   lanner table describe latency.csv --json | jq '.columns[].median'")]
 struct DescribeArgs {
-    /// A .csv or .parquet table; the column arch, arch_str, architecture, ops, idx or index holds
-    /// the architecture
+    /// A .csv or .parquet table; the column arch, arch_str, architecture, ops, genotype, idx or
+    /// index holds the architecture
     file: PathBuf,
     /// The search space of its architectures
     #[arg(long, default_value = "nasbench201")]
