@@ -11,7 +11,7 @@ use crate::linalg::Mat;
 pub(super) fn log_costs(space: &Space, archs: &[Architecture]) -> Mat {
     match space {
         Space::TransBench101Macro => {
-            let costs = archs.iter().map(|arch| macro_cost(arch));
+            let costs = archs.iter().map(macro_cost);
             let data = costs.flat_map(|(flops, params)| [flops.ln(), params.ln()]).collect();
             Mat { rows: archs.len(), cols: 2, data }
         }
