@@ -5,8 +5,8 @@
 //! Three members that err differently are averaged: a Matérn process on graph properties and counts,
 //! one on variance shares and sizes (see [`crate::cell_features`]), and extremely randomised trees
 //! on all of these. In chains, where there are no paths to describe and what is chosen adds up
-//! place by place, the three are a Matérn process with a linear term, one on what came before each
-//! place, and a linear process with products of two choices. Each member's predictions are turned into normal scores over the whole pool
+//! place by place, the three are processes with linear terms: a Matérn one on the choices, one on what
+//! came before each place, and one with products of two choices. Each member's predictions are turned into normal scores over the whole pool
 //! before the mean, so that the members weigh equally, whatever they shrink.
 //!
 //! Values in the metric's own unit come from where the score falls among the training values, and
@@ -42,10 +42,18 @@ pub struct AccuracyViews {
     pub(crate) all: Mat,
     /// Counts, graph properties and live one-hots: for the search.
     pub(crate) plain: Mat,
-    /// Of chains: counts, choices, what came before each place, and cost; no columns for cells.
+    /// Of chains only.
+    chain: Option<Box<Chain>>,
+}
+
+/// What linear terms see of a chain.
+#[derive(Debug, Clone)]
+struct Chain {
+    /// Counts, choices, what came before each place, and cost.
     line: Mat,
-    /// Of chains: the choices.
     choices: Mat,
+    /// Counts and cost, so few that a line in them is known soon.
+    totals: Mat,
 }
 
 impl AccuracyViews {
@@ -64,11 +72,13 @@ impl AccuracyViews {
         AccuracyViews {
             all: graph.beside(&shares),
             plain: standardised(&[&f.counts, &f.graph, &f.live_one_hot, &f.cost]),
-            line: match f.choices.cols {
-                0 => Mat::zeros(pool.len(), 0),
-                _ => standardised(&[&f.counts, &f.choices, &f.places, &f.cost]),
-            },
-            choices: standardised(&[&f.choices]),
+            chain: (f.choices.cols > 0).then(|| {
+                Box::new(Chain {
+                    line: standardised(&[&f.counts, &f.choices, &f.places, &f.cost]),
+                    choices: standardised(&[&f.choices]),
+                    totals: standardised(&[&f.counts, &f.cost]),
+                })
+            }),
             graph,
             shares,
         }
@@ -96,14 +106,15 @@ impl AccuracyViews {
     /// Covariances of the processes of [`AccuracyModel`].
     fn members(&self) -> Vec<Vec<Component>> {
         let smooth = |x| component(Kernel::Matern52, x);
-        if self.line.cols == 0 {
+        let Some(chain) = &self.chain else {
             return vec![vec![smooth(&self.graph)], vec![smooth(&self.shares)]];
-        }
-        let line = component(Kernel::Linear, &self.line);
+        };
+        let line = component(Kernel::Linear, &chain.line);
+        let totals = component(Kernel::Linear, &chain.totals);
         vec![
             vec![smooth(&self.graph), line.clone()],
-            vec![smooth(&self.shares)],
-            vec![line, component(Kernel::Polynomial(2), &self.choices)],
+            vec![smooth(&self.shares), totals.clone()],
+            vec![line, component(Kernel::Polynomial(2), &chain.choices), totals],
         ]
     }
 
@@ -160,7 +171,7 @@ impl AccuracyModel {
             let all = gp.predict(&components, &pool, false).mean;
             members.push((all, gp.leave_one_out().mean));
         }
-        if views.line.cols == 0 {
+        if views.chain.is_none() {
             members.push(trees(views, rows, &t, seed)?);
         }
 
