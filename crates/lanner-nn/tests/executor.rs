@@ -312,8 +312,8 @@ fn held_states_are_smooth_away_from_where_they_were_taken() {
             let output = executor.forward(&params, &moved, Mode::Batch, &()).unwrap();
             output.iter().zip(&d).map(|(o, d)| o * d).sum()
         };
-        // A step at which ReLUs would change their state by the hundred.
-        let h = 1e-3;
+        // Small for the deepest: their batch norms over few pixels bend, by an error that falls with h⁴.
+        let h = 2e-4;
         let found = (8.0 * (value(h) - value(-h)) - value(2.0 * h) + value(-2.0 * h)) / (12.0 * h);
         assert!((found - want).abs() < 1e-6 * (1.0 + want.abs()), "{name}: {found} for {want}");
         executor.hold(false).unwrap();
