@@ -3,11 +3,9 @@
 use lanner_space::Architecture;
 use lanner_space::user::{Block, CellSpace, ChainSpace, Kind, Layer, UserSpace};
 
+use crate::blocks::{InvertedResidual, batch_norm, classifier, conv_bn, conv_bn_act, sum};
 use crate::nasbench201::reduction;
 use crate::{Builder, Conv, NetworkError, Op, Pool, Skeleton};
-
-/// PyTorch's default.
-const EPSILON: f32 = 1e-5;
 
 /// Adds everything after the image: the file's skeleton, with the sizes that `skeleton` has instead.
 ///
@@ -23,9 +21,7 @@ pub fn build(
         Kind::Cell(cell) => cells(skeleton, net, cell, arch, live)?,
         Kind::Chain(chain) => stages(skeleton, net, chain, arch)?,
     };
-    let x = net.add("head.pool", Op::GlobalAvgPool, &[x])?;
-    let out_features = skeleton.classes;
-    net.add("head.linear", Op::Linear { out_features, bias: true }, &[x])?;
+    classifier(net, skeleton.classes, x)?;
     Ok(())
 }
 
@@ -41,12 +37,6 @@ pub fn published(space: &UserSpace) -> [usize; 4] {
     }
 }
 
-/// Convolution and batch norm.
-fn conv_bn(net: &mut Builder, place: &str, conv: Conv, x: usize) -> Result<usize, NetworkError> {
-    let conv = net.add(format!("{place}.conv"), Op::Conv(conv), &[x])?;
-    net.add(format!("{place}.bn"), Op::BatchNorm { epsilon: EPSILON }, &[conv])
-}
-
 /// Convolution, batch norm and ReLU6.
 fn conv_bn_relu(
     net: &mut Builder,
@@ -54,8 +44,7 @@ fn conv_bn_relu(
     conv: Conv,
     x: usize,
 ) -> Result<usize, NetworkError> {
-    let bn = conv_bn(net, place, conv, x)?;
-    net.add(format!("{place}.relu"), Op::Relu6, &[bn])
+    conv_bn_act(net, place, conv, Op::Relu6, x)
 }
 
 /// Everything before the pooling of NAS-Bench-201's network, with any number of stages.
@@ -78,7 +67,7 @@ fn cells(
         }
     }
     net.block("head", "head");
-    x = net.add("head.bn", Op::BatchNorm { epsilon: EPSILON }, &[x])?;
+    x = batch_norm(net, "head.bn", x)?;
     net.add("head.relu", Op::Relu, &[x])
 }
 
@@ -104,8 +93,7 @@ fn cell(
         nodes.push(match &terms[..] {
             [] if node + 1 < space.nodes => None,
             [] => Some(net.add(format!("{place}.zero"), Op::Zero, &[x])?),
-            [one] => Some(*one),
-            _ => Some(net.add(format!("{place}.node{node}"), Op::Add, &terms)?),
+            _ => Some(sum(net, format!("{place}.node{node}"), &terms)?),
         });
     }
     Ok(nodes[nodes.len() - 1].unwrap_or(x))
@@ -127,7 +115,7 @@ fn operation(net: &mut Builder, place: &str, name: &str, x: usize) -> Result<usi
         for (i, &conv) in convs.iter().enumerate() {
             x = net.add(format!("{place}.conv{}", i + 1), Op::Conv(conv), &[x])?;
         }
-        net.add(format!("{place}.bn"), Op::BatchNorm { epsilon: EPSILON }, &[x])
+        batch_norm(net, &format!("{place}.bn"), x)
     };
     let point = Conv::same(channels, 1);
     match &name[..4] {
@@ -196,14 +184,8 @@ fn block(
         }
         Block::Mb => {
             let hidden = usize::from(layer.expansion) * channels;
-            let expand = Conv::same(hidden, 1);
-            let mut y = conv_bn_relu(net, &format!("{place}.expand"), expand, x)?;
-            y = conv_bn_relu(net, &format!("{place}.depthwise"), depthwise(hidden), y)?;
-            y = conv_bn(net, &format!("{place}.project"), Conv::same(width, 1), y)?;
-            match same {
-                true => net.add(format!("{place}.add"), Op::Add, &[x, y]),
-                false => Ok(y),
-            }
+            let plain = InvertedResidual::plain(hidden, width, kernel, stride);
+            InvertedResidual { act: Op::Relu6, ..plain }.add(net, place, x)
         }
     }
 }
