@@ -14,6 +14,7 @@ use std::{
     fs::{File, TryLockError},
     io::Read,
     path::Path,
+    time::{SystemTime, UNIX_EPOCH},
 };
 
 use csv::StringRecord;
@@ -43,6 +44,20 @@ pub struct Header {
 }
 
 impl Header {
+    /// Of these settings; the facts are the version and the time.
+    pub(crate) fn now<const N: usize>(settings: [(&str, String); N]) -> Header {
+        let unix_time = SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |d| d.as_secs());
+        let facts = [
+            ("lanner", env!("CARGO_PKG_VERSION").to_string()),
+            ("started_unix_time", unix_time.to_string()),
+        ];
+        let pair = |(k, v): (&str, String)| (k.to_string(), v);
+        Header {
+            settings: settings.into_iter().map(pair).collect(),
+            facts: facts.into_iter().map(pair).collect(),
+        }
+    }
+
     /// The value of a setting or fact.
     pub fn value(&self, key: &str) -> Option<&str> {
         let mut all = self.settings.iter().chain(&self.facts);

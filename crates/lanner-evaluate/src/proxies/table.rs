@@ -1,11 +1,6 @@
 //! Proxies of many networks, into one file: each network on disk before the next is begun.
 
-use std::{
-    collections::HashSet,
-    ops::ControlFlow,
-    path::Path,
-    time::{Instant, SystemTime, UNIX_EPOCH},
-};
+use std::{collections::HashSet, ops::ControlFlow, path::Path, time::Instant};
 
 use lanner_network::{Skeleton, View};
 use lanner_space::{Architecture, Space};
@@ -54,7 +49,7 @@ pub struct Outcome {
 impl Table {
     /// The settings that all rows of a file must share.
     pub fn header(&self) -> Header {
-        let settings = [
+        Header::now([
             ("space", self.space.name().to_string()),
             ("skeleton", self.skeleton.describe()),
             ("dataset", self.dataset.clone()),
@@ -63,17 +58,7 @@ impl Table {
                 "weights",
                 format!("PyTorch's default, seed {}, {} of them", self.options.seed, self.seeds),
             ),
-        ];
-        let unix_time = SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |d| d.as_secs());
-        let facts = [
-            ("lanner", env!("CARGO_PKG_VERSION").to_string()),
-            ("started_unix_time", unix_time.to_string()),
-        ];
-        let pair = |(k, v): (&str, String)| (k.to_string(), v);
-        Header {
-            settings: settings.into_iter().map(pair).collect(),
-            facts: facts.into_iter().map(pair).collect(),
-        }
+        ])
     }
 
     /// The proxies of one network, as published: layers that lead nowhere count.

@@ -8,7 +8,7 @@ use std::{
         atomic::{AtomicBool, AtomicUsize, Ordering},
         mpsc::{self, RecvTimeoutError},
     },
-    time::{Duration, SystemTime, UNIX_EPOCH},
+    time::Duration,
 };
 
 use lanner_network::{Skeleton, View};
@@ -67,7 +67,7 @@ impl Table {
             |values: &[f64]| values.iter().map(|v| format!("{v:.5}")).collect::<Vec<_>>().join(" ");
         let statistics = data.statistics();
         let augmentation = recipe.augmentation.unwrap_or(data.usual_augmentation());
-        let settings = [
+        Header::now([
             ("space", self.space.name().to_string()),
             ("skeleton", self.skeleton.describe()),
             ("dataset", self.dataset.clone()),
@@ -97,17 +97,7 @@ impl Table {
                 ),
             ),
             ("trainings", format!("seed {}, {} of each", self.options.seed, self.seeds)),
-        ];
-        let unix_time = SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |d| d.as_secs());
-        let facts = [
-            ("lanner", env!("CARGO_PKG_VERSION").to_string()),
-            ("started_unix_time", unix_time.to_string()),
-        ];
-        let pair = |(k, v): (&str, String)| (k.to_string(), v);
-        Header {
-            settings: settings.into_iter().map(pair).collect(),
-            facts: facts.into_iter().map(pair).collect(),
-        }
+        ])
     }
 
     /// Training number `k` of one network, of what is computed at all (the pruned network).
