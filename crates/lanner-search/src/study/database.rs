@@ -33,10 +33,13 @@ CREATE TABLE trial (
     finished_at REAL,
     -- The first objective with a sign by which more is better.
     value REAL,
+    -- The second, if there are two.
+    value2 REAL,
     note TEXT
 );
 CREATE INDEX trial_state ON trial (state, origin);
-CREATE INDEX trial_value ON trial (value) WHERE value IS NOT NULL;
+CREATE INDEX trial_value ON trial (value DESC, id) WHERE value IS NOT NULL;
+CREATE INDEX trial_value2 ON trial (value2 DESC, id) WHERE value2 IS NOT NULL;
 CREATE TABLE metric (
     trial INTEGER NOT NULL REFERENCES trial (id), name TEXT NOT NULL, value REAL NOT NULL,
     PRIMARY KEY (trial, name)
