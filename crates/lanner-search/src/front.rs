@@ -54,6 +54,55 @@ pub(crate) fn scalarised<T>(points: &[(T, [f64; 2])], seed: u64, round: u32) -> 
     first.iter().zip(&second).map(|(a, b)| -(a.max(*b) + AUGMENTED * (a + b))).collect()
 }
 
+/// Rows that promise to add most to the area, one after the other: what is believed of both values
+/// of each of `rows` (median and standard deviation, more is better) plus k deviations, against
+/// `known` values and those believed of rows chosen before (SMS-EGO: Ponweiser et al. 2008). The k
+/// are quantiles of an exponential distribution with mean `scale`, larger where nothing adds.
+pub(crate) fn promising(
+    rows: &[usize],
+    beliefs: &[[(f64, f64); 2]],
+    known: &[[f64; 2]],
+    scale: f64,
+    n: usize,
+) -> Vec<usize> {
+    let side = |j: usize| {
+        let low = known.iter().map(|k| k[j]).fold(f64::INFINITY, f64::min);
+        let high = known.iter().map(|k| k[j]).fold(f64::NEG_INFINITY, f64::max);
+        low - 0.1 * (high - low)
+    };
+    let reference = [side(0), side(1)];
+    let mut points: Vec<[f64; 2]> = front(known).into_iter().map(|i| known[i]).collect();
+    let mut chosen: Vec<usize> = Vec::new();
+    for i in 0..n.min(rows.len()) {
+        let mut k = -scale * (1.0 - (i as f64 + 0.5) / n as f64).ln();
+        let now = hypervolume(&points, reference);
+        let mut best = None;
+        for _ in 0..BOLDER {
+            let gain = |j: usize| {
+                let mut with = points.clone();
+                with.push(beliefs[j].map(|(median, sd)| median + k * sd));
+                hypervolume(&with, reference) - now
+            };
+            best = (0..rows.len())
+                .filter(|j| !chosen.contains(j))
+                .map(|j| (gain(j), j))
+                .filter(|g| g.0 > 0.0)
+                .max_by(|a, b| a.0.total_cmp(&b.0).then(b.1.cmp(&a.1)));
+            if best.is_some() {
+                break;
+            }
+            k = 2.0 * k + scale;
+        }
+        let Some((_, j)) = best else { break };
+        points.push(beliefs[j].map(|b| b.0));
+        chosen.push(j);
+    }
+    chosen.into_iter().map(|j| rows[j]).collect()
+}
+
+/// How often k grows before nothing is thought to add anything.
+const BOLDER: usize = 6;
+
 #[cfg(test)]
 mod tests {
     use super::*;

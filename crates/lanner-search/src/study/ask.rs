@@ -2,14 +2,16 @@
 
 use std::collections::{BTreeMap, HashMap};
 
+use lanner_predict::PredictError;
 use lanner_space::Architecture;
 use rusqlite::{Connection, OptionalExtension};
 
 use super::candidates::{Current, parents};
-use super::types::{Counts, Settings, Trial};
+use super::types::{Counts, Objective, Settings, Trial};
 use super::{Study, StudyError, now, read};
 use crate::History;
-use crate::front::scalarised;
+use crate::constrained::LatencyProcess;
+use crate::front::{promising, scalarised};
 
 /// Of more trials than the two together, strategies see so many of the best and of the latest: a
 /// Gaussian process of all would take hours.
@@ -17,6 +19,11 @@ const BEST: usize = 200;
 const LATEST: usize = 200;
 /// With two objectives, trials asked for by one weighting of them.
 const WEIGHTING: usize = 2;
+/// Trials before the first processes of two objectives, trials of a round then, and the mean of the
+/// standard deviations by which hope goes beyond belief: those of [`crate::DefaultSearch`].
+const START: usize = 10;
+const BATCH: usize = 4;
+const EXPLORATION: f64 = 0.6;
 /// Empty rounds that a strategy may have in sequence (brp-nas of a tiny budget).
 const EMPTY_ROUNDS: usize = 8;
 
@@ -112,6 +119,7 @@ impl Study {
     fn propose(&mut self, snapshot: Snapshot, n: usize) -> Result<Proposal, StudyError> {
         let Snapshot { round, counts, state, done, pending, measured } = snapshot;
         let parse = |text: &String| self.space.parse(text);
+        let both: Vec<[f64; 2]> = done.iter().map(|d| d.1).collect();
         let values = match self.settings.objectives.len() {
             1 => done.iter().map(|d| d.1[0]).collect(),
             _ => scalarised(&done, self.settings.seed, round),
@@ -153,15 +161,23 @@ impl Study {
         open.iter_mut().enumerate().for_each(|(r, o)| *o &= !history.is_taken(r));
         let limits = self.limits.allowed(pool, &measured, &mut open);
         let Some((_, strategy)) = &mut self.strategy else { unreachable!("made above") };
-        let n = if self.settings.objectives.len() > 1 { n.min(WEIGHTING) } else { n };
         let mut rows = Vec::new();
+        if let [first, second] = &self.settings.objectives[..]
+            && self.settings.strategy == "default"
+            && done.len() >= START
+        {
+            let known = (done.iter().zip(&both))
+                .filter_map(|(d, v)| Some((pool.row_of(&d.0)?, *v)))
+                .collect::<Vec<_>>();
+            let process = self.limits.process(pool);
+            rows = for_both(process, [first, second], &known, &history, &open, n);
+        }
+        let n = if self.settings.objectives.len() > 1 { n.min(WEIGHTING) } else { n };
         for _ in 0..EMPTY_ROUNDS {
-            if open.contains(&true) {
-                rows = strategy.ask(pool, &history, Some(&open), n);
-            }
-            if !rows.is_empty() {
+            if !rows.is_empty() || !open.contains(&true) {
                 break;
             }
+            rows = strategy.ask(pool, &history, Some(&open), n);
         }
         let beliefs = strategy.beliefs();
         let predicted = rows.iter().enumerate().map(|(i, &row)| {
@@ -184,6 +200,34 @@ impl Study {
             archs: rows.iter().map(|&r| current.texts[r].clone()).collect(),
         })
     }
+}
+
+/// What the default strategy asks for with two objectives: a process for each, and what promises most
+/// to widen the front. Nothing if there are too few trials or nothing promises anything.
+fn for_both(
+    process: &LatencyProcess,
+    objectives: [&Objective; 2],
+    known: &[(usize, [f64; 2])],
+    history: &History,
+    open: &[bool],
+    n: usize,
+) -> Vec<usize> {
+    let rows: Vec<usize> = (0..open.len()).filter(|&r| open[r]).collect();
+    let asked = [&rows[..], &history.pending].concat();
+    let believed = [0, 1].map(|j| {
+        // In the metric's own sign, by which latencies are positive and so seen as logarithms.
+        let sign = objectives[j].signed(1.0);
+        let values: Vec<(usize, f64)> = known.iter().map(|(r, v)| (*r, sign * v[j])).collect();
+        let beliefs = process.beliefs(&values, f64::INFINITY, &asked)?;
+        Ok::<_, PredictError>(beliefs.iter().map(|b| (sign * b.median, b.sd)).collect::<Vec<_>>())
+    });
+    let [Ok(first), Ok(second)] = believed else { return Vec::new() };
+    let beliefs: Vec<[(f64, f64); 2]> =
+        first.into_iter().zip(second).map(|(a, b)| [a, b]).collect();
+    let (of_rows, of_pending) = beliefs.split_at(rows.len());
+    let mut points: Vec<[f64; 2]> = known.iter().map(|k| k.1).collect();
+    points.extend(of_pending.iter().map(|b| b.map(|b| b.0)));
+    promising(&rows, of_rows, &points, EXPLORATION, n.min(BATCH))
 }
 
 /// For the evaluation of an architecture: below 2³².

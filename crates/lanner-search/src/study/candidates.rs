@@ -33,7 +33,10 @@ const CHILDREN: usize = 20;
 /// them are exact. `memory_bytes` is the peak of 32-bit activations.
 pub const ANALYTIC: [&str; 4] = ["params", "flops", "macs", "memory_bytes"];
 
-fn analytic(metric: &str) -> Option<fn(&Cost) -> u64> {
+/// Reads a metric off a cost.
+type Part = fn(&Cost) -> u64;
+
+fn analytic(metric: &str) -> Option<Part> {
     Some(match metric {
         "params" => |c| c.params,
         "flops" => |c| c.flops,
@@ -46,7 +49,7 @@ fn analytic(metric: &str) -> Option<fn(&Cost) -> u64> {
 /// Limits that hold or not by what the network is.
 struct Exact {
     skeleton: Skeleton,
-    limits: Vec<(fn(&Cost) -> u64, f64)>,
+    limits: Vec<(Part, f64)>,
 }
 
 impl Exact {

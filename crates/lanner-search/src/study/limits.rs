@@ -24,7 +24,6 @@ const MOST: usize = 300;
 pub(super) struct Limits {
     /// With their numbers among all limits.
     measured: Vec<(usize, Limit)>,
-    /// Of the candidates as they are now.
     process: Option<LatencyProcess>,
 }
 
@@ -42,6 +41,11 @@ impl Limits {
         self.process = None;
     }
 
+    /// Of the candidates as they are now.
+    pub fn process(&mut self, pool: &Pool) -> &LatencyProcess {
+        self.process.get_or_insert_with(|| LatencyProcess::new(pool))
+    }
+
     /// Closes what is not likely to be within all limits, and tells what is believed of the rest.
     pub fn allowed(
         &mut self,
@@ -52,12 +56,12 @@ impl Limits {
         let mut beliefs = Beliefs::new();
         // The least probability of all limits.
         let mut within = vec![1.0f64; pool.len()];
-        for (number, limit) in &self.measured {
+        for (number, limit) in &self.measured.clone() {
             let known: Vec<(usize, f64)> = (measured[*number].iter())
                 .filter_map(|(arch, value)| Some((pool.row_of(arch)?, *value)))
                 .collect();
             let rows: Vec<usize> = (0..pool.len()).filter(|&r| open[r]).collect();
-            let process = self.process.get_or_insert_with(|| LatencyProcess::new(pool));
+            let process = self.process(pool);
             // Too few measurements to know anything: all is worth a look.
             if let Ok(believed) = process.beliefs(&known, limit.at_most, &rows) {
                 rows.iter().zip(&believed).for_each(|(&r, b)| within[r] = within[r].min(b.within));
