@@ -5,11 +5,12 @@ mod model;
 mod start;
 
 use lanner_nn::Rng;
-use lanner_predict::Pool;
 use lanner_predict::cell_features::log_flops;
+use lanner_predict::{Pool, PredictError};
 
 use crate::history::{History, Strategy, open_rows};
-use model::Model;
+use crate::state::{Reader, Writer};
+use model::{Model, Targets};
 use start::{far_off, spread};
 
 /// Evaluations before the first model.
@@ -50,12 +51,18 @@ const UPPER: f64 = 0.25;
 pub struct DefaultSearch {
     rng: Rng,
     model: Option<Model>,
+    /// Of what the last ask gave.
+    beliefs: Vec<(f64, f64)>,
 }
 
 impl DefaultSearch {
     /// A search over one pool; the seed decides the start.
     pub fn new(seed: u64) -> Self {
-        DefaultSearch { rng: lanner_nn::rng(seed, "default search"), model: None }
+        DefaultSearch {
+            rng: lanner_nn::rng(seed, "default search"),
+            model: None,
+            beliefs: Vec::new(),
+        }
     }
 }
 
@@ -67,6 +74,7 @@ impl Strategy for DefaultSearch {
         allowed: Option<&[bool]>,
         n: usize,
     ) -> Vec<usize> {
+        self.beliefs.clear();
         let open = open_rows(pool, history, allowed);
         if open.is_empty() || n == 0 {
             return Vec::new();
@@ -89,11 +97,42 @@ impl Strategy for DefaultSearch {
                 upper.retain(|r| !rows.contains(r));
                 rows.extend(far_off(model.features(), &taken, &mut upper, &mut self.rng).or(last));
             }
+            let scale = Targets::of(&history.values());
+            self.beliefs = (rows.iter())
+                .filter_map(|row| open.binary_search(row).ok())
+                .map(|j| scale.value(beliefs[j]))
+                .collect();
             return rows;
         }
         // The start, or nearly every evaluation failed and there is nothing to model yet.
         let missing = START.saturating_sub(history.asked()).max(1);
         spread(model.features(), model.sizes(), history, open, missing.min(n), &mut self.rng)
+    }
+
+    fn beliefs(&self) -> &[(f64, f64)] {
+        &self.beliefs
+    }
+
+    fn save(&self, _: &Pool) -> Vec<u8> {
+        let mut state = Writer::default();
+        state.rng(&self.rng);
+        let hyper = self.model.as_ref().map(Model::hyper).unwrap_or_default();
+        state.number(hyper.len());
+        hyper.iter().for_each(|h| state.floats(h));
+        state.finish()
+    }
+
+    fn restore(&mut self, pool: &Pool, state: &[u8]) -> Result<(), PredictError> {
+        let mut state = Reader(state);
+        state.rng(&mut self.rng)?;
+        let members = state.number()?;
+        let hyper = (0..members).map(|_| state.floats()).collect::<Result<Vec<_>, _>>()?;
+        state.end()?;
+        if !hyper.is_empty() {
+            let sizes = log_flops(&pool.space, &pool.archs);
+            self.model.get_or_insert_with(|| Model::new(pool, sizes)).set_hyper(hyper);
+        }
+        Ok(())
     }
 }
 

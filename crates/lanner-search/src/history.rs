@@ -1,6 +1,6 @@
 use std::collections::HashSet;
 
-use lanner_predict::Pool;
+use lanner_predict::{Pool, PredictError};
 
 /// One evaluated architecture.
 #[derive(Debug, Clone, Copy, PartialEq)]
@@ -17,6 +17,10 @@ pub struct History {
     pub trials: Vec<Trial>,
     /// Rows that were asked for, with or without success.
     taken: HashSet<usize>,
+    /// Rows whose values are awaited, taken too.
+    pub pending: Vec<usize>,
+    /// How many were asked for that are not in the pool or not among these trials.
+    pub elsewhere: usize,
 }
 
 impl History {
@@ -32,7 +36,14 @@ impl History {
 
     /// How many rows were asked for, failures included.
     pub fn asked(&self) -> usize {
-        self.taken.len()
+        self.taken.len() + self.elsewhere
+    }
+
+    /// Notes a row that is being evaluated.
+    pub fn wait_for(&mut self, row: usize) {
+        if self.taken.insert(row) {
+            self.pending.push(row);
+        }
     }
 
     /// Notes a row and what came back, if anything did.
@@ -70,6 +81,18 @@ pub trait Strategy {
         let _ = pool;
         history.best()
     }
+
+    /// Median and standard deviation of the value of each row that the last [`Strategy::ask`] gave, as
+    /// believed then; nothing of strategies that have no such belief.
+    fn beliefs(&self) -> &[(f64, f64)] {
+        &[]
+    }
+
+    /// What it remembers from one [`Strategy::ask`] to the next and could not work out again.
+    fn save(&self, pool: &Pool) -> Vec<u8>;
+
+    /// Makes a new strategy, of the same arguments, go on bit for bit as the one that was saved.
+    fn restore(&mut self, pool: &Pool, state: &[u8]) -> Result<(), PredictError>;
 }
 
 /// Rows that may still be asked for.
