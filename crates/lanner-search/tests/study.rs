@@ -527,3 +527,98 @@ fn three_processes_at_once_share_the_work() {
     let begun = log.lines().filter(|l| l.starts_with("begin")).count();
     assert_eq!(begun, 60, "each trial was run once");
 }
+
+/// A process that cannot be seen from here is dead when it gives no sign of life.
+#[test]
+fn processes_elsewhere_have_a_lease() {
+    let folder = tempfile::tempdir().unwrap();
+    let mut study = Study::create_of(folder.path(), &settings("random", 2), &some_archs()).unwrap();
+    let trial = study.ask(1).unwrap().remove(0);
+    let now = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).unwrap();
+    let other = rusqlite::Connection::open(study.path()).unwrap();
+    let beat = |age: f64| {
+        let sql =
+            "UPDATE trial SET state = 'running', owner = 'elsewhere/b/1/2/3/4', heartbeat = ?";
+        other.execute(sql, [now.as_secs_f64() - age]).unwrap();
+    };
+    beat(30.0);
+    assert!(study.claim().unwrap().is_none());
+    beat(600.0);
+    let claimed = study.claim().unwrap().unwrap();
+    assert_eq!((claimed.id, claimed.seed), (trial.id, trial.seed));
+    // What kills every process that runs it is given up.
+    for _ in 0..9 {
+        beat(600.0);
+        assert!(study.claim().unwrap().is_some());
+    }
+    beat(600.0);
+    assert!(study.claim().unwrap().is_none());
+    let failed = study.trial(trial.id).unwrap();
+    assert_eq!(failed.state, State::Failed);
+    assert!(failed.note.unwrap().contains("10 times"));
+}
+
+/// Times of a study of a million trials. Run with `--release -- --ignored --nocapture million`.
+#[test]
+#[ignore = "takes a minute and half a gigabyte"]
+fn a_million_trials() {
+    let folder = tempfile::tempdir().unwrap();
+    let settings = Settings {
+        space: "darts".into(),
+        budget: 2_000_000,
+        limits: vec![Limit { metric: "latency_ms".into(), at_most: 5.0 }],
+        ..settings("default", 0)
+    };
+    let mut study = Study::create(folder.path(), &settings).unwrap();
+    let space = study.space().clone();
+    let mut connection = rusqlite::Connection::open(study.path()).unwrap();
+    let transaction = connection.transaction().unwrap();
+    {
+        let mut trial = transaction
+            .prepare(
+                "INSERT OR IGNORE INTO trial (round, arch, state, seed, asked_at, finished_at, value)
+                 VALUES (1, ?, 'done', 1, 0, 0, ?)",
+            )
+            .unwrap();
+        let mut metric = transaction.prepare("INSERT INTO metric VALUES (?, ?, ?)").unwrap();
+        let mut rng = lanner_nn::rng(1, "million");
+        let mut count = 0;
+        while count < 1_000_000 {
+            let arch = space.sample(&mut rng);
+            let value = arch.codes().iter().filter(|c| **c % 3 == 1).count() as f64;
+            if trial.execute((space.print(&arch), value)).unwrap() == 1 {
+                count += 1;
+                let id = transaction.last_insert_rowid();
+                metric.execute((id, "accuracy", value)).unwrap();
+                metric.execute((id, "latency_ms", 1.0 + 0.2 * value)).unwrap();
+            }
+        }
+    }
+    transaction.commit().unwrap();
+    drop(study);
+    let time = |what: &str, start: std::time::Instant| {
+        println!("{what}: {:.2} s", start.elapsed().as_secs_f64());
+    };
+    let start = std::time::Instant::now();
+    let mut study = Study::open(folder.path()).unwrap();
+    time("open", start);
+    for round in 1..=4 {
+        let start = std::time::Instant::now();
+        let asked = study.ask(4).unwrap();
+        time(&format!("ask {round}"), start);
+        assert!(!asked.is_empty());
+        let start = std::time::Instant::now();
+        while let Some(trial) = study.claim().unwrap() {
+            let metrics = [("accuracy", 9.0), ("latency_ms", 3.0)];
+            let metrics = metrics.map(|(n, v)| (n.to_string(), v)).into();
+            study.tell(trial.id, Outcome::Done { metrics }).unwrap();
+        }
+        time("claim and tell of a round", start);
+    }
+    let start = std::time::Instant::now();
+    assert!(study.best().unwrap().is_some());
+    time("best", start);
+    let start = std::time::Instant::now();
+    assert!(study.trials().unwrap().len() > 1_000_000);
+    time("all trials", start);
+}
