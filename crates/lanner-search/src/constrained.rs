@@ -114,7 +114,7 @@ fn meets(latency: f64, limit: f64) -> bool {
 
 /// How the process is fitted.
 const OPTIONS: Options =
-    Options { noise: Prior::new(0.05, 1.0), iterations: 40, hyper_rows: 600, student: None };
+    Options { noise: Prior::new(0.05, 1.0), iterations: 40, hyper_rows: 150, student: None };
 
 /// What is believed of a network's metric.
 #[derive(Debug, Clone, Copy, PartialEq)]

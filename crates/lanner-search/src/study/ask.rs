@@ -15,8 +15,8 @@ use crate::front::{promising, scalarised};
 
 /// Of more trials than the two together, strategies see so many of the best and of the latest: a
 /// Gaussian process of all would take hours.
-const BEST: usize = 200;
-const LATEST: usize = 200;
+const BEST: usize = 150;
+const LATEST: usize = 150;
 /// With two objectives, trials asked for by one weighting of them.
 const WEIGHTING: usize = 2;
 /// Trials before the first processes of two objectives, trials of a round then, and the mean of the

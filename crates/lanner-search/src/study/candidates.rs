@@ -1,7 +1,7 @@
 //! Which architectures a strategy chooses from.
 //!
 //! A space (or a list that the study was created with) of up to 20,000 architectures is there as a
-//! whole, one network for all that compute the same. Of a larger one there are 3,000 drawn at
+//! whole, one network for all that compute the same. Of a larger one there are 2,000 drawn at
 //! random, others after every 1,000 trials, and with each round mutations of the best and the latest
 //! trials. All of it follows from the seed and the trials, so nothing of it is stored.
 
@@ -21,13 +21,13 @@ use crate::baselines::draw;
 /// Spaces and lists up to this size are used as a whole.
 const WHOLE: usize = 20_000;
 /// So many are drawn from others, and after so many trials anew.
-const SAMPLE: usize = 3000;
+const SAMPLE: usize = 2000;
 const RENEWED: usize = 1000;
 /// Where few are within the limits, at most this many times [`SAMPLE`] are looked at.
 const PATIENCE: usize = 10;
 /// Trials that are mutated, of the best and of the latest, and how often.
 const PARENTS: usize = 20;
-const CHILDREN: usize = 20;
+const CHILDREN: usize = 10;
 
 /// Metrics that are computed from the network (as pruned, batch 1) instead of measured: limits on
 /// them are exact. `memory_bytes` is the peak of 32-bit activations.

@@ -18,7 +18,7 @@ pub const PROBABLE: f64 = 0.5;
 /// When nothing is so likely, what still may be within.
 const POSSIBLE: f64 = 0.1;
 /// A process is fitted to so many measurements at most, the latest.
-const MOST: usize = 300;
+const MOST: usize = 200;
 
 /// The measured limits of a study.
 pub(super) struct Limits {
