@@ -2,10 +2,11 @@
 
 use lanner_nn::Rng;
 use lanner_predict::trees::{ExtraTrees, Options};
-use lanner_predict::{Pool, features};
+use lanner_predict::{Pool, PredictError, features};
 use rand::RngExt;
 
 use crate::history::{History, Strategy, open_rows};
+use crate::state::{Reader, Writer};
 
 /// Uniformly random, without repetition.
 pub struct RandomSearch {
@@ -28,6 +29,27 @@ impl Strategy for RandomSearch {
     ) -> Vec<usize> {
         draw(&mut open_rows(pool, history, allowed), n, &mut self.rng)
     }
+
+    fn save(&self, _: &Pool) -> Vec<u8> {
+        save_rng(&self.rng)
+    }
+
+    fn restore(&mut self, _: &Pool, state: &[u8]) -> Result<(), PredictError> {
+        restore_rng(&mut self.rng, state)
+    }
+}
+
+/// The state of a strategy that has nothing but a generator.
+fn save_rng(rng: &Rng) -> Vec<u8> {
+    let mut state = Writer::default();
+    state.rng(rng);
+    state.finish()
+}
+
+fn restore_rng(rng: &mut Rng, state: &[u8]) -> Result<(), PredictError> {
+    let mut state = Reader(state);
+    state.rng(rng)?;
+    state.end()
 }
 
 /// The first `n` of a random order of `rows`.
@@ -91,6 +113,14 @@ impl Strategy for Evolution {
         let first = self.population.saturating_sub(history.asked()).max(1);
         draw(&mut open_rows(pool, history, allowed), first.min(n), &mut self.rng)
     }
+
+    fn save(&self, _: &Pool) -> Vec<u8> {
+        save_rng(&self.rng)
+    }
+
+    fn restore(&mut self, _: &Pool, state: &[u8]) -> Result<(), PredictError> {
+        restore_rng(&mut self.rng, state)
+    }
 }
 
 /// A coarse-to-fine sequence of weak predictors (WeakNAS, Wu et al., NeurIPS 2021): each round
@@ -136,5 +166,13 @@ impl Strategy for WeakPredictors {
         order.sort_by(|&a, &b| scores[b].total_cmp(&scores[a]));
         let mut top: Vec<usize> = order.iter().take(TOP).map(|&i| open[i]).collect();
         draw(&mut top, round, &mut self.rng)
+    }
+
+    fn save(&self, _: &Pool) -> Vec<u8> {
+        save_rng(&self.rng)
+    }
+
+    fn restore(&mut self, _: &Pool, state: &[u8]) -> Result<(), PredictError> {
+        restore_rng(&mut self.rng, state)
     }
 }

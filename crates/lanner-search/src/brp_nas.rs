@@ -6,12 +6,14 @@
 
 use lanner_nn::{Rng, rng, subseed};
 use lanner_predict::gcn::{self, GcnPredictor, Samples, Shared};
+use lanner_predict::model_file::ModelFile;
 use lanner_predict::relation::{self, Prepared, Relation};
 use lanner_predict::selection::Selection;
 use lanner_predict::{Pool, PredictError};
 use lanner_space::Architecture;
 
 use crate::history::{History, Strategy};
+use crate::state::{Reader, Writer};
 
 /// What ranks the candidates.
 #[derive(Debug, Clone)]
@@ -129,6 +131,16 @@ impl BrpNas {
         }
     }
 
+    /// All rows, the highest score first.
+    fn ranked(&mut self, pool: &Pool) -> Vec<usize> {
+        let scores = self.scores(pool);
+        let mut order: Vec<usize> = (0..pool.len()).collect();
+        if !scores.is_empty() {
+            order.sort_by(|&a, &b| scores[b].total_cmp(&scores[a]));
+        }
+        order
+    }
+
     fn warm_up(&mut self, pool: &Pool) {
         let Some(proxies) = self.proxies.take() else { return };
         let known: Vec<usize> =
@@ -166,14 +178,47 @@ impl Strategy for BrpNas {
             return rows;
         }
         if self.ranking.is_none() {
-            let scores = self.scores(pool);
-            let mut order: Vec<usize> = (0..pool.len()).collect();
-            if !scores.is_empty() {
-                order.sort_by(|&a, &b| scores[b].total_cmp(&scores[a]));
-            }
-            self.ranking = Some(order);
+            self.ranking = Some(self.ranked(pool));
         }
         let order = self.ranking.iter().flatten().copied();
         order.filter(|&r| !closed[r]).take(n.min(10)).collect()
+    }
+
+    fn save(&self, pool: &Pool) -> Vec<u8> {
+        let mut state = Writer::default();
+        state.rng(&self.rng);
+        state.number(self.iteration);
+        state.number(usize::from(self.ranking.is_some()));
+        let file = match &self.fitted {
+            None => None,
+            Some(Fitted::Binary(r)) => Some(r.to_model(&pool.space, self.seed, String::new())),
+            Some(Fitted::Unary(g)) => Some(g.to_model(&pool.space, self.seed, String::new())),
+        };
+        // What cannot be written is fitted again from the trials.
+        state.bytes(&file.and_then(|f| f.to_bytes().ok()).unwrap_or_default());
+        state.finish()
+    }
+
+    fn restore(&mut self, pool: &Pool, state: &[u8]) -> Result<(), PredictError> {
+        let mut state = Reader(state);
+        state.rng(&mut self.rng)?;
+        self.iteration = state.number()?;
+        let ranked = state.number()? > 0;
+        let file = state.bytes()?;
+        state.end()?;
+        self.fitted = match (file, &self.ranker) {
+            ([], _) => None,
+            (file, Ranker::Binary(_)) => {
+                let file = ModelFile::from_bytes(file)?;
+                Some(Fitted::Binary(Relation::from_model(&file, &pool.space)?))
+            }
+            (file, Ranker::Unary(_)) => {
+                let file = ModelFile::from_bytes(file)?;
+                Some(Fitted::Unary(GcnPredictor::from_model(&file, &pool.space)?))
+            }
+        };
+        // Of the pool as it is now, without fitting again.
+        self.ranking = ranked.then(|| self.ranked(pool));
+        Ok(())
     }
 }

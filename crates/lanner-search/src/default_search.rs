@@ -5,10 +5,11 @@ mod model;
 mod start;
 
 use lanner_nn::Rng;
-use lanner_predict::Pool;
 use lanner_predict::cell_features::log_flops;
+use lanner_predict::{Pool, PredictError};
 
 use crate::history::{History, Strategy, open_rows};
+use crate::state::{Reader, Writer};
 use model::Model;
 use start::{far_off, spread};
 
@@ -94,6 +95,28 @@ impl Strategy for DefaultSearch {
         // The start, or nearly every evaluation failed and there is nothing to model yet.
         let missing = START.saturating_sub(history.asked()).max(1);
         spread(model.features(), model.sizes(), history, open, missing.min(n), &mut self.rng)
+    }
+
+    fn save(&self, _: &Pool) -> Vec<u8> {
+        let mut state = Writer::default();
+        state.rng(&self.rng);
+        let hyper = self.model.as_ref().map(Model::hyper).unwrap_or_default();
+        state.number(hyper.len());
+        hyper.iter().for_each(|h| state.floats(h));
+        state.finish()
+    }
+
+    fn restore(&mut self, pool: &Pool, state: &[u8]) -> Result<(), PredictError> {
+        let mut state = Reader(state);
+        state.rng(&mut self.rng)?;
+        let members = state.number()?;
+        let hyper = (0..members).map(|_| state.floats()).collect::<Result<Vec<_>, _>>()?;
+        state.end()?;
+        if !hyper.is_empty() {
+            let sizes = log_flops(&pool.space, &pool.archs);
+            self.model.get_or_insert_with(|| Model::new(pool, sizes)).set_hyper(hyper);
+        }
+        Ok(())
     }
 }
 

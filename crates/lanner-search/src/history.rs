@@ -1,6 +1,6 @@
 use std::collections::HashSet;
 
-use lanner_predict::Pool;
+use lanner_predict::{Pool, PredictError};
 
 /// One evaluated architecture.
 #[derive(Debug, Clone, Copy, PartialEq)]
@@ -70,6 +70,12 @@ pub trait Strategy {
         let _ = pool;
         history.best()
     }
+
+    /// What it remembers from one [`Strategy::ask`] to the next and could not work out again.
+    fn save(&self, pool: &Pool) -> Vec<u8>;
+
+    /// Makes a new strategy, of the same arguments, go on bit for bit as the one that was saved.
+    fn restore(&mut self, pool: &Pool, state: &[u8]) -> Result<(), PredictError>;
 }
 
 /// Rows that may still be asked for.

@@ -22,14 +22,21 @@
 //! **Strategies.** [`RandomSearch`], [`Evolution`] (Real et al. 2019), [`WeakPredictors`] (Wu et
 //! al. 2021) and [`BrpNas`] (Dudziak et al. 2020) are the baselines of the literature;
 //! [`DefaultSearch`] is ours.
+//!
+//! **Studies.** A [`study`] keeps all of a search in a file, so that it can be killed, gone on with,
+//! shared by several processes and looked at. It is what the command line uses.
 
 mod baselines;
 mod brp_nas;
+mod by_name;
 pub mod constrained;
 mod default_search;
 mod history;
+mod state;
+pub mod study;
 
 pub use baselines::{Evolution, RandomSearch, WeakPredictors};
 pub use brp_nas::{BrpNas, Ranker};
+pub use by_name::{NAMES, by_name};
 pub use default_search::DefaultSearch;
 pub use history::{History, Strategy, Trial, run};

@@ -57,6 +57,17 @@ impl Model {
         }
     }
 
+    /// Hyper-parameters of the processes that were fitted, empty for the others.
+    pub(super) fn hyper(&self) -> Vec<Vec<f64>> {
+        self.members.iter().map(|m| m.hyper.clone().unwrap_or_default()).collect()
+    }
+
+    pub(super) fn set_hyper(&mut self, hyper: Vec<Vec<f64>>) {
+        for (member, hyper) in self.members.iter_mut().zip(hyper) {
+            member.hyper = Some(hyper).filter(|h| !h.is_empty());
+        }
+    }
+
     /// By which rows are near or far from each other, p × d.
     pub(super) fn features(&self) -> &Mat {
         &self.features

@@ -1,0 +1,242 @@
+//! Handing trials out and taking results in.
+
+use std::collections::BTreeMap;
+use std::sync::mpsc::{RecvTimeoutError, Sender, channel};
+use std::thread::JoinHandle;
+use std::time::Duration;
+
+use rusqlite::{Connection, OptionalExtension};
+
+use super::read::{self, TrialRow};
+use super::types::{Measurement, Outcome, State, Trial};
+use super::{Study, StudyError, now};
+
+/// Signs of life, and after how many seconds without one a process that cannot be seen is dead.
+const BEAT: Duration = Duration::from_secs(20);
+const LEASE: f64 = 120.0;
+/// So often a trial is handed out at most: a network may kill the process that evaluates it.
+const ATTEMPTS: i64 = 10;
+
+impl Study {
+    /// The next trial to evaluate, which is this process's from now on; nothing if none waits. First
+    /// come those that were asked for first, be it that their process died.
+    pub fn claim(&mut self) -> Result<Option<Trial>, StudyError> {
+        let (owner, time) = (&self.owner, now());
+        let is_free = |other: Option<&str>, heartbeat: Option<f64>| match other {
+            None => true,
+            Some(other) if other == owner.text() => false,
+            Some(other) => match owner.is_alive(other) {
+                Some(alive) => !alive,
+                None => heartbeat.is_none_or(|h| time - h > LEASE),
+            },
+        };
+        let claimed = self.database.write(|c| {
+            loop {
+                let Some((id, attempts)) = first_free(c, &is_free)? else { return Ok(None) };
+                if attempts >= ATTEMPTS {
+                    let why = format!("the process that ran it died, {attempts} times");
+                    finish(c, id, State::Failed, None, Some(&why), time)?;
+                    continue;
+                }
+                c.execute(
+                    "UPDATE trial SET state = 'running', owner = ?, heartbeat = ?, started_at = ?,
+                     attempts = attempts + 1 WHERE id = ?",
+                    (owner.text(), time, time, id),
+                )?;
+                return read::trial(c, id);
+            }
+        })?;
+        if claimed.is_some() && self.heartbeat.is_none() {
+            self.heartbeat = Heartbeat::start(self.path().into(), self.owner.text().into());
+        }
+        Ok(claimed)
+    }
+
+    /// Records how a trial ended and returns what it counts as; on disk when this returns.
+    ///
+    /// # Errors
+    /// It has ended before, or another process took it over: then that one's result counts.
+    pub fn tell(&mut self, trial: i64, outcome: Outcome) -> Result<State, StudyError> {
+        let (state, metrics, note) = self.judged(outcome);
+        let value = self.value(&metrics).filter(|_| state == State::Done);
+        let (owner, time) = (self.owner.text(), now());
+        let refused = self.database.write(|c| {
+            let Some(row) = TrialRow::read(c, trial)? else {
+                return Ok(Some(StudyError::NoTrial { trial }));
+            };
+            if !row.state.is_pending() {
+                return Ok(Some(StudyError::Told { trial, state: row.state.name() }));
+            }
+            if let Some(other) = row.owner.filter(|o| row.state == State::Running && o != owner) {
+                return Ok(Some(StudyError::TakenOver { trial, owner: other }));
+            }
+            insert_metrics(c, trial, &metrics)?;
+            finish(c, trial, state, value, note.as_deref(), time)?;
+            Ok(None)
+        })?;
+        match refused {
+            Some(error) => Err(error),
+            None => Ok(state),
+        }
+    }
+
+    /// State, finite metrics and note of an outcome.
+    fn judged(&self, outcome: Outcome) -> (State, BTreeMap<String, f64>, Option<String>) {
+        let finite = |mut metrics: BTreeMap<String, f64>| {
+            metrics.retain(|_, v| v.is_finite());
+            metrics
+        };
+        match outcome {
+            Outcome::Failed { why } => (State::Failed, BTreeMap::new(), Some(why)),
+            Outcome::Infeasible { metrics } => (State::Infeasible, finite(metrics), None),
+            Outcome::Done { metrics } => {
+                let metrics = finite(metrics);
+                let objectives = self.settings.objectives.iter();
+                match objectives.map(|o| &o.metric).find(|m| !metrics.contains_key(*m)) {
+                    None => (State::Done, metrics, None),
+                    Some(missing) => {
+                        let why = format!("the evaluation gave no number for {missing}");
+                        (State::Failed, metrics, Some(why))
+                    }
+                }
+            }
+        }
+    }
+
+    /// The first objective with a sign by which more is better.
+    pub(super) fn value(&self, metrics: &BTreeMap<String, f64>) -> Option<f64> {
+        let objective = self.settings.objectives.first()?;
+        metrics.get(&objective.metric).map(|v| objective.signed(*v))
+    }
+
+    /// Records a measurement; on disk when this returns. One that is not finite is left out.
+    pub fn measured(&mut self, m: &Measurement) -> Result<(), StudyError> {
+        if !m.value.is_finite() {
+            return Ok(());
+        }
+        let se = m.se.filter(|se| se.is_finite());
+        self.database.write(|c| {
+            c.prepare_cached(
+                "INSERT INTO measurement (arch, metric, value, se, trial, seed, budget, unix_time)
+                 VALUES (?, ?, ?, ?, ?, ?, ?, ?)",
+            )?
+            .execute((
+                &m.arch,
+                &m.metric,
+                m.value,
+                se,
+                m.trial,
+                m.seed as i64,
+                &m.budget,
+                m.unix_time,
+            ))?;
+            Ok(())
+        })
+    }
+}
+
+impl Drop for Study {
+    fn drop(&mut self) {
+        if self.heartbeat.take().is_some() {
+            let owner = self.owner.text();
+            // If this fails, they are taken over when this process is gone.
+            let _ = self.database.write(|c| {
+                c.execute(
+                    "UPDATE trial SET state = 'asked', owner = NULL, heartbeat = NULL,
+                     attempts = attempts - 1 WHERE state = 'running' AND owner = ?",
+                    [owner],
+                )
+            });
+        }
+    }
+}
+
+/// The first trial that waits or whose owner is dead, with how often it was handed out.
+fn first_free(
+    connection: &Connection,
+    is_free: &dyn Fn(Option<&str>, Option<f64>) -> bool,
+) -> rusqlite::Result<Option<(i64, i64)>> {
+    let mut found: Option<(i64, i64)> = connection
+        .prepare_cached("SELECT id, attempts FROM trial WHERE state = 'asked' ORDER BY id LIMIT 1")?
+        .query_row([], |r| Ok((r.get(0)?, r.get(1)?)))
+        .optional()?;
+    let mut running = connection.prepare_cached(
+        "SELECT id, attempts, owner, heartbeat FROM trial WHERE state = 'running' ORDER BY id",
+    )?;
+    let mut rows = running.query([])?;
+    while let Some(row) = rows.next()? {
+        let (id, owner): (i64, Option<String>) = (row.get(0)?, row.get(2)?);
+        if found.is_some_and(|f| f.0 < id) {
+            break;
+        }
+        if is_free(owner.as_deref(), row.get(3)?) {
+            found = Some((id, row.get(1)?));
+            break;
+        }
+    }
+    Ok(found)
+}
+
+fn finish(
+    connection: &Connection,
+    trial: i64,
+    state: State,
+    value: Option<f64>,
+    note: Option<&str>,
+    time: f64,
+) -> rusqlite::Result<()> {
+    connection
+        .prepare_cached(
+            "UPDATE trial SET state = ?, value = ?, note = ?, finished_at = ?, heartbeat = NULL
+             WHERE id = ?",
+        )?
+        .execute((state.name(), value, note, time, trial))?;
+    Ok(())
+}
+
+pub(super) fn insert_metrics(
+    connection: &Connection,
+    trial: i64,
+    metrics: &BTreeMap<String, f64>,
+) -> rusqlite::Result<()> {
+    let mut insert = connection.prepare_cached("INSERT INTO metric VALUES (?, ?, ?)")?;
+    for (name, value) in metrics {
+        insert.execute((trial, name, value))?;
+    }
+    Ok(())
+}
+
+/// The thread that gives signs of life while a study has trials to run; it ends with this.
+pub(super) struct Heartbeat {
+    stop: Option<Sender<()>>,
+    thread: Option<JoinHandle<()>>,
+}
+
+impl Heartbeat {
+    fn start(path: std::path::PathBuf, owner: String) -> Option<Heartbeat> {
+        let (stop, stopped) = channel::<()>();
+        let beat = move || {
+            while stopped.recv_timeout(BEAT) == Err(RecvTimeoutError::Timeout) {
+                // A sign that is missed is made up for by the next.
+                let Ok(connection) = Connection::open(&path) else { continue };
+                let _ = connection.busy_timeout(BEAT).and_then(|()| {
+                    connection.execute(
+                        "UPDATE trial SET heartbeat = ? WHERE state = 'running' AND owner = ?",
+                        (now(), &owner),
+                    )
+                });
+            }
+        };
+        let thread = std::thread::Builder::new().name("heartbeat".into()).spawn(beat).ok()?;
+        Some(Heartbeat { stop: Some(stop), thread: Some(thread) })
+    }
+}
+
+impl Drop for Heartbeat {
+    fn drop(&mut self) {
+        drop(self.stop.take());
+        if let Some(thread) = self.thread.take() {
+            let _ = thread.join();
+        }
+    }
+}

@@ -1,0 +1,217 @@
+//! The file: opening, schema, and what errors of SQLite mean to the user.
+
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use rusqlite::{Connection, ErrorCode, OpenFlags};
+
+use super::StudyError;
+
+/// Marks the file as ours: "LNNR".
+const APPLICATION: i64 = 0x4c4e_4e52;
+
+/// What turns a file of each schema version into one of the next; the first makes it from nothing.
+const MIGRATIONS: [&str; 1] = ["
+CREATE TABLE study (key TEXT PRIMARY KEY, value NOT NULL) WITHOUT ROWID;
+-- What the strategy remembers since it asked for the last round.
+CREATE TABLE strategy (
+    id INTEGER PRIMARY KEY CHECK (id = 1), round INTEGER NOT NULL, state BLOB NOT NULL
+);
+CREATE TABLE trial (
+    id INTEGER PRIMARY KEY,
+    round INTEGER NOT NULL,
+    arch TEXT NOT NULL UNIQUE,
+    state TEXT NOT NULL
+        CHECK (state IN ('asked', 'running', 'done', 'failed', 'infeasible')),
+    seed INTEGER NOT NULL,
+    origin TEXT,
+    owner TEXT,
+    heartbeat REAL,
+    attempts INTEGER NOT NULL DEFAULT 0,
+    asked_at REAL NOT NULL,
+    started_at REAL,
+    finished_at REAL,
+    -- The first objective with a sign by which more is better.
+    value REAL,
+    note TEXT
+);
+CREATE INDEX trial_state ON trial (state, origin);
+CREATE INDEX trial_value ON trial (value) WHERE value IS NOT NULL;
+CREATE TABLE metric (
+    trial INTEGER NOT NULL REFERENCES trial (id), name TEXT NOT NULL, value REAL NOT NULL,
+    PRIMARY KEY (trial, name)
+) WITHOUT ROWID;
+CREATE TABLE prediction (
+    trial INTEGER NOT NULL REFERENCES trial (id), name TEXT NOT NULL,
+    median REAL NOT NULL, sd REAL NOT NULL,
+    PRIMARY KEY (trial, name)
+) WITHOUT ROWID;
+CREATE TABLE measurement (
+    id INTEGER PRIMARY KEY, arch TEXT NOT NULL, metric TEXT NOT NULL, value REAL NOT NULL, se REAL,
+    trial INTEGER REFERENCES trial (id), seed INTEGER NOT NULL, budget TEXT NOT NULL,
+    unix_time REAL NOT NULL
+);
+CREATE INDEX measurement_metric ON measurement (metric);
+"];
+
+/// The schema version of this program.
+pub(super) const VERSION: i64 = MIGRATIONS.len() as i64;
+
+/// How long to wait for another process that writes; a commit takes milliseconds.
+const PATIENCE: Duration = Duration::from_secs(60);
+
+/// A connection, and the file's name for messages.
+pub(super) struct Database {
+    pub path: PathBuf,
+    pub connection: Connection,
+}
+
+impl Database {
+    /// Makes a new file; one that is there stays as it is.
+    pub fn create(path: &Path) -> Result<Database, StudyError> {
+        let io = |source| StudyError::Io { path: path.into(), source };
+        if path.exists() {
+            return Err(StudyError::Exists { path: path.into() });
+        }
+        if let Some(folder) = path.parent() {
+            std::fs::create_dir_all(folder).map_err(io)?;
+        }
+        let flags = OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_CREATE;
+        let mut database = Database::connect(path, flags)?;
+        database.writable()?;
+        database.migrate(0)?;
+        Ok(database)
+    }
+
+    /// Opens a file to go on with, and brings it up to this program's schema.
+    pub fn open(path: &Path) -> Result<Database, StudyError> {
+        exists(path)?;
+        let mut database = Database::connect(path, OpenFlags::SQLITE_OPEN_READ_WRITE)?;
+        let version = database.version()?;
+        database.writable()?;
+        if version < VERSION {
+            database.migrate(version)?;
+        }
+        Ok(database)
+    }
+
+    /// Opens a file to look at, which another process may be writing.
+    pub fn open_read_only(path: &Path) -> Result<Database, StudyError> {
+        exists(path)?;
+        let database = Database::connect(path, OpenFlags::SQLITE_OPEN_READ_ONLY)?;
+        database.version()?;
+        Ok(database)
+    }
+
+    fn connect(path: &Path, flags: OpenFlags) -> Result<Database, StudyError> {
+        let flags = flags | OpenFlags::SQLITE_OPEN_NO_MUTEX;
+        let connection = Connection::open_with_flags(path, flags).map_err(|e| explain(path, e))?;
+        let database = Database { path: path.into(), connection };
+        database.run(|c| c.busy_timeout(PATIENCE))?;
+        Ok(database)
+    }
+
+    /// The schema version of a file that is ours.
+    fn version(&self) -> Result<i64, StudyError> {
+        let no = |why: &str| StudyError::NoStudy { path: self.path.clone(), why: why.into() };
+        let pragma = |name| self.run(|c| c.pragma_query_value(None, name, |r| r.get::<_, i64>(0)));
+        let application = pragma("application_id")?;
+        let version = pragma("user_version")?;
+        match (application, version) {
+            (APPLICATION, 1..=VERSION) => Ok(version),
+            (APPLICATION, found) if found > VERSION => {
+                Err(StudyError::Newer { path: self.path.clone(), found, known: VERSION })
+            }
+            (0, 0) if self.run(is_empty)? => {
+                Err(no("an empty database, no study; delete it and start anew"))
+            }
+            _ => Err(no("a database of another program, no study of Lanner")),
+        }
+    }
+
+    fn writable(&mut self) -> Result<(), StudyError> {
+        self.run(|c| {
+            // A commit is on disk before it counts.
+            c.pragma_update(None, "journal_mode", "wal")?;
+            c.pragma_update(None, "synchronous", "full")?;
+            c.pragma_update(None, "foreign_keys", true)
+        })
+    }
+
+    /// Runs the migrations after `version` in one transaction: all or none.
+    fn migrate(&mut self, version: i64) -> Result<(), StudyError> {
+        self.write(|c| {
+            // Another process may have been faster.
+            let now: i64 = c.pragma_query_value(None, "user_version", |r| r.get(0))?;
+            for step in MIGRATIONS.iter().skip(now.max(version) as usize) {
+                c.execute_batch(step)?;
+            }
+            c.pragma_update(None, "application_id", APPLICATION)?;
+            c.pragma_update(None, "user_version", VERSION)
+        })
+    }
+
+    /// Reads, from one moment's state.
+    pub fn read<T>(
+        &self,
+        work: impl FnOnce(&Connection) -> rusqlite::Result<T>,
+    ) -> Result<T, StudyError> {
+        self.run(|c| {
+            let transaction = c.unchecked_transaction()?;
+            work(&transaction)
+        })
+    }
+
+    /// Writes in one transaction, which is on disk when this returns and without a trace if not.
+    pub fn write<T>(
+        &mut self,
+        work: impl FnOnce(&Connection) -> rusqlite::Result<T>,
+    ) -> Result<T, StudyError> {
+        let path = self.path.clone();
+        let run = || {
+            let transaction = self
+                .connection
+                .transaction_with_behavior(rusqlite::TransactionBehavior::Immediate)?;
+            let result = work(&transaction)?;
+            transaction.commit()?;
+            Ok(result)
+        };
+        run().map_err(|e| explain(&path, e))
+    }
+
+    fn run<T>(
+        &self,
+        work: impl FnOnce(&Connection) -> rusqlite::Result<T>,
+    ) -> Result<T, StudyError> {
+        work(&self.connection).map_err(|e| explain(&self.path, e))
+    }
+}
+
+fn exists(path: &Path) -> Result<(), StudyError> {
+    match path.try_exists() {
+        Ok(true) => Ok(()),
+        Ok(false) => Err(StudyError::Missing { path: path.into() }),
+        Err(source) => Err(StudyError::Io { path: path.into(), source }),
+    }
+}
+
+fn is_empty(connection: &Connection) -> rusqlite::Result<bool> {
+    connection.query_row("SELECT count(*) FROM sqlite_schema", [], |r| Ok(r.get::<_, i64>(0)? == 0))
+}
+
+/// What an error of SQLite means.
+pub(super) fn explain(path: &Path, error: rusqlite::Error) -> StudyError {
+    let path = path.to_path_buf();
+    let why = error.to_string();
+    match error.sqlite_error_code() {
+        Some(ErrorCode::NotADatabase) => {
+            StudyError::NoStudy { path, why: "no database, so no study".into() }
+        }
+        Some(ErrorCode::DatabaseCorrupt) => StudyError::Damaged { path, why },
+        Some(ErrorCode::ReadOnly | ErrorCode::PermissionDenied) => {
+            StudyError::ReadOnly { path, why }
+        }
+        Some(ErrorCode::DiskFull) => StudyError::Full { path },
+        _ => StudyError::Database { path, source: error },
+    }
+}

@@ -1,0 +1,204 @@
+//! The record of a search: what is asked for, by whom it is evaluated, what came back.
+//!
+//! ```
+//! use lanner_search::study::{Objective, Outcome, Settings, Study};
+//! # let folder = tempfile::tempdir().unwrap();
+//! # let folder = folder.path().join("my-study");
+//! let settings = Settings {
+//!     space: "nasbench201".into(),
+//!     space_toml: None,
+//!     skeleton: None,
+//!     objectives: vec![Objective { metric: "accuracy".into(), maximise: true }],
+//!     limits: vec![],
+//!     strategy: "random".into(),
+//!     seed: 1,
+//!     budget: 20,
+//!     driver: serde_json::Value::Null,
+//! };
+//! let mut study = Study::create(&folder, &settings)?;
+//! // Ends when the budget is spent; after a crash, `Study::open` and the same loop go on.
+//! loop {
+//!     while let Some(trial) = study.claim()? {
+//!         // Train the network here.
+//!         let accuracy = trial.arch.matches("nor_conv_3x3").count() as f64;
+//!         let metrics = [("accuracy".to_string(), accuracy)].into();
+//!         study.tell(trial.id, Outcome::Done { metrics })?;
+//!     }
+//!     if study.ask(4)?.is_empty() {
+//!         break;
+//!     }
+//! }
+//! assert_eq!(study.counts()?.done, 20);
+//! # Ok::<(), lanner_search::study::StudyError>(())
+//! ```
+//!
+//! **Rounds.** [`Study::ask`] lets the strategy choose and commits the trials and all that the
+//! strategy remembers in one transaction. [`Study::claim`] hands them out one after the other,
+//! [`Study::tell`] records what became of one. Whoever first evaluates all that was asked for and
+//! then asks for more gets the same trials from the same seed, whatever was killed in between.
+//!
+//! **Crashes.** A result is on disk when `tell` returns. Trials of a process that is gone are handed
+//! out again with the same seed (after ten attempts they count as failed: such a network kills its
+//! process). A process is known by its number and its start on this machine; of one elsewhere, such
+//! as in another container, a sign of life is expected every two minutes, which a thread of the study
+//! gives. Dropping a study gives back what it runs.
+//!
+//! **Several processes** may work on one file: a claim is atomic, and where all that was asked for
+//! is taken, `ask` gives more, with networks unlike the pending ones. The file uses a write-ahead log, which
+//! needs a local disk.
+//!
+//! **The file** is an SQLite database, documented by its schema: tables `trial`, `metric`,
+//! `prediction`, `measurement`, and `study` with the settings as JSON.
+
+mod ask;
+mod claim;
+mod database;
+mod error;
+mod owner;
+mod read;
+mod types;
+
+use std::path::{Path, PathBuf};
+use std::time::{SystemTime, UNIX_EPOCH};
+
+use lanner_space::{Architecture, Space};
+
+use crate::Strategy;
+use claim::Heartbeat;
+use database::Database;
+pub use error::StudyError;
+use owner::Owner;
+pub use types::{Counts, Limit, Measurement, Objective, Outcome, Settings, Sizes, State, Trial};
+
+/// The name of the file in a study's folder.
+pub const FILE: &str = "study.db";
+
+/// An open study. It is for one thread at a time: share it behind a `Mutex`.
+pub struct Study {
+    database: Database,
+    settings: Settings,
+    space: Space,
+    owner: Owner,
+    heartbeat: Option<Heartbeat>,
+    /// With the round after which it stands so.
+    strategy: Option<(u32, Box<dyn Strategy + Send>)>,
+    pool: Option<lanner_predict::Pool>,
+}
+
+impl Study {
+    /// Makes a study. `path` is a file `….db` or a folder, made if there is none, for `study.db` in it.
+    ///
+    /// # Errors
+    /// A study is there already, wrong settings, or the file cannot be written.
+    pub fn create(path: impl AsRef<Path>, settings: &Settings) -> Result<Study, StudyError> {
+        Study::create_of(path, settings, &[])
+    }
+
+    /// The same, of these architectures only, such as those of a table; none stand for all.
+    pub fn create_of(
+        path: impl AsRef<Path>,
+        settings: &Settings,
+        archs: &[Architecture],
+    ) -> Result<Study, StudyError> {
+        settings.check()?;
+        let space = settings.space()?;
+        for arch in archs {
+            space.check(arch)?;
+        }
+        let mut database = Database::create(&file(path.as_ref(), true))?;
+        let text = serde_json::to_string(settings)
+            .map_err(|e| StudyError::Settings { why: e.to_string() })?;
+        let archs = ask::pack(archs);
+        database.write(|c| {
+            let mut insert = c.prepare("INSERT INTO study VALUES (?, ?)")?;
+            insert.execute(("settings", text))?;
+            insert.execute(("created_unix_time", now()))?;
+            insert.execute(("lanner", env!("CARGO_PKG_VERSION")))?;
+            if !archs.is_empty() {
+                insert.execute(("architectures", archs))?;
+            }
+            Ok(())
+        })?;
+        Ok(Study::of(database, settings.clone(), space))
+    }
+
+    /// Opens a study to go on with.
+    ///
+    /// # Errors
+    /// There is none, or the file is none, is damaged, of a newer version or cannot be written.
+    pub fn open(path: impl AsRef<Path>) -> Result<Study, StudyError> {
+        Study::read_settings(Database::open(&file(path.as_ref(), false))?)
+    }
+
+    /// Opens a study to look at; what writes fails.
+    pub fn open_read_only(path: impl AsRef<Path>) -> Result<Study, StudyError> {
+        Study::read_settings(Database::open_read_only(&file(path.as_ref(), false))?)
+    }
+
+    fn read_settings(database: Database) -> Result<Study, StudyError> {
+        let text = database.read(|c| {
+            c.query_row("SELECT value FROM study WHERE key = 'settings'", [], |r| {
+                r.get::<_, String>(0)
+            })
+        });
+        let damaged = |why: String| StudyError::Damaged { path: database.path.clone(), why };
+        let text = match text {
+            Err(StudyError::Database { source: rusqlite::Error::QueryReturnedNoRows, .. }) => {
+                return Err(damaged("it has no settings".into()));
+            }
+            other => other?,
+        };
+        let settings: Settings =
+            serde_json::from_str(&text).map_err(|e| damaged(format!("settings: {e}")))?;
+        settings.check()?;
+        let space = settings.space()?;
+        Ok(Study::of(database, settings, space))
+    }
+
+    fn of(database: Database, settings: Settings, space: Space) -> Study {
+        Study {
+            database,
+            settings,
+            space,
+            owner: Owner::new(),
+            heartbeat: None,
+            strategy: None,
+            pool: None,
+        }
+    }
+
+    pub fn settings(&self) -> &Settings {
+        &self.settings
+    }
+
+    pub fn space(&self) -> &Space {
+        &self.space
+    }
+
+    /// The database's file.
+    pub fn path(&self) -> &Path {
+        &self.database.path
+    }
+
+    /// Raises or lowers the budget of a study to go on with.
+    pub fn set_budget(&mut self, budget: usize) -> Result<(), StudyError> {
+        let settings = Settings { budget, ..self.settings.clone() };
+        let text = serde_json::to_string(&settings)
+            .map_err(|e| StudyError::Settings { why: e.to_string() })?;
+        self.database
+            .write(|c| c.execute("UPDATE study SET value = ? WHERE key = 'settings'", [text]))?;
+        self.settings = settings;
+        Ok(())
+    }
+}
+
+/// The file that a path stands for.
+fn file(path: &Path, create: bool) -> PathBuf {
+    let names_file = path.extension().is_some_and(|e| e == "db");
+    if path.is_dir() || (create && !names_file) { path.join(FILE) } else { path.into() }
+}
+
+/// Unix seconds.
+fn now() -> f64 {
+    SystemTime::now().duration_since(UNIX_EPOCH).map_or(0.0, |d| d.as_secs_f64())
+}

@@ -1,0 +1,210 @@
+//! Looking at a study.
+
+use std::collections::BTreeMap;
+
+use rusqlite::{Connection, OptionalExtension, Row};
+
+use super::types::{Counts, Measurement, State, Trial};
+use super::{Study, StudyError};
+
+/// Columns of [`trial_of`].
+const COLUMNS: &str =
+    "id, round, arch, state, seed, origin, owner, asked_at, started_at, finished_at, note";
+
+impl Study {
+    /// All trials in the order of asking.
+    pub fn trials(&self) -> Result<Vec<Trial>, StudyError> {
+        self.database.read(|c| {
+            let mut trials: Vec<Trial> = Vec::new();
+            let mut select = c.prepare(&format!("SELECT {COLUMNS} FROM trial ORDER BY id"))?;
+            let mut rows = select.query([])?;
+            while let Some(row) = rows.next()? {
+                trials.push(trial_of(row)?);
+            }
+            merge(
+                c,
+                "SELECT trial, name, value FROM metric ORDER BY trial",
+                &mut trials,
+                |t, r| {
+                    t.metrics.insert(r.get(1)?, r.get(2)?);
+                    Ok(())
+                },
+            )?;
+            let predictions = "SELECT trial, name, median, sd FROM prediction ORDER BY trial";
+            merge(c, predictions, &mut trials, |t, r| {
+                t.predicted.insert(r.get(1)?, (r.get(2)?, r.get(3)?));
+                Ok(())
+            })?;
+            Ok(trials)
+        })
+    }
+
+    /// One trial.
+    pub fn trial(&self, id: i64) -> Result<Trial, StudyError> {
+        self.database.read(|c| trial(c, id))?.ok_or(StudyError::NoTrial { trial: id })
+    }
+
+    /// All measurements in the order in which they were made.
+    pub fn measurements(&self) -> Result<Vec<Measurement>, StudyError> {
+        self.database.read(measurements)
+    }
+
+    /// How many trials there are of each state.
+    pub fn counts(&self) -> Result<Counts, StudyError> {
+        self.database.read(counts)
+    }
+
+    /// The best trial by the first objective that is done and exceeds no limit as far as its metrics
+    /// and the last measurements of its architecture tell; the earliest of equals.
+    pub fn best(&self) -> Result<Option<Trial>, StudyError> {
+        self.database.read(|c| {
+            let mut select = c.prepare_cached(
+                "SELECT id FROM trial WHERE value IS NOT NULL ORDER BY value DESC, id",
+            )?;
+            let mut rows = select.query([])?;
+            while let Some(row) = rows.next()? {
+                let Some(trial) = trial(c, row.get(0)?)? else { continue };
+                if self.within_limits(c, &trial)? {
+                    return Ok(Some(trial));
+                }
+            }
+            Ok(None)
+        })
+    }
+
+    fn within_limits(&self, c: &Connection, trial: &Trial) -> rusqlite::Result<bool> {
+        for limit in &self.settings.limits {
+            let measured: Option<f64> = c
+                .prepare_cached(
+                    "SELECT value FROM measurement WHERE metric = ? AND arch = ?
+                     ORDER BY id DESC LIMIT 1",
+                )?
+                .query_row((&limit.metric, &trial.arch), |r| r.get(0))
+                .optional()?;
+            let value = measured.or(trial.metrics.get(&limit.metric).copied());
+            if value.is_some_and(|v| v > limit.at_most) {
+                return Ok(false);
+            }
+        }
+        Ok(true)
+    }
+}
+
+/// Adds rows of another table, ordered by trial like `trials`, to the trials that they belong to.
+fn merge(
+    connection: &Connection,
+    sql: &str,
+    trials: &mut [Trial],
+    mut add: impl FnMut(&mut Trial, &Row) -> rusqlite::Result<()>,
+) -> rusqlite::Result<()> {
+    let mut select = connection.prepare(sql)?;
+    let mut rows = select.query([])?;
+    let mut at = 0;
+    while let Some(row) = rows.next()? {
+        let id: i64 = row.get(0)?;
+        while trials.get(at).is_some_and(|t| t.id < id) {
+            at += 1;
+        }
+        if let Some(trial) = trials.get_mut(at).filter(|t| t.id == id) {
+            add(trial, row)?;
+        }
+    }
+    Ok(())
+}
+
+/// A trial without metrics and predictions.
+fn trial_of(row: &Row) -> rusqlite::Result<Trial> {
+    Ok(Trial {
+        id: row.get(0)?,
+        round: row.get(1)?,
+        arch: row.get(2)?,
+        state: state(row, 3)?,
+        seed: row.get::<_, i64>(4)? as u64,
+        origin: row.get(5)?,
+        owner: row.get(6)?,
+        asked_at: row.get(7)?,
+        started_at: row.get(8)?,
+        finished_at: row.get(9)?,
+        metrics: BTreeMap::new(),
+        predicted: BTreeMap::new(),
+        note: row.get(10)?,
+    })
+}
+
+fn state(row: &Row, column: usize) -> rusqlite::Result<State> {
+    let name: String = row.get(column)?;
+    State::by_name(&name).ok_or_else(|| {
+        let why = format!("'{name}' is no state of a trial").into();
+        rusqlite::Error::FromSqlConversionFailure(column, rusqlite::types::Type::Text, why)
+    })
+}
+
+pub(super) fn trial(connection: &Connection, id: i64) -> rusqlite::Result<Option<Trial>> {
+    let sql = format!("SELECT {COLUMNS} FROM trial WHERE id = ?");
+    let found = connection.prepare_cached(&sql)?.query_row([id], trial_of).optional()?;
+    let Some(mut trial) = found else { return Ok(None) };
+    trial.metrics = connection
+        .prepare_cached("SELECT name, value FROM metric WHERE trial = ?")?
+        .query_map([id], |r| Ok((r.get(0)?, r.get(1)?)))?
+        .collect::<rusqlite::Result<_>>()?;
+    trial.predicted = connection
+        .prepare_cached("SELECT name, median, sd FROM prediction WHERE trial = ?")?
+        .query_map([id], |r| Ok((r.get(0)?, (r.get(1)?, r.get(2)?))))?
+        .collect::<rusqlite::Result<_>>()?;
+    Ok(Some(trial))
+}
+
+pub(super) fn measurements(connection: &Connection) -> rusqlite::Result<Vec<Measurement>> {
+    connection
+        .prepare_cached(
+            "SELECT arch, metric, value, se, trial, seed, budget, unix_time FROM measurement
+             ORDER BY id",
+        )?
+        .query_map([], |r| {
+            Ok(Measurement {
+                arch: r.get(0)?,
+                metric: r.get(1)?,
+                value: r.get(2)?,
+                se: r.get(3)?,
+                trial: r.get(4)?,
+                seed: r.get::<_, i64>(5)? as u64,
+                budget: r.get(6)?,
+                unix_time: r.get(7)?,
+            })
+        })?
+        .collect()
+}
+
+pub(super) fn counts(connection: &Connection) -> rusqlite::Result<Counts> {
+    let mut counts = Counts::default();
+    let mut select = connection
+        .prepare_cached("SELECT state, count(*), count(origin) FROM trial GROUP BY state")?;
+    let mut rows = select.query([])?;
+    while let Some(row) = rows.next()? {
+        let count = row.get::<_, i64>(1)? as usize;
+        match state(row, 0)? {
+            State::Asked => counts.asked = count,
+            State::Running => counts.running = count,
+            State::Done => counts.done = count,
+            State::Failed => counts.failed = count,
+            State::Infeasible => counts.infeasible = count,
+        }
+        counts.imported += row.get::<_, i64>(2)? as usize;
+    }
+    Ok(counts)
+}
+
+/// What decides whether a result may be told.
+pub(super) struct TrialRow {
+    pub state: State,
+    pub owner: Option<String>,
+}
+
+impl TrialRow {
+    pub fn read(connection: &Connection, id: i64) -> rusqlite::Result<Option<TrialRow>> {
+        connection
+            .prepare_cached("SELECT state, owner FROM trial WHERE id = ?")?
+            .query_row([id], |r| Ok(TrialRow { state: state(r, 0)?, owner: r.get(1)? }))
+            .optional()
+    }
+}
