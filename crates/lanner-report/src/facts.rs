@@ -30,7 +30,7 @@ pub(crate) struct Facts<'a> {
     /// The objective of each trial; NaN where it was not evaluated.
     pub value: Vec<f64>,
     pub across: Option<Across>,
-    /// Whether each trial is known to be within all limits.
+    /// Whether each trial exceeds no limit as far as is known, as [`lanner_search::study::Study::best`].
     pub within: Vec<bool>,
     /// How many of each state, in the order of [`State::ALL`], without the imported ones.
     pub states: [usize; 5],
@@ -80,7 +80,7 @@ impl<'a> Facts<'a> {
         };
         let limits = &report.settings.limits;
         let ok = |t: &Trial| {
-            limits.iter().all(|l| facts.metric(t, &l.metric).is_some_and(|v| v <= l.at_most))
+            limits.iter().all(|l| facts.metric(t, &l.metric).is_none_or(|v| v <= l.at_most))
         };
         facts.within = trials.iter().map(ok).collect();
         facts.across = facts.second_dimension();
