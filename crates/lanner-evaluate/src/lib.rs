@@ -1,5 +1,5 @@
-//! Evaluators: what tells how fast a network is ([`measure`]), how good ([`train`]), and at a glance how
-//! good ([`proxies`]).
+//! Evaluators: what tells how fast a network is ([`measure`]), how good ([`train`], or the user's own
+//! [`script`]), and at a glance how good ([`proxies`]).
 //!
 //! ```no_run
 //! use std::{ops::ControlFlow, path::Path};
@@ -33,7 +33,9 @@ mod error;
 mod journal;
 mod lines;
 pub mod measure;
+mod process;
 pub mod proxies;
+pub mod script;
 pub mod train;
 
 pub use error::EvaluateError;

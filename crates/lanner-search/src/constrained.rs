@@ -112,16 +112,30 @@ fn meets(latency: f64, limit: f64) -> bool {
     latency > 0.0 && latency <= limit
 }
 
+/// How the process is fitted.
+const OPTIONS: Options =
+    Options { noise: Prior::new(0.05, 1.0), iterations: 40, hyper_rows: 600, student: None };
+
+/// What is believed of a network's metric.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct Belief {
+    pub median: f64,
+    /// Standard deviation of a new measurement, to first order.
+    pub sd: f64,
+    /// Probability that a measurement is within the limit.
+    pub within: f64,
+}
+
 /// Log-latency over a pool: linear in counts of all and of live operations and in one-hots, plus a
 /// smooth term on graph features.
-struct LatencyProcess {
+pub(crate) struct LatencyProcess {
     components: Vec<Component>,
     /// Of the last fit.
     hyper: Option<Vec<f64>>,
 }
 
 impl LatencyProcess {
-    fn new(pool: &Pool) -> LatencyProcess {
+    pub(crate) fn new(pool: &Pool) -> LatencyProcess {
         let f = CellFeatures::new(pool);
         let texts = one_hot(&pool.space, &pool.archs);
         let components = [
@@ -144,15 +158,37 @@ impl LatencyProcess {
         }
     }
 
+    /// What measurements (row and value) of some metric say of `rows`, whatever was fitted before. As
+    /// logarithms if all are positive.
+    pub(crate) fn beliefs(
+        &self,
+        known: &[(usize, f64)],
+        limit: f64,
+        rows: &[usize],
+    ) -> Result<Vec<Belief>, PredictError> {
+        let logs = known.iter().all(|k| k.1 > 0.0);
+        let of = |value: f64| if logs { value.ln() } else { value };
+        let (at, values): (Vec<usize>, Vec<f64>) = known.iter().map(|k| (k.0, of(k.1))).unzip();
+        let gp = Gp::fit(&self.components, &at, &values, &OPTIONS, None)?;
+        let p = gp.predict(&self.components, rows, true);
+        let belief = |(&mean, &sd): (&f64, &f64)| {
+            let (median, slope) = if logs { (mean.exp(), mean.exp()) } else { (mean, 1.0) };
+            let within = match logs && limit <= 0.0 {
+                true => 0.0,
+                false => normal_below((of(limit) - mean) / sd),
+            };
+            Belief { median, sd: slope * sd, within }
+        };
+        Ok(p.mean.iter().zip(&p.sd).map(belief).collect())
+    }
+
     /// Fits every measurement that is a positive number.
     fn fit(&mut self, known: &[Option<f64>]) -> Result<Gp, PredictError> {
         let (rows, logs): (Vec<usize>, Vec<f64>) = (known.iter().enumerate())
             .filter_map(|(row, latency)| Some((row, latency.filter(|l| *l > 0.0)?.ln())))
             .filter(|(_, log)| log.is_finite())
             .unzip();
-        let options =
-            Options { noise: Prior::new(0.05, 1.0), iterations: 40, ..Options::default() };
-        let gp = Gp::fit(&self.components, &rows, &logs, &options, self.hyper.as_deref())?;
+        let gp = Gp::fit(&self.components, &rows, &logs, &OPTIONS, self.hyper.as_deref())?;
         self.hyper = Some(gp.hyper.clone());
         Ok(gp)
     }

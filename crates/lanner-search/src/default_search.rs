@@ -10,7 +10,7 @@ use lanner_predict::{Pool, PredictError};
 
 use crate::history::{History, Strategy, open_rows};
 use crate::state::{Reader, Writer};
-use model::Model;
+use model::{Model, Targets};
 use start::{far_off, spread};
 
 /// Evaluations before the first model.
@@ -51,12 +51,18 @@ const UPPER: f64 = 0.25;
 pub struct DefaultSearch {
     rng: Rng,
     model: Option<Model>,
+    /// Of what the last ask gave.
+    beliefs: Vec<(f64, f64)>,
 }
 
 impl DefaultSearch {
     /// A search over one pool; the seed decides the start.
     pub fn new(seed: u64) -> Self {
-        DefaultSearch { rng: lanner_nn::rng(seed, "default search"), model: None }
+        DefaultSearch {
+            rng: lanner_nn::rng(seed, "default search"),
+            model: None,
+            beliefs: Vec::new(),
+        }
     }
 }
 
@@ -68,6 +74,7 @@ impl Strategy for DefaultSearch {
         allowed: Option<&[bool]>,
         n: usize,
     ) -> Vec<usize> {
+        self.beliefs.clear();
         let open = open_rows(pool, history, allowed);
         if open.is_empty() || n == 0 {
             return Vec::new();
@@ -90,11 +97,20 @@ impl Strategy for DefaultSearch {
                 upper.retain(|r| !rows.contains(r));
                 rows.extend(far_off(model.features(), &taken, &mut upper, &mut self.rng).or(last));
             }
+            let scale = Targets::of(&history.values());
+            self.beliefs = (rows.iter())
+                .filter_map(|row| open.binary_search(row).ok())
+                .map(|j| scale.value(beliefs[j]))
+                .collect();
             return rows;
         }
         // The start, or nearly every evaluation failed and there is nothing to model yet.
         let missing = START.saturating_sub(history.asked()).max(1);
         spread(model.features(), model.sizes(), history, open, missing.min(n), &mut self.rng)
+    }
+
+    fn beliefs(&self) -> &[(f64, f64)] {
+        &self.beliefs
     }
 
     fn save(&self, _: &Pool) -> Vec<u8> {

@@ -17,6 +17,10 @@ pub struct History {
     pub trials: Vec<Trial>,
     /// Rows that were asked for, with or without success.
     taken: HashSet<usize>,
+    /// Rows whose values are awaited, taken too.
+    pub pending: Vec<usize>,
+    /// How many were asked for that are not in the pool or not among these trials.
+    pub elsewhere: usize,
 }
 
 impl History {
@@ -32,7 +36,14 @@ impl History {
 
     /// How many rows were asked for, failures included.
     pub fn asked(&self) -> usize {
-        self.taken.len()
+        self.taken.len() + self.elsewhere
+    }
+
+    /// Notes a row that is being evaluated.
+    pub fn wait_for(&mut self, row: usize) {
+        if self.taken.insert(row) {
+            self.pending.push(row);
+        }
     }
 
     /// Notes a row and what came back, if anything did.
@@ -69,6 +80,12 @@ pub trait Strategy {
     fn recommend(&mut self, pool: &Pool, history: &History) -> Option<Trial> {
         let _ = pool;
         history.best()
+    }
+
+    /// Median and standard deviation of the value of each row that the last [`Strategy::ask`] gave, as
+    /// believed then; nothing of strategies that have no such belief.
+    fn beliefs(&self) -> &[(f64, f64)] {
+        &[]
     }
 
     /// What it remembers from one [`Strategy::ask`] to the next and could not work out again.

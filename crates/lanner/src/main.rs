@@ -13,6 +13,7 @@ mod search;
 mod skeleton;
 mod space;
 mod stop;
+mod study;
 mod table;
 mod train;
 mod which;
@@ -64,6 +65,7 @@ enum Command {
     Proxies(proxies::ProxiesArgs),
     /// Show the network of an architecture: costs, layers, drawings, ONNX
     Network(network::NetworkArgs),
+    Study(study::StudyArgs),
     Table(table::TableArgs),
     Train(train::TrainArgs),
     /// Describe a search space
@@ -87,6 +89,7 @@ fn main() -> std::process::ExitCode {
         Command::Import(args) => import::run(args),
         Command::Measure(args) => measure::run(args, cli.threads.map_or(1, usize::from)),
         Command::Proxies(args) => proxies::run(args, cli.threads.map_or(1, usize::from)),
+        Command::Study(args) => study::run(args),
         Command::Table(args) => table::run(args),
         Command::Train(args) => train::run(args, cli.threads.map(usize::from)),
         Command::Space(args) => space::run(args),

@@ -28,7 +28,7 @@ fn toy_table(dir: &Path) -> String {
 fn help_and_version_of_every_command() {
     for command in [
         "search", "fit", "adapt", "rank", "bench", "import", "measure", "network", "proxies",
-        "table", "space",
+        "study", "table", "space",
     ] {
         assert!(ok(&[command, "--help"]).contains("Usage: lanner"), "{command}");
     }

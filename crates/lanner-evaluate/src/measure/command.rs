@@ -6,10 +6,12 @@ use tempfile::TempPath;
 
 use super::{
     Runtime, Session,
-    process::{Ended, Failure, run},
     samples::{self, Answer},
 };
-use crate::EvaluateError;
+use crate::{
+    EvaluateError,
+    process::{Ended, How, Keep, last_lines, run},
+};
 
 /// A device behind a command: a phone over adb, a board over ssh, another engine.
 ///
@@ -58,6 +60,8 @@ impl Default for CommandOptions {
     }
 }
 
+/// How many of the last lines of standard error are told.
+const LAST_LINES: usize = 5;
 /// Where the model's path belongs.
 const MODEL: &str = "{onnx}";
 
@@ -118,25 +122,18 @@ impl Call<'_> {
     }
 
     fn once(&self, runs: usize) -> Result<Answer, Trouble> {
-        let ended =
-            run(&self.words(runs), self.command.options.timeout).map_err(
-                |failure| match failure {
-                    Failure::Start(why) => Trouble::Start(why),
-                    Failure::Running(why) => Trouble::Silent(why),
-                },
-            )?;
-        let Ended { code, signal, stdout, stderr } = ended;
-        if let Some(why) = samples::refusal(&stdout) {
+        let timeout = self.command.options.timeout;
+        let Ended { how, stdout, stderr } =
+            run(&self.words(runs), timeout, Keep::All, &|| false).map_err(Trouble::Start)?;
+        if let (How::Code(_) | How::Signal(_), Some(why)) = (&how, samples::refusal(&stdout)) {
             return Ok(Answer::Unsupported(why));
         }
-        let last_words = if stderr.is_empty() { String::new() } else { format!(": {stderr}") };
-        match code {
-            Some(0) => {}
-            Some(code) => return Err(Trouble::Silent(format!("exit code {code}{last_words}"))),
-            None => {
-                let signal = signal.map_or("unknown".into(), |s| s.to_string());
-                return Err(Trouble::Silent(format!("ended by signal {signal}{last_words}")));
-            }
+        let last_words = match last_lines(&stderr, LAST_LINES).join(" | ") {
+            words if words.is_empty() => words,
+            words => format!(": {words}"),
+        };
+        if !matches!(how, How::Code(0)) {
+            return Err(Trouble::Silent(format!("{}{last_words}", how.describe())));
         }
         let read = samples::parse(&stdout);
         read.map(Answer::Samples).map_err(|why| Trouble::Garbage(format!("{why}{last_words}")))

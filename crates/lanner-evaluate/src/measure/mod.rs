@@ -18,7 +18,6 @@ mod log;
 pub mod machine;
 #[cfg(feature = "ort")]
 mod ort;
-mod process;
 mod protocol;
 #[cfg(feature = "rten")]
 mod rten;

@@ -31,6 +31,26 @@ struct Member {
     hyper: Option<Vec<f64>>,
 }
 
+impl Member {
+    /// As if rows whose values are awaited had come out as believed, so that others are asked for
+    /// meanwhile (the "believer" of Ginsbourger et al. 2010).
+    fn with_pending(
+        &self,
+        gp: Gp,
+        rows: &[usize],
+        targets: &[f64],
+        pending: &[usize],
+    ) -> Result<Gp, PredictError> {
+        if pending.is_empty() {
+            return Ok(gp);
+        }
+        let believed = gp.predict(&self.components, pending, false).mean;
+        let rows = [rows, pending].concat();
+        let targets = [targets, &believed].concat();
+        Gp::restore(&self.components, &rows, &targets, gp.hyper, vec![1.0; rows.len()])
+    }
+}
+
 impl Model {
     /// `sizes` are of any unit, one a row of the pool.
     pub(super) fn new(pool: &Pool, sizes: Vec<f64>) -> Model {
@@ -96,6 +116,8 @@ impl Model {
             let options = gp_options(ITERATIONS);
             let gp =
                 Gp::fit(&member.components, &rows, &targets, &options, member.hyper.as_deref())?;
+            let hyper = gp.hyper.clone();
+            let gp = member.with_pending(gp, &rows, &targets, &history.pending)?;
             let p = gp.predict(&member.components, open, true);
             // Of the network's own value, not of one noisy measurement of it.
             let noise = gp.noise() * variance;
@@ -104,7 +126,7 @@ impl Model {
                 sums[1] += mean * mean;
                 sums[2] += (sd * sd - noise).max(0.0);
             }
-            member.hyper = Some(gp.hyper);
+            member.hyper = Some(hyper);
         }
         let count = self.members.len() as f64;
         Ok((sums.iter().zip(open))
@@ -124,14 +146,38 @@ fn moments(values: &[f64]) -> (f64, f64) {
     (mean, (values.iter().map(|v| (v - mean) * (v - mean)).sum::<f64>() / n).sqrt())
 }
 
-/// −log(best − value + κ).
+/// The target −log(best − value + κ), and back.
+pub(super) struct Targets {
+    best: f64,
+    kappa: f64,
+}
+
+impl Targets {
+    pub(super) fn of(values: &[f64]) -> Targets {
+        let best = values.iter().copied().fold(f64::NEG_INFINITY, f64::max);
+        let mut start = values[..values.len().min(START)].to_vec();
+        start.sort_by(f64::total_cmp);
+        let median = start.get(start.len() / 2).copied().unwrap_or(best);
+        let worst = start.first().copied().unwrap_or(best);
+        // More than half may share the best value (chance level); all may, and then any κ will do.
+        let scale = [best - median, best - worst].into_iter().find(|s| *s > 0.0).unwrap_or(1.0);
+        Targets { best, kappa: SOFTENING * scale }
+    }
+
+    pub(super) fn target(&self, value: f64) -> f64 {
+        -(self.best - value + self.kappa).ln()
+    }
+
+    /// Median and standard deviation (to first order) of the value whose target has this mean and
+    /// deviation.
+    pub(super) fn value(&self, (mean, sd): (f64, f64)) -> (f64, f64) {
+        let below = (-mean).exp();
+        (self.best + self.kappa - below, below * sd)
+    }
+}
+
+/// The targets of all values.
 pub(super) fn targets(values: &[f64]) -> Vec<f64> {
-    let best = values.iter().copied().fold(f64::NEG_INFINITY, f64::max);
-    let mut start = values[..values.len().min(START)].to_vec();
-    start.sort_by(f64::total_cmp);
-    let median = start.get(start.len() / 2).copied().unwrap_or(best);
-    let worst = start.first().copied().unwrap_or(best);
-    // More than half may share the best value (chance level); all may, and then any κ will do.
-    let scale = [best - median, best - worst].into_iter().find(|s| *s > 0.0).unwrap_or(1.0);
-    values.iter().map(|v| -(best - v + SOFTENING * scale).ln()).collect()
+    let targets = Targets::of(values);
+    values.iter().map(|&v| targets.target(v)).collect()
 }

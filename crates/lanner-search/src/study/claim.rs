@@ -35,7 +35,7 @@ impl Study {
                 let Some((id, attempts)) = first_free(c, &is_free)? else { return Ok(None) };
                 if attempts >= ATTEMPTS {
                     let why = format!("the process that ran it died, {attempts} times");
-                    finish(c, id, State::Failed, None, Some(&why), time)?;
+                    finish(c, id, State::Failed, [None; 2], Some(&why), time)?;
                     continue;
                 }
                 c.execute(
@@ -58,7 +58,10 @@ impl Study {
     /// It has ended before, or another process took it over: then that one's result counts.
     pub fn tell(&mut self, trial: i64, outcome: Outcome) -> Result<State, StudyError> {
         let (state, metrics, note) = self.judged(outcome);
-        let value = self.value(&metrics).filter(|_| state == State::Done);
+        let values = match state {
+            State::Done => self.values(&metrics),
+            _ => [None; 2],
+        };
         let (owner, time) = (self.owner.text(), now());
         let refused = self.database.write(|c| {
             let Some(row) = TrialRow::read(c, trial)? else {
@@ -71,7 +74,7 @@ impl Study {
                 return Ok(Some(StudyError::TakenOver { trial, owner: other }));
             }
             insert_metrics(c, trial, &metrics)?;
-            finish(c, trial, state, value, note.as_deref(), time)?;
+            finish(c, trial, state, values, note.as_deref(), time)?;
             Ok(None)
         })?;
         match refused {
@@ -103,10 +106,13 @@ impl Study {
         }
     }
 
-    /// The first objective with a sign by which more is better.
-    pub(super) fn value(&self, metrics: &BTreeMap<String, f64>) -> Option<f64> {
-        let objective = self.settings.objectives.first()?;
-        metrics.get(&objective.metric).map(|v| objective.signed(*v))
+    /// The objectives with a sign by which more is better.
+    pub(super) fn values(&self, metrics: &BTreeMap<String, f64>) -> [Option<f64>; 2] {
+        let value = |i: usize| {
+            let objective = self.settings.objectives.get(i)?;
+            metrics.get(&objective.metric).map(|v| objective.signed(*v))
+        };
+        [value(0), value(1)]
     }
 
     /// Records a measurement; on disk when this returns. One that is not finite is left out.
@@ -181,16 +187,16 @@ fn finish(
     connection: &Connection,
     trial: i64,
     state: State,
-    value: Option<f64>,
+    values: [Option<f64>; 2],
     note: Option<&str>,
     time: f64,
 ) -> rusqlite::Result<()> {
     connection
         .prepare_cached(
-            "UPDATE trial SET state = ?, value = ?, note = ?, finished_at = ?, heartbeat = NULL
+            "UPDATE trial SET state = ?, value = ?, value2 = ?, note = ?, finished_at = ?, heartbeat = NULL
              WHERE id = ?",
         )?
-        .execute((state.name(), value, note, time, trial))?;
+        .execute((state.name(), values[0], values[1], note, time, trial))?;
     Ok(())
 }
 

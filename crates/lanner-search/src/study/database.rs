@@ -33,10 +33,13 @@ CREATE TABLE trial (
     finished_at REAL,
     -- The first objective with a sign by which more is better.
     value REAL,
+    -- The second, if there are two.
+    value2 REAL,
     note TEXT
 );
 CREATE INDEX trial_state ON trial (state, origin);
-CREATE INDEX trial_value ON trial (value) WHERE value IS NOT NULL;
+CREATE INDEX trial_value ON trial (value DESC, id) WHERE value IS NOT NULL;
+CREATE INDEX trial_value2 ON trial (value2 DESC, id) WHERE value2 IS NOT NULL;
 CREATE TABLE metric (
     trial INTEGER NOT NULL REFERENCES trial (id), name TEXT NOT NULL, value REAL NOT NULL,
     PRIMARY KEY (trial, name)
@@ -79,7 +82,7 @@ impl Database {
         let flags = OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_CREATE;
         let mut database = Database::connect(path, flags)?;
         database.writable()?;
-        database.migrate(0)?;
+        database.migrate(&MIGRATIONS)?;
         Ok(database)
     }
 
@@ -90,7 +93,7 @@ impl Database {
         let version = database.version()?;
         database.writable()?;
         if version < VERSION {
-            database.migrate(version)?;
+            database.migrate(&MIGRATIONS)?;
         }
         Ok(database)
     }
@@ -98,8 +101,25 @@ impl Database {
     /// Opens a file to look at, which another process may be writing.
     pub fn open_read_only(path: &Path) -> Result<Database, StudyError> {
         exists(path)?;
-        let database = Database::connect(path, OpenFlags::SQLITE_OPEN_READ_ONLY)?;
-        database.version()?;
+        let flags = OpenFlags::SQLITE_OPEN_READ_ONLY;
+        let database = Database::connect(path, flags)?;
+        let version = match database.version() {
+            // Where nothing can be written beside the file, there is no log to share with others; a
+            // file without one is all there is.
+            Err(StudyError::Database { .. }) if !has_log(path) => {
+                let uri = PathBuf::from(immutable(path));
+                let connection =
+                    Connection::open_with_flags(&uri, flags | OpenFlags::SQLITE_OPEN_URI)
+                        .map_err(|e| explain(path, e))?;
+                let database = Database { path: path.into(), connection };
+                database.version()?;
+                return Ok(database);
+            }
+            other => other?,
+        };
+        if version < VERSION {
+            return Err(StudyError::Older { path: path.into(), found: version, known: VERSION });
+        }
         Ok(database)
     }
 
@@ -138,16 +158,16 @@ impl Database {
         })
     }
 
-    /// Runs the migrations after `version` in one transaction: all or none.
-    fn migrate(&mut self, version: i64) -> Result<(), StudyError> {
+    /// Runs the steps that the file has not seen, in one transaction: all or none.
+    fn migrate(&mut self, steps: &[&str]) -> Result<(), StudyError> {
         self.write(|c| {
             // Another process may have been faster.
-            let now: i64 = c.pragma_query_value(None, "user_version", |r| r.get(0))?;
-            for step in MIGRATIONS.iter().skip(now.max(version) as usize) {
+            let seen: i64 = c.pragma_query_value(None, "user_version", |r| r.get(0))?;
+            for step in steps.iter().skip(seen as usize) {
                 c.execute_batch(step)?;
             }
             c.pragma_update(None, "application_id", APPLICATION)?;
-            c.pragma_update(None, "user_version", VERSION)
+            c.pragma_update(None, "user_version", steps.len() as i64)
         })
     }
 
@@ -195,6 +215,20 @@ fn exists(path: &Path) -> Result<(), StudyError> {
     }
 }
 
+/// Whether there is a write-ahead log with something in it.
+fn has_log(path: &Path) -> bool {
+    let mut log = path.as_os_str().to_owned();
+    log.push("-wal");
+    std::fs::metadata(log).is_ok_and(|m| m.len() > 0)
+}
+
+/// The file as a URI by which SQLite takes it for one that nobody changes.
+fn immutable(path: &Path) -> String {
+    let path = path.to_string_lossy();
+    let path = path.replace('%', "%25").replace('?', "%3f").replace('#', "%23");
+    format!("file:{path}?immutable=1")
+}
+
 fn is_empty(connection: &Connection) -> rusqlite::Result<bool> {
     connection.query_row("SELECT count(*) FROM sqlite_schema", [], |r| Ok(r.get::<_, i64>(0)? == 0))
 }
@@ -213,5 +247,63 @@ pub(super) fn explain(path: &Path, error: rusqlite::Error) -> StudyError {
         }
         Some(ErrorCode::DiskFull) => StudyError::Full { path },
         _ => StudyError::Database { path, source: error },
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn count(database: &Database, table: &str) -> i64 {
+        let sql = format!("SELECT count(*) FROM {table}");
+        database.connection.query_row(&sql, [], |r| r.get(0)).unwrap()
+    }
+
+    const TRIAL: &str = "INSERT INTO trial (round, arch, state, seed, asked_at)
+                         VALUES (1, hex(randomblob(500)), 'done', 3, 0)";
+
+    /// To a made-up next version: what is there stays, and a step that fails leaves no trace.
+    #[test]
+    fn migrations_keep_what_is_there() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("study.db");
+        let mut database = Database::create(&path).unwrap();
+        database.connection.execute(TRIAL, []).unwrap();
+        let next = "ALTER TABLE trial ADD COLUMN energy REAL; CREATE TABLE device (name TEXT);";
+        let broken = [MIGRATIONS[0], next, "CREATE TABLE device (name TEXT);"];
+        assert!(database.migrate(&broken).is_err());
+        assert_eq!(database.version().unwrap(), 1);
+        assert!(database.connection.prepare("SELECT energy FROM trial").is_err());
+        database.migrate(&broken[..2]).unwrap();
+        assert_eq!((count(&database, "trial"), count(&database, "device")), (1, 0));
+        assert!(database.connection.prepare("SELECT energy FROM trial").is_ok());
+        // Run again, nothing is left to do.
+        database.migrate(&broken[..2]).unwrap();
+        assert!(matches!(database.version(), Err(StudyError::Newer { found: 2, known: 1, .. })));
+    }
+
+    #[test]
+    fn a_full_disk_and_a_file_that_cannot_be_written() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("study.db");
+        let mut database = Database::create(&path).unwrap();
+        database.write(|c| c.execute(TRIAL, [])).unwrap();
+        database.connection.pragma_update(None, "max_page_count", 1).unwrap();
+        let fill = database.write(|c| (0..500).try_for_each(|_| c.execute(TRIAL, []).map(|_| ())));
+        assert!(matches!(fill, Err(StudyError::Full { .. })), "{fill:?}");
+        // Nothing of it is there.
+        assert_eq!(count(&database, "trial"), 1);
+        drop(database);
+        let mut reader = Database::open_read_only(&path).unwrap();
+        let error = reader.write(|c| c.execute(TRIAL, [])).unwrap_err();
+        assert!(matches!(error, StudyError::ReadOnly { .. }));
+        assert!(error.to_string().contains("study.db"));
+        drop(reader);
+        let connection = Connection::open_with_flags(
+            PathBuf::from(immutable(&path)),
+            OpenFlags::SQLITE_OPEN_READ_ONLY | OpenFlags::SQLITE_OPEN_URI,
+        );
+        let database = Database { path, connection: connection.unwrap() };
+        assert_eq!(count(&database, "trial"), 1);
     }
 }

@@ -24,6 +24,11 @@ pub enum StudyError {
          update Lanner", path.display()
     )]
     Newer { path: PathBuf, found: i64, known: i64 },
+    #[error(
+        "{}: written by an older version of Lanner (schema {found}, this one has {known}); going on \
+         with the study brings it up to date", path.display()
+    )]
+    Older { path: PathBuf, found: i64, known: i64 },
     #[error("{}: cannot be written ({why}); it can still be read, and a copy elsewhere continued", path.display())]
     ReadOnly { path: PathBuf, why: String },
     #[error("{}: no space left on the disk; free some and go on, nothing that was finished is lost", path.display())]

@@ -51,9 +51,11 @@
 //! `prediction`, `measurement`, and `study` with the settings as JSON.
 
 mod ask;
+mod candidates;
 mod claim;
 mod database;
 mod error;
+mod limits;
 mod owner;
 mod read;
 mod types;
@@ -62,11 +64,17 @@ use std::path::{Path, PathBuf};
 use std::time::{SystemTime, UNIX_EPOCH};
 
 use lanner_space::{Architecture, Space};
+use rusqlite::OptionalExtension;
 
 use crate::Strategy;
+pub use crate::constrained::Belief;
+pub use candidates::ANALYTIC;
+use candidates::Candidates;
 use claim::Heartbeat;
 use database::Database;
 pub use error::StudyError;
+use limits::Limits;
+pub use limits::PROBABLE;
 use owner::Owner;
 pub use types::{Counts, Limit, Measurement, Objective, Outcome, Settings, Sizes, State, Trial};
 
@@ -82,7 +90,8 @@ pub struct Study {
     heartbeat: Option<Heartbeat>,
     /// With the round after which it stands so.
     strategy: Option<(u32, Box<dyn Strategy + Send>)>,
-    pool: Option<lanner_predict::Pool>,
+    candidates: Candidates,
+    limits: Limits,
 }
 
 impl Study {
@@ -105,6 +114,7 @@ impl Study {
         for arch in archs {
             space.check(arch)?;
         }
+        let candidates = Candidates::new(settings, &space, archs.to_vec())?;
         let mut database = Database::create(&file(path.as_ref(), true))?;
         let text = serde_json::to_string(settings)
             .map_err(|e| StudyError::Settings { why: e.to_string() })?;
@@ -119,7 +129,7 @@ impl Study {
             }
             Ok(())
         })?;
-        Ok(Study::of(database, settings.clone(), space))
+        Ok(Study::of(database, settings.clone(), space, candidates))
     }
 
     /// Opens a study to go on with.
@@ -152,18 +162,25 @@ impl Study {
             serde_json::from_str(&text).map_err(|e| damaged(format!("settings: {e}")))?;
         settings.check()?;
         let space = settings.space()?;
-        Ok(Study::of(database, settings, space))
+        let list: Option<Vec<u8>> = database.read(|c| {
+            c.query_row("SELECT value FROM study WHERE key = 'architectures'", [], |r| r.get(0))
+                .optional()
+        })?;
+        let list = ask::unpack(&list.unwrap_or_default());
+        let candidates = Candidates::new(&settings, &space, list)?;
+        Ok(Study::of(database, settings, space, candidates))
     }
 
-    fn of(database: Database, settings: Settings, space: Space) -> Study {
+    fn of(database: Database, settings: Settings, space: Space, candidates: Candidates) -> Study {
         Study {
+            limits: Limits::of(&settings.limits),
+            candidates,
             database,
             settings,
             space,
             owner: Owner::new(),
             heartbeat: None,
             strategy: None,
-            pool: None,
         }
     }
 

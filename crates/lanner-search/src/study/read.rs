@@ -6,6 +6,7 @@ use rusqlite::{Connection, OptionalExtension, Row};
 
 use super::types::{Counts, Measurement, State, Trial};
 use super::{Study, StudyError};
+use crate::front;
 
 /// Columns of [`trial_of`].
 const COLUMNS: &str =
@@ -69,6 +70,43 @@ impl Study {
                 }
             }
             Ok(None)
+        })
+    }
+
+    /// The trials of [`Study::best`]'s kind that no other one beats in both objectives, by the first
+    /// from the best; with one objective the best alone.
+    pub fn front(&self) -> Result<Vec<Trial>, StudyError> {
+        if self.settings.objectives.len() < 2 {
+            return Ok(self.best()?.into_iter().collect());
+        }
+        self.database.read(|c| {
+            let done: Vec<(i64, [f64; 2])> = c
+                .prepare_cached(
+                    "SELECT id, value, value2 FROM trial
+                     WHERE value IS NOT NULL AND value2 IS NOT NULL ORDER BY id",
+                )?
+                .query_map([], |r| Ok((r.get(0)?, [r.get(1)?, r.get(2)?])))?
+                .collect::<rusqlite::Result<_>>()?;
+            let mut within = done;
+            // Of those on the front, the ones over a limit go, until none is.
+            loop {
+                let points: Vec<[f64; 2]> = within.iter().map(|d| d.1).collect();
+                let ids: Vec<i64> = front(&points).into_iter().map(|i| within[i].0).collect();
+                let mut trials = Vec::new();
+                let mut over = std::collections::HashSet::new();
+                for id in ids {
+                    let Some(trial) = trial(c, id)? else { continue };
+                    if self.within_limits(c, &trial)? {
+                        trials.push(trial);
+                    } else {
+                        over.insert(id);
+                    }
+                }
+                if over.is_empty() {
+                    return Ok(trials);
+                }
+                within.retain(|d| !over.contains(&d.0));
+            }
         })
     }
 

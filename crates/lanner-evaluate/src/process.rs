@@ -14,39 +14,69 @@ use std::{
 
 use rustix::process::{Pid, Signal, WaitId, WaitIdOptions, kill_process_group, waitid};
 
-/// What a program may print; a latency takes about ten bytes.
+/// What a program may print that is read as a whole; a latency takes about ten bytes.
 const MOST_OUTPUT: usize = 4 << 20;
-/// How much of the end of standard error is kept, and how many lines of that are told.
-const LAST_BYTES: usize = 4096;
-const LAST_LINES: usize = 5;
+/// How much of the end is kept of what is not.
+const LAST_BYTES: usize = 64 << 10;
 /// How long output is waited for after the program's end: what it printed is there, but another
 /// process may have the pipe open still, as the master connection of ssh has.
 const GRACE: Duration = Duration::from_millis(200);
 
 /// A program that came to its end.
 pub struct Ended {
-    /// Its exit code, if no signal ended it.
-    pub code: Option<i32>,
-    pub signal: Option<i32>,
+    pub how: How,
     pub stdout: String,
-    /// The last lines, joined by ` | `.
+    /// The end of it.
     pub stderr: String,
 }
 
-/// Why there is no [`Ended`].
-pub enum Failure {
-    /// The program could not be started.
-    Start(String),
-    /// It was killed: out of time, or too much output.
-    Running(String),
+/// How a program ended.
+pub enum How {
+    Code(i32),
+    /// By a signal that was not ours, if it is known which.
+    Signal(Option<i32>),
+    /// It was killed: it took longer than this, or printed more.
+    TimedOut(Duration),
+    TooMuch,
+    /// It was killed because the caller said so.
+    Stopped,
+}
+
+impl How {
+    /// In words, for all but exit code 0.
+    pub fn describe(&self) -> String {
+        match self {
+            How::Code(code) => format!("exit code {code}"),
+            How::Signal(Some(signal)) => format!("ended by signal {signal}"),
+            How::Signal(None) => "ended by signal unknown".into(),
+            How::TimedOut(after) => format!("no answer within {} s", after.as_secs_f64()),
+            How::TooMuch => format!("printed more than {} MiB", MOST_OUTPUT >> 20),
+            How::Stopped => "stopped".into(),
+        }
+    }
+}
+
+/// What is kept of a program's standard output.
+#[derive(Clone, Copy, PartialEq)]
+pub enum Keep {
+    /// All of it; a program that prints more than 4 MiB is killed.
+    All,
+    /// The last 64 KiB.
+    End,
 }
 
 /// Runs a program in a process group of its own, so that it can be killed with all that it started.
-/// It reads nothing.
-pub fn run(words: &[String], timeout: Duration) -> Result<Ended, Failure> {
-    let [program, arguments @ ..] = words else {
-        return Err(Failure::Start("no program".into()));
-    };
+/// It reads nothing. `stop` is asked every now and then whether to go on.
+///
+/// # Errors
+/// When the program cannot be started: why.
+pub fn run(
+    words: &[String],
+    timeout: Duration,
+    keep: Keep,
+    stop: &dyn Fn() -> bool,
+) -> Result<Ended, String> {
+    let [program, arguments @ ..] = words else { return Err("no program".into()) };
     let child = Command::new(program)
         .args(arguments)
         .stdin(Stdio::null())
@@ -54,61 +84,59 @@ pub fn run(words: &[String], timeout: Duration) -> Result<Ended, Failure> {
         .stderr(Stdio::piped())
         .process_group(0)
         .spawn()
-        .map_err(|e| Failure::Start(format!("cannot start {program}: {e}")))?;
+        .map_err(|e| format!("cannot start {program}: {e}"))?;
     let mut group = Group { child, reaped: false };
-    let stdout = Output::of(group.child.stdout.take(), |text| text.len() <= MOST_OUTPUT);
-    let stderr = Output::of(group.child.stderr.take(), |text| {
+    let end_of = |text: &mut Vec<u8>| {
         text.drain(..text.len().saturating_sub(LAST_BYTES));
         true
-    });
-    let end = Instant::now() + timeout;
+    };
+    let stdout = Output::of(
+        group.child.stdout.take(),
+        if keep == Keep::All { |text| text.len() <= MOST_OUTPUT } else { end_of },
+    );
+    let stderr = Output::of(group.child.stderr.take(), end_of);
+    let start = Instant::now();
     let mut pause = Duration::from_millis(1);
-    loop {
-        match group.has_ended() {
-            Ok(true) => break,
-            Ok(false) => {}
-            Err(e) => return Err(Failure::Running(format!("cannot wait for {program}: {e}"))),
+    let killed = loop {
+        if group.has_ended().map_err(|e| format!("cannot wait for {program}: {e}"))? {
+            break None;
         }
-        let now = Instant::now();
-        if stdout.is_too_much() {
-            return Err(too_much());
+        let left = timeout.saturating_sub(start.elapsed());
+        if keep == Keep::All && stdout.is_too_much() {
+            break Some(How::TooMuch);
+        } else if stop() {
+            break Some(How::Stopped);
+        } else if left.is_zero() {
+            break Some(How::TimedOut(timeout));
         }
-        if now >= end {
-            let mut why = format!("no answer within {} s", timeout.as_secs_f64());
-            let _ = group.kill();
-            let words = last_lines(&stderr.wait(GRACE));
-            if !words.is_empty() {
-                why += &format!(": {words}");
-            }
-            return Err(Failure::Running(why));
-        }
-        thread::sleep(pause.min(end - now));
+        thread::sleep(pause.min(left));
         // Seldom enough not to be felt by a measurement on this machine.
         pause = (2 * pause).min(Duration::from_millis(50));
+    };
+    if killed.is_some() {
+        let _ = group.kill();
     }
     let text = stdout.wait(GRACE);
-    if stdout.is_too_much() {
-        return Err(too_much());
-    }
-    let status =
-        group.kill().map_err(|e| Failure::Running(format!("cannot wait for {program}: {e}")))?;
+    let too_much = keep == Keep::All && text.len() > MOST_OUTPUT;
+    let status = group.kill().map_err(|e| format!("cannot wait for {program}: {e}"))?;
+    let ended = match status.code() {
+        _ if too_much => How::TooMuch,
+        Some(code) => How::Code(code),
+        None => How::Signal(status.signal()),
+    };
     Ok(Ended {
-        code: status.code(),
-        signal: status.signal(),
+        how: killed.unwrap_or(ended),
         stdout: String::from_utf8_lossy(&text).into_owned(),
-        stderr: last_lines(&stderr.wait(GRACE)),
+        stderr: String::from_utf8_lossy(&stderr.wait(GRACE)).into_owned(),
     })
 }
 
-fn too_much() -> Failure {
-    Failure::Running(format!("printed more than {} MiB", MOST_OUTPUT >> 20))
-}
-
-fn last_lines(text: &[u8]) -> String {
-    let text = String::from_utf8_lossy(text);
-    let mut lines: Vec<&str> = text.lines().map(str::trim).filter(|l| !l.is_empty()).collect();
-    lines.drain(..lines.len().saturating_sub(LAST_LINES));
-    lines.join(" | ").chars().map(|c| if c.is_control() { ' ' } else { c }).collect()
+/// The last so many lines that are not empty, without control characters.
+pub fn last_lines(text: &str, count: usize) -> Vec<String> {
+    let mut lines: Vec<&str> = text.lines().map(str::trim_end).filter(|l| !l.is_empty()).collect();
+    lines.drain(..lines.len().saturating_sub(count));
+    let clean = |line: &str| line.chars().map(|c| if c.is_control() { ' ' } else { c }).collect();
+    lines.into_iter().map(clean).collect()
 }
 
 /// A program and what it started, which end when this does.

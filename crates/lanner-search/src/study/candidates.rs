@@ -1,0 +1,266 @@
+//! Which architectures a strategy chooses from.
+//!
+//! A space (or a list that the study was created with) of up to 20,000 architectures is there as a
+//! whole, one network for all that compute the same. Of a larger one there are 3,000 drawn at
+//! random, others after every 1,000 trials, and with each round mutations of the best and the latest
+//! trials. All of it follows from the seed and the trials, so nothing of it is stored.
+
+use std::collections::HashSet;
+
+use lanner_network::{Cost, Skeleton, View};
+use lanner_nn::{Rng, rng};
+use lanner_predict::Pool;
+use lanner_space::{Architecture, Space};
+use rand::RngExt;
+use rayon::prelude::*;
+
+use super::StudyError;
+use super::types::Settings;
+use crate::baselines::draw;
+
+/// Spaces and lists up to this size are used as a whole.
+const WHOLE: usize = 20_000;
+/// So many are drawn from others, and after so many trials anew.
+const SAMPLE: usize = 3000;
+const RENEWED: usize = 1000;
+/// Where few are within the limits, at most this many times [`SAMPLE`] are looked at.
+const PATIENCE: usize = 10;
+/// Trials that are mutated, of the best and of the latest, and how often.
+const PARENTS: usize = 20;
+const CHILDREN: usize = 20;
+
+/// Metrics that are computed from the network (as pruned, batch 1) instead of measured: limits on
+/// them are exact. `memory_bytes` is the peak of 32-bit activations.
+pub const ANALYTIC: [&str; 4] = ["params", "flops", "macs", "memory_bytes"];
+
+/// Reads a metric off a cost.
+type Part = fn(&Cost) -> u64;
+
+fn analytic(metric: &str) -> Option<Part> {
+    Some(match metric {
+        "params" => |c| c.params,
+        "flops" => |c| c.flops,
+        "macs" => |c| c.macs,
+        "memory_bytes" => |c| c.peak_bytes,
+        _ => return None,
+    })
+}
+
+/// Limits that hold or not by what the network is.
+struct Exact {
+    skeleton: Skeleton,
+    limits: Vec<(Part, f64)>,
+}
+
+impl Exact {
+    fn of(settings: &Settings, space: &Space) -> Result<Exact, StudyError> {
+        let mut limits: Vec<_> = (settings.limits.iter())
+            .filter_map(|l| Some((analytic(&l.metric)?, l.at_most)))
+            .collect();
+        if let Space::User(user) = space {
+            let own = user.limits;
+            let named = [("params", own.params), ("flops", own.flops)];
+            for (metric, most) in named.into_iter().chain([("memory_bytes", own.memory_bytes)]) {
+                limits.extend(analytic(metric).zip(most.map(|m| m as f64)));
+            }
+        }
+        Ok(Exact { skeleton: settings.skeleton(space)?, limits })
+    }
+
+    /// A network that cannot be built is not within.
+    fn hold(&self, arch: &Architecture) -> bool {
+        if self.limits.is_empty() {
+            return true;
+        }
+        let Ok(network) = self.skeleton.build(arch, View::Pruned) else { return false };
+        let cost = Cost::of(&network);
+        self.limits.iter().all(|(of, most)| of(&cost) as f64 <= *most)
+    }
+
+    fn filter(&self, archs: Vec<Architecture>) -> Vec<Architecture> {
+        if self.limits.is_empty() {
+            return archs;
+        }
+        let hold: Vec<bool> = archs.par_iter().map(|a| self.hold(a)).collect();
+        archs.into_iter().zip(hold).filter(|x| x.1).map(|x| x.0).collect()
+    }
+}
+
+/// What decides the candidates.
+pub(super) struct Candidates {
+    space: Space,
+    seed: u64,
+    exact: Exact,
+    list: Option<List>,
+    base: Option<(usize, Vec<Architecture>)>,
+    current: Option<Current>,
+}
+
+struct List {
+    archs: Vec<Architecture>,
+    /// Of a long list, for looking mutations up.
+    all: HashSet<Architecture>,
+}
+
+/// The candidates of one round.
+pub(super) struct Current {
+    pub pool: Pool,
+    /// Each row as text.
+    pub texts: Vec<String>,
+    /// Which rows may be asked for.
+    pub may: Vec<bool>,
+    block: usize,
+    added: Vec<Architecture>,
+}
+
+impl Candidates {
+    pub fn new(
+        settings: &Settings,
+        space: &Space,
+        list: Vec<Architecture>,
+    ) -> Result<Candidates, StudyError> {
+        let list = (!list.is_empty()).then(|| List {
+            all: if list.len() > WHOLE { list.iter().cloned().collect() } else { HashSet::new() },
+            archs: list,
+        });
+        Ok(Candidates {
+            space: space.clone(),
+            seed: settings.seed,
+            exact: Exact::of(settings, space)?,
+            list,
+            base: None,
+            current: None,
+        })
+    }
+
+    /// Whether all there are are candidates at any time.
+    fn is_whole(&self) -> bool {
+        match &self.list {
+            Some(list) => list.archs.len() <= WHOLE,
+            None => self.space.size() <= WHOLE as u128,
+        }
+    }
+
+    /// The candidates after `asked` trials. `known` are architectures that must have a row;
+    /// `parents` are mutated where the space is not there as a whole. Also tells whether they are
+    /// others than the last time.
+    pub fn at(
+        &mut self,
+        asked: usize,
+        round: u32,
+        known: &[Architecture],
+        parents: &[Architecture],
+    ) -> (&Current, bool) {
+        let block = if self.is_whole() { 0 } else { asked / RENEWED };
+        if self.base.as_ref().is_none_or(|b| b.0 != block) {
+            self.base = Some((block, self.draw(block)));
+        }
+        let base = self.base.as_ref().map_or(&[][..], |b| &b.1);
+        let mut seen: HashSet<&Architecture> = base.iter().collect();
+        let mut added: Vec<Architecture> = Vec::new();
+        added.extend(known.iter().filter(|a| seen.insert(a)).cloned());
+        if !self.is_whole() {
+            let mut rng = rng(self.seed, &format!("mutations {round}"));
+            let children = self.mutations(parents, &mut rng);
+            added.extend(children.iter().filter(|a| seen.insert(a)).cloned());
+        }
+        let same = |c: &Current| c.block == block && c.added == added;
+        let changed = !self.current.as_ref().is_some_and(same);
+        if changed {
+            let may = base.iter().map(|_| true).chain(
+                (added.par_iter().map(|a| self.is_listed(a) && self.exact.hold(a)))
+                    .collect::<Vec<bool>>(),
+            );
+            let may = may.collect();
+            let archs: Vec<Architecture> = base.iter().chain(&added).cloned().collect();
+            let texts = archs.iter().map(|a| self.space.print(a)).collect();
+            let pool = Pool::new(self.space.clone(), archs);
+            self.current = Some(Current { pool, texts, may, block, added });
+        }
+        (self.current.as_ref().expect("made above"), changed)
+    }
+
+    fn is_listed(&self, arch: &Architecture) -> bool {
+        match &self.list {
+            None => true,
+            // All of a short list are in the base already, but for those over a limit.
+            Some(list) if list.all.is_empty() => list.archs.contains(arch),
+            Some(list) => list.all.contains(arch),
+        }
+    }
+
+    fn draw(&self, block: usize) -> Vec<Architecture> {
+        let mut rng = rng(self.seed, &format!("candidates {block}"));
+        match &self.list {
+            Some(list) if list.all.is_empty() => self.exact.filter(list.archs.clone()),
+            Some(list) => {
+                let mut all: Vec<usize> = (0..list.archs.len()).collect();
+                let tries = if self.exact.limits.is_empty() { 1 } else { PATIENCE };
+                let rows = draw(&mut all, SAMPLE * tries, &mut rng);
+                let archs = rows.into_iter().map(|r| list.archs[r].clone()).collect();
+                let mut within = self.exact.filter(archs);
+                within.truncate(SAMPLE);
+                within
+            }
+            None if self.is_whole() => self.exact.filter(representatives(&self.space)),
+            None => {
+                let mut drawn: Vec<Architecture> = Vec::new();
+                let mut seen = HashSet::new();
+                let mut order = self.space.shuffled(&mut rng);
+                for _ in 0..PATIENCE {
+                    let some: Vec<Architecture> = (order.by_ref().take(SAMPLE))
+                        .map(|a| self.space.canonical(&a))
+                        .filter(|a| seen.insert(a.clone()))
+                        .collect();
+                    drawn.extend(self.exact.filter(some));
+                    if drawn.len() >= SAMPLE {
+                        break;
+                    }
+                }
+                drawn.truncate(SAMPLE);
+                drawn
+            }
+        }
+    }
+
+    /// Each parent with one or two choices changed, several times.
+    fn mutations(&self, parents: &[Architecture], rng: &mut Rng) -> Vec<Architecture> {
+        let mut children = Vec::new();
+        for parent in parents {
+            for _ in 0..CHILDREN {
+                let mut child = self.space.mutate(parent, rng);
+                if rng.random_bool(0.5) {
+                    child = self.space.mutate(&child, rng);
+                }
+                let child = match self.list {
+                    Some(_) => child,
+                    None => self.space.canonical(&child),
+                };
+                children.push(child);
+            }
+        }
+        children.retain(|c| self.is_listed(c));
+        self.exact.filter(children)
+    }
+}
+
+/// Of trials in the order of asking, with values of which more is better, those to mutate.
+pub(super) fn parents(trials: &[(Architecture, f64)]) -> Vec<Architecture> {
+    let mut order: Vec<usize> = (0..trials.len()).collect();
+    order.sort_by(|&a, &b| trials[b].1.total_cmp(&trials[a].1).then(a.cmp(&b)));
+    order.truncate(PARENTS);
+    order.extend(trials.len().saturating_sub(PARENTS)..trials.len());
+    let mut seen = HashSet::new();
+    order.retain(|i| seen.insert(*i));
+    order.into_iter().map(|i| trials[i].0.clone()).collect()
+}
+
+/// One architecture for all whose pruned graphs are the same network, the first by index.
+fn representatives(space: &Space) -> Vec<Architecture> {
+    let archs: Vec<Architecture> = space.iter().collect();
+    let graphs: Vec<_> =
+        archs.par_iter().map(|a| space.graph(a, View::Pruned).canonical()).collect();
+    let mut seen = HashSet::new();
+    let first: Vec<bool> = graphs.iter().map(|g| seen.insert(g)).collect();
+    archs.into_iter().zip(first).filter(|x| x.1).map(|x| x.0).collect()
+}

@@ -1,0 +1,141 @@
+//! Limits on metrics that are measured: what is likely to be within.
+
+use std::collections::{BTreeMap, HashMap};
+
+use lanner_predict::latency::LatencyViews;
+use lanner_predict::{Pool, choose};
+use lanner_space::Architecture;
+use rusqlite::Connection;
+
+use super::candidates::ANALYTIC;
+use super::types::Limit;
+use super::{Study, StudyError};
+use crate::constrained::{Belief, LatencyProcess};
+
+/// [`Study::ask`] gives what is within all limits with at least this probability each: before a
+/// network is measured, one that may as well be within as not is worth a look.
+pub const PROBABLE: f64 = 0.5;
+/// When nothing is so likely, what still may be within.
+const POSSIBLE: f64 = 0.1;
+/// A process is fitted to so many measurements at most, the latest.
+const MOST: usize = 300;
+
+/// The measured limits of a study.
+pub(super) struct Limits {
+    /// With their numbers among all limits.
+    measured: Vec<(usize, Limit)>,
+    process: Option<LatencyProcess>,
+}
+
+/// For a metric, beliefs by row.
+pub(super) type Beliefs = Vec<(String, HashMap<usize, Belief>)>;
+
+impl Limits {
+    pub fn of(limits: &[Limit]) -> Limits {
+        let all = limits.iter().cloned().enumerate();
+        let measured = all.filter(|(_, l)| !ANALYTIC.contains(&l.metric.as_str())).collect();
+        Limits { measured, process: None }
+    }
+
+    pub fn new_pool(&mut self) {
+        self.process = None;
+    }
+
+    /// Of the candidates as they are now.
+    pub fn process(&mut self, pool: &Pool) -> &LatencyProcess {
+        self.process.get_or_insert_with(|| LatencyProcess::new(pool))
+    }
+
+    /// Closes what is not likely to be within all limits, and tells what is believed of the rest.
+    pub fn allowed(
+        &mut self,
+        pool: &Pool,
+        measured: &[Vec<(Architecture, f64)>],
+        open: &mut [bool],
+    ) -> Beliefs {
+        let mut beliefs = Beliefs::new();
+        // The least probability of all limits.
+        let mut within = vec![1.0f64; pool.len()];
+        for (number, limit) in &self.measured.clone() {
+            let known: Vec<(usize, f64)> = (measured[*number].iter())
+                .filter_map(|(arch, value)| Some((pool.row_of(arch)?, *value)))
+                .collect();
+            let rows: Vec<usize> = (0..pool.len()).filter(|&r| open[r]).collect();
+            let process = self.process(pool);
+            // Too few measurements to know anything: all is worth a look.
+            if let Ok(believed) = process.beliefs(&known, limit.at_most, &rows) {
+                rows.iter().zip(&believed).for_each(|(&r, b)| within[r] = within[r].min(b.within));
+                let of_rows = rows.into_iter().zip(believed).collect();
+                beliefs.push((limit.metric.clone(), of_rows));
+            }
+            for (row, value) in known {
+                within[row] = if value > limit.at_most { 0.0 } else { within[row].max(PROBABLE) };
+            }
+        }
+        let any = |least: f64| open.iter().zip(&within).any(|(o, p)| *o && *p >= least);
+        let least = if any(PROBABLE) { PROBABLE } else { POSSIBLE };
+        open.iter_mut().zip(&within).for_each(|(o, p)| *o &= *p >= least);
+        beliefs
+    }
+}
+
+/// The latest value of a metric for each architecture, of the latest of them, measured apart or with
+/// a trial.
+pub(super) fn measured(c: &Connection, metric: &str) -> rusqlite::Result<Vec<(String, f64)>> {
+    let mut values: BTreeMap<String, f64> = BTreeMap::new();
+    for sql in [
+        "SELECT arch, value FROM measurement WHERE metric = ? ORDER BY id DESC LIMIT ?",
+        "SELECT trial.arch, metric.value FROM metric JOIN trial ON trial.id = metric.trial
+         WHERE metric.name = ? ORDER BY metric.trial DESC LIMIT ?",
+    ] {
+        let mut select = c.prepare_cached(sql)?;
+        let mut rows = select.query((metric, MOST as i64))?;
+        while let Some(row) = rows.next()? {
+            if values.len() >= MOST {
+                break;
+            }
+            values.entry(row.get(0)?).or_insert(row.get(1)?);
+        }
+    }
+    Ok(values.into_iter().collect())
+}
+
+impl Study {
+    /// What the measurements so far say of a metric of any architectures: median, standard deviation
+    /// of a new measurement, and how probable one within the study's limit is (1 without a limit).
+    ///
+    /// # Errors
+    /// There are fewer than two measurements.
+    pub fn forecast(
+        &self,
+        metric: &str,
+        archs: &[Architecture],
+    ) -> Result<Vec<Belief>, StudyError> {
+        let known = self.database.read(|c| measured(c, metric))?;
+        let at_most = self.settings.limits.iter().filter(|l| l.metric == metric);
+        let at_most = at_most.map(|l| l.at_most).fold(f64::INFINITY, f64::min);
+        let mut all = archs.to_vec();
+        let mut rows = Vec::new();
+        for (text, value) in &known {
+            rows.push((all.len(), *value));
+            all.push(self.space.parse(text)?);
+        }
+        let pool = Pool::new(self.space.clone(), all);
+        let asked: Vec<usize> = (0..archs.len()).collect();
+        Ok(LatencyProcess::new(&pool).beliefs(&rows, at_most, &asked)?)
+    }
+
+    /// The `n` networks whose measurements say most of the others', the most informative first: to
+    /// measure before the first [`Study::ask`] of a study with measured limits.
+    pub fn first_measurements(&mut self, n: usize) -> Result<Vec<String>, StudyError> {
+        let (current, changed) = self.candidates.at(0, 0, &[], &[]);
+        if changed {
+            self.limits.new_pool();
+            self.strategy = None;
+        }
+        let rows: Vec<usize> = (0..current.pool.len()).filter(|&r| current.may[r]).collect();
+        let views = LatencyViews::new(&current.pool);
+        let chosen = choose(&views, &rows, n, self.settings.seed);
+        Ok(chosen.into_iter().map(|r| current.texts[r].clone()).collect())
+    }
+}

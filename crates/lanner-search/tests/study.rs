@@ -1,0 +1,624 @@
+//! Studies: what is asked for, told and found again, alone and by several processes, whatever dies.
+
+use std::path::Path;
+
+use lanner_search::study::{
+    Limit, Measurement, Objective, Outcome, Settings, State, Study, StudyError, Trial,
+};
+use lanner_space::{Architecture, Space};
+
+fn settings(strategy: &str, budget: usize) -> Settings {
+    Settings {
+        space: "nasbench201".into(),
+        space_toml: None,
+        skeleton: None,
+        objectives: vec![Objective { metric: "accuracy".into(), maximise: true }],
+        limits: vec![],
+        strategy: strategy.into(),
+        seed: 5,
+        budget,
+        driver: serde_json::Value::Null,
+    }
+}
+
+/// Every 40th architecture, as if a table had these.
+fn some_archs() -> Vec<Architecture> {
+    (0..390).map(|i| Space::NasBench201.at(i * 40).unwrap()).collect()
+}
+
+/// Convolutions help, and every one of them costs a millisecond.
+fn accuracy(arch: &str) -> f64 {
+    let count = |what| arch.matches(what).count() as f64;
+    let gain = count("conv_3x3") + 0.6 * count("conv_1x1") + 0.3 * count("skip");
+    50.0 + 10.0 * gain - gain * gain
+}
+
+fn latency(arch: &str) -> f64 {
+    let count = |what| arch.matches(what).count() as f64;
+    1.0 + count("conv_3x3") + 0.4 * count("conv_1x1") + 0.2 * count("pool")
+}
+
+fn done(arch: &str) -> Outcome {
+    Outcome::Done { metrics: [("accuracy".to_string(), accuracy(arch))].into() }
+}
+
+/// Evaluates and asks until nothing is left.
+fn go_on(study: &mut Study) {
+    loop {
+        while let Some(trial) = study.claim().unwrap() {
+            study.tell(trial.id, done(&trial.arch)).unwrap();
+        }
+        if study.ask(8).unwrap().is_empty() {
+            return;
+        }
+    }
+}
+
+/// What must be the same whenever and wherever it came about.
+fn essence(trials: &[Trial]) -> Vec<String> {
+    (trials.iter())
+        .map(|t| {
+            let bits: Vec<String> =
+                t.predicted.iter().map(|p| format!("{} {:?}", p.0, p.1)).collect();
+            format!(
+                "{} {} {} {:?} {} {:?} {}",
+                t.id,
+                t.round,
+                t.arch,
+                t.state,
+                t.seed,
+                t.metrics,
+                bits.join(" ")
+            )
+        })
+        .collect()
+}
+
+#[test]
+fn a_study_that_is_closed_between_all_steps_is_the_same() {
+    for strategy in lanner_search::NAMES {
+        let folder = tempfile::tempdir().unwrap();
+        let settings = settings(strategy, 45);
+        let mut whole =
+            Study::create_of(folder.path().join("a"), &settings, &some_archs()).unwrap();
+        go_on(&mut whole);
+        let expected = whole.trials().unwrap();
+        assert_eq!(expected.len(), 45, "{strategy}");
+        let path = folder.path().join("b");
+        drop(Study::create_of(&path, &settings, &some_archs()).unwrap());
+        loop {
+            let mut study = Study::open(&path).unwrap();
+            match study.claim().unwrap() {
+                Some(trial) => {
+                    assert_eq!(study.tell(trial.id, done(&trial.arch)).unwrap(), State::Done,)
+                }
+                None if study.ask(8).unwrap().is_empty() => break,
+                None => {}
+            }
+        }
+        let found = Study::open(&path).unwrap().trials().unwrap();
+        assert_eq!(essence(&found), essence(&expected), "{strategy}");
+        let mut archs: Vec<&str> = found.iter().map(|t| t.arch.as_str()).collect();
+        archs.sort_unstable();
+        archs.dedup();
+        assert_eq!(archs.len(), 45, "{strategy}: none twice");
+    }
+}
+
+#[test]
+fn learning_strategies_beat_chance_and_objectives_may_be_small() {
+    let best = |strategy: &str, maximise: bool| -> f64 {
+        let folder = tempfile::tempdir().unwrap();
+        let mut settings = settings(strategy, 30);
+        settings.objectives[0].maximise = maximise;
+        let mut study = Study::create_of(folder.path(), &settings, &some_archs()).unwrap();
+        go_on(&mut study);
+        study.best().unwrap().unwrap().metrics["accuracy"]
+    };
+    let all: Vec<f64> =
+        some_archs().iter().map(|a| accuracy(&Space::NasBench201.print(a))).collect();
+    let most = all.iter().copied().fold(0.0, f64::max);
+    assert_eq!(best("default", true), most);
+    assert!(best("random", true) < most);
+    // The best but one, if not the one network without a single operation.
+    let mut sorted = all.clone();
+    sorted.sort_by(f64::total_cmp);
+    assert!(best("default", false) <= sorted[1]);
+}
+
+#[test]
+fn failed_and_infeasible_ones_are_not_asked_for_again_and_cost_as_they_should() {
+    let folder = tempfile::tempdir().unwrap();
+    let mut study =
+        Study::create_of(folder.path(), &settings("default", 20), &some_archs()).unwrap();
+    let mut number = 0;
+    loop {
+        while let Some(trial) = study.claim().unwrap() {
+            number += 1;
+            let nan = [("accuracy".to_string(), f64::NAN)].into();
+            let expected = [State::Done, State::Failed, State::Infeasible, State::Failed];
+            let outcome = match number % 4 {
+                0 => done(&trial.arch),
+                1 => Outcome::Failed { why: "no reason".into() },
+                2 => Outcome::Infeasible { metrics: [("latency_ms".to_string(), 9.0)].into() },
+                _ => Outcome::Done { metrics: nan },
+            };
+            assert_eq!(study.tell(trial.id, outcome).unwrap(), expected[number % 4]);
+            let again = study.tell(trial.id, done(&trial.arch));
+            assert!(matches!(again, Err(StudyError::Told { .. })));
+        }
+        if study.ask(100).unwrap().is_empty() {
+            break;
+        }
+    }
+    let counts = study.counts().unwrap();
+    assert_eq!(counts.done + counts.failed, 20);
+    assert!(counts.infeasible > 4);
+    let trials = study.trials().unwrap();
+    let notes: Vec<&str> = trials.iter().filter_map(|t| t.note.as_deref()).collect();
+    assert!(notes.contains(&"no reason"));
+    assert!(notes.contains(&"the evaluation gave no number for accuracy"));
+    assert!(matches!(study.tell(999, done("")), Err(StudyError::NoTrial { trial: 999 })));
+    study.set_budget(25).unwrap();
+    assert_eq!(study.ask(100).unwrap().len(), 4, "a round of the default strategy");
+    assert_eq!(Study::open(folder.path()).unwrap().settings().budget, 25);
+}
+
+#[test]
+fn batches_asked_while_others_are_pending_are_of_others() {
+    let folder = tempfile::tempdir().unwrap();
+    let mut study =
+        Study::create_of(folder.path(), &settings("default", 60), &some_archs()).unwrap();
+    study.set_budget(20).unwrap();
+    go_on(&mut study);
+    study.set_budget(60).unwrap();
+    let mut asked = Vec::new();
+    for _ in 0..6 {
+        let batch = study.ask(4).unwrap();
+        assert_eq!(batch.len(), 4);
+        assert!(batch.iter().all(|t| t.predicted.contains_key("accuracy")));
+        asked.extend(batch.into_iter().map(|t| t.arch));
+    }
+    asked.sort_unstable();
+    asked.dedup();
+    assert_eq!(asked.len(), 24);
+    // Two processes: each trial goes to one of them.
+    let mut other = Study::open(folder.path()).unwrap();
+    let mut ids = Vec::new();
+    for _ in 0..12 {
+        ids.push(study.claim().unwrap().unwrap().id);
+        ids.push(other.claim().unwrap().unwrap().id);
+    }
+    ids.sort_unstable();
+    ids.dedup();
+    assert_eq!(ids.len(), 24);
+    assert!(study.claim().unwrap().is_none() && other.claim().unwrap().is_none());
+    let (first, last) = (ids[0], ids[1]);
+    assert!(matches!(other.tell(first, done("")), Err(StudyError::TakenOver { .. })));
+    // What a closed study ran is free again, with its seed.
+    let seed = study.trial(first).unwrap().seed;
+    drop(study);
+    let again = other.claim().unwrap().unwrap();
+    assert_eq!((again.id, again.seed), (first, seed));
+    assert_ne!(other.trial(last).unwrap().seed, seed);
+}
+
+#[test]
+fn limits_hold() {
+    let folder = tempfile::tempdir().unwrap();
+    let mut settings = settings("default", 40);
+    let limit = |metric: &str, at_most| Limit { metric: metric.into(), at_most };
+    settings.limits = vec![limit("latency_ms", 3.5), limit("params", 500_000.0)];
+    let mut study = Study::create(folder.path(), &settings).unwrap();
+    let first = study.first_measurements(12).unwrap();
+    assert_eq!(first.len(), 12);
+    let measurement = |arch: &str, trial| Measurement {
+        arch: arch.into(),
+        metric: "latency_ms".into(),
+        value: latency(arch),
+        se: None,
+        trial,
+        seed: 0,
+        budget: String::new(),
+        unix_time: 0.0,
+    };
+    for arch in &first {
+        study.measured(&measurement(arch, None)).unwrap();
+    }
+    let (mut within, mut over) = (0, 0);
+    loop {
+        while let Some(trial) = study.claim().unwrap() {
+            let value = latency(&trial.arch);
+            study.measured(&measurement(&trial.arch, Some(trial.id))).unwrap();
+            let outcome = if value <= 3.5 {
+                within += 1;
+                done(&trial.arch)
+            } else {
+                over += 1;
+                Outcome::Infeasible { metrics: [("latency_ms".to_string(), value)].into() }
+            };
+            study.tell(trial.id, outcome).unwrap();
+            let (median, sd) = study.trial(trial.id).unwrap().predicted["latency_ms"];
+            assert!((median - value).abs() < 5.0 * sd + 0.5, "{median} ± {sd}, {value}");
+        }
+        if study.ask(4).unwrap().is_empty() {
+            break;
+        }
+    }
+    assert_eq!(within, 40);
+    assert!(over <= 8, "{over} asked for that were over the limit");
+    let space = Space::NasBench201;
+    let skeleton = lanner_network::Skeleton::of(&space).unwrap();
+    for trial in study.trials().unwrap() {
+        let arch = space.parse(&trial.arch).unwrap();
+        let network = skeleton.build(&arch, lanner_network::View::Pruned).unwrap();
+        assert!(lanner_network::Cost::of(&network).params <= 500_000);
+    }
+    let best = study.best().unwrap().unwrap();
+    assert!(latency(&best.arch) <= 3.5);
+    // Dear ones are known to be, and others for what they are.
+    let other = space.at(space.size() - 1).unwrap();
+    let text = "|nor_conv_3x3~0|+|nor_conv_3x3~0|nor_conv_3x3~1|+|nor_conv_3x3~0|nor_conv_3x3~1|nor_conv_3x3~2|";
+    let beliefs =
+        study.forecast("latency_ms", &[space.parse(text).unwrap(), other.clone()]).unwrap();
+    assert!(beliefs[0].median > 6.0 && beliefs[0].within < 0.1, "{beliefs:?}");
+    assert!((beliefs[1].median - latency(&space.print(&other))).abs() < 0.3, "{beliefs:?}");
+    // Limits that nothing meets end a study at once.
+    settings.limits = vec![limit("params", 10.0)];
+    let mut none = Study::create(folder.path().join("none"), &settings).unwrap();
+    assert!(none.ask(4).unwrap().is_empty());
+}
+
+#[test]
+fn two_objectives_spread_over_the_front() {
+    let run = |strategy: &str| {
+        let folder = tempfile::tempdir().unwrap();
+        let mut settings = settings(strategy, 40);
+        settings.objectives.push(Objective { metric: "latency_ms".into(), maximise: false });
+        let mut study = Study::create_of(folder.path(), &settings, &some_archs()).unwrap();
+        loop {
+            while let Some(trial) = study.claim().unwrap() {
+                let arch = &trial.arch;
+                let metrics = [("accuracy", accuracy(arch)), ("latency_ms", latency(arch))];
+                let metrics = metrics.map(|(name, value)| (name.to_string(), value)).into();
+                study.tell(trial.id, Outcome::Done { metrics }).unwrap();
+            }
+            if study.ask(4).unwrap().is_empty() {
+                break;
+            }
+        }
+        let front = study.front().unwrap();
+        assert!(front.len() > 2);
+        let points: Vec<[f64; 2]> =
+            front.iter().map(|t| [t.metrics["accuracy"], -t.metrics["latency_ms"]]).collect();
+        assert!(points.is_sorted_by(|a, b| a[0] > b[0] && a[1] < b[1]));
+        lanner_search::hypervolume(&points, [50.0, -8.0])
+    };
+    let all: Vec<[f64; 2]> = (some_archs().iter())
+        .map(|a| Space::NasBench201.print(a))
+        .map(|text| [accuracy(&text), -latency(&text)])
+        .collect();
+    let most = lanner_search::hypervolume(&all, [50.0, -8.0]);
+    let (found, by_chance) = (run("default"), run("random"));
+    assert!(found > 0.9 * most && found > by_chance, "{found} and {by_chance} of {most}");
+}
+
+#[test]
+fn large_spaces_and_those_of_users() {
+    for name in ["darts", "fbnet", "nasbench101", "mobilenetv3", "transbench101-macro"] {
+        let folder = tempfile::tempdir().unwrap();
+        let settings = Settings { space: name.into(), ..settings("regularized-evolution", 24) };
+        let mut study = Study::create(folder.path(), &settings).unwrap();
+        let space = study.space().clone();
+        let score = |text: &str| space.parse(text).unwrap().codes()[0].into();
+        loop {
+            while let Some(trial) = study.claim().unwrap() {
+                let metrics = [("accuracy".to_string(), score(&trial.arch))].into();
+                study.tell(trial.id, Outcome::Done { metrics }).unwrap();
+            }
+            if study.ask(4).unwrap().is_empty() {
+                break;
+            }
+        }
+        assert_eq!(study.counts().unwrap().done, 24, "{name}");
+    }
+    let toml = "
+name = \"mine\"
+kind = \"cell\"
+nodes = 3
+operations = [\"none\", \"skip_connect\", \"nor_conv_3x3\", \"sep_conv_5x5\"]
+[[edge]]
+from = 0
+to = 1
+[[edge]]
+from = [0, 1]
+to = 2
+[skeleton]
+resolution = 16
+classes = 10
+channels = 8
+stages = 2
+cells = 1
+[limits]
+params = 6000
+";
+    let folder = tempfile::tempdir().unwrap();
+    let settings = Settings {
+        space: "mine".into(),
+        space_toml: Some(toml.into()),
+        ..settings("default", 100)
+    };
+    let mut study = Study::create(folder.path(), &settings).unwrap();
+    go_on(&mut study);
+    let space = study.space().clone();
+    let skeleton = lanner_network::Skeleton::of(&space).unwrap();
+    let params = |arch: &Architecture| {
+        let network = skeleton.build(arch, lanner_network::View::Pruned).unwrap();
+        lanner_network::Cost::of(&network).params
+    };
+    let trials = Study::open(folder.path()).unwrap().trials().unwrap();
+    assert!(!trials.is_empty() && trials.len() < 32, "{}", trials.len());
+    assert!(trials.iter().all(|t| params(&space.parse(&t.arch).unwrap()) <= 6000));
+    assert!(space.iter().any(|a| params(&a) > 6000));
+}
+
+#[test]
+fn files_that_are_no_study_are_told_apart() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("study.db");
+    let error = |what: &str| {
+        let error = Study::open(&path).err().unwrap_or_else(|| panic!("{what}"));
+        let text = error.to_string();
+        assert!(text.contains("study.db"), "{what}: {text}");
+        assert!(Study::open_read_only(&path).is_err(), "{what}");
+        error
+    };
+    assert!(matches!(error("none"), StudyError::Missing { .. }));
+    std::fs::write(&path, "").unwrap();
+    assert!(matches!(error("an empty file"), StudyError::NoStudy { .. }));
+    std::fs::write(&path, "arch,accuracy\n".repeat(1000)).unwrap();
+    assert!(matches!(error("a table"), StudyError::NoStudy { .. }));
+    std::fs::remove_file(&path).unwrap();
+    rusqlite::Connection::open(&path).unwrap().execute_batch("CREATE TABLE t (x)").unwrap();
+    assert!(matches!(error("another database"), StudyError::NoStudy { .. }));
+    std::fs::remove_file(&path).unwrap();
+
+    let mut study = Study::create(&path, &settings("random", 300)).unwrap();
+    assert!(matches!(
+        Study::create(folder.path(), &settings("random", 3)),
+        Err(StudyError::Exists { .. })
+    ));
+    go_on(&mut study);
+    drop(study);
+    let whole = std::fs::read(&path).unwrap();
+    std::fs::write(&path, &whole[..whole.len() / 3]).unwrap();
+    assert!(matches!(error("a truncated file"), StudyError::Damaged { .. }));
+    let mut garbled = whole.clone();
+    garbled[4096..].iter_mut().for_each(|b| *b ^= 0x5a);
+    std::fs::write(&path, &garbled).unwrap();
+    assert!(matches!(error("a garbled file"), StudyError::Damaged { .. }));
+    std::fs::write(&path, &whole).unwrap();
+    assert_eq!(Study::open(&path).unwrap().counts().unwrap().done, 300);
+    rusqlite::Connection::open(&path).unwrap().pragma_update(None, "user_version", 99).unwrap();
+    let newer = error("a newer one");
+    assert!(
+        matches!(newer, StudyError::Newer { found: 99, .. })
+            && newer.to_string().contains("update")
+    );
+}
+
+#[test]
+fn wrong_settings_are_refused() {
+    let folder = tempfile::tempdir().unwrap();
+    let refused = |change: fn(&mut Settings), word: &str| {
+        let mut settings = settings("default", 5);
+        change(&mut settings);
+        let error = Study::create(folder.path().join("x"), &settings).err().unwrap().to_string();
+        assert!(error.contains(word), "{error}");
+        assert!(!folder.path().join("x").exists());
+    };
+    refused(|s| s.strategy = "best".into(), "no strategy 'best'");
+    refused(|s| s.space = "nasbench999".into(), "nasbench999");
+    refused(|s| s.objectives.clear(), "0 objectives");
+    refused(|s| s.objectives.push(s.objectives[0].clone()), "both objectives");
+    refused(|s| s.limits.push(Limit { metric: "x".into(), at_most: f64::NAN }), "NaN");
+}
+
+/// Not a test: the process that others start and kill. Evaluates until nothing is left and writes
+/// down what it begins and ends.
+#[test]
+#[ignore]
+fn worker() {
+    use std::io::Write;
+    let Some(path) = std::env::var_os("LANNER_TEST_STUDY") else { return };
+    let path = Path::new(&path);
+    let mut log =
+        std::fs::File::options().append(true).create(true).open(path.join("log")).unwrap();
+    let mut study = Study::open(path).unwrap();
+    loop {
+        while let Some(trial) = study.claim().unwrap() {
+            writeln!(log, "begin {} {} {}", trial.id, trial.seed, trial.arch).unwrap();
+            std::thread::sleep(std::time::Duration::from_millis(2));
+            study.tell(trial.id, done(&trial.arch)).unwrap();
+            writeln!(log, "end {}", trial.id).unwrap();
+        }
+        if study.ask(4).unwrap().is_empty() {
+            break;
+        }
+    }
+}
+
+fn start_worker(path: &Path) -> std::process::Child {
+    std::process::Command::new(std::env::current_exe().unwrap())
+        .args(["--exact", "worker", "--ignored", "--test-threads", "1"])
+        .env("LANNER_TEST_STUDY", path)
+        .env("RAYON_NUM_THREADS", "1")
+        .stdout(std::process::Stdio::null())
+        .spawn()
+        .unwrap()
+}
+
+/// Kills workers at random moments, lets the last one end, and compares with an undisturbed one.
+fn kill_and_go_on(kills: usize, seed: u64) {
+    use rand::RngExt;
+    let folder = tempfile::tempdir().unwrap();
+    let [whole, broken] = ["a", "b"].map(|name| {
+        let path = folder.path().join(name);
+        drop(Study::create_of(&path, &settings("default", 80), &some_archs()).unwrap());
+        path
+    });
+    let start = std::time::Instant::now();
+    assert!(start_worker(&whole).wait().unwrap().success());
+    let once = start.elapsed();
+    let mut rng = lanner_nn::rng(seed, "kill test");
+    for _ in 0..kills {
+        let mut worker = start_worker(&broken);
+        std::thread::sleep(once.mul_f64(rng.random_range(0.0..2.0 / kills as f64)));
+        worker.kill().unwrap();
+        worker.wait().unwrap();
+    }
+    assert!(start_worker(&broken).wait().unwrap().success());
+    let trials = |path: &Path| Study::open_read_only(path).unwrap().trials().unwrap();
+    assert_eq!(essence(&trials(&broken)), essence(&trials(&whole)));
+    let log = std::fs::read_to_string(broken.join("log")).unwrap();
+    let mut ended = std::collections::HashSet::new();
+    let mut seeds = std::collections::HashMap::new();
+    let mut begun = 0;
+    for line in log.lines() {
+        match line.split(' ').collect::<Vec<_>>()[..] {
+            ["begin", id, seed, arch] => {
+                begun += 1;
+                assert!(!ended.contains(id), "trial {id} was evaluated again");
+                let of = (seed.to_string(), arch.to_string());
+                assert_eq!(seeds.entry(id.to_string()).or_insert(of.clone()), &of);
+            }
+            ["end", id] => assert!(ended.insert(id), "trial {id} ended twice"),
+            _ => panic!("{line}"),
+        }
+    }
+    assert_eq!(seeds.len(), 80);
+    println!("{kills} kills, {begun} evaluations begun for 80 trials");
+}
+
+#[test]
+fn killed_at_random_moments() {
+    kill_and_go_on(10, 1);
+}
+
+#[test]
+#[ignore = "takes a minute"]
+fn killed_at_fifty_random_moments() {
+    kill_and_go_on(50, 2);
+}
+
+#[test]
+fn three_processes_at_once_share_the_work() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path();
+    drop(Study::create_of(path, &settings("weak-predictors", 60), &some_archs()).unwrap());
+    let workers: Vec<_> = (0..3).map(|_| start_worker(path)).collect();
+    for mut worker in workers {
+        assert!(worker.wait().unwrap().success());
+    }
+    let trials = Study::open_read_only(path).unwrap().trials().unwrap();
+    assert_eq!(trials.len(), 60);
+    assert!(trials.iter().all(|t| t.state == State::Done));
+    let log = std::fs::read_to_string(path.join("log")).unwrap();
+    let begun = log.lines().filter(|l| l.starts_with("begin")).count();
+    assert_eq!(begun, 60, "each trial was run once");
+}
+
+/// A process that cannot be seen from here is dead when it gives no sign of life.
+#[test]
+fn processes_elsewhere_have_a_lease() {
+    let folder = tempfile::tempdir().unwrap();
+    let mut study = Study::create_of(folder.path(), &settings("random", 2), &some_archs()).unwrap();
+    let trial = study.ask(1).unwrap().remove(0);
+    let now = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).unwrap();
+    let other = rusqlite::Connection::open(study.path()).unwrap();
+    let beat = |age: f64| {
+        let sql =
+            "UPDATE trial SET state = 'running', owner = 'elsewhere/b/1/2/3/4', heartbeat = ?";
+        other.execute(sql, [now.as_secs_f64() - age]).unwrap();
+    };
+    beat(30.0);
+    assert!(study.claim().unwrap().is_none());
+    beat(600.0);
+    let claimed = study.claim().unwrap().unwrap();
+    assert_eq!((claimed.id, claimed.seed), (trial.id, trial.seed));
+    // What kills every process that runs it is given up.
+    for _ in 0..9 {
+        beat(600.0);
+        assert!(study.claim().unwrap().is_some());
+    }
+    beat(600.0);
+    assert!(study.claim().unwrap().is_none());
+    let failed = study.trial(trial.id).unwrap();
+    assert_eq!(failed.state, State::Failed);
+    assert!(failed.note.unwrap().contains("10 times"));
+}
+
+/// Times of a study of a million trials. Run with `--release -- --ignored --nocapture million`.
+#[test]
+#[ignore = "takes a minute and half a gigabyte"]
+fn a_million_trials() {
+    let folder = tempfile::tempdir().unwrap();
+    let settings = Settings {
+        space: "darts".into(),
+        budget: 2_000_000,
+        limits: vec![Limit { metric: "latency_ms".into(), at_most: 5.0 }],
+        ..settings("default", 0)
+    };
+    let mut study = Study::create(folder.path(), &settings).unwrap();
+    let space = study.space().clone();
+    let mut connection = rusqlite::Connection::open(study.path()).unwrap();
+    let transaction = connection.transaction().unwrap();
+    {
+        let mut trial = transaction
+            .prepare(
+                "INSERT OR IGNORE INTO trial (round, arch, state, seed, asked_at, finished_at, value)
+                 VALUES (1, ?, 'done', 1, 0, 0, ?)",
+            )
+            .unwrap();
+        let mut metric = transaction.prepare("INSERT INTO metric VALUES (?, ?, ?)").unwrap();
+        let mut rng = lanner_nn::rng(1, "million");
+        let mut count = 0;
+        while count < 1_000_000 {
+            let arch = space.sample(&mut rng);
+            let value = arch.codes().iter().filter(|c| **c % 3 == 1).count() as f64;
+            if trial.execute((space.print(&arch), value)).unwrap() == 1 {
+                count += 1;
+                let id = transaction.last_insert_rowid();
+                metric.execute((id, "accuracy", value)).unwrap();
+                metric.execute((id, "latency_ms", 1.0 + 0.2 * value)).unwrap();
+            }
+        }
+    }
+    transaction.commit().unwrap();
+    drop(study);
+    let time = |what: &str, start: std::time::Instant| {
+        println!("{what}: {:.2} s", start.elapsed().as_secs_f64());
+    };
+    let start = std::time::Instant::now();
+    let mut study = Study::open(folder.path()).unwrap();
+    time("open", start);
+    for round in 1..=4 {
+        let start = std::time::Instant::now();
+        let asked = study.ask(4).unwrap();
+        time(&format!("ask {round}"), start);
+        assert!(!asked.is_empty());
+        let start = std::time::Instant::now();
+        while let Some(trial) = study.claim().unwrap() {
+            let metrics = [("accuracy", 9.0), ("latency_ms", 3.0)];
+            let metrics = metrics.map(|(n, v)| (n.to_string(), v)).into();
+            study.tell(trial.id, Outcome::Done { metrics }).unwrap();
+        }
+        time("claim and tell of a round", start);
+    }
+    let start = std::time::Instant::now();
+    assert!(study.best().unwrap().is_some());
+    time("best", start);
+    let start = std::time::Instant::now();
+    assert!(study.trials().unwrap().len() > 1_000_000);
+    time("all trials", start);
+}

@@ -1,0 +1,343 @@
+//! `lanner study`: what searches have left behind.
+
+use std::path::{Path, PathBuf};
+
+use anyhow::Context;
+use clap::{Args, Subcommand};
+use lanner_data::Table;
+use lanner_network::write_file;
+use lanner_search::study::{FILE, Measurement, Study, Trial};
+use serde_json::{Map, Value, json};
+
+use crate::output::{Row, print_rows, usage};
+
+/// Look at studies: the records of searches
+#[derive(Args)]
+pub struct StudyArgs {
+    #[command(subcommand)]
+    command: StudyCommand,
+}
+
+#[derive(Subcommand)]
+enum StudyCommand {
+    List(ListArgs),
+    Show(ShowArgs),
+    Export(ExportArgs),
+}
+
+/// List the studies in a folder and those below it
+#[derive(Args)]
+#[command(after_help = "Examples:
+  lanner study list
+  lanner study list ~/searches --json | jq '.rows[].best'")]
+struct ListArgs {
+    #[arg(default_value = ".")]
+    folder: PathBuf,
+    /// Print JSON
+    #[arg(long)]
+    json: bool,
+}
+
+/// Tell the settings of a study, how far it is, its best network, or all on the front of two objectives
+#[derive(Args)]
+#[command(after_help = "Examples:
+  lanner study show lanner-study
+  lanner study show lanner-study --json | jq .best.arch")]
+struct ShowArgs {
+    /// Its folder or its .db file
+    study: PathBuf,
+    /// Print one JSON object instead
+    #[arg(long)]
+    json: bool,
+}
+
+/// Write the trials or the measurements of a study to a file
+#[derive(Args)]
+#[command(after_help = "\
+A .csv file has a line a trial: what was evaluated, when and by whom, each metric, and what was
+believed of it before. A .json file has the same. A .parquet file is a table of numbers, a row an
+architecture with metrics (of several measurements the last). The .csv and .parquet files are tables
+that other commands read.
+
+Examples:
+  lanner study export lanner-study --out trials.csv
+  lanner study export lanner-study --out trials.json
+  lanner study export lanner-study --measurements --out latencies.csv")]
+struct ExportArgs {
+    /// Its folder or its .db file
+    study: PathBuf,
+    /// The file to write: .csv, .json or .parquet
+    #[arg(long, value_name = "FILE")]
+    out: PathBuf,
+    /// The measurements instead of the trials
+    #[arg(long)]
+    measurements: bool,
+}
+
+pub fn run(args: StudyArgs) -> anyhow::Result<()> {
+    match args.command {
+        StudyCommand::List(args) => list(&args),
+        StudyCommand::Show(args) => show(&args),
+        StudyCommand::Export(args) => export(&args),
+    }
+}
+
+/// How deep below the folder studies are looked for.
+const DEPTH: usize = 4;
+
+fn list(args: &ListArgs) -> anyhow::Result<()> {
+    let mut files = Vec::new();
+    find(&args.folder, DEPTH, &mut files).with_context(|| format!("{}", args.folder.display()))?;
+    files.sort();
+    let mut rows = Vec::new();
+    for file in files {
+        let row = Row::new().with("study", place(&file).display().to_string());
+        // One that cannot be read is no reason to hide the others.
+        rows.push(match summary(&file, row.clone()) {
+            Ok(row) => row,
+            Err(error) => row.with("error", error.to_string()),
+        });
+    }
+    if rows.is_empty() && !args.json {
+        println!("no study in {}; `lanner search` makes one", args.folder.display());
+        return Ok(());
+    }
+    print_rows(&rows, args.json)
+}
+
+/// A study by the name of its folder.
+fn place(file: &Path) -> PathBuf {
+    match file.parent() {
+        Some(folder) if file.ends_with(FILE) && folder.file_name().is_some() => folder.into(),
+        _ => file.into(),
+    }
+}
+
+fn find(folder: &Path, depth: usize, files: &mut Vec<PathBuf>) -> std::io::Result<()> {
+    for entry in std::fs::read_dir(folder)? {
+        let entry = entry?;
+        let (path, kind) = (entry.path(), entry.file_type()?);
+        if kind.is_dir() && depth > 0 {
+            // A folder that may not be looked into has nothing to show.
+            let _ = find(&path, depth - 1, files);
+        } else if kind.is_file() && path.extension().is_some_and(|e| e == "db") {
+            files.push(path);
+        }
+    }
+    Ok(())
+}
+
+fn summary(file: &Path, row: Row) -> anyhow::Result<Row> {
+    let study = Study::open_read_only(file)?;
+    let (settings, counts) = (study.settings(), study.counts()?);
+    let mut row = row
+        .with("space", settings.space.as_str())
+        .with("strategy", settings.strategy.as_str())
+        .with("seed", settings.seed)
+        .with("done", counts.done)
+        .with("failed", counts.failed)
+        .with("infeasible", counts.infeasible)
+        .with("pending", counts.asked + counts.running)
+        .with("budget", settings.budget);
+    if let (Some(objective), Some(best)) = (settings.objectives.first(), study.best()?)
+        && let Some(value) = best.metrics.get(&objective.metric)
+    {
+        row = row.with("objective", objective.metric.as_str()).with("best", *value);
+    }
+    Ok(row)
+}
+
+fn show(args: &ShowArgs) -> anyhow::Result<()> {
+    let study = Study::open_read_only(&args.study)?;
+    let (settings, counts) = (study.settings(), study.counts()?);
+    let (best, front) = (study.best()?, study.front()?);
+    if args.json {
+        let front = if settings.objectives.len() > 1 { json!(front) } else { Value::Null };
+        let all = json!({
+            "study": study.path(), "settings": settings, "counts": counts,
+            "best": best, "front": front,
+        });
+        println!("{all}");
+        return Ok(());
+    }
+    let mut facts: Vec<(String, String)> = vec![
+        ("study".into(), study.path().display().to_string()),
+        ("space".into(), settings.space.clone()),
+    ];
+    for o in &settings.objectives {
+        let aim = if o.maximise { "as large as possible" } else { "as small as possible" };
+        facts.push((o.metric.clone(), aim.into()));
+    }
+    for l in &settings.limits {
+        facts.push((l.metric.clone(), format!("at most {}", l.at_most)));
+    }
+    facts.push(("strategy".into(), settings.strategy.clone()));
+    facts.push(("seed".into(), settings.seed.to_string()));
+    facts.push(("budget".into(), settings.budget.to_string()));
+    if let Value::Object(driver) = &settings.driver {
+        facts.extend(driver.iter().map(|(name, v)| (name.clone(), short(v))));
+    }
+    for (name, count) in [
+        ("done", counts.done),
+        ("failed", counts.failed),
+        ("infeasible", counts.infeasible),
+        ("asked for", counts.asked),
+        ("running", counts.running),
+        ("imported", counts.imported),
+    ] {
+        facts.push((name.into(), count.to_string()));
+    }
+    let row = |(fact, value): (String, String)| Row::new().with("fact", fact).with("value", value);
+    print_rows(&facts.into_iter().map(row).collect::<Vec<_>>(), false)?;
+    println!();
+    let shown = if settings.objectives.len() > 1 { front } else { best.into_iter().collect() };
+    if shown.is_empty() {
+        println!("no trial is done yet within the limits");
+        return Ok(());
+    }
+    let rows: Vec<Row> = shown.iter().map(trial_row).collect();
+    print_rows(&rows, false)
+}
+
+/// A value of the settings in a line.
+fn short(value: &Value) -> String {
+    let text = match value {
+        Value::String(text) => text.clone(),
+        other => other.to_string(),
+    };
+    match text.char_indices().nth(100) {
+        Some((end, _)) => format!("{}…", &text[..end]),
+        None => text,
+    }
+}
+
+fn trial_row(trial: &Trial) -> Row {
+    let row = Row::new().with("trial", trial.id);
+    let row = trial.metrics.iter().fold(row, |row, (name, value)| row.with(name, *value));
+    row.with("arch", trial.arch.as_str())
+}
+
+fn export(args: &ExportArgs) -> anyhow::Result<()> {
+    let study = Study::open_read_only(&args.study)?;
+    let extension = args.out.extension().and_then(|e| e.to_str()).unwrap_or_default();
+    match (extension, args.measurements) {
+        ("csv", false) => write_file(&args.out, &trials_csv(&study.trials()?)?)?,
+        ("csv", true) => write_file(&args.out, &measurements_csv(&study.measurements()?)?)?,
+        ("json", false) => write_file(&args.out, &serde_json::to_vec(&study.trials()?)?)?,
+        ("json", true) => write_file(&args.out, &serde_json::to_vec(&study.measurements()?)?)?,
+        ("parquet", false) => {
+            let trials = study.trials()?;
+            let rows = trials.iter().filter(|t| !t.metrics.is_empty());
+            let rows = rows.map(|t| {
+                let own = [("trial", t.id as f64), ("round", t.round.into())];
+                let own = own.into_iter().map(|(name, v)| (name.to_string(), v));
+                (t.arch.as_str(), own.chain(t.metrics.clone()).collect())
+            });
+            table(&study, rows)?.write(&args.out)?;
+        }
+        ("parquet", true) => {
+            let measurements = study.measurements()?;
+            let rows =
+                measurements.iter().map(|m| (m.arch.as_str(), vec![(m.metric.clone(), m.value)]));
+            table(&study, rows)?.write(&args.out)?;
+        }
+        _ => {
+            return Err(usage(format!(
+                "--out {}: expected a file .csv, .json or .parquet",
+                args.out.display()
+            )));
+        }
+    }
+    Ok(())
+}
+
+fn trials_csv(trials: &[Trial]) -> anyhow::Result<Vec<u8>> {
+    let mut metrics: Vec<&str> =
+        trials.iter().flat_map(|t| t.metrics.keys()).map(String::as_str).collect();
+    let mut believed: Vec<&str> =
+        trials.iter().flat_map(|t| t.predicted.keys()).map(String::as_str).collect();
+    for names in [&mut metrics, &mut believed] {
+        names.sort_unstable();
+        names.dedup();
+    }
+    let mut out = csv::Writer::from_writer(Vec::new());
+    let facts = ["arch", "trial", "round", "state", "seed"];
+    let about = ["origin", "owner", "asked_at", "started_at", "finished_at", "note"];
+    let mut header: Vec<String> = facts.map(String::from).into();
+    // A metric that is called like a fact would be the second column of that name.
+    let taken = |name: &str| facts.contains(&name) || about.contains(&name);
+    let named = |name: &&str| if taken(name) { format!("metric_{name}") } else { name.to_string() };
+    header.extend(metrics.iter().map(named));
+    header.extend(
+        believed.iter().flat_map(|n| [format!("{n}_believed"), format!("{n}_believed_sd")]),
+    );
+    header.extend(about.map(String::from));
+    out.write_record(&header)?;
+    let number = |value: Option<f64>| value.map(|v| v.to_string()).unwrap_or_default();
+    for t in trials {
+        let mut line = vec![
+            t.arch.clone(),
+            t.id.to_string(),
+            t.round.to_string(),
+            t.state.name().to_string(),
+            t.seed.to_string(),
+        ];
+        line.extend(metrics.iter().map(|m| number(t.metrics.get(*m).copied())));
+        for name in &believed {
+            let belief = t.predicted.get(*name);
+            line.extend([number(belief.map(|b| b.0)), number(belief.map(|b| b.1))]);
+        }
+        let text = |value: &Option<String>| value.clone().unwrap_or_default();
+        line.extend([text(&t.origin), text(&t.owner), t.asked_at.to_string()]);
+        line.extend([number(t.started_at), number(t.finished_at), text(&t.note)]);
+        out.write_record(&line)?;
+    }
+    Ok(out.into_inner()?)
+}
+
+fn measurements_csv(measurements: &[Measurement]) -> anyhow::Result<Vec<u8>> {
+    let mut out = csv::Writer::from_writer(Vec::new());
+    out.write_record(["arch", "metric", "value", "se", "trial", "seed", "budget", "unix_time"])?;
+    for m in measurements {
+        let optional = |text: Option<String>| text.unwrap_or_default();
+        out.write_record([
+            m.arch.clone(),
+            m.metric.clone(),
+            m.value.to_string(),
+            optional(m.se.map(|se| se.to_string())),
+            optional(m.trial.map(|t| t.to_string())),
+            m.seed.to_string(),
+            m.budget.clone(),
+            m.unix_time.to_string(),
+        ])?;
+    }
+    Ok(out.into_inner()?)
+}
+
+/// One row an architecture; of several values the last.
+fn table<'a>(
+    study: &Study,
+    rows: impl Iterator<Item = (&'a str, Vec<(String, f64)>)>,
+) -> anyhow::Result<Table> {
+    let mut all: Map<String, Value> = Map::new();
+    let mut names: Vec<String> = Vec::new();
+    for (arch, values) in rows {
+        let row = all.entry(arch).or_insert_with(|| json!({}));
+        for (name, value) in values {
+            // A table has no place for latencies that are none.
+            if name.ends_with("_ms") && value <= 0.0 {
+                continue;
+            }
+            row[&name] = value.into();
+            if !names.contains(&name) {
+                names.push(name);
+            }
+        }
+    }
+    let archs = all.keys().map(|text| study.space().parse(text)).collect::<Result<_, _>>()?;
+    let column = |name: &String| -> Vec<f64> {
+        all.values().map(|row| row[name].as_f64().unwrap_or(f64::NAN)).collect()
+    };
+    let columns = names.iter().map(column).collect();
+    Ok(Table::new(study.space().clone(), archs, names, columns)?)
+}
