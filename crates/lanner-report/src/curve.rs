@@ -86,8 +86,7 @@ pub(crate) fn html(facts: &Facts) -> String {
     if let Some(b) = baseline {
         keys.insert(1, (Key::Line("random"), b.what.clone()));
         if let Some((k, v)) = b.curve.last() {
-            caption +=
-                &format!(" Reference ({}): {} after {}.", b.what, number(*v), count(*k));
+            caption += &format!(" Reference ({}): {} after {}.", b.what, number(*v), count(*k));
         }
     } else {
         caption += " What random search reaches is not known.";

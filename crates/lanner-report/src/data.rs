@@ -42,7 +42,10 @@ pub(crate) fn json(facts: &Facts, drawings: &mut Drawings) -> Value {
             rows.push((name.clone(), number(*v)));
         }
         for (name, (mean, sd)) in &t.predicted {
-            rows.push((format!("{name}, predicted"), format!("{} ± {}", number(*mean), number(*sd))));
+            rows.push((
+                format!("{name}, predicted"),
+                format!("{} ± {}", number(*mean), number(*sd)),
+            ));
         }
         if let Some(all) = of_arch.get(t.arch.as_str()) {
             for m in all.iter().rev().take(MEASUREMENTS).rev() {

@@ -152,21 +152,6 @@ impl Plot {
         }
     }
 
-    /// The area between two lines over the same x.
-    pub fn band(&mut self, class: &str, points: &[(f64, f64, f64)]) {
-        let there = points.iter().map(|p| self.at(p.0, p.1));
-        let back = points.iter().rev().map(|p| self.at(p.0, p.2));
-        let corners: Vec<String> =
-            there.chain(back).map(|(x, y)| format!("{x:.1} {y:.1}")).collect();
-        if points.len() > 1 {
-            let _ = writeln!(
-                self.body,
-                "<path class=\"band {class}\" d=\"M{}Z\" clip-path=\"url(#frame)\"/>",
-                corners.join("L")
-            );
-        }
-    }
-
     /// A mark without a trial behind it.
     pub fn dot(&mut self, mark: Mark, class: &str, x: f64, y: f64) {
         let (px, py) = self.at(x, y);

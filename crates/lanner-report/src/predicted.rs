@@ -184,7 +184,8 @@ fn over_rounds(facts: &Facts, all: &[Pair]) -> String {
         return nothing("rounds", heading, &why);
     };
     let low = points.iter().map(|p| p.1).fold(0.0, f64::min);
-    let y = Axis { label: "Spearman's ρ".into(), low: low.min(-0.05) - 0.05, high: 1.05, log: false };
+    let y =
+        Axis { label: "Spearman's ρ".into(), low: low.min(-0.05) - 0.05, high: 1.05, log: false };
     let x = Axis::around("round", points.iter().map(|p| p.0).chain([0.0]));
     let mut plot = Plot::new(x, y);
     plot.line("zero", &[(plot.x.low, 0.0), (plot.x.high, 0.0)], false);

@@ -45,11 +45,8 @@ pub fn serve(
         Ok((listener, address))
     };
     let (listener, address) = listen().map_err(|cause| ReportError::Listen { port, cause })?;
-    let page = Page {
-        study: study.as_ref().into(),
-        finish: Box::new(finish),
-        last: Mutex::new(None),
-    };
+    let page =
+        Page { study: study.as_ref().into(), finish: Box::new(finish), last: Mutex::new(None) };
     Ok(Server { listener, address, page: Arc::new(page) })
 }
 
@@ -151,7 +148,7 @@ fn respond(head: &str, page: &Page, port: u16) -> Answer {
 }
 
 impl Page {
-    /// Changes whenever the study does: it counts trials by state and measurements.
+    /// Changes whenever a trial does: it counts them by state.
     fn version(&self) -> Result<String, ReportError> {
         version(&Study::open_read_only(&self.study)?)
     }

@@ -31,8 +31,20 @@ pub(crate) fn image_address(svg: &str) -> String {
     let mut out = String::from("data:image/svg+xml,");
     for &b in svg.as_bytes() {
         match b {
-            b'a'..=b'z' | b'A'..=b'Z' | b'0'..=b'9' | b' ' | b'/' | b'.' | b',' | b':' | b';'
-            | b'=' | b'-' | b'_' | b'(' | b')' => out.push(b as char),
+            b'a'..=b'z'
+            | b'A'..=b'Z'
+            | b'0'..=b'9'
+            | b' '
+            | b'/'
+            | b'.'
+            | b','
+            | b':'
+            | b';'
+            | b'='
+            | b'-'
+            | b'_'
+            | b'('
+            | b')' => out.push(b as char),
             _ => out.push_str(&format!("%{b:02X}")),
         }
     }
