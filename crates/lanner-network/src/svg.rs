@@ -11,13 +11,16 @@ const LINE: f64 = 17.0;
 const TITLE: f64 = 34.0;
 
 impl Diagram {
-    /// The diagrams as one SVG image, side by side under a heading.
+    /// The diagrams as one SVG image, side by side under a heading. Without any words there is no
+    /// room for them.
     pub fn svg(heading: &str, diagrams: &[Diagram]) -> String {
         let drawn: Vec<Layout> = diagrams.iter().map(Layout::of).collect();
         let height = drawn.iter().map(|l| l.height).fold(0.0, f64::max);
         let wide = drawn.iter().map(|l| l.width + MARGIN).sum::<f64>() + MARGIN;
         let width = wide.max(text_width(heading) + 2.0 * MARGIN);
-        let total = height + 2.0 * TITLE + 2.0 * MARGIN;
+        let words = !heading.is_empty() || diagrams.iter().any(|d| !d.title.is_empty());
+        let above = if words { 2.0 * TITLE } else { 0.0 };
+        let total = height + above + 2.0 * MARGIN;
         let mut svg = format!(
             "<svg xmlns=\"http://www.w3.org/2000/svg\" width=\"{width:.0}\" height=\"{total:.0}\" \
              viewBox=\"0 0 {width:.0} {total:.0}\" font-family=\"DejaVu Sans, Verdana, sans-serif\" \
@@ -27,12 +30,16 @@ impl Diagram {
              orient=\"auto\"><path d=\"M0 0L8 4L0 8z\" fill=\"#555555\"/></marker></defs>\n",
             escaped(heading)
         );
-        svg += &text(MARGIN, MARGIN + 10.0, "start", heading, "");
+        if words {
+            svg += &text(MARGIN, MARGIN + 10.0, "start", heading, "");
+        }
         let mut left = MARGIN;
         for (diagram, layout) in diagrams.iter().zip(&drawn) {
             let middle = left + layout.width / 2.0;
-            svg += &text(middle, MARGIN + TITLE + 8.0, "middle", &diagram.title, BOLD);
-            layout.draw(diagram, (left, MARGIN + 2.0 * TITLE - 4.0), &mut svg);
+            if words {
+                svg += &text(middle, MARGIN + TITLE + 8.0, "middle", &diagram.title, BOLD);
+            }
+            layout.draw(diagram, (left, MARGIN + above - 4.0), &mut svg);
             left += layout.width + MARGIN;
         }
         svg + "</svg>\n"

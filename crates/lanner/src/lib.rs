@@ -6,5 +6,6 @@ pub use lanner_evaluate as evaluate;
 pub use lanner_network as network;
 pub use lanner_nn as nn;
 pub use lanner_predict as predict;
+pub use lanner_report as report;
 pub use lanner_search as search;
 pub use lanner_space as space;

@@ -9,6 +9,7 @@ mod memory;
 mod network;
 mod output;
 mod proxies;
+mod report;
 mod search;
 mod skeleton;
 mod space;
@@ -63,6 +64,7 @@ enum Command {
     Import(import::ImportArgs),
     Measure(measure::MeasureArgs),
     Proxies(proxies::ProxiesArgs),
+    Report(report::ReportArgs),
     /// Show the network of an architecture: costs, layers, drawings, ONNX
     Network(network::NetworkArgs),
     Study(study::StudyArgs),
@@ -70,6 +72,7 @@ enum Command {
     Train(train::TrainArgs),
     /// Describe a search space
     Space(space::SpaceArgs),
+    Watch(report::WatchArgs),
 }
 
 fn main() -> std::process::ExitCode {
@@ -90,9 +93,11 @@ fn main() -> std::process::ExitCode {
         Command::Measure(args) => measure::run(args, cli.threads.map_or(1, usize::from)),
         Command::Proxies(args) => proxies::run(args, cli.threads.map_or(1, usize::from)),
         Command::Study(args) => study::run(args),
+        Command::Report(args) => report::run(args),
         Command::Table(args) => table::run(args),
         Command::Train(args) => train::run(args, cli.threads.map(usize::from)),
         Command::Space(args) => space::run(args),
+        Command::Watch(args) => report::watch(args),
     };
     match done {
         Ok(()) => std::process::ExitCode::SUCCESS,

@@ -1,0 +1,15 @@
+//! Writes the report of made-up studies of every kind into a folder, to look at them:
+//! `cargo run --release -p lanner-report --example pages -- FOLDER`.
+
+#[path = "../tests/common/mod.rs"]
+mod common;
+
+fn main() -> Result<(), Box<dyn std::error::Error>> {
+    let folder = std::path::PathBuf::from(std::env::args().nth(1).ok_or("expected a folder")?);
+    std::fs::create_dir_all(&folder)?;
+    for (name, report) in common::all() {
+        let bytes = report.write(folder.join(format!("{name}.html")))?;
+        println!("{name}: {} trials, {bytes} bytes", report.trials.len());
+    }
+    Ok(())
+}

@@ -1,0 +1,171 @@
+//! The search curve: the best so far against the number of evaluations.
+
+use crate::baseline::{Baseline, spaced};
+use crate::facts::Facts;
+use crate::figure::{Figure, Key, nothing};
+use crate::plot::{Axis, Mark, Plot};
+use crate::text::{count, number, several};
+
+const ID: &str = "curve";
+
+/// From here on the evaluations are on a logarithmic axis.
+const MANY: usize = 2000;
+
+pub(crate) fn html(facts: &Facts) -> String {
+    if facts.report.settings.objectives.len() == 2 {
+        return hypervolume(facts);
+    }
+    let metric = &facts.objective.metric;
+    let heading = format!("Best {metric} so far");
+    let Some(&(_, best)) = facts.improvements.last() else {
+        let why = match facts.evaluated.len() {
+            0 => "Nothing has been evaluated yet.",
+            _ => "No trial has given a value within the limits yet.",
+        };
+        return nothing(ID, &heading, why);
+    };
+    let n = facts.evaluated.len();
+    let baseline = baseline(facts);
+    let mut steps: Vec<(f64, f64)> =
+        facts.improvements.iter().map(|&(n, i)| (n as f64, facts.value[i])).collect();
+    steps.push((n as f64, facts.value[best]));
+
+    // Bad trials would press the curve flat: the frame has what the better three quarters reach, and
+    // both curves from where they are out of their first steps.
+    let mut dots: Vec<f64> =
+        facts.evaluated.iter().map(|&i| facts.value[i]).filter(|v| v.is_finite()).collect();
+    dots.sort_by(f64::total_cmp);
+    if facts.objective.maximise {
+        dots.reverse();
+    }
+    let kept = dots[..(dots.len() * 3).div_ceil(4)].iter().copied();
+    let reference = baseline.iter().flat_map(|b| b.curve.iter().skip(2).map(|p| p.1));
+    let y = Axis::around(metric.as_str(), kept.chain(reference).chain([facts.value[best]]));
+    let mut plot = Plot::new(evaluations(n), y);
+
+    if let Some(b) = &baseline {
+        let points: Vec<(f64, f64)> = b.curve.iter().map(|&(n, v)| (n as f64, v)).collect();
+        plot.line("random", &points, false);
+    }
+    plot.line("search", &steps, true);
+    let (mut outside, mut marked) = (0, 0);
+    let better: Vec<usize> = facts.marked_improvements().iter().map(|p| p.1).collect();
+    for (k, &i) in facts.evaluated.iter().enumerate() {
+        let v = facts.value[i];
+        if !v.is_finite() {
+            continue;
+        }
+        if !plot.y.has(v) {
+            outside += 1;
+        } else if facts.shown.contains(&i) && !better.contains(&i) {
+            let mark = if facts.within[i] { Mark::Trial } else { Mark::Over };
+            plot.trial(mark, facts.trial(i).id, (k + 1) as f64, v);
+            marked += 1;
+        }
+    }
+    for &(k, i) in facts.marked_improvements() {
+        if plot.y.has(facts.value[i]) {
+            plot.trial(Mark::Front, facts.trial(i).id, k as f64, facts.value[i]);
+        }
+    }
+
+    let mut keys = vec![
+        (Key::Line("search"), "this search".to_string()),
+        (Key::Mark(Mark::Front), "better than all before".into()),
+        (Key::Mark(Mark::Trial), "a trial".into()),
+    ];
+    let over = facts.evaluated.iter().any(|&i| facts.value[i].is_finite() && !facts.within[i]);
+    if over {
+        keys.push((Key::Mark(Mark::Over), "over a limit".into()));
+    }
+    let mut caption = format!(
+        "After {} the best {metric} is {}.",
+        several(n, "evaluation"),
+        number(facts.value[best])
+    );
+    if let Some(b) = baseline {
+        keys.insert(1, (Key::Line("random"), b.what.clone()));
+        if let Some((k, v)) = b.curve.last() {
+            caption += &format!(" Reference ({}): {} after {}.", b.what, number(*v), count(*k));
+        }
+    } else {
+        caption += " What random search reaches is not known.";
+    }
+    if outside > 0 {
+        caption += &format!(" {} below the frame.", several(outside, "trial"));
+        if !facts.objective.maximise {
+            caption = caption.replace("below the frame", "above the frame");
+        }
+    }
+    if marked + outside + facts.improvements.len() < n && n > MANY {
+        caption += " Of the others an even sample is shown.";
+    }
+    Figure { id: ID, heading, plot, keys, caption }.html()
+}
+
+/// The reference: what the caller knows, else what can be said from this study's own trials.
+fn baseline(facts: &Facts) -> Option<Baseline> {
+    if let Some(b) = &facts.report.baseline {
+        let mut b = b.clone();
+        b.curve.retain(|p| p.0 <= facts.evaluated.len());
+        return Some(b).filter(|b| !b.curve.is_empty());
+    }
+    let maximise = facts.objective.maximise;
+    let n = facts.evaluated.len();
+    let allowed = |&&i: &&usize| facts.within[i];
+    if facts.report.settings.strategy == "random" {
+        return None;
+    }
+    let first = facts.evaluated.iter().map(|&i| facts.trial(i).round).min()?;
+    let of_first = facts.evaluated.iter().filter(|&&i| facts.trial(i).round == first);
+    let values: Vec<f64> = of_first.filter(allowed).map(|&i| facts.value[i]).collect();
+    if values.len() < 3 {
+        return None;
+    }
+    let what = format!("the first {} trials in random order", values.len());
+    Baseline::expected(what, &values, maximise, n)
+}
+
+fn evaluations(n: usize) -> Axis {
+    match n > MANY {
+        true => Axis {
+            label: "evaluations (logarithmic)".into(),
+            low: 1.0,
+            high: n as f64 * 1.1,
+            log: true,
+        },
+        false => {
+            let n = n as f64;
+            let room = 0.02 * n.max(4.0);
+            let low = if n < 8.0 { 0.5 } else { 0.0 };
+            Axis { label: "evaluations".into(), low, high: n + room, log: false }
+        }
+    }
+}
+
+/// Of two objectives: how much of what the final front dominates was dominated when.
+fn hypervolume(facts: &Facts) -> String {
+    let heading = "Hypervolume of the front so far";
+    let mut steps: Vec<(f64, f64)> =
+        facts.hypervolume().into_iter().map(|(n, v)| (n as f64, v)).collect();
+    let Some(&(last, v)) = steps.last() else {
+        return nothing(ID, heading, "There is no front yet, or it is a single point.");
+    };
+    let n = facts.evaluated.len();
+    let thin = spaced(steps.len());
+    if thin.len() < steps.len() {
+        steps = thin.iter().map(|&k| steps[k - 1]).collect();
+    }
+    steps.push((n as f64, v));
+    let y = Axis { label: "% of the final hypervolume".into(), low: 0.0, high: 104.0, log: false };
+    let mut plot = Plot::new(evaluations(n), y);
+    plot.line("search", &steps, true);
+    let caption = format!(
+        "The area that the front dominates, from the worst value of each objective that was seen, in \
+         percent of that after all {}. The last gain was at {}.",
+        several(n, "evaluation"),
+        count(last as usize)
+    );
+    let keys = vec![(Key::Line("search"), "this search".to_string())];
+    Figure { id: ID, heading: heading.into(), plot, keys, caption }.html()
+}

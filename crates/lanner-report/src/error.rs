@@ -1,0 +1,18 @@
+use std::path::PathBuf;
+
+use lanner_search::study::StudyError;
+use thiserror::Error;
+
+/// What can go wrong with a report.
+#[derive(Debug, Error)]
+pub enum ReportError {
+    /// The study cannot be read.
+    #[error(transparent)]
+    Study(#[from] StudyError),
+    /// The file cannot be written; what stood there before is unchanged. The message has its cause.
+    #[error("the report {}: {why}", path.display())]
+    Write { path: PathBuf, why: String },
+    /// The live report cannot be served.
+    #[error("cannot listen on 127.0.0.1:{port}: {cause}; another --port may be free")]
+    Listen { port: u16, cause: std::io::Error },
+}

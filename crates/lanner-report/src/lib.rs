@@ -1,0 +1,116 @@
+//! The report of a search: one HTML file that anyone can open, print and keep.
+//!
+//! ```
+//! use lanner_report::Report;
+//! use lanner_search::study::{Objective, Outcome, Settings, Study};
+//! # let folder = tempfile::tempdir().unwrap();
+//! # let path = folder.path().join("study");
+//! let settings = Settings {
+//!     space: "nasbench201".into(),
+//!     space_toml: None,
+//!     skeleton: None,
+//!     objectives: vec![Objective { metric: "accuracy".into(), maximise: true }],
+//!     limits: vec![],
+//!     strategy: "random".into(),
+//!     seed: 1,
+//!     budget: 5,
+//!     driver: serde_json::Value::Null,
+//! };
+//! let mut study = Study::create(&path, &settings)?;
+//! study.ask(5)?;
+//! while let Some(trial) = study.claim()? {
+//!     let accuracy = trial.arch.matches("nor_conv_3x3").count() as f64;
+//!     study.tell(trial.id, Outcome::Done { metrics: [("accuracy".into(), accuracy)].into() })?;
+//! }
+//! let report = Report::of(&study)?;
+//! report.write(path.join("report.html"))?;
+//! # Ok::<(), lanner_report::ReportError>(())
+//! ```
+//!
+//! **What is in it.** The best network with its drawing; the search curve beside what random search
+//! reaches, as far as that is known ([`Baseline`]); the front of the objective against latency or
+//! against a second objective; what the predictor believed against what came, and how well it ranked
+//! over the rounds; tables of the best and of what failed; the settings and the command to run it
+//! again. Plots are SVG drawn here, with a little script to point at marks and to sort tables;
+//! without scripts all but the details is there.
+//!
+//! **Self-contained.** The file has no address in it that a browser would load, and forbids loading
+//! by a content security policy. All text of a study (architectures, names, the output of failed
+//! programs) is escaped; drawings are images, in which nothing runs.
+//!
+//! **Size.** A report of a million trials is of a megabyte or two: the best, the front, what was
+//! better than all before, and an even sample of the others are shown one by one, and counts,
+//! correlations and curves are over all.
+//!
+//! **Live.** [`serve`] shows a study while a search writes to it, on this machine only.
+
+mod baseline;
+mod curve;
+mod data;
+mod drawing;
+mod error;
+mod facts;
+mod figure;
+mod front;
+mod page;
+mod plot;
+mod predicted;
+mod serve;
+mod tables;
+mod text;
+
+use std::path::Path;
+
+pub use baseline::Baseline;
+pub use error::ReportError;
+use lanner_search::study::{Measurement, Settings, Study, Trial};
+pub use serve::{Server, serve};
+
+/// The name of the file in a study's folder.
+pub const FILE: &str = "report.html";
+
+/// What a report is made of.
+#[derive(Debug, Clone)]
+pub struct Report {
+    pub settings: Settings,
+    /// In the order of asking.
+    pub trials: Vec<Trial>,
+    /// In the order of measuring.
+    pub measurements: Vec<Measurement>,
+    /// What random search reaches; without one, the study's first round in random order stands there.
+    pub baseline: Option<Baseline>,
+    /// The command that makes such a study.
+    pub command: Option<String>,
+    /// Whether the page asks its server for news.
+    pub live: bool,
+}
+
+impl Report {
+    /// Reads all of a study. The command is that of the settings' `driver`, if it has one.
+    pub fn of(study: &Study) -> Result<Report, ReportError> {
+        let settings = study.settings().clone();
+        let command = settings.driver.get("command").and_then(|c| c.as_str()).map(String::from);
+        Ok(Report {
+            trials: study.trials()?,
+            measurements: study.measurements()?,
+            settings,
+            baseline: None,
+            command,
+            live: false,
+        })
+    }
+
+    /// The page; the same study gives the same bytes.
+    pub fn html(&self) -> String {
+        page::html(self)
+    }
+
+    /// Writes the page as a whole or not at all and returns its bytes' number.
+    pub fn write(&self, path: impl AsRef<Path>) -> Result<usize, ReportError> {
+        let path = path.as_ref();
+        let html = self.html();
+        lanner_network::write_file(path, html.as_bytes())
+            .map_err(|e| ReportError::Write { path: path.into(), why: e.to_string() })?;
+        Ok(html.len())
+    }
+}

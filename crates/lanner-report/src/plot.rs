@@ -1,0 +1,272 @@
+//! Axes and marks as SVG. Colours and sizes of text are in the page's style, by class, so that a plot
+//! follows the light or dark scheme.
+
+use std::fmt::Write;
+
+use crate::text::{escape, number};
+
+/// Size of a plot in its own units, and the room around its frame.
+const WIDTH: f64 = 520.0;
+const HEIGHT: f64 = 330.0;
+const LEFT: f64 = 62.0;
+const RIGHT: f64 = 16.0;
+const TOP: f64 = 14.0;
+const BOTTOM: f64 = 54.0;
+
+/// One direction of a plot.
+#[derive(Debug, Clone)]
+pub(crate) struct Axis {
+    pub label: String,
+    pub low: f64,
+    pub high: f64,
+    pub log: bool,
+}
+
+impl Axis {
+    /// An axis that has all of these values, and a little room.
+    pub fn around(label: impl Into<String>, values: impl IntoIterator<Item = f64>) -> Axis {
+        let (mut low, mut high) = (f64::INFINITY, f64::NEG_INFINITY);
+        for v in values.into_iter().filter(|v| v.is_finite()) {
+            (low, high) = (low.min(v), high.max(v));
+        }
+        if low > high {
+            (low, high) = (0.0, 1.0);
+        }
+        let room = match high - low {
+            d if d > 0.0 => d * 0.05,
+            _ => (high.abs() * 0.05).max(0.5),
+        };
+        Axis { label: label.into(), low: low - room, high: high + room, log: false }
+    }
+
+    /// Where a value stands between low (0) and high (1).
+    fn at(&self, v: f64) -> f64 {
+        match self.log {
+            true => (v.max(self.low) / self.low).ln() / (self.high / self.low).ln(),
+            false => (v - self.low) / (self.high - self.low),
+        }
+    }
+
+    pub fn has(&self, v: f64) -> bool {
+        v >= self.low && v <= self.high
+    }
+
+    /// Round values to write beside the axis, about as many as wanted.
+    fn ticks(&self, wanted: f64) -> Vec<f64> {
+        if self.log {
+            let decades = (self.low.log10().floor() as i32)..=(self.high.log10().ceil() as i32);
+            let tens = decades.map(|d| 10f64.powi(d)).filter(|&v| self.has(v));
+            return tens.collect();
+        }
+        let raw = (self.high - self.low) / wanted;
+        let unit = 10f64.powf(raw.log10().floor());
+        let step = [1.0, 2.0, 5.0, 10.0].iter().map(|m| m * unit).find(|s| *s >= raw * 0.999);
+        let step = step.unwrap_or(unit * 10.0);
+        let first = (self.low / step).ceil() as i64;
+        let last = (self.high / step).floor() as i64;
+        (first..=last).take(50).map(|i| i as f64 * step).collect()
+    }
+}
+
+/// What a mark means; its shape differs as well as its colour.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Mark {
+    /// A trial: a dot.
+    Trial,
+    /// A trial outside the limits: a small cross.
+    Over,
+    /// On the front, or better than all before: a diamond.
+    Front,
+    /// An early, middle or late trial: a dot, a square, a triangle.
+    Early,
+    Middle,
+    Late,
+}
+
+impl Mark {
+    pub fn class(self) -> &'static str {
+        match self {
+            Mark::Trial => "trial",
+            Mark::Over => "over",
+            Mark::Front => "front",
+            Mark::Early => "early",
+            Mark::Middle => "middle",
+            Mark::Late => "late",
+        }
+    }
+
+    /// The shape around a point.
+    pub fn shape(self, x: f64, y: f64) -> String {
+        let at = |d: &str| format!("<path transform=\"translate({x:.1} {y:.1})\" d=\"{d}\"");
+        match self {
+            Mark::Trial | Mark::Early => format!("<circle cx=\"{x:.1}\" cy=\"{y:.1}\" r=\"3.6\""),
+            Mark::Over => at("M-3.4-3.4L3.4 3.4M-3.4 3.4L3.4-3.4"),
+            Mark::Front => at("M0-6.2L6.2 0L0 6.2L-6.2 0Z"),
+            Mark::Middle => at("M-3.5-3.5H3.5V3.5H-3.5Z"),
+            Mark::Late => at("M0-5L4.7 3.6H-4.7Z"),
+        }
+    }
+}
+
+/// A plot that is being drawn: what comes later lies above.
+pub(crate) struct Plot {
+    pub x: Axis,
+    pub y: Axis,
+    body: String,
+}
+
+impl Plot {
+    pub fn new(x: Axis, y: Axis) -> Plot {
+        Plot { x, y, body: String::new() }
+    }
+
+    fn at(&self, x: f64, y: f64) -> (f64, f64) {
+        let across = LEFT + self.x.at(x) * (WIDTH - LEFT - RIGHT);
+        (across, HEIGHT - BOTTOM - self.y.at(y) * (HEIGHT - TOP - BOTTOM))
+    }
+
+    pub fn has(&self, x: f64, y: f64) -> bool {
+        self.x.has(x) && self.y.has(y)
+    }
+
+    /// A polygonal line; what is outside the frame is cut off. As steps: level, then up or down.
+    pub fn line(&mut self, class: &str, points: &[(f64, f64)], steps: bool) {
+        let mut path = String::new();
+        let mut last = None;
+        for &(x, y) in points {
+            let (x, y) = self.at(x, y);
+            // Writing to a string cannot fail.
+            let _ = match last {
+                None => write!(path, "M{x:.1} {y:.1}"),
+                Some(before) if steps && before == y => write!(path, "H{x:.1}"),
+                Some(_) if steps => write!(path, "H{x:.1}V{y:.1}"),
+                Some(_) => write!(path, "L{x:.1} {y:.1}"),
+            };
+            last = Some(y);
+        }
+        if !path.is_empty() {
+            let _ = writeln!(
+                self.body,
+                "<path class=\"line {class}\" d=\"{path}\" clip-path=\"url(#frame)\"/>"
+            );
+        }
+    }
+
+    /// A mark without a trial behind it.
+    pub fn dot(&mut self, mark: Mark, class: &str, x: f64, y: f64) {
+        let (px, py) = self.at(x, y);
+        let shape = mark.shape(px, py);
+        let _ = writeln!(self.body, "{shape} class=\"dot {class}\"/>");
+    }
+
+    /// The mark of a trial that the reader can point at.
+    pub fn trial(&mut self, mark: Mark, trial: i64, x: f64, y: f64) {
+        let (px, py) = self.at(x, y);
+        let (shape, class) = (mark.shape(px, py), mark.class());
+        let _ = writeln!(self.body, "{shape} class=\"m {class}\" data-t=\"{trial}\"/>");
+    }
+
+    /// An upright bar of an interval, cut off at the frame.
+    pub fn interval(&mut self, x: f64, low: f64, high: f64) {
+        let (low, high) = (low.max(self.y.low), high.min(self.y.high));
+        if low < high {
+            let ((px, bottom), (_, top)) = (self.at(x, low), self.at(x, high));
+            let _ = writeln!(
+                self.body,
+                "<path class=\"interval\" d=\"M{px:.1} {bottom:.1}V{top:.1}\"/>"
+            );
+        }
+    }
+
+    /// A dashed line across the frame with a word beside it.
+    pub fn upright(&mut self, x: f64, word: &str) {
+        if !self.x.has(x) {
+            return;
+        }
+        let (px, _) = self.at(x, self.y.low);
+        let (anchor, dx) = if px > WIDTH / 2.0 { ("end", -5.0) } else { ("start", 5.0) };
+        let _ = writeln!(
+            self.body,
+            "<path class=\"limit\" d=\"M{px:.1} {TOP}V{:.1}\"/>\
+             <text class=\"limit-word\" x=\"{:.1}\" y=\"{:.1}\" text-anchor=\"{anchor}\">{}</text>",
+            HEIGHT - BOTTOM,
+            px + dx,
+            HEIGHT - BOTTOM - 8.0,
+            escape(word)
+        );
+    }
+
+    /// The image with its axes. `id` is the figure's, `title` what a screen reader says of it.
+    pub fn svg(self, id: &str, title: &str) -> String {
+        let (right, bottom) = (WIDTH - RIGHT, HEIGHT - BOTTOM);
+        // The one clip path of a document could not serve all: an id stands once in a page.
+        let clip = format!("{id}-frame");
+        let mut out = format!(
+            "<svg class=\"plot\" id=\"{id}-plot\" viewBox=\"0 0 {WIDTH} {HEIGHT}\" role=\"group\" \
+             aria-label=\"{}\">\n<clipPath id=\"{clip}\"><rect x=\"{LEFT}\" y=\"{TOP}\" \
+             width=\"{}\" height=\"{}\"/></clipPath>\n<g class=\"axes\" aria-hidden=\"true\">\n",
+            escape(title),
+            right - LEFT,
+            bottom - TOP
+        );
+        for v in self.y.ticks(5.0) {
+            let (_, y) = self.at(self.x.low, v);
+            let _ = writeln!(
+                out,
+                "<path class=\"grid\" d=\"M{LEFT} {y:.1}H{right}\"/>\
+                 <text x=\"{}\" y=\"{:.1}\" text-anchor=\"end\">{}</text>",
+                LEFT - 8.0,
+                y + 4.5,
+                number(v)
+            );
+        }
+        for v in self.x.ticks(5.0) {
+            let (x, _) = self.at(v, self.y.low);
+            let _ = writeln!(
+                out,
+                "<path class=\"tick\" d=\"M{x:.1} {bottom}v5\"/>\
+                 <text x=\"{x:.1}\" y=\"{}\" text-anchor=\"middle\">{}</text>",
+                bottom + 20.0,
+                number(v)
+            );
+        }
+        let _ = writeln!(
+            out,
+            "<path class=\"base\" d=\"M{LEFT} {bottom}H{right}\"/>\n\
+             <text class=\"name\" x=\"{:.1}\" y=\"{:.1}\" text-anchor=\"middle\">{}</text>\n\
+             <text class=\"name\" transform=\"translate(15 {:.1}) rotate(-90)\" \
+             text-anchor=\"middle\">{}</text>\n</g>",
+            (LEFT + right) / 2.0,
+            HEIGHT - 10.0,
+            escape(&self.x.label),
+            (TOP + bottom) / 2.0,
+            escape(&self.y.label)
+        );
+        out + &self.body.replace("url(#frame)", &format!("url(#{clip})")) + "</svg>\n"
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn ticks_are_round_and_inside() {
+        for (low, high) in [(0.0, 1.0), (70.3, 73.6), (-5.0, 1e6), (1e-6, 2e-6), (3.0, 3.5)] {
+            let axis = Axis { label: String::new(), low, high, log: false };
+            let ticks = axis.ticks(5.0);
+            assert!((2..=11).contains(&ticks.len()), "{ticks:?}");
+            assert!(ticks.iter().all(|&t| axis.has(t)));
+        }
+        let axis = Axis { label: String::new(), low: 1.0, high: 1e6, log: true };
+        assert_eq!(axis.ticks(5.0).len(), 7);
+    }
+
+    #[test]
+    fn an_axis_of_one_value_or_none_has_a_width() {
+        for values in [vec![], vec![0.0], vec![93.0], vec![f64::NAN, 4.0]] {
+            let axis = Axis::around("a", values);
+            assert!(axis.high > axis.low);
+        }
+    }
+}

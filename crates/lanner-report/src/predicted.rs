@@ -1,0 +1,204 @@
+//! How good the predictor was: what was believed when a trial was asked for against what came.
+
+use std::collections::BTreeMap;
+
+use lanner_predict::metrics::{ranks, spearman};
+
+use crate::facts::Facts;
+use crate::figure::{Figure, Key, nothing};
+use crate::plot::{Axis, Mark, Plot};
+use crate::text::{count, number, several};
+
+/// Standard deviations to each side that have 90 % of a normal distribution.
+const NINETY: f64 = 1.644_853_6;
+/// Fewer pairs say nothing of a rank correlation.
+const FEW: usize = 8;
+/// Points of the correlation over rounds.
+const GROUPS: usize = 40;
+/// Intervals in a plot.
+const INTERVALS: usize = 250;
+
+/// A prediction and what came.
+struct Pair {
+    trial: usize,
+    mean: f64,
+    sd: f64,
+    came: f64,
+}
+
+fn pairs(facts: &Facts, metric: &str) -> Vec<Pair> {
+    let mut all = Vec::new();
+    for (i, t) in facts.report.trials.iter().enumerate() {
+        if t.origin.is_some() {
+            continue;
+        }
+        if let (Some(&(mean, sd)), Some(came)) = (t.predicted.get(metric), facts.metric(t, metric))
+            && mean.is_finite()
+        {
+            all.push(Pair { trial: i, mean, sd, came });
+        }
+    }
+    all
+}
+
+/// One plot a metric that was predicted other than the first objective: at most three.
+pub(crate) fn metrics(facts: &Facts) -> String {
+    let mut names: BTreeMap<&str, usize> = BTreeMap::new();
+    for name in facts.report.trials.iter().flat_map(|t| t.predicted.keys()) {
+        *names.entry(name).or_default() += 1;
+    }
+    names.remove(facts.objective.metric.as_str());
+    if names.is_empty() {
+        return nothing(
+            "predicted",
+            "Predicted against measured",
+            "No latency or other limited metric was predicted in this search.",
+        );
+    }
+    let ids = ["predicted", "predicted-2", "predicted-3"];
+    names.keys().zip(ids).map(|(name, id)| one(facts, name, id)).collect()
+}
+
+fn one(facts: &Facts, metric: &str, id: &'static str) -> String {
+    let heading = format!("Predicted against measured {metric}");
+    let all = pairs(facts, metric);
+    if all.is_empty() {
+        return nothing(id, &heading, "Nothing that was predicted has been measured yet.");
+    }
+    let both = || all.iter().flat_map(|p| [p.mean, p.came]);
+    let mut plot = Plot::new(
+        Axis::around(format!("measured {metric}"), both()),
+        Axis::around("predicted", both()),
+    );
+    let (low, high) = (plot.x.low, plot.x.high);
+    plot.line("equal", &[(low, low), (high, high)], false);
+    let shown: Vec<&Pair> = all.iter().filter(|p| facts.shown.contains(&p.trial)).collect();
+    let step = shown.len().div_ceil(INTERVALS).max(1);
+    for p in shown.iter().step_by(step) {
+        plot.interval(p.came, p.mean - NINETY * p.sd, p.mean + NINETY * p.sd);
+    }
+    for p in &shown {
+        plot.trial(Mark::Trial, facts.trial(p.trial).id, p.came, p.mean);
+    }
+    let with_sd: Vec<&Pair> = all.iter().filter(|p| p.sd.is_finite() && p.sd > 0.0).collect();
+    let inside = with_sd.iter().filter(|p| (p.came - p.mean).abs() <= NINETY * p.sd).count();
+    let close = |p: &&Pair| (p.mean - p.came).abs() <= 0.1 * p.came.abs();
+    let mut keys = vec![
+        (Key::Line("equal"), "predicted = measured".to_string()),
+        (Key::Mark(Mark::Trial), "a trial".into()),
+    ];
+    let mut caption = format!(
+        "{}, predicted before they were measured: {} within ±10 %",
+        several(all.len(), "network"),
+        share(all.iter().filter(close).count(), all.len())
+    );
+    if !with_sd.is_empty() {
+        keys.push((Key::Line("interval"), "90 % interval".into()));
+        caption += &format!(", {} in their 90 % intervals", share(inside, with_sd.len()));
+    }
+    caption += ".";
+    if let Some(rho) = correlation(&all) {
+        caption += &format!(" Rank correlation (Spearman) {}.", number(rho));
+    }
+    if all.len() > shown.len() {
+        caption += " An even sample is shown.";
+    }
+    Figure { id, heading, plot, keys, caption }.html()
+}
+
+fn share(n: usize, of: usize) -> String {
+    match of {
+        0..20 => format!("{n} of {of}"),
+        _ => format!("{:.0} %", 100.0 * n as f64 / of as f64),
+    }
+}
+
+fn correlation(pairs: &[Pair]) -> Option<f64> {
+    let mean: Vec<f64> = pairs.iter().map(|p| p.mean).collect();
+    let came: Vec<f64> = pairs.iter().map(|p| p.came).collect();
+    let rho = spearman(&mean, &came);
+    (pairs.len() >= FEW && rho.is_finite()).then_some(rho)
+}
+
+/// The ranks that the predictor gave against those that came, and how well both agree over rounds.
+pub(crate) fn ranking(facts: &Facts) -> String {
+    let metric = &facts.objective.metric;
+    let heading = format!("Predicted against actual rank of {metric}");
+    let all = pairs(facts, metric);
+    if all.len() < 2 {
+        let why = "Fewer than two trials with a predicted objective have been evaluated.";
+        return nothing("ranks", &heading, why);
+    }
+    let sign = if facts.objective.maximise { -1.0 } else { 1.0 };
+    let rank = |of: fn(&Pair) -> f64| {
+        let mut ranks = ranks(&all.iter().map(|p| sign * of(p)).collect::<Vec<_>>());
+        ranks.iter_mut().for_each(|r| *r += 1.0);
+        ranks
+    };
+    let (predicted, actual) = (rank(|p| p.mean), rank(|p| p.came));
+    let n = all.len() as f64;
+    let axis = |label: &str| Axis::around(label, [1.0, n]);
+    let mut plot = Plot::new(axis("actual rank (1: the best)"), axis("predicted rank"));
+    plot.line("equal", &[(1.0, 1.0), (n, n)], false);
+    let marks = [Mark::Early, Mark::Middle, Mark::Late];
+    for (k, p) in all.iter().enumerate() {
+        if facts.shown.contains(&p.trial) {
+            plot.trial(marks[3 * k / all.len()], facts.trial(p.trial).id, actual[k], predicted[k]);
+        }
+    }
+    let keys = vec![
+        (Key::Line("equal"), "equal ranks".to_string()),
+        (Key::Mark(Mark::Early), "first third of the trials".into()),
+        (Key::Mark(Mark::Middle), "second".into()),
+        (Key::Mark(Mark::Late), "last".into()),
+    ];
+    let mut caption = format!(
+        "{}, each predicted before it was evaluated, by the predictor of its round.",
+        several(all.len(), "trial")
+    );
+    if let Some(rho) = correlation(&all) {
+        caption += &format!(" Rank correlation (Spearman) {}.", number(rho));
+    }
+    let scatter = Figure { id: "ranks", heading, plot, keys, caption }.html();
+    scatter + &over_rounds(facts, &all)
+}
+
+/// Rounds in a row are taken together until there are enough pairs for a correlation.
+fn over_rounds(facts: &Facts, all: &[Pair]) -> String {
+    let heading = "Rank correlation of the predictor over rounds";
+    let least = FEW.max(all.len().div_ceil(GROUPS));
+    let mut points = Vec::new();
+    let mut start = 0;
+    for k in 1..=all.len() {
+        let round = |k: usize| facts.trial(all[k].trial).round;
+        let ends = k == all.len() || round(k) != round(k - 1);
+        if ends && k - start >= least {
+            if let Some(rho) = correlation(&all[start..k]) {
+                points.push((f64::from(round(k - 1)), rho));
+            }
+            start = k;
+        }
+    }
+    let Some(&(_, last)) = points.last() else {
+        let why = format!("Needs {FEW} evaluated trials with a prediction.");
+        return nothing("rounds", heading, &why);
+    };
+    let low = points.iter().map(|p| p.1).fold(0.0, f64::min);
+    let y =
+        Axis { label: "Spearman's ρ".into(), low: low.min(-0.05) - 0.05, high: 1.05, log: false };
+    let x = Axis::around("round", points.iter().map(|p| p.0).chain([0.0]));
+    let mut plot = Plot::new(x, y);
+    plot.line("zero", &[(plot.x.low, 0.0), (plot.x.high, 0.0)], false);
+    plot.line("search", &points, false);
+    for &(x, y) in &points {
+        plot.dot(Mark::Trial, "trial", x, y);
+    }
+    let caption = format!(
+        "Of {} or more trials in a row each; {} at the end. A search asks for networks that are all \
+         predicted to be good, which are harder to rank than networks at random.",
+        count(least),
+        number(last)
+    );
+    let keys = vec![(Key::Line("search"), "predicted against actual".to_string())];
+    Figure { id: "rounds", heading: heading.into(), plot, keys, caption }.html()
+}

@@ -1,0 +1,179 @@
+//! The live report: a study that is being written to, served on this machine only.
+
+use std::io::{BufRead, BufReader, Read, Write};
+use std::net::{Ipv4Addr, SocketAddr, TcpListener, TcpStream};
+use std::path::{Path, PathBuf};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
+
+use lanner_search::study::{Counts, Study};
+
+use crate::{Report, ReportError};
+
+/// A request is its head only, of this many bytes at most, within this time.
+const MOST: u64 = 16 * 1024;
+const PATIENCE: Duration = Duration::from_secs(5);
+/// Connections at a time; more are closed at once.
+const CONNECTIONS: usize = 16;
+
+/// A live report that waits for browsers.
+pub struct Server {
+    listener: TcpListener,
+    address: SocketAddr,
+    page: Arc<Page>,
+}
+
+struct Page {
+    study: PathBuf,
+    finish: Box<dyn Fn(&mut Report) + Send + Sync>,
+    /// The last page and the version of the study that it is of.
+    last: Mutex<Option<(String, Arc<String>)>>,
+}
+
+/// Listens on 127.0.0.1, on a free port if `port` is 0. The study is only read, anew when something
+/// has changed; `finish` can add to each report what the study does not say.
+pub fn serve(
+    study: impl AsRef<Path>,
+    port: u16,
+    finish: impl Fn(&mut Report) + Send + Sync + 'static,
+) -> Result<Server, ReportError> {
+    // A path that is no study is told here, not to the browser.
+    Study::open_read_only(&study)?;
+    let listen = || {
+        let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, port))?;
+        let address = listener.local_addr()?;
+        Ok((listener, address))
+    };
+    let (listener, address) = listen().map_err(|cause| ReportError::Listen { port, cause })?;
+    let page =
+        Page { study: study.as_ref().into(), finish: Box::new(finish), last: Mutex::new(None) };
+    Ok(Server { listener, address, page: Arc::new(page) })
+}
+
+impl Server {
+    pub fn address(&self) -> SocketAddr {
+        self.address
+    }
+
+    /// Answers until the process ends.
+    pub fn run(self) {
+        // Each connection holds one; what is left over says how many there are.
+        let open = Arc::new(());
+        for stream in self.listener.incoming().flatten() {
+            if Arc::strong_count(&open) > CONNECTIONS {
+                continue;
+            }
+            let (page, one, port) = (self.page.clone(), open.clone(), self.address.port());
+            std::thread::spawn(move || {
+                // A browser that goes away in the middle is none of our business.
+                let _ = answer(&stream, &page, port);
+                drop(one);
+            });
+        }
+    }
+}
+
+/// What is sent back.
+struct Answer {
+    status: &'static str,
+    kind: &'static str,
+    body: Arc<String>,
+}
+
+impl Answer {
+    fn text(status: &'static str, body: impl Into<String>) -> Answer {
+        Answer { status, kind: "text/plain; charset=utf-8", body: Arc::new(body.into()) }
+    }
+}
+
+fn answer(stream: &TcpStream, page: &Page, port: u16) -> std::io::Result<()> {
+    stream.set_read_timeout(Some(PATIENCE))?;
+    stream.set_write_timeout(Some(PATIENCE))?;
+    let mut head = Vec::new();
+    let mut reader = BufReader::new(stream.take(MOST));
+    loop {
+        let before = head.len();
+        reader.read_until(b'\n', &mut head)?;
+        let line = &head[before..];
+        if line.is_empty() || line == b"\r\n" || line == b"\n" {
+            break;
+        }
+    }
+    let head = String::from_utf8_lossy(&head);
+    let answer = respond(&head, page, port);
+    let mut out = stream;
+    write!(
+        out,
+        "HTTP/1.1 {}\r\nContent-Type: {}\r\nContent-Length: {}\r\nCache-Control: no-store\r\n\
+         X-Content-Type-Options: nosniff\r\nX-Frame-Options: DENY\r\nReferrer-Policy: no-referrer\r\n\
+         Cross-Origin-Resource-Policy: same-origin\r\nConnection: close\r\n\r\n",
+        answer.status,
+        answer.kind,
+        answer.body.len()
+    )?;
+    if !head.starts_with("HEAD ") {
+        out.write_all(answer.body.as_bytes())?;
+    }
+    out.flush()
+}
+
+fn respond(head: &str, page: &Page, port: u16) -> Answer {
+    let mut lines = head.lines();
+    let mut request = lines.next().unwrap_or("").split(' ');
+    let (method, path) = (request.next().unwrap_or(""), request.next().unwrap_or(""));
+    let hosts: Vec<&str> = lines
+        .filter_map(|l| l.split_once(':'))
+        .filter(|(name, _)| name.eq_ignore_ascii_case("host"))
+        .map(|(_, value)| value.trim())
+        .collect();
+    // A page of elsewhere whose name was made to point here (DNS rebinding) has another host.
+    let ours = [format!("127.0.0.1:{port}"), format!("localhost:{port}")];
+    match hosts[..] {
+        [host] if ours.iter().any(|o| o.eq_ignore_ascii_case(host)) => {}
+        _ => return Answer::text("403 Forbidden", "This address serves 127.0.0.1 only.\n"),
+    }
+    if !matches!(method, "GET" | "HEAD") {
+        return Answer::text("405 Method Not Allowed", "Only GET.\n");
+    }
+    let fails = |e: ReportError| Answer::text("500 Internal Server Error", format!("{e}\n"));
+    match path {
+        "/" => page.html().map_or_else(fails, |body| Answer {
+            status: "200 OK",
+            kind: "text/html; charset=utf-8",
+            body,
+        }),
+        "/version" => page.version().map_or_else(fails, |v| Answer::text("200 OK", v)),
+        _ => Answer::text("404 Not Found", "There is only / here.\n"),
+    }
+}
+
+impl Page {
+    /// Changes whenever a trial does: it counts them by state.
+    fn version(&self) -> Result<String, ReportError> {
+        version(&Study::open_read_only(&self.study)?)
+    }
+
+    fn html(&self) -> Result<Arc<String>, ReportError> {
+        let mut last = self.last.lock().unwrap_or_else(PoisonError::into_inner);
+        let study = Study::open_read_only(&self.study)?;
+        // Asked before reading: what comes in between makes the page newer than its version says.
+        let version = version(&study)?;
+        if let Some((of, page)) = last.as_ref()
+            && *of == version
+        {
+            return Ok(page.clone());
+        }
+        let mut report = Report::of(&study)?;
+        (self.finish)(&mut report);
+        report.live = true;
+        let page = Arc::new(report.html());
+        *last = Some((version, page.clone()));
+        Ok(page)
+    }
+}
+
+fn version(study: &Study) -> Result<String, ReportError> {
+    let Counts { asked, running, done, failed, infeasible, imported } = study.counts()?;
+    let budget = study.settings().budget;
+    Ok(format!("{asked} {running} {done} {failed} {infeasible} {imported} {budget}"))
+}

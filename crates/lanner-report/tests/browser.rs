@@ -1,0 +1,154 @@
+//! The page in a real browser: Chromium without a window, if there is one.
+
+mod common;
+
+use std::path::{Path, PathBuf};
+use std::process::Command;
+
+/// Stands before everything else in a page: collects errors, then looks and works the page by its
+/// events, and tells the page around it.
+const PROBE: &str = r#"<script>
+const errors = [];
+addEventListener("error", e => errors.push(e.message));
+addEventListener("securitypolicyviolation", e => errors.push("blocked: " + e.blockedURI));
+const wait = ms => new Promise(r => setTimeout(r, ms));
+addEventListener("load", async () => {
+  const found = { errors };
+  try {
+    found.overflow = document.documentElement.scrollWidth - innerWidth;
+    const marks = [...document.querySelectorAll(".plot .m")];
+    found.marks = marks.length;
+    found.unnamed = marks.filter(m => !m.getAttribute("aria-label") || m.getAttribute("role") !== "button").length;
+    found.stops = [...document.querySelectorAll(".plot")].filter(p => p.querySelector(".m"))
+      .map(p => p.querySelectorAll(".m[tabindex='0']").length);
+    found.images = await Promise.all([...document.images].map(async i => (await i.decode(), i.naturalWidth)));
+    const small = [...document.querySelectorAll(".plot text")].map(t => t.getBoundingClientRect().height);
+    found.text = Math.min(99, ...small);
+    const dialog = document.getElementById("details");
+    const mark = document.querySelector(".plot .m[tabindex='0']");
+    if (mark) {
+      const key = name => document.activeElement.dispatchEvent(new KeyboardEvent("keydown", { key: name, bubbles: true }));
+      mark.focus();
+      key("ArrowRight"); key("ArrowLeft"); key("End");
+      found.moved = document.activeElement.classList.contains("m");
+      const last = document.activeElement;
+      last.dispatchEvent(new PointerEvent("pointerover", { bubbles: true, clientX: 200, clientY: 100 }));
+      found.tip = !document.getElementById("tip").hidden && document.getElementById("tip").textContent;
+      key("Enter");
+      found.details = dialog.open && dialog.textContent;
+      const image = dialog.querySelector("img");
+      if (image) { await image.decode(); found.drawn = image.naturalWidth; }
+      dialog.close();
+      await wait(50);
+      found.back = document.activeElement === last;
+    }
+    const head = document.querySelectorAll("table.sortable th button")[1];
+    if (head) {
+      const values = () => [...document.querySelectorAll("table.sortable tbody tr")].map(r => Number(r.cells[1].dataset.v));
+      head.click();
+      const up = values();
+      head.click();
+      const down = values();
+      found.sorted = up.every((v, i) => i === 0 || up[i - 1] <= v) && down.every((v, i) => i === 0 || down[i - 1] >= v);
+    }
+  } catch (e) { errors.push(String(e)); }
+  parent.postMessage(found, "*");
+});
+</script>
+"#;
+
+/// Shows all pages in frames and lists what their probes tell.
+const FRAMES: &str = r#"<!DOCTYPE html><html><body><pre id="found"></pre><script>
+const names = NAMES, found = {};
+addEventListener("message", e => {
+  for (const frame of document.querySelectorAll("iframe"))
+    if (frame.contentWindow === e.source) found[frame.name] = e.data;
+  document.getElementById("found").textContent = JSON.stringify(found).replaceAll("<", "\\u003c").replaceAll("&", "\\u0026").replaceAll(">", "\\u003e");
+  document.title = Object.keys(found).length;
+});
+for (const name of names) for (const width of [400, 1200]) {
+  const frame = document.createElement("iframe");
+  frame.name = name + " " + width;
+  frame.style = `width: ${width}px; height: 800px; border: 0`;
+  frame.src = name + ".html";
+  document.body.append(frame);
+}
+</script></body></html>"#;
+
+fn chromium() -> Option<PathBuf> {
+    let path = std::env::var_os("PATH")?;
+    let names = ["chromium", "chromium-browser", "google-chrome"];
+    std::env::split_paths(&path).flat_map(|d| names.map(|n| d.join(n))).find(|f| f.is_file())
+}
+
+/// What Chromium prints: the page's elements, and its log.
+fn dump(chromium: &Path, folder: &Path, page: &Path) -> (String, String) {
+    let out = Command::new("timeout")
+        .arg("120")
+        .arg(chromium)
+        .args(["--headless", "--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run"])
+        .args(["--disable-background-networking", "--disable-component-update", "--disable-sync"])
+        .args(["--disable-dev-shm-usage", "--window-size=1300,900", "--enable-logging=stderr"])
+        .args(["--virtual-time-budget=20000", "--dump-dom"])
+        .arg(format!("--user-data-dir={}", folder.join("profile").display()))
+        .arg(format!("file://{}", page.display()))
+        .output()
+        .unwrap();
+    let text = |bytes: Vec<u8>| String::from_utf8_lossy(&bytes).into_owned();
+    (text(out.stdout), text(out.stderr))
+}
+
+#[test]
+fn pages_work_in_a_browser() {
+    let Some(chromium) = chromium() else {
+        eprintln!("skipped: no chromium on the path (apt-get install chromium)");
+        return;
+    };
+    let folder = tempfile::tempdir().unwrap();
+    let mut names = Vec::new();
+    for (name, report) in common::all() {
+        let page = report.html().replacen("<head>\n", &format!("<head>\n{PROBE}"), 1);
+        std::fs::write(folder.path().join(format!("{name}.html")), page).unwrap();
+        names.push(name);
+    }
+    let frames = folder.path().join("frames.html");
+    let list = serde_json::to_string(&names).unwrap();
+    std::fs::write(&frames, FRAMES.replace("NAMES", &list)).unwrap();
+    let (dom, log) = dump(&chromium, folder.path(), &frames);
+    let console: Vec<&str> = log.lines().filter(|l| l.contains("CONSOLE")).collect();
+    assert!(console.is_empty(), "{console:#?}");
+
+    let json = dom.split("<pre id=\"found\">").nth(1).and_then(|s| s.split("</pre>").next());
+    let found: serde_json::Value =
+        serde_json::from_str(json.unwrap_or_else(|| panic!("{log}"))).unwrap();
+    for name in names {
+        for width in [400, 1200] {
+            let f = &found[format!("{name} {width}")];
+            let at = format!("{name} at {width} px: {f}");
+            assert!(f["errors"].as_array().is_some_and(Vec::is_empty), "{at}");
+            assert!(f["overflow"].as_f64().unwrap() <= 0.0, "{at}");
+            assert_eq!(f["unnamed"], 0, "{at}");
+            assert!(f["text"].as_f64().unwrap() >= 11.0, "{at}");
+            assert!(f["stops"].as_array().unwrap().iter().all(|n| n == 1), "{at}");
+            assert!(
+                f["images"].as_array().unwrap().iter().all(|w| w.as_f64() > Some(20.0)),
+                "{at}"
+            );
+            let works = ["limited", "two", "plain", "hostile", "single", "large"].contains(&name);
+            assert_eq!(f["marks"].as_f64() > Some(0.0), works, "{at}");
+            if works {
+                assert_eq!(
+                    (&f["moved"], &f["back"], &f["sorted"]),
+                    (&true.into(), &true.into(), &true.into()),
+                    "{at}"
+                );
+                assert!(f["tip"].as_str().is_some_and(|t| t.contains("trial")), "{at}");
+                assert!(
+                    f["details"].as_str().is_some_and(|t| t.contains("lanner network")),
+                    "{at}"
+                );
+                assert_eq!(f["drawn"].as_f64() > Some(20.0), name != "hostile", "{at}");
+            }
+        }
+    }
+}

@@ -1,0 +1,129 @@
+//! `lanner report` and `lanner watch`: a study as a page, written once or served live.
+
+use std::path::{Path, PathBuf};
+use std::process::{Command, Stdio};
+
+use lanner_data::Table;
+use lanner_report::{Baseline, FILE, Report, serve};
+use lanner_search::study::Study;
+
+use crate::output::{Row, print_rows};
+
+/// Write the report of a search: one HTML file with plots, tables and drawings
+#[derive(clap::Args)]
+#[command(after_help = "\
+The file needs nothing beside it and no network. Without --out it is report.html beside the study.
+
+Examples:
+  lanner report lanner-study
+  lanner report lanner-study --open
+  lanner report lanner-study --out monday.html --json")]
+pub struct ReportArgs {
+    /// Folder of the study, or its database
+    #[arg(value_name = "STUDY")]
+    study: PathBuf,
+    #[arg(long, value_name = "FILE")]
+    out: Option<PathBuf>,
+    /// Show it in the browser
+    #[arg(long)]
+    open: bool,
+    /// Print the file's name and size as JSON
+    #[arg(long)]
+    json: bool,
+}
+
+/// Show the report of a search while it runs, in a browser on this machine
+#[derive(clap::Args)]
+#[command(after_help = "\
+The page follows the study by itself and keeps the reader's place. The study is only read. Nothing but
+this machine can reach the page; Ctrl-C ends it.
+
+Examples:
+  lanner watch lanner-study
+  lanner watch lanner-study --port 8080 --open")]
+pub struct WatchArgs {
+    /// Folder of the study, or its database
+    #[arg(value_name = "STUDY")]
+    study: PathBuf,
+    /// Of 127.0.0.1 (default: a free one)
+    #[arg(long, value_name = "N", default_value_t = 0, hide_default_value = true)]
+    port: u16,
+    /// Show it in the browser
+    #[arg(long)]
+    open: bool,
+}
+
+pub fn run(args: ReportArgs) -> anyhow::Result<()> {
+    let study = Study::open_read_only(&args.study)?;
+    let out = args.out.unwrap_or_else(|| beside(study.path()));
+    let mut report = Report::of(&study)?;
+    add_baseline(&mut report);
+    let bytes = report.write(&out)?;
+    if args.json {
+        let row = Row::new()
+            .with("report", out.display().to_string())
+            .with("bytes", bytes)
+            .with("trials", report.trials.len());
+        print_rows(&[row], true)?;
+    } else {
+        println!("{}", out.display());
+    }
+    if args.open {
+        open(&out.display().to_string())?;
+    }
+    Ok(())
+}
+
+pub fn watch(args: WatchArgs) -> anyhow::Result<()> {
+    let server = serve(&args.study, args.port, add_baseline)?;
+    let address = format!("http://{}/", server.address());
+    println!("{address} shows {}; Ctrl-C ends it", args.study.display());
+    if args.open {
+        open(&address)?;
+    }
+    server.run();
+    Ok(())
+}
+
+/// The report's place: beside the study's database.
+pub fn beside(study: &Path) -> PathBuf {
+    study.with_file_name(FILE)
+}
+
+/// What random search reaches is known where a table stands for the trainings: the expectation over
+/// all orders of the networks that are within the limits, if the table has the limited metrics too.
+pub fn add_baseline(report: &mut Report) {
+    let settings = &report.settings;
+    let file = settings.driver.get("evaluate").and_then(|e| e.as_str());
+    let Some(file) = file.and_then(|e| e.strip_prefix("table:")) else { return };
+    // The table may be gone since: then the report has what the study itself says.
+    let Ok(space) = settings.space() else { return };
+    let Ok((table, _)) = Table::read(PathBuf::from(file), &space) else { return };
+    let [objective] = &settings.objectives[..] else { return };
+    let Ok(values) = table.column(&objective.metric) else { return };
+    let mut values = values.to_vec();
+    for limit in &settings.limits {
+        let Ok(column) = table.column(&limit.metric) else { return };
+        for (value, limited) in values.iter_mut().zip(column) {
+            if limited.is_nan() || *limited > limit.at_most {
+                *value = f64::NAN;
+            }
+        }
+    }
+    let what = "random search, expected over the table";
+    report.baseline = Baseline::expected(what, &values, objective.maximise, report.trials.len());
+}
+
+/// Shows a file or an address with the program that the desktop has for it.
+fn open(what: &str) -> anyhow::Result<()> {
+    let program = if cfg!(target_os = "macos") { "open" } else { "xdg-open" };
+    let started =
+        Command::new(program).arg(what).stdout(Stdio::null()).stderr(Stdio::null()).status();
+    match started {
+        Ok(status) if status.success() => Ok(()),
+        Ok(status) => {
+            anyhow::bail!("{program} cannot show {what} ({status}); open it in a browser")
+        }
+        Err(e) => anyhow::bail!("cannot run {program} ({e}); open {what} in a browser"),
+    }
+}
