@@ -89,6 +89,11 @@ impl CellEncoder {
         CellEncoder { space: space.clone(), layout: Layout::new(space) }
     }
 
+    /// Whether the space is of chains.
+    pub fn is_chain(&self) -> bool {
+        self.layout.chain
+    }
+
     /// A row an architecture.
     pub fn features(&self, archs: &[Architecture]) -> CellFeatures {
         let CellEncoder { space, layout } = self;

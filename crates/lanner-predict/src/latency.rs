@@ -1,6 +1,7 @@
 //! The `default` latency predictor: a Gaussian process on counts in the executed program.
 //!
-//! Targets are logarithms (errors matter relatively), the noise is Student-t (a few networks hit a
+//! Targets are logarithms (errors matter relatively; in chains of layers, whose times add up, the values
+//! themselves), the noise is Student-t (a few networks hit a
 //! slow path of their runtime), the covariance adds five Matérn terms on different views of the
 //! cell: some devices pay for dead operations, others for what is live, others for the depth.
 //! Intervals come from leave-one-out residuals in units of the predicted deviation.
@@ -73,6 +74,14 @@ impl LatencyViews {
     /// The covariance's terms before any device is known.
     pub(crate) fn prior_components(&self, rows: &[usize]) -> Vec<Component> {
         self.components(&self.standardisers(rows))
+    }
+
+    /// The scale on which latencies are modelled.
+    fn transform(&self, latencies: &[f64]) -> Transform {
+        match self.encoder.features.is_chain() {
+            true => Transform::Sum,
+            false => Transform::for_values(latencies),
+        }
     }
 
     fn standardisers(&self, rows: &[usize]) -> Vec<Standardiser> {
@@ -215,6 +224,8 @@ pub(crate) enum Transform {
     Log,
     /// For devices some of whose values are nearly zero, where logarithms would see nothing else.
     Root,
+    /// In chains, where every layer adds its own time.
+    Sum,
 }
 
 impl Transform {
@@ -229,6 +240,7 @@ impl Transform {
         match self {
             Transform::Log => v.ln(),
             Transform::Root => v.sqrt(),
+            Transform::Sum => v,
         }
     }
 
@@ -236,6 +248,7 @@ impl Transform {
         match self {
             Transform::Log => v.exp(),
             Transform::Root => v.max(1e-3).powi(2),
+            Transform::Sum => v.max(1e-6),
         }
     }
 }
@@ -254,7 +267,7 @@ impl LatencyModel {
         if let Some(row) = latencies.iter().position(|v| !(v.is_finite() && *v > 0.0)) {
             return Err(PredictError::Latency { row, value: latencies[row] });
         }
-        let transform = Transform::for_values(latencies);
+        let transform = views.transform(latencies);
         let y: Vec<f64> = latencies.iter().map(|&v| transform.apply(v)).collect();
         let standardisers = views.standardisers(rows);
         let components = views.components(&standardisers);
@@ -283,7 +296,7 @@ impl LatencyModel {
         if let Some(row) = latencies.iter().position(|v| !(v.is_finite() && *v > 0.0)) {
             return Err(PredictError::Latency { row, value: latencies[row] });
         }
-        let transform = Transform::for_values(latencies);
+        let transform = views.transform(latencies);
         let y: Vec<f64> = latencies.iter().map(|&v| transform.apply(v)).collect();
         let standardisers = views.standardisers(rows);
         let components = views.components(&standardisers);
