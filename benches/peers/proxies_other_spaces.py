@@ -10,6 +10,7 @@ tasks and of CIFAR-100 are not at hand: random ones stand for them.
 """
 
 import csv
+import json
 import os
 import random
 import subprocess
@@ -83,11 +84,22 @@ def spearman(pairs):
     return cov / var**0.5 if var else None
 
 
+def distinct(space, texts):
+    """The first text of each network: the 500 rows of NAS-Bench-101 hold some in several spellings."""
+    name = SPACES[space][-1][1]
+    lines = subprocess.run(["lanner", "space", "check", name, *texts, "--json"], check=True,
+                           capture_output=True, text=True).stdout
+    seen = {}
+    for text, facts in zip(texts, json.loads(lines)):
+        seen.setdefault(facts["arch"], text)
+    return list(seen.values())
+
+
 def run(folder, count, spaces):
     os.makedirs(folder, exist_ok=True)
     for space in spaces:
         archs = sorted(published(space))
-        chosen = random.Random(0).sample(archs, min(count, len(archs)))
+        chosen = distinct(space, random.Random(0).sample(archs, min(count, len(archs))))
         with open(f"{folder}/{space}.txt", "w") as f:
             f.write("\n".join(chosen) + "\n")
         options = SPACES[space][-1]

@@ -134,8 +134,8 @@ fn architectures_and_spaces_that_cannot_be_are_told() {
     let stage = "[[stage]]\ndepth = 9\nwidth = 8\nstride = 1\nblock = [\"mb\", \"sep\"]\nkernel = [3, 5, 7]\nexpansion = [1, 2, 3, 4, 6]\n";
     let small = "[skeleton]\nresolution = 8\nclasses = 2\nstem = 4\nhead = 0\n";
     for (text, part) in [
-        (format!("{cell}{first}{}{skeleton}", edge("1", "7")), "line 8"),
-        (format!("{cell}{first}{}{skeleton}", edge("2", "1")), "line 8"),
+        (format!("{cell}{first}{}{skeleton}", edge("1", "7")), "there is no node 7"),
+        (format!("{cell}{first}{}{skeleton}", edge("2", "1")), "edge 2"),
         (
             format!("{cell}{first}{second}{}", skeleton.replace("channels = 4", "channels = 0")),
             "channels",
