@@ -1,6 +1,8 @@
 //! Parts that several published networks have in common. Each takes the place that its layers are
 //! named after and the layer that it reads, and returns its last layer.
 
+use lanner_space::nasbench201::EDGES;
+
 use crate::{Builder, Conv, NetworkError, Op, Pool};
 
 /// PyTorch's default, which all these networks use.
@@ -91,6 +93,36 @@ pub fn sum(net: &mut Builder, name: String, terms: &[usize]) -> Result<usize, Ne
     match terms {
         [one] => Ok(*one),
         _ => net.add(name, Op::Add, terms),
+    }
+}
+
+/// A cell with the edges of NAS-Bench-201: four nodes, each the sum of the operations on its live
+/// edges from the earlier ones. `operation` adds that of an edge, given its name, the node it comes
+/// from, its code and the layer to read. `None` when nothing reaches the last node.
+pub fn cell_of_edges(
+    net: &mut Builder,
+    place: &str,
+    x: usize,
+    (codes, live): (&[u8], &[bool]),
+    mut operation: impl FnMut(&mut Builder, &str, usize, u8, usize) -> Result<usize, NetworkError>,
+) -> Result<Option<usize>, NetworkError> {
+    let mut terms: [Vec<usize>; 4] = Default::default();
+    let mut nodes = [Some(x), None, None, None];
+    for (e, (&(from, to), &code)) in EDGES.iter().zip(codes).enumerate() {
+        // Edges come sorted by their target: once they read a node, its terms are complete.
+        let from = usize::from(from);
+        if nodes[from].is_none() && !terms[from].is_empty() {
+            nodes[from] = Some(sum(net, format!("{place}.node{from}"), &terms[from])?);
+        }
+        let (true, Some(source)) = (live[e], nodes[from]) else {
+            continue;
+        };
+        let term = operation(net, &format!("{place}.{from}-{to}"), from, code, source)?;
+        terms[usize::from(to)].push(term);
+    }
+    match terms[3].is_empty() {
+        true => Ok(None),
+        false => sum(net, format!("{place}.node3"), &terms[3]).map(Some),
     }
 }
 

@@ -2,7 +2,7 @@ use lanner_space::{Architecture, Space, View, nasbench201::EDGES};
 
 use crate::{
     Builder, Conv, Network, NetworkError, Op, Pool, Shape,
-    blocks::{batch_norm, classifier, relu_conv_bn, sum},
+    blocks::{batch_norm, cell_of_edges, classifier, relu_conv_bn},
 };
 
 /// The skeleton of NAS-Bench-201 (Dong & Yang, ICLR 2020); by default the published one.
@@ -111,7 +111,7 @@ pub(crate) fn reduction(
     net.add(format!("{place}.add"), Op::Add, &[shortcut, b])
 }
 
-/// Four nodes, each the sum of the operations on its live edges from the earlier ones.
+/// A cell whose operations all keep the shape.
 fn cell(
     net: &mut Builder,
     place: &str,
@@ -121,33 +121,20 @@ fn cell(
 ) -> Result<usize, NetworkError> {
     net.block(place, "cell");
     let channels = net.shape(x).map_or(0, |s| s.channels);
-    let mut terms: [Vec<usize>; 4] = Default::default();
-    let mut nodes = [Some(x), None, None, None];
-    for (e, (&(from, to), &code)) in EDGES.iter().zip(codes).enumerate() {
-        // Edges come sorted by their target: once they read a node, its terms are complete.
-        let from = usize::from(from);
-        if nodes[from].is_none() && !terms[from].is_empty() {
-            nodes[from] = Some(sum(net, format!("{place}.node{from}"), &terms[from])?);
-        }
-        let (true, Some(source)) = (live[e], nodes[from]) else {
-            continue;
-        };
-        let edge = format!("{place}.{from}-{to}");
-        let term = match code {
-            0 => net.add(format!("{edge}.zero"), Op::Zero, &[source])?,
-            1 => source,
-            2 => relu_conv_bn(net, &edge, Conv::same(channels, 1), source)?,
-            3 => relu_conv_bn(net, &edge, Conv::same(channels, 3), source)?,
+    let output =
+        cell_of_edges(net, place, x, (codes, live), |net, edge, _, code, source| match code {
+            0 => net.add(format!("{edge}.zero"), Op::Zero, &[source]),
+            1 => Ok(source),
+            2 => relu_conv_bn(net, edge, Conv::same(channels, 1), source),
+            3 => relu_conv_bn(net, edge, Conv::same(channels, 3), source),
             _ => {
                 let pool = Pool { kernel: 3, stride: 1, padding: 1 };
                 let op = Op::AvgPool { pool, count_include_pad: false };
-                net.add(format!("{edge}.pool"), op, &[source])?
+                net.add(format!("{edge}.pool"), op, &[source])
             }
-        };
-        terms[usize::from(to)].push(term);
-    }
-    match terms[3].is_empty() {
-        true => net.add(format!("{place}.zero"), Op::Zero, &[x]),
-        false => sum(net, format!("{place}.node3"), &terms[3]),
+        })?;
+    match output {
+        Some(output) => Ok(output),
+        None => net.add(format!("{place}.zero"), Op::Zero, &[x]),
     }
 }

@@ -12,11 +12,9 @@
 //! autoencoding and surface normals have decoders of transposed convolutions. Costs of those heads
 //! depend on the encoder's output shape alone.
 
-use lanner_space::nasbench201::EDGES;
-
 use crate::{
     Builder, Conv, NetworkError, Op, Skeleton,
-    blocks::{classifier, conv_bn, factorized_reduce, relu_conv_bn, sum, zeros},
+    blocks::{cell_of_edges, classifier, conv_bn, factorized_reduce, relu_conv_bn, zeros},
 };
 
 /// What the first cell of a module does.
@@ -103,8 +101,7 @@ pub fn build_micro(
     Ok(())
 }
 
-/// Four nodes, each the sum of the operations on its live edges from the earlier ones. Operations on
-/// the cell's input have the module's stride and channels.
+/// A cell whose operations on its input have the module's stride and channels.
 fn cell(
     net: &mut Builder,
     place: &str,
@@ -115,30 +112,19 @@ fn cell(
 ) -> Result<usize, NetworkError> {
     net.block(place, if module.halve { "reduce" } else { "cell" });
     let channels = net.shape(x).map_or(0, |s| s.channels) << usize::from(module.double);
-    let mut terms: [Vec<usize>; 4] = Default::default();
-    let mut nodes = [Some(x), None, None, None];
-    for (e, (&(from, to), &code)) in EDGES.iter().zip(codes).enumerate() {
-        // Edges come sorted by their target: once they read a node, its terms are complete.
-        let from = usize::from(from);
-        if nodes[from].is_none() && !terms[from].is_empty() {
-            nodes[from] = Some(sum(net, format!("{place}.node{from}"), &terms[from])?);
-        }
-        let (true, Some(source)) = (live[e], nodes[from]) else {
-            continue;
-        };
-        let edge = format!("{place}.{from}-{to}");
+    let operation = |net: &mut Builder, edge: &str, from: usize, code: u8, source: usize| {
         let module = if from == 0 { module } else { Module::PLAIN };
         let conv = |kernel| Conv { stride: module.stride(), ..Conv::same(channels, kernel) };
-        terms[usize::from(to)].push(match code {
-            0 => zeros(net, &edge, module.halve, module.double, source)?,
-            1 if module.halve || module.double => factorized_reduce(net, &edge, channels, source)?,
-            1 => source,
-            2 => relu_conv_bn(net, &edge, conv(1), source)?,
-            _ => relu_conv_bn(net, &edge, conv(3), source)?,
-        });
-    }
-    match terms[3].is_empty() {
-        true => zeros(net, place, module.halve, module.double, x),
-        false => sum(net, format!("{place}.node3"), &terms[3]),
+        match code {
+            0 => zeros(net, edge, module.halve, module.double, source),
+            1 if module.halve || module.double => factorized_reduce(net, edge, channels, source),
+            1 => Ok(source),
+            2 => relu_conv_bn(net, edge, conv(1), source),
+            _ => relu_conv_bn(net, edge, conv(3), source),
+        }
+    };
+    match cell_of_edges(net, place, x, (codes, live), operation)? {
+        Some(output) => Ok(output),
+        None => zeros(net, place, module.halve, module.double, x),
     }
 }

@@ -12,12 +12,15 @@
 //! Values in the metric's own unit come from where the score falls among the training values, and
 //! intervals from predictions of training rows that were held out.
 
+use std::sync::Arc;
+
+use lanner_space::Architecture;
 use rayon::prelude::*;
 
-use crate::cell_features::{CellFeatures, standardised};
+use crate::cell_features::{CellEncoder, CellFeatures};
 use crate::gp::{Component, Gp, Kernel, Options as GpOptions, Prior};
 use crate::latency::quantile;
-use crate::linalg::Mat;
+use crate::linalg::{Mat, Standardiser};
 use crate::metrics::{mean_and_error, ranks};
 use crate::trees::{ExtraTrees, Options as TreeOptions};
 use crate::{Forecast, Pool, PredictError};
@@ -44,6 +47,7 @@ pub struct AccuracyViews {
     pub(crate) plain: Mat,
     /// Of chains only.
     chain: Option<Box<Chain>>,
+    encoder: Arc<Encoder>,
 }
 
 /// What linear terms see of a chain.
@@ -56,11 +60,28 @@ struct Chain {
     totals: Mat,
 }
 
-impl AccuracyViews {
-    pub fn new(pool: &Pool) -> AccuracyViews {
-        let f = CellFeatures::new(pool);
-        let graph = standardised(&[&f.graph, &f.counts, &f.choices, &f.cost]);
-        let shares = standardised(&[
+/// How the columns are made.
+#[derive(Debug)]
+struct Encoder {
+    features: CellEncoder,
+    /// Of the groups of [`grouped`], by the pool.
+    standardisers: [Standardiser; GROUPS],
+}
+
+const GROUPS: usize = 6;
+
+/// The columns of graph, shares, plain, and of a chain's line, choices and totals.
+fn grouped(f: &CellFeatures) -> [Mat; GROUPS] {
+    let beside = |groups: &[&Mat]| -> Mat {
+        let (first, rest) = (groups[0].clone(), &groups[1..]);
+        rest.iter().fold(first, |sum, group| sum.beside(group))
+    };
+    let chain = f.choices.cols > 0;
+    let of_chain =
+        |groups: &[&Mat]| if chain { beside(groups) } else { Mat::zeros(f.counts.rows, 0) };
+    [
+        beside(&[&f.graph, &f.counts, &f.choices, &f.cost]),
+        beside(&[
             &f.shares,
             &f.lossless_shares,
             &f.size,
@@ -68,19 +89,41 @@ impl AccuracyViews {
             &f.share_moments,
             &f.places,
             &f.cost,
-        ]);
+        ]),
+        beside(&[&f.counts, &f.graph, &f.live_one_hot, &f.cost]),
+        of_chain(&[&f.counts, &f.choices, &f.places, &f.cost]),
+        of_chain(&[&f.choices]),
+        of_chain(&[&f.counts, &f.cost]),
+    ]
+}
+
+impl AccuracyViews {
+    pub fn new(pool: &Pool) -> AccuracyViews {
+        let features = CellEncoder::new(&pool.space);
+        let groups = grouped(&features.features(&pool.archs));
+        let all: Vec<usize> = (0..pool.len()).collect();
+        let standardisers = std::array::from_fn(|g| Standardiser::of(&groups[g], &all));
+        AccuracyViews::of_groups(groups, Arc::new(Encoder { features, standardisers }))
+    }
+
+    /// The same columns for other architectures of the space, in units of the pool's deviations.
+    pub fn of(&self, archs: &[Architecture]) -> AccuracyViews {
+        let groups = grouped(&self.encoder.features.features(archs));
+        AccuracyViews::of_groups(groups, Arc::clone(&self.encoder))
+    }
+
+    fn of_groups(groups: [Mat; GROUPS], encoder: Arc<Encoder>) -> AccuracyViews {
+        let is_chain = groups[4].cols > 0;
+        let mut by = encoder.standardisers.iter();
+        let [graph, shares, plain, line, choices, totals] =
+            groups.map(|x| by.next().map_or(Mat::default(), |by| by.apply(&x)));
         AccuracyViews {
             all: graph.beside(&shares),
-            plain: standardised(&[&f.counts, &f.graph, &f.live_one_hot, &f.cost]),
-            chain: (f.choices.cols > 0).then(|| {
-                Box::new(Chain {
-                    line: standardised(&[&f.counts, &f.choices, &f.places, &f.cost]),
-                    choices: standardised(&[&f.choices]),
-                    totals: standardised(&[&f.counts, &f.cost]),
-                })
-            }),
             graph,
             shares,
+            plain,
+            chain: is_chain.then(|| Box::new(Chain { line, choices, totals })),
+            encoder,
         }
     }
 
@@ -150,7 +193,19 @@ pub fn gp_options(iterations: usize) -> GpOptions {
 pub struct AccuracyModel {
     /// Mean of the members' normal scores, one a pool row.
     scores: Vec<f64>,
+    members: Vec<Member>,
     calibration: Calibration,
+}
+
+/// One of the regressors, and the scores of what it predicts for the pool.
+struct Member {
+    kind: MemberKind,
+    scale: NormalScores,
+}
+
+enum MemberKind {
+    Process(Box<Gp>, Vec<Component>),
+    Trees(ExtraTrees),
 }
 
 impl AccuracyModel {
@@ -165,29 +220,34 @@ impl AccuracyModel {
         let target = NormalScores::new(values);
         let t: Vec<f64> = values.iter().map(|&v| target.score(v)).collect();
         let pool: Vec<usize> = (0..views.len()).collect();
-        let mut members = Vec::new();
+        let mut fitted = Vec::new();
         for components in views.members() {
             let gp = Gp::fit(&components, rows, &t, &gp_options(40), None)?;
             let all = gp.predict(&components, &pool, false).mean;
-            members.push((all, gp.leave_one_out().mean));
+            let held_out = gp.leave_one_out().mean;
+            fitted.push((MemberKind::Process(Box::new(gp), components), all, held_out));
         }
         if views.chain.is_none() {
-            members.push(trees(views, rows, &t, seed)?);
+            let (forest, held_out) = trees(views, rows, &t, seed)?;
+            let all = forest.predict(&views.all);
+            fitted.push((MemberKind::Trees(forest), all, held_out));
         }
 
         let mut scores = vec![0.0; views.len()];
         let mut held_out = vec![0.0; rows.len()];
-        let weight = 1.0 / members.len() as f64;
-        for (all, out) in &members {
-            let scale = NormalScores::new(all);
-            for (sum, &p) in scores.iter_mut().zip(all) {
+        let weight = 1.0 / fitted.len() as f64;
+        let mut members = Vec::new();
+        for (kind, all, out) in fitted {
+            let scale = NormalScores::new(&all);
+            for (sum, &p) in scores.iter_mut().zip(&all) {
                 *sum += weight * scale.score(p);
             }
-            for (sum, &p) in held_out.iter_mut().zip(out) {
+            for (sum, &p) in held_out.iter_mut().zip(&out) {
                 *sum += weight * scale.score(p);
             }
+            members.push(Member { kind, scale });
         }
-        Ok(AccuracyModel { scores, calibration: Calibration::new(target, &held_out, &t) })
+        Ok(AccuracyModel { scores, members, calibration: Calibration::new(target, &held_out, &t) })
     }
 
     /// Scores of pool rows, by which they rank: about standard normal over the pool.
@@ -199,18 +259,39 @@ impl AccuracyModel {
     pub fn predict(&self, rows: &[usize]) -> Forecast {
         self.calibration.forecast(&self.scores(rows))
     }
+
+    /// Accuracies of other architectures, by [`AccuracyViews::of`] the views that this was fitted on.
+    /// Beyond the best and the worst that a member predicts in the pool, its scores go on in a line.
+    pub fn predict_others(&self, views: &AccuracyViews) -> Forecast {
+        let mut scores = vec![0.0; views.len()];
+        let mut asked = views.members().into_iter();
+        for member in &self.members {
+            let predicted = match &member.kind {
+                MemberKind::Trees(forest) => forest.predict(&views.all),
+                MemberKind::Process(gp, components) => {
+                    // As many as were fitted: which there are depends on the space alone.
+                    let asked = asked.next().unwrap_or_default();
+                    gp.predict_others(components, &asked, false).mean
+                }
+            };
+            for (sum, p) in scores.iter_mut().zip(predicted) {
+                *sum += member.scale.score_beyond(p) / self.members.len() as f64;
+            }
+        }
+        self.calibration.forecast(&scores)
+    }
 }
 
-/// Predictions of the trees for the whole pool, and for the training rows by trees without them.
+/// The trees, and predictions for the training rows by trees without them.
 fn trees(
     views: &AccuracyViews,
     rows: &[usize],
     t: &[f64],
     seed: u64,
-) -> Result<(Vec<f64>, Vec<f64>), PredictError> {
+) -> Result<(ExtraTrees, Vec<f64>), PredictError> {
     let options = TreeOptions::default();
     let known = views.all.select(rows);
-    let all = ExtraTrees::fit(&known, t, &options, seed)?.predict(&views.all);
+    let all = ExtraTrees::fit(&known, t, &options, seed)?;
     let mut held_out = vec![0.0; rows.len()];
     let some = TreeOptions { trees: options.trees / 4, ..options };
     for fold in 0..FOLDS {
@@ -299,6 +380,22 @@ impl NormalScores {
     /// The score of a value: that of its rank, or between those of its neighbours.
     pub(crate) fn score(&self, value: f64) -> f64 {
         interpolate(&self.knots, value, |k| *k)
+    }
+
+    /// As [`NormalScores::score`], but beyond the sample's extremes the slope of the outermost tenth
+    /// goes on.
+    fn score_beyond(&self, value: f64) -> f64 {
+        let (first, last) = (self.knots[0], self.knots[self.knots.len() - 1]);
+        let per_value =
+            |a: (f64, f64), b: (f64, f64)| if b.0 > a.0 { (b.1 - a.1) / (b.0 - a.0) } else { 0.0 };
+        let beyond = if value > last.0 {
+            (value - last.0) * per_value(self.knots[self.knots.len() - 1 - self.tenth()], last)
+        } else if value < first.0 {
+            (value - first.0) * per_value(first, self.knots[self.tenth()])
+        } else {
+            0.0
+        };
+        beyond + self.score(value)
     }
 
     /// The value of a score; beyond the sample's extremes the ends' slope goes on.

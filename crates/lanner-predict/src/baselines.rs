@@ -1,11 +1,16 @@
 //! The plain predictors that every other one must beat, under one name each.
 
+use lanner_space::{Architecture, Space};
+
 use crate::features;
 use crate::linalg::Mat;
 use crate::metrics::mean_and_error;
 use crate::ridge::Ridge;
 use crate::trees::{ExtraTrees, Options};
 use crate::{Forecast, Pool, PredictError};
+
+/// Most columns of which ridge sees all products.
+const MOST_PAIRED: usize = 64;
 
 /// A baseline.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -37,15 +42,32 @@ impl Baseline {
 
     /// Its encoding of a pool, p × d. Make it once for many fits.
     pub fn encode(self, pool: &Pool) -> Mat {
-        let (space, archs) = (&pool.space, &pool.archs);
+        let x = self.columns(&pool.space, &pool.archs);
+        if self == Baseline::RidgePairs { features::with_pairs(&x) } else { x }
+    }
+
+    /// All columns but products.
+    pub(crate) fn columns(self, space: &Space, archs: &[Architecture]) -> Mat {
         match self {
             Baseline::Flops => features::flops(space, archs),
             Baseline::LayerWise | Baseline::RidgeCounts => features::op_counts(space, archs),
-            Baseline::RidgeOneHot => features::live_one_hot(space, archs),
-            Baseline::RidgePairs => features::with_pairs(&features::live_one_hot(space, archs)),
+            Baseline::RidgeOneHot | Baseline::RidgePairs => features::live_one_hot(space, archs),
             Baseline::ExtraTrees => {
                 features::op_counts(space, archs).beside(&features::live_one_hot(space, archs))
             }
+        }
+    }
+
+    /// Whether it has something to go by in a space: FLOPs have a formula in some only, a chain has no
+    /// network without layers, and products of hundreds of choices are too many.
+    pub fn fits(self, space: &Space) -> bool {
+        match self {
+            Baseline::Flops => space.at(0).is_ok_and(|a| space.flops_and_params(&a).is_some()),
+            Baseline::LayerWise => space.labels().contains(&"none"),
+            Baseline::RidgePairs => {
+                space.positions().iter().map(|&n| usize::from(n)).sum::<usize>() <= MOST_PAIRED
+            }
+            _ => true,
         }
     }
 
@@ -59,61 +81,106 @@ impl Baseline {
         log: bool,
         seed: u64,
     ) -> Result<Forecast, PredictError> {
-        let known = encoding.select(rows);
-        let asked = encoding.select(ask);
+        Ok(self.fit(&encoding.select(rows), y, log, seed)?.predict(&encoding.select(ask)))
+    }
+
+    /// Fits the rows of an encoding, see [`Baseline::fit_predict`].
+    pub fn fit(
+        self,
+        known: &Mat,
+        y: &[f64],
+        log: bool,
+        seed: u64,
+    ) -> Result<BaselineModel, PredictError> {
         let log =
             log && matches!(self, Baseline::Flops | Baseline::RidgeCounts | Baseline::ExtraTrees);
         let target: Vec<f64> = if log { y.iter().map(|v| v.ln()).collect() } else { y.to_vec() };
-        let back = |v: Vec<f64>| {
-            if log { v.iter().map(|v| v.exp()).collect() } else { v }
-        };
-        let (mean, residuals) = match self {
-            Baseline::LayerWise => (layer_wise(&known, y, &asked)?, Vec::new()),
+        let regressor = match self {
+            Baseline::LayerWise => LayerWise::fit(known, y).map(Regressor::LayerWise)?,
             Baseline::ExtraTrees => {
-                let trees = ExtraTrees::fit(&known, &target, &Options::default(), seed)?;
-                (trees.predict(&asked), Vec::new())
+                Regressor::Trees(ExtraTrees::fit(known, &target, &Options::default(), seed)?)
             }
-            _ => {
-                let ridge = Ridge::fit(&known, &target)?;
-                (ridge.predict(&asked), ridge.residuals)
-            }
+            _ => Regressor::Ridge(Ridge::fit(known, &target)?),
         };
-        if residuals.is_empty() {
-            return Ok(Forecast { mean: back(mean), ..Forecast::default() });
+        Ok(BaselineModel { regressor, log })
+    }
+}
+
+/// A fitted baseline.
+#[derive(Debug, Clone)]
+pub struct BaselineModel {
+    regressor: Regressor,
+    log: bool,
+}
+
+#[derive(Debug, Clone)]
+enum Regressor {
+    LayerWise(LayerWise),
+    Trees(ExtraTrees),
+    Ridge(Ridge),
+}
+
+impl BaselineModel {
+    /// Predicts rows of an encoding with the columns of the one that was fitted.
+    pub fn predict(&self, asked: &Mat) -> Forecast {
+        let back = |v: Vec<f64>| {
+            if self.log { v.iter().map(|v| v.exp()).collect() } else { v }
+        };
+        let plain = |mean| Forecast { mean: back(mean), ..Forecast::default() };
+        match &self.regressor {
+            Regressor::LayerWise(sums) => plain(sums.predict(asked)),
+            Regressor::Trees(trees) => plain(trees.predict(asked)),
+            Regressor::Ridge(ridge) => {
+                let mean = ridge.predict(asked);
+                let (_, error) = mean_and_error(&ridge.residuals);
+                let spread = 1.645 * error * (ridge.residuals.len() as f64).sqrt();
+                Forecast {
+                    low: back(mean.iter().map(|m| m - spread).collect()),
+                    high: back(mean.iter().map(|m| m + spread).collect()),
+                    mean: back(mean),
+                }
+            }
         }
-        let (_, error) = mean_and_error(&residuals);
-        let spread = 1.645 * error * (residuals.len() as f64).sqrt();
-        Ok(Forecast {
-            low: back(mean.iter().map(|m| m - spread).collect()),
-            high: back(mean.iter().map(|m| m + spread).collect()),
-            mean: back(mean),
-        })
     }
 }
 
 /// Sum of the costs of live operations, each from the training network that has it alone.
-fn layer_wise(known: &Mat, y: &[f64], asked: &Mat) -> Result<Vec<f64>, PredictError> {
-    // Columns of the pruned half: operations, then input and output.
-    let (half, ops) = (known.cols / 2, known.cols / 2 - 2);
-    let live = |row: &[f64]| row[half..half + ops].iter().sum::<f64>();
-    let alone = |op: Option<usize>| {
-        let found: Vec<f64> = (0..known.rows)
-            .filter(|&i| match op {
-                None => live(known.row(i)) == 0.0,
-                Some(op) => live(known.row(i)) == 1.0 && known[(i, half + op)] == 1.0,
-            })
-            .map(|i| y[i])
-            .collect();
-        (!found.is_empty()).then(|| mean_and_error(&found).0)
-    };
-    let missing = || PredictError::TooFew {
-        what: "layer-wise sum, a network of one layer,".into(),
-        needed: 1,
-        got: 0,
-    };
-    let empty = alone(None).ok_or_else(missing)?;
-    let costs: Vec<f64> = (0..ops).map(|op| alone(Some(op)).map_or(0.0, |v| v - empty)).collect();
-    Ok((0..asked.rows)
-        .map(|i| empty + costs.iter().zip(&asked.row(i)[half..]).map(|(c, n)| c * n).sum::<f64>())
-        .collect())
+#[derive(Debug, Clone)]
+struct LayerWise {
+    empty: f64,
+    /// Of each operation; a column of the pruned half.
+    costs: Vec<f64>,
+}
+
+impl LayerWise {
+    fn fit(known: &Mat, y: &[f64]) -> Result<LayerWise, PredictError> {
+        // Columns of the pruned half: operations, then input and output.
+        let (half, ops) = (known.cols / 2, known.cols / 2 - 2);
+        let live = |row: &[f64]| row[half..half + ops].iter().sum::<f64>();
+        let alone = |op: Option<usize>| {
+            let found: Vec<f64> = (0..known.rows)
+                .filter(|&i| match op {
+                    None => live(known.row(i)) == 0.0,
+                    Some(op) => live(known.row(i)) == 1.0 && known[(i, half + op)] == 1.0,
+                })
+                .map(|i| y[i])
+                .collect();
+            (!found.is_empty()).then(|| mean_and_error(&found).0)
+        };
+        let missing = || PredictError::TooFew {
+            what: "layer-wise sum, a network of one layer,".into(),
+            needed: 1,
+            got: 0,
+        };
+        let empty = alone(None).ok_or_else(missing)?;
+        let costs = (0..ops).map(|op| alone(Some(op)).map_or(0.0, |v| v - empty)).collect();
+        Ok(LayerWise { empty, costs })
+    }
+
+    fn predict(&self, asked: &Mat) -> Vec<f64> {
+        let half = asked.cols / 2;
+        let sum =
+            |row: &[f64]| self.costs.iter().zip(&row[half..]).map(|(c, n)| c * n).sum::<f64>();
+        (0..asked.rows).map(|i| self.empty + sum(asked.row(i))).collect()
+    }
 }

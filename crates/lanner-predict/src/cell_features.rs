@@ -73,18 +73,40 @@ pub struct CellFeatures {
 impl CellFeatures {
     /// Features of all architectures of `pool`.
     pub fn new(pool: &Pool) -> CellFeatures {
-        let space = &pool.space;
-        let layout = Layout::new(space);
+        CellEncoder::new(&pool.space).features(&pool.archs)
+    }
+}
+
+/// Makes the features of any architectures of a space.
+#[derive(Debug, Clone)]
+pub struct CellEncoder {
+    space: Space,
+    layout: Layout,
+}
+
+impl CellEncoder {
+    pub fn new(space: &Space) -> CellEncoder {
+        CellEncoder { space: space.clone(), layout: Layout::new(space) }
+    }
+
+    /// Whether the space is of chains.
+    pub fn is_chain(&self) -> bool {
+        self.layout.chain
+    }
+
+    /// A row an architecture.
+    pub fn features(&self, archs: &[Architecture]) -> CellFeatures {
+        let CellEncoder { space, layout } = self;
         let rows: Vec<[Vec<f64>; 8]> =
-            pool.archs.par_iter().map(|arch| layout.row(space, arch)).collect();
+            archs.par_iter().map(|arch| layout.row(space, arch)).collect();
         let mut groups: [Vec<f64>; 8] = Default::default();
         for row in &rows {
             groups.iter_mut().zip(row).for_each(|(all, one)| all.extend_from_slice(one));
         }
-        let rows = pool.len();
+        let rows = archs.len();
         let [counts, live_counts, graph, share_moments, shares, lossless_shares, size, places] =
             groups.map(|data| Mat { rows, cols: data.len() / rows.max(1), data });
-        let live_one_hot = features::live_one_hot(space, &pool.archs);
+        let live_one_hot = features::live_one_hot(space, archs);
         CellFeatures {
             counts,
             live_counts,
@@ -96,7 +118,7 @@ impl CellFeatures {
             lossless_shares,
             size,
             places,
-            cost: cost::log_costs(space, &pool.archs),
+            cost: cost::log_costs(space, archs),
         }
     }
 }
@@ -105,6 +127,7 @@ impl CellFeatures {
 const SEEN: usize = 200;
 
 /// What decides the columns: it depends on the space alone.
+#[derive(Debug, Clone)]
 struct Layout {
     operations: Operations,
     subsets: Vec<Set>,

@@ -60,10 +60,19 @@ fn hot(
 
 /// `x` and the products of all pairs of its columns that are not constant zero.
 pub fn with_pairs(x: &Mat) -> Mat {
-    let pairs: Vec<(usize, usize)> = (0..x.cols)
+    with_these_pairs(x, &pairs(x))
+}
+
+/// The pairs of columns whose product is not zero in all rows.
+pub fn pairs(x: &Mat) -> Vec<(usize, usize)> {
+    (0..x.cols)
         .flat_map(|a| (a + 1..x.cols).map(move |b| (a, b)))
         .filter(|&(a, b)| (0..x.rows).any(|i| x[(i, a)] * x[(i, b)] != 0.0))
-        .collect();
+        .collect()
+}
+
+/// `x` and the products of these pairs of its columns.
+pub fn with_these_pairs(x: &Mat, pairs: &[(usize, usize)]) -> Mat {
     let products =
         Mat::from_fn(x.rows, pairs.len(), |i, k| x[(i, pairs[k].0)] * x[(i, pairs[k].1)]);
     x.beside(&products)

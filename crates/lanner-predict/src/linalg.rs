@@ -10,7 +10,7 @@ use std::ops::{Index, IndexMut};
 const BLOCK: usize = 64;
 
 /// A row-major matrix.
-#[derive(Debug, Clone, PartialEq)]
+#[derive(Debug, Clone, Default, PartialEq)]
 pub struct Mat {
     pub rows: usize,
     pub cols: usize,
@@ -88,20 +88,39 @@ impl Mat {
     /// Each column shifted and scaled so that it has mean 0 and variance 1 over `rows`; columns that
     /// are constant there are left out.
     pub fn standardised_by(&self, rows: &[usize]) -> Mat {
+        Standardiser::of(self, rows).apply(self)
+    }
+}
+
+/// Shift and scale of the columns that some rows of a matrix vary in.
+#[derive(Debug, Clone, PartialEq, Default)]
+pub struct Standardiser {
+    columns: Vec<usize>,
+    means: Vec<f64>,
+    scales: Vec<f64>,
+}
+
+impl Standardiser {
+    /// What gives each column of `x` mean 0 and variance 1 over `rows` and leaves out constant ones.
+    pub fn of(x: &Mat, rows: &[usize]) -> Standardiser {
         let n = rows.len().max(1) as f64;
-        let (mut columns, mut means, mut scales) = (Vec::new(), Vec::new(), Vec::new());
-        for j in 0..self.cols {
-            let mean = rows.iter().map(|&i| self[(i, j)]).sum::<f64>() / n;
-            let variance = rows.iter().map(|&i| (self[(i, j)] - mean).powi(2)).sum::<f64>() / n;
+        let mut found = Standardiser::default();
+        for j in 0..x.cols {
+            let mean = rows.iter().map(|&i| x[(i, j)]).sum::<f64>() / n;
+            let variance = rows.iter().map(|&i| (x[(i, j)] - mean).powi(2)).sum::<f64>() / n;
             if variance > 1e-18 {
-                columns.push(j);
-                means.push(mean);
-                scales.push(variance.sqrt().recip());
+                found.columns.push(j);
+                found.means.push(mean);
+                found.scales.push(variance.sqrt().recip());
             }
         }
-        Mat::from_fn(self.rows, columns.len(), |i, k| {
-            (self[(i, columns[k])] - means[k]) * scales[k]
-        })
+        found
+    }
+
+    /// A matrix with the columns of the one that this was made from.
+    pub fn apply(&self, x: &Mat) -> Mat {
+        let Standardiser { columns, means, scales } = self;
+        Mat::from_fn(x.rows, columns.len(), |i, k| (x[(i, columns[k])] - means[k]) * scales[k])
     }
 }
 

@@ -1,6 +1,5 @@
-//! The default latency predictor and what is saved of it.
+//! The default latency predictor.
 
-use lanner_predict::fitted::{Saved, Settings, Target, Views};
 use lanner_predict::latency::{LatencyModel, LatencyViews};
 use lanner_predict::metrics::{coverage, within_of_truth};
 use lanner_predict::{Forecast, Pool};
@@ -58,41 +57,6 @@ fn the_same_bits_at_any_number_of_threads() {
     };
     let one = with(1);
     assert!(same(&one, &with(2)) && same(&one, &with(3)));
-}
-
-#[test]
-fn a_saved_predictor_predicts_the_same_and_refuses_other_files() {
-    let pool = Pool::whole(Space::NasBench201);
-    let (values, (known, rest)) = (device(&pool, 3), split(&pool));
-    let y = pick(&values, &known);
-    let dir = tempfile::tempdir().unwrap();
-    for (method, target) in [
-        ("default", Target::Latency),
-        ("default", Target::Accuracy),
-        ("ridge-counts", Target::Latency),
-    ] {
-        let views = Views::new(method, target, &pool).unwrap();
-        let settings = Settings { method: method.into(), target, metric: "m_ms".into() };
-        let saved = Saved::fit(&pool, &views, settings, (&known, &y), 5).unwrap();
-        let path = dir.path().join("model");
-        saved.save(&path).unwrap();
-        let back = Saved::load(&path, &pool.space).unwrap();
-        assert_eq!((&back.archs, &back.values), (&saved.archs, &saved.values));
-        let first = saved.predict(&pool, &views, &rest).unwrap();
-        assert!(same(&first, &back.predict(&pool, &views, &rest).unwrap()));
-        let direct = views.fit_predict(target, (&known, &y), &rest, 5).unwrap();
-        assert!(same(&first, &direct), "{method}: saving changes nothing");
-
-        let mut bytes = std::fs::read(&path).unwrap();
-        for broken in [bytes[..bytes.len() / 2].to_vec(), {
-            let middle = bytes.len() - 9;
-            bytes[middle] ^= 0x40;
-            bytes
-        }] {
-            std::fs::write(&path, broken).unwrap();
-            assert!(Saved::load(&path, &pool.space).is_err());
-        }
-    }
 }
 
 #[test]

@@ -54,4 +54,4 @@ pub mod user;
 pub use architecture::Architecture;
 pub use error::SpaceError;
 pub use graph::{CellGraph, View};
-pub use space::Space;
+pub use space::{Shuffle, Space};

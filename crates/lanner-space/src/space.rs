@@ -86,6 +86,15 @@ impl Space {
         }
     }
 
+    /// What tables and models are known by: the name, and of a user's space a fingerprint of what its
+    /// file says, without names, comments and limits, so that a changed file is told from the one before.
+    pub fn identity(&self) -> String {
+        match self {
+            Space::User(user) => format!("{} {:016x}", user.name, user.fingerprint()),
+            _ => self.name().into(),
+        }
+    }
+
     /// How many architectures the space has, which are those that have an index.
     pub fn size(&self) -> u128 {
         match self {
@@ -274,9 +283,13 @@ impl Space {
     /// Every architecture that [`Space::sample`] can draw once, in an order that the generator
     /// decides, without a list in memory: the first n are a uniform sample without replacement.
     pub fn shuffled<R: Rng>(&self, rng: &mut R) -> impl Iterator<Item = Architecture> + use<'_, R> {
-        let candidates = self.candidates();
-        let order = Permutation::new(candidates, rng);
-        (0..candidates).filter_map(move |i| self.candidate(order.at(i)))
+        let shuffle = self.shuffle(rng);
+        (0..shuffle.len()).filter_map(move |place| shuffle.at(place))
+    }
+
+    /// The order of [`Space::shuffled`], of which several threads can take parts.
+    pub fn shuffle(&self, rng: &mut impl Rng) -> Shuffle<'_> {
+        Shuffle { space: self, order: Permutation::new(self.candidates(), rng) }
     }
 
     /// How many numbers [`Space::candidate`] takes.
@@ -406,6 +419,29 @@ impl Space {
             // Chains have nothing dead, and nothing that could go without shifting the rest.
             _ => raw,
         }
+    }
+}
+
+/// All architectures of a space in a random order, see [`Space::shuffle`].
+#[derive(Debug, Clone)]
+pub struct Shuffle<'a> {
+    space: &'a Space,
+    order: Permutation,
+}
+
+impl Shuffle<'_> {
+    /// The number of places, of which some may be empty.
+    pub fn len(&self) -> u128 {
+        self.space.candidates()
+    }
+
+    pub fn is_empty(&self) -> bool {
+        self.len() == 0
+    }
+
+    /// What stands at a place below [`Shuffle::len`], if anything: each architecture once.
+    pub fn at(&self, place: u128) -> Option<Architecture> {
+        self.space.candidate(self.order.at(place))
     }
 }
 

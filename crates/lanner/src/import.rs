@@ -17,7 +17,8 @@ use crate::output::{progress, usage};
 #[derive(Args)]
 #[command(after_help = "Formats:
   help         HELP's nasbench201_<device>_<batch>.pt, milliseconds; the index file
-               nasbench201_str_arch2idx.pt may come along
+               nasbench201_str_arch2idx.pt may come along. With --space fbnet: fbnet_<device>.pt
+               and fbnet_metainfo.pt, which has their architectures
   latbench     LatBench's <device>.pickle, seconds; disconnected networks have no latency
   nasbench101  nasbench_only108.tfrecord or nasbench_full.tfrecord: means over the trainings of
                a cell, and val_108_1seed, the validation accuracy of the first alone
@@ -30,6 +31,7 @@ Pickles are only read, never run: one that names an unknown Python global is ref
 
 Examples:
   lanner import help nasbench201_pixel3.pt nasbench201_raspi4.pt --out latency.csv
+  lanner import help fbnet_raspi4.pt fbnet_metainfo.pt --space fbnet --out fbnet.csv
   lanner import latbench *.pickle --out latbench.csv
   lanner import nasbench101 nasbench_only108.tfrecord --out nasbench101.csv
   lanner import natsbench NATS-tss-v1_0-3ffb9-simple --out accuracy.csv

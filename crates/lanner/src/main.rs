@@ -10,6 +10,7 @@ mod network;
 mod output;
 mod proxies;
 mod report;
+mod rank;
 mod search;
 mod skeleton;
 mod space;
@@ -57,8 +58,7 @@ enum Command {
     /// Fit a predictor to a table of your own
     Fit(fit::FitArgs),
     Adapt(adapt::AdaptArgs),
-    /// Rank the whole space by a fitted predictor
-    Rank(fit::RankArgs),
+    Rank(rank::RankArgs),
     /// Compare predictors and strategies on published tables
     Bench(bench::BenchArgs),
     Import(import::ImportArgs),
@@ -86,7 +86,7 @@ fn main() -> std::process::ExitCode {
         Command::Search(args) => search::run(args),
         Command::Fit(args) => fit::fit(args),
         Command::Adapt(args) => adapt::run(args),
-        Command::Rank(args) => fit::rank(args),
+        Command::Rank(args) => rank::run(args),
         Command::Bench(args) => bench::run(args),
         Command::Network(args) => network::run(args),
         Command::Import(args) => import::run(args),

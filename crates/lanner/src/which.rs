@@ -75,7 +75,8 @@ fn check_count(option: &str, count: usize, space: &Space) -> anyhow::Result<()> 
     }
 }
 
-fn read_archs(file: &Path, space: &Space) -> anyhow::Result<Vec<Architecture>> {
+/// The architectures of a file, each once.
+pub fn read_archs(file: &Path, space: &Space) -> anyhow::Result<Vec<Architecture>> {
     let table = file.extension().is_some_and(|e| e == "csv" || e == "parquet");
     let mut archs = Vec::new();
     if table {

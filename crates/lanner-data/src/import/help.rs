@@ -1,7 +1,8 @@
 //! HELP (Lee et al., NeurIPS 2021): `nasbench201_<device>_<batch>.pt`, each a list of 15,625
 //! latencies in milliseconds. The order is the official index; the authors' own index file
 //! `nasbench201_str_arch2idx.pt` (a dict of architecture texts to places) may come along, and then
-//! it is what counts.
+//! it is what counts. `fbnet_<device>.pt` are lists of 5,000 latencies, whose architectures are in
+//! `fbnet_metainfo.pt`: a dict with a list `arch` of dicts, in which `op_idx_list` has the 22 codes.
 
 use std::path::{Path, PathBuf};
 
@@ -35,10 +36,17 @@ pub(super) fn read(
             }
             order = Some((file, read_order(file, pickle.root(), space)?));
         } else {
-            columns.push((file, read_list(file, pickle.root(), space)?));
+            columns.push((file, read_list(file, pickle.root())?));
         }
     }
     let archs = match order {
+        None if *space == Space::Fbnet => {
+            let why = "its architectures are in HELP's fbnet_metainfo.pt: give that file, too";
+            return Err(match columns.first() {
+                Some((file, _)) => DataError::file(file, why.to_string()),
+                None => DataError::Table(why.into()),
+            });
+        }
         None => space.list()?,
         Some((file, archs)) => {
             notes.push(format!("rows in the order of {}", file.display()));
@@ -46,6 +54,16 @@ pub(super) fn read(
         }
     };
     let table = |(file, column): (&PathBuf, Vec<f64>)| {
+        if column.len() != archs.len() {
+            return Err(DataError::file(
+                file,
+                format!(
+                    "{} latencies, expected {}, one for each architecture of {space}; of another search space?",
+                    column.len(),
+                    archs.len()
+                ),
+            ));
+        }
         let name = latency_name(file, space);
         let table = Table::new(space.clone(), archs.clone(), vec![name], vec![column]);
         match table {
@@ -56,38 +74,26 @@ pub(super) fn read(
     columns.into_iter().map(table).collect()
 }
 
-/// HELP publishes FBNet and more in the same form; their architectures mean nothing here.
+/// Files say in their names of which space they are.
 fn refuse_other_space(file: &Path, space: &Space) -> Result<(), DataError> {
     let stem = file.file_stem().unwrap_or_default().to_string_lossy();
-    match stem.split_once('_') {
-        Some(("fbnet", _)) => Err(DataError::file(
+    let named = stem.split_once('_').map(|(name, _)| name);
+    match named.filter(|name| Space::NAMES.contains(name) && *name != space.name()) {
+        Some(other) => Err(DataError::file(
             file,
-            format!(
-                "latencies of the search space fbnet, which is not supported yet (asked for: {space}; known: {})",
-                Space::NAMES.join(", ")
-            ),
+            format!("latencies of the search space {other}, not of {space}: --space {other}"),
         )),
-        _ => Ok(()),
+        None => Ok(()),
     }
 }
 
-fn read_list(file: &Path, root: Item<'_>, space: &Space) -> Result<Vec<f64>, DataError> {
+fn read_list(file: &Path, root: Item<'_>) -> Result<Vec<f64>, DataError> {
     let Some(values) = root.numbers() else {
         return Err(DataError::file(
             file,
             format!("a list of numbers expected, found {}", root.kind()),
         ));
     };
-    if values.len() as u128 != space.size() {
-        return Err(DataError::file(
-            file,
-            format!(
-                "{} latencies, expected {}, one for each architecture of {space}; of another search space?",
-                values.len(),
-                space.size()
-            ),
-        ));
-    }
     if let Some(i) = values.iter().position(|v| !(v.is_finite() && *v > 0.0)) {
         return Err(DataError::file(
             file,
@@ -102,6 +108,9 @@ fn read_order(file: &Path, root: Item<'_>, space: &Space) -> Result<Vec<Architec
     let Some(pairs) = root.dict() else {
         return wrong(format!("a dict of architectures expected, found {}", root.kind()));
     };
+    if *space == Space::Fbnet {
+        return read_fbnet(file, root, space);
+    }
     let size = usize::try_from(space.size()).unwrap_or(usize::MAX).min(pairs.len());
     let mut order: Vec<Option<Architecture>> = vec![None; size];
     for (key, value) in pairs {
@@ -128,4 +137,23 @@ fn read_order(file: &Path, root: Item<'_>, space: &Space) -> Result<Vec<Architec
         Some(order) if order.len() as u128 == space.size() => Ok(order),
         _ => wrong(format!("an index file of {space} has all {} architectures", space.size())),
     }
+}
+
+fn read_fbnet(file: &Path, root: Item<'_>, space: &Space) -> Result<Vec<Architecture>, DataError> {
+    let wrong = |why: String| DataError::file(file, why);
+    let archs = root.get("arch").and_then(Item::list);
+    let archs = archs.ok_or_else(|| wrong("a dict with a list 'arch' expected".into()))?;
+    let codes = |arch: Item<'_>| -> Option<Vec<u8>> {
+        let numbers = arch.get("op_idx_list")?.numbers()?;
+        let code = |x: f64| (x.fract() == 0.0 && (0.0..=255.0).contains(&x)).then_some(x as u8);
+        numbers.into_iter().map(code).collect()
+    };
+    let read = |(i, arch): (usize, Item<'_>)| {
+        let codes = codes(arch)
+            .ok_or_else(|| wrong(format!("architecture {i} has no list of codes 'op_idx_list'")))?;
+        let arch = Architecture::new(codes);
+        space.check(&arch).map_err(|e| wrong(format!("architecture {i}: {e}")))?;
+        Ok(arch)
+    };
+    archs.enumerate().map(read).collect()
 }

@@ -83,18 +83,38 @@ fn latbench_files_equal_the_published_table() {
 }
 
 #[test]
-fn fbnet_is_told_to_be_another_space() {
+fn fbnet_has_the_published_latencies_of_its_architectures() {
     let Some(data) = data() else { return };
-    for name in ["fbnet_fpga.pt", "fbnet_metainfo.pt"] {
-        let message = message(Format::Help, &[data.join("raw/help").join(name)]);
-        assert!(message.contains("search space fbnet, which is not supported yet"), "{message}");
+    let file = |name: &str| data.join("raw/help").join(name);
+    let files = ["fbnet_fpga.pt", "fbnet_metainfo.pt", "fbnet_pixel3.pt"].map(file);
+    let got = read(Format::Help, &files, &Space::Fbnet, &|_, _| {}).unwrap().table;
+    assert_eq!((got.len(), &got.names[..]), (5000, &["fpga_ms".into(), "pixel3_ms".into()][..]));
+    let (known, _) =
+        Table::read(data.join("fbnet/latency_and_proxies.csv"), &Space::Fbnet).unwrap();
+    for name in &got.names {
+        let ours = got.column(name).unwrap();
+        for (arch, ours) in got.archs.iter().zip(ours) {
+            let theirs = known.value(name, arch).unwrap().expect("the same architectures");
+            assert!((ours / theirs - 1.0).abs() < 1e-5, "{name}: {ours} {theirs}");
+        }
     }
+    let error = |files: &[PathBuf], space: &Space| {
+        read(Format::Help, files, space, &|_, _| {}).unwrap_err().to_string()
+    };
+    let message = error(&files[..1], &Space::Fbnet);
+    assert!(message.contains("give that file, too"), "{message}");
+    let message = error(&files[..1], &Space::NasBench201);
+    assert!(message.contains("search space fbnet, not of nasbench201"), "{message}");
     // Under another name it is still no table of this space.
     let dir = tempfile::tempdir().unwrap();
     let renamed = dir.path().join("device.pt");
-    std::fs::copy(data.join("raw/help/fbnet_fpga.pt"), &renamed).unwrap();
-    let message = message(Format::Help, &[renamed]);
+    std::fs::copy(&files[0], &renamed).unwrap();
+    let message = error(&[renamed], &Space::NasBench201);
     assert!(message.contains("5000 latencies, expected 15625"), "{message}");
+    let broken = dir.path().join("fbnet_metainfo.pt");
+    std::fs::copy(&files[0], &broken).unwrap();
+    let message = error(&[broken], &Space::Fbnet);
+    assert!(message.contains("give that file, too"), "{message}");
 }
 
 #[test]

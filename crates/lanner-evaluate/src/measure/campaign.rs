@@ -66,7 +66,7 @@ impl Campaign {
             None => "none".into(),
         };
         let settings = [
-            ("space", self.space.name().into()),
+            ("space", self.space.identity()),
             ("skeleton", self.skeleton.describe()),
             ("runtime", runtime.describe()),
             ("precision", self.onnx.precision.to_string()),

@@ -50,7 +50,7 @@ impl Table {
     /// The settings that all rows of a file must share.
     pub fn header(&self) -> Header {
         Header::now([
-            ("space", self.space.name().to_string()),
+            ("space", self.space.identity()),
             ("skeleton", self.skeleton.describe()),
             ("dataset", self.dataset.clone()),
             ("batch", self.batch.len().to_string()),

@@ -68,7 +68,7 @@ impl Table {
         let statistics = data.statistics();
         let augmentation = recipe.augmentation.unwrap_or(data.usual_augmentation());
         Header::now([
-            ("space", self.space.name().to_string()),
+            ("space", self.space.identity()),
             ("skeleton", self.skeleton.describe()),
             ("dataset", self.dataset.clone()),
             (

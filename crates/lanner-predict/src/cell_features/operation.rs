@@ -52,6 +52,7 @@ const ALL_SUBSETS: usize = 4;
 pub(super) type Slots = [bool; MOST];
 
 /// The operations of a space, by label code.
+#[derive(Debug, Clone)]
 pub(super) struct Operations {
     pub kinds: Vec<Kind>,
     /// The label codes of operations, in ascending order.

@@ -33,7 +33,7 @@ impl GcnPredictor {
             scale: Some(self.scale),
             objective: None,
         };
-        let header = Header::new(GCN, space.name(), &self.recipe, seed);
+        let header = Header::new(GCN, &space.identity(), &self.recipe, seed);
         to_model(header, training_hash, settings, &self.members)
     }
 

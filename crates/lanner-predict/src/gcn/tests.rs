@@ -229,3 +229,33 @@ fn only_the_head_moves_in_the_warm_up() {
     assert!(before[head..].iter().zip(&gcn.parameters[head..]).filter(|(a, b)| a != b).count() > 2);
     assert!(before.last() != gcn.parameters.last());
 }
+
+/// What `lanner rank` does with DARTS, block by block, against the formula on the whole graphs.
+#[test]
+fn darts_in_blocks_is_the_formula() {
+    let space = Space::Darts;
+    let archs: Vec<Architecture> = space.shuffled(&mut rng(2, "test")).take(3000).collect();
+    for encoding in [Encoding::BrpNas, Encoding::Both] {
+        let vocabulary = encoding.vocabulary(&space);
+        let members: Vec<Gcn> = (0..2)
+            .map(|m| Gcn::new(shape(vocabulary, &[12, 9, 10], 1), 10, &mut rng(m, "test")))
+            .collect();
+        let scale = Scale { log: false, shift: 90.0, factor: 2.0 };
+        let recipe = "test".into();
+        let predictor = GcnPredictor { recipe, encoding, scale, members };
+        let blocks = archs.chunks(700).map(|b| predictor.predict(&predictor.prepare(&space, b), 1));
+        let got: Vec<f64> = blocks.flatten().collect();
+        let graphs = Graphs::encode(&space, &archs, encoding);
+        let mut want = vec![0.0; archs.len()];
+        for gcn in &predictor.members {
+            let head = &gcn.parameters[gcn.shape.head()];
+            for (sum, embedding) in want.iter_mut().zip(slow(gcn, &graphs)) {
+                let dot: f64 = embedding.iter().zip(head).map(|(e, h)| e * f64::from(*h)).sum();
+                *sum += (dot + f64::from(gcn.biases()[0])) / 2.0;
+            }
+        }
+        for (got, want) in got.iter().zip(&want) {
+            assert!((got - scale.invert(*want)).abs() < 1e-4, "{got} for {want}");
+        }
+    }
+}

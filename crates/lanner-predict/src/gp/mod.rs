@@ -199,10 +199,35 @@ impl Gp {
 
     /// Predicts the targets at pool rows `rows`; `with_sd` costs n² a row more.
     pub fn predict(&self, components: &[Component], rows: &[usize], with_sd: bool) -> Predictions {
+        let asked = |block: &[usize]| components.iter().map(|c| c.x.select(block)).collect();
+        self.in_blocks(components, rows, with_sd, asked)
+    }
+
+    /// Predicts the targets of architectures outside the pool: `asked` are the terms of `components`,
+    /// with their features.
+    pub fn predict_others(
+        &self,
+        components: &[Component],
+        asked: &[Component],
+        with_sd: bool,
+    ) -> Predictions {
+        let rows: Vec<usize> = (0..asked.first().map_or(0, |c| c.x.rows)).collect();
+        let select = |block: &[usize]| asked.iter().map(|c| c.x.select(block)).collect();
+        self.in_blocks(components, &rows, with_sd, select)
+    }
+
+    fn in_blocks(
+        &self,
+        components: &[Component],
+        rows: &[usize],
+        with_sd: bool,
+        asked: impl Fn(&[usize]) -> Vec<Mat> + Sync,
+    ) -> Predictions {
         let trained: Vec<Mat> = components.iter().map(|c| c.x.select(&self.rows)).collect();
+        let kernels: Vec<Kernel> = components.iter().map(|c| c.kernel).collect();
         let blocks: Vec<(Vec<f64>, Vec<f64>)> = rows
             .par_chunks(512)
-            .map(|block| self.predict_block(components, &trained, block, with_sd))
+            .map(|block| self.predict_block(&kernels, &trained, &asked(block), with_sd))
             .collect();
         let mut all = Predictions::default();
         for (mean, sd) in blocks {
@@ -212,23 +237,24 @@ impl Gp {
         all
     }
 
+    /// Of features a matrix a term, `trained` (n × d) and `asked` (any number × d).
     fn predict_block(
         &self,
-        components: &[Component],
+        kernels: &[Kernel],
         trained: &[Mat],
-        block: &[usize],
+        asked: &[Mat],
         with_sd: bool,
     ) -> (Vec<f64>, Vec<f64>) {
-        let count = components.len();
+        let count = kernels.len();
         let n = self.rows.len();
-        let mut cross = Mat::zeros(n, block.len());
-        let mut own = vec![self.noise(); block.len()];
-        for (c, component) in components.iter().enumerate() {
-            let (kernel, scale) = (component.kernel, self.scales[c]);
+        let size = asked.first().map_or(0, |x| x.rows);
+        let mut cross = Mat::zeros(n, size);
+        let mut own = vec![self.noise(); size];
+        for (c, (&kernel, x)) in kernels.iter().zip(asked).enumerate() {
+            let scale = self.scales[c];
             let amplitude = self.hyper[c].exp();
             let inv_l2 = (-2.0 * self.hyper[count + c]).exp();
-            let x = component.x.select(block);
-            let base = base_values(kernel, &trained[c], &x, scale);
+            let base = base_values(kernel, &trained[c], x, scale);
             for (sum, base) in cross.data.iter_mut().zip(&base.data) {
                 *sum += amplitude * kernel.value_and_slope(*base, inv_l2).0;
             }
@@ -237,7 +263,7 @@ impl Gp {
                 *own += amplitude * kernel.value_and_slope(base, inv_l2).0;
             }
         }
-        let mut sums = vec![0.0; block.len()];
+        let mut sums = vec![0.0; size];
         for (i, w) in self.weights.iter().enumerate() {
             sums.iter_mut().zip(cross.row(i)).for_each(|(s, k)| *s += w * k);
         }

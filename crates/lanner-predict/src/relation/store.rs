@@ -17,7 +17,7 @@ const PARAMETERS: usize = 3;
 impl Relation {
     /// As a model file; `training_hash` is that of [`crate::model_file::training_hash`].
     pub fn to_model(&self, space: &Space, seed: u64, training_hash: String) -> ModelFile {
-        let mut header = Header::new(RELATION, space.name(), &self.recipe, seed);
+        let mut header = Header::new(RELATION, &space.identity(), &self.recipe, seed);
         let model = match &self.model {
             Model::Networks(networks) => return networks.to_model(header, training_hash),
             Model::Thurstone(model) => model,

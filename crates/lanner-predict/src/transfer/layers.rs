@@ -204,7 +204,7 @@ pub(super) fn simulated(space: &Space, archs: &[Architecture], live: bool) -> Op
 
 /// How many layers of each kind a chain has, and their multiply-accumulates, values moved and
 /// weights (p × 8); `None` for spaces that are no chains of known layers.
-pub(super) fn totals(space: &Space, archs: &[Architecture]) -> Option<Mat> {
+pub(crate) fn totals(space: &Space, archs: &[Architecture]) -> Option<Mat> {
     if *space != Space::Fbnet {
         return None;
     }

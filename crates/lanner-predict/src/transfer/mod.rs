@@ -46,7 +46,7 @@
 //! [`peers`] has the plain methods that it is compared with.
 
 mod average;
-mod layers;
+pub(crate) mod layers;
 pub mod peers;
 mod saved;
 

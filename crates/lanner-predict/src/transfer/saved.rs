@@ -49,7 +49,7 @@ impl Adapted {
         let space = &self.pool.space;
         let texts: Vec<String> =
             self.rows.iter().map(|&r| space.print(&self.pool.archs[r])).collect();
-        let mut header = Header::new(Self::KIND, space.name(), "default", 0);
+        let mut header = Header::new(Self::KIND, &space.identity(), "default", 0);
         header.training_hash =
             training_hash(texts.iter().map(String::as_str).zip(self.values.iter().copied()));
         header.settings = serde_json::json!(Settings {
@@ -74,7 +74,7 @@ impl Adapted {
 
     /// Reads a file that [`Adapted::save`] wrote for this space.
     pub fn load(path: &Path, space: &Space) -> Result<Adapted, PredictError> {
-        let file = ModelFile::load(path, Self::KIND, space.name())?;
+        let file = ModelFile::load(path, Self::KIND, &space.identity())?;
         let read = || -> Result<Adapted, PredictError> {
             let Settings { metric, sources, pool } = file.settings()?;
             let archs = file.archs(space, pool)?;

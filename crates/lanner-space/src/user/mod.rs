@@ -144,6 +144,14 @@ impl UserSpace {
         Ok(UserSpace { name, kind, limits, positions, size, labels })
     }
 
+    /// FNV-1a of the choices and the skeleton, as this version of the program spells them.
+    pub(crate) fn fingerprint(&self) -> u64 {
+        let text = format!("{:?}", self.kind);
+        text.bytes().fold(0xcbf2_9ce4_8422_2325, |hash, byte| {
+            (hash ^ u64::from(byte)).wrapping_mul(0x0000_0100_0000_01b3)
+        })
+    }
+
     pub(crate) fn check(&self, codes: &[u8]) -> Result<(), String> {
         independent::check(&self.positions, codes)?;
         match &self.kind {

@@ -1,0 +1,274 @@
+//! `lanner rank`: the best architectures by a fitted predictor, of a space of any size.
+
+use std::path::PathBuf;
+
+use lanner_data::Table;
+use lanner_predict::Forecast;
+use lanner_predict::fitted::{Fitted, Saved, Target};
+use lanner_predict::model_file::ModelFile;
+use lanner_predict::transfer::Adapted;
+use lanner_space::{Architecture, Shuffle, Space};
+use rayon::prelude::*;
+
+use crate::output::{Row, print_rows, progress, usage};
+use crate::which::read_archs;
+
+/// Rank architectures by a fitted predictor: the whole space, or some of it
+#[derive(clap::Args)]
+#[command(after_help = "\
+The best first: the fastest for a latency, the most accurate for an accuracy. A space of more than ten
+million architectures is ranked in part, by --sample or --archs. Architectures are drawn, encoded and
+predicted in blocks: however many there are, only the best are kept, and --out's table.
+
+Examples:
+  lanner rank pixel.lanner --top 10
+  lanner rank accuracy.lanner --out all.csv
+  lanner rank cells.lanner --space nasbench101 --out all-423624.csv
+  lanner rank darts.lanner --space darts --sample 10000000 --top 100
+  lanner rank board.lanner --space my-space.toml --archs candidates.txt")]
+pub struct RankArgs {
+    /// A file that `lanner fit --out` or `lanner adapt --out` wrote
+    predictor: PathBuf,
+    /// How many to print
+    #[arg(long, default_value_t = 20)]
+    top: usize,
+    /// So many at random, each once, instead of the whole space
+    #[arg(long, value_name = "N", conflicts_with = "archs", value_parser = clap::value_parser!(u64).range(1..))]
+    sample: Option<u64>,
+    /// Those of a file: an architecture a line, or a .csv or .parquet table
+    #[arg(long, value_name = "FILE")]
+    archs: Option<PathBuf>,
+    /// Of --sample
+    #[arg(long, default_value_t = 0)]
+    seed: u64,
+    /// Write the predictions of all that are ranked to this table
+    #[arg(long, value_name = "TABLE")]
+    out: Option<PathBuf>,
+    /// A name, or a file .toml
+    #[arg(long, default_value = "nasbench201")]
+    space: String,
+    /// Print JSON
+    #[arg(long)]
+    json: bool,
+}
+
+/// The largest space that is ranked as a whole.
+const WHOLE: u128 = 10_000_000;
+
+pub fn run(args: RankArgs) -> anyhow::Result<()> {
+    let space = Space::by_name(&args.space).map_err(|e| usage(e.to_string()))?;
+    if let Some(out) = &args.out {
+        Table::check_writable(out)?;
+    }
+    if ModelFile::kind(&args.predictor)? == Adapted::KIND {
+        return adapted(&args, &space);
+    }
+    let saved = Saved::load(&args.predictor, &space)?;
+    let fitted = saved.restore()?;
+    let source = Source::new(&args, &space)?;
+    let target = saved.settings.target;
+    let mut ranking = Ranking::new(&args, target);
+    source.each_block(&fitted, |archs, forecast| ranking.add(archs, forecast))?;
+    ranking.finish(&args, &space, &saved.settings.metric, &saved.archs)
+}
+
+/// A predictor of a few measurements knows the architectures of its own pool.
+fn adapted(args: &RankArgs, space: &Space) -> anyhow::Result<()> {
+    if args.sample.is_some() || args.archs.is_some() {
+        return Err(usage(format!(
+            "{} is from `lanner adapt` and ranks what it was made for; without --sample and --archs",
+            args.predictor.display()
+        )));
+    }
+    let adapted = Adapted::load(&args.predictor, space)?;
+    let forecast = adapted.predict()?;
+    let measured: Vec<Architecture> =
+        adapted.rows.iter().map(|&r| adapted.pool.archs[r].clone()).collect();
+    let mut ranking = Ranking::new(args, Target::Latency);
+    ranking.add(adapted.pool.archs, forecast);
+    ranking.finish(args, space, &adapted.metric, &measured)
+}
+
+/// Where architectures come from.
+enum Source<'a> {
+    Whole(&'a Space),
+    /// So many of them.
+    Sample(Shuffle<'a>, u64),
+    List(Vec<Architecture>),
+}
+
+impl Source<'_> {
+    fn new<'a>(args: &RankArgs, space: &'a Space) -> anyhow::Result<Source<'a>> {
+        if let Some(file) = &args.archs {
+            return Ok(Source::List(read_archs(file, space)?));
+        }
+        if let Some(count) = args.sample {
+            let most = space.distinct().max(space.choices().map_or(0, |_| space.size()));
+            if u128::from(count) > most {
+                return Err(usage(format!("--sample is {count}, expected 1 to {most}")));
+            }
+            let mut rng = lanner_nn::rng(args.seed, "sample to rank");
+            return Ok(Source::Sample(space.shuffle(&mut rng), count));
+        }
+        match space.size() {
+            0..=WHOLE => Ok(Source::Whole(space)),
+            size => Err(usage(format!(
+                "{space} has {size} architectures, too many to rank: some of them by --sample N or --archs FILE"
+            ))),
+        }
+    }
+
+    /// The number of places, of which some may be empty.
+    fn places(&self) -> u128 {
+        match self {
+            Source::Whole(space) => space.size(),
+            Source::Sample(shuffle, _) => shuffle.len(),
+            Source::List(archs) => archs.len() as u128,
+        }
+    }
+
+    fn wanted(&self) -> u64 {
+        match self {
+            Source::Sample(_, count) => *count,
+            // At most ten million, or what fits in memory.
+            _ => self.places() as u64,
+        }
+    }
+
+    fn at(&self, place: u128) -> Option<Architecture> {
+        match self {
+            Source::Whole(space) => space.at(place).ok(),
+            Source::Sample(shuffle, _) => shuffle.at(place),
+            Source::List(archs) => archs.get(place as usize).cloned(),
+        }
+    }
+
+    /// Predicts all, and tells each block in the order of the places, whatever the number of threads.
+    fn each_block(
+        &self,
+        fitted: &Fitted,
+        mut tell: impl FnMut(Vec<Architecture>, Forecast),
+    ) -> anyhow::Result<()> {
+        let wanted = self.wanted();
+        let block = fitted.block().min(wanted.max(1) as usize) as u128;
+        let wave = 2 * rayon::current_num_threads() as u128;
+        let bar = progress(wanted, "ranking");
+        let (mut place, mut done) = (0, 0);
+        while place < self.places() && done < wanted {
+            let starts: Vec<u128> = (0..wave).map(|b| place + b * block).collect();
+            let blocks: Vec<(Vec<Architecture>, Forecast)> = starts
+                .par_iter()
+                .map(|&start| {
+                    let places = start.min(self.places())..(start + block).min(self.places());
+                    let archs: Vec<Architecture> = places.filter_map(|p| self.at(p)).collect();
+                    let forecast = fitted.predict(&archs);
+                    (archs, forecast)
+                })
+                .collect();
+            for (mut archs, mut forecast) in blocks {
+                let left = (wanted - done) as usize;
+                archs.truncate(left);
+                for values in [&mut forecast.mean, &mut forecast.low, &mut forecast.high] {
+                    values.truncate(left);
+                }
+                done += archs.len() as u64;
+                tell(archs, forecast);
+            }
+            place += wave * block;
+            bar.tell(done, wanted);
+        }
+        bar.clear();
+        anyhow::ensure!(done == wanted, "{done} of {wanted} architectures could be drawn");
+        Ok(())
+    }
+}
+
+/// An architecture among the best.
+#[derive(Clone)]
+struct Place {
+    arch: Architecture,
+    mean: f64,
+    /// The interval, where the predictor has one.
+    interval: Option<(f64, f64)>,
+}
+
+/// The best so far, and all where a table is to be written.
+struct Ranking {
+    target: Target,
+    top: usize,
+    /// The best first; of equal ones that which came first.
+    best: Vec<Place>,
+    count: u64,
+    /// What is kept for the table.
+    all: Option<(Vec<Architecture>, Forecast)>,
+}
+
+impl Ranking {
+    fn new(args: &RankArgs, target: Target) -> Ranking {
+        let all = args.out.as_ref().map(|_| Default::default());
+        Ranking { target, top: args.top, best: Vec::new(), count: 0, all }
+    }
+
+    fn better(&self, a: f64, b: f64) -> bool {
+        match self.target {
+            Target::Latency => a.total_cmp(&b).is_lt(),
+            Target::Accuracy => a.total_cmp(&b).is_gt(),
+        }
+    }
+
+    fn add(&mut self, archs: Vec<Architecture>, forecast: Forecast) {
+        self.count += archs.len() as u64;
+        for (i, arch) in archs.iter().enumerate() {
+            let mean = forecast.mean[i];
+            let full = self.best.len() >= self.top;
+            if full && self.best.last().is_none_or(|last| !self.better(mean, last.mean)) {
+                continue;
+            }
+            let at = self.best.partition_point(|p| !self.better(mean, p.mean));
+            let interval = forecast.low.get(i).copied().zip(forecast.high.get(i).copied());
+            self.best.insert(at, Place { arch: arch.clone(), mean, interval });
+            self.best.truncate(self.top);
+        }
+        if let Some((all, values)) = &mut self.all {
+            all.extend(archs);
+            values.mean.extend(forecast.mean);
+            values.low.extend(forecast.low);
+            values.high.extend(forecast.high);
+        }
+    }
+
+    /// Writes the table and prints the best.
+    fn finish(
+        self,
+        args: &RankArgs,
+        space: &Space,
+        metric: &str,
+        measured: &[Architecture],
+    ) -> anyhow::Result<()> {
+        if let (Some(out), Some((archs, forecast))) = (&args.out, self.all) {
+            let mut names = vec![metric.to_owned()];
+            let mut columns = vec![forecast.mean];
+            if !forecast.low.is_empty() {
+                // The unit stays at the end of the name.
+                let (stem, unit) = match metric.strip_suffix("_ms") {
+                    Some(stem) => (stem, "_ms"),
+                    None => (metric, ""),
+                };
+                names.extend([format!("{stem}_low{unit}"), format!("{stem}_high{unit}")]);
+                columns.extend([forecast.low, forecast.high]);
+            }
+            Table::new(space.clone(), archs, names, columns)?.write(out)?;
+        }
+        let row = |(i, place): (usize, &Place)| {
+            let mut row =
+                Row::new().with("rank", i + 1).with("of", self.count).with(metric, place.mean);
+            if let Some((low, high)) = place.interval {
+                row = row.with("low_90", low).with("high_90", high);
+            }
+            row.with("measured", measured.contains(&place.arch))
+                .with("arch", space.print(&place.arch))
+        };
+        let rows: Vec<Row> = self.best.iter().enumerate().map(row).collect();
+        print_rows(&rows, args.json)
+    }
+}
