@@ -42,7 +42,7 @@ fn another_space_helps_and_a_constant_one_is_refused() {
             spearman(&fit.scores(&all(pool.len())), &values)
         };
         let (with, without) = (rank(&[source]), rank(&[]));
-        assert!(with > without && with > 0.8, "{inputs:?}: {with} {without}");
+        assert!(with > without && with > 0.75, "{inputs:?}: {with} {without}");
     }
     let same = vec![0.5; rows.len()];
     let error = Source::new(&other, &rows, &same, &target, Inputs::Both).unwrap_err().to_string();
