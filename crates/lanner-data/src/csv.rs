@@ -60,15 +60,21 @@ impl Column {
     }
 }
 
-pub(crate) fn read(path: &Path, space: &Space) -> Result<(Table, ReadReport), DataError> {
+/// Of the rows with `only.1` in the column `only.0`, or of all.
+pub(crate) fn read(
+    path: &Path,
+    space: &Space,
+    only: Option<(&str, &str)>,
+) -> Result<(Table, ReadReport), DataError> {
     let file = File::open(path).map_err(DataError::io(path, "read"))?;
-    read_from(file, path, space)
+    read_from(file, path, space, only)
 }
 
 fn read_from(
     file: impl Read,
     path: &Path,
     space: &Space,
+    only: Option<(&str, &str)>,
 ) -> Result<(Table, ReadReport), DataError> {
     let quotes = Cell::new(0);
     let mut reader = csv::ReaderBuilder::new()
@@ -86,6 +92,15 @@ fn read_from(
         header.push(text(field, path, line)?.to_owned());
     }
     let arch_at = find_arch_column(path, space, &header)?;
+    let only = match only {
+        None => None,
+        Some((name, wanted)) => match header.iter().position(|h| h == name) {
+            Some(at) => Some((at, name, wanted)),
+            None => {
+                return Err(DataError::NoColumn { name: name.into(), known: header });
+            }
+        },
+    };
 
     let mut report = ReadReport { arch_column: header[arch_at].clone(), ..ReadReport::default() };
     let mut columns = Vec::new();
@@ -125,6 +140,9 @@ fn read_from(
                 ),
             });
         }
+        if only.is_some_and(|(at, _, wanted)| &record[at] != wanted.as_bytes()) {
+            continue;
+        }
         let arch = parse_arch(space, &header[arch_at], text(&record[arch_at], path, line)?);
         archs.push(arch.map_err(|error| DataError::Architecture {
             path: path.into(),
@@ -145,6 +163,10 @@ fn read_from(
             at: format!("line {line}"),
             why: "a quote is opened, and not closed before the end of the file".into(),
         });
+    }
+
+    if let (true, Some((_, name, wanted))) = (archs.is_empty(), only) {
+        return Err(DataError::file(path, format!("no row has '{wanted}' in the column '{name}'")));
     }
 
     let (mut names, mut values) = (Vec::new(), Vec::new());
@@ -250,11 +272,26 @@ mod tests {
     use super::*;
 
     fn read(text: &[u8]) -> Result<(Table, ReadReport), DataError> {
-        read_from(text, Path::new("t.csv"), &Space::NasBench201)
+        read_from(text, Path::new("t.csv"), &Space::NasBench201, None)
     }
 
     fn message(text: &[u8]) -> String {
         read(text).expect_err("should be refused").to_string()
+    }
+
+    #[test]
+    fn rows_of_one_data_set_are_chosen() {
+        let text = "ops,dataset,acc\n000000,a,1\n000000,b,2\n000001,b,3\n";
+        let only = |column, value| {
+            let path = Path::new("t.csv");
+            read_from(text.as_bytes(), path, &Space::NasBench201, Some((column, value)))
+        };
+        assert!(read(text.as_bytes()).unwrap_err().to_string().contains("'acc' is 2 here"));
+        let (table, report) = only("dataset", "b").unwrap();
+        assert_eq!((table.columns, report.rows), (vec![vec![2.0, 3.0]], 2));
+        let error = only("dataset", "c").unwrap_err().to_string();
+        assert!(error.contains("no row has 'c' in the column 'dataset'"), "{error}");
+        assert!(only("task", "b").unwrap_err().to_string().contains("no column 'task'"));
     }
 
     #[test]
@@ -349,7 +386,7 @@ mod tests {
     fn matrices_of_one_nasbench101_cell_are_averaged() {
         let text = "arch,a,b\n1-10_1,1,\n0-10_1,5,7\n\"(0,1,1,0, 0,0,0,1, 0,0,0,0, 0,0,0,0, 0,3,2,1)\",4,2\n";
         let (table, report) =
-            read_from(text.as_bytes(), Path::new("t.csv"), &Space::NasBench101).unwrap();
+            read_from(text.as_bytes(), Path::new("t.csv"), &Space::NasBench101, None).unwrap();
         assert_eq!((table.len(), report.merged), (2, 1));
         assert_eq!((table.columns[0][0], table.columns[1][0]), (2.5, 2.0));
     }

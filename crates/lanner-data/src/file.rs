@@ -39,11 +39,26 @@ impl Table {
     pub fn read(path: impl AsRef<Path>, space: &Space) -> Result<(Table, ReadReport), DataError> {
         let path = path.as_ref();
         match format(path)? {
-            Format::Csv => csv::read(path, space),
+            Format::Csv => csv::read(path, space, None),
             #[cfg(feature = "parquet")]
             Format::Parquet => crate::parquet::read(path, space),
             #[cfg(not(feature = "parquet"))]
             Format::Parquet => unreachable!("format() refuses it"),
+        }
+    }
+
+    /// Reads the rows of a `.csv` file that have that text in that column: of a table of several data
+    /// sets, in which an architecture stands once for each, those of one.
+    pub fn read_where(
+        path: impl AsRef<Path>,
+        space: &Space,
+        column: &str,
+        text: &str,
+    ) -> Result<(Table, ReadReport), DataError> {
+        let path = path.as_ref();
+        match format(path)? {
+            Format::Csv => csv::read(path, space, Some((column, text))),
+            Format::Parquet => Err(DataError::file(path, "rows are chosen of .csv tables only")),
         }
     }
 

@@ -342,7 +342,7 @@ impl GraphGp {
     }
 }
 
-fn check(rows: &[usize], values: &[f64]) -> Result<(), PredictError> {
+pub(crate) fn check(rows: &[usize], values: &[f64]) -> Result<(), PredictError> {
     if rows.len() != values.len() {
         return Err(PredictError::Lengths { architectures: rows.len(), targets: values.len() });
     }
@@ -439,7 +439,7 @@ fn interpolate(knots: &[(f64, f64)], x: f64, at: impl Fn(&(f64, f64)) -> (f64, f
 
 /// From scores to values with intervals, learned from predictions of held-out training rows.
 #[derive(Debug, Clone)]
-struct Calibration {
+pub(crate) struct Calibration {
     target: NormalScores,
     /// Target = offset + slope · score.
     offset: f64,
@@ -450,7 +450,7 @@ struct Calibration {
 
 impl Calibration {
     /// Of held-out scores and the true targets, both on the scale of normal scores.
-    fn new(target: NormalScores, scores: &[f64], t: &[f64]) -> Calibration {
+    pub(crate) fn new(target: NormalScores, scores: &[f64], t: &[f64]) -> Calibration {
         let ((ms, _), (mt, _)) = (mean_and_error(scores), mean_and_error(t));
         let (mut ss, mut st) = (0.0, 0.0);
         for (s, t) in scores.iter().zip(t) {
@@ -474,7 +474,7 @@ impl Calibration {
         }
     }
 
-    fn forecast(&self, scores: &[f64]) -> Forecast {
+    pub(crate) fn forecast(&self, scores: &[f64]) -> Forecast {
         let at = |shift: f64| -> Vec<f64> {
             scores
                 .par_iter()

@@ -30,7 +30,8 @@
 //! counts in the program that a runtime executes, and with trees on graph features. [`gcn`] (one
 //! network, one number) and [`relation`] (which of two is better) answer BRP-NAS's questions, by
 //! the authors' recipe and by ours. [`transfer`] predicts for a device of which a handful of
-//! measurements exist, with the tables of others. [`baselines`] are what all of them must beat; [`metrics`] tell whether they do.
+//! measurements exist, with the tables of others, [`across`] the accuracy on a task of which a handful
+//! of networks are trained, with those of other tasks and spaces. [`baselines`] are what all of them must beat; [`metrics`] tell whether they do.
 //!
 //! **The parts.** [`gp`], [`ridge`] and [`trees`] are general regressors over matrices ([`linalg`]);
 //! [`features`], [`cell_features`] and [`encode`] turn architectures into vectors and graphs;
@@ -40,6 +41,7 @@
 //! number of threads on one machine.
 
 pub mod accuracy;
+pub mod across;
 pub mod baselines;
 pub mod cell_features;
 mod choose;

@@ -2,6 +2,7 @@
 //! published figures in the same table.
 
 mod constrained;
+mod cross_task;
 mod device_sets;
 mod few_shot;
 mod latency;
@@ -28,6 +29,8 @@ enum BenchCommand {
     FewShot(few_shot::FewShotArgs),
     /// Accuracy prediction: rank correlation with few trained networks
     Ranking(ranking::RankingArgs),
+    /// Accuracy on a task of which 20 networks are trained, with other tasks and spaces
+    CrossTask(cross_task::CrossTaskArgs),
     /// Search over a table of accuracies
     Search(search::SearchArgs),
     /// Search within latency limits on MetaD2A's candidates
@@ -90,6 +93,7 @@ pub fn run(args: BenchArgs) -> anyhow::Result<()> {
         BenchCommand::Latency(args) => latency::run(args),
         BenchCommand::FewShot(args) => few_shot::run(args),
         BenchCommand::Ranking(args) => ranking::run(args),
+        BenchCommand::CrossTask(args) => cross_task::run(args),
         BenchCommand::Search(args) => search::run(args),
         BenchCommand::Constrained(args) => constrained::run(args),
     }
