@@ -3,6 +3,7 @@
 
 mod constrained;
 mod device_sets;
+mod devices;
 mod few_shot;
 mod latency;
 mod published;
