@@ -4,6 +4,7 @@
 mod constrained;
 mod cross_task;
 mod device_sets;
+mod devices;
 mod few_shot;
 mod latency;
 mod published;
