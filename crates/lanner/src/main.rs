@@ -33,6 +33,7 @@ static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
     propagate_version = true,
     after_help = "\
 Examples:
+  lanner search
   lanner search --evaluate table:accuracy.csv --metric c10_test_200 --budget 60
   lanner measure --sample 100 --out mine.csv
   lanner proxies --sample 100 --out proxies.csv
@@ -53,8 +54,7 @@ struct Cli {
 
 #[derive(Subcommand)]
 enum Command {
-    /// Find the best network, for now over a table of trained ones
-    Search(search::SearchArgs),
+    Search(Box<search::SearchArgs>),
     /// Fit a predictor to a table of your own
     Fit(fit::FitArgs),
     Adapt(adapt::AdaptArgs),
@@ -83,7 +83,7 @@ fn main() -> std::process::ExitCode {
         let _ = rayon::ThreadPoolBuilder::new().num_threads(n.into()).build_global();
     }
     let done = match cli.command {
-        Command::Search(args) => search::run(args),
+        Command::Search(args) => search::run(*args),
         Command::Fit(args) => fit::fit(args),
         Command::Adapt(args) => adapt::run(args),
         Command::Rank(args) => rank::run(args),

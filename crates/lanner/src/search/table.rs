@@ -1,4 +1,4 @@
-//! `lanner search`: one search over a table.
+//! One search over a table, in memory.
 
 use std::path::PathBuf;
 use std::time::Instant;
@@ -10,53 +10,9 @@ use lanner_search::History;
 use lanner_search::constrained::likely_within;
 use lanner_space::Space;
 
-use crate::bench::{RecipeName, search::strategy};
+use super::SearchArgs;
+use crate::bench::search::strategy;
 use crate::output::{Row, print_rows, progress, usage};
-
-#[derive(clap::Args)]
-#[command(after_help = "\
-The table stands for trainings: a network's metric is looked up when the search asks for it. With a
-limit, latencies are looked up only for a few networks, the others are predicted; a network that is
-over the limit is never the answer.
-
-Examples:
-  lanner search --evaluate table:accuracy.csv --metric c10_test_200 --budget 60
-  lanner search --evaluate table:accuracy.csv --metric c100_test_200 --budget 60 \\
-      --limit 'latency_ms<=5' --latency-table latency.csv:pixel3_ms
-  lanner search --evaluate table:accuracy.csv --metric c10_test_200 --strategy brp-nas --json")]
-pub struct SearchArgs {
-    #[arg(long, default_value = "nasbench201")]
-    space: String,
-    /// Where values come from: table:FILE
-    #[arg(long, value_name = "HOW")]
-    evaluate: String,
-    /// Column of the table; more is better
-    #[arg(long)]
-    metric: String,
-    /// Trainings
-    #[arg(long, default_value_t = 60)]
-    budget: usize,
-    /// latency_ms<=NUMBER, with --latency-table
-    #[arg(long, value_name = "LIMIT")]
-    limit: Option<String>,
-    /// FILE:COLUMN with measured latencies in milliseconds
-    #[arg(long, value_name = "FILE:COLUMN")]
-    latency_table: Option<String>,
-    /// Latencies measured before the search starts
-    #[arg(long, default_value_t = 20)]
-    latency_samples: usize,
-    /// default, brp-nas, weak-predictors, regularized-evolution, random
-    #[arg(long, default_value = "default")]
-    strategy: String,
-    /// Recipe of brp-nas
-    #[arg(long, default_value = "default")]
-    recipe: RecipeName,
-    #[arg(long, default_value_t = 0)]
-    seed: u64,
-    /// Print JSON
-    #[arg(long)]
-    json: bool,
-}
 
 /// A limit and what is known of each row's latency.
 struct Limit {
@@ -66,29 +22,32 @@ struct Limit {
     measured: Vec<usize>,
 }
 
-pub fn run(args: SearchArgs) -> anyhow::Result<()> {
+pub fn run(args: &SearchArgs) -> anyhow::Result<()> {
     let space = Space::by_name(&args.space).map_err(|e| usage(e.to_string()))?;
     let file = args
         .evaluate
         .strip_prefix("table:")
         .ok_or_else(|| usage(format!("--evaluate '{}': expected table:FILE", args.evaluate)))?;
     let (table, _) = Table::read(PathBuf::from(file), &space)?;
-    let values = table.column(&args.metric).map_err(|e| usage(e.to_string()))?.to_vec();
+    let metric = args.metric.as_deref().ok_or_else(|| usage("--evaluate table: needs --metric"))?;
+    let sign = if args.minimise { -1.0 } else { 1.0 };
+    let values = table.column(metric).map_err(|e| usage(e.to_string()))?.to_vec();
+    let budget = args.budget.unwrap_or(60);
     let pool = Pool::new(space.clone(), table.archs.clone());
-    let mut limit = limit(&args, &pool)?;
-    let mut strategy = strategy(&args.strategy, args.recipe, "binary", args.budget, args.seed)?;
+    let mut limit = limit(args, &pool)?;
+    let mut strategy = strategy(&args.strategy, args.recipe, "binary", budget, args.seed)?;
     let mut allowed = match &mut limit {
-        Some(limit) => Some(limit.first_mask(&args, &pool)?),
+        Some(limit) => Some(limit.first_mask(args, &pool)?),
         None => None,
     };
 
     let start = Instant::now();
-    let bar = progress(args.budget as u64, "search");
+    let bar = progress(budget as u64, "search");
     let mut history = History::default();
     let mut rows = Vec::new();
     let mut trained = 0;
-    while trained < args.budget {
-        let asked = strategy.ask(&pool, &history, allowed.as_deref(), args.budget - trained);
+    while trained < budget {
+        let asked = strategy.ask(&pool, &history, allowed.as_deref(), budget - trained);
         if asked.is_empty() {
             break;
         }
@@ -100,16 +59,16 @@ pub fn run(args: SearchArgs) -> anyhow::Result<()> {
             // A network over the limit is not trained and costs no budget, only a measurement.
             trained += usize::from(feasible);
             let value = if feasible { Some(values[row]).filter(|v| v.is_finite()) } else { None };
-            history.tell(row, value);
+            history.tell(row, value.map(|v| sign * v));
             let mut line = Row::new().with("trial", history.asked());
             if let Some(value) = value {
-                line = line.with(&args.metric, value);
+                line = line.with(metric, value);
             }
             if let Some(limit) = &limit {
                 line = line.with("latency_ms", limit.latency[row]).with("feasible", feasible);
             }
             rows.push(line.with("arch", space.print(&pool.archs[row])));
-            bar.tell(trained as u64, args.budget as u64);
+            bar.tell(trained as u64, budget as u64);
         }
         if let (Some(limit), Some(allowed)) = (&limit, &mut allowed) {
             *allowed = limit.mask(&pool)?;
@@ -127,8 +86,8 @@ pub fn run(args: SearchArgs) -> anyhow::Result<()> {
         );
     };
     let mut last = Row::new()
-        .with("best", best.value)
-        .with("metric", args.metric.as_str())
+        .with("best", sign * best.value)
+        .with("metric", metric)
         .with("strategy", args.strategy.as_str())
         .with("trainings", trained)
         .with("seconds", start.elapsed().as_secs_f64());
@@ -147,10 +106,13 @@ pub fn run(args: SearchArgs) -> anyhow::Result<()> {
 }
 
 fn limit(args: &SearchArgs, pool: &Pool) -> anyhow::Result<Option<Limit>> {
-    let (text, source) = match (&args.limit, &args.latency_table) {
-        (None, None) => return Ok(None),
-        (Some(limit), Some(table)) => (limit, table),
-        _ => return Err(usage("--limit and --latency-table belong together")),
+    let (text, source) = match (&args.limit[..], &args.latency_table) {
+        ([], None) => return Ok(None),
+        ([limit], Some(table)) => (limit, table),
+        _ => {
+            let way = "over a table without --out one --limit and --latency-table belong together";
+            return Err(usage(way));
+        }
     };
     let number = text.strip_prefix("latency_ms<=").and_then(|n| n.trim().parse::<f64>().ok());
     let limit = number

@@ -1,0 +1,354 @@
+//! The loop: measure, ask, evaluate, tell, and measure again what is returned.
+
+use std::{
+    path::{Path, PathBuf},
+    time::Instant,
+};
+
+use anyhow::Context;
+use lanner_evaluate::measure::median;
+use lanner_network::Skeleton;
+use lanner_predict::{Pool, choose, latency::LatencyViews};
+use lanner_search::study::{FILE, Limit, Measurement, Outcome, State, Study, StudyError, Trial};
+use lanner_space::Architecture;
+
+use super::{
+    SearchArgs,
+    evaluator::Evaluator,
+    job::{self, Job, LATENCY},
+    latency::{Effort, Latency, Meter},
+    summary,
+};
+use crate::{
+    output::{progress, usage},
+    stop::interrupts,
+};
+
+/// Networks that are measured again at most, until one is surely within the limit.
+const FINALISTS: usize = 20;
+/// The reference network's latency of the first measurement, kept to go on with.
+const REFERENCE: &str = "reference_ms";
+
+/// A search under way.
+pub struct Search {
+    pub study: Study,
+    pub job: Job,
+    pub skeleton: Skeleton,
+    pub folder: PathBuf,
+    pub meter: Option<Meter>,
+    pub evaluator: Evaluator,
+}
+
+pub fn run(args: &SearchArgs) -> anyhow::Result<()> {
+    let start = Instant::now();
+    let folder = args.out.clone().unwrap_or_else(|| "lanner-study".into());
+    let mut search = match (args.resume, folder.join(FILE).exists()) {
+        (true, _) => Search::resume(&folder, args.budget)?,
+        (false, true) => {
+            let name = folder.display();
+            return Err(usage(format!(
+                "{name} has a study already: --resume goes on with it, --out DIR makes another"
+            )));
+        }
+        (false, false) => Search::create(&folder, args)?,
+    };
+    search.first_measurements()?;
+    let pressed = interrupts();
+    let late = || args.time.is_some_and(|m| start.elapsed().as_secs_f64() > 60.0 * m);
+    search.rounds(&|| pressed() > 0 || late(), &|| {
+        // A training of seconds is given up at once, a command only when asked twice.
+        pressed() > usize::from(search_is_long(&args.evaluate))
+    })?;
+    if pressed() > 0 {
+        let c = search.study.counts()?;
+        anyhow::bail!(
+            "stopped after {} of {} evaluations; lanner search --resume --out {} goes on from there",
+            c.done + c.failed,
+            search.study.settings().budget,
+            folder.display()
+        );
+    }
+    let best = search.finalist()?;
+    summary::write(&search, best, start.elapsed().as_secs_f64(), args.json)
+}
+
+fn search_is_long(evaluate: &str) -> bool {
+    evaluate.starts_with("command:")
+}
+
+impl Search {
+    fn create(folder: &Path, args: &SearchArgs) -> anyhow::Result<Search> {
+        let (mut settings, job) = job::settings(args)?;
+        let space = settings.space()?;
+        let skeleton = settings.skeleton(&space)?;
+        let evaluator = Evaluator::new(&settings, &job, &skeleton)?;
+        let archs = match &evaluator {
+            Evaluator::Table(table) => table.archs.clone(),
+            _ => Vec::new(),
+        };
+        let mut meter = None;
+        let mut first = Vec::new();
+        if job.median_limit {
+            // The limit belongs to the study's settings, so these come before there is a study.
+            let mut machine = new_meter(&job, &skeleton, None)?;
+            let pool = match space.list() {
+                Ok(all) => Pool::new(space.clone(), all),
+                Err(_) => {
+                    let mut rng = lanner_nn::rng(settings.seed, "first measurements");
+                    let archs = (0..2000).map(|_| space.sample(&mut rng)).collect();
+                    Pool::new(space.clone(), archs)
+                }
+            };
+            let rows: Vec<usize> = (0..pool.len()).collect();
+            let views = LatencyViews::new(&pool);
+            let bar = progress(job.latency_samples as u64, "measuring");
+            for row in choose(&views, &rows, job.latency_samples, settings.seed) {
+                if let Some(latency) = machine.measure(&pool.archs[row], Effort::Quick)? {
+                    first.push((pool.archs[row].clone(), latency));
+                }
+                bar.inc(1);
+            }
+            bar.clear();
+            let values: Vec<f64> = first.iter().map(|f| f.1.ms).collect();
+            let limit = median(&values);
+            if !limit.is_finite() {
+                anyhow::bail!("no network could be measured");
+            }
+            // Three digits are what can be repeated.
+            let at_most = format!("{limit:.2e}").parse().unwrap_or(limit);
+            settings.limits.push(Limit { metric: LATENCY.into(), at_most });
+            meter = Some(machine);
+        }
+        let study = Study::create_of(folder, &settings, &archs)?;
+        let mut search = Search { study, job, skeleton, folder: folder.into(), meter, evaluator };
+        search.note_reference()?;
+        for (arch, latency) in first {
+            search.note(&arch, latency, None, Effort::Quick)?;
+        }
+        Ok(search)
+    }
+
+    fn resume(folder: &Path, budget: Option<usize>) -> anyhow::Result<Search> {
+        let mut study = Study::open(folder)?;
+        if let Some(budget) = budget {
+            study.set_budget(budget)?;
+        }
+        let settings = study.settings().clone();
+        let job: Job = serde_json::from_value(settings.driver.clone())
+            .with_context(|| format!("{}: no study of lanner search", study.path().display()))?;
+        let skeleton = settings.skeleton(study.space())?;
+        let evaluator = Evaluator::new(&settings, &job, &skeleton)?;
+        Ok(Search { study, job, skeleton, folder: folder.into(), meter: None, evaluator })
+    }
+
+    /// The limit of a metric.
+    pub fn limit(&self) -> Option<f64> {
+        let limits = self.study.settings().limits.iter().filter(|l| l.metric == LATENCY);
+        limits.map(|l| l.at_most).reduce(f64::min)
+    }
+
+    fn note_reference(&mut self) -> anyhow::Result<()> {
+        if let Some(ms) = self.meter.as_ref().and_then(Meter::baseline_ms) {
+            let m = measurement("reference".into(), REFERENCE, ms, None, None, "a second".into());
+            self.study.measured(&m)?;
+        }
+        Ok(())
+    }
+
+    fn note(
+        &mut self,
+        arch: &Architecture,
+        latency: Latency,
+        trial: Option<i64>,
+        effort: Effort,
+    ) -> anyhow::Result<()> {
+        let text = self.study.space().print(arch);
+        let Latency { ms, se } = latency;
+        let m = measurement(text, LATENCY, ms, Some(se), trial, effort.describe());
+        Ok(self.study.measured(&m)?)
+    }
+
+    fn first_measurements(&mut self) -> anyhow::Result<()> {
+        if self.limit().is_none() {
+            return Ok(());
+        }
+        let known = self.study.measurements()?;
+        if self.meter.is_none() {
+            let earlier = known.iter().find(|m| m.metric == REFERENCE).map(|m| m.value);
+            self.meter = Some(new_meter(&self.job, &self.skeleton, earlier)?);
+            if earlier.is_none() {
+                self.note_reference()?;
+            }
+        }
+        let missing = self.job.latency_samples;
+        if known.iter().filter(|m| m.metric == LATENCY).count() >= missing {
+            return Ok(());
+        }
+        for text in self.study.first_measurements(missing)? {
+            if known.iter().any(|m| m.arch == text) {
+                continue;
+            }
+            let arch = self.study.space().parse(&text)?;
+            self.measure(&arch, None, Effort::Quick)?;
+        }
+        Ok(())
+    }
+
+    fn measure(
+        &mut self,
+        arch: &Architecture,
+        trial: Option<i64>,
+        effort: Effort,
+    ) -> anyhow::Result<Option<Latency>> {
+        let Some(meter) = &mut self.meter else { return Ok(None) };
+        let latency = meter.measure(arch, effort)?;
+        if let Some(latency) = latency {
+            self.note(arch, latency, trial, effort)?;
+        }
+        Ok(latency)
+    }
+
+    fn is_surely_within(&self, latency: Latency) -> bool {
+        let machine = self.meter.as_ref().is_some_and(Meter::is_machine);
+        self.limit().is_none_or(|limit| latency.is_surely_within(limit, machine))
+    }
+
+    /// Asks, measures and evaluates until the budget is spent; true if `stop` ended it before.
+    /// `give_up` ends what is under way.
+    fn rounds(
+        &mut self,
+        stop: &dyn Fn() -> bool,
+        give_up: &(dyn Fn() -> bool + Sync),
+    ) -> anyhow::Result<bool> {
+        let budget = self.study.settings().budget;
+        let bar = progress(budget as u64, "searching");
+        std::fs::create_dir_all(self.folder.join("networks"))?;
+        loop {
+            let mut batch = Vec::new();
+            while batch.len() < self.job.parallel {
+                if stop() {
+                    bar.clear();
+                    return Ok(true);
+                }
+                let Some(trial) = self.study.claim()? else { break };
+                let arch = self.study.space().parse(&trial.arch)?;
+                if let Some(metrics) = self.over(&trial, &arch)? {
+                    self.study.tell(trial.id, Outcome::Infeasible { metrics })?;
+                } else {
+                    batch.push((trial, arch));
+                }
+            }
+            if batch.is_empty() && self.study.ask(budget)?.is_empty() {
+                break;
+            }
+            self.evaluate(batch, give_up)?;
+            let counts = self.study.counts()?;
+            bar.tell((counts.done + counts.failed) as u64, budget as u64);
+        }
+        bar.clear();
+        Ok(false)
+    }
+
+    /// The metrics of a network that is not surely within the limit of latency.
+    fn over(
+        &mut self,
+        trial: &Trial,
+        arch: &Architecture,
+    ) -> anyhow::Result<Option<std::collections::BTreeMap<String, f64>>> {
+        if self.limit().is_none() {
+            return Ok(None);
+        }
+        // One that was measured before the search, or before a crash, is not measured twice.
+        let known = self.study.measurements()?;
+        let before = known.iter().rfind(|m| m.metric == LATENCY && m.arch == trial.arch);
+        let latency = match before {
+            Some(m) => Some(Latency { ms: m.value, se: m.se.unwrap_or(0.0) }),
+            None => self.measure(arch, Some(trial.id), Effort::Quick)?,
+        };
+        Ok(match latency {
+            Some(latency) if self.is_surely_within(latency) => None,
+            Some(latency) => Some([(LATENCY.to_string(), latency.ms)].into()),
+            None => Some(Default::default()),
+        })
+    }
+
+    fn evaluate(
+        &mut self,
+        batch: Vec<(Trial, Architecture)>,
+        give_up: &(dyn Fn() -> bool + Sync),
+    ) -> anyhow::Result<()> {
+        let settings = self.study.settings();
+        let needed: Vec<String> = settings.objectives.iter().map(|o| o.metric.clone()).collect();
+        let (evaluator, skeleton) = (&self.evaluator, &self.skeleton);
+        let networks = self.folder.join("networks");
+        let study = &mut self.study;
+        std::thread::scope(|scope| {
+            let (send, receive) = std::sync::mpsc::channel();
+            for (trial, arch) in &batch {
+                let (send, needed) = (send.clone(), &needed);
+                let out = networks.join(format!("{}.onnx", trial.id));
+                scope.spawn(move || {
+                    let done =
+                        evaluator.evaluate(arch, trial.seed, skeleton, needed, &out, give_up);
+                    // The receiver outlives the workers.
+                    let _ = send.send((trial.id, done));
+                });
+            }
+            drop(send);
+            for (id, done) in receive {
+                let Some(outcome) = done? else { continue };
+                match study.tell(id, outcome) {
+                    // Another process was faster: its result counts.
+                    Ok(_) | Err(StudyError::Told { .. } | StudyError::TakenOver { .. }) => {}
+                    Err(error) => return Err(error.into()),
+                }
+            }
+            anyhow::Ok(())
+        })
+    }
+
+    /// The best trial by validation that is surely within the limit when measured with more effort.
+    fn finalist(&mut self) -> anyhow::Result<Option<(Trial, Option<Latency>)>> {
+        let objective = self.study.settings().objectives[0].clone();
+        let sign = if objective.maximise { 1.0 } else { -1.0 };
+        let mut done: Vec<Trial> = self.study.trials()?;
+        done.retain(|t| t.state == State::Done && t.metrics.contains_key(&objective.metric));
+        done.sort_by(|a, b| {
+            let value = |t: &Trial| sign * t.metrics[&objective.metric];
+            value(b).total_cmp(&value(a)).then(a.id.cmp(&b.id))
+        });
+        for trial in done.into_iter().take(FINALISTS) {
+            if self.limit().is_none() {
+                return Ok(Some((trial, None)));
+            }
+            let arch = self.study.space().parse(&trial.arch)?;
+            if let Some(latency) = self.measure(&arch, Some(trial.id), Effort::Final)?
+                && self.is_surely_within(latency)
+            {
+                return Ok(Some((trial, Some(latency))));
+            }
+        }
+        Ok(None)
+    }
+}
+
+fn new_meter(job: &Job, skeleton: &Skeleton, baseline_ms: Option<f64>) -> anyhow::Result<Meter> {
+    match &job.latency_table {
+        Some(source) => Meter::table(source, &skeleton.space),
+        None => Meter::machine(skeleton.clone(), baseline_ms),
+    }
+}
+
+fn measurement(
+    arch: String,
+    metric: &str,
+    value: f64,
+    se: Option<f64>,
+    trial: Option<i64>,
+    budget: String,
+) -> Measurement {
+    let unix_time = std::time::SystemTime::now()
+        .duration_since(std::time::UNIX_EPOCH)
+        .map_or(0.0, |d| d.as_secs_f64());
+    Measurement { arch, metric: metric.into(), value, se, trial, seed: 0, budget, unix_time }
+}

@@ -1,0 +1,113 @@
+//! What tells how good a network is: a training here, a command, or a table.
+
+use std::{collections::BTreeMap, ops::ControlFlow, path::Path, time::Duration};
+
+use lanner_data::{Table, images};
+use lanner_evaluate::{
+    EvaluateError,
+    script::{Answer, Call, Script},
+    train::{self, Data, Options},
+};
+use lanner_network::{Init, OnnxOptions, Skeleton, View, Weights, onnx, write_file};
+use lanner_search::study::{Outcome, Settings};
+use lanner_space::Architecture;
+
+use super::job::Job;
+use crate::{memory, output::usage};
+
+pub enum Evaluator {
+    Train { data: Box<Data>, job: Job },
+    Command(Script),
+    Table(Table),
+}
+
+impl Evaluator {
+    pub fn new(settings: &Settings, job: &Job, skeleton: &Skeleton) -> anyhow::Result<Evaluator> {
+        let (kind, rest) = job.evaluate.split_once(':').unwrap_or((&job.evaluate, ""));
+        Ok(match kind {
+            "command" => Evaluator::Command(
+                Script::new(rest, Duration::from_secs(job.timeout))
+                    .map_err(|e| usage(e.to_string()))?,
+            ),
+            "table" => Evaluator::Table(Table::read(Path::new(rest), &settings.space()?)?.0),
+            _ => {
+                let mut set = images::by_name(&job.dataset)?;
+                let size = skeleton.resolution;
+                if size != set.train.shape().height {
+                    let reduced = set.reduced(size, size);
+                    set = reduced.map_err(|e| usage(format!("--resolution: {e}")))?;
+                }
+                let data = Data::new(set, 0.2, settings.seed)?;
+                Evaluator::Train { data: Box::new(data), job: job.clone() }
+            }
+        })
+    }
+
+    /// `None` if `stop` said so. A trained network is written to `out`.
+    pub fn evaluate(
+        &self,
+        arch: &Architecture,
+        seed: u64,
+        skeleton: &Skeleton,
+        needed: &[String],
+        out: &Path,
+        stop: &(dyn Fn() -> bool + Sync),
+    ) -> anyhow::Result<Option<Outcome>> {
+        let text = skeleton.space.print(arch);
+        match self {
+            Evaluator::Table(table) => {
+                let row = table.archs.iter().position(|a| a == arch);
+                let values = |row: usize| table.columns.iter().map(move |c| c[row]);
+                let metrics = row.map_or(BTreeMap::new(), |r| {
+                    table.names.iter().cloned().zip(values(r)).collect()
+                });
+                Ok(Some(Outcome::Done { metrics }))
+            }
+            Evaluator::Command(script) => {
+                let folder = tempfile::tempdir()?;
+                let path = folder.path().join("network.onnx");
+                if script.wants_onnx() {
+                    let network = skeleton.build(arch, View::Pruned)?;
+                    let weights = Weights::init(&network, Init::default());
+                    let model = onnx::encode(&network, &weights, OnnxOptions::default())?;
+                    write_file(&path, &model)?;
+                }
+                let call = Call { arch: &text, onnx: &path, out, seed };
+                Ok(match script.evaluate(call, needed, &|| stop())? {
+                    Answer::Metrics(metrics) => Some(Outcome::Done { metrics }),
+                    Answer::Failed(why) => Some(Outcome::Failed { why }),
+                    Answer::Stopped => None,
+                })
+            }
+            Evaluator::Train { data, job } => {
+                let network = skeleton.build(arch, View::Pruned)?;
+                let memory_limit = memory::limit(None).map(|bytes| bytes / job.parallel as u64);
+                let options = Options { seed, threads: 1, memory_limit };
+                let trained = train::train(&network, data, &job.recipe(), &options, |_| {
+                    if stop() { ControlFlow::Break(()) } else { ControlFlow::Continue(()) }
+                });
+                let trained = match trained {
+                    Err(e @ EvaluateError::Diverged { .. }) => {
+                        return Ok(Some(Outcome::Failed { why: e.to_string() }));
+                    }
+                    other => other?,
+                };
+                if trained.epochs < job.epochs {
+                    return Ok(None);
+                }
+                let (network, weights) = trained.weights.fold(&network)?;
+                write_file(out, &onnx::encode(&network, &weights, OnnxOptions::default())?)?;
+                let metrics = [
+                    ("val_accuracy", trained.validation.accuracy),
+                    ("test_accuracy", trained.test.accuracy),
+                    ("val_loss", trained.validation.loss),
+                    ("test_loss", trained.test.loss),
+                    ("train_loss", trained.train_loss),
+                    ("seconds", trained.seconds),
+                ];
+                let metrics = metrics.map(|(name, value)| (name.to_string(), value)).into();
+                Ok(Some(Outcome::Done { metrics }))
+            }
+        }
+    }
+}

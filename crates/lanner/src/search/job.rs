@@ -1,0 +1,122 @@
+//! What a search is about: the options, resolved once and kept in the study.
+
+use lanner_data::images;
+use lanner_evaluate::train::Recipe;
+use lanner_network::Skeleton;
+use lanner_search::study::{ANALYTIC, Limit, Objective, Settings, Sizes};
+use lanner_space::Space;
+use serde::{Deserialize, Serialize};
+
+use super::SearchArgs;
+use crate::output::usage;
+
+/// Passes over the training images of the default job, see docs/benchmarks.md.
+pub const EPOCHS: usize = 1;
+/// What is measured on this machine.
+pub const LATENCY: &str = "latency_ms";
+
+/// What the driver needs to go on, as it stands in the study.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub struct Job {
+    /// As on the command line.
+    pub evaluate: String,
+    pub dataset: String,
+    pub epochs: usize,
+    pub timeout: u64,
+    pub parallel: usize,
+    pub latency_table: Option<String>,
+    pub latency_samples: usize,
+    /// Whether the limit is the median of the first measurements.
+    pub median_limit: bool,
+}
+
+impl Job {
+    pub fn recipe(&self) -> Recipe {
+        Recipe { epochs: self.epochs, ..Recipe::default() }
+    }
+}
+
+/// The study's settings by the options; without `--limit` that of the median is still to be added.
+pub fn settings(args: &SearchArgs) -> anyhow::Result<(Settings, Job)> {
+    let wrong = |e: &dyn std::fmt::Display| usage(e.to_string());
+    let space = Space::by_name(&args.space).map_err(|e| wrong(&e))?;
+    let space_toml = match args.space.ends_with(".toml") {
+        true => Some(std::fs::read_to_string(&args.space)?),
+        false => None,
+    };
+    let (kind, rest) = args.evaluate.split_once(':').unwrap_or((&args.evaluate, ""));
+    let usual = match (kind, rest) {
+        ("train", "") | ("command", _) => Some("val_accuracy"),
+        ("table", file) if !file.is_empty() => None,
+        _ => {
+            let expected = "expected train, command:LINE or table:FILE";
+            return Err(usage(format!("--evaluate '{}': {expected}", args.evaluate)));
+        }
+    };
+    let metric = args.metric.as_deref().or(usual);
+    let metric = metric.ok_or_else(|| usage("--evaluate table: needs --metric"))?.to_string();
+    let limits = args.limit.iter().map(|l| limit(l)).collect::<anyhow::Result<Vec<_>>>()?;
+    let skeleton = skeleton(args, &space, kind == "train")?;
+    let parallel = args.parallel.unwrap_or_else(|| match kind {
+        "train" => std::thread::available_parallelism().map_or(1, usize::from),
+        _ => 1,
+    });
+    let job = Job {
+        evaluate: args.evaluate.clone(),
+        dataset: args.dataset.clone(),
+        epochs: args.epochs,
+        timeout: args.timeout,
+        parallel: parallel.max(1),
+        latency_table: args.latency_table.clone(),
+        latency_samples: args.latency_samples.max(5),
+        median_limit: limits.is_empty() && kind != "table",
+    };
+    job.recipe().check().map_err(|e| wrong(&e))?;
+    let settings = Settings {
+        space: args.space.clone(),
+        space_toml,
+        skeleton: Some(Sizes::from(&skeleton)),
+        objectives: vec![Objective { metric, maximise: !args.minimise }],
+        limits,
+        strategy: args.strategy.clone(),
+        seed: args.seed,
+        budget: args.budget.unwrap_or(40),
+        driver: serde_json::to_value(&job)?,
+    };
+    Ok((settings, job))
+}
+
+fn limit(text: &str) -> anyhow::Result<Limit> {
+    let expected = || {
+        let known = ANALYTIC.join(", ");
+        usage(format!("--limit '{text}': expected NAME<=NUMBER, NAME of {LATENCY}, {known}"))
+    };
+    let (metric, number) = text.split_once("<=").ok_or_else(expected)?;
+    let (metric, number) = (metric.trim(), number.trim().parse::<f64>());
+    let at_most = number.ok().filter(|n| n.is_finite() && *n > 0.0).ok_or_else(expected)?;
+    match metric == LATENCY || ANALYTIC.contains(&metric) {
+        true => Ok(Limit { metric: metric.into(), at_most }),
+        false => Err(expected()),
+    }
+}
+
+/// The network around an architecture: small for trainings of ours, as published for others'.
+fn skeleton(args: &SearchArgs, space: &Space, small: bool) -> anyhow::Result<Skeleton> {
+    let published = Skeleton::of(space).map_err(|e| usage(e.to_string()))?;
+    let (mut cells, mut resolution, mut classes) =
+        (published.cells, published.resolution, published.classes);
+    if small {
+        let set = images::by_name(&args.dataset)?;
+        let least = if *space == Space::Darts { 5 } else { 1 };
+        cells = least.min(cells);
+        resolution = set.train.shape().height;
+        classes = set.train.classes.len();
+    }
+    Ok(Skeleton {
+        channels: args.channels.unwrap_or(published.channels),
+        cells: args.cells.unwrap_or(cells),
+        resolution: args.resolution.unwrap_or(resolution),
+        classes: args.classes.filter(|_| !small).unwrap_or(classes),
+        ..published
+    })
+}

@@ -1,0 +1,136 @@
+//! What a network takes: measured on this machine, or looked up.
+
+use std::path::PathBuf;
+
+use anyhow::Context;
+use lanner_data::Table;
+use lanner_evaluate::measure::{self, Adaptive, Campaign, Protocol, Reference, Rten, Runtime};
+use lanner_network::{OnnxOptions, Skeleton};
+use lanner_space::{Architecture, Space};
+
+use crate::output::usage;
+
+/// How much of a latency is not told again by another process at another time, as a standard
+/// deviation: the reference network takes out what slows all alike, not all of the rest. See
+/// docs/benchmarks.md.
+const REPEATABILITY: f64 = 0.015;
+/// The normal distribution's quantile of 95 %.
+const SURE: f64 = 1.645;
+
+/// A latency and its standard error, milliseconds.
+#[derive(Debug, Clone, Copy)]
+pub struct Latency {
+    pub ms: f64,
+    pub se: f64,
+}
+
+impl Latency {
+    /// Whether another measurement will be within the limit with 95 % probability.
+    pub fn is_surely_within(&self, limit: f64, measured: bool) -> bool {
+        let se = if self.se.is_finite() { self.se } else { 0.0 };
+        let again = if measured { REPEATABILITY * self.ms } else { 0.0 };
+        self.ms + SURE * se.hypot(again) <= limit
+    }
+}
+
+/// How much effort a measurement is worth.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub enum Effort {
+    /// Before a network is trained.
+    Quick,
+    /// Before it is returned.
+    Final,
+}
+
+impl Effort {
+    fn adaptive(self) -> Adaptive {
+        match self {
+            Effort::Quick => Adaptive { budget_s: 0.4, ..Adaptive::default() },
+            Effort::Final => {
+                Adaptive { tolerance: 0.005, budget_s: 3.0, blocks: 40, ..Adaptive::default() }
+            }
+        }
+    }
+
+    /// In words, for the study.
+    pub fn describe(self) -> String {
+        Protocol::Adaptive(self.adaptive()).describe()
+    }
+}
+
+/// What tells latencies.
+pub enum Meter {
+    Machine { campaign: Box<Campaign>, runtime: &'static Rten, reference: Box<Reference<'static>> },
+    Table { table: Table, column: String },
+}
+
+impl Meter {
+    /// This machine's processor, one thread. `baseline_ms` is what the reference network took in an
+    /// earlier part of the study.
+    pub fn machine(skeleton: Skeleton, baseline_ms: Option<f64>) -> anyhow::Result<Meter> {
+        let space = skeleton.space.clone();
+        let onnx = OnnxOptions { explicit_padding: true, ..OnnxOptions::default() };
+        let campaign = Campaign {
+            reference: Some(measure::reference(&space)?),
+            protocol: Protocol::Adaptive(Effort::Quick.adaptive()),
+            baseline_ms: None,
+            seed: 0,
+            skeleton,
+            space,
+            onnx,
+        };
+        // One for the life of the process: sessions borrow it.
+        let runtime: &'static Rten = Box::leak(Box::new(Rten::new(1)));
+        let arch = campaign.reference.clone().context("a reference network")?;
+        let session = runtime.load(&campaign.model(&arch)?)?;
+        let reference = Box::new(Reference::new(session, baseline_ms)?);
+        Ok(Meter::Machine { campaign: Box::new(campaign), runtime, reference })
+    }
+
+    /// FILE:COLUMN.
+    pub fn table(source: &str, space: &Space) -> anyhow::Result<Meter> {
+        let (file, column) = source
+            .rsplit_once(':')
+            .ok_or_else(|| usage(format!("--latency-table '{source}': expected FILE:COLUMN")))?;
+        let (table, _) = Table::read(PathBuf::from(file), space)?;
+        table.column(column).map_err(|e| usage(e.to_string()))?;
+        Ok(Meter::Table { table, column: column.into() })
+    }
+
+    /// What the reference network took at first.
+    pub fn baseline_ms(&self) -> Option<f64> {
+        match self {
+            Meter::Machine { reference, .. } => Some(reference.baseline_ms),
+            Meter::Table { .. } => None,
+        }
+    }
+
+    pub fn is_machine(&self) -> bool {
+        matches!(self, Meter::Machine { .. })
+    }
+
+    /// `None` if the runtime refuses the network or the table has no value.
+    pub fn measure(
+        &mut self,
+        arch: &Architecture,
+        effort: Effort,
+    ) -> anyhow::Result<Option<Latency>> {
+        match self {
+            Meter::Machine { campaign, runtime, reference } => {
+                let model = campaign.model(arch)?;
+                let mut session = match runtime.load(&model) {
+                    Err(lanner_evaluate::EvaluateError::Refused { .. }) => return Ok(None),
+                    other => other?,
+                };
+                let protocol = Protocol::Adaptive(effort.adaptive());
+                let m = protocol.measure(&mut *session, Some(reference))?;
+                Ok(Some(Latency { ms: m.latency_ms, se: m.error_ms }))
+            }
+            Meter::Table { table, column } => {
+                let row = table.archs.iter().position(|a| a == arch);
+                let value = row.and_then(|r| Some(table.column(column).ok()?[r]));
+                Ok(value.filter(|v| v.is_finite()).map(|ms| Latency { ms, se: 0.0 }))
+            }
+        }
+    }
+}
