@@ -2,6 +2,7 @@
 //! `cargo run --release -p lanner-report --example pages -- FOLDER`.
 
 #[path = "../tests/common/mod.rs"]
+#[allow(dead_code)]
 mod common;
 
 fn main() -> Result<(), Box<dyn std::error::Error>> {

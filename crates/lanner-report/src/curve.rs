@@ -118,7 +118,8 @@ fn baseline(facts: &Facts) -> Option<Baseline> {
     }
     let first = facts.evaluated.iter().map(|&i| facts.trial(i).round).min()?;
     let of_first = facts.evaluated.iter().filter(|&&i| facts.trial(i).round == first);
-    let values: Vec<f64> = of_first.filter(allowed).map(|&i| facts.value[i]).collect();
+    let values = of_first.filter(allowed).map(|&i| facts.value[i]);
+    let values: Vec<f64> = values.filter(|v| v.is_finite()).collect();
     if values.len() < 3 {
         return None;
     }

@@ -1,5 +1,6 @@
 //! Properties of the page, as XML.
 
+#[allow(dead_code)] // every file of tests uses its part
 mod common;
 
 use std::collections::{BTreeSet, HashSet};

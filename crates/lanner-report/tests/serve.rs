@@ -1,5 +1,6 @@
 //! The live report over a socket.
 
+#[allow(dead_code)] // every file of tests uses its part
 mod common;
 
 use std::io::{Read, Write};
