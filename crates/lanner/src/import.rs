@@ -23,6 +23,8 @@ use crate::output::{progress, usage};
   nasbench101  nasbench_only108.tfrecord or nasbench_full.tfrecord: means over the trainings of
                a cell, and val_108_1seed, the validation accuracy of the first alone
   nasbench201  NAS-Bench-201-v1_1-096897.pth, or its folder of one .pth an architecture
+  nasbench301  the folder of results_*.json, or the zip of it: means over the trainings of an
+               architecture, of the setting that most were made with
   natsbench    the folder NATS-tss-v1_0-3ffb9-simple, or the one .pickle.pbz2
   csv          tables with a column arch, arch_str, architecture, ops, genotype, idx or index
 
@@ -34,20 +36,21 @@ Examples:
   lanner import help fbnet_raspi4.pt fbnet_metainfo.pt --space fbnet --out fbnet.csv
   lanner import latbench *.pickle --out latbench.csv
   lanner import nasbench101 nasbench_only108.tfrecord --out nasbench101.csv
+  lanner import nasbench301 nb_301_v13 --out nasbench301.csv
   lanner import natsbench NATS-tss-v1_0-3ffb9-simple --out accuracy.csv
   lanner import csv latency.csv accuracy.csv --out all.csv")]
 pub struct ImportArgs {
     /// What the files are
     #[arg(value_parser = PossibleValuesParser::new(Format::ALL.map(|(name, _)| name)))]
     format: String,
-    /// The files, or for nasbench201 and natsbench a folder
+    /// The files, or for nasbench201, nasbench301 and natsbench a folder
     #[arg(required = true, value_name = "FILE")]
     files: Vec<PathBuf>,
     /// The table to write: .csv, or .parquet in a build with that feature
     #[arg(long, value_name = "TABLE")]
     out: PathBuf,
-    /// The search space of the architectures [default: nasbench101 for its own format, else
-    /// nasbench201]
+    /// The search space of the architectures [default: nasbench101 for its own format, darts for
+    /// nasbench301, else nasbench201]
     #[arg(long)]
     space: Option<String>,
     /// Replace the table if it exists
@@ -57,7 +60,11 @@ pub struct ImportArgs {
 
 pub fn run(args: ImportArgs) -> anyhow::Result<()> {
     let format: Format = args.format.parse()?;
-    let own = if format == Format::NasBench101 { "nasbench101" } else { "nasbench201" };
+    let own = match format {
+        Format::NasBench101 => "nasbench101",
+        Format::NasBench301 => "darts",
+        _ => "nasbench201",
+    };
     let space = Space::by_name(args.space.as_deref().unwrap_or(own));
     let space = space.map_err(|e| usage(e.to_string()))?;
     // Minutes of reading must not end in a refusal that was clear from the start.

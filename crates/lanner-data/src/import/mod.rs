@@ -17,6 +17,7 @@ mod help;
 mod latbench;
 mod nasbench;
 mod nasbench101;
+mod nasbench301;
 mod results;
 #[cfg(test)]
 mod tests;
@@ -45,6 +46,8 @@ pub enum Format {
     NasBench101,
     /// NAS-Bench-201's `.pth`, or its folder of a `.pth` an architecture.
     NasBench201,
+    /// NAS-Bench-301's folder of `results_*.json`, or the zip of them: trainings, no surrogates.
+    NasBench301,
     /// NATS-Bench's topology space: the folder of `.pickle.pbz2`, or the one file.
     NatsBench,
     /// Any table that [`Table::read`] reads.
@@ -53,11 +56,12 @@ pub enum Format {
 
 impl Format {
     /// Every format with its name on the command line.
-    pub const ALL: [(&'static str, Format); 6] = [
+    pub const ALL: [(&'static str, Format); 7] = [
         ("help", Format::Help),
         ("latbench", Format::LatBench),
         ("nasbench101", Format::NasBench101),
         ("nasbench201", Format::NasBench201),
+        ("nasbench301", Format::NasBench301),
         ("natsbench", Format::NatsBench),
         ("csv", Format::Csv),
     ];
@@ -104,6 +108,9 @@ pub fn read(
             each(files, &progress, one)?
         }
         Format::NasBench101 => each(files, &progress, |f| nasbench101::read(f, space, &progress))?,
+        Format::NasBench301 => {
+            each(files, &progress, |f| nasbench301::read(f, space, &progress, &mut notes))?
+        }
         Format::NasBench201 | Format::NatsBench => {
             each(files, &progress, |f| nasbench::read(f, space, &progress))?
         }
