@@ -3,7 +3,7 @@
 use std::{ops::ControlFlow, path::PathBuf, time::Instant};
 
 use lanner_data::images::{self, Images};
-use lanner_evaluate::proxies::{Batch, Options, Outcome, Proxy, Table};
+use lanner_evaluate::proxies::{Batch, Options, Outcome, Proxy, Table, Weights};
 use lanner_network::{Skeleton, View};
 use lanner_space::{Architecture, Space};
 
@@ -136,7 +136,8 @@ fn table(args: &ProxiesArgs, space: Space, threads: usize) -> anyhow::Result<Tab
         None => format!("{}, seed {}", args.dataset, args.seed),
     };
     let memory_limit = memory::limit(args.memory);
-    let options = Options { seed: args.seed, threads, memory_limit };
+    let weights = Weights::of(&space);
+    let options = Options { seed: args.seed, weights, threads, memory_limit };
     Ok(Table { space, skeleton, proxies, batch, dataset, seeds: args.seeds as usize, options })
 }
 

@@ -2,25 +2,79 @@
 
 use std::f64::consts::TAU;
 
-use lanner_network::{Network, Op};
+use lanner_network::{Layer, Network, Op};
 use lanner_nn::{Params, Rng};
+use lanner_space::Space;
 use rand::RngExt;
 
-/// What PyTorch gives convolutions and linear layers, and Suite-Zero therefore computes with: weights
-/// and biases uniform within ±1/√(inputs of a value). Batch norms are the identity.
-pub fn pytorch(network: &Network, seed: u64) -> Params<f32> {
-    fill(network, |layer, inputs, weight, bias| {
-        let mut generator = generator(seed, "uniform", layer);
-        let bound = 1.0 / (inputs as f32).sqrt();
-        lanner_nn::uniform(weight, bound, &mut generator);
-        lanner_nn::uniform(bias, bound, &mut generator);
-    })
+/// What convolutions and linear layers begin with. Batch norms are the identity.
+#[derive(Debug, Clone, Copy, Default, PartialEq)]
+pub enum Weights {
+    /// What PyTorch gives them: weights and biases uniform within ±1/√(inputs of a value).
+    #[default]
+    Pytorch,
+    /// Kernels from N(0, 2/(outputs · kernel's pixels)), outputs those of all groups (He et al. 2015,
+    /// for the gradient), as `kaiming_normal_(mode="fan_out")` has it; biases 0. Matrices of linear
+    /// layers from N(0, σ²), biases 0, or without a σ as PyTorch gives them.
+    FanOut { linear: Option<f32> },
+}
+
+impl Weights {
+    /// Those that a space's published proxies were computed with: NASLib's networks (Suite-Zero) and
+    /// HW-NAS-Bench's FBNet. The published `l2_norm` tells them apart.
+    pub fn of(space: &Space) -> Weights {
+        match space {
+            Space::NasBench101 => Weights::FanOut { linear: Some(0.01) },
+            Space::TransBench101Micro | Space::TransBench101Macro => {
+                Weights::FanOut { linear: None }
+            }
+            Space::Fbnet => Weights::FanOut { linear: Some(0.001) },
+            _ => Weights::Pytorch,
+        }
+    }
+
+    /// In words, for a table's header.
+    pub fn describe(&self) -> String {
+        match self {
+            Weights::Pytorch => "PyTorch's default".into(),
+            Weights::FanOut { linear: None } => "He's by outputs".into(),
+            Weights::FanOut { linear: Some(sigma) } => {
+                format!("He's by outputs and N(0, {sigma}²) in linear layers")
+            }
+        }
+    }
+
+    /// Those of a network.
+    pub fn fill(&self, network: &Network, seed: u64) -> Params<f32> {
+        fill(network, |layer, inputs, weight, bias| {
+            let deviation = match (*self, &layer.op) {
+                (Weights::FanOut { .. }, Op::Conv(conv)) => {
+                    let fan_out = conv.out_channels * conv.kernel * conv.kernel;
+                    Some((2.0 / fan_out as f32).sqrt())
+                }
+                (Weights::FanOut { linear }, _) => linear,
+                (Weights::Pytorch, _) => None,
+            };
+            match deviation {
+                Some(deviation) => {
+                    fill_normal(weight, &mut generator(seed, "normal", &layer.name));
+                    weight.iter_mut().for_each(|w| *w *= deviation);
+                }
+                None => {
+                    let mut generator = generator(seed, "uniform", &layer.name);
+                    let bound = 1.0 / (inputs as f32).sqrt();
+                    lanner_nn::uniform(weight, bound, &mut generator);
+                    lanner_nn::uniform(bias, bound, &mut generator);
+                }
+            }
+        })
+    }
 }
 
 /// Weights from N(0, 1), biases 0 (Zen-NAS, Lin et al. 2021).
 pub fn normal(network: &Network, seed: u64) -> Params<f32> {
     fill(network, |layer, _, weight, _| {
-        fill_normal(weight, &mut generator(seed, "normal", layer));
+        fill_normal(weight, &mut generator(seed, "normal", &layer.name));
     })
 }
 
@@ -28,8 +82,8 @@ fn generator(seed: u64, kind: &str, layer: &str) -> Rng {
     lanner_nn::rng(seed, &format!("proxies: {kind} weights of {layer}"))
 }
 
-/// Calls `f(name, inputs of a value, weight, bias)` for layers with a kernel or a matrix.
-fn fill(network: &Network, f: impl Fn(&str, usize, &mut [f32], &mut [f32])) -> Params<f32> {
+/// Calls `f(layer, inputs of a value, weight, bias)` for layers with a kernel or a matrix.
+fn fill(network: &Network, f: impl Fn(&Layer, usize, &mut [f32], &mut [f32])) -> Params<f32> {
     let mut params = Params::zeros(network);
     for (layer, place) in network.layers.iter().zip(&params.layout.layers) {
         let values = &mut params.values[place.weight.start..place.bias.end];
@@ -37,7 +91,7 @@ fn fill(network: &Network, f: impl Fn(&str, usize, &mut [f32], &mut [f32])) -> P
         match layer.op {
             Op::BatchNorm { .. } => weight.fill(1.0),
             _ if weight.is_empty() => {}
-            _ => f(&layer.name, weight.len() / layer.shape.channels, weight, bias),
+            _ => f(layer, weight.len() / layer.shape.channels, weight, bias),
         }
     }
     params

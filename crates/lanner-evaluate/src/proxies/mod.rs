@@ -30,9 +30,9 @@
 //! A value does not depend on which others are asked for, nor on the number of threads.
 //!
 //! **What is what.** [`Proxy`] has the definitions. Networks should be built with `View::Raw`: the
-//! published values count layers that lead nowhere. Weights are PyTorch's default ones by seed, since
-//! that is what the published values were computed with; [`average`] takes several seeds. What cannot
-//! be computed is an [`Absence`], never a number that stands for one.
+//! published values count layers that lead nowhere. [`Weights::of`] a space are those that its published
+//! values were computed with; [`average`] takes several seeds. What cannot be computed is an
+//! [`Absence`], never a number that stands for one.
 //!
 //! [`Table`] computes many networks into a file.
 
@@ -49,6 +49,7 @@ mod table;
 mod watch;
 
 pub use batch::Batch;
+pub use init::Weights;
 pub use proxy::{Absence, Proxy, Score};
 pub use table::{Outcome, Table};
 
@@ -61,6 +62,8 @@ use crate::EvaluateError;
 pub struct Options {
     /// Of the weights, and of Zen's images.
     pub seed: u64,
+    /// Of all proxies but Zen, which has its own.
+    pub weights: Weights,
     /// Up to so many threads; 0 is taken as 1. Results do not depend on it.
     pub threads: usize,
     /// The most bytes for activations and their gradients at a time; a network that needs more is an
@@ -89,7 +92,7 @@ pub fn compute(
     options: &Options,
 ) -> Result<Vec<(Proxy, Score)>, EvaluateError> {
     batch.check(network.input().len(), network.output().len())?;
-    let params = init::pytorch(network, options.seed);
+    let params = options.weights.fill(network, options.seed);
     compute_with(network, params, batch, wanted, options)
 }
 
@@ -144,5 +147,7 @@ pub fn average(
 
 #[cfg(test)]
 mod golden_tests;
+#[cfg(test)]
+mod published_tests;
 #[cfg(test)]
 mod tests;

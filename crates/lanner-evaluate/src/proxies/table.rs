@@ -56,7 +56,12 @@ impl Table {
             ("batch", self.batch.len().to_string()),
             (
                 "weights",
-                format!("PyTorch's default, seed {}, {} of them", self.options.seed, self.seeds),
+                format!(
+                    "{}, seed {}, {} of them",
+                    self.options.weights.describe(),
+                    self.options.seed,
+                    self.seeds
+                ),
             ),
         ])
     }
