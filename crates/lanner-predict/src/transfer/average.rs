@@ -9,7 +9,6 @@
 use rand::RngExt;
 use rayon::prelude::*;
 
-use super::Shown;
 use crate::linalg::Mat;
 
 /// How many candidates, for few measurements.
@@ -18,9 +17,7 @@ const CANDIDATES: usize = 1500;
 const SPREAD: f64 = 2.0;
 /// Medians of the amplitude of every group and of the noise's variance.
 const AMPLITUDE: f64 = 0.3;
-const NOISE: f64 = 0.02;
-/// What is left of the amplitude of a group that a candidate does not believe in.
-const HIDDEN: f64 = 1e-4;
+const NOISE: f64 = 0.05;
 /// Degrees of freedom of the noise's Student-t distribution, and rounds of re-weighting.
 const FREEDOM: f64 = 1.0;
 const ROUNDS: usize = 4;
@@ -32,11 +29,8 @@ const KEPT: usize = 16;
 /// Amplitudes of the groups, then the noise.
 pub(super) type Candidate = Vec<f64>;
 
-/// The candidates for groups of these views and so many measurements: the same on every call.
-///
-/// A device runs dead operations or skips them. So a third of the candidates know nothing of what
-/// is live, a third nothing of what the text says beyond that, and the rest both.
-pub(super) fn candidates(groups: &[Shown], measured: usize) -> Vec<Candidate> {
+/// The candidates for so many groups of features and measurements: the same on every call.
+pub(super) fn candidates(groups: usize, measured: usize) -> Vec<Candidate> {
     let mut rng = lanner_nn::rng(0, "hyper-parameters of few-shot predictors");
     let mut normal = move || {
         let (u, v): (f64, f64) =
@@ -48,14 +42,8 @@ pub(super) fn candidates(groups: &[Shown], measured: usize) -> Vec<Candidate> {
     let count = if measured <= 50 { CANDIDATES } else { (CANDIDATES * 50 / measured).max(100) };
     let draw = |median: f64, z: f64| median * (SPREAD * z).exp();
     (0..count)
-        .map(|i| {
-            let hidden = [Some(Shown::Text), Some(Shown::Live), None][i % 3];
-            let mut candidate: Candidate = (groups.iter())
-                .map(|&group| {
-                    let amplitude = draw(AMPLITUDE, normal());
-                    if Some(group) == hidden { HIDDEN * amplitude } else { amplitude }
-                })
-                .collect();
+        .map(|_| {
+            let mut candidate: Candidate = (0..groups).map(|_| draw(AMPLITUDE, normal())).collect();
             candidate.push(draw(NOISE, normal()));
             candidate
         })
@@ -389,7 +377,7 @@ mod tests {
     #[test]
     fn an_outlier_does_not_bend_the_mean() {
         let (kernels, mut y) = problem();
-        let candidates = candidates(&[Shown::Both; 2], 12);
+        let candidates = candidates(2, 12);
         let clean = Average::fit(&kernels, &y, &candidates).unwrap();
         y[6] *= 3.0;
         let dirty = Average::fit(&kernels, &y, &candidates).unwrap();

@@ -84,18 +84,6 @@ struct Group {
     x: Mat,
     scale: f64,
     length: f64,
-    shown: Shown,
-}
-
-/// Which of a cell's operations a group of features shows.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Shown {
-    /// All that the text says, the dead ones too.
-    Text,
-    /// Those that are computed.
-    Live,
-    /// A space without dead operations, or what other devices took.
-    Both,
 }
 
 impl Group {
@@ -104,7 +92,7 @@ impl Group {
         let all: Vec<usize> = (0..features.rows).collect();
         let x = features.standardised_by(&all);
         let scale = base_scale(kernel, &x);
-        (x.cols > 0).then_some(Group { kernel, x, scale, length, shown: Shown::Both })
+        (x.cols > 0).then_some(Group { kernel, x, scale, length })
     }
 
     /// Covariances of some rows with others.
@@ -136,33 +124,32 @@ impl Views {
         let live = Some(live_one_hot(space, archs)).filter(|live| *live != raw);
         let cells = (*space == Space::NasBench201).then(|| LatencyViews::new(pool));
         let mut groups = Vec::new();
-        let mut add = |shown, kernel, features: &Mat, length| {
-            groups.extend(Group::new(kernel, features, length).map(|g| Group { shown, ..g }));
+        let mut add = |kernel, features: &Mat, length| {
+            groups.extend(Group::new(kernel, features, length));
         };
-        let text = if live.is_some() { Shown::Text } else { Shown::Both };
         match layers::totals(space, archs) {
-            Some(totals) => add(text, Kernel::Linear, &totals, 1.0),
+            Some(totals) => add(Kernel::Linear, &totals, 1.0),
             None => {
-                add(text, Kernel::Linear, &counts(pool, false), 1.0);
+                add(Kernel::Linear, &counts(pool, false), 1.0);
                 if live.is_some() {
-                    add(Shown::Live, Kernel::Linear, &counts(pool, true), 1.0);
+                    add(Kernel::Linear, &counts(pool, true), 1.0);
                 }
             }
         }
-        if let Some(times) = layers::simulated(space, archs, false) {
-            add(text, Kernel::Linear, &times, 1.0);
+        for of_live in [false, true] {
+            if of_live && live.is_none() {
+                continue;
+            }
+            if let Some(times) = layers::simulated(space, archs, of_live) {
+                add(Kernel::Linear, &times, 1.0);
+            }
         }
-        if live.is_some()
-            && let Some(times) = layers::simulated(space, archs, true)
-        {
-            add(Shown::Live, Kernel::Linear, &times, 1.0);
-        }
-        add(text, Kernel::Matern52, &raw, CHOICES_LENGTH);
+        add(Kernel::Matern52, &raw, CHOICES_LENGTH);
         if let Some(live) = &live {
-            add(Shown::Live, Kernel::Matern52, live, CHOICES_LENGTH);
+            add(Kernel::Matern52, live, CHOICES_LENGTH);
         }
         if let Some(cells) = &cells {
-            add(Shown::Live, Kernel::Matern52, cells.steps_and_paths(), PROGRAM_LENGTH);
+            add(Kernel::Matern52, cells.steps_and_paths(), PROGRAM_LENGTH);
         }
         let used = live.as_ref().unwrap_or(&raw);
         let mut design = if used.cols <= PAIRED { with_pairs(used) } else { used.clone() };
@@ -177,7 +164,7 @@ impl Views {
     }
 
     /// Each source's log latencies (one a row of the pool, NaN where none was measured) as a smooth
-    /// function of the architecture, p × sources, of mean 0 over the pool.
+    /// function of the architecture, p × sources, mean 0 and variance 1 over the pool.
     pub fn smooth(&self, sources: &[&[f64]]) -> Result<Mat, PredictError> {
         let p = self.design.rows;
         let mut out = Mat::zeros(p, sources.len());
@@ -206,11 +193,8 @@ impl Views {
         for (rows, of) in &alike {
             self.smooth_alike(rows, of, sources, &mut out)?;
         }
-        for s in 0..out.cols {
-            let mean = (0..p).map(|i| out[(i, s)]).sum::<f64>() / p as f64;
-            (0..p).for_each(|i| out[(i, s)] -= mean);
-        }
-        Ok(out)
+        let all: Vec<usize> = (0..p).collect();
+        Ok(out.standardised_by(&all))
     }
 
     fn smooth_alike(
@@ -287,21 +271,13 @@ impl Views {
     /// columns), the one from analytic features alone.
     pub fn with_sources(&self, functions: &Mat) -> Prior {
         let mut groups = self.groups.clone();
-        groups.extend(of_devices(functions));
+        if functions.cols > 0 {
+            let mean = Mat::from_fn(functions.rows, 1, |i, _| functions.row(i).iter().sum());
+            groups.extend(Group::new(Kernel::Linear, functions, 1.0));
+            groups.extend(Group::new(Kernel::Linear, &mean, 1.0));
+        }
         Prior { groups }
     }
-}
-
-/// Terms of straight lines in what other devices took, and in their mean.
-fn of_devices(functions: &Mat) -> Vec<Group> {
-    let all: Vec<usize> = (0..functions.rows).collect();
-    let functions = functions.standardised_by(&all);
-    if functions.cols == 0 {
-        return Vec::new();
-    }
-    let mean = Mat::from_fn(functions.rows, 1, |i, _| functions.row(i).iter().sum());
-    let terms = [&functions, &mean].map(|x| Group::new(Kernel::Linear, x, 1.0));
-    terms.into_iter().flatten().collect()
 }
 
 /// How often each code stands in the text, or among the live choices without the first code.
@@ -407,8 +383,7 @@ impl FewShot {
                 g.covariance(&x, &x)
             })
             .collect();
-        let shown: Vec<Shown> = prior.groups.iter().map(|g| g.shown).collect();
-        let candidates = average::candidates(&shown, n);
+        let candidates = average::candidates(kernels.len(), n);
         let unit = (latencies.iter().map(|v| v.ln()).sum::<f64>() / n as f64).exp();
         let mut scales = Vec::new();
         for power in POWERS {

@@ -2,17 +2,19 @@
 
 use std::time::Instant;
 
-use lanner_predict::Forecast;
+use lanner_data::Table;
+use lanner_predict::linalg::Mat;
 use lanner_predict::metrics::{coverage, spearman};
 use lanner_predict::transfer::{
-    FewShot, Prior,
+    FewShot, Prior, Views,
     peers::{Peer, PeerViews},
 };
+use lanner_predict::{Forecast, Pool};
+use lanner_space::Space;
 
 use super::Common;
 use super::device_sets::{DEVELOPMENT, DeviceSet, PUBLISHERS, SETS, SOURCE};
-use super::devices::Devices;
-use super::tables::shuffled;
+use super::tables::{Measured, shuffled};
 use crate::output::{Row, print_rows, progress, usage};
 
 #[derive(clap::Args)]
@@ -77,6 +79,58 @@ impl Method {
     }
 }
 
+/// A space with its devices, and what is made of it once.
+struct World {
+    measured: Measured,
+    views: Views,
+    peers: PeerViews,
+    /// Smoothed devices, in the order of the columns; made when first asked for.
+    functions: Vec<Option<Mat>>,
+}
+
+impl World {
+    fn new(common: &Common, fbnet: bool) -> anyhow::Result<World> {
+        let measured = if fbnet {
+            let path = common.file("fbnet/latency_and_proxies.csv")?;
+            let (table, _) = Table::read(path, &Space::Fbnet)?;
+            let columns = table.names.into_iter().zip(table.columns).collect();
+            Measured { pool: Pool::new(Space::Fbnet, table.archs), columns }
+        } else {
+            Measured::read(
+                common,
+                &["nasbench201/latency_help.csv", "nasbench201/latency_latbench.csv"],
+            )?
+        };
+        let views = Views::new(&measured.pool);
+        let peers = PeerViews::new(&measured.pool);
+        let functions = vec![None; measured.columns.len()];
+        Ok(World { measured, views, peers, functions })
+    }
+
+    fn place(&self, device: &str) -> anyhow::Result<usize> {
+        let name = self.measured.column(device)?.0.to_string();
+        Ok(self.measured.columns.iter().position(|c| c.0 == name).unwrap_or(0))
+    }
+
+    /// The smoothed functions of these columns side by side.
+    fn functions(&mut self, places: &[usize]) -> anyhow::Result<Mat> {
+        // Together: devices with the same architectures share the expensive part.
+        let missing: Vec<usize> =
+            places.iter().copied().filter(|&p| self.functions[p].is_none()).collect();
+        let columns: Vec<&[f64]> =
+            missing.iter().map(|&p| self.measured.columns[p].1.as_slice()).collect();
+        if !missing.is_empty() {
+            let made = self.views.smooth(&columns)?;
+            for (j, &p) in missing.iter().enumerate() {
+                let one = Mat::from_fn(made.rows, 1, |i, _| made[(i, j)]);
+                self.functions[p] = Some(one);
+            }
+        }
+        let of: Vec<&Mat> = places.iter().filter_map(|&p| self.functions[p].as_ref()).collect();
+        Ok(Mat::from_fn(self.measured.pool.len(), of.len(), |i, j| of[j][(i, 0)]))
+    }
+}
+
 /// What one method reached on one device with so many samples, a value a seed.
 #[derive(Default, Clone)]
 struct Results {
@@ -94,18 +148,16 @@ pub fn run(args: FewShotArgs) -> anyhow::Result<()> {
         .collect::<anyhow::Result<_>>()?;
     let targets: usize = sets.iter().map(|s| s.targets.split(' ').count()).sum();
     let bar = progress(targets as u64 * args.seeds, "few-shot");
-    let mut worlds: [Option<(Devices, PeerViews)>; 2] = [None, None];
+    let mut worlds: [Option<World>; 2] = [None, None];
     let mut rows = Vec::new();
     // A mean over seeds for each set: by method, then samples.
     let mut means = vec![vec![Vec::new(); args.samples.len()]; methods.len()];
     for set in &sets {
         let at = usize::from(set.is_fbnet());
         if worlds[at].is_none() {
-            let devices = Devices::new(&args.common, set.is_fbnet())?;
-            let peers = PeerViews::new(&devices.measured.pool);
-            worlds[at] = Some((devices, peers));
+            worlds[at] = Some(World::new(&args.common, set.is_fbnet())?);
         }
-        let Some((world, peers)) = &mut worlds[at] else { continue };
+        let Some(world) = &mut worlds[at] else { continue };
         let sources: Vec<usize> =
             set.sources.split_whitespace().map(|d| world.place(d)).collect::<Result<_, _>>()?;
         let functions = world.functions(&sources)?;
@@ -117,15 +169,7 @@ pub fn run(args: FewShotArgs) -> anyhow::Result<()> {
             let mut results = vec![vec![Results::default(); args.samples.len()]; methods.len()];
             let target = world.place(device)?;
             for seed in args.common.seed..args.common.seed + args.seeds {
-                one_seed(
-                    &args,
-                    (world, peers),
-                    (&sources, &prior),
-                    target,
-                    &methods,
-                    seed,
-                    &mut results,
-                )?;
+                one_seed(&args, world, (&sources, &prior), target, &methods, seed, &mut results)?;
                 bar.inc(1);
             }
             all.push(results);
@@ -220,7 +264,7 @@ fn mean_of(devices: &[&Results]) -> Results {
 /// One draw of samples of one device: all methods on its beginnings.
 fn one_seed(
     args: &FewShotArgs,
-    (world, peers): (&Devices, &PeerViews),
+    world: &World,
     (sources, prior): (&[usize], &Prior),
     target: usize,
     methods: &[(&str, Method)],
@@ -261,7 +305,7 @@ fn one_seed(
             let forecast = match method {
                 Method::Default => FewShot::fit(prior, known, &y)?.predict(prior, &ask),
                 Method::Peer(peer) => Forecast {
-                    mean: peers.fit_predict(*peer, &columns, (known, &y), &ask)?,
+                    mean: world.peers.fit_predict(*peer, &columns, (known, &y), &ask)?,
                     ..Forecast::default()
                 },
             };

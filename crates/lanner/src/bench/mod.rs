@@ -4,7 +4,6 @@
 mod constrained;
 mod cross_task;
 mod device_sets;
-mod devices;
 mod few_shot;
 mod latency;
 mod published;
