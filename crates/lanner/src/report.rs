@@ -85,14 +85,22 @@ pub fn watch(args: WatchArgs) -> anyhow::Result<()> {
     Ok(())
 }
 
+/// Writes a study's report beside it.
+pub fn write(study: &Study) -> anyhow::Result<()> {
+    let mut report = Report::of(study)?;
+    add_baseline(&mut report);
+    report.write(&beside(study.path()))?;
+    Ok(())
+}
+
 /// The report's place: beside the study's database.
-pub fn beside(study: &Path) -> PathBuf {
+fn beside(study: &Path) -> PathBuf {
     study.with_file_name(FILE)
 }
 
 /// What random search reaches is known where a table stands for the trainings: the expectation over
 /// all orders of the networks that are within the limits, if the table has the limited metrics too.
-pub fn add_baseline(report: &mut Report) {
+fn add_baseline(report: &mut Report) {
     let settings = &report.settings;
     let file = settings.driver.get("evaluate").and_then(|e| e.as_str());
     let Some(file) = file.and_then(|e| e.strip_prefix("table:")) else { return };

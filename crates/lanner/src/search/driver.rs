@@ -69,7 +69,10 @@ pub fn run(args: &SearchArgs) -> anyhow::Result<()> {
         );
     }
     let best = search.finalist()?;
-    summary::write(&search, best, start.elapsed().as_secs_f64(), args.json)
+    let told = summary::write(&search, best, start.elapsed().as_secs_f64(), args.json);
+    // Of a search that found nothing, too: it shows why.
+    crate::report::write(&search.study)?;
+    told
 }
 
 fn search_is_long(evaluate: &str) -> bool {

@@ -18,6 +18,8 @@ pub const LATENCY: &str = "latency_ms";
 /// What the driver needs to go on, as it stands in the study.
 #[derive(Debug, Clone, Serialize, Deserialize)]
 pub struct Job {
+    /// The line that began the study.
+    pub command: String,
     /// As on the command line.
     pub evaluate: String,
     pub dataset: String,
@@ -62,6 +64,7 @@ pub fn settings(args: &SearchArgs) -> anyhow::Result<(Settings, Job)> {
         _ => 1,
     });
     let job = Job {
+        command: command(),
         evaluate: args.evaluate.clone(),
         dataset: args.dataset.clone(),
         epochs: args.epochs,
@@ -84,6 +87,16 @@ pub fn settings(args: &SearchArgs) -> anyhow::Result<(Settings, Job)> {
         driver: serde_json::to_value(&job)?,
     };
     Ok((settings, job))
+}
+
+/// The command line of this process, for a shell.
+fn command() -> String {
+    let plain = |c: char| c.is_ascii_alphanumeric() || "-_./:=,".contains(c);
+    let quoted = std::env::args().skip(1).map(|word| match word.chars().all(plain) {
+        true => word,
+        false => format!("'{}'", word.replace('\'', "'\\''")),
+    });
+    std::iter::once("lanner".to_string()).chain(quoted).collect::<Vec<_>>().join(" ")
 }
 
 fn limit(text: &str) -> anyhow::Result<Limit> {

@@ -19,7 +19,8 @@ use crate::{bench::RecipeName, output::usage};
 Without options: NAS-Bench-201 at a small size on the built-in digits, for this machine's processor, one thread,
 within the median latency of the first measurements, 40 trainings. A few networks are measured to predict the
 latency of all; each network is measured before it is trained, and the best ones again, with more effort, before
-one is returned. What is found lies in a folder (lanner-study): study.db, best.onnx, best.json and networks/.
+one is returned. What is found lies in a folder (lanner-study): study.db, report.html,
+best.onnx, best.json and networks/.
 
 Everything is on disk before it is used: after Ctrl-C, kill or a power cut `--resume` goes on.
 
