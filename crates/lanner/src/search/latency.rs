@@ -11,8 +11,8 @@ use lanner_space::{Architecture, Space};
 use crate::output::usage;
 
 /// How much of a latency is not told again by another process at another time, as a standard
-/// deviation: the reference network takes out what slows all alike, not all of the rest. See
-/// docs/benchmarks.md.
+/// deviation: the reference network takes out what slows all alike, not all of the rest (docs/benchmarks.md,
+/// "How well the tables repeat": a median deviation of 1.4 % with the same baseline).
 const REPEATABILITY: f64 = 0.015;
 /// The normal distribution's quantile of 95 %.
 const SURE: f64 = 1.645;
