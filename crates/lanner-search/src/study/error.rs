@@ -8,7 +8,7 @@ use thiserror::Error;
 /// What can go wrong with a study. Messages name the file and the way out.
 #[derive(Debug, Error)]
 pub enum StudyError {
-    #[error("{}: no study there; `create` makes one", path.display())]
+    #[error("{}: no study there; `lanner search` makes one", path.display())]
     Missing { path: PathBuf },
     #[error("{}: a study is there already; go on with it (--resume) or choose another folder", path.display())]
     Exists { path: PathBuf },
