@@ -115,11 +115,10 @@ impl Study {
             space.check(arch)?;
         }
         let candidates = Candidates::new(settings, &space, archs.to_vec())?;
-        let mut database = Database::create(&file(path.as_ref(), true))?;
         let text = serde_json::to_string(settings)
             .map_err(|e| StudyError::Settings { why: e.to_string() })?;
         let archs = ask::pack(archs);
-        database.write(|c| {
+        let database = Database::create(&file(path.as_ref(), true), |c| {
             let mut insert = c.prepare("INSERT INTO study VALUES (?, ?)")?;
             insert.execute(("settings", text))?;
             insert.execute(("created_unix_time", now()))?;
@@ -130,6 +129,11 @@ impl Study {
             Ok(())
         })?;
         Ok(Study::of(database, settings.clone(), space, candidates))
+    }
+
+    /// Whether [`Study::create`] would find something in its way.
+    pub fn is_there(path: impl AsRef<Path>) -> bool {
+        Database::is_there(&file(path.as_ref(), true))
     }
 
     /// Opens a study to go on with.

@@ -1,10 +1,11 @@
 //! What a search hands over: best.onnx, best.json and a short table.
 
+use lanner_data::images::Statistics;
 use lanner_network::write_file;
 use lanner_search::study::Trial;
 use serde_json::json;
 
-use super::{driver::Search, job::LATENCY, latency::Latency};
+use super::{driver::Search, evaluator::Evaluator, job::LATENCY, latency::Latency};
 use crate::output::{Row, print_rows};
 
 pub fn write(
@@ -54,7 +55,7 @@ pub fn write(
         .with("measurements", measurements)
         .with("seconds", seconds)
         .with("best", trial.arch.as_str());
-    let about = json!({
+    let mut about = json!({
         "arch": trial.arch,
         "skeleton": skeleton.describe(),
         "metrics": trial.metrics,
@@ -65,6 +66,13 @@ pub fn write(
         "seed": trial.seed,
         "trained_weights": trained,
     });
+    if let Evaluator::Train { data, job } = &search.evaluator {
+        // What an image must go through before the network: (pixel / 255 - mean) / std.
+        let Statistics { mean, std } = data.statistics();
+        about["input"] = json!({
+            "dataset": job.dataset, "mean": mean, "std": std, "classes": data.classes(),
+        });
+    }
     write_file(&folder.join("best.json"), serde_json::to_string_pretty(&about)?.as_bytes())?;
     print_rows(&[row], as_json)
 }
