@@ -574,67 +574,45 @@ fn processes_elsewhere_have_a_lease() {
     assert!(failed.note.unwrap().contains("10 times"));
 }
 
-/// Times of a study of a million trials. Run with `--release -- --ignored --nocapture million`.
+/// One by one they are what they are all together, and the first error ends it.
 #[test]
-#[ignore = "takes a minute and half a gigabyte"]
-fn a_million_trials() {
+fn trials_are_given_one_by_one() {
     let folder = tempfile::tempdir().unwrap();
-    let settings = Settings {
-        space: "darts".into(),
-        budget: 2_000_000,
-        limits: vec![Limit { metric: "latency_ms".into(), at_most: 5.0 }],
-        ..settings("default", 0)
-    };
-    let study = Study::create(folder.path(), &settings).unwrap();
-    let space = study.space().clone();
-    let mut connection = rusqlite::Connection::open(study.path()).unwrap();
-    let transaction = connection.transaction().unwrap();
-    {
-        let mut trial = transaction
-            .prepare(
-                "INSERT OR IGNORE INTO trial (round, arch, state, seed, asked_at, finished_at, value)
-                 VALUES (1, ?, 'done', 1, 0, 0, ?)",
-            )
-            .unwrap();
-        let mut metric = transaction.prepare("INSERT INTO metric VALUES (?, ?, ?)").unwrap();
-        let mut rng = lanner_nn::rng(1, "million");
-        let mut count = 0;
-        while count < 1_000_000 {
-            let arch = space.sample(&mut rng);
-            let value = arch.codes().iter().filter(|c| **c % 3 == 1).count() as f64;
-            if trial.execute((space.print(&arch), value)).unwrap() == 1 {
-                count += 1;
-                let id = transaction.last_insert_rowid();
-                metric.execute((id, "accuracy", value)).unwrap();
-                metric.execute((id, "latency_ms", 1.0 + 0.2 * value)).unwrap();
-            }
-        }
+    let mut study =
+        Study::create_of(folder.path(), &settings("random", 12), &some_archs()).unwrap();
+    study.ask(12).unwrap();
+    while let Some(trial) = study.claim().unwrap() {
+        let outcome = match trial.id % 3 {
+            0 => Outcome::Failed { why: "out of memory".into() },
+            _ => Outcome::Done { metrics: [("accuracy".into(), trial.id as f64)].into() },
+        };
+        study.tell(trial.id, outcome).unwrap();
+        let m = Measurement {
+            arch: trial.arch.clone(),
+            metric: "latency_ms".into(),
+            value: 1.0,
+            se: None,
+            trial: None,
+            seed: 1,
+            budget: String::new(),
+            unix_time: 0.0,
+        };
+        study.measured(&m).unwrap();
+        study.measured(&Measurement { value: 2.0, ..m }).unwrap();
     }
-    transaction.commit().unwrap();
-    drop(study);
-    let time = |what: &str, start: std::time::Instant| {
-        println!("{what}: {:.2} s", start.elapsed().as_secs_f64());
-    };
-    let start = std::time::Instant::now();
-    let mut study = Study::open(folder.path()).unwrap();
-    time("open", start);
-    for round in 1..=4 {
-        let start = std::time::Instant::now();
-        let asked = study.ask(4).unwrap();
-        time(&format!("ask {round}"), start);
-        assert!(!asked.is_empty());
-        let start = std::time::Instant::now();
-        while let Some(trial) = study.claim().unwrap() {
-            let metrics = [("accuracy", 9.0), ("latency_ms", 3.0)];
-            let metrics = metrics.map(|(n, v)| (n.to_string(), v)).into();
-            study.tell(trial.id, Outcome::Done { metrics }).unwrap();
-        }
-        time("claim and tell of a round", start);
+    let mut seen = Vec::new();
+    let ended = study.for_each_trial(|t| {
+        assert_eq!(t, study.trial(t.id).unwrap());
+        seen.push(t.id);
+        if t.id == 7 { Err(StudyError::NoTrial { trial: 7 }) } else { Ok(()) }
+    });
+    assert!(matches!(ended, Err(StudyError::NoTrial { trial: 7 })));
+    assert_eq!(seen, (1..=7).collect::<Vec<i64>>());
+    let trials = study.trials().unwrap();
+    assert_eq!(trials.iter().map(|t| t.id).collect::<Vec<_>>(), (1..=12).collect::<Vec<i64>>());
+    for t in &trials {
+        let of: Vec<f64> =
+            study.measurements_of(&t.arch).unwrap().iter().map(|m| m.value).collect();
+        assert_eq!(of, [1.0, 2.0]);
     }
-    let start = std::time::Instant::now();
-    assert!(study.best().unwrap().is_some());
-    time("best", start);
-    let start = std::time::Instant::now();
-    assert!(study.trials().unwrap().len() > 1_000_000);
-    time("all trials", start);
 }
