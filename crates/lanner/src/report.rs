@@ -63,7 +63,7 @@ pub fn run(args: ReportArgs) -> anyhow::Result<()> {
         let row = Row::new()
             .with("report", out.display().to_string())
             .with("bytes", bytes)
-            .with("trials", report.trials.len());
+            .with("trials", report.trials());
         print_rows(&[row], true)?;
     } else {
         println!("{}", out.display());
@@ -101,7 +101,7 @@ fn beside(study: &Path) -> PathBuf {
 /// What random search reaches is known where a table stands for the trainings: the expectation over
 /// all orders of the networks that are within the limits, if the table has the limited metrics too.
 fn add_baseline(report: &mut Report) {
-    let settings = &report.settings;
+    let settings = report.settings();
     let file = settings.driver.get("evaluate").and_then(|e| e.as_str());
     let Some(file) = file.and_then(|e| e.strip_prefix("table:")) else { return };
     // The table may be gone since: then the report has what the study itself says.
@@ -119,7 +119,7 @@ fn add_baseline(report: &mut Report) {
         }
     }
     let what = "random search, expected over the table";
-    report.baseline = Baseline::expected(what, &values, objective.maximise, report.trials.len());
+    report.baseline = Baseline::expected(what, &values, objective.maximise, report.trials());
 }
 
 /// Shows a file or an address with the program that the desktop has for it.
