@@ -254,7 +254,7 @@ fn proxies_stand_for_trainings() {
     let dir = tempfile::tempdir().unwrap();
     let out = dir.path().join("study").display().to_string();
     let args = ["search", "--evaluate", "proxies", "--metric", "nwot", "--budget", "12"];
-    let limit = ["--limit", "params<=30000", "--out", &out, "--json"];
+    let limit = ["--limit", "params<=60000", "--out", &out, "--json"];
     let answer = rows(&ok(&[&args[..], &limit].concat()));
     let trials = Study::open(&out).unwrap().trials().unwrap();
     let done: Vec<f64> = trials.iter().filter_map(|t| t.metrics.get("nwot").copied()).collect();

@@ -118,15 +118,20 @@ impl Search {
         trial: Option<i64>,
         arch: &Architecture,
     ) -> anyhow::Result<Option<BTreeMap<String, f64>>> {
+        let mut limits = self.other_limits();
+        limits.retain(|l| self.columns.has(&l.0));
+        if limits.is_empty() {
+            return Ok(None);
+        }
         let text = self.study.space().print(arch);
-        for (metric, at_most) in self.other_limits() {
-            if !self.columns.has(&metric) {
-                continue;
-            }
+        let known = self.study.measurements()?;
+        for (metric, at_most) in limits {
             let Some(value) = self.columns.value(&metric, arch) else {
                 return Ok(Some(BTreeMap::new()));
             };
-            self.study.measured(&looked_up(text.clone(), &metric, value, trial))?;
+            if !known.iter().any(|m| m.metric == metric && m.arch == text) {
+                self.study.measured(&looked_up(text.clone(), &metric, value, trial))?;
+            }
             if value > at_most {
                 return Ok(Some([(metric, value)].into()));
             }
