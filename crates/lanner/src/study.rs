@@ -159,7 +159,7 @@ fn show(args: &ShowArgs) -> anyhow::Result<()> {
         let front = if settings.objectives.len() > 1 { json!(front) } else { Value::Null };
         let all = json!({
             "study": study.path(), "settings": settings, "counts": counts,
-            "best": best, "front": front, "failures": failures,
+            "best": best, "front": front, "failures": failures, "warm_start": study.origins()?,
         });
         println!("{all}");
         return Ok(());
@@ -190,6 +190,9 @@ fn show(args: &ShowArgs) -> anyhow::Result<()> {
         ("imported", counts.imported),
     ] {
         facts.push((name.into(), count.to_string()));
+    }
+    for (origin, values) in study.origins()? {
+        facts.push((format!("known from {origin}"), format!("{values} networks")));
     }
     let row = |(fact, value): (String, String)| Row::new().with("fact", fact).with("value", value);
     print_rows(&facts.into_iter().map(row).collect::<Vec<_>>(), false)?;

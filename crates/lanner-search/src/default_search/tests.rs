@@ -128,7 +128,7 @@ fn without_success_a_round_ends_far_off() {
         let open: Vec<usize> = open.iter().copied().filter(|&r| !history.is_taken(r)).collect();
         // A second model, as a fit goes on from the last.
         let sizes = log_flops(&pool.space, &pool.archs);
-        let beliefs = Model::new(&pool, sizes).beliefs(&history, &open).unwrap();
+        let beliefs = Model::new(&pool, sizes, &[]).beliefs(&history, &open).unwrap();
         let scale = EXPLORATION * (1.0 + IMPATIENCE * fruitless(&history) as f64);
         let plain = choose(&beliefs, scale, ROUND).into_iter().map(|j| open[j]).collect::<Vec<_>>();
         (rows, plain, upper(&beliefs, &open))

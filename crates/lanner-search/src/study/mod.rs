@@ -54,11 +54,13 @@ mod ask;
 mod candidates;
 mod claim;
 mod database;
+mod earlier;
 mod error;
 mod limits;
 mod owner;
 mod read;
 mod types;
+mod unlearned;
 
 use std::path::{Path, PathBuf};
 use std::time::{SystemTime, UNIX_EPOCH};
@@ -72,6 +74,7 @@ pub use candidates::ANALYTIC;
 use candidates::Candidates;
 use claim::Heartbeat;
 use database::Database;
+use earlier::Earlier;
 pub use error::StudyError;
 use limits::Limits;
 pub use limits::PROBABLE;
@@ -92,6 +95,8 @@ pub struct Study {
     strategy: Option<(u32, Box<dyn Strategy + Send>)>,
     candidates: Candidates,
     limits: Limits,
+    /// Read when a strategy is made.
+    earlier: Option<Vec<Earlier>>,
 }
 
 impl Study {
@@ -185,6 +190,7 @@ impl Study {
             owner: Owner::new(),
             heartbeat: None,
             strategy: None,
+            earlier: None,
         }
     }
 

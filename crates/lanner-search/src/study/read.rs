@@ -1,7 +1,7 @@
 //! Looking at a study.
 
 use std::cmp::Ordering;
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashMap};
 
 use rusqlite::fallible_streaming_iterator::FallibleStreamingIterator;
 use rusqlite::{Connection, OptionalExtension, Row, Rows};
@@ -133,20 +133,33 @@ impl Study {
     }
 
     /// The trials of [`Study::best`]'s kind that no other one beats in both objectives, by the first
-    /// from the best; with one objective the best alone.
+    /// from the best; with one objective the best alone. Of an objective that was measured apart from
+    /// the trial, such as a latency, the architecture's last measurement counts.
     pub fn front(&self) -> Result<Vec<Trial>, StudyError> {
         if self.settings.objectives.len() < 2 {
             return Ok(self.best()?.into_iter().collect());
         }
         self.database.read(|c| {
-            let done: Vec<(i64, [f64; 2])> = c
-                .prepare_cached(
-                    "SELECT id, value, value2 FROM trial
-                     WHERE value IS NOT NULL AND value2 IS NOT NULL ORDER BY id",
-                )?
-                .query_map([], |r| Ok((r.get(0)?, [r.get(1)?, r.get(2)?])))?
-                .collect::<rusqlite::Result<_>>()?;
-            let mut within = done;
+            let last = (self.settings.objectives.iter())
+                .map(|o| last_measured(c, &o.metric))
+                .collect::<rusqlite::Result<Vec<_>>>()?;
+            let mut within: Vec<(i64, [f64; 2])> = Vec::new();
+            let mut select = c.prepare_cached(
+                "SELECT id, value, value2, arch FROM trial
+                 WHERE value IS NOT NULL AND value2 IS NOT NULL ORDER BY id",
+            )?;
+            let mut rows = select.query([])?;
+            while let Some(row) = rows.next()? {
+                let mut values = [row.get(1)?, row.get(2)?];
+                for (i, objective) in self.settings.objectives.iter().enumerate() {
+                    if !last[i].is_empty()
+                        && let Some(measured) = last[i].get(row.get_ref(3)?.as_str()?)
+                    {
+                        values[i] = objective.signed(*measured);
+                    }
+                }
+                within.push((row.get(0)?, values));
+            }
             // Of those on the front, the ones over a limit go, until none is.
             loop {
                 let points: Vec<[f64; 2]> = within.iter().map(|d| d.1).collect();
@@ -185,6 +198,13 @@ impl Study {
         }
         Ok(true)
     }
+}
+
+/// The last value of a metric that was measured of each architecture.
+fn last_measured(c: &Connection, metric: &str) -> rusqlite::Result<HashMap<String, f64>> {
+    c.prepare_cached("SELECT arch, value FROM measurement WHERE metric = ? ORDER BY id")?
+        .query_map([metric], |r| Ok((r.get(0)?, r.get(1)?)))?
+        .collect()
 }
 
 /// Rows of another table in the order of their trials, taken in trial by trial.

@@ -1,6 +1,7 @@
 //! The loop: measure, ask, evaluate, tell, and measure again what is returned.
 
 use std::{
+    collections::BTreeMap,
     path::{Path, PathBuf},
     time::Instant,
 };
@@ -9,15 +10,18 @@ use anyhow::Context;
 use lanner_evaluate::measure::median;
 use lanner_network::Skeleton;
 use lanner_predict::{Pool, choose, latency::LatencyViews};
-use lanner_search::study::{Limit, Measurement, Outcome, State, Study, StudyError, Trial};
+use lanner_search::study::{
+    ANALYTIC, Limit, Measurement, Outcome, State, Study, StudyError, Trial,
+};
 use lanner_space::Architecture;
 
 use super::{
     SearchArgs,
+    columns::Columns,
     evaluator::Evaluator,
     job::{self, Job, LATENCY},
     latency::{Effort, Latency, Meter},
-    summary,
+    summary, warm_start,
 };
 use crate::{
     output::{progress, usage},
@@ -37,6 +41,7 @@ pub struct Search {
     pub folder: PathBuf,
     pub meter: Option<Meter>,
     pub evaluator: Evaluator,
+    pub columns: Columns,
 }
 
 pub fn run(args: &SearchArgs) -> anyhow::Result<()> {
@@ -84,7 +89,16 @@ pub fn run(args: &SearchArgs) -> anyhow::Result<()> {
         eprintln!("lanner: {up}");
     }
     let best = search.finalist()?;
-    let told = summary::write(&search, best, start.elapsed().as_secs_f64(), args.json);
+    let front = search.front()?;
+    let by_size = match front {
+        None if best.is_some() => search.by_size(&|| pressed() > 0)?,
+        _ => None,
+    };
+    let counts = search.study.counts()?;
+    let by_chance = search.by_chance(counts.done + counts.failed)?;
+    let seconds = start.elapsed().as_secs_f64();
+    let found = summary::Found { best, front, by_size, by_chance, seconds };
+    let told = summary::write(&search, found, args.json);
     // Of a search that found nothing, too: it shows why.
     crate::report::write(&search.study)?;
     told
@@ -96,6 +110,8 @@ impl Search {
         let space = settings.space()?;
         let skeleton = settings.skeleton(&space)?;
         let evaluator = Evaluator::new(&settings, &job, &skeleton)?;
+        let columns = Columns::of(&settings, &job, &space)?;
+        let earlier = warm_start::read(args, &settings, &space)?;
         let archs = match &evaluator {
             Evaluator::Table(table) => table.archs.clone(),
             _ => Vec::new(),
@@ -126,8 +142,12 @@ impl Search {
             settings.limits.push(Limit { metric: LATENCY.into(), at_most: three_digits(limit) });
             meter = Some(machine);
         }
-        let study = Study::create_of(folder, &settings, &archs)?;
-        let mut search = Search { study, job, skeleton, folder: folder.into(), meter, evaluator };
+        let mut study = Study::create_of(folder, &settings, &archs)?;
+        for (origin, values) in earlier {
+            study.warm_start(&origin, &values)?;
+        }
+        let folder = folder.into();
+        let mut search = Search { study, job, skeleton, folder, meter, evaluator, columns };
         search.note_reference()?;
         for (arch, latency) in first {
             search.note(&arch, latency, None, Effort::Quick)?;
@@ -145,13 +165,21 @@ impl Search {
             .with_context(|| format!("{}: no study of lanner search", study.path().display()))?;
         let skeleton = settings.skeleton(study.space())?;
         let evaluator = Evaluator::new(&settings, &job, &skeleton)?;
-        Ok(Search { study, job, skeleton, folder: folder.into(), meter: None, evaluator })
+        let columns = Columns::of(&settings, &job, study.space())?;
+        let folder = folder.into();
+        Ok(Search { study, job, skeleton, folder, meter: None, evaluator, columns })
     }
 
     /// The limit of a metric.
     pub fn limit(&self) -> Option<f64> {
         let limits = self.study.settings().limits.iter().filter(|l| l.metric == LATENCY);
         limits.map(|l| l.at_most).reduce(f64::min)
+    }
+
+    /// Whether latencies are limited or an objective.
+    pub fn needs_latency(&self) -> bool {
+        let objectives = &self.study.settings().objectives;
+        self.limit().is_some() || objectives.iter().any(|o| o.metric == LATENCY)
     }
 
     fn note_reference(&mut self) -> anyhow::Result<()> {
@@ -176,7 +204,8 @@ impl Search {
     }
 
     fn first_measurements(&mut self) -> anyhow::Result<()> {
-        if self.limit().is_none() {
+        self.look_up_first()?;
+        if !self.needs_latency() {
             return Ok(());
         }
         let known = self.study.measurements()?;
@@ -186,7 +215,8 @@ impl Search {
             None => new_meter(&self.job, &self.skeleton, earlier)?,
         };
         let mut first = Vec::new();
-        if known.iter().filter(|m| m.metric == LATENCY).count() < self.job.latency_samples {
+        let measured = known.iter().filter(|m| m.metric == LATENCY).count();
+        if self.limit().is_some() && measured < self.job.latency_samples {
             let mut missing = self.study.first_measurements(self.job.latency_samples)?;
             missing.retain(|text| known.iter().all(|m| m.arch != *text));
             let archs = missing.iter().map(|text| self.study.space().parse(text));
@@ -206,7 +236,7 @@ impl Search {
         Ok(())
     }
 
-    fn measure(
+    pub fn measure(
         &mut self,
         arch: &Architecture,
         trial: Option<i64>,
@@ -220,7 +250,7 @@ impl Search {
         Ok(latency)
     }
 
-    fn is_surely_within(&self, latency: Latency) -> bool {
+    pub fn is_surely_within(&self, latency: Latency) -> bool {
         let machine = self.meter.as_ref().is_some_and(Meter::is_machine);
         self.limit().is_none_or(|limit| latency.is_surely_within(limit, machine))
     }
@@ -266,8 +296,11 @@ impl Search {
         &mut self,
         trial: &Trial,
         arch: &Architecture,
-    ) -> anyhow::Result<Option<std::collections::BTreeMap<String, f64>>> {
-        if self.limit().is_none() {
+    ) -> anyhow::Result<Option<BTreeMap<String, f64>>> {
+        if let Some(metrics) = self.over_a_column(Some(trial.id), arch)? {
+            return Ok(Some(metrics));
+        }
+        if !self.needs_latency() {
             return Ok(None);
         }
         // One that was measured before the search, or before a crash, is not measured twice.
@@ -284,13 +317,26 @@ impl Search {
         })
     }
 
+    /// What the evaluation has to tell: the objectives and limits that nothing else does.
+    pub fn needed(&self) -> Vec<String> {
+        let settings = self.study.settings();
+        let all = (settings.objectives.iter().map(|o| &o.metric))
+            .chain(settings.limits.iter().map(|l| &l.metric));
+        let elsewhere = |m: &str| m == LATENCY || ANALYTIC.contains(&m) || self.columns.has(m);
+        let first = settings.objectives[0].metric.clone();
+        std::iter::once(first).chain(all.skip(1).filter(|m| !elsewhere(m)).cloned()).collect()
+    }
+
     fn evaluate(
         &mut self,
         batch: Vec<(Trial, Architecture)>,
         give_up: &(dyn Fn() -> bool + Sync),
     ) -> anyhow::Result<()> {
-        let settings = self.study.settings();
-        let needed: Vec<String> = settings.objectives.iter().map(|o| o.metric.clone()).collect();
+        let needed = self.needed();
+        let mut beside = BTreeMap::new();
+        for (trial, arch) in &batch {
+            beside.insert(trial.id, self.beside_the_evaluation(arch)?);
+        }
         let (evaluator, skeleton) = (&self.evaluator, &self.skeleton);
         let networks = self.folder.join("networks");
         let study = &mut self.study;
@@ -308,7 +354,10 @@ impl Search {
             }
             drop(send);
             for (id, done) in receive {
-                let Some(outcome) = done? else { continue };
+                let Some(mut outcome) = done? else { continue };
+                if let Outcome::Done { metrics } = &mut outcome {
+                    metrics.extend(beside.remove(&id).unwrap_or_default());
+                }
                 match study.tell(id, outcome) {
                     // Another process was faster: its result counts.
                     Ok(_) | Err(StudyError::Told { .. } | StudyError::TakenOver { .. }) => {}
@@ -325,6 +374,7 @@ impl Search {
         let sign = if objective.maximise { 1.0 } else { -1.0 };
         let mut done: Vec<Trial> = self.study.trials()?;
         done.retain(|t| t.state == State::Done && t.metrics.contains_key(&objective.metric));
+        done.retain(|t| self.keeps_evaluated_limits(t));
         done.sort_by(|a, b| {
             let value = |t: &Trial| sign * t.metrics[&objective.metric];
             value(b).total_cmp(&value(a)).then(a.id.cmp(&b.id))
@@ -383,7 +433,7 @@ fn scale(latencies: &mut [(Architecture, Latency)], factor: f64) {
     }
 }
 
-fn measurement(
+pub fn measurement(
     arch: String,
     metric: &str,
     value: f64,
