@@ -5,10 +5,12 @@ use serde_json::{Map, Value, json};
 
 use crate::drawing::Drawings;
 use crate::facts::Facts;
-use crate::text::{date, duration};
+use crate::text::{date, duration, ending};
 
 /// Measurements of one architecture that are listed.
 const MEASUREMENTS: usize = 12;
+/// Characters at the end of a failed program's output; there may be a thousand such trials.
+const NOTE: usize = 600;
 
 /// `{"space": …, "trials": {id: {arch, state, rows: [[name, value], …], drawing}}, "drawings": […]}`.
 /// All values are texts as the page shows them.
@@ -58,7 +60,7 @@ pub(crate) fn json(facts: &Facts, drawings: &mut Drawings) -> Value {
                 "state": t.state.name(),
                 "short": short,
                 "rows": rows,
-                "note": t.note,
+                "note": t.note.as_deref().map(|note| ending(note, NOTE)),
                 "drawing": place,
             }),
         );

@@ -110,6 +110,15 @@ pub(crate) fn last_line(note: Option<&str>) -> String {
     }
 }
 
+/// The end of a text, of so many characters at most; what is cut off leaves a mark.
+pub(crate) fn ending(text: &str, most: usize) -> String {
+    let text = text.trim_end();
+    match text.char_indices().rev().nth(most) {
+        Some((start, c)) => format!("…{}", &text[start + c.len_utf8()..]),
+        None => text.to_string(),
+    }
+}
+
 /// A number of things: `1 trial`, `3 trials`.
 pub(crate) fn several(n: usize, what: &str) -> String {
     format!("{} {what}{}", count(n), if n == 1 { "" } else { "s" })
@@ -171,6 +180,7 @@ mod tests {
         }
         assert_eq!(count(1_000_000), "1,000,000");
         assert_eq!(count(999), "999");
+        assert_eq!((ending("añb\n", 2), ending("añb", 3)), ("…ñb".into(), "añb".into()));
         assert_eq!((grouped(-1234.5, 2), grouped(-0.001, 2)), ("−1,234.50".into(), "0.00".into()));
         // `date -u -d @951782400`: the leap day of 2000, and the last minute before 1970's March.
         assert_eq!(date(951_782_400.0), "2000-02-29 00:00 UTC");

@@ -184,16 +184,15 @@ fn pages_work_in_a_browser() {
                 f["images"].as_array().unwrap().iter().all(|w| w.as_f64() > Some(20.0)),
                 "{at}"
             );
-            let works = ["limited", "two", "plain", "hostile", "single", "large"].contains(&name);
+            let works = name != "empty";
             assert_eq!(f["marks"].as_f64() > Some(0.0), works, "{at}");
             if works {
-                assert_eq!(
-                    (&f["moved"], &f["back"], &f["sorted"]),
-                    (&true.into(), &true.into(), &true.into()),
-                    "{at}"
-                );
+                assert_eq!((&f["moved"], &f["back"]), (&true.into(), &true.into()), "{at}");
+                // All that failed have been measured at most.
+                assert_eq!(f["sorted"] == true, name != "failed", "{at}");
                 assert_eq!(f["focus"], true, "{at}");
-                assert_eq!(f["clicked"] == true, name != "plain", "{at}");
+                let has_front = !["plain", "failed"].contains(&name);
+                assert_eq!(f["clicked"] == true, has_front, "{at}");
                 assert!(f["tip"].as_str().is_some_and(|t| t.contains("trial")), "{at}");
                 assert!(
                     f["details"].as_str().is_some_and(|t| t.contains("lanner network")),
