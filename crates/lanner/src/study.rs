@@ -38,7 +38,8 @@ struct ListArgs {
     json: bool,
 }
 
-/// Tell the settings of a study, how far it is, its best network, or all on the front of two objectives
+/// Tell the settings of a study, how far it is, why trials failed, and its best network, or all on the
+/// front of two objectives
 #[derive(Args)]
 #[command(after_help = "Examples:
   lanner study show lanner-study
@@ -151,11 +152,12 @@ fn show(args: &ShowArgs) -> anyhow::Result<()> {
     let study = Study::open_read_only(&args.study)?;
     let (settings, counts) = (study.settings(), study.counts()?);
     let (best, front) = (study.best()?, study.front()?);
+    let failures = study.failures(FAILURES)?;
     if args.json {
         let front = if settings.objectives.len() > 1 { json!(front) } else { Value::Null };
         let all = json!({
             "study": study.path(), "settings": settings, "counts": counts,
-            "best": best, "front": front, "warm_start": study.origins()?,
+            "best": best, "front": front, "failures": failures, "warm_start": study.origins()?,
         });
         println!("{all}");
         return Ok(());
@@ -193,6 +195,17 @@ fn show(args: &ShowArgs) -> anyhow::Result<()> {
     let row = |(fact, value): (String, String)| Row::new().with("fact", fact).with("value", value);
     print_rows(&facts.into_iter().map(row).collect::<Vec<_>>(), false)?;
     println!();
+    if counts.failed > failures.len() {
+        println!("the last {} of {} failures:", failures.len(), counts.failed);
+    }
+    for trial in &failures {
+        println!("trial {} failed, {}", trial.id, trial.arch);
+        let why = trial.note.as_deref().unwrap_or_default();
+        why.lines().for_each(|line| println!("    {line}"));
+    }
+    if !failures.is_empty() {
+        println!();
+    }
     let shown = if settings.objectives.len() > 1 { front } else { best.into_iter().collect() };
     if shown.is_empty() {
         println!("no trial is done yet within the limits");
@@ -201,6 +214,9 @@ fn show(args: &ShowArgs) -> anyhow::Result<()> {
     let rows: Vec<Row> = shown.iter().map(trial_row).collect();
     print_rows(&rows, false)
 }
+
+/// How many failed trials are shown; an export has all.
+const FAILURES: usize = 20;
 
 /// A value of the settings in a line.
 fn short(value: &Value) -> String {

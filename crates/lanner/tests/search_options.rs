@@ -254,13 +254,16 @@ fn proxies_stand_for_trainings() {
     let dir = tempfile::tempdir().unwrap();
     let out = dir.path().join("study").display().to_string();
     let args = ["search", "--evaluate", "proxies", "--metric", "nwot", "--budget", "12"];
-    let limit = ["--limit", "params<=60000", "--out", &out, "--json"];
+    let limit = ["--limit", "params<=90000", "--out", &out, "--json"];
     let answer = rows(&ok(&[&args[..], &limit].concat()));
     let trials = Study::open(&out).unwrap().trials().unwrap();
     let done: Vec<f64> = trials.iter().filter_map(|t| t.metrics.get("nwot").copied()).collect();
     assert_eq!(done.len(), 12);
     assert_eq!(answer[0]["nwot"].as_f64(), done.iter().copied().reduce(f64::max));
     assert!(answer.iter().any(|r| r["choice"] == "random search"), "{answer:?}");
+    let none = [&args[..], &["--limit", "params<=1000", "--out", &format!("{out}-none")]].concat();
+    let (_, message) = fails(&none);
+    assert!(message.contains("params <= 1000"), "{message}");
     for metric in [&["--metric", "val_accuracy"][..], &[]] {
         let (code, message) = fails(&[&["search", "--evaluate", "proxies"][..], metric].concat());
         assert!(code == 2 && message.contains("synflow"), "{message}");

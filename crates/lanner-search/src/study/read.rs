@@ -45,6 +45,17 @@ impl Study {
         self.database.read(|c| trial(c, id))?.ok_or(StudyError::NoTrial { trial: id })
     }
 
+    /// The last so many trials that failed, in the order of asking.
+    pub fn failures(&self, count: usize) -> Result<Vec<Trial>, StudyError> {
+        self.database.read(|c| {
+            let ids = c
+                .prepare("SELECT id FROM trial WHERE state = 'failed' ORDER BY id DESC LIMIT ?")?
+                .query_map([count as i64], |r| r.get(0))?
+                .collect::<rusqlite::Result<Vec<i64>>>()?;
+            ids.into_iter().rev().filter_map(|id| trial(c, id).transpose()).collect()
+        })
+    }
+
     /// All measurements in the order in which they were made.
     pub fn measurements(&self) -> Result<Vec<Measurement>, StudyError> {
         self.database.read(measurements)

@@ -11,7 +11,7 @@ use lanner_evaluate::measure::median;
 use lanner_network::Skeleton;
 use lanner_predict::{Pool, choose, latency::LatencyViews};
 use lanner_search::study::{
-    ANALYTIC, FILE, Limit, Measurement, Outcome, State, Study, StudyError, Trial,
+    ANALYTIC, Limit, Measurement, Outcome, State, Study, StudyError, Trial,
 };
 use lanner_space::Architecture;
 
@@ -46,8 +46,11 @@ pub struct Search {
 
 pub fn run(args: &SearchArgs) -> anyhow::Result<()> {
     let start = Instant::now();
+    if let Some(minutes) = args.time.filter(|m| !(m.is_finite() && *m > 0.0)) {
+        return Err(usage(format!("--time {minutes}: expected minutes, more than 0")));
+    }
     let folder = args.out.clone().unwrap_or_else(|| "lanner-study".into());
-    let mut search = match (args.resume, folder.join(FILE).exists()) {
+    let mut search = match (args.resume, Study::is_there(&folder)) {
         (true, _) => Search::resume(&folder, args.budget)?,
         (false, true) => {
             let name = folder.display();
@@ -58,23 +61,39 @@ pub fn run(args: &SearchArgs) -> anyhow::Result<()> {
         (false, false) => Search::create(&folder, args)?,
     };
     search.first_measurements()?;
-    let pressed = interrupts();
+    let is_long = search.job.evaluate.starts_with("command:");
+    let pressed = interrupts(move |times| {
+        if is_long && times == 1 {
+            eprintln!(
+                "lanner: finishing what runs; Ctrl-C again ends it, to be run anew by --resume"
+            );
+        }
+    });
     let late = || args.time.is_some_and(|m| start.elapsed().as_secs_f64() > 60.0 * m);
-    search.rounds(&|| pressed() > 0 || late(), &|| {
+    let ended_early = search.rounds(&|| pressed() > 0 || late(), &|| {
         // A training of seconds is given up at once, a command only when asked twice.
-        pressed() > usize::from(search_is_long(&args.evaluate))
+        pressed() > usize::from(is_long)
     })?;
+    let c = search.study.counts()?;
+    let (done, budget) = (c.done + c.failed, search.study.settings().budget);
+    let way = job::quoted(&folder.display().to_string());
+    let way = format!("lanner search --resume --out {way} goes on from there");
     if pressed() > 0 {
-        let c = search.study.counts()?;
-        anyhow::bail!(
-            "stopped after {} of {} evaluations; lanner search --resume --out {} goes on from there",
-            c.done + c.failed,
-            search.study.settings().budget,
-            folder.display()
-        );
+        anyhow::bail!("stopped after {done} of {budget} evaluations; {way}");
     }
-    let best = search.finalist()?;
+    if ended_early && done < budget {
+        let up = format!("the time is up after {done} of {budget} evaluations; {way}");
+        if done == 0 {
+            anyhow::bail!(up);
+        }
+        eprintln!("lanner: {up}");
+    }
     let front = search.front()?;
+    let on_front = front.as_ref().and_then(|f| f.points.first());
+    let best = match on_front {
+        Some(point) => Some((point.trial.clone(), point.latency)),
+        None => search.finalist()?,
+    };
     let by_size = match front {
         None if best.is_some() => search.by_size(&|| pressed() > 0)?,
         _ => None,
@@ -87,10 +106,6 @@ pub fn run(args: &SearchArgs) -> anyhow::Result<()> {
     // Of a search that found nothing, too: it shows why.
     crate::report::write(&search.study)?;
     told
-}
-
-fn search_is_long(evaluate: &str) -> bool {
-    evaluate.starts_with("command:")
 }
 
 impl Search {
@@ -133,15 +148,10 @@ impl Search {
             if !limit.is_finite() {
                 anyhow::bail!("no network could be measured");
             }
-            // Three digits are what can be repeated.
-            let at_most = format!("{limit:.2e}").parse().unwrap_or(limit);
-            settings.limits.push(Limit { metric: LATENCY.into(), at_most });
+            settings.limits.push(Limit { metric: LATENCY.into(), at_most: three_digits(limit) });
             meter = Some(machine);
         }
-        let mut study = Study::create_of(folder, &settings, &archs)?;
-        for (origin, values) in earlier {
-            study.warm_start(&origin, &values)?;
-        }
+        let study = Study::create_warm(folder, &settings, &archs, &earlier)?;
         let folder = folder.into();
         let mut search = Search { study, job, skeleton, folder, meter, evaluator, columns };
         search.note_reference()?;
@@ -387,6 +397,14 @@ impl Search {
     }
 }
 
+/// Rounded down to three digits, which are what can be repeated.
+fn three_digits(value: f64) -> f64 {
+    let text = format!("{value:e}");
+    let (digits, exponent) = text.split_once('e').unwrap_or((&text, "0"));
+    let digits = digits.get(..4).unwrap_or(digits);
+    format!("{digits}e{exponent}").parse().unwrap_or(value)
+}
+
 fn new_meter(job: &Job, skeleton: &Skeleton, baseline_ms: Option<f64>) -> anyhow::Result<Meter> {
     match &job.latency_table {
         Some(source) => Meter::table(source, &skeleton.space),
@@ -406,4 +424,22 @@ pub fn measurement(
         .duration_since(std::time::UNIX_EPOCH)
         .map_or(0.0, |d| d.as_secs_f64());
     Measurement { arch, metric: metric.into(), value, se, trial, seed: 0, budget, unix_time }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::three_digits;
+
+    #[test]
+    fn three_digits_and_no_more() {
+        for (value, expected) in
+            [(0.142999, 0.142), (0.142, 0.142), (12.3456, 12.3), (2.0, 2.0), (99999.0, 99900.0)]
+        {
+            assert_eq!(three_digits(value), expected);
+        }
+        assert!((1..5000).map(|i| f64::from(i) / 7e3).all(|v| {
+            let rounded = three_digits(v);
+            rounded <= v && rounded > 0.99 * v
+        }));
+    }
 }

@@ -126,12 +126,17 @@ pub fn settings(args: &SearchArgs) -> anyhow::Result<(Settings, Job)> {
 
 /// The command line of this process, for a shell.
 fn command() -> String {
+    let words = std::env::args().skip(1).map(|word| quoted(&word));
+    std::iter::once("lanner".to_string()).chain(words).collect::<Vec<_>>().join(" ")
+}
+
+/// A word as a shell takes it.
+pub fn quoted(word: &str) -> String {
     let plain = |c: char| c.is_ascii_alphanumeric() || "-_./:=,".contains(c);
-    let quoted = std::env::args().skip(1).map(|word| match word.chars().all(plain) {
-        true => word,
+    match !word.is_empty() && word.chars().all(plain) {
+        true => word.into(),
         false => format!("'{}'", word.replace('\'', "'\\''")),
-    });
-    std::iter::once("lanner".to_string()).chain(quoted).collect::<Vec<_>>().join(" ")
+    }
 }
 
 fn limit(text: &str) -> anyhow::Result<Limit> {
