@@ -135,14 +135,9 @@ impl Search {
             };
             let rows: Vec<usize> = (0..pool.len()).collect();
             let views = LatencyViews::new(&pool);
-            let bar = progress(job.latency_samples as u64, "measuring");
-            for row in choose(&views, &rows, job.latency_samples, settings.seed) {
-                if let Some(latency) = machine.measure(&pool.archs[row], Effort::Quick)? {
-                    first.push((pool.archs[row].clone(), latency));
-                }
-                bar.inc(1);
-            }
-            bar.clear();
+            let chosen = choose(&views, &rows, job.latency_samples, settings.seed);
+            first = first_latencies(&mut machine, chosen.iter().map(|&r| pool.archs[r].clone()))?;
+            scale(&mut first, machine.settle());
             let values: Vec<f64> = first.iter().map(|f| f.1.ms).collect();
             let limit = median(&values);
             if !limit.is_finite() {
@@ -215,26 +210,28 @@ impl Search {
             return Ok(());
         }
         let known = self.study.measurements()?;
-        if self.meter.is_none() {
-            let earlier = known.iter().find(|m| m.metric == REFERENCE).map(|m| m.value);
-            self.meter = Some(new_meter(&self.job, &self.skeleton, earlier)?);
-            if earlier.is_none() {
-                self.note_reference()?;
-            }
+        let earlier = known.iter().find(|m| m.metric == REFERENCE).map(|m| m.value);
+        let mut meter = match self.meter.take() {
+            Some(meter) => meter,
+            None => new_meter(&self.job, &self.skeleton, earlier)?,
+        };
+        let mut first = Vec::new();
+        if known.iter().filter(|m| m.metric == LATENCY).count() < self.job.latency_samples {
+            let mut missing = self.study.first_measurements(self.job.latency_samples)?;
+            missing.retain(|text| known.iter().all(|m| m.arch != *text));
+            let archs = missing.iter().map(|text| self.study.space().parse(text));
+            let archs = archs.collect::<Result<Vec<_>, _>>()?;
+            first = first_latencies(&mut meter, archs.into_iter())?;
         }
-        let missing = self.job.latency_samples;
-        if self.limit().is_none() {
-            return Ok(());
+        if earlier.is_none() {
+            scale(&mut first, meter.settle());
         }
-        if known.iter().filter(|m| m.metric == LATENCY).count() >= missing {
-            return Ok(());
+        self.meter = Some(meter);
+        if earlier.is_none() {
+            self.note_reference()?;
         }
-        for text in self.study.first_measurements(missing)? {
-            if known.iter().any(|m| m.arch == text) {
-                continue;
-            }
-            let arch = self.study.space().parse(&text)?;
-            self.measure(&arch, None, Effort::Quick)?;
+        for (arch, latency) in first {
+            self.note(&arch, latency, None, Effort::Quick)?;
         }
         Ok(())
     }
@@ -409,6 +406,30 @@ fn new_meter(job: &Job, skeleton: &Skeleton, baseline_ms: Option<f64>) -> anyhow
     match &job.latency_table {
         Some(source) => Meter::table(source, &skeleton.space),
         None => Meter::machine(skeleton.clone(), baseline_ms),
+    }
+}
+
+/// The latencies from which the limit, or the first predictor, is learned.
+fn first_latencies(
+    meter: &mut Meter,
+    archs: impl ExactSizeIterator<Item = Architecture>,
+) -> anyhow::Result<Vec<(Architecture, Latency)>> {
+    let bar = progress(archs.len() as u64, "measuring");
+    let mut first = Vec::new();
+    for arch in archs {
+        if let Some(latency) = meter.measure(&arch, Effort::Quick)? {
+            first.push((arch, latency));
+        }
+        bar.inc(1);
+    }
+    bar.clear();
+    Ok(first)
+}
+
+fn scale(latencies: &mut [(Architecture, Latency)], factor: f64) {
+    for (_, latency) in latencies {
+        latency.ms *= factor;
+        latency.se *= factor;
     }
 }
 

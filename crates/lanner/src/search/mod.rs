@@ -135,7 +135,7 @@ pub struct SearchArgs {
     /// A width that others follow from [default: as published, 16 of nasbench201]
     #[arg(long)]
     channels: Option<usize>,
-    /// How often cells are repeated [default: 1, for darts 5; of a command as published]
+    /// How often cells are repeated [default: 3 of nasbench201, 5 of darts, else 1; of a command as published]
     #[arg(long)]
     cells: Option<usize>,
     /// Height and width of the image, pixels [default: those of the data; of a command as published]
