@@ -183,7 +183,7 @@ fn two_objectives_give_a_front() {
 fn several_columns_are_limited_at_once() {
     let toy = Toy::new();
     let table = toy.path("toy.csv");
-    let limits = ["--limit", "one_ms<=9", "--limit", "two_ms<=5.5", "--limit", "params<=900000"];
+    let limits = ["--limit", "one_ms<=9", "--limit", "two_ms<=5.5", "--limit", "params<=1500000"];
     let answer = toy.search("limits", &[&limits[..], &["--budget", "25"]].concat());
     let best = toy.of(&answer["rows"][0]["best"]);
     let possible = toy.values.values().filter(|v| v[1] <= 9.0 && v[2] <= 5.5).map(|v| v[0]);
@@ -254,13 +254,16 @@ fn proxies_stand_for_trainings() {
     let dir = tempfile::tempdir().unwrap();
     let out = dir.path().join("study").display().to_string();
     let args = ["search", "--evaluate", "proxies", "--metric", "nwot", "--budget", "12"];
-    let limit = ["--limit", "params<=60000", "--out", &out, "--json"];
+    let limit = ["--limit", "params<=150000", "--out", &out, "--json"];
     let answer = rows(&ok(&[&args[..], &limit].concat()));
     let trials = Study::open(&out).unwrap().trials().unwrap();
     let done: Vec<f64> = trials.iter().filter_map(|t| t.metrics.get("nwot").copied()).collect();
     assert_eq!(done.len(), 12);
     assert_eq!(answer[0]["nwot"].as_f64(), done.iter().copied().reduce(f64::max));
     assert!(answer.iter().any(|r| r["choice"] == "random search"), "{answer:?}");
+    let none = format!("{out}-none");
+    let (_, message) = fails(&[&args[..], &["--limit", "params<=1000", "--out", &none]].concat());
+    assert!(message.contains("params <= 1000"), "{message}");
     for metric in [&["--metric", "val_accuracy"][..], &[]] {
         let (code, message) = fails(&[&["search", "--evaluate", "proxies"][..], metric].concat());
         assert!(code == 2 && message.contains("synflow"), "{message}");

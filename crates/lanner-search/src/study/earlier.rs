@@ -9,11 +9,11 @@ use std::collections::HashMap;
 
 use lanner_predict::Pool;
 use lanner_predict::accuracy::{AccuracyModel, AccuracyViews};
-use lanner_space::Architecture;
+use lanner_space::{Architecture, Space};
 use rusqlite::{Connection, OptionalExtension};
 use serde::{Deserialize, Serialize};
 
-use super::{Study, StudyError};
+use super::{Settings, Study, StudyError};
 
 /// A predictor learns from so many of the best values and so many of the others.
 const BEST: usize = 150;
@@ -35,40 +35,31 @@ pub(super) struct Earlier {
     model: Option<Box<(AccuracyViews, AccuracyModel)>>,
 }
 
-impl Study {
-    /// Gives the study what an earlier search or a table (named by `origin`) knows of networks of the
-    /// same space: values of the first objective's direction, in any unit. Values that are not finite
-    /// are left out.
-    ///
-    /// # Errors
-    /// The study has asked for trials already, or has values of that origin.
-    pub fn warm_start(
-        &mut self,
-        origin: &str,
-        values: &[(Architecture, f64)],
-    ) -> Result<(), StudyError> {
-        let wrong = |why: String| StudyError::Settings { why };
-        let objective = self.settings.objectives.first();
-        let sign = objective.map_or(1.0, |o| o.signed(1.0));
-        let values = values.iter().filter(|v| v.1.is_finite());
-        let values = values.map(|(a, v)| (self.space.print(a), sign * v)).collect();
-        let mut origins = self.database.read(origins)?;
-        if origins.iter().any(|o| o.origin == origin) {
+/// What stands in the file for values that a study is given to start from; nothing if there are none.
+pub(super) fn text(
+    earlier: &[(String, Vec<(Architecture, f64)>)],
+    settings: &Settings,
+    space: &Space,
+) -> Result<Option<String>, StudyError> {
+    let wrong = |why: String| StudyError::Settings { why };
+    let sign = settings.objectives.first().map_or(1.0, |o| o.signed(1.0));
+    let mut origins: Vec<Origin> = Vec::new();
+    for (origin, values) in earlier {
+        if origins.iter().any(|o| o.origin == *origin) {
             return Err(wrong(format!("'{origin}' is given twice to start from")));
         }
-        if self.counts()?.all() > 0 {
-            let why = "earlier values are given before the first trial is asked for";
-            return Err(wrong(why.into()));
+        for (arch, _) in values {
+            space.check(arch)?;
         }
-        origins.push(Origin { origin: origin.into(), values });
-        let text = serde_json::to_string(&origins).map_err(|e| wrong(e.to_string()))?;
-        self.database
-            .write(|c| c.execute("INSERT OR REPLACE INTO study VALUES ('earlier', ?)", [text]))?;
-        self.earlier = None;
-        self.strategy = None;
-        Ok(())
+        let values = values.iter().filter(|v| v.1.is_finite());
+        let values = values.map(|(a, v)| (space.print(a), sign * v)).collect();
+        origins.push(Origin { origin: origin.clone(), values });
     }
+    let text = || serde_json::to_string(&origins).map_err(|e| wrong(e.to_string()));
+    (!origins.is_empty()).then(text).transpose()
+}
 
+impl Study {
     /// The origins of earlier values, and how many each has.
     pub fn origins(&self) -> Result<Vec<(String, usize)>, StudyError> {
         let origins = self.database.read(origins)?;

@@ -114,6 +114,21 @@ impl Study {
         settings: &Settings,
         archs: &[Architecture],
     ) -> Result<Study, StudyError> {
+        Study::create_warm(path, settings, archs, &[])
+    }
+
+    /// The same, with what earlier searches or tables know of networks of the space: by the name of
+    /// each origin, values of the first objective's direction, in any unit (those that are not finite are
+    /// left out). They are no trials and cost no budget; see [`Strategy::warm_start`].
+    ///
+    /// # Errors
+    /// As [`Study::create`], or an origin is there twice.
+    pub fn create_warm(
+        path: impl AsRef<Path>,
+        settings: &Settings,
+        archs: &[Architecture],
+        earlier: &[(String, Vec<(Architecture, f64)>)],
+    ) -> Result<Study, StudyError> {
         settings.check()?;
         let space = settings.space()?;
         for arch in archs {
@@ -123,6 +138,7 @@ impl Study {
         let text = serde_json::to_string(settings)
             .map_err(|e| StudyError::Settings { why: e.to_string() })?;
         let archs = ask::pack(archs);
+        let earlier = earlier::text(earlier, settings, &space)?;
         let database = Database::create(&file(path.as_ref(), true), |c| {
             let mut insert = c.prepare("INSERT INTO study VALUES (?, ?)")?;
             insert.execute(("settings", text))?;
@@ -130,6 +146,9 @@ impl Study {
             insert.execute(("lanner", env!("CARGO_PKG_VERSION")))?;
             if !archs.is_empty() {
                 insert.execute(("architectures", archs))?;
+            }
+            if let Some(earlier) = earlier {
+                insert.execute(("earlier", earlier))?;
             }
             Ok(())
         })?;

@@ -125,7 +125,7 @@ pub struct Trial {
     /// For the evaluation; below 2³², so that any program takes it.
     pub seed: u64,
     /// Where it was imported from; such trials cost no budget. What a study is given to start from
-    /// ([`Study::warm_start`](super::Study::warm_start)) are no trials.
+    /// ([`Study::create_warm`](super::Study::create_warm)) are no trials.
     pub origin: Option<String>,
     /// Who runs it or did: `host/boot/pid namespace/pid/start/number`.
     pub owner: Option<String>,

@@ -88,8 +88,12 @@ pub fn run(args: &SearchArgs) -> anyhow::Result<()> {
         }
         eprintln!("lanner: {up}");
     }
-    let best = search.finalist()?;
     let front = search.front()?;
+    let on_front = front.as_ref().and_then(|f| f.points.first());
+    let best = match on_front {
+        Some(point) => Some((point.trial.clone(), point.latency)),
+        None => search.finalist()?,
+    };
     let by_size = match front {
         None if best.is_some() => search.by_size(&|| pressed() > 0)?,
         _ => None,
@@ -142,10 +146,7 @@ impl Search {
             settings.limits.push(Limit { metric: LATENCY.into(), at_most: three_digits(limit) });
             meter = Some(machine);
         }
-        let mut study = Study::create_of(folder, &settings, &archs)?;
-        for (origin, values) in earlier {
-            study.warm_start(&origin, &values)?;
-        }
+        let study = Study::create_warm(folder, &settings, &archs, &earlier)?;
         let folder = folder.into();
         let mut search = Search { study, job, skeleton, folder, meter, evaluator, columns };
         search.note_reference()?;

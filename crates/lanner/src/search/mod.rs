@@ -59,19 +59,19 @@ mean, else what the trials let one expect.
 
 A file study.toml has the same options; those of the command line go before its. examples/study.toml:
   evaluate = \"train\"
-  limit = [\"latency_ms<=0.12\", \"params<=50000\"]
+  limit = [\"latency_ms<=0.12\", \"params<=200000\"]
   budget = 60
 
 Examples:
   lanner search
-  lanner search --limit 'latency_ms<=0.12' --limit 'params<=50000' --budget 80 --out small
+  lanner search --limit 'latency_ms<=0.12' --limit 'params<=200000' --budget 80 --out small
   lanner search --evaluate command:'python train.py --arch {arch} --onnx {onnx} --seed {seed}' \\
       --metric val_accuracy --limit 'latency_ms<=4' --timeout 3600 --budget 60
   lanner search --evaluate table:accuracy.csv --metric c100_test_200 --budget 60 \\
       --limit 'latency_ms<=5' --latency-table latency.csv:pixel3_ms
   lanner search --pareto latency_ms --budget 60 --out front
   lanner search --evaluate table:accuracy.csv --metric cifar100_test_200 --warm-start accuracy.csv:cifar10_test_200
-  lanner search --evaluate proxies --metric nwot --limit 'params<=50000' --budget 200 --out untrained
+  lanner search --evaluate proxies --metric nwot --limit 'params<=200000' --budget 200 --out untrained
   lanner search study.toml --resume"
 )]
 pub struct SearchArgs {

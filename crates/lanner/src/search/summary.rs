@@ -29,6 +29,11 @@ pub fn write(search: &Search, found: Found, as_json: bool) -> anyhow::Result<()>
     let counts = study.counts()?;
     let measurements = study.measurements()?.iter().filter(|m| m.metric == LATENCY).count();
     let Some((trial, latency)) = found.best else {
+        if counts.all() == 0 {
+            let limits = settings.limits.iter().map(|l| format!("{} <= {}", l.metric, l.at_most));
+            let limits = limits.collect::<Vec<_>>().join(", ");
+            anyhow::bail!("no network is likely to be within the limits ({limits}); raise one");
+        }
         let failed = study.trials()?.into_iter().find_map(|t| t.note);
         let failed = failed.map(|why| format!("; the first failure: {why}")).unwrap_or_default();
         anyhow::bail!(
@@ -97,9 +102,9 @@ pub fn write(search: &Search, found: Found, as_json: bool) -> anyhow::Result<()>
             print_rows(&rows, false)?;
             println!();
             print_rows(&points, false)?;
-            let of: Vec<String> = reference.iter().map(|(m, v)| format!("{m} {v}")).collect();
+            let of: Vec<String> = reference.iter().map(|(m, v)| format!("{m} {v:.4}")).collect();
             let (area, of) = (front.hypervolume, of.join(", "));
-            println!("\nhypervolume {area:.6} from the worst of all that were evaluated ({of})");
+            println!("\nhypervolume {area:.4} from the worst of all that were evaluated ({of})");
         }
         more = vec![
             ("front", about["front"].clone()),
