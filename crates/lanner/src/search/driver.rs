@@ -219,7 +219,7 @@ impl Search {
         let measured = known.iter().filter(|m| m.metric == LATENCY).count();
         if self.limit().is_some() && measured < self.job.latency_samples {
             let mut missing = self.study.first_measurements(self.job.latency_samples)?;
-            missing.retain(|text| known.iter().all(|m| m.arch != *text));
+            missing.retain(|t| !known.iter().any(|m| m.metric == LATENCY && m.arch == *t));
             let archs = missing.iter().map(|text| self.study.space().parse(text));
             let archs = archs.collect::<Result<Vec<_>, _>>()?;
             first = first_latencies(&mut meter, archs.into_iter())?;
