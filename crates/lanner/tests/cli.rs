@@ -143,6 +143,22 @@ fn ten_measurements_and_another_device_make_a_predictor() {
     refused(&write("negative.csv", 8, &|_| -7.0), "more than 0 milliseconds");
     let (_, message) = fails(&["adapt", "--sources", &target, "--target", &target]);
     assert!(message.contains("at least 20"), "{message}");
+    let (_, message) = fails(&["adapt", "--space", "fbnet", "--target", &target]);
+    assert!(message.contains("mine.csv") && message.contains("fbnet"), "{message}");
+    // Of the built-in table there are five columns.
+    let row = &rows(&ok(&["adapt", "--target", &target, "--json"]))[0];
+    assert_eq!(row["sources"].as_u64(), Some(5), "{row}");
+    assert!(row["spearman"].as_f64().unwrap() > 0.8, "{row}");
+    // Sources need not know a single network of the target's.
+    let text = std::fs::read_to_string(&sources).unwrap();
+    let (header, rest) = text.split_once('\n').unwrap();
+    let known = std::fs::read_to_string(&target).unwrap();
+    let others = rest.lines().filter(|l| !known.contains(l.split(',').next().unwrap()));
+    let apart = file("apart.csv");
+    std::fs::write(&apart, [header].into_iter().chain(others).collect::<Vec<_>>().join("\n"))
+        .unwrap();
+    let row = &rows(&ok(&["adapt", "--sources", &apart, "--target", &target, "--json"]))[0];
+    assert!(row["spearman"].as_f64().unwrap() > 0.85, "{row}");
 }
 
 #[test]
