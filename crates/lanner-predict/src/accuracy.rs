@@ -72,16 +72,12 @@ const GROUPS: usize = 6;
 
 /// The columns of graph, shares, plain, and of a chain's line, choices and totals.
 fn grouped(f: &CellFeatures) -> [Mat; GROUPS] {
-    let beside = |groups: &[&Mat]| -> Mat {
-        let (first, rest) = (groups[0].clone(), &groups[1..]);
-        rest.iter().fold(first, |sum, group| sum.beside(group))
-    };
     let chain = f.choices.cols > 0;
     let of_chain =
-        |groups: &[&Mat]| if chain { beside(groups) } else { Mat::zeros(f.counts.rows, 0) };
+        |groups: &[&Mat]| if chain { Mat::joined(groups) } else { Mat::zeros(f.counts.rows, 0) };
     [
-        beside(&[&f.graph, &f.counts, &f.choices, &f.cost]),
-        beside(&[
+        Mat::joined(&[&f.graph, &f.counts, &f.choices, &f.cost]),
+        Mat::joined(&[
             &f.shares,
             &f.lossless_shares,
             &f.size,
@@ -90,7 +86,7 @@ fn grouped(f: &CellFeatures) -> [Mat; GROUPS] {
             &f.places,
             &f.cost,
         ]),
-        beside(&[&f.counts, &f.graph, &f.live_one_hot, &f.cost]),
+        Mat::joined(&[&f.counts, &f.graph, &f.live_one_hot, &f.cost]),
         of_chain(&[&f.counts, &f.choices, &f.places, &f.cost]),
         of_chain(&[&f.choices]),
         of_chain(&[&f.counts, &f.cost]),

@@ -312,3 +312,46 @@ params = 6000
     assert!(trials.iter().all(|t| params(&space.parse(&t.arch).unwrap()) <= 6000));
     assert!(space.iter().any(|a| params(&a) > 6000));
 }
+
+/// One by one they are what they are all together, and the first error ends it.
+#[test]
+fn trials_are_given_one_by_one() {
+    let folder = tempfile::tempdir().unwrap();
+    let mut study =
+        Study::create_of(folder.path(), &settings("random", 12), &some_archs()).unwrap();
+    study.ask(12).unwrap();
+    while let Some(trial) = study.claim().unwrap() {
+        let outcome = match trial.id % 3 {
+            0 => Outcome::Failed { why: "out of memory".into() },
+            _ => Outcome::Done { metrics: [("accuracy".into(), trial.id as f64)].into() },
+        };
+        study.tell(trial.id, outcome).unwrap();
+        let m = Measurement {
+            arch: trial.arch.clone(),
+            metric: "latency_ms".into(),
+            value: 1.0,
+            se: None,
+            trial: None,
+            seed: 1,
+            budget: String::new(),
+            unix_time: 0.0,
+        };
+        study.measured(&m).unwrap();
+        study.measured(&Measurement { value: 2.0, ..m }).unwrap();
+    }
+    let mut seen = Vec::new();
+    let ended = study.for_each_trial(|t| {
+        assert_eq!(t, study.trial(t.id).unwrap());
+        seen.push(t.id);
+        if t.id == 7 { Err(StudyError::NoTrial { trial: 7 }) } else { Ok(()) }
+    });
+    assert!(matches!(ended, Err(StudyError::NoTrial { trial: 7 })));
+    assert_eq!(seen, (1..=7).collect::<Vec<i64>>());
+    let trials = study.trials().unwrap();
+    assert_eq!(trials.iter().map(|t| t.id).collect::<Vec<_>>(), (1..=12).collect::<Vec<i64>>());
+    for t in &trials {
+        let of: Vec<f64> =
+            study.measurements_of(&t.arch).unwrap().iter().map(|m| m.value).collect();
+        assert_eq!(of, [1.0, 2.0]);
+    }
+}

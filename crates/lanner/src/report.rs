@@ -63,7 +63,7 @@ pub fn run(args: ReportArgs) -> anyhow::Result<()> {
         let row = Row::new()
             .with("report", out.display().to_string())
             .with("bytes", bytes)
-            .with("trials", report.trials.len());
+            .with("trials", report.trials());
         print_rows(&[row], true)?;
     } else {
         println!("{}", out.display());
@@ -100,7 +100,7 @@ fn beside(study: &Path) -> PathBuf {
 
 /// What random search reaches is known where a table stands for the trainings.
 fn add_baseline(report: &mut Report) {
-    report.baseline = by_chance(&report.settings, report.trials.len());
+    report.baseline = by_chance(report.settings(), report.trials());
 }
 
 /// Shows a file or an address with the program that the desktop has for it.

@@ -19,7 +19,7 @@ use super::{
 };
 
 /// Networks that are looked at, the largest first, until one is within the limits.
-const LOOK: usize = 20;
+const LOOK: usize = 10;
 /// Marks what was evaluated beside the budget.
 const BESIDE: &str = "the most FLOPs, beside the budget";
 
@@ -35,17 +35,19 @@ pub struct BySize {
 impl Search {
     /// The network with the most FLOPs of those within the limits. If the search did not evaluate it,
     /// that is done now, once and beside the budget; but for a command, whose trainings may take
-    /// hours: then it is the largest that the search did evaluate.
+    /// hours: then it is the largest that the search did evaluate, and so it is if of the largest
+    /// that are likely to be within the limits none is.
     pub fn by_size(
         &mut self,
         give_up: &(dyn Fn() -> bool + Sync),
     ) -> anyhow::Result<Option<BySize>> {
         let trials = self.study.trials()?;
         let done = |text: &str| trials.iter().find(|t| t.state == State::Done && t.arch == text);
-        let candidates = match &self.evaluator {
-            Evaluator::Command(_) => self.evaluated_by_size()?,
+        let mut candidates = match &self.evaluator {
+            Evaluator::Command(_) => Vec::new(),
             _ => self.study.largest(LOOK)?,
         };
+        candidates.extend(self.evaluated_by_size()?);
         for text in candidates {
             let arch = self.study.space().parse(&text)?;
             if done(&text).is_some_and(|t| !self.keeps_evaluated_limits(t)) {

@@ -216,7 +216,8 @@ impl Search {
             None => new_meter(&self.job, &self.skeleton, earlier)?,
         };
         let mut first = Vec::new();
-        if known.iter().filter(|m| m.metric == LATENCY).count() < self.job.latency_samples {
+        let measured = known.iter().filter(|m| m.metric == LATENCY).count();
+        if self.limit().is_some() && measured < self.job.latency_samples {
             let mut missing = self.study.first_measurements(self.job.latency_samples)?;
             missing.retain(|t| !known.iter().any(|m| m.metric == LATENCY && m.arch == *t));
             let archs = missing.iter().map(|text| self.study.space().parse(text));
