@@ -4,7 +4,7 @@
 mod common;
 
 use common::{go_on, settings};
-use lanner_search::study::{Limit, Outcome, Settings, Study, StudyError};
+use lanner_search::study::{Limit, Settings, Study, StudyError};
 
 #[test]
 fn files_that_are_no_study_are_told_apart() {

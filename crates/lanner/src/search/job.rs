@@ -105,7 +105,8 @@ pub fn settings(args: &SearchArgs) -> anyhow::Result<(Settings, Job)> {
     };
     job.recipe().check().map_err(|e| wrong(&e))?;
     // Losses are better when smaller, whatever was said.
-    let maximise = !args.minimise && !(kind == "train" && metric.ends_with("_loss"));
+    let is_loss = kind == "train" && metric.ends_with("_loss");
+    let maximise = !(args.minimise || is_loss);
     let mut objectives = vec![Objective { metric, maximise }];
     if let Some(second) = &args.pareto {
         objectives.push(Objective { metric: second.clone(), maximise: false });
