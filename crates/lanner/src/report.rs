@@ -89,7 +89,7 @@ pub fn watch(args: WatchArgs) -> anyhow::Result<()> {
 pub fn write(study: &Study) -> anyhow::Result<()> {
     let mut report = Report::of(study)?;
     add_baseline(&mut report);
-    report.write(&beside(study.path()))?;
+    report.write(beside(study.path()))?;
     Ok(())
 }
 
