@@ -75,7 +75,8 @@ pub const FILE: &str = "report.html";
 
 /// What a report is made of.
 pub struct Report {
-    /// What random search reaches; without one, the study's first round in random order stands there.
+    /// What random search reaches; without one, the start of the study itself stands there, as the mean
+    /// over all orders.
     pub baseline: Option<Baseline>,
     /// The command that makes such a study: that of the settings' `driver`, if it has one.
     pub command: Option<String>,

@@ -341,12 +341,12 @@ fn trials_are_given_one_by_one() {
     }
     let mut seen = Vec::new();
     let ended = study.for_each_trial(|t| {
-        assert_eq!(t, study.trial(t.id).unwrap());
-        seen.push(t.id);
-        if t.id == 7 { Err(StudyError::NoTrial { trial: 7 }) } else { Ok(()) }
+        seen.push(t);
+        if seen.len() == 7 { Err(StudyError::NoTrial { trial: 7 }) } else { Ok(()) }
     });
     assert!(matches!(ended, Err(StudyError::NoTrial { trial: 7 })));
-    assert_eq!(seen, (1..=7).collect::<Vec<i64>>());
+    let each: Vec<Trial> = (1..=7).map(|id| study.trial(id).unwrap()).collect();
+    assert_eq!(seen, each);
     let trials = study.trials().unwrap();
     assert_eq!(trials.iter().map(|t| t.id).collect::<Vec<_>>(), (1..=12).collect::<Vec<i64>>());
     for t in &trials {

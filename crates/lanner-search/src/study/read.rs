@@ -28,7 +28,7 @@ impl Study {
     }
 
     /// Gives all trials in the order of asking, of one moment's state, without holding them; ends at
-    /// the first error.
+    /// the first error. Meanwhile nothing else can be asked of this study.
     pub fn for_each_trial<E: From<StudyError>>(
         &self,
         mut each: impl FnMut(Trial) -> Result<(), E>,
