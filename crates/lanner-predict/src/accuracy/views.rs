@@ -46,16 +46,11 @@ struct Encoder {
 
 const GROUPS: usize = 6;
 
-fn beside(groups: &[&Mat]) -> Mat {
-    let (first, rest) = (groups[0].clone(), &groups[1..]);
-    rest.iter().fold(first, |sum, group| sum.beside(group))
-}
-
 /// Graph properties and counts; variance shares, sizes and live counts.
 pub(crate) fn graph_and_shares(f: &CellFeatures) -> [Mat; 2] {
     [
-        beside(&[&f.graph, &f.counts, &f.choices, &f.cost]),
-        beside(&[
+        Mat::joined(&[&f.graph, &f.counts, &f.choices, &f.cost]),
+        Mat::joined(&[
             &f.shares,
             &f.lossless_shares,
             &f.size,
@@ -71,12 +66,12 @@ pub(crate) fn graph_and_shares(f: &CellFeatures) -> [Mat; 2] {
 fn grouped(f: &CellFeatures) -> [Mat; GROUPS] {
     let chain = f.choices.cols > 0;
     let of_chain =
-        |groups: &[&Mat]| if chain { beside(groups) } else { Mat::zeros(f.counts.rows, 0) };
+        |groups: &[&Mat]| if chain { Mat::joined(groups) } else { Mat::zeros(f.counts.rows, 0) };
     let [graph, shares] = graph_and_shares(f);
     [
         graph,
         shares,
-        beside(&[&f.counts, &f.graph, &f.live_one_hot, &f.cost]),
+        Mat::joined(&[&f.counts, &f.graph, &f.live_one_hot, &f.cost]),
         of_chain(&[&f.counts, &f.choices, &f.places, &f.cost]),
         of_chain(&[&f.choices]),
         of_chain(&[&f.counts, &f.cost]),
