@@ -143,8 +143,13 @@ fn two_processes_evaluate_no_network_twice() {
     let out = dir.path().join("study");
     let name = out.display().to_string();
     let log = dir.path().join("log");
-    let text =
-        format!("echo \"$1\" >> '{}'; sleep 0.1; echo '{{\"val_accuracy\": 50}}'", log.display());
+    // The first call waits for one of the other process.
+    let text = format!(
+        "echo \"$1\" >> '{0}'; i=0\n\
+         while test $(wc -l < '{0}') -lt 2 -a $i -lt 600; do sleep 0.1; i=$((i+1)); done\n\
+         sleep 0.1; echo '{{\"val_accuracy\": 50}}'",
+        log.display()
+    );
     let command = script(dir.path(), &text);
     let first = start(&[
         "search",
