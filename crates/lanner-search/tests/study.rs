@@ -5,7 +5,7 @@ mod common;
 
 use common::{accuracy, done, essence, go_on, latency, settings, some_archs};
 use lanner_search::study::{
-    Limit, Measurement, Objective, Outcome, Settings, State, Study, StudyError,
+    Limit, Measurement, Objective, Outcome, Settings, State, Study, StudyError, Trial,
 };
 use lanner_space::{Architecture, Space};
 
