@@ -53,10 +53,9 @@ impl Search {
             if done(&text).is_some_and(|t| !self.keeps_evaluated_limits(t)) {
                 continue;
             }
-            let known = self.study.measurements()?;
-            let latency = match known.iter().rfind(|m| m.metric == LATENCY && m.arch == text) {
+            let latency = match self.known_latency(&text)? {
                 _ if !self.needs_latency() => None,
-                Some(m) => Some(Latency { ms: m.value, se: m.se.unwrap_or(0.0) }),
+                Some(latency) => Some(latency),
                 None => match self.measure(&arch, None, Effort::Quick)? {
                     Some(latency) => Some(latency),
                     None => continue,
@@ -71,7 +70,8 @@ impl Search {
                 let metrics = trial.metrics.clone();
                 return Ok(Some(BySize { arch: text, metrics, latency, how }));
             }
-            let earlier = known.into_iter().filter(|m| m.budget == BESIDE && m.arch == text);
+            let known = self.study.measurements_of(&text)?;
+            let earlier = known.into_iter().filter(|m| m.budget == BESIDE);
             let mut metrics: BTreeMap<String, f64> = earlier.map(|m| (m.metric, m.value)).collect();
             if metrics.is_empty() {
                 let seed = self.study.seed_of(&text);

@@ -124,12 +124,12 @@ impl Search {
             return Ok(None);
         }
         let text = self.study.space().print(arch);
-        let known = self.study.measurements()?;
+        let known = self.study.measurements_of(&text)?;
         for (metric, at_most) in limits {
             let Some(value) = self.columns.value(&metric, arch) else {
                 return Ok(Some(BTreeMap::new()));
             };
-            if !known.iter().any(|m| m.metric == metric && m.arch == text) {
+            if !known.iter().any(|m| m.metric == metric) {
                 self.study.measured(&looked_up(text.clone(), &metric, value, trial))?;
             }
             if value > at_most {

@@ -251,6 +251,13 @@ impl Search {
         Ok(latency)
     }
 
+    /// What a network took when it was last measured.
+    pub fn known_latency(&self, arch: &str) -> anyhow::Result<Option<Latency>> {
+        let known = self.study.measurements_of(arch)?;
+        let last = known.iter().rfind(|m| m.metric == LATENCY);
+        Ok(last.map(|m| Latency { ms: m.value, se: m.se.unwrap_or(0.0) }))
+    }
+
     pub fn is_surely_within(&self, latency: Latency) -> bool {
         let machine = self.meter.as_ref().is_some_and(Meter::is_machine);
         self.limit().is_none_or(|limit| latency.is_surely_within(limit, machine))
@@ -305,10 +312,8 @@ impl Search {
             return Ok(None);
         }
         // One that was measured before the search, or before a crash, is not measured twice.
-        let known = self.study.measurements()?;
-        let before = known.iter().rfind(|m| m.metric == LATENCY && m.arch == trial.arch);
-        let latency = match before {
-            Some(m) => Some(Latency { ms: m.value, se: m.se.unwrap_or(0.0) }),
+        let latency = match self.known_latency(&trial.arch)? {
+            Some(latency) => Some(latency),
             None => self.measure(arch, Some(trial.id), Effort::Quick)?,
         };
         Ok(match latency {

@@ -53,9 +53,7 @@ impl Search {
         };
         let metric = second.metric.as_str();
         let value = if metric == LATENCY {
-            let text = self.study.space().print(arch);
-            let known = self.study.measurements()?;
-            known.iter().rfind(|m| m.metric == LATENCY && m.arch == text).map(|m| m.value)
+            self.known_latency(&self.study.space().print(arch))?.map(|l| l.ms)
         } else if ANALYTIC.contains(&metric) {
             analytic(&Cost::of(&self.skeleton.build(arch, View::Pruned)?), metric)
         } else {

@@ -64,7 +64,7 @@ A file study.toml has the same options; those of the command line go before its.
 
 Examples:
   lanner search
-  lanner search --limit 'latency_ms<=0.12' --limit 'params<=200000' --budget 80 --out small
+  lanner search --limit 'latency_ms<=0.2' --limit 'params<=200000' --budget 80 --out small
   lanner search --evaluate command:'python train.py --arch {arch} --onnx {onnx} --seed {seed}' \\
       --metric val_accuracy --limit 'latency_ms<=4' --timeout 3600 --budget 60
   lanner search --evaluate table:accuracy.csv --metric c100_test_200 --budget 60 \\
