@@ -65,6 +65,28 @@ impl Script {
         Ok(Script { words, timeout })
     }
 
+    /// Looks whether there is such a program, before anything else is done for its sake.
+    ///
+    /// # Errors
+    /// When there is no file of that name, or none in the folders of PATH.
+    pub fn check_program(&self) -> Result<(), EvaluateError> {
+        let program = &self.words[0];
+        let path = std::env::var_os("PATH").unwrap_or_default();
+        let found = match program.contains('/') {
+            // What is filled in is not known yet.
+            true => program.contains('{') || Path::new(program).is_file(),
+            false => std::env::split_paths(&path).any(|folder| folder.join(program).is_file()),
+        };
+        match found {
+            true => Ok(()),
+            false => Err(EvaluateError::Value {
+                name: "command",
+                value: format!("'{program}'"),
+                expected: "a program: the path of a file, or a name in a folder of PATH".into(),
+            }),
+        }
+    }
+
     /// Whether the program is given the ONNX file.
     pub fn wants_onnx(&self) -> bool {
         self.words.iter().any(|word| word.contains("{onnx}"))

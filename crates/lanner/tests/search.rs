@@ -124,11 +124,14 @@ echo "{{\"val_accuracy\": $n}}"
         fails(&["search", "--evaluate", &command, "--limit", ALL, "--budget", "3", "--out", &name]);
     assert!(code == 1 && message.contains("3 failed") && message.contains("JSON"), "{message}");
     assert!(ok(&["study", "show", &name]).contains("    93.1\n    a"));
-    // One that cannot be started ends the search at once.
-    let command = "command:/nonexistent/train {arch}";
+    // One that cannot be started is no study.
     let name = dir.path().join("none").display().to_string();
-    let (_, message) = fails(&["search", "--evaluate", command, "--limit", ALL, "--out", &name]);
-    assert!(message.contains("cannot start /nonexistent/train"), "{message}");
+    for program in ["/nonexistent/train", "no-such-program-anywhere"] {
+        let command = format!("command:{program} {{arch}}");
+        let (code, message) = fails(&["search", "--evaluate", &command, "--out", &name]);
+        assert!(code == 2 && message.contains(program) && message.contains("PATH"), "{message}");
+        assert!(!std::path::Path::new(&name).exists());
+    }
     let (code, message) = fails(&["search", "--evaluate", "command:train"]);
     assert!(code == 2 && message.contains("{arch}"), "{message}");
 }

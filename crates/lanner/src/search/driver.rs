@@ -3,6 +3,10 @@
 use std::{
     collections::BTreeMap,
     path::{Path, PathBuf},
+    sync::{
+        Arc,
+        atomic::{AtomicBool, Ordering},
+    },
     time::Instant,
 };
 
@@ -44,41 +48,50 @@ pub struct Search {
     pub columns: Columns,
 }
 
-pub fn run(args: &SearchArgs) -> anyhow::Result<()> {
+/// Searches in `folder`, which is kept or, `kept` being false, gone afterwards.
+pub fn run(args: &SearchArgs, folder: &Path, kept: bool) -> anyhow::Result<()> {
     let start = Instant::now();
     if let Some(minutes) = args.time.filter(|m| !(m.is_finite() && *m > 0.0)) {
         return Err(usage(format!("--time {minutes}: expected minutes, more than 0")));
     }
-    let folder = args.out.clone().unwrap_or_else(|| "lanner-study".into());
-    let mut search = match (args.resume, Study::is_there(&folder)) {
-        (true, _) => Search::resume(&folder, args.budget)?,
+    let runs_commands = Arc::new(AtomicBool::new(false));
+    let told = runs_commands.clone();
+    let pressed = interrupts(move |times| {
+        if times == 1 && told.load(Ordering::Relaxed) {
+            eprintln!(
+                "lanner: finishing what runs; Ctrl-C again ends it, to be run anew by --resume"
+            );
+        }
+    });
+    let stopped = || pressed() > 0;
+    let mut search = match (args.resume, Study::is_there(folder)) {
+        (true, _) => Search::resume(folder, args.budget)?,
         (false, true) => {
             let name = folder.display();
             return Err(usage(format!(
                 "{name} has a study already: --resume goes on with it, --out DIR makes another"
             )));
         }
-        (false, false) => Search::create(&folder, args)?,
+        (false, false) => Search::create(folder, args, &stopped)?,
     };
-    search.first_measurements()?;
+    search.first_measurements(&stopped)?;
     let is_long = search.job.evaluate.starts_with("command:");
-    let pressed = interrupts(move |times| {
-        if is_long && times == 1 {
-            eprintln!(
-                "lanner: finishing what runs; Ctrl-C again ends it, to be run anew by --resume"
-            );
-        }
-    });
+    runs_commands.store(is_long, Ordering::Relaxed);
     let late = || args.time.is_some_and(|m| start.elapsed().as_secs_f64() > 60.0 * m);
-    let ended_early = search.rounds(&|| pressed() > 0 || late(), &|| {
+    let ended_early = search.rounds(&|| stopped() || late(), &|| {
         // A training of seconds is given up at once, a command only when asked twice.
         pressed() > usize::from(is_long)
     })?;
     let c = search.study.counts()?;
     let (done, budget) = (c.done + c.failed, search.study.settings().budget);
-    let way = job::quoted(&folder.display().to_string());
-    let way = format!("lanner search --resume --out {way} goes on from there");
-    if pressed() > 0 {
+    let way = match kept {
+        true => {
+            let name = job::quoted(&folder.display().to_string());
+            format!("lanner search --resume --out {name} goes on from there")
+        }
+        false => "with --out DIR it would be kept, to go on with".into(),
+    };
+    if stopped() {
         anyhow::bail!("stopped after {done} of {budget} evaluations; {way}");
     }
     if ended_early && done < budget {
@@ -95,7 +108,7 @@ pub fn run(args: &SearchArgs) -> anyhow::Result<()> {
         None => search.finalist()?,
     };
     let by_size = match front {
-        None if best.is_some() => search.by_size(&|| pressed() > 0)?,
+        None if best.is_some() => search.by_size(&stopped)?,
         _ => None,
     };
     let counts = search.study.counts()?;
@@ -109,7 +122,7 @@ pub fn run(args: &SearchArgs) -> anyhow::Result<()> {
 }
 
 impl Search {
-    fn create(folder: &Path, args: &SearchArgs) -> anyhow::Result<Search> {
+    fn create(folder: &Path, args: &SearchArgs, stop: &dyn Fn() -> bool) -> anyhow::Result<Search> {
         let (mut settings, job) = job::settings(args)?;
         let space = settings.space()?;
         let skeleton = settings.skeleton(&space)?;
@@ -136,7 +149,11 @@ impl Search {
             let rows: Vec<usize> = (0..pool.len()).collect();
             let views = LatencyViews::new(&pool);
             let chosen = choose(&views, &rows, job.latency_samples, settings.seed);
-            first = first_latencies(&mut machine, chosen.iter().map(|&r| pool.archs[r].clone()))?;
+            let chosen = chosen.iter().map(|&r| pool.archs[r].clone());
+            first = first_latencies(&mut machine, chosen, stop)?;
+            if stop() {
+                anyhow::bail!("stopped before the limit was known; nothing is written");
+            }
             scale(&mut first, machine.settle());
             let values: Vec<f64> = first.iter().map(|f| f.1.ms).collect();
             let limit = median(&values);
@@ -204,7 +221,7 @@ impl Search {
         Ok(self.study.measured(&m)?)
     }
 
-    fn first_measurements(&mut self) -> anyhow::Result<()> {
+    fn first_measurements(&mut self, stop: &dyn Fn() -> bool) -> anyhow::Result<()> {
         self.look_up_first()?;
         if !self.needs_latency() {
             return Ok(());
@@ -222,7 +239,7 @@ impl Search {
             missing.retain(|t| !known.iter().any(|m| m.metric == LATENCY && m.arch == *t));
             let archs = missing.iter().map(|text| self.study.space().parse(text));
             let archs = archs.collect::<Result<Vec<_>, _>>()?;
-            first = first_latencies(&mut meter, archs.into_iter())?;
+            first = first_latencies(&mut meter, archs.into_iter(), stop)?;
         }
         if earlier.is_none() {
             scale(&mut first, meter.settle());
@@ -419,10 +436,14 @@ fn new_meter(job: &Job, skeleton: &Skeleton, baseline_ms: Option<f64>) -> anyhow
 fn first_latencies(
     meter: &mut Meter,
     archs: impl ExactSizeIterator<Item = Architecture>,
+    stop: &dyn Fn() -> bool,
 ) -> anyhow::Result<Vec<(Architecture, Latency)>> {
     let bar = progress(archs.len() as u64, "measuring");
     let mut first = Vec::new();
     for arch in archs {
+        if stop() {
+            break;
+        }
         if let Some(latency) = meter.measure(&arch, Effort::Quick)? {
             first.push((arch, latency));
         }

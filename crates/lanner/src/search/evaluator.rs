@@ -30,10 +30,12 @@ impl Evaluator {
     pub fn new(settings: &Settings, job: &Job, skeleton: &Skeleton) -> anyhow::Result<Evaluator> {
         let (kind, rest) = job.evaluate.split_once(':').unwrap_or((&job.evaluate, ""));
         Ok(match kind {
-            "command" => Evaluator::Command(
-                Script::new(rest, Duration::from_secs(job.timeout))
-                    .map_err(|e| usage(e.to_string()))?,
-            ),
+            "command" => {
+                let script = Script::new(rest, Duration::from_secs(job.timeout));
+                let script = script.map_err(|e| usage(e.to_string()))?;
+                script.check_program().map_err(|e| usage(e.to_string()))?;
+                Evaluator::Command(script)
+            }
             "table" => Evaluator::Table(Table::read(Path::new(rest), &settings.space()?)?.0),
             "proxies" => {
                 let set = image_set(job, skeleton)?;

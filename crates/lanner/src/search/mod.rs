@@ -9,14 +9,11 @@ mod front;
 mod job;
 mod latency;
 mod summary;
-mod table;
 mod warm_start;
 
 pub use choices::by_chance;
 
 use std::path::PathBuf;
-
-use crate::bench::RecipeName;
 
 /// Find the best network for this machine, within limits
 #[derive(clap::Args)]
@@ -96,7 +93,7 @@ pub struct SearchArgs {
     /// Less is better
     #[arg(long)]
     minimise: bool,
-    /// Networks that are evaluated [default: 40, of a table 60]
+    /// Networks that are evaluated [default: 40]
     #[arg(long)]
     budget: Option<usize>,
     /// Begin no evaluation after so many minutes
@@ -115,9 +112,6 @@ pub struct SearchArgs {
     /// default, brp-nas, weak-predictors, regularized-evolution, random
     #[arg(long, default_value = "default")]
     strategy: String,
-    /// Recipe of brp-nas over a table
-    #[arg(long, default_value = "default", hide = true)]
-    recipe: RecipeName,
     #[arg(long, default_value_t = 0)]
     seed: u64,
     /// Evaluations at a time [default: all cores for train, 1 of a command]
@@ -160,14 +154,11 @@ pub fn run(args: SearchArgs) -> anyhow::Result<()> {
         Some(file) => file::with_file(file)?,
         None => args,
     };
-    let over_table = args.evaluate.starts_with("table:") && args.out.is_none() && !args.resume;
-    match over_table {
-        true if table::is_enough_for(&args) => table::run(&args),
-        // What it writes is of no use afterwards.
-        true => {
-            let folder = tempfile::tempdir()?;
-            driver::run(&SearchArgs { out: Some(folder.path().join("study")), ..args })
-        }
-        false => driver::run(&args),
+    // A search over a table takes seconds: without --out its study is of no use afterwards.
+    if args.evaluate.starts_with("table:") && args.out.is_none() && !args.resume {
+        let folder = tempfile::tempdir()?;
+        return driver::run(&args, &folder.path().join("study"), false);
     }
+    let folder = args.out.clone().unwrap_or_else(|| "lanner-study".into());
+    driver::run(&args, &folder, true)
 }
