@@ -61,6 +61,12 @@ impl Row {
         &self.0
     }
 
+    /// The row but for those names.
+    pub fn without(&self, name: impl Fn(&str) -> bool) -> Row {
+        let rest = self.0.iter().filter(|(n, _)| !name(n)).map(|(n, v)| (n.clone(), v.clone()));
+        Row(rest.collect())
+    }
+
     pub fn get(&self, name: &str) -> Option<f64> {
         self.0.get(name).and_then(Value::as_f64)
     }

@@ -105,19 +105,24 @@ pub fn run(args: &SearchArgs, folder: &Path, kept: bool) -> anyhow::Result<()> {
     let on_front = front.as_ref().and_then(|f| f.points.first());
     let best = match on_front {
         Some(point) => Some((point.trial.clone(), point.latency)),
-        None => search.finalist()?,
+        None => search.finalist(&stopped)?,
     };
     let by_size = match front {
         None if best.is_some() => search.by_size(&stopped)?,
         _ => None,
     };
+    if stopped() {
+        anyhow::bail!("stopped before the best network was surely within the limit; {way}");
+    }
     let counts = search.study.counts()?;
     let by_chance = search.by_chance(counts.done + counts.failed)?;
     let seconds = start.elapsed().as_secs_f64();
-    let found = summary::Found { best, front, by_size, by_chance, seconds };
+    let found = summary::Found { best, front, by_size, by_chance, seconds, kept };
     let told = summary::write(&search, found, args.json);
     // Of a search that found nothing, too: it shows why.
-    crate::report::write(&search.study)?;
+    if kept {
+        crate::report::write(&search.study)?;
+    }
     told
 }
 
@@ -392,7 +397,10 @@ impl Search {
     }
 
     /// The best trial by validation that is surely within the limit when measured with more effort.
-    fn finalist(&mut self) -> anyhow::Result<Option<(Trial, Option<Latency>)>> {
+    fn finalist(
+        &mut self,
+        stop: &dyn Fn() -> bool,
+    ) -> anyhow::Result<Option<(Trial, Option<Latency>)>> {
         let objective = self.study.settings().objectives[0].clone();
         let sign = if objective.maximise { 1.0 } else { -1.0 };
         let mut done: Vec<Trial> = self.study.trials()?;
@@ -402,18 +410,27 @@ impl Search {
             let value = |t: &Trial| sign * t.metrics[&objective.metric];
             value(b).total_cmp(&value(a)).then(a.id.cmp(&b.id))
         });
-        for trial in done.into_iter().take(FINALISTS) {
-            if self.limit().is_none() {
-                return Ok(Some((trial, None)));
+        done.truncate(FINALISTS);
+        if self.limit().is_none() {
+            return Ok(done.into_iter().next().map(|trial| (trial, None)));
+        }
+        let bar = progress(done.len() as u64, "measuring again");
+        let mut found = None;
+        for trial in done {
+            if stop() {
+                break;
             }
             let arch = self.study.space().parse(&trial.arch)?;
             if let Some(latency) = self.measure(&arch, Some(trial.id), Effort::Final)?
                 && self.is_surely_within(latency)
             {
-                return Ok(Some((trial, Some(latency))));
+                found = Some((trial, Some(latency)));
+                break;
             }
+            bar.inc(1);
         }
-        Ok(None)
+        bar.clear();
+        Ok(found)
     }
 }
 

@@ -21,6 +21,8 @@ pub struct Found {
     /// What random search is expected to reach, and how that is known.
     pub by_chance: Option<(f64, String)>,
     pub seconds: f64,
+    /// Whether the study's folder is there afterwards.
+    pub kept: bool,
 }
 
 pub fn write(search: &Search, found: Found, as_json: bool) -> anyhow::Result<()> {
@@ -99,7 +101,7 @@ pub fn write(search: &Search, found: Found, as_json: bool) -> anyhow::Result<()>
         about["hypervolume"] = json!(front.hypervolume);
         about["reference"] = json!(reference);
         if !as_json {
-            print_rows(&rows, false)?;
+            print_short(&rows, settings)?;
             println!();
             print_rows(&points, false)?;
             let of: Vec<String> = reference.iter().map(|(m, v)| format!("{m} {v:.4}")).collect();
@@ -113,18 +115,48 @@ pub fn write(search: &Search, found: Found, as_json: bool) -> anyhow::Result<()>
         ];
     }
     write_file(&folder.join("best.json"), serde_json::to_string_pretty(&about)?.as_bytes())?;
-    match (as_json, more.is_empty()) {
-        (true, _) => print_rows_with(&rows, more),
-        (false, true) => print_rows(&rows, false),
-        (false, false) => Ok(()),
+    if as_json {
+        return print_rows_with(&rows, more);
     }
+    if more.is_empty() {
+        print_short(&rows, settings)?;
+    }
+    if found.kept {
+        let weights = if trained { "best.onnx, best.json" } else { "best.json" };
+        println!("\nin {}: {weights}, report.html, study.db", folder.display());
+    }
+    Ok(())
+}
+
+/// The choices as a table that fits a terminal, and below it what they cost and how they are known.
+fn print_short(rows: &[Row], settings: &Settings) -> anyhow::Result<()> {
+    let below = ["evaluations", "failed", "over_a_limit", "measurements", "seconds", "how"];
+    let is_below = |name: &str| below.contains(&name) || name.starts_with("limit_");
+    let table: Vec<Row> = rows.iter().map(|row| row.without(is_below)).collect();
+    print_rows(&table, false)?;
+    let number = |name: &str| rows.iter().find_map(|row| row.get(name)).unwrap_or_default();
+    let (evaluations, failed) = (number("evaluations"), number("failed"));
+    let (over, measurements) = (number("over_a_limit"), number("measurements"));
+    let limits: String =
+        settings.limits.iter().map(|l| format!("within {} <= {}; ", l.metric, l.at_most)).collect();
+    println!(
+        "\n{limits}{evaluations} evaluations ({failed} failed), {measurements} latencies measured, \
+         {over} networks over a limit, {:.1} s",
+        number("seconds")
+    );
+    for row in rows {
+        if let (Some(choice), Some(how)) = (row.text("choice"), row.text("how")) {
+            println!("{choice}: {how}");
+        }
+    }
+    Ok(())
 }
 
 /// The objectives, and the accuracies of a training.
 fn metrics(mut row: Row, settings: &Settings, metrics: &BTreeMap<String, f64>) -> Row {
-    for (name, value) in metrics {
-        let shown = ["val_accuracy", "test_accuracy"].contains(&name.as_str());
-        if shown || settings.objectives.iter().any(|o| o.metric == *name) {
+    let objectives = settings.objectives.iter().map(|o| o.metric.as_str());
+    for name in objectives.chain(["val_accuracy", "test_accuracy"]) {
+        if let Some(value) = metrics.get(name) {
             row = row.with(name, *value);
         }
     }
