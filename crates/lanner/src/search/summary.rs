@@ -86,6 +86,13 @@ pub fn write(search: &Search, found: Found, as_json: bool) -> anyhow::Result<()>
         "trained_weights": trained,
     });
     if let Evaluator::Train { data, job } = &search.evaluator {
+        let chance = 100.0 / data.classes().len() as f64;
+        if let Some(accuracy) = trial.metrics.get("val_accuracy").filter(|a| **a < 2.0 * chance) {
+            eprintln!(
+                "lanner: a validation accuracy of {accuracy:.1} % is hardly better than chance \
+                 ({chance:.1} %): with more --epochs the networks would differ by more than luck"
+            );
+        }
         // What an image must go through before the network: (pixel / 255 - mean) / std.
         let Statistics { mean, std } = data.statistics();
         about["input"] = json!({
