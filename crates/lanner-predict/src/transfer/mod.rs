@@ -46,7 +46,9 @@
 //! [`peers`] has the plain methods that it is compared with.
 
 mod average;
+mod bridge;
 pub(crate) mod layers;
+pub mod multi_predict;
 pub mod peers;
 mod saved;
 
@@ -61,6 +63,7 @@ use crate::latency::LatencyViews;
 use crate::linalg::{Cholesky, Mat};
 use crate::{Forecast, Pool, PredictError, choose};
 use average::Average;
+pub use bridge::{Bridge, Side};
 pub use saved::Adapted;
 
 /// Length scales of the smooth functions: of the choices, and of the program.
@@ -276,7 +279,7 @@ impl Views {
             groups.extend(Group::new(Kernel::Linear, functions, 1.0));
             groups.extend(Group::new(Kernel::Linear, &mean, 1.0));
         }
-        Prior { groups }
+        Prior { groups, carried: None }
     }
 }
 
@@ -295,9 +298,30 @@ fn counts(pool: &Pool, live: bool) -> Mat {
 #[derive(Debug, Clone)]
 pub struct Prior {
     groups: Vec<Group>,
+    /// Log latencies but for a constant, one a row of the pool, that the device's latencies in
+    /// another space suggest.
+    carried: Option<Vec<f64>>,
 }
 
 impl Prior {
+    /// With what a [`Bridge`] carried over from another space.
+    pub fn with_carried(mut self, carried: Vec<f64>) -> Prior {
+        self.carried = Some(carried);
+        self
+    }
+
+    /// Means to try: none, and shares of what was carried, centred on the measured rows.
+    fn means(&self, rows: &[usize]) -> Vec<Option<Vec<f64>>> {
+        let mut all = vec![None];
+        if let Some(carried) = &self.carried {
+            let mean = rows.iter().map(|&r| carried[r]).sum::<f64>() / rows.len() as f64;
+            for share in [0.5, 1.0] {
+                all.push(Some(carried.iter().map(|v| share * (v - mean)).collect()));
+            }
+        }
+        all
+    }
+
     /// `n` of the pool's `rows`, the most informative first; see [`choose`](crate::choose()).
     pub fn choose(&self, rows: &[usize], n: usize, seed: u64) -> Vec<usize> {
         let component = |g: &Group| Component {
@@ -346,8 +370,25 @@ impl Scale {
 /// A predictor for a device from a few of its latencies.
 pub struct FewShot {
     rows: Vec<usize>,
-    /// Scales, their weights (which sum to one) and their posteriors.
-    scales: Vec<(Scale, f64, Average)>,
+    /// Weights sum to one.
+    parts: Vec<Part>,
+}
+
+/// A posterior on one scale.
+struct Part {
+    scale: Scale,
+    /// What the prior's mean is: log latencies of the pool, if any.
+    mean: Option<Vec<f64>>,
+    weight: f64,
+    average: Average,
+}
+
+impl Part {
+    /// The prior's mean at a row.
+    fn prior_mean(&self, row: usize) -> f64 {
+        let Scale { unit, .. } = self.scale;
+        self.mean.as_ref().map_or(0.0, |m| self.scale.apply(unit * m[row].exp()) / unit)
+    }
 }
 
 impl FewShot {
@@ -385,27 +426,41 @@ impl FewShot {
             .collect();
         let candidates = average::candidates(kernels.len(), n);
         let unit = (latencies.iter().map(|v| v.ln()).sum::<f64>() / n as f64).exp();
-        let mut scales = Vec::new();
+        let mut parts = Vec::new();
         for power in POWERS {
             let scale = Scale { power, unit };
-            let y: Vec<f64> = latencies.iter().map(|&v| scale.apply(v) / unit).collect();
-            let average = Average::fit(&kernels, &y, &candidates)
-                .ok_or_else(|| PredictError::Singular { what: "covariance".into() })?;
-            scales.push((scale, average.evidence, average));
+            for mean in prior.means(rows) {
+                let mut part = Part { scale, mean, weight: 0.0, average: Average::default() };
+                let y: Vec<f64> = (rows.iter().zip(latencies))
+                    .map(|(&row, &v)| scale.apply(v) / unit - part.prior_mean(row))
+                    .collect();
+                part.average = Average::fit(&kernels, &y, &candidates)
+                    .ok_or_else(|| PredictError::Singular { what: "covariance".into() })?;
+                parts.push(part);
+            }
         }
-        let most = scales.iter().map(|s| s.1).fold(f64::NEG_INFINITY, f64::max);
-        scales.iter_mut().for_each(|s| s.1 = (s.1 - most).exp());
-        scales.retain(|s| s.1 > NEGLIGIBLE);
-        let total: f64 = scales.iter().map(|s| s.1).sum();
-        scales.iter_mut().for_each(|s| s.1 /= total);
-        Ok(FewShot { rows: rows.to_vec(), scales })
+        let most = parts.iter().map(|p| p.average.evidence).fold(f64::NEG_INFINITY, f64::max);
+        parts.iter_mut().for_each(|p| p.weight = (p.average.evidence - most).exp());
+        parts.retain(|p| p.weight > NEGLIGIBLE);
+        let total: f64 = parts.iter().map(|p| p.weight).sum();
+        parts.iter_mut().for_each(|p| p.weight /= total);
+        Ok(FewShot { rows: rows.to_vec(), parts })
     }
 
     /// Latencies of rows of the pool of that prior, with 90 % intervals for a new measurement.
     pub fn predict(&self, prior: &Prior, rows: &[usize]) -> Forecast {
+        self.in_blocks(prior, rows, true)
+    }
+
+    /// The same latencies without intervals, which take most of the time.
+    pub fn latencies(&self, prior: &Prior, rows: &[usize]) -> Vec<f64> {
+        self.in_blocks(prior, rows, false).mean
+    }
+
+    fn in_blocks(&self, prior: &Prior, rows: &[usize], intervals: bool) -> Forecast {
         let known: Vec<Mat> = prior.groups.iter().map(|g| g.x.select(&self.rows)).collect();
-        let blocks: Vec<Forecast> =
-            rows.par_chunks(256).map(|block| self.predict_block(prior, &known, block)).collect();
+        let block = |block: &[usize]| self.predict_block(prior, &known, block, intervals);
+        let blocks: Vec<Forecast> = rows.par_chunks(256).map(block).collect();
         let mut all = Forecast::default();
         for block in blocks {
             all.mean.extend(block.mean);
@@ -415,7 +470,13 @@ impl FewShot {
         all
     }
 
-    fn predict_block(&self, prior: &Prior, known: &[Mat], block: &[usize]) -> Forecast {
+    fn predict_block(
+        &self,
+        prior: &Prior,
+        known: &[Mat],
+        block: &[usize],
+        intervals: bool,
+    ) -> Forecast {
         let (n, m) = (self.rows.len(), block.len());
         let mut crosses = Vec::new();
         // A row's variance in each group.
@@ -423,17 +484,27 @@ impl FewShot {
         for (g, known) in prior.groups.iter().zip(known) {
             let x = g.x.select(block);
             crosses.push(g.covariance(&x, known));
-            owns.iter_mut().enumerate().for_each(|(i, own)| own.push(g.own(x.row(i))));
+            if intervals {
+                owns.iter_mut().enumerate().for_each(|(i, own)| own.push(g.own(x.row(i))));
+            }
         }
         let quantile = INFLATION * student_quantile_95(n - 1);
-        let mut out = Forecast { mean: vec![0.0; m], low: vec![0.0; m], high: vec![0.0; m] };
+        let bounds = if intervals { m } else { 0 };
+        let mut out =
+            Forecast { mean: vec![0.0; m], low: vec![0.0; bounds], high: vec![0.0; bounds] };
         let mut cross = vec![0.0; n];
-        for (scale, weight, average) in &self.scales {
+        for part in &self.parts {
+            let Part { scale, weight, average, .. } = part;
             for (i, owns) in owns.iter().enumerate() {
-                let mut mean = average.mean;
+                let mut mean = part.prior_mean(block[i]) + average.mean;
                 for (g, k) in crosses.iter().enumerate() {
                     mean +=
                         k.row(i).iter().zip(average.alpha.row(g)).map(|(k, a)| k * a).sum::<f64>();
+                }
+                let at = |v: f64| weight * scale.invert(scale.unit * v);
+                out.mean[i] += at(mean);
+                if !intervals {
+                    continue;
                 }
                 let (mut first, mut second) = (0.0, 0.0);
                 for fitted in &average.best {
@@ -449,8 +520,6 @@ impl FewShot {
                     second += fitted.weight * (variance + mean * mean);
                 }
                 let spread = quantile * (second - first * first).max(0.0).sqrt();
-                let at = |v: f64| weight * scale.invert(scale.unit * v);
-                out.mean[i] += at(mean);
                 out.low[i] += at(mean - spread);
                 out.high[i] += at(mean + spread);
             }
