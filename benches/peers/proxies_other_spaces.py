@@ -3,10 +3,16 @@ of each table, with the published skeletons. $LANNER_DATA holds the tables and i
 
     python benches/peers/proxies_other_spaces.py run 20 FOLDER      # draws, calls lanner, compares; spaces may follow
     python benches/peers/proxies_other_spaces.py compare FOLDER     # what is there already
+    python benches/peers/proxies_other_spaces.py repeats            # what the tables say of their own chance
 
 Prints Spearman's correlation of each proxy with the published column, networks without a value on either side
 left out. Published batches are told by jacov, which is about minus the batch. The images of TransNAS-Bench-101's
 tasks and of CIFAR-100 are not at hand: random ones stand for them.
+
+Below each space stands how far our values agree with our own when each network has weights and a minibatch of
+its own, as the published ones had: what is to be expected of the published values, if they are the same proxy.
+`repeats` compares published values with published ones: of two rows of the same cell, and of one network in two
+tasks of TransNAS-Bench-101 that classify the same images.
 """
 
 import csv
@@ -18,6 +24,8 @@ import sys
 
 DATA = os.environ.get("LANNER_DATA", "../shared/data")
 CIFAR = ["--dataset", f"cifar10:{DATA}/images"]
+# Those that are told apart from chance with difficulty; the second run is of these.
+NOISY = ["epe_nas", "grasp", "jacov", "plain"]
 ALL = "epe_nas fisher flops grad_norm grasp jacov l2_norm nwot params plain snip synflow zen".split()
 
 
@@ -95,16 +103,41 @@ def distinct(space, texts):
     return list(seen.values())
 
 
+def options(space, proxies):
+    """Of the command, but for proxies that are too dear."""
+    given = SPACES[space][-1]
+    if "--proxies" in given:
+        allowed = given[given.index("--proxies") + 1].split(",")
+        return [*given[:given.index("--proxies")], "--proxies", ",".join(p for p in proxies if p in allowed)]
+    return [*given, "--proxies", ",".join(proxies)]
+
+
 def run(folder, count, spaces):
-    os.makedirs(folder, exist_ok=True)
+    os.makedirs(f"{folder}/own", exist_ok=True)
     for space in spaces:
         archs = sorted(published(space))
         chosen = distinct(space, random.Random(0).sample(archs, min(count, len(archs))))
         with open(f"{folder}/{space}.txt", "w") as f:
             f.write("\n".join(chosen) + "\n")
-        options = SPACES[space][-1]
-        subprocess.run(["lanner", "proxies", "--archs", f"{folder}/{space}.txt", "--out",
-                        f"{folder}/{space}.csv", *options], check=True)
+        command = ["lanner", "proxies", "--threads", "1"]
+        subprocess.run([*command, "--archs", f"{folder}/{space}.txt", "--out", f"{folder}/{space}.csv",
+                        *options(space, ALL)], check=True)
+        for i, arch in enumerate(chosen):
+            one = f"{folder}/own/{space}-{i}"
+            with open(f"{one}.txt", "w") as f:
+                f.write(arch + "\n")
+            subprocess.run([*command, "--archs", f"{one}.txt", "--out", f"{one}.csv", "--seed", str(1000 + i),
+                            *options(space, NOISY)], check=True, stdout=subprocess.DEVNULL)
+
+
+def table(file):
+    with open(file, newline="") as f:
+        return list(csv.DictReader(line for line in f if not line.startswith("#")))
+
+
+def line(name, count, correlations):
+    cells = ["" if value is None else f"{value:.3f}" for value in correlations]
+    print(f"| {name} | {count} | " + " | ".join(cells) + " |")
 
 
 def compare(folder):
@@ -112,20 +145,53 @@ def compare(folder):
     print("|---" * (len(ALL) + 2) + "|")
     for space in SPACES:
         try:
-            ours = [r for r in csv.DictReader(
-                line for line in open(f"{folder}/{space}.csv") if not line.startswith("#"))]
+            ours = table(f"{folder}/{space}.csv")
         except FileNotFoundError:
             continue
-        theirs = published(space)
         # The order of our rows is that of the texts asked for.
         texts = open(f"{folder}/{space}.txt").read().split("\n")
-        cells = []
-        for proxy in ALL:
-            pairs = [(float(row[proxy]), theirs[t][proxy]) for row, t in zip(ours, texts)
-                     if row.get(proxy) and proxy in theirs[t]]
-            value = spearman(pairs)
-            cells.append("" if value is None else f"{value:.3f}")
-        print(f"| {space} | {len(ours)} | " + " | ".join(cells) + " |")
+        theirs = [published(space)[text] for text in texts[:len(ours)]]
+        own = []
+        for i in range(len(ours)):
+            file = f"{folder}/own/{space}-{i}.csv"
+            own.append(table(file)[0] if os.path.exists(file) else {})
+        for name, others in (space, theirs), ("of our own", own):
+            both = lambda p: [(float(a[p]), float(b[p])) for a, b in zip(ours, others) if a.get(p) and b.get(p)]
+            line(name, len(ours), [spearman(both(p)) for p in ALL])
+
+
+def repeats():
+    """Pairs of published rows whose values differ by chance alone, or nearly."""
+    def agreement(name, pairs):
+        columns = []
+        for p in ALL:
+            values = [tuple(float(row.get(p) or "nan") for row in pair) for pair in pairs]
+            columns.append(spearman([v for v in values if min(v) > -1e7]))
+        line(name, len(pairs), columns)
+
+    def pairs(rows, kind):
+        """Of each kind two rows at random."""
+        kinds = {}
+        for row in rows:
+            kinds.setdefault(kind(row), []).append(row)
+        chance = random.Random(0)
+        return [chance.sample(k, 2) for k in kinds.values() if len(k) > 1]
+
+    print("| pairs | number | " + " | ".join(ALL) + " |")
+    print("|---" * (len(ALL) + 2) + "|")
+    classes = {row["idx"]: row["iso_class"] for row in table(f"{DATA}/nasbench201/accuracy.csv")}
+    rows = table(f"{DATA}/nasbench201/proxies_cifar10.csv")
+    agreement("nasbench201, the same cell", pairs(rows, lambda r: (classes[r["idx"]], r["flops"], r["params"])))
+    rows = table(f"{DATA}/nasbench101/accuracy_and_proxies_500.csv")
+    facts = subprocess.run(["lanner", "space", "check", "nasbench101", *(r["arch"] for r in rows), "--json"],
+                           check=True, capture_output=True, text=True).stdout
+    cell = {row["arch"]: facts["arch"] for row, facts in zip(rows, json.loads(facts))}
+    agreement("nasbench101, the same cell", pairs(rows, lambda r: cell[r["arch"]]))
+    for kind in "micro", "macro":
+        rows = table(f"{DATA}/transbench101/{kind}_proxies.csv")
+        scene, objects = ({r["arch"]: r for r in rows if r["dataset"] == f"class_{t}"} for t in ("scene", "object"))
+        agreement(f"transbench101-{kind}, class_scene and class_object",
+                  [(row, objects[arch]) for arch, row in scene.items() if arch in objects])
 
 
 if __name__ == "__main__":
@@ -133,5 +199,7 @@ if __name__ == "__main__":
         folder = sys.argv[3]
         run(folder, int(sys.argv[2]), sys.argv[4:] or list(SPACES))
         compare(folder)
+    elif sys.argv[1] == "repeats":
+        repeats()
     else:
         compare(sys.argv[2])

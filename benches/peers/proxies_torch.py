@@ -57,6 +57,11 @@ class Network(nn.Module):
             p = layer["pool"]
             sizes = p["kernel"], p["stride"], p["padding"]
             return nn.AvgPool2d(*sizes, count_include_pad=layer["count_include_pad"])
+        if op == "max_pool":
+            p = layer["pool"] if "pool" in layer else layer
+            return nn.MaxPool2d(p["kernel"], p["stride"], p["padding"])
+        if op == "channel_shuffle":
+            return nn.ChannelShuffle(layer["groups"])
         return nn.AdaptiveAvgPool2d(1) if op == "global_avg_pool" else nn.Identity()
 
     def forward(self, x, before_pooling=False):
@@ -69,10 +74,18 @@ class Network(nn.Module):
                 y = sum(ins)
             elif layer["op"] == "zero":
                 y = ins[0] * 0
+            elif layer["op"] == "concat":
+                y = torch.cat(ins, 1)
+            elif layer["op"] == "slice":
+                y = ins[0][:, : layer["channels"]]
+            elif layer["op"] == "shift":
+                y = F.pad(ins[0][:, :, 1:, 1:], (0, 1, 0, 1))
             elif layer["op"] == "linear":
                 y = part(ins[0].flatten(1))
             elif layer["op"] == "global_avg_pool" and before_pooling:
                 return ins[0]
+            elif type(part) is nn.Identity and layer["op"] not in ("input", "identity"):
+                raise NotImplementedError(layer["op"])
             else:
                 y = part(ins[0])
             values[layer["name"]] = y
@@ -285,8 +298,9 @@ def golden(description):
             value = zen(zen_net, x, t, (x, x2))
         else:
             value = proxy(copy.deepcopy(plain_net), x, t)
-        values[proxy.__name__] = value if math.isfinite(value) else None
-    return {"arch": description["name"], "proxies": values}
+        values[proxy.__name__] = float(value) if math.isfinite(value) else None
+    other = {"other": description["other"]} if "other" in description else {}
+    return {"arch": description["name"], **other, "proxies": values}
 
 
 def bench(descriptions, threads):

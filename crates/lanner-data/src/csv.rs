@@ -70,7 +70,7 @@ pub(crate) fn read(
     read_from(file, path, space, only)
 }
 
-fn read_from(
+pub(crate) fn read_from(
     file: impl Read,
     path: &Path,
     space: &Space,

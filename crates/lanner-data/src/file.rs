@@ -47,6 +47,15 @@ impl Table {
         }
     }
 
+    /// Reads a table from text in the format of a `.csv` file; errors call it by that name.
+    pub fn read_text(
+        text: &str,
+        name: &str,
+        space: &Space,
+    ) -> Result<(Table, ReadReport), DataError> {
+        csv::read_from(text.as_bytes(), Path::new(name), space, None)
+    }
+
     /// Reads the rows of a `.csv` file that have that text in that column: of a table of several data
     /// sets, in which an architecture stands once for each, those of one.
     pub fn read_where(

@@ -6,15 +6,34 @@
 use std::error::Error;
 
 use lanner_evaluate::proxies::{Batch, Options, Proxy, compute};
-use lanner_network::{Cost, Nasbench201, Network, View, json};
+use lanner_network::{Cost, Nasbench201, Network, Skeleton, View, json};
 use lanner_space::{Architecture, Space};
+use serde_json::json;
 
-/// Of the golden file: a dense cell, a mixed one, one of pools and skips, one that is disconnected.
+/// Of the golden file, with 6 channels and one cell a stage at 16 × 16 pixels: a dense cell, a mixed one,
+/// one of pools and skips, one that is disconnected.
 const GOLDEN: [&str; 4] = [
     "|nor_conv_3x3~0|+|nor_conv_3x3~0|nor_conv_3x3~1|+|nor_conv_3x3~0|nor_conv_3x3~1|nor_conv_3x3~2|",
     "|nor_conv_3x3~0|+|none~0|skip_connect~1|+|avg_pool_3x3~0|none~1|nor_conv_1x1~2|",
     "|avg_pool_3x3~0|+|nor_conv_1x1~0|skip_connect~1|+|nor_conv_1x1~0|skip_connect~1|skip_connect~2|",
     "|nor_conv_3x3~0|+|nor_conv_1x1~0|skip_connect~1|+|none~0|none~1|none~2|",
+];
+
+/// One of each other space whose proxies are published: channels, cells, pixels.
+const OTHERS: [(&str, &str, [usize; 3]); 5] = [
+    (
+        "nasbench101",
+        r#"{"matrix": [[0,1,1,0,0,0,1],[0,0,0,1,0,0,0],[0,0,0,1,1,0,0],[0,0,0,0,0,1,0],[0,0,0,0,0,1,0],[0,0,0,0,0,0,1],[0,0,0,0,0,0,0]], "ops": ["input","conv3x3-bn-relu","maxpool3x3","conv1x1-bn-relu","conv3x3-bn-relu","conv1x1-bn-relu","output"]}"#,
+        [8, 1, 16],
+    ),
+    (
+        "darts",
+        "Genotype(normal=[('sep_conv_3x3', 0), ('dil_conv_5x5', 1), ('skip_connect', 0), ('max_pool_3x3', 2), ('avg_pool_3x3', 1), ('sep_conv_5x5', 3), ('dil_conv_3x3', 2), ('skip_connect', 4)], normal_concat=range(2, 6), reduce=[('max_pool_3x3', 0), ('skip_connect', 1), ('sep_conv_3x3', 0), ('dil_conv_3x3', 2), ('skip_connect', 0), ('avg_pool_3x3', 1), ('sep_conv_5x5', 2), ('dil_conv_5x5', 4)], reduce_concat=range(2, 6))",
+        [4, 3, 16],
+    ),
+    ("fbnet", "7818488874147327324245", [64, 0, 32]),
+    ("transbench101-micro", "64-41414-1_02_333", [8, 1, 32]),
+    ("transbench101-macro", "1243", [8, 2, 32]),
 ];
 
 fn main() -> Result<(), Box<dyn Error>> {
@@ -39,6 +58,16 @@ fn main() -> Result<(), Box<dyn Error>> {
     }
     for network in networks {
         println!("{}", json(&network, &Cost::of(&network)));
+    }
+    for (name, arch, sizes) in OTHERS.into_iter().filter(|_| mode == "golden") {
+        let space = Space::by_name(name)?;
+        let [channels, cells, resolution] = sizes;
+        let published = Skeleton::of(&space)?;
+        let skeleton = Skeleton { channels, cells, resolution, classes: 10, ..published };
+        let network = skeleton.build(&space.parse(arch)?, View::Raw)?;
+        let mut description = json(&network, &Cost::of(&network));
+        description["other"] = json!({ "space": name, "arch": arch, "sizes": sizes });
+        println!("{description}");
     }
     Ok(())
 }

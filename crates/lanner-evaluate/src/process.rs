@@ -3,7 +3,7 @@
 use std::{
     io::Read,
     os::unix::process::{CommandExt, ExitStatusExt},
-    process::{Child, Command, ExitStatus, Stdio},
+    process::{Child, Command, Stdio},
     sync::{
         Arc, Mutex, PoisonError,
         mpsc::{Receiver, channel},
@@ -12,7 +12,7 @@ use std::{
     time::{Duration, Instant},
 };
 
-use rustix::process::{Pid, Signal, WaitId, WaitIdOptions, kill_process_group, waitid};
+use rustix::process::{Pid, Signal, kill_process_group};
 
 /// What a program may print that is read as a whole; a latency takes about ten bytes.
 const MOST_OUTPUT: usize = 4 << 20;
@@ -65,8 +65,9 @@ pub enum Keep {
     End,
 }
 
-/// Runs a program in a process group of its own, so that it can be killed with all that it started.
-/// It reads nothing. `stop` is asked every now and then whether to go on.
+/// Runs a program in a process group of its own, so that it can be killed with all that it started,
+/// which also happens when this process dies. It reads nothing. `stop` is asked every now and then
+/// whether to go on.
 ///
 /// # Errors
 /// When the program cannot be started: why.
@@ -77,28 +78,24 @@ pub fn run(
     stop: &dyn Fn() -> bool,
 ) -> Result<Ended, String> {
     let [program, arguments @ ..] = words else { return Err("no program".into()) };
-    let child = Command::new(program)
-        .args(arguments)
-        .stdin(Stdio::null())
-        .stdout(Stdio::piped())
-        .stderr(Stdio::piped())
-        .process_group(0)
-        .spawn()
-        .map_err(|e| format!("cannot start {program}: {e}"))?;
-    let mut group = Group { child, reaped: false };
+    let mut group = Group::new()?;
+    let mut command = Command::new(program);
+    command.args(arguments).stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped());
+    command.process_group(group.number());
+    let mut child = command.spawn().map_err(|e| format!("cannot start {program}: {e}"))?;
     let end_of = |text: &mut Vec<u8>| {
         text.drain(..text.len().saturating_sub(LAST_BYTES));
         true
     };
     let stdout = Output::of(
-        group.child.stdout.take(),
+        child.stdout.take(),
         if keep == Keep::All { |text| text.len() <= MOST_OUTPUT } else { end_of },
     );
-    let stderr = Output::of(group.child.stderr.take(), end_of);
+    let stderr = Output::of(child.stderr.take(), end_of);
     let start = Instant::now();
     let mut pause = Duration::from_millis(1);
     let killed = loop {
-        if group.has_ended().map_err(|e| format!("cannot wait for {program}: {e}"))? {
+        if child.try_wait().map_err(|e| format!("cannot wait for {program}: {e}"))?.is_some() {
             break None;
         }
         let left = timeout.saturating_sub(start.elapsed());
@@ -114,11 +111,12 @@ pub fn run(
         pause = (2 * pause).min(Duration::from_millis(50));
     };
     if killed.is_some() {
-        let _ = group.kill();
+        group.kill();
     }
     let text = stdout.wait(GRACE);
     let too_much = keep == Keep::All && text.len() > MOST_OUTPUT;
-    let status = group.kill().map_err(|e| format!("cannot wait for {program}: {e}"))?;
+    group.kill();
+    let status = child.wait().map_err(|e| format!("cannot wait for {program}: {e}"))?;
     let ended = match status.code() {
         _ if too_much => How::TooMuch,
         Some(code) => How::Code(code),
@@ -139,41 +137,51 @@ pub fn last_lines(text: &str, count: usize) -> Vec<String> {
     lines.into_iter().map(clean).collect()
 }
 
-/// A program and what it started, which end when this does.
+/// A process group, whose processes end when this does.
 struct Group {
-    child: Child,
+    /// The first process of the group, which gives it its number. It does nothing but wait for the end
+    /// of a pipe that this process alone has open: that comes at our death too, be it by SIGKILL, and then
+    /// it kills the group. The signal that Linux sends at the death of a parent would reach the program, but
+    /// not what that started.
+    guard: Child,
     /// From then on its number may be another's.
     reaped: bool,
 }
 
 impl Group {
-    fn pid(&self) -> Option<Pid> {
-        i32::try_from(self.child.id()).ok().and_then(Pid::from_raw)
+    fn new() -> Result<Group, String> {
+        let guard = Command::new("sh")
+            .args(["-c", "read line; kill -KILL 0"])
+            .stdin(Stdio::piped())
+            .stdout(Stdio::null())
+            .stderr(Stdio::null())
+            .process_group(0)
+            .spawn()
+            .map_err(|e| format!("cannot start sh: {e}"))?;
+        Ok(Group { guard, reaped: false })
     }
 
-    /// Asks without reaping the program, so that its number stays its own.
-    fn has_ended(&self) -> rustix::io::Result<bool> {
-        let Some(pid) = self.pid() else { return Ok(true) };
-        let options = WaitIdOptions::EXITED | WaitIdOptions::NOHANG | WaitIdOptions::NOWAIT;
-        Ok(waitid(WaitId::Pid(pid), options)?.is_some())
+    fn number(&self) -> i32 {
+        // A process's number is positive and fits.
+        self.guard.id() as i32
     }
 
-    /// Ends what is left of the group, and tells how the program itself ended.
-    fn kill(&mut self) -> std::io::Result<ExitStatus> {
+    /// Ends what is in the group.
+    fn kill(&mut self) {
         if !self.reaped
-            && let Some(pid) = self.pid()
+            && let Some(group) = Pid::from_raw(self.number())
         {
             // An error says that nothing is left.
-            let _ = kill_process_group(pid, Signal::KILL);
+            let _ = kill_process_group(group, Signal::KILL);
+            let _ = self.guard.wait();
         }
         self.reaped = true;
-        self.child.wait()
     }
 }
 
 impl Drop for Group {
     fn drop(&mut self) {
-        let _ = self.kill();
+        self.kill();
     }
 }
 

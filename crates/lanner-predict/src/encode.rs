@@ -128,15 +128,20 @@ impl Graphs {
         self.labels.push(Some(self.vocabulary as u32 - 1));
         self.aggregates.push(0..nodes as u32);
         let mut base = 1u32;
+        let mut next: Vec<u32> = Vec::new();
         for (cell, label) in components {
+            let mut arcs = cell.arcs.iter().peekable(); // sorted
             for v in 0..cell.len() {
                 self.labels.push(Some(label(cell.labels[v])));
-                let mut next: Vec<u32> = cell.successors(v).map(|s| base + s as u32).collect();
+                next.clear();
+                while let Some(arc) = arcs.next_if(|arc| usize::from(arc.0) == v) {
+                    next.push(base + u32::from(arc.1));
+                }
                 if arcs_once {
-                    next.dedup(); // a cell's arcs are sorted
+                    next.dedup();
                 }
                 next.push(base + v as u32);
-                self.aggregates.push(next);
+                self.aggregates.push(next.iter().copied());
             }
             base += cell.len() as u32;
         }

@@ -60,6 +60,7 @@ mod pool;
 mod program;
 pub mod relation;
 pub mod ridge;
+mod samples;
 pub mod selection;
 pub mod transfer;
 pub mod trees;

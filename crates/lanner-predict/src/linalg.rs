@@ -47,13 +47,19 @@ impl Mat {
 
     /// All columns of `self`, then all of `other`.
     pub fn beside(&self, other: &Mat) -> Mat {
-        assert_eq!(self.rows, other.rows, "matrices side by side have equally many rows");
-        let mut data = Vec::with_capacity(self.data.len() + other.data.len());
-        for i in 0..self.rows {
-            data.extend_from_slice(self.row(i));
-            data.extend_from_slice(other.row(i));
+        Mat::joined(&[self, other])
+    }
+
+    /// The columns of all groups, one after the other.
+    pub fn joined(groups: &[&Mat]) -> Mat {
+        let rows = groups.first().map_or(0, |g| g.rows);
+        assert!(groups.iter().all(|g| g.rows == rows), "groups have equally many rows");
+        let cols = groups.iter().map(|g| g.cols).sum();
+        let mut data = Vec::with_capacity(rows * cols);
+        for i in 0..rows {
+            groups.iter().for_each(|g| data.extend_from_slice(g.row(i)));
         }
-        Mat { rows: self.rows, cols: self.cols + other.cols, data }
+        Mat { rows, cols, data }
     }
 
     /// alpha · self · otherᵀ.
@@ -104,10 +110,20 @@ impl Standardiser {
     /// What gives each column of `x` mean 0 and variance 1 over `rows` and leaves out constant ones.
     pub fn of(x: &Mat, rows: &[usize]) -> Standardiser {
         let n = rows.len().max(1) as f64;
+        // Row by row, as the matrix lies.
+        let mut means = vec![0.0; x.cols];
+        for &i in rows {
+            means.iter_mut().zip(x.row(i)).for_each(|(sum, v)| *sum += v);
+        }
+        means.iter_mut().for_each(|m| *m /= n);
+        let mut variances = vec![0.0; x.cols];
+        for &i in rows {
+            let of_row = x.row(i).iter().zip(&means);
+            variances.iter_mut().zip(of_row).for_each(|(sum, (v, m))| *sum += (v - m).powi(2));
+        }
         let mut found = Standardiser::default();
-        for j in 0..x.cols {
-            let mean = rows.iter().map(|&i| x[(i, j)]).sum::<f64>() / n;
-            let variance = rows.iter().map(|&i| (x[(i, j)] - mean).powi(2)).sum::<f64>() / n;
+        for (j, (mean, variance)) in means.into_iter().zip(variances).enumerate() {
+            let variance = variance / n;
             if variance > 1e-18 {
                 found.columns.push(j);
                 found.means.push(mean);

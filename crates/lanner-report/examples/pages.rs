@@ -8,9 +8,9 @@ mod common;
 fn main() -> Result<(), Box<dyn std::error::Error>> {
     let folder = std::path::PathBuf::from(std::env::args().nth(1).ok_or("expected a folder")?);
     std::fs::create_dir_all(&folder)?;
-    for (name, report) in common::all() {
-        let bytes = report.write(folder.join(format!("{name}.html")))?;
-        println!("{name}: {} trials, {bytes} bytes", report.trials.len());
+    for (name, study) in common::all() {
+        let bytes = study.report().write(folder.join(format!("{name}.html")))?;
+        println!("{name}: {} trials, {bytes} bytes", study.trials.len());
     }
     Ok(())
 }

@@ -4,15 +4,15 @@ use crate::baseline::{Baseline, spaced};
 use crate::facts::Facts;
 use crate::figure::{Figure, Key, nothing};
 use crate::plot::{Axis, Mark, Plot};
-use crate::text::{count, number, several};
+use crate::text::{count, several};
 
 const ID: &str = "curve";
 
 /// From here on the evaluations are on a logarithmic axis.
 const MANY: usize = 2000;
 
-pub(crate) fn html(facts: &Facts) -> String {
-    if facts.report.settings.objectives.len() == 2 {
+pub(crate) fn html(facts: &Facts, given: Option<&Baseline>) -> String {
+    if facts.settings.objectives.len() == 2 {
         return hypervolume(facts);
     }
     let metric = &facts.objective.metric;
@@ -25,25 +25,27 @@ pub(crate) fn html(facts: &Facts) -> String {
         return nothing(ID, &heading, why);
     };
     let n = facts.evaluated.len();
-    let baseline = baseline(facts);
+    let unit = facts.unit(metric);
+    let reference = reference(facts, given);
     let mut steps: Vec<(f64, f64)> =
-        facts.improvements.iter().map(|&(n, i)| (n as f64, facts.value[i])).collect();
-    steps.push((n as f64, facts.value[best]));
+        facts.improvements.iter().map(|&(n, i)| (n as f64, facts.value(i))).collect();
+    steps.push((n as f64, facts.value(best)));
 
     // Bad trials would press the curve flat: the frame has what the better three quarters reach, and
     // both curves from where they are out of their first steps.
     let mut dots: Vec<f64> =
-        facts.evaluated.iter().map(|&i| facts.value[i]).filter(|v| v.is_finite()).collect();
+        facts.evaluated.iter().map(|&i| facts.value(i)).filter(|v| v.is_finite()).collect();
     dots.sort_by(f64::total_cmp);
     if facts.objective.maximise {
         dots.reverse();
     }
     let kept = dots[..(dots.len() * 3).div_ceil(4)].iter().copied();
-    let reference = baseline.iter().flat_map(|b| b.curve.iter().skip(2).map(|p| p.1));
-    let y = Axis::around(metric.as_str(), kept.chain(reference).chain([facts.value[best]]));
+    let of_reference = reference.iter().flat_map(|r| r.0.curve.iter().skip(2).map(|p| p.1));
+    let y = kept.chain(of_reference).chain([facts.value(best)]);
+    let y = Axis::around(unit.label(metric), y).scaled(unit.scale);
     let mut plot = Plot::new(evaluations(n), y);
 
-    if let Some(b) = &baseline {
+    if let Some((b, _)) = &reference {
         let points: Vec<(f64, f64)> = b.curve.iter().map(|&(n, v)| (n as f64, v)).collect();
         plot.line("random", &points, false);
     }
@@ -51,7 +53,7 @@ pub(crate) fn html(facts: &Facts) -> String {
     let (mut outside, mut marked) = (0, 0);
     let better: Vec<usize> = facts.marked_improvements().iter().map(|p| p.1).collect();
     for (k, &i) in facts.evaluated.iter().enumerate() {
-        let v = facts.value[i];
+        let v = facts.value(i);
         if !v.is_finite() {
             continue;
         }
@@ -59,13 +61,13 @@ pub(crate) fn html(facts: &Facts) -> String {
             outside += 1;
         } else if facts.shown.contains(&i) && !better.contains(&i) {
             let mark = if facts.within[i] { Mark::Trial } else { Mark::Over };
-            plot.trial(mark, facts.trial(i).id, (k + 1) as f64, v);
+            plot.trial(mark, facts.trials.id[i], (k + 1) as f64, v);
             marked += 1;
         }
     }
     for &(k, i) in facts.marked_improvements() {
-        if plot.y.has(facts.value[i]) {
-            plot.trial(Mark::Front, facts.trial(i).id, k as f64, facts.value[i]);
+        if plot.y.has(facts.value(i)) {
+            plot.trial(Mark::Front, facts.trials.id[i], k as f64, facts.value(i));
         }
     }
 
@@ -74,22 +76,25 @@ pub(crate) fn html(facts: &Facts) -> String {
         (Key::Mark(Mark::Front), "better than all before".into()),
         (Key::Mark(Mark::Trial), "a trial".into()),
     ];
-    let over = facts.evaluated.iter().any(|&i| facts.value[i].is_finite() && !facts.within[i]);
+    let over = facts.evaluated.iter().any(|&i| facts.value(i).is_finite() && !facts.within[i]);
     if over {
         keys.push((Key::Mark(Mark::Over), "over a limit".into()));
     }
     let mut caption = format!(
         "After {} the best {metric} is {}.",
         several(n, "evaluation"),
-        number(facts.value[best])
+        unit.text(facts.value(best))
     );
-    if let Some(b) = baseline {
-        keys.insert(1, (Key::Line("random"), b.what.clone()));
-        if let Some((k, v)) = b.curve.last() {
-            caption += &format!(" Reference ({}): {} after {}.", b.what, number(*v), count(*k));
+    match reference {
+        Some((b, words)) => {
+            if let Some((k, v)) = b.curve.last() {
+                caption += &format!(" Dashed, {}: {} after {}.", b.what, unit.text(*v), count(*k));
+            }
+            caption += &words;
+            keys.insert(1, (Key::Line("random"), b.what));
         }
-    } else {
-        caption += " What random search reaches is not known.";
+        None if facts.settings.strategy == "random" => caption += " It is a random search itself.",
+        None => caption += " What random search would have reached is not known.",
     }
     if outside > 0 {
         caption += &format!(" {} below the frame.", several(outside, "trial"));
@@ -103,28 +108,38 @@ pub(crate) fn html(facts: &Facts) -> String {
     Figure { id: ID, heading, plot, keys, caption }.html()
 }
 
-/// The reference: what the caller knows, else what can be said from this study's own trials.
-fn baseline(facts: &Facts) -> Option<Baseline> {
-    if let Some(b) = &facts.report.baseline {
+/// The reference and what must be said of it: what the caller knows, else what can be said from this
+/// study's own trials.
+fn reference(facts: &Facts, given: Option<&Baseline>) -> Option<(Baseline, String)> {
+    if let Some(b) = given {
         let mut b = b.clone();
         b.curve.retain(|p| p.0 <= facts.evaluated.len());
-        return Some(b).filter(|b| !b.curve.is_empty());
+        return (!b.curve.is_empty()).then_some((b, String::new()));
     }
-    let maximise = facts.objective.maximise;
-    let n = facts.evaluated.len();
-    let allowed = |&&i: &&usize| facts.within[i];
-    if facts.report.settings.strategy == "random" {
+    let strategy = facts.settings.strategy.as_str();
+    if strategy == "random" {
         return None;
     }
-    let first = facts.evaluated.iter().map(|&i| facts.trial(i).round).min()?;
-    let of_first = facts.evaluated.iter().filter(|&&i| facts.trial(i).round == first);
-    let values = of_first.filter(allowed).map(|&i| facts.value[i]);
-    let values: Vec<f64> = values.filter(|v| v.is_finite()).collect();
+    let round = |i: usize| facts.trials.round[i];
+    let first = facts.evaluated.iter().map(|&i| round(i)).min()?;
+    let of_first = facts.evaluated.iter().filter(|&&i| round(i) == first && facts.within[i]);
+    let values: Vec<f64> = of_first.map(|&i| facts.value(i)).filter(|v| v.is_finite()).collect();
     if values.len() < 3 {
         return None;
     }
-    let what = format!("the first {} trials in random order", values.len());
-    Baseline::expected(what, &values, maximise, n)
+    let n = values.len();
+    // All others begin with networks that are drawn at random.
+    let (what, chosen) = match strategy {
+        "default" => (
+            "its own start, mean over all orders",
+            "were not drawn at random but spread over the larger networks, so random search may have \
+             done worse",
+        ),
+        _ => ("its random start, mean over all orders", "were drawn at random"),
+    };
+    let words = format!(" Random search was not run: the {n} networks of the start {chosen}.");
+    let all = facts.evaluated.len();
+    Some((Baseline::expected(what, &values, facts.objective.maximise, all)?, words))
 }
 
 fn evaluations(n: usize) -> Axis {
@@ -134,12 +149,13 @@ fn evaluations(n: usize) -> Axis {
             low: 1.0,
             high: n as f64 * 1.1,
             log: true,
+            scale: 1.0,
         },
         false => {
             let n = n as f64;
             let room = 0.02 * n.max(4.0);
             let low = if n < 8.0 { 0.5 } else { 0.0 };
-            Axis { label: "evaluations".into(), low, high: n + room, log: false }
+            Axis { label: "evaluations".into(), low, high: n + room, log: false, scale: 1.0 }
         }
     }
 }
@@ -158,7 +174,8 @@ fn hypervolume(facts: &Facts) -> String {
         steps = thin.iter().map(|&k| steps[k - 1]).collect();
     }
     steps.push((n as f64, v));
-    let y = Axis { label: "% of the final hypervolume".into(), low: 0.0, high: 104.0, log: false };
+    let label = "% of the final hypervolume".into();
+    let y = Axis { label, low: 0.0, high: 104.0, log: false, scale: 1.0 };
     let mut plot = Plot::new(evaluations(n), y);
     plot.line("search", &steps, true);
     let caption = format!(

@@ -3,9 +3,10 @@
 
 use std::collections::{BTreeSet, HashMap};
 
-use lanner_search::study::{Objective, State, Trial};
+use lanner_search::study::{Measurement, Objective, Settings, State, Trial};
 
-use crate::Report;
+use crate::columns::Columns;
+use crate::unit::Unit;
 
 /// Trials in the table of the best, and those of a front that are marked and listed.
 const BEST: usize = 25;
@@ -14,8 +15,11 @@ const FRONT: usize = 400;
 const SAMPLE: usize = 1000;
 /// Improvements that are marked, if there are more: the last ones.
 const IMPROVEMENTS: usize = 200;
+/// Failures that are listed with their notes: the last ones.
+const FAILURES: usize = 50;
 
 /// The second dimension of the front.
+#[derive(Debug, Clone)]
 pub(crate) struct Across {
     pub metric: String,
     pub maximise: bool,
@@ -24,11 +28,10 @@ pub(crate) struct Across {
     pub limit: Option<f64>,
 }
 
-pub(crate) struct Facts<'a> {
-    pub report: &'a Report,
+pub(crate) struct Facts {
+    pub settings: Settings,
+    pub trials: Columns,
     pub objective: Objective,
-    /// The objective of each trial; NaN where it was not evaluated.
-    pub value: Vec<f64>,
     pub across: Option<Across>,
     /// Whether each trial exceeds no limit as far as is known, as [`lanner_search::study::Study::best`].
     pub within: Vec<bool>,
@@ -45,28 +48,24 @@ pub(crate) struct Facts<'a> {
     pub front: Vec<usize>,
     /// What can be pointed at.
     pub shown: BTreeSet<usize>,
-    measured: HashMap<(&'a str, &'a str), f64>,
+    /// The last of those that failed.
+    pub failed: Vec<usize>,
+    /// All of those that are shown or failed last.
+    pub details: HashMap<usize, Trial>,
+    /// By architecture, of those.
+    pub measurements: HashMap<String, Vec<Measurement>>,
+    units: HashMap<String, Unit>,
 }
 
-impl<'a> Facts<'a> {
-    pub fn of(report: &'a Report) -> Facts<'a> {
-        let objective = (report.settings.objectives.first().cloned())
+impl Facts {
+    /// Without details, which are to be filled in.
+    pub fn of(settings: Settings, trials: Columns) -> Facts {
+        let objective = (settings.objectives.first().cloned())
             .unwrap_or(Objective { metric: "objective".into(), maximise: true });
-        // Measured again later means measured better: the last one counts.
-        let measured = report.measurements.iter().filter(|m| m.value.is_finite());
-        let measured: HashMap<_, _> =
-            measured.map(|m| ((m.arch.as_str(), m.metric.as_str()), m.value)).collect();
-        let trials = &report.trials;
-        let value: Vec<f64> = (trials.iter())
-            .map(|t| match t.state {
-                State::Done => t.metrics.get(&objective.metric).copied().unwrap_or(f64::NAN),
-                _ => f64::NAN,
-            })
-            .collect();
         let mut facts = Facts {
-            report,
+            settings,
+            trials,
             objective,
-            value,
             across: None,
             within: Vec::new(),
             states: [0; 5],
@@ -76,13 +75,21 @@ impl<'a> Facts<'a> {
             best: Vec::new(),
             front: Vec::new(),
             shown: BTreeSet::new(),
-            measured,
+            failed: Vec::new(),
+            details: HashMap::new(),
+            measurements: HashMap::new(),
+            units: HashMap::new(),
         };
-        let limits = &report.settings.limits;
-        let ok = |t: &Trial| {
-            limits.iter().all(|l| facts.metric(t, &l.metric).is_none_or(|v| v <= l.at_most))
-        };
-        facts.within = trials.iter().map(ok).collect();
+        let mut within = vec![true; facts.trials.len()];
+        for limit in &facts.settings.limits {
+            if let Some(values) = facts.trials.known.get(&limit.metric) {
+                within
+                    .iter_mut()
+                    .zip(values)
+                    .for_each(|(w, v)| *w &= v.is_nan() || *v <= limit.at_most);
+            }
+        }
+        facts.within = within;
         facts.across = facts.second_dimension();
         facts.count();
         facts.rank();
@@ -90,13 +97,34 @@ impl<'a> Facts<'a> {
         facts
     }
 
+    /// The first objective of a trial; NaN where it was not evaluated.
+    pub fn value(&self, i: usize) -> f64 {
+        self.trials.value[i]
+    }
+
     /// A metric of a trial's architecture: as last measured, or as the trial's evaluation gave it.
-    pub fn metric(&self, trial: &Trial, metric: &str) -> Option<f64> {
-        let measured = match self.measured.is_empty() {
-            true => None,
-            false => self.measured.get(&(trial.arch.as_str(), metric)).copied(),
-        };
-        measured.or_else(|| trial.metrics.get(metric).copied()).filter(|v| v.is_finite())
+    pub fn metric(&self, i: usize, metric: &str) -> f64 {
+        match self.trials.known.get(metric) {
+            Some(values) => values[i],
+            None => {
+                let of = self.details.get(&i).and_then(|t| t.metrics.get(metric));
+                of.copied().unwrap_or(f64::NAN)
+            }
+        }
+    }
+
+    /// How values of a metric are written.
+    pub fn unit(&self, metric: &str) -> Unit {
+        self.units.get(metric).copied().unwrap_or_else(|| Unit::of(metric, []))
+    }
+
+    /// Chooses the units by what is shown: to be called when the details are there.
+    pub fn choose_units(&mut self) {
+        let names: BTreeSet<&String> = (self.trials.known.keys())
+            .chain(self.details.values().flat_map(|t| t.metrics.keys()))
+            .collect();
+        let unit = |m: &str| Unit::of(m, self.shown.iter().map(|&i| self.metric(i, m)));
+        self.units = names.into_iter().map(|m| (m.clone(), unit(m))).collect();
     }
 
     /// Whether the objective `a` is better than `b`. NaN is worse than all.
@@ -110,46 +138,41 @@ impl<'a> Facts<'a> {
 
     /// The second objective; else what is limited; else a latency or a size that the trials have.
     fn second_dimension(&self) -> Option<Across> {
-        let settings = &self.report.settings;
-        let trials = &self.report.trials;
-        let known = |m: &str| trials.iter().any(|t| self.metric(t, m).is_some());
-        let limited = settings.limits.iter().map(|l| l.metric.clone());
+        let settings = &self.settings;
+        let known = &self.trials.known;
         let (metric, maximise) = match settings.objectives.get(1) {
             Some(second) => (second.metric.clone(), second.maximise),
             None => {
-                // Names from a few trials: all of a search have the same metrics.
-                let done = trials.iter().filter(|t| t.state == State::Done).take(100);
-                let names: BTreeSet<&String> = done.flat_map(|t| t.metrics.keys()).collect();
-                let measured = self.report.measurements.iter().take(100).map(|m| &m.metric);
-                let names: BTreeSet<&String> = names.into_iter().chain(measured).collect();
-                let usual = names.iter().filter(|n| n.ends_with("_ms")).map(|n| n.to_string());
-                let sizes = ["flops", "params", "peak_memory"].map(String::from);
-                let sizes = sizes.into_iter().filter(|s| names.contains(s));
-                let mut all = limited.chain(usual).chain(sizes);
-                (all.find(|m| *m != self.objective.metric && known(m))?, false)
+                let limited = settings.limits.iter().map(|l| l.metric.as_str());
+                let usual = known.keys().map(String::as_str).filter(|n| n.ends_with("_ms"));
+                let mut all = limited.chain(usual).chain(["flops", "params", "peak_memory"]);
+                let it = all.find(|m| *m != self.objective.metric && known.contains_key(*m))?;
+                (it.to_string(), false)
             }
         };
-        let values = trials.iter().map(|t| self.metric(t, &metric).unwrap_or(f64::NAN)).collect();
+        let unknown = || vec![f64::NAN; self.trials.len()];
+        let values = known.get(&metric).cloned().unwrap_or_else(unknown);
         let limit = settings.limits.iter().find(|l| l.metric == metric).map(|l| l.at_most);
         Some(Across { metric, maximise, values, limit })
     }
 
     fn count(&mut self) {
         let mut best = f64::NAN;
-        for (i, t) in self.report.trials.iter().enumerate() {
-            if t.origin.is_some() {
+        for i in 0..self.trials.len() {
+            let state = self.trials.state[i];
+            if self.trials.imported[i] {
                 self.imported += 1;
                 continue;
             }
-            if let Some(s) = State::ALL.iter().position(|s| *s == t.state) {
+            if let Some(s) = State::ALL.iter().position(|s| *s == state) {
                 self.states[s] += 1;
             }
-            if !matches!(t.state, State::Done | State::Failed) {
+            if !matches!(state, State::Done | State::Failed) {
                 continue;
             }
             self.evaluated.push(i);
-            if self.within[i] && self.better(self.value[i], best) {
-                best = self.value[i];
+            if self.within[i] && self.better(self.value(i), best) {
+                best = self.value(i);
                 self.improvements.push((self.evaluated.len(), i));
             }
         }
@@ -160,8 +183,8 @@ impl<'a> Facts<'a> {
         let all = self.evaluated.iter().copied();
         let sign = if self.objective.maximise { -1.0 } else { 1.0 };
         let mut done: Vec<usize> =
-            all.filter(|&i| self.within[i] && self.value[i].is_finite()).collect();
-        let value = &self.value;
+            all.filter(|&i| self.within[i] && self.value(i).is_finite()).collect();
+        let value = &self.trials.value;
         // Equal ones in the order in which they were asked for.
         done.sort_by(|&a, &b| (sign * value[a]).total_cmp(&(sign * value[b])).then(a.cmp(&b)));
         if let Some(across) = &self.across {
@@ -189,21 +212,31 @@ impl<'a> Facts<'a> {
         let mut shown: BTreeSet<usize> = self.listed().iter().copied().collect();
         shown.extend(self.marked_front());
         shown.extend(self.marked_improvements().iter().map(|p| p.1));
+        // One that failed may have been measured before.
+        let measured = |i: usize| self.across.as_ref().is_some_and(|a| a.values[i].is_finite());
         let others: Vec<usize> = (self.evaluated.iter().copied())
-            .filter(|&i| self.value[i].is_finite() && !shown.contains(&i))
+            .filter(|&i| (self.value(i).is_finite() || measured(i)) && !shown.contains(&i))
             .collect();
         let step = others.len().div_ceil(SAMPLE).max(1);
         shown.extend(others.into_iter().step_by(step));
-        let infeasible = |&i: &usize| self.report.trials[i].state == State::Infeasible;
-        let over: Vec<usize> = (0..self.report.trials.len()).filter(infeasible).collect();
+        let infeasible = |&i: &usize| self.trials.state[i] == State::Infeasible;
+        let over: Vec<usize> = (0..self.trials.len()).filter(infeasible).collect();
         let step = over.len().div_ceil(SAMPLE / 4).max(1);
         shown.extend(over.into_iter().step_by(step));
         self.shown = shown;
+        let failed = |i: &&usize| self.trials.state[**i] == State::Failed;
+        self.failed = self.evaluated.iter().rev().filter(failed).take(FAILURES).copied().collect();
+        self.failed.reverse();
+    }
+
+    /// The trials that the page has details of.
+    pub fn detailed(&self) -> Vec<usize> {
+        self.shown.iter().chain(&self.failed).copied().collect()
     }
 
     /// The trials of the table: the front of two objectives, else the best.
     pub fn listed(&self) -> &[usize] {
-        match self.report.settings.objectives.len() {
+        match self.settings.objectives.len() {
             2 => &self.front[..self.front.len().min(2 * BEST)],
             _ => &self.best[..self.best.len().min(BEST)],
         }
@@ -219,10 +252,6 @@ impl<'a> Facts<'a> {
         &self.improvements[self.improvements.len().saturating_sub(IMPROVEMENTS)..]
     }
 
-    pub fn trial(&self, i: usize) -> &'a Trial {
-        &self.report.trials[i]
-    }
-
     pub fn state(&self, state: State) -> usize {
         State::ALL.iter().position(|s| *s == state).map_or(0, |s| self.states[s])
     }
@@ -236,20 +265,21 @@ impl<'a> Facts<'a> {
             if self.objective.maximise { 1.0 } else { -1.0 },
         );
         // The reference point: the worst of all that were evaluated, in each dimension.
-        let known = |&&i: &&usize| self.within[i] && self.value[i].is_finite();
+        let known = |&&i: &&usize| self.within[i] && self.value(i).is_finite();
         let points = || self.evaluated.iter().filter(known);
         let x0 = points().map(|&i| sx * across.values[i]).fold(f64::INFINITY, f64::min);
-        let y0 = points().map(|&i| sy * self.value[i]).fold(f64::INFINITY, f64::min);
+        let y0 = points().map(|&i| sy * self.value(i)).fold(f64::INFINITY, f64::min);
         // The front so far: x upwards, y downwards.
         let mut front: Vec<(f64, f64)> = Vec::new();
         let mut volume = Vec::new();
         for (n, &i) in self.evaluated.iter().enumerate() {
-            let (x, y) = (sx * across.values[i], sy * self.value[i]);
+            let (x, y) = (sx * across.values[i], sy * self.value(i));
             if !self.within[i] || !x.is_finite() || !y.is_finite() {
                 continue;
             }
             let at = front.partition_point(|p| p.0 < x);
-            if front[at..].iter().any(|p| p.1 >= y) {
+            // Of those to the right the next one has the largest y.
+            if front.get(at).is_some_and(|p| p.1 >= y) {
                 continue;
             }
             front.retain(|p| p.0 > x || p.1 > y);

@@ -5,7 +5,7 @@ use lanner_search::study::State;
 use crate::facts::Facts;
 use crate::figure::{Figure, Key, nothing};
 use crate::plot::{Axis, Mark, Plot};
-use crate::text::{number, several};
+use crate::text::several;
 
 const ID: &str = "front";
 
@@ -19,7 +19,7 @@ pub(crate) fn html(facts: &Facts) -> String {
         );
     };
     let heading = format!("{metric} against {}", across.metric);
-    let place = |i: usize| (across.values[i], facts.value[i]);
+    let place = |i: usize| (across.values[i], facts.value(i));
     let known = |i: &usize| {
         let (x, y) = place(*i);
         x.is_finite() && y.is_finite()
@@ -31,7 +31,7 @@ pub(crate) fn html(facts: &Facts) -> String {
     let (x, y) = (frame(facts, &done, true), frame(facts, &done, false));
     let mut plot = Plot::new(x, y);
     if let Some(limit) = across.limit {
-        plot.upright(limit, &format!("limit {}", number(limit)));
+        plot.upright(limit, &format!("limit {}", facts.unit(&across.metric).text(limit)));
     }
     let mut line: Vec<(f64, f64)> = facts.front.iter().map(|&i| place(i)).collect();
     // Level until the next one that is better: from the left where less is better, else the right.
@@ -43,21 +43,21 @@ pub(crate) fn html(facts: &Facts) -> String {
     let front = facts.marked_front();
     let mut seen = [false; 3];
     for &i in &facts.shown {
-        let trial = facts.trial(i);
+        let id = facts.trials.id[i];
         let (x, y) = place(i);
-        if trial.state == State::Infeasible && plot.x.has(x) {
+        if facts.trials.state[i] == State::Infeasible && plot.x.has(x) {
             // Without an objective: on the base line.
             let base = plot.y.low;
-            plot.trial(Mark::Over, trial.id, x, base);
+            plot.trial(Mark::Over, id, x, base);
             seen[2] = true;
-        } else if known(&i) && plot.has(x, y) && trial.origin.is_none() && !front.contains(&i) {
+        } else if known(&i) && plot.has(x, y) && !facts.trials.imported[i] && !front.contains(&i) {
             let mark = if facts.within[i] { Mark::Trial } else { Mark::Over };
             seen[usize::from(!facts.within[i])] = true;
-            plot.trial(mark, trial.id, x, y);
+            plot.trial(mark, id, x, y);
         }
     }
     for &i in &front {
-        plot.trial(Mark::Front, facts.trial(i).id, place(i).0, place(i).1);
+        plot.trial(Mark::Front, facts.trials.id[i], place(i).0, place(i).1);
     }
     let mut keys = vec![(Key::Mark(Mark::Front), "the front".to_string())];
     if seen[0] {
@@ -87,9 +87,9 @@ pub(crate) fn html(facts: &Facts) -> String {
 /// A direction that has the whole front, the limit and all trials but the far worst.
 fn frame(facts: &Facts, done: &[usize], is_x: bool) -> Axis {
     let Some(across) = &facts.across else { return Axis::around("", []) };
-    let (label, values, maximise) = match is_x {
+    let (metric, values, maximise) = match is_x {
         true => (&across.metric, &across.values, across.maximise),
-        false => (&facts.objective.metric, &facts.value, facts.objective.maximise),
+        false => (&facts.objective.metric, &facts.trials.value, facts.objective.maximise),
     };
     let mut sorted: Vec<f64> = done.iter().map(|&i| values[i]).collect();
     sorted.sort_by(f64::total_cmp);
@@ -103,5 +103,6 @@ fn frame(facts: &Facts, done: &[usize], is_x: bool) -> Axis {
     let end = if far { most } else { worst };
     let front = facts.front.iter().map(|&i| values[i]);
     let limit = across.limit.filter(|_| is_x);
-    Axis::around(label.as_str(), front.chain([best, end]).chain(limit))
+    let unit = facts.unit(metric);
+    Axis::around(unit.label(metric), front.chain([best, end]).chain(limit)).scaled(unit.scale)
 }

@@ -40,11 +40,12 @@
 //!
 //! **Size.** Of 20,000 trials or more a report is of some 3.4 MB: the best, the front, what was
 //! better than all before, and an even sample of the others are shown one by one, and counts,
-//! correlations and curves are over all.
+//! correlations and curves are over all. A study is read trial by trial; of most only numbers stay.
 //!
 //! **Live.** [`serve`] shows a study while a search writes to it, on this machine only.
 
 mod baseline;
+mod columns;
 mod curve;
 mod data;
 mod drawing;
@@ -58,11 +59,14 @@ mod predicted;
 mod serve;
 mod tables;
 mod text;
+mod unit;
 
 use std::path::Path;
 
 pub use baseline::Baseline;
+use columns::Columns;
 pub use error::ReportError;
+use facts::Facts;
 use lanner_search::study::{Measurement, Settings, Study, Trial};
 pub use serve::{Server, serve};
 
@@ -70,34 +74,65 @@ pub use serve::{Server, serve};
 pub const FILE: &str = "report.html";
 
 /// What a report is made of.
-#[derive(Debug, Clone)]
 pub struct Report {
-    pub settings: Settings,
-    /// In the order of asking.
-    pub trials: Vec<Trial>,
-    /// In the order of measuring.
-    pub measurements: Vec<Measurement>,
-    /// What random search reaches; without one, the study's first round in random order stands there.
+    /// What random search reaches; without one, the start of the study itself stands there, as the mean
+    /// over all orders.
     pub baseline: Option<Baseline>,
-    /// The command that makes such a study.
+    /// The command that makes such a study: that of the settings' `driver`, if it has one.
     pub command: Option<String>,
     /// Whether the page asks its server for news.
     pub live: bool,
+    facts: Facts,
 }
 
 impl Report {
-    /// Reads all of a study. The command is that of the settings' `driver`, if it has one.
+    /// Reads a study.
     pub fn of(study: &Study) -> Result<Report, ReportError> {
-        let settings = study.settings().clone();
-        let command = settings.driver.get("command").and_then(|c| c.as_str()).map(String::from);
-        Ok(Report {
-            trials: study.trials()?,
-            measurements: study.measurements()?,
-            settings,
-            baseline: None,
-            command,
-            live: false,
-        })
+        let mut columns = Columns::new(study.settings());
+        study.for_each_measurement(|m| columns.add_measurement(m))?;
+        study.for_each_trial(|t| {
+            columns.add_trial(&t);
+            Ok::<_, ReportError>(())
+        })?;
+        let mut facts = Facts::of(study.settings().clone(), columns.finish());
+        for i in facts.detailed() {
+            let trial = study.trial(facts.trials.id[i])?;
+            if !facts.measurements.contains_key(&trial.arch) {
+                let all = study.measurements_of(&trial.arch)?;
+                facts.measurements.insert(trial.arch.clone(), all);
+            }
+            facts.details.insert(i, trial);
+        }
+        Ok(Report::with(facts))
+    }
+
+    /// A report of trials in the order of asking and measurements in the order of measuring that are
+    /// not in a file.
+    pub fn of_trials(settings: Settings, trials: &[Trial], measurements: &[Measurement]) -> Report {
+        let mut columns = Columns::new(&settings);
+        measurements.iter().for_each(|m| columns.add_measurement(m.clone()));
+        trials.iter().for_each(|t| columns.add_trial(t));
+        let mut facts = Facts::of(settings, columns.finish());
+        facts.details = facts.detailed().into_iter().map(|i| (i, trials[i].clone())).collect();
+        for m in measurements {
+            facts.measurements.entry(m.arch.clone()).or_default().push(m.clone());
+        }
+        Report::with(facts)
+    }
+
+    fn with(mut facts: Facts) -> Report {
+        facts.choose_units();
+        let command = facts.settings.driver.get("command").and_then(|c| c.as_str());
+        Report { baseline: None, command: command.map(String::from), live: false, facts }
+    }
+
+    pub fn settings(&self) -> &Settings {
+        &self.facts.settings
+    }
+
+    /// How many trials there are.
+    pub fn trials(&self) -> usize {
+        self.facts.trials.len()
     }
 
     /// The page; the same study gives the same bytes.

@@ -104,21 +104,17 @@
   const sort = (th, descending) => {
     const table = th.closest("table");
     const column = th.cellIndex;
-    const key = row => {
-      const cell = row.cells[column];
-      return th.classList.contains("text") ? cell.textContent : Number(cell.dataset.v ?? NaN);
-    };
+    const key = body => Number(body.rows[0].cells[column].dataset.v ?? NaN);
     const order = (a, b) => {
       const [x, y] = [key(a), key(b)];
-      if (typeof x === "string") return x.localeCompare(y);
       return Number.isNaN(x) ? (Number.isNaN(y) ? 0 : Infinity) : Number.isNaN(y) ? -Infinity : x - y;
     };
-    const rows = [...table.tBodies[0].rows].sort((a, b) => {
+    const bodies = [...table.tBodies].sort((a, b) => {
       const o = order(a, b);
       // What is not known comes last in both directions.
       return Math.abs(o) === Infinity ? o : descending ? -o : o;
     });
-    table.tBodies[0].append(...rows);
+    table.append(...bodies);
     for (const other of table.tHead.rows[0].cells) other.removeAttribute("aria-sort");
     th.setAttribute("aria-sort", descending ? "descending" : "ascending");
   };

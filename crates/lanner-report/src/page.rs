@@ -1,7 +1,6 @@
 //! The page around the sections. It is well-formed XML as well as HTML, but for its first line.
 
 use crate::drawing::Drawings;
-use crate::facts::Facts;
 use crate::text::{escape, json_in_script};
 use crate::{Report, curve, data, front, predicted, tables};
 
@@ -9,11 +8,12 @@ const STYLE: &str = include_str!("page.css");
 const SCRIPT: &str = include_str!("page.js");
 
 pub(crate) fn html(report: &Report) -> String {
-    let facts = Facts::of(report);
-    let mut drawings = Drawings::new(report.settings.space().ok());
-    let title = format!("{} · Lanner", report.settings.space);
-    let summary = tables::summary(&facts, &mut drawings);
-    let data = json_in_script(&data::json(&facts, &mut drawings));
+    let facts = &report.facts;
+    let settings = &facts.settings;
+    let mut drawings = Drawings::new(settings.space().ok());
+    let title = format!("{} · Lanner", settings.space);
+    let summary = tables::summary(facts, &mut drawings);
+    let data = json_in_script(&data::json(facts, &mut drawings));
     // Nothing is loaded from anywhere; a live page asks its own server for news.
     let connect = if report.live { "; connect-src 'self'" } else { "" };
     let live = if report.live { " data-live=\"yes\"" } else { "" };
@@ -24,14 +24,14 @@ pub(crate) fn html(report: &Report) -> String {
     let sections = [
         summary,
         "<div class=\"figures\">\n".into(),
-        curve::html(&facts),
-        front::html(&facts),
-        predicted::metrics(&facts),
-        predicted::ranking(&facts),
+        curve::html(facts, report.baseline.as_ref()),
+        front::html(facts),
+        predicted::metrics(facts),
+        predicted::ranking(facts),
         "</div>\n".into(),
-        tables::best(&facts),
-        tables::failed(&facts),
-        tables::settings(&facts),
+        tables::best(facts),
+        tables::failed(facts),
+        tables::settings(facts, report.command.as_deref()),
     ]
     .concat();
     format!(
@@ -51,8 +51,8 @@ pub(crate) fn html(report: &Report) -> String {
          <script type=\"application/json\" id=\"data\">{data}</script>\n\
          <script>\n{SCRIPT}</script>\n</body>\n</html>\n",
         title = escape(&title),
-        space = escape(&report.settings.space),
-        aim = escape(&format!("{} · {}", tables::aim(&facts), report.settings.strategy)),
+        space = escape(&settings.space),
+        aim = escape(&format!("{} · {}", tables::aim(facts), settings.strategy)),
         version = env!("CARGO_PKG_VERSION"),
     )
 }

@@ -3,11 +3,12 @@
 
 use std::fmt::Write;
 
-use crate::text::{escape, number};
+use crate::text::{count, escape, grouped, number};
 
 /// Size of a plot in its own units, and the room around its frame.
 const WIDTH: f64 = 520.0;
 const HEIGHT: f64 = 330.0;
+/// At least; the numbers of the axis may need more.
 const LEFT: f64 = 62.0;
 const RIGHT: f64 = 16.0;
 const TOP: f64 = 14.0;
@@ -20,6 +21,8 @@ pub(crate) struct Axis {
     pub low: f64,
     pub high: f64,
     pub log: bool,
+    /// What values are multiplied with where they are written.
+    pub scale: f64,
 }
 
 impl Axis {
@@ -36,7 +39,11 @@ impl Axis {
             d if d > 0.0 => d * 0.05,
             _ => (high.abs() * 0.05).max(0.5),
         };
-        Axis { label: label.into(), low: low - room, high: high + room, log: false }
+        Axis { label: label.into(), low: low - room, high: high + room, log: false, scale: 1.0 }
+    }
+
+    pub fn scaled(self, scale: f64) -> Axis {
+        Axis { scale, ..self }
     }
 
     /// Where a value stands between low (0) and high (1).
@@ -51,12 +58,12 @@ impl Axis {
         v >= self.low && v <= self.high
     }
 
-    /// Round values to write beside the axis, about as many as wanted.
-    fn ticks(&self, wanted: f64) -> Vec<f64> {
+    /// Round values to write beside the axis, about as many as wanted, and how they are written.
+    fn ticks(&self, wanted: f64) -> Vec<(f64, String)> {
         if self.log {
             let decades = (self.low.log10().floor() as i32)..=(self.high.log10().ceil() as i32);
             let tens = decades.map(|d| 10f64.powi(d)).filter(|&v| self.has(v));
-            return tens.collect();
+            return tens.map(|v| (v, number_or_count(v))).collect();
         }
         let raw = (self.high - self.low) / wanted;
         let unit = 10f64.powf(raw.log10().floor());
@@ -64,8 +71,21 @@ impl Axis {
         let step = step.unwrap_or(unit * 10.0);
         let first = (self.low / step).ceil() as i64;
         let last = (self.high / step).floor() as i64;
-        (first..=last).take(50).map(|i| i as f64 * step).collect()
+        // As many decimals as tell one from the next, on all of them.
+        let decimals = -(step * self.scale).log10().floor();
+        let large = self.low.abs().max(self.high.abs()) * self.scale >= 1e9;
+        let words = |v: f64| match decimals {
+            d if d > 6.0 || large => number(v),
+            d => grouped(v, d.max(0.0) as usize),
+        };
+        let all = (first..=last).take(50).map(|i| i as f64 * step);
+        all.map(|v| (v, words(v * self.scale))).collect()
     }
+}
+
+/// Powers of ten.
+fn number_or_count(v: f64) -> String {
+    if v >= 1.0 { count(v as usize) } else { number(v) }
 }
 
 /// What a mark means; its shape differs as well as its colour.
@@ -112,16 +132,20 @@ impl Mark {
 pub(crate) struct Plot {
     pub x: Axis,
     pub y: Axis,
+    left: f64,
     body: String,
 }
 
 impl Plot {
     pub fn new(x: Axis, y: Axis) -> Plot {
-        Plot { x, y, body: String::new() }
+        // Digits of the size that a small screen gets.
+        let longest = y.ticks(5.0).iter().map(|t| t.1.chars().count()).max().unwrap_or(0);
+        let left = (34.0 + 9.2 * longest as f64).max(LEFT);
+        Plot { x, y, left, body: String::new() }
     }
 
     fn at(&self, x: f64, y: f64) -> (f64, f64) {
-        let across = LEFT + self.x.at(x) * (WIDTH - LEFT - RIGHT);
+        let across = self.left + self.x.at(x) * (WIDTH - self.left - RIGHT);
         (across, HEIGHT - BOTTOM - self.y.at(y) * (HEIGHT - TOP - BOTTOM))
     }
 
@@ -198,45 +222,43 @@ impl Plot {
 
     /// The image with its axes. `id` is the figure's, `title` what a screen reader says of it.
     pub fn svg(self, id: &str, title: &str) -> String {
-        let (right, bottom) = (WIDTH - RIGHT, HEIGHT - BOTTOM);
+        let (left, right, bottom) = (self.left, WIDTH - RIGHT, HEIGHT - BOTTOM);
         // The one clip path of a document could not serve all: an id stands once in a page.
         let clip = format!("{id}-frame");
         let mut out = format!(
             "<svg class=\"plot\" id=\"{id}-plot\" viewBox=\"0 0 {WIDTH} {HEIGHT}\" role=\"group\" \
-             aria-label=\"{}\">\n<clipPath id=\"{clip}\"><rect x=\"{LEFT}\" y=\"{TOP}\" \
+             aria-label=\"{}\">\n<clipPath id=\"{clip}\"><rect x=\"{left}\" y=\"{TOP}\" \
              width=\"{}\" height=\"{}\"/></clipPath>\n<g class=\"axes\" aria-hidden=\"true\">\n",
             escape(title),
-            right - LEFT,
+            right - left,
             bottom - TOP
         );
-        for v in self.y.ticks(5.0) {
+        for (v, words) in self.y.ticks(5.0) {
             let (_, y) = self.at(self.x.low, v);
             let _ = writeln!(
                 out,
-                "<path class=\"grid\" d=\"M{LEFT} {y:.1}H{right}\"/>\
-                 <text x=\"{}\" y=\"{:.1}\" text-anchor=\"end\">{}</text>",
-                LEFT - 8.0,
-                y + 4.5,
-                number(v)
+                "<path class=\"grid\" d=\"M{left} {y:.1}H{right}\"/>\
+                 <text x=\"{}\" y=\"{:.1}\" text-anchor=\"end\">{words}</text>",
+                left - 8.0,
+                y + 4.5
             );
         }
-        for v in self.x.ticks(5.0) {
+        for (v, words) in self.x.ticks(5.0) {
             let (x, _) = self.at(v, self.y.low);
             let _ = writeln!(
                 out,
                 "<path class=\"tick\" d=\"M{x:.1} {bottom}v5\"/>\
-                 <text x=\"{x:.1}\" y=\"{}\" text-anchor=\"middle\">{}</text>",
-                bottom + 20.0,
-                number(v)
+                 <text x=\"{x:.1}\" y=\"{}\" text-anchor=\"middle\">{words}</text>",
+                bottom + 20.0
             );
         }
         let _ = writeln!(
             out,
-            "<path class=\"base\" d=\"M{LEFT} {bottom}H{right}\"/>\n\
+            "<path class=\"base\" d=\"M{left} {bottom}H{right}\"/>\n\
              <text class=\"name\" x=\"{:.1}\" y=\"{:.1}\" text-anchor=\"middle\">{}</text>\n\
              <text class=\"name\" transform=\"translate(15 {:.1}) rotate(-90)\" \
              text-anchor=\"middle\">{}</text>\n</g>",
-            (LEFT + right) / 2.0,
+            (left + right) / 2.0,
             HEIGHT - 10.0,
             escape(&self.x.label),
             (TOP + bottom) / 2.0,
@@ -253,13 +275,24 @@ mod tests {
     #[test]
     fn ticks_are_round_and_inside() {
         for (low, high) in [(0.0, 1.0), (70.3, 73.6), (-5.0, 1e6), (1e-6, 2e-6), (3.0, 3.5)] {
-            let axis = Axis { label: String::new(), low, high, log: false };
+            let axis = Axis { label: String::new(), low, high, log: false, scale: 1.0 };
             let ticks = axis.ticks(5.0);
             assert!((2..=11).contains(&ticks.len()), "{ticks:?}");
-            assert!(ticks.iter().all(|&t| axis.has(t)));
+            assert!(ticks.iter().all(|t| axis.has(t.0)));
+            let words: std::collections::HashSet<&String> = ticks.iter().map(|t| &t.1).collect();
+            assert_eq!(words.len(), ticks.len(), "{ticks:?}");
         }
-        let axis = Axis { label: String::new(), low: 1.0, high: 1e6, log: true };
+        let axis = Axis { label: String::new(), low: 1.0, high: 1e6, log: true, scale: 1.0 };
         assert_eq!(axis.ticks(5.0).len(), 7);
+    }
+
+    #[test]
+    fn ticks_are_scaled_and_of_equal_decimals() {
+        let axis = Axis { label: String::new(), low: 0.07, high: 0.15, log: false, scale: 1.0 };
+        let words = |axis: Axis| axis.ticks(5.0).into_iter().map(|t| t.1).collect::<Vec<_>>();
+        assert_eq!(words(axis), ["0.08", "0.10", "0.12", "0.14"]);
+        let axis = Axis { label: String::new(), low: 4e5, high: 2.1e6, log: false, scale: 1e-6 };
+        assert_eq!(words(axis), ["0.5", "1.0", "1.5", "2.0"]);
     }
 
     #[test]

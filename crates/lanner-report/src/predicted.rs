@@ -1,13 +1,11 @@
 //! How good the predictor was: what was believed when a trial was asked for against what came.
 
-use std::collections::BTreeMap;
-
 use lanner_predict::metrics::{ranks, spearman};
 
 use crate::facts::Facts;
 use crate::figure::{Figure, Key, nothing};
 use crate::plot::{Axis, Mark, Plot};
-use crate::text::{count, number, several};
+use crate::text::{count, several};
 
 /// Standard deviations to each side that have 90 % of a normal distribution.
 const NINETY: f64 = 1.644_853_6;
@@ -27,27 +25,21 @@ struct Pair {
 }
 
 fn pairs(facts: &Facts, metric: &str) -> Vec<Pair> {
-    let mut all = Vec::new();
-    for (i, t) in facts.report.trials.iter().enumerate() {
-        if t.origin.is_some() {
-            continue;
-        }
-        if let (Some(&(mean, sd)), Some(came)) = (t.predicted.get(metric), facts.metric(t, metric))
-            && mean.is_finite()
-        {
-            all.push(Pair { trial: i, mean, sd, came });
-        }
-    }
-    all
+    let trials = &facts.trials;
+    let (Some(predicted), Some(came)) = (trials.predicted.get(metric), trials.known.get(metric))
+    else {
+        return Vec::new();
+    };
+    let both = predicted.iter().zip(came).enumerate();
+    both.filter(|(i, (p, came))| !trials.imported[*i] && p.0.is_finite() && came.is_finite())
+        .map(|(trial, (&(mean, sd), &came))| Pair { trial, mean, sd, came })
+        .collect()
 }
 
 /// One plot a metric that was predicted other than the first objective: at most three.
 pub(crate) fn metrics(facts: &Facts) -> String {
-    let mut names: BTreeMap<&str, usize> = BTreeMap::new();
-    for name in facts.report.trials.iter().flat_map(|t| t.predicted.keys()) {
-        *names.entry(name).or_default() += 1;
-    }
-    names.remove(facts.objective.metric.as_str());
+    let mut names: Vec<&str> = facts.trials.predicted.keys().map(String::as_str).collect();
+    names.retain(|n| *n != facts.objective.metric);
     if names.is_empty() {
         return nothing(
             "predicted",
@@ -56,7 +48,7 @@ pub(crate) fn metrics(facts: &Facts) -> String {
         );
     }
     let ids = ["predicted", "predicted-2", "predicted-3"];
-    names.keys().zip(ids).map(|(name, id)| one(facts, name, id)).collect()
+    names.iter().zip(ids).map(|(name, id)| one(facts, name, id)).collect()
 }
 
 fn one(facts: &Facts, metric: &str, id: &'static str) -> String {
@@ -66,10 +58,10 @@ fn one(facts: &Facts, metric: &str, id: &'static str) -> String {
         return nothing(id, &heading, "Nothing that was predicted has been measured yet.");
     }
     let both = || all.iter().flat_map(|p| [p.mean, p.came]);
-    let mut plot = Plot::new(
-        Axis::around(format!("measured {metric}"), both()),
-        Axis::around("predicted", both()),
-    );
+    let unit = facts.unit(metric);
+    let axis = |label: String| Axis::around(label, both()).scaled(unit.scale);
+    let name = unit.label(metric);
+    let mut plot = Plot::new(axis(format!("measured {name}")), axis(format!("predicted {name}")));
     let (low, high) = (plot.x.low, plot.x.high);
     plot.line("equal", &[(low, low), (high, high)], false);
     let shown: Vec<&Pair> = all.iter().filter(|p| facts.shown.contains(&p.trial)).collect();
@@ -78,7 +70,7 @@ fn one(facts: &Facts, metric: &str, id: &'static str) -> String {
         plot.interval(p.came, p.mean - NINETY * p.sd, p.mean + NINETY * p.sd);
     }
     for p in &shown {
-        plot.trial(Mark::Trial, facts.trial(p.trial).id, p.came, p.mean);
+        plot.trial(Mark::Trial, facts.trials.id[p.trial], p.came, p.mean);
     }
     let with_sd: Vec<&Pair> = all.iter().filter(|p| p.sd.is_finite() && p.sd > 0.0).collect();
     let inside = with_sd.iter().filter(|p| (p.came - p.mean).abs() <= NINETY * p.sd).count();
@@ -98,7 +90,7 @@ fn one(facts: &Facts, metric: &str, id: &'static str) -> String {
     }
     caption += ".";
     if let Some(rho) = correlation(&all) {
-        caption += &format!(" Rank correlation (Spearman) {}.", number(rho));
+        caption += &format!(" Rank correlation (Spearman's ρ) {rho:.3}.");
     }
     if all.len() > shown.len() {
         caption += " An even sample is shown.";
@@ -143,7 +135,7 @@ pub(crate) fn ranking(facts: &Facts) -> String {
     let marks = [Mark::Early, Mark::Middle, Mark::Late];
     for (k, p) in all.iter().enumerate() {
         if facts.shown.contains(&p.trial) {
-            plot.trial(marks[3 * k / all.len()], facts.trial(p.trial).id, actual[k], predicted[k]);
+            plot.trial(marks[3 * k / all.len()], facts.trials.id[p.trial], actual[k], predicted[k]);
         }
     }
     let keys = vec![
@@ -157,7 +149,7 @@ pub(crate) fn ranking(facts: &Facts) -> String {
         several(all.len(), "trial")
     );
     if let Some(rho) = correlation(&all) {
-        caption += &format!(" Rank correlation (Spearman) {}.", number(rho));
+        caption += &format!(" Rank correlation (Spearman's ρ) {rho:.3}.");
     }
     let scatter = Figure { id: "ranks", heading, plot, keys, caption }.html();
     scatter + &over_rounds(facts, &all)
@@ -170,7 +162,7 @@ fn over_rounds(facts: &Facts, all: &[Pair]) -> String {
     let mut points = Vec::new();
     let mut start = 0;
     for k in 1..=all.len() {
-        let round = |k: usize| facts.trial(all[k].trial).round;
+        let round = |k: usize| facts.trials.round[all[k].trial];
         let ends = k == all.len() || round(k) != round(k - 1);
         if ends && k - start >= least {
             if let Some(rho) = correlation(&all[start..k]) {
@@ -184,8 +176,8 @@ fn over_rounds(facts: &Facts, all: &[Pair]) -> String {
         return nothing("rounds", heading, &why);
     };
     let low = points.iter().map(|p| p.1).fold(0.0, f64::min);
-    let y =
-        Axis { label: "Spearman's ρ".into(), low: low.min(-0.05) - 0.05, high: 1.05, log: false };
+    let (label, low) = ("Spearman's ρ".into(), low.min(-0.05) - 0.05);
+    let y = Axis { label, low, high: 1.05, log: false, scale: 1.0 };
     let x = Axis::around("round", points.iter().map(|p| p.0).chain([0.0]));
     let mut plot = Plot::new(x, y);
     plot.line("zero", &[(plot.x.low, 0.0), (plot.x.high, 0.0)], false);
@@ -194,10 +186,9 @@ fn over_rounds(facts: &Facts, all: &[Pair]) -> String {
         plot.dot(Mark::Trial, "trial", x, y);
     }
     let caption = format!(
-        "Of {} or more trials in a row each; {} at the end. A search asks for networks that are all \
+        "Of {} or more trials in a row each; {last:.3} at the end. A search asks for networks that are all \
          predicted to be good, which are harder to rank than networks at random.",
-        count(least),
-        number(last)
+        count(least)
     );
     let keys = vec![(Key::Line("search"), "predicted against actual".to_string())];
     Figure { id: "rounds", heading: heading.into(), plot, keys, caption }.html()

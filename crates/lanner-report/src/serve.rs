@@ -4,7 +4,7 @@ use std::io::{BufRead, BufReader, Read, Write};
 use std::net::{Ipv4Addr, SocketAddr, TcpListener, TcpStream};
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, PoisonError};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use lanner_search::study::{Counts, Study};
 
@@ -15,6 +15,10 @@ const MOST: u64 = 16 * 1024;
 const PATIENCE: Duration = Duration::from_secs(5);
 /// Connections at a time; more are closed at once.
 const CONNECTIONS: usize = 16;
+/// A page that took longer to make than this stays for so many times as long as it took, whatever
+/// happens in the study.
+const QUICK: Duration = Duration::from_millis(500);
+const RATIO: u32 = 10;
 
 /// A live report that waits for browsers.
 pub struct Server {
@@ -26,8 +30,24 @@ pub struct Server {
 struct Page {
     study: PathBuf,
     finish: Box<dyn Fn(&mut Report) + Send + Sync>,
-    /// The last page and the version of the study that it is of.
-    last: Mutex<Option<(String, Arc<String>)>>,
+    last: Mutex<Option<Last>>,
+}
+
+/// The last page that was made.
+struct Last {
+    /// Of the study that it shows.
+    version: String,
+    html: Arc<String>,
+    made: Instant,
+    took: Duration,
+}
+
+impl Last {
+    /// Of a study of a million trials a page takes seconds: while a search goes on, most of the time
+    /// is left to it.
+    fn is_fresh(&self) -> bool {
+        self.made.elapsed() < RATIO * self.took.saturating_sub(QUICK)
+    }
 }
 
 /// Listens on 127.0.0.1, on a free port if `port` is 0. The study is only read, anew when something
@@ -150,25 +170,33 @@ fn respond(head: &str, page: &Page, port: u16) -> Answer {
 impl Page {
     /// Changes whenever a trial does: it counts them by state.
     fn version(&self) -> Result<String, ReportError> {
+        let last = self.last.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(last) = last.as_ref().filter(|l| l.is_fresh()) {
+            return Ok(last.version.clone());
+        }
+        drop(last);
         version(&Study::open_read_only(&self.study)?)
     }
 
     fn html(&self) -> Result<Arc<String>, ReportError> {
         let mut last = self.last.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(last) = last.as_ref().filter(|l| l.is_fresh()) {
+            return Ok(last.html.clone());
+        }
+        let start = Instant::now();
         let study = Study::open_read_only(&self.study)?;
         // Asked before reading: what comes in between makes the page newer than its version says.
         let version = version(&study)?;
-        if let Some((of, page)) = last.as_ref()
-            && *of == version
-        {
-            return Ok(page.clone());
+        if let Some(last) = last.as_ref().filter(|l| l.version == version) {
+            return Ok(last.html.clone());
         }
         let mut report = Report::of(&study)?;
         (self.finish)(&mut report);
         report.live = true;
-        let page = Arc::new(report.html());
-        *last = Some((version, page.clone()));
-        Ok(page)
+        let html = Arc::new(report.html());
+        let (made, took) = (Instant::now(), start.elapsed());
+        *last = Some(Last { version, html: html.clone(), made, took });
+        Ok(html)
     }
 }
 

@@ -1,16 +1,14 @@
 //! The parts of the page that are words and tables: summary, the best, failures, settings.
 
-use std::collections::BTreeMap;
+use lanner_search::study::{State, Trial};
 
-use lanner_search::study::State;
-
+use crate::data::values;
 use crate::drawing::Drawings;
 use crate::facts::Facts;
-use crate::text::{count, date, duration, escape, image_address, number, several};
+use crate::text::{count, date, duration, escape, image_address, last_line, number, several};
 
-/// Columns of other metrics, and failures that are listed with their notes.
+/// Columns of other metrics.
 const METRICS: usize = 5;
-const FAILURES: usize = 50;
 /// Lines at the end of a failed program's output that are shown.
 const LINES: usize = 40;
 
@@ -24,7 +22,7 @@ fn section(id: &str, heading: &str, body: &str) -> String {
 
 /// `accuracy highest, latency_ms ≤ 4`.
 pub(crate) fn aim(facts: &Facts) -> String {
-    let settings = &facts.report.settings;
+    let settings = &facts.settings;
     let mut parts: Vec<String> = (settings.objectives.iter())
         .map(|o| format!("{} {}", if o.maximise { "highest" } else { "lowest" }, o.metric))
         .collect();
@@ -34,7 +32,7 @@ pub(crate) fn aim(facts: &Facts) -> String {
 
 /// Figures of the whole study, and the best network with its drawing.
 pub(crate) fn summary(facts: &Facts, drawings: &mut Drawings) -> String {
-    let settings = &facts.report.settings;
+    let settings = &facts.settings;
     let metric = &facts.objective.metric;
     let mut tiles: Vec<(String, String, String)> = Vec::new();
     let mut tile = |name: &str, value: String, more: String| {
@@ -43,15 +41,13 @@ pub(crate) fn summary(facts: &Facts, drawings: &mut Drawings) -> String {
     let two = settings.objectives.len() == 2;
     match facts.best.first() {
         Some(&i) => {
-            let at = format!("trial {}", facts.trial(i).id);
-            tile(&format!("best {metric}"), number(facts.value[i]), at);
+            let at = format!("trial {}", facts.trials.id[i]);
+            tile(&format!("best {metric}"), facts.unit(metric).text(facts.value(i)), at);
             if let Some(across) = facts.across.as_ref().filter(|a| a.values[i].is_finite()) {
-                let limit = across.limit.map(|l| format!("limit {}", number(l)));
-                tile(
-                    &format!("its {}", across.metric),
-                    number(across.values[i]),
-                    limit.unwrap_or_default(),
-                );
+                let unit = facts.unit(&across.metric);
+                let limit = across.limit.map(|l| format!("limit {}", unit.text(l)));
+                let name = format!("its {}", across.metric);
+                tile(&name, unit.text(across.values[i]), limit.unwrap_or_default());
             }
         }
         None => tile(&format!("best {metric}"), "–".into(), "nothing to choose from yet".into()),
@@ -75,14 +71,10 @@ pub(crate) fn summary(facts: &Facts, drawings: &mut Drawings) -> String {
     if facts.imported > 0 {
         tile("imported", count(facts.imported), "known before, not shown".into());
     }
-    if !facts.report.measurements.is_empty() {
-        let n = facts.report.measurements.len();
-        tile("measurements", count(n), "beside the evaluations".into());
+    if facts.trials.measurements > 0 {
+        tile("measurements", count(facts.trials.measurements), "beside the evaluations".into());
     }
-    let trials = &facts.report.trials;
-    let own = || trials.iter().filter(|t| t.origin.is_none());
-    let begin = own().map(|t| t.asked_at).fold(f64::INFINITY, f64::min);
-    let end = own().filter_map(|t| t.finished_at).fold(f64::NEG_INFINITY, f64::max);
+    let (begin, end) = (facts.trials.begin, facts.trials.end);
     if begin <= end {
         tile("from first to last", duration(end - begin), date(begin));
     }
@@ -103,22 +95,34 @@ pub(crate) fn summary(facts: &Facts, drawings: &mut Drawings) -> String {
 }
 
 fn winner(facts: &Facts, i: usize, drawings: &mut Drawings) -> String {
-    let trial = facts.trial(i);
+    let Some(trial) = facts.details.get(&i) else { return String::new() };
     let drawing = match drawings.of(&trial.arch) {
         Some(svg) => format!(
-            "<img class=\"drawing\" alt=\"drawing of the architecture\" src=\"{}\"/>",
+            "<img class=\"drawing\" alt=\"drawing of the architecture\" src=\"{}\"/>\n",
             image_address(svg)
         ),
         None => String::new(),
     };
-    let words = match facts.report.settings.objectives.len() {
+    let words = match facts.settings.objectives.len() {
         2 => format!("The network with the best {}:", facts.objective.metric),
         _ => "Its architecture:".to_string(),
     };
+    let mut rows = String::new();
+    for (name, value) in values(facts, trial) {
+        rows += &format!("<div><dt>{}</dt><dd>{}</dd></div>\n", escape(&name), escape(&value));
+    }
     format!(
-        "<div class=\"winner\"><div><p>{}</p><p><button type=\"button\" class=\"arch\" \
-         data-t=\"{}\">{}</button></p></div>{drawing}</div>\n",
+        "<div class=\"winner\">{drawing}<div><p>{}</p><p>{}</p>\n<dl class=\"settings\">\n{rows}</dl>\
+         </div></div>\n",
         escape(&words),
+        architecture(trial)
+    )
+}
+
+/// An architecture that shows its details when pressed.
+fn architecture(trial: &Trial) -> String {
+    format!(
+        "<button type=\"button\" class=\"arch\" data-t=\"{}\">{}</button>",
         trial.id,
         escape(&trial.arch)
     )
@@ -126,7 +130,7 @@ fn winner(facts: &Facts, i: usize, drawings: &mut Drawings) -> String {
 
 /// The table of the best, or of the front of two objectives.
 pub(crate) fn best(facts: &Facts) -> String {
-    let settings = &facts.report.settings;
+    let settings = &facts.settings;
     let two = settings.objectives.len() == 2;
     let listed = facts.listed();
     let all = if two { facts.front.len() } else { facts.best.len() };
@@ -143,43 +147,43 @@ pub(crate) fn best(facts: &Facts) -> String {
     let objective = facts.objective.metric.as_str();
     let across = facts.across.iter().map(|a| &a.metric);
     let limits = settings.limits.iter().map(|l| &l.metric);
-    let others = listed.iter().flat_map(|&i| facts.trial(i).metrics.keys());
+    let details = || listed.iter().filter_map(|i| facts.details.get(i));
+    let others = details().flat_map(|t| t.metrics.keys());
     let mut columns = vec![objective];
     for name in across.chain(limits).chain(others) {
         if columns.len() <= METRICS && !columns.contains(&name.as_str()) {
             columns.push(name);
         }
     }
-    let predicted = listed.iter().any(|&i| facts.trial(i).predicted.contains_key(objective));
-    let mut names: Vec<(String, bool)> = vec![("#".into(), true)];
-    names.extend(columns.iter().map(|c| (c.to_string(), true)));
+    let predicted = details().any(|t| t.predicted.contains_key(objective));
+    let mut names: Vec<String> = vec!["#".into()];
+    names.extend(columns.iter().map(|c| facts.unit(c).label(c)));
     if predicted {
-        names.push((format!("predicted {objective}"), true));
+        names.push(facts.unit(objective).label(&format!("predicted {objective}")));
     }
-    names.push(("trial".into(), true));
-    names.push(("architecture".into(), false));
+    names.push("trial".into());
     let mut rows = String::new();
     for (k, &i) in listed.iter().enumerate() {
-        let trial = facts.trial(i);
-        rows += &format!("<tr>{}", cell((k + 1) as f64, &count(k + 1)));
+        let Some(trial) = facts.details.get(&i) else { continue };
+        rows += &format!("<tbody><tr>{}", cell((k + 1) as f64, &count(k + 1)));
         for column in &columns {
             let v = match *column == objective {
-                true => facts.value[i],
-                false => facts.metric(trial, column).unwrap_or(f64::NAN),
+                true => facts.value(i),
+                false => facts.metric(i, column),
             };
-            rows += &cell(v, &number(v));
+            rows += &cell(v, &facts.unit(column).digits(v));
         }
         if predicted {
-            let p = trial.predicted.get(objective);
-            let words = p.map_or("–".into(), |p| format!("{} ± {}", number(p.0), number(p.1)));
-            rows += &cell(p.map_or(f64::NAN, |p| p.0), &words);
+            let p = trial.predicted.get(objective).copied();
+            let words = p.map(|(median, sd)| facts.unit(objective).digits_of(median, sd));
+            rows += &cell(p.map_or(f64::NAN, |p| p.0), &words.unwrap_or("–".into()));
         }
         rows += &cell(trial.id as f64, &trial.id.to_string());
+        // In a line of its own: some are longer than the page is wide.
         rows += &format!(
-            "<td class=\"text\"><button type=\"button\" class=\"arch\" data-t=\"{}\">{}</button>\
-             </td></tr>\n",
-            trial.id,
-            escape(&trial.arch)
+            "</tr>\n<tr><td class=\"text\" colspan=\"{}\">{}</td></tr></tbody>\n",
+            names.len(),
+            architecture(trial)
         );
     }
     section("best", &heading, &table("best-table", &names, &rows))
@@ -190,47 +194,41 @@ fn cell(value: f64, words: &str) -> String {
     format!("<td{key}>{}</td>", escape(words))
 }
 
-/// A table that the script makes sortable, in a box of its own that scrolls sideways.
-fn table(id: &str, names: &[(String, bool)], rows: &str) -> String {
+/// A table that the script makes sortable, in a box of its own that scrolls sideways. Each of `bodies`
+/// is a `tbody` that is sorted by the cells of its first row.
+fn table(id: &str, names: &[String], bodies: &str) -> String {
     let mut head = String::new();
-    for (name, numeric) in names {
-        let class = if *numeric { "" } else { " class=\"text\"" };
-        head += &format!("<th scope=\"col\"{class}>{}</th>", escape(name));
+    for name in names {
+        head += &format!("<th scope=\"col\">{}</th>", escape(name));
     }
     format!(
         "<div class=\"scroll\" tabindex=\"0\" role=\"region\" aria-label=\"table\">\
-         <table id=\"{id}\" class=\"sortable\"><thead><tr>{head}</tr></thead>\n<tbody>\n{rows}\
-         </tbody></table></div>\n"
+         <table id=\"{id}\" class=\"sortable\"><thead><tr>{head}</tr></thead>\n{bodies}\
+         </table></div>\n"
     )
 }
 
 /// Failed trials; equal last lines of output are counted, the last failures shown with their notes.
 pub(crate) fn failed(facts: &Facts) -> String {
-    let is_failed = |i: &&usize| facts.trial(**i).state == State::Failed;
-    let failed: Vec<usize> = facts.evaluated.iter().filter(is_failed).copied().collect();
-    if failed.is_empty() {
+    let n = facts.state(State::Failed);
+    if n == 0 {
         return String::new();
     }
-    let mut causes: BTreeMap<String, usize> = BTreeMap::new();
-    for &i in &failed {
-        *causes.entry(last_line(facts.trial(i).note.as_deref())).or_default() += 1;
-    }
-    let mut causes: Vec<(String, usize)> = causes.into_iter().collect();
-    causes.sort_by(|a, b| b.1.cmp(&a.1).then(a.0.cmp(&b.0)));
+    let mut causes: Vec<(&String, usize)> =
+        facts.trials.causes.iter().map(|(line, n)| (line, *n)).collect();
+    causes.sort_by(|a, b| b.1.cmp(&a.1).then(a.0.cmp(b.0)));
     let mut body = String::new();
-    if causes.len() < failed.len() {
+    if causes.len() < n {
         body += "<p>By the last line of their notes:</p>\n<ul class=\"causes\">\n";
         for (line, n) in causes.iter().take(10) {
             body += &format!("<li>{} × <code>{}</code></li>\n", count(*n), escape(line));
         }
         body += "</ul>\n";
     }
-    let last = &failed[failed.len().saturating_sub(FAILURES)..];
-    if last.len() < failed.len() {
-        body += &format!("<p>The last {}:</p>\n", count(last.len()));
+    if facts.failed.len() < n {
+        body += &format!("<p>The last {}:</p>\n", count(facts.failed.len()));
     }
-    for &i in last {
-        let trial = facts.trial(i);
+    for trial in facts.failed.iter().filter_map(|i| facts.details.get(i)) {
         let note = trial.note.as_deref().unwrap_or("no note");
         let lines: Vec<&str> = note.trim_end().lines().collect();
         let kept = lines[lines.len().saturating_sub(LINES)..].join("\n");
@@ -248,22 +246,12 @@ pub(crate) fn failed(facts: &Facts) -> String {
             escape(&kept[start..])
         );
     }
-    section("failed", &several(failed.len(), "failed trial"), &body)
-}
-
-/// The last line that says something, cut to a length that fits a row.
-fn last_line(note: Option<&str>) -> String {
-    let line = note.unwrap_or("").lines().rev().find(|l| !l.trim().is_empty());
-    let line = line.map_or("no note", str::trim);
-    match line.char_indices().nth(160) {
-        Some((end, _)) => format!("{}…", &line[..end]),
-        None => line.to_string(),
-    }
+    section("failed", &several(n, "failed trial"), &body)
 }
 
 /// What the search was told, and how to run it again.
-pub(crate) fn settings(facts: &Facts) -> String {
-    let s = &facts.report.settings;
+pub(crate) fn settings(facts: &Facts, command: Option<&str>) -> String {
+    let s = &facts.settings;
     let mut rows: Vec<(&str, String)> = vec![
         ("search space", s.space.clone()),
         ("aim", aim(facts)),
@@ -278,7 +266,11 @@ pub(crate) fn settings(facts: &Facts) -> String {
             (z.resolution, "pixels"),
             (z.classes, "classes"),
         ];
-        let words = sizes.iter().filter(|p| p.0 > 0).map(|(n, what)| format!("{n} {what}"));
+        let named = |&(n, what): &(usize, &str)| match n {
+            1 => format!("1 {}", what.trim_end_matches('s')),
+            _ => format!("{n} {what}"),
+        };
+        let words = sizes.iter().filter(|p| p.0 > 0).map(named);
         rows.push(("skeleton", words.collect::<Vec<_>>().join(", ")));
     }
     let mut body = String::from("<dl class=\"settings\">\n");
@@ -286,7 +278,7 @@ pub(crate) fn settings(facts: &Facts) -> String {
         body += &format!("<div><dt>{name}</dt><dd>{}</dd></div>\n", escape(&value));
     }
     if let serde_json::Value::Object(driver) = &s.driver {
-        for (name, value) in driver.iter().filter(|(_, v)| !v.is_null()) {
+        for (name, value) in driver.iter().filter(|(name, v)| *name != "command" && !v.is_null()) {
             let words = match value {
                 serde_json::Value::String(text) => text.clone(),
                 other => other.to_string(),
@@ -296,7 +288,7 @@ pub(crate) fn settings(facts: &Facts) -> String {
         }
     }
     body += "</dl>\n";
-    if let Some(command) = &facts.report.command {
+    if let Some(command) = command {
         body += &format!(
             "<h3>To run it again</h3>\n<pre class=\"command\">{}</pre>\n\
              <p>The same seed on as many threads gives the same trials; what is measured differs \

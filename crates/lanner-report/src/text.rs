@@ -76,9 +76,20 @@ fn minus(text: String) -> String {
     text.replace('-', "−")
 }
 
+/// With so many decimals and the thousands apart: `−1,234.50`.
+pub(crate) fn grouped(v: f64, decimals: usize) -> String {
+    let text = format!("{:.decimals$}", v.abs());
+    let (whole, part) = text.split_at(text.find('.').unwrap_or(text.len()));
+    let negative = v < 0.0 && text.contains(|c: char| ('1'..='9').contains(&c));
+    format!("{}{}{part}", if negative { "−" } else { "" }, thousands(whole))
+}
+
 /// A count with its thousands apart: `1,000,000`.
 pub(crate) fn count(n: usize) -> String {
-    let digits = n.to_string();
+    thousands(&n.to_string())
+}
+
+fn thousands(digits: &str) -> String {
     let mut out = String::new();
     for (i, c) in digits.chars().enumerate() {
         if i > 0 && (digits.len() - i).is_multiple_of(3) {
@@ -87,6 +98,25 @@ pub(crate) fn count(n: usize) -> String {
         out.push(c);
     }
     out
+}
+
+/// The last line that says something, cut to a length that fits a row.
+pub(crate) fn last_line(note: Option<&str>) -> String {
+    let line = note.unwrap_or("").lines().rev().find(|l| !l.trim().is_empty());
+    let line = line.map_or("no note", str::trim);
+    match line.char_indices().nth(160) {
+        Some((end, _)) => format!("{}…", &line[..end]),
+        None => line.to_string(),
+    }
+}
+
+/// The end of a text, of so many characters at most; what is cut off leaves a mark.
+pub(crate) fn ending(text: &str, most: usize) -> String {
+    let text = text.trim_end();
+    match text.char_indices().rev().nth(most) {
+        Some((start, c)) => format!("…{}", &text[start + c.len_utf8()..]),
+        None => text.to_string(),
+    }
 }
 
 /// A number of things: `1 trial`, `3 trials`.
@@ -150,6 +180,8 @@ mod tests {
         }
         assert_eq!(count(1_000_000), "1,000,000");
         assert_eq!(count(999), "999");
+        assert_eq!((ending("añb\n", 2), ending("añb", 3)), ("…ñb".into(), "añb".into()));
+        assert_eq!((grouped(-1234.5, 2), grouped(-0.001, 2)), ("−1,234.50".into(), "0.00".into()));
         // `date -u -d @951782400`: the leap day of 2000, and the last minute before 1970's March.
         assert_eq!(date(951_782_400.0), "2000-02-29 00:00 UTC");
         assert_eq!(date(5_097_599.0), "1970-02-28 23:59 UTC");

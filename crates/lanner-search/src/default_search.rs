@@ -7,7 +7,9 @@ mod start;
 use lanner_nn::Rng;
 use lanner_predict::cell_features::log_flops;
 use lanner_predict::{Pool, PredictError};
+use rand::RngExt;
 
+use crate::baselines::draw;
 use crate::history::{History, Strategy, open_rows};
 use crate::state::{Reader, Writer};
 use model::{Model, Targets};
@@ -42,6 +44,10 @@ const UPPER: f64 = 0.25;
 ///   from a line in log FLOPs, whose slope is small enough for a few trials to overrule.
 /// - **Target.** −log(best − accuracy + κ): it resolves the crowd below the optimum, where the search
 ///   is decided, and does not care how bad bad networks are.
+/// - **Earlier values** ([`Strategy::warm_start`]), say of a shorter training or of another task, are not
+///   data of this search: each origin is one more feature, in which the processes are linear, and how much
+///   it weighs they learn from this search's own trials. Half of the start are what earlier values
+///   promise most of.
 /// - **Rounds.** The factors k are the quantiles of an exponential distribution, so that a round has
 ///   mostly exploitation and one bold guess, and no round proposes four times the same. They grow
 ///   while nothing better is found, and then the last of a round is a network unlike all before in
@@ -51,6 +57,8 @@ const UPPER: f64 = 0.25;
 pub struct DefaultSearch {
     rng: Rng,
     model: Option<Model>,
+    /// Of each origin of earlier values, one a row.
+    earlier: Vec<Vec<f64>>,
     /// Of what the last ask gave.
     beliefs: Vec<(f64, f64)>,
 }
@@ -61,9 +69,48 @@ impl DefaultSearch {
         DefaultSearch {
             rng: lanner_nn::rng(seed, "default search"),
             model: None,
+            earlier: Vec::new(),
             beliefs: Vec::new(),
         }
     }
+}
+
+/// Times that a random search is drawn for [`DefaultSearch::by_chance`].
+const DRAWS: usize = 200;
+
+impl DefaultSearch {
+    /// What the best of `n` random networks of `rows` is expected to reach, by what the trials say: the
+    /// mean over many draws of the networks and of their values from what is believed of them. Nothing
+    /// if there are too few trials.
+    pub(crate) fn by_chance(
+        &mut self,
+        pool: &Pool,
+        history: &History,
+        rows: &[usize],
+        n: usize,
+    ) -> Option<f64> {
+        let sizes = log_flops(&pool.space, &pool.archs);
+        let mut model = Model::new(pool, sizes, &self.earlier);
+        let beliefs = model.beliefs(history, rows).ok()?;
+        let targets = Targets::of(&history.values());
+        let mut sum = 0.0;
+        for _ in 0..DRAWS {
+            let mut all: Vec<usize> = (0..rows.len()).collect();
+            let drawn = draw(&mut all, n, &mut self.rng);
+            let values = drawn.into_iter().map(|j| {
+                let (mean, sd) = beliefs[j];
+                targets.value((mean + sd * normal(&mut self.rng), 0.0)).0
+            });
+            sum += values.fold(f64::NEG_INFINITY, f64::max);
+        }
+        Some(sum / DRAWS as f64).filter(|mean| mean.is_finite())
+    }
+}
+
+/// From N(0, 1), by Box and Muller.
+fn normal(rng: &mut Rng) -> f64 {
+    let [u, v]: [f64; 2] = rng.random();
+    (-2.0 * (1.0 - u).ln()).sqrt() * (std::f64::consts::TAU * v).cos()
 }
 
 impl Strategy for DefaultSearch {
@@ -79,8 +126,9 @@ impl Strategy for DefaultSearch {
         if open.is_empty() || n == 0 {
             return Vec::new();
         }
-        let model =
-            self.model.get_or_insert_with(|| Model::new(pool, log_flops(&pool.space, &pool.archs)));
+        let model = self.model.get_or_insert_with(|| {
+            Model::new(pool, log_flops(&pool.space, &pool.archs), &self.earlier)
+        });
         if history.asked() >= START
             && let Ok(beliefs) = model.beliefs(history, &open)
         {
@@ -105,8 +153,18 @@ impl Strategy for DefaultSearch {
             return rows;
         }
         // The start, or nearly every evaluation failed and there is nothing to model yet.
-        let missing = START.saturating_sub(history.asked()).max(1);
-        spread(model.features(), model.sizes(), history, open, missing.min(n), &mut self.rng)
+        let missing = START.saturating_sub(history.asked()).max(1).min(n);
+        let mut rows = model.promising(&open, missing / 2);
+        let others = missing - rows.len();
+        let taken = (0..pool.len()).filter(|r| history.is_taken(*r) || rows.contains(r)).collect();
+        let open = open.into_iter().filter(|r| !rows.contains(r)).collect();
+        rows.extend(spread(model.features(), model.sizes(), taken, open, others, &mut self.rng));
+        rows
+    }
+
+    fn warm_start(&mut self, _: &Pool, earlier: &[Vec<f64>]) {
+        self.earlier = earlier.to_vec();
+        self.model = None;
     }
 
     fn beliefs(&self) -> &[(f64, f64)] {
@@ -130,7 +188,9 @@ impl Strategy for DefaultSearch {
         state.end()?;
         if !hyper.is_empty() {
             let sizes = log_flops(&pool.space, &pool.archs);
-            self.model.get_or_insert_with(|| Model::new(pool, sizes)).set_hyper(hyper);
+            let earlier = &self.earlier;
+            let model = self.model.get_or_insert_with(|| Model::new(pool, sizes, earlier));
+            model.set_hyper(hyper);
         }
         Ok(())
     }

@@ -82,6 +82,14 @@ pub trait Strategy {
         history.best()
     }
 
+    /// What was known of the rows before the search: of each origin (an earlier search, a table) one
+    /// value a row, NaN where there is none. More is better, but neither scale nor effort need be those
+    /// of this search. Called before the first [`Strategy::ask`] over a pool; strategies that have no
+    /// use for it keep this default.
+    fn warm_start(&mut self, pool: &Pool, earlier: &[Vec<f64>]) {
+        let _ = (pool, earlier);
+    }
+
     /// Median and standard deviation of the value of each row that the last [`Strategy::ask`] gave, as
     /// believed then; nothing of strategies that have no such belief.
     fn beliefs(&self) -> &[(f64, f64)] {

@@ -1,78 +1,13 @@
-//! Studies: what is asked for, told and found again, alone and by several processes, whatever dies.
+//! Studies: what is asked for, by all strategies, within limits, of all spaces.
 
-use std::path::Path;
+#[allow(dead_code)] // every file of tests uses its part
+mod common;
 
+use common::{accuracy, done, essence, go_on, latency, settings, some_archs};
 use lanner_search::study::{
     Limit, Measurement, Objective, Outcome, Settings, State, Study, StudyError, Trial,
 };
 use lanner_space::{Architecture, Space};
-
-fn settings(strategy: &str, budget: usize) -> Settings {
-    Settings {
-        space: "nasbench201".into(),
-        space_toml: None,
-        skeleton: None,
-        objectives: vec![Objective { metric: "accuracy".into(), maximise: true }],
-        limits: vec![],
-        strategy: strategy.into(),
-        seed: 5,
-        budget,
-        driver: serde_json::Value::Null,
-    }
-}
-
-/// Every 40th architecture, as if a table had these.
-fn some_archs() -> Vec<Architecture> {
-    (0..390).map(|i| Space::NasBench201.at(i * 40).unwrap()).collect()
-}
-
-/// Convolutions help, and every one of them costs a millisecond.
-fn accuracy(arch: &str) -> f64 {
-    let count = |what| arch.matches(what).count() as f64;
-    let gain = count("conv_3x3") + 0.6 * count("conv_1x1") + 0.3 * count("skip");
-    50.0 + 10.0 * gain - gain * gain
-}
-
-fn latency(arch: &str) -> f64 {
-    let count = |what| arch.matches(what).count() as f64;
-    1.0 + count("conv_3x3") + 0.4 * count("conv_1x1") + 0.2 * count("pool")
-}
-
-fn done(arch: &str) -> Outcome {
-    Outcome::Done { metrics: [("accuracy".to_string(), accuracy(arch))].into() }
-}
-
-/// Evaluates and asks until nothing is left.
-fn go_on(study: &mut Study) {
-    loop {
-        while let Some(trial) = study.claim().unwrap() {
-            study.tell(trial.id, done(&trial.arch)).unwrap();
-        }
-        if study.ask(8).unwrap().is_empty() {
-            return;
-        }
-    }
-}
-
-/// What must be the same whenever and wherever it came about.
-fn essence(trials: &[Trial]) -> Vec<String> {
-    (trials.iter())
-        .map(|t| {
-            let bits: Vec<String> =
-                t.predicted.iter().map(|p| format!("{} {:?}", p.0, p.1)).collect();
-            format!(
-                "{} {} {} {:?} {} {:?} {}",
-                t.id,
-                t.round,
-                t.arch,
-                t.state,
-                t.seed,
-                t.metrics,
-                bits.join(" ")
-            )
-        })
-        .collect()
-}
 
 #[test]
 fn a_study_that_is_closed_between_all_steps_is_the_same() {
@@ -378,263 +313,45 @@ params = 6000
     assert!(space.iter().any(|a| params(&a) > 6000));
 }
 
+/// One by one they are what they are all together, and the first error ends it.
 #[test]
-fn files_that_are_no_study_are_told_apart() {
+fn trials_are_given_one_by_one() {
     let folder = tempfile::tempdir().unwrap();
-    let path = folder.path().join("study.db");
-    let error = |what: &str| {
-        let error = Study::open(&path).err().unwrap_or_else(|| panic!("{what}"));
-        let text = error.to_string();
-        assert!(text.contains("study.db"), "{what}: {text}");
-        assert!(Study::open_read_only(&path).is_err(), "{what}");
-        error
-    };
-    assert!(matches!(error("none"), StudyError::Missing { .. }));
-    std::fs::write(&path, "").unwrap();
-    assert!(matches!(error("an empty file"), StudyError::NoStudy { .. }));
-    std::fs::write(&path, "arch,accuracy\n".repeat(1000)).unwrap();
-    assert!(matches!(error("a table"), StudyError::NoStudy { .. }));
-    std::fs::remove_file(&path).unwrap();
-    rusqlite::Connection::open(&path).unwrap().execute_batch("CREATE TABLE t (x)").unwrap();
-    assert!(matches!(error("another database"), StudyError::NoStudy { .. }));
-    std::fs::remove_file(&path).unwrap();
-
-    let mut study = Study::create(&path, &settings("random", 300)).unwrap();
-    assert!(matches!(
-        Study::create(folder.path(), &settings("random", 3)),
-        Err(StudyError::Exists { .. })
-    ));
-    go_on(&mut study);
-    drop(study);
-    let whole = std::fs::read(&path).unwrap();
-    std::fs::write(&path, &whole[..whole.len() / 3]).unwrap();
-    assert!(matches!(error("a truncated file"), StudyError::Damaged { .. }));
-    let mut garbled = whole.clone();
-    garbled[4096..].iter_mut().for_each(|b| *b ^= 0x5a);
-    std::fs::write(&path, &garbled).unwrap();
-    assert!(matches!(error("a garbled file"), StudyError::Damaged { .. }));
-    std::fs::write(&path, &whole).unwrap();
-    assert_eq!(Study::open(&path).unwrap().counts().unwrap().done, 300);
-    rusqlite::Connection::open(&path).unwrap().pragma_update(None, "user_version", 99).unwrap();
-    let newer = error("a newer one");
-    assert!(
-        matches!(newer, StudyError::Newer { found: 99, .. })
-            && newer.to_string().contains("update")
-    );
-}
-
-#[test]
-fn wrong_settings_are_refused() {
-    let folder = tempfile::tempdir().unwrap();
-    let refused = |change: fn(&mut Settings), word: &str| {
-        let mut settings = settings("default", 5);
-        change(&mut settings);
-        let error = Study::create(folder.path().join("x"), &settings).err().unwrap().to_string();
-        assert!(error.contains(word), "{error}");
-        assert!(!folder.path().join("x").exists());
-    };
-    refused(|s| s.strategy = "best".into(), "no strategy 'best'");
-    refused(|s| s.space = "nasbench999".into(), "nasbench999");
-    refused(|s| s.objectives.clear(), "0 objectives");
-    refused(|s| s.objectives.push(s.objectives[0].clone()), "both objectives");
-    refused(|s| s.limits.push(Limit { metric: "x".into(), at_most: f64::NAN }), "NaN");
-}
-
-/// Not a test: the process that others start and kill. Evaluates until nothing is left and writes
-/// down what it begins and ends.
-#[test]
-#[ignore]
-fn worker() {
-    use std::io::Write;
-    let Some(path) = std::env::var_os("LANNER_TEST_STUDY") else { return };
-    let path = Path::new(&path);
-    let mut log =
-        std::fs::File::options().append(true).create(true).open(path.join("log")).unwrap();
-    let mut study = Study::open(path).unwrap();
-    loop {
-        while let Some(trial) = study.claim().unwrap() {
-            writeln!(log, "begin {} {} {}", trial.id, trial.seed, trial.arch).unwrap();
-            std::thread::sleep(std::time::Duration::from_millis(2));
-            study.tell(trial.id, done(&trial.arch)).unwrap();
-            writeln!(log, "end {}", trial.id).unwrap();
-        }
-        if study.ask(4).unwrap().is_empty() {
-            break;
-        }
+    let mut study =
+        Study::create_of(folder.path(), &settings("random", 12), &some_archs()).unwrap();
+    study.ask(12).unwrap();
+    while let Some(trial) = study.claim().unwrap() {
+        let outcome = match trial.id % 3 {
+            0 => Outcome::Failed { why: "out of memory".into() },
+            _ => Outcome::Done { metrics: [("accuracy".into(), trial.id as f64)].into() },
+        };
+        study.tell(trial.id, outcome).unwrap();
+        let m = Measurement {
+            arch: trial.arch.clone(),
+            metric: "latency_ms".into(),
+            value: 1.0,
+            se: None,
+            trial: None,
+            seed: 1,
+            budget: String::new(),
+            unix_time: 0.0,
+        };
+        study.measured(&m).unwrap();
+        study.measured(&Measurement { value: 2.0, ..m }).unwrap();
     }
-}
-
-fn start_worker(path: &Path) -> std::process::Child {
-    std::process::Command::new(std::env::current_exe().unwrap())
-        .args(["--exact", "worker", "--ignored", "--test-threads", "1"])
-        .env("LANNER_TEST_STUDY", path)
-        .env("RAYON_NUM_THREADS", "1")
-        .stdout(std::process::Stdio::null())
-        .spawn()
-        .unwrap()
-}
-
-/// Kills workers at random moments, lets the last one end, and compares with an undisturbed one.
-fn kill_and_go_on(kills: usize, seed: u64) {
-    use rand::RngExt;
-    let folder = tempfile::tempdir().unwrap();
-    let [whole, broken] = ["a", "b"].map(|name| {
-        let path = folder.path().join(name);
-        drop(Study::create_of(&path, &settings("default", 80), &some_archs()).unwrap());
-        path
+    let mut seen = Vec::new();
+    let ended = study.for_each_trial(|t| {
+        seen.push(t);
+        if seen.len() == 7 { Err(StudyError::NoTrial { trial: 7 }) } else { Ok(()) }
     });
-    let start = std::time::Instant::now();
-    assert!(start_worker(&whole).wait().unwrap().success());
-    let once = start.elapsed();
-    let mut rng = lanner_nn::rng(seed, "kill test");
-    for _ in 0..kills {
-        let mut worker = start_worker(&broken);
-        std::thread::sleep(once.mul_f64(rng.random_range(0.0..2.0 / kills as f64)));
-        worker.kill().unwrap();
-        worker.wait().unwrap();
+    assert!(matches!(ended, Err(StudyError::NoTrial { trial: 7 })));
+    let each: Vec<Trial> = (1..=7).map(|id| study.trial(id).unwrap()).collect();
+    assert_eq!(seen, each);
+    let trials = study.trials().unwrap();
+    assert_eq!(trials.iter().map(|t| t.id).collect::<Vec<_>>(), (1..=12).collect::<Vec<i64>>());
+    for t in &trials {
+        let of: Vec<f64> =
+            study.measurements_of(&t.arch).unwrap().iter().map(|m| m.value).collect();
+        assert_eq!(of, [1.0, 2.0]);
     }
-    assert!(start_worker(&broken).wait().unwrap().success());
-    let trials = |path: &Path| Study::open_read_only(path).unwrap().trials().unwrap();
-    assert_eq!(essence(&trials(&broken)), essence(&trials(&whole)));
-    let log = std::fs::read_to_string(broken.join("log")).unwrap();
-    let mut ended = std::collections::HashSet::new();
-    let mut seeds = std::collections::HashMap::new();
-    let mut begun = 0;
-    for line in log.lines() {
-        match line.split(' ').collect::<Vec<_>>()[..] {
-            ["begin", id, seed, arch] => {
-                begun += 1;
-                assert!(!ended.contains(id), "trial {id} was evaluated again");
-                let of = (seed.to_string(), arch.to_string());
-                assert_eq!(seeds.entry(id.to_string()).or_insert(of.clone()), &of);
-            }
-            ["end", id] => assert!(ended.insert(id), "trial {id} ended twice"),
-            _ => panic!("{line}"),
-        }
-    }
-    assert_eq!(seeds.len(), 80);
-    println!("{kills} kills, {begun} evaluations begun for 80 trials");
-}
-
-#[test]
-fn killed_at_random_moments() {
-    kill_and_go_on(10, 1);
-}
-
-#[test]
-#[ignore = "takes a minute"]
-fn killed_at_fifty_random_moments() {
-    kill_and_go_on(50, 2);
-}
-
-#[test]
-fn three_processes_at_once_share_the_work() {
-    let folder = tempfile::tempdir().unwrap();
-    let path = folder.path();
-    drop(Study::create_of(path, &settings("weak-predictors", 60), &some_archs()).unwrap());
-    let workers: Vec<_> = (0..3).map(|_| start_worker(path)).collect();
-    for mut worker in workers {
-        assert!(worker.wait().unwrap().success());
-    }
-    let trials = Study::open_read_only(path).unwrap().trials().unwrap();
-    assert_eq!(trials.len(), 60);
-    assert!(trials.iter().all(|t| t.state == State::Done));
-    let log = std::fs::read_to_string(path.join("log")).unwrap();
-    let begun = log.lines().filter(|l| l.starts_with("begin")).count();
-    assert_eq!(begun, 60, "each trial was run once");
-}
-
-/// A process that cannot be seen from here is dead when it gives no sign of life.
-#[test]
-fn processes_elsewhere_have_a_lease() {
-    let folder = tempfile::tempdir().unwrap();
-    let mut study = Study::create_of(folder.path(), &settings("random", 2), &some_archs()).unwrap();
-    let trial = study.ask(1).unwrap().remove(0);
-    let now = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).unwrap();
-    let other = rusqlite::Connection::open(study.path()).unwrap();
-    let beat = |age: f64| {
-        let sql =
-            "UPDATE trial SET state = 'running', owner = 'elsewhere/b/1/2/3/4', heartbeat = ?";
-        other.execute(sql, [now.as_secs_f64() - age]).unwrap();
-    };
-    beat(30.0);
-    assert!(study.claim().unwrap().is_none());
-    beat(600.0);
-    let claimed = study.claim().unwrap().unwrap();
-    assert_eq!((claimed.id, claimed.seed), (trial.id, trial.seed));
-    // What kills every process that runs it is given up.
-    for _ in 0..9 {
-        beat(600.0);
-        assert!(study.claim().unwrap().is_some());
-    }
-    beat(600.0);
-    assert!(study.claim().unwrap().is_none());
-    let failed = study.trial(trial.id).unwrap();
-    assert_eq!(failed.state, State::Failed);
-    assert!(failed.note.unwrap().contains("10 times"));
-}
-
-/// Times of a study of a million trials. Run with `--release -- --ignored --nocapture million`.
-#[test]
-#[ignore = "takes a minute and half a gigabyte"]
-fn a_million_trials() {
-    let folder = tempfile::tempdir().unwrap();
-    let settings = Settings {
-        space: "darts".into(),
-        budget: 2_000_000,
-        limits: vec![Limit { metric: "latency_ms".into(), at_most: 5.0 }],
-        ..settings("default", 0)
-    };
-    let study = Study::create(folder.path(), &settings).unwrap();
-    let space = study.space().clone();
-    let mut connection = rusqlite::Connection::open(study.path()).unwrap();
-    let transaction = connection.transaction().unwrap();
-    {
-        let mut trial = transaction
-            .prepare(
-                "INSERT OR IGNORE INTO trial (round, arch, state, seed, asked_at, finished_at, value)
-                 VALUES (1, ?, 'done', 1, 0, 0, ?)",
-            )
-            .unwrap();
-        let mut metric = transaction.prepare("INSERT INTO metric VALUES (?, ?, ?)").unwrap();
-        let mut rng = lanner_nn::rng(1, "million");
-        let mut count = 0;
-        while count < 1_000_000 {
-            let arch = space.sample(&mut rng);
-            let value = arch.codes().iter().filter(|c| **c % 3 == 1).count() as f64;
-            if trial.execute((space.print(&arch), value)).unwrap() == 1 {
-                count += 1;
-                let id = transaction.last_insert_rowid();
-                metric.execute((id, "accuracy", value)).unwrap();
-                metric.execute((id, "latency_ms", 1.0 + 0.2 * value)).unwrap();
-            }
-        }
-    }
-    transaction.commit().unwrap();
-    drop(study);
-    let time = |what: &str, start: std::time::Instant| {
-        println!("{what}: {:.2} s", start.elapsed().as_secs_f64());
-    };
-    let start = std::time::Instant::now();
-    let mut study = Study::open(folder.path()).unwrap();
-    time("open", start);
-    for round in 1..=4 {
-        let start = std::time::Instant::now();
-        let asked = study.ask(4).unwrap();
-        time(&format!("ask {round}"), start);
-        assert!(!asked.is_empty());
-        let start = std::time::Instant::now();
-        while let Some(trial) = study.claim().unwrap() {
-            let metrics = [("accuracy", 9.0), ("latency_ms", 3.0)];
-            let metrics = metrics.map(|(n, v)| (n.to_string(), v)).into();
-            study.tell(trial.id, Outcome::Done { metrics }).unwrap();
-        }
-        time("claim and tell of a round", start);
-    }
-    let start = std::time::Instant::now();
-    assert!(study.best().unwrap().is_some());
-    time("best", start);
-    let start = std::time::Instant::now();
-    assert!(study.trials().unwrap().len() > 1_000_000);
-    time("all trials", start);
 }

@@ -15,18 +15,20 @@ use crate::output::{Row, print_rows, usage};
 /// Predict latencies on a device from a few of them and tables of other devices
 #[derive(clap::Args)]
 #[command(after_help = "\
-Every column of the sources that ends in _ms is a source device. Lanner's own tables are in the folder
-latbench of its repository. Ten measurements are enough for a start; choose them by
+Every column of the sources that ends in _ms is a source device. Without --sources, those of a
+NAS-Bench-201 network are the five of Lanner's own table, which is built in: one server processor, two
+runtimes, two precisions. Ten measurements are enough for a start; choose them by
 `lanner measure --choose 10`. What is printed is leave-one-out: each measurement predicted from the
 others.
 
 Examples:
   lanner measure --choose 10 --out mine.csv
-  lanner adapt --sources latbench/amd-epyc-2-cores.csv --target mine.csv --out mine.lanner
+  lanner adapt --target mine.csv --out mine.lanner
   lanner rank mine.lanner --top 10
   lanner adapt --sources a.csv b.csv --target mine.csv --metric phone_ms --out phone.lanner --json")]
 pub struct AdaptArgs {
-    /// Tables of other devices on the same space; none to use analytic costs alone
+    /// Tables of other devices on the same space [default: the built-in one; in other spaces than
+    /// nasbench201 analytic costs alone]
     #[arg(long, value_name = "TABLE", num_args = 1..)]
     sources: Vec<PathBuf>,
     /// The table of the own device's measurements
@@ -45,6 +47,12 @@ pub struct AdaptArgs {
     json: bool,
 }
 
+/// The source where none is named, of NAS-Bench-201.
+const BUILT_IN: (&str, &str) = (
+    "latbench/amd-epyc-2-cores.csv",
+    include_str!(concat!(env!("CARGO_MANIFEST_DIR"), "/../../latbench/amd-epyc-2-cores.csv")),
+);
+
 /// Spaces of at most so many architectures are predicted whole; of larger ones those of the tables.
 const WHOLE: u128 = 200_000;
 /// Leave-one-out of so many measurements at most: each is a fit.
@@ -55,13 +63,11 @@ pub fn run(args: AdaptArgs) -> anyhow::Result<()> {
     let space = Space::by_name(&args.space).map_err(|e| usage(e.to_string()))?;
     let (target, _) = Table::read(&args.target, &space)?;
     let metric = metric(&args, &target)?;
-    let tables: Vec<Table> = (args.sources.iter())
-        .map(|path| Ok(Table::read(path, &space)?.0))
-        .collect::<anyhow::Result<_>>()?;
+    let tables = sources(&args, &space)?;
     let pool = pool(&space, &target, &tables);
     let mut names = Vec::new();
     let mut columns = Vec::new();
-    for (table, path) in tables.iter().zip(&args.sources) {
+    for (path, table) in &tables {
         let before = names.len();
         for (name, values) in table.names.iter().zip(&table.columns) {
             if !name.ends_with("_ms") {
@@ -73,11 +79,11 @@ pub fn run(args: AdaptArgs) -> anyhow::Result<()> {
                     column[row] = *value;
                 }
             }
-            names.push(format!("{} of {}", name, path.display()));
+            names.push(format!("{name} of {path}"));
             columns.push(column);
         }
         if names.len() == before {
-            return Err(usage(format!("{}: no column ends in _ms", path.display())));
+            return Err(usage(format!("{path}: no column ends in _ms")));
         }
     }
     let (mut rows, mut values) = (Vec::new(), Vec::new());
@@ -121,6 +127,17 @@ pub fn run(args: AdaptArgs) -> anyhow::Result<()> {
     print_rows(&[row.with("seconds", start.elapsed().as_secs_f64())], args.json)
 }
 
+/// The tables of other devices, with their names.
+fn sources(args: &AdaptArgs, space: &Space) -> anyhow::Result<Vec<(String, Table)>> {
+    if args.sources.is_empty() && *space == Space::NasBench201 {
+        let (name, text) = BUILT_IN;
+        return Ok(vec![(name.into(), Table::read_text(text, name, space)?.0)]);
+    }
+    (args.sources.iter())
+        .map(|path| Ok((path.display().to_string(), Table::read(path, space)?.0)))
+        .collect()
+}
+
 fn metric(args: &AdaptArgs, target: &Table) -> anyhow::Result<String> {
     if let Some(metric) = &args.metric {
         target.column(metric)?;
@@ -138,12 +155,12 @@ fn metric(args: &AdaptArgs, target: &Table) -> anyhow::Result<String> {
     }
 }
 
-fn pool(space: &Space, target: &Table, sources: &[Table]) -> Pool {
+fn pool(space: &Space, target: &Table, sources: &[(String, Table)]) -> Pool {
     if space.size() <= WHOLE {
         return Pool::whole(space.clone());
     }
     let mut seen = std::collections::HashSet::new();
-    let all = sources.iter().chain([target]).flat_map(|t| &t.archs);
+    let all = sources.iter().map(|s| &s.1).chain([target]).flat_map(|t| &t.archs);
     let archs = all.filter(|a| seen.insert((*a).clone())).cloned().collect();
     Pool::new(space.clone(), archs)
 }

@@ -57,6 +57,10 @@ impl Row {
         self
     }
 
+    pub fn values(&self) -> &Map<String, Value> {
+        &self.0
+    }
+
     pub fn get(&self, name: &str) -> Option<f64> {
         self.0.get(name).and_then(Value::as_f64)
     }
@@ -85,6 +89,15 @@ impl Row {
             (Some(v), _) => v.to_string(),
         }
     }
+}
+
+/// Prints `{"rows": [...]}` with other fields beside the rows.
+pub fn print_rows_with(rows: &[Row], more: Vec<(&str, Value)>) -> anyhow::Result<()> {
+    let mut all = Map::new();
+    all.insert("rows".into(), rows.iter().map(|r| Value::from(r.0.clone())).collect());
+    all.extend(more.into_iter().map(|(name, value)| (name.to_string(), value)));
+    writeln!(std::io::stdout().lock(), "{}", Value::from(all))?;
+    Ok(())
 }
 
 /// Prints `{"rows": [...]}` or a table whose columns are all names that occur.

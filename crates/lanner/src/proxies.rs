@@ -142,7 +142,7 @@ fn table(args: &ProxiesArgs, space: Space, threads: usize) -> anyhow::Result<Tab
 }
 
 /// So many training images, normalised by the statistics of all.
-fn batch_of(images: &Images, count: usize, seed: u64) -> anyhow::Result<Batch> {
+pub fn batch_of(images: &Images, count: usize, seed: u64) -> anyhow::Result<Batch> {
     if images.height != images.width {
         let Images { height, width, name, .. } = images;
         anyhow::bail!("{name}: images of {height}×{width}, expected square ones");

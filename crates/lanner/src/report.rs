@@ -3,11 +3,11 @@
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 
-use lanner_data::Table;
-use lanner_report::{Baseline, FILE, Report, serve};
+use lanner_report::{FILE, Report, serve};
 use lanner_search::study::Study;
 
 use crate::output::{Row, print_rows};
+use crate::search::by_chance;
 
 /// Write the report of a search: one HTML file with plots, tables and drawings
 #[derive(clap::Args)]
@@ -63,7 +63,7 @@ pub fn run(args: ReportArgs) -> anyhow::Result<()> {
         let row = Row::new()
             .with("report", out.display().to_string())
             .with("bytes", bytes)
-            .with("trials", report.trials.len());
+            .with("trials", report.trials());
         print_rows(&[row], true)?;
     } else {
         println!("{}", out.display());
@@ -89,7 +89,7 @@ pub fn watch(args: WatchArgs) -> anyhow::Result<()> {
 pub fn write(study: &Study) -> anyhow::Result<()> {
     let mut report = Report::of(study)?;
     add_baseline(&mut report);
-    report.write(&beside(study.path()))?;
+    report.write(beside(study.path()))?;
     Ok(())
 }
 
@@ -98,28 +98,9 @@ fn beside(study: &Path) -> PathBuf {
     study.with_file_name(FILE)
 }
 
-/// What random search reaches is known where a table stands for the trainings: the expectation over
-/// all orders of the networks that are within the limits, if the table has the limited metrics too.
+/// What random search reaches is known where a table stands for the trainings.
 fn add_baseline(report: &mut Report) {
-    let settings = &report.settings;
-    let file = settings.driver.get("evaluate").and_then(|e| e.as_str());
-    let Some(file) = file.and_then(|e| e.strip_prefix("table:")) else { return };
-    // The table may be gone since: then the report has what the study itself says.
-    let Ok(space) = settings.space() else { return };
-    let Ok((table, _)) = Table::read(PathBuf::from(file), &space) else { return };
-    let [objective] = &settings.objectives[..] else { return };
-    let Ok(values) = table.column(&objective.metric) else { return };
-    let mut values = values.to_vec();
-    for limit in &settings.limits {
-        let Ok(column) = table.column(&limit.metric) else { return };
-        for (value, limited) in values.iter_mut().zip(column) {
-            if limited.is_nan() || *limited > limit.at_most {
-                *value = f64::NAN;
-            }
-        }
-    }
-    let what = "random search, expected over the table";
-    report.baseline = Baseline::expected(what, &values, objective.maximise, report.trials.len());
+    report.baseline = by_chance(report.settings(), report.trials());
 }
 
 /// Shows a file or an address with the program that the desktop has for it.

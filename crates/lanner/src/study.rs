@@ -1,5 +1,6 @@
 //! `lanner study`: what searches have left behind.
 
+use std::collections::{BTreeSet, HashMap};
 use std::path::{Path, PathBuf};
 
 use anyhow::Context;
@@ -7,7 +8,8 @@ use clap::{Args, Subcommand};
 use lanner_data::Table;
 use lanner_network::write_file;
 use lanner_search::study::{FILE, Measurement, Study, Trial};
-use serde_json::{Map, Value, json};
+use lanner_space::Architecture;
+use serde_json::{Value, json};
 
 use crate::output::{Row, print_rows, usage};
 
@@ -38,7 +40,8 @@ struct ListArgs {
     json: bool,
 }
 
-/// Tell the settings of a study, how far it is, its best network, or all on the front of two objectives
+/// Tell the settings of a study, how far it is, why trials failed, and its best network, or all on the
+/// front of two objectives
 #[derive(Args)]
 #[command(after_help = "Examples:
   lanner study show lanner-study
@@ -151,11 +154,12 @@ fn show(args: &ShowArgs) -> anyhow::Result<()> {
     let study = Study::open_read_only(&args.study)?;
     let (settings, counts) = (study.settings(), study.counts()?);
     let (best, front) = (study.best()?, study.front()?);
+    let failures = study.failures(FAILURES)?;
     if args.json {
         let front = if settings.objectives.len() > 1 { json!(front) } else { Value::Null };
         let all = json!({
             "study": study.path(), "settings": settings, "counts": counts,
-            "best": best, "front": front,
+            "best": best, "front": front, "failures": failures, "warm_start": study.origins()?,
         });
         println!("{all}");
         return Ok(());
@@ -187,9 +191,23 @@ fn show(args: &ShowArgs) -> anyhow::Result<()> {
     ] {
         facts.push((name.into(), count.to_string()));
     }
+    for (origin, values) in study.origins()? {
+        facts.push((format!("known from {origin}"), format!("{values} networks")));
+    }
     let row = |(fact, value): (String, String)| Row::new().with("fact", fact).with("value", value);
     print_rows(&facts.into_iter().map(row).collect::<Vec<_>>(), false)?;
     println!();
+    if counts.failed > failures.len() {
+        println!("the last {} of {} failures:", failures.len(), counts.failed);
+    }
+    for trial in &failures {
+        println!("trial {} failed, {}", trial.id, trial.arch);
+        let why = trial.note.as_deref().unwrap_or_default();
+        why.lines().for_each(|line| println!("    {line}"));
+    }
+    if !failures.is_empty() {
+        println!();
+    }
     let shown = if settings.objectives.len() > 1 { front } else { best.into_iter().collect() };
     if shown.is_empty() {
         println!("no trial is done yet within the limits");
@@ -198,6 +216,9 @@ fn show(args: &ShowArgs) -> anyhow::Result<()> {
     let rows: Vec<Row> = shown.iter().map(trial_row).collect();
     print_rows(&rows, false)
 }
+
+/// How many failed trials are shown; an export has all.
+const FAILURES: usize = 20;
 
 /// A value of the settings in a line.
 fn short(value: &Value) -> String {
@@ -221,25 +242,30 @@ fn export(args: &ExportArgs) -> anyhow::Result<()> {
     let study = Study::open_read_only(&args.study)?;
     let extension = args.out.extension().and_then(|e| e.to_str()).unwrap_or_default();
     match (extension, args.measurements) {
-        ("csv", false) => write_file(&args.out, &trials_csv(&study.trials()?)?)?,
+        ("csv", false) => write_file(&args.out, &trials_csv(&study)?)?,
         ("csv", true) => write_file(&args.out, &measurements_csv(&study.measurements()?)?)?,
-        ("json", false) => write_file(&args.out, &serde_json::to_vec(&study.trials()?)?)?,
+        ("json", false) => write_file(&args.out, &trials_json(&study)?)?,
         ("json", true) => write_file(&args.out, &serde_json::to_vec(&study.measurements()?)?)?,
         ("parquet", false) => {
-            let trials = study.trials()?;
-            let rows = trials.iter().filter(|t| !t.metrics.is_empty());
-            let rows = rows.map(|t| {
-                let own = [("trial", t.id as f64), ("round", t.round.into())];
-                let own = own.into_iter().map(|(name, v)| (name.to_string(), v));
-                (t.arch.as_str(), own.chain(t.metrics.clone()).collect())
-            });
-            table(&study, rows)?.write(&args.out)?;
+            let mut columns = Columns::default();
+            study.for_each_trial(|t| {
+                if !t.metrics.is_empty() {
+                    let row = columns.row_of(&study, &t.arch)?;
+                    columns.set(row, "trial", t.id as f64);
+                    columns.set(row, "round", t.round.into());
+                    t.metrics.iter().for_each(|(name, value)| columns.set(row, name, *value));
+                }
+                anyhow::Ok(())
+            })?;
+            columns.table(&study)?.write(&args.out)?;
         }
         ("parquet", true) => {
-            let measurements = study.measurements()?;
-            let rows =
-                measurements.iter().map(|m| (m.arch.as_str(), vec![(m.metric.clone(), m.value)]));
-            table(&study, rows)?.write(&args.out)?;
+            let mut columns = Columns::default();
+            for m in study.measurements()? {
+                let row = columns.row_of(&study, &m.arch)?;
+                columns.set(row, &m.metric, m.value);
+            }
+            columns.table(&study)?.write(&args.out)?;
         }
         _ => {
             return Err(usage(format!(
@@ -251,22 +277,25 @@ fn export(args: &ExportArgs) -> anyhow::Result<()> {
     Ok(())
 }
 
-fn trials_csv(trials: &[Trial]) -> anyhow::Result<Vec<u8>> {
-    let mut metrics: Vec<&str> =
-        trials.iter().flat_map(|t| t.metrics.keys()).map(String::as_str).collect();
-    let mut believed: Vec<&str> =
-        trials.iter().flat_map(|t| t.predicted.keys()).map(String::as_str).collect();
-    for names in [&mut metrics, &mut believed] {
-        names.sort_unstable();
-        names.dedup();
-    }
+/// Trial by trial: all of them as such would take more memory than the file.
+fn trials_csv(study: &Study) -> anyhow::Result<Vec<u8>> {
+    let (mut metrics, mut believed) = (BTreeSet::new(), BTreeSet::new());
+    study.for_each_trial(|t| {
+        for (names, of_trial) in [
+            (&mut metrics, t.metrics.into_keys().collect::<Vec<_>>()),
+            (&mut believed, t.predicted.into_keys().collect()),
+        ] {
+            names.extend(of_trial);
+        }
+        anyhow::Ok(())
+    })?;
     let mut out = csv::Writer::from_writer(Vec::new());
     let facts = ["arch", "trial", "round", "state", "seed"];
     let about = ["origin", "owner", "asked_at", "started_at", "finished_at", "note"];
     let mut header: Vec<String> = facts.map(String::from).into();
     // A metric that is called like a fact would be the second column of that name.
     let taken = |name: &str| facts.contains(&name) || about.contains(&name);
-    let named = |name: &&str| if taken(name) { format!("metric_{name}") } else { name.to_string() };
+    let named = |name: &String| if taken(name) { format!("metric_{name}") } else { name.clone() };
     header.extend(metrics.iter().map(named));
     header.extend(
         believed.iter().flat_map(|n| [format!("{n}_believed"), format!("{n}_believed_sd")]),
@@ -274,7 +303,7 @@ fn trials_csv(trials: &[Trial]) -> anyhow::Result<Vec<u8>> {
     header.extend(about.map(String::from));
     out.write_record(&header)?;
     let number = |value: Option<f64>| value.map(|v| v.to_string()).unwrap_or_default();
-    for t in trials {
+    study.for_each_trial(|t| {
         let mut line = vec![
             t.arch.clone(),
             t.id.to_string(),
@@ -282,17 +311,31 @@ fn trials_csv(trials: &[Trial]) -> anyhow::Result<Vec<u8>> {
             t.state.name().to_string(),
             t.seed.to_string(),
         ];
-        line.extend(metrics.iter().map(|m| number(t.metrics.get(*m).copied())));
+        line.extend(metrics.iter().map(|m| number(t.metrics.get(m).copied())));
         for name in &believed {
-            let belief = t.predicted.get(*name);
+            let belief = t.predicted.get(name);
             line.extend([number(belief.map(|b| b.0)), number(belief.map(|b| b.1))]);
         }
         let text = |value: &Option<String>| value.clone().unwrap_or_default();
         line.extend([text(&t.origin), text(&t.owner), t.asked_at.to_string()]);
         line.extend([number(t.started_at), number(t.finished_at), text(&t.note)]);
         out.write_record(&line)?;
-    }
+        anyhow::Ok(())
+    })?;
     Ok(out.into_inner()?)
+}
+
+fn trials_json(study: &Study) -> anyhow::Result<Vec<u8>> {
+    let mut out = vec![b'['];
+    study.for_each_trial(|t| {
+        if out.len() > 1 {
+            out.push(b',');
+        }
+        serde_json::to_writer(&mut out, &t)?;
+        anyhow::Ok(())
+    })?;
+    out.push(b']');
+    Ok(out)
 }
 
 fn measurements_csv(measurements: &[Measurement]) -> anyhow::Result<Vec<u8>> {
@@ -315,29 +358,42 @@ fn measurements_csv(measurements: &[Measurement]) -> anyhow::Result<Vec<u8>> {
 }
 
 /// One row an architecture; of several values the last.
-fn table<'a>(
-    study: &Study,
-    rows: impl Iterator<Item = (&'a str, Vec<(String, f64)>)>,
-) -> anyhow::Result<Table> {
-    let mut all: Map<String, Value> = Map::new();
-    let mut names: Vec<String> = Vec::new();
-    for (arch, values) in rows {
-        let row = all.entry(arch).or_insert_with(|| json!({}));
-        for (name, value) in values {
-            // A table has no place for latencies that are none.
-            if name.ends_with("_ms") && value <= 0.0 {
-                continue;
-            }
-            row[&name] = value.into();
-            if !names.contains(&name) {
-                names.push(name);
-            }
+#[derive(Default)]
+struct Columns {
+    rows: HashMap<String, usize>,
+    archs: Vec<Architecture>,
+    names: Vec<String>,
+    /// As long as their last value needs.
+    values: Vec<Vec<f64>>,
+}
+
+impl Columns {
+    fn row_of(&mut self, study: &Study, arch: &str) -> anyhow::Result<usize> {
+        if let Some(row) = self.rows.get(arch) {
+            return Ok(*row);
         }
+        self.archs.push(study.space().parse(arch)?);
+        self.rows.insert(arch.into(), self.archs.len() - 1);
+        Ok(self.archs.len() - 1)
     }
-    let archs = all.keys().map(|text| study.space().parse(text)).collect::<Result<_, _>>()?;
-    let column = |name: &String| -> Vec<f64> {
-        all.values().map(|row| row[name].as_f64().unwrap_or(f64::NAN)).collect()
-    };
-    let columns = names.iter().map(column).collect();
-    Ok(Table::new(study.space().clone(), archs, names, columns)?)
+
+    fn set(&mut self, row: usize, name: &str, value: f64) {
+        // A table has no place for latencies that are none.
+        if name.ends_with("_ms") && value <= 0.0 {
+            return;
+        }
+        let column = self.names.iter().position(|n| n == name).unwrap_or_else(|| {
+            self.names.push(name.into());
+            self.values.push(Vec::new());
+            self.names.len() - 1
+        });
+        let values = &mut self.values[column];
+        values.resize(values.len().max(row + 1), f64::NAN);
+        values[row] = value;
+    }
+
+    fn table(mut self, study: &Study) -> anyhow::Result<Table> {
+        self.values.iter_mut().for_each(|v| v.resize(self.archs.len(), f64::NAN));
+        Ok(Table::new(study.space().clone(), self.archs, self.names, self.values)?)
+    }
 }

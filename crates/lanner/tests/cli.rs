@@ -28,7 +28,7 @@ fn toy_table(dir: &Path) -> String {
 fn help_and_version_of_every_command() {
     for command in [
         "search", "fit", "adapt", "rank", "bench", "import", "measure", "network", "proxies",
-        "study", "table", "space",
+        "report", "study", "table", "train", "space", "watch",
     ] {
         assert!(ok(&[command, "--help"]).contains("Usage: lanner"), "{command}");
     }
@@ -143,6 +143,22 @@ fn ten_measurements_and_another_device_make_a_predictor() {
     refused(&write("negative.csv", 8, &|_| -7.0), "more than 0 milliseconds");
     let (_, message) = fails(&["adapt", "--sources", &target, "--target", &target]);
     assert!(message.contains("at least 20"), "{message}");
+    let (_, message) = fails(&["adapt", "--space", "fbnet", "--target", &target]);
+    assert!(message.contains("mine.csv") && message.contains("fbnet"), "{message}");
+    // Of the built-in table there are five columns.
+    let row = &rows(&ok(&["adapt", "--target", &target, "--json"]))[0];
+    assert_eq!(row["sources"].as_u64(), Some(5), "{row}");
+    assert!(row["spearman"].as_f64().unwrap() > 0.6, "{row}");
+    // Sources need not know a single network of the target's.
+    let text = std::fs::read_to_string(&sources).unwrap();
+    let (header, rest) = text.split_once('\n').unwrap();
+    let known = std::fs::read_to_string(&target).unwrap();
+    let others = rest.lines().filter(|l| !known.contains(l.split(',').next().unwrap()));
+    let apart = file("apart.csv");
+    std::fs::write(&apart, [header].into_iter().chain(others).collect::<Vec<_>>().join("\n"))
+        .unwrap();
+    let row = &rows(&ok(&["adapt", "--sources", &apart, "--target", &target, "--json"]))[0];
+    assert!(row["spearman"].as_f64().unwrap() > 0.85, "{row}");
 }
 
 #[test]
@@ -326,4 +342,28 @@ fn benches_beat_the_baselines_on_published_tables() {
     let ours: Vec<&Value> = constrained.iter().filter(|r| r["strategy"] == "default").collect();
     assert_eq!(ours.len(), 3);
     assert!(ours.iter().all(|r| r["violations"] == 0.0), "{constrained:?}");
+}
+
+#[test]
+fn accuracy_is_carried_over_from_another_task() {
+    let Some(dir) = data() else { return };
+    let base = ["bench", "cross-task", "--data", &dir, "--set", "micro-scene,micro-object"];
+    let more = ["--method", "default,no-transfer", "--samples", "10", "--seeds", "2"];
+    let csv = ok(&[&base[..], &more, &["--csv"]].concat());
+    let mut of = std::collections::BTreeMap::new();
+    for line in csv.lines().skip(1) {
+        let cells: Vec<&str> = line.split(',').collect();
+        let [_, target, method, spearman, _] = cells[..] else { panic!("{line}") };
+        of.insert((target, method), spearman.parse::<f64>().unwrap());
+    }
+    assert_eq!(of.len(), 4, "{csv}");
+    for target in ["micro-scene", "micro-object"] {
+        assert!(of[&(target, "default")] > of[&(target, "no-transfer")], "{csv}");
+    }
+    // The same numbers in the table.
+    let table = rows(&ok(&[&base[..], &more, &["--json"]].concat()));
+    let pair = table.iter().find(|r| r["target"] == "micro-scene").unwrap();
+    assert_eq!(pair["default"].as_f64(), Some(of[&("micro-scene", "default")]));
+    let (code, message) = fails(&["bench", "cross-task", "--data", &dir, "--set", "nope"]);
+    assert!(code == 2 && message.contains("nasbench201-cifar100"), "{message}");
 }

@@ -1,5 +1,6 @@
 //! `lanner fit` and `lanner rank` on spaces that are not NAS-Bench-201.
 
+#[allow(dead_code)] // every file of tests uses its part
 mod common;
 
 use std::collections::HashSet;

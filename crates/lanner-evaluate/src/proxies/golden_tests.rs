@@ -1,6 +1,6 @@
 //! Against PyTorch, in `f64`, each proxy on its own: `benches/peers/proxies_torch.py golden`.
 
-use lanner_network::{Nasbench201, Network, Op, View};
+use lanner_network::{Nasbench201, Network, Op, Skeleton, View};
 use lanner_nn::{Executor, Mode, Params, Wants};
 use lanner_space::Space;
 
@@ -50,9 +50,11 @@ fn golden_batch(network: &Network, count: u16, stream: u64) -> Batch {
 }
 
 /// How far a value may be from that of f64: sums of many roundings, small differences of large terms,
-/// and for `jacov` 1/(v + 10⁻⁵) of small eigenvalues.
-fn tolerance(proxy: Proxy) -> f64 {
+/// for `jacov` 1/(v + 10⁻⁵) of small eigenvalues, for FBNet's `epe_nas` logarithms of correlations
+/// near 0 (PyTorch's own in f32 is off by 1.6e-3).
+fn tolerance(proxy: Proxy, space: &str) -> f64 {
     match proxy {
+        Proxy::EpeNas if space == "fbnet" => 5e-3,
         Proxy::Synflow | Proxy::Params | Proxy::L2Norm | Proxy::Nwot => 1e-6,
         Proxy::Zen => 1e-4,
         // A difference; in f64 it is tested more closely.
@@ -70,8 +72,13 @@ fn values_are_those_of_pytorch() {
     let mut wrong = Vec::new();
     for entry in golden.as_array().unwrap() {
         let name = entry["arch"].as_str().unwrap();
-        let arch = Space::NasBench201.parse(name).unwrap();
-        let network = skeleton.build(&arch, View::Raw).unwrap();
+        let network = match &entry["other"] {
+            serde_json::Value::Null => {
+                let arch = Space::NasBench201.parse(name).unwrap();
+                skeleton.build(&arch, View::Raw).unwrap()
+            }
+            other => network_of(other),
+        };
         let batch = golden_batch(&network, 12, 15);
         let params = uniform_weights(&network);
         if let Some(expected) = entry["proxies"]["grasp"].as_f64() {
@@ -89,13 +96,23 @@ fn values_are_those_of_pytorch() {
         moved.iter_mut().zip(images(13, batch.images.len())).for_each(|(a, b)| *a += 0.01 * b);
         let zen = alone::zen_of(&network, params, [&batch.images, &moved], &options).unwrap();
         scores.push((Proxy::Zen, zen));
-        for (proxy, score) in scores {
+        // TransNAS-Bench-101's end in a batch norm without a ReLU: the batch's sum of outputs is constant, and
+        // J, 0 but for rounding, is no number to compare.
+        let constant = name.starts_with("64-");
+        let of_j = |p: Proxy| matches!(p, Proxy::Jacov | Proxy::EpeNas);
+        for (proxy, score) in scores.into_iter().filter(|s| !(constant && of_j(s.0))) {
             let expected = entry["proxies"][proxy.name()].as_f64();
             match (score, expected) {
                 (Ok(found), Some(expected)) => {
                     let error = (found - expected).abs() / expected.abs().max(1e-3);
                     println!("{name} {proxy}: {found} for {expected}, error {error:.1e}");
-                    if error.is_nan() || error >= tolerance(proxy) {
+                    if error.is_nan()
+                        || error
+                            >= tolerance(
+                                proxy,
+                                entry["other"]["space"].as_str().unwrap_or("nasbench201"),
+                            )
+                    {
                         wrong.push(format!("{name}, {proxy}: {found} for {expected}"));
                     }
                 }
@@ -106,6 +123,16 @@ fn values_are_those_of_pytorch() {
         }
     }
     assert!(wrong.is_empty(), "{wrong:#?}");
+}
+
+/// Of another space: what `proxy_networks` wrote of it.
+fn network_of(other: &serde_json::Value) -> Network {
+    let space = Space::by_name(other["space"].as_str().unwrap()).unwrap();
+    let [channels, cells, resolution] =
+        [0, 1, 2].map(|i| other["sizes"][i].as_u64().unwrap() as usize);
+    let published = Skeleton::of(&space).unwrap();
+    let skeleton = Skeleton { channels, cells, resolution, classes: 10, ..published };
+    skeleton.build(&space.parse(other["arch"].as_str().unwrap()).unwrap(), View::Raw).unwrap()
 }
 
 /// GraSP in `f64`, where the step can be so small that only the method is left to be wrong.

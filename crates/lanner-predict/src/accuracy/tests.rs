@@ -1,4 +1,7 @@
+use super::scores::probit;
 use super::*;
+use crate::Pool;
+use crate::cell_features::CellFeatures;
 use crate::metrics::{coverage, kendall};
 use lanner_space::Space;
 use rand::RngExt;

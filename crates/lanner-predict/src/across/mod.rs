@@ -36,9 +36,10 @@
 //! graph properties, variance shares, proxies, sizes. They are joint, so that networks are alike when
 //! proxies *and* graphs are; additive ones, and lines in proxies, mislead when the targets are few.
 //! Three length scales and three weights of the blocks compete by evidence. What a source says of a
-//! network is a line beside them, whose prior amplitude depends on how the two are related
-//! ([`Relation`]): twenty targets tell a good source from a useless one, but for that the useless
-//! one has to be improbable from the start.
+//! network is the prior mean, with a slope that the evidence decides on. It is positive from the start,
+//! better there is better here, and its median depends on how the two are related ([`Relation`]): twenty
+//! targets tell a good source from a useless one, but for that the useless one has to be improbable from
+//! the start. A line without a sign, which is all that a covariance can say, gave almost nothing.
 //!
 //! [`multi_predict`] is the published method that it is compared with.
 
@@ -50,8 +51,9 @@ mod views;
 use crate::accuracy::{Calibration, NormalScores, check};
 use crate::gp::{Kernel, base_scale, base_values};
 use crate::linalg::Mat;
+use crate::samples::check_varied;
 use crate::{Forecast, PredictError};
-use average::Average;
+use average::{Average, LogNormal};
 pub use source::{Relation, Source};
 use views::balanced;
 pub use views::{PROXIES, Views, without_failures};
@@ -74,18 +76,20 @@ impl Inputs {
     }
 }
 
-/// Median of a smooth function's amplitude, and the standard deviation of its logarithm.
-const SMOOTH: (f64, f64) = (0.3, 2.0);
+/// The amplitude of a smooth function.
+const SMOOTH: LogNormal = (0.3, 2.0);
 /// Length scales of the joint functions.
 const LENGTHS: [f64; 3] = [0.5, 1.0, 2.0];
+/// The amplitude of a line in the scores of each source of the same space, beside their common slope.
+const LINE: LogNormal = (0.03, 1.0);
 
 impl Relation {
-    /// The same of the amplitude of a line in the source's scores.
-    fn amplitude(self) -> (f64, f64) {
+    /// The slope of the sources' mean scores, in units of the targets' deviation.
+    fn slope(self) -> LogNormal {
         match self {
-            Relation::SameSpace => (0.03, 1.0),
-            Relation::OtherCells => (0.01, 1.0),
-            Relation::ProxiesAlone => (0.003, 1.0),
+            Relation::SameSpace => (0.05, 0.7),
+            Relation::OtherCells => (0.07, 0.7),
+            Relation::ProxiesAlone => (0.03, 0.7),
         }
     }
 }
@@ -96,12 +100,12 @@ struct Group {
     x: Mat,
     scale: f64,
     length: f64,
-    prior: (f64, f64),
+    prior: LogNormal,
 }
 
 impl Group {
     /// `None` if all features are constant.
-    fn new(kernel: Kernel, x: Mat, length: f64, prior: (f64, f64)) -> Option<Group> {
+    fn new(kernel: Kernel, x: Mat, length: f64, prior: LogNormal) -> Option<Group> {
         let scale = base_scale(kernel, &x);
         (x.cols > 0).then_some(Group { kernel, x, scale, length, prior })
     }
@@ -119,6 +123,8 @@ impl Group {
 #[derive(Debug, Clone)]
 pub struct Prior {
     groups: Vec<Group>,
+    /// Mean scores of the sources of a kind, one a row, and their slope's prior.
+    sources: Vec<(Vec<f64>, LogNormal)>,
     rows: usize,
 }
 
@@ -143,14 +149,25 @@ impl Views {
             let p = &self.proxies;
             groups.extend(smooth(&balanced(&[&self.graph, &self.shares, p, p, p]), 1.0));
         }
+        let mut means = Vec::new();
+        let all: Vec<usize> = (0..self.len()).collect();
         for relation in [Relation::SameSpace, Relation::OtherCells, Relation::ProxiesAlone] {
             let some: Vec<&Source> = sources.iter().filter(|s| s.relation == relation).collect();
             let x = Mat::from_fn(self.len(), some.len(), |i, j| some[j].scores[i]);
-            let all: Vec<usize> = (0..self.len()).collect();
             let x = x.standardised_by(&all);
-            groups.extend(Group::new(Kernel::Linear, x, 1.0, relation.amplitude()));
+            if x.cols == 0 {
+                continue;
+            }
+            let mean = Mat::from_fn(self.len(), 1, |i, _| x.row(i).iter().sum());
+            let mean = mean.standardised_by(&all);
+            if mean.cols > 0 {
+                means.push((mean.data, relation.slope()));
+            }
+            if relation == Relation::SameSpace {
+                groups.extend(Group::new(Kernel::Linear, x, 1.0, LINE));
+            }
         }
-        Prior { groups, rows: self.len() }
+        Prior { groups, sources: means, rows: self.len() }
     }
 }
 
@@ -165,34 +182,30 @@ impl Adapted {
     /// equal.
     pub fn fit(prior: &Prior, rows: &[usize], values: &[f64]) -> Result<Adapted, PredictError> {
         check(rows, values)?;
-        if values.iter().all(|v| *v == values[0]) {
-            return Err(PredictError::Model {
-                why: format!(
-                    "all {} accuracies are {}: they tell nothing",
-                    values.len(),
-                    values[0]
-                ),
-            });
-        }
+        check_varied(values, "accuracies")?;
         let target = NormalScores::new(values);
         let y: Vec<f64> = values.iter().map(|&v| target.score(v)).collect();
         let known: Vec<Mat> = prior.groups.iter().map(|g| g.x.select(rows)).collect();
-        let kernels: Vec<Mat> =
-            prior.groups.iter().zip(&known).map(|(g, x)| g.covariance(rows, x)).collect();
-        let priors: Vec<(f64, f64)> = prior.groups.iter().map(|g| g.prior).collect();
-        let average = Average::fit(&kernels, &y, &priors)
+        let kernels: Vec<(Mat, LogNormal)> = (prior.groups.iter().zip(&known))
+            .map(|(g, x)| (g.covariance(rows, x), g.prior))
+            .collect();
+        let sources: Vec<(Vec<f64>, LogNormal)> = (prior.sources.iter())
+            .map(|(scores, slope)| (rows.iter().map(|&r| scores[r]).collect(), *slope))
+            .collect();
+        let average = Average::fit(&kernels, &sources, &y)
             .ok_or_else(|| PredictError::Singular { what: "covariance".into() })?;
+        let mut scores = vec![average.mean; prior.rows];
+        for ((of_source, _), slope) in prior.sources.iter().zip(&average.slopes) {
+            scores.iter_mut().zip(of_source).for_each(|(sum, s)| *sum += slope * s);
+        }
         let all: Vec<usize> = (0..prior.rows).collect();
-        let mut scores = Vec::with_capacity(prior.rows);
-        for block in all.chunks(512) {
-            let mut sums = vec![average.mean; block.len()];
+        for (block, sums) in all.chunks(512).zip(scores.chunks_mut(512)) {
             for (g, (group, x)) in prior.groups.iter().zip(&known).enumerate() {
                 let (k, weights) = (group.covariance(block, x), average.weights.row(g));
                 for (i, sum) in sums.iter_mut().enumerate() {
                     *sum += k.row(i).iter().zip(weights).map(|(k, w)| k * w).sum::<f64>();
                 }
             }
-            scores.extend(sums);
         }
         let calibration = Calibration::new(target, &average.left_out, &y);
         Ok(Adapted { scores, calibration })

@@ -8,12 +8,15 @@ use crate::PredictError;
 use crate::accuracy::NormalScores;
 use crate::gp::{Kernel, base_scale, base_values};
 use crate::linalg::{Cholesky, Mat};
+use crate::samples::{check_lengths, check_varied};
 
-/// The process of a source: shares of a line and of a smooth function, and noise. Hundreds of networks
-/// leave these little to decide.
+/// The process of a source: shares of a line and of a smooth function.
 const LINE: f64 = 0.3;
 const SMOOTH: f64 = 0.7;
-const NOISE: f64 = 0.15;
+/// Its noise and length scale for networks of the same space, of which hundreds leave little to decide.
+const SAME: (f64, f64) = (0.15, 1.0);
+/// Those for networks of another space: what is fitted closely in one does not hold in the other.
+const OTHER: (f64, f64) = (10.0, 4.0);
 /// It is fitted to at most so many networks.
 const MOST: usize = 500;
 /// A source must have so many.
@@ -48,9 +51,7 @@ impl Source {
         target: &Views,
         inputs: Inputs,
     ) -> Result<Source, PredictError> {
-        if rows.len() != values.len() {
-            return Err(PredictError::Lengths { architectures: rows.len(), targets: values.len() });
-        }
+        check_lengths(rows, values)?;
         if let Some(row) = values.iter().position(|v| !v.is_finite()) {
             return Err(PredictError::Target { row, value: values[row] });
         }
@@ -61,11 +62,7 @@ impl Source {
                 got: rows.len(),
             });
         }
-        if values.iter().all(|v| *v == values[0]) {
-            return Err(PredictError::Model {
-                why: format!("all {} accuracies of the source are {}", rows.len(), values[0]),
-            });
-        }
+        check_varied(values, "accuracies of the source")?;
         let scale = NormalScores::new(values);
         let y: Vec<f64> = values.iter().map(|&v| scale.score(v)).collect();
         let same = source.space() == target.space();
@@ -80,7 +77,8 @@ impl Source {
                 why: "source and target have nothing in common: no proxy, and not the space".into(),
             });
         }
-        let mut scores = predicted(&known.select(&some(rows)), &some(&y), &asked)?;
+        let known = known.select(&some(rows));
+        let mut scores = predicted(&known, &some(&y), &asked, if same { SAME } else { OTHER })?;
         if same {
             for (&row, &y) in rows.iter().zip(&y) {
                 if let Some(own) = target.pool.row_of(&source.pool.archs[row]) {
@@ -130,7 +128,12 @@ fn some<T: Copy>(items: &[T]) -> Vec<T> {
 }
 
 /// The posterior mean of a process with fixed hyper-parameters.
-fn predicted(x: &Mat, y: &[f64], asked: &Mat) -> Result<Vec<f64>, PredictError> {
+fn predicted(
+    x: &Mat,
+    y: &[f64],
+    asked: &Mat,
+    (noise, length): (f64, f64),
+) -> Result<Vec<f64>, PredictError> {
     let parts = [(Kernel::Linear, LINE), (Kernel::Matern52, SMOOTH)]
         .map(|(kernel, share)| (kernel, share, base_scale(kernel, x)));
     let covariance = |rows: &Mat| {
@@ -138,13 +141,13 @@ fn predicted(x: &Mat, y: &[f64], asked: &Mat) -> Result<Vec<f64>, PredictError> 
         for (kernel, share, scale) in parts {
             let base = base_values(kernel, rows, x, scale);
             for (sum, &b) in sum.data.iter_mut().zip(&base.data) {
-                *sum += share * kernel.value_and_slope(b, 1.0).0;
+                *sum += share * kernel.value_and_slope(b, length.powi(-2)).0;
             }
         }
         sum
     };
     let mut k = covariance(x);
-    (0..x.rows).for_each(|i| k[(i, i)] += NOISE);
+    (0..x.rows).for_each(|i| k[(i, i)] += noise);
     let factor = Cholesky::new(k)
         .ok_or_else(|| PredictError::Singular { what: "covariance of a source".into() })?;
     let mean = y.iter().sum::<f64>() / y.len() as f64;

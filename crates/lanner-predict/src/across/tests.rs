@@ -3,9 +3,12 @@ use crate::Pool;
 use crate::metrics::spearman;
 use lanner_space::Space;
 
+/// Networks, their proxies, their accuracies.
+type Task = (Pool, Vec<(String, Vec<f64>)>, Vec<f64>);
+
 /// Every so many networks of a space, what they are worth at some task, and two proxies of that: one
 /// with a bend, one that says nothing.
-fn task(space: Space, every: usize, conv: f64) -> (Pool, Vec<(String, Vec<f64>)>, Vec<f64>) {
+fn task(space: Space, every: usize, conv: f64) -> Task {
     let archs = space.iter().step_by(every).collect();
     let pool = Pool::new(space, archs);
     let flops = crate::cell_features::log_flops(&pool.space, &pool.archs);
@@ -17,7 +20,7 @@ fn task(space: Space, every: usize, conv: f64) -> (Pool, Vec<(String, Vec<f64>)>
     (pool, columns, values)
 }
 
-fn micro() -> (Pool, Vec<(String, Vec<f64>)>, Vec<f64>) {
+fn micro() -> Task {
     task(Space::by_name("transbench101-micro").unwrap(), 10, 1.0)
 }
 

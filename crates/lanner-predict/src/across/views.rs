@@ -2,8 +2,8 @@
 
 use lanner_space::Space;
 
-use crate::accuracy::NormalScores;
-use crate::cell_features::{CellFeatures, log_flops, standardised};
+use crate::accuracy::{NormalScores, graph_and_shares};
+use crate::cell_features::{CellFeatures, log_flops};
 use crate::linalg::Mat;
 use crate::{Pool, PredictError};
 
@@ -91,20 +91,14 @@ impl Views {
             (0..count).map(of_cell).sum::<f64>() / count as f64
         });
         let flops = log_flops(&pool.space, &pool.archs);
+        let [graph, shares] = graph_and_shares(&f);
+        let all: Vec<usize> = (0..p).collect();
         Ok(Views {
             pool: pool.clone(),
             proxies: Mat::from_fn(p, scores.len(), |i, j| scores[j][i]),
             names,
-            graph: standardised(&[&f.graph, &f.counts, &f.choices, &f.cost]),
-            shares: standardised(&[
-                &f.shares,
-                &f.lossless_shares,
-                &f.size,
-                &f.live_counts,
-                &f.share_moments,
-                &f.places,
-                &f.cost,
-            ]),
+            graph: graph.standardised_by(&all),
+            shares: shares.standardised_by(&all),
             cells: column_scores(&cells),
             flops: column_scores(&Mat { rows: p, cols: 1, data: flops }),
         })

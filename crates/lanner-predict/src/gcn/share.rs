@@ -156,13 +156,25 @@ impl Part {
             let (width, inputs) = (shape.widths[l], shape.inputs(l));
             let ranges = shape.layer(l);
             let weight = &gcn.parameters[ranges.weight];
+            // A(XW) or (AX)W, whichever has fewer rows to multiply; X of the first layer is the identity.
+            let sums_products = l == 0 || before.rows < pattern.rows();
+            if l > 0 && sums_products {
+                let mut product = Matrix::zeros(before.rows, width);
+                in_blocks(width, threads, &mut product.data, |from, y, _| {
+                    let rows = y.len() / width;
+                    let x = &before.data[from * inputs..][..rows * inputs];
+                    matmul::nn(rows, inputs, width, x, weight, y, false, 1);
+                });
+                before = product;
+            }
             let mut after = Matrix::zeros(pattern.rows(), width);
-            let block = |from: usize, y: &mut [f32], scratch: &mut Scratch| {
+            in_blocks(width, threads, &mut after.data, |from, y, scratch| {
                 let rows = y.len() / width;
                 scratch.z.resize(rows * width, 0.0);
                 scratch.stats.resize(rows, [0.0; 2]);
-                if l == 0 {
-                    sparse::gather(pattern, from, width, weight, &mut scratch.z);
+                if sums_products {
+                    let products = if l == 0 { weight } else { &before.data };
+                    sparse::gather(pattern, from, width, products, &mut scratch.z);
                 } else {
                     scratch.gathered.resize(rows * inputs, 0.0);
                     let gathered = &mut scratch.gathered;
@@ -179,23 +191,32 @@ impl Part {
                     y,
                     &mut scratch.stats,
                 );
-            };
-            // A contiguous run of rows for each thread, which takes it block by block.
-            let run = pattern.rows().div_ceil(threads.max(1)).next_multiple_of(BLOCK);
-            let on_thread = |(at, y): (usize, &mut [f32])| {
-                let mut scratch = Scratch::default();
-                for (b, y) in y.chunks_mut(BLOCK * width).enumerate() {
-                    block(at * run + b * BLOCK, y, &mut scratch);
-                }
-            };
-            if threads <= 1 {
-                on_thread((0, &mut after.data));
-            } else {
-                after.data.par_chunks_mut(run * width).enumerate().for_each(on_thread);
-            }
+            });
             before = after;
         }
         before
+    }
+}
+
+/// Calls `f(first row, rows, scratch)` for blocks of the rows of `out`, of which each thread takes a
+/// contiguous run.
+fn in_blocks(
+    width: usize,
+    threads: usize,
+    out: &mut [f32],
+    f: impl Fn(usize, &mut [f32], &mut Scratch) + Sync,
+) {
+    let run = (out.len() / width).div_ceil(threads.max(1)).next_multiple_of(BLOCK);
+    let on_thread = |(at, y): (usize, &mut [f32])| {
+        let mut scratch = Scratch::default();
+        for (b, y) in y.chunks_mut(BLOCK * width).enumerate() {
+            f(at * run + b * BLOCK, y, &mut scratch);
+        }
+    };
+    if threads <= 1 {
+        on_thread((0, out));
+    } else {
+        out.par_chunks_mut(run * width).enumerate().for_each(on_thread);
     }
 }
 

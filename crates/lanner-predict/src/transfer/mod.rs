@@ -61,6 +61,7 @@ use crate::features::{live_one_hot, one_hot, with_pairs};
 use crate::gp::{Component, Kernel, Prior as HyperPrior, base_scale, base_values, own_base};
 use crate::latency::LatencyViews;
 use crate::linalg::{Cholesky, Mat};
+use crate::samples::{check_lengths, check_varied};
 use crate::{Forecast, Pool, PredictError, choose};
 use average::Average;
 pub use bridge::{Bridge, Side};
@@ -394,12 +395,7 @@ impl Part {
 impl FewShot {
     /// Fits latencies (any unit, positive) measured for rows of the pool.
     pub fn fit(prior: &Prior, rows: &[usize], latencies: &[f64]) -> Result<FewShot, PredictError> {
-        if rows.len() != latencies.len() {
-            return Err(PredictError::Lengths {
-                architectures: rows.len(),
-                targets: latencies.len(),
-            });
-        }
+        check_lengths(rows, latencies)?;
         if let Some(row) = latencies.iter().position(|v| !(v.is_finite() && *v > 0.0)) {
             return Err(PredictError::Latency { row, value: latencies[row] });
         }
@@ -408,15 +404,7 @@ impl FewShot {
             let what = "few-shot latency predictor".into();
             return Err(PredictError::TooFew { what, needed: 3, got: distinct.len() });
         }
-        if latencies.iter().all(|v| *v == latencies[0]) {
-            return Err(PredictError::Model {
-                why: format!(
-                    "all {} latencies are {}: they tell nothing",
-                    rows.len(),
-                    latencies[0]
-                ),
-            });
-        }
+        check_varied(latencies, "latencies")?;
         let n = latencies.len();
         let kernels: Vec<Mat> = (prior.groups.iter())
             .map(|g| {

@@ -15,6 +15,9 @@ pub enum Peer {
     RidgeCounts,
     /// Ridge on the sources' log latencies and operation counts.
     RidgeSources,
+    /// Ridge on these and one-hots of all choices: what a device's noise leaves to be known, when
+    /// thousands of measurements are at hand.
+    RidgeOneHots,
     /// A Gaussian process on groups of features, its hyper-parameters by marginal likelihood.
     GroupedGp,
     /// The source whose latencies rank the measured networks most alike.
@@ -22,9 +25,10 @@ pub enum Peer {
 }
 
 impl Peer {
-    pub const ALL: [(&'static str, Peer); 4] = [
+    pub const ALL: [(&'static str, Peer); 5] = [
         ("ridge-counts", Peer::RidgeCounts),
         ("ridge-sources", Peer::RidgeSources),
+        ("ridge-one-hots", Peer::RidgeOneHots),
         ("grouped-gp", Peer::GroupedGp),
         ("nearest-source", Peer::NearestSource),
     ];
@@ -79,9 +83,12 @@ impl PeerViews {
         };
         let exp = |v: Vec<f64>| v.iter().map(|v| v.exp()).collect();
         match peer {
-            Peer::RidgeCounts | Peer::RidgeSources => {
+            Peer::RidgeCounts | Peer::RidgeSources | Peer::RidgeOneHots => {
                 let mut x = self.counts.select(&known);
-                if peer == Peer::RidgeSources {
+                if peer == Peer::RidgeOneHots {
+                    x = self.groups.iter().fold(x, |x, group| x.beside(&group.select(&known)));
+                }
+                if peer != Peer::RidgeCounts {
                     x = x.beside(&logs);
                 }
                 let (x, asked) = split(&x);

@@ -24,6 +24,8 @@ pub(super) struct Model {
     sizes: Vec<f64>,
     /// Of each row, the sizes with mean 0 and variance 1.
     standing: Vec<f64>,
+    /// Of each row, the mean of what is known of it from elsewhere; empty if nothing is.
+    promise: Vec<f64>,
 }
 
 struct Member {
@@ -52,8 +54,8 @@ impl Member {
 }
 
 impl Model {
-    /// `sizes` are of any unit, one a row of the pool.
-    pub(super) fn new(pool: &Pool, sizes: Vec<f64>) -> Model {
+    /// `sizes` are of any unit, one a row of the pool, and so are the values of each of `earlier`.
+    pub(super) fn new(pool: &Pool, sizes: Vec<f64>, earlier: &[Vec<f64>]) -> Model {
         let views = AccuracyViews::new(pool);
         let edges = live_one_hot(&pool.space, &pool.archs);
         // All pairs of operations on edges.
@@ -63,10 +65,23 @@ impl Model {
             amplitude: Prior::new(0.37, 1.5),
             length: Prior::new(1.17, 0.7),
         });
+        let earlier: Vec<Vec<f64>> = earlier.iter().map(|values| feature(values)).collect();
+        let linear = earlier.iter().map(|values| Component {
+            kernel: Kernel::Linear,
+            x: Mat::from_fn(values.len(), 1, |row, _| values[row]),
+            amplitude: Prior::new(0.37, 1.5),
+            length: Prior::new(1.17, 0.7),
+        });
         let members = (views.diverse_components().into_iter())
             .chain([pairs.to_vec()])
-            .map(|components| Member { components, hyper: None })
+            .map(|components| Member {
+                components: components.into_iter().chain(linear.clone()).collect(),
+                hyper: None,
+            })
             .collect();
+        let known = if earlier.is_empty() { 0 } else { pool.len() };
+        let mean = |row: usize| earlier.iter().map(|e| e[row]).sum::<f64>() / earlier.len() as f64;
+        let promise = (0..known).map(mean).collect();
         let (mean, deviation) = moments(&sizes);
         let scale = if deviation > 0.0 { deviation.recip() } else { 0.0 };
         Model {
@@ -74,7 +89,19 @@ impl Model {
             features: views.features().clone(),
             standing: sizes.iter().map(|s| (s - mean) * scale).collect(),
             sizes,
+            promise,
         }
+    }
+
+    /// Up to `n` of `open` that are the best by what is known from elsewhere.
+    pub(super) fn promising(&self, open: &[usize], n: usize) -> Vec<usize> {
+        if self.promise.is_empty() {
+            return Vec::new();
+        }
+        let mut best = open.to_vec();
+        best.sort_by(|&a, &b| self.promise[b].total_cmp(&self.promise[a]).then(a.cmp(&b)));
+        best.truncate(n);
+        best
     }
 
     /// Hyper-parameters of the processes that were fitted, empty for the others.
@@ -139,6 +166,22 @@ impl Model {
     }
 }
 
+/// Earlier values as the target sees this search's, so that one may be a line in the other: mean 0 and
+/// variance 1 over those there are, and 0 for the others.
+fn feature(values: &[f64]) -> Vec<f64> {
+    let mut known: Vec<f64> = values.iter().copied().filter(|v| v.is_finite()).collect();
+    known.sort_by(f64::total_cmp);
+    let (Some(&worst), Some(&best)) = (known.first(), known.last()) else {
+        return vec![0.0; values.len()];
+    };
+    let targets = Targets::scaled(best, known[known.len() / 2], worst);
+    let all: Vec<f64> = known.iter().map(|&v| targets.target(v)).collect();
+    let (mean, deviation) = moments(&all);
+    let scale = if deviation > 0.0 { deviation.recip() } else { 0.0 };
+    let one = |&v: &f64| if v.is_finite() { (targets.target(v) - mean) * scale } else { 0.0 };
+    values.iter().map(one).collect()
+}
+
 /// Mean and standard deviation.
 fn moments(values: &[f64]) -> (f64, f64) {
     let n = values.len().max(1) as f64;
@@ -159,6 +202,10 @@ impl Targets {
         start.sort_by(f64::total_cmp);
         let median = start.get(start.len() / 2).copied().unwrap_or(best);
         let worst = start.first().copied().unwrap_or(best);
+        Targets::scaled(best, median, worst)
+    }
+
+    fn scaled(best: f64, median: f64, worst: f64) -> Targets {
         // More than half may share the best value (chance level); all may, and then any κ will do.
         let scale = [best - median, best - worst].into_iter().find(|s| *s > 0.0).unwrap_or(1.0);
         Targets { best, kappa: SOFTENING * scale }

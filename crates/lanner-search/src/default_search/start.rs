@@ -4,17 +4,15 @@ use lanner_nn::Rng;
 use lanner_predict::linalg::Mat;
 use rand::RngExt;
 
-use crate::history::History;
-
 /// Of this many random candidates, the one farthest from all before is taken.
 const CANDIDATES: usize = 8;
 
 /// Up to `n` rows of `open`, each the farthest (by `features`, p × d) of a few random ones from all
-/// taken. Only of those with at least the median of `sizes` (p) among `open`, as long as there are any.
+/// `taken`. Only of those with at least the median of `sizes` (p) among `open`, as long as there are any.
 pub(super) fn spread(
     features: &Mat,
     sizes: &[f64],
-    history: &History,
+    mut taken: Vec<usize>,
     mut open: Vec<usize>,
     n: usize,
     rng: &mut Rng,
@@ -22,7 +20,6 @@ pub(super) fn spread(
     open.sort_by(|&a, &b| sizes[b].total_cmp(&sizes[a]).then(a.cmp(&b)));
     let Some(&middle) = open.get(open.len().saturating_sub(1) / 2) else { return Vec::new() };
     let mut small = open.split_off(open.partition_point(|&r| sizes[r] >= sizes[middle]));
-    let mut taken: Vec<usize> = (0..features.rows).filter(|&r| history.is_taken(r)).collect();
     let mut chosen = Vec::new();
     while chosen.len() < n {
         if open.is_empty() {

@@ -128,7 +128,7 @@ fn without_success_a_round_ends_far_off() {
         let open: Vec<usize> = open.iter().copied().filter(|&r| !history.is_taken(r)).collect();
         // A second model, as a fit goes on from the last.
         let sizes = log_flops(&pool.space, &pool.archs);
-        let beliefs = Model::new(&pool, sizes).beliefs(&history, &open).unwrap();
+        let beliefs = Model::new(&pool, sizes, &[]).beliefs(&history, &open).unwrap();
         let scale = EXPLORATION * (1.0 + IMPATIENCE * fruitless(&history) as f64);
         let plain = choose(&beliefs, scale, ROUND).into_iter().map(|j| open[j]).collect::<Vec<_>>();
         (rows, plain, upper(&beliefs, &open))
@@ -192,5 +192,39 @@ fn published_accuracies_of_cifar_100() {
     for seed in 0..2 {
         let history = run(&mut DefaultSearch::new(seed), &pool, None, 150, |r| Some(accuracy[r]));
         assert_eq!(history.best().unwrap().value, best);
+    }
+}
+
+/// What random search would reach, read off a search's own trials, against the truth. Prints the figures of
+/// docs/benchmarks.md; run with `--ignored --nocapture`.
+#[test]
+#[ignore = "takes a minute"]
+fn chance_is_read_off_the_trials() {
+    let Some(dir) = lanner_data::published::data_dir() else {
+        println!("skipped: no published data");
+        return;
+    };
+    let space = Space::NasBench201;
+    let file = dir.join("nasbench201/accuracy.csv");
+    let (table, _) = lanner_data::Table::read(file, &space).unwrap();
+    let pool = Pool::new(space, table.archs.clone());
+    let all: Vec<usize> = (0..pool.len()).collect();
+    for column in ["c10_val_12", "c100_val_12", "c10_test_200", "c100_test_200"] {
+        let y = table.column(column).unwrap();
+        let mut sorted = y.to_vec();
+        sorted.sort_by(f64::total_cmp);
+        let below = |k: usize| (k as f64 / sorted.len() as f64).powi(40);
+        let truth: f64 = (0..sorted.len()).map(|k| sorted[k] * (below(k + 1) - below(k))).sum();
+        let errors: Vec<f64> = (0..6)
+            .map(|seed| {
+                let mut search = DefaultSearch::new(seed);
+                let history = run(&mut search, &pool, None, 40, |r| Some(y[r]));
+                search.by_chance(&pool, &history, &all, 40).unwrap() - truth
+            })
+            .collect();
+        let mean = errors.iter().sum::<f64>() / 6.0;
+        let square = errors.iter().map(|e| e * e).sum::<f64>() / 6.0;
+        println!("{column}: {truth:.2}, off by {mean:+.2}, rms {:.2}", square.sqrt());
+        assert!(square.sqrt() < 0.03 * truth, "{column}: {errors:?}");
     }
 }

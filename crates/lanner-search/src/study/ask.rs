@@ -28,12 +28,12 @@ const EXPLORATION: f64 = 0.6;
 const EMPTY_ROUNDS: usize = 8;
 
 /// What the file says when a round is chosen.
-struct Snapshot {
+pub(super) struct Snapshot {
     round: u32,
     counts: Counts,
     state: Option<Vec<u8>>,
     /// Trials with values, in the order of asking.
-    done: Vec<(String, [f64; 2])>,
+    pub done: Vec<(String, [f64; 2])>,
     pending: Vec<String>,
     /// By the number of the limit: measured architectures.
     measured: Vec<Vec<(String, f64)>>,
@@ -117,6 +117,9 @@ impl Study {
     }
 
     fn propose(&mut self, snapshot: Snapshot, n: usize) -> Result<Proposal, StudyError> {
+        if self.earlier.is_none() {
+            self.earlier = Some(self.read_earlier()?);
+        }
         let Snapshot { round, counts, state, done, pending, measured } = snapshot;
         let parse = |text: &String| self.space.parse(text);
         let both: Vec<[f64; 2]> = done.iter().map(|d| d.1).collect();
@@ -148,9 +151,12 @@ impl Study {
             self.strategy = None;
         }
         if self.strategy.as_ref().is_none_or(|s| s.0 != round) {
+            let earlier = self.earlier.get_or_insert_default();
+            let earlier: Vec<Vec<f64>> = earlier.iter_mut().map(|e| e.of(pool)).collect();
             let Settings { strategy, budget, seed, .. } = &self.settings;
             let mut strategy = crate::by_name(strategy, *budget, *seed)
                 .map_err(|why| StudyError::Settings { why })?;
+            strategy.warm_start(pool, &earlier);
             if let Some(state) = state {
                 strategy.restore(pool, &state)?;
             }
@@ -230,13 +236,20 @@ fn for_both(
     promising(&rows, of_rows, &points, EXPLORATION, n.min(BATCH))
 }
 
+impl Study {
+    /// The seed that the evaluation of an architecture has in this study, whoever asks for it.
+    pub fn seed_of(&self, arch: &str) -> u64 {
+        seed_of(self.settings.seed, arch) as u64
+    }
+}
+
 /// For the evaluation of an architecture: below 2³².
 pub(super) fn seed_of(study: u64, arch: &str) -> i64 {
     (lanner_nn::subseed(study, &format!("trial {arch}")) >> 32) as i64
 }
 
 impl Snapshot {
-    fn read(c: &Connection, settings: &Settings) -> rusqlite::Result<Snapshot> {
+    pub fn read(c: &Connection, settings: &Settings) -> rusqlite::Result<Snapshot> {
         let latest = "SELECT id FROM (SELECT id FROM trial WHERE value IS NOT NULL
                       ORDER BY id DESC LIMIT ?)";
         let best = |column: &str| {

@@ -11,7 +11,9 @@ use super::StudyError;
 const APPLICATION: i64 = 0x4c4e_4e52;
 
 /// What turns a file of each schema version into one of the next; the first makes it from nothing.
-const MIGRATIONS: [&str; 1] = ["
+const MIGRATIONS: [&str; 2] = [FIRST, MEASURED];
+
+const FIRST: &str = "
 CREATE TABLE study (key TEXT PRIMARY KEY, value NOT NULL) WITHOUT ROWID;
 -- What the strategy remembers since it asked for the last round.
 CREATE TABLE strategy (
@@ -55,10 +57,16 @@ CREATE TABLE measurement (
     unix_time REAL NOT NULL
 );
 CREATE INDEX measurement_metric ON measurement (metric);
-"];
+";
+
+/// What an architecture was last measured to be is asked for at every look at the best.
+const MEASURED: &str = "CREATE INDEX measurement_arch ON measurement (arch, metric)";
 
 /// The schema version of this program.
 pub(super) const VERSION: i64 = MIGRATIONS.len() as i64;
+
+/// Files of schemas since this one can be looked at as they are: what came later makes reading faster.
+const READABLE: i64 = 1;
 
 /// How long to wait for another process that writes; a commit takes milliseconds.
 const PATIENCE: Duration = Duration::from_secs(60);
@@ -70,11 +78,16 @@ pub(super) struct Database {
 }
 
 impl Database {
-    /// Makes a new file; one that is there stays as it is.
-    pub fn create(path: &Path) -> Result<Database, StudyError> {
+    /// Makes a new file with what `fill` writes, in one transaction: what a crash leaves in the middle
+    /// is an empty database, which is as good as no file. One that is there stays as it is.
+    pub fn create(
+        path: &Path,
+        fill: impl FnOnce(&Connection) -> rusqlite::Result<()>,
+    ) -> Result<Database, StudyError> {
+        let exists = || StudyError::Exists { path: path.into() };
         let io = |source| StudyError::Io { path: path.into(), source };
-        if path.exists() {
-            return Err(StudyError::Exists { path: path.into() });
+        if Database::is_there(path) {
+            return Err(exists());
         }
         if let Some(folder) = path.parent() {
             std::fs::create_dir_all(folder).map_err(io)?;
@@ -82,8 +95,23 @@ impl Database {
         let flags = OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_CREATE;
         let mut database = Database::connect(path, flags)?;
         database.writable()?;
-        database.migrate(&MIGRATIONS)?;
-        Ok(database)
+        let made = database.write(|c| {
+            // Another process may have been faster.
+            if !is_empty(c)? {
+                return Ok(false);
+            }
+            take_steps(c, &MIGRATIONS)?;
+            fill(c)?;
+            Ok(true)
+        })?;
+        if made { Ok(database) } else { Err(exists()) }
+    }
+
+    /// Whether there is a file that is not what a crash left of making one.
+    pub fn is_there(path: &Path) -> bool {
+        path.exists()
+            && !Database::connect(path, OpenFlags::SQLITE_OPEN_READ_ONLY)
+                .is_ok_and(|database| database.run(is_empty).unwrap_or(false))
     }
 
     /// Opens a file to go on with, and brings it up to this program's schema.
@@ -117,7 +145,7 @@ impl Database {
             }
             other => other?,
         };
-        if version < VERSION {
+        if version < READABLE {
             return Err(StudyError::Older { path: path.into(), found: version, known: VERSION });
         }
         Ok(database)
@@ -160,15 +188,7 @@ impl Database {
 
     /// Runs the steps that the file has not seen, in one transaction: all or none.
     fn migrate(&mut self, steps: &[&str]) -> Result<(), StudyError> {
-        self.write(|c| {
-            // Another process may have been faster.
-            let seen: i64 = c.pragma_query_value(None, "user_version", |r| r.get(0))?;
-            for step in steps.iter().skip(seen as usize) {
-                c.execute_batch(step)?;
-            }
-            c.pragma_update(None, "application_id", APPLICATION)?;
-            c.pragma_update(None, "user_version", steps.len() as i64)
-        })
+        self.write(|c| take_steps(c, steps))
     }
 
     /// Reads, from one moment's state.
@@ -205,6 +225,16 @@ impl Database {
     ) -> Result<T, StudyError> {
         work(&self.connection).map_err(|e| explain(&self.path, e))
     }
+}
+
+fn take_steps(c: &Connection, steps: &[&str]) -> rusqlite::Result<()> {
+    // Another process may have been faster.
+    let seen: i64 = c.pragma_query_value(None, "user_version", |r| r.get(0))?;
+    for step in steps.iter().skip(seen as usize) {
+        c.execute_batch(step)?;
+    }
+    c.pragma_update(None, "application_id", APPLICATION)?;
+    c.pragma_update(None, "user_version", steps.len() as i64)
 }
 
 fn exists(path: &Path) -> Result<(), StudyError> {
@@ -262,31 +292,63 @@ mod tests {
     const TRIAL: &str = "INSERT INTO trial (round, arch, state, seed, asked_at)
                          VALUES (1, hex(randomblob(500)), 'done', 3, 0)";
 
+    #[test]
+    fn what_a_crash_leaves_of_a_new_file_is_no_obstacle() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("study.db");
+        for left in ["a file", "a log"] {
+            std::fs::write(&path, "").unwrap();
+            if left == "a log" {
+                let connection = Connection::open(&path).unwrap();
+                connection.pragma_update(None, "journal_mode", "wal").unwrap();
+            }
+            let fails = |c: &Connection| {
+                c.execute("INSERT INTO study VALUES ('settings', 1)", [])?;
+                Err(rusqlite::Error::InvalidQuery)
+            };
+            assert!(!Database::is_there(&path), "{left}");
+            assert!(Database::create(&path, fails).is_err());
+            assert!(!Database::is_there(&path), "{left}");
+            let database = Database::create(&path, |_| Ok(())).unwrap();
+            assert_eq!(count(&database, "study"), 0);
+            assert!(Database::is_there(&path));
+            let again = Database::create(&path, |_| Ok(()));
+            assert!(matches!(again, Err(StudyError::Exists { .. })));
+            drop(database);
+            std::fs::remove_file(&path).unwrap();
+        }
+        std::fs::write(&path, "another's").unwrap();
+        assert!(Database::is_there(&path));
+    }
+
     /// To a made-up next version: what is there stays, and a step that fails leaves no trace.
     #[test]
     fn migrations_keep_what_is_there() {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("study.db");
-        let mut database = Database::create(&path).unwrap();
+        let mut database = Database::create(&path, |_| Ok(())).unwrap();
         database.connection.execute(TRIAL, []).unwrap();
         let next = "ALTER TABLE trial ADD COLUMN energy REAL; CREATE TABLE device (name TEXT);";
-        let broken = [MIGRATIONS[0], next, "CREATE TABLE device (name TEXT);"];
+        let broken = [FIRST, MEASURED, next, "CREATE TABLE device (name TEXT);"];
         assert!(database.migrate(&broken).is_err());
-        assert_eq!(database.version().unwrap(), 1);
+        assert_eq!(database.version().unwrap(), VERSION);
         assert!(database.connection.prepare("SELECT energy FROM trial").is_err());
-        database.migrate(&broken[..2]).unwrap();
+        database.migrate(&broken[..3]).unwrap();
         assert_eq!((count(&database, "trial"), count(&database, "device")), (1, 0));
         assert!(database.connection.prepare("SELECT energy FROM trial").is_ok());
         // Run again, nothing is left to do.
-        database.migrate(&broken[..2]).unwrap();
-        assert!(matches!(database.version(), Err(StudyError::Newer { found: 2, known: 1, .. })));
+        database.migrate(&broken[..3]).unwrap();
+        assert!(matches!(
+            database.version(),
+            Err(StudyError::Newer { found: 3, known: VERSION, .. })
+        ));
     }
 
     #[test]
     fn a_full_disk_and_a_file_that_cannot_be_written() {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("study.db");
-        let mut database = Database::create(&path).unwrap();
+        let mut database = Database::create(&path, |_| Ok(())).unwrap();
         database.write(|c| c.execute(TRIAL, [])).unwrap();
         database.connection.pragma_update(None, "max_page_count", 1).unwrap();
         let fill = database.write(|c| (0..500).try_for_each(|_| c.execute(TRIAL, []).map(|_| ())));

@@ -54,11 +54,13 @@ mod ask;
 mod candidates;
 mod claim;
 mod database;
+mod earlier;
 mod error;
 mod limits;
 mod owner;
 mod read;
 mod types;
+mod unlearned;
 
 use std::path::{Path, PathBuf};
 use std::time::{SystemTime, UNIX_EPOCH};
@@ -72,6 +74,7 @@ pub use candidates::ANALYTIC;
 use candidates::Candidates;
 use claim::Heartbeat;
 use database::Database;
+use earlier::Earlier;
 pub use error::StudyError;
 use limits::Limits;
 pub use limits::PROBABLE;
@@ -92,6 +95,8 @@ pub struct Study {
     strategy: Option<(u32, Box<dyn Strategy + Send>)>,
     candidates: Candidates,
     limits: Limits,
+    /// Read when a strategy is made.
+    earlier: Option<Vec<Earlier>>,
 }
 
 impl Study {
@@ -109,17 +114,32 @@ impl Study {
         settings: &Settings,
         archs: &[Architecture],
     ) -> Result<Study, StudyError> {
+        Study::create_warm(path, settings, archs, &[])
+    }
+
+    /// The same, with what earlier searches or tables know of networks of the space: by the name of
+    /// each origin, values of the first objective's direction, in any unit (those that are not finite are
+    /// left out). They are no trials and cost no budget; see [`Strategy::warm_start`].
+    ///
+    /// # Errors
+    /// As [`Study::create`], or an origin is there twice.
+    pub fn create_warm(
+        path: impl AsRef<Path>,
+        settings: &Settings,
+        archs: &[Architecture],
+        earlier: &[(String, Vec<(Architecture, f64)>)],
+    ) -> Result<Study, StudyError> {
         settings.check()?;
         let space = settings.space()?;
         for arch in archs {
             space.check(arch)?;
         }
         let candidates = Candidates::new(settings, &space, archs.to_vec())?;
-        let mut database = Database::create(&file(path.as_ref(), true))?;
         let text = serde_json::to_string(settings)
             .map_err(|e| StudyError::Settings { why: e.to_string() })?;
         let archs = ask::pack(archs);
-        database.write(|c| {
+        let earlier = earlier::text(earlier, settings, &space)?;
+        let database = Database::create(&file(path.as_ref(), true), |c| {
             let mut insert = c.prepare("INSERT INTO study VALUES (?, ?)")?;
             insert.execute(("settings", text))?;
             insert.execute(("created_unix_time", now()))?;
@@ -127,9 +147,17 @@ impl Study {
             if !archs.is_empty() {
                 insert.execute(("architectures", archs))?;
             }
+            if let Some(earlier) = earlier {
+                insert.execute(("earlier", earlier))?;
+            }
             Ok(())
         })?;
         Ok(Study::of(database, settings.clone(), space, candidates))
+    }
+
+    /// Whether [`Study::create`] would find something in its way.
+    pub fn is_there(path: impl AsRef<Path>) -> bool {
+        Database::is_there(&file(path.as_ref(), true))
     }
 
     /// Opens a study to go on with.
@@ -181,6 +209,7 @@ impl Study {
             owner: Owner::new(),
             heartbeat: None,
             strategy: None,
+            earlier: None,
         }
     }
 

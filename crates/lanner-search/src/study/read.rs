@@ -1,8 +1,10 @@
 //! Looking at a study.
 
-use std::collections::BTreeMap;
+use std::cmp::Ordering;
+use std::collections::{BTreeMap, HashMap};
 
-use rusqlite::{Connection, OptionalExtension, Row};
+use rusqlite::fallible_streaming_iterator::FallibleStreamingIterator;
+use rusqlite::{Connection, OptionalExtension, Row, Rows};
 
 use super::types::{Counts, Measurement, State, Trial};
 use super::{Study, StudyError};
@@ -11,33 +13,50 @@ use crate::front;
 /// Columns of [`trial_of`].
 const COLUMNS: &str =
     "id, round, arch, state, seed, origin, owner, asked_at, started_at, finished_at, note";
+/// Columns of [`measurement`].
+const MEASUREMENT: &str = "arch, metric, value, se, trial, seed, budget, unix_time";
 
 impl Study {
     /// All trials in the order of asking.
     pub fn trials(&self) -> Result<Vec<Trial>, StudyError> {
+        let mut trials = Vec::new();
+        self.for_each_trial(|trial| {
+            trials.push(trial);
+            Ok::<_, StudyError>(())
+        })?;
+        Ok(trials)
+    }
+
+    /// Gives all trials in the order of asking, of one moment's state, without holding them; ends at
+    /// the first error. Meanwhile nothing else can be asked of this study.
+    pub fn for_each_trial<E: From<StudyError>>(
+        &self,
+        mut each: impl FnMut(Trial) -> Result<(), E>,
+    ) -> Result<(), E> {
         self.database.read(|c| {
-            let mut trials: Vec<Trial> = Vec::new();
             let mut select = c.prepare(&format!("SELECT {COLUMNS} FROM trial ORDER BY id"))?;
+            let mut metrics = c.prepare("SELECT trial, name, value FROM metric ORDER BY trial")?;
+            let mut predictions =
+                c.prepare("SELECT trial, name, median, sd FROM prediction ORDER BY trial")?;
+            let mut metrics = Beside::new(metrics.query([])?)?;
+            let mut predictions = Beside::new(predictions.query([])?)?;
             let mut rows = select.query([])?;
             while let Some(row) = rows.next()? {
-                trials.push(trial_of(row)?);
-            }
-            merge(
-                c,
-                "SELECT trial, name, value FROM metric ORDER BY trial",
-                &mut trials,
-                |t, r| {
-                    t.metrics.insert(r.get(1)?, r.get(2)?);
+                let mut trial = trial_of(row)?;
+                metrics.rows_of(trial.id, |r| {
+                    trial.metrics.insert(r.get(1)?, r.get(2)?);
                     Ok(())
-                },
-            )?;
-            let predictions = "SELECT trial, name, median, sd FROM prediction ORDER BY trial";
-            merge(c, predictions, &mut trials, |t, r| {
-                t.predicted.insert(r.get(1)?, (r.get(2)?, r.get(3)?));
-                Ok(())
-            })?;
-            Ok(trials)
-        })
+                })?;
+                predictions.rows_of(trial.id, |r| {
+                    trial.predicted.insert(r.get(1)?, (r.get(2)?, r.get(3)?));
+                    Ok(())
+                })?;
+                if let Err(error) = each(trial) {
+                    return Ok(Err(error));
+                }
+            }
+            Ok(Ok(()))
+        })?
     }
 
     /// One trial.
@@ -45,9 +64,49 @@ impl Study {
         self.database.read(|c| trial(c, id))?.ok_or(StudyError::NoTrial { trial: id })
     }
 
+    /// The last so many trials that failed, in the order of asking.
+    pub fn failures(&self, count: usize) -> Result<Vec<Trial>, StudyError> {
+        self.database.read(|c| {
+            let ids = c
+                .prepare("SELECT id FROM trial WHERE state = 'failed' ORDER BY id DESC LIMIT ?")?
+                .query_map([count as i64], |r| r.get(0))?
+                .collect::<rusqlite::Result<Vec<i64>>>()?;
+            ids.into_iter().rev().filter_map(|id| trial(c, id).transpose()).collect()
+        })
+    }
+
     /// All measurements in the order in which they were made.
     pub fn measurements(&self) -> Result<Vec<Measurement>, StudyError> {
-        self.database.read(measurements)
+        let mut measurements = Vec::new();
+        self.for_each_measurement(|m| measurements.push(m))?;
+        Ok(measurements)
+    }
+
+    /// The same, without holding them.
+    pub fn for_each_measurement(
+        &self,
+        mut each: impl FnMut(Measurement),
+    ) -> Result<(), StudyError> {
+        self.database.read(|c| {
+            let mut select =
+                c.prepare(&format!("SELECT {MEASUREMENT} FROM measurement ORDER BY id"))?;
+            let mut rows = select.query([])?;
+            while let Some(row) = rows.next()? {
+                each(measurement(row)?);
+            }
+            Ok(())
+        })
+    }
+
+    /// The measurements of one architecture in the order in which they were made.
+    pub fn measurements_of(&self, arch: &str) -> Result<Vec<Measurement>, StudyError> {
+        self.database.read(|c| {
+            c.prepare_cached(&format!(
+                "SELECT {MEASUREMENT} FROM measurement WHERE arch = ? ORDER BY id"
+            ))?
+            .query_map([arch], measurement)?
+            .collect()
+        })
     }
 
     /// How many trials there are of each state.
@@ -74,20 +133,33 @@ impl Study {
     }
 
     /// The trials of [`Study::best`]'s kind that no other one beats in both objectives, by the first
-    /// from the best; with one objective the best alone.
+    /// from the best; with one objective the best alone. Of an objective that was measured apart from
+    /// the trial, such as a latency, the architecture's last measurement counts.
     pub fn front(&self) -> Result<Vec<Trial>, StudyError> {
         if self.settings.objectives.len() < 2 {
             return Ok(self.best()?.into_iter().collect());
         }
         self.database.read(|c| {
-            let done: Vec<(i64, [f64; 2])> = c
-                .prepare_cached(
-                    "SELECT id, value, value2 FROM trial
-                     WHERE value IS NOT NULL AND value2 IS NOT NULL ORDER BY id",
-                )?
-                .query_map([], |r| Ok((r.get(0)?, [r.get(1)?, r.get(2)?])))?
-                .collect::<rusqlite::Result<_>>()?;
-            let mut within = done;
+            let last = (self.settings.objectives.iter())
+                .map(|o| last_measured(c, &o.metric))
+                .collect::<rusqlite::Result<Vec<_>>>()?;
+            let mut within: Vec<(i64, [f64; 2])> = Vec::new();
+            let mut select = c.prepare_cached(
+                "SELECT id, value, value2, arch FROM trial
+                 WHERE value IS NOT NULL AND value2 IS NOT NULL ORDER BY id",
+            )?;
+            let mut rows = select.query([])?;
+            while let Some(row) = rows.next()? {
+                let mut values = [row.get(1)?, row.get(2)?];
+                for (i, objective) in self.settings.objectives.iter().enumerate() {
+                    if !last[i].is_empty()
+                        && let Some(measured) = last[i].get(row.get_ref(3)?.as_str()?)
+                    {
+                        values[i] = objective.signed(*measured);
+                    }
+                }
+                within.push((row.get(0)?, values));
+            }
             // Of those on the front, the ones over a limit go, until none is.
             loop {
                 let points: Vec<[f64; 2]> = within.iter().map(|d| d.1).collect();
@@ -128,26 +200,40 @@ impl Study {
     }
 }
 
-/// Adds rows of another table, ordered by trial like `trials`, to the trials that they belong to.
-fn merge(
-    connection: &Connection,
-    sql: &str,
-    trials: &mut [Trial],
-    mut add: impl FnMut(&mut Trial, &Row) -> rusqlite::Result<()>,
-) -> rusqlite::Result<()> {
-    let mut select = connection.prepare(sql)?;
-    let mut rows = select.query([])?;
-    let mut at = 0;
-    while let Some(row) = rows.next()? {
-        let id: i64 = row.get(0)?;
-        while trials.get(at).is_some_and(|t| t.id < id) {
-            at += 1;
-        }
-        if let Some(trial) = trials.get_mut(at).filter(|t| t.id == id) {
-            add(trial, row)?;
-        }
+/// The last value of a metric that was measured of each architecture.
+fn last_measured(c: &Connection, metric: &str) -> rusqlite::Result<HashMap<String, f64>> {
+    c.prepare_cached("SELECT arch, value FROM measurement WHERE metric = ? ORDER BY id")?
+        .query_map([metric], |r| Ok((r.get(0)?, r.get(1)?)))?
+        .collect()
+}
+
+/// Rows of another table in the order of their trials, taken in trial by trial.
+struct Beside<'s> {
+    rows: Rows<'s>,
+}
+
+impl<'s> Beside<'s> {
+    fn new(mut rows: Rows<'s>) -> rusqlite::Result<Beside<'s>> {
+        rows.advance()?;
+        Ok(Beside { rows })
     }
-    Ok(())
+
+    /// Those of a trial, later than the trial before.
+    fn rows_of(
+        &mut self,
+        trial: i64,
+        mut add: impl FnMut(&Row) -> rusqlite::Result<()>,
+    ) -> rusqlite::Result<()> {
+        while let Some(row) = self.rows.get() {
+            match row.get::<_, i64>(0)?.cmp(&trial) {
+                Ordering::Less => {}
+                Ordering::Equal => add(row)?,
+                Ordering::Greater => break,
+            }
+            self.rows.advance()?;
+        }
+        Ok(())
+    }
 }
 
 /// A trial without metrics and predictions.
@@ -192,25 +278,17 @@ pub(super) fn trial(connection: &Connection, id: i64) -> rusqlite::Result<Option
     Ok(Some(trial))
 }
 
-pub(super) fn measurements(connection: &Connection) -> rusqlite::Result<Vec<Measurement>> {
-    connection
-        .prepare_cached(
-            "SELECT arch, metric, value, se, trial, seed, budget, unix_time FROM measurement
-             ORDER BY id",
-        )?
-        .query_map([], |r| {
-            Ok(Measurement {
-                arch: r.get(0)?,
-                metric: r.get(1)?,
-                value: r.get(2)?,
-                se: r.get(3)?,
-                trial: r.get(4)?,
-                seed: r.get::<_, i64>(5)? as u64,
-                budget: r.get(6)?,
-                unix_time: r.get(7)?,
-            })
-        })?
-        .collect()
+fn measurement(row: &Row) -> rusqlite::Result<Measurement> {
+    Ok(Measurement {
+        arch: row.get(0)?,
+        metric: row.get(1)?,
+        value: row.get(2)?,
+        se: row.get(3)?,
+        trial: row.get(4)?,
+        seed: row.get::<_, i64>(5)? as u64,
+        budget: row.get(6)?,
+        unix_time: row.get(7)?,
+    })
 }
 
 pub(super) fn counts(connection: &Connection) -> rusqlite::Result<Counts> {

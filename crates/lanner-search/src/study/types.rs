@@ -124,7 +124,8 @@ pub struct Trial {
     pub state: State,
     /// For the evaluation; below 2³², so that any program takes it.
     pub seed: u64,
-    /// The study or table that it was imported from; such trials cost no budget.
+    /// Where it was imported from; such trials cost no budget. What a study is given to start from
+    /// ([`Study::create_warm`](super::Study::create_warm)) are no trials.
     pub origin: Option<String>,
     /// Who runs it or did: `host/boot/pid namespace/pid/start/number`.
     pub owner: Option<String>,

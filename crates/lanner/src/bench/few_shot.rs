@@ -1,7 +1,5 @@
 //! `lanner bench few-shot`.
 
-use std::time::Instant;
-
 use lanner_data::Table;
 use lanner_predict::linalg::Mat;
 use lanner_predict::metrics::{coverage, spearman};
@@ -14,19 +12,24 @@ use lanner_space::Space;
 
 use super::Common;
 use super::device_sets::{DEVELOPMENT, DeviceSet, PUBLISHERS, SETS, SOURCE};
+use super::processor;
 use super::tables::{Measured, shuffled};
 use crate::output::{Row, print_rows, progress, usage};
 
 #[derive(clap::Args)]
 #[command(after_help = "\
 Spearman correlation on all architectures that were not measured; a row is the mean over a set's
-target devices. Standard errors are over seeds: a seed draws the measured architectures.
+target devices. Standard errors are over seeds: a seed draws the measured architectures. processor_s is the
+processor time to fit and to predict all others, sources_processor_s that to smooth the set's sources
+(those that no set before had), both without a meaning unless --threads is 1.
 
 Examples:
   lanner bench few-shot
   lanner bench few-shot --set ND,F1 --samples 5,10,20,50 --method default --devices
   lanner bench few-shot --set all --method default --choose
   lanner bench few-shot --set ND,FD --help-slice --method default
+  lanner bench few-shot --set FA,F4 --samples 2500 --method ridge-one-hots   # what devices' noise allows
+  lanner bench few-shot --set ND --samples 10 --method default --threads 1   # processor seconds
   lanner bench few-shot --set dev --seed 1000")]
 pub struct FewShotArgs {
     #[command(flatten)]
@@ -36,9 +39,9 @@ pub struct FewShotArgs {
     #[arg(long, value_delimiter = ',', default_value = "all")]
     set: Vec<String>,
     /// Measurements of the target device
-    #[arg(long, value_delimiter = ',', default_value = "20", value_parser = clap::value_parser!(u32).range(3..2000))]
+    #[arg(long, value_delimiter = ',', default_value = "20", value_parser = clap::value_parser!(u32).range(3..10_000))]
     samples: Vec<u32>,
-    /// default, ridge-counts, ridge-sources, grouped-gp, nearest-source
+    /// default, ridge-counts, ridge-sources, ridge-one-hots, grouped-gp, nearest-source
     #[arg(
         long,
         value_delimiter = ',',
@@ -136,7 +139,8 @@ impl World {
 struct Results {
     spearman: Vec<f64>,
     coverage: Vec<f64>,
-    seconds: Vec<f64>,
+    /// Seconds of processor time to fit and to predict all others.
+    processor: Vec<f64>,
 }
 
 pub fn run(args: FewShotArgs) -> anyhow::Result<()> {
@@ -160,7 +164,9 @@ pub fn run(args: FewShotArgs) -> anyhow::Result<()> {
         let Some(world) = &mut worlds[at] else { continue };
         let sources: Vec<usize> =
             set.sources.split_whitespace().map(|d| world.place(d)).collect::<Result<_, _>>()?;
+        let start = processor::seconds();
         let functions = world.functions(&sources)?;
+        let smoothing = start.zip(processor::seconds()).map(|(from, to)| to - from);
         let prior = world.views.with_sources(&functions);
         // By device, method, samples.
         let mut all = Vec::new();
@@ -186,7 +192,11 @@ pub fn run(args: FewShotArgs) -> anyhow::Result<()> {
                 }
                 let mean = mean_of(&of);
                 means[m][s].push(mean.spearman.iter().sum::<f64>() / mean.spearman.len() as f64);
-                rows.push(row(set, method, samples).with_results(&mean));
+                let mut row = row(set, method, samples).with_results(&mean);
+                if let (Some(smoothing), "default") = (smoothing, *method) {
+                    row = row.with("sources_processor_s", smoothing);
+                }
+                rows.push(row);
             }
         }
         for (publisher, value) in PUBLISHERS.iter().zip(set.published) {
@@ -243,7 +253,7 @@ impl WithResults for Row {
     fn with_results(self, results: &Results) -> Row {
         self.with_mean("spearman", &results.spearman)
             .with_mean("coverage_90", &results.coverage)
-            .with_mean("seconds", &results.seconds)
+            .with_mean("processor_s", &results.processor)
     }
 }
 
@@ -257,7 +267,7 @@ fn mean_of(devices: &[&Results]) -> Results {
     Results {
         spearman: mean(|r| &r.spearman),
         coverage: mean(|r| &r.coverage),
-        seconds: mean(|r| &r.seconds),
+        processor: mean(|r| &r.processor),
     }
 }
 
@@ -301,7 +311,7 @@ fn one_seed(
         let y: Vec<f64> = known.iter().map(|&r| values[r]).collect();
         let truth: Vec<f64> = ask.iter().map(|&r| values[r]).collect();
         for ((_, method), results) in methods.iter().zip(&mut *results) {
-            let start = Instant::now();
+            let start = processor::seconds();
             let forecast = match method {
                 Method::Default => FewShot::fit(prior, known, &y)?.predict(prior, &ask),
                 Method::Peer(peer) => Forecast {
@@ -310,7 +320,8 @@ fn one_seed(
                 },
             };
             let results = &mut results[s];
-            results.seconds.push(start.elapsed().as_secs_f64());
+            let now = processor::seconds();
+            results.processor.extend(start.zip(now).map(|(from, to)| to - from));
             // A method that says the same of all architectures ranks nothing.
             let quality = spearman(&forecast.mean, &truth);
             results.spearman.push(if quality.is_finite() { quality } else { 0.0 });

@@ -7,6 +7,7 @@ mod cross_task;
 mod device_sets;
 mod few_shot;
 mod latency;
+mod processor;
 mod published;
 mod ranking;
 pub mod search;

@@ -25,6 +25,7 @@ one within 0.1 % of the best is trained (relatively: at 45 %, one of 44.955 %).
 Examples:
   lanner bench search --seeds 20
   lanner bench search --metric c10_test_200 --signal c10_val_200_1seed
+  lanner bench search --strategy default --metric c100_test_200 --warm-start c10_test_12
   lanner bench search --strategy brp-nas --recipe brp-nas --seeds 1 --budget 100
   lanner bench search --space transbench101-micro --strategy default,regularized-evolution,random")]
 pub struct SearchArgs {
@@ -39,6 +40,12 @@ pub struct SearchArgs {
     /// Column that the search sees instead of the metric, one a metric
     #[arg(long, value_delimiter = ',')]
     signal: Vec<String>,
+    /// Columns that the search knows of all networks beforehand (only default uses them)
+    #[arg(long, value_delimiter = ',', value_name = "COLUMN")]
+    warm_start: Vec<String>,
+    /// Mix the values of --warm-start up, so that they know nothing
+    #[arg(long, requires = "warm_start")]
+    shuffled: bool,
     /// default, brp-nas, weak-predictors, regularized-evolution, random
     #[arg(
         long,
@@ -127,6 +134,7 @@ pub fn run(args: SearchArgs) -> anyhow::Result<()> {
             for seed in args.common.seed..args.common.seed + args.seeds {
                 let mut strategy = strategy(name, args.recipe, &args.predictor, args.phase1, seed)?;
                 let start = Instant::now();
+                strategy.warm_start(&measured.pool, &earlier(&args, &measured, seed)?);
                 let run =
                     one_search(&mut *strategy, &measured, truth, signal, optimum, args.budget);
                 seconds.push(start.elapsed().as_secs_f64());
@@ -143,6 +151,10 @@ pub fn run(args: SearchArgs) -> anyhow::Result<()> {
             row = row.with("metric", metric);
             if let Some(signal) = args.signal.get(i) {
                 row = row.with("signal", signal.as_str());
+            }
+            if !args.warm_start.is_empty() {
+                let mixed = if args.shuffled { " shuffled" } else { "" };
+                row = row.with("warm_start", args.warm_start.join(",") + mixed);
             }
             row = row.with("strategy", name.as_str());
             if name == "brp-nas" {
@@ -174,6 +186,20 @@ pub fn run(args: SearchArgs) -> anyhow::Result<()> {
     }
     bar.clear();
     print_rows(&rows, args.common.json)
+}
+
+/// The columns of `--warm-start`.
+fn earlier(args: &SearchArgs, measured: &Measured, seed: u64) -> anyhow::Result<Vec<Vec<f64>>> {
+    use rand::seq::SliceRandom;
+    let mut rng = lanner_nn::rng(seed, "shuffled");
+    let columns = args.warm_start.iter().map(|name| {
+        let mut values = measured.column(name)?.1.to_vec();
+        if args.shuffled {
+            values.shuffle(&mut rng);
+        }
+        Ok(values)
+    });
+    columns.collect()
 }
 
 /// What part of the optimum is near it.

@@ -1,6 +1,7 @@
 //! The loop: measure, ask, evaluate, tell, and measure again what is returned.
 
 use std::{
+    collections::BTreeMap,
     path::{Path, PathBuf},
     time::Instant,
 };
@@ -9,15 +10,18 @@ use anyhow::Context;
 use lanner_evaluate::measure::median;
 use lanner_network::Skeleton;
 use lanner_predict::{Pool, choose, latency::LatencyViews};
-use lanner_search::study::{FILE, Limit, Measurement, Outcome, State, Study, StudyError, Trial};
+use lanner_search::study::{
+    ANALYTIC, Limit, Measurement, Outcome, State, Study, StudyError, Trial,
+};
 use lanner_space::Architecture;
 
 use super::{
     SearchArgs,
+    columns::Columns,
     evaluator::Evaluator,
     job::{self, Job, LATENCY},
     latency::{Effort, Latency, Meter},
-    summary,
+    summary, warm_start,
 };
 use crate::{
     output::{progress, usage},
@@ -37,12 +41,16 @@ pub struct Search {
     pub folder: PathBuf,
     pub meter: Option<Meter>,
     pub evaluator: Evaluator,
+    pub columns: Columns,
 }
 
 pub fn run(args: &SearchArgs) -> anyhow::Result<()> {
     let start = Instant::now();
+    if let Some(minutes) = args.time.filter(|m| !(m.is_finite() && *m > 0.0)) {
+        return Err(usage(format!("--time {minutes}: expected minutes, more than 0")));
+    }
     let folder = args.out.clone().unwrap_or_else(|| "lanner-study".into());
-    let mut search = match (args.resume, folder.join(FILE).exists()) {
+    let mut search = match (args.resume, Study::is_there(&folder)) {
         (true, _) => Search::resume(&folder, args.budget)?,
         (false, true) => {
             let name = folder.display();
@@ -53,30 +61,51 @@ pub fn run(args: &SearchArgs) -> anyhow::Result<()> {
         (false, false) => Search::create(&folder, args)?,
     };
     search.first_measurements()?;
-    let pressed = interrupts();
+    let is_long = search.job.evaluate.starts_with("command:");
+    let pressed = interrupts(move |times| {
+        if is_long && times == 1 {
+            eprintln!(
+                "lanner: finishing what runs; Ctrl-C again ends it, to be run anew by --resume"
+            );
+        }
+    });
     let late = || args.time.is_some_and(|m| start.elapsed().as_secs_f64() > 60.0 * m);
-    search.rounds(&|| pressed() > 0 || late(), &|| {
+    let ended_early = search.rounds(&|| pressed() > 0 || late(), &|| {
         // A training of seconds is given up at once, a command only when asked twice.
-        pressed() > usize::from(search_is_long(&args.evaluate))
+        pressed() > usize::from(is_long)
     })?;
+    let c = search.study.counts()?;
+    let (done, budget) = (c.done + c.failed, search.study.settings().budget);
+    let way = job::quoted(&folder.display().to_string());
+    let way = format!("lanner search --resume --out {way} goes on from there");
     if pressed() > 0 {
-        let c = search.study.counts()?;
-        anyhow::bail!(
-            "stopped after {} of {} evaluations; lanner search --resume --out {} goes on from there",
-            c.done + c.failed,
-            search.study.settings().budget,
-            folder.display()
-        );
+        anyhow::bail!("stopped after {done} of {budget} evaluations; {way}");
     }
-    let best = search.finalist()?;
-    let told = summary::write(&search, best, start.elapsed().as_secs_f64(), args.json);
+    if ended_early && done < budget {
+        let up = format!("the time is up after {done} of {budget} evaluations; {way}");
+        if done == 0 {
+            anyhow::bail!(up);
+        }
+        eprintln!("lanner: {up}");
+    }
+    let front = search.front()?;
+    let on_front = front.as_ref().and_then(|f| f.points.first());
+    let best = match on_front {
+        Some(point) => Some((point.trial.clone(), point.latency)),
+        None => search.finalist()?,
+    };
+    let by_size = match front {
+        None if best.is_some() => search.by_size(&|| pressed() > 0)?,
+        _ => None,
+    };
+    let counts = search.study.counts()?;
+    let by_chance = search.by_chance(counts.done + counts.failed)?;
+    let seconds = start.elapsed().as_secs_f64();
+    let found = summary::Found { best, front, by_size, by_chance, seconds };
+    let told = summary::write(&search, found, args.json);
     // Of a search that found nothing, too: it shows why.
     crate::report::write(&search.study)?;
     told
-}
-
-fn search_is_long(evaluate: &str) -> bool {
-    evaluate.starts_with("command:")
 }
 
 impl Search {
@@ -85,6 +114,8 @@ impl Search {
         let space = settings.space()?;
         let skeleton = settings.skeleton(&space)?;
         let evaluator = Evaluator::new(&settings, &job, &skeleton)?;
+        let columns = Columns::of(&settings, &job, &space)?;
+        let earlier = warm_start::read(args, &settings, &space)?;
         let archs = match &evaluator {
             Evaluator::Table(table) => table.archs.clone(),
             _ => Vec::new(),
@@ -104,26 +135,20 @@ impl Search {
             };
             let rows: Vec<usize> = (0..pool.len()).collect();
             let views = LatencyViews::new(&pool);
-            let bar = progress(job.latency_samples as u64, "measuring");
-            for row in choose(&views, &rows, job.latency_samples, settings.seed) {
-                if let Some(latency) = machine.measure(&pool.archs[row], Effort::Quick)? {
-                    first.push((pool.archs[row].clone(), latency));
-                }
-                bar.inc(1);
-            }
-            bar.clear();
+            let chosen = choose(&views, &rows, job.latency_samples, settings.seed);
+            first = first_latencies(&mut machine, chosen.iter().map(|&r| pool.archs[r].clone()))?;
+            scale(&mut first, machine.settle());
             let values: Vec<f64> = first.iter().map(|f| f.1.ms).collect();
             let limit = median(&values);
             if !limit.is_finite() {
                 anyhow::bail!("no network could be measured");
             }
-            // Three digits are what can be repeated.
-            let at_most = format!("{limit:.2e}").parse().unwrap_or(limit);
-            settings.limits.push(Limit { metric: LATENCY.into(), at_most });
+            settings.limits.push(Limit { metric: LATENCY.into(), at_most: three_digits(limit) });
             meter = Some(machine);
         }
-        let study = Study::create_of(folder, &settings, &archs)?;
-        let mut search = Search { study, job, skeleton, folder: folder.into(), meter, evaluator };
+        let study = Study::create_warm(folder, &settings, &archs, &earlier)?;
+        let folder = folder.into();
+        let mut search = Search { study, job, skeleton, folder, meter, evaluator, columns };
         search.note_reference()?;
         for (arch, latency) in first {
             search.note(&arch, latency, None, Effort::Quick)?;
@@ -141,13 +166,21 @@ impl Search {
             .with_context(|| format!("{}: no study of lanner search", study.path().display()))?;
         let skeleton = settings.skeleton(study.space())?;
         let evaluator = Evaluator::new(&settings, &job, &skeleton)?;
-        Ok(Search { study, job, skeleton, folder: folder.into(), meter: None, evaluator })
+        let columns = Columns::of(&settings, &job, study.space())?;
+        let folder = folder.into();
+        Ok(Search { study, job, skeleton, folder, meter: None, evaluator, columns })
     }
 
     /// The limit of a metric.
     pub fn limit(&self) -> Option<f64> {
         let limits = self.study.settings().limits.iter().filter(|l| l.metric == LATENCY);
         limits.map(|l| l.at_most).reduce(f64::min)
+    }
+
+    /// Whether latencies are limited or an objective.
+    pub fn needs_latency(&self) -> bool {
+        let objectives = &self.study.settings().objectives;
+        self.limit().is_some() || objectives.iter().any(|o| o.metric == LATENCY)
     }
 
     fn note_reference(&mut self) -> anyhow::Result<()> {
@@ -172,32 +205,39 @@ impl Search {
     }
 
     fn first_measurements(&mut self) -> anyhow::Result<()> {
-        if self.limit().is_none() {
+        self.look_up_first()?;
+        if !self.needs_latency() {
             return Ok(());
         }
         let known = self.study.measurements()?;
-        if self.meter.is_none() {
-            let earlier = known.iter().find(|m| m.metric == REFERENCE).map(|m| m.value);
-            self.meter = Some(new_meter(&self.job, &self.skeleton, earlier)?);
-            if earlier.is_none() {
-                self.note_reference()?;
-            }
+        let earlier = known.iter().find(|m| m.metric == REFERENCE).map(|m| m.value);
+        let mut meter = match self.meter.take() {
+            Some(meter) => meter,
+            None => new_meter(&self.job, &self.skeleton, earlier)?,
+        };
+        let mut first = Vec::new();
+        let measured = known.iter().filter(|m| m.metric == LATENCY).count();
+        if self.limit().is_some() && measured < self.job.latency_samples {
+            let mut missing = self.study.first_measurements(self.job.latency_samples)?;
+            missing.retain(|t| !known.iter().any(|m| m.metric == LATENCY && m.arch == *t));
+            let archs = missing.iter().map(|text| self.study.space().parse(text));
+            let archs = archs.collect::<Result<Vec<_>, _>>()?;
+            first = first_latencies(&mut meter, archs.into_iter())?;
         }
-        let missing = self.job.latency_samples;
-        if known.iter().filter(|m| m.metric == LATENCY).count() >= missing {
-            return Ok(());
+        if earlier.is_none() {
+            scale(&mut first, meter.settle());
         }
-        for text in self.study.first_measurements(missing)? {
-            if known.iter().any(|m| m.arch == text) {
-                continue;
-            }
-            let arch = self.study.space().parse(&text)?;
-            self.measure(&arch, None, Effort::Quick)?;
+        self.meter = Some(meter);
+        if earlier.is_none() {
+            self.note_reference()?;
+        }
+        for (arch, latency) in first {
+            self.note(&arch, latency, None, Effort::Quick)?;
         }
         Ok(())
     }
 
-    fn measure(
+    pub fn measure(
         &mut self,
         arch: &Architecture,
         trial: Option<i64>,
@@ -211,7 +251,14 @@ impl Search {
         Ok(latency)
     }
 
-    fn is_surely_within(&self, latency: Latency) -> bool {
+    /// What a network took when it was last measured.
+    pub fn known_latency(&self, arch: &str) -> anyhow::Result<Option<Latency>> {
+        let known = self.study.measurements_of(arch)?;
+        let last = known.iter().rfind(|m| m.metric == LATENCY);
+        Ok(last.map(|m| Latency { ms: m.value, se: m.se.unwrap_or(0.0) }))
+    }
+
+    pub fn is_surely_within(&self, latency: Latency) -> bool {
         let machine = self.meter.as_ref().is_some_and(Meter::is_machine);
         self.limit().is_none_or(|limit| latency.is_surely_within(limit, machine))
     }
@@ -257,15 +304,16 @@ impl Search {
         &mut self,
         trial: &Trial,
         arch: &Architecture,
-    ) -> anyhow::Result<Option<std::collections::BTreeMap<String, f64>>> {
-        if self.limit().is_none() {
+    ) -> anyhow::Result<Option<BTreeMap<String, f64>>> {
+        if let Some(metrics) = self.over_a_column(Some(trial.id), arch)? {
+            return Ok(Some(metrics));
+        }
+        if !self.needs_latency() {
             return Ok(None);
         }
         // One that was measured before the search, or before a crash, is not measured twice.
-        let known = self.study.measurements()?;
-        let before = known.iter().rfind(|m| m.metric == LATENCY && m.arch == trial.arch);
-        let latency = match before {
-            Some(m) => Some(Latency { ms: m.value, se: m.se.unwrap_or(0.0) }),
+        let latency = match self.known_latency(&trial.arch)? {
+            Some(latency) => Some(latency),
             None => self.measure(arch, Some(trial.id), Effort::Quick)?,
         };
         Ok(match latency {
@@ -275,13 +323,26 @@ impl Search {
         })
     }
 
+    /// What the evaluation has to tell: the objectives and limits that nothing else does.
+    pub fn needed(&self) -> Vec<String> {
+        let settings = self.study.settings();
+        let all = (settings.objectives.iter().map(|o| &o.metric))
+            .chain(settings.limits.iter().map(|l| &l.metric));
+        let elsewhere = |m: &str| m == LATENCY || ANALYTIC.contains(&m) || self.columns.has(m);
+        let first = settings.objectives[0].metric.clone();
+        std::iter::once(first).chain(all.skip(1).filter(|m| !elsewhere(m)).cloned()).collect()
+    }
+
     fn evaluate(
         &mut self,
         batch: Vec<(Trial, Architecture)>,
         give_up: &(dyn Fn() -> bool + Sync),
     ) -> anyhow::Result<()> {
-        let settings = self.study.settings();
-        let needed: Vec<String> = settings.objectives.iter().map(|o| o.metric.clone()).collect();
+        let needed = self.needed();
+        let mut beside = BTreeMap::new();
+        for (trial, arch) in &batch {
+            beside.insert(trial.id, self.beside_the_evaluation(arch)?);
+        }
         let (evaluator, skeleton) = (&self.evaluator, &self.skeleton);
         let networks = self.folder.join("networks");
         let study = &mut self.study;
@@ -299,7 +360,10 @@ impl Search {
             }
             drop(send);
             for (id, done) in receive {
-                let Some(outcome) = done? else { continue };
+                let Some(mut outcome) = done? else { continue };
+                if let Outcome::Done { metrics } = &mut outcome {
+                    metrics.extend(beside.remove(&id).unwrap_or_default());
+                }
                 match study.tell(id, outcome) {
                     // Another process was faster: its result counts.
                     Ok(_) | Err(StudyError::Told { .. } | StudyError::TakenOver { .. }) => {}
@@ -316,6 +380,7 @@ impl Search {
         let sign = if objective.maximise { 1.0 } else { -1.0 };
         let mut done: Vec<Trial> = self.study.trials()?;
         done.retain(|t| t.state == State::Done && t.metrics.contains_key(&objective.metric));
+        done.retain(|t| self.keeps_evaluated_limits(t));
         done.sort_by(|a, b| {
             let value = |t: &Trial| sign * t.metrics[&objective.metric];
             value(b).total_cmp(&value(a)).then(a.id.cmp(&b.id))
@@ -335,6 +400,14 @@ impl Search {
     }
 }
 
+/// Rounded down to three digits, which are what can be repeated.
+fn three_digits(value: f64) -> f64 {
+    let text = format!("{value:e}");
+    let (digits, exponent) = text.split_once('e').unwrap_or((&text, "0"));
+    let digits = digits.get(..4).unwrap_or(digits);
+    format!("{digits}e{exponent}").parse().unwrap_or(value)
+}
+
 fn new_meter(job: &Job, skeleton: &Skeleton, baseline_ms: Option<f64>) -> anyhow::Result<Meter> {
     match &job.latency_table {
         Some(source) => Meter::table(source, &skeleton.space),
@@ -342,7 +415,31 @@ fn new_meter(job: &Job, skeleton: &Skeleton, baseline_ms: Option<f64>) -> anyhow
     }
 }
 
-fn measurement(
+/// The latencies from which the limit, or the first predictor, is learned.
+fn first_latencies(
+    meter: &mut Meter,
+    archs: impl ExactSizeIterator<Item = Architecture>,
+) -> anyhow::Result<Vec<(Architecture, Latency)>> {
+    let bar = progress(archs.len() as u64, "measuring");
+    let mut first = Vec::new();
+    for arch in archs {
+        if let Some(latency) = meter.measure(&arch, Effort::Quick)? {
+            first.push((arch, latency));
+        }
+        bar.inc(1);
+    }
+    bar.clear();
+    Ok(first)
+}
+
+fn scale(latencies: &mut [(Architecture, Latency)], factor: f64) {
+    for (_, latency) in latencies {
+        latency.ms *= factor;
+        latency.se *= factor;
+    }
+}
+
+pub fn measurement(
     arch: String,
     metric: &str,
     value: f64,
@@ -354,4 +451,22 @@ fn measurement(
         .duration_since(std::time::UNIX_EPOCH)
         .map_or(0.0, |d| d.as_secs_f64());
     Measurement { arch, metric: metric.into(), value, se, trial, seed: 0, budget, unix_time }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::three_digits;
+
+    #[test]
+    fn three_digits_and_no_more() {
+        for (value, expected) in
+            [(0.142999, 0.142), (0.142, 0.142), (12.3456, 12.3), (2.0, 2.0), (99999.0, 99900.0)]
+        {
+            assert_eq!(three_digits(value), expected);
+        }
+        assert!((1..5000).map(|i| f64::from(i) / 7e3).all(|v| {
+            let rounded = three_digits(v);
+            rounded <= v && rounded > 0.99 * v
+        }));
+    }
 }

@@ -5,17 +5,22 @@ use std::{collections::BTreeMap, ops::ControlFlow, path::Path, time::Duration};
 use lanner_data::{Table, images};
 use lanner_evaluate::{
     EvaluateError,
+    proxies::{self, Proxy},
     script::{Answer, Call, Script},
     train::{self, Data, Options},
 };
 use lanner_network::{Init, OnnxOptions, Skeleton, View, Weights, onnx, write_file};
-use lanner_search::study::{Outcome, Settings};
+use lanner_search::study::{ANALYTIC, Outcome, Settings};
 use lanner_space::Architecture;
 
 use super::job::Job;
-use crate::{memory, output::usage};
+use crate::{memory, output::usage, proxies::batch_of};
+
+/// Images that proxies are computed on.
+const BATCH: usize = 64;
 
 pub enum Evaluator {
+    Proxies(Box<proxies::Table>),
     Train { data: Box<Data>, job: Job },
     Command(Script),
     Table(Table),
@@ -30,13 +35,28 @@ impl Evaluator {
                     .map_err(|e| usage(e.to_string()))?,
             ),
             "table" => Evaluator::Table(Table::read(Path::new(rest), &settings.space()?)?.0),
+            "proxies" => {
+                let set = image_set(job, skeleton)?;
+                let batch = batch_of(&set.train, BATCH, settings.seed)?;
+                let memory_limit = memory::limit(None).map(|b| b / job.parallel as u64);
+                let weights = proxies::Weights::of(&skeleton.space);
+                Evaluator::Proxies(Box::new(proxies::Table {
+                    space: skeleton.space.clone(),
+                    skeleton: skeleton.clone(),
+                    proxies: told(settings),
+                    batch,
+                    dataset: job.dataset.clone(),
+                    seeds: 1,
+                    options: proxies::Options {
+                        seed: settings.seed,
+                        weights,
+                        threads: 1,
+                        memory_limit,
+                    },
+                }))
+            }
             _ => {
-                let mut set = images::by_name(&job.dataset)?;
-                let size = skeleton.resolution;
-                if size != set.train.shape().height {
-                    let reduced = set.reduced(size, size);
-                    set = reduced.map_err(|e| usage(format!("--resolution: {e}")))?;
-                }
+                let set = image_set(job, skeleton)?;
                 let data = Data::new(set, 0.2, settings.seed)?;
                 Evaluator::Train { data: Box::new(data), job: job.clone() }
             }
@@ -55,8 +75,21 @@ impl Evaluator {
     ) -> anyhow::Result<Option<Outcome>> {
         let text = skeleton.space.print(arch);
         match self {
+            Evaluator::Proxies(table) => {
+                let mut metrics = BTreeMap::new();
+                for (proxy, score) in table.one(arch)? {
+                    match score {
+                        Ok(value) => metrics.insert(proxy.name().to_string(), value),
+                        Err(absence) => {
+                            let why = format!("{}: {absence}", proxy.name());
+                            return Ok(Some(Outcome::Failed { why }));
+                        }
+                    };
+                }
+                Ok(Some(Outcome::Done { metrics }))
+            }
             Evaluator::Table(table) => {
-                let row = table.archs.iter().position(|a| a == arch);
+                let row = table.row_of(arch);
                 let values = |row: usize| table.columns.iter().map(move |c| c[row]);
                 let metrics = row.map_or(BTreeMap::new(), |r| {
                     table.names.iter().cloned().zip(values(r)).collect()
@@ -109,5 +142,31 @@ impl Evaluator {
                 Ok(Some(Outcome::Done { metrics }))
             }
         }
+    }
+}
+
+/// The proxies that objectives and limits are about.
+fn told(settings: &Settings) -> Vec<Proxy> {
+    let first = settings.objectives.iter().map(|o| &o.metric).take(1);
+    let others = (settings.objectives.iter().skip(1).map(|o| &o.metric))
+        .chain(settings.limits.iter().map(|l| &l.metric))
+        // These are the network's own, in other units.
+        .filter(|m| !ANALYTIC.contains(&m.as_str()));
+    let mut all: Vec<Proxy> = Vec::new();
+    for proxy in first.chain(others).filter_map(|m| m.parse().ok()) {
+        if !all.contains(&proxy) {
+            all.push(proxy);
+        }
+    }
+    all
+}
+
+/// The data set at the size of the network's input.
+fn image_set(job: &Job, skeleton: &Skeleton) -> anyhow::Result<images::DataSet> {
+    let set = images::by_name(&job.dataset)?;
+    let size = skeleton.resolution;
+    match size == set.train.shape().height {
+        true => Ok(set),
+        false => set.reduced(size, size).map_err(|e| usage(format!("--resolution: {e}"))),
     }
 }

@@ -1,13 +1,14 @@
 //! What a search is about: the options, resolved once and kept in the study.
 
-use lanner_data::images;
+use lanner_data::{Table, images};
+use lanner_evaluate::proxies::Proxy;
 use lanner_evaluate::train::Recipe;
 use lanner_network::Skeleton;
-use lanner_search::study::{ANALYTIC, Limit, Objective, Settings, Sizes};
+use lanner_search::study::{Limit, Objective, Settings, Sizes};
 use lanner_space::Space;
 use serde::{Deserialize, Serialize};
 
-use super::SearchArgs;
+use super::{SearchArgs, columns::file_and_column};
 use crate::output::usage;
 
 /// Passes over the training images of the default job: after more, most networks classify nearly all digits,
@@ -15,6 +16,10 @@ use crate::output::usage;
 pub const EPOCHS: usize = 1;
 /// What is measured on this machine.
 pub const LATENCY: &str = "latency_ms";
+
+/// What a training tells.
+pub const TRAINED: [&str; 6] =
+    ["val_accuracy", "test_accuracy", "val_loss", "test_loss", "train_loss", "seconds"];
 
 /// What the driver needs to go on, as it stands in the study.
 #[derive(Debug, Clone, Serialize, Deserialize)]
@@ -28,6 +33,9 @@ pub struct Job {
     pub timeout: u64,
     pub parallel: usize,
     pub latency_table: Option<String>,
+    /// All `--latency-table`, for columns other than the latency.
+    #[serde(default)]
+    pub tables: Vec<String>,
     pub latency_samples: usize,
     /// Whether the limit is the median of the first measurements.
     pub median_limit: bool,
@@ -37,6 +45,18 @@ impl Job {
     pub fn recipe(&self) -> Recipe {
         // So few steps want to be many small ones, with little time to warm up.
         Recipe { epochs: self.epochs, batch: 32, warm_up: 0.3, ..Recipe::default() }
+    }
+}
+
+impl Job {
+    /// Whether an evaluation may tell of a metric: a program may of any.
+    pub fn tells(&self, metric: &str) -> bool {
+        match self.evaluate.split_once(':').map_or(self.evaluate.as_str(), |e| e.0) {
+            "command" => true,
+            "train" => TRAINED.contains(&metric),
+            "proxies" => Proxy::ALL.iter().any(|p| p.name() == metric),
+            _ => false,
+        }
     }
 }
 
@@ -50,19 +70,25 @@ pub fn settings(args: &SearchArgs) -> anyhow::Result<(Settings, Job)> {
     };
     let (kind, rest) = args.evaluate.split_once(':').unwrap_or((&args.evaluate, ""));
     let usual = match (kind, rest) {
-        ("train", "") | ("command", _) => Some("val_accuracy"),
+        ("train", "") => Some("val_accuracy"),
+        ("command", line) if !line.is_empty() => Some("val_accuracy"),
+        ("proxies", "") => None,
         ("table", file) if !file.is_empty() => None,
         _ => {
-            let expected = "expected train, command:LINE or table:FILE";
+            let expected = "expected train, proxies, command:LINE or table:FILE";
             return Err(usage(format!("--evaluate '{}': {expected}", args.evaluate)));
         }
     };
-    let metric = args.metric.as_deref().or(usual);
-    let metric = metric.ok_or_else(|| usage("--evaluate table: needs --metric"))?.to_string();
+    let metric = args.metric.clone().or(usual.map(String::from)).unwrap_or_default();
+    check_metric(kind, rest, &metric, &space)?;
+    if args.pareto.as_ref().is_some_and(|second| *second == metric) {
+        return Err(usage(format!("--pareto {metric}: that is the first objective already")));
+    }
     let limits = args.limit.iter().map(|l| limit(l)).collect::<anyhow::Result<Vec<_>>>()?;
-    let skeleton = skeleton(args, &space, kind == "train")?;
+    let here = ["train", "proxies"].contains(&kind);
+    let skeleton = skeleton(args, &space, here)?;
     let parallel = args.parallel.unwrap_or_else(|| match kind {
-        "train" => std::thread::available_parallelism().map_or(1, usize::from),
+        "train" | "proxies" => std::thread::available_parallelism().map_or(1, usize::from),
         _ => 1,
     });
     let job = Job {
@@ -72,16 +98,24 @@ pub fn settings(args: &SearchArgs) -> anyhow::Result<(Settings, Job)> {
         epochs: args.epochs,
         timeout: args.timeout,
         parallel: parallel.max(1),
-        latency_table: args.latency_table.clone(),
+        latency_table: latency_table(args)?,
+        tables: args.latency_table.clone(),
         latency_samples: args.latency_samples.max(5),
-        median_limit: limits.is_empty() && kind != "table",
+        median_limit: limits.is_empty() && args.pareto.is_none() && kind != "table",
     };
     job.recipe().check().map_err(|e| wrong(&e))?;
+    // Losses are better when smaller, whatever was said.
+    let is_loss = kind == "train" && metric.ends_with("_loss");
+    let maximise = !(args.minimise || is_loss);
+    let mut objectives = vec![Objective { metric, maximise }];
+    if let Some(second) = &args.pareto {
+        objectives.push(Objective { metric: second.clone(), maximise: false });
+    }
     let settings = Settings {
         space: args.space.clone(),
         space_toml,
         skeleton: Some(Sizes::from(&skeleton)),
-        objectives: vec![Objective { metric, maximise: !args.minimise }],
+        objectives,
         limits,
         strategy: args.strategy.clone(),
         seed: args.seed,
@@ -93,25 +127,62 @@ pub fn settings(args: &SearchArgs) -> anyhow::Result<(Settings, Job)> {
 
 /// The command line of this process, for a shell.
 fn command() -> String {
+    let words = std::env::args().skip(1).map(|word| quoted(&word));
+    std::iter::once("lanner".to_string()).chain(words).collect::<Vec<_>>().join(" ")
+}
+
+/// A word as a shell takes it.
+pub fn quoted(word: &str) -> String {
     let plain = |c: char| c.is_ascii_alphanumeric() || "-_./:=,".contains(c);
-    let quoted = std::env::args().skip(1).map(|word| match word.chars().all(plain) {
-        true => word,
+    match !word.is_empty() && word.chars().all(plain) {
+        true => word.into(),
         false => format!("'{}'", word.replace('\'', "'\\''")),
-    });
-    std::iter::once("lanner".to_string()).chain(quoted).collect::<Vec<_>>().join(" ")
+    }
 }
 
 fn limit(text: &str) -> anyhow::Result<Limit> {
-    let expected = || {
-        let known = ANALYTIC.join(", ");
-        usage(format!("--limit '{text}': expected NAME<=NUMBER, NAME of {LATENCY}, {known}"))
-    };
+    let expected = || usage(format!("--limit '{text}': expected NAME<=NUMBER, as {LATENCY}<=4"));
     let (metric, number) = text.split_once("<=").ok_or_else(expected)?;
     let (metric, number) = (metric.trim(), number.trim().parse::<f64>());
     let at_most = number.ok().filter(|n| n.is_finite() && *n > 0.0).ok_or_else(expected)?;
-    match metric == LATENCY || ANALYTIC.contains(&metric) {
-        true => Ok(Limit { metric: metric.into(), at_most }),
-        false => Err(expected()),
+    match metric.is_empty() {
+        true => Err(expected()),
+        false => Ok(Limit { metric: metric.into(), at_most }),
+    }
+}
+
+/// Refuses a metric that the evaluation will not tell, before anything is measured.
+fn check_metric(kind: &str, file: &str, metric: &str, space: &Space) -> anyhow::Result<()> {
+    let unknown = |known: &str| match metric {
+        "" => usage(format!("--evaluate {kind}: needs --metric, one of: {known}")),
+        name => usage(format!("--metric {name}: not among those of --evaluate {kind}: {known}")),
+    };
+    match kind {
+        "train" if !TRAINED.contains(&metric) => Err(unknown(&TRAINED.join(", "))),
+        "proxies" if !Proxy::ALL.iter().any(|p| p.name() == metric) => {
+            Err(unknown(&Proxy::ALL.map(|p| p.name()).join(", ")))
+        }
+        "table" => {
+            let (table, _) = Table::read(file, space)?;
+            match metric {
+                "" => Err(unknown(&table.names.join(", "))),
+                name => table.column(name).map(|_| ()).map_err(|e| usage(format!("--metric: {e}"))),
+            }
+        }
+        _ => Ok(()),
+    }
+}
+
+/// The FILE:COLUMN that stands for this machine's latency, of all `--latency-table`.
+fn latency_table(args: &SearchArgs) -> anyhow::Result<Option<String>> {
+    let mut with_column = args.latency_table.iter().filter(|t| file_and_column(t).1.is_some());
+    let first = with_column.next().cloned();
+    match with_column.next() {
+        Some(second) => Err(usage(format!(
+            "--latency-table {second}: {LATENCY} is a column already; of other files give the name alone and \
+             limit their columns by name"
+        ))),
+        None => Ok(first),
     }
 }
 
@@ -122,7 +193,13 @@ fn skeleton(args: &SearchArgs, space: &Space, small: bool) -> anyhow::Result<Ske
         (published.cells, published.resolution, published.classes);
     if small {
         let set = images::by_name(&args.dataset)?;
-        let least = if *space == Space::Darts { 5 } else { 1 };
+        // With one cell a stage of NAS-Bench-201, the stem and what is between the stages learn the digits,
+        // whatever the cells are (docs/benchmarks.md, "The main job").
+        let least = match space {
+            Space::Darts => 5,
+            Space::NasBench201 => 3,
+            _ => 1,
+        };
         cells = least.min(cells);
         resolution = set.train.shape().height;
         classes = set.train.classes.len();

@@ -1,15 +1,22 @@
 //! `lanner search`: the main job, from nothing to a network that was measured and trained.
 
+mod choices;
+mod columns;
 mod driver;
 mod evaluator;
+mod file;
+mod front;
 mod job;
 mod latency;
 mod summary;
 mod table;
+mod warm_start;
+
+pub use choices::by_chance;
 
 use std::path::PathBuf;
 
-use crate::{bench::RecipeName, output::usage};
+use crate::bench::RecipeName;
 
 /// Find the best network for this machine, within limits
 #[derive(clap::Args)]
@@ -30,17 +37,41 @@ of its output that is a JSON object has the metrics: {\"val_accuracy\": 93.1}. A
 line or a time-out makes the trial a failed one, with its last lines kept, and the search goes on.
 
 --evaluate table:FILE looks values up instead. With a limit, latencies are looked up only for a few networks, the
-others are predicted. Without --out nothing is written.
+others are predicted. Without --out nothing is written. --evaluate proxies trains nothing: --metric names the
+zero-cost proxy (of 64 images of --dataset) that is to be large.
 
-A file study.toml has the same options: budget = 60, limit = [\"latency_ms<=4\", \"params<=1e6\"], resume = true.
+--limit may be given several times, also for columns of the table or of a --latency-table FILE (a second device), and
+for metrics that a command prints. What is measured or looked up is predicted before; what a command prints is known
+only after its evaluation, which then has cost budget.
+
+--pareto METRIC searches the trade-offs of two metrics: latency_ms, params, flops, macs, memory_bytes, a column, or
+what the evaluation tells. There is no limit then but those given. The latencies of the front are measured again; the
+table has the front and its hypervolume from the worst values of all evaluated. best.onnx is the network with the best
+--metric on it, networks/TRIAL.onnx are the others.
+
+--warm-start SOURCE, for the default strategy, takes values from a table or another study of the same space. They may
+be of another task or a shorter training: they are not mixed with this study's and cost no budget. Half of the first
+ten networks are the best by them, and how much they say of the others is learned from this study's own trials.
+
+Beside the best network stand the one with the most FLOPs within the limits, evaluated once more beside the budget (of a
+command, the largest of those evaluated), and what the best of as many random networks would be: over a table the exact
+mean, else what the trials let one expect.
+
+A file study.toml has the same options; those of the command line go before its. examples/study.toml:
+  evaluate = \"train\"
+  limit = [\"latency_ms<=0.12\", \"params<=200000\"]
+  budget = 60
 
 Examples:
   lanner search
-  lanner search --limit 'latency_ms<=0.12' --limit 'params<=50000' --budget 80 --out small
+  lanner search --limit 'latency_ms<=0.2' --limit 'params<=200000' --budget 80 --out small
   lanner search --evaluate command:'python train.py --arch {arch} --onnx {onnx} --seed {seed}' \\
       --metric val_accuracy --limit 'latency_ms<=4' --timeout 3600 --budget 60
   lanner search --evaluate table:accuracy.csv --metric c100_test_200 --budget 60 \\
       --limit 'latency_ms<=5' --latency-table latency.csv:pixel3_ms
+  lanner search --pareto latency_ms --budget 60 --out front
+  lanner search --evaluate table:accuracy.csv --metric cifar100_test_200 --warm-start accuracy.csv:cifar10_test_200
+  lanner search --evaluate proxies --metric nwot --limit 'params<=200000' --budget 200 --out untrained
   lanner search study.toml --resume"
 )]
 pub struct SearchArgs {
@@ -50,12 +81,18 @@ pub struct SearchArgs {
     /// A space's name or TOML file
     #[arg(long, default_value = "nasbench201")]
     space: String,
-    /// Where values come from: train, command:LINE or table:FILE
+    /// Where values come from: train, proxies, command:LINE or table:FILE
     #[arg(long, value_name = "HOW", default_value = "train")]
     evaluate: String,
-    /// What is to be best [default: val_accuracy, but of a table]
+    /// What is to be best [default: val_accuracy of train and command]
     #[arg(long, value_name = "NAME")]
     metric: Option<String>,
+    /// A second metric, as small as possible: the trade-offs between the two are searched
+    #[arg(long, value_name = "METRIC")]
+    pareto: Option<String>,
+    /// A table or an earlier study to start from, FILE[:COLUMN] or STUDY[:METRIC]; may be repeated
+    #[arg(long, value_name = "SOURCE")]
+    warm_start: Vec<String>,
     /// Less is better
     #[arg(long)]
     minimise: bool,
@@ -65,12 +102,13 @@ pub struct SearchArgs {
     /// Begin no evaluation after so many minutes
     #[arg(long, value_name = "MINUTES")]
     time: Option<f64>,
-    /// NAME<=NUMBER of latency_ms, params, flops, macs or memory_bytes; may be repeated
+    /// NAME<=NUMBER of latency_ms, params, flops, macs, memory_bytes or a column; may be repeated
     #[arg(long, value_name = "LIMIT")]
     limit: Vec<String>,
-    /// FILE:COLUMN with measured latencies in milliseconds, in place of this machine
-    #[arg(long, value_name = "FILE:COLUMN")]
-    latency_table: Option<String>,
+    /// FILE:COLUMN with latencies in milliseconds in place of this machine's, or FILE for --limit of
+    /// its columns; may be repeated
+    #[arg(long, value_name = "FILE[:COLUMN]")]
+    latency_table: Vec<String>,
     /// Latencies measured before the search starts
     #[arg(long, default_value_t = 20)]
     latency_samples: usize,
@@ -97,7 +135,7 @@ pub struct SearchArgs {
     /// A width that others follow from [default: as published, 16 of nasbench201]
     #[arg(long)]
     channels: Option<usize>,
-    /// How often cells are repeated [default: 1, for darts 5; of a command as published]
+    /// How often cells are repeated [default: 3 of nasbench201, 5 of darts, else 1; of a command as published]
     #[arg(long)]
     cells: Option<usize>,
     /// Height and width of the image, pixels [default: those of the data; of a command as published]
@@ -119,48 +157,17 @@ pub struct SearchArgs {
 
 pub fn run(args: SearchArgs) -> anyhow::Result<()> {
     let args = match &args.file {
-        Some(file) => with_file(file)?,
+        Some(file) => file::with_file(file)?,
         None => args,
     };
-    match args.evaluate.strip_prefix("table:") {
-        Some(_) if args.out.is_none() && !args.resume => table::run(&args),
-        _ => driver::run(&args),
-    }
-}
-
-/// The options of a file, and those of the command line after them.
-fn with_file(file: &std::path::Path) -> anyhow::Result<SearchArgs> {
-    use clap::{Args, Command, FromArgMatches};
-    let name = file.display();
-    let text =
-        std::fs::read_to_string(file).map_err(|e| anyhow::anyhow!("cannot read {name}: {e}"))?;
-    let options: toml::Table = text.parse().map_err(|e| usage(format!("{name}: {e}")))?;
-    let mut words = vec!["lanner search".to_string()];
-    for (key, value) in options {
-        let values = match value {
-            toml::Value::Array(values) => values,
-            one => vec![one],
-        };
-        for value in values {
-            match value {
-                toml::Value::Boolean(true) => words.push(format!("--{key}")),
-                toml::Value::Boolean(false) => {}
-                toml::Value::String(text) => words.push(format!("--{key}={text}")),
-                toml::Value::Integer(n) => words.push(format!("--{key}={n}")),
-                toml::Value::Float(n) => words.push(format!("--{key}={n}")),
-                other => {
-                    return Err(usage(format!(
-                        "{name}: {key} is a {}, expected text or a number",
-                        other.type_str()
-                    )));
-                }
-            }
+    let over_table = args.evaluate.starts_with("table:") && args.out.is_none() && !args.resume;
+    match over_table {
+        true if table::is_enough_for(&args) => table::run(&args),
+        // What it writes is of no use afterwards.
+        true => {
+            let folder = tempfile::tempdir()?;
+            driver::run(&SearchArgs { out: Some(folder.path().join("study")), ..args })
         }
+        false => driver::run(&args),
     }
-    let given = std::env::args().skip_while(|a| a != "search").skip(1);
-    words.extend(given.filter(|word| std::path::Path::new(word) != file));
-    let threads = clap::Arg::new("threads").long("threads");
-    let command = SearchArgs::augment_args(Command::new("lanner search")).arg(threads);
-    let matches = command.try_get_matches_from(words).map_err(|e| usage(format!("{name}: {e}")))?;
-    SearchArgs::from_arg_matches(&matches).map_err(|e| usage(format!("{name}: {e}")))
 }

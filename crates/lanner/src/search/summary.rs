@@ -1,22 +1,39 @@
 //! What a search hands over: best.onnx, best.json and a short table.
 
+use std::collections::BTreeMap;
+
+use lanner_data::images::Statistics;
 use lanner_network::write_file;
-use lanner_search::study::Trial;
+use lanner_search::study::{Settings, Trial};
 use serde_json::json;
 
-use super::{driver::Search, job::LATENCY, latency::Latency};
-use crate::output::{Row, print_rows};
+use super::{
+    choices::BySize, driver::Search, evaluator::Evaluator, front::Front, job::LATENCY,
+    latency::Latency,
+};
+use crate::output::{Row, print_rows, print_rows_with};
 
-pub fn write(
-    search: &Search,
-    best: Option<(Trial, Option<Latency>)>,
-    seconds: f64,
-    as_json: bool,
-) -> anyhow::Result<()> {
+/// What a search came to.
+pub struct Found {
+    pub best: Option<(Trial, Option<Latency>)>,
+    pub front: Option<Front>,
+    pub by_size: Option<BySize>,
+    /// What random search is expected to reach, and how that is known.
+    pub by_chance: Option<(f64, String)>,
+    pub seconds: f64,
+}
+
+pub fn write(search: &Search, found: Found, as_json: bool) -> anyhow::Result<()> {
     let Search { study, folder, skeleton, .. } = search;
+    let settings = study.settings();
     let counts = study.counts()?;
     let measurements = study.measurements()?.iter().filter(|m| m.metric == LATENCY).count();
-    let Some((trial, latency)) = best else {
+    let Some((trial, latency)) = found.best else {
+        if counts.all() == 0 {
+            let limits = settings.limits.iter().map(|l| format!("{} <= {}", l.metric, l.at_most));
+            let limits = limits.collect::<Vec<_>>().join(", ");
+            anyhow::bail!("no network is likely to be within the limits ({limits}); raise one");
+        }
         let failed = study.trials()?.into_iter().find_map(|t| t.note);
         let failed = failed.map(|why| format!("; the first failure: {why}")).unwrap_or_default();
         anyhow::bail!(
@@ -31,20 +48,12 @@ pub fn write(
     if trained {
         write_file(&folder.join("best.onnx"), &std::fs::read(&network)?)?;
     }
-    let mut row = Row::new();
-    for (name, value) in &trial.metrics {
-        let shown = ["val_accuracy", "test_accuracy"].contains(&name.as_str());
-        if shown || study.settings().objectives.iter().any(|o| o.metric == *name) {
-            row = row.with(name, *value);
-        }
+    let mut row = metrics(Row::new().with("choice", "the search"), settings, &trial.metrics);
+    row = measured(row, latency);
+    if let (Some(_), Some((median, _))) = (latency, trial.predicted.get(LATENCY)) {
+        row = row.with("predicted_ms", *median);
     }
-    if let Some(latency) = latency {
-        row = row.with(LATENCY, latency.ms).with("latency_ms_se", latency.se);
-        if let Some((median, _)) = trial.predicted.get(LATENCY) {
-            row = row.with("predicted_ms", *median);
-        }
-    }
-    for limit in &study.settings().limits {
+    for limit in &settings.limits {
         row = row.with(&format!("limit_{}", limit.metric), limit.at_most);
     }
     row = row
@@ -52,19 +61,90 @@ pub fn write(
         .with("failed", counts.failed)
         .with("over_a_limit", counts.infeasible)
         .with("measurements", measurements)
-        .with("seconds", seconds)
+        .with("seconds", found.seconds)
         .with("best", trial.arch.as_str());
-    let about = json!({
+    let mut rows = vec![row];
+    if let Some(size) = found.by_size {
+        let row = metrics(Row::new().with("choice", "most FLOPs"), settings, &size.metrics);
+        rows.push(measured(row, size.latency).with("best", size.arch).with("how", size.how));
+    }
+    if let Some((value, how)) = found.by_chance {
+        let row = Row::new().with("choice", "random search");
+        rows.push(row.with(&settings.objectives[0].metric, value).with("how", how));
+    }
+    let mut about = json!({
         "arch": trial.arch,
         "skeleton": skeleton.describe(),
         "metrics": trial.metrics,
         "latency_ms": latency.map(|l| l.ms),
         "latency_ms_se": latency.map(|l| l.se),
-        "limits": study.settings().limits,
+        "limits": settings.limits,
         "trial": trial.id,
         "seed": trial.seed,
         "trained_weights": trained,
     });
+    if let Evaluator::Train { data, job } = &search.evaluator {
+        // What an image must go through before the network: (pixel / 255 - mean) / std.
+        let Statistics { mean, std } = data.statistics();
+        about["input"] = json!({
+            "dataset": job.dataset, "mean": mean, "std": std, "classes": data.classes(),
+        });
+    }
+    let mut more = Vec::new();
+    if let Some(front) = &found.front {
+        let points: Vec<Row> = front.points.iter().map(|p| point(p, settings)).collect();
+        let names = settings.objectives.iter().map(|o| o.metric.as_str());
+        let reference: BTreeMap<&str, f64> = names.zip(front.reference).collect();
+        about["front"] = json!(points.iter().map(Row::values).collect::<Vec<_>>());
+        about["hypervolume"] = json!(front.hypervolume);
+        about["reference"] = json!(reference);
+        if !as_json {
+            print_rows(&rows, false)?;
+            println!();
+            print_rows(&points, false)?;
+            let of: Vec<String> = reference.iter().map(|(m, v)| format!("{m} {v:.4}")).collect();
+            let (area, of) = (front.hypervolume, of.join(", "));
+            println!("\nhypervolume {area:.4} from the worst of all that were evaluated ({of})");
+        }
+        more = vec![
+            ("front", about["front"].clone()),
+            ("hypervolume", about["hypervolume"].clone()),
+            ("reference", about["reference"].clone()),
+        ];
+    }
     write_file(&folder.join("best.json"), serde_json::to_string_pretty(&about)?.as_bytes())?;
-    print_rows(&[row], as_json)
+    match (as_json, more.is_empty()) {
+        (true, _) => print_rows_with(&rows, more),
+        (false, true) => print_rows(&rows, false),
+        (false, false) => Ok(()),
+    }
+}
+
+/// The objectives, and the accuracies of a training.
+fn metrics(mut row: Row, settings: &Settings, metrics: &BTreeMap<String, f64>) -> Row {
+    for (name, value) in metrics {
+        let shown = ["val_accuracy", "test_accuracy"].contains(&name.as_str());
+        if shown || settings.objectives.iter().any(|o| o.metric == *name) {
+            row = row.with(name, *value);
+        }
+    }
+    row
+}
+
+fn measured(row: Row, latency: Option<Latency>) -> Row {
+    match latency {
+        Some(latency) => row.with(LATENCY, latency.ms).with("latency_ms_se", latency.se),
+        None => row,
+    }
+}
+
+fn point(point: &super::front::Point, settings: &Settings) -> Row {
+    let mut row = Row::new().with("trial", point.trial.id);
+    for (objective, value) in settings.objectives.iter().zip(point.values) {
+        row = row.with(&objective.metric, value);
+    }
+    if let Some(latency) = point.latency {
+        row = row.with(LATENCY, latency.ms).with("latency_ms_se", latency.se);
+    }
+    row.with("arch", point.trial.arch.as_str())
 }

@@ -5,12 +5,13 @@ use std::time::Instant;
 
 use anyhow::Context;
 use lanner_data::Table;
-use lanner_predict::Pool;
+use lanner_predict::{Pool, cell_features::log_flops};
+use lanner_report::Baseline;
 use lanner_search::History;
 use lanner_search::constrained::likely_within;
 use lanner_space::Space;
 
-use super::SearchArgs;
+use super::{SearchArgs, columns::file_and_column, job::LATENCY};
 use crate::bench::search::strategy;
 use crate::output::{Row, print_rows, progress, usage};
 
@@ -20,6 +21,16 @@ struct Limit {
     /// NaN where the table has none.
     latency: Vec<f64>,
     measured: Vec<usize>,
+}
+
+/// Whether what is asked for is within what is done here.
+pub fn is_enough_for(args: &SearchArgs) -> bool {
+    let simple = match (&args.limit[..], &args.latency_table[..]) {
+        ([], []) => true,
+        ([limit], [table]) => limit.starts_with(LATENCY) && file_and_column(table).1.is_some(),
+        _ => false,
+    };
+    simple && args.pareto.is_none() && args.warm_start.is_empty()
 }
 
 pub fn run(args: &SearchArgs) -> anyhow::Result<()> {
@@ -85,6 +96,14 @@ pub fn run(args: &SearchArgs) -> anyhow::Result<()> {
             if limit.is_some() { " within the limit" } else { "" }
         );
     };
+    // What one would have had by size, and by chance.
+    let within = |row: usize| limit.as_ref().is_none_or(|l| l.latency[row] <= l.limit);
+    let known = |&row: &usize| values[row].is_finite() && within(row);
+    let sizes = log_flops(&space, &pool.archs);
+    let largest =
+        (0..pool.len()).filter(known).reduce(|a, b| if sizes[b] > sizes[a] { b } else { a });
+    let all: Vec<f64> = (0..pool.len()).filter(known).map(|r| values[r]).collect();
+    let chance = Baseline::expected("", &all, !args.minimise, trained);
     let mut last = Row::new()
         .with("best", sign * best.value)
         .with("metric", metric)
@@ -96,6 +115,12 @@ pub fn run(args: &SearchArgs) -> anyhow::Result<()> {
             .with("latency_ms", limit.latency[best.row])
             .with("measurements", limit.measured.len());
     }
+    if let Some(row) = largest {
+        last = last.with("most_flops", values[row]);
+    }
+    if let Some((_, value)) = chance.and_then(|c| c.curve.last().copied()) {
+        last = last.with("random_expected", value);
+    }
     last = last.with("arch", space.print(&pool.archs[best.row]));
     if args.json {
         rows.push(last);
@@ -106,14 +131,7 @@ pub fn run(args: &SearchArgs) -> anyhow::Result<()> {
 }
 
 fn limit(args: &SearchArgs, pool: &Pool) -> anyhow::Result<Option<Limit>> {
-    let (text, source) = match (&args.limit[..], &args.latency_table) {
-        ([], None) => return Ok(None),
-        ([limit], Some(table)) => (limit, table),
-        _ => {
-            let way = "over a table without --out one --limit and --latency-table belong together";
-            return Err(usage(way));
-        }
-    };
+    let ([text], [source]) = (&args.limit[..], &args.latency_table[..]) else { return Ok(None) };
     let number = text.strip_prefix("latency_ms<=").and_then(|n| n.trim().parse::<f64>().ok());
     let limit = number
         .filter(|n| n.is_finite() && *n > 0.0)

@@ -1,0 +1,132 @@
+//! What the page needs of every trial, as columns. A study of a million trials is gigabytes as text
+//! and maps; of most of them the page shows a number or two.
+
+use std::collections::{BTreeMap, HashMap};
+
+use lanner_search::study::{Measurement, Settings, State, Trial};
+
+use crate::text::last_line;
+
+/// Different causes of failures that are counted.
+const CAUSES: usize = 1000;
+
+/// Of each trial, in the order of asking. Columns of numbers are NaN where a value is not known.
+pub(crate) struct Columns {
+    pub id: Vec<i64>,
+    pub round: Vec<u32>,
+    pub state: Vec<State>,
+    pub imported: Vec<bool>,
+    /// The first objective of those that are done, as it was evaluated.
+    pub value: Vec<f64>,
+    /// Objectives, limited metrics, latencies and sizes: as last measured, else as evaluated.
+    pub known: BTreeMap<String, Vec<f64>>,
+    /// What was believed before: median and standard deviation.
+    pub predicted: BTreeMap<String, Vec<(f64, f64)>>,
+    /// How many measurements there are.
+    pub measurements: usize,
+    /// When the first of this search was asked for and the last ended.
+    pub begin: f64,
+    pub end: f64,
+    /// The last lines of the notes of failed ones, counted.
+    pub causes: BTreeMap<String, usize>,
+    objective: String,
+    named: Vec<String>,
+    /// By metric and architecture, until all trials are in.
+    measured: HashMap<String, HashMap<String, f64>>,
+}
+
+impl Columns {
+    pub fn new(settings: &Settings) -> Columns {
+        let objectives = settings.objectives.iter().map(|o| o.metric.clone());
+        let limits = settings.limits.iter().map(|l| l.metric.clone());
+        Columns {
+            id: Vec::new(),
+            round: Vec::new(),
+            state: Vec::new(),
+            imported: Vec::new(),
+            value: Vec::new(),
+            known: BTreeMap::new(),
+            predicted: BTreeMap::new(),
+            measurements: 0,
+            begin: f64::INFINITY,
+            end: f64::NEG_INFINITY,
+            causes: BTreeMap::new(),
+            objective: settings.objectives.first().map_or("".into(), |o| o.metric.clone()),
+            named: objectives.chain(limits).collect(),
+            measured: HashMap::new(),
+        }
+    }
+
+    pub fn len(&self) -> usize {
+        self.id.len()
+    }
+
+    fn is_kept(&self, metric: &str) -> bool {
+        self.named.iter().any(|n| n == metric)
+            || metric.ends_with("_ms")
+            || ["flops", "params", "peak_memory"].contains(&metric)
+    }
+
+    /// Before the trials, in the order of measuring. Measured again later means measured better: the
+    /// last one counts.
+    pub fn add_measurement(&mut self, m: Measurement) {
+        self.measurements += 1;
+        if m.value.is_finite() && self.is_kept(&m.metric) {
+            self.measured.entry(m.metric).or_default().insert(m.arch, m.value);
+        }
+    }
+
+    pub fn add_trial(&mut self, t: &Trial) {
+        let n = self.len();
+        for (metric, v) in &t.metrics {
+            if v.is_finite() && self.is_kept(metric) {
+                put(&mut self.known, metric, n, *v, f64::NAN);
+            }
+        }
+        for (metric, archs) in &self.measured {
+            if let Some(v) = archs.get(&t.arch) {
+                put(&mut self.known, metric, n, *v, f64::NAN);
+            }
+        }
+        for (metric, belief) in &t.predicted {
+            put(&mut self.predicted, metric, n, *belief, (f64::NAN, f64::NAN));
+        }
+        let done = t.state == State::Done;
+        let value = t.metrics.get(&self.objective).filter(|_| done);
+        self.value.push(value.copied().unwrap_or(f64::NAN));
+        self.id.push(t.id);
+        self.round.push(t.round);
+        self.state.push(t.state);
+        self.imported.push(t.origin.is_some());
+        if t.origin.is_none() {
+            self.begin = self.begin.min(t.asked_at);
+            self.end = self.end.max(t.finished_at.unwrap_or(f64::NEG_INFINITY));
+        }
+        if t.state == State::Failed {
+            let cause = last_line(t.note.as_deref());
+            if self.causes.len() < CAUSES || self.causes.contains_key(&cause) {
+                *self.causes.entry(cause).or_default() += 1;
+            }
+        }
+    }
+
+    /// After the trials.
+    pub fn finish(mut self) -> Columns {
+        self.measured = HashMap::new();
+        let n = self.len();
+        self.known.values_mut().for_each(|c| c.resize(n, f64::NAN));
+        self.predicted.values_mut().for_each(|c| c.resize(n, (f64::NAN, f64::NAN)));
+        self
+    }
+}
+
+/// Sets row `n`, which is the last, of a column that may be new or shorter.
+fn put<T: Copy>(columns: &mut BTreeMap<String, Vec<T>>, name: &str, n: usize, v: T, none: T) {
+    if !columns.contains_key(name) {
+        columns.insert(name.into(), Vec::new());
+    }
+    if let Some(column) = columns.get_mut(name) {
+        column.resize(n, none);
+        column.push(v);
+    }
+}

@@ -1,0 +1,154 @@
+//! `lanner search study.toml`: the options from a file, and over them those of the command line.
+
+use std::collections::BTreeSet;
+use std::path::Path;
+
+use clap::{Arg, ArgAction, ArgMatches, Args, Command, FromArgMatches};
+use toml::{Spanned, de::DeTable, de::DeValue};
+
+use super::SearchArgs;
+use crate::output::usage;
+
+/// The options of a file, where the command line does not give them too.
+///
+/// # Errors
+/// Name the file, the line and the key: one that is no option, or a value that the option does not take.
+pub fn with_file(file: &Path) -> anyhow::Result<SearchArgs> {
+    let name = file.display();
+    let text =
+        std::fs::read_to_string(file).map_err(|e| anyhow::anyhow!("cannot read {name}: {e}"))?;
+    let given: Vec<String> = (std::env::args().skip_while(|a| a != "search").skip(1))
+        .filter(|word| Path::new(word) != file)
+        .collect();
+    merged(&name.to_string(), &text, &given)
+}
+
+fn merged(name: &str, text: &str, given: &[String]) -> anyhow::Result<SearchArgs> {
+    let options = DeTable::parse(text).map_err(|e| usage(format!("{name}: {e}")))?.into_inner();
+    let of_command = parsed(given).map_err(|e| usage(e.to_string()))?;
+    let mut words = Vec::new();
+    let mut keys: Vec<_> = options.into_iter().collect();
+    keys.sort_by_key(|(key, _)| key.span().start);
+    for (key, value) in keys {
+        let line = 1 + text[..key.span().start].matches('\n').count();
+        let key = key.into_inner().into_owned();
+        let at = |why: String| usage(format!("{name}, line {line}: {key}{why}"));
+        let Some(option) = options_of_search().into_iter().find(|o| *o == key) else {
+            let known = options_of_search().into_iter().collect::<Vec<_>>().join(", ");
+            return Err(at(format!(" is no option; there are: {known}")));
+        };
+        let is_switch = is_switch(&option);
+        let own = words_of(&option, value, is_switch).map_err(|why| at(format!(": {why}")))?;
+        // Alone first, so that the error is of this line.
+        parsed(&own).map_err(|e| at(format!(": {}", reason(&e))))?;
+        let id = option.replace('-', "_");
+        if of_command.value_source(&id) != Some(clap::parser::ValueSource::CommandLine) {
+            words.extend(own);
+        }
+    }
+    words.extend(given.iter().cloned());
+    let matches = parsed(&words).map_err(|e| usage(format!("{name}: {e}")))?;
+    SearchArgs::from_arg_matches(&matches).map_err(|e| usage(format!("{name}: {e}")))
+}
+
+/// The words of the command line that stand for a key and its value.
+fn words_of(key: &str, value: Spanned<DeValue>, is_switch: bool) -> Result<Vec<String>, String> {
+    let values = match value.into_inner() {
+        DeValue::Array(values) => values.into_iter().map(Spanned::into_inner).collect(),
+        one => vec![one],
+    };
+    let mut words = Vec::new();
+    for value in values {
+        let shown = match value {
+            DeValue::Boolean(on) if is_switch => {
+                if on {
+                    words.push(format!("--{key}"));
+                }
+                continue;
+            }
+            _ if is_switch => return Err("expected true or false".into()),
+            DeValue::String(text) => text.into_owned(),
+            DeValue::Integer(number) => number.to_string().replace('_', ""),
+            DeValue::Float(number) => number.to_string().replace('_', ""),
+            other => return Err(format!("a {}, expected text or a number", other.type_str())),
+        };
+        words.push(format!("--{key}={shown}"));
+    }
+    Ok(words)
+}
+
+fn command() -> Command {
+    // Of the whole program, not of the search.
+    let threads = Arg::new("threads").long("threads");
+    SearchArgs::augment_args(Command::new("lanner search")).arg(threads)
+}
+
+fn parsed(words: &[String]) -> Result<ArgMatches, clap::Error> {
+    let program = "lanner search".to_string();
+    command().try_get_matches_from(std::iter::once(&program).chain(words))
+}
+
+fn options_of_search() -> BTreeSet<String> {
+    let command = SearchArgs::augment_args(Command::new("lanner search"));
+    command.get_arguments().filter_map(|a| a.get_long().map(String::from)).collect()
+}
+
+fn is_switch(key: &str) -> bool {
+    let command = SearchArgs::augment_args(Command::new("lanner search"));
+    let mut all = command.get_arguments();
+    all.any(|a| a.get_long() == Some(key) && matches!(a.get_action(), ArgAction::SetTrue))
+}
+
+/// The first line of the parser's message, without what it says of the command line.
+fn reason(error: &clap::Error) -> String {
+    let text = error.to_string();
+    let line = text.lines().next().unwrap_or_default();
+    line.strip_prefix("error: ").unwrap_or(line).to_string()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn read(text: &str, given: &[&str]) -> Result<SearchArgs, String> {
+        let given: Vec<String> = given.iter().map(|w| w.to_string()).collect();
+        merged("a.toml", text, &given).map_err(|e| e.to_string())
+    }
+
+    #[test]
+    fn the_command_line_goes_before_the_file() {
+        let text = "budget = 1_000\nlimit = [\"latency_ms<=4\", \"params<=1e6\"]\nminimise = true\ntime = 1.5";
+        let args = read(text, &[]).unwrap();
+        assert_eq!((args.budget, args.minimise, args.time), (Some(1000), true, Some(1.5)));
+        assert_eq!(args.limit, ["latency_ms<=4", "params<=1e6"]);
+        let args = read(text, &["--budget", "7", "--limit=flops<=9", "--seed", "3"]).unwrap();
+        assert_eq!((args.budget, args.seed, args.minimise), (Some(7), 3, true));
+        assert_eq!(args.limit, ["flops<=9"]);
+        assert!(!read("minimise = false", &[]).unwrap().minimise);
+    }
+
+    #[test]
+    fn the_example_is_one() {
+        let args = read(include_str!("../../../../examples/study.toml"), &[]).unwrap();
+        assert_eq!((args.budget, args.limit.len(), args.seed), (Some(60), 2, 1));
+    }
+
+    #[test]
+    fn errors_name_the_line_and_the_key() {
+        for (text, words) in [
+            ("seed = 1\n\nbudgt = 3", &["a.toml, line 3: budgt is no option", "budget"][..]),
+            ("seed = 1\nbudget = \"many\"", &["line 2: budget", "many"]),
+            ("budget = -3", &["line 1: budget", "-3"]),
+            ("limit = [\"a<=1\", { b = 2 }]", &["line 1: limit", "table"]),
+            ("resume = 1", &["line 1: resume", "true or false"]),
+            ("seed = 1\nseed = 2", &["a.toml", "line 2"]),
+            ("file = \"x.toml\"", &["file is no option"]),
+            ("seed 1", &["a.toml", "line 1"]),
+        ] {
+            let Err(message) = read(text, &[]) else { panic!("{text}") };
+            for word in words {
+                assert!(message.contains(word), "{text}: {message}");
+            }
+        }
+    }
+}
