@@ -64,7 +64,7 @@ use crate::linalg::{Cholesky, Mat};
 use crate::samples::{check_lengths, check_varied};
 use crate::{Forecast, Pool, PredictError, choose};
 use average::Average;
-pub use bridge::{Bridge, Side};
+pub use bridge::Bridge;
 pub use saved::Adapted;
 
 /// Length scales of the smooth functions: of the choices, and of the program.
@@ -280,7 +280,7 @@ impl Views {
             groups.extend(Group::new(Kernel::Linear, functions, 1.0));
             groups.extend(Group::new(Kernel::Linear, &mean, 1.0));
         }
-        Prior { groups, carried: None }
+        Prior { groups, carried: false }
     }
 }
 
@@ -299,27 +299,36 @@ fn counts(pool: &Pool, live: bool) -> Mat {
 #[derive(Debug, Clone)]
 pub struct Prior {
     groups: Vec<Group>,
-    /// Log latencies but for a constant, one a row of the pool, that the device's latencies in
-    /// another space suggest.
-    carried: Option<Vec<f64>>,
+    /// Whether the last group is what the device's latencies in another space suggest.
+    carried: bool,
 }
 
 impl Prior {
-    /// With what a [`Bridge`] carried over from another space.
-    pub fn with_carried(mut self, carried: Vec<f64>) -> Prior {
-        self.carried = Some(carried);
+    /// With what a [`Bridge`] carried over from another space: one more group, which half of the
+    /// candidates leave out.
+    pub fn with_carried(mut self, carried: &Mat) -> Prior {
+        let group = Group::new(Kernel::Linear, carried, 1.0);
+        self.carried = group.is_some();
+        self.groups.extend(group);
         self
     }
 
-    /// Means to try: none, and shares of what was carried, centred on the measured rows.
-    fn means(&self, rows: &[usize]) -> Vec<Option<Vec<f64>>> {
-        let mut all = vec![None];
-        if let Some(carried) = &self.carried {
-            let mean = rows.iter().map(|&r| carried[r]).sum::<f64>() / rows.len() as f64;
-            for share in [0.5, 1.0] {
-                all.push(Some(carried.iter().map(|v| share * (v - mean)).collect()));
-            }
+    fn candidates(&self, measured: usize) -> Vec<average::Candidate> {
+        if !self.carried {
+            return average::candidates(self.groups.len(), measured);
         }
+        let last = self.groups.len() - 1;
+        let mut all = average::candidates(last, measured);
+        all.iter_mut().for_each(|c| c.insert(last, 0.0));
+        let e = |n: &str, d: f64| std::env::var(n).ok().and_then(|v| v.parse().ok()).unwrap_or(d);
+        let (m, p, o) = (e("CM", 3.0), e("CP", 1.0), e("CO", 1.0));
+        let mut with = average::candidates(last + 1, measured);
+        for c in &mut with {
+            c[last] = m * c[last].powf(p);
+            (0..last).for_each(|g| c[g] *= o);
+        }
+        if e("CONLY", 0.0) > 0.0 { all.clear(); }
+        all.extend(with);
         all
     }
 
@@ -378,18 +387,8 @@ pub struct FewShot {
 /// A posterior on one scale.
 struct Part {
     scale: Scale,
-    /// What the prior's mean is: log latencies of the pool, if any.
-    mean: Option<Vec<f64>>,
     weight: f64,
     average: Average,
-}
-
-impl Part {
-    /// The prior's mean at a row.
-    fn prior_mean(&self, row: usize) -> f64 {
-        let Scale { unit, .. } = self.scale;
-        self.mean.as_ref().map_or(0.0, |m| self.scale.apply(unit * m[row].exp()) / unit)
-    }
 }
 
 impl FewShot {
@@ -412,20 +411,15 @@ impl FewShot {
                 g.covariance(&x, &x)
             })
             .collect();
-        let candidates = average::candidates(kernels.len(), n);
+        let candidates = prior.candidates(n);
         let unit = (latencies.iter().map(|v| v.ln()).sum::<f64>() / n as f64).exp();
         let mut parts = Vec::new();
         for power in POWERS {
             let scale = Scale { power, unit };
-            for mean in prior.means(rows) {
-                let mut part = Part { scale, mean, weight: 0.0, average: Average::default() };
-                let y: Vec<f64> = (rows.iter().zip(latencies))
-                    .map(|(&row, &v)| scale.apply(v) / unit - part.prior_mean(row))
-                    .collect();
-                part.average = Average::fit(&kernels, &y, &candidates)
-                    .ok_or_else(|| PredictError::Singular { what: "covariance".into() })?;
-                parts.push(part);
-            }
+            let y: Vec<f64> = latencies.iter().map(|&v| scale.apply(v) / unit).collect();
+            let average = Average::fit(&kernels, &y, &candidates)
+                .ok_or_else(|| PredictError::Singular { what: "covariance".into() })?;
+            parts.push(Part { scale, weight: 0.0, average });
         }
         let most = parts.iter().map(|p| p.average.evidence).fold(f64::NEG_INFINITY, f64::max);
         parts.iter_mut().for_each(|p| p.weight = (p.average.evidence - most).exp());
@@ -482,9 +476,9 @@ impl FewShot {
             Forecast { mean: vec![0.0; m], low: vec![0.0; bounds], high: vec![0.0; bounds] };
         let mut cross = vec![0.0; n];
         for part in &self.parts {
-            let Part { scale, weight, average, .. } = part;
+            let Part { scale, weight, average } = part;
             for (i, owns) in owns.iter().enumerate() {
-                let mut mean = part.prior_mean(block[i]) + average.mean;
+                let mut mean = average.mean;
                 for (g, k) in crosses.iter().enumerate() {
                     mean +=
                         k.row(i).iter().zip(average.alpha.row(g)).map(|(k, a)| k * a).sum::<f64>();

@@ -4,7 +4,7 @@ use lanner_predict::linalg::Mat;
 use lanner_predict::metrics::{mean_and_error, spearman};
 use lanner_predict::transfer::multi_predict::{LatencyAcross, encoding};
 use lanner_predict::transfer::peers::Peer;
-use lanner_predict::transfer::{Bridge, FewShot, Prior, Side};
+use lanner_predict::transfer::{Bridge, FewShot, Prior};
 
 use super::Common;
 use super::few_shot::World;
@@ -69,7 +69,7 @@ enum Method {
 
 impl Method {
     const ALL: [(&str, Method); 7] = [
-        ("carried-mean", Method::CarriedMean),
+        ("transfer", Method::CarriedMean),
         ("no-transfer", Method::NoTransfer),
         ("carried", Method::Carried),
         ("multi-predict", Method::MultiPredict),
@@ -228,13 +228,10 @@ impl<'a> Game<'a> {
             [worlds[from].functions(&references[0])?, worlds[to].functions(&references[1])?];
         let (source, target) = (&worlds[from], &worlds[to]);
         let columns = [columns(source, &references[0]), columns(target, &references[1])];
-        let side = |world: &'a World, i: usize| Side {
-            pool: &world.measured.pool,
-            latencies: &columns[i],
-            functions: &functions[i],
-        };
-        let bridge = Bridge::new(side(source, 0), side(target, 1))?;
-        let prior = target.views.with_sources(&functions[1]);
+        let [from_functions, to_functions] = functions;
+        let prior = target.views.with_sources(&to_functions);
+        let of_source = source.views.with_sources(&from_functions);
+        let bridge = Bridge::new(of_source, from_functions, to_functions)?;
         let encodings = [encoding(&columns[0]), encoding(&columns[1])];
         Ok(Game { source, target, own, references, bridge, prior, encodings })
     }
@@ -260,7 +257,7 @@ impl<'a> Game<'a> {
         let scores = match method {
             Method::CarriedMean => {
                 let carried = self.bridge.carry(&source_rows, &pick(of_source, &source_rows))?;
-                let prior = self.prior.clone().with_carried(carried);
+                let prior = self.prior.clone().with_carried(&carried);
                 FewShot::fit(&prior, known, &y)?.latencies(&prior, ask)
             }
             Method::NoTransfer => FewShot::fit(&self.prior, known, &y)?.latencies(&self.prior, ask),
@@ -277,7 +274,7 @@ impl<'a> Game<'a> {
             }
             Method::Carried => {
                 let c = self.bridge.carry(&source_rows, &pick(of_source, &source_rows))?;
-                pick(&c, ask)
+                pick(&c.data, ask)
             }
             Method::Peer(peer) => {
                 let columns = columns(self.target, &self.references[1]);
