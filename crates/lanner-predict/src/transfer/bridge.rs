@@ -15,52 +15,58 @@ use crate::metrics::pearson;
 /// functions, by this length; noise of so much variance stands for what differs between spaces.
 const LENGTH: f64 = 1.0;
 const NOISE: f64 = 0.1;
+/// Devices are compared on about so many rows of the source pool.
+const COMPARED: usize = 2000;
 
 /// References in two spaces.
 pub struct Bridge {
     source: Prior,
-    /// What [`Views::smooth`](super::Views::smooth) made of the references: p × references in each
-    /// space.
-    from: Mat,
-    to: Mat,
+    /// Rows of the source pool, and each reference's function at them.
+    compared: Vec<usize>,
+    references: Vec<Vec<f64>>,
     factor: Cholesky,
+    /// The references' functions over the target pool.
+    to: Mat,
 }
 
 impl Bridge {
-    /// The prior of the source space and the references, in the same order on both sides.
-    pub fn new(source: Prior, from: Mat, to: Mat) -> Result<Bridge, PredictError> {
-        let references = from.cols;
-        if references < 2 || to.cols != references {
+    /// The prior of the source space, and what [`Views::smooth`](super::Views::smooth) made of the
+    /// references, in the same order in both spaces.
+    pub fn new(source: Prior, from: &Mat, to: Mat) -> Result<Bridge, PredictError> {
+        let shared = from.cols.min(to.cols);
+        if shared < 2 || from.cols != to.cols {
             return Err(PredictError::TooFew {
                 what: "transfer between spaces, whose devices measured in both,".into(),
-                needed: 2,
-                got: references.min(to.cols),
+                needed: from.cols.max(2),
+                got: shared,
             });
         }
-        let columns: Vec<Vec<f64>> = (0..references).map(|j| column(&from, j)).collect();
-        let k = Mat::from_fn(references, references, |i, j| {
-            covariance(&columns[i], &columns[j]) + if i == j { NOISE } else { 0.0 }
+        let compared: Vec<usize> =
+            (0..from.rows).step_by(from.rows.div_ceil(COMPARED).max(1)).collect();
+        let references: Vec<Vec<f64>> =
+            (0..shared).map(|j| compared.iter().map(|&i| from[(i, j)]).collect()).collect();
+        let k = Mat::from_fn(shared, shared, |i, j| {
+            covariance(&references[i], &references[j]) + if i == j { NOISE } else { 0.0 }
         });
         let factor = Cholesky::new(k)
             .ok_or_else(|| PredictError::Singular { what: "likeness of references".into() })?;
-        Ok(Bridge { source, from, to, factor })
+        Ok(Bridge { source, compared, references, factor, to })
     }
 
     /// Log latencies over the target pool (p × 1), but for a constant and a factor, of a device whose
     /// latencies were measured for `rows` of the source pool.
     pub fn carry(&self, rows: &[usize], latencies: &[f64]) -> Result<Mat, PredictError> {
-        if let Some(row) = rows.iter().find(|r| **r >= self.from.rows) {
-            let why = format!("row {row} is not among the {} of the source space", self.from.rows);
+        let pool = self.source.rows();
+        if let Some(row) = rows.iter().find(|r| **r >= pool) {
+            let why = format!("row {row} is not among the {pool} of the source space");
             return Err(PredictError::Model { why });
         }
-        let all: Vec<usize> = (0..self.from.rows).collect();
         let mine: Vec<f64> = (FewShot::fit(&self.source, rows, latencies)?)
-            .latencies(&self.source, &all)
+            .latencies(&self.source, &self.compared)
             .iter()
             .map(|v| v.ln())
             .collect();
-        let alike: Vec<f64> =
-            (0..self.from.cols).map(|j| covariance(&mine, &column(&self.from, j))).collect();
+        let alike: Vec<f64> = self.references.iter().map(|r| covariance(&mine, r)).collect();
         // The mean over devices, as a function, is not known beforehand (generalised least squares).
         let weights = self.factor.solve(&alike);
         let ones = self.factor.solve(&vec![1.0; alike.len()]);
@@ -70,10 +76,6 @@ impl Bridge {
             self.to.row(i).iter().zip(&mixture).map(|(x, w)| x * w).sum()
         }))
     }
-}
-
-fn column(functions: &Mat, j: usize) -> Vec<f64> {
-    (0..functions.rows).map(|i| functions[(i, j)]).collect()
 }
 
 fn covariance(a: &[f64], b: &[f64]) -> f64 {

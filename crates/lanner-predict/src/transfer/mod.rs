@@ -78,6 +78,9 @@ const PAIRED: usize = 64;
 /// and outliers that a handful of measurements does not show. Chosen on the development sets of
 /// `lanner bench few-shot`, where intervals covered 82 % without it.
 const INFLATION: f64 = 1.3;
+/// How much more amplitude than other groups is given to what was carried over from another space.
+/// Chosen on the development devices of `lanner bench cross-space`.
+const CARRIED: f64 = 10.0;
 /// A source must have so many rows with a value.
 const FEWEST_OF_SOURCE: usize = 20;
 
@@ -313,21 +316,20 @@ impl Prior {
         self
     }
 
+    /// How many architectures the pool has.
+    fn rows(&self) -> usize {
+        self.groups.first().map_or(0, |g| g.x.rows)
+    }
+
     fn candidates(&self, measured: usize) -> Vec<average::Candidate> {
         if !self.carried {
             return average::candidates(self.groups.len(), measured);
         }
         let last = self.groups.len() - 1;
         let mut all = average::candidates(last, measured);
-        all.iter_mut().for_each(|c| c.insert(last, 0.0));
-        let e = |n: &str, d: f64| std::env::var(n).ok().and_then(|v| v.parse().ok()).unwrap_or(d);
-        let (m, p, o) = (e("CM", 3.0), e("CP", 1.0), e("CO", 1.0));
+        all.iter_mut().for_each(|candidate| candidate.insert(last, 0.0));
         let mut with = average::candidates(last + 1, measured);
-        for c in &mut with {
-            c[last] = m * c[last].powf(p);
-            (0..last).for_each(|g| c[g] *= o);
-        }
-        if e("CONLY", 0.0) > 0.0 { all.clear(); }
+        with.iter_mut().for_each(|candidate| candidate[last] *= CARRIED);
         all.extend(with);
         all
     }

@@ -19,7 +19,7 @@ both, by default the 16 (of 21) that correlate least with the device in the sour
 Multi-Predict. Spearman correlation on all other architectures of the target space; errors are over seeds.
 `gain` is the first method's lead over no-transfer on the same draws.
 
-  carried-mean         the few-shot predictor, with what the source space tells as prior mean
+  transfer             the few-shot predictor, which also knows what the source space tells
   no-transfer          the same without
   carried              what the source space tells alone
   multi-predict        the recipe: a network on the references' latencies, trained on the source
@@ -31,7 +31,7 @@ Multi-Predict. Spearman correlation on all other architectures of the target spa
 Examples:
   lanner bench cross-space
   lanner bench cross-space --to fbnet --device pixel3,fpga --measured 900+10
-  lanner bench cross-space --method carried-mean,no-transfer --seeds 5 --json")]
+  lanner bench cross-space --method transfer,no-transfer --seeds 5 --json")]
 pub struct CrossSpaceArgs {
     #[command(flatten)]
     common: Common,
@@ -42,7 +42,12 @@ pub struct CrossSpaceArgs {
     #[arg(long, value_delimiter = ',')]
     device: Vec<String>,
     /// Measurements of the device in the source and in the target space
-    #[arg(long, value_delimiter = ',', value_name = "N+N", default_value = "65+20,10+10")]
+    #[arg(
+        long,
+        value_delimiter = ',',
+        value_name = "N+N",
+        default_value = "80+5,65+20,15+5,10+10"
+    )]
     measured: Vec<String>,
     /// How many devices that were measured in both spaces help
     #[arg(long, default_value_t = 16, value_parser = clap::value_parser!(u32).range(2..=21))]
@@ -50,7 +55,7 @@ pub struct CrossSpaceArgs {
     #[arg(
         long,
         value_delimiter = ',',
-        default_value = "carried-mean,no-transfer,multi-predict,multi-predict-new,ridge-sources,ridge-counts"
+        default_value = "transfer,no-transfer,multi-predict,multi-predict-new,ridge-sources,ridge-counts"
     )]
     method: Vec<String>,
     #[arg(long, default_value_t = 20, value_parser = clap::value_parser!(u64).range(1..))]
@@ -59,7 +64,7 @@ pub struct CrossSpaceArgs {
 
 #[derive(Clone, Copy, PartialEq)]
 enum Method {
-    CarriedMean,
+    Transfer,
     NoTransfer,
     Carried,
     MultiPredict,
@@ -69,7 +74,7 @@ enum Method {
 
 impl Method {
     const ALL: [(&str, Method); 7] = [
-        ("transfer", Method::CarriedMean),
+        ("transfer", Method::Transfer),
         ("no-transfer", Method::NoTransfer),
         ("carried", Method::Carried),
         ("multi-predict", Method::MultiPredict),
@@ -231,7 +236,7 @@ impl<'a> Game<'a> {
         let [from_functions, to_functions] = functions;
         let prior = target.views.with_sources(&to_functions);
         let of_source = source.views.with_sources(&from_functions);
-        let bridge = Bridge::new(of_source, from_functions, to_functions)?;
+        let bridge = Bridge::new(of_source, &from_functions, to_functions)?;
         let encodings = [encoding(&columns[0]), encoding(&columns[1])];
         Ok(Game { source, target, own, references, bridge, prior, encodings })
     }
@@ -255,7 +260,7 @@ impl<'a> Game<'a> {
         let pick = |v: &[f64], rows: &[usize]| rows.iter().map(|&r| v[r]).collect::<Vec<f64>>();
         let (y, truth) = (pick(values, known), pick(values, ask));
         let scores = match method {
-            Method::CarriedMean => {
+            Method::Transfer => {
                 let carried = self.bridge.carry(&source_rows, &pick(of_source, &source_rows))?;
                 let prior = self.prior.clone().with_carried(&carried);
                 FewShot::fit(&prior, known, &y)?.latencies(&prior, ask)
