@@ -316,11 +316,6 @@ impl Prior {
         self
     }
 
-    /// How many architectures the pool has.
-    fn rows(&self) -> usize {
-        self.groups.first().map_or(0, |g| g.x.rows)
-    }
-
     fn candidates(&self, measured: usize) -> Vec<average::Candidate> {
         if !self.carried {
             return average::candidates(self.groups.len(), measured);
@@ -397,6 +392,11 @@ impl FewShot {
     /// Fits latencies (any unit, positive) measured for rows of the pool.
     pub fn fit(prior: &Prior, rows: &[usize], latencies: &[f64]) -> Result<FewShot, PredictError> {
         check_lengths(rows, latencies)?;
+        let pool = prior.groups.first().map_or(0, |g| g.x.rows);
+        if let Some(row) = rows.iter().find(|r| **r >= pool) {
+            let why = format!("row {row} of a pool of {pool}: was it measured in another space?");
+            return Err(PredictError::Model { why });
+        }
         if let Some(row) = latencies.iter().position(|v| !(v.is_finite() && *v > 0.0)) {
             return Err(PredictError::Latency { row, value: latencies[row] });
         }
@@ -528,5 +528,7 @@ fn student_quantile_95(freedom: usize) -> f64 {
     }
 }
 
+#[cfg(test)]
+mod cross_space_tests;
 #[cfg(test)]
 mod tests;

@@ -139,6 +139,12 @@ pub fn run(args: CrossSpaceArgs) -> anyhow::Result<()> {
     }
     let mut worlds = [World::new(&args.common, false)?, World::new(&args.common, true)?];
     let common = common(&worlds);
+    if common.len() < 3 {
+        return Err(usage(format!(
+            "transfer needs 3 devices measured in both spaces; these tables share {}",
+            if common.is_empty() { "none".into() } else { common.join(", ") }
+        )));
+    }
     let devices: Vec<&String> = if args.device.is_empty() {
         common.iter().collect()
     } else {
