@@ -54,6 +54,7 @@ pub mod gp;
 pub mod latency;
 pub mod linalg;
 pub mod metrics;
+mod mlp;
 pub mod model_file;
 mod pool;
 mod program;

@@ -368,3 +368,27 @@ fn accuracy_is_carried_over_from_another_task() {
     let (code, message) = fails(&["bench", "cross-task", "--data", &dir, "--set", "nope"]);
     assert!(code == 2 && message.contains("nasbench201-cifar100"), "{message}");
 }
+
+#[test]
+fn latency_is_carried_over_from_another_space() {
+    let Some(dir) = data() else { return };
+    let base = ["bench", "cross-space", "--data", &dir, "--to", "fbnet"];
+    for (more, part) in [
+        (["--to", "mars"], "there are: fbnet, nasbench201"),
+        (["--measured", "65"], "as in 65+20"),
+        (["--measured", "65+2"], "at least 3"),
+        (["--device", "toaster"], "no device 'toaster' in both spaces; there are: 1080ti_1"),
+        (["--method", "magic"], "no method 'magic'"),
+    ] {
+        let (code, message) = fails(&[&base[..4], &more].concat());
+        assert!(code == 2 && message.contains(part), "{message}");
+    }
+    let more = ["--device", "titanx_1", "--measured", "40+4", "--seeds", "2"];
+    let method = ["--method", "transfer,no-transfer,carried", "--json"];
+    let table = rows(&ok(&[&base[..], &more, &method].concat()));
+    assert_eq!(table.len(), 2, "a device and the mean");
+    let of = |name: &str| table[0][name].as_f64().unwrap();
+    assert!((of("transfer") - of("no-transfer") - of("gain")).abs() < 1e-9);
+    assert!(of("gain") > 0.0 && of("carried") > 0.8, "{table:?}");
+    assert_eq!(table[1]["device"], "mean of 1");
+}

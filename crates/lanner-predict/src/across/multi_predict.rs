@@ -7,22 +7,15 @@
 //! samples that are learned from. Every call begins from the pre-trained weights: in the official code
 //! repetitions go on training one and the same network.
 
-use lanner_nn::matmul;
-use lanner_nn::optim::AdamW;
-use lanner_nn::schedule::cosine;
-use rand::seq::SliceRandom;
-
 use super::without_failures;
 use crate::PredictError;
 use crate::linalg::Mat;
+use crate::mlp::{Mlp, Training};
 
 const LAYERS: usize = 4;
 const WIDTH: usize = 128;
-const BATCH: usize = 64;
-const WEIGHT_DECAY: f32 = 5e-4;
-/// Epochs and learning rates.
-const PRE_TRAINING: (usize, f32) = (250, 4e-4);
-const FINE_TUNING: (usize, f32) = (50, 1e-3);
+pub(crate) const PRE_TRAINING: Training = Training { epochs: 250, rate: 4e-4, falling: true };
+pub(crate) const FINE_TUNING: Training = Training { epochs: 50, rate: 1e-3, falling: false };
 
 /// The proxies that it sees, in order.
 pub const PROXIES: [&str; 12] = [
@@ -71,201 +64,34 @@ pub fn normalised(columns: &[(String, Vec<f64>)], rows: usize) -> Mat {
     Mat::from_fn(rows, PROXIES.len(), |i, j| columns[j][i])
 }
 
-/// Weights (out × in) and biases of all layers, one after the other.
+/// The network.
 #[derive(Debug, Clone)]
-pub struct MultiPredict {
-    weights: Vec<f32>,
-    inputs: usize,
-}
-
-/// A layer's place among the weights, inputs and outputs.
-#[derive(Clone, Copy)]
-struct Layer {
-    at: usize,
-    inputs: usize,
-    outputs: usize,
-}
-
-impl Layer {
-    fn biases(self) -> std::ops::Range<usize> {
-        let at = self.at + self.inputs * self.outputs;
-        at..at + self.outputs
-    }
-}
+pub struct MultiPredict(Mlp);
 
 impl MultiPredict {
-    /// A network with random weights, as PyTorch draws them.
-    pub fn new(inputs: usize, seed: u64) -> MultiPredict {
-        let last = layers(inputs)[LAYERS];
-        let mut weights = vec![0.0; last.biases().end];
-        let mut rng = lanner_nn::rng(seed, "weights of Multi-Predict");
-        for layer in layers(inputs) {
-            let bound = (layer.inputs as f32).sqrt().recip();
-            let range = layer.at..layer.biases().end;
-            lanner_nn::uniform(&mut weights[range], bound, &mut rng);
-        }
-        MultiPredict { weights, inputs }
-    }
-
     /// Pre-training on a source: rows of normalised proxies and their accuracies.
     pub fn pre_train(x: &Mat, y: &[f64], seed: u64) -> Result<MultiPredict, PredictError> {
-        let mut network = MultiPredict::new(x.cols, seed);
-        network.train(x, y, PRE_TRAINING, true, seed)?;
-        Ok(network)
+        let mut network = Mlp::new(x.cols, LAYERS, WIDTH, seed);
+        network.train(x, y, PRE_TRAINING, seed)?;
+        Ok(MultiPredict(network))
     }
 
     /// The same network after fine-tuning on a target's samples.
     pub fn fine_tuned(&self, x: &Mat, y: &[f64], seed: u64) -> Result<MultiPredict, PredictError> {
         let mut network = self.clone();
-        network.train(x, y, FINE_TUNING, false, seed)?;
+        network.0.train(x, y, FINE_TUNING, seed)?;
         Ok(network)
     }
 
     /// Predictions in no unit: they rank.
     pub fn predict(&self, x: &Mat) -> Vec<f64> {
-        let input: Vec<f32> = x.data.iter().map(|&v| v as f32).collect();
-        let mut states = Vec::new();
-        self.forward(&input, x.rows, &mut states);
-        states[LAYERS].iter().map(|&v| f64::from(v)).collect()
+        self.0.predict(x)
     }
-
-    fn train(
-        &mut self,
-        x: &Mat,
-        y: &[f64],
-        (epochs, rate): (usize, f32),
-        falling: bool,
-        seed: u64,
-    ) -> Result<(), PredictError> {
-        if x.rows != y.len() {
-            return Err(PredictError::Lengths { architectures: x.rows, targets: y.len() });
-        }
-        if let Some(row) = y.iter().position(|v| !v.is_finite()) {
-            return Err(PredictError::Target { row, value: y[row] });
-        }
-        let least = y.iter().copied().fold(f64::INFINITY, f64::min);
-        let range = y.iter().copied().fold(f64::NEG_INFINITY, f64::max) - least;
-        let range = if range > 0.0 { range } else { 1.0 };
-        let mut order: Vec<usize> = (0..x.rows).collect();
-        let mut rng = lanner_nn::rng(seed, "batches of Multi-Predict");
-        let mut optimiser = AdamW::new(self.weights.len(), WEIGHT_DECAY);
-        let mut gradient = vec![0.0; self.weights.len()];
-        let mut states = Vec::new();
-        for epoch in 0..epochs {
-            let rate = if falling { cosine(rate, epoch, epochs) } else { rate };
-            order.shuffle(&mut rng);
-            for batch in order.chunks(BATCH) {
-                let input: Vec<f32> =
-                    batch.iter().flat_map(|&i| x.row(i).iter().map(|&v| v as f32)).collect();
-                self.forward(&input, batch.len(), &mut states);
-                let slope = (batch.len() as f32).recip();
-                let d_out: Vec<f32> = (batch.iter().zip(&states[LAYERS]))
-                    .map(|(&i, &p)| slope * (p - ((y[i] - least) / range) as f32).signum())
-                    .collect();
-                self.backward(&input, &states, d_out, &mut gradient);
-                optimiser.step(&mut self.weights, &gradient, rate, 1);
-            }
-        }
-        Ok(())
-    }
-
-    /// `states[l]` becomes the output of layer l, rows × its outputs, after ReLU but for the last.
-    fn forward(&self, input: &[f32], rows: usize, states: &mut Vec<Vec<f32>>) {
-        states.clear();
-        for (l, layer) in layers(self.inputs).into_iter().enumerate() {
-            let Layer { at, inputs, outputs } = layer;
-            let (weights, biases) =
-                (&self.weights[at..at + inputs * outputs], &self.weights[layer.biases()]);
-            let mut out: Vec<f32> = biases.repeat(rows);
-            let before = states.last().map_or(input, |s| s.as_slice());
-            matmul::nt(rows, inputs, outputs, before, weights, &mut out, true, 1);
-            if l < LAYERS {
-                out.iter_mut().for_each(|v| *v = v.max(0.0));
-            }
-            states.push(out);
-        }
-    }
-
-    /// From the loss's gradient by the outputs, that by the weights.
-    fn backward(
-        &self,
-        input: &[f32],
-        states: &[Vec<f32>],
-        mut d_out: Vec<f32>,
-        gradient: &mut [f32],
-    ) {
-        for (l, layer) in layers(self.inputs).into_iter().enumerate().rev() {
-            let Layer { at, inputs, outputs } = layer;
-            let rows = d_out.len() / outputs;
-            let before = if l == 0 { input } else { &states[l - 1] };
-            let (d_weights, d_biases) =
-                gradient[at..layer.biases().end].split_at_mut(inputs * outputs);
-            matmul::tn(outputs, rows, inputs, &d_out, before, d_weights, false, 1);
-            d_biases.fill(0.0);
-            for row in d_out.chunks(outputs) {
-                d_biases.iter_mut().zip(row).for_each(|(b, d)| *b += d);
-            }
-            if l == 0 {
-                return;
-            }
-            let mut d_in = vec![0.0; rows * inputs];
-            let weights = &self.weights[at..at + inputs * outputs];
-            matmul::nn(rows, outputs, inputs, &d_out, weights, &mut d_in, false, 1);
-            // Through the ReLU of the layer before.
-            d_in.iter_mut().zip(before).filter(|x| *x.1 <= 0.0).for_each(|(d, _)| *d = 0.0);
-            d_out = d_in;
-        }
-    }
-}
-
-fn layers(inputs: usize) -> [Layer; LAYERS + 1] {
-    let mut at = 0;
-    std::array::from_fn(|l| {
-        let inputs = if l == 0 { inputs } else { WIDTH };
-        let outputs = if l == LAYERS { 1 } else { WIDTH };
-        let layer = Layer { at, inputs, outputs };
-        at = layer.biases().end;
-        layer
-    })
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn the_gradient_is_that_of_differences() {
-        let mut network = MultiPredict::new(3, 1);
-        let input: Vec<f32> = (0..12).map(|i| ((i * 5) % 7) as f32 / 3.0 - 1.0).collect();
-        // The loss is a weighted sum of the four outputs.
-        let slopes = vec![1.0f32, -0.5, 2.0, 0.3];
-        let loss = |network: &MultiPredict| -> f64 {
-            let mut states = Vec::new();
-            network.forward(&input, 4, &mut states);
-            states[LAYERS].iter().zip(&slopes).map(|(o, s)| f64::from(o * s)).sum()
-        };
-        let mut states = Vec::new();
-        network.forward(&input, 4, &mut states);
-        let mut gradient = vec![f32::NAN; network.weights.len()];
-        network.backward(&input, &states, slopes.clone(), &mut gradient);
-        let mut seen = 0;
-        for layer in layers(3) {
-            for at in [layer.at, layer.at + 2, layer.biases().start] {
-                let kept = network.weights[at];
-                let step = 1e-2;
-                network.weights[at] = kept + step;
-                let up = loss(&network);
-                network.weights[at] = kept - step;
-                let down = loss(&network);
-                network.weights[at] = kept;
-                let direct = (up - down) / f64::from(2.0 * step);
-                let ours = f64::from(gradient[at]);
-                assert!((direct - ours).abs() < 2e-3 + 0.05 * ours.abs(), "{at}: {direct} {ours}");
-                seen += usize::from(ours != 0.0);
-            }
-        }
-        assert!(seen > 8, "{seen}");
-    }
 
     #[test]
     fn it_learns_a_source_and_keeps_it_when_a_target_agrees() {

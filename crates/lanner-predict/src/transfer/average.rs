@@ -68,6 +68,7 @@ pub(super) struct Fitted {
 }
 
 /// The posterior over the candidates.
+#[derive(Default)]
 pub(super) struct Average {
     /// The best candidates; their weights sum to one.
     pub best: Vec<Fitted>,

@@ -46,7 +46,9 @@
 //! [`peers`] has the plain methods that it is compared with.
 
 mod average;
+mod bridge;
 pub(crate) mod layers;
+pub mod multi_predict;
 pub mod peers;
 mod saved;
 
@@ -62,6 +64,7 @@ use crate::linalg::{Cholesky, Mat};
 use crate::samples::{check_lengths, check_varied};
 use crate::{Forecast, Pool, PredictError, choose};
 use average::Average;
+pub use bridge::Bridge;
 pub use saved::Adapted;
 
 /// Length scales of the smooth functions: of the choices, and of the program.
@@ -75,6 +78,9 @@ const PAIRED: usize = 64;
 /// and outliers that a handful of measurements does not show. Chosen on the development sets of
 /// `lanner bench few-shot`, where intervals covered 82 % without it.
 const INFLATION: f64 = 1.3;
+/// How much more amplitude than other groups is given to what was carried over from another space.
+/// Chosen on the development devices of `lanner bench cross-space`.
+const CARRIED: f64 = 10.0;
 /// A source must have so many rows with a value.
 const FEWEST_OF_SOURCE: usize = 20;
 
@@ -277,7 +283,7 @@ impl Views {
             groups.extend(Group::new(Kernel::Linear, functions, 1.0));
             groups.extend(Group::new(Kernel::Linear, &mean, 1.0));
         }
-        Prior { groups }
+        Prior { groups, carried: false }
     }
 }
 
@@ -296,9 +302,33 @@ fn counts(pool: &Pool, live: bool) -> Mat {
 #[derive(Debug, Clone)]
 pub struct Prior {
     groups: Vec<Group>,
+    /// Whether the last group is what the device's latencies in another space suggest.
+    carried: bool,
 }
 
 impl Prior {
+    /// With what a [`Bridge`] carried over from another space: one more group, which half of the
+    /// candidates leave out.
+    pub fn with_carried(mut self, carried: &Mat) -> Prior {
+        let group = Group::new(Kernel::Linear, carried, 1.0);
+        self.carried = group.is_some();
+        self.groups.extend(group);
+        self
+    }
+
+    fn candidates(&self, measured: usize) -> Vec<average::Candidate> {
+        if !self.carried {
+            return average::candidates(self.groups.len(), measured);
+        }
+        let last = self.groups.len() - 1;
+        let mut all = average::candidates(last, measured);
+        all.iter_mut().for_each(|candidate| candidate.insert(last, 0.0));
+        let mut with = average::candidates(last + 1, measured);
+        with.iter_mut().for_each(|candidate| candidate[last] *= CARRIED);
+        all.extend(with);
+        all
+    }
+
     /// `n` of the pool's `rows`, the most informative first; see [`choose`](crate::choose()).
     pub fn choose(&self, rows: &[usize], n: usize, seed: u64) -> Vec<usize> {
         let component = |g: &Group| Component {
@@ -347,14 +377,26 @@ impl Scale {
 /// A predictor for a device from a few of its latencies.
 pub struct FewShot {
     rows: Vec<usize>,
-    /// Scales, their weights (which sum to one) and their posteriors.
-    scales: Vec<(Scale, f64, Average)>,
+    /// Weights sum to one.
+    parts: Vec<Part>,
+}
+
+/// A posterior on one scale.
+struct Part {
+    scale: Scale,
+    weight: f64,
+    average: Average,
 }
 
 impl FewShot {
     /// Fits latencies (any unit, positive) measured for rows of the pool.
     pub fn fit(prior: &Prior, rows: &[usize], latencies: &[f64]) -> Result<FewShot, PredictError> {
         check_lengths(rows, latencies)?;
+        let pool = prior.groups.first().map_or(0, |g| g.x.rows);
+        if let Some(row) = rows.iter().find(|r| **r >= pool) {
+            let why = format!("row {row} of a pool of {pool}: was it measured in another space?");
+            return Err(PredictError::Model { why });
+        }
         if let Some(row) = latencies.iter().position(|v| !(v.is_finite() && *v > 0.0)) {
             return Err(PredictError::Latency { row, value: latencies[row] });
         }
@@ -371,29 +413,38 @@ impl FewShot {
                 g.covariance(&x, &x)
             })
             .collect();
-        let candidates = average::candidates(kernels.len(), n);
+        let candidates = prior.candidates(n);
         let unit = (latencies.iter().map(|v| v.ln()).sum::<f64>() / n as f64).exp();
-        let mut scales = Vec::new();
+        let mut parts = Vec::new();
         for power in POWERS {
             let scale = Scale { power, unit };
             let y: Vec<f64> = latencies.iter().map(|&v| scale.apply(v) / unit).collect();
             let average = Average::fit(&kernels, &y, &candidates)
                 .ok_or_else(|| PredictError::Singular { what: "covariance".into() })?;
-            scales.push((scale, average.evidence, average));
+            parts.push(Part { scale, weight: 0.0, average });
         }
-        let most = scales.iter().map(|s| s.1).fold(f64::NEG_INFINITY, f64::max);
-        scales.iter_mut().for_each(|s| s.1 = (s.1 - most).exp());
-        scales.retain(|s| s.1 > NEGLIGIBLE);
-        let total: f64 = scales.iter().map(|s| s.1).sum();
-        scales.iter_mut().for_each(|s| s.1 /= total);
-        Ok(FewShot { rows: rows.to_vec(), scales })
+        let most = parts.iter().map(|p| p.average.evidence).fold(f64::NEG_INFINITY, f64::max);
+        parts.iter_mut().for_each(|p| p.weight = (p.average.evidence - most).exp());
+        parts.retain(|p| p.weight > NEGLIGIBLE);
+        let total: f64 = parts.iter().map(|p| p.weight).sum();
+        parts.iter_mut().for_each(|p| p.weight /= total);
+        Ok(FewShot { rows: rows.to_vec(), parts })
     }
 
     /// Latencies of rows of the pool of that prior, with 90 % intervals for a new measurement.
     pub fn predict(&self, prior: &Prior, rows: &[usize]) -> Forecast {
+        self.in_blocks(prior, rows, true)
+    }
+
+    /// The same latencies without intervals, which take most of the time.
+    pub fn latencies(&self, prior: &Prior, rows: &[usize]) -> Vec<f64> {
+        self.in_blocks(prior, rows, false).mean
+    }
+
+    fn in_blocks(&self, prior: &Prior, rows: &[usize], intervals: bool) -> Forecast {
         let known: Vec<Mat> = prior.groups.iter().map(|g| g.x.select(&self.rows)).collect();
-        let blocks: Vec<Forecast> =
-            rows.par_chunks(256).map(|block| self.predict_block(prior, &known, block)).collect();
+        let block = |block: &[usize]| self.predict_block(prior, &known, block, intervals);
+        let blocks: Vec<Forecast> = rows.par_chunks(256).map(block).collect();
         let mut all = Forecast::default();
         for block in blocks {
             all.mean.extend(block.mean);
@@ -403,7 +454,13 @@ impl FewShot {
         all
     }
 
-    fn predict_block(&self, prior: &Prior, known: &[Mat], block: &[usize]) -> Forecast {
+    fn predict_block(
+        &self,
+        prior: &Prior,
+        known: &[Mat],
+        block: &[usize],
+        intervals: bool,
+    ) -> Forecast {
         let (n, m) = (self.rows.len(), block.len());
         let mut crosses = Vec::new();
         // A row's variance in each group.
@@ -411,17 +468,27 @@ impl FewShot {
         for (g, known) in prior.groups.iter().zip(known) {
             let x = g.x.select(block);
             crosses.push(g.covariance(&x, known));
-            owns.iter_mut().enumerate().for_each(|(i, own)| own.push(g.own(x.row(i))));
+            if intervals {
+                owns.iter_mut().enumerate().for_each(|(i, own)| own.push(g.own(x.row(i))));
+            }
         }
         let quantile = INFLATION * student_quantile_95(n - 1);
-        let mut out = Forecast { mean: vec![0.0; m], low: vec![0.0; m], high: vec![0.0; m] };
+        let bounds = if intervals { m } else { 0 };
+        let mut out =
+            Forecast { mean: vec![0.0; m], low: vec![0.0; bounds], high: vec![0.0; bounds] };
         let mut cross = vec![0.0; n];
-        for (scale, weight, average) in &self.scales {
+        for part in &self.parts {
+            let Part { scale, weight, average } = part;
             for (i, owns) in owns.iter().enumerate() {
                 let mut mean = average.mean;
                 for (g, k) in crosses.iter().enumerate() {
                     mean +=
                         k.row(i).iter().zip(average.alpha.row(g)).map(|(k, a)| k * a).sum::<f64>();
+                }
+                let at = |v: f64| weight * scale.invert(scale.unit * v);
+                out.mean[i] += at(mean);
+                if !intervals {
+                    continue;
                 }
                 let (mut first, mut second) = (0.0, 0.0);
                 for fitted in &average.best {
@@ -437,8 +504,6 @@ impl FewShot {
                     second += fitted.weight * (variance + mean * mean);
                 }
                 let spread = quantile * (second - first * first).max(0.0).sqrt();
-                let at = |v: f64| weight * scale.invert(scale.unit * v);
-                out.mean[i] += at(mean);
                 out.low[i] += at(mean - spread);
                 out.high[i] += at(mean + spread);
             }
@@ -463,5 +528,7 @@ fn student_quantile_95(freedom: usize) -> f64 {
     }
 }
 
+#[cfg(test)]
+mod cross_space_tests;
 #[cfg(test)]
 mod tests;

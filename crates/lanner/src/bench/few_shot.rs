@@ -83,16 +83,16 @@ impl Method {
 }
 
 /// A space with its devices, and what is made of it once.
-struct World {
-    measured: Measured,
-    views: Views,
-    peers: PeerViews,
+pub(super) struct World {
+    pub(super) measured: Measured,
+    pub(super) views: Views,
+    pub(super) peers: PeerViews,
     /// Smoothed devices, in the order of the columns; made when first asked for.
     functions: Vec<Option<Mat>>,
 }
 
 impl World {
-    fn new(common: &Common, fbnet: bool) -> anyhow::Result<World> {
+    pub(super) fn new(common: &Common, fbnet: bool) -> anyhow::Result<World> {
         let measured = if fbnet {
             let path = common.file("fbnet/latency_and_proxies.csv")?;
             let (table, _) = Table::read(path, &Space::Fbnet)?;
@@ -110,13 +110,13 @@ impl World {
         Ok(World { measured, views, peers, functions })
     }
 
-    fn place(&self, device: &str) -> anyhow::Result<usize> {
+    pub(super) fn place(&self, device: &str) -> anyhow::Result<usize> {
         let name = self.measured.column(device)?.0.to_string();
         Ok(self.measured.columns.iter().position(|c| c.0 == name).unwrap_or(0))
     }
 
     /// The smoothed functions of these columns side by side.
-    fn functions(&mut self, places: &[usize]) -> anyhow::Result<Mat> {
+    pub(super) fn functions(&mut self, places: &[usize]) -> anyhow::Result<Mat> {
         // Together: devices with the same architectures share the expensive part.
         let missing: Vec<usize> =
             places.iter().copied().filter(|&p| self.functions[p].is_none()).collect();

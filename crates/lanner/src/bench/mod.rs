@@ -2,6 +2,7 @@
 //! published figures in the same table.
 
 mod constrained;
+mod cross_space;
 mod cross_task;
 mod device_sets;
 mod few_shot;
@@ -28,6 +29,8 @@ enum BenchCommand {
     Latency(latency::LatencyArgs),
     /// Latency on an unseen device from a handful of measurements
     FewShot(few_shot::FewShotArgs),
+    /// Latency in a space where the device is new, with its latencies in another space
+    CrossSpace(cross_space::CrossSpaceArgs),
     /// Accuracy prediction: rank correlation with few trained networks
     Ranking(ranking::RankingArgs),
     /// Accuracy on a task of which 20 networks are trained, with other tasks and spaces
@@ -93,6 +96,7 @@ pub fn run(args: BenchArgs) -> anyhow::Result<()> {
     match args.command {
         BenchCommand::Latency(args) => latency::run(args),
         BenchCommand::FewShot(args) => few_shot::run(args),
+        BenchCommand::CrossSpace(args) => cross_space::run(args),
         BenchCommand::Ranking(args) => ranking::run(args),
         BenchCommand::CrossTask(args) => cross_task::run(args),
         BenchCommand::Search(args) => search::run(args),

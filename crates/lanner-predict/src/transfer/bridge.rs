@@ -1,0 +1,79 @@
+//! What a device's latencies in one search space tell of another.
+//!
+//! Devices measured in both spaces, the *references*, are the bridge (Multi-Predict's encoding by
+//! latencies on other hardware means the same in every space): devices that are alike in one space
+//! should be alike in the other. The few-shot predictor fills in what was not measured of the device
+//! in the source space; its likeness to each reference there, over the whole pool, tells the mixture
+//! of references that it should be in the target space (a Gaussian process over devices).
+
+use super::{FewShot, Prior};
+use crate::PredictError;
+use crate::linalg::{Cholesky, Mat};
+use crate::metrics::pearson;
+
+/// The covariance of two devices falls exponentially with the distance of their standardised
+/// functions, by this length; noise of so much variance stands for what differs between spaces.
+const LENGTH: f64 = 1.0;
+const NOISE: f64 = 0.1;
+/// Devices are compared on about so many rows of the source pool.
+const COMPARED: usize = 2000;
+
+/// References in two spaces.
+pub struct Bridge {
+    source: Prior,
+    /// Rows of the source pool, and each reference's function at them.
+    compared: Vec<usize>,
+    references: Vec<Vec<f64>>,
+    factor: Cholesky,
+    /// The references' functions over the target pool.
+    to: Mat,
+}
+
+impl Bridge {
+    /// The prior of the source space, and what [`Views::smooth`](super::Views::smooth) made of the
+    /// references, in the same order in both spaces.
+    pub fn new(source: Prior, from: &Mat, to: Mat) -> Result<Bridge, PredictError> {
+        let shared = from.cols.min(to.cols);
+        if shared < 2 || from.cols != to.cols {
+            return Err(PredictError::TooFew {
+                what: "transfer between spaces, whose devices measured in both,".into(),
+                needed: from.cols.max(2),
+                got: shared,
+            });
+        }
+        let compared: Vec<usize> =
+            (0..from.rows).step_by(from.rows.div_ceil(COMPARED).max(1)).collect();
+        let references: Vec<Vec<f64>> =
+            (0..shared).map(|j| compared.iter().map(|&i| from[(i, j)]).collect()).collect();
+        let k = Mat::from_fn(shared, shared, |i, j| {
+            covariance(&references[i], &references[j]) + if i == j { NOISE } else { 0.0 }
+        });
+        let factor = Cholesky::new(k)
+            .ok_or_else(|| PredictError::Singular { what: "likeness of references".into() })?;
+        Ok(Bridge { source, compared, references, factor, to })
+    }
+
+    /// Log latencies over the target pool (p × 1), but for a constant and a factor, of a device whose
+    /// latencies were measured for `rows` of the source pool.
+    pub fn carry(&self, rows: &[usize], latencies: &[f64]) -> Result<Mat, PredictError> {
+        let mine: Vec<f64> = (FewShot::fit(&self.source, rows, latencies)?)
+            .latencies(&self.source, &self.compared)
+            .iter()
+            .map(|v| v.ln())
+            .collect();
+        let alike: Vec<f64> = self.references.iter().map(|r| covariance(&mine, r)).collect();
+        // The mean over devices, as a function, is not known beforehand (generalised least squares).
+        let weights = self.factor.solve(&alike);
+        let ones = self.factor.solve(&vec![1.0; alike.len()]);
+        let rest = (1.0 - weights.iter().sum::<f64>()) / ones.iter().sum::<f64>();
+        let mixture: Vec<f64> = weights.iter().zip(&ones).map(|(w, o)| w + rest * o).collect();
+        Ok(Mat::from_fn(self.to.rows, 1, |i, _| {
+            self.to.row(i).iter().zip(&mixture).map(|(x, w)| x * w).sum()
+        }))
+    }
+}
+
+fn covariance(a: &[f64], b: &[f64]) -> f64 {
+    let distance = (2.0 - 2.0 * pearson(a, b)).max(0.0).sqrt();
+    (-distance / LENGTH).exp()
+}

@@ -1,0 +1,165 @@
+use lanner_nn::rng;
+use rand::seq::SliceRandom;
+
+use super::multi_predict::{LatencyAcross, encoding};
+use super::*;
+use crate::metrics::{pearson, spearman};
+
+/// Two spaces and what a device in them costs: shares of arithmetic, memory and starts of layers.
+struct Spaces {
+    pools: [Pool; 2],
+    views: [Views; 2],
+}
+
+impl Spaces {
+    fn new() -> Spaces {
+        let cells: Vec<_> = Space::NasBench201.iter().step_by(23).collect();
+        let mut rng = rng(3, "chains");
+        let chains: Vec<_> = (0..500).map(|_| Space::Fbnet.sample(&mut rng)).collect();
+        let pools = [Pool::new(Space::NasBench201, cells), Pool::new(Space::Fbnet, chains)];
+        let views = [Views::new(&pools[0]), Views::new(&pools[1])];
+        Spaces { pools, views }
+    }
+
+    /// Latencies in a space: a mixture of three of the simulated devices, each in units of its mean.
+    fn device(&self, space: usize, shares: [f64; 3]) -> Vec<f64> {
+        let pool = &self.pools[space];
+        let times = layers::simulated(&pool.space, &pool.archs, false).unwrap();
+        let mut sum = vec![0.2; times.rows];
+        for (share, column) in shares.iter().zip([0, 4, 25]) {
+            let mean = (0..times.rows).map(|i| times[(i, column)]).sum::<f64>() / times.rows as f64;
+            sum.iter_mut().enumerate().for_each(|(i, s)| *s += share * times[(i, column)] / mean);
+        }
+        sum
+    }
+
+    fn smooth(&self, space: usize, devices: &[[f64; 3]]) -> Mat {
+        let columns: Vec<Vec<f64>> = devices.iter().map(|&d| self.device(space, d)).collect();
+        let columns: Vec<&[f64]> = columns.iter().map(Vec::as_slice).collect();
+        self.views[space].smooth(&columns).unwrap()
+    }
+
+    /// From cells to chains.
+    fn bridge(&self, devices: &[[f64; 3]]) -> Bridge {
+        let from = self.smooth(0, devices);
+        let prior = self.views[0].with_sources(&from);
+        Bridge::new(prior, &from, self.smooth(1, devices)).unwrap()
+    }
+
+    fn measured(&self, shares: [f64; 3], n: usize) -> (Vec<usize>, Vec<f64>) {
+        let all = self.device(0, shares);
+        let mut rows: Vec<usize> = (0..all.len()).collect();
+        rows.shuffle(&mut rng(7, "measured"));
+        rows.truncate(n);
+        let values = rows.iter().map(|&r| all[r]).collect();
+        (rows, values)
+    }
+}
+
+const DEVICES: [[f64; 3]; 5] =
+    [[1.0, 0.1, 0.1], [0.1, 1.0, 0.1], [0.1, 0.1, 1.0], [0.5, 0.5, 0.1], [0.3, 0.1, 0.6]];
+
+fn logs(values: &[f64]) -> Vec<f64> {
+    values.iter().map(|v| v.ln()).collect()
+}
+
+#[test]
+fn a_device_like_a_reference_in_one_space_is_like_it_in_the_other() {
+    let spaces = Spaces::new();
+    let devices = [[1.0, 0.0, 0.0], [0.0, 1.0, 0.0], [0.0, 0.0, 1.0]];
+    let bridge = spaces.bridge(&devices);
+    for (j, &shares) in devices.iter().enumerate() {
+        let (rows, values) = spaces.measured(shares, 30);
+        let carried = bridge.carry(&rows, &values).unwrap();
+        assert_eq!((carried.rows, carried.cols), (500, 1));
+        let alike: Vec<f64> =
+            devices.map(|d| pearson(&carried.data, &logs(&spaces.device(1, d)))).to_vec();
+        let most = (0..3).max_by(|&a, &b| alike[a].total_cmp(&alike[b]));
+        assert!(most == Some(j) && alike[j] > 0.97, "{j}: {alike:?}");
+    }
+}
+
+#[test]
+fn neither_units_nor_the_order_of_references_matter() {
+    let spaces = Spaces::new();
+    let (rows, values) = spaces.measured([0.6, 0.3, 0.2], 20);
+    let carried = spaces.bridge(&DEVICES).carry(&rows, &values).unwrap();
+    let seconds: Vec<f64> = values.iter().map(|v| v / 1000.0).collect();
+    let mut turned = DEVICES;
+    turned.reverse();
+    let again = spaces.bridge(&turned).carry(&rows, &seconds).unwrap();
+    assert!(pearson(&carried.data, &again.data) > 1.0 - 1e-6);
+}
+
+#[test]
+fn what_is_carried_over_helps_and_nonsense_does_little_harm() {
+    let spaces = Spaces::new();
+    let shares = [0.5, 0.1, 0.4];
+    let (rows, values) = spaces.measured(shares, 30);
+    let carried = spaces.bridge(&DEVICES).carry(&rows, &values).unwrap();
+    // A new space without any source.
+    let prior = spaces.views[1].with_sources(&Mat::zeros(500, 0));
+    let truth = spaces.device(1, shares);
+    let mut shuffled = carried.data.clone();
+    shuffled.shuffle(&mut rng(1, "nonsense"));
+    let nonsense = Mat { rows: 500, cols: 1, data: shuffled };
+    let quality = |prior: &Prior, n: usize| -> f64 {
+        let of = |seed: u64| {
+            let mut rows: Vec<usize> = (0..500).collect();
+            rows.shuffle(&mut rng(seed, "test"));
+            let (known, ask) = rows.split_at(n);
+            let y: Vec<f64> = known.iter().map(|&r| truth[r]).collect();
+            let rest: Vec<f64> = ask.iter().map(|&r| truth[r]).collect();
+            spearman(&FewShot::fit(prior, known, &y).unwrap().latencies(prior, ask), &rest)
+        };
+        (0..3).map(of).sum::<f64>() / 3.0
+    };
+    let with = prior.clone().with_carried(&carried);
+    let (helped, alone) = (quality(&with, 4), quality(&prior, 4));
+    assert!(1.0 - helped < 0.7 * (1.0 - alone), "{helped} {alone}");
+    let misled = prior.clone().with_carried(&nonsense);
+    let (harmed, alone) = (quality(&misled, 15), quality(&prior, 15));
+    assert!(harmed > alone - 0.01, "{harmed} {alone}");
+    // A constant tells nothing at all.
+    let constant = prior.clone().with_carried(&Mat::zeros(500, 1));
+    assert_eq!(quality(&constant, 6), quality(&prior, 6));
+}
+
+#[test]
+fn bad_input_is_told() {
+    let spaces = Spaces::new();
+    let (from, to) = (spaces.smooth(0, &DEVICES[..2]), spaces.smooth(1, &DEVICES[..2]));
+    let prior = || spaces.views[0].with_sources(&from);
+    let none = Mat::zeros(500, 0);
+    let message = Bridge::new(prior(), &from, none).err().unwrap().to_string();
+    assert!(message.contains("measured in both") && message.contains("got 0"), "{message}");
+    let bridge = Bridge::new(prior(), &from, to).unwrap();
+    let fails = |rows: &[usize], y: &[f64]| bridge.carry(rows, y).unwrap_err().to_string();
+    let message = fails(&[1, 2, 10_000], &[1.0, 2.0, 3.0]);
+    assert!(message.contains("row 10000") && message.contains("another space"), "{message}");
+    assert!(fails(&[1, 2, 3], &[1.0, -2.0, 3.0]).contains("latency 1 is -2"));
+    assert!(fails(&[1, 2], &[1.0, 2.0]).contains("at least 3"));
+}
+
+#[test]
+fn the_recipe_learns_in_the_source_space() {
+    let spaces = Spaces::new();
+    let encoded = |space: usize| {
+        let columns = DEVICES.map(|d| spaces.device(space, d));
+        let columns: Vec<&[f64]> = columns.iter().map(Vec::as_slice).collect();
+        encoding(&columns)
+    };
+    let (from, to) = (encoded(0), encoded(1));
+    assert!(from.data.iter().all(|v| (0.0..=1.0).contains(v)));
+    let shares = [0.8, 0.1, 0.5];
+    let (rows, values) = spaces.measured(shares, 60);
+    let truth = spaces.device(1, shares);
+    let source = LatencyAcross::pre_train(&from.select(&rows), &values, 0).unwrap();
+    let few = [3, 77, 150, 260, 301];
+    let y = few.map(|r| truth[r]);
+    let tuned = source.fine_tuned(&to.select(&few), &y, 0).unwrap();
+    let new = LatencyAcross::pre_train(&to.select(&few), &y, 0).unwrap();
+    let rank = |network: &LatencyAcross| spearman(&network.predict(&to), &truth);
+    let (tuned, new) = (rank(&tuned), rank(&new));
+    assert!(tuned > 0.95 && tuned > new, "{tuned} {new}");
+}
