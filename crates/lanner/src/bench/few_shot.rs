@@ -11,7 +11,7 @@ use lanner_predict::{Forecast, Pool};
 use lanner_space::Space;
 
 use super::Common;
-use super::device_sets::{DEVELOPMENT, DeviceSet, PUBLISHERS, SETS, SOURCE};
+use super::device_sets::{DEVELOPMENT, DeviceSet, HALVES, PUBLISHERS, SETS, SOURCE};
 use super::processor;
 use super::tables::{Measured, shuffled};
 use crate::output::{Row, print_rows, progress, usage};
@@ -30,12 +30,14 @@ Examples:
   lanner bench few-shot --set ND,FD --help-slice --method default
   lanner bench few-shot --set FA,F4 --samples 2500 --method ridge-one-hots   # what devices' noise allows
   lanner bench few-shot --set ND --samples 10 --method default --threads 1   # processor seconds
+  lanner bench few-shot --set N-even,N-odd --samples 10 --method default --sources built-in
   lanner bench few-shot --set dev --seed 1000")]
 pub struct FewShotArgs {
     #[command(flatten)]
     common: Common,
-    /// ND, NA, N1 to N4 (NAS-Bench-201), FD, FA, F1 to F4 (FBNet), all of these, or dev: those on
-    /// which the method was developed
+    /// ND, NA, N1 to N4 (NAS-Bench-201), FD, FA, F1 to F4 (FBNet), all of these, dev: those on
+    /// which the method was developed, or N-even and N-odd: all devices of NAS-Bench-201 without
+    /// sources
     #[arg(long, value_delimiter = ',', default_value = "all")]
     set: Vec<String>,
     /// Measurements of the target device
@@ -55,11 +57,22 @@ pub struct FewShotArgs {
     /// 5 % and 95 % quantiles tested
     #[arg(long)]
     help_slice: bool,
+    /// What is known of other devices: those of the set, none, or Lanner's own table, which is
+    /// built in
+    #[arg(long, value_enum, default_value = "set")]
+    sources: Sources,
     /// A row for every device as well
     #[arg(long)]
     devices: bool,
     #[arg(long, default_value_t = 20, value_parser = clap::value_parser!(u64).range(1..))]
     seeds: u64,
+}
+
+#[derive(clap::ValueEnum, Clone, Copy, PartialEq)]
+enum Sources {
+    Set,
+    None,
+    BuiltIn,
 }
 
 enum Method {
@@ -115,6 +128,23 @@ impl World {
         Ok(self.measured.columns.iter().position(|c| c.0 == name).unwrap_or(0))
     }
 
+    /// The smoothed columns of Lanner's own table.
+    fn built_in(&self) -> anyhow::Result<Mat> {
+        let pool = &self.measured.pool;
+        if pool.space != Space::NasBench201 {
+            return Err(usage("the built-in source is of NAS-Bench-201, sets of FBNet have none"));
+        }
+        let table = crate::adapt::built_in()?;
+        let mut columns = vec![vec![f64::NAN; pool.len()]; table.columns.len()];
+        for (i, row) in
+            table.archs.iter().enumerate().filter_map(|(i, a)| Some((i, pool.row_of(a)?)))
+        {
+            columns.iter_mut().zip(&table.columns).for_each(|(to, from)| to[row] = from[i]);
+        }
+        let columns: Vec<&[f64]> = columns.iter().map(Vec::as_slice).collect();
+        Ok(self.views.smooth(&columns)?)
+    }
+
     /// The smoothed functions of these columns side by side.
     fn functions(&mut self, places: &[usize]) -> anyhow::Result<Mat> {
         // Together: devices with the same architectures share the expensive part.
@@ -162,10 +192,16 @@ pub fn run(args: FewShotArgs) -> anyhow::Result<()> {
             worlds[at] = Some(World::new(&args.common, set.is_fbnet())?);
         }
         let Some(world) = &mut worlds[at] else { continue };
-        let sources: Vec<usize> =
+        let mut sources: Vec<usize> =
             set.sources.split_whitespace().map(|d| world.place(d)).collect::<Result<_, _>>()?;
+        if args.sources != Sources::Set {
+            sources.clear();
+        }
         let start = processor::seconds();
-        let functions = world.functions(&sources)?;
+        let functions = match args.sources {
+            Sources::BuiltIn => world.built_in()?,
+            _ => world.functions(&sources)?,
+        };
         let smoothing = start.zip(processor::seconds()).map(|(from, to)| to - from);
         let prior = world.views.with_sources(&functions);
         // By device, method, samples.
@@ -228,10 +264,10 @@ fn wanted(names: &[String]) -> anyhow::Result<Vec<&'static DeviceSet>> {
         match name.as_str() {
             "all" => sets.extend(&SETS),
             "dev" => sets.extend(&DEVELOPMENT),
-            name => match SETS.iter().chain(&DEVELOPMENT).find(|s| s.name == name) {
+            name => match SETS.iter().chain(&DEVELOPMENT).chain(&HALVES).find(|s| s.name == name) {
                 Some(set) => sets.push(set),
                 None => {
-                    let known: Vec<&str> = SETS.iter().map(|s| s.name).collect();
+                    let known: Vec<&str> = SETS.iter().chain(&HALVES).map(|s| s.name).collect();
                     let known = known.join(", ");
                     return Err(usage(format!("no set '{name}'; there are: {known}, all, dev")));
                 }
