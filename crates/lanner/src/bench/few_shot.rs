@@ -1,5 +1,7 @@
 //! `lanner bench few-shot`.
 
+use std::collections::{HashMap, HashSet};
+
 use lanner_data::Table;
 use lanner_predict::linalg::Mat;
 use lanner_predict::metrics::{coverage, spearman};
@@ -204,6 +206,7 @@ pub fn run(args: FewShotArgs) -> anyhow::Result<()> {
         };
         let smoothing = start.zip(processor::seconds()).map(|(from, to)| to - from);
         let prior = world.views.with_sources(&functions);
+        let mut chosen = Chosen::new();
         // By device, method, samples.
         let mut all = Vec::new();
         let names: Vec<&str> = set.targets.split_whitespace().collect();
@@ -211,7 +214,16 @@ pub fn run(args: FewShotArgs) -> anyhow::Result<()> {
             let mut results = vec![vec![Results::default(); args.samples.len()]; methods.len()];
             let target = world.place(device)?;
             for seed in args.common.seed..args.common.seed + args.seeds {
-                one_seed(&args, world, (&sources, &prior), target, &methods, seed, &mut results)?;
+                let draw = (target, seed);
+                one_seed(
+                    &args,
+                    world,
+                    (&sources, &prior),
+                    draw,
+                    &methods,
+                    &mut chosen,
+                    &mut results,
+                )?;
                 bar.inc(1);
             }
             all.push(results);
@@ -307,14 +319,18 @@ fn mean_of(devices: &[&Results]) -> Results {
     }
 }
 
+/// What was chosen by a seed among these architectures: the same for all devices of a set that were
+/// measured on the same ones.
+type Chosen = HashMap<(u64, Vec<usize>), Vec<usize>>;
+
 /// One draw of samples of one device: all methods on its beginnings.
 fn one_seed(
     args: &FewShotArgs,
     world: &World,
     (sources, prior): (&[usize], &Prior),
-    target: usize,
+    (target, seed): (usize, u64),
     methods: &[(&str, Method)],
-    seed: u64,
+    chosen: &mut Chosen,
     results: &mut [Vec<Results>],
 ) -> anyhow::Result<()> {
     let columns = &world.measured.columns;
@@ -338,11 +354,13 @@ fn one_seed(
         return Err(usage(format!("{most} samples of {} architectures", measurable.len())));
     }
     if args.choose {
-        measurable = prior.choose(&measurable, most, seed);
+        measurable.sort_unstable();
+        let of = chosen.entry((seed, measurable));
+        measurable = of.or_insert_with_key(|key| prior.choose(&key.1, most, seed)).clone();
     }
     for (s, &samples) in args.samples.iter().enumerate() {
         let known = &measurable[..samples as usize];
-        let known_set: std::collections::HashSet<usize> = known.iter().copied().collect();
+        let known_set: HashSet<usize> = known.iter().copied().collect();
         let ask: Vec<usize> = tested.iter().copied().filter(|r| !known_set.contains(r)).collect();
         let y: Vec<f64> = known.iter().map(|&r| values[r]).collect();
         let truth: Vec<f64> = ask.iter().map(|&r| values[r]).collect();
