@@ -15,9 +15,9 @@ use crate::output::{Row, print_rows, usage};
 /// Predict latencies on a device from a few of them and tables of other devices
 #[derive(clap::Args)]
 #[command(after_help = "\
-Every column of the sources that ends in _ms is a source device. Without --sources, those of a
-NAS-Bench-201 network are the five of Lanner's own table, which is built in: one server processor, two
-runtimes, two precisions. Ten measurements are enough for a start; choose them by
+Every column of the sources that ends in _ms is a source device. Without --sources, analytic costs of
+the networks alone are the prior. `--sources built-in` is Lanner's own table of NAS-Bench-201: one server
+processor, two runtimes, two precisions. Ten measurements are enough for a start; choose them by
 `lanner measure --choose 10`. What is printed is leave-one-out: each measurement predicted from the
 others.
 
@@ -27,8 +27,7 @@ Examples:
   lanner rank mine.lanner --top 10
   lanner adapt --sources a.csv b.csv --target mine.csv --metric phone_ms --out phone.lanner --json")]
 pub struct AdaptArgs {
-    /// Tables of other devices on the same space [default: the built-in one; in other spaces than
-    /// nasbench201 analytic costs alone]
+    /// Tables of other devices on the same space; built-in is Lanner's own of nasbench201
     #[arg(long, value_name = "TABLE", num_args = 1..)]
     sources: Vec<PathBuf>,
     /// The table of the own device's measurements
@@ -47,11 +46,10 @@ pub struct AdaptArgs {
     json: bool,
 }
 
-/// The source where none is named, of NAS-Bench-201.
-const BUILT_IN: (&str, &str) = (
-    "latbench/amd-epyc-2-cores.csv",
-    include_str!(concat!(env!("CARGO_MANIFEST_DIR"), "/../../latbench/amd-epyc-2-cores.csv")),
-);
+/// Lanner's own table of NAS-Bench-201, and what it is called as a source.
+const BUILT_IN: &str =
+    include_str!(concat!(env!("CARGO_MANIFEST_DIR"), "/../../latbench/amd-epyc-2-cores.csv"));
+const BUILT_IN_NAME: &str = "built-in";
 
 /// Spaces of at most so many architectures are predicted whole; of larger ones those of the tables.
 const WHOLE: u128 = 200_000;
@@ -129,13 +127,25 @@ pub fn run(args: AdaptArgs) -> anyhow::Result<()> {
 
 /// The tables of other devices, with their names.
 fn sources(args: &AdaptArgs, space: &Space) -> anyhow::Result<Vec<(String, Table)>> {
-    if args.sources.is_empty() && *space == Space::NasBench201 {
-        let (name, text) = BUILT_IN;
-        return Ok(vec![(name.into(), Table::read_text(text, name, space)?.0)]);
-    }
     (args.sources.iter())
-        .map(|path| Ok((path.display().to_string(), Table::read(path, space)?.0)))
+        .map(|path| {
+            let name = path.display().to_string();
+            if name != BUILT_IN_NAME {
+                return Ok((name, Table::read(path, space)?.0));
+            }
+            if *space != Space::NasBench201 {
+                return Err(usage(format!(
+                    "the built-in source is of nasbench201, not of {space}: leave --sources out"
+                )));
+            }
+            Ok((name, built_in()?))
+        })
         .collect()
+}
+
+/// Lanner's own table of NAS-Bench-201.
+pub fn built_in() -> anyhow::Result<Table> {
+    Ok(Table::read_text(BUILT_IN, BUILT_IN_NAME, &Space::NasBench201)?.0)
 }
 
 fn metric(args: &AdaptArgs, target: &Table) -> anyhow::Result<String> {

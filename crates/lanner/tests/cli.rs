@@ -145,10 +145,14 @@ fn ten_measurements_and_another_device_make_a_predictor() {
     assert!(message.contains("at least 20"), "{message}");
     let (_, message) = fails(&["adapt", "--space", "fbnet", "--target", &target]);
     assert!(message.contains("mine.csv") && message.contains("fbnet"), "{message}");
-    // Of the built-in table there are five columns.
-    let row = &rows(&ok(&["adapt", "--target", &target, "--json"]))[0];
-    assert_eq!(row["sources"].as_u64(), Some(5), "{row}");
-    assert!(row["spearman"].as_f64().unwrap() > 0.6, "{row}");
+    // No source is needed; of the built-in table there are five columns.
+    for (more, count) in [(&[][..], 0), (&["--sources", "built-in"], 5)] {
+        let row = &rows(&ok(&[&["adapt", "--target", &target, "--json"], more].concat()))[0];
+        assert_eq!(row["sources"].as_u64(), Some(count), "{row}");
+        assert!(row["spearman"].as_f64().unwrap() > 0.6, "{row}");
+    }
+    let fbnet = ["adapt", "--space", "fbnet", "--sources", "built-in", "--target", &target];
+    assert!(fails(&fbnet).1.contains("fbnet"));
     // Sources need not know a single network of the target's.
     let text = std::fs::read_to_string(&sources).unwrap();
     let (header, rest) = text.split_once('\n').unwrap();

@@ -37,7 +37,9 @@
 //!
 //! - *Sources are smoothed first* ([`Views::smooth`]): a ridge on many features of a whole table
 //!   keeps what the device does and leaves its noise behind.
-//! - *Hyper-parameters are averaged, not chosen*: 1,500 candidates, weighed by evidence.
+//! - *Hyper-parameters are averaged, not chosen*: 1,500 candidates, weighed by evidence. Most of them
+//!   believe that the device runs dead operations or that it skips them, not both; half of them that
+//!   the sources tell nothing of it.
 //! - *The scale is averaged too*: logarithm, square root and the latency itself. Costs add up, but
 //!   some devices' errors are relative.
 //! - *Noise is Student-t* with one degree of freedom: a slow outlier among ten measurements must
@@ -91,6 +93,20 @@ struct Group {
     x: Mat,
     scale: f64,
     length: f64,
+    shown: Shown,
+}
+
+/// What a group of features shows.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Shown {
+    /// All that the text says, the dead operations too.
+    Text,
+    /// The operations that are computed.
+    Live,
+    /// A space without dead operations.
+    Both,
+    /// What other devices took.
+    Sources,
 }
 
 impl Group {
@@ -99,7 +115,7 @@ impl Group {
         let all: Vec<usize> = (0..features.rows).collect();
         let x = features.standardised_by(&all);
         let scale = base_scale(kernel, &x);
-        (x.cols > 0).then_some(Group { kernel, x, scale, length })
+        (x.cols > 0).then_some(Group { kernel, x, scale, length, shown: Shown::Both })
     }
 
     /// Covariances of some rows with others.
@@ -131,32 +147,33 @@ impl Views {
         let live = Some(live_one_hot(space, archs)).filter(|live| *live != raw);
         let cells = (*space == Space::NasBench201).then(|| LatencyViews::new(pool));
         let mut groups = Vec::new();
-        let mut add = |kernel, features: &Mat, length| {
-            groups.extend(Group::new(kernel, features, length));
+        let mut add = |shown, kernel, features: &Mat, length| {
+            groups.extend(Group::new(kernel, features, length).map(|g| Group { shown, ..g }));
         };
+        let text = if live.is_some() { Shown::Text } else { Shown::Both };
         match layers::totals(space, archs) {
-            Some(totals) => add(Kernel::Linear, &totals, 1.0),
+            Some(totals) => add(text, Kernel::Linear, &totals, 1.0),
             None => {
-                add(Kernel::Linear, &counts(pool, false), 1.0);
+                add(text, Kernel::Linear, &counts(pool, false), 1.0);
                 if live.is_some() {
-                    add(Kernel::Linear, &counts(pool, true), 1.0);
+                    add(Shown::Live, Kernel::Linear, &counts(pool, true), 1.0);
                 }
             }
         }
-        for of_live in [false, true] {
-            if of_live && live.is_none() {
-                continue;
-            }
-            if let Some(times) = layers::simulated(space, archs, of_live) {
-                add(Kernel::Linear, &times, 1.0);
-            }
+        if let Some(times) = layers::simulated(space, archs, false) {
+            add(text, Kernel::Linear, &times, 1.0);
         }
-        add(Kernel::Matern52, &raw, CHOICES_LENGTH);
+        if live.is_some()
+            && let Some(times) = layers::simulated(space, archs, true)
+        {
+            add(Shown::Live, Kernel::Linear, &times, 1.0);
+        }
+        add(text, Kernel::Matern52, &raw, CHOICES_LENGTH);
         if let Some(live) = &live {
-            add(Kernel::Matern52, live, CHOICES_LENGTH);
+            add(Shown::Live, Kernel::Matern52, live, CHOICES_LENGTH);
         }
         if let Some(cells) = &cells {
-            add(Kernel::Matern52, cells.steps_and_paths(), PROGRAM_LENGTH);
+            add(Shown::Live, Kernel::Matern52, cells.steps_and_paths(), PROGRAM_LENGTH);
         }
         let used = live.as_ref().unwrap_or(&raw);
         let mut design = if used.cols <= PAIRED { with_pairs(used) } else { used.clone() };
@@ -280,8 +297,10 @@ impl Views {
         let mut groups = self.groups.clone();
         if functions.cols > 0 {
             let mean = Mat::from_fn(functions.rows, 1, |i, _| functions.row(i).iter().sum());
-            groups.extend(Group::new(Kernel::Linear, functions, 1.0));
-            groups.extend(Group::new(Kernel::Linear, &mean, 1.0));
+            for x in [functions, &mean] {
+                let group = Group::new(Kernel::Linear, x, 1.0);
+                groups.extend(group.map(|g| Group { shown: Shown::Sources, ..g }));
+            }
         }
         Prior { groups, carried: false }
     }
@@ -317,13 +336,14 @@ impl Prior {
     }
 
     fn candidates(&self, measured: usize) -> Vec<average::Candidate> {
+        let shown: Vec<Shown> = self.groups.iter().map(|g| g.shown).collect();
         if !self.carried {
-            return average::candidates(self.groups.len(), measured);
+            return average::candidates(&shown, measured);
         }
-        let last = self.groups.len() - 1;
-        let mut all = average::candidates(last, measured);
+        let last = shown.len() - 1;
+        let mut all = average::candidates(&shown[..last], measured);
         all.iter_mut().for_each(|candidate| candidate.insert(last, 0.0));
-        let mut with = average::candidates(last + 1, measured);
+        let mut with = average::candidates(&shown, measured);
         with.iter_mut().for_each(|candidate| candidate[last] *= CARRIED);
         all.extend(with);
         all

@@ -176,3 +176,27 @@ pub const DEVELOPMENT: [DeviceSet; 10] = [
         [f64::NAN; 3],
     ),
 ];
+
+/// All devices of NAS-Bench-201, in two halves without sources: every other one in the tables' order.
+pub const HALVES: [DeviceSet; 2] = [
+    set(
+        "N-even",
+        "",
+        "1080ti_1 1080ti_32 2080ti_256 essential_ph_1 fpga gold_6240 pixel3 samsung_a50 \
+         silver_4114 titan_rtx_1 titan_rtx_32 titanx_256 titanxp_1 titanxp_32 \
+         desktop-gpu-gtx-1080ti-fp32 embedded-gpu-jetson-nano-fp32 \
+         mobile-cpu-snapdragon-450-cortex-a53-int8 mobile-dsp-snapdragon-675-hexagon-685-int8 \
+         mobile-gpu-snapdragon-675-adreno-612-int8",
+        [f64::NAN; 3],
+    ),
+    set(
+        "N-odd",
+        "",
+        "1080ti_256 2080ti_1 2080ti_32 eyeriss gold_6226 pixel2 raspi4 samsung_s7 silver_4210r \
+         titan_rtx_256 titanx_1 titanx_32 titanxp_256 desktop-cpu-core-i7-7820x-fp32 \
+         embedded-gpu-jetson-nano-fp16 embedded-tpu-edge-tpu-int8 \
+         mobile-cpu-snapdragon-855-kryo-485-int8 mobile-dsp-snapdragon-855-hexagon-690-int8 \
+         mobile-gpu-snapdragon-855-adreno-640-int8",
+        [f64::NAN; 3],
+    ),
+];

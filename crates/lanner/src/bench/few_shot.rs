@@ -1,5 +1,7 @@
 //! `lanner bench few-shot`.
 
+use std::collections::{HashMap, HashSet};
+
 use lanner_data::Table;
 use lanner_predict::linalg::Mat;
 use lanner_predict::metrics::{coverage, spearman};
@@ -11,7 +13,7 @@ use lanner_predict::{Forecast, Pool};
 use lanner_space::Space;
 
 use super::Common;
-use super::device_sets::{DEVELOPMENT, DeviceSet, PUBLISHERS, SETS, SOURCE};
+use super::device_sets::{DEVELOPMENT, DeviceSet, HALVES, PUBLISHERS, SETS, SOURCE};
 use super::processor;
 use super::tables::{Measured, shuffled};
 use crate::output::{Row, print_rows, progress, usage};
@@ -30,12 +32,14 @@ Examples:
   lanner bench few-shot --set ND,FD --help-slice --method default
   lanner bench few-shot --set FA,F4 --samples 2500 --method ridge-one-hots   # what devices' noise allows
   lanner bench few-shot --set ND --samples 10 --method default --threads 1   # processor seconds
+  lanner bench few-shot --set N-even,N-odd --samples 10 --method default --sources built-in
   lanner bench few-shot --set dev --seed 1000")]
 pub struct FewShotArgs {
     #[command(flatten)]
     common: Common,
-    /// ND, NA, N1 to N4 (NAS-Bench-201), FD, FA, F1 to F4 (FBNet), all of these, or dev: those on
-    /// which the method was developed
+    /// ND, NA, N1 to N4 (NAS-Bench-201), FD, FA, F1 to F4 (FBNet), all of these, dev: those on
+    /// which the method was developed, or N-even and N-odd: all devices of NAS-Bench-201 without
+    /// sources
     #[arg(long, value_delimiter = ',', default_value = "all")]
     set: Vec<String>,
     /// Measurements of the target device
@@ -55,11 +59,22 @@ pub struct FewShotArgs {
     /// 5 % and 95 % quantiles tested
     #[arg(long)]
     help_slice: bool,
+    /// What is known of other devices: those of the set, none, or Lanner's own table, which is
+    /// built in
+    #[arg(long, value_enum, default_value = "set")]
+    sources: Sources,
     /// A row for every device as well
     #[arg(long)]
     devices: bool,
     #[arg(long, default_value_t = 20, value_parser = clap::value_parser!(u64).range(1..))]
     seeds: u64,
+}
+
+#[derive(clap::ValueEnum, Clone, Copy, PartialEq)]
+enum Sources {
+    Set,
+    None,
+    BuiltIn,
 }
 
 enum Method {
@@ -115,6 +130,23 @@ impl World {
         Ok(self.measured.columns.iter().position(|c| c.0 == name).unwrap_or(0))
     }
 
+    /// The smoothed columns of Lanner's own table.
+    fn built_in(&self) -> anyhow::Result<Mat> {
+        let pool = &self.measured.pool;
+        if pool.space != Space::NasBench201 {
+            return Err(usage("the built-in source is of NAS-Bench-201, sets of FBNet have none"));
+        }
+        let table = crate::adapt::built_in()?;
+        let mut columns = vec![vec![f64::NAN; pool.len()]; table.columns.len()];
+        for (i, row) in
+            table.archs.iter().enumerate().filter_map(|(i, a)| Some((i, pool.row_of(a)?)))
+        {
+            columns.iter_mut().zip(&table.columns).for_each(|(to, from)| to[row] = from[i]);
+        }
+        let columns: Vec<&[f64]> = columns.iter().map(Vec::as_slice).collect();
+        Ok(self.views.smooth(&columns)?)
+    }
+
     /// The smoothed functions of these columns side by side.
     pub(super) fn functions(&mut self, places: &[usize]) -> anyhow::Result<Mat> {
         // Together: devices with the same architectures share the expensive part.
@@ -162,12 +194,19 @@ pub fn run(args: FewShotArgs) -> anyhow::Result<()> {
             worlds[at] = Some(World::new(&args.common, set.is_fbnet())?);
         }
         let Some(world) = &mut worlds[at] else { continue };
-        let sources: Vec<usize> =
+        let mut sources: Vec<usize> =
             set.sources.split_whitespace().map(|d| world.place(d)).collect::<Result<_, _>>()?;
+        if args.sources != Sources::Set {
+            sources.clear();
+        }
         let start = processor::seconds();
-        let functions = world.functions(&sources)?;
+        let functions = match args.sources {
+            Sources::BuiltIn => world.built_in()?,
+            _ => world.functions(&sources)?,
+        };
         let smoothing = start.zip(processor::seconds()).map(|(from, to)| to - from);
         let prior = world.views.with_sources(&functions);
+        let mut chosen = Chosen::new();
         // By device, method, samples.
         let mut all = Vec::new();
         let names: Vec<&str> = set.targets.split_whitespace().collect();
@@ -175,7 +214,16 @@ pub fn run(args: FewShotArgs) -> anyhow::Result<()> {
             let mut results = vec![vec![Results::default(); args.samples.len()]; methods.len()];
             let target = world.place(device)?;
             for seed in args.common.seed..args.common.seed + args.seeds {
-                one_seed(&args, world, (&sources, &prior), target, &methods, seed, &mut results)?;
+                let draw = (target, seed);
+                one_seed(
+                    &args,
+                    world,
+                    (&sources, &prior),
+                    draw,
+                    &methods,
+                    &mut chosen,
+                    &mut results,
+                )?;
                 bar.inc(1);
             }
             all.push(results);
@@ -228,10 +276,10 @@ fn wanted(names: &[String]) -> anyhow::Result<Vec<&'static DeviceSet>> {
         match name.as_str() {
             "all" => sets.extend(&SETS),
             "dev" => sets.extend(&DEVELOPMENT),
-            name => match SETS.iter().chain(&DEVELOPMENT).find(|s| s.name == name) {
+            name => match SETS.iter().chain(&DEVELOPMENT).chain(&HALVES).find(|s| s.name == name) {
                 Some(set) => sets.push(set),
                 None => {
-                    let known: Vec<&str> = SETS.iter().map(|s| s.name).collect();
+                    let known: Vec<&str> = SETS.iter().chain(&HALVES).map(|s| s.name).collect();
                     let known = known.join(", ");
                     return Err(usage(format!("no set '{name}'; there are: {known}, all, dev")));
                 }
@@ -271,14 +319,18 @@ fn mean_of(devices: &[&Results]) -> Results {
     }
 }
 
+/// What was chosen by a seed among these architectures: the same for all devices of a set that were
+/// measured on the same ones.
+type Chosen = HashMap<(u64, Vec<usize>), Vec<usize>>;
+
 /// One draw of samples of one device: all methods on its beginnings.
 fn one_seed(
     args: &FewShotArgs,
     world: &World,
     (sources, prior): (&[usize], &Prior),
-    target: usize,
+    (target, seed): (usize, u64),
     methods: &[(&str, Method)],
-    seed: u64,
+    chosen: &mut Chosen,
     results: &mut [Vec<Results>],
 ) -> anyhow::Result<()> {
     let columns = &world.measured.columns;
@@ -302,11 +354,13 @@ fn one_seed(
         return Err(usage(format!("{most} samples of {} architectures", measurable.len())));
     }
     if args.choose {
-        measurable = prior.choose(&measurable, most, seed);
+        measurable.sort_unstable();
+        let of = chosen.entry((seed, measurable));
+        measurable = of.or_insert_with_key(|key| prior.choose(&key.1, most, seed)).clone();
     }
     for (s, &samples) in args.samples.iter().enumerate() {
         let known = &measurable[..samples as usize];
-        let known_set: std::collections::HashSet<usize> = known.iter().copied().collect();
+        let known_set: HashSet<usize> = known.iter().copied().collect();
         let ask: Vec<usize> = tested.iter().copied().filter(|r| !known_set.contains(r)).collect();
         let y: Vec<f64> = known.iter().map(|&r| values[r]).collect();
         let truth: Vec<f64> = ask.iter().map(|&r| values[r]).collect();
