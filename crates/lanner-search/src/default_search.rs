@@ -12,17 +12,20 @@ use rand::RngExt;
 use crate::baselines::draw;
 use crate::history::{History, Strategy, open_rows};
 use crate::state::{Reader, Writer};
-use model::{Model, Targets};
+use model::{Belief, Model, Targets};
 use start::{far_off, spread};
 
 /// Evaluations before the first model.
 const START: usize = 10;
-/// Evaluations a model.
+/// Evaluations a model: so many, or this part of those before if that is more.
 const ROUND: usize = 4;
+const ROUND_PART: f64 = 0.02;
 /// Scale of the exploration factors k of a round: the acquisition is mean + k · deviation.
 const EXPLORATION: f64 = 0.6;
 /// What part of itself the scale grows by with every evaluation that brings nothing better.
 const IMPATIENCE: f64 = 0.05;
+/// The most that the scale grows to, in units of itself.
+const MOST_IMPATIENT: f64 = 4.0;
 /// After this many evaluations that brought nothing better, the last network of a round is one unlike
 /// all before, of those in the upper part by mean + `EXPLORATION` · deviation.
 const FRUITLESS: usize = 8;
@@ -48,10 +51,15 @@ const UPPER: f64 = 0.25;
 ///   data of this search: each origin is one more feature, in which the processes are linear, and how much
 ///   it weighs they learn from this search's own trials. Half of the start are what earlier values
 ///   promise most of.
+/// - **Luck.** A search ends with its best training, not with the network that is best in the mean. How
+///   much trainings of one network differ is told by trials that differ in dead choices alone; that
+///   counts as deviation of all. So a network is tried again, under another text, where others promise
+///   less, and what is unknown is worth less where luck alone decides.
 /// - **Rounds.** The factors k are the quantiles of an exponential distribution, so that a round has
 ///   mostly exploitation and one bold guess, and no round proposes four times the same. They grow
-///   while nothing better is found, and then the last of a round is a network unlike all before in
-///   the better quarter: deviations say little of what all processes overlook.
+///   while nothing better is found, up to four times, and then the last of a round is a network unlike
+///   all before in the better quarter: deviations say little of what all processes overlook. After
+///   250 trials rounds are a fiftieth of what was tried, which changes beliefs as little as four did before.
 ///
 /// [`AccuracyViews::diverse_components`]: lanner_predict::accuracy::AccuracyViews::diverse_components
 pub struct DefaultSearch {
@@ -98,7 +106,7 @@ impl DefaultSearch {
             let mut all: Vec<usize> = (0..rows.len()).collect();
             let drawn = draw(&mut all, n, &mut self.rng);
             let values = drawn.into_iter().map(|j| {
-                let (mean, sd) = beliefs[j];
+                let Belief { mean, sd, .. } = beliefs[j];
                 targets.value((mean + sd * normal(&mut self.rng), 0.0)).0
             });
             sum += values.fold(f64::NEG_INFINITY, f64::max);
@@ -133,10 +141,15 @@ impl Strategy for DefaultSearch {
             && let Ok(beliefs) = model.beliefs(history, &open)
         {
             let fruitless = fruitless(history);
-            let scale = EXPLORATION * (1.0 + IMPATIENCE * fruitless as f64);
-            let round = ROUND.min(n).min(open.len());
-            let mut rows: Vec<usize> =
-                choose(&beliefs, scale, round).into_iter().map(|j| open[j]).collect();
+            // What counts is the best training, so the noise of trainings is hope as well.
+            let beliefs: Vec<(f64, f64)> =
+                beliefs.into_iter().map(|b| (b.mean, b.trained_sd)).collect();
+            let round = (ROUND_PART * history.asked() as f64) as usize;
+            let round = round.max(ROUND).min(n).min(open.len());
+            let mut rows: Vec<usize> = choose(&beliefs, exploration(fruitless), round)
+                .into_iter()
+                .map(|j| open[j])
+                .collect();
             if fruitless >= FRUITLESS {
                 let last = rows.pop();
                 let taken: Vec<usize> =
@@ -194,6 +207,11 @@ impl Strategy for DefaultSearch {
         }
         Ok(())
     }
+}
+
+/// The mean of the factors k of a round.
+fn exploration(fruitless: usize) -> f64 {
+    EXPLORATION * (1.0 + IMPATIENCE * fruitless as f64).min(MOST_IMPATIENT)
 }
 
 /// How many trials after the start came after the best one.

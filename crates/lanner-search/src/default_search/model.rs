@@ -1,5 +1,7 @@
 //! What the trials so far say about every other network.
 
+use std::collections::{BTreeMap, HashMap};
+
 use lanner_predict::accuracy::{AccuracyViews, gp_options};
 use lanner_predict::features::live_one_hot;
 use lanner_predict::gp::{Component, Gp, Kernel, Prior};
@@ -14,6 +16,8 @@ const SLOPE: f64 = 0.3;
 /// Distance below the best at which the target's logarithm flattens, in units of what the best is
 /// above the median of the start.
 const SOFTENING: f64 = 0.1;
+/// So many repetitions of a training without a difference are imagined before any are seen.
+const REPETITIONS: f64 = 4.0;
 /// Steps of the search for hyper-parameters a round, each from where the last round ended.
 const ITERATIONS: usize = 15;
 
@@ -24,8 +28,20 @@ pub(super) struct Model {
     sizes: Vec<f64>,
     /// Of each row, the sizes with mean 0 and variance 1.
     standing: Vec<f64>,
+    /// Of each row, a number that it shares with all that are the same but for dead choices.
+    networks: Vec<usize>,
     /// Of each row, the mean of what is known of it from elsewhere; empty if nothing is.
     promise: Vec<f64>,
+}
+
+/// What is believed of a row's target.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Belief {
+    pub mean: f64,
+    /// Standard deviation of what the network is worth: the mean over many trainings.
+    pub sd: f64,
+    /// Standard deviation of the next training's value.
+    pub trained_sd: f64,
 }
 
 struct Member {
@@ -65,6 +81,7 @@ impl Model {
             amplitude: Prior::new(0.37, 1.5),
             length: Prior::new(1.17, 0.7),
         });
+        let networks = alike(&edges);
         let earlier: Vec<Vec<f64>> = earlier.iter().map(|values| feature(values)).collect();
         let linear = earlier.iter().map(|values| Component {
             kernel: Kernel::Linear,
@@ -89,6 +106,7 @@ impl Model {
             features: views.features().clone(),
             standing: sizes.iter().map(|s| (s - mean) * scale).collect(),
             sizes,
+            networks,
             promise,
         }
     }
@@ -124,21 +142,32 @@ impl Model {
         &self.sizes
     }
 
-    /// Mean and standard deviation of the target for each of `open`; an error if there are too few
-    /// trials for a process.
+    /// Variance of the targets of rows that differ in dead choices alone. Shrunk, as there are few; 0 as
+    /// long as there are none.
+    fn luck(&self, rows: &[usize], targets: &[f64]) -> f64 {
+        let mut groups: BTreeMap<usize, Vec<f64>> = BTreeMap::new();
+        for (&row, &target) in rows.iter().zip(targets) {
+            groups.entry(self.networks[row]).or_default().push(target);
+        }
+        let squares: f64 = groups.values().map(|g| g.len() as f64 * moments(g).1.powi(2)).sum();
+        squares / ((rows.len() - groups.len()) as f64 + REPETITIONS)
+    }
+
+    /// What is believed of each of `open`; an error if there are too few trials for a process.
     pub(super) fn beliefs(
         &mut self,
         history: &History,
         open: &[usize],
-    ) -> Result<Vec<(f64, f64)>, PredictError> {
+    ) -> Result<Vec<Belief>, PredictError> {
         let rows = history.rows();
         let plain = targets(&history.values());
         let slope = SLOPE * moments(&plain).1;
         let prior = |row: usize| slope * self.standing[row];
         let targets: Vec<f64> = plain.iter().zip(&rows).map(|(t, &r)| t - prior(r)).collect();
         let variance = moments(&targets).1.powi(2);
-        // Sums over members of their means, squared means and variances.
+        // Sums over members of their means, squared means and variances without noise.
         let mut sums = vec![[0.0; 3]; open.len()];
+        let luck = self.luck(&rows, &plain);
         for member in &mut self.members {
             let options = gp_options(ITERATIONS);
             let gp =
@@ -146,7 +175,6 @@ impl Model {
             let hyper = gp.hyper.clone();
             let gp = member.with_pending(gp, &rows, &targets, &history.pending)?;
             let p = gp.predict(&member.components, open, true);
-            // Of the network's own value, not of one noisy measurement of it.
             let noise = gp.noise() * variance;
             for (sums, (mean, sd)) in sums.iter_mut().zip(p.mean.iter().zip(&p.sd)) {
                 sums[0] += mean;
@@ -160,7 +188,9 @@ impl Model {
             .map(|([mean, squares, variances], &row)| {
                 let mean = mean / count;
                 let disagreement = (squares / count - mean * mean).max(0.0);
-                (mean + prior(row), (disagreement + variances / count).sqrt())
+                let variance = disagreement + variances / count;
+                let trained = variance + luck;
+                Belief { mean: mean + prior(row), sd: variance.sqrt(), trained_sd: trained.sqrt() }
             })
             .collect())
     }
@@ -180,6 +210,13 @@ fn feature(values: &[f64]) -> Vec<f64> {
     let scale = if deviation > 0.0 { deviation.recip() } else { 0.0 };
     let one = |&v: &f64| if v.is_finite() { (targets.target(v) - mean) * scale } else { 0.0 };
     values.iter().map(one).collect()
+}
+
+/// Of each row of `x`, the first that equals it.
+fn alike(x: &Mat) -> Vec<usize> {
+    let mut firsts = HashMap::new();
+    let bits = |row: usize| x.row(row).iter().map(|v| v.to_bits()).collect::<Vec<u64>>();
+    (0..x.rows).map(|row| *firsts.entry(bits(row)).or_insert(row)).collect()
 }
 
 /// Mean and standard deviation.

@@ -102,6 +102,42 @@ fn patience_ends_after_the_start_and_with_every_success() {
 }
 
 #[test]
+fn impatience_has_an_end() {
+    let all: Vec<f64> = (0..200).map(exploration).collect();
+    assert_eq!(all[0], EXPLORATION);
+    assert!(all.is_sorted() && all[1] > all[0]);
+    assert_eq!(all[199], MOST_IMPATIENT * EXPLORATION);
+}
+
+/// What one network comes out differently by is told from what is not known of networks.
+#[test]
+fn luck_is_told_from_doubt() {
+    let pool = Pool::whole(Space::TransBench101Micro);
+    let sizes = log_flops(&pool.space, &pool.archs);
+    let worth = |r: usize| {
+        let live = pool.space.live(&pool.archs[r]);
+        let codes = pool.archs[r].codes().iter().zip(live).filter(|c| c.1);
+        codes.map(|(&code, _)| f64::from(code)).sum::<f64>()
+    };
+    let mut open: Vec<usize> = (0..pool.len()).collect();
+    let rows = draw(&mut open, 200, &mut lanner_nn::rng(4, "rows"));
+    // Variance of luck, the same for all.
+    let variance = |luck: f64| {
+        let mut rng = lanner_nn::rng(4, "luck");
+        let mut history = History::default();
+        for &r in &rows {
+            history.tell(r, Some(worth(r) + luck * normal(&mut rng)));
+        }
+        let beliefs = Model::new(&pool, sizes.clone(), &[]).beliefs(&history, &open).unwrap();
+        let lucks: Vec<f64> = beliefs.iter().map(|b| b.trained_sd.powi(2) - b.sd.powi(2)).collect();
+        assert!(lucks.iter().all(|v| (v - lucks[0]).abs() < 1e-9));
+        lucks[0]
+    };
+    let (none, little, much) = (variance(0.0), variance(0.1), variance(0.5));
+    assert!(none.abs() < 1e-9 && 0.0 < little && 2.0 * little < much, "{none} {little} {much}");
+}
+
+#[test]
 fn impatience_prefers_the_unknown() {
     let beliefs = [(1.0, 0.1), (0.9, 0.2), (0.0, 1.0), (-3.0, 2.0)];
     assert_eq!(choose(&beliefs, 0.1, 2), [0, 1]);
@@ -129,8 +165,9 @@ fn without_success_a_round_ends_far_off() {
         // A second model, as a fit goes on from the last.
         let sizes = log_flops(&pool.space, &pool.archs);
         let beliefs = Model::new(&pool, sizes, &[]).beliefs(&history, &open).unwrap();
-        let scale = EXPLORATION * (1.0 + IMPATIENCE * fruitless(&history) as f64);
-        let plain = choose(&beliefs, scale, ROUND).into_iter().map(|j| open[j]).collect::<Vec<_>>();
+        let beliefs: Vec<_> = beliefs.iter().map(|b| (b.mean, b.trained_sd)).collect();
+        let plain = choose(&beliefs, exploration(fruitless(&history)), ROUND);
+        let plain: Vec<usize> = plain.into_iter().map(|j| open[j]).collect();
         (rows, plain, upper(&beliefs, &open))
     };
     let (rows, plain, _) = rounds(START + FRUITLESS);
