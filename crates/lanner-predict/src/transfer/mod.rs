@@ -49,24 +49,21 @@
 
 mod average;
 mod bridge;
+mod few_shot;
 pub(crate) mod layers;
 pub mod multi_predict;
 pub mod peers;
 mod saved;
 
-use std::collections::HashMap;
-
 use lanner_space::Space;
-use rayon::prelude::*;
 
 use crate::features::{live_one_hot, one_hot, with_pairs};
 use crate::gp::{Component, Kernel, Prior as HyperPrior, base_scale, base_values, own_base};
 use crate::latency::LatencyViews;
 use crate::linalg::{Cholesky, Mat};
-use crate::samples::{check_lengths, check_varied};
-use crate::{Forecast, Pool, PredictError, choose};
-use average::Average;
+use crate::{Pool, PredictError, choose};
 pub use bridge::Bridge;
+pub use few_shot::FewShot;
 pub use saved::Adapted;
 
 /// Length scales of the smooth functions: of the choices, and of the program.
@@ -76,10 +73,6 @@ const PROGRAM_LENGTH: f64 = 1.0;
 const PENALTIES: [f64; 5] = [1.0, 5.0, 25.0, 125.0, 625.0];
 /// One-hots of at most so many columns are smoothed with all their products.
 const PAIRED: usize = 64;
-/// Half the width of intervals in units of Student's quantile: what is beyond 1 stands for hyper-parameters
-/// and outliers that a handful of measurements does not show. Chosen on the development sets of
-/// `lanner bench few-shot`, where intervals covered 82 % without it.
-const INFLATION: f64 = 1.3;
 /// How much more amplitude than other groups is given to what was carried over from another space.
 /// Chosen on the development devices of `lanner bench cross-space`.
 const CARRIED: f64 = 10.0;
@@ -359,192 +352,6 @@ impl Prior {
         };
         let components: Vec<Component> = self.groups.iter().map(component).collect();
         choose::greedy(&components, rows, n, seed)
-    }
-}
-
-/// A scale on which latencies are modelled: Box-Cox with the geometric mean of the measurements as
-/// unit, so that evidences of different powers can be compared.
-#[derive(Debug, Clone, Copy, PartialEq)]
-struct Scale {
-    power: f64,
-    unit: f64,
-}
-
-/// Logarithm, square root, the latency itself.
-const POWERS: [f64; 3] = [0.0, 0.5, 1.0];
-/// Scales that weigh less are left out.
-const NEGLIGIBLE: f64 = 0.01;
-
-impl Scale {
-    fn apply(self, v: f64) -> f64 {
-        let Scale { power, unit } = self;
-        let v = v / unit;
-        unit * if power == 0.0 { v.ln() } else { (v.powf(power) - 1.0) / power }
-    }
-
-    fn invert(self, v: f64) -> f64 {
-        let Scale { power, unit } = self;
-        let v = v / unit;
-        let v = if power == 0.0 {
-            v.clamp(-20.0, 20.0).exp()
-        } else {
-            (power * v + 1.0).max(1e-3).powf(1.0 / power)
-        };
-        unit * v
-    }
-}
-
-/// A predictor for a device from a few of its latencies.
-pub struct FewShot {
-    rows: Vec<usize>,
-    /// Weights sum to one.
-    parts: Vec<Part>,
-}
-
-/// A posterior on one scale.
-struct Part {
-    scale: Scale,
-    weight: f64,
-    average: Average,
-}
-
-impl FewShot {
-    /// Fits latencies (any unit, positive) measured for rows of the pool.
-    pub fn fit(prior: &Prior, rows: &[usize], latencies: &[f64]) -> Result<FewShot, PredictError> {
-        check_lengths(rows, latencies)?;
-        let pool = prior.groups.first().map_or(0, |g| g.x.rows);
-        if let Some(row) = rows.iter().find(|r| **r >= pool) {
-            let why = format!("row {row} of a pool of {pool}: was it measured in another space?");
-            return Err(PredictError::Model { why });
-        }
-        if let Some(row) = latencies.iter().position(|v| !(v.is_finite() && *v > 0.0)) {
-            return Err(PredictError::Latency { row, value: latencies[row] });
-        }
-        let distinct: HashMap<usize, ()> = rows.iter().map(|&r| (r, ())).collect();
-        if distinct.len() < 3 {
-            let what = "few-shot latency predictor".into();
-            return Err(PredictError::TooFew { what, needed: 3, got: distinct.len() });
-        }
-        check_varied(latencies, "latencies")?;
-        let n = latencies.len();
-        let kernels: Vec<Mat> = (prior.groups.iter())
-            .map(|g| {
-                let x = g.x.select(rows);
-                g.covariance(&x, &x)
-            })
-            .collect();
-        let candidates = prior.candidates(n);
-        let unit = (latencies.iter().map(|v| v.ln()).sum::<f64>() / n as f64).exp();
-        let mut parts = Vec::new();
-        for power in POWERS {
-            let scale = Scale { power, unit };
-            let y: Vec<f64> = latencies.iter().map(|&v| scale.apply(v) / unit).collect();
-            let average = Average::fit(&kernels, &y, &candidates)
-                .ok_or_else(|| PredictError::Singular { what: "covariance".into() })?;
-            parts.push(Part { scale, weight: 0.0, average });
-        }
-        let most = parts.iter().map(|p| p.average.evidence).fold(f64::NEG_INFINITY, f64::max);
-        parts.iter_mut().for_each(|p| p.weight = (p.average.evidence - most).exp());
-        parts.retain(|p| p.weight > NEGLIGIBLE);
-        let total: f64 = parts.iter().map(|p| p.weight).sum();
-        parts.iter_mut().for_each(|p| p.weight /= total);
-        Ok(FewShot { rows: rows.to_vec(), parts })
-    }
-
-    /// Latencies of rows of the pool of that prior, with 90 % intervals for a new measurement.
-    pub fn predict(&self, prior: &Prior, rows: &[usize]) -> Forecast {
-        self.in_blocks(prior, rows, true)
-    }
-
-    /// The same latencies without intervals, which take most of the time.
-    pub fn latencies(&self, prior: &Prior, rows: &[usize]) -> Vec<f64> {
-        self.in_blocks(prior, rows, false).mean
-    }
-
-    fn in_blocks(&self, prior: &Prior, rows: &[usize], intervals: bool) -> Forecast {
-        let known: Vec<Mat> = prior.groups.iter().map(|g| g.x.select(&self.rows)).collect();
-        let block = |block: &[usize]| self.predict_block(prior, &known, block, intervals);
-        let blocks: Vec<Forecast> = rows.par_chunks(256).map(block).collect();
-        let mut all = Forecast::default();
-        for block in blocks {
-            all.mean.extend(block.mean);
-            all.low.extend(block.low);
-            all.high.extend(block.high);
-        }
-        all
-    }
-
-    fn predict_block(
-        &self,
-        prior: &Prior,
-        known: &[Mat],
-        block: &[usize],
-        intervals: bool,
-    ) -> Forecast {
-        let (n, m) = (self.rows.len(), block.len());
-        let mut crosses = Vec::new();
-        // A row's variance in each group.
-        let mut owns = vec![Vec::new(); m];
-        for (g, known) in prior.groups.iter().zip(known) {
-            let x = g.x.select(block);
-            crosses.push(g.covariance(&x, known));
-            if intervals {
-                owns.iter_mut().enumerate().for_each(|(i, own)| own.push(g.own(x.row(i))));
-            }
-        }
-        let quantile = INFLATION * student_quantile_95(n - 1);
-        let bounds = if intervals { m } else { 0 };
-        let mut out =
-            Forecast { mean: vec![0.0; m], low: vec![0.0; bounds], high: vec![0.0; bounds] };
-        let mut cross = vec![0.0; n];
-        for part in &self.parts {
-            let Part { scale, weight, average } = part;
-            for (i, owns) in owns.iter().enumerate() {
-                let mut mean = average.mean;
-                for (g, k) in crosses.iter().enumerate() {
-                    mean +=
-                        k.row(i).iter().zip(average.alpha.row(g)).map(|(k, a)| k * a).sum::<f64>();
-                }
-                let at = |v: f64| weight * scale.invert(scale.unit * v);
-                out.mean[i] += at(mean);
-                if !intervals {
-                    continue;
-                }
-                let (mut first, mut second) = (0.0, 0.0);
-                for fitted in &average.best {
-                    cross.fill(0.0);
-                    let mut own = 0.0;
-                    for (g, k) in crosses.iter().enumerate() {
-                        let amplitude = fitted.amplitudes[g];
-                        cross.iter_mut().zip(k.row(i)).for_each(|(c, k)| *c += amplitude * k);
-                        own += amplitude * owns[g];
-                    }
-                    let (mean, variance) = fitted.predict(&cross, own);
-                    first += fitted.weight * mean;
-                    second += fitted.weight * (variance + mean * mean);
-                }
-                let spread = quantile * (second - first * first).max(0.0).sqrt();
-                out.low[i] += at(mean - spread);
-                out.high[i] += at(mean + spread);
-            }
-        }
-        out
-    }
-}
-
-/// The 95 % quantile of Student's t distribution (Cornish-Fisher expansion about the normal one;
-/// Abramowitz & Stegun 26.7.5), right to .01 from 3 degrees of freedom on.
-fn student_quantile_95(freedom: usize) -> f64 {
-    match freedom {
-        0 | 1 => 6.314,
-        2 => 2.920,
-        _ => {
-            let (z, v) = (1.644_853_6f64, freedom as f64);
-            let (z3, z5, z7) = (z.powi(3), z.powi(5), z.powi(7));
-            z + (z3 + z) / (4.0 * v)
-                + (5.0 * z5 + 16.0 * z3 + 3.0 * z) / (96.0 * v * v)
-                + (3.0 * z7 + 19.0 * z5 + 17.0 * z3 - 15.0 * z) / (384.0 * v.powi(3))
-        }
     }
 }
 
