@@ -18,24 +18,24 @@ const INFLATION: f64 = 1.3;
 /// A scale on which latencies are modelled: Box-Cox with the geometric mean of the measurements as
 /// unit, so that evidences of different powers can be compared.
 #[derive(Debug, Clone, Copy, PartialEq)]
-struct Scale {
-    power: f64,
-    unit: f64,
+pub(super) struct Scale {
+    pub power: f64,
+    pub unit: f64,
 }
 
 /// Logarithm, square root, the latency itself.
-const POWERS: [f64; 3] = [0.0, 0.5, 1.0];
+pub(super) const POWERS: [f64; 3] = [0.0, 0.5, 1.0];
 /// Scales that weigh less are left out.
 const NEGLIGIBLE: f64 = 0.01;
 
 impl Scale {
-    fn apply(self, v: f64) -> f64 {
+    pub fn apply(self, v: f64) -> f64 {
         let Scale { power, unit } = self;
         let v = v / unit;
         unit * if power == 0.0 { v.ln() } else { (v.powf(power) - 1.0) / power }
     }
 
-    fn invert(self, v: f64) -> f64 {
+    pub fn invert(self, v: f64) -> f64 {
         let Scale { power, unit } = self;
         let v = v / unit;
         let v = if power == 0.0 {
@@ -187,7 +187,7 @@ impl FewShot {
 
 /// The 95 % quantile of Student's t distribution (Cornish-Fisher expansion about the normal one;
 /// Abramowitz & Stegun 26.7.5), right to .01 from 3 degrees of freedom on.
-fn student_quantile_95(freedom: usize) -> f64 {
+pub(super) fn student_quantile_95(freedom: usize) -> f64 {
     match freedom {
         0 | 1 => 6.314,
         2 => 2.920,

@@ -2,6 +2,7 @@ use lanner_nn::rng;
 use rand::RngExt;
 use rand::seq::SliceRandom;
 
+use super::few_shot::{POWERS, Scale, student_quantile_95};
 use super::*;
 use crate::metrics::{coverage, spearman};
 
