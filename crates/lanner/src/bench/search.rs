@@ -5,9 +5,7 @@ use std::time::Instant;
 use lanner_predict::gcn;
 use lanner_predict::relation;
 use lanner_predict::selection::Selection;
-use lanner_search::{
-    BrpNas, DefaultSearch, Evolution, History, RandomSearch, Ranker, Strategy, WeakPredictors,
-};
+use lanner_search::{BrpNas, History, Ranker, Strategy};
 
 use super::Common;
 use super::published::SEARCH;
@@ -72,37 +70,28 @@ pub struct SearchArgs {
 /// Trainings after which the best so far is reported.
 const MARKS: [usize; 8] = [20, 25, 40, 60, 80, 100, 130, 200];
 
-/// The strategy of a name, for `lanner bench search` and `lanner search`.
-pub fn strategy(
+/// The strategy of a name; `brp-nas` by the recipe and predictor that are compared.
+fn strategy(
     name: &str,
     recipe: super::RecipeName,
     predictor: &str,
     phase1: usize,
     seed: u64,
 ) -> anyhow::Result<Box<dyn Strategy>> {
-    Ok(match name {
-        "default" => Box::new(DefaultSearch::new(seed)),
-        "random" => Box::new(RandomSearch::new(seed)),
-        "regularized-evolution" => Box::new(Evolution::new(seed)),
-        "weak-predictors" => Box::new(WeakPredictors::new(seed)),
-        "brp-nas" => {
-            let ranker = match (predictor, recipe) {
-                ("unary", super::RecipeName::BrpNas) => {
-                    Ranker::Unary(gcn::Recipe::brp_nas_accuracy())
-                }
-                ("unary", _) => Ranker::Unary(gcn::Recipe::default_accuracy()),
-                (_, super::RecipeName::BrpNas) => Ranker::Binary(relation::Recipe::brp_nas()),
-                (_, _) => Ranker::Binary(relation::Recipe::default_ranking()),
-            };
-            let threads = rayon::current_num_threads();
-            Box::new(BrpNas::new(Selection::brp_nas(phase1), ranker, seed, threads))
-        }
-        _ => {
-            return Err(usage(format!(
-                "no strategy '{name}'; there are: default, brp-nas, weak-predictors, regularized-evolution, random"
-            )));
-        }
-    })
+    if name != "brp-nas" {
+        return match lanner_search::by_name(name, phase1, seed) {
+            Ok(strategy) => Ok(strategy),
+            Err(message) => Err(usage(message)),
+        };
+    }
+    let ranker = match (predictor, recipe) {
+        ("unary", super::RecipeName::BrpNas) => Ranker::Unary(gcn::Recipe::brp_nas_accuracy()),
+        ("unary", _) => Ranker::Unary(gcn::Recipe::default_accuracy()),
+        (_, super::RecipeName::BrpNas) => Ranker::Binary(relation::Recipe::brp_nas()),
+        (_, _) => Ranker::Binary(relation::Recipe::default_ranking()),
+    };
+    let threads = rayon::current_num_threads();
+    Ok(Box::new(BrpNas::new(Selection::brp_nas(phase1), ranker, seed, threads)))
 }
 
 pub fn run(args: SearchArgs) -> anyhow::Result<()> {
