@@ -84,6 +84,8 @@ pub fn settings(args: &SearchArgs) -> anyhow::Result<(Settings, Job)> {
     if args.pareto.as_ref().is_some_and(|second| *second == metric) {
         return Err(usage(format!("--pareto {metric}: that is the first objective already")));
     }
+    // Before anything is measured.
+    lanner_search::by_name(&args.strategy, 1, args.seed).map_err(usage)?;
     let limits = args.limit.iter().map(|l| limit(l)).collect::<anyhow::Result<Vec<_>>>()?;
     let here = ["train", "proxies"].contains(&kind);
     let skeleton = skeleton(args, &space, here)?;
