@@ -11,12 +11,12 @@ use std::sync::Arc;
 
 use lanner_space::{Architecture, Space};
 
+use crate::analytic::AnalyticCosts;
 use crate::cell_features::CellEncoder;
 use crate::features::{live_one_hot, one_hot};
 use crate::gp::{Component, Gp, Kernel, Options, Predictions, Prior};
 use crate::linalg::{Mat, Standardiser};
 use crate::program::{Counts, ProgramCounts};
-use crate::transfer::layers;
 use crate::{Forecast, Pool, PredictError};
 
 /// Chosen by cross-validation on training draws, see docs/benchmarks.md.
@@ -72,7 +72,7 @@ impl LatencyViews {
     }
 
     /// The covariance's terms before any device is known.
-    pub(crate) fn prior_components(&self, rows: &[usize]) -> Vec<Component> {
+    pub fn prior_components(&self, rows: &[usize]) -> Vec<Component> {
         self.components(&self.standardisers(rows))
     }
 
@@ -133,12 +133,16 @@ impl Encoder {
     }
 
     /// Of spaces whose program is not known: what is in a cell's text, what of it is live, the
-    /// properties of its graph; of chains what stands where, and the sums over layers where known.
+    /// properties of its graph; of chains what stands where; sums over the layers of the network, and what
+    /// it takes on simulated devices.
     fn others(&self, archs: &[Architecture]) -> Vec<(Kernel, Mat)> {
         let space = &self.space;
         let f = self.features.features(archs);
         let texts = one_hot(space, archs);
-        let totals = layers::totals(space, archs).unwrap_or_else(|| Mat::zeros(archs.len(), 0));
+        let (AnalyticCosts { mut totals, mut times }, live) = AnalyticCosts::views(space, archs);
+        if let Some(live) = live {
+            (totals, times) = (totals.beside(&live.totals), times.beside(&live.times));
+        }
         let totals = f.cost.beside(&totals);
         let counts = f.counts.beside(&f.live_counts);
         let graph = f.graph.beside(&f.size).beside(&f.places).beside(&totals);
@@ -149,6 +153,7 @@ impl Encoder {
             (Kernel::Matern52, texts),
             (Kernel::Matern52, graph),
             (Kernel::Matern52, everything),
+            (Kernel::Linear, times),
         ];
         // A chain of one kind of layer has no counts that vary, and so on.
         all.into_iter().filter(|(_, x)| x.cols > 0).collect()

@@ -34,7 +34,7 @@
 //! of networks are trained, with those of other tasks and spaces. [`baselines`] are what all of them must beat; [`metrics`] tell whether they do.
 //!
 //! **The parts.** [`gp`], [`ridge`] and [`trees`] are general regressors over matrices ([`linalg`]);
-//! [`features`], [`cell_features`] and [`encode`] turn architectures into vectors and graphs;
+//! [`features`], [`cell_features`], [`analytic`] and [`encode`] turn architectures into vectors and graphs;
 //! [`selection`] chooses what to train next; [`fitted`] and [`model_file`] put predictors on disk.
 //!
 //! **Reproducible.** A fit is a function of its arguments: the same seed gives the same bits at any
@@ -42,6 +42,7 @@
 
 pub mod accuracy;
 pub mod across;
+pub mod analytic;
 pub mod baselines;
 pub mod cell_features;
 mod choose;

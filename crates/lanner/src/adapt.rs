@@ -1,6 +1,7 @@
 //! `lanner adapt`: a latency predictor for a device of which a few measurements exist.
 
-use std::path::PathBuf;
+use std::collections::HashSet;
+use std::path::{Path, PathBuf};
 use std::time::Instant;
 
 use lanner_data::Table;
@@ -11,6 +12,7 @@ use lanner_predict::{Forecast, Pool};
 use lanner_space::Space;
 
 use crate::output::{Row, print_rows, usage};
+use crate::which::read_archs;
 
 /// Predict latencies on a device from a few of them and tables of other devices
 #[derive(clap::Args)]
@@ -25,6 +27,7 @@ Examples:
   lanner measure --choose 10 --out mine.csv
   lanner adapt --target mine.csv --out mine.lanner
   lanner rank mine.lanner --top 10
+  lanner adapt --space darts --target mine.csv --archs candidates.txt --out mine.lanner
   lanner adapt --sources a.csv b.csv --target mine.csv --metric phone_ms --out phone.lanner --json")]
 pub struct AdaptArgs {
     /// Tables of other devices on the same space; built-in is Lanner's own of nasbench201
@@ -38,6 +41,10 @@ pub struct AdaptArgs {
     metric: Option<String>,
     #[arg(long, default_value = "nasbench201")]
     space: String,
+    /// What to predict in a space of more than 200,000: a file with an architecture a line, or a .csv or
+    /// .parquet table [default: 5,000 at random]
+    #[arg(long, value_name = "FILE")]
+    archs: Option<PathBuf>,
     /// Where to save the predictor, for `lanner rank`
     #[arg(long, value_name = "FILE")]
     out: Option<PathBuf>,
@@ -51,8 +58,10 @@ const BUILT_IN: &str =
     include_str!(concat!(env!("CARGO_MANIFEST_DIR"), "/../../latbench/amd-epyc-2-cores.csv"));
 const BUILT_IN_NAME: &str = "built-in";
 
-/// Spaces of at most so many architectures are predicted whole; of larger ones those of the tables.
+/// Spaces of at most so many architectures are predicted whole; of larger ones those of the tables and
+/// so many others.
 const WHOLE: u128 = 200_000;
+const SAMPLE: usize = 5_000;
 /// Leave-one-out of so many measurements at most: each is a fit.
 const LEFT_OUT: usize = 50;
 
@@ -62,7 +71,7 @@ pub fn run(args: AdaptArgs) -> anyhow::Result<()> {
     let (target, _) = Table::read(&args.target, &space)?;
     let metric = metric(&args, &target)?;
     let tables = sources(&args, &space)?;
-    let pool = pool(&space, &target, &tables);
+    let pool = pool(&space, &target, &tables, args.archs.as_deref())?;
     let mut names = Vec::new();
     let mut columns = Vec::new();
     for (path, table) in &tables {
@@ -165,14 +174,26 @@ fn metric(args: &AdaptArgs, target: &Table) -> anyhow::Result<String> {
     }
 }
 
-fn pool(space: &Space, target: &Table, sources: &[(String, Table)]) -> Pool {
+fn pool(
+    space: &Space,
+    target: &Table,
+    sources: &[(String, Table)],
+    asked: Option<&Path>,
+) -> anyhow::Result<Pool> {
     if space.size() <= WHOLE {
-        return Pool::whole(space.clone());
+        return Ok(Pool::whole(space.clone()));
     }
-    let mut seen = std::collections::HashSet::new();
+    let others = match asked {
+        Some(file) => read_archs(file, space)?,
+        None => {
+            let mut rng = lanner_nn::rng(0, "architectures to predict");
+            space.shuffled(&mut rng).take(SAMPLE).collect()
+        }
+    };
+    let mut seen = HashSet::new();
     let all = sources.iter().map(|s| &s.1).chain([target]).flat_map(|t| &t.archs);
-    let archs = all.filter(|a| seen.insert((*a).clone())).cloned().collect();
-    Pool::new(space.clone(), archs)
+    let archs = all.chain(&others).filter(|a| seen.insert((*a).clone())).cloned().collect();
+    Ok(Pool::new(space.clone(), archs))
 }
 
 /// Each measurement from the others; `None` where there are too few or too many.

@@ -76,7 +76,8 @@ pub fn run(args: RankArgs) -> anyhow::Result<()> {
 fn adapted(args: &RankArgs, space: &Space) -> anyhow::Result<()> {
     if args.sample.is_some() || args.archs.is_some() {
         return Err(usage(format!(
-            "{} is from `lanner adapt` and ranks what it was made for; without --sample and --archs",
+            "{} is from `lanner adapt` and ranks what it was made for, without --sample and --archs: \
+             name others by `lanner adapt --archs FILE`",
             args.predictor.display()
         )));
     }

@@ -30,11 +30,26 @@ pub struct Which {
     archs: Option<PathBuf>,
 }
 
+/// A space of more architectures than this is chosen from by so many at random.
+const WHOLE: u128 = 20_000;
+const CANDIDATES: usize = 2500;
+
+/// Of which `count` networks to measure are chosen.
+pub fn candidates(space: &Space, count: usize, seed: u64) -> Pool {
+    let archs = if space.size() <= WHOLE {
+        space.iter().collect()
+    } else {
+        let mut generator = lanner_nn::rng(seed, "candidates of measurement");
+        space.shuffled(&mut generator).take(CANDIDATES.max(count)).collect()
+    };
+    Pool::new(space.clone(), archs)
+}
+
 impl Which {
     /// The networks in groups: with --unique of those that compute the same, else of one each.
     pub fn groups(&self, space: &Space, seed: u64) -> anyhow::Result<Vec<Vec<Architecture>>> {
         let Which { all, unique, sample, choose, archs } = self;
-        let whole = *all || *unique || choose.is_some();
+        let whole = *all || *unique;
         let listed = if whole { space.list() } else { Ok(Vec::new()) };
         let listed = listed.map_err(|e| usage(format!("{e} (--sample)")))?;
         let archs: Vec<Architecture> = if *all || *unique {
@@ -43,7 +58,7 @@ impl Which {
             read_archs(file, space)?
         } else if let Some(count) = *choose {
             check_count("--choose", count, space)?;
-            let pool = Pool::new(space.clone(), listed);
+            let pool = candidates(space, count, seed);
             let rows: Vec<usize> = (0..pool.len()).collect();
             let chosen = lanner_predict::choose(&LatencyViews::new(&pool), &rows, count, seed);
             chosen.into_iter().map(|r| pool.archs[r].clone()).collect()

@@ -8,6 +8,7 @@ use std::path::Path;
 use common::{ok, rows};
 use lanner::data::Table;
 use lanner::network::{Cost, Skeleton};
+use lanner::predict::metrics::spearman;
 use lanner::space::{Space, View};
 use rten_tensor::{NdTensor, prelude::*};
 use serde_json::Value;
@@ -109,6 +110,20 @@ fn walk(name: &str, small: &[&str]) {
     let predicted: Vec<f64> = top.iter().map(|r| r["own_ms"].as_f64().unwrap()).collect();
     assert!(predicted.len() == 9 && predicted.is_sorted(), "{name}: {predicted:?}");
 
+    // Eight measurements of a device that pays for arithmetic rank the others without other devices.
+    let macs: Vec<f64> = costs.iter().map(|c| 1.0 + c.macs as f64 / 1e6).collect();
+    let line = |i: usize| format!("\"{}\",{}\n", texts[i].replace('"', "\"\""), macs[i]);
+    let (few, predicted) = (file("macs.csv"), file("predicted.csv"));
+    let lines: String = (0..8).map(line).collect();
+    std::fs::write(&few, format!("arch,own_ms\n{lines}")).unwrap();
+    json(&["adapt", "--target", &few, "--archs", &all, "--out", &adapted]);
+    json(&["rank", &adapted, "--out", &predicted]);
+    let (table, _) = Table::read(&predicted, &space).unwrap();
+    let row = |i: &usize| table.archs.iter().position(|a| *a == archs[*i]).expect("predicted");
+    let of = |i: usize| table.column("own_ms").unwrap()[row(&i)];
+    let rest: Vec<f64> = (8..COUNT).map(of).collect();
+    assert!(spearman(&rest, &macs[8..]) > 0.7, "{name}: {rest:?} {macs:?}");
+
     // A search that may try all of a table finds the best within the space's own limits.
     let (source, study) = (format!("table:{all}"), file("study"));
     let budget = COUNT.to_string();
@@ -136,6 +151,9 @@ fn walk(name: &str, small: &[&str]) {
     assert!((1e6 * counted - params(&written)).abs() < 0.5, "{name}: {counted}");
     let measure = ["measure", "--budget", "0.05", "--tolerance", "50", "--no-reference"];
     assert!(run(&measure, "latency_ms") > 0.0, "{name}");
+    let chosen = file("chosen.csv");
+    lanner(&[&measure, &["--choose", "1", "--out", &chosen], small].concat());
+    assert_eq!(Table::read(&chosen, &space).unwrap().0.archs.len(), 1, "{name}");
     let train = ["train", "--dataset", "digits", "--epochs", "1", "--batch", "256"];
     let accuracy = run(&train, "test_accuracy");
     assert!(accuracy > 0.0 && accuracy <= 100.0, "{name}: {accuracy}");

@@ -50,13 +50,13 @@
 mod average;
 mod bridge;
 mod few_shot;
-pub(crate) mod layers;
 pub mod multi_predict;
 pub mod peers;
 mod saved;
 
-use lanner_space::Space;
+use lanner_space::{Architecture, Space};
 
+use crate::analytic::AnalyticCosts;
 use crate::features::{live_one_hot, one_hot, with_pairs};
 use crate::gp::{Component, Kernel, Prior as HyperPrior, base_scale, base_values, own_base};
 use crate::latency::LatencyViews;
@@ -144,22 +144,22 @@ impl Views {
             groups.extend(Group::new(kernel, features, length).map(|g| Group { shown, ..g }));
         };
         let text = if live.is_some() { Shown::Text } else { Shown::Both };
-        match layers::totals(space, archs) {
-            Some(totals) => add(text, Kernel::Linear, &totals, 1.0),
-            None => {
-                add(text, Kernel::Linear, &counts(pool, false), 1.0);
-                if live.is_some() {
-                    add(Shown::Live, Kernel::Linear, &counts(pool, true), 1.0);
+        let (of_text, of_live) = AnalyticCosts::views(space, archs);
+        let differ = live.is_some() && of_live.is_some();
+        let mut shown = vec![(if differ { Shown::Text } else { Shown::Both }, of_text)];
+        shown.extend(of_live.filter(|_| differ).map(|costs| (Shown::Live, costs)));
+        for (shown, costs) in &shown {
+            // Where all layers of one operation are alike, their counts say more than their sums.
+            match space {
+                Space::NasBench201 => {
+                    let counts = counts(pool, *shown == Shown::Live);
+                    add(*shown, Kernel::Linear, &counts, 1.0);
                 }
+                _ => add(*shown, Kernel::Linear, &costs.totals, 1.0),
             }
         }
-        if let Some(times) = layers::simulated(space, archs, false) {
-            add(text, Kernel::Linear, &times, 1.0);
-        }
-        if live.is_some()
-            && let Some(times) = layers::simulated(space, archs, true)
-        {
-            add(Shown::Live, Kernel::Linear, &times, 1.0);
+        for (shown, costs) in &shown {
+            add(*shown, Kernel::Linear, &costs.times, 1.0);
         }
         add(text, Kernel::Matern52, &raw, CHOICES_LENGTH);
         if let Some(live) = &live {
@@ -302,12 +302,25 @@ impl Views {
 /// How often each code stands in the text, or among the live choices without the first code.
 fn counts(pool: &Pool, live: bool) -> Mat {
     let codes: Vec<Vec<u8>> =
-        pool.archs.iter().map(|arch| layers::codes(&pool.space, arch, live)).collect();
+        pool.archs.iter().map(|arch| codes(&pool.space, arch, live)).collect();
     let most = codes.iter().flatten().copied().max().map_or(0, |c| usize::from(c) + 1);
     let first = usize::from(live);
     Mat::from_fn(codes.len(), most - first.min(most), |i, c| {
         codes[i].iter().filter(|&&code| usize::from(code) == c + first).count() as f64
     })
+}
+
+/// The codes of an architecture, with dead choices (of spaces that have them) as the first code.
+fn codes(space: &Space, arch: &Architecture, live: bool) -> Vec<u8> {
+    let codes = arch.codes().to_vec();
+    if !live || *space != Space::NasBench201 {
+        return codes;
+    }
+    codes
+        .into_iter()
+        .zip(space.live(arch))
+        .map(|(code, live)| if live { code } else { 0 })
+        .collect()
 }
 
 /// What is assumed of a new device before its first measurement.

@@ -1,6 +1,8 @@
 //! Plain methods for a new device, which [`FewShot`](super::FewShot) must beat.
 
-use super::layers;
+use lanner_space::Space;
+
+use crate::analytic::AnalyticCosts;
 use crate::features::{live_one_hot, one_hot, op_counts};
 use crate::gp::{Component, Gp, Kernel, Options, Prior};
 use crate::linalg::Mat;
@@ -53,7 +55,9 @@ impl PeerViews {
         if cells {
             groups.push(part(half));
         }
-        groups.extend(layers::log_size(space, archs));
+        if *space == Space::Fbnet {
+            groups.push(AnalyticCosts::new(space, archs, false).log_size());
+        }
         groups.push(raw);
         if cells {
             groups.push(live);

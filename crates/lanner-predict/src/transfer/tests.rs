@@ -11,7 +11,7 @@ fn device(pool: &Pool, costs: [f64; 5], live: bool, noise: f64, seed: u64) -> Ve
     let mut rng = rng(seed, "made-up device");
     (pool.archs.iter())
         .map(|arch| {
-            let codes = layers::codes(&pool.space, arch, live);
+            let codes = codes(&pool.space, arch, live);
             let sum: f64 = codes.iter().map(|&c| costs[usize::from(c)]).sum();
             (1.0 + sum) * (1.0 + noise * rng.random_range(-1.0..1.0f64))
         })
