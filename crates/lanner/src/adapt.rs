@@ -11,6 +11,7 @@ use lanner_predict::{Forecast, Pool};
 use lanner_space::Space;
 
 use crate::output::{Row, print_rows, usage};
+use crate::which::{read_archs, some};
 
 /// Predict latencies on a device from a few of them and tables of other devices
 #[derive(clap::Args)]
@@ -21,11 +22,15 @@ processor, two runtimes, two precisions. Ten measurements are enough for a start
 `lanner measure --choose 10`. What is printed is leave-one-out: each measurement predicted from the
 others.
 
+Of a space of up to 200,000 architectures `lanner rank` then has all; of a larger one those of the
+tables, of --archs, and --sample at random.
+
 Examples:
   lanner measure --choose 10 --out mine.csv
   lanner adapt --target mine.csv --out mine.lanner
   lanner rank mine.lanner --top 10
-  lanner adapt --sources a.csv b.csv --target mine.csv --metric phone_ms --out phone.lanner --json")]
+  lanner adapt --sources a.csv b.csv --target mine.csv --metric phone_ms --out phone.lanner --json
+  lanner adapt --space darts --target mine.csv --archs candidates.txt --out mine.lanner")]
 pub struct AdaptArgs {
     /// Tables of other devices on the same space; built-in is Lanner's own of nasbench201
     #[arg(long, value_name = "TABLE", num_args = 1..)]
@@ -36,8 +41,18 @@ pub struct AdaptArgs {
     /// The column of latencies [default: the one that ends in _ms]
     #[arg(long)]
     metric: Option<String>,
+    /// A name, or a file .toml
     #[arg(long, default_value = "nasbench201")]
     space: String,
+    /// Predict these too: an architecture a line, or a .csv or .parquet table
+    #[arg(long, value_name = "FILE")]
+    archs: Option<PathBuf>,
+    /// Of a large space, predict so many at random
+    #[arg(long, value_name = "N", default_value_t = 10_000)]
+    sample: usize,
+    /// Of --sample
+    #[arg(long, default_value_t = 0)]
+    seed: u64,
     /// Where to save the predictor, for `lanner rank`
     #[arg(long, value_name = "FILE")]
     out: Option<PathBuf>,
@@ -51,7 +66,7 @@ const BUILT_IN: &str =
     include_str!(concat!(env!("CARGO_MANIFEST_DIR"), "/../../latbench/amd-epyc-2-cores.csv"));
 const BUILT_IN_NAME: &str = "built-in";
 
-/// Spaces of at most so many architectures are predicted whole; of larger ones those of the tables.
+/// Spaces of at most so many architectures are predicted whole.
 const WHOLE: u128 = 200_000;
 /// Leave-one-out of so many measurements at most: each is a fit.
 const LEFT_OUT: usize = 50;
@@ -62,7 +77,7 @@ pub fn run(args: AdaptArgs) -> anyhow::Result<()> {
     let (target, _) = Table::read(&args.target, &space)?;
     let metric = metric(&args, &target)?;
     let tables = sources(&args, &space)?;
-    let pool = pool(&space, &target, &tables);
+    let pool = pool(&args, &space, &target, &tables)?;
     let mut names = Vec::new();
     let mut columns = Vec::new();
     for (path, table) in &tables {
@@ -165,14 +180,26 @@ fn metric(args: &AdaptArgs, target: &Table) -> anyhow::Result<String> {
     }
 }
 
-fn pool(space: &Space, target: &Table, sources: &[(String, Table)]) -> Pool {
+fn pool(
+    args: &AdaptArgs,
+    space: &Space,
+    target: &Table,
+    sources: &[(String, Table)],
+) -> anyhow::Result<Pool> {
+    let asked = match &args.archs {
+        Some(file) => read_archs(file, space)?,
+        None => Vec::new(),
+    };
+    let random =
+        some(space, WHOLE, args.sample, &mut lanner_nn::rng(args.seed, "sample to predict"));
     if space.size() <= WHOLE {
-        return Pool::whole(space.clone());
+        return Ok(Pool::new(space.clone(), random));
     }
     let mut seen = std::collections::HashSet::new();
-    let all = sources.iter().map(|s| &s.1).chain([target]).flat_map(|t| &t.archs);
+    let of_tables = sources.iter().map(|s| &s.1).chain([target]).flat_map(|t| &t.archs);
+    let all = of_tables.chain(&asked).chain(&random);
     let archs = all.filter(|a| seen.insert((*a).clone())).cloned().collect();
-    Pool::new(space.clone(), archs)
+    Ok(Pool::new(space.clone(), archs))
 }
 
 /// Each measurement from the others; `None` where there are too few or too many.

@@ -1,7 +1,9 @@
 //! What a network consists of, and what it would cost on simple simulated devices: encodings that
 //! need no measurement and teach a predictor which combinations of costs are plausible.
 
-use lanner_space::{Architecture, Space, nasbench201};
+use lanner_network::{Network, Op, Skeleton};
+use lanner_space::{Architecture, Space, View, nasbench201};
+use rayon::prelude::*;
 
 use crate::linalg::Mat;
 
@@ -56,7 +58,8 @@ impl Device {
     }
 }
 
-/// The chosen layers of one architecture; `None` for spaces whose layers are not known here.
+/// The chosen layers of one architecture, for the spaces in which these are known without building
+/// its network: NAS-Bench-201 and FBNet, of which whole tables are asked for.
 fn layers(space: &Space, codes: &[u8]) -> Option<Vec<Layer>> {
     match space {
         Space::NasBench201 => Some(cell(codes)),
@@ -178,6 +181,39 @@ fn chain(codes: &[u8]) -> Vec<Layer> {
     all
 }
 
+/// The layers of a whole network. What follows a convolution at no cost of its own in a deployed
+/// network (batch norm, activation) is left out.
+fn of_network(network: &Network) -> Vec<Layer> {
+    let mut all = Vec::new();
+    for layer in &network.layers {
+        let shapes = network.input_shapes(layer);
+        let read: f64 = shapes.iter().map(|s| s.len() as f64).sum();
+        let out = layer.shape.len() as f64;
+        let window = |kernel: usize| (kernel * kernel) as f64;
+        let (kind, macs, weights) = match layer.op {
+            Op::Conv(c) => {
+                let inputs = shapes.first().map_or(1, |s| s.channels);
+                let kernel = (inputs / c.groups.max(1)) as f64 * window(c.kernel);
+                let light = c.groups > 1 && c.groups == inputs;
+                let kind = if light { Kind::Depthwise } else { Kind::Conv };
+                (kind, kernel * out, kernel * c.out_channels as f64)
+            }
+            Op::Linear { .. } => (Kind::Conv, read * out, read * out),
+            Op::MaxPool(pool) | Op::AvgPool { pool, .. } => {
+                (Kind::Pool, window(pool.kernel) * out, 0.0)
+            }
+            Op::GlobalAvgPool => (Kind::Pool, read, 0.0),
+            Op::Add | Op::Mul if layer.inputs.len() > 1 => (Kind::Add, 0.0, 0.0),
+            Op::Concat | Op::ChannelShuffle { .. } | Op::Slice { .. } | Op::Shift => {
+                (Kind::Shuffle, 0.0, 0.0)
+            }
+            _ => continue,
+        };
+        all.push(Layer { kind, macs, elements: read + out, weights });
+    }
+    all
+}
+
 /// The codes of an architecture, with dead choices (of spaces that have them) as the first code.
 pub(super) fn codes(space: &Space, arch: &Architecture, live: bool) -> Vec<u8> {
     let codes = arch.codes().to_vec();
@@ -202,30 +238,61 @@ pub(super) fn simulated(space: &Space, archs: &[Architecture], live: bool) -> Op
     Some(Mat { rows: archs.len(), cols: family.len(), data })
 }
 
-/// How many layers of each kind a chain has, and their multiply-accumulates, values moved and
-/// weights (p × 8); `None` for spaces that are no chains of known layers.
+/// How many layers of each kind a network has, and their multiply-accumulates, values moved and
+/// weights.
+fn total(layers: &[Layer]) -> [f64; 8] {
+    let of = |kind: Kind| layers.iter().filter(move |l| l.kind == kind);
+    let count = |kind| of(kind).count() as f64;
+    let macs = |kind| of(kind).map(|l| l.macs).sum::<f64>();
+    [
+        count(Kind::Conv),
+        count(Kind::Depthwise),
+        count(Kind::Shuffle),
+        count(Kind::Add),
+        macs(Kind::Conv),
+        macs(Kind::Depthwise),
+        layers.iter().map(|l| l.elements).sum(),
+        layers.iter().map(|l| l.weights).sum(),
+    ]
+}
+
+/// The totals of FBNet's networks, p × 8; `None` for other spaces.
 pub(crate) fn totals(space: &Space, archs: &[Architecture]) -> Option<Mat> {
     if *space != Space::Fbnet {
         return None;
     }
     let mut data = Vec::with_capacity(archs.len() * 8);
     for arch in archs {
-        let layers = layers(space, arch.codes())?;
-        let of = |kind: Kind| layers.iter().filter(move |l| l.kind == kind);
-        let count = |kind| of(kind).count() as f64;
-        let macs = |kind| of(kind).map(|l| l.macs).sum::<f64>();
-        data.extend([
-            count(Kind::Conv),
-            count(Kind::Depthwise),
-            count(Kind::Shuffle),
-            count(Kind::Add),
-            macs(Kind::Conv),
-            macs(Kind::Depthwise),
-            layers.iter().map(|l| l.elements).sum(),
-            layers.iter().map(|l| l.weights).sum(),
-        ]);
+        data.extend(total(&layers(space, arch.codes())?));
     }
     Some(Mat { rows: archs.len(), cols: 8, data })
+}
+
+/// Of the spaces whose networks must be built for it: totals (p × 9) and times on the family of
+/// simulated devices (p × 30), at the published size. `None` for NAS-Bench-201 and FBNet, and where a
+/// network cannot be built.
+pub(super) fn of_networks(space: &Space, archs: &[Architecture], view: View) -> Option<[Mat; 2]> {
+    if matches!(space, Space::NasBench201 | Space::Fbnet) {
+        return None;
+    }
+    let skeleton = Skeleton::of(space).ok()?;
+    let family = Device::family();
+    let rows: Option<Vec<(Vec<f64>, Vec<f64>)>> = archs
+        .par_iter()
+        .map(|arch| {
+            let layers = of_network(&skeleton.build(arch, view).ok()?);
+            let mut totals = total(&layers).to_vec();
+            totals.push(layers.iter().filter(|l| l.kind == Kind::Pool).count() as f64);
+            let times =
+                family.iter().map(|d| layers.iter().map(|l| d.time(l)).sum::<f64>()).collect();
+            Some((totals, times))
+        })
+        .collect();
+    let (totals, times): (Vec<_>, Vec<_>) = rows?.into_iter().unzip();
+    Some([totals, times].map(|rows: Vec<Vec<f64>>| {
+        let cols = rows.first().map_or(0, Vec::len);
+        Mat { rows: rows.len(), cols, data: rows.concat() }
+    }))
 }
 
 /// Logarithms of multiply-accumulates and of weights of the chosen layers, p × 2.

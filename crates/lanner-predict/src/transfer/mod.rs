@@ -55,9 +55,9 @@ pub mod multi_predict;
 pub mod peers;
 mod saved;
 
-use lanner_space::Space;
+use lanner_space::{Space, View};
 
-use crate::features::{live_one_hot, one_hot, with_pairs};
+use crate::features::{live_one_hot, one_hot, op_counts, with_pairs};
 use crate::gp::{Component, Kernel, Prior as HyperPrior, base_scale, base_values, own_base};
 use crate::latency::LatencyViews;
 use crate::linalg::{Cholesky, Mat};
@@ -144,13 +144,23 @@ impl Views {
             groups.extend(Group::new(kernel, features, length).map(|g| Group { shown, ..g }));
         };
         let text = if live.is_some() { Shown::Text } else { Shown::Both };
-        match layers::totals(space, archs) {
-            Some(totals) => add(text, Kernel::Linear, &totals, 1.0),
-            None => {
-                add(text, Kernel::Linear, &counts(pool, false), 1.0);
-                if live.is_some() {
-                    add(Shown::Live, Kernel::Linear, &counts(pool, true), 1.0);
-                }
+        if let Some(totals) = layers::totals(space, archs) {
+            add(text, Kernel::Linear, &totals, 1.0);
+        } else if *space == Space::NasBench201 {
+            add(text, Kernel::Linear, &counts(pool, false), 1.0);
+            add(Shown::Live, Kernel::Linear, &counts(pool, true), 1.0);
+        } else {
+            let both = op_counts(space, archs);
+            let half = |first| Mat::from_fn(both.rows, both.cols / 2, |i, j| both[(i, first + j)]);
+            add(text, Kernel::Linear, &half(0), 1.0);
+            if live.is_some() {
+                add(Shown::Live, Kernel::Linear, &half(both.cols / 2), 1.0);
+            }
+        }
+        let views = [(text, View::Raw), (Shown::Live, View::Pruned)];
+        for (shown, view) in &views[..1 + usize::from(live.is_some())] {
+            for costs in layers::of_networks(space, archs, *view).into_iter().flatten() {
+                add(*shown, Kernel::Linear, &costs, 1.0);
             }
         }
         if let Some(times) = layers::simulated(space, archs, false) {

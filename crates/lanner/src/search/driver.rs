@@ -30,6 +30,7 @@ use super::{
 use crate::{
     output::{progress, usage},
     stop::interrupts,
+    which::to_choose_from,
 };
 
 /// Networks that are measured again at most, until one is surely within the limit.
@@ -143,14 +144,9 @@ impl Search {
         if job.median_limit {
             // The limit belongs to the study's settings, so these come before there is a study.
             let mut machine = new_meter(&job, &skeleton, None)?;
-            let pool = match space.list() {
-                Ok(all) => Pool::new(space.clone(), all),
-                Err(_) => {
-                    let mut rng = lanner_nn::rng(settings.seed, "first measurements");
-                    let archs = (0..2000).map(|_| space.sample(&mut rng)).collect();
-                    Pool::new(space.clone(), archs)
-                }
-            };
+            let mut rng = lanner_nn::rng(settings.seed, "first measurements");
+            let pool =
+                Pool::new(space.clone(), to_choose_from(&space, job.latency_samples, &mut rng));
             let rows: Vec<usize> = (0..pool.len()).collect();
             let views = LatencyViews::new(&pool);
             let chosen = choose(&views, &rows, job.latency_samples, settings.seed);
