@@ -68,6 +68,8 @@ const BUILT_IN_NAME: &str = "built-in";
 
 /// Spaces of at most so many architectures are predicted whole.
 const WHOLE: u128 = 200_000;
+/// Latencies of one space on one device are never so many times apart.
+const WIDEST: f64 = 1e6;
 /// Leave-one-out of so many measurements at most: each is a fit.
 const LEFT_OUT: usize = 50;
 
@@ -106,6 +108,13 @@ pub fn run(args: AdaptArgs) -> anyhow::Result<()> {
             values.push(value);
         }
     }
+    let least = values.iter().copied().fold(f64::INFINITY, f64::min);
+    let most = values.iter().copied().fold(0.0, f64::max);
+    anyhow::ensure!(
+        most <= WIDEST * least,
+        "{} column '{metric}': latencies from {least} to {most} are not of one unit",
+        args.target.display()
+    );
     let views = Views::new(&pool);
     let functions = if columns.is_empty() {
         Mat::zeros(pool.len(), 0)
