@@ -358,6 +358,8 @@ mod tests {
                 b"arch,acc\n|foo~0|+|none~0|none~1|+|none~0|none~1|none~2|,1\n",
                 "edge 0→1 has operation 'foo', expected one of",
             ),
+            (b"ops;acc\n000000;1,5\n", "fields are separated by ';', expected commas"),
+            (b"ops\tacc\n000000\t1\n", "fields are separated by '\\t', expected commas"),
             (b"ops,acc\n000000,nan\n", "line 2, column 'acc': 'nan' is not a finite number"),
             (b"ops,acc\n000000,1\n000001,-inf\n", "line 3, column 'acc': '-inf'"),
             (b"ops,acc\n000000,1e999\n", "'1e999' is not a finite number"),
@@ -373,7 +375,7 @@ mod tests {
                 "line 4: |none~0|+|none~0|none~1|+|none~0|none~1|none~2| again, as in line 2, but 'a' is 3 here and 1 there",
             ),
             (b"ops,a\n000000,\xff\xfe\n", "line 2: '\u{fffd}\u{fffd}' is not UTF-8"),
-        ] as [(&[u8], &str); 20]
+        ] as [(&[u8], &str); 22]
         {
             let message = message(text);
             assert!(message.contains(says), "{message}\n  lacks {says}");

@@ -43,6 +43,12 @@ pub(crate) fn find_arch_column(
         .chain(index_names)
         .find_map(|n| header.iter().position(|h| h.eq_ignore_ascii_case(n)))
         .ok_or_else(|| {
+            if let [only] = header
+                && let Some(separator) = [';', '\t'].into_iter().find(|c| only.contains(*c))
+            {
+                let why = format!("fields are separated by {separator:?}, expected commas");
+                return DataError::file(path, why);
+            }
             let wanted: Vec<&str> = ARCH_NAMES.iter().chain(index_names).copied().collect();
             let header: Vec<String> = header.iter().take(12).map(|h| shown(h)).collect();
             DataError::file(

@@ -13,7 +13,7 @@ use crate::latency::LatencyViews;
 
 /// Of a large pool so many are considered for measurement, at random; and so many of these stand for
 /// all when variance is summed.
-const CANDIDATES: usize = 2500;
+pub const CANDIDATES: usize = 2500;
 const TARGETS: usize = 1000;
 /// Variance of a measurement in units of the latencies' own: what the device adds itself and what no
 /// encoding explains. The median of the predictor's prior.

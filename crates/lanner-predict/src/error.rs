@@ -15,8 +15,8 @@ pub enum PredictError {
     Lengths { architectures: usize, targets: usize },
     #[error("cannot transfer from a GCN of encoding and widths {got}; expected {expected}")]
     Transfer { expected: String, got: String },
-    #[error("{}: {source}", path.display())]
-    Io { path: std::path::PathBuf, source: std::io::Error },
+    #[error("{}: {error}", path.display())]
+    Io { path: std::path::PathBuf, error: std::io::Error },
     #[error("model file {}: {why}", path.display())]
     ModelFile { path: std::path::PathBuf, why: String },
     #[error("{why}")]

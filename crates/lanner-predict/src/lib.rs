@@ -66,7 +66,7 @@ pub mod selection;
 pub mod transfer;
 pub mod trees;
 
-pub use choose::choose;
+pub use choose::{CANDIDATES, choose};
 pub use error::PredictError;
 pub use pool::Pool;
 

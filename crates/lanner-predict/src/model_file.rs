@@ -206,13 +206,13 @@ impl ModelFile {
             file.persist(path)?;
             Ok(())
         };
-        write().map_err(|source| PredictError::Io { path: path.into(), source })
+        write().map_err(|error| PredictError::Io { path: path.into(), error })
     }
 
     /// Which kind of predictor a file holds.
     pub fn kind(path: &Path) -> Result<String, PredictError> {
         let bytes =
-            std::fs::read(path).map_err(|source| PredictError::Io { path: path.into(), source })?;
+            std::fs::read(path).map_err(|error| PredictError::Io { path: path.into(), error })?;
         let file = ModelFile::from_bytes(&bytes)
             .map_err(|e| PredictError::ModelFile { path: path.into(), why: e.to_string() })?;
         Ok(file.header.kind)
@@ -221,7 +221,7 @@ impl ModelFile {
     /// Reads a file that must be for this kind of predictor and this space.
     pub fn load(path: &Path, kind: &str, space: &str) -> Result<ModelFile, PredictError> {
         let bytes =
-            std::fs::read(path).map_err(|source| PredictError::Io { path: path.into(), source })?;
+            std::fs::read(path).map_err(|error| PredictError::Io { path: path.into(), error })?;
         let read = || -> Result<ModelFile, PredictError> {
             let file = ModelFile::from_bytes(&bytes)?;
             if file.header.kind != kind {
@@ -232,7 +232,7 @@ impl ModelFile {
             }
             if file.header.space != space {
                 return Err(model(format!(
-                    "trained on search space '{}', expected '{space}'",
+                    "trained on search space '{}', expected '{space}': is --space the one it was made for?",
                     file.header.space
                 )));
             }

@@ -283,7 +283,13 @@ pub(crate) fn print(arch: &Architecture) -> String {
 }
 
 pub(crate) fn parse(text: &str) -> Result<Architecture, SpaceError> {
-    let text = text.trim();
+    let mut text = text.trim();
+    // As lists of genotypes have it: `DARTS_V2 = Genotype(…)`.
+    if let Some((_, genotype)) = text.split_once('=')
+        && genotype.trim_start().starts_with("Genotype(")
+    {
+        text = genotype.trim_start();
+    }
     let fail = |why| SpaceError::text(NAME, text, why);
     let mut codes = if text.starts_with("Genotype") {
         let genotype = Literal::parse(text).map_err(fail)?;
@@ -317,8 +323,11 @@ pub(crate) fn parse(text: &str) -> Result<Architecture, SpaceError> {
         cell("normal", normal)
             .and_then(|n| Ok([n, cell("reduce", reduce)?].concat()))
             .map_err(fail)?
-    } else {
+    } else if text.starts_with(|c: char| c.is_ascii_digit()) {
         independent::parse(NAME, text, &POSITIONS)?.codes().to_vec()
+    } else {
+        let why = "expected Genotype(normal=[('sep_conv_3x3', 0), …], …), [[(0, 3), …], […]] or 32 digits";
+        return Err(fail(why.into()));
     };
     sort_edges(&mut codes);
     Ok(Architecture::new(codes))

@@ -37,6 +37,14 @@ fn the_genotype_of_the_paper() {
 }
 
 #[test]
+fn genotypes_read_as_lists_of_them_have_them() {
+    let plain = Space::Darts.parse(V2).unwrap();
+    assert_eq!(Space::Darts.parse(&format!("DARTS_V2 = {V2}\n")).unwrap(), plain);
+    let message = Space::Darts.parse("ResNet50").unwrap_err().to_string();
+    assert!(message.contains("expected Genotype(normal="), "{message}");
+}
+
+#[test]
 fn genotypes_beyond_the_space_have_no_index() {
     let with_none = V2.replace("('dil_conv_3x3', 2)", "('none', 2)");
     let twice = V2.replace("('dil_conv_3x3', 2)", "('dil_conv_3x3', 0)");

@@ -1,7 +1,6 @@
 //! `lanner adapt`: a latency predictor for a device of which a few measurements exist.
 
-use std::collections::HashSet;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::time::Instant;
 
 use lanner_data::Table;
@@ -12,7 +11,7 @@ use lanner_predict::{Forecast, Pool};
 use lanner_space::Space;
 
 use crate::output::{Row, print_rows, usage};
-use crate::which::read_archs;
+use crate::which::{read_archs, some};
 
 /// Predict latencies on a device from a few of them and tables of other devices
 #[derive(clap::Args)]
@@ -23,12 +22,15 @@ processor, two runtimes, two precisions. Ten measurements are enough for a start
 `lanner measure --choose 10`. What is printed is leave-one-out: each measurement predicted from the
 others.
 
+Of a space of up to 200,000 architectures `lanner rank` then has all; of a larger one those of the
+tables, of --archs, and --sample at random.
+
 Examples:
   lanner measure --choose 10 --out mine.csv
   lanner adapt --target mine.csv --out mine.lanner
   lanner rank mine.lanner --top 10
-  lanner adapt --space darts --target mine.csv --archs candidates.txt --out mine.lanner
-  lanner adapt --sources a.csv b.csv --target mine.csv --metric phone_ms --out phone.lanner --json")]
+  lanner adapt --sources a.csv b.csv --target mine.csv --metric phone_ms --out phone.lanner --json
+  lanner adapt --space darts --target mine.csv --archs candidates.txt --out mine.lanner")]
 pub struct AdaptArgs {
     /// Tables of other devices on the same space; built-in is Lanner's own of nasbench201
     #[arg(long, value_name = "TABLE", num_args = 1..)]
@@ -39,12 +41,18 @@ pub struct AdaptArgs {
     /// The column of latencies [default: the one that ends in _ms]
     #[arg(long)]
     metric: Option<String>,
+    /// A name, or a file .toml
     #[arg(long, default_value = "nasbench201")]
     space: String,
-    /// What to predict in a space of more than 200,000: a file with an architecture a line, or a .csv or
-    /// .parquet table [default: 5,000 at random]
+    /// Predict these too: an architecture a line, or a .csv or .parquet table
     #[arg(long, value_name = "FILE")]
     archs: Option<PathBuf>,
+    /// Of a large space, predict so many at random
+    #[arg(long, value_name = "N", default_value_t = 10_000)]
+    sample: usize,
+    /// Of --sample
+    #[arg(long, default_value_t = 0)]
+    seed: u64,
     /// Where to save the predictor, for `lanner rank`
     #[arg(long, value_name = "FILE")]
     out: Option<PathBuf>,
@@ -58,10 +66,10 @@ const BUILT_IN: &str =
     include_str!(concat!(env!("CARGO_MANIFEST_DIR"), "/../../latbench/amd-epyc-2-cores.csv"));
 const BUILT_IN_NAME: &str = "built-in";
 
-/// Spaces of at most so many architectures are predicted whole; of larger ones those of the tables and
-/// so many others.
+/// Spaces of at most so many architectures are predicted whole.
 const WHOLE: u128 = 200_000;
-const SAMPLE: usize = 5_000;
+/// Latencies of one space on one device are never so many times apart.
+const WIDEST: f64 = 1e6;
 /// Leave-one-out of so many measurements at most: each is a fit.
 const LEFT_OUT: usize = 50;
 
@@ -71,7 +79,7 @@ pub fn run(args: AdaptArgs) -> anyhow::Result<()> {
     let (target, _) = Table::read(&args.target, &space)?;
     let metric = metric(&args, &target)?;
     let tables = sources(&args, &space)?;
-    let pool = pool(&space, &target, &tables, args.archs.as_deref())?;
+    let pool = pool(&args, &space, &target, &tables)?;
     let mut names = Vec::new();
     let mut columns = Vec::new();
     for (path, table) in &tables {
@@ -100,6 +108,13 @@ pub fn run(args: AdaptArgs) -> anyhow::Result<()> {
             values.push(value);
         }
     }
+    let least = values.iter().copied().fold(f64::INFINITY, f64::min);
+    let most = values.iter().copied().fold(0.0, f64::max);
+    anyhow::ensure!(
+        most <= WIDEST * least,
+        "{} column '{metric}': latencies from {least} to {most} are not of one unit",
+        args.target.display()
+    );
     let views = Views::new(&pool);
     let functions = if columns.is_empty() {
         Mat::zeros(pool.len(), 0)
@@ -175,24 +190,24 @@ fn metric(args: &AdaptArgs, target: &Table) -> anyhow::Result<String> {
 }
 
 fn pool(
+    args: &AdaptArgs,
     space: &Space,
     target: &Table,
     sources: &[(String, Table)],
-    asked: Option<&Path>,
 ) -> anyhow::Result<Pool> {
-    if space.size() <= WHOLE {
-        return Ok(Pool::whole(space.clone()));
-    }
-    let others = match asked {
+    let asked = match &args.archs {
         Some(file) => read_archs(file, space)?,
-        None => {
-            let mut rng = lanner_nn::rng(0, "architectures to predict");
-            space.shuffled(&mut rng).take(SAMPLE).collect()
-        }
+        None => Vec::new(),
     };
-    let mut seen = HashSet::new();
-    let all = sources.iter().map(|s| &s.1).chain([target]).flat_map(|t| &t.archs);
-    let archs = all.chain(&others).filter(|a| seen.insert((*a).clone())).cloned().collect();
+    let random =
+        some(space, WHOLE, args.sample, &mut lanner_nn::rng(args.seed, "sample to predict"));
+    if space.size() <= WHOLE {
+        return Ok(Pool::new(space.clone(), random));
+    }
+    let mut seen = std::collections::HashSet::new();
+    let of_tables = sources.iter().map(|s| &s.1).chain([target]).flat_map(|t| &t.archs);
+    let all = of_tables.chain(&asked).chain(&random);
+    let archs = all.filter(|a| seen.insert((*a).clone())).cloned().collect();
     Ok(Pool::new(space.clone(), archs))
 }
 

@@ -54,6 +54,8 @@ pub struct RankArgs {
 
 /// The largest space that is ranked as a whole.
 const WHOLE: u128 = 10_000_000;
+/// No network is predicted to be faster, ms.
+const LEAST_MS: f64 = 1e-6;
 
 pub fn run(args: RankArgs) -> anyhow::Result<()> {
     let space = Space::by_name(&args.space).map_err(|e| usage(e.to_string()))?;
@@ -74,19 +76,32 @@ pub fn run(args: RankArgs) -> anyhow::Result<()> {
 
 /// A predictor of a few measurements knows the architectures of its own pool.
 fn adapted(args: &RankArgs, space: &Space) -> anyhow::Result<()> {
-    if args.sample.is_some() || args.archs.is_some() {
+    let file = args.predictor.display();
+    if args.sample.is_some() {
         return Err(usage(format!(
-            "{} is from `lanner adapt` and ranks what it was made for, without --sample and --archs: \
-             name others by `lanner adapt --archs FILE`",
-            args.predictor.display()
+            "{file} is from `lanner adapt` and ranks what it was made for: give --sample to that"
         )));
     }
     let adapted = Adapted::load(&args.predictor, space)?;
-    let forecast = adapted.predict()?;
-    let measured: Vec<Architecture> =
-        adapted.rows.iter().map(|&r| adapted.pool.archs[r].clone()).collect();
+    let rows: Vec<usize> = match &args.archs {
+        None => (0..adapted.pool.len()).collect(),
+        Some(archs) => (read_archs(archs, space)?.iter())
+            .map(|arch| {
+                adapted.pool.row_of(arch).ok_or_else(|| {
+                    usage(format!(
+                        "{} is not among what {file} was made for: `lanner adapt --archs {}` takes it in",
+                        space.print(arch),
+                        archs.display()
+                    ))
+                })
+            })
+            .collect::<anyhow::Result<_>>()?,
+    };
+    let forecast = adapted.predict(&rows)?;
+    let pool = &adapted.pool.archs;
+    let measured: Vec<Architecture> = adapted.rows.iter().map(|&r| pool[r].clone()).collect();
     let mut ranking = Ranking::new(args, Target::Latency);
-    ranking.add(adapted.pool.archs, forecast);
+    ranking.add(rows.iter().map(|&r| pool[r].clone()).collect(), forecast);
     ranking.finish(args, space, &adapted.metric, &measured)
 }
 
@@ -217,7 +232,13 @@ impl Ranking {
         }
     }
 
-    fn add(&mut self, archs: Vec<Architecture>, forecast: Forecast) {
+    fn add(&mut self, archs: Vec<Architecture>, mut forecast: Forecast) {
+        if self.target == Target::Latency {
+            // A straight line through latencies can go below zero, which none of them does.
+            for values in [&mut forecast.mean, &mut forecast.low, &mut forecast.high] {
+                values.iter_mut().for_each(|v| *v = v.max(LEAST_MS));
+            }
+        }
         self.count += archs.len() as u64;
         for (i, arch) in archs.iter().enumerate() {
             let mean = forecast.mean[i];

@@ -145,11 +145,11 @@ const LISTED: u128 = 20_000;
 
 fn info(args: InfoArgs) -> anyhow::Result<()> {
     let space = args.space.space()?;
-    let mut facts = vec![
-        ("space", space.name().to_string()),
-        ("architectures", space.size().to_string()),
-        ("classes as published", space.distinct().to_string()),
-    ];
+    let mut facts =
+        vec![("space", space.name().to_string()), ("architectures", space.size().to_string())];
+    if !matches!(space, Space::User(_)) {
+        facts.push(("classes as published", space.distinct().to_string()));
+    }
     if space.size() <= LISTED {
         let graphs: HashSet<_> =
             space.iter().map(|a| space.graph(&a, View::Pruned).canonical()).collect();

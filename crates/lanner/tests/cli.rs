@@ -140,6 +140,8 @@ fn ten_measurements_and_another_device_make_a_predictor() {
     };
     refused(&write("two.csv", 2, &|sum| 2.0 + sum), "at least 3");
     refused(&write("same.csv", 8, &|_| 7.0), "tell nothing");
+    let mixed = |sum: f64| if sum > 3.0 { 1e-300 } else { 2.0 + sum };
+    refused(&write("mixed.csv", 12, &mixed), "not of one unit");
     refused(&write("negative.csv", 8, &|_| -7.0), "more than 0 milliseconds");
     let (_, message) = fails(&["adapt", "--sources", &target, "--target", &target]);
     assert!(message.contains("at least 20"), "{message}");

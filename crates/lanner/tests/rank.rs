@@ -175,3 +175,71 @@ fn architectures_and_spaces_that_cannot_be_are_told() {
         }
     }
 }
+
+/// In a space too large to list: ten networks are chosen, and a few measured latencies predict candidates
+/// that no table has.
+#[test]
+fn a_device_is_adapted_to_in_a_space_too_large_to_list() {
+    let dir = tempfile::tempdir().unwrap();
+    let file = |name: &str| dir.path().join(name).display().to_string();
+    let (chosen, target, candidates, model) =
+        (file("chosen.csv"), file("ten.csv"), file("candidates.txt"), file("mine.lanner"));
+    let tiny = ["--channels", "8", "--resolution", "32", "--budget", "0.01", "--no-reference"];
+    ok(&[&["measure", "--space", "fbnet", "--choose", "3", "--out", &chosen], &tiny[..]].concat());
+    // A made-up device, which no other program disturbs.
+    let space = Space::Fbnet;
+    let ms = |arch: &lanner::space::Architecture| -> f64 {
+        let block = |&code: &u8| [1.0, 0.7, 2.0, 4.0, 1.2, 0.9, 2.5, 5.0, 0.0][usize::from(code)];
+        2.0 + arch.codes().iter().map(block).sum::<f64>()
+    };
+    let (three, _) = lanner::data::Table::read(&chosen, &space).unwrap();
+    let mut rng = lanner::nn::rng(3, "test");
+    let more: Vec<_> = (0..9).map(|_| space.sample(&mut rng)).collect();
+    let lines = three.archs.iter().chain(&more).map(|a| format!("{},{}\n", space.print(a), ms(a)));
+    std::fs::write(&target, format!("arch,own_ms\n{}", lines.collect::<String>())).unwrap();
+    let others: Vec<_> = (0..40).map(|_| space.sample(&mut rng)).collect();
+    let texts: Vec<String> = others.iter().map(|a| space.print(a)).collect();
+    std::fs::write(&candidates, texts.join("\n")).unwrap();
+
+    let adapt = ["adapt", "--space", "fbnet", "--target", &target, "--out", &model, "--json"];
+    let row = &rows(&ok(&[&adapt[..], &["--sample", "500"]].concat()))[0];
+    assert_eq!(row["architectures"].as_u64(), Some(512), "{row}");
+    let rank = ["rank", &model, "--space", "fbnet", "--archs", &candidates, "--json"];
+    let (code, message) = fails(&rank);
+    assert_eq!((code, message.contains("lanner adapt --archs")), (2, true), "{message}");
+    ok(&[&adapt[..], &["--sample", "500", "--archs", &candidates]].concat());
+    let ranked = rows(&ok(&[&rank[..], &["--top", "40"]].concat()));
+    assert_eq!(ranked.len(), 40);
+    let best: Vec<f64> =
+        ranked.iter().map(|r| ms(&space.parse(r["arch"].as_str().unwrap()).unwrap())).collect();
+    let halves = (best[..20].iter().sum::<f64>(), best[20..].iter().sum::<f64>());
+    assert!(halves.0 < halves.1, "{halves:?}");
+
+    let (_, message) = fails(&["rank", &model]);
+    assert!(message.contains("--space"), "{message}");
+    let (_, message) = fails(&["rank", &file("none.lanner")]);
+    assert_eq!(message.matches("No such file").count(), 1, "{message}");
+}
+
+/// A straight line through latencies goes below zero for some networks: they are ranked all the same.
+#[test]
+fn predictions_below_zero_are_no_latencies() {
+    let dir = tempfile::tempdir().unwrap();
+    let file = |name: &str| dir.path().join(name).display().to_string();
+    let (table, model, out) = (file("t.csv"), file("t.lanner"), file("all.csv"));
+    let space = Space::NasBench201;
+    // Steep among the costly ones, of which alone it knows.
+    let known = space.iter().filter(|a| a.codes().iter().filter(|&&c| c == 3).count() >= 3);
+    let line = |a: lanner::space::Architecture| {
+        let convolutions = a.codes().iter().filter(|&&c| c == 3).count() as f64;
+        format!("{},{}\n", space.print(&a), convolutions - 2.9)
+    };
+    let lines: String = known.step_by(7).map(line).collect();
+    std::fs::write(&table, format!("arch,own_ms\n{lines}")).unwrap();
+    ok(&["fit", &table, "--metric", "own_ms", "--predictor", "ridge-onehot", "--out", &model]);
+    ok(&["rank", &model, "--out", &out]);
+    let (all, _) = lanner::data::Table::read(&out, &space).unwrap();
+    let latencies = all.column("own_ms").unwrap();
+    let least = latencies.iter().copied().fold(f64::INFINITY, f64::min);
+    assert!(latencies.len() == 15_625 && least > 0.0 && least < 1e-3, "{least}");
+}

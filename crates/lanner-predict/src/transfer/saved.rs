@@ -37,11 +37,10 @@ impl Adapted {
     /// The kind in the file's header.
     pub const KIND: &'static str = "adapted to a device";
 
-    /// Latencies of all of the pool, with 90 % intervals.
-    pub fn predict(&self) -> Result<Forecast, PredictError> {
+    /// Latencies of rows of the pool, with 90 % intervals.
+    pub fn predict(&self, rows: &[usize]) -> Result<Forecast, PredictError> {
         let prior = Views::new(&self.pool).with_sources(&self.functions);
-        let all: Vec<usize> = (0..self.pool.len()).collect();
-        Ok(FewShot::fit(&prior, &self.rows, &self.values)?.predict(&prior, &all))
+        Ok(FewShot::fit(&prior, &self.rows, &self.values)?.predict(&prior, rows))
     }
 
     /// Writes the file.

@@ -165,7 +165,42 @@ fn a_saved_predictor_predicts_the_same() {
     let path = folder.path().join("mine.lanner");
     adapted.save(&path).unwrap();
     let again = Adapted::load(&path, &pool.space).unwrap();
-    assert_eq!(adapted.predict().unwrap().low, again.predict().unwrap().low);
+    let all: Vec<usize> = (0..adapted.pool.len()).collect();
+    assert_eq!(adapted.predict(&all).unwrap().low, again.predict(&all).unwrap().low);
     assert_eq!((again.metric.as_str(), &again.sources[..]), ("mine_ms", &["a".to_string()][..]));
     assert!(Adapted::load(&path, &Space::Fbnet).is_err());
+}
+
+/// Where there is no table of another device, the costs of the networks are the prior.
+#[test]
+fn ten_measurements_are_enough_in_spaces_without_any_source() {
+    let file = concat!(env!("CARGO_MANIFEST_DIR"), "/../../examples/microcontroller.toml");
+    let user = Space::by_name(file).unwrap();
+    for space in [Space::NasBench101, Space::Darts, Space::MobileNetV3, user] {
+        let mut generator = rng(5, "test");
+        let archs = (0..400).map(|_| space.sample(&mut generator)).collect();
+        let pool = Pool::new(space, archs);
+        // Neither one of the simulated devices nor the pruned or shortened network that they run.
+        let skeleton = lanner_network::Skeleton::of(&pool.space).unwrap();
+        let mine: Vec<f64> = (pool.archs.iter())
+            .map(|arch| {
+                let network = skeleton.build(arch, View::Raw).unwrap();
+                let cost = lanner_network::Cost::of(&network);
+                let layer = |l: &lanner_network::LayerCost| {
+                    2e5 + l.macs as f64 + 3.0 * l.output_bytes as f64
+                };
+                let sum: f64 = cost.layers.iter().map(layer).sum();
+                1e-8 * sum * (1.0 + 0.02 * generator.random_range(-1.0..1.0))
+            })
+            .collect();
+        let prior = Views::new(&pool).with_sources(&Mat::zeros(pool.len(), 0));
+        for seed in 0..3 {
+            let (known, rest) = some(&pool, 10, seed);
+            let values: Vec<f64> = known.iter().map(|&r| mine[r]).collect();
+            let truth: Vec<f64> = rest.iter().map(|&r| mine[r]).collect();
+            let forecast = FewShot::fit(&prior, &known, &values).unwrap().predict(&prior, &rest);
+            let rank = spearman(&forecast.mean, &truth);
+            assert!(rank > 0.9, "{}, seed {seed}: {rank}", pool.space);
+        }
+    }
 }

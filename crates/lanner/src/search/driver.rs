@@ -13,7 +13,7 @@ use std::{
 use anyhow::Context;
 use lanner_evaluate::measure::median;
 use lanner_network::Skeleton;
-use lanner_predict::{choose, latency::LatencyViews};
+use lanner_predict::{Pool, choose, latency::LatencyViews};
 use lanner_search::study::{
     ANALYTIC, Limit, Measurement, Outcome, State, Study, StudyError, Trial,
 };
@@ -27,10 +27,10 @@ use super::{
     latency::{Effort, Latency, Meter},
     summary, warm_start,
 };
-use crate::which::candidates;
 use crate::{
     output::{progress, usage},
     stop::interrupts,
+    which::to_choose_from,
 };
 
 /// Networks that are measured again at most, until one is surely within the limit.
@@ -144,7 +144,9 @@ impl Search {
         if job.median_limit {
             // The limit belongs to the study's settings, so these come before there is a study.
             let mut machine = new_meter(&job, &skeleton, None)?;
-            let pool = candidates(&space, job.latency_samples, settings.seed);
+            let mut rng = lanner_nn::rng(settings.seed, "first measurements");
+            let pool =
+                Pool::new(space.clone(), to_choose_from(&space, job.latency_samples, &mut rng));
             let rows: Vec<usize> = (0..pool.len()).collect();
             let views = LatencyViews::new(&pool);
             let chosen = choose(&views, &rows, job.latency_samples, settings.seed);
