@@ -25,7 +25,9 @@ use super::{
     evaluator::Evaluator,
     job::{self, Job, LATENCY},
     latency::{Effort, Latency, Meter},
-    summary, warm_start,
+    summary,
+    tables::Tables,
+    warm_start,
 };
 use crate::{
     output::{progress, usage},
@@ -46,6 +48,7 @@ pub struct Search {
     pub meter: Option<Meter>,
     pub evaluator: Evaluator,
     pub columns: Columns,
+    pub tables: Tables,
 }
 
 /// Searches in `folder`, which is kept or, `kept` being false, gone afterwards.
@@ -121,19 +124,20 @@ pub fn run(args: &SearchArgs, folder: &Path, kept: bool) -> anyhow::Result<()> {
     let told = summary::write(&search, found, args.json);
     // Of a search that found nothing, too: it shows why.
     if kept {
-        crate::report::write(&search.study)?;
+        crate::report::write(&search.study, &mut search.tables)?;
     }
     told
 }
 
 impl Search {
     fn create(folder: &Path, args: &SearchArgs, stop: &dyn Fn() -> bool) -> anyhow::Result<Search> {
-        let (mut settings, job) = job::settings(args)?;
+        let mut tables = Tables::default();
+        let (mut settings, job) = job::settings(args, &mut tables)?;
         let space = settings.space()?;
         let skeleton = settings.skeleton(&space)?;
-        let evaluator = Evaluator::new(&settings, &job, &skeleton)?;
-        let columns = Columns::of(&settings, &job, &space)?;
-        let earlier = warm_start::read(args, &settings, &space)?;
+        let evaluator = Evaluator::new(&settings, &job, &skeleton, &mut tables)?;
+        let columns = Columns::of(&settings, &job, &space, &mut tables)?;
+        let earlier = warm_start::read(args, &settings, &space, &mut tables)?;
         let archs = match &evaluator {
             Evaluator::Table(table) => table.archs.clone(),
             _ => Vec::new(),
@@ -142,7 +146,7 @@ impl Search {
         let mut first = Vec::new();
         if job.median_limit {
             // The limit belongs to the study's settings, so these come before there is a study.
-            let mut machine = new_meter(&job, &skeleton, None)?;
+            let mut machine = new_meter(&job, &skeleton, None, &mut tables)?;
             let pool = match space.list() {
                 Ok(all) => Pool::new(space.clone(), all),
                 Err(_) => {
@@ -170,7 +174,7 @@ impl Search {
         }
         let study = Study::create_warm(folder, &settings, &archs, &earlier)?;
         let folder = folder.into();
-        let mut search = Search { study, job, skeleton, folder, meter, evaluator, columns };
+        let mut search = Search { study, job, skeleton, folder, meter, evaluator, columns, tables };
         search.note_reference()?;
         for (arch, latency) in first {
             search.note(&arch, latency, None, Effort::Quick)?;
@@ -187,10 +191,11 @@ impl Search {
         let job: Job = serde_json::from_value(settings.driver.clone())
             .with_context(|| format!("{}: no study of lanner search", study.path().display()))?;
         let skeleton = settings.skeleton(study.space())?;
-        let evaluator = Evaluator::new(&settings, &job, &skeleton)?;
-        let columns = Columns::of(&settings, &job, study.space())?;
+        let mut tables = Tables::default();
+        let evaluator = Evaluator::new(&settings, &job, &skeleton, &mut tables)?;
+        let columns = Columns::of(&settings, &job, study.space(), &mut tables)?;
         let folder = folder.into();
-        Ok(Search { study, job, skeleton, folder, meter: None, evaluator, columns })
+        Ok(Search { study, job, skeleton, folder, meter: None, evaluator, columns, tables })
     }
 
     /// The limit of a metric.
@@ -235,7 +240,7 @@ impl Search {
         let earlier = known.iter().find(|m| m.metric == REFERENCE).map(|m| m.value);
         let mut meter = match self.meter.take() {
             Some(meter) => meter,
-            None => new_meter(&self.job, &self.skeleton, earlier)?,
+            None => new_meter(&self.job, &self.skeleton, earlier, &mut self.tables)?,
         };
         let mut first = Vec::new();
         let measured = known.iter().filter(|m| m.metric == LATENCY).count();
@@ -442,9 +447,14 @@ fn three_digits(value: f64) -> f64 {
     format!("{digits}e{exponent}").parse().unwrap_or(value)
 }
 
-fn new_meter(job: &Job, skeleton: &Skeleton, baseline_ms: Option<f64>) -> anyhow::Result<Meter> {
+fn new_meter(
+    job: &Job,
+    skeleton: &Skeleton,
+    baseline_ms: Option<f64>,
+    tables: &mut Tables,
+) -> anyhow::Result<Meter> {
     match &job.latency_table {
-        Some(source) => Meter::table(source, &skeleton.space),
+        Some(source) => Meter::table(source, &skeleton.space, tables),
         None => Meter::machine(skeleton.clone(), baseline_ms),
     }
 }

@@ -9,9 +9,11 @@ mod front;
 mod job;
 mod latency;
 mod summary;
+mod tables;
 mod warm_start;
 
 pub use choices::by_chance;
+pub use tables::Tables;
 
 use std::path::PathBuf;
 
