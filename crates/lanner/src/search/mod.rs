@@ -5,6 +5,7 @@ mod columns;
 mod driver;
 mod evaluator;
 mod file;
+mod first;
 mod front;
 mod job;
 mod latency;
