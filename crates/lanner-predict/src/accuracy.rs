@@ -5,9 +5,11 @@
 //! Three members that err differently are averaged: a Matérn process on graph properties and counts,
 //! one on variance shares and sizes (see [`crate::cell_features`]), and extremely randomised trees
 //! on all of these. In chains, where there are no paths to describe and what is chosen adds up
-//! place by place, the three are processes with linear terms: a Matérn one on the choices, one on what
-//! came before each place, and one with products of two choices. Each member's predictions are turned into normal scores over the whole pool
-//! before the mean, so that the members weigh equally, whatever they shrink.
+//! place by place, the three are processes with linear terms: an exponential one on the choices, a
+//! Matérn one on what came before each place, and one with products of two choices. How many there are
+//! of each block, and the cost, have bent terms of their own, for where they tell nearly all. Each
+//! member's predictions are turned into normal scores over the whole pool before the mean, so that the
+//! members weigh equally, whatever they shrink.
 //!
 //! Values in the metric's own unit come from where the score falls among the training values, and
 //! intervals from predictions of training rows that were held out.

@@ -82,33 +82,6 @@ pub fn best_within(
     Some(Found { row, latency: known[row]?, measurements })
 }
 
-/// Which rows of a pool meet `limit` with at least this probability, by latencies measured for
-/// `rows`; those that were measured are known. For the mask of [`crate::Strategy::ask`].
-pub fn likely_within(
-    pool: &Pool,
-    rows: &[usize],
-    latencies: &[f64],
-    limit: f64,
-    probability: f64,
-) -> Result<Vec<bool>, PredictError> {
-    if rows.len() != latencies.len() {
-        return Err(PredictError::Lengths { architectures: rows.len(), targets: latencies.len() });
-    }
-    let mut known = vec![None; pool.len()];
-    for (i, (&row, &latency)) in rows.iter().zip(latencies).enumerate() {
-        if !(latency.is_finite() && latency > 0.0) {
-            return Err(PredictError::Latency { row: i, value: latency });
-        }
-        known[row] = Some(latency);
-    }
-    let mut process = LatencyProcess::new(pool);
-    let gp = process.fit(&known)?;
-    let probable = process.probability_within(&gp, limit);
-    Ok((known.iter().zip(probable))
-        .map(|(known, p)| known.map_or(p >= probability, |latency| meets(latency, limit)))
-        .collect())
-}
-
 fn meets(latency: f64, limit: f64) -> bool {
     latency > 0.0 && latency <= limit
 }
@@ -309,21 +282,6 @@ mod tests {
         assert!(found.row.is_multiple_of(2) && found.latency <= 6.0);
         // Without samples it can only try from the top.
         assert!(best_within(&pool, &accuracy, 1e9, 0, &mut |r| latency[r], 0).is_some());
-    }
-
-    #[test]
-    fn masks_by_probability() {
-        let (pool, latency, _) = example();
-        let rows: Vec<usize> = (0..30).collect();
-        let strict = likely_within(&pool, &rows, &latency[..30], 6.0, 0.9).unwrap();
-        let lax = likely_within(&pool, &rows, &latency[..30], 6.0, 0.1).unwrap();
-        let wrong = |mask: &[bool]| (30..400).filter(|&r| mask[r] && latency[r] > 6.0).count();
-        let kept = strict.iter().filter(|m| **m).count();
-        assert!(kept > 40 && wrong(&strict) * 10 <= kept, "{} of {kept}", wrong(&strict));
-        assert!((0..400).all(|r| lax[r] || !strict[r]));
-        assert!((0..30).all(|r| strict[r] == (latency[r] <= 6.0)));
-        assert!(likely_within(&pool, &[0, 1], &[1.0, -2.0], 6.0, 0.5).is_err());
-        assert!(likely_within(&pool, &[0, 1], &[1.0], 6.0, 0.5).is_err());
     }
 
     #[test]

@@ -95,18 +95,14 @@ impl Cell {
 
     /// With its vertices at new places: vertex v at `place[v]`, all still after their inputs.
     fn moved(&self, place: &[usize], vertices: usize) -> Option<Cell> {
-        let mut edges = 0;
-        for (from, to) in self.arcs() {
-            let (from, to) = (place[from], place[to]);
-            if from >= to {
-                return None;
-            }
-            edges |= 1 << shift(vertices, from, to);
-        }
+        let edges = moved_edges(vertices, self.arcs(), place)?;
+        Some(Cell { vertices, edges, ops: self.moved_ops(place, vertices) })
+    }
+
+    fn moved_ops(&self, place: &[usize], vertices: usize) -> u8 {
         let mut ops = [0; MAX_VERTICES];
         (1..self.vertices - 1).for_each(|v| ops[place[v]] = self.op(v));
-        let ops = ops[1..vertices - 1].iter().fold(0, |n, &op| 3 * n + op);
-        Some(Cell { vertices, edges, ops })
+        ops[1..vertices - 1].iter().fold(0, |n, &op| 3 * n + op)
     }
 
     /// Without the vertices on no path from input to output; none if there is no such path.
@@ -135,8 +131,21 @@ impl Cell {
     }
 
     fn canonical(&self) -> Cell {
-        let all = ORDERS[self.vertices].iter().filter_map(|o| self.moved(o, self.vertices));
-        all.min_by_key(|c| (c.edges, c.ops)).expect("the given order is one")
+        let arcs: Vec<_> = self.arcs().collect();
+        // The given order is one of them.
+        let mut first = *self;
+        for order in &ORDERS[self.vertices] {
+            match moved_edges(self.vertices, arcs.iter().copied(), order) {
+                Some(edges) if edges <= first.edges => {
+                    let ops = self.moved_ops(order, self.vertices);
+                    if (edges, ops) < (first.edges, first.ops) {
+                        first = Cell { edges, ops, ..first };
+                    }
+                }
+                _ => {}
+            }
+        }
+        first
     }
 
     /// Vertices, edges and operations in one number, which sorts as the index does.
@@ -147,6 +156,18 @@ impl Cell {
     fn from_key(key: u32) -> Cell {
         Cell { vertices: (key >> 29) as usize, edges: key >> 8 & 0x1f_ffff, ops: key as u8 }
     }
+}
+
+/// The bits of arcs between vertices at new places; none if one leads backwards.
+fn moved_edges(
+    vertices: usize,
+    mut arcs: impl Iterator<Item = (usize, usize)>,
+    place: &[usize],
+) -> Option<u32> {
+    arcs.try_fold(0, |edges, (from, to)| {
+        let (from, to) = (place[from], place[to]);
+        (from < to).then(|| edges | 1 << shift(vertices, from, to))
+    })
 }
 
 /// By number of vertices: where each vertex goes, for all orders of the inner ones.

@@ -7,7 +7,7 @@ use lanner_report::{FILE, Report, serve};
 use lanner_search::study::Study;
 
 use crate::output::{Row, print_rows};
-use crate::search::by_chance;
+use crate::search::{Tables, by_chance};
 
 /// Write the report of a search: one HTML file with plots, tables and drawings
 #[derive(clap::Args)]
@@ -86,9 +86,9 @@ pub fn watch(args: WatchArgs) -> anyhow::Result<()> {
 }
 
 /// Writes a study's report beside it.
-pub fn write(study: &Study) -> anyhow::Result<()> {
+pub fn write(study: &Study, tables: &mut Tables) -> anyhow::Result<()> {
     let mut report = Report::of(study)?;
-    add_baseline(&mut report);
+    report.baseline = by_chance(report.settings(), report.trials(), tables);
     report.write(beside(study.path()))?;
     Ok(())
 }
@@ -100,7 +100,7 @@ fn beside(study: &Path) -> PathBuf {
 
 /// What random search reaches is known where a table stands for the trainings.
 fn add_baseline(report: &mut Report) {
-    report.baseline = by_chance(report.settings(), report.trials());
+    report.baseline = by_chance(report.settings(), report.trials(), &mut Tables::default());
 }
 
 /// Shows a file or an address with the program that the desktop has for it.

@@ -5,33 +5,19 @@ use lanner_network::View;
 
 use super::*;
 
-/// The fields of a line; commas within quotes do not part.
-fn fields(line: &str) -> Vec<String> {
-    let mut fields = vec![String::new()];
-    let mut quoted = false;
-    for c in line.chars() {
-        match c {
-            '"' => quoted = !quoted,
-            ',' if !quoted => fields.push(String::new()),
-            c => fields.last_mut().unwrap().push(c),
-        }
-    }
-    fields
-}
-
 /// The architectures of a table's first rows and their `l2_norm`.
 fn rows(file: &str, arch: &str, column: &str, task: &str) -> Vec<(String, f64)> {
     let Some(dir) = data_dir() else {
         println!("skipped: no published tables (set LANNER_DATA)");
         return Vec::new();
     };
-    let text = std::fs::read_to_string(dir.join(file)).unwrap();
-    let mut lines = text.lines().map(fields);
-    let names = lines.next().unwrap();
+    let mut table = csv::Reader::from_path(dir.join(file)).unwrap();
+    let names = table.headers().unwrap().clone();
     let at = |name: &str| names.iter().position(|n| n == name).unwrap();
     let (arch, value) = (at(arch), at(column));
-    let of_task = |r: &Vec<String>| task.is_empty() || r[at("dataset")] == task;
-    let pairs = lines.filter(of_task).map(|r| (r[arch].clone(), r[value].parse().unwrap()));
+    let of_task = |r: &csv::StringRecord| task.is_empty() || r[at("dataset")] == *task;
+    let records = table.records().map(|r| r.unwrap()).filter(of_task);
+    let pairs = records.map(|r| (r[arch].to_string(), r[value].parse().unwrap()));
     pairs.take(8).collect()
 }
 

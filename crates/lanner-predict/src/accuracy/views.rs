@@ -7,7 +7,7 @@ use lanner_space::Architecture;
 use super::component;
 use crate::Pool;
 use crate::cell_features::{CellEncoder, CellFeatures};
-use crate::gp::{Component, Kernel};
+use crate::gp::{Component, Kernel, Prior};
 use crate::linalg::{Mat, Standardiser};
 
 /// The encodings that the accuracy predictors see, for every architecture of a pool.
@@ -32,6 +32,8 @@ pub(super) struct Chain {
     /// Counts, choices, what came before each place, and cost.
     line: Mat,
     choices: Mat,
+    /// Counts, how early each operation comes, and cost.
+    early: Mat,
     /// Counts and cost, so few that a line in them is known soon.
     totals: Mat,
 }
@@ -44,7 +46,10 @@ struct Encoder {
     standardisers: [Standardiser; GROUPS],
 }
 
-const GROUPS: usize = 6;
+/// Length scale of a term that bends but little over a chain's totals.
+const CURVED: Prior = Prior::new(4.0, 0.5);
+
+const GROUPS: usize = 7;
 
 /// Graph properties and counts; variance shares, sizes and live counts.
 pub(crate) fn graph_and_shares(f: &CellFeatures) -> [Mat; 2] {
@@ -62,7 +67,14 @@ pub(crate) fn graph_and_shares(f: &CellFeatures) -> [Mat; 2] {
     ]
 }
 
-/// The columns of graph, shares, plain, and of a chain's line, choices and totals.
+/// Of a chain, for each operation the sum over all places of how many there are up to it: with the count,
+/// the mean place.
+fn early(f: &CellFeatures) -> Mat {
+    let ops = f.counts.cols;
+    Mat::from_fn(f.places.rows, ops, |i, op| f.places.row(i).iter().skip(op).step_by(ops).sum())
+}
+
+/// The columns of graph, shares, plain, and of a chain's line, choices, early and totals.
 fn grouped(f: &CellFeatures) -> [Mat; GROUPS] {
     let chain = f.choices.cols > 0;
     let of_chain =
@@ -74,6 +86,7 @@ fn grouped(f: &CellFeatures) -> [Mat; GROUPS] {
         Mat::joined(&[&f.counts, &f.graph, &f.live_one_hot, &f.cost]),
         of_chain(&[&f.counts, &f.choices, &f.places, &f.cost]),
         of_chain(&[&f.choices]),
+        of_chain(&[&f.counts, &early(f), &f.cost]),
         of_chain(&[&f.counts, &f.cost]),
     ]
 }
@@ -96,14 +109,14 @@ impl AccuracyViews {
     fn of_groups(groups: [Mat; GROUPS], encoder: Arc<Encoder>) -> AccuracyViews {
         let is_chain = groups[4].cols > 0;
         let mut by = encoder.standardisers.iter();
-        let [graph, shares, plain, line, choices, totals] =
+        let [graph, shares, plain, line, choices, early, totals] =
             groups.map(|x| by.next().map_or(Mat::default(), |by| by.apply(&x)));
         AccuracyViews {
             all: graph.beside(&shares),
             graph,
             shares,
             plain,
-            chain: is_chain.then(|| Box::new(Chain { line, choices, totals })),
+            chain: is_chain.then(|| Box::new(Chain { line, choices, early, totals })),
             encoder,
         }
     }
@@ -133,12 +146,21 @@ impl AccuracyViews {
         let Some(chain) = &self.chain else {
             return vec![vec![smooth(&self.graph)], vec![smooth(&self.shares)]];
         };
-        let line = component(Kernel::Linear, &chain.line);
-        let totals = component(Kernel::Linear, &chain.totals);
+        let linear = |x| component(Kernel::Linear, x);
+        let curved = Component { length: CURVED, ..component(Kernel::Rbf, &chain.totals) };
         vec![
-            vec![smooth(&self.graph), line.clone()],
-            vec![smooth(&self.shares), totals.clone()],
-            vec![line, component(Kernel::Polynomial(2), &chain.choices), totals],
+            vec![
+                component(Kernel::Exponential, &self.graph),
+                linear(&chain.line),
+                linear(&chain.early),
+            ],
+            vec![smooth(&self.shares), linear(&chain.totals), smooth(&chain.totals)],
+            vec![
+                linear(&chain.line),
+                component(Kernel::Polynomial(2), &chain.choices),
+                linear(&chain.totals),
+                curved,
+            ],
         ]
     }
 

@@ -18,7 +18,8 @@ use crate::output::{Row, print_rows, progress, usage};
 #[derive(clap::Args)]
 #[command(after_help = "\
 Of NAS-Bench-201, correlations are over all networks of the space, those trained on included, as
-published. Of the other tables they are over all networks but those.
+published. Of the other tables they are over all networks but those. first_ahead is how far the first
+predictor's kendall is ahead on the same draws.
 
 Examples:
   lanner bench ranking --train 78,156,781
@@ -174,6 +175,7 @@ pub fn run(args: RankingArgs) -> anyhow::Result<()> {
                     "--train {train}: only {measured_rows} networks have a value of {metric}"
                 )));
             }
+            let mut first: Option<Vec<f64>> = None;
             for (predictor, ready) in &ready {
                 let mut results: Vec<Vec<f64>> = vec![Vec::new(); METRICS.len()];
                 for seed in args.common.seed..args.common.seed + args.seeds {
@@ -197,6 +199,13 @@ pub fn run(args: RankingArgs) -> anyhow::Result<()> {
                 row = row.with("train", train).with("seeds", args.seeds);
                 for (name, values) in METRICS.iter().zip(&results) {
                     row = row.with_mean(name, values);
+                }
+                match &first {
+                    None => first = Some(results[0].clone()),
+                    Some(first) => {
+                        let ahead = first.iter().zip(&results[0]).map(|(a, b)| a - b);
+                        row = row.with_mean("first_ahead", &ahead.collect::<Vec<_>>());
+                    }
                 }
                 rows.push(row);
             }

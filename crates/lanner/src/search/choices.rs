@@ -1,9 +1,8 @@
 //! Beside the network that the search found: what one would have chosen by size, and by chance.
 
 use std::collections::BTreeMap;
-use std::path::PathBuf;
+use std::path::Path;
 
-use lanner_data::Table;
 use lanner_network::{Cost, View};
 use lanner_report::Baseline;
 use lanner_search::study::{ANALYTIC, Outcome, Settings, State};
@@ -16,6 +15,7 @@ use super::{
     evaluator::Evaluator,
     job::{Job, LATENCY},
     latency::{Effort, Latency},
+    tables::Tables,
 };
 
 /// Networks that are looked at, the largest first, until one is within the limits.
@@ -109,7 +109,7 @@ impl Search {
     /// known: over a table exactly, else by what the trials let one expect.
     pub fn by_chance(&mut self, evaluated: usize) -> anyhow::Result<Option<(f64, String)>> {
         let settings = self.study.settings();
-        if let Some(exact) = by_chance(settings, evaluated) {
+        if let Some(exact) = by_chance(settings, evaluated, &mut self.tables) {
             let of =
                 |&(n, value): &(usize, f64)| (value, format!("mean of all searches, {n} networks"));
             return Ok(exact.curve.last().map(of));
@@ -124,19 +124,19 @@ impl Search {
 
 /// What random search over a table is expected to reach, within the limits; nothing if there is no table
 /// or there are two objectives.
-pub fn by_chance(settings: &Settings, most: usize) -> Option<Baseline> {
+pub fn by_chance(settings: &Settings, most: usize, tables: &mut Tables) -> Option<Baseline> {
     let job: Job = serde_json::from_value(settings.driver.clone()).ok()?;
-    let file = PathBuf::from(job.evaluate.strip_prefix("table:")?);
+    let file = Path::new(job.evaluate.strip_prefix("table:")?);
     let [objective] = &settings.objectives[..] else { return None };
     // A table may be gone since: then nothing is known.
     let space = settings.space().ok()?;
     let skeleton = settings.skeleton(&space).ok()?;
-    let (table, _) = Table::read(file, &space).ok()?;
-    let columns = Columns::of(settings, &job, &space).ok()?;
+    let table = tables.read(file, &space).ok()?;
+    let columns = Columns::of(settings, &job, &space, tables).ok()?;
     let latency = match &job.latency_table {
         Some(source) => {
             let (file, column) = file_and_column(source);
-            Some((Table::read(file, &space).ok()?.0, column?))
+            Some((tables.read(&file, &space).ok()?, column?))
         }
         None => None,
     };

@@ -3,6 +3,7 @@
 use std::{
     collections::BTreeMap,
     path::{Path, PathBuf},
+    sync::Arc,
 };
 
 use lanner_data::Table;
@@ -12,13 +13,14 @@ use lanner_space::{Architecture, Space};
 use super::{
     driver::Search,
     job::{Job, LATENCY},
+    tables::Tables,
 };
 use crate::output::usage;
 
 /// The tables' columns that limits and objectives are about.
 #[derive(Default)]
 pub struct Columns {
-    tables: Vec<Table>,
+    tables: Vec<Arc<Table>>,
     /// Metric, table, column.
     known: Vec<(String, usize, usize)>,
 }
@@ -33,7 +35,12 @@ pub fn file_and_column(source: &str) -> (PathBuf, Option<&str>) {
 
 impl Columns {
     /// Those of the `--latency-table` files, then of the table that is searched.
-    pub fn of(settings: &Settings, job: &Job, space: &Space) -> anyhow::Result<Columns> {
+    pub fn of(
+        settings: &Settings,
+        job: &Job,
+        space: &Space,
+        tables: &mut Tables,
+    ) -> anyhow::Result<Columns> {
         let mut columns = Columns::default();
         let wanted: Vec<&String> = (settings.limits.iter().map(|l| &l.metric))
             .chain(settings.objectives.iter().skip(1).map(|o| &o.metric))
@@ -45,7 +52,7 @@ impl Columns {
         let searched = job.evaluate.strip_prefix("table:");
         let files = job.tables.iter().map(|t| file_and_column(t).0);
         for file in files.chain(searched.map(PathBuf::from)) {
-            columns.tables.push(Table::read(&file, space)?.0);
+            columns.tables.push(tables.read(&file, space)?);
         }
         for metric in wanted {
             let place = columns.tables.iter().enumerate().find_map(|(i, table)| {
@@ -73,7 +80,7 @@ impl Columns {
     }
 }
 
-fn unknown(metric: &str, tables: &[Table]) -> anyhow::Error {
+fn unknown(metric: &str, tables: &[Arc<Table>]) -> anyhow::Error {
     let mut known: Vec<&str> = [LATENCY].into_iter().chain(ANALYTIC).collect();
     known.extend(tables.iter().flat_map(|t| t.names.iter().map(String::as_str)).take(20));
     let known = known.join(", ");

@@ -11,9 +11,7 @@ use std::{
 };
 
 use anyhow::Context;
-use lanner_evaluate::measure::median;
 use lanner_network::Skeleton;
-use lanner_predict::{Pool, choose, latency::LatencyViews};
 use lanner_search::study::{
     ANALYTIC, Limit, Measurement, Outcome, State, Study, StudyError, Trial,
 };
@@ -23,20 +21,20 @@ use super::{
     SearchArgs,
     columns::Columns,
     evaluator::Evaluator,
+    first::{self, new_meter},
     job::{self, Job, LATENCY},
     latency::{Effort, Latency, Meter},
-    summary, warm_start,
+    summary,
+    tables::Tables,
+    warm_start,
 };
 use crate::{
     output::{progress, usage},
     stop::interrupts,
-    which::to_choose_from,
 };
 
 /// Networks that are measured again at most, until one is surely within the limit.
 const FINALISTS: usize = 20;
-/// The reference network's latency of the first measurement, kept to go on with.
-const REFERENCE: &str = "reference_ms";
 
 /// A search under way.
 pub struct Search {
@@ -47,6 +45,7 @@ pub struct Search {
     pub meter: Option<Meter>,
     pub evaluator: Evaluator,
     pub columns: Columns,
+    pub tables: Tables,
 }
 
 /// Searches in `folder`, which is kept or, `kept` being false, gone afterwards.
@@ -122,19 +121,20 @@ pub fn run(args: &SearchArgs, folder: &Path, kept: bool) -> anyhow::Result<()> {
     let told = summary::write(&search, found, args.json);
     // Of a search that found nothing, too: it shows why.
     if kept {
-        crate::report::write(&search.study)?;
+        crate::report::write(&search.study, &mut search.tables)?;
     }
     told
 }
 
 impl Search {
     fn create(folder: &Path, args: &SearchArgs, stop: &dyn Fn() -> bool) -> anyhow::Result<Search> {
-        let (mut settings, job) = job::settings(args)?;
+        let mut tables = Tables::default();
+        let (mut settings, job) = job::settings(args, &mut tables)?;
         let space = settings.space()?;
         let skeleton = settings.skeleton(&space)?;
-        let evaluator = Evaluator::new(&settings, &job, &skeleton)?;
-        let columns = Columns::of(&settings, &job, &space)?;
-        let earlier = warm_start::read(args, &settings, &space)?;
+        let evaluator = Evaluator::new(&settings, &job, &skeleton, &mut tables)?;
+        let columns = Columns::of(&settings, &job, &space, &mut tables)?;
+        let earlier = warm_start::read(args, &settings, &space, &mut tables)?;
         let archs = match &evaluator {
             Evaluator::Table(table) => table.archs.clone(),
             _ => Vec::new(),
@@ -143,30 +143,15 @@ impl Search {
         let mut first = Vec::new();
         if job.median_limit {
             // The limit belongs to the study's settings, so these come before there is a study.
-            let mut machine = new_meter(&job, &skeleton, None)?;
-            let mut rng = lanner_nn::rng(settings.seed, "first measurements");
-            let pool =
-                Pool::new(space.clone(), to_choose_from(&space, job.latency_samples, &mut rng));
-            let rows: Vec<usize> = (0..pool.len()).collect();
-            let views = LatencyViews::new(&pool);
-            let chosen = choose(&views, &rows, job.latency_samples, settings.seed);
-            let chosen = chosen.iter().map(|&r| pool.archs[r].clone());
-            first = first_latencies(&mut machine, chosen, stop)?;
-            if stop() {
-                anyhow::bail!("stopped before the limit was known; nothing is written");
-            }
-            scale(&mut first, machine.settle());
-            let values: Vec<f64> = first.iter().map(|f| f.1.ms).collect();
-            let limit = median(&values);
-            if !limit.is_finite() {
-                anyhow::bail!("no network could be measured");
-            }
-            settings.limits.push(Limit { metric: LATENCY.into(), at_most: three_digits(limit) });
+            let mut machine = new_meter(&job, &skeleton, None, &mut tables)?;
+            let limit;
+            (first, limit) = first::median_limit(&mut machine, &job, &space, settings.seed, stop)?;
+            settings.limits.push(Limit { metric: LATENCY.into(), at_most: limit });
             meter = Some(machine);
         }
         let study = Study::create_warm(folder, &settings, &archs, &earlier)?;
         let folder = folder.into();
-        let mut search = Search { study, job, skeleton, folder, meter, evaluator, columns };
+        let mut search = Search { study, job, skeleton, folder, meter, evaluator, columns, tables };
         search.note_reference()?;
         for (arch, latency) in first {
             search.note(&arch, latency, None, Effort::Quick)?;
@@ -183,10 +168,11 @@ impl Search {
         let job: Job = serde_json::from_value(settings.driver.clone())
             .with_context(|| format!("{}: no study of lanner search", study.path().display()))?;
         let skeleton = settings.skeleton(study.space())?;
-        let evaluator = Evaluator::new(&settings, &job, &skeleton)?;
-        let columns = Columns::of(&settings, &job, study.space())?;
+        let mut tables = Tables::default();
+        let evaluator = Evaluator::new(&settings, &job, &skeleton, &mut tables)?;
+        let columns = Columns::of(&settings, &job, study.space(), &mut tables)?;
         let folder = folder.into();
-        Ok(Search { study, job, skeleton, folder, meter: None, evaluator, columns })
+        Ok(Search { study, job, skeleton, folder, meter: None, evaluator, columns, tables })
     }
 
     /// The limit of a metric.
@@ -201,15 +187,7 @@ impl Search {
         self.limit().is_some() || objectives.iter().any(|o| o.metric == LATENCY)
     }
 
-    fn note_reference(&mut self) -> anyhow::Result<()> {
-        if let Some(ms) = self.meter.as_ref().and_then(Meter::baseline_ms) {
-            let m = measurement("reference".into(), REFERENCE, ms, None, None, "a second".into());
-            self.study.measured(&m)?;
-        }
-        Ok(())
-    }
-
-    fn note(
+    pub fn note(
         &mut self,
         arch: &Architecture,
         latency: Latency,
@@ -220,39 +198,6 @@ impl Search {
         let Latency { ms, se } = latency;
         let m = measurement(text, LATENCY, ms, Some(se), trial, effort.describe());
         Ok(self.study.measured(&m)?)
-    }
-
-    fn first_measurements(&mut self, stop: &dyn Fn() -> bool) -> anyhow::Result<()> {
-        self.look_up_first()?;
-        if !self.needs_latency() {
-            return Ok(());
-        }
-        let known = self.study.measurements()?;
-        let earlier = known.iter().find(|m| m.metric == REFERENCE).map(|m| m.value);
-        let mut meter = match self.meter.take() {
-            Some(meter) => meter,
-            None => new_meter(&self.job, &self.skeleton, earlier)?,
-        };
-        let mut first = Vec::new();
-        let measured = known.iter().filter(|m| m.metric == LATENCY).count();
-        if self.limit().is_some() && measured < self.job.latency_samples {
-            let mut missing = self.study.first_measurements(self.job.latency_samples)?;
-            missing.retain(|t| !known.iter().any(|m| m.metric == LATENCY && m.arch == *t));
-            let archs = missing.iter().map(|text| self.study.space().parse(text));
-            let archs = archs.collect::<Result<Vec<_>, _>>()?;
-            first = first_latencies(&mut meter, archs.into_iter(), stop)?;
-        }
-        if earlier.is_none() {
-            scale(&mut first, meter.settle());
-        }
-        self.meter = Some(meter);
-        if earlier.is_none() {
-            self.note_reference()?;
-        }
-        for (arch, latency) in first {
-            self.note(&arch, latency, None, Effort::Quick)?;
-        }
-        Ok(())
     }
 
     pub fn measure(
@@ -430,49 +375,6 @@ impl Search {
     }
 }
 
-/// Rounded down to three digits, which are what can be repeated.
-fn three_digits(value: f64) -> f64 {
-    let text = format!("{value:e}");
-    let (digits, exponent) = text.split_once('e').unwrap_or((&text, "0"));
-    let digits = digits.get(..4).unwrap_or(digits);
-    format!("{digits}e{exponent}").parse().unwrap_or(value)
-}
-
-fn new_meter(job: &Job, skeleton: &Skeleton, baseline_ms: Option<f64>) -> anyhow::Result<Meter> {
-    match &job.latency_table {
-        Some(source) => Meter::table(source, &skeleton.space),
-        None => Meter::machine(skeleton.clone(), baseline_ms),
-    }
-}
-
-/// The latencies from which the limit, or the first predictor, is learned.
-fn first_latencies(
-    meter: &mut Meter,
-    archs: impl ExactSizeIterator<Item = Architecture>,
-    stop: &dyn Fn() -> bool,
-) -> anyhow::Result<Vec<(Architecture, Latency)>> {
-    let bar = progress(archs.len() as u64, "measuring");
-    let mut first = Vec::new();
-    for arch in archs {
-        if stop() {
-            break;
-        }
-        if let Some(latency) = meter.measure(&arch, Effort::Quick)? {
-            first.push((arch, latency));
-        }
-        bar.inc(1);
-    }
-    bar.clear();
-    Ok(first)
-}
-
-fn scale(latencies: &mut [(Architecture, Latency)], factor: f64) {
-    for (_, latency) in latencies {
-        latency.ms *= factor;
-        latency.se *= factor;
-    }
-}
-
 pub fn measurement(
     arch: String,
     metric: &str,
@@ -485,22 +387,4 @@ pub fn measurement(
         .duration_since(std::time::UNIX_EPOCH)
         .map_or(0.0, |d| d.as_secs_f64());
     Measurement { arch, metric: metric.into(), value, se, trial, seed: 0, budget, unix_time }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::three_digits;
-
-    #[test]
-    fn three_digits_and_no_more() {
-        for (value, expected) in
-            [(0.142999, 0.142), (0.142, 0.142), (12.3456, 12.3), (2.0, 2.0), (99999.0, 99900.0)]
-        {
-            assert_eq!(three_digits(value), expected);
-        }
-        assert!((1..5000).map(|i| f64::from(i) / 7e3).all(|v| {
-            let rounded = three_digits(v);
-            rounded <= v && rounded > 0.99 * v
-        }));
-    }
 }

@@ -1,6 +1,6 @@
 //! What tells how good a network is: a training here, a command, or a table.
 
-use std::{collections::BTreeMap, ops::ControlFlow, path::Path, time::Duration};
+use std::{collections::BTreeMap, ops::ControlFlow, path::Path, sync::Arc, time::Duration};
 
 use lanner_data::{Table, images};
 use lanner_evaluate::{
@@ -13,7 +13,7 @@ use lanner_network::{Init, OnnxOptions, Skeleton, View, Weights, onnx, write_fil
 use lanner_search::study::{ANALYTIC, Outcome, Settings};
 use lanner_space::Architecture;
 
-use super::job::Job;
+use super::{job::Job, tables::Tables};
 use crate::{memory, output::usage, proxies::batch_of};
 
 /// Images that proxies are computed on.
@@ -23,11 +23,16 @@ pub enum Evaluator {
     Proxies(Box<proxies::Table>),
     Train { data: Box<Data>, job: Job },
     Command(Script),
-    Table(Table),
+    Table(Arc<Table>),
 }
 
 impl Evaluator {
-    pub fn new(settings: &Settings, job: &Job, skeleton: &Skeleton) -> anyhow::Result<Evaluator> {
+    pub fn new(
+        settings: &Settings,
+        job: &Job,
+        skeleton: &Skeleton,
+        tables: &mut Tables,
+    ) -> anyhow::Result<Evaluator> {
         let (kind, rest) = job.evaluate.split_once(':').unwrap_or((&job.evaluate, ""));
         Ok(match kind {
             "command" => {
@@ -36,7 +41,7 @@ impl Evaluator {
                 script.check_program().map_err(|e| usage(e.to_string()))?;
                 Evaluator::Command(script)
             }
-            "table" => Evaluator::Table(Table::read(Path::new(rest), &settings.space()?)?.0),
+            "table" => Evaluator::Table(tables.read(Path::new(rest), &settings.space()?)?),
             "proxies" => {
                 let set = image_set(job, skeleton)?;
                 let batch = batch_of(&set.train, BATCH, settings.seed)?;

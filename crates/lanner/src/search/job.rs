@@ -1,6 +1,8 @@
 //! What a search is about: the options, resolved once and kept in the study.
 
-use lanner_data::{Table, images};
+use std::path::Path;
+
+use lanner_data::images;
 use lanner_evaluate::proxies::Proxy;
 use lanner_evaluate::train::Recipe;
 use lanner_network::Skeleton;
@@ -8,7 +10,7 @@ use lanner_search::study::{Limit, Objective, Settings, Sizes};
 use lanner_space::Space;
 use serde::{Deserialize, Serialize};
 
-use super::{SearchArgs, columns::file_and_column};
+use super::{SearchArgs, columns::file_and_column, tables::Tables};
 use crate::output::usage;
 
 /// Passes over the training images of the default job: after more, most networks classify nearly all digits,
@@ -61,7 +63,7 @@ impl Job {
 }
 
 /// The study's settings by the options; without `--limit` that of the median is still to be added.
-pub fn settings(args: &SearchArgs) -> anyhow::Result<(Settings, Job)> {
+pub fn settings(args: &SearchArgs, tables: &mut Tables) -> anyhow::Result<(Settings, Job)> {
     let wrong = |e: &dyn std::fmt::Display| usage(e.to_string());
     let space = Space::by_name(&args.space).map_err(|e| wrong(&e))?;
     let space_toml = match args.space.ends_with(".toml") {
@@ -80,7 +82,7 @@ pub fn settings(args: &SearchArgs) -> anyhow::Result<(Settings, Job)> {
         }
     };
     let metric = args.metric.clone().or(usual.map(String::from)).unwrap_or_default();
-    check_metric(kind, rest, &metric, &space)?;
+    check_metric(kind, rest, &metric, &space, tables)?;
     if args.pareto.as_ref().is_some_and(|second| *second == metric) {
         return Err(usage(format!("--pareto {metric}: that is the first objective already")));
     }
@@ -154,7 +156,13 @@ fn limit(text: &str) -> anyhow::Result<Limit> {
 }
 
 /// Refuses a metric that the evaluation will not tell, before anything is measured.
-fn check_metric(kind: &str, file: &str, metric: &str, space: &Space) -> anyhow::Result<()> {
+fn check_metric(
+    kind: &str,
+    file: &str,
+    metric: &str,
+    space: &Space,
+    tables: &mut Tables,
+) -> anyhow::Result<()> {
     let unknown = |known: &str| match metric {
         "" => usage(format!("--evaluate {kind}: needs --metric, one of: {known}")),
         name => usage(format!("--metric {name}: not among those of --evaluate {kind}: {known}")),
@@ -165,7 +173,7 @@ fn check_metric(kind: &str, file: &str, metric: &str, space: &Space) -> anyhow::
             Err(unknown(&Proxy::ALL.map(|p| p.name()).join(", ")))
         }
         "table" => {
-            let (table, _) = Table::read(file, space)?;
+            let table = tables.read(Path::new(file), space)?;
             match metric {
                 "" => Err(unknown(&table.names.join(", "))),
                 name => table.column(name).map(|_| ()).map_err(|e| usage(format!("--metric: {e}"))),

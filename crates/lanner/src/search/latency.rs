@@ -1,6 +1,7 @@
 //! What a network takes: measured on this machine, or looked up.
 
-use std::path::PathBuf;
+use std::path::Path;
+use std::sync::Arc;
 
 use anyhow::Context;
 use lanner_data::Table;
@@ -10,6 +11,7 @@ use lanner_evaluate::measure::{
 use lanner_network::{OnnxOptions, Skeleton};
 use lanner_space::{Architecture, Space};
 
+use super::tables::Tables;
 use crate::output::usage;
 
 /// How much of a latency is not told again by another process at another time, as a standard
@@ -70,7 +72,7 @@ pub enum Meter {
         drifts: Vec<f64>,
     },
     Table {
-        table: Table,
+        table: Arc<Table>,
         column: String,
     },
 }
@@ -99,11 +101,11 @@ impl Meter {
     }
 
     /// FILE:COLUMN.
-    pub fn table(source: &str, space: &Space) -> anyhow::Result<Meter> {
+    pub fn table(source: &str, space: &Space, tables: &mut Tables) -> anyhow::Result<Meter> {
         let (file, column) = source
             .rsplit_once(':')
             .ok_or_else(|| usage(format!("--latency-table '{source}': expected FILE:COLUMN")))?;
-        let (table, _) = Table::read(PathBuf::from(file), space)?;
+        let table = tables.read(Path::new(file), space)?;
         table.column(column).map_err(|e| usage(e.to_string()))?;
         Ok(Meter::Table { table, column: column.into() })
     }
@@ -159,9 +161,8 @@ impl Meter {
                 Ok(Some(Latency { ms: usual * m.latency_ms, se: usual * m.error_ms }))
             }
             Meter::Table { table, column } => {
-                let row = table.archs.iter().position(|a| a == arch);
-                let value = row.and_then(|r| Some(table.column(column).ok()?[r]));
-                Ok(value.filter(|v| v.is_finite()).map(|ms| Latency { ms, se: 0.0 }))
+                let ms = table.value(column, arch)?;
+                Ok(ms.map(|ms| Latency { ms, se: 0.0 }))
             }
         }
     }

@@ -5,13 +5,16 @@ mod columns;
 mod driver;
 mod evaluator;
 mod file;
+mod first;
 mod front;
 mod job;
 mod latency;
 mod summary;
+mod tables;
 mod warm_start;
 
 pub use choices::by_chance;
+pub use tables::Tables;
 
 use std::path::PathBuf;
 

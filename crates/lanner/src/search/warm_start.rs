@@ -2,34 +2,38 @@
 
 use std::path::Path;
 
-use lanner_data::Table;
 use lanner_search::study::{FILE, Settings, State, Study};
 use lanner_space::{Architecture, Space};
 
-use super::{SearchArgs, columns::file_and_column};
+use super::{SearchArgs, columns::file_and_column, tables::Tables};
 use crate::output::usage;
 
 /// An origin's name and its values.
 type Origin = (String, Vec<(Architecture, f64)>);
 
 /// What `--warm-start` names.
-pub fn read(args: &SearchArgs, settings: &Settings, space: &Space) -> anyhow::Result<Vec<Origin>> {
+pub fn read(
+    args: &SearchArgs,
+    settings: &Settings,
+    space: &Space,
+    tables: &mut Tables,
+) -> anyhow::Result<Vec<Origin>> {
     if !args.warm_start.is_empty() && settings.strategy != "default" {
         let strategy = &settings.strategy;
         return Err(usage(format!("--warm-start is for --strategy default, not {strategy}")));
     }
     let metric = &settings.objectives[0].metric;
-    args.warm_start.iter().map(|source| one(source, metric, space)).collect()
+    args.warm_start.iter().map(|source| one(source, metric, space, tables)).collect()
 }
 
-fn one(source: &str, metric: &str, space: &Space) -> anyhow::Result<Origin> {
+fn one(source: &str, metric: &str, space: &Space, tables: &mut Tables) -> anyhow::Result<Origin> {
     let (path, column) = file_and_column(source);
     let metric = column.unwrap_or(metric);
     let wrong = |why: String| usage(format!("--warm-start {source}: {why}"));
     let values = match is_study(&path) {
         true => of_study(&path, metric, space).map_err(|e| wrong(e.to_string()))?,
         false => {
-            let (table, _) = Table::read(&path, space)?;
+            let table = tables.read(&path, space)?;
             let values = table.column(metric).map_err(|e| wrong(e.to_string()))?;
             table.archs.iter().cloned().zip(values.iter().copied()).collect()
         }
