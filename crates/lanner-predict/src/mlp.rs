@@ -10,7 +10,7 @@ use crate::PredictError;
 use crate::linalg::Mat;
 
 const BATCH: usize = 64;
-const WEIGHT_DECAY: f32 = 5e-4;
+pub(crate) const WEIGHT_DECAY: f32 = 5e-4;
 
 /// How long a network is trained, and how fast.
 #[derive(Debug, Clone, Copy, PartialEq)]
@@ -21,13 +21,13 @@ pub(crate) struct Training {
     pub falling: bool,
 }
 
-/// A perceptron with one output.
+/// A perceptron.
 #[derive(Debug, Clone)]
 pub(crate) struct Mlp {
     /// Of the input, of every hidden layer, of the output.
     widths: Vec<usize>,
     /// Weights (out × in) and biases of all layers, one after the other.
-    weights: Vec<f32>,
+    pub weights: Vec<f32>,
 }
 
 /// A layer's place among the weights, inputs and outputs.
@@ -46,11 +46,16 @@ impl Layer {
 }
 
 impl Mlp {
-    /// So many inputs, hidden layers of one width; random weights, as PyTorch draws them.
+    /// So many inputs, hidden layers of one width, one output; random weights, as PyTorch draws them.
     pub fn new(inputs: usize, layers: usize, width: usize, seed: u64) -> Mlp {
         let mut widths = vec![width; layers + 2];
         widths[0] = inputs;
         widths[layers + 1] = 1;
+        Mlp::of_widths(widths, seed)
+    }
+
+    /// Of these widths: of the input, of every hidden layer, of the output.
+    pub fn of_widths(widths: Vec<usize>, seed: u64) -> Mlp {
         let mut mlp = Mlp { widths, weights: Vec::new() };
         let layers = mlp.layers();
         mlp.weights.resize(layers.last().map_or(0, |l| l.biases().end), 0.0);
@@ -123,7 +128,7 @@ impl Mlp {
     }
 
     /// `states[l]` becomes the output of layer l, rows × its outputs, after ReLU but for the last.
-    fn forward(&self, input: &[f32], rows: usize, states: &mut Vec<Vec<f32>>) {
+    pub fn forward(&self, input: &[f32], rows: usize, states: &mut Vec<Vec<f32>>) {
         states.clear();
         let layers = self.layers();
         for (l, layer) in layers.iter().enumerate() {
@@ -141,7 +146,7 @@ impl Mlp {
     }
 
     /// From the loss's gradient by the outputs, that by the weights.
-    fn backward(
+    pub fn backward(
         &self,
         input: &[f32],
         states: &[Vec<f32>],

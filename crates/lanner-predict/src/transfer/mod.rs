@@ -45,11 +45,12 @@
 //! - *Noise is Student-t* with one degree of freedom: a slow outlier among ten measurements must
 //!   not bend the prediction.
 //!
-//! [`peers`] has the plain methods that it is compared with.
+//! [`peers`] has the plain methods that it is compared with, [`joint`] the recipe `multi-predict`.
 
 mod average;
 mod bridge;
 mod few_shot;
+pub mod joint;
 pub(crate) mod layers;
 pub mod multi_predict;
 pub mod peers;
