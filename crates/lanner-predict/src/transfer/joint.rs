@@ -2,7 +2,7 @@
 //! (Akhauri & Abdelfattah, "Multi-Predict", AutoML-Conf 2023).
 //!
 //! One network for all devices: an encoder of the architecture (GCN 4 × 200 → 30 on the cell as the
-//! text says it; of a space without cells a perceptron 200, 200 → 30 on its one-hot choices), beside
+//! text says it; of a space without cells a perceptron 100, 100 → 30 on its one-hot choices), beside
 //! it 13 zero-cost proxies, a learned embedding of eight numbers a device, and a perceptron
 //! [encoding; proxies; device] → 1000 → 1. It is *pre-trained* on the sources: L1 loss, AdamW, 250
 //! epochs from 4e-4 along a cosine, on 900 architectures (4,000 of a space without cells). For a new
@@ -13,8 +13,8 @@
 //! Where this differs from the authors' code: latencies are scaled to lie between 0 and 1 by those
 //! that are learned from, not by the whole table; every new device begins from the pre-trained
 //! weights, instead of from those of the device before; layers of the GCN have the layer norm of
-//! BRP-NAS. A batch is 32 architectures on all sources, each encoded once, where the paper mixes
-//! pairs of architecture and device.
+//! BRP-NAS, and the output has no sigmoid. A batch is 128 pairs of architecture and source as theirs,
+//! but not any pairs: all sources of a few architectures, each of which is encoded once.
 
 mod interaction;
 #[cfg(test)]
@@ -34,14 +34,15 @@ use crate::mlp::{Mlp, WEIGHT_DECAY};
 use crate::{Pool, PredictError};
 use interaction::Interaction;
 
-/// Width of a hidden layer of the encoder, and of the encoding.
-const WIDTH: usize = 200;
 const ENCODING: usize = 30;
-/// Layers of the GCN, hidden layers of the perceptron.
+/// Layers of the GCN and their width.
 const GRAPH_LAYERS: usize = 4;
+const GRAPH_WIDTH: usize = 200;
+/// Hidden layers of the perceptron and their width.
 const CHOICE_LAYERS: usize = 2;
-/// Architectures a step.
-const BATCH: usize = 32;
+const CHOICE_WIDTH: usize = 100;
+/// Pairs of architecture and source a step.
+const BATCH: usize = 128;
 /// Rows that are predicted at once.
 const BLOCK: usize = 512;
 
@@ -269,6 +270,11 @@ impl Joint<'_> {
         }
     }
 
+    /// Architectures a step.
+    fn batch(&self) -> usize {
+        (BATCH / self.interaction.devices).max(1)
+    }
+
     fn step(&mut self, rate: f32) {
         self.optimiser.step(&mut self.interaction.weights, &self.gradient, rate, 1);
     }
@@ -295,14 +301,15 @@ impl Joint<'_> {
     ) -> Matrix {
         let shape = Shape {
             vocabulary: graphs.vocabulary,
-            widths: vec![WIDTH; GRAPH_LAYERS],
+            widths: vec![GRAPH_WIDTH; GRAPH_LAYERS],
             outputs: ENCODING,
             biases: ENCODING,
         };
         let mut rng = lanner_nn::rng(seed, "encoder of Multi-Predict");
-        let mut gcn = Gcn::new(shape, WIDTH, &mut rng);
+        let mut gcn = Gcn::new(shape, GRAPH_WIDTH, &mut rng);
         let mut trainer = Trainer::new(&gcn.shape, graphs, 0.0, WEIGHT_DECAY, seed, threads);
-        epochs(rows.len(), plan, seed, progress, |batch, rate| {
+        let batch = self.batch();
+        epochs((rows.len(), batch), plan, seed, progress, |batch, rate| {
             let of: Vec<usize> = batch.iter().map(|&i| rows[i]).collect();
             trainer.step(&mut gcn, &of, rate, |outputs, biases, d_outputs, d_biases| {
                 let encodings: Vec<f32> =
@@ -327,13 +334,14 @@ impl Joint<'_> {
         seed: u64,
         progress: impl FnMut(),
     ) -> Matrix {
-        let mut widths = vec![WIDTH; CHOICE_LAYERS + 2];
+        let mut widths = vec![CHOICE_WIDTH; CHOICE_LAYERS + 2];
         (widths[0], widths[CHOICE_LAYERS + 1]) = (choices.cols, ENCODING);
         let mut encoder = Mlp::of_widths(widths, seed);
         let mut optimiser = AdamW::new(encoder.weights.len(), WEIGHT_DECAY);
         let mut gradient = vec![0.0; encoder.weights.len()];
         let mut states = Vec::new();
-        epochs(rows.len(), plan, seed, progress, |batch, rate| {
+        let batch = self.batch();
+        epochs((rows.len(), batch), plan, seed, progress, |batch, rate| {
             let input: Vec<f32> =
                 batch.iter().flat_map(|&i| choices.row(rows[i])).copied().collect();
             encoder.forward(&input, batch.len(), &mut states);
@@ -354,7 +362,7 @@ fn plus<'a>(a: &'a [f32], b: &'a [f32]) -> impl Iterator<Item = f32> + 'a {
 
 /// Calls `step(places, rate)` for each batch.
 fn epochs(
-    rows: usize,
+    (rows, batch): (usize, usize),
     plan: Plan,
     seed: u64,
     mut progress: impl FnMut(),
@@ -365,7 +373,7 @@ fn epochs(
     for epoch in 0..plan.epochs {
         let rate = cosine(PRE_TRAINING.rate, epoch, plan.epochs);
         order.shuffle(&mut rng);
-        order.chunks(BATCH).for_each(|batch| step(batch, rate));
+        order.chunks(batch).for_each(|batch| step(batch, rate));
         progress();
     }
 }

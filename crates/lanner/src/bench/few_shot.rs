@@ -28,7 +28,7 @@ Examples:
   lanner bench few-shot
   lanner bench few-shot --set ND,F1 --samples 5,10,20,50 --method default --devices
   lanner bench few-shot --set all --method default --choose
-  lanner bench few-shot --set ND,FD --method default,multi-predict --samples 10,20   # a minute a set
+  lanner bench few-shot --set ND,FD --method default,multi-predict --samples 10,20   # half a minute a set
   lanner bench few-shot --set ND,FD --help-slice --method default
   lanner bench few-shot --set FA,F4 --samples 2500 --method ridge-one-hots   # what devices' noise allows
   lanner bench few-shot --set ND --samples 10 --method default --threads 1   # processor seconds
@@ -96,6 +96,12 @@ pub fn run(args: FewShotArgs) -> anyhow::Result<()> {
         .collect::<anyhow::Result<_>>()?;
     let targets: usize = sets.iter().map(|s| s.targets.split(' ').count()).sum();
     let joint = methods.iter().any(|m| m.1 == Method::MultiPredict);
+    let without = args.sources != Sources::Set || sets.iter().any(|s| s.sources.is_empty());
+    if joint && without {
+        return Err(usage(
+            "multi-predict is pre-trained on a set's sources: take a set that has some, and leave out --sources",
+        ));
+    }
     let epochs = if joint { sets.len() * PreTrained::EPOCHS } else { 0 };
     let bar = progress(targets as u64 * args.seeds + epochs as u64, "few-shot");
     let mut worlds: [Option<World>; 2] = [None, None];

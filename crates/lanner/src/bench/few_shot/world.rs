@@ -89,9 +89,6 @@ impl World {
         sources: &[usize],
         progress: impl FnMut(),
     ) -> anyhow::Result<PreTrained> {
-        if sources.is_empty() {
-            return Err(usage("multi-predict is pre-trained on the sources: it cannot do without"));
-        }
         let inputs = match self.joint.take() {
             Some(made) => made,
             None => Inputs::new(&self.measured.pool, &self.proxies(common)?),
