@@ -120,7 +120,7 @@ impl Mlp {
                 let d_out: Vec<f32> = (batch.iter().zip(&states[states.len() - 1]))
                     .map(|(&i, &p)| slope * (p - ((y[i] - least) / range) as f32).signum())
                     .collect();
-                self.backward(&input, &states, d_out, &mut gradient);
+                self.backward(&input, &states, d_out, &mut gradient, &mut []);
                 optimiser.step(&mut self.weights, &gradient, rate, 1);
             }
         }
@@ -145,13 +145,15 @@ impl Mlp {
         }
     }
 
-    /// From the loss's gradient by the outputs, that by the weights.
+    /// From the loss's gradient by the outputs, that by the weights, and that by the inputs where
+    /// `d_input` (rows × inputs) is not empty.
     pub fn backward(
         &self,
         input: &[f32],
         states: &[Vec<f32>],
         mut d_out: Vec<f32>,
         gradient: &mut [f32],
+        d_input: &mut [f32],
     ) {
         for (l, layer) in self.layers().into_iter().enumerate().rev() {
             let Layer { at, inputs, outputs } = layer;
@@ -164,11 +166,14 @@ impl Mlp {
             for row in d_out.chunks(outputs) {
                 d_biases.iter_mut().zip(row).for_each(|(b, d)| *b += d);
             }
+            let weights = &self.weights[at..at + inputs * outputs];
             if l == 0 {
+                if !d_input.is_empty() {
+                    matmul::nn(rows, outputs, inputs, &d_out, weights, d_input, false, 1);
+                }
                 return;
             }
             let mut d_in = vec![0.0; rows * inputs];
-            let weights = &self.weights[at..at + inputs * outputs];
             matmul::nn(rows, outputs, inputs, &d_out, weights, &mut d_in, false, 1);
             // Through the ReLU of the layer before.
             d_in.iter_mut().zip(before).filter(|x| *x.1 <= 0.0).for_each(|(d, _)| *d = 0.0);
@@ -184,27 +189,28 @@ mod tests {
     #[test]
     fn the_gradient_is_that_of_differences() {
         let mut network = Mlp::new(3, 4, 128, 1);
-        let input: Vec<f32> = (0..12).map(|i| ((i * 5) % 7) as f32 / 3.0 - 1.0).collect();
+        let mut input: Vec<f32> = (0..12).map(|i| ((i * 5) % 7) as f32 / 3.0 - 1.0).collect();
         // The loss is a weighted sum of the four outputs.
         let slopes = vec![1.0f32, -0.5, 2.0, 0.3];
-        let loss = |network: &Mlp| -> f64 {
+        let loss = |network: &Mlp, input: &[f32]| -> f64 {
             let mut states = Vec::new();
-            network.forward(&input, 4, &mut states);
+            network.forward(input, 4, &mut states);
             states[4].iter().zip(&slopes).map(|(o, s)| f64::from(o * s)).sum()
         };
         let mut states = Vec::new();
         network.forward(&input, 4, &mut states);
         let mut gradient = vec![f32::NAN; network.weights.len()];
-        network.backward(&input, &states, slopes.clone(), &mut gradient);
+        let mut d_input = vec![f32::NAN; 12];
+        network.backward(&input, &states, slopes.clone(), &mut gradient, &mut d_input);
         let mut seen = 0;
         for layer in network.layers() {
             for at in [layer.at, layer.at + 2, layer.biases().start] {
                 let kept = network.weights[at];
                 let step = 1e-2;
                 network.weights[at] = kept + step;
-                let up = loss(&network);
+                let up = loss(&network, &input);
                 network.weights[at] = kept - step;
-                let down = loss(&network);
+                let down = loss(&network, &input);
                 network.weights[at] = kept;
                 let direct = (up - down) / f64::from(2.0 * step);
                 let ours = f64::from(gradient[at]);
@@ -213,5 +219,15 @@ mod tests {
             }
         }
         assert!(seen > 8, "{seen}");
+        for at in 0..12 {
+            let kept = input[at];
+            input[at] = kept + 1e-2;
+            let up = loss(&network, &input);
+            input[at] = kept - 1e-2;
+            let down = loss(&network, &input);
+            input[at] = kept;
+            let (direct, ours) = ((up - down) / 2e-2, f64::from(d_input[at]));
+            assert!((direct - ours).abs() < 2e-3 + 0.05 * ours.abs(), "{at}: {direct} {ours}");
+        }
     }
 }

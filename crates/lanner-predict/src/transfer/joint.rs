@@ -25,8 +25,9 @@ use lanner_space::{Space, View};
 use rand::seq::SliceRandom;
 
 use super::peers::nearest;
+use super::pre_training::{check, common_rows, epochs, plus, proxies_of};
 use crate::across::PROXIES;
-use crate::across::multi_predict::{FINE_TUNING, PRE_TRAINING, normalised_of};
+use crate::across::multi_predict::{FINE_TUNING, PRE_TRAINING};
 use crate::encode::Graphs;
 use crate::features::one_hot;
 use crate::gcn::{Gcn, Scale, Shape, Shared, Target, Trainer};
@@ -78,8 +79,7 @@ impl Inputs {
                 Form::Choices(Matrix::from_rows(hot.rows, hot.cols, data))
             }
         };
-        let proxies = normalised_of(&PROXIES, proxies, pool.len());
-        Inputs { form, proxies: proxies.data.iter().map(|&v| v as f32).collect() }
+        Inputs { form, proxies: proxies_of(pool, proxies) }
     }
 
     fn len(&self) -> usize {
@@ -131,19 +131,8 @@ impl PreTrained {
         threads: usize,
         progress: impl FnMut(),
     ) -> Result<PreTrained, PredictError> {
-        if let Some(source) = sources.iter().find(|s| s.len() != inputs.len()) {
-            let (architectures, targets) = (inputs.len(), source.len());
-            return Err(PredictError::Lengths { architectures, targets });
-        }
-        let mut rows: Vec<usize> =
-            (0..inputs.len()).filter(|&r| sources.iter().all(|s| s[r].is_finite())).collect();
-        if sources.is_empty() || rows.len() < 2 {
-            let what = "multi-predict, which learns from architectures measured on all sources,";
-            let got = if sources.is_empty() { 0 } else { rows.len() };
-            return Err(PredictError::TooFew { what: what.into(), needed: 2, got });
-        }
-        rows.shuffle(&mut lanner_nn::rng(seed, "architectures of Multi-Predict"));
-        rows.truncate(plan.rows);
+        let wanted = (inputs.len(), plan.rows);
+        let rows = common_rows(wanted, sources, "multi-predict", seed)?;
         let mut targets = vec![0.0; rows.len() * sources.len()];
         for (s, source) in sources.iter().enumerate() {
             let of: Vec<f64> = rows.iter().map(|&r| source[r]).collect();
@@ -176,17 +165,7 @@ impl PreTrained {
         (rows, latencies): (&[usize], &[f64]),
         seed: u64,
     ) -> Result<OnDevice<'_>, PredictError> {
-        if rows.len() != latencies.len() {
-            let (architectures, targets) = (rows.len(), latencies.len());
-            return Err(PredictError::Lengths { architectures, targets });
-        }
-        if let Some(row) = latencies.iter().position(|v| !(v.is_finite() && *v > 0.0)) {
-            return Err(PredictError::Latency { row, value: latencies[row] });
-        }
-        if rows.len() < 2 {
-            let got = rows.len();
-            return Err(PredictError::TooFew { what: "multi-predict".into(), needed: 2, got });
-        }
+        check(rows, latencies, "multi-predict")?;
         let scale = Scale::of(Target::MinMax, latencies);
         let mut interaction = self.interaction.of_device(nearest(sources, rows, latencies)?);
         let mut optimiser = AdamW::new(interaction.weights.len(), WEIGHT_DECAY);
@@ -309,19 +288,26 @@ impl Joint<'_> {
         let mut gcn = Gcn::new(shape, GRAPH_WIDTH, &mut rng);
         let mut trainer = Trainer::new(&gcn.shape, graphs, 0.0, WEIGHT_DECAY, seed, threads);
         let batch = self.batch();
-        epochs((rows.len(), batch), plan, seed, progress, |batch, rate| {
-            let of: Vec<usize> = batch.iter().map(|&i| rows[i]).collect();
-            trainer.step(&mut gcn, &of, rate, |outputs, biases, d_outputs, d_biases| {
-                let encodings: Vec<f32> =
-                    (outputs.data.chunks_exact(ENCODING)).flat_map(|o| plus(o, biases)).collect();
-                self.gradients(rows, batch, &encodings, &mut d_outputs.data);
-                for d in d_outputs.data.chunks_exact(ENCODING) {
-                    d_biases.iter_mut().zip(d).for_each(|(b, d)| *b += d);
-                }
-                0.0
-            });
-            self.step(rate);
-        });
+        epochs(
+            (rows.len(), batch),
+            (plan.epochs, PRE_TRAINING.rate),
+            seed,
+            progress,
+            |batch, rate| {
+                let of: Vec<usize> = batch.iter().map(|&i| rows[i]).collect();
+                trainer.step(&mut gcn, &of, rate, |outputs, biases, d_outputs, d_biases| {
+                    let encodings: Vec<f32> = (outputs.data.chunks_exact(ENCODING))
+                        .flat_map(|o| plus(o, biases))
+                        .collect();
+                    self.gradients(rows, batch, &encodings, &mut d_outputs.data);
+                    for d in d_outputs.data.chunks_exact(ENCODING) {
+                        d_biases.iter_mut().zip(d).for_each(|(b, d)| *b += d);
+                    }
+                    0.0
+                });
+                self.step(rate);
+            },
+        );
         let outputs = Shared::new(graphs, GRAPH_LAYERS).outputs(&gcn, threads);
         self.networks(outputs.data.chunks_exact(ENCODING).flat_map(|o| plus(o, gcn.biases())))
     }
@@ -341,39 +327,23 @@ impl Joint<'_> {
         let mut gradient = vec![0.0; encoder.weights.len()];
         let mut states = Vec::new();
         let batch = self.batch();
-        epochs((rows.len(), batch), plan, seed, progress, |batch, rate| {
-            let input: Vec<f32> =
-                batch.iter().flat_map(|&i| choices.row(rows[i])).copied().collect();
-            encoder.forward(&input, batch.len(), &mut states);
-            let mut d = vec![0.0; batch.len() * ENCODING];
-            self.gradients(rows, batch, &states[CHOICE_LAYERS], &mut d);
-            encoder.backward(&input, &states, d, &mut gradient);
-            optimiser.step(&mut encoder.weights, &gradient, rate, 1);
-            self.step(rate);
-        });
+        epochs(
+            (rows.len(), batch),
+            (plan.epochs, PRE_TRAINING.rate),
+            seed,
+            progress,
+            |batch, rate| {
+                let input: Vec<f32> =
+                    batch.iter().flat_map(|&i| choices.row(rows[i])).copied().collect();
+                encoder.forward(&input, batch.len(), &mut states);
+                let mut d = vec![0.0; batch.len() * ENCODING];
+                self.gradients(rows, batch, &states[CHOICE_LAYERS], &mut d);
+                encoder.backward(&input, &states, d, &mut gradient, &mut []);
+                optimiser.step(&mut encoder.weights, &gradient, rate, 1);
+                self.step(rate);
+            },
+        );
         encoder.forward(&choices.data, choices.rows, &mut states);
         self.networks(states.pop().unwrap_or_default().into_iter())
-    }
-}
-
-fn plus<'a>(a: &'a [f32], b: &'a [f32]) -> impl Iterator<Item = f32> + 'a {
-    a.iter().zip(b).map(|(a, b)| a + b)
-}
-
-/// Calls `step(places, rate)` for each batch.
-fn epochs(
-    (rows, batch): (usize, usize),
-    plan: Plan,
-    seed: u64,
-    mut progress: impl FnMut(),
-    mut step: impl FnMut(&[usize], f32),
-) {
-    let mut order: Vec<usize> = (0..rows).collect();
-    let mut rng = lanner_nn::rng(seed, "order of Multi-Predict");
-    for epoch in 0..plan.epochs {
-        let rate = cosine(PRE_TRAINING.rate, epoch, plan.epochs);
-        order.shuffle(&mut rng);
-        order.chunks(batch).for_each(|batch| step(batch, rate));
-        progress();
     }
 }

@@ -45,7 +45,8 @@
 //! - *Noise is Student-t* with one degree of freedom: a slow outlier among ten measurements must
 //!   not bend the prediction.
 //!
-//! [`peers`] has the plain methods that it is compared with, [`joint`] the recipe `multi-predict`.
+//! [`peers`] has the plain methods that it is compared with, [`joint`] and
+//! [`nasflat`] the recipes `multi-predict` and `nasflat`.
 
 mod average;
 mod bridge;
@@ -53,7 +54,9 @@ mod few_shot;
 pub mod joint;
 pub(crate) mod layers;
 pub mod multi_predict;
+pub mod nasflat;
 pub mod peers;
+mod pre_training;
 mod saved;
 
 use lanner_space::Space;

@@ -6,7 +6,7 @@ mod world;
 use std::collections::{HashMap, HashSet};
 
 use lanner_predict::metrics::{coverage, spearman};
-use lanner_predict::transfer::joint::PreTrained;
+use lanner_predict::transfer::{joint, nasflat};
 
 use super::Common;
 use super::device_sets::{DEVELOPMENT, DeviceSet, HALVES, PUBLISHERS, SETS, SOURCE};
@@ -21,14 +21,15 @@ pub(super) use world::World;
 Spearman correlation on all architectures that were not measured; a row is the mean over a set's
 target devices. Standard errors are over seeds: a seed draws the measured architectures. processor_s is the
 processor time to fit and to predict all others, sources_processor_s that to learn from the set's sources:
-default smooths those that no set before had, multi-predict is pre-trained, once a set, by --seed. Neither has
-a meaning unless --threads is 1.
+default smooths those that no set before had, multi-predict and nasflat are pre-trained, once a set, by
+--seed. Neither has a meaning unless --threads is 1.
 
 Examples:
   lanner bench few-shot
   lanner bench few-shot --set ND,F1 --samples 5,10,20,50 --method default --devices
   lanner bench few-shot --set all --method default --choose
   lanner bench few-shot --set ND,FD --method default,multi-predict --samples 10,20   # half a minute a set
+  lanner bench few-shot --set N1,F1 --method multi-predict,nasflat --devices         # minutes a set
   lanner bench few-shot --set ND,FD --help-slice --method default
   lanner bench few-shot --set FA,F4 --samples 2500 --method ridge-one-hots   # what devices' noise allows
   lanner bench few-shot --set ND --samples 10 --method default --threads 1   # processor seconds
@@ -45,7 +46,7 @@ pub struct FewShotArgs {
     /// Measurements of the target device
     #[arg(long, value_delimiter = ',', default_value = "20", value_parser = clap::value_parser!(u32).range(3..10_000))]
     samples: Vec<u32>,
-    /// default, multi-predict, ridge-counts, ridge-sources, ridge-one-hots, grouped-gp,
+    /// default, multi-predict, nasflat, ridge-counts, ridge-sources, ridge-one-hots, grouped-gp,
     /// nearest-source
     #[arg(
         long,
@@ -95,14 +96,17 @@ pub fn run(args: FewShotArgs) -> anyhow::Result<()> {
         .map(|name| Ok((name.as_str(), Method::by_name(name)?)))
         .collect::<anyhow::Result<_>>()?;
     let targets: usize = sets.iter().map(|s| s.targets.split(' ').count()).sum();
-    let joint = methods.iter().any(|m| m.1 == Method::MultiPredict);
+    let asked = |method: Method| methods.iter().any(|m| m.1 == method);
+    let (joint, nasflat) = (asked(Method::MultiPredict), asked(Method::Nasflat));
     let without = args.sources != Sources::Set || sets.iter().any(|s| s.sources.is_empty());
-    if joint && without {
+    if (joint || nasflat) && without {
         return Err(usage(
-            "multi-predict is pre-trained on a set's sources: take a set that has some, and leave out --sources",
+            "multi-predict and nasflat are pre-trained on a set's sources: take a set that has some, and leave out --sources",
         ));
     }
-    let epochs = if joint { sets.len() * PreTrained::EPOCHS } else { 0 };
+    let epochs = sets.len()
+        * (usize::from(joint) * joint::PreTrained::EPOCHS
+            + usize::from(nasflat) * nasflat::PreTrained::EPOCHS);
     let bar = progress(targets as u64 * args.seeds + epochs as u64, "few-shot");
     let mut worlds: [Option<World>; 2] = [None, None];
     let mut rows = Vec::new();
@@ -124,14 +128,21 @@ pub fn run(args: FewShotArgs) -> anyhow::Result<()> {
             Sources::BuiltIn => world.built_in()?,
             _ => world.functions(&sources)?,
         };
-        let smoothing = start.zip(processor::seconds()).map(|(from, to)| to - from);
+        let prior = world.views.with_sources(&functions);
+        let mut learning = vec![("default", since(start))];
         let start = processor::seconds();
         let joint = match joint {
-            true => Some(world.pre_trained(&args.common, &sources, || bar.inc(1))?),
+            true => Some(world.multi_predict(&args.common, &sources, || bar.inc(1))?),
             false => None,
         };
-        let pre_training = start.zip(processor::seconds()).map(|(from, to)| to - from);
-        let learned = Learned { prior: world.views.with_sources(&functions), joint };
+        learning.push(("multi-predict", since(start)));
+        let start = processor::seconds();
+        let nasflat = match nasflat {
+            true => Some(world.nasflat(&args.common, &sources, || bar.inc(1))?),
+            false => None,
+        };
+        learning.push(("nasflat", since(start)));
+        let learned = Learned { prior, joint, nasflat };
         let mut chosen = Chosen::new();
         // By device, method, samples.
         let mut all = Vec::new();
@@ -167,13 +178,8 @@ pub fn run(args: FewShotArgs) -> anyhow::Result<()> {
                 let mean = mean_of(&of);
                 means[m][s].push(mean.spearman.iter().sum::<f64>() / mean.spearman.len() as f64);
                 let mut row = row(set, method, samples).with_results(&mean);
-                let learning = match *method {
-                    "default" => smoothing,
-                    "multi-predict" => pre_training,
-                    _ => None,
-                };
-                if let Some(learning) = learning {
-                    row = row.with("sources_processor_s", learning);
+                if let Some((_, Some(seconds))) = learning.iter().find(|l| l.0 == *method) {
+                    row = row.with("sources_processor_s", *seconds);
                 }
                 rows.push(row);
             }
@@ -199,6 +205,11 @@ pub fn run(args: FewShotArgs) -> anyhow::Result<()> {
         }
     }
     print_rows(&rows, args.common.json)
+}
+
+/// Processor time since then.
+fn since(start: Option<f64>) -> Option<f64> {
+    start.zip(processor::seconds()).map(|(from, to)| to - from)
 }
 
 fn wanted(names: &[String]) -> anyhow::Result<Vec<&'static DeviceSet>> {
@@ -300,8 +311,7 @@ fn one_seed(
             let forecast =
                 method.forecast(&world.peers, learned, &columns, (known, &y), &ask, seed)?;
             let results = &mut results[s];
-            let now = processor::seconds();
-            results.processor.extend(start.zip(now).map(|(from, to)| to - from));
+            results.processor.extend(since(start));
             // A method that says the same of all architectures ranks nothing.
             let quality = spearman(&forecast.mean, &truth);
             results.spearman.push(if quality.is_finite() { quality } else { 0.0 });

@@ -1,9 +1,8 @@
 //! The methods of `lanner bench few-shot`.
 
 use lanner_predict::Forecast;
-use lanner_predict::transfer::joint::PreTrained;
 use lanner_predict::transfer::peers::{Peer, PeerViews};
-use lanner_predict::transfer::{FewShot, Prior};
+use lanner_predict::transfer::{FewShot, Prior, joint, nasflat};
 
 use crate::output::usage;
 
@@ -11,6 +10,7 @@ use crate::output::usage;
 pub enum Method {
     Default,
     MultiPredict,
+    Nasflat,
     Peer(Peer),
 }
 
@@ -18,12 +18,18 @@ pub enum Method {
 pub struct Learned {
     pub prior: Prior,
     /// Where multi-predict is asked for.
-    pub joint: Option<PreTrained>,
+    pub joint: Option<joint::PreTrained>,
+    /// Where nasflat is asked for.
+    pub nasflat: Option<nasflat::PreTrained>,
 }
 
 impl Method {
     pub fn by_name(name: &str) -> anyhow::Result<Method> {
-        let own = [("default", Method::Default), ("multi-predict", Method::MultiPredict)];
+        let own = [
+            ("default", Method::Default),
+            ("multi-predict", Method::MultiPredict),
+            ("nasflat", Method::Nasflat),
+        ];
         let all: Vec<(&str, Method)> = own
             .into_iter()
             .chain(Peer::ALL.map(|(name, peer)| (name, Method::Peer(peer))))
@@ -45,15 +51,21 @@ impl Method {
         seed: u64,
     ) -> anyhow::Result<Forecast> {
         let plain = |mean| Forecast { mean, ..Forecast::default() };
-        Ok(match (self, &learned.joint) {
-            (Method::Peer(peer), _) => plain(peers.fit_predict(peer, sources, known, ask)?),
-            (Method::MultiPredict, Some(joint)) => {
-                plain(joint.adapt(sources, known, seed)?.predict(ask))
-            }
-            _ => {
+        let missing = || usage("a recipe that is pre-trained needs sources");
+        Ok(match self {
+            Method::Default => {
                 let Learned { prior, .. } = learned;
                 FewShot::fit(prior, known.0, known.1)?.predict(prior, ask)
             }
+            Method::MultiPredict => {
+                let joint = learned.joint.as_ref().ok_or_else(missing)?;
+                plain(joint.adapt(sources, known, seed)?.predict(ask))
+            }
+            Method::Nasflat => {
+                let nasflat = learned.nasflat.as_ref().ok_or_else(missing)?;
+                plain(nasflat.adapt(sources, known, seed)?.predict(ask))
+            }
+            Method::Peer(peer) => plain(peers.fit_predict(peer, sources, known, ask)?),
         })
     }
 }

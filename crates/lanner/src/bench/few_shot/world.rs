@@ -3,9 +3,9 @@
 use lanner_data::Table;
 use lanner_predict::Pool;
 use lanner_predict::linalg::Mat;
-use lanner_predict::transfer::Views;
-use lanner_predict::transfer::joint::{Inputs, PreTrained};
+use lanner_predict::transfer::joint::Inputs;
 use lanner_predict::transfer::peers::PeerViews;
+use lanner_predict::transfer::{Views, joint, nasflat};
 use lanner_space::{Architecture, Space};
 
 use crate::bench::Common;
@@ -83,12 +83,12 @@ impl World {
     }
 
     /// The recipe `multi-predict`, pre-trained on these columns by the first seed.
-    pub(super) fn pre_trained(
+    pub(super) fn multi_predict(
         &mut self,
         common: &Common,
         sources: &[usize],
         progress: impl FnMut(),
-    ) -> anyhow::Result<PreTrained> {
+    ) -> anyhow::Result<joint::PreTrained> {
         let inputs = match self.joint.take() {
             Some(made) => made,
             None => Inputs::new(&self.measured.pool, &self.proxies(common)?),
@@ -97,7 +97,22 @@ impl World {
         let columns: Vec<&[f64]> =
             sources.iter().map(|&s| self.measured.columns[s].1.as_slice()).collect();
         let threads = rayon::current_num_threads();
-        Ok(PreTrained::new(inputs, &columns, common.seed, threads, progress)?)
+        Ok(joint::PreTrained::new(inputs, &columns, common.seed, threads, progress)?)
+    }
+
+    /// The recipe `nasflat`, in the same way.
+    pub(super) fn nasflat(
+        &self,
+        common: &Common,
+        sources: &[usize],
+        progress: impl FnMut(),
+    ) -> anyhow::Result<nasflat::PreTrained> {
+        let columns: Vec<&[f64]> =
+            sources.iter().map(|&s| self.measured.columns[s].1.as_slice()).collect();
+        let threads = rayon::current_num_threads();
+        let (pool, proxies) = (&self.measured.pool, self.proxies(common)?);
+        let seed = common.seed;
+        Ok(nasflat::PreTrained::new(pool, &proxies, &columns, seed, threads, progress)?)
     }
 
     /// Columns of zero-cost proxies over the pool. Of NAS-Bench-201 only the 9,445 architectures
