@@ -10,7 +10,7 @@ use crate::PredictError;
 use crate::linalg::Mat;
 
 const BATCH: usize = 64;
-const WEIGHT_DECAY: f32 = 5e-4;
+pub(crate) const WEIGHT_DECAY: f32 = 5e-4;
 
 /// How long a network is trained, and how fast.
 #[derive(Debug, Clone, Copy, PartialEq)]
@@ -21,13 +21,13 @@ pub(crate) struct Training {
     pub falling: bool,
 }
 
-/// A perceptron with one output.
+/// A perceptron.
 #[derive(Debug, Clone)]
 pub(crate) struct Mlp {
     /// Of the input, of every hidden layer, of the output.
     widths: Vec<usize>,
     /// Weights (out × in) and biases of all layers, one after the other.
-    weights: Vec<f32>,
+    pub weights: Vec<f32>,
 }
 
 /// A layer's place among the weights, inputs and outputs.
@@ -46,11 +46,16 @@ impl Layer {
 }
 
 impl Mlp {
-    /// So many inputs, hidden layers of one width; random weights, as PyTorch draws them.
+    /// So many inputs, hidden layers of one width, one output; random weights, as PyTorch draws them.
     pub fn new(inputs: usize, layers: usize, width: usize, seed: u64) -> Mlp {
         let mut widths = vec![width; layers + 2];
         widths[0] = inputs;
         widths[layers + 1] = 1;
+        Mlp::of_widths(widths, seed)
+    }
+
+    /// Of these widths: of the input, of every hidden layer, of the output.
+    pub fn of_widths(widths: Vec<usize>, seed: u64) -> Mlp {
         let mut mlp = Mlp { widths, weights: Vec::new() };
         let layers = mlp.layers();
         mlp.weights.resize(layers.last().map_or(0, |l| l.biases().end), 0.0);
@@ -115,7 +120,7 @@ impl Mlp {
                 let d_out: Vec<f32> = (batch.iter().zip(&states[states.len() - 1]))
                     .map(|(&i, &p)| slope * (p - ((y[i] - least) / range) as f32).signum())
                     .collect();
-                self.backward(&input, &states, d_out, &mut gradient);
+                self.backward(&input, &states, d_out, &mut gradient, &mut []);
                 optimiser.step(&mut self.weights, &gradient, rate, 1);
             }
         }
@@ -123,7 +128,7 @@ impl Mlp {
     }
 
     /// `states[l]` becomes the output of layer l, rows × its outputs, after ReLU but for the last.
-    fn forward(&self, input: &[f32], rows: usize, states: &mut Vec<Vec<f32>>) {
+    pub fn forward(&self, input: &[f32], rows: usize, states: &mut Vec<Vec<f32>>) {
         states.clear();
         let layers = self.layers();
         for (l, layer) in layers.iter().enumerate() {
@@ -140,13 +145,15 @@ impl Mlp {
         }
     }
 
-    /// From the loss's gradient by the outputs, that by the weights.
-    fn backward(
+    /// From the loss's gradient by the outputs, that by the weights, and that by the inputs where
+    /// `d_input` (rows × inputs) is not empty.
+    pub fn backward(
         &self,
         input: &[f32],
         states: &[Vec<f32>],
         mut d_out: Vec<f32>,
         gradient: &mut [f32],
+        d_input: &mut [f32],
     ) {
         for (l, layer) in self.layers().into_iter().enumerate().rev() {
             let Layer { at, inputs, outputs } = layer;
@@ -159,11 +166,14 @@ impl Mlp {
             for row in d_out.chunks(outputs) {
                 d_biases.iter_mut().zip(row).for_each(|(b, d)| *b += d);
             }
+            let weights = &self.weights[at..at + inputs * outputs];
             if l == 0 {
+                if !d_input.is_empty() {
+                    matmul::nn(rows, outputs, inputs, &d_out, weights, d_input, false, 1);
+                }
                 return;
             }
             let mut d_in = vec![0.0; rows * inputs];
-            let weights = &self.weights[at..at + inputs * outputs];
             matmul::nn(rows, outputs, inputs, &d_out, weights, &mut d_in, false, 1);
             // Through the ReLU of the layer before.
             d_in.iter_mut().zip(before).filter(|x| *x.1 <= 0.0).for_each(|(d, _)| *d = 0.0);
@@ -179,27 +189,28 @@ mod tests {
     #[test]
     fn the_gradient_is_that_of_differences() {
         let mut network = Mlp::new(3, 4, 128, 1);
-        let input: Vec<f32> = (0..12).map(|i| ((i * 5) % 7) as f32 / 3.0 - 1.0).collect();
+        let mut input: Vec<f32> = (0..12).map(|i| ((i * 5) % 7) as f32 / 3.0 - 1.0).collect();
         // The loss is a weighted sum of the four outputs.
         let slopes = vec![1.0f32, -0.5, 2.0, 0.3];
-        let loss = |network: &Mlp| -> f64 {
+        let loss = |network: &Mlp, input: &[f32]| -> f64 {
             let mut states = Vec::new();
-            network.forward(&input, 4, &mut states);
+            network.forward(input, 4, &mut states);
             states[4].iter().zip(&slopes).map(|(o, s)| f64::from(o * s)).sum()
         };
         let mut states = Vec::new();
         network.forward(&input, 4, &mut states);
         let mut gradient = vec![f32::NAN; network.weights.len()];
-        network.backward(&input, &states, slopes.clone(), &mut gradient);
+        let mut d_input = vec![f32::NAN; 12];
+        network.backward(&input, &states, slopes.clone(), &mut gradient, &mut d_input);
         let mut seen = 0;
         for layer in network.layers() {
             for at in [layer.at, layer.at + 2, layer.biases().start] {
                 let kept = network.weights[at];
                 let step = 1e-2;
                 network.weights[at] = kept + step;
-                let up = loss(&network);
+                let up = loss(&network, &input);
                 network.weights[at] = kept - step;
-                let down = loss(&network);
+                let down = loss(&network, &input);
                 network.weights[at] = kept;
                 let direct = (up - down) / f64::from(2.0 * step);
                 let ours = f64::from(gradient[at]);
@@ -208,5 +219,15 @@ mod tests {
             }
         }
         assert!(seen > 8, "{seen}");
+        for at in 0..12 {
+            let kept = input[at];
+            input[at] = kept + 1e-2;
+            let up = loss(&network, &input);
+            input[at] = kept - 1e-2;
+            let down = loss(&network, &input);
+            input[at] = kept;
+            let (direct, ours) = ((up - down) / 2e-2, f64::from(d_input[at]));
+            assert!((direct - ours).abs() < 2e-3 + 0.05 * ours.abs(), "{at}: {direct} {ours}");
+        }
     }
 }

@@ -352,6 +352,19 @@ fn benches_beat_the_baselines_on_published_tables() {
 }
 
 #[test]
+fn recipes_that_are_pre_trained_refuse_to_go_without_sources() {
+    let base = ["bench", "few-shot", "--method"];
+    for (more, part) in [
+        (["multi-predict", "--sources", "none"], "leave out --sources"),
+        (["nasflat", "--set", "N-even"], "take a set that has some"),
+        (["magic", "--set", "ND"], "there are: default, multi-predict, nasflat"),
+    ] {
+        let (code, message) = fails(&[&base[..], &more].concat());
+        assert!(code == 2 && message.contains(part), "{message}");
+    }
+}
+
+#[test]
 fn accuracy_is_carried_over_from_another_task() {
     let Some(dir) = data() else { return };
     let base = ["bench", "cross-task", "--data", &dir, "--set", "micro-scene,micro-object"];

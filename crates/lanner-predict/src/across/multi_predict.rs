@@ -38,6 +38,11 @@ const LOGARITHMS: [&str; 6] = ["fisher", "flops", "grad_norm", "params", "snip",
 /// NASFLAT's normalisation over a data set, p × 12: log1p and min–max for magnitudes, z-score for
 /// grasp, min–max for the rest. Where a proxy or a value is missing there is 0.
 pub fn normalised(columns: &[(String, Vec<f64>)], rows: usize) -> Mat {
+    normalised_of(&PROXIES, columns, rows)
+}
+
+/// The same of the proxies of these names.
+pub(crate) fn normalised_of(names: &[&str], columns: &[(String, Vec<f64>)], rows: usize) -> Mat {
     let column = |name: &str| -> Vec<f64> {
         let Some((_, values)) = columns.iter().find(|c| c.0 == name) else {
             return vec![0.0; rows];
@@ -60,8 +65,8 @@ pub fn normalised(columns: &[(String, Vec<f64>)], rows: usize) -> Mat {
         };
         values.into_iter().map(scaled).collect()
     };
-    let columns = PROXIES.map(column);
-    Mat::from_fn(rows, PROXIES.len(), |i, j| columns[j][i])
+    let columns: Vec<Vec<f64>> = names.iter().copied().map(column).collect();
+    Mat::from_fn(rows, names.len(), |i, j| columns[j][i])
 }
 
 /// The network.

@@ -45,13 +45,17 @@
 //! - *Noise is Student-t* with one degree of freedom: a slow outlier among ten measurements must
 //!   not bend the prediction.
 //!
-//! [`peers`] has the plain methods that it is compared with.
+//! [`peers`] has the plain methods that it is compared with, [`joint`] and
+//! [`nasflat`] the recipes `multi-predict` and `nasflat`.
 
 mod average;
 mod bridge;
 mod few_shot;
+pub mod joint;
 pub mod multi_predict;
+pub mod nasflat;
 pub mod peers;
+mod pre_training;
 mod saved;
 
 use lanner_space::{Architecture, Space};

@@ -36,6 +36,22 @@ impl Peer {
     ];
 }
 
+/// The source whose latencies of `rows` rank most like these.
+pub(super) fn nearest(
+    sources: &[&[f64]],
+    rows: &[usize],
+    latencies: &[f64],
+) -> Result<usize, PredictError> {
+    let alike = |source: &[f64]| {
+        let theirs: Vec<f64> = rows.iter().map(|&r| source[r]).collect();
+        Some(spearman(&theirs, latencies)).filter(|v| v.is_finite()).unwrap_or(-1.0)
+    };
+    let alike: Vec<f64> = sources.iter().map(|s| alike(s)).collect();
+    (0..sources.len()).max_by(|&a, &b| alike[a].total_cmp(&alike[b])).ok_or_else(|| {
+        PredictError::TooFew { what: "nearest source, whose".into(), needed: 1, got: 0 }
+    })
+}
+
 /// The features of a pool that the peers need.
 pub struct PeerViews {
     counts: Mat,
@@ -99,16 +115,7 @@ impl PeerViews {
                 Ok(exp(Ridge::fit(&x, &y)?.predict(&asked)))
             }
             Peer::NearestSource => {
-                let alike = |s: &&[f64]| {
-                    let theirs: Vec<f64> = rows.iter().map(|&r| s[r]).collect();
-                    Some(spearman(&theirs, latencies)).filter(|v| v.is_finite()).unwrap_or(-1.0)
-                };
-                let nearest = sources.iter().max_by(|a, b| alike(a).total_cmp(&alike(b)));
-                let nearest = nearest.ok_or_else(|| PredictError::TooFew {
-                    what: "nearest source, whose".into(),
-                    needed: 1,
-                    got: 0,
-                })?;
+                let nearest = sources[nearest(sources, rows, latencies)?];
                 let shift = rows.iter().zip(&y).map(|(&r, y)| y - nearest[r].ln()).sum::<f64>();
                 let factor = (shift / y.len() as f64).exp();
                 Ok(ask.iter().map(|&r| factor * nearest[r]).collect())

@@ -1,34 +1,35 @@
 //! `lanner bench few-shot`.
 
+mod method;
+mod world;
+
 use std::collections::{HashMap, HashSet};
 
-use lanner_data::Table;
-use lanner_predict::linalg::Mat;
 use lanner_predict::metrics::{coverage, spearman};
-use lanner_predict::transfer::{
-    FewShot, Prior, Views,
-    peers::{Peer, PeerViews},
-};
-use lanner_predict::{Forecast, Pool};
-use lanner_space::Space;
+use lanner_predict::transfer::{joint, nasflat};
 
 use super::Common;
 use super::device_sets::{DEVELOPMENT, DeviceSet, HALVES, PUBLISHERS, SETS, SOURCE};
 use super::processor;
-use super::tables::{Measured, shuffled};
+use super::tables::shuffled;
 use crate::output::{Row, print_rows, progress, usage};
+use method::{Learned, Method};
+pub(super) use world::World;
 
 #[derive(clap::Args)]
 #[command(after_help = "\
 Spearman correlation on all architectures that were not measured; a row is the mean over a set's
 target devices. Standard errors are over seeds: a seed draws the measured architectures. processor_s is the
-processor time to fit and to predict all others, sources_processor_s that to smooth the set's sources
-(those that no set before had), both without a meaning unless --threads is 1.
+processor time to fit and to predict all others, sources_processor_s that to learn from the set's sources:
+default smooths those that no set before had, multi-predict and nasflat are pre-trained, once a set, by
+--seed. Neither has a meaning unless --threads is 1.
 
 Examples:
   lanner bench few-shot
   lanner bench few-shot --set ND,F1 --samples 5,10,20,50 --method default --devices
   lanner bench few-shot --set all --method default --choose
+  lanner bench few-shot --set ND,FD --method default,multi-predict --samples 10,20   # half a minute a set
+  lanner bench few-shot --set N1,F1 --method multi-predict,nasflat --devices         # minutes a set
   lanner bench few-shot --set ND,FD --help-slice --method default
   lanner bench few-shot --set FA,F4 --samples 2500 --method ridge-one-hots   # what devices' noise allows
   lanner bench few-shot --set ND --samples 10 --method default --threads 1   # processor seconds
@@ -45,7 +46,8 @@ pub struct FewShotArgs {
     /// Measurements of the target device
     #[arg(long, value_delimiter = ',', default_value = "20", value_parser = clap::value_parser!(u32).range(3..10_000))]
     samples: Vec<u32>,
-    /// default, ridge-counts, ridge-sources, ridge-one-hots, grouped-gp, nearest-source
+    /// default, multi-predict, nasflat, ridge-counts, ridge-sources, ridge-one-hots, grouped-gp,
+    /// nearest-source
     #[arg(
         long,
         value_delimiter = ',',
@@ -77,95 +79,6 @@ enum Sources {
     BuiltIn,
 }
 
-enum Method {
-    Default,
-    Peer(Peer),
-}
-
-impl Method {
-    fn by_name(name: &str) -> anyhow::Result<Method> {
-        if name == "default" {
-            return Ok(Method::Default);
-        }
-        match Peer::ALL.iter().find(|p| p.0 == name) {
-            Some((_, peer)) => Ok(Method::Peer(*peer)),
-            None => {
-                let names: Vec<&str> = Peer::ALL.iter().map(|p| p.0).collect();
-                Err(usage(format!("no method '{name}'; there are: default, {}", names.join(", "))))
-            }
-        }
-    }
-}
-
-/// A space with its devices, and what is made of it once.
-pub(super) struct World {
-    pub(super) measured: Measured,
-    pub(super) views: Views,
-    pub(super) peers: PeerViews,
-    /// Smoothed devices, in the order of the columns; made when first asked for.
-    functions: Vec<Option<Mat>>,
-}
-
-impl World {
-    pub(super) fn new(common: &Common, fbnet: bool) -> anyhow::Result<World> {
-        let measured = if fbnet {
-            let path = common.file("fbnet/latency_and_proxies.csv")?;
-            let (table, _) = Table::read(path, &Space::Fbnet)?;
-            let columns = table.names.into_iter().zip(table.columns).collect();
-            Measured { pool: Pool::new(Space::Fbnet, table.archs), columns }
-        } else {
-            Measured::read(
-                common,
-                &["nasbench201/latency_help.csv", "nasbench201/latency_latbench.csv"],
-            )?
-        };
-        let views = Views::new(&measured.pool);
-        let peers = PeerViews::new(&measured.pool);
-        let functions = vec![None; measured.columns.len()];
-        Ok(World { measured, views, peers, functions })
-    }
-
-    pub(super) fn place(&self, device: &str) -> anyhow::Result<usize> {
-        let name = self.measured.column(device)?.0.to_string();
-        Ok(self.measured.columns.iter().position(|c| c.0 == name).unwrap_or(0))
-    }
-
-    /// The smoothed columns of Lanner's own table.
-    fn built_in(&self) -> anyhow::Result<Mat> {
-        let pool = &self.measured.pool;
-        if pool.space != Space::NasBench201 {
-            return Err(usage("the built-in source is of NAS-Bench-201, sets of FBNet have none"));
-        }
-        let table = crate::adapt::built_in()?;
-        let mut columns = vec![vec![f64::NAN; pool.len()]; table.columns.len()];
-        for (i, row) in
-            table.archs.iter().enumerate().filter_map(|(i, a)| Some((i, pool.row_of(a)?)))
-        {
-            columns.iter_mut().zip(&table.columns).for_each(|(to, from)| to[row] = from[i]);
-        }
-        let columns: Vec<&[f64]> = columns.iter().map(Vec::as_slice).collect();
-        Ok(self.views.smooth(&columns)?)
-    }
-
-    /// The smoothed functions of these columns side by side.
-    pub(super) fn functions(&mut self, places: &[usize]) -> anyhow::Result<Mat> {
-        // Together: devices with the same architectures share the expensive part.
-        let missing: Vec<usize> =
-            places.iter().copied().filter(|&p| self.functions[p].is_none()).collect();
-        let columns: Vec<&[f64]> =
-            missing.iter().map(|&p| self.measured.columns[p].1.as_slice()).collect();
-        if !missing.is_empty() {
-            let made = self.views.smooth(&columns)?;
-            for (j, &p) in missing.iter().enumerate() {
-                let one = Mat::from_fn(made.rows, 1, |i, _| made[(i, j)]);
-                self.functions[p] = Some(one);
-            }
-        }
-        let of: Vec<&Mat> = places.iter().filter_map(|&p| self.functions[p].as_ref()).collect();
-        Ok(Mat::from_fn(self.measured.pool.len(), of.len(), |i, j| of[j][(i, 0)]))
-    }
-}
-
 /// What one method reached on one device with so many samples, a value a seed.
 #[derive(Default, Clone)]
 struct Results {
@@ -183,7 +96,18 @@ pub fn run(args: FewShotArgs) -> anyhow::Result<()> {
         .map(|name| Ok((name.as_str(), Method::by_name(name)?)))
         .collect::<anyhow::Result<_>>()?;
     let targets: usize = sets.iter().map(|s| s.targets.split(' ').count()).sum();
-    let bar = progress(targets as u64 * args.seeds, "few-shot");
+    let asked = |method: Method| methods.iter().any(|m| m.1 == method);
+    let (joint, nasflat) = (asked(Method::MultiPredict), asked(Method::Nasflat));
+    let without = args.sources != Sources::Set || sets.iter().any(|s| s.sources.is_empty());
+    if (joint || nasflat) && without {
+        return Err(usage(
+            "multi-predict and nasflat are pre-trained on a set's sources: take a set that has some, and leave out --sources",
+        ));
+    }
+    let epochs = sets.len()
+        * (usize::from(joint) * joint::PreTrained::EPOCHS
+            + usize::from(nasflat) * nasflat::PreTrained::EPOCHS);
+    let bar = progress(targets as u64 * args.seeds + epochs as u64, "few-shot");
     let mut worlds: [Option<World>; 2] = [None, None];
     let mut rows = Vec::new();
     // A mean over seeds for each set: by method, then samples.
@@ -204,8 +128,21 @@ pub fn run(args: FewShotArgs) -> anyhow::Result<()> {
             Sources::BuiltIn => world.built_in()?,
             _ => world.functions(&sources)?,
         };
-        let smoothing = start.zip(processor::seconds()).map(|(from, to)| to - from);
         let prior = world.views.with_sources(&functions);
+        let mut learning = vec![("default", since(start))];
+        let start = processor::seconds();
+        let joint = match joint {
+            true => Some(world.multi_predict(&args.common, &sources, || bar.inc(1))?),
+            false => None,
+        };
+        learning.push(("multi-predict", since(start)));
+        let start = processor::seconds();
+        let nasflat = match nasflat {
+            true => Some(world.nasflat(&args.common, &sources, || bar.inc(1))?),
+            false => None,
+        };
+        learning.push(("nasflat", since(start)));
+        let learned = Learned { prior, joint, nasflat };
         let mut chosen = Chosen::new();
         // By device, method, samples.
         let mut all = Vec::new();
@@ -218,7 +155,7 @@ pub fn run(args: FewShotArgs) -> anyhow::Result<()> {
                 one_seed(
                     &args,
                     world,
-                    (&sources, &prior),
+                    (&sources, &learned),
                     draw,
                     &methods,
                     &mut chosen,
@@ -241,8 +178,8 @@ pub fn run(args: FewShotArgs) -> anyhow::Result<()> {
                 let mean = mean_of(&of);
                 means[m][s].push(mean.spearman.iter().sum::<f64>() / mean.spearman.len() as f64);
                 let mut row = row(set, method, samples).with_results(&mean);
-                if let (Some(smoothing), "default") = (smoothing, *method) {
-                    row = row.with("sources_processor_s", smoothing);
+                if let Some((_, Some(seconds))) = learning.iter().find(|l| l.0 == *method) {
+                    row = row.with("sources_processor_s", *seconds);
                 }
                 rows.push(row);
             }
@@ -268,6 +205,11 @@ pub fn run(args: FewShotArgs) -> anyhow::Result<()> {
         }
     }
     print_rows(&rows, args.common.json)
+}
+
+/// Processor time since then.
+fn since(start: Option<f64>) -> Option<f64> {
+    start.zip(processor::seconds()).map(|(from, to)| to - from)
 }
 
 fn wanted(names: &[String]) -> anyhow::Result<Vec<&'static DeviceSet>> {
@@ -327,7 +269,7 @@ type Chosen = HashMap<(u64, Vec<usize>), Vec<usize>>;
 fn one_seed(
     args: &FewShotArgs,
     world: &World,
-    (sources, prior): (&[usize], &Prior),
+    (sources, learned): (&[usize], &Learned),
     (target, seed): (usize, u64),
     methods: &[(&str, Method)],
     chosen: &mut Chosen,
@@ -356,7 +298,7 @@ fn one_seed(
     if args.choose {
         measurable.sort_unstable();
         let of = chosen.entry((seed, measurable));
-        measurable = of.or_insert_with_key(|key| prior.choose(&key.1, most, seed)).clone();
+        measurable = of.or_insert_with_key(|key| learned.prior.choose(&key.1, most, seed)).clone();
     }
     for (s, &samples) in args.samples.iter().enumerate() {
         let known = &measurable[..samples as usize];
@@ -366,16 +308,10 @@ fn one_seed(
         let truth: Vec<f64> = ask.iter().map(|&r| values[r]).collect();
         for ((_, method), results) in methods.iter().zip(&mut *results) {
             let start = processor::seconds();
-            let forecast = match method {
-                Method::Default => FewShot::fit(prior, known, &y)?.predict(prior, &ask),
-                Method::Peer(peer) => Forecast {
-                    mean: world.peers.fit_predict(*peer, &columns, (known, &y), &ask)?,
-                    ..Forecast::default()
-                },
-            };
+            let forecast =
+                method.forecast(&world.peers, learned, &columns, (known, &y), &ask, seed)?;
             let results = &mut results[s];
-            let now = processor::seconds();
-            results.processor.extend(start.zip(now).map(|(from, to)| to - from));
+            results.processor.extend(since(start));
             // A method that says the same of all architectures ranks nothing.
             let quality = spearman(&forecast.mean, &truth);
             results.spearman.push(if quality.is_finite() { quality } else { 0.0 });
