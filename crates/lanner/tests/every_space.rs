@@ -152,7 +152,7 @@ fn walk(name: &str, small: &[&str]) {
     let measure = ["measure", "--budget", "0.05", "--tolerance", "50", "--no-reference"];
     assert!(run(&measure, "latency_ms") > 0.0, "{name}");
     let chosen = file("chosen.csv");
-    lanner(&[&measure, &["--choose", "1", "--out", &chosen], small].concat());
+    lanner(&[&measure[..], &["--choose", "1", "--out", &chosen], small].concat());
     assert_eq!(Table::read(&chosen, &space).unwrap().0.archs.len(), 1, "{name}");
     let train = ["train", "--dataset", "digits", "--epochs", "1", "--batch", "256"];
     let accuracy = run(&train, "test_accuracy");

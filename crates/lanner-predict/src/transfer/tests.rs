@@ -184,7 +184,7 @@ fn ten_measurements_are_enough_in_spaces_without_any_source() {
         let skeleton = lanner_network::Skeleton::of(&pool.space).unwrap();
         let mine: Vec<f64> = (pool.archs.iter())
             .map(|arch| {
-                let network = skeleton.build(arch, View::Raw).unwrap();
+                let network = skeleton.build(arch, lanner_space::View::Raw).unwrap();
                 let cost = lanner_network::Cost::of(&network);
                 let layer = |l: &lanner_network::LayerCost| {
                     2e5 + l.macs as f64 + 3.0 * l.output_bytes as f64
