@@ -10,6 +10,7 @@ use rand::RngExt;
 use rayon::prelude::*;
 
 use super::Shown;
+use super::slope::{Slope, Truncated};
 use crate::linalg::Mat;
 
 /// How many candidates, for few measurements.
@@ -83,6 +84,19 @@ pub(super) struct Fitted {
     pub alpha: Vec<f64>,
     /// The variance in units of which amplitudes are.
     pub scale: f64,
+    slope: Option<Posterior>,
+}
+
+/// The posterior of the slope under a candidate.
+struct Posterior {
+    /// Its covariance with the measurements, L⁻¹k, and how its mean depends on the common one.
+    v: Vec<f64>,
+    rest: f64,
+    /// Its variance in units of the scale.
+    variance: f64,
+    truncated: Truncated,
+    /// By how much its knowledge moves what covaries with it, per unit of covariance.
+    step: f64,
 }
 
 /// The posterior over the candidates.
@@ -92,6 +106,8 @@ pub(super) struct Average {
     pub best: Vec<Fitted>,
     /// Weights of the measurements for each group, groups × n, averaged over all candidates.
     pub alpha: Mat,
+    /// The weight of the slope for each group.
+    pub along: Vec<f64>,
     pub mean: f64,
     /// Logarithm of the evidence.
     pub evidence: f64,
@@ -99,14 +115,20 @@ pub(super) struct Average {
 
 impl Average {
     /// `kernels` are the groups' covariances of the measurements `y`, n × n each.
-    pub fn fit(kernels: &[Mat], y: &[f64], candidates: &[Candidate]) -> Option<Average> {
+    pub fn fit(
+        kernels: &[Mat],
+        slope: &Slope,
+        y: &[f64],
+        candidates: &[Candidate],
+    ) -> Option<Average> {
         let n = y.len();
         let mut noise = vec![1.0; n];
         for round in 0..ROUNDS {
             let evidences: Vec<f64> = candidates
                 .par_iter()
                 .map(|c| {
-                    Solved::new(kernels, y, c, &noise).map_or(f64::NEG_INFINITY, |s| s.evidence)
+                    Solved::new(kernels, slope, y, c, &noise)
+                        .map_or(f64::NEG_INFINITY, |s| s.evidence)
                 })
                 .collect();
             let most = evidences.iter().copied().fold(f64::NEG_INFINITY, f64::max);
@@ -122,20 +144,22 @@ impl Average {
                 order.truncate(200);
                 let solved: Vec<(f64, &Candidate)> =
                     order.iter().map(|&c| (weight(c), &candidates[c])).collect();
-                noise = reweighted(kernels, y, &solved, &noise, round == 0);
+                noise = reweighted(kernels, slope, y, &solved, &noise, round == 0);
                 continue;
             }
             let mut alpha = Mat::zeros(kernels.len(), n);
+            let mut along = vec![0.0; kernels.len()];
             let mut mean = 0.0;
             let mut best = Vec::new();
             for &c in order.iter().filter(|&&c| weight(c) > 1e-6) {
-                let Some(solved) = Solved::new(kernels, y, &candidates[c], &noise) else {
+                let Some(solved) = Solved::new(kernels, slope, y, &candidates[c], &noise) else {
                     continue;
                 };
                 let fitted = solved.into_fitted(weight(c), &candidates[c], n);
                 mean += fitted.weight * fitted.mean;
                 for g in 0..kernels.len() {
                     let share = fitted.weight * fitted.amplitudes[g];
+                    along[g] += share * fitted.slope.as_ref().map_or(0.0, |s| s.step);
                     alpha
                         .row_mut(g)
                         .iter_mut()
@@ -149,7 +173,7 @@ impl Average {
             let kept: f64 = best.iter().map(|f| f.weight).sum();
             best.iter_mut().for_each(|f| f.weight /= kept);
             let evidence = most + total.ln();
-            return Some(Average { best, alpha, mean, evidence });
+            return Some(Average { best, alpha, along, mean, evidence });
         }
         None
     }
@@ -165,10 +189,17 @@ struct Solved {
     /// (y − mean)ᵀ K⁻¹ (y − mean).
     square: f64,
     evidence: f64,
+    slope: Option<Posterior>,
 }
 
 impl Solved {
-    fn new(kernels: &[Mat], y: &[f64], candidate: &Candidate, noise: &[f64]) -> Option<Solved> {
+    fn new(
+        kernels: &[Mat],
+        slope: &Slope,
+        y: &[f64],
+        candidate: &Candidate,
+        noise: &[f64],
+    ) -> Option<Solved> {
         let n = y.len();
         let mut k = Mat::zeros(n, n);
         for (kernel, &amplitude) in kernels.iter().zip(candidate) {
@@ -188,14 +219,48 @@ impl Solved {
         let (precision, mixed) = (dot(&ones, &ones), dot(&ones, &values));
         let mean = mixed / precision;
         let square = (dot(&values, &values) - mixed * mean).max(1e-300);
-        let evidence = -half_log_det - 0.5 * precision.ln() - 0.5 * (n - 1) as f64 * square.ln();
+        let mut evidence =
+            -half_log_det - 0.5 * precision.ln() - 0.5 * (n - 1) as f64 * square.ln();
+        let mut v = vec![0.0; n];
+        let mut own = 0.0;
+        for (g, &amplitude) in candidate[..kernels.len()].iter().enumerate() {
+            v.iter_mut().zip(slope.known.row(g)).for_each(|(v, k)| *v += amplitude * k);
+            own += amplitude * slope.own[g];
+        }
+        solve_lower(&k, &mut v);
+        // The slope of a constant is zero.
+        let rest = -dot(&v, &ones);
+        let variance = own - dot(&v, &v) + rest * rest / precision;
+        let scale = square / (n - 1) as f64;
+        let slope = (variance > 1e-9 * own).then(|| {
+            let at = dot(&v, &values) + mean * rest;
+            let truncated = Truncated::new(at / (scale * variance).sqrt());
+            let step = truncated.shift * (scale / variance).sqrt();
+            Posterior { v, rest, variance, truncated, step }
+        });
+        evidence += slope.as_ref().map_or(0.0, |s| s.truncated.evidence);
         let finite = evidence.is_finite();
-        finite.then_some(Solved { factor: k, ones, values, precision, mean, square, evidence })
+        finite.then_some(Solved {
+            factor: k,
+            ones,
+            values,
+            precision,
+            mean,
+            square,
+            evidence,
+            slope,
+        })
     }
 
     fn alpha(&self) -> Vec<f64> {
         let mut alpha: Vec<f64> =
             self.values.iter().zip(&self.ones).map(|(v, o)| v - self.mean * o).collect();
+        if let Some(Posterior { v, rest, step, .. }) = &self.slope {
+            let about = rest / self.precision;
+            for ((a, v), o) in alpha.iter_mut().zip(v).zip(&self.ones) {
+                *a -= step * (v + about * o);
+            }
+        }
         let n = alpha.len();
         for i in (0..n).rev() {
             alpha[i] /= self.factor[(i, i)];
@@ -220,6 +285,7 @@ impl Solved {
     }
 
     fn into_fitted(self, weight: f64, amplitudes: &Candidate, n: usize) -> Fitted {
+        let about = self.slope.as_ref().map_or(0.0, |s| s.step * s.rest / self.precision);
         Fitted {
             weight,
             amplitudes: amplitudes.clone(),
@@ -227,25 +293,32 @@ impl Solved {
             factor: self.factor,
             ones: self.ones,
             precision: self.precision,
-            mean: self.mean,
+            mean: self.mean + about,
             scale: self.square / (n - 1) as f64,
+            slope: self.slope,
         }
     }
 }
 
 impl Fitted {
-    /// Mean and variance of a new measurement, from its covariances `cross` with the known ones
-    /// and its own variance `own` under this candidate, noise not included.
-    pub fn predict(&self, cross: &[f64], own: f64) -> (f64, f64) {
-        let mean = self.mean + cross.iter().zip(&self.alpha).map(|(k, a)| k * a).sum::<f64>();
+    /// Mean and variance of a new measurement, from its covariances `cross` with the known ones,
+    /// that with the slope and its own variance `own` under this candidate, noise not included.
+    pub fn predict(&self, cross: &[f64], along: f64, own: f64) -> (f64, f64) {
+        let mut mean = self.mean + cross.iter().zip(&self.alpha).map(|(k, a)| k * a).sum::<f64>();
         let mut v = cross.to_vec();
         solve_lower(&self.factor, &mut v);
         let explained: f64 = v.iter().map(|v| v * v).sum();
         // What is not known of the mean.
         let rest = 1.0 - v.iter().zip(&self.ones).map(|(v, o)| v * o).sum::<f64>();
         let noise = self.amplitudes[self.amplitudes.len() - 1];
-        let variance = (own - explained).max(0.0) + rest * rest / self.precision + noise;
-        (mean, self.scale * variance)
+        let mut variance = (own - explained).max(0.0) + rest * rest / self.precision;
+        if let Some(slope) = &self.slope {
+            mean += slope.step * along;
+            let dot: f64 = v.iter().zip(&slope.v).map(|(a, b)| a * b).sum();
+            let shared = along - dot + slope.rest * rest / self.precision;
+            variance -= shared * shared / slope.variance * slope.truncated.explained;
+        }
+        (mean, self.scale * (variance.max(0.0) + noise))
     }
 }
 
@@ -255,6 +328,7 @@ impl Fitted {
 /// outliers, which then look like signal for ever.
 fn reweighted(
     kernels: &[Mat],
+    slope: &Slope,
     y: &[f64],
     candidates: &[(f64, &Candidate)],
     noise: &[f64],
@@ -264,7 +338,7 @@ fn reweighted(
     let mut squares = vec![0.0; n];
     let mut total = 0.0;
     for &(weight, candidate) in candidates {
-        let Some(solved) = Solved::new(kernels, y, candidate, noise) else { continue };
+        let Some(solved) = Solved::new(kernels, slope, y, candidate, noise) else { continue };
         let (alpha, inverse) = (solved.alpha(), solved.inverse_diagonal());
         total += weight;
         let common = candidate[kernels.len()];
@@ -325,90 +399,4 @@ fn solve_lower(l: &Mat, b: &mut [f64]) {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-    use crate::linalg::Cholesky;
-
-    fn problem() -> (Vec<Mat>, Vec<f64>) {
-        let x: Vec<f64> = (0..12).map(|i| f64::from(i) / 3.0).collect();
-        let linear = Mat::from_fn(12, 12, |i, j| x[i] * x[j]);
-        let smooth = Mat::from_fn(12, 12, |i, j| (-0.5 * (x[i] - x[j]).powi(2)).exp());
-        let y = x.iter().map(|x| 3.0 + 2.0 * x + (2.0 * x).sin()).collect();
-        (vec![linear, smooth], y)
-    }
-
-    /// Against a numeric integral over scale and mean of the plain normal likelihood.
-    #[test]
-    fn the_evidence_integrates_scale_and_mean() {
-        let (kernels, y) = problem();
-        let (y, n) = (&y[..5], 5);
-        let kernels: Vec<Mat> =
-            kernels.iter().map(|k| Mat::from_fn(n, n, |i, j| k[(i, j)])).collect();
-        let evidence = |c: &Candidate| {
-            let mut k =
-                Mat::from_fn(n, n, |i, j| c[0] * kernels[0][(i, j)] + c[1] * kernels[1][(i, j)]);
-            (0..n).for_each(|i| k[(i, i)] += c[2] + FLOOR);
-            let factor = Cholesky::new(k).unwrap();
-            // Steps in log σ and in the mean; prior 1/σ on σ, flat on the mean.
-            let mut sum = 0.0;
-            for s in 0..400 {
-                let scale = (-6.0 + 12.0 * f64::from(s) / 400.0).exp();
-                for m in 0..2000 {
-                    let mean = -60.0 + 120.0 * f64::from(m) / 2000.0;
-                    let r: Vec<f64> = y.iter().map(|y| y - mean).collect();
-                    let square: f64 = r.iter().zip(factor.solve(&r)).map(|(r, a)| r * a).sum();
-                    let log = -factor.half_log_det()
-                        - n as f64 * scale.ln()
-                        - 0.5 * square / scale.powi(2);
-                    sum += log.exp();
-                }
-            }
-            sum.ln()
-        };
-        let (a, b) = (vec![0.5, 1.0, 0.1], vec![1.0, 0.1, 0.5]);
-        let ours = |c| Solved::new(&kernels, y, c, &[1.0; 5]).unwrap().evidence;
-        let difference = evidence(&a) - evidence(&b);
-        assert!((ours(&a) - ours(&b) - difference).abs() < 2e-3, "{difference}");
-    }
-
-    #[test]
-    fn one_candidate_is_a_plain_process() {
-        let (kernels, y) = problem();
-        let candidate = vec![1.0, 0.5, 1e-4];
-        let fit = Solved::new(&kernels, &y, &candidate, &[1.0; 12]).unwrap();
-        let mut k = Mat::from_fn(12, 12, |i, j| kernels[0][(i, j)] + 0.5 * kernels[1][(i, j)]);
-        (0..12).for_each(|i| k[(i, i)] += 1e-4 + FLOOR);
-        let factor = Cholesky::new(k.clone()).unwrap();
-        let ones = factor.solve(&[1.0; 12]);
-        let mean = ones.iter().zip(&y).map(|(o, y)| o * y).sum::<f64>() / ones.iter().sum::<f64>();
-        assert!((fit.mean - mean).abs() < 1e-8);
-        let direct = factor.solve(&y.iter().map(|y| y - mean).collect::<Vec<_>>());
-        assert!(fit.alpha().iter().zip(&direct).all(|(a, b)| (a - b).abs() < 1e-5));
-        let inverse = factor.inverse();
-        let diagonal = fit.inverse_diagonal();
-        assert!((0..12).all(|i| (diagonal[i] / inverse[(i, i)] - 1.0).abs() < 1e-6));
-        // A known point is predicted as measured, an unknown one with its own variance.
-        let fitted = fit.into_fitted(1.0, &candidate, 12);
-        let (at, variance) = fitted.predict(k.row(3), k[(3, 3)]);
-        assert!((at - y[3]).abs() < 1e-2 && variance < 1e-2, "{at} {variance}");
-    }
-
-    #[test]
-    fn an_outlier_does_not_bend_the_mean() {
-        let (kernels, mut y) = problem();
-        let candidates = candidates(&[Shown::Both; 2], 12);
-        let clean = Average::fit(&kernels, &y, &candidates).unwrap();
-        y[6] *= 3.0;
-        let dirty = Average::fit(&kernels, &y, &candidates).unwrap();
-        let predict = |fit: &Average, i: usize| {
-            let sum = |g: usize| {
-                kernels[g].row(i).iter().zip(fit.alpha.row(g)).map(|(k, a)| k * a).sum::<f64>()
-            };
-            fit.mean + sum(0) + sum(1)
-        };
-        for i in [2, 5, 6, 7, 9] {
-            let (a, b) = (predict(&clean, i), predict(&dirty, i));
-            assert!((a - b).abs() < 0.25, "{i}: {a} {b}");
-        }
-    }
-}
+mod tests;

@@ -155,11 +155,13 @@ fn the_recipe_learns_in_the_source_space() {
     let (rows, values) = spaces.measured(shares, 60);
     let truth = spaces.device(1, shares);
     let source = LatencyAcross::pre_train(&from.select(&rows), &values, 0).unwrap();
-    let few = [3, 77];
-    let y = few.map(|r| truth[r]);
-    let tuned = source.fine_tuned(&to.select(&few), &y, 0).unwrap();
-    let new = LatencyAcross::pre_train(&to.select(&few), &y, 0).unwrap();
     let rank = |network: &LatencyAcross| spearman(&network.predict(&to), &truth);
-    let (tuned, new) = (rank(&tuned), rank(&new));
+    // Two measurements of the target space teach a new network nothing reliable.
+    let (mut tuned, mut new) = (0.0, 0.0);
+    for few in [[3, 77], [150, 260], [301, 12], [40, 41], [9, 222]] {
+        let y = few.map(|r| truth[r]);
+        tuned += rank(&source.fine_tuned(&to.select(&few), &y, 0).unwrap()) / 5.0;
+        new += rank(&LatencyAcross::pre_train(&to.select(&few), &y, 0).unwrap()) / 5.0;
+    }
     assert!(tuned > 0.95 && tuned > new, "{tuned} {new}");
 }

@@ -6,6 +6,7 @@ use rayon::prelude::*;
 
 use super::Prior;
 use super::average::Average;
+use super::slope::Slope;
 use crate::linalg::Mat;
 use crate::samples::{check_lengths, check_varied};
 use crate::{Forecast, PredictError};
@@ -86,13 +87,17 @@ impl FewShot {
                 g.covariance(&x, &x)
             })
             .collect();
+        let slope = Slope {
+            known: Mat::from_fn(prior.groups.len(), n, |g, i| prior.groups[g].slope.0[rows[i]]),
+            own: prior.groups.iter().map(|g| g.slope.1).collect(),
+        };
         let candidates = prior.candidates(n);
         let unit = (latencies.iter().map(|v| v.ln()).sum::<f64>() / n as f64).exp();
         let mut parts = Vec::new();
         for power in POWERS {
             let scale = Scale { power, unit };
             let y: Vec<f64> = latencies.iter().map(|&v| scale.apply(v) / unit).collect();
-            let average = Average::fit(&kernels, &y, &candidates)
+            let average = Average::fit(&kernels, &slope, &y, &candidates)
                 .ok_or_else(|| PredictError::Singular { what: "covariance".into() })?;
             parts.push(Part { scale, weight: 0.0, average });
         }
@@ -158,6 +163,8 @@ impl FewShot {
                     mean +=
                         k.row(i).iter().zip(average.alpha.row(g)).map(|(k, a)| k * a).sum::<f64>();
                 }
+                let slopes = prior.groups.iter().map(|g| g.slope.0[block[i]]);
+                mean += slopes.clone().zip(&average.along).map(|(k, a)| k * a).sum::<f64>();
                 let at = |v: f64| weight * scale.invert(scale.unit * v);
                 out.mean[i] += at(mean);
                 if !intervals {
@@ -172,7 +179,8 @@ impl FewShot {
                         cross.iter_mut().zip(k.row(i)).for_each(|(c, k)| *c += amplitude * k);
                         own += amplitude * owns[g];
                     }
-                    let (mean, variance) = fitted.predict(&cross, own);
+                    let along = slopes.clone().zip(&fitted.amplitudes).map(|(k, a)| k * a).sum();
+                    let (mean, variance) = fitted.predict(&cross, along, own);
                     first += fitted.weight * mean;
                     second += fitted.weight * (variance + mean * mean);
                 }

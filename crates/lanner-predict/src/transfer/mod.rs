@@ -42,6 +42,8 @@
 //!   the sources tell nothing of it.
 //! - *The scale is averaged too*: logarithm, square root and the latency itself. Costs add up, but
 //!   some devices' errors are relative.
+//! - *What costs more takes longer*: the slope along simulated costs, on average over the pool, is
+//!   known to be positive.
 //! - *Noise is Student-t* with one degree of freedom: a slow outlier among ten measurements must
 //!   not bend the prediction.
 //!
@@ -57,8 +59,10 @@ pub mod nasflat;
 pub mod peers;
 mod pre_training;
 mod saved;
+mod slope;
 
 use lanner_space::{Architecture, Space};
+use rayon::prelude::*;
 
 use crate::analytic::AnalyticCosts;
 use crate::features::{live_one_hot, one_hot, with_pairs};
@@ -82,6 +86,8 @@ const PAIRED: usize = 64;
 const CARRIED: f64 = 10.0;
 /// A source must have so many rows with a value.
 const FEWEST_OF_SOURCE: usize = 20;
+/// On how many rows of the pool the slope is taken.
+const SLOPE: usize = 128;
 
 /// One term of the covariance: features of the whole pool, scaled so that its variance is one.
 #[derive(Debug, Clone)]
@@ -91,6 +97,8 @@ struct Group {
     scale: f64,
     length: f64,
     shown: Shown,
+    /// The covariance of the slope with every row of the pool, and with itself.
+    slope: (Vec<f64>, f64),
 }
 
 /// What a group of features shows.
@@ -112,7 +120,8 @@ impl Group {
         let all: Vec<usize> = (0..features.rows).collect();
         let x = features.standardised_by(&all);
         let scale = base_scale(kernel, &x);
-        (x.cols > 0).then_some(Group { kernel, x, scale, length, shown: Shown::Both })
+        let slope = (vec![0.0; x.rows], 0.0);
+        (x.cols > 0).then_some(Group { kernel, x, scale, length, shown: Shown::Both, slope })
     }
 
     /// Covariances of some rows with others.
@@ -123,9 +132,55 @@ impl Group {
         k
     }
 
+    fn with_slope(mut self, direction: &Direction) -> Group {
+        let among = self.x.select(&direction.rows);
+        let weigh = |k: &[f64]| k.iter().zip(&direction.weights).map(|(k, w)| k * w).sum::<f64>();
+        let along: Vec<f64> = if self.kernel == Kernel::Linear {
+            let sum = Mat::from_fn(1, among.cols, |_, j| {
+                weigh(&(0..among.rows).map(|i| among[(i, j)]).collect::<Vec<_>>())
+            });
+            self.covariance(&self.x, &sum).data
+        } else {
+            let blocks: Vec<Vec<f64>> = (0..self.x.rows.div_ceil(256))
+                .into_par_iter()
+                .map(|b| {
+                    let rows: Vec<usize> = (256 * b..self.x.rows.min(256 * (b + 1))).collect();
+                    let k = self.covariance(&self.x.select(&rows), &among);
+                    (0..k.rows).map(|i| weigh(k.row(i))).collect()
+                })
+                .collect();
+            blocks.concat()
+        };
+        let own = weigh(&direction.rows.iter().map(|&r| along[r]).collect::<Vec<_>>());
+        self.slope = (along, own);
+        self
+    }
+
     fn own(&self, row: &[f64]) -> f64 {
         let base = own_base(self.kernel, row, self.scale);
         self.kernel.value_and_slope(base, self.length.powi(-2)).0
+    }
+}
+
+/// The slope: latencies of some rows of the pool, weighed by how much more than the mean they cost.
+#[derive(Debug, Clone)]
+struct Direction {
+    rows: Vec<usize>,
+    weights: Vec<f64>,
+}
+
+impl Direction {
+    fn new(times: &[&Mat]) -> Direction {
+        let p = times[0].rows;
+        let rows: Vec<usize> = (0..p).step_by(p.div_ceil(SLOPE).max(1)).collect();
+        let mut weights = vec![0.0; rows.len()];
+        for times in times {
+            let x = times.standardised_by(&rows);
+            for (weight, &row) in weights.iter_mut().zip(&rows) {
+                *weight += x.row(row).iter().sum::<f64>() / (x.cols.max(1) * rows.len()) as f64;
+            }
+        }
+        Direction { rows, weights }
     }
 }
 
@@ -135,6 +190,7 @@ pub struct Views {
     groups: Vec<Group>,
     /// What sources are smoothed on, p × d.
     design: Mat,
+    direction: Direction,
 }
 
 impl Views {
@@ -181,7 +237,10 @@ impl Views {
             design = design.beside(cells.arcs_steps_and_paths());
         }
         let all: Vec<usize> = (0..pool.len()).collect();
-        Views { groups, design: design.standardised_by(&all) }
+        let times: Vec<&Mat> = shown.iter().map(|(_, costs)| &costs.times).collect();
+        let direction = Direction::new(&times);
+        let groups = groups.into_iter().map(|g| g.with_slope(&direction)).collect();
+        Views { groups, design: design.standardised_by(&all), direction }
     }
 
     /// Each source's log latencies (one a row of the pool, NaN where none was measured) as a smooth
@@ -296,10 +355,11 @@ impl Views {
             let mean = Mat::from_fn(functions.rows, 1, |i, _| functions.row(i).iter().sum());
             for x in [functions, &mean] {
                 let group = Group::new(Kernel::Linear, x, 1.0);
-                groups.extend(group.map(|g| Group { shown: Shown::Sources, ..g }));
+                let group = group.map(|g| Group { shown: Shown::Sources, ..g });
+                groups.extend(group.map(|g| g.with_slope(&self.direction)));
             }
         }
-        Prior { groups, carried: false }
+        Prior { groups, carried: false, direction: self.direction.clone() }
     }
 }
 
@@ -333,6 +393,7 @@ pub struct Prior {
     groups: Vec<Group>,
     /// Whether the last group is what the device's latencies in another space suggest.
     carried: bool,
+    direction: Direction,
 }
 
 impl Prior {
@@ -340,6 +401,7 @@ impl Prior {
     /// candidates leave out.
     pub fn with_carried(mut self, carried: &Mat) -> Prior {
         let group = Group::new(Kernel::Linear, carried, 1.0);
+        let group = group.map(|g| g.with_slope(&self.direction));
         self.carried = group.is_some();
         self.groups.extend(group);
         self
