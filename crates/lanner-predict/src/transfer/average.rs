@@ -157,9 +157,9 @@ impl Average {
                 };
                 let fitted = solved.into_fitted(weight(c), &candidates[c], n);
                 mean += fitted.weight * fitted.mean;
-                for g in 0..kernels.len() {
+                for (g, along) in along.iter_mut().enumerate() {
                     let share = fitted.weight * fitted.amplitudes[g];
-                    along[g] += share * fitted.slope.as_ref().map_or(0.0, |s| s.step);
+                    *along += share * fitted.slope.as_ref().map_or(0.0, |s| s.step);
                     alpha
                         .row_mut(g)
                         .iter_mut()

@@ -6,7 +6,7 @@
 //! in the source space; its likeness to each reference there, over the whole pool, tells the mixture
 //! of references that it should be in the target space (a Gaussian process over devices).
 
-use super::{FewShot, Prior};
+use super::{FewShot, Prior, Views, simulated};
 use crate::PredictError;
 use crate::linalg::{Cholesky, Mat};
 use crate::metrics::pearson;
@@ -27,12 +27,17 @@ pub struct Bridge {
     factor: Cholesky,
     /// The references' functions over the target pool.
     to: Mat,
+    /// Of the simulated devices, at the compared rows and over the target pool.
+    times: [Vec<Mat>; 2],
 }
 
 impl Bridge {
-    /// The prior of the source space, and what [`Views::smooth`](super::Views::smooth) made of the
-    /// references, in the same order in both spaces.
-    pub fn new(source: Prior, from: &Mat, to: Mat) -> Result<Bridge, PredictError> {
+    /// The views of the source and the target space, and what [`Views::smooth`] made of the references
+    /// in each, in the same order.
+    pub fn new(
+        [source, target]: [&Views; 2],
+        [from, to]: [&Mat; 2],
+    ) -> Result<Bridge, PredictError> {
         let shared = from.cols.min(to.cols);
         if shared < 2 || from.cols != to.cols {
             return Err(PredictError::TooFew {
@@ -50,26 +55,30 @@ impl Bridge {
         });
         let factor = Cholesky::new(k)
             .ok_or_else(|| PredictError::Singular { what: "likeness of references".into() })?;
-        Ok(Bridge { source, compared, references, factor, to })
+        let at = |times: &Mat| times.select(&compared);
+        let times = [source.times.iter().map(at).collect(), target.times.clone()];
+        let source = source.with_sources(from);
+        Ok(Bridge { source, compared, references, factor, to: to.clone(), times })
     }
 
-    /// Log latencies over the target pool (p × 1), but for a constant and a factor, of a device whose
-    /// latencies were measured for `rows` of the source pool.
-    pub fn carry(&self, rows: &[usize], latencies: &[f64]) -> Result<Mat, PredictError> {
-        let mine: Vec<f64> = (FewShot::fit(&self.source, rows, latencies)?)
-            .latencies(&self.source, &self.compared)
-            .iter()
-            .map(|v| v.ln())
-            .collect();
+    /// Log latencies over the target pool, but for a constant and a factor, of a device whose
+    /// latencies were measured for `rows` of the source pool: as a mixture of the references (p × 1),
+    /// and of simulated devices (p × 1, or p × 2: of all that texts say, and of what is live).
+    pub fn carry(&self, rows: &[usize], latencies: &[f64]) -> Result<[Mat; 2], PredictError> {
+        let model = FewShot::fit(&self.source, rows, latencies)?;
+        let smooth = model.latencies(&self.source, &self.compared);
+        let mine: Vec<f64> = smooth.iter().map(|v| v.ln()).collect();
         let alike: Vec<f64> = self.references.iter().map(|r| covariance(&mine, r)).collect();
         // The mean over devices, as a function, is not known beforehand (generalised least squares).
         let weights = self.factor.solve(&alike);
         let ones = self.factor.solve(&vec![1.0; alike.len()]);
         let rest = (1.0 - weights.iter().sum::<f64>()) / ones.iter().sum::<f64>();
         let mixture: Vec<f64> = weights.iter().zip(&ones).map(|(w, o)| w + rest * o).collect();
-        Ok(Mat::from_fn(self.to.rows, 1, |i, _| {
+        let of_references = Mat::from_fn(self.to.rows, 1, |i, _| {
             self.to.row(i).iter().zip(&mixture).map(|(x, w)| x * w).sum()
-        }))
+        });
+        let [from, to] = &self.times;
+        Ok([of_references, simulated::carry(from, &smooth, to)])
     }
 }
 

@@ -42,8 +42,7 @@ impl Spaces {
     /// From cells to chains.
     fn bridge(&self, devices: &[[f64; 3]]) -> Bridge {
         let from = self.smooth(0, devices);
-        let prior = self.views[0].with_sources(&from);
-        Bridge::new(prior, &from, self.smooth(1, devices)).unwrap()
+        Bridge::new([&self.views[0], &self.views[1]], [&from, &self.smooth(1, devices)]).unwrap()
     }
 
     fn measured(&self, shares: [f64; 3], n: usize) -> (Vec<usize>, Vec<f64>) {
@@ -70,8 +69,10 @@ fn a_device_like_a_reference_in_one_space_is_like_it_in_the_other() {
     let bridge = spaces.bridge(&devices);
     for (j, &shares) in devices.iter().enumerate() {
         let (rows, values) = spaces.measured(shares, 30);
-        let carried = bridge.carry(&rows, &values).unwrap();
+        let [carried, simulated] = bridge.carry(&rows, &values).unwrap();
         assert_eq!((carried.rows, carried.cols), (500, 1));
+        let own = pearson(&simulated.data, &logs(&spaces.device(1, shares)));
+        assert!(own > 0.85, "{j}: {own}");
         let alike: Vec<f64> =
             devices.map(|d| pearson(&carried.data, &logs(&spaces.device(1, d)))).to_vec();
         let most = (0..3).max_by(|&a, &b| alike[a].total_cmp(&alike[b]));
@@ -88,7 +89,9 @@ fn neither_units_nor_the_order_of_references_matter() {
     let mut turned = DEVICES;
     turned.reverse();
     let again = spaces.bridge(&turned).carry(&rows, &seconds).unwrap();
-    assert!(pearson(&carried.data, &again.data) > 1.0 - 1e-6);
+    for (carried, again) in carried.iter().zip(&again) {
+        assert!(pearson(&carried.data, &again.data) > 1.0 - 1e-6);
+    }
 }
 
 #[test]
@@ -100,9 +103,9 @@ fn what_is_carried_over_helps_and_nonsense_does_little_harm() {
     // A new space without any source.
     let prior = spaces.views[1].with_sources(&Mat::zeros(500, 0));
     let truth = spaces.device(1, shares);
-    let mut shuffled = carried.data.clone();
+    let mut shuffled = carried[0].data.clone();
     shuffled.shuffle(&mut rng(1, "nonsense"));
-    let nonsense = Mat { rows: 500, cols: 1, data: shuffled };
+    let carry = |data| Mat { rows: 500, cols: 1, data };
     let quality = |prior: &Prior, n: usize| -> f64 {
         let of = |seed: u64| {
             let mut rows: Vec<usize> = (0..500).collect();
@@ -117,11 +120,11 @@ fn what_is_carried_over_helps_and_nonsense_does_little_harm() {
     let with = prior.clone().with_carried(&carried);
     let (helped, alone) = (quality(&with, 4), quality(&prior, 4));
     assert!(1.0 - helped < 0.7 * (1.0 - alone), "{helped} {alone}");
-    let misled = prior.clone().with_carried(&nonsense);
+    let misled = prior.clone().with_carried(&[carry(shuffled)]);
     let (harmed, alone) = (quality(&misled, 15), quality(&prior, 15));
     assert!(harmed > alone - 0.01, "{harmed} {alone}");
     // A constant tells nothing at all.
-    let constant = prior.clone().with_carried(&Mat::zeros(500, 1));
+    let constant = prior.clone().with_carried(&[carry(vec![0.0; 500])]);
     assert_eq!(quality(&constant, 6), quality(&prior, 6));
 }
 
@@ -129,11 +132,11 @@ fn what_is_carried_over_helps_and_nonsense_does_little_harm() {
 fn bad_input_is_told() {
     let spaces = Spaces::new();
     let (from, to) = (spaces.smooth(0, &DEVICES[..2]), spaces.smooth(1, &DEVICES[..2]));
-    let prior = || spaces.views[0].with_sources(&from);
+    let views = [&spaces.views[0], &spaces.views[1]];
     let none = Mat::zeros(500, 0);
-    let message = Bridge::new(prior(), &from, none).err().unwrap().to_string();
+    let message = Bridge::new(views, [&from, &none]).err().unwrap().to_string();
     assert!(message.contains("measured in both") && message.contains("got 0"), "{message}");
-    let bridge = Bridge::new(prior(), &from, to).unwrap();
+    let bridge = Bridge::new(views, [&from, &to]).unwrap();
     let fails = |rows: &[usize], y: &[f64]| bridge.carry(rows, y).unwrap_err().to_string();
     let message = fails(&[1, 2, 10_000], &[1.0, 2.0, 3.0]);
     assert!(message.contains("row 10000") && message.contains("another space"), "{message}");

@@ -59,6 +59,7 @@ pub mod nasflat;
 pub mod peers;
 mod pre_training;
 mod saved;
+mod simulated;
 mod slope;
 
 use lanner_space::{Architecture, Space};
@@ -81,9 +82,11 @@ const PROGRAM_LENGTH: f64 = 1.0;
 const PENALTIES: [f64; 5] = [1.0, 5.0, 25.0, 125.0, 625.0];
 /// One-hots of at most so many columns are smoothed with all their products.
 const PAIRED: usize = 64;
-/// How much more amplitude than other groups is given to what was carried over from another space.
+/// How much more amplitude than other groups is given to what was carried over from another space, and
+/// the one candidate of so many that believes in the second guess, not the first.
 /// Chosen on the development devices of `lanner bench cross-space`.
 const CARRIED: f64 = 10.0;
+const SECOND: usize = 8;
 /// A source must have so many rows with a value.
 const FEWEST_OF_SOURCE: usize = 20;
 /// On how many rows of the pool the slope is taken.
@@ -191,6 +194,8 @@ pub struct Views {
     /// What sources are smoothed on, p × d.
     design: Mat,
     direction: Direction,
+    /// On simulated devices, of all that texts say and, where that differs, of what is live.
+    times: Vec<Mat>,
 }
 
 impl Views {
@@ -240,7 +245,8 @@ impl Views {
         let times: Vec<&Mat> = shown.iter().map(|(_, costs)| &costs.times).collect();
         let direction = Direction::new(&times);
         let groups = groups.into_iter().map(|g| g.with_slope(&direction)).collect();
-        Views { groups, design: design.standardised_by(&all), direction }
+        let times = shown.into_iter().map(|(_, costs)| costs.times).collect();
+        Views { groups, design: design.standardised_by(&all), direction, times }
     }
 
     /// Each source's log latencies (one a row of the pool, NaN where none was measured) as a smooth
@@ -359,7 +365,7 @@ impl Views {
                 groups.extend(group.map(|g| g.with_slope(&self.direction)));
             }
         }
-        Prior { groups, carried: false, direction: self.direction.clone() }
+        Prior { groups, carried: 0, direction: self.direction.clone() }
     }
 }
 
@@ -391,33 +397,40 @@ fn codes(space: &Space, arch: &Architecture, live: bool) -> Vec<u8> {
 #[derive(Debug, Clone)]
 pub struct Prior {
     groups: Vec<Group>,
-    /// Whether the last group is what the device's latencies in another space suggest.
-    carried: bool,
+    /// How many of the last groups are guesses from the device's latencies in another space.
+    carried: usize,
     direction: Direction,
 }
 
 impl Prior {
-    /// With what a [`Bridge`] carried over from another space: one more group, which half of the
-    /// candidates leave out.
-    pub fn with_carried(mut self, carried: &Mat) -> Prior {
-        let group = Group::new(Kernel::Linear, carried, 1.0);
-        let group = group.map(|g| g.with_slope(&self.direction));
-        self.carried = group.is_some();
-        self.groups.extend(group);
+    /// With guesses that a [`Bridge`] carried over from another space, the best first: a group each. Half
+    /// of the candidates believe in none, the others in one.
+    pub fn with_carried(mut self, carried: &[Mat]) -> Prior {
+        for guess in carried {
+            let group = Group::new(Kernel::Linear, guess, 1.0);
+            let group = group.map(|g| g.with_slope(&self.direction));
+            self.carried += usize::from(group.is_some());
+            self.groups.extend(group);
+        }
         self
     }
 
     fn candidates(&self, measured: usize) -> Vec<average::Candidate> {
         let shown: Vec<Shown> = self.groups.iter().map(|g| g.shown).collect();
-        if !self.carried {
+        if self.carried == 0 {
             return average::candidates(&shown, measured);
         }
-        let last = shown.len() - 1;
-        let mut all = average::candidates(&shown[..last], measured);
-        all.iter_mut().for_each(|candidate| candidate.insert(last, 0.0));
-        let mut with = average::candidates(&shown, measured);
-        with.iter_mut().for_each(|candidate| candidate[last] *= CARRIED);
-        all.extend(with);
+        let first = shown.len() - self.carried;
+        let mut all = average::candidates(&shown[..first], measured);
+        let none = vec![0.0; self.carried];
+        all.iter_mut().for_each(|c| drop(c.splice(first..first, none.iter().copied())));
+        for (i, mut candidate) in average::candidates(&shown, measured).into_iter().enumerate() {
+            let believed = if i % SECOND == 0 { self.carried - 1 } else { 0 };
+            for (g, amplitude) in candidate[first..shown.len()].iter_mut().enumerate() {
+                *amplitude *= if g == believed { CARRIED } else { 0.0 };
+            }
+            all.push(candidate);
+        }
         all
     }
 

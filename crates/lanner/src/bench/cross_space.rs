@@ -21,7 +21,8 @@ Multi-Predict. Spearman correlation on all other architectures of the target spa
 
   transfer             the few-shot predictor, which also knows what the source space tells
   no-transfer          the same without
-  carried              what the source space tells alone
+  references           a mixture of the references alone, as the source space tells it
+  simulated            a mixture of simulated devices alone, as the source space tells it
   multi-predict        the recipe: a network on the references' latencies, trained on the source
                        space, then on the target's samples
   multi-predict-new    the same network trained on the target's samples alone
@@ -66,17 +67,19 @@ pub struct CrossSpaceArgs {
 enum Method {
     Transfer,
     NoTransfer,
-    Carried,
+    References,
+    Simulated,
     MultiPredict,
     MultiPredictNew,
     Peer(Peer),
 }
 
 impl Method {
-    const ALL: [(&str, Method); 7] = [
+    const ALL: [(&str, Method); 8] = [
         ("transfer", Method::Transfer),
         ("no-transfer", Method::NoTransfer),
-        ("carried", Method::Carried),
+        ("references", Method::References),
+        ("simulated", Method::Simulated),
         ("multi-predict", Method::MultiPredict),
         ("multi-predict-new", Method::MultiPredictNew),
         ("ridge-sources", Method::Peer(Peer::RidgeSources)),
@@ -241,8 +244,8 @@ impl<'a> Game<'a> {
         let columns = [columns(source, &references[0]), columns(target, &references[1])];
         let [from_functions, to_functions] = functions;
         let prior = target.views.with_sources(&to_functions);
-        let of_source = source.views.with_sources(&from_functions);
-        let bridge = Bridge::new(of_source, &from_functions, to_functions)?;
+        let views = [&source.views, &target.views];
+        let bridge = Bridge::new(views, [&from_functions, &to_functions])?;
         let encodings = [encoding(&columns[0]), encoding(&columns[1])];
         Ok(Game { source, target, own, references, bridge, prior, encodings })
     }
@@ -283,9 +286,11 @@ impl<'a> Game<'a> {
                 let to = &self.encodings[1];
                 LatencyAcross::pre_train(&to.select(known), &y, seed)?.predict(&to.select(ask))
             }
-            Method::Carried => {
-                let c = self.bridge.carry(&source_rows, &pick(of_source, &source_rows))?;
-                pick(&c.data, ask)
+            Method::References | Method::Simulated => {
+                let known_there = pick(of_source, &source_rows);
+                let [references, simulated] = self.bridge.carry(&source_rows, &known_there)?;
+                let of = if method == Method::References { references } else { simulated };
+                ask.iter().map(|&r| of.row(r)[of.cols - 1]).collect()
             }
             Method::Peer(peer) => {
                 let columns = columns(self.target, &self.references[1]);
