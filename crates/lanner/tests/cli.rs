@@ -94,6 +94,14 @@ fn a_space_from_a_file_is_checked_and_its_networks_built() {
         assert!(ok(&["network", arch, "--space", &file]).contains("parameters (million)"));
     }
     let dir = tempfile::tempdir().unwrap();
+    // Limits that no network keeps: the one that is the reason is named.
+    let text = std::fs::read_to_string(folder.join("microcontroller.toml")).unwrap();
+    let tight = dir.path().join("tight.toml").display().to_string();
+    std::fs::write(&tight, text.replace("params = 250_000", "params = 100")).unwrap();
+    let out = lanner(&["space", "check", &tight, "--sample", "20"]);
+    let message = common::text(&out.stderr);
+    assert!(out.status.success() && message.contains("params <= 100, the least is "), "{message}");
+    assert!(!message.contains("flops <="), "{message}");
     let broken = dir.path().join("broken.toml");
     std::fs::write(&broken, "name = \"a\"\nkind = \"cell\"\nnodes = 1\n").unwrap();
     let (code, message) = fails(&["space", "check", &broken.display().to_string()]);
