@@ -9,6 +9,8 @@ use super::statistics::{median, median_error};
 
 /// The middle of all looks is to be known to so much, as its relative standard error, to correct by.
 const STEADY: f64 = 0.1;
+/// Looks before and after a block that are further apart, as a share of the middle, do not agree.
+const APART: f64 = 0.2;
 
 /// A latency without drift.
 #[derive(Debug, Clone, Copy)]
@@ -25,19 +27,36 @@ pub(super) struct Corrected {
 pub(super) fn correct(medians_ms: &[f64], looks: &[f64], usual: f64) -> Corrected {
     let middle = median(looks);
     // Of two looks nobody knows: they are taken as they are.
-    let steady = !(median_error(looks) > STEADY * middle);
-    let drifts: Vec<f64> = looks
-        .windows(2)
-        // Where the looks before and after agree, they tell; else the one that is nearer to the middle.
-        .map(|pair| if steady { median(&[pair[0], pair[1], middle]) } else { usual })
-        .collect();
+    let steady = looks.len() < 3 || median_error(looks) <= STEADY * middle;
+    let agree = |pair: &[f64]| (pair[1] - pair[0]).abs() <= APART * middle;
+    let drift = |pair: &[f64]| match steady {
+        true if agree(pair) => (pair[0] + pair[1]) / 2.0,
+        true => median(&[pair[0], pair[1], middle]),
+        false => usual,
+    };
+    let drifts: Vec<f64> = looks.windows(2).map(drift).collect();
+    // Blocks that are corrected by the middle share its error, which their scatter does not show.
+    let shared = match looks.windows(2).all(agree) {
+        true => 0.0,
+        false => noise(looks).unwrap_or(0.0) / middle,
+    };
     let latencies: Vec<f64> = medians_ms.iter().zip(&drifts).map(|(ms, d)| ms / d).collect();
+    let latency_ms = median(&latencies);
     Corrected {
-        latency_ms: median(&latencies),
-        error_ms: median_error(&latencies),
+        latency_ms,
+        error_ms: median_error(&latencies).hypot(shared * latency_ms),
         drift: median(&drifts),
         steady,
     }
+}
+
+/// The standard error of the middle of looks, as of the median of independent values. By the steps from
+/// one to the next: a machine that becomes slower and slower is no noise.
+fn noise(looks: &[f64]) -> Option<f64> {
+    let steps: Vec<f64> = looks.windows(2).map(|pair| (pair[1] - pair[0]).abs()).collect();
+    // Half of all differences of two normal values are within .954 of their deviation.
+    let sigma = median(&steps) / 0.954;
+    (steps.len() > 1).then(|| (std::f64::consts::FRAC_PI_2 / looks.len() as f64).sqrt() * sigma)
 }
 
 #[cfg(test)]
@@ -51,7 +70,8 @@ mod tests {
         let medians: Vec<f64> = looks.windows(2).map(|w| 3.0 * (w[0] + w[1]) / 2.0).collect();
         let c = correct(&medians, &looks, 1.0);
         assert!(c.steady && (c.latency_ms / 3.0 - 1.0).abs() < 0.01, "{c:?}");
-        assert!((c.drift - 1.4).abs() < 0.03 && c.error_ms < 0.01, "{c:?}");
+        assert!((c.drift - 1.4).abs() < 0.03, "{c:?}");
+        assert!(c.error_ms < 0.03, "{c:?}");
     }
 
     /// Two stalls are beside four of five blocks; divided by the mean of their looks, 1.2 ms would be .06.
@@ -62,6 +82,8 @@ mod tests {
         // Hardly a look without one: then it is the usual state, here 1.5.
         let c = correct(&[1.8; 5], &[40.0, 3.0, 80.0, 1.5, 25.0, 60.0], 1.5);
         assert!(!c.steady && (c.latency_ms - 1.2).abs() < 1e-9 && c.drift == 1.5, "{c:?}");
+        // And blocks that agree do not make it certain.
+        assert!(c.error_ms > 0.1 * c.latency_ms, "{c:?}");
     }
 
     proptest! {
