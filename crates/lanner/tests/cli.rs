@@ -5,7 +5,7 @@ mod common;
 
 use std::path::Path;
 
-use common::{fails, ok, rows};
+use common::{fails, lanner, ok, rows};
 use lanner::space::Space;
 use serde_json::Value;
 
@@ -238,6 +238,24 @@ fn a_search_over_a_table_finds_its_best_and_repeats_itself() {
 }
 
 #[test]
+fn rows_of_one_data_set_are_imported() {
+    let dir = tempfile::tempdir().unwrap();
+    let file = |name: &str| dir.path().join(name).display().to_string();
+    let (from, to) = (file("both.csv"), file("one.csv"));
+    std::fs::write(&from, "arch,task,acc\n000000,a,1\n000000,b,2\n000001,b,3\n").unwrap();
+    let (code, message) = fails(&["import", "csv", &from, "--out", &to]);
+    assert!(code == 1 && message.contains("--rows task=b"), "{message}");
+    ok(&["import", "csv", &from, "--rows", "task=b", "--out", &to]);
+    let (table, _) = lanner::data::Table::read(&to, &Space::NasBench201).unwrap();
+    assert_eq!(table.column("acc").unwrap(), [2.0, 3.0]);
+    for (rows, part) in [("task", "COLUMN=TEXT"), ("set=b", "'set'"), ("task=c", "'c'")] {
+        let (_, message) =
+            fails(&["import", "csv", &from, "--rows", rows, "--out", &file("x.csv")]);
+        assert!(message.contains(part), "{message}");
+    }
+}
+
+#[test]
 fn bad_input_says_what_and_where() {
     let dir = tempfile::tempdir().unwrap();
     let file = |name: &str, text: &str| {
@@ -262,6 +280,9 @@ fn bad_input_says_what_and_where() {
     assert!(message.contains("line 3"), "{message}");
     let (_, message) = fit(&file("few.csv", "arch,y\n012340,1\n012341,2\n"), "y");
     assert!(message.contains("2 networks"), "{message}");
+    let same: String = (0..12).map(|i| format!("{:06},7.5\n", 10 * (i / 5) + i % 5)).collect();
+    let (_, message) = fit(&file("same.csv", &format!("arch,y\n{same}")), "y");
+    assert!(message.contains("column 'y': all 12 values are 7.5"), "{message}");
     let (_, message) = fit(&file("other.csv", "ops,y\n0000000000000000000000,1\n"), "y");
     assert!(message.contains("nasbench201"), "{message}");
     let (code, _) = fit(&file("fine.csv", "arch,y\n012340,1\n"), "z");
