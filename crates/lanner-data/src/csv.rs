@@ -12,7 +12,7 @@ use lanner_space::Space;
 
 use crate::{
     DataError, ReadReport, Table,
-    draft::{Draft, find_arch_column, parse_arch},
+    draft::{Draft, Labels, find_arch_column, parse_arch},
     error::shown,
     table::is_arch_name,
 };
@@ -28,12 +28,14 @@ struct Column {
     values: Vec<f64>,
     numbers: usize,
     texts: usize,
+    labels: Labels,
     /// Row, value and what was expected of the first cell that cannot be in a metric.
     first_bad: Option<(usize, String, &'static str)>,
 }
 
 impl Column {
     fn push(&mut self, cell: &str) {
+        self.labels.push(cell);
         let mut bad = |expected| {
             self.first_bad.get_or_insert_with(|| (self.values.len(), shown(cell), expected));
         };
@@ -116,6 +118,7 @@ pub(crate) fn read_from(
                 values: vec![],
                 numbers: 0,
                 texts: 0,
+                labels: Labels::new(name),
                 first_bad: None,
             });
         }
@@ -169,9 +172,10 @@ pub(crate) fn read_from(
         return Err(DataError::file(path, format!("no row has '{wanted}' in the column '{name}'")));
     }
 
-    let (mut names, mut values) = (Vec::new(), Vec::new());
+    let (mut names, mut values, mut labels) = (Vec::new(), Vec::new(), Vec::new());
     for column in columns {
         if column.texts > column.numbers {
+            labels.push(column.labels);
             report.skipped.push(column.name);
             continue;
         }
@@ -187,7 +191,8 @@ pub(crate) fn read_from(
         names.push(column.name);
         values.push(column.values);
     }
-    let draft = Draft { path, unit: "line", places, archs, names, columns: values, report };
+    let unit = "line";
+    let draft = Draft { path, unit, places, archs, names, columns: values, labels, report };
     draft.finish(space)
 }
 
@@ -286,7 +291,12 @@ mod tests {
             let path = Path::new("t.csv");
             read_from(text.as_bytes(), path, &Space::NasBench201, Some((column, value)))
         };
-        assert!(read(text.as_bytes()).unwrap_err().to_string().contains("'acc' is 2 here"));
+        let told = read(text.as_bytes()).unwrap_err().to_string();
+        assert!(
+            told.contains("'acc' is 2 here and 1 there; they differ in 'dataset', b and a"),
+            "{told}"
+        );
+        assert!(told.contains("--rows dataset=b"), "{told}");
         let (table, report) = only("dataset", "b").unwrap();
         assert_eq!((table.columns, report.rows), (vec![vec![2.0, 3.0]], 2));
         let error = only("dataset", "c").unwrap_err().to_string();

@@ -81,6 +81,43 @@ pub(crate) fn parse_arch(
     }
 }
 
+/// A column of few different texts, as the data set that a row is of.
+#[derive(Debug, Default)]
+pub(crate) struct Labels {
+    pub name: String,
+    texts: Vec<String>,
+    /// The number of each row's text; none once there are more than [`Labels::MOST`].
+    numbers: Option<Vec<u8>>,
+}
+
+impl Labels {
+    const MOST: usize = 64;
+
+    pub fn new(name: &str) -> Labels {
+        Labels { name: name.into(), texts: Vec::new(), numbers: Some(Vec::new()) }
+    }
+
+    pub fn push(&mut self, text: &str) {
+        let Some(numbers) = &mut self.numbers else { return };
+        let number = self.texts.iter().position(|t| t == text).unwrap_or(self.texts.len());
+        if number == Labels::MOST {
+            self.numbers = None;
+            return;
+        }
+        if number == self.texts.len() {
+            self.texts.push(text.into());
+        }
+        numbers.push(number as u8);
+    }
+
+    /// What two rows have, where it differs.
+    fn apart(&self, a: usize, b: usize) -> Option<(&str, &str)> {
+        let numbers = self.numbers.as_ref()?;
+        let text = |row: usize| self.texts[usize::from(numbers[row])].as_str();
+        (numbers[a] != numbers[b]).then(|| (text(a), text(b)))
+    }
+}
+
 /// The rows of a file, architectures parsed, duplicates still there.
 pub(crate) struct Draft<'a> {
     pub path: &'a Path,
@@ -90,6 +127,8 @@ pub(crate) struct Draft<'a> {
     pub archs: Vec<Architecture>,
     pub names: Vec<String>,
     pub columns: Vec<Vec<f64>>,
+    /// Columns of text, to tell rows of one architecture apart by.
+    pub labels: Vec<Labels>,
     pub report: ReadReport,
 }
 
@@ -156,9 +195,10 @@ impl Draft<'_> {
                         path: self.path.into(),
                         at: self.at(row),
                         why: format!(
-                            "{} again, as in {}, but '{name}' is {b} here and {a} there",
+                            "{} again, as in {}, but '{name}' is {b} here and {a} there{}",
                             space.print(arch),
-                            self.at(earlier)
+                            self.at(earlier),
+                            self.apart(row, earlier)
                         ),
                     });
                 }
@@ -169,6 +209,18 @@ impl Draft<'_> {
         }
         self.keep(&kept);
         Ok(())
+    }
+
+    /// By which column two rows of an architecture can be told apart, for a message.
+    fn apart(&self, here: usize, there: usize) -> String {
+        let differ = |l: &'_ Labels| l.apart(here, there).is_some();
+        let Some(labels) = self.labels.iter().find(|l| differ(l)) else { return String::new() };
+        let Some((here, there)) = labels.apart(here, there) else { return String::new() };
+        let (name, here, there) = (&labels.name, shown(here), shown(there));
+        format!(
+            "; they differ in '{name}', {here} and {there}: `lanner import csv --rows {name}={here}` takes \
+             the rows of one"
+        )
     }
 
     /// Puts the mean of the values that there are into the first row of each architecture.

@@ -86,7 +86,8 @@ pub(crate) fn read(path: &Path, space: &Space) -> Result<(Table, ReadReport), Da
         places.push(place);
     }
     let (names, columns) = metrics.into_iter().map(|(_, name, values)| (name, values)).unzip();
-    let draft = Draft { path, unit: "row", places, archs, names, columns, report };
+    let unit = "row";
+    let draft = Draft { path, unit, places, archs, names, columns, labels: vec![], report };
     draft.finish(space)
 }
 

@@ -105,6 +105,9 @@ pub struct Builder {
 }
 
 impl Builder {
+    /// Layers that most networks do not exceed by much.
+    const USUAL: usize = 128;
+
     /// Starts with layer 0, the input, called `input`.
     pub fn new(name: impl Into<String>, input: Shape) -> Result<Builder, NetworkError> {
         if input.is_empty() {
@@ -120,10 +123,12 @@ impl Builder {
             block: 0,
         };
         let blocks = vec![Block { name: "input".into(), kind: "input" }];
-        Ok(Builder {
-            network: Network { name: name.into(), layers: vec![layer], blocks },
-            names: HashSet::from(["input".into()]),
-        })
+        // A predictor builds a network for each of tens of thousands of architectures: nothing grows.
+        let mut layers = Vec::with_capacity(Builder::USUAL);
+        let mut names = HashSet::with_capacity(Builder::USUAL);
+        layers.push(layer);
+        names.insert("input".into());
+        Ok(Builder { network: Network { name: name.into(), layers, blocks }, names })
     }
 
     /// Layers added from here on belong to this part.

@@ -73,9 +73,15 @@ pub fn pairs(x: &Mat) -> Vec<(usize, usize)> {
 
 /// `x` and the products of these pairs of its columns.
 pub fn with_these_pairs(x: &Mat, pairs: &[(usize, usize)]) -> Mat {
-    let products =
-        Mat::from_fn(x.rows, pairs.len(), |i, k| x[(i, pairs[k].0)] * x[(i, pairs[k].1)]);
-    x.beside(&products)
+    let cols = x.cols + pairs.len();
+    // In place: of tens of thousands of rows these are hundreds of megabytes.
+    let mut data = Vec::with_capacity(x.rows * cols);
+    for i in 0..x.rows {
+        let row = x.row(i);
+        data.extend_from_slice(row);
+        data.extend(pairs.iter().map(|&(a, b)| row[a] * row[b]));
+    }
+    Mat { rows: x.rows, cols, data }
 }
 
 /// Multiply-accumulates of the space's published network, in millions; no column if the space has no

@@ -23,7 +23,7 @@ use std::collections::{BTreeMap, HashMap};
 use std::io::Write;
 use std::path::Path;
 
-use lanner_space::{Architecture, Space};
+use lanner_space::{Architecture, Space, user::UserSpace};
 use safetensors::tensor::{Dtype, SafeTensors, TensorView, serialize};
 use serde::{Deserialize, Serialize};
 
@@ -47,6 +47,9 @@ pub struct Header {
     pub kind: String,
     /// The name of the search space.
     pub space: String,
+    /// The TOML of a user's space; empty for others, and in files of before.
+    #[serde(default, skip_serializing_if = "String::is_empty")]
+    pub space_toml: String,
     /// The name of the recipe.
     pub recipe: String,
     /// The study seed.
@@ -63,6 +66,16 @@ pub struct Header {
 }
 
 impl Header {
+    /// The search space, if the header alone can tell what it is.
+    pub fn known_space(&self) -> Option<Space> {
+        let space = match self.space_toml.as_str() {
+            "" => Space::by_name(&self.space).ok(),
+            toml => UserSpace::from_toml(toml).ok().map(|user| Space::User(user.into())),
+        };
+        // Another version may read another space from the same text.
+        space.filter(|space| space.identity() == self.space)
+    }
+
     /// A header of this version, without training hash and settings.
     pub fn new(kind: &str, space: &str, recipe: &str, seed: u64) -> Header {
         Header {
@@ -70,6 +83,7 @@ impl Header {
             lanner: env!("CARGO_PKG_VERSION").into(),
             kind: kind.into(),
             space: space.into(),
+            space_toml: String::new(),
             recipe: recipe.into(),
             seed,
             training_hash: String::new(),
@@ -148,8 +162,12 @@ impl ModelFile {
         }
     }
 
-    /// Adds architectures as the array `codes`: a row each, filled up with −1 to the space's longest.
+    /// Adds architectures as the array `codes`: a row each, filled up with −1 to the space's longest;
+    /// and what a user's space is.
     pub fn set_archs(&mut self, space: &Space, archs: &[Architecture]) {
+        if let Space::User(user) = space {
+            self.header.space_toml = user.toml().into();
+        }
         let width = space.max_codes();
         let mut codes = Vec::with_capacity(archs.len() * width);
         for arch in archs {
@@ -209,13 +227,13 @@ impl ModelFile {
         write().map_err(|error| PredictError::Io { path: path.into(), error })
     }
 
-    /// Which kind of predictor a file holds.
-    pub fn kind(path: &Path) -> Result<String, PredictError> {
+    /// What a file says of itself.
+    pub fn header(path: &Path) -> Result<Header, PredictError> {
         let bytes =
             std::fs::read(path).map_err(|error| PredictError::Io { path: path.into(), error })?;
         let file = ModelFile::from_bytes(&bytes)
             .map_err(|e| PredictError::ModelFile { path: path.into(), why: e.to_string() })?;
-        Ok(file.header.kind)
+        Ok(file.header)
     }
 
     /// Reads a file that must be for this kind of predictor and this space.
@@ -232,7 +250,7 @@ impl ModelFile {
             }
             if file.header.space != space {
                 return Err(model(format!(
-                    "trained on search space '{}', expected '{space}': is --space the one it was made for?",
+                    "trained on search space '{}', expected '{space}': that is another space than it was made for",
                     file.header.space
                 )));
             }

@@ -1,14 +1,15 @@
 //! NAS-Bench-201: a cell of four nodes, one of five operations on each of its six edges.
 //!
 //! Codes are operations by edge, edges in the order of the text: 0→1, 0→2, 1→2, 0→3, 1→3, 2→3.
-//! Texts: the official `|nor_conv_3x3~0|+|none~0|…|`, or six digits (`340123`, codes of [`OPS`]).
+//! Texts: the official `|nor_conv_3x3~0|+|none~0|…|`, or six digits (`340123`, codes of [`OPS`]). A list
+//! of six numbers is refused: LatBench means these codes, NASLib other ones in another order.
 //!
 //! The official index (0..15,624, `meta_archs` of NAS-Bench-201 and NATS-Bench) is a shuffle of
 //! the lexicographic order by Python's generator with seed 88; it is remade here, not stored.
 
 use std::{collections::HashMap, sync::LazyLock};
 
-use crate::{Architecture, CellGraph, SpaceError, independent, mt19937::Mt19937};
+use crate::{Architecture, CellGraph, SpaceError, independent, literal::Literal, mt19937::Mt19937};
 
 /// The name on the command line.
 pub const NAME: &str = "nasbench201";
@@ -77,8 +78,15 @@ pub(crate) fn parse(text: &str) -> Result<Architecture, SpaceError> {
         }
         return Ok(Architecture::new(codes));
     }
-    let example = "expected |op~0|+|op~0|op~1|+|op~0|op~1|op~2|";
+    if let Some(why) = numbers(text) {
+        return Err(fail(why));
+    }
+    let example = "expected |op~0|+|op~0|op~1|+|op~0|op~1|op~2| with operations as nor_conv_3x3, or six \
+                   digits as 340123";
     let nodes: Vec<&str> = text.split('+').collect();
+    if !text.contains('|') {
+        return Err(fail(example.into()));
+    }
     if nodes.len() != 3 {
         return Err(fail(format!("{} nodes between '+', {example}", nodes.len())));
     }
@@ -112,6 +120,31 @@ pub(crate) fn parse(text: &str) -> Result<Architecture, SpaceError> {
         }
     }
     Ok(Architecture::new(codes))
+}
+
+/// Of a text that is an index or a list of codes: how to write what it may mean.
+fn numbers(text: &str) -> Option<String> {
+    if let Some(index) = text.parse::<usize>().ok().filter(|i| text.len() < 6 && *i < SIZE) {
+        let arch = print(&at(index));
+        return Some(format!(
+            "five digits or fewer are the index of {arch} where a table's column is called index; expected \
+             that text, or six digits"
+        ));
+    }
+    let codes = Literal::parse(text).ok()?.codes().filter(|c| c.len() == 6)?;
+    if codes.iter().any(|&c| c >= 5) {
+        return Some(format!("{codes:?} has more than the operations 0 to 4"));
+    }
+    // naslib/search_spaces/nasbench201/conversions.py: identity, zero, 3×3, 1×1, pooling on the edges
+    // by where they start.
+    const OPERATIONS: [u8; 5] = [SKIP, NONE, 3, 2, 4];
+    let naslib: Vec<u8> =
+        [0, 1, 3, 2, 4, 5].iter().map(|&edge| OPERATIONS[usize::from(codes[edge])]).collect();
+    let (here, naslib) = (independent::digits(&codes), independent::digits(&naslib));
+    Some(format!(
+        "a list of six numbers does not say whose codes they are; expected six digits: {naslib} if they are \
+         NASLib's, {here} if they are LatBench's or ours"
+    ))
 }
 
 pub(crate) fn graph(arch: &Architecture) -> CellGraph {

@@ -159,6 +159,10 @@ fn bad_texts_say_which_edge_and_what_was_expected() {
         ("|none~0|+|none~0|none|+|none~0|none~1|none~2|", "lacks '~1'"),
         ("012345", "digit 6 is 5"),
         ("|é~0|+|☃~0|none~1|+||", "edge 0→1 has operation 'é'"),
+        ("resnet", "with operations as nor_conv_3x3, or six digits as 340123"),
+        ("17", "are the index of |"),
+        ("(0, 1, 2, 3, 4, 0)", "102341 if they are NASLib's, 012340 if they are LatBench's"),
+        ("[0, 1, 2, 3, 4, 7]", "more than the operations 0 to 4"),
     ] {
         let message = SPACE.parse(text).unwrap_err().to_string();
         assert!(message.contains(part), "{text}: {message}");

@@ -11,6 +11,7 @@ use lanner_predict::{Forecast, Pool};
 use lanner_space::Space;
 
 use crate::output::{Row, print_rows, usage};
+use crate::skeleton;
 use crate::which::{read_archs, some};
 
 /// Predict latencies on a device from a few of them and tables of other devices
@@ -78,6 +79,7 @@ pub fn run(args: AdaptArgs) -> anyhow::Result<()> {
     let space = Space::by_name(&args.space).map_err(|e| usage(e.to_string()))?;
     let (target, _) = Table::read(&args.target, &space)?;
     let metric = metric(&args, &target)?;
+    skeleton::note_other(&args.target, &space)?;
     let tables = sources(&args, &space)?;
     let pool = pool(&args, &space, &target, &tables)?;
     let mut names = Vec::new();

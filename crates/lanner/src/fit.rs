@@ -11,6 +11,7 @@ use lanner_space::Space;
 use rand::seq::SliceRandom;
 
 use crate::output::{Row, print_rows, progress, usage};
+use crate::skeleton;
 
 #[derive(clap::Args)]
 #[command(after_help = "\
@@ -70,6 +71,18 @@ pub fn fit(args: FitArgs) -> anyhow::Result<()> {
             rows.len(),
             args.metric
         );
+    }
+    if values.iter().all(|v| *v == values[0]) {
+        anyhow::bail!(
+            "{} column '{}': all {} values are {}: they tell nothing",
+            args.table.display(),
+            args.metric,
+            values.len(),
+            values[0]
+        );
+    }
+    if target == Target::Latency {
+        skeleton::note_other(&args.table, &space)?;
     }
     let names = Views::methods(&space, target);
     let known = names.contains(&args.predictor.as_str());

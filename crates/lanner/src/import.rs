@@ -26,7 +26,8 @@ use crate::output::{progress, usage};
   nasbench301  the folder of results_*.json, or the zip of it: means over the trainings of an
                architecture, of the setting that most were made with
   natsbench    the folder NATS-tss-v1_0-3ffb9-simple, or the one .pickle.pbz2
-  csv          tables with a column arch, arch_str, architecture, ops, genotype, idx or index
+  csv          tables with a column arch, arch_str, architecture, ops, genotype, idx or index; of one
+               that has an architecture once for each data set, --rows takes those of one
 
 Latencies become milliseconds; a column is called by its file, as in titan_rtx_256_ms.
 Pickles are only read, never run: one that names an unknown Python global is refused.
@@ -38,7 +39,8 @@ Examples:
   lanner import nasbench101 nasbench_only108.tfrecord --out nasbench101.csv
   lanner import nasbench301 nb_301_v13 --out nasbench301.csv
   lanner import natsbench NATS-tss-v1_0-3ffb9-simple --out accuracy.csv
-  lanner import csv latency.csv accuracy.csv --out all.csv")]
+  lanner import csv latency.csv accuracy.csv --out all.csv
+  lanner import csv micro_proxies.csv --rows dataset=jigsaw --space transbench101-micro --out jigsaw.csv")]
 pub struct ImportArgs {
     /// What the files are
     #[arg(value_parser = PossibleValuesParser::new(Format::ALL.map(|(name, _)| name)))]
@@ -53,6 +55,9 @@ pub struct ImportArgs {
     /// nasbench301, else nasbench201]
     #[arg(long)]
     space: Option<String>,
+    /// Of csv: only rows with this text in that column
+    #[arg(long, value_name = "COLUMN=TEXT")]
+    rows: Option<String>,
     /// Replace the table if it exists
     #[arg(long)]
     force: bool,
@@ -76,10 +81,15 @@ pub fn run(args: ImportArgs) -> anyhow::Result<()> {
     if let Some(folder) = folder.filter(|f| !f.is_dir()) {
         return Err(usage(format!("there is no folder {} to write to", folder.display())));
     }
-    let bar = progress(0, "reading");
-    let result = read(format, &args.files, &space, &|done, total| bar.tell(done, total));
-    bar.clear();
-    let Imported { table, notes } = result?;
+    let Imported { table, notes } = match &args.rows {
+        Some(rows) => rows_of(&args, format, rows, &space)?,
+        None => {
+            let bar = progress(0, "reading");
+            let result = read(format, &args.files, &space, &|done, total| bar.tell(done, total));
+            bar.clear();
+            result?
+        }
+    };
     table.write(&args.out)?;
     for note in notes {
         eprintln!("note: {note}");
@@ -91,4 +101,32 @@ pub fn run(args: ImportArgs) -> anyhow::Result<()> {
         table.names.len()
     );
     Ok(())
+}
+
+/// The tables' rows that have a text in a column, side by side.
+fn rows_of(
+    args: &ImportArgs,
+    format: Format,
+    rows: &str,
+    space: &Space,
+) -> anyhow::Result<Imported> {
+    let (column, text) = rows
+        .split_once('=')
+        .ok_or_else(|| usage(format!("--rows '{rows}': expected COLUMN=TEXT")))?;
+    if format != Format::Csv {
+        return Err(usage(format!("--rows is for csv, not for {}", args.format)));
+    }
+    let (mut all, mut notes) = (None::<Table>, Vec::new());
+    for file in &args.files {
+        let (table, report) = Table::read_where(file, space, column, text)?;
+        if !report.skipped.is_empty() {
+            notes.push(format!("{}: skipped {}", file.display(), report.skipped.join(", ")));
+        }
+        all = Some(match all {
+            Some(all) => all.join(&table)?,
+            None => table,
+        });
+    }
+    let table = all.ok_or_else(|| usage("no file to import"))?;
+    Ok(Imported { table, notes })
 }

@@ -282,13 +282,8 @@ fn report(
         Ok(table.column(name)?.iter().copied().filter(|v| !v.is_nan()).collect())
     };
     let (latency, drift) = (valid("latency_ms")?, valid("drift")?);
-    let errors: Vec<f64> = table
-        .column("latency_ms_se")?
-        .iter()
-        .zip(table.column("latency_ms")?)
-        .map(|(e, l)| 100.0 * e / l)
-        .filter(|v| !v.is_nan())
-        .collect();
+    let both = table.column("latency_ms_se")?.iter().zip(table.column("latency_ms")?);
+    let errors: Vec<f64> = both.map(|(e, l)| 100.0 * e / l).filter(|v| !v.is_nan()).collect();
     let mut row = Row::new()
         .with("file", args.out.display().to_string())
         .with("networks", groups)
@@ -306,6 +301,16 @@ fn report(
         row = row.with(name, value);
     }
     print_rows(&[row.with("seconds", seconds)], args.json)?;
+    let unsure =
+        errors.iter().filter(|e| measure::half_width(100.0, **e) > measure::UNSURE).count();
+    if unsure > 0 {
+        eprintln!(
+            "note: {unsure} of {} latencies are not known to {:.0} % (column note): is the machine busy? An idle \
+             processor (--cores) or more time (--budget) helps",
+            latency.len(),
+            100.0 * measure::UNSURE
+        );
+    }
     if outcome.stopped {
         let done = outcome.measured + outcome.found + outcome.refused;
         anyhow::bail!("stopped at {done} of {groups}; the same command goes on from there");

@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use lanner_data::Table;
 use lanner_predict::Forecast;
 use lanner_predict::fitted::{Fitted, Saved, Target};
-use lanner_predict::model_file::ModelFile;
+use lanner_predict::model_file::{Header, ModelFile};
 use lanner_predict::transfer::Adapted;
 use lanner_space::{Architecture, Shuffle, Space};
 use rayon::prelude::*;
@@ -23,9 +23,9 @@ predicted in blocks: however many there are, only the best are kept, and --out's
 Examples:
   lanner rank pixel.lanner --top 10
   lanner rank accuracy.lanner --out all.csv
-  lanner rank cells.lanner --space nasbench101 --out all-423624.csv
-  lanner rank darts.lanner --space darts --sample 10000000 --top 100
-  lanner rank board.lanner --space my-space.toml --archs candidates.txt")]
+  lanner rank cells.lanner --out all-423624.csv
+  lanner rank darts.lanner --sample 10000000 --top 100
+  lanner rank board.lanner --archs candidates.txt")]
 pub struct RankArgs {
     /// A file that `lanner fit --out` or `lanner adapt --out` wrote
     predictor: PathBuf,
@@ -44,9 +44,9 @@ pub struct RankArgs {
     /// Write the predictions of all that are ranked to this table
     #[arg(long, value_name = "TABLE")]
     out: Option<PathBuf>,
-    /// A name, or a file .toml
-    #[arg(long, default_value = "nasbench201")]
-    space: String,
+    /// A name, or a file .toml [default: what the predictor was made for]
+    #[arg(long)]
+    space: Option<String>,
     /// Print JSON
     #[arg(long)]
     json: bool,
@@ -58,11 +58,12 @@ const WHOLE: u128 = 10_000_000;
 const LEAST_MS: f64 = 1e-6;
 
 pub fn run(args: RankArgs) -> anyhow::Result<()> {
-    let space = Space::by_name(&args.space).map_err(|e| usage(e.to_string()))?;
     if let Some(out) = &args.out {
         Table::check_writable(out)?;
     }
-    if ModelFile::kind(&args.predictor)? == Adapted::KIND {
+    let header = ModelFile::header(&args.predictor)?;
+    let space = space(&args, &header)?;
+    if header.kind == Adapted::KIND {
         return adapted(&args, &space);
     }
     let saved = Saved::load(&args.predictor, &space)?;
@@ -72,6 +73,26 @@ pub fn run(args: RankArgs) -> anyhow::Result<()> {
     let mut ranking = Ranking::new(&args, target);
     source.each_block(&fitted, |archs, forecast| ranking.add(archs, forecast))?;
     ranking.finish(&args, &space, &saved.settings.metric, &saved.archs)
+}
+
+/// The predictor's own space, which --space may only repeat.
+fn space(args: &RankArgs, header: &Header) -> anyhow::Result<Space> {
+    let (file, made_for) = (args.predictor.display(), &header.space);
+    let Some(name) = &args.space else {
+        return header.known_space().ok_or_else(|| {
+            usage(format!(
+                "{file} is for the space '{made_for}', whose file it lacks: --space FILE.toml"
+            ))
+        });
+    };
+    let space = Space::by_name(name).map_err(|e| usage(e.to_string()))?;
+    match space.identity() == *made_for {
+        true => Ok(space),
+        false => Err(usage(format!(
+            "{file} is for the space '{made_for}', and --space {name} is '{}': leave it out, or fit another predictor",
+            space.identity()
+        ))),
+    }
 }
 
 /// A predictor of a few measurements knows the architectures of its own pool.

@@ -1,5 +1,7 @@
 //! The options that say which network an architecture stands for.
 
+use std::path::Path;
+
 use lanner_network::{Network, Skeleton, View};
 use lanner_space::{Architecture, Space};
 
@@ -41,4 +43,22 @@ impl SkeletonArgs {
 /// The network of an architecture with the skeleton of its space's publication or file.
 pub fn published(space: &Space, arch: &Architecture, view: View) -> anyhow::Result<Network> {
     Ok(Skeleton::of(space)?.build(arch, view)?)
+}
+
+/// Says so where a table's header has another skeleton than the published one, whose costs predictors of
+/// latencies go by: `lanner measure` takes any.
+pub fn note_other(table: &Path, space: &Space) -> anyhow::Result<()> {
+    let published = Skeleton::of(space)?.describe();
+    for comment in lanner_data::comments(table)? {
+        // A joined table has a metric's name in front.
+        let Some((_, own)) = comment.split_once("skeleton: ") else { continue };
+        if own != published {
+            eprintln!(
+                "note: {} was measured on networks of {own}; what the predictor knows of costs is of the \
+                 published ones, {published}",
+                table.display()
+            );
+        }
+    }
+    Ok(())
 }

@@ -5,7 +5,7 @@ use std::io::Write;
 
 use clap::{Args, Subcommand};
 use lanner_network::Cost;
-use lanner_space::{Architecture, Space, View, nasbench101};
+use lanner_space::{Architecture, Space, View, nasbench101, user::Limits};
 use serde_json::{Map, Value, json};
 
 use crate::output::{Row, print_rows, usage};
@@ -284,7 +284,15 @@ fn check_space(args: &CheckArgs, space: &Space) -> anyhow::Result<()> {
                 && within(limits.params, c.params)
                 && within(limits.memory_bytes, c.peak_bytes)
         };
-        facts.insert("within all limits".into(), costs.iter().filter(all).count().into());
+        let within = costs.iter().filter(all).count();
+        facts.insert("within all limits".into(), within.into());
+        if within == 0 {
+            eprintln!(
+                "note: none of {} is within the limits: {}",
+                costs.len(),
+                reasons(limits, &costs)
+            );
+        }
     }
     if let Some(first) = archs.first() {
         facts.insert("an architecture".into(), space.print(first).into());
@@ -292,6 +300,25 @@ fn check_space(args: &CheckArgs, space: &Space) -> anyhow::Result<()> {
     match args.json {
         true => Ok(writeln!(std::io::stdout(), "{}", Value::Object(facts))?),
         false => print_facts(facts),
+    }
+}
+
+/// The limits that none of these costs is within, or that it takes all limits to shut them out.
+fn reasons(limits: Limits, costs: &[Cost]) -> String {
+    type Of = fn(&Cost) -> u64;
+    let all: [(&str, Option<u64>, Of); 3] = [
+        ("flops", limits.flops, |c| c.flops),
+        ("params", limits.params, |c| c.params),
+        ("memory_bytes", limits.memory_bytes, |c| c.peak_bytes),
+    ];
+    let missed = all.iter().filter_map(|(name, limit, of)| {
+        let (limit, least) = ((*limit)?, costs.iter().map(of).min()?);
+        (least > limit).then(|| format!("{name} <= {limit}, the least is {least}"))
+    });
+    let missed: Vec<String> = missed.collect();
+    match missed.is_empty() {
+        true => "each alone is kept by some, all together by none".into(),
+        false => missed.join("; "),
     }
 }
 

@@ -5,7 +5,7 @@ mod common;
 
 use std::path::Path;
 
-use common::{fails, ok, rows};
+use common::{fails, lanner, ok, rows};
 use lanner::space::Space;
 use serde_json::Value;
 
@@ -94,6 +94,14 @@ fn a_space_from_a_file_is_checked_and_its_networks_built() {
         assert!(ok(&["network", arch, "--space", &file]).contains("parameters (million)"));
     }
     let dir = tempfile::tempdir().unwrap();
+    // Limits that no network keeps: the one that is the reason is named.
+    let text = std::fs::read_to_string(folder.join("microcontroller.toml")).unwrap();
+    let tight = dir.path().join("tight.toml").display().to_string();
+    std::fs::write(&tight, text.replace("params = 250_000", "params = 100")).unwrap();
+    let out = lanner(&["space", "check", &tight, "--sample", "20"]);
+    let message = common::text(&out.stderr);
+    assert!(out.status.success() && message.contains("params <= 100, the least is "), "{message}");
+    assert!(!message.contains("flops <="), "{message}");
     let broken = dir.path().join("broken.toml");
     std::fs::write(&broken, "name = \"a\"\nkind = \"cell\"\nnodes = 1\n").unwrap();
     let (code, message) = fails(&["space", "check", &broken.display().to_string()]);
@@ -230,6 +238,24 @@ fn a_search_over_a_table_finds_its_best_and_repeats_itself() {
 }
 
 #[test]
+fn rows_of_one_data_set_are_imported() {
+    let dir = tempfile::tempdir().unwrap();
+    let file = |name: &str| dir.path().join(name).display().to_string();
+    let (from, to) = (file("both.csv"), file("one.csv"));
+    std::fs::write(&from, "arch,task,acc\n000000,a,1\n000000,b,2\n000001,b,3\n").unwrap();
+    let (code, message) = fails(&["import", "csv", &from, "--out", &to]);
+    assert!(code == 1 && message.contains("--rows task=b"), "{message}");
+    ok(&["import", "csv", &from, "--rows", "task=b", "--out", &to]);
+    let (table, _) = lanner::data::Table::read(&to, &Space::NasBench201).unwrap();
+    assert_eq!(table.column("acc").unwrap(), [2.0, 3.0]);
+    for (rows, part) in [("task", "COLUMN=TEXT"), ("set=b", "'set'"), ("task=c", "'c'")] {
+        let (_, message) =
+            fails(&["import", "csv", &from, "--rows", rows, "--out", &file("x.csv")]);
+        assert!(message.contains(part), "{message}");
+    }
+}
+
+#[test]
 fn bad_input_says_what_and_where() {
     let dir = tempfile::tempdir().unwrap();
     let file = |name: &str, text: &str| {
@@ -254,6 +280,9 @@ fn bad_input_says_what_and_where() {
     assert!(message.contains("line 3"), "{message}");
     let (_, message) = fit(&file("few.csv", "arch,y\n012340,1\n012341,2\n"), "y");
     assert!(message.contains("2 networks"), "{message}");
+    let same: String = (0..12).map(|i| format!("{:06},7.5\n", 10 * (i / 5) + i % 5)).collect();
+    let (_, message) = fit(&file("same.csv", &format!("arch,y\n{same}")), "y");
+    assert!(message.contains("column 'y': all 12 values are 7.5"), "{message}");
     let (_, message) = fit(&file("other.csv", "ops,y\n0000000000000000000000,1\n"), "y");
     assert!(message.contains("nasbench201"), "{message}");
     let (code, _) = fit(&file("fine.csv", "arch,y\n012340,1\n"), "z");

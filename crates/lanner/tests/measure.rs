@@ -51,6 +51,11 @@ fn a_table_is_measured_once_and_gone_on_with() {
         text.lines().find(|l| l.starts_with("# reference_ms")).unwrap().to_string()
     };
     assert_eq!(line(&again), line(&out));
+    // What the skeleton's sizes were is told to whoever learns from the table.
+    let adapted = common::lanner(&["adapt", "--target", &out]);
+    let message = common::text(&adapted.stderr);
+    assert!(adapted.status.success(), "{message}");
+    assert!(message.contains("the published ones, 16 channels, 5 cells, 32 pixels"), "{message}");
     // Other settings do not come into the file.
     let (code, message) = fails(&measure(&out, &["--sample", "6", "--seed", "3", "--batch", "2"]));
     assert_eq!(code, 1);

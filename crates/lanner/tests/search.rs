@@ -76,6 +76,25 @@ fn from_nothing_to_a_network_with_the_accuracy_and_latency_that_are_printed() {
     assert!(code == 2 && message.contains("--resume"), "{message}");
 }
 
+/// In a space of one network that is the best, and the limit is no reason against it.
+#[test]
+fn a_space_of_one_network_has_a_best() {
+    let dir = tempfile::tempdir().unwrap();
+    let file = dir.path().join("one.toml").display().to_string();
+    let stage = "[[stage]]\ndepth = 1\nwidth = 8\nblock = \"sep\"\nkernel = 3\n";
+    let skeleton = "[skeleton]\nresolution = 8\nclasses = 10\nstem = 8\nhead = 16\n";
+    std::fs::write(&file, format!("name = \"one\"\nkind = \"chain\"\n{stage}{skeleton}")).unwrap();
+    // A machine that is busy with other tests may be slower in one moment than in the next.
+    let found = (0..4).find_map(|seed: u64| {
+        let (seed, out) = (seed.to_string(), dir.path().join(seed.to_string()));
+        let out = out.display().to_string();
+        let args = ["search", "--space", &file, "--epochs", "1", "--seed", &seed, "--out", &out];
+        let call = lanner(&[&args[..], &["--json"]].concat());
+        call.status.success().then(|| rows(&text(&call.stdout)).remove(0))
+    });
+    assert_eq!(found.expect("a network in four tries")["best"], "w8:sep_k3");
+}
+
 #[test]
 fn a_command_may_fail_hang_and_print_rubbish() {
     let dir = tempfile::tempdir().unwrap();

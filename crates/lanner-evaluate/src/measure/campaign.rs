@@ -13,7 +13,7 @@ use lanner_space::{Architecture, Space, View};
 use rand::seq::SliceRandom;
 
 use super::{
-    Header, Log, Protocol, Reference, Row, Runtime,
+    Header, Log, Measurement, Protocol, Reference, Row, Runtime, UNSURE, half_width,
     log::{BASELINE, baseline_of},
     machine, median,
 };
@@ -217,6 +217,7 @@ impl Campaign {
                     error_ms: m.error_ms,
                     runs: m.runs,
                     drift: m.drift,
+                    note: doubts(&m),
                     ..row
                 };
             }
@@ -225,6 +226,19 @@ impl Campaign {
         }
         Ok(row)
     }
+}
+
+/// What is doubtful about a latency, if anything.
+fn doubts(m: &Measurement) -> String {
+    let mut doubts = Vec::new();
+    if !m.steady {
+        doubts.push("reference unsteady: drift is the usual one".into());
+    }
+    let width = half_width(m.latency_ms, m.error_ms);
+    if width > UNSURE {
+        doubts.push(format!("95 % interval ±{:.0} %", 100.0 * width));
+    }
+    doubts.join("; ")
 }
 
 /// A network of middling cost to measure others beside: of 101 random ones, always the same, the

@@ -11,7 +11,8 @@
 //! ```
 //!
 //! `runs` is 0 in rows that repeat the value of a network which computes the same. `latency_ms` is
-//! empty where the runtime refused the network; `note` has its reason.
+//! empty where the runtime refused the network; `note` has its reason, or what is doubtful about a
+//! latency.
 
 use std::path::{Path, PathBuf};
 
@@ -43,6 +44,14 @@ pub struct Row {
     pub drift: f64,
     pub unix_time: u64,
     pub note: String,
+}
+
+/// A latency is doubtful when half the width of its 95 % interval is a larger share of it.
+pub const UNSURE: f64 = 0.1;
+
+/// Half the width of the 95 % interval, as a share of the latency.
+pub fn half_width(latency_ms: f64, error_ms: f64) -> f64 {
+    1.96 * error_ms / latency_ms
 }
 
 /// An open file of measurements, locked against others.

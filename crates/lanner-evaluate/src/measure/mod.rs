@@ -7,10 +7,12 @@
 //!
 //! **Drift.** A shared or thermally limited machine is faster in one second than in the next, by more
 //! than what is to be measured. The `default` protocol therefore runs a [`Reference`] network between
-//! short blocks of the network in question and divides by how much slower than at first it is.
+//! short blocks of the network in question and divides by how much slower than at first it is, as far as
+//! these looks agree.
 
 mod campaign;
 mod command;
+mod drift;
 mod layers;
 #[cfg(feature = "ort")]
 mod library;
@@ -29,7 +31,7 @@ pub use crate::Header;
 pub use campaign::{Campaign, Outcome, groups, reference};
 pub use command::{Command, CommandOptions};
 pub use layers::{LayerLatency, LayerWise};
-pub use log::{Log, Row, baseline, blocks_path};
+pub use log::{Log, Row, UNSURE, baseline, blocks_path, half_width};
 #[cfg(feature = "ort")]
 pub use ort::Ort;
 pub use protocol::{Adaptive, Block, Measurement, Protocol, Reference};

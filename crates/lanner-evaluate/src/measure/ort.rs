@@ -3,7 +3,6 @@
 use std::{
     path::{Path, PathBuf},
     sync::{Mutex, PoisonError},
-    time::Instant,
 };
 
 use ::ort::{
@@ -13,7 +12,10 @@ use ::ort::{
     value::{Outlet, Tensor, TensorElementType, ValueType},
 };
 
-use super::{Runtime, Session, library, runtime::input};
+use super::{
+    Runtime, Session, library,
+    runtime::{Stopwatch, input},
+};
 use crate::EvaluateError;
 
 /// ONNX Runtime on the CPU, as its users get it: all graph optimisations, its own arena of memory,
@@ -151,14 +153,14 @@ impl Session for Loop<'_> {
     fn time(&mut self, runs: usize, samples: &mut Vec<f64>) -> Result<(), EvaluateError> {
         // Not by `timed`: outputs borrow the session, and are to be dropped outside of the time too.
         for _ in 0..runs {
-            let start = Instant::now();
+            let watch = Stopwatch::start(self.runtime.threads == 1);
             let outputs = self.session.run_binding(&self.binding);
-            let seconds = start.elapsed().as_secs_f64();
+            let ms = watch.ms();
             outputs.map_err(|e| EvaluateError::Refused {
                 runtime: self.runtime.describe(),
                 why: e.message().to_string(),
             })?;
-            samples.push(1e3 * seconds);
+            samples.push(ms);
         }
         Ok(())
     }

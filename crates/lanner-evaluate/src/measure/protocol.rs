@@ -4,6 +4,7 @@ use std::time::Instant;
 
 use super::{
     Session,
+    drift::{Corrected, correct},
     statistics::{interquartile_mean, median, median_error},
 };
 use crate::EvaluateError;
@@ -19,6 +20,9 @@ pub struct Measurement {
     /// How much slower than at first the reference network was meanwhile: 1.02 is 2 %. The latency
     /// of the adaptive protocol is already divided by it. NaN without a reference.
     pub drift: f64,
+    /// Whether looks at the reference agreed well enough to tell the drift. Else it is what the
+    /// reference usually took.
+    pub steady: bool,
     pub blocks: Vec<Block>,
 }
 
@@ -38,6 +42,8 @@ pub struct Reference<'a> {
     session: Box<dyn Session + 'a>,
     /// What it took at first, milliseconds.
     pub baseline_ms: f64,
+    /// Of the networks measured so far, as far as the looks beside them agreed.
+    drifts: Vec<f64>,
 }
 
 impl<'a> Reference<'a> {
@@ -49,7 +55,18 @@ impl<'a> Reference<'a> {
     ) -> Result<Reference<'a>, EvaluateError> {
         let samples = run_for(&mut *session, 1000.0, 10)?;
         let baseline_ms = baseline_ms.unwrap_or_else(|| median(&samples));
-        Ok(Reference { session, baseline_ms })
+        Ok(Reference { session, baseline_ms, drifts: Vec::new() })
+    }
+
+    /// Calls so many times the baseline the baseline.
+    pub fn rebase(&mut self, factor: f64) {
+        self.baseline_ms *= factor;
+        self.drifts.iter_mut().for_each(|d| *d /= factor);
+    }
+
+    /// How much slower than at first it usually is.
+    fn usual(&self) -> f64 {
+        if self.drifts.is_empty() { 1.0 } else { median(&self.drifts) }
     }
 
     /// What it takes now, by runs of about so long in all.
@@ -170,6 +187,7 @@ fn latbench(
         error_ms: median_error(&means),
         runs: blocks.iter().map(|b| b.runs).sum(),
         drift: reference_ms / reference.map_or(f64::NAN, |r| r.baseline_ms),
+        steady: true,
         blocks,
     })
 }
@@ -181,33 +199,39 @@ fn adaptive(
 ) -> Result<Measurement, EvaluateError> {
     let warm = run_for(session, WARM_UP_MS, 3)?;
     let runs = runs_for(settings.block_ms, median(&warm));
-    let baseline_ms = reference.as_ref().map_or(f64::NAN, |r| r.baseline_ms);
+    let (baseline_ms, usual) =
+        reference.as_ref().map_or((f64::NAN, f64::NAN), |r| (r.baseline_ms, r.usual()));
     let mut look = || reference.as_mut().map_or(Ok(f64::NAN), |r| r.now(settings.block_ms / 2.0));
     let start = Instant::now();
-    let (mut blocks, mut corrected, mut drifts) = (Vec::new(), Vec::new(), Vec::new());
-    let mut before = look()?;
+    let (mut blocks, mut medians) = (Vec::new(), Vec::new());
+    let mut looks_ms = vec![look()?];
     loop {
         let mut samples = Vec::new();
         session.time(runs, &mut samples)?;
-        let after = look()?;
+        let (before, after) = (looks_ms[blocks.len()], look()?);
+        looks_ms.push(after);
         let (runs, median_ms) = (samples.len(), median(&samples));
-        let reference_ms = (before + after) / 2.0;
-        before = after;
-        blocks.push(Block { runs, median_ms, reference_ms });
-        let drift = reference_ms / baseline_ms;
-        drifts.push(drift);
-        corrected.push(if drift.is_nan() { median_ms } else { median_ms / drift });
-        let latency_ms = median(&corrected);
-        let error_ms = match blocks.len() {
-            // Too few blocks to tell from: the samples of one, were they independent.
-            1 | 2 => median_error(&samples),
-            _ => median_error(&corrected),
+        blocks.push(Block { runs, median_ms, reference_ms: (before + after) / 2.0 });
+        medians.push(median_ms);
+        let looks: Vec<f64> = looks_ms.iter().map(|ms| ms / baseline_ms).collect();
+        let Corrected { latency_ms, mut error_ms, drift, steady } = match baseline_ms.is_nan() {
+            true => {
+                Corrected { drift: f64::NAN, ..correct(&medians, &vec![1.0; looks.len()], 1.0) }
+            }
+            false => correct(&medians, &looks, usual),
         };
+        if blocks.len() < 3 {
+            // Too few blocks to tell from: the samples of one, were they independent.
+            error_ms = median_error(&samples);
+        }
         let exact = 1.96 * error_ms <= settings.tolerance * latency_ms;
         let spent = start.elapsed().as_secs_f64() >= settings.budget_s;
         if blocks.len() >= settings.blocks && (exact || spent) {
+            if let (Some(reference), true) = (reference, steady) {
+                reference.drifts.push(drift);
+            }
             let runs = blocks.iter().map(|b| b.runs).sum();
-            return Ok(Measurement { latency_ms, error_ms, runs, drift: median(&drifts), blocks });
+            return Ok(Measurement { latency_ms, error_ms, runs, drift, steady, blocks });
         }
     }
 }

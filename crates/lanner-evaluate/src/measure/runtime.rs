@@ -22,20 +22,63 @@ pub trait Session {
 }
 
 /// Calls `run` so often and appends the milliseconds of each call; what it yields is dropped
-/// outside of the time.
+/// outside of the time. `alone`: all of it happens in this thread.
 #[cfg(feature = "rten")]
 pub(crate) fn timed<T>(
     runs: usize,
+    alone: bool,
     samples: &mut Vec<f64>,
     mut run: impl FnMut() -> Result<T, EvaluateError>,
 ) -> Result<(), EvaluateError> {
     for _ in 0..runs {
-        let start = std::time::Instant::now();
+        let watch = Stopwatch::start(alone);
         let output = run()?;
-        samples.push(1e3 * start.elapsed().as_secs_f64());
+        samples.push(watch.ms());
         drop(output);
     }
     Ok(())
+}
+
+/// The time of a run. Where another program got the processor in between, only this thread's time on
+/// it counts: how long the others took is no property of the network.
+#[cfg(any(feature = "rten", feature = "ort"))]
+pub(crate) struct Stopwatch {
+    processor_ms: Option<f64>,
+    start: std::time::Instant,
+}
+
+#[cfg(any(feature = "rten", feature = "ort"))]
+impl Stopwatch {
+    /// So much more than the time on the processor is no matter of clocks that tick apart.
+    const TAKEN: f64 = 1.02;
+
+    /// With other threads at work, waiting for them is part of the run: `alone` is false then.
+    pub fn start(alone: bool) -> Stopwatch {
+        let processor_ms = if alone { processor_ms() } else { None };
+        Stopwatch { processor_ms, start: std::time::Instant::now() }
+    }
+
+    pub fn ms(&self) -> f64 {
+        let wall = 1e3 * self.start.elapsed().as_secs_f64();
+        let ran = self.processor_ms.zip(processor_ms()).map(|(before, now)| now - before);
+        match ran {
+            Some(ran) if ran > 0.0 && wall > Stopwatch::TAKEN * ran => ran,
+            _ => wall,
+        }
+    }
+}
+
+/// What this thread has had of a processor, where the system tells.
+#[cfg(any(feature = "rten", feature = "ort"))]
+fn processor_ms() -> Option<f64> {
+    #[cfg(any(target_os = "linux", target_os = "macos"))]
+    {
+        use rustix::time::{ClockId, clock_gettime};
+        let time = clock_gettime(ClockId::ThreadCPUTime);
+        Some(1e3 * time.tv_sec as f64 + 1e-6 * time.tv_nsec as f64)
+    }
+    #[cfg(not(any(target_os = "linux", target_os = "macos")))]
+    None
 }
 
 /// What networks are fed with: numbers of the standard normal distribution, the same ones always,
@@ -51,4 +94,28 @@ pub(crate) fn input(len: usize) -> Vec<f32> {
         (-2.0 * (1.0 - u).ln()).sqrt() * (std::f32::consts::TAU * angle).cos()
     };
     (0..len).map(|_| normal()).collect()
+}
+
+#[cfg(all(test, feature = "rten", any(target_os = "linux", target_os = "macos")))]
+mod tests {
+    use super::*;
+    use std::time::Duration;
+
+    /// A sleep stands for the time in which another program has the processor.
+    #[test]
+    fn only_time_on_the_processor_counts() {
+        let run = || {
+            let (before, mut sum) = (processor_ms().unwrap(), 0u64);
+            while processor_ms().unwrap() < before + 5.0 {
+                sum += 1;
+            }
+            std::thread::sleep(Duration::from_millis(40));
+            Ok(sum)
+        };
+        let (mut alone, mut waited) = (Vec::new(), Vec::new());
+        timed(3, true, &mut alone, run).unwrap();
+        timed(3, false, &mut waited, run).unwrap();
+        assert!(alone.iter().all(|ms| (5.0..20.0).contains(ms)), "{alone:?}");
+        assert!(waited.iter().all(|ms| *ms >= 45.0), "{waited:?}");
+    }
 }

@@ -99,6 +99,21 @@ pub struct UserSpace {
     pub(crate) positions: Vec<u8>,
     pub(crate) size: u128,
     pub(crate) labels: Vec<String>,
+    text: Text,
+}
+
+/// The file's text. Spaces that differ in nothing else are the same.
+#[derive(Debug, Clone, Eq)]
+struct Text(String);
+
+impl PartialEq for Text {
+    fn eq(&self, _: &Text) -> bool {
+        true
+    }
+}
+
+impl std::hash::Hash for Text {
+    fn hash<H: std::hash::Hasher>(&self, _: &mut H) {}
 }
 
 /// What an architecture is.
@@ -131,8 +146,13 @@ impl UserSpace {
         read::space(text)
     }
 
-    /// Of a name and checked parts.
-    fn new(name: String, kind: Kind, limits: Limits) -> Result<UserSpace, String> {
+    /// The text that [`UserSpace::from_toml`] read.
+    pub fn toml(&self) -> &str {
+        &self.text.0
+    }
+
+    /// Of a name and checked parts, which this text says.
+    fn new(name: String, kind: Kind, limits: Limits, text: &str) -> Result<UserSpace, String> {
         let (positions, size, labels) = match &kind {
             Kind::Cell(cell) => (cell.positions(), cell.size(), cell.labels()),
             Kind::Chain(chain) => (chain.positions(), chain.size(), chain.labels()),
@@ -141,7 +161,8 @@ impl UserSpace {
         if labels.len() > 250 {
             return Err(format!("{} kinds of layers and widths, at most 250", labels.len()));
         }
-        Ok(UserSpace { name, kind, limits, positions, size, labels })
+        let text = Text(text.into());
+        Ok(UserSpace { name, kind, limits, positions, size, labels, text })
     }
 
     /// FNV-1a of the choices and the skeleton, as this version of the program spells them.

@@ -45,7 +45,7 @@ pub(super) fn space(text: &str) -> Result<UserSpace, String> {
         "cell" => Kind::Cell(read_cell(&root, &skeleton)?),
         _ => Kind::Chain(read_chain(&root, &skeleton)?),
     };
-    UserSpace::new(called, kind, limits)
+    UserSpace::new(called, kind, limits, text)
 }
 
 fn read_limits(limits: &Fields) -> Result<Limits, String> {

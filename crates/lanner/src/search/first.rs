@@ -83,11 +83,21 @@ pub fn median_limit(
     }
     scale(&mut first, meter.settle());
     let values: Vec<f64> = first.iter().map(|f| f.1.ms).collect();
-    let limit = median(&values);
+    let limit = default_limit(&values);
     if !limit.is_finite() {
         anyhow::bail!("no network could be measured");
     }
-    Ok((first, three_digits(limit)))
+    Ok((first, limit))
+}
+
+/// The limit is at least so many times what the fastest network took: where all take about the same, as in
+/// a space of two, none would be surely within their median.
+const ROOM: f64 = 1.2;
+
+/// The median, and of networks that are as fast as each other a little more.
+fn default_limit(latencies: &[f64]) -> f64 {
+    let fastest = latencies.iter().copied().fold(f64::INFINITY, f64::min);
+    three_digits(median(latencies).max(ROOM * fastest))
 }
 
 /// Rounded down to three digits, which are what can be repeated.
@@ -139,7 +149,25 @@ fn scale(latencies: &mut [(Architecture, Latency)], factor: f64) {
 
 #[cfg(test)]
 mod tests {
-    use super::three_digits;
+    use super::{default_limit, three_digits};
+    use crate::search::latency::Latency;
+
+    #[test]
+    fn the_fastest_is_surely_within_the_default_limit() {
+        for (latencies, limit) in [
+            (&[1.0, 2.0, 3.0][..], 2.0),
+            (&[0.0118], 0.0141),
+            (&[1.01, 1.0], 1.2),
+            (&[1.0, 1.0, 1.1, 5.0], 1.2),
+        ] {
+            assert_eq!(default_limit(latencies), limit, "{latencies:?}");
+            let fastest = latencies.iter().copied().fold(f64::INFINITY, f64::min);
+            // Also when it is measured again, and takes 5 % more.
+            let again = Latency { ms: 1.05 * fastest, se: 0.01 * fastest };
+            assert!(again.is_surely_within(limit, true), "{latencies:?}");
+        }
+        assert!(!default_limit(&[]).is_finite());
+    }
 
     #[test]
     fn three_digits_and_no_more() {

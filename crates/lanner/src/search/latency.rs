@@ -128,7 +128,7 @@ impl Meter {
         if !usual.is_finite() {
             return 1.0;
         }
-        reference.baseline_ms *= usual;
+        reference.rebase(usual);
         usual
     }
 
