@@ -4,7 +4,7 @@
 
 use std::collections::HashMap;
 
-use lanner_network::{Cost, Network, Op, Shape, Skeleton, View};
+use lanner_network::{Cost, Network, Op, OpGraph, OpKind, Shape, Skeleton, View};
 use lanner_space::{Architecture, Space};
 
 type Row = HashMap<String, String>;
@@ -219,4 +219,26 @@ fn darts_has_the_parameters_that_its_authors_count() {
     let arch = Space::Darts.parse(darts_v2).unwrap();
     let net = skeleton("darts").build(&arch, View::Raw).unwrap();
     assert_eq!(Cost::of(&net).params, 3_349_342);
+}
+
+/// What merges keeps its cost, arcs go forward, and a convolution takes in what belongs to it.
+#[test]
+fn op_graphs_have_all_costs_and_no_free_norms() {
+    for space in Space::ALL {
+        let net = Skeleton::of(&space).unwrap().build(&some(&space), View::Pruned).unwrap();
+        let (graph, cost) = (OpGraph::of(&net), Cost::of(&net));
+        assert_eq!(graph.nodes.iter().map(|n| n.flops).sum::<u64>(), cost.flops, "{space}");
+        assert_eq!(graph.nodes.iter().map(|n| n.params).sum::<u64>(), cost.params, "{space}");
+        assert!(graph.arcs.iter().all(|&(from, to)| from < to), "{space}");
+        let fed = |v: usize| graph.arcs.iter().any(|a| a.1 == v);
+        assert!((1..graph.nodes.len()).all(fed), "{space}");
+        let count = |kind: OpKind| graph.nodes.iter().filter(|n| n.kind == kind).count();
+        let convs = net.layers.iter().filter(|l| matches!(l.op, Op::Conv(_))).count();
+        assert_eq!(count(OpKind::Conv), convs, "{space}");
+        // Left alone are norms behind sums and concatenations, and activations that several read.
+        let joined = net.layers.len() - graph.nodes.len();
+        assert!(count(OpKind::Norm) <= 1 + count(OpKind::Concat), "{space}");
+        assert!(joined > convs / 2, "{space}: {joined} of {}", net.layers.len());
+        assert!(graph.nodes.iter().all(|n| n.features().iter().all(|f| f.is_finite())), "{space}");
+    }
 }
