@@ -432,11 +432,11 @@ fn latency_is_carried_over_from_another_space() {
         assert!(code == 2 && message.contains(part), "{message}");
     }
     let more = ["--device", "titanx_1", "--measured", "40+4", "--seeds", "2"];
-    let method = ["--method", "transfer,no-transfer,carried", "--json"];
+    let method = ["--method", "transfer,no-transfer,references,simulated", "--json"];
     let table = rows(&ok(&[&base[..], &more, &method].concat()));
     assert_eq!(table.len(), 2, "a device and the mean");
     let of = |name: &str| table[0][name].as_f64().unwrap();
     assert!((of("transfer") - of("no-transfer") - of("gain")).abs() < 1e-9);
-    assert!(of("gain") > 0.0 && of("carried") > 0.8, "{table:?}");
+    assert!(of("gain") > 0.0 && of("references") > 0.8 && of("simulated") > 0.4, "{table:?}");
     assert_eq!(table[1]["device"], "mean of 1");
 }
