@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use clap::{Args, builder::PossibleValuesParser};
 use lanner_data::{
     Table,
-    import::{Format, Imported, read},
+    import::{Format, Imported, read_where},
 };
 use lanner_space::Space;
 
@@ -81,15 +81,13 @@ pub fn run(args: ImportArgs) -> anyhow::Result<()> {
     if let Some(folder) = folder.filter(|f| !f.is_dir()) {
         return Err(usage(format!("there is no folder {} to write to", folder.display())));
     }
-    let Imported { table, notes } = match &args.rows {
-        Some(rows) => rows_of(&args, format, rows, &space)?,
-        None => {
-            let bar = progress(0, "reading");
-            let result = read(format, &args.files, &space, &|done, total| bar.tell(done, total));
-            bar.clear();
-            result?
-        }
-    };
+    let only = args.rows.as_deref().map(|rows| column_and_text(rows, &args.format));
+    let only = only.transpose()?;
+    let bar = progress(0, "reading");
+    let tell = |done, total| bar.tell(done, total);
+    let result = read_where(format, &args.files, &space, only, &tell);
+    bar.clear();
+    let Imported { table, notes } = result?;
     table.write(&args.out)?;
     for note in notes {
         eprintln!("note: {note}");
@@ -103,30 +101,10 @@ pub fn run(args: ImportArgs) -> anyhow::Result<()> {
     Ok(())
 }
 
-/// The tables' rows that have a text in a column, side by side.
-fn rows_of(
-    args: &ImportArgs,
-    format: Format,
-    rows: &str,
-    space: &Space,
-) -> anyhow::Result<Imported> {
-    let (column, text) = rows
-        .split_once('=')
-        .ok_or_else(|| usage(format!("--rows '{rows}': expected COLUMN=TEXT")))?;
-    if format != Format::Csv {
-        return Err(usage(format!("--rows is for csv, not for {}", args.format)));
+/// The two sides of --rows.
+fn column_and_text<'a>(rows: &'a str, format: &str) -> anyhow::Result<(&'a str, &'a str)> {
+    if format != "csv" {
+        return Err(usage(format!("--rows is for csv, not for {format}")));
     }
-    let (mut all, mut notes) = (None::<Table>, Vec::new());
-    for file in &args.files {
-        let (table, report) = Table::read_where(file, space, column, text)?;
-        if !report.skipped.is_empty() {
-            notes.push(format!("{}: skipped {}", file.display(), report.skipped.join(", ")));
-        }
-        all = Some(match all {
-            Some(all) => all.join(&table)?,
-            None => table,
-        });
-    }
-    let table = all.ok_or_else(|| usage("no file to import"))?;
-    Ok(Imported { table, notes })
+    rows.split_once('=').ok_or_else(|| usage(format!("--rows '{rows}': expected COLUMN=TEXT")))
 }

@@ -99,6 +99,17 @@ pub fn read(
     space: &Space,
     progress: &dyn Fn(u64, u64),
 ) -> Result<Imported, DataError> {
+    read_where(format, files, space, None, progress)
+}
+
+/// The same; of [`Format::Csv`] only rows with a text in a column, as [`Table::read_where`].
+pub fn read_where(
+    format: Format,
+    files: &[PathBuf],
+    space: &Space,
+    only: Option<(&str, &str)>,
+    progress: &dyn Fn(u64, u64),
+) -> Result<Imported, DataError> {
     let mut notes = vec![];
     let progress = Progress::new(files, progress);
     let tables = match format {
@@ -115,7 +126,10 @@ pub fn read(
             each(files, &progress, |f| nasbench::read(f, space, &progress))?
         }
         Format::Csv => each(files, &progress, |f| {
-            let (table, report) = Table::read(f, space)?;
+            let (table, report) = match only {
+                Some((column, text)) => Table::read_where(f, space, column, text)?,
+                None => Table::read(f, space)?,
+            };
             if !report.skipped.is_empty() {
                 notes.push(format!("{}: skipped {}", f.display(), report.skipped.join(", ")));
             }

@@ -53,6 +53,7 @@
 mod average;
 mod bridge;
 mod few_shot;
+mod group;
 pub mod joint;
 pub mod multi_predict;
 pub mod nasflat;
@@ -62,17 +63,19 @@ mod saved;
 mod simulated;
 mod slope;
 
+use std::sync::OnceLock;
+
 use lanner_space::{Architecture, Space};
-use rayon::prelude::*;
 
 use crate::analytic::AnalyticCosts;
 use crate::features::{live_one_hot, one_hot, with_pairs};
-use crate::gp::{Component, Kernel, Prior as HyperPrior, base_scale, base_values, own_base};
+use crate::gp::{Component, Kernel, Prior as HyperPrior};
 use crate::latency::LatencyViews;
 use crate::linalg::{Cholesky, Mat};
 use crate::{Pool, PredictError, choose};
 pub use bridge::Bridge;
 pub use few_shot::FewShot;
+use group::{Direction, Group, Shown};
 pub use saved::Adapted;
 
 /// Length scales of the smooth functions: of the choices, and of the program.
@@ -89,110 +92,16 @@ const CARRIED: f64 = 10.0;
 const SECOND: usize = 8;
 /// A source must have so many rows with a value.
 const FEWEST_OF_SOURCE: usize = 20;
-/// On how many rows of the pool the slope is taken.
-const SLOPE: usize = 128;
-
-/// One term of the covariance: features of the whole pool, scaled so that its variance is one.
-#[derive(Debug, Clone)]
-struct Group {
-    kernel: Kernel,
-    x: Mat,
-    scale: f64,
-    length: f64,
-    shown: Shown,
-    /// The covariance of the slope with every row of the pool, and with itself.
-    slope: (Vec<f64>, f64),
-}
-
-/// What a group of features shows.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Shown {
-    /// All that the text says, the dead operations too.
-    Text,
-    /// The operations that are computed.
-    Live,
-    /// A space without dead operations.
-    Both,
-    /// What other devices took.
-    Sources,
-}
-
-impl Group {
-    /// `None` if all features are constant.
-    fn new(kernel: Kernel, features: &Mat, length: f64) -> Option<Group> {
-        let all: Vec<usize> = (0..features.rows).collect();
-        let x = features.standardised_by(&all);
-        let scale = base_scale(kernel, &x);
-        let slope = (vec![0.0; x.rows], 0.0);
-        (x.cols > 0).then_some(Group { kernel, x, scale, length, shown: Shown::Both, slope })
-    }
-
-    /// Covariances of some rows with others.
-    fn covariance(&self, rows: &Mat, others: &Mat) -> Mat {
-        let mut k = base_values(self.kernel, rows, others, self.scale);
-        let inv_l2 = self.length.powi(-2);
-        k.data.iter_mut().for_each(|b| *b = self.kernel.value_and_slope(*b, inv_l2).0);
-        k
-    }
-
-    fn with_slope(mut self, direction: &Direction) -> Group {
-        let among = self.x.select(&direction.rows);
-        let weigh = |k: &[f64]| k.iter().zip(&direction.weights).map(|(k, w)| k * w).sum::<f64>();
-        let along: Vec<f64> = if self.kernel == Kernel::Linear {
-            let sum = Mat::from_fn(1, among.cols, |_, j| {
-                weigh(&(0..among.rows).map(|i| among[(i, j)]).collect::<Vec<_>>())
-            });
-            self.covariance(&self.x, &sum).data
-        } else {
-            let blocks: Vec<Vec<f64>> = (0..self.x.rows.div_ceil(256))
-                .into_par_iter()
-                .map(|b| {
-                    let rows: Vec<usize> = (256 * b..self.x.rows.min(256 * (b + 1))).collect();
-                    let k = self.covariance(&self.x.select(&rows), &among);
-                    (0..k.rows).map(|i| weigh(k.row(i))).collect()
-                })
-                .collect();
-            blocks.concat()
-        };
-        let own = weigh(&direction.rows.iter().map(|&r| along[r]).collect::<Vec<_>>());
-        self.slope = (along, own);
-        self
-    }
-
-    fn own(&self, row: &[f64]) -> f64 {
-        let base = own_base(self.kernel, row, self.scale);
-        self.kernel.value_and_slope(base, self.length.powi(-2)).0
-    }
-}
-
-/// The slope: latencies of some rows of the pool, weighed by how much more than the mean they cost.
-#[derive(Debug, Clone)]
-struct Direction {
-    rows: Vec<usize>,
-    weights: Vec<f64>,
-}
-
-impl Direction {
-    fn new(times: &[&Mat]) -> Direction {
-        let p = times[0].rows;
-        let rows: Vec<usize> = (0..p).step_by(p.div_ceil(SLOPE).max(1)).collect();
-        let mut weights = vec![0.0; rows.len()];
-        for times in times {
-            let x = times.standardised_by(&rows);
-            for (weight, &row) in weights.iter_mut().zip(&rows) {
-                *weight += x.row(row).iter().sum::<f64>() / (x.cols.max(1) * rows.len()) as f64;
-            }
-        }
-        Direction { rows, weights }
-    }
-}
 
 /// What is known of a pool's architectures without any measurement.
 #[derive(Debug, Clone)]
 pub struct Views {
     groups: Vec<Group>,
-    /// What sources are smoothed on, p × d.
-    design: Mat,
+    /// One-hots of the choices that are live, whose products count too when sources are smoothed, and
+    /// what else counts then.
+    used: Mat,
+    unpaired: Mat,
+    design: OnceLock<Mat>,
     direction: Direction,
     /// On simulated devices, of all that texts say and, where that differs, of what is live.
     times: Vec<Mat>,
@@ -204,15 +113,17 @@ impl Views {
         let raw = one_hot(space, archs);
         let live = Some(live_one_hot(space, archs)).filter(|live| *live != raw);
         let cells = (*space == Space::NasBench201).then(|| LatencyViews::new(pool));
-        let mut groups = Vec::new();
-        let mut add = |shown, kernel, features: &Mat, length| {
-            groups.extend(Group::new(kernel, features, length).map(|g| Group { shown, ..g }));
-        };
-        let text = if live.is_some() { Shown::Text } else { Shown::Both };
         let (of_text, of_live) = AnalyticCosts::views(space, archs);
         let differ = live.is_some() && of_live.is_some();
         let mut shown = vec![(if differ { Shown::Text } else { Shown::Both }, of_text)];
         shown.extend(of_live.filter(|_| differ).map(|costs| (Shown::Live, costs)));
+        let direction = Direction::new(&shown);
+        let mut groups = Vec::new();
+        let mut add = |shown, kernel, features: &Mat, length| {
+            let group = Group::new(kernel, features, length, &direction);
+            groups.extend(group.map(|g| Group { shown, ..g }));
+        };
+        let text = if live.is_some() { Shown::Text } else { Shown::Both };
         for (shown, costs) in &shown {
             // Where all layers of one operation are alike, their counts say more than their sums.
             match space {
@@ -233,26 +144,32 @@ impl Views {
         if let Some(cells) = &cells {
             add(Shown::Live, Kernel::Matern52, cells.steps_and_paths(), PROGRAM_LENGTH);
         }
-        let used = live.as_ref().unwrap_or(&raw);
-        let mut design = if used.cols <= PAIRED { with_pairs(used) } else { used.clone() };
+        let mut unpaired = Mat::zeros(pool.len(), 0);
         if live.is_some() {
-            design = design.beside(&raw);
+            unpaired = unpaired.beside(&raw);
         }
         if let Some(cells) = &cells {
-            design = design.beside(cells.arcs_steps_and_paths());
+            unpaired = unpaired.beside(cells.arcs_steps_and_paths());
         }
-        let all: Vec<usize> = (0..pool.len()).collect();
-        let times: Vec<&Mat> = shown.iter().map(|(_, costs)| &costs.times).collect();
-        let direction = Direction::new(&times);
-        let groups = groups.into_iter().map(|g| g.with_slope(&direction)).collect();
+        let used = live.unwrap_or(raw);
         let times = shown.into_iter().map(|(_, costs)| costs.times).collect();
-        Views { groups, design: design.standardised_by(&all), direction, times }
+        Views { groups, used, unpaired, design: OnceLock::new(), direction, times }
+    }
+
+    /// What sources are smoothed on, p × d: made when first asked for, since it is large.
+    fn design(&self) -> &Mat {
+        self.design.get_or_init(|| {
+            let Views { used, unpaired, .. } = self;
+            let paired = if used.cols <= PAIRED { &with_pairs(used) } else { used };
+            let all: Vec<usize> = (0..used.rows).collect();
+            paired.beside(unpaired).standardised_by(&all)
+        })
     }
 
     /// Each source's log latencies (one a row of the pool, NaN where none was measured) as a smooth
     /// function of the architecture, p × sources, mean 0 and variance 1 over the pool.
     pub fn smooth(&self, sources: &[&[f64]]) -> Result<Mat, PredictError> {
-        let p = self.design.rows;
+        let p = self.used.rows;
         let mut out = Mat::zeros(p, sources.len());
         // Sources with the same rows share the expensive part.
         let mut alike: Vec<(Vec<usize>, Vec<usize>)> = Vec::new();
@@ -290,7 +207,7 @@ impl Views {
         sources: &[&[f64]],
         out: &mut Mat,
     ) -> Result<(), PredictError> {
-        let d = self.design.cols;
+        let d = self.design().cols;
         let (held, kept): (Vec<usize>, Vec<usize>) = rows.iter().partition(|&&r| r % 10 == 7);
         let y: Vec<Vec<f64>> = of
             .iter()
@@ -301,7 +218,7 @@ impl Views {
             })
             .collect();
         let products = |rows: &[usize]| {
-            let x = self.design.select(rows);
+            let x = self.design().select(rows);
             let towards: Vec<Vec<f64>> = y
                 .iter()
                 .map(|y| {
@@ -323,7 +240,7 @@ impl Views {
             Ok::<_, PredictError>(towards.iter().map(|t| factor.solve(t)).collect::<Vec<_>>())
         };
         let value = |weights: &[f64], row: usize| -> f64 {
-            self.design.row(row).iter().zip(weights).map(|(x, w)| x * w).sum()
+            self.design().row(row).iter().zip(weights).map(|(x, w)| x * w).sum()
         };
         let mut best = vec![(f64::INFINITY, PENALTIES[1]); of.len()];
         for penalty in PENALTIES {
@@ -360,9 +277,8 @@ impl Views {
         if functions.cols > 0 {
             let mean = Mat::from_fn(functions.rows, 1, |i, _| functions.row(i).iter().sum());
             for x in [functions, &mean] {
-                let group = Group::new(Kernel::Linear, x, 1.0);
-                let group = group.map(|g| Group { shown: Shown::Sources, ..g });
-                groups.extend(group.map(|g| g.with_slope(&self.direction)));
+                let group = Group::new(Kernel::Linear, x, 1.0, &self.direction);
+                groups.extend(group.map(|g| Group { shown: Shown::Sources, ..g }));
             }
         }
         Prior { groups, carried: 0, direction: self.direction.clone() }
@@ -407,8 +323,7 @@ impl Prior {
     /// of the candidates believe in none, the others in one.
     pub fn with_carried(mut self, carried: &[Mat]) -> Prior {
         for guess in carried {
-            let group = Group::new(Kernel::Linear, guess, 1.0);
-            let group = group.map(|g| g.with_slope(&self.direction));
+            let group = Group::new(Kernel::Linear, guess, 1.0, &self.direction);
             self.carried += usize::from(group.is_some());
             self.groups.extend(group);
         }

@@ -24,8 +24,8 @@ use std::path::PathBuf;
     args_override_self = true,
     after_help = "\
 Without options: NAS-Bench-201 at a small size on the built-in digits, for this machine's processor, one thread,
-within the median latency of the first measurements (at least 1.2 times the fastest), 40 trainings. A few networks are measured to predict the
-latency of all; each network is measured before it is trained, and the best ones again, with more effort, before
+within the median latency of the first measurements (at least 1.2 times the fastest), 40 trainings. A few networks
+are measured to predict the latency of all; each network is measured before it is trained, and the best ones again, with more effort, before
 one is returned. What is found lies in a folder (lanner-study): study.db, report.html,
 best.onnx, best.json and networks/.
 
