@@ -1,4 +1,4 @@
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 
 use crate::{Cost, Network, Op};
 
@@ -28,7 +28,7 @@ pub struct OpGraph {
 }
 
 /// A node of an [`OpGraph`].
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
 pub struct OpNode {
     pub kind: OpKind,
     /// Side of a convolution's or pooling's window, pixels; else 1, and the image's side for a
@@ -49,7 +49,7 @@ pub struct OpNode {
 }
 
 /// What an [`OpNode`] does.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum OpKind {
     Input,

@@ -4,6 +4,7 @@
 
 mod layers;
 
+use lanner_network::OpNode;
 use lanner_space::{Architecture, Space, View, user};
 use rayon::prelude::*;
 
@@ -82,13 +83,8 @@ impl AnalyticCosts {
     /// Of all that the text says and, in spaces whose texts have operations that lead nowhere, of
     /// what is live.
     pub fn views(space: &Space, archs: &[Architecture]) -> (AnalyticCosts, Option<AnalyticCosts>) {
-        let dead = match space {
-            Space::NasBench201 | Space::TransBench101Micro => true,
-            Space::User(user) => matches!(user.kind, user::Kind::Cell(_)),
-            _ => false,
-        };
         let of = |live| AnalyticCosts::new(space, archs, live);
-        (of(false), dead.then(|| of(true)))
+        (of(false), shows_dead(space).then(|| of(true)))
     }
 
     /// Logarithms of multiply-accumulates and of weights, p × 2.
@@ -101,6 +97,21 @@ impl AnalyticCosts {
             _ => log(totals[(i, 8)]),
         })
     }
+}
+
+/// Whether texts of a space can have operations that lead nowhere.
+pub(crate) fn shows_dead(space: &Space) -> bool {
+    match space {
+        Space::NasBench201 | Space::TransBench101Micro => true,
+        Space::User(user) => matches!(user.kind, user::Kind::Cell(_)),
+        _ => false,
+    }
+}
+
+/// Times of an operation on the family of simulated devices.
+pub(crate) fn times_of(op: &OpNode) -> Vec<f64> {
+    let layer = Layer::of_operation(op);
+    Device::family().iter().map(|device| device.time(&layer)).collect()
 }
 
 fn totals(layers: &[Layer]) -> Vec<f64> {

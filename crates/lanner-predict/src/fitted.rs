@@ -7,6 +7,7 @@
 
 use std::ops::ControlFlow;
 
+use lanner_network::Skeleton;
 use lanner_space::{Architecture, Space};
 use serde::{Deserialize, Serialize};
 
@@ -17,6 +18,7 @@ use crate::gcn::{self, GcnPredictor, Samples};
 use crate::latency::{LatencyModel, LatencyViews};
 use crate::linalg::Mat;
 use crate::model_file::{Array, Header, ModelFile, training_hash};
+use crate::operations::{self, OperationsModel};
 use crate::relation::{self, Margins, Relation};
 use crate::{Forecast, Pool, PredictError};
 
@@ -58,12 +60,16 @@ pub enum Views {
     Gcn(Box<gcn::Recipe>, Vec<Architecture>),
     /// Worths from Thurstone's model, of these architectures.
     Binary(Vec<Architecture>),
+    /// Sums over operations, of these architectures.
+    Operations(Vec<Architecture>),
 }
 
 /// The methods beside `default` and the baselines. Those of a GCN are for both targets.
 const GCN: &str = "gcn";
 const GCN_BRP_NAS: &str = "gcn-brp-nas";
 const BINARY: &str = "binary";
+/// Latencies as sums over operations, of any space.
+pub const OPERATIONS: &str = "operations";
 
 impl Views {
     /// For one of [`Views::methods`]; `None` for any other name.
@@ -87,6 +93,9 @@ impl Views {
         if method == BINARY && target == Target::Accuracy {
             return Some(Views::Binary(pool.archs.clone()));
         }
+        if method == OPERATIONS && target == Target::Latency {
+            return Some(Views::Operations(pool.archs.clone()));
+        }
         let (_, baseline) = Baseline::ALL.iter().find(|b| b.0 == method)?;
         Some(Views::Baseline(*baseline, baseline.columns(&pool.space, &pool.archs)))
     }
@@ -94,9 +103,10 @@ impl Views {
     /// The methods that [`Views::new`] knows and that have something to go by in a space.
     pub fn methods(space: &Space, target: Target) -> Vec<&'static str> {
         let mut all = vec!["default", GCN, GCN_BRP_NAS];
-        if target == Target::Accuracy {
-            all.push(BINARY);
-        }
+        all.push(match target {
+            Target::Accuracy => BINARY,
+            Target::Latency => OPERATIONS,
+        });
         all.extend(Baseline::ALL.iter().filter(|b| b.1.fits(space)).map(|b| b.0));
         all
     }
@@ -157,9 +167,21 @@ impl Views {
                 let recipe = relation::Recipe::Thurstone;
                 Model::Binary(relation::fit(space, samples, &recipe, None, seed, 1, go_on)?)
             }
+            Views::Operations(archs) => {
+                let archs: Vec<_> = rows.iter().map(|&r| archs[r].clone()).collect();
+                let skeleton = published(space)?;
+                let views: Vec<_> = (operations::views(space).iter())
+                    .map(|&view| operations::count(&skeleton, &archs, view))
+                    .collect::<Result<_, _>>()?;
+                Model::Operations(OperationsModel::fit(&views, values)?)
+            }
         };
         Ok(Fitted { space: space.clone(), model })
     }
+}
+
+fn published(space: &Space) -> Result<Skeleton, PredictError> {
+    Skeleton::of(space).map_err(|e| PredictError::Model { why: e.to_string() })
 }
 
 /// A fitted predictor, for any architectures of its space.
@@ -176,6 +198,7 @@ enum Model {
     Baseline(Baseline, Box<BaselineModel>, Vec<(usize, usize)>),
     Gcn(GcnPredictor),
     Binary(Relation),
+    Operations(OperationsModel),
 }
 
 impl Fitted {
@@ -187,6 +210,11 @@ impl Fitted {
             Model::Baseline(Baseline::RidgePairs, ..) => 1 << 10,
             _ => 1 << 11,
         }
+    }
+
+    /// The same predictor for the networks of another space, if it goes by operations alone.
+    pub fn elsewhere(self, space: &Space) -> Option<Fitted> {
+        matches!(self.model, Model::Operations(_)).then(|| Fitted { space: space.clone(), ..self })
     }
 
     /// A forecast for each architecture, whatever the others are. Features are held for all of them
@@ -209,6 +237,17 @@ impl Fitted {
             Model::Binary(relation) => {
                 let margins = relation.margins(&relation.prepare(&self.space, archs), 1);
                 let mean = margins.first().map(Margins::scores).unwrap_or_default();
+                Forecast { mean, ..Forecast::default() }
+            }
+            Model::Operations(model) => {
+                // A space without that view has one, of which all is live.
+                let views = operations::views(&self.space);
+                let view = views[model.view.min(views.len() - 1)];
+                let counted =
+                    published(&self.space).and_then(|s| operations::count(&s, archs, view));
+                // Architectures of the space make networks; what did not would have no latency.
+                let mean = counted
+                    .map_or_else(|_| vec![f64::NAN; archs.len()], |all| model.latencies(&all));
                 Forecast { mean, ..Forecast::default() }
             }
         }
@@ -237,6 +276,7 @@ pub struct Saved {
     hyper: Vec<f64>,
     precisions: Vec<f64>,
     gcn: Option<GcnPredictor>,
+    operations: Option<OperationsModel>,
 }
 
 impl Saved {
@@ -253,11 +293,14 @@ impl Saved {
         seed: u64,
     ) -> Result<Saved, PredictError> {
         let fitted = views.fit(&pool.space, settings.target, (rows, values), seed)?;
-        let ((hyper, precisions), gcn) = match fitted.model {
-            Model::Latency(model, _) => (model.into_state(), None),
-            Model::Gcn(gcn) => (Default::default(), Some(gcn)),
-            _ => Default::default(),
-        };
+        let (mut hyper, mut precisions) = Default::default();
+        let (mut gcn, mut operations) = (None, None);
+        match fitted.model {
+            Model::Latency(model, _) => (hyper, precisions) = model.into_state(),
+            Model::Gcn(model) => gcn = Some(model),
+            Model::Operations(model) => operations = Some(model),
+            _ => (),
+        }
         Ok(Saved {
             space: pool.space.clone(),
             settings,
@@ -267,6 +310,7 @@ impl Saved {
             hyper,
             precisions,
             gcn,
+            operations,
         })
     }
 
@@ -274,6 +318,12 @@ impl Saved {
     pub fn restore(&self) -> Result<Fitted, PredictError> {
         if let Some(gcn) = &self.gcn {
             return Ok(Fitted { space: self.space.clone(), model: Model::Gcn(gcn.clone()) });
+        }
+        if let Some(model) = &self.operations {
+            return Ok(Fitted {
+                space: self.space.clone(),
+                model: Model::Operations(model.clone()),
+            });
         }
         let Settings { method, target, .. } = &self.settings;
         let pool = match target {
@@ -308,6 +358,9 @@ impl Saved {
             file.header.settings[GCN] = inner.header.settings;
             file.tensors.extend(inner.tensors);
         }
+        if let Some(model) = &self.operations {
+            model.store(&mut file);
+        }
         file.save(path)
     }
 
@@ -335,6 +388,7 @@ impl Saved {
                 Some(gcn.map_err(|e| bad(e.to_string()))?)
             }
         };
+        let operations = OperationsModel::read(&file).map_err(|e| bad(e.to_string()))?;
         Ok(Saved {
             space: space.clone(),
             settings: file.settings()?,
@@ -344,6 +398,7 @@ impl Saved {
             hyper,
             precisions,
             gcn,
+            operations,
         })
     }
 }

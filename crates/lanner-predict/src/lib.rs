@@ -57,6 +57,7 @@ pub mod linalg;
 pub mod metrics;
 mod mlp;
 pub mod model_file;
+pub mod operations;
 mod pool;
 mod program;
 pub mod relation;

@@ -20,6 +20,7 @@ Examples:
   lanner fit trained.csv --metric val_accuracy --out accuracy.lanner --json
   lanner fit latency.csv --metric pixel_ms --predictor ridge-counts
   lanner fit trained.csv --metric val_accuracy --space darts --predictor gcn --out darts.lanner
+  lanner fit latency.csv --metric pixel_ms --predictor operations --out pixel-operations.lanner
   lanner fit mine.csv --metric board_ms --space my-space.toml --out board.lanner")]
 pub struct FitArgs {
     /// A table with a column of architectures and one of the metric
@@ -33,7 +34,8 @@ pub struct FitArgs {
     /// A name, or a file .toml
     #[arg(long, default_value = "nasbench201")]
     space: String,
-    /// default, gcn, gcn-brp-nas, binary (an order, for accuracies), flops, layer-wise, ridge-counts,
+    /// default, gcn, gcn-brp-nas, binary (an order, for accuracies), operations (latencies as sums over
+    /// operations, which `lanner rank --space` takes to any other space), flops, layer-wise, ridge-counts,
     /// ridge-onehot, ridge-pairs or extra-trees
     #[arg(long, default_value = "default")]
     predictor: String,

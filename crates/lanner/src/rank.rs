@@ -4,7 +4,7 @@ use std::path::PathBuf;
 
 use lanner_data::Table;
 use lanner_predict::Forecast;
-use lanner_predict::fitted::{Fitted, Saved, Target};
+use lanner_predict::fitted::{Fitted, OPERATIONS, Saved, Target};
 use lanner_predict::model_file::{Header, ModelFile};
 use lanner_predict::transfer::Adapted;
 use lanner_space::{Architecture, Shuffle, Space};
@@ -25,7 +25,8 @@ Examples:
   lanner rank accuracy.lanner --out all.csv
   lanner rank cells.lanner --out all-423624.csv
   lanner rank darts.lanner --sample 10000000 --top 100
-  lanner rank board.lanner --archs candidates.txt")]
+  lanner rank board.lanner --archs candidates.txt
+  lanner rank operations.lanner --space fbnet --sample 100000    # of lanner fit --predictor operations")]
 pub struct RankArgs {
     /// A file that `lanner fit --out` or `lanner adapt --out` wrote
     predictor: PathBuf,
@@ -44,7 +45,8 @@ pub struct RankArgs {
     /// Write the predictions of all that are ranked to this table
     #[arg(long, value_name = "TABLE")]
     out: Option<PathBuf>,
-    /// A name, or a file .toml [default: what the predictor was made for]
+    /// A name, or a file .toml [default: what the predictor was made for; another one for those of
+    /// operations only]
     #[arg(long)]
     space: Option<String>,
     /// Print JSON
@@ -62,37 +64,53 @@ pub fn run(args: RankArgs) -> anyhow::Result<()> {
         Table::check_writable(out)?;
     }
     let header = ModelFile::header(&args.predictor)?;
-    let space = space(&args, &header)?;
+    let (own, space) = spaces(&args, &header)?;
     if header.kind == Adapted::KIND {
         return adapted(&args, &space);
     }
-    let saved = Saved::load(&args.predictor, &space)?;
-    let fitted = saved.restore()?;
+    let saved = Saved::load(&args.predictor, &own)?;
+    let mut fitted = saved.restore()?;
+    if own != space {
+        fitted = fitted
+            .elsewhere(&space)
+            .ok_or_else(|| other_space(&args, &own.identity(), &space.identity()))?;
+    }
     let source = Source::new(&args, &space)?;
     let target = saved.settings.target;
     let mut ranking = Ranking::new(&args, target);
     source.each_block(&fitted, |archs, forecast| ranking.add(archs, forecast))?;
-    ranking.finish(&args, &space, &saved.settings.metric, &saved.archs)
+    let measured: &[Architecture] = if own == space { &saved.archs } else { &[] };
+    ranking.finish(&args, &space, &saved.settings.metric, measured)
 }
 
-/// The predictor's own space, which --space may only repeat.
-fn space(args: &RankArgs, header: &Header) -> anyhow::Result<Space> {
+/// The predictor's own space, and that to rank: the same for all predictors but those of operations.
+fn spaces(args: &RankArgs, header: &Header) -> anyhow::Result<(Space, Space)> {
     let (file, made_for) = (args.predictor.display(), &header.space);
+    let own = header.known_space();
     let Some(name) = &args.space else {
-        return header.known_space().ok_or_else(|| {
+        let own = own.ok_or_else(|| {
             usage(format!(
                 "{file} is for the space '{made_for}', whose file it lacks: --space FILE.toml"
             ))
-        });
+        })?;
+        return Ok((own.clone(), own));
     };
     let space = Space::by_name(name).map_err(|e| usage(e.to_string()))?;
-    match space.identity() == *made_for {
-        true => Ok(space),
-        false => Err(usage(format!(
-            "{file} is for the space '{made_for}', and --space {name} is '{}': leave it out, or fit another predictor",
-            space.identity()
-        ))),
+    if space.identity() == *made_for {
+        return Ok((space.clone(), space));
     }
+    match own {
+        Some(own) if header.kind == Saved::KIND && header.recipe == OPERATIONS => Ok((own, space)),
+        _ => Err(other_space(args, made_for, &space.identity())),
+    }
+}
+
+fn other_space(args: &RankArgs, made_for: &str, space: &str) -> anyhow::Error {
+    let file = args.predictor.display();
+    usage(format!(
+        "{file} is for the space '{made_for}', and --space is '{space}': leave it out, or fit another \
+         predictor; those of `lanner fit --predictor {OPERATIONS}` rank any space"
+    ))
 }
 
 /// A predictor of a few measurements knows the architectures of its own pool.

@@ -56,7 +56,7 @@ fn darts_is_drawn_and_ranked_in_blocks() {
     let (code, message) = fails(&["rank", &model, "--space", "darts"]);
     assert_eq!((code, message.contains("--sample")), (2, true), "{message}");
     let (code, message) = fails(&["rank", &model, "--space", "nasbench101"]);
-    let told = message.contains("is for the space 'darts', and --space nasbench101");
+    let told = message.contains("is for the space 'darts', and --space is 'nasbench101'");
     assert_eq!((code, told), (2, true), "{message}");
     let (code, _) = fails(&["rank", &model, "--space", "darts", "--sample", "0"]);
     assert_eq!(code, 2);
@@ -94,6 +94,37 @@ fn a_space_from_a_file_is_fitted_and_ranked_until_the_file_changes() {
     let (_, message) = fails(&rank);
     assert!(message.contains("is for the space 'microcontroller "), "{message}");
     assert_eq!(rows(&ok(&own)), best);
+}
+
+#[test]
+fn a_predictor_of_operations_ranks_another_space() {
+    let dir = tempfile::tempdir().unwrap();
+    let table = table(&Space::NasBench201, "nasbench201", 40, dir.path());
+    let model = dir.path().join("operations.lanner").display().to_string();
+    let fit = ["fit", &table, "--metric", "own_ms", "--out", &model];
+    ok(&[&fit[..], &["--predictor", "operations"]].concat());
+    let rank = |more: &[&str]| rows(&ok(&[&["rank", &model, "--json"], more].concat()));
+    // A saved predictor is the predictor, also in another space and from a file.
+    let example = concat!(env!("CARGO_MANIFEST_DIR"), "/../../examples/microcontroller.toml");
+    for space in ["fbnet", "nas-bench-macro", example] {
+        let best = rank(&["--space", space, "--sample", "40", "--top", "40"]);
+        assert_eq!(best, rank(&["--space", space, "--sample", "40", "--top", "40"]));
+        let own = |row: &serde_json::Value| row["own_ms"].as_f64().unwrap();
+        assert!(best.windows(2).all(|w| own(&w[0]) <= own(&w[1])), "{space}");
+        assert!(own(&best[0]) > 0.0 && own(&best[39]) > own(&best[0]), "{space}");
+        assert!(best.iter().all(|row| row["measured"] == false), "{space}");
+        let space = Space::by_name(space).unwrap();
+        assert!(best.iter().all(|row| space.parse(row["arch"].as_str().unwrap()).is_ok()));
+    }
+    // Accuracies are no sums over operations.
+    let accuracy = ["fit", &table, "--metric", "score", "--predictor", "operations"];
+    let (code, message) = fails(&accuracy);
+    assert_eq!((code, message.contains("there are: default")), (2, true), "{message}");
+    // A file that was cut is told.
+    let bytes = std::fs::read(&model).unwrap();
+    std::fs::write(&model, &bytes[..bytes.len() - 9]).unwrap();
+    let (_, message) = fails(&["rank", &model, "--space", "fbnet", "--sample", "5"]);
+    assert!(message.contains("operations.lanner"), "{message}");
 }
 
 #[test]

@@ -1,6 +1,6 @@
 //! A network's layers, as simulated devices see them.
 
-use lanner_network::{LayerCost, NetworkError, Op, Skeleton};
+use lanner_network::{LayerCost, NetworkError, Op, OpKind, OpNode, Skeleton};
 use lanner_space::{Architecture, Space, View};
 
 /// What a layer does, as far as devices treat it differently.
@@ -22,6 +22,32 @@ pub(super) struct Layer {
     /// Values read and written.
     pub elements: f64,
     pub weights: f64,
+}
+
+impl Layer {
+    /// What a node of an [`OpGraph`](lanner_network::OpGraph) costs.
+    pub fn of_operation(op: &OpNode) -> Layer {
+        let depthwise = op.groups > 1 && op.groups == op.out_channels;
+        let kind = match op.kind {
+            OpKind::Conv if depthwise => Kind::Depthwise,
+            OpKind::Conv | OpKind::Linear => Kind::Conv,
+            OpKind::MaxPool | OpKind::AvgPool | OpKind::GlobalPool => Kind::Pool,
+            OpKind::Add | OpKind::Mul => Kind::Add,
+            _ => Kind::Shuffle,
+        };
+        let side = match op.kind {
+            OpKind::GlobalPool => op.kernel,
+            _ => op.resolution * op.stride,
+        };
+        let inputs = if kind == Kind::Add { 2 } else { 1 };
+        let read = inputs * op.in_channels * side * side;
+        Layer {
+            kind,
+            macs: if matches!(kind, Kind::Add | Kind::Shuffle) { 0.0 } else { op.flops as f64 },
+            elements: (read + op.out_channels * op.resolution * op.resolution) as f64,
+            weights: op.params as f64,
+        }
+    }
 }
 
 /// The published skeleton with one cell a stage, or with a few of each kind: proportions are what

@@ -32,7 +32,7 @@ pub(super) fn carry(times: &[Mat], latencies: &[f64], elsewhere: &[Mat]) -> Mat 
 
 /// The squared error, and a weight of each simulated device and of a constant, all in units of the
 /// latencies: non-negative least squares of relative errors, by coordinate descent.
-fn weights(times: &Mat, latencies: &[f64]) -> (f64, Vec<f64>) {
+pub(crate) fn weights(times: &Mat, latencies: &[f64]) -> (f64, Vec<f64>) {
     let (n, d) = (latencies.len(), times.cols + 1);
     let mean = |of: &dyn Fn(usize) -> f64| (0..n).map(of).sum::<f64>() / n as f64;
     let units: Vec<f64> = (0..d)

@@ -2,6 +2,7 @@
 
 use lanner_predict::linalg::Mat;
 use lanner_predict::metrics::{mean_and_error, spearman};
+use lanner_predict::operations::{Counted, OperationsModel};
 use lanner_predict::transfer::multi_predict::{LatencyAcross, encoding};
 use lanner_predict::transfer::peers::Peer;
 use lanner_predict::transfer::{Bridge, FewShot, Prior};
@@ -23,6 +24,8 @@ Multi-Predict. Spearman correlation on all other architectures of the target spa
   no-transfer          the same without
   references           a mixture of the references alone, as the source space tells it
   simulated            a mixture of simulated devices alone, as the source space tells it
+  operations           sums over operations, fitted in the source space alone; no references either
+  flops                FLOPs of the target space
   multi-predict        the recipe: a network on the references' latencies, trained on the source
                        space, then on the target's samples
   multi-predict-new    the same network trained on the target's samples alone
@@ -69,17 +72,21 @@ enum Method {
     NoTransfer,
     References,
     Simulated,
+    Operations,
+    Flops,
     MultiPredict,
     MultiPredictNew,
     Peer(Peer),
 }
 
 impl Method {
-    const ALL: [(&str, Method); 8] = [
+    const ALL: [(&str, Method); 10] = [
         ("transfer", Method::Transfer),
         ("no-transfer", Method::NoTransfer),
         ("references", Method::References),
         ("simulated", Method::Simulated),
+        ("operations", Method::Operations),
+        ("flops", Method::Flops),
         ("multi-predict", Method::MultiPredict),
         ("multi-predict-new", Method::MultiPredictNew),
         ("ridge-sources", Method::Peer(Peer::RidgeSources)),
@@ -291,6 +298,25 @@ impl<'a> Game<'a> {
                 let [references, simulated] = self.bridge.carry(&source_rows, &known_there)?;
                 let of = if method == Method::References { references } else { simulated };
                 ask.iter().map(|&r| of.row(r)[of.cols - 1]).collect()
+            }
+            Method::Operations => {
+                let known_there = pick(of_source, &source_rows);
+                let pick = |view: &Vec<Counted>| -> Vec<Counted> {
+                    source_rows.iter().map(|&r| view[r].clone()).collect()
+                };
+                let (from, to) = (self.source.counted()?, self.target.counted()?);
+                let known: Vec<_> = from.iter().map(pick).collect();
+                let model = OperationsModel::fit(&known, &known_there)?;
+                let there = &to[model.view.min(to.len() - 1)];
+                let asked: Vec<Counted> = ask.iter().map(|&r| there[r].clone()).collect();
+                model.latencies(&asked)
+            }
+            Method::Flops => {
+                let to = &self.target.counted()?[0];
+                let flops = |n: &Counted| -> f64 {
+                    n.operations.iter().map(|(op, count)| count * op.flops as f64).sum()
+                };
+                ask.iter().map(|&r| flops(&to[r])).collect()
             }
             Method::Peer(peer) => {
                 let columns = columns(self.target, &self.references[1]);

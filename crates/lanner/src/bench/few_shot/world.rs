@@ -1,8 +1,12 @@
 //! The published devices of a space.
 
+use std::sync::OnceLock;
+
 use lanner_data::Table;
+use lanner_network::Skeleton;
 use lanner_predict::Pool;
 use lanner_predict::linalg::Mat;
+use lanner_predict::operations::{self, Counted};
 use lanner_predict::transfer::joint::Inputs;
 use lanner_predict::transfer::peers::PeerViews;
 use lanner_predict::transfer::{Views, joint, nasflat};
@@ -21,6 +25,8 @@ pub(in crate::bench) struct World {
     functions: Vec<Option<Mat>>,
     /// What multi-predict sees; made when first asked for.
     joint: Option<Inputs>,
+    /// Operations of the networks that were measured, by view; made when first asked for.
+    counted: OnceLock<Vec<Vec<Counted>>>,
 }
 
 impl World {
@@ -39,12 +45,30 @@ impl World {
         let views = Views::new(&measured.pool);
         let peers = PeerViews::new(&measured.pool);
         let functions = vec![None; measured.columns.len()];
-        Ok(World { measured, views, peers, functions, joint: None })
+        Ok(World { measured, views, peers, functions, joint: None, counted: OnceLock::new() })
     }
 
     pub(in crate::bench) fn place(&self, device: &str) -> anyhow::Result<usize> {
         let name = self.measured.column(device)?.0.to_string();
         Ok(self.measured.columns.iter().position(|c| c.0 == name).unwrap_or(0))
+    }
+
+    /// The operations of all networks, in the space's views.
+    pub(in crate::bench) fn counted(&self) -> anyhow::Result<&[Vec<Counted>]> {
+        if let Some(counted) = self.counted.get() {
+            return Ok(counted);
+        }
+        let pool = &self.measured.pool;
+        let published = Skeleton::of(&pool.space)?;
+        let skeleton = match pool.space {
+            // HW-NAS-Bench's form for CIFAR-100.
+            Space::Fbnet => Skeleton { channels: 1504, resolution: 32, classes: 100, ..published },
+            _ => published,
+        };
+        let counted = (operations::views(&pool.space).iter())
+            .map(|&view| operations::count(&skeleton, &pool.archs, view))
+            .collect::<Result<_, _>>()?;
+        Ok(self.counted.get_or_init(|| counted))
     }
 
     /// The smoothed columns of Lanner's own table.
