@@ -104,20 +104,7 @@ pub fn fit(args: FitArgs) -> anyhow::Result<()> {
         let forecast =
             cross_validated((&views, target), &pool, (&rows, &values), args.folds, args.seed)
                 .with_context(context)?;
-        row = row
-            .with("folds", args.folds)
-            .with("spearman", spearman(&forecast.mean, &values))
-            .with("kendall", kendall(&forecast.mean, &values));
-        if target == Target::Latency {
-            for percent in [1.0, 5.0, 10.0] {
-                let share = 100.0 * within_of_truth(&forecast.mean, &values, percent);
-                row = row.with(&format!("within_{percent}"), share);
-            }
-        }
-        if !forecast.low.is_empty() {
-            let share = 100.0 * coverage(&forecast.low, &forecast.high, &values);
-            row = row.with("coverage_90", share);
-        }
+        row = with_quality(row.with("folds", args.folds), target, &forecast, &values);
     }
     if let Some(out) = &args.out {
         let data = (rows.as_slice(), values.as_slice());
@@ -126,6 +113,24 @@ pub fn fit(args: FitArgs) -> anyhow::Result<()> {
         row = row.with("out", out.display().to_string());
     }
     print_rows(&[row], args.json)
+}
+
+/// How well predictions agree with the truth.
+pub fn with_quality(row: Row, target: Target, forecast: &Forecast, truth: &[f64]) -> Row {
+    let mut row = row
+        .with("spearman", spearman(&forecast.mean, truth))
+        .with("kendall", kendall(&forecast.mean, truth));
+    if target == Target::Latency {
+        for percent in [1.0, 5.0, 10.0] {
+            let share = 100.0 * within_of_truth(&forecast.mean, truth, percent);
+            row = row.with(&format!("within_{percent}"), share);
+        }
+    }
+    if !forecast.low.is_empty() {
+        let share = 100.0 * coverage(&forecast.low, &forecast.high, truth);
+        row = row.with("coverage_90", share);
+    }
+    row
 }
 
 /// Pool rows with a value of the metric, and the values.

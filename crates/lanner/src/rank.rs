@@ -1,6 +1,7 @@
 //! `lanner rank`: the best architectures by a fitted predictor, of a space of any size.
 
-use std::path::PathBuf;
+use std::collections::HashMap;
+use std::path::{Path, PathBuf};
 
 use lanner_data::Table;
 use lanner_predict::Forecast;
@@ -10,6 +11,7 @@ use lanner_predict::transfer::Adapted;
 use lanner_space::{Architecture, Shuffle, Space};
 use rayon::prelude::*;
 
+use crate::fit::with_quality;
 use crate::output::{Row, print_rows, progress, usage};
 use crate::which::read_archs;
 
@@ -26,6 +28,7 @@ Examples:
   lanner rank cells.lanner --out all-423624.csv
   lanner rank darts.lanner --sample 10000000 --top 100
   lanner rank board.lanner --archs candidates.txt
+  lanner rank board.lanner --archs measured.csv --check
   lanner rank operations.lanner --space fbnet --sample 100000    # of lanner fit --predictor operations")]
 pub struct RankArgs {
     /// A file that `lanner fit --out` or `lanner adapt --out` wrote
@@ -39,6 +42,10 @@ pub struct RankArgs {
     /// Those of a file: an architecture a line, or a .csv or .parquet table
     #[arg(long, value_name = "FILE")]
     archs: Option<PathBuf>,
+    /// Print how well the predictions agree with the metric in the table of --archs instead, on the
+    /// architectures that it was not fitted to
+    #[arg(long, requires = "archs")]
+    check: bool,
     /// Of --sample
     #[arg(long, default_value_t = 0)]
     seed: u64,
@@ -260,7 +267,7 @@ struct Ranking {
 
 impl Ranking {
     fn new(args: &RankArgs, target: Target) -> Ranking {
-        let all = args.out.as_ref().map(|_| Default::default());
+        let all = (args.out.is_some() || args.check).then(Default::default);
         Ranking { target, top: args.top, best: Vec::new(), count: 0, all }
     }
 
@@ -306,6 +313,9 @@ impl Ranking {
         metric: &str,
         measured: &[Architecture],
     ) -> anyhow::Result<()> {
+        if let (true, Some(file), Some(all)) = (args.check, &args.archs, &self.all) {
+            print_rows(&[check(file, space, (metric, self.target), all, measured)?], args.json)?;
+        }
         if let (Some(out), Some((archs, forecast))) = (&args.out, self.all) {
             let mut names = vec![metric.to_owned()];
             let mut columns = vec![forecast.mean];
@@ -320,6 +330,9 @@ impl Ranking {
             }
             Table::new(space.clone(), archs, names, columns)?.write(out)?;
         }
+        if args.check {
+            return Ok(());
+        }
         let row = |(i, place): (usize, &Place)| {
             let mut row =
                 Row::new().with("rank", i + 1).with("of", self.count).with(metric, place.mean);
@@ -332,4 +345,35 @@ impl Ranking {
         let rows: Vec<Row> = self.best.iter().enumerate().map(row).collect();
         print_rows(&rows, args.json)
     }
+}
+
+/// How well predictions agree with a table's metric.
+fn check(
+    file: &Path,
+    space: &Space,
+    (metric, target): (&str, Target),
+    (archs, forecast): &(Vec<Architecture>, Forecast),
+    measured: &[Architecture],
+) -> anyhow::Result<Row> {
+    let (table, _) = Table::read(file, space)?;
+    let column = table.column(metric).map_err(|e| usage(format!("{}: {e}", file.display())))?;
+    let known: HashMap<&Architecture, f64> =
+        table.archs.iter().zip(column.iter().copied()).collect();
+    let mut of = Forecast::default();
+    let mut truth = Vec::new();
+    for (i, arch) in archs.iter().enumerate().filter(|(_, arch)| !measured.contains(arch)) {
+        let Some(value) = known.get(arch).filter(|v| v.is_finite()) else { continue };
+        truth.push(*value);
+        of.mean.push(forecast.mean[i]);
+        of.low.extend(forecast.low.get(i));
+        of.high.extend(forecast.high.get(i));
+    }
+    anyhow::ensure!(
+        truth.len() >= 2,
+        "{}: {} architectures have a '{metric}' and were not fitted to; a check needs 2",
+        file.display(),
+        truth.len()
+    );
+    let row = Row::new().with("metric", metric).with("checked", truth.len());
+    Ok(with_quality(row, target, &of, &truth))
 }

@@ -116,6 +116,27 @@ fn a_predictor_of_operations_ranks_another_space() {
         let space = Space::by_name(space).unwrap();
         assert!(best.iter().all(|row| space.parse(row["arch"].as_str().unwrap()).is_ok()));
     }
+    // What a table says is compared, but for what the predictor was fitted to.
+    let others = ok(&["space", "sample", "nasbench201", "-n", "30", "--seed", "8"]);
+    let truth = std::fs::read_to_string(&table).unwrap();
+    let fitted_to = truth.lines().nth(1).unwrap();
+    let mut mine = format!("arch,own_ms\n{},{}\n", fitted_to.split(',').next().unwrap(), 1e6);
+    let all = rows(&ok(&["rank", &model, "--top", "15625", "--json"]));
+    for text in others.lines() {
+        let row = all.iter().find(|row| row["arch"] == text).unwrap();
+        mine += &format!("{text},{}\n", row["own_ms"].as_f64().unwrap() * 1.07);
+    }
+    let file = dir.path().join("mine.csv").display().to_string();
+    std::fs::write(&file, mine).unwrap();
+    let check = &rank(&["--archs", &file, "--check"])[0];
+    assert!(check["checked"].as_u64().unwrap() >= 28, "{check}");
+    assert!(check["spearman"].as_f64().unwrap() > 0.9999, "{check}");
+    assert_eq!((&check["within_5"], &check["within_10"]), (&0.0.into(), &100.0.into()));
+    let (code, message) = fails(&["rank", &model, "--check"]);
+    assert_eq!((code, message.contains("--archs")), (2, true), "{message}");
+    std::fs::write(&file, others).unwrap();
+    let (_, message) = fails(&["rank", &model, "--archs", &file, "--check"]);
+    assert!(message.contains("mine.csv"), "{message}");
     // Accuracies are no sums over operations.
     let accuracy = ["fit", &table, "--metric", "score", "--predictor", "operations"];
     let (code, message) = fails(&accuracy);

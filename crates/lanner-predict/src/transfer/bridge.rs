@@ -18,6 +18,20 @@ const NOISE: f64 = 0.1;
 /// Devices are compared on about so many rows of the source pool.
 const COMPARED: usize = 2000;
 
+/// The odds of the mixture of simulated devices, whatever the device.
+/// Chosen with the amplitude, see [`Prior::with_carried`].
+const SIMULATED: f64 = 1.5;
+
+/// What another space tells of a device's latencies.
+#[derive(Debug, Clone)]
+pub struct Guess {
+    /// Log latencies over the target pool, but for a constant and a factor: p × 1, or p × 2 where the
+    /// target space has two views and the source cannot tell which of them counts.
+    pub latencies: Mat,
+    /// How much of the device's function is known, over what is not.
+    pub odds: f64,
+}
+
 /// References in two spaces.
 pub struct Bridge {
     source: Prior,
@@ -61,16 +75,16 @@ impl Bridge {
         Ok(Bridge { source, compared, references, factor, to: to.clone(), times })
     }
 
-    /// Log latencies over the target pool, but for a constant and a factor, of a device whose
-    /// latencies were measured for `rows` of the source pool: as a mixture of the references (p × 1),
-    /// and of simulated devices (p × 1, or p × 2: of all that texts say, and of what is live).
-    pub fn carry(&self, rows: &[usize], latencies: &[f64]) -> Result<[Mat; 2], PredictError> {
+    /// What is told of a device whose latencies were measured for `rows` of the source pool: as a
+    /// mixture of the references, and of simulated devices.
+    pub fn carry(&self, rows: &[usize], latencies: &[f64]) -> Result<[Guess; 2], PredictError> {
         let model = FewShot::fit(&self.source, rows, latencies)?;
         let smooth = model.latencies(&self.source, &self.compared);
         let mine: Vec<f64> = smooth.iter().map(|v| v.ln()).collect();
         let alike: Vec<f64> = self.references.iter().map(|r| covariance(&mine, r)).collect();
         // The mean over devices, as a function, is not known beforehand (generalised least squares).
         let weights = self.factor.solve(&alike);
+        let known: f64 = weights.iter().zip(&alike).map(|(w, k)| w * k).sum();
         let ones = self.factor.solve(&vec![1.0; alike.len()]);
         let rest = (1.0 - weights.iter().sum::<f64>()) / ones.iter().sum::<f64>();
         let mixture: Vec<f64> = weights.iter().zip(&ones).map(|(w, o)| w + rest * o).collect();
@@ -78,7 +92,12 @@ impl Bridge {
             self.to.row(i).iter().zip(&mixture).map(|(x, w)| x * w).sum()
         });
         let [from, to] = &self.times;
-        Ok([of_references, simulated::carry(from, &smooth, to)])
+        let simulated = simulated::carry(from, &smooth, to);
+        Ok([
+            // The noise keeps what is known below one.
+            Guess { latencies: of_references, odds: known / (1.0 - known) },
+            Guess { latencies: simulated, odds: SIMULATED },
+        ])
     }
 }
 

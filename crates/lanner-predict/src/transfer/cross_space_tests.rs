@@ -69,7 +69,10 @@ fn a_device_like_a_reference_in_one_space_is_like_it_in_the_other() {
     let bridge = spaces.bridge(&devices);
     for (j, &shares) in devices.iter().enumerate() {
         let (rows, values) = spaces.measured(shares, 30);
-        let [carried, simulated] = bridge.carry(&rows, &values).unwrap();
+        let [references, simulated] = bridge.carry(&rows, &values).unwrap();
+        // The others are far, so that no more than the own part is known.
+        assert!((1.0..20.0).contains(&references.odds), "{j}: {}", references.odds);
+        let (carried, simulated) = (references.latencies, simulated.latencies);
         assert_eq!((carried.rows, carried.cols), (500, 1));
         let own = pearson(&simulated.data, &logs(&spaces.device(1, shares)));
         assert!(own > 0.85, "{j}: {own}");
@@ -90,7 +93,8 @@ fn neither_units_nor_the_order_of_references_matter() {
     turned.reverse();
     let again = spaces.bridge(&turned).carry(&rows, &seconds).unwrap();
     for (carried, again) in carried.iter().zip(&again) {
-        assert!(pearson(&carried.data, &again.data) > 1.0 - 1e-6);
+        assert!(pearson(&carried.latencies.data, &again.latencies.data) > 1.0 - 1e-6);
+        assert!((carried.odds / again.odds - 1.0).abs() < 1e-6);
     }
 }
 
@@ -103,9 +107,9 @@ fn what_is_carried_over_helps_and_nonsense_does_little_harm() {
     // A new space without any source.
     let prior = spaces.views[1].with_sources(&Mat::zeros(500, 0));
     let truth = spaces.device(1, shares);
-    let mut shuffled = carried[0].data.clone();
+    let mut shuffled = carried[0].latencies.data.clone();
     shuffled.shuffle(&mut rng(1, "nonsense"));
-    let carry = |data| Mat { rows: 500, cols: 1, data };
+    let carry = |data| Guess { latencies: Mat { rows: 500, cols: 1, data }, odds: 2.0 };
     let quality = |prior: &Prior, n: usize| -> f64 {
         let of = |seed: u64| {
             let mut rows: Vec<usize> = (0..500).collect();

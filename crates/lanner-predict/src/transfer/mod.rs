@@ -73,7 +73,7 @@ use crate::gp::{Component, Kernel, Prior as HyperPrior};
 use crate::latency::LatencyViews;
 use crate::linalg::{Cholesky, Mat};
 use crate::{Pool, PredictError, choose};
-pub use bridge::Bridge;
+pub use bridge::{Bridge, Guess};
 pub use few_shot::FewShot;
 use group::{Direction, Group, Shown};
 pub use saved::Adapted;
@@ -86,10 +86,10 @@ const PROGRAM_LENGTH: f64 = 1.0;
 const PENALTIES: [f64; 5] = [1.0, 5.0, 25.0, 125.0, 625.0];
 /// One-hots of at most so many columns are smoothed with all their products.
 const PAIRED: usize = 64;
-/// How much more amplitude than other groups is given to what was carried over from another space, and
-/// the one candidate of so many that believes in the second guess, not the first.
+/// How much more amplitude than other groups is given to what was carried over from another space, at
+/// even odds, and the one candidate of so many that believes in the second guess, not the first.
 /// Chosen on the development devices of `lanner bench cross-space`.
-const CARRIED: f64 = 10.0;
+const CARRIED: f64 = 7.0;
 const SECOND: usize = 8;
 /// A source must have so many rows with a value.
 const FEWEST_OF_SOURCE: usize = 20;
@@ -282,7 +282,7 @@ impl Views {
                 groups.extend(group.map(|g| Group { shown: Shown::Sources, ..g }));
             }
         }
-        Prior { groups, carried: 0, direction: self.direction.clone() }
+        Prior { groups, carried: Vec::new(), direction: self.direction.clone() }
     }
 }
 
@@ -314,36 +314,37 @@ fn codes(space: &Space, arch: &Architecture, live: bool) -> Vec<u8> {
 #[derive(Debug, Clone)]
 pub struct Prior {
     groups: Vec<Group>,
-    /// How many of the last groups are guesses from the device's latencies in another space.
-    carried: usize,
+    /// The odds of the last groups, which are guesses from the device's latencies in another space.
+    carried: Vec<f64>,
     direction: Direction,
 }
 
 impl Prior {
     /// With guesses that a [`Bridge`] carried over from another space, the best first: a group each. Half
     /// of the candidates believe in none, the others in one.
-    pub fn with_carried(mut self, carried: &[Mat]) -> Prior {
-        for guess in carried {
-            let group = Group::new(Kernel::Linear, guess, 1.0, &self.direction);
-            self.carried += usize::from(group.is_some());
-            self.groups.extend(group);
+    pub fn with_carried(mut self, carried: &[Guess]) -> Prior {
+        for Guess { latencies, odds } in carried {
+            if let Some(group) = Group::new(Kernel::Linear, latencies, 1.0, &self.direction) {
+                self.carried.push(*odds);
+                self.groups.push(group);
+            }
         }
         self
     }
 
     fn candidates(&self, measured: usize) -> Vec<average::Candidate> {
         let shown: Vec<Shown> = self.groups.iter().map(|g| g.shown).collect();
-        if self.carried == 0 {
+        if self.carried.is_empty() {
             return average::candidates(&shown, measured);
         }
-        let first = shown.len() - self.carried;
+        let first = shown.len() - self.carried.len();
         let mut all = average::candidates(&shown[..first], measured);
-        let none = vec![0.0; self.carried];
+        let none = vec![0.0; self.carried.len()];
         all.iter_mut().for_each(|c| drop(c.splice(first..first, none.iter().copied())));
         for (i, mut candidate) in average::candidates(&shown, measured).into_iter().enumerate() {
-            let believed = if i % SECOND == 0 { self.carried - 1 } else { 0 };
+            let believed = if i % SECOND == 0 { self.carried.len() - 1 } else { 0 };
             for (g, amplitude) in candidate[first..shown.len()].iter_mut().enumerate() {
-                *amplitude *= if g == believed { CARRIED } else { 0.0 };
+                *amplitude *= if g == believed { CARRIED * self.carried[g] } else { 0.0 };
             }
             all.push(candidate);
         }

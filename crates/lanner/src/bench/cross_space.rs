@@ -296,7 +296,8 @@ impl<'a> Game<'a> {
             Method::References | Method::Simulated => {
                 let known_there = pick(of_source, &source_rows);
                 let [references, simulated] = self.bridge.carry(&source_rows, &known_there)?;
-                let of = if method == Method::References { references } else { simulated };
+                let guess = if method == Method::References { references } else { simulated };
+                let of = guess.latencies;
                 ask.iter().map(|&r| of.row(r)[of.cols - 1]).collect()
             }
             Method::Operations => {
