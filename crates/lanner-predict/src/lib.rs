@@ -31,7 +31,8 @@
 //! network, one number) and [`relation`] (which of two is better) answer BRP-NAS's questions, by
 //! the authors' recipe and by ours. [`transfer`] predicts for a device of which a handful of
 //! measurements exist, with the tables of others, [`across`] the accuracy on a task of which a handful
-//! of networks are trained, with those of other tasks and spaces. [`baselines`] are what all of them must beat; [`metrics`] tell whether they do.
+//! of networks are trained, with those of other tasks and spaces; [`operations`] predicts latencies
+//! in spaces where nothing was measured. [`baselines`] are what all of them must beat; [`metrics`] tell whether they do.
 //!
 //! **The parts.** [`gp`], [`ridge`] and [`trees`] are general regressors over matrices ([`linalg`]);
 //! [`features`], [`cell_features`], [`analytic`] and [`encode`] turn architectures into vectors and graphs;

@@ -78,6 +78,10 @@ pub fn run(args: RankArgs) -> anyhow::Result<()> {
     let saved = Saved::load(&args.predictor, &own)?;
     let mut fitted = saved.restore()?;
     if own != space {
+        eprintln!(
+            "note: {} was fitted in {own}; of {space} it tells an order rather than values",
+            args.predictor.display()
+        );
         fitted = fitted
             .elsewhere(&space)
             .ok_or_else(|| other_space(&args, &own.identity(), &space.identity()))?;
