@@ -3,6 +3,7 @@
 //! predictor which combinations of costs are plausible.
 
 mod layers;
+mod mixture;
 
 use lanner_network::OpNode;
 use lanner_space::{Architecture, Space, View, user};
@@ -10,6 +11,7 @@ use rayon::prelude::*;
 
 use crate::linalg::Mat;
 use layers::{Kind, Layer};
+pub(crate) use mixture::weights;
 
 /// A device that runs one layer after the other, each bound by arithmetic, by memory, or by the
 /// time that it takes to start a layer (the roofline model; Williams et al. 2009). Units are

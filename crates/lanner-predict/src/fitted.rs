@@ -8,7 +8,7 @@
 use std::ops::ControlFlow;
 
 use lanner_network::Skeleton;
-use lanner_space::{Architecture, Space};
+use lanner_space::{Architecture, Space, View};
 use serde::{Deserialize, Serialize};
 
 use crate::accuracy::{AccuracyModel, AccuracyViews};
@@ -240,9 +240,7 @@ impl Fitted {
                 Forecast { mean, ..Forecast::default() }
             }
             Model::Operations(model) => {
-                // A space without that view has one, of which all is live.
-                let views = operations::views(&self.space);
-                let view = views[model.view.min(views.len() - 1)];
+                let view = *model.seen(operations::views(&self.space)).unwrap_or(&View::Raw);
                 let counted =
                     published(&self.space).and_then(|s| operations::count(&s, archs, view));
                 // Architectures of the space make networks; what did not would have no latency.

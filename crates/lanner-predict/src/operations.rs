@@ -43,14 +43,14 @@ use lanner_space::{Architecture, Space, View};
 use rayon::prelude::*;
 use serde::Deserialize;
 
+use crate::PredictError;
 use crate::analytic;
+use crate::fitted::OPERATIONS;
 use crate::linalg::{Cholesky, Mat};
 use crate::model_file::{Array, ModelFile};
 use crate::samples::check_varied;
-use crate::{PredictError, transfer};
 
-/// Names in a predictor's file.
-const KEY: &str = "operations";
+/// Names of arrays in a predictor's file.
 const WEIGHTS: &str = "operations.weights";
 const EFFECTS: &str = "operations.effects";
 const LENGTH: &str = "operations.length";
@@ -120,12 +120,12 @@ pub fn views(space: &Space) -> &'static [View] {
 #[derive(Debug, Clone, PartialEq)]
 pub struct OperationsModel {
     /// Which of the views it was fitted to explains the device.
-    pub view: usize,
+    view: usize,
     /// Weights of the simulated devices, and the constant.
-    pub(crate) weights: Vec<f64>,
-    pub(crate) length: f64,
+    weights: Vec<f64>,
+    length: f64,
     /// Operations of the measured networks, and what their g adds to that of others.
-    pub(crate) known: Vec<(OpNode, f64)>,
+    known: Vec<(OpNode, f64)>,
 }
 
 impl OperationsModel {
@@ -144,6 +144,11 @@ impl OperationsModel {
         best.map(|fitted| fitted.model).ok_or_else(none)
     }
 
+    /// What the device runs, of a space's [`views`]; one that has a single view has it live.
+    pub fn seen<'a, T>(&self, views: &'a [T]) -> Option<&'a T> {
+        views.get(self.view).or(views.last())
+    }
+
     /// The latency of any network, of whatever space.
     pub fn latency(&self, network: &Counted) -> f64 {
         self.latencies(std::slice::from_ref(network))[0]
@@ -151,14 +156,7 @@ impl OperationsModel {
 
     /// The same of many, which share operations.
     pub fn latencies(&self, networks: &[Counted]) -> Vec<f64> {
-        let mut all: Vec<OpNode> = Vec::new();
-        let mut places: HashMap<OpNode, usize> = HashMap::new();
-        for (op, _) in networks.iter().flat_map(|n| &n.operations) {
-            places.entry(*op).or_insert_with(|| {
-                all.push(*op);
-                all.len() - 1
-            });
-        }
+        let (all, places) = distinct(networks.iter());
         let times: Vec<f64> = all.par_iter().map(|op| self.time(op)).collect();
         let sum = |n: &Counted| -> f64 {
             n.operations.iter().map(|(op, count)| count * times[places[op]]).sum()
@@ -169,7 +167,7 @@ impl OperationsModel {
     /// Its part of a predictor's file: nodes in the settings, numbers as arrays.
     pub(crate) fn store(&self, file: &mut ModelFile) {
         let nodes: Vec<OpNode> = self.known.iter().map(|k| k.0).collect();
-        file.header.settings[KEY] = serde_json::json!({ "view": self.view, "nodes": nodes });
+        file.header.settings[OPERATIONS] = serde_json::json!({ "view": self.view, "nodes": nodes });
         let effects: Vec<f64> = self.known.iter().map(|k| k.1).collect();
         for (name, values) in
             [(WEIGHTS, self.weights.clone()), (EFFECTS, effects), (LENGTH, vec![self.length])]
@@ -185,7 +183,7 @@ impl OperationsModel {
             view: usize,
             nodes: Vec<OpNode>,
         }
-        let Some(settings) = file.header.settings.get(KEY) else { return Ok(None) };
+        let Some(settings) = file.header.settings.get(OPERATIONS) else { return Ok(None) };
         let bad = |why: String| PredictError::Model { why };
         let Stored { view, nodes } = Stored::deserialize(settings)
             .map_err(|e| bad(format!("its operations cannot be read: {e}")))?;
@@ -203,6 +201,21 @@ impl OperationsModel {
         let g: f64 = self.known.iter().map(|(o, a)| a * likeness(o, op, self.length)).sum();
         base(&self.weights, op) * (1.0 + g).max(LEAST)
     }
+}
+
+/// The operations of networks, each once, and where each stands.
+fn distinct<'a>(
+    networks: impl Iterator<Item = &'a Counted>,
+) -> (Vec<OpNode>, HashMap<OpNode, usize>) {
+    let mut all = Vec::new();
+    let mut places = HashMap::new();
+    for (op, _) in networks.flat_map(|n| &n.operations) {
+        places.entry(*op).or_insert_with(|| {
+            all.push(*op);
+            all.len() - 1
+        });
+    }
+    (all, places)
 }
 
 /// A model and the logarithm of its evidence, but for a constant.
@@ -227,18 +240,9 @@ impl Candidate {
         }
         let step = latencies.len().div_ceil(MOST);
         let rows: Vec<usize> = (0..latencies.len()).step_by(step).collect();
-        let mut places: HashMap<OpNode, usize> = HashMap::new();
-        let mut ops: Vec<OpNode> = Vec::new();
-        for &row in &rows {
-            for (op, _) in &networks[row].operations {
-                places.entry(*op).or_insert_with(|| {
-                    ops.push(*op);
-                    ops.len() - 1
-                });
-            }
-        }
+        let (ops, places) = distinct(rows.iter().map(|&row| &networks[row]));
         let simulated: Vec<Vec<f64>> = ops.iter().map(analytic::times_of).collect();
-        let mut times = Mat::zeros(rows.len(), analytic::times_of(&ops[0]).len());
+        let mut times = Mat::zeros(rows.len(), simulated.first().map_or(0, Vec::len));
         for (i, &row) in rows.iter().enumerate() {
             for (op, count) in &networks[row].operations {
                 let of = &simulated[places[op]];
@@ -246,7 +250,7 @@ impl Candidate {
             }
         }
         let y: Vec<f64> = rows.iter().map(|&r| latencies[r]).collect();
-        let (_, weights) = transfer::weights_of_simulated(&times, &y);
+        let (_, weights) = analytic::weights(&times, &y);
         let bases: Vec<f64> = ops.iter().map(|op| base(&weights, op)).collect();
         // Each operation's part of a network's base.
         let mut parts = Mat::zeros(rows.len(), ops.len());

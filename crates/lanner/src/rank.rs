@@ -1,6 +1,6 @@
 //! `lanner rank`: the best architectures by a fitted predictor, of a space of any size.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::path::{Path, PathBuf};
 
 use lanner_data::Table;
@@ -363,6 +363,7 @@ fn check(
     let column = table.column(metric).map_err(|e| usage(format!("{}: {e}", file.display())))?;
     let known: HashMap<&Architecture, f64> =
         table.archs.iter().zip(column.iter().copied()).collect();
+    let measured: HashSet<&Architecture> = measured.iter().collect();
     let mut of = Forecast::default();
     let mut truth = Vec::new();
     for (i, arch) in archs.iter().enumerate().filter(|(_, arch)| !measured.contains(arch)) {

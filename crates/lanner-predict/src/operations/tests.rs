@@ -76,7 +76,7 @@ fn the_view_that_a_device_runs_is_found() {
     assert_ne!(views[0], views[1]);
     for (i, view) in views.iter().enumerate() {
         let latencies: Vec<f64> = view.iter().map(roofline).collect();
-        assert_eq!(OperationsModel::fit(&views, &latencies).unwrap().view, i);
+        assert_eq!(OperationsModel::fit(&views, &latencies).unwrap().seen(&[0, 1]), Some(&i));
     }
 }
 

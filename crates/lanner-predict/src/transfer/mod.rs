@@ -77,7 +77,6 @@ pub use bridge::{Bridge, Guess};
 pub use few_shot::FewShot;
 use group::{Direction, Group, Shown};
 pub use saved::Adapted;
-pub(crate) use simulated::weights as weights_of_simulated;
 
 /// Length scales of the smooth functions: of the choices, and of the program.
 const CHOICES_LENGTH: f64 = 0.7;

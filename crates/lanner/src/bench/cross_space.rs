@@ -308,8 +308,9 @@ impl<'a> Game<'a> {
                 let (from, to) = (self.source.counted()?, self.target.counted()?);
                 let known: Vec<_> = from.iter().map(pick).collect();
                 let model = OperationsModel::fit(&known, &known_there)?;
-                let there = &to[model.view.min(to.len() - 1)];
-                let asked: Vec<Counted> = ask.iter().map(|&r| there[r].clone()).collect();
+                let there = model.seen(to).into_iter();
+                let asked: Vec<Counted> =
+                    there.flat_map(|view| ask.iter().map(|&r| view[r].clone())).collect();
                 model.latencies(&asked)
             }
             Method::Flops => {
