@@ -18,13 +18,15 @@ fn worker() {
     let path = Path::new(&path);
     let mut log =
         std::fs::File::options().append(true).create(true).open(path.join("log")).unwrap();
+    // A line is one write: `writeln!` makes several, and a kill between two leaves half a line.
+    let mut write_down = |line: String| log.write_all(line.as_bytes()).unwrap();
     let mut study = Study::open(path).unwrap();
     loop {
         while let Some(trial) = study.claim().unwrap() {
-            writeln!(log, "begin {} {} {}", trial.id, trial.seed, trial.arch).unwrap();
+            write_down(format!("begin {} {} {}\n", trial.id, trial.seed, trial.arch));
             std::thread::sleep(std::time::Duration::from_millis(2));
             study.tell(trial.id, done(&trial.arch)).unwrap();
-            writeln!(log, "end {}", trial.id).unwrap();
+            write_down(format!("end {}\n", trial.id));
         }
         if study.ask(4).unwrap().is_empty() {
             break;
