@@ -73,6 +73,14 @@ def golden(description):
         loss.backward()
         optimiser.step()
         losses.append(loss.item())
+    # Statistics anew: the mean of those of both batches.
+    for module in net.modules():
+        if isinstance(module, nn.BatchNorm2d):
+            module.reset_running_stats()
+            module.momentum = None
+    with torch.no_grad():
+        for k in range(2):
+            net((number(20 + k, size) * 4).view(BATCH, *net.input))
     net.eval()
     x = (number(20, size) * 4).view(BATCH, *net.input)
     t = torch.tensor([(i * i + 3 * i) % 10 for i in range(BATCH)])
@@ -92,4 +100,6 @@ if __name__ == "__main__":
         print(json.dumps(sgd()))
     else:
         nets = [json.loads(line) for line in sys.stdin if line.startswith("{")]
+        # The test makes networks of NAS-Bench-201.
+        nets = [net for net in nets if net["name"].startswith("|")]
         print("[\n" + ",\n".join(json.dumps(golden(net)) for net in nets) + "\n]")

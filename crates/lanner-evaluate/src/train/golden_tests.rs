@@ -71,6 +71,7 @@ fn a_training_is_that_of_pytorch() {
             let loss = trainer.step(&images, &labels(step % 2), lr).unwrap();
             near(loss, expected, 1e-6, &format!("{name}, loss of step {step}"));
         }
+        trainer.precise_statistics(2, |i| Ok(images(20 + i as u64, size))).unwrap();
         let outputs = trainer.outputs(&images(20, size)).unwrap().to_vec();
         for (found, expected) in outputs.iter().zip(numbers(&entry["outputs"])) {
             near(*found, expected, 1e-6, name);

@@ -29,6 +29,10 @@
 //! is worth most after the epoch with the best validation accuracy (of equal ones, the lowest loss), and
 //! those are the weights that [`Trained`] has.
 //!
+//! **Batch norms.** After each epoch their statistics are taken anew, from sixteen batches of it.
+//! PyTorch's running statistics lag behind the weights, which after a single epoch hides most of what
+//! a network has learned.
+//!
 //! **Three parts.** [`Data`] keeps some of the training images for validation. The best epoch is chosen
 //! by them, and so should networks be; test images are looked at once, at the end.
 //!
@@ -60,6 +64,9 @@ pub use table::{Outcome, Table};
 use trainer::Trainer;
 
 use crate::EvaluateError;
+
+/// Batches that the statistics of batch norms are taken from after an epoch.
+const STATISTICS: usize = 16;
 
 /// How a training runs.
 #[derive(Debug, Clone, Default)]
@@ -166,6 +173,10 @@ pub fn train(
     let mut trainer = Trainer::new(network, params, size, recipe, options.threads)?;
     let augmentation = recipe.augmentation.unwrap_or(data.usual_augmentation());
     let warm_up = (f64::from(recipe.warm_up) * steps as f64) as usize;
+    let batch = |order: &[usize], step, draw| {
+        let part = &order[count * step / steps..count * (step + 1) / steps];
+        data.augmented(part, network.input().channels, augmentation, draw)
+    };
     let mut order = data.training().to_vec();
     let nothing = Quality { accuracy: f64::NEG_INFINITY, loss: f64::INFINITY };
     let mut best = (nothing, trainer.params.clone(), 0);
@@ -177,17 +188,17 @@ pub fn train(
             || EvaluateError::Diverged { network: network.name.clone(), epoch: epochs + 1 };
         let mut sum = 0.0;
         for step in 0..steps {
-            let part = &order[count * step / steps..count * (step + 1) / steps];
-            let (images, labels) =
-                data.augmented(part, network.input().channels, augmentation, draw)?;
+            let (images, labels) = batch(&order, step, draw)?;
             let (done, all) = (epochs * steps + step, recipe.epochs * steps);
             let lr = warm_cosine(recipe.learning_rate, done, all, warm_up);
             let loss = trainer.step(&images, &labels, lr)?;
             if !loss.is_finite() {
                 return Err(diverged());
             }
-            sum += loss * part.len() as f64;
+            sum += loss * labels.len() as f64;
         }
+        trainer
+            .precise_statistics(steps.min(STATISTICS), |step| Ok(batch(&order, step, draw)?.0))?;
         let validation = trainer.quality(data, Part::Validation)?;
         if !validation.loss.is_finite() {
             return Err(diverged());

@@ -14,7 +14,7 @@ use std::{
 use lanner_network::{Skeleton, View};
 use lanner_space::{Architecture, Space};
 
-use super::{Data, Epoch, Options, Part, Recipe, Trained, train};
+use super::{Data, Epoch, Options, Part, Recipe, STATISTICS, Trained, train};
 use crate::{
     EvaluateError, Header,
     journal::{Journal, Kind, Opened},
@@ -96,6 +96,7 @@ impl Table {
                     augmentation.padding
                 ),
             ),
+            ("batch norms", format!("statistics of {STATISTICS} batches after each epoch")),
             ("trainings", format!("seed {}, {} of each", self.options.seed, self.seeds)),
         ])
     }

@@ -6,9 +6,6 @@ use lanner_nn::{ExecError, Executor, Float, Mode, Options, Params, Sgd, Wants};
 use super::{Data, Part, Quality, Recipe, loss};
 use crate::EvaluateError;
 
-/// How fast running statistics follow those of the batches; PyTorch's default.
-const RUNNING: f64 = 0.1;
-
 /// Copies of the parameters: themselves, those of the best epoch, gradients, velocities, and those that
 /// are returned.
 const COPIES: u64 = 5;
@@ -72,15 +69,30 @@ impl<T: Float> Trainer<T> {
         })
     }
 
-    /// One step; returns the loss before it.
+    /// One step; returns the loss before it. Running statistics stay as they are.
     pub fn step(&mut self, images: &[T], labels: &[u16], lr: f32) -> Result<f64, EvaluateError> {
         let logits = self.executor.forward(&self.params, images, Mode::Batch, &())?;
         let loss = loss::cross_entropy(logits, labels, self.label_smoothing, &mut self.d_output);
         let (params, gradients) = (&self.params, &mut self.gradients);
         self.executor.backward(params, &self.d_output, Wants::PARAMS, gradients, &())?;
-        self.executor.update_running(&mut self.params, RUNNING)?;
         self.sgd.step(&mut self.params.values, &self.gradients, lr);
         Ok(loss)
+    }
+
+    /// Takes the running statistics anew: the mean over so many batches of those with the weights as
+    /// they are now. Those that follow the steps slowly are of weights that are gone; after a few dozen
+    /// steps a network without skip connections may then look no better than chance (Wu and Johnson,
+    /// "Rethinking Batch in BatchNorm", 2021, §3).
+    pub fn precise_statistics(
+        &mut self,
+        batches: usize,
+        mut images: impl FnMut(usize) -> Result<Vec<T>, EvaluateError>,
+    ) -> Result<(), EvaluateError> {
+        for i in 0..batches {
+            self.executor.forward(&self.params, &images(i)?, Mode::Batch, &())?;
+            self.executor.update_running(&mut self.params, 1.0 / (i + 1) as f64)?;
+        }
+        Ok(())
     }
 
     /// The outputs for images as a runtime would have them: with running statistics.
