@@ -11,6 +11,7 @@ tasks and of CIFAR-100 are not at hand: random ones stand for them.
 
 Below each space stands how far our values agree with our own when each network has weights and a minibatch of
 its own, as the published ones had: what is to be expected of the published values, if they are the same proxy.
+Below each of these lines, how far the values without their signs agree.
 `repeats` compares published values with published ones: of two rows of the same cell, and of one network in two
 tasks of TransNAS-Bench-101 that classify the same images.
 """
@@ -152,6 +153,7 @@ def compare(folder):
         for name, others in (space, theirs), ("of our own", own):
             both = lambda p: [(float(a[p]), float(b[p])) for a, b in zip(ours, others) if a.get(p) and b.get(p)]
             line(name, len(ours), [spearman(both(p)) for p in ALL])
+            line("magnitudes", len(ours), [spearman([(abs(a), abs(b)) for a, b in both(p)]) for p in ALL])
 
 
 def repeats():

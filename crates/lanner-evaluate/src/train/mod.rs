@@ -29,7 +29,7 @@
 //! is worth most after the epoch with the best validation accuracy (of equal ones, the lowest loss), and
 //! those are the weights that [`Trained`] has.
 //!
-//! **Batch norms.** After each epoch their statistics are taken anew, from sixteen batches of it.
+//! **Batch norms.** After each epoch their statistics are taken anew, from 512 of its images.
 //! PyTorch's running statistics lag behind the weights, which after a single epoch hides most of what
 //! a network has learned.
 //!
@@ -65,8 +65,8 @@ use trainer::Trainer;
 
 use crate::EvaluateError;
 
-/// Batches that the statistics of batch norms are taken from after an epoch.
-const STATISTICS: usize = 16;
+/// Training images that the statistics of batch norms are taken from after an epoch, in batches.
+const STATISTICS: usize = 512;
 
 /// How a training runs.
 #[derive(Debug, Clone, Default)]
@@ -197,8 +197,9 @@ pub fn train(
             }
             sum += loss * labels.len() as f64;
         }
-        trainer
-            .precise_statistics(steps.min(STATISTICS), |step| Ok(batch(&order, step, draw)?.0))?;
+        trainer.precise_statistics(steps.min(STATISTICS.div_ceil(size)), |step| {
+            Ok(batch(&order, step, draw)?.0)
+        })?;
         let validation = trainer.quality(data, Part::Validation)?;
         if !validation.loss.is_finite() {
             return Err(diverged());

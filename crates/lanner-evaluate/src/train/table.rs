@@ -96,7 +96,7 @@ impl Table {
                     augmentation.padding
                 ),
             ),
-            ("batch norms", format!("statistics of {STATISTICS} batches after each epoch")),
+            ("batch norms", format!("statistics of {STATISTICS} images after each epoch")),
             ("trainings", format!("seed {}, {} of each", self.options.seed, self.seeds)),
         ])
     }
