@@ -79,9 +79,9 @@ impl<T: Float> Trainer<T> {
         Ok(loss)
     }
 
-    /// Takes the running statistics anew: the mean over so many batches of those with the weights as
-    /// they are now. Those that follow the steps slowly are of weights that are gone; after a few dozen
-    /// steps a network without skip connections may then look no better than chance (Wu and Johnson,
+    /// Takes the running statistics anew, with the weights as they are now: means over so many batches.
+    /// Those that follow the steps slowly are of weights that are gone; after a few dozen steps a
+    /// network without skip connections may then look no better than chance (Wu and Johnson,
     /// "Rethinking Batch in BatchNorm", 2021, §3).
     pub fn precise_statistics(
         &mut self,
