@@ -25,8 +25,8 @@ import sys
 
 DATA = os.environ.get("LANNER_DATA", "../shared/data")
 CIFAR = ["--dataset", f"cifar10:{DATA}/images"]
-# Those that are told apart from chance with difficulty; the second run is of these.
-NOISY = ["epe_nas", "grasp", "jacov", "plain"]
+# Those that depend on chance, which the second run is of; all.
+CHANCE = "epe_nas fisher grad_norm grasp jacov l2_norm nwot plain snip synflow zen".split()
 ALL = "epe_nas fisher flops grad_norm grasp jacov l2_norm nwot params plain snip synflow zen".split()
 
 
@@ -37,11 +37,12 @@ def task(name):
 # File, column of architectures, prefix of the proxies' columns, which rows, options.
 SPACES = {
     "nasbench301": ("nasbench301/accuracy_surrogate_and_proxies.csv", "arch", "", lambda row: True,
-                    ["--space", "darts", "--channels", "32", "--cells", "8", "--batch", "32", *CIFAR]),
+                    ["--space", "darts", "--channels", "32", "--cells", "8", "--pooling-norms", "--batch", "32",
+                     *CIFAR]),
     "nasbench101": ("nasbench101/accuracy_and_proxies_500.csv", "arch", "", lambda row: True,
                     ["--space", "nasbench101", "--batch", "32", *CIFAR]),
     "fbnet": ("fbnet/latency_and_proxies.csv", "ops", "zcp_", lambda row: True,
-              ["--space", "fbnet", "--channels", "1504", "--resolution", "32", "--classes", "100", "--batch", "16"]),
+              ["--space", "fbnet", "--channels", "1504", "--batch", "16", *CIFAR]),
     "transbench101-micro": ("transbench101/micro_proxies.csv", "arch", "", task("class_scene"),
                             ["--space", "transbench101-micro", "--classes", "63", "--batch", "32"]),
     # A network of 20 GFLOPs an image: a small batch.
@@ -122,7 +123,7 @@ def run(folder, count, spaces):
             with open(f"{one}.txt", "w") as f:
                 f.write(arch + "\n")
             subprocess.run([*command, "--archs", f"{one}.txt", "--out", f"{one}.csv", "--seed", str(1000 + i),
-                            *options(space, NOISY)], check=True, stdout=subprocess.DEVNULL)
+                            *options(space, CHANCE)], check=True, stdout=subprocess.DEVNULL)
 
 
 def table(file):

@@ -9,7 +9,8 @@
 //! four nodes. The auxiliary head, which is for training only, and drop-path are left out.
 //!
 //! NASLib, whose counts NAS-Bench-Suite-Zero publishes, keeps the batch norms of the search phase:
-//! without scale and shift within cells, and one more behind each pooling.
+//! without scale and shift within cells, and one more behind each pooling
+//! ([`Network::with_pooling_norms`](crate::Network::with_pooling_norms)).
 
 use lanner_space::{View, darts::NONE};
 

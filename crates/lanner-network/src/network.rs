@@ -1,6 +1,6 @@
 use std::collections::HashSet;
 
-use crate::{NetworkError, Op, Shape};
+use crate::{NetworkError, Op, Shape, blocks::EPSILON};
 
 /// One node of a [`Network`].
 #[derive(Debug, Clone, PartialEq)]
@@ -71,6 +71,36 @@ impl Network {
             layer.inputs.iter_mut().for_each(|input| *input = place[*input]);
             place[i] = layers.len();
             layers.push(layer);
+        }
+        Network { layers, ..self }
+    }
+
+    /// The network with a batch norm behind each max and average pooling.
+    ///
+    /// DARTS's search phase has one there (Liu et al., ICLR 2019, `MixedOp`), and NASLib's networks of
+    /// NAS-Bench-301, of which NAS-Bench-Suite-Zero published proxies, keep it; the networks that are
+    /// trained have none.
+    pub fn with_pooling_norms(self) -> Network {
+        let mut place = vec![0; self.layers.len()];
+        let mut layers = Vec::with_capacity(2 * self.layers.len());
+        for (i, mut layer) in self.layers.into_iter().enumerate() {
+            layer.inputs.iter_mut().for_each(|input| *input = place[*input]);
+            place[i] = layers.len();
+            if matches!(layer.op, Op::MaxPool(_) | Op::AvgPool { .. }) {
+                place[i] += 1;
+                layers.push(layer.clone());
+                let Layer { name, shape, block, .. } = layer;
+                let (name, inputs) = (format!("{name}.bn"), vec![place[i] - 1]);
+                layers.push(Layer {
+                    name,
+                    op: Op::BatchNorm { epsilon: EPSILON },
+                    inputs,
+                    shape,
+                    block,
+                });
+            } else {
+                layers.push(layer);
+            }
         }
         Network { layers, ..self }
     }

@@ -58,6 +58,9 @@ pub struct ProxiesArgs {
     memory: Option<u64>,
     #[command(flatten)]
     skeleton: SkeletonArgs,
+    /// A batch norm behind each pooling, as in NASLib's networks of NAS-Bench-301
+    #[arg(long)]
+    pooling_norms: bool,
     /// Print JSON: {"rows": [...]}
     #[arg(long)]
     json: bool,
@@ -138,7 +141,16 @@ fn table(args: &ProxiesArgs, space: Space, threads: usize) -> anyhow::Result<Tab
     let memory_limit = memory::limit(args.memory);
     let weights = Weights::of(&space);
     let options = Options { seed: args.seed, weights, threads, memory_limit };
-    Ok(Table { space, skeleton, proxies, batch, dataset, seeds: args.seeds as usize, options })
+    Ok(Table {
+        space,
+        skeleton,
+        pooling_norms: args.pooling_norms,
+        proxies,
+        batch,
+        dataset,
+        seeds: args.seeds as usize,
+        options,
+    })
 }
 
 /// So many training images, normalised by the statistics of all.

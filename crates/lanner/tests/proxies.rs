@@ -53,6 +53,32 @@ fn digits_need_no_download() {
 }
 
 #[test]
+fn a_file_says_whether_poolings_have_batch_norms() {
+    let dir = tempfile::tempdir().unwrap();
+    let out = |name: &str| dir.path().join(name).display().to_string();
+    let (plain, norms) = (out("plain.csv"), out("norms.csv"));
+    // All edges average poolings, and all skip connections.
+    let archs = out("archs.txt");
+    fs::write(&archs, "444444\n111111\n").unwrap();
+    let more = ["--resolution", "8", "--proxies", "params,nwot", "--archs", &archs];
+    ok(&proxies(&plain, &more));
+    ok(&proxies(&norms, &[&more[..], &["--pooling-norms"]].concat()));
+    let column = |file: &str, name: &str| {
+        Table::read(file, &Space::NasBench201).unwrap().0.column(name).unwrap().to_vec()
+    };
+    // Six edges of a cell; three cells of 4, 8 and 16 channels, a scale and a shift of each; and the two
+    // blocks between stages pool 4 and 8 channels.
+    let (before, after) = (column(&plain, "params"), column(&norms, "params"));
+    let more_params = |i: usize| (1e6 * (after[i] - before[i])).round();
+    assert_eq!([more_params(0), more_params(1)], [6.0 * 28.0 * 2.0 + 24.0, 24.0]);
+    let (before, after) = (column(&plain, "nwot"), column(&norms, "nwot"));
+    assert!(before[0] != after[0], "{before:?} {after:?}");
+    let (code, message) = fails(&proxies(&plain, &[&more[..], &["--pooling-norms"]].concat()));
+    assert_eq!(code, 1);
+    assert!(message.contains("batch norms behind poolings"), "{message}");
+}
+
+#[test]
 fn wrong_options_are_told() {
     let dir = tempfile::tempdir().unwrap();
     let out = dir.path().join("p.csv").display().to_string();

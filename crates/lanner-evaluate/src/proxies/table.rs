@@ -23,6 +23,9 @@ const KIND: Kind = Kind {
 pub struct Table {
     pub space: Space,
     pub skeleton: Skeleton,
+    /// Whether a batch norm stands behind each pooling, see
+    /// [`Network::with_pooling_norms`](lanner_network::Network::with_pooling_norms).
+    pub pooling_norms: bool,
     /// The columns, in this order.
     pub proxies: Vec<Proxy>,
     pub batch: Batch,
@@ -49,9 +52,10 @@ pub struct Outcome {
 impl Table {
     /// The settings that all rows of a file must share.
     pub fn header(&self) -> Header {
+        let norms = if self.pooling_norms { ", batch norms behind poolings" } else { "" };
         Header::now([
             ("space", self.space.identity()),
-            ("skeleton", self.skeleton.describe()),
+            ("skeleton", self.skeleton.describe() + norms),
             ("dataset", self.dataset.clone()),
             ("batch", self.batch.len().to_string()),
             (
@@ -71,7 +75,10 @@ impl Table {
     /// # Errors
     /// As [`compute`](super::compute).
     pub fn one(&self, arch: &Architecture) -> Result<Vec<(Proxy, Score)>, EvaluateError> {
-        let network = self.skeleton.build(arch, View::Raw)?;
+        let mut network = self.skeleton.build(arch, View::Raw)?;
+        if self.pooling_norms {
+            network = network.with_pooling_norms();
+        }
         average(&network, &self.batch, &self.proxies, self.seeds, &self.options)
     }
 

@@ -50,6 +50,7 @@ impl Evaluator {
                 Evaluator::Proxies(Box::new(proxies::Table {
                     space: skeleton.space.clone(),
                     skeleton: skeleton.clone(),
+                    pooling_norms: false,
                     proxies: told(settings),
                     batch,
                     dataset: job.dataset.clone(),
