@@ -54,6 +54,7 @@ mod average;
 mod bridge;
 mod few_shot;
 mod group;
+pub mod help;
 pub mod joint;
 pub mod multi_predict;
 pub mod nasflat;

@@ -6,7 +6,7 @@ mod world;
 use std::collections::{HashMap, HashSet};
 
 use lanner_predict::metrics::{coverage, spearman};
-use lanner_predict::transfer::{joint, nasflat};
+use lanner_predict::transfer::{help, joint, nasflat};
 
 use super::Common;
 use super::device_sets::{DEVELOPMENT, DeviceSet, HALVES, PUBLISHERS, SETS, SOURCE};
@@ -21,8 +21,10 @@ pub(super) use world::World;
 Spearman correlation on all architectures that were not measured; a row is the mean over a set's
 target devices. Standard errors are over seeds: a seed draws the measured architectures. processor_s is the
 processor time to fit and to predict all others, sources_processor_s that to learn from the set's sources:
-default smooths those that no set before had, multi-predict and nasflat are pre-trained, once a set, by
---seed. Neither has a meaning unless --threads is 1.
+default smooths those that no set before had, multi-predict, nasflat and help are pre-trained, once a set,
+by --seed. Neither has a meaning unless --threads is 1.
+
+help measures its ten reference networks first: of 20 samples ten are drawn.
 
 Examples:
   lanner bench few-shot
@@ -46,7 +48,7 @@ pub struct FewShotArgs {
     /// Measurements of the target device
     #[arg(long, value_delimiter = ',', default_value = "20", value_parser = clap::value_parser!(u32).range(3..10_000))]
     samples: Vec<u32>,
-    /// default, multi-predict, nasflat, ridge-counts, ridge-sources, ridge-one-hots, grouped-gp,
+    /// default, multi-predict, nasflat, help, ridge-counts, ridge-sources, ridge-one-hots, grouped-gp,
     /// nearest-source
     #[arg(
         long,
@@ -98,15 +100,22 @@ pub fn run(args: FewShotArgs) -> anyhow::Result<()> {
     let targets: usize = sets.iter().map(|s| s.targets.split(' ').count()).sum();
     let asked = |method: Method| methods.iter().any(|m| m.1 == method);
     let (joint, nasflat) = (asked(Method::MultiPredict), asked(Method::Nasflat));
+    let help = asked(Method::Help);
     let without = args.sources != Sources::Set || sets.iter().any(|s| s.sources.is_empty());
-    if (joint || nasflat) && without {
+    if (joint || nasflat || help) && without {
         return Err(usage(
-            "multi-predict and nasflat are pre-trained on a set's sources: take a set that has some, and leave out --sources",
+            "multi-predict, nasflat and help are pre-trained on a set's sources: take a set that has some, and leave out --sources",
         ));
+    }
+    if let Some(few) = args.samples.iter().find(|n| help && **n < 10) {
+        return Err(usage(format!(
+            "--samples {few}: help measures ten references, expected 10 or more"
+        )));
     }
     let epochs = sets.len()
         * (usize::from(joint) * joint::PreTrained::EPOCHS
-            + usize::from(nasflat) * nasflat::PreTrained::EPOCHS);
+            + usize::from(nasflat) * nasflat::PreTrained::EPOCHS
+            + usize::from(help) * help::PreTrained::EPISODES);
     let bar = progress(targets as u64 * args.seeds + epochs as u64, "few-shot");
     let mut worlds: [Option<World>; 2] = [None, None];
     let mut rows = Vec::new();
@@ -142,7 +151,13 @@ pub fn run(args: FewShotArgs) -> anyhow::Result<()> {
             false => None,
         };
         learning.push(("nasflat", since(start)));
-        let learned = Learned { prior, joint, nasflat };
+        let start = processor::seconds();
+        let help = match help {
+            true => Some(world.help(&args.common, &sources, || bar.inc(1))?),
+            false => None,
+        };
+        learning.push(("help", since(start)));
+        let learned = Learned { prior, joint, nasflat, help };
         let mut chosen = Chosen::new();
         // By device, method, samples.
         let mut all = Vec::new();
@@ -300,13 +315,18 @@ fn one_seed(
         let of = chosen.entry((seed, measurable));
         measurable = of.or_insert_with_key(|key| learned.prior.choose(&key.1, most, seed)).clone();
     }
+    let references = world.references();
+    let others = measurable.iter().filter(|r| !references.contains(r));
+    let after_references: Vec<usize> = references.iter().chain(others).copied().collect();
     for (s, &samples) in args.samples.iter().enumerate() {
-        let known = &measurable[..samples as usize];
-        let known_set: HashSet<usize> = known.iter().copied().collect();
-        let ask: Vec<usize> = tested.iter().copied().filter(|r| !known_set.contains(r)).collect();
-        let y: Vec<f64> = known.iter().map(|&r| values[r]).collect();
-        let truth: Vec<f64> = ask.iter().map(|&r| values[r]).collect();
         for ((_, method), results) in methods.iter().zip(&mut *results) {
+            let order = if *method == Method::Help { &after_references } else { &measurable };
+            let known = &order[..samples as usize];
+            let known_set: HashSet<usize> = known.iter().copied().collect();
+            let ask: Vec<usize> =
+                tested.iter().copied().filter(|r| !known_set.contains(r)).collect();
+            let y: Vec<f64> = known.iter().map(|&r| values[r]).collect();
+            let truth: Vec<f64> = ask.iter().map(|&r| values[r]).collect();
             let start = processor::seconds();
             let forecast =
                 method.forecast(&world.peers, learned, &columns, (known, &y), &ask, seed)?;

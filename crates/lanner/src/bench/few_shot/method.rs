@@ -2,7 +2,7 @@
 
 use lanner_predict::Forecast;
 use lanner_predict::transfer::peers::{Peer, PeerViews};
-use lanner_predict::transfer::{FewShot, Prior, joint, nasflat};
+use lanner_predict::transfer::{FewShot, Prior, help, joint, nasflat};
 
 use crate::output::usage;
 
@@ -11,6 +11,7 @@ pub enum Method {
     Default,
     MultiPredict,
     Nasflat,
+    Help,
     Peer(Peer),
 }
 
@@ -21,6 +22,8 @@ pub struct Learned {
     pub joint: Option<joint::PreTrained>,
     /// Where nasflat is asked for.
     pub nasflat: Option<nasflat::PreTrained>,
+    /// Where help is asked for.
+    pub help: Option<help::PreTrained>,
 }
 
 impl Method {
@@ -29,6 +32,7 @@ impl Method {
             ("default", Method::Default),
             ("multi-predict", Method::MultiPredict),
             ("nasflat", Method::Nasflat),
+            ("help", Method::Help),
         ];
         let all: Vec<(&str, Method)> = own
             .into_iter()
@@ -64,6 +68,10 @@ impl Method {
             Method::Nasflat => {
                 let nasflat = learned.nasflat.as_ref().ok_or_else(missing)?;
                 plain(nasflat.adapt(sources, known, seed)?.predict(ask))
+            }
+            Method::Help => {
+                let help = learned.help.as_ref().ok_or_else(missing)?;
+                plain(help.adapt(known.0, known.1)?.predict(ask))
             }
             Method::Peer(peer) => plain(peers.fit_predict(peer, sources, known, ask)?),
         })

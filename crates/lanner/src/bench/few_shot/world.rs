@@ -9,7 +9,7 @@ use lanner_predict::linalg::Mat;
 use lanner_predict::operations::{self, Counted};
 use lanner_predict::transfer::joint::Inputs;
 use lanner_predict::transfer::peers::PeerViews;
-use lanner_predict::transfer::{Views, joint, nasflat};
+use lanner_predict::transfer::{Views, help, joint, nasflat};
 use lanner_space::{Architecture, Space};
 
 use crate::bench::Common;
@@ -137,6 +137,25 @@ impl World {
         let (pool, proxies) = (&self.measured.pool, self.proxies(common)?);
         let seed = common.seed;
         Ok(nasflat::PreTrained::new(pool, &proxies, &columns, seed, threads, progress)?)
+    }
+
+    /// The recipe `help`, in the same way.
+    pub(super) fn help(
+        &self,
+        common: &Common,
+        sources: &[usize],
+        progress: impl FnMut(),
+    ) -> anyhow::Result<help::PreTrained> {
+        let columns: Vec<&[f64]> =
+            sources.iter().map(|&s| self.measured.columns[s].1.as_slice()).collect();
+        let pool = &self.measured.pool;
+        Ok(help::PreTrained::new(pool, self.references(), &columns, common.seed, progress)?)
+    }
+
+    /// The rows of HELP's reference architectures.
+    pub(super) fn references(&self) -> &'static [usize] {
+        let space = &self.measured.pool.space;
+        help::REFERENCES.iter().find(|r| r.0 == *space).map_or(&[], |r| &r.1)
     }
 
     /// Columns of zero-cost proxies over the pool. Of NAS-Bench-201 only the 9,445 architectures
