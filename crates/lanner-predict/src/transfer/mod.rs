@@ -48,7 +48,7 @@
 //!   not bend the prediction.
 //!
 //! [`peers`] has the plain methods that it is compared with, [`joint`] and
-//! [`nasflat`] the recipes `multi-predict` and `nasflat`.
+//! [`nasflat`] and [`help`] the recipes `multi-predict`, `nasflat` and `help`.
 
 mod average;
 mod bridge;
