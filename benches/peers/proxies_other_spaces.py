@@ -4,22 +4,30 @@ of each table, with the published skeletons. $LANNER_DATA holds the tables and i
     python benches/peers/proxies_other_spaces.py run 20 FOLDER      # draws, calls lanner, compares; spaces may follow
     python benches/peers/proxies_other_spaces.py compare FOLDER     # what is there already
     python benches/peers/proxies_other_spaces.py repeats            # what the tables say of their own chance
+    python benches/peers/proxies_other_spaces.py draws fbnet 150 12 snip,grad_norm,fisher FOLDER   # what chance leaves
+    python benches/peers/proxies_other_spaces.py enlarge FOLDER     # CIFAR-10's images at 256 pixels, as MNIST's files
 
 Prints Spearman's correlation of each proxy with the published column, networks without a value on either side
 left out. Published batches are told by jacov, which is about minus the batch. The images of TransNAS-Bench-101's
-tasks and of CIFAR-100 are not at hand: random ones stand for them.
+tasks are not at hand: random ones stand for them, and those of CIFAR-10 for those of CIFAR-100.
 
 Below each space stands how far our values agree with our own when each network has weights and a minibatch of
 its own, as the published ones had: what is to be expected of the published values, if they are the same proxy.
 Below each of these lines, how far the values without their signs agree.
+
+`draws` computes so many rows with so many seeds, of weights and minibatch. It prints how far the published values
+agree with ours, and ours with our own, where each network has a seed of its own (means of 100 times); and how far
+the published ones agree with the means of the logarithms over 1, 2, 4, ... seeds.
 `repeats` compares published values with published ones: of two rows of the same cell, and of one network in two
 tasks of TransNAS-Bench-101 that classify the same images.
 """
 
 import csv
 import json
+import math
 import os
 import random
+import struct
 import subprocess
 import sys
 
@@ -45,9 +53,8 @@ SPACES = {
               ["--space", "fbnet", "--channels", "1504", "--batch", "16", *CIFAR]),
     "transbench101-micro": ("transbench101/micro_proxies.csv", "arch", "", task("class_scene"),
                             ["--space", "transbench101-micro", "--classes", "63", "--batch", "32"]),
-    # A network of 20 GFLOPs an image: a small batch.
     "transbench101-macro": ("transbench101/macro_proxies.csv", "arch", "", task("class_scene"),
-                            ["--space", "transbench101-macro", "--classes", "63", "--batch", "8"]),
+                            ["--space", "transbench101-macro", "--classes", "63", "--batch", "32"]),
 }
 
 
@@ -157,6 +164,54 @@ def compare(folder):
             line("magnitudes", len(ours), [spearman([(abs(a), abs(b)) for a, b in both(p)]) for p in ALL])
 
 
+def draws(space, rows, seeds, proxies, folder):
+    os.makedirs(folder, exist_ok=True)
+    theirs = published(space)
+    archs = distinct(space, random.Random(0).sample(sorted(theirs), rows))
+    with open(f"{folder}/{space}.txt", "w") as f:
+        f.write("\n".join(archs) + "\n")
+    tables = []
+    for seed in range(seeds):
+        out = f"{folder}/{space}-{seed}.csv"
+        subprocess.run(["lanner", "proxies", "--threads", "1", "--archs", f"{folder}/{space}.txt", "--out", out,
+                        "--seed", str(seed), *options(space, proxies)], check=True, stdout=subprocess.DEVNULL)
+        tables.append(table(out))
+    chance = random.Random(0)
+    for p in proxies:
+        ours = [[math.log(float(t[i][p])) for t in tables] for i in range(len(archs))]
+        known = [theirs[arch][p] for arch in archs]
+        mean = lambda values: sum(values) / len(values)
+        apart = mean([spearman([(chance.choice(o), k) for o, k in zip(ours, known)]) for _ in range(100)])
+        own = mean([spearman([chance.sample(o, 2) for o in ours]) for _ in range(100)])
+        counts = [2**k for k in range(10) if 2**k < seeds] + [seeds]
+        means = [spearman([(mean(o[:n]), k) for o, k in zip(ours, known)]) for n in counts]
+        print(f"{p}: published {apart:.4f}, our own {own:.4f}; means over", end=" ")
+        print(", ".join(f"{n}: {m:.4f}" for n, m in zip(counts, means)))
+
+
+def enlarge(folder, size=256):
+    """The first CIFAR-10 images, grey and bilinearly enlarged, in the files of MNIST."""
+    places = [min(max((x + 0.5) * 32 / size - 0.5, 0), 31) for x in range(size)]
+    steps = [(min(int(x), 30), x - min(int(x), 30)) for x in places]
+    blend = lambda a, b, f: a + (b - a) * f
+    os.makedirs(folder, exist_ok=True)
+    for source, name, count in ("train_4000", "train", 256), ("test_1000", "t10k", 64):
+        data = open(f"{DATA}/images/cifar10_{source}.bin", "rb").read(count * 3073)
+        labels, pixels = bytearray(), bytearray()
+        for image in (data[at:at + 3073] for at in range(0, len(data), 3073)):
+            labels.append(image[0])
+            grey = [sum(image[1 + c * 1024 + i] for c in range(3)) / 3 for i in range(1024)]
+            wide = [[blend(row[i], row[i + 1], f) for i, f in steps]
+                    for row in (grey[32 * y:32 * y + 32] for y in range(32))]
+            for i, f in steps:
+                pixels += bytes(round(blend(a, b, f)) for a, b in zip(wide[i], wide[i + 1]))
+        sizes = struct.pack(">IIII", 0x803, len(labels), size, size)
+        with open(f"{folder}/{name}-images-idx3-ubyte", "wb") as f:
+            f.write(sizes + pixels)
+        with open(f"{folder}/{name}-labels-idx1-ubyte", "wb") as f:
+            f.write(struct.pack(">II", 0x801, len(labels)) + labels)
+
+
 def repeats():
     """Pairs of published rows whose values differ by chance alone, or nearly."""
     def agreement(name, pairs):
@@ -196,6 +251,10 @@ if __name__ == "__main__":
         folder = sys.argv[3]
         run(folder, int(sys.argv[2]), sys.argv[4:] or list(SPACES))
         compare(folder)
+    elif sys.argv[1] == "draws":
+        draws(sys.argv[2], int(sys.argv[3]), int(sys.argv[4]), sys.argv[5].split(","), sys.argv[6])
+    elif sys.argv[1] == "enlarge":
+        enlarge(sys.argv[2])
     elif sys.argv[1] == "repeats":
         repeats()
     else:
