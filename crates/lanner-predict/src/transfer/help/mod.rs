@@ -10,8 +10,7 @@
 //! the references, and descends the squared error on 200 others: through the steps, so that second
 //! derivatives count. 2,000 episodes of Adam at 1e-4, rates from 1e-3, 900 architectures.
 //!
-//! Products with Hessians are exact: [`network::Dual`] carries a direction of the weights through the
-//! backward pass.
+//! Products with Hessians are exact: a direction of the weights is carried through the backward pass.
 //!
 //! Where this differs from the authors' code: latencies are scaled to lie between 0 and 1 by those that
 //! are measured, references and samples, on sources too, not by 720 of the device's; steps are taken on
@@ -92,6 +91,14 @@ impl Inputs {
 
     fn is_graphs(&self) -> bool {
         matches!(self, Inputs::Graphs(_))
+    }
+
+    /// Architectures of the pool.
+    fn len(&self) -> usize {
+        match self {
+            Inputs::Graphs(graphs) => graphs.len(),
+            Inputs::Choices(all, width) => all.len() / width,
+        }
     }
 
     fn features(&self) -> usize {
@@ -270,6 +277,11 @@ impl PreTrained {
     /// The network for a new device, by its latencies of `rows`, which must hold the references.
     pub fn adapt(&self, rows: &[usize], latencies: &[f64]) -> Result<OnDevice<'_>, PredictError> {
         check(rows, latencies, "help")?;
+        let pool = self.inputs.len();
+        if let Some(row) = rows.iter().find(|r| **r >= pool) {
+            let why = format!("row {row} of a pool of {pool}: was it measured in another space?");
+            return Err(PredictError::Model { why });
+        }
         let at = |row: usize| rows.iter().position(|&r| r == row).map(|i| latencies[i]);
         let known: Option<Vec<f64>> = self.references.iter().map(|&r| at(r)).collect();
         let known = known.ok_or_else(|| PredictError::Model {

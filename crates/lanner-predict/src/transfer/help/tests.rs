@@ -207,4 +207,6 @@ fn what_cannot_be_learned_from_is_told() {
     assert!(error(&[3, 101, 202], &[1.0, 2.0, 3.0]).contains("all references"));
     assert!(!error(&[3, 101, 202, 303], &[1.0, -2.0, 3.0, 4.0]).is_empty());
     assert!(!error(&[3, 101], &[1.0]).is_empty());
+    let beyond = error(&[3, 101, 202, 303, 504_000], &[1.0, 2.0, 3.0, 4.0, 5.0]);
+    assert!(beyond.contains("row 504000 of a pool of 505"), "{beyond}");
 }
