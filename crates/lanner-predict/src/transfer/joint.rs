@@ -21,15 +21,13 @@ mod interaction;
 mod tests;
 
 use lanner_nn::{AdamW, Matrix, cosine};
-use lanner_space::{Space, View};
 use rand::seq::SliceRandom;
 
 use super::peers::nearest;
-use super::pre_training::{check, common_rows, epochs, plus, proxies_of};
+use super::pre_training::{Form, check, common_rows, epochs, plus, proxies_of};
 use crate::across::PROXIES;
 use crate::across::multi_predict::{FINE_TUNING, PRE_TRAINING};
 use crate::encode::Graphs;
-use crate::features::one_hot;
 use crate::gcn::{Gcn, Scale, Shape, Shared, Target, Trainer};
 use crate::mlp::{Mlp, WEIGHT_DECAY};
 use crate::{Pool, PredictError};
@@ -54,32 +52,11 @@ pub struct Inputs {
     proxies: Vec<f32>,
 }
 
-enum Form {
-    Graphs(Graphs),
-    /// One-hot, p × choices.
-    Choices(Matrix),
-}
-
 impl Inputs {
     /// `proxies` are columns over the pool by the names of NAS-Bench-Suite-Zero; a missing one, or a
     /// missing value, counts as 0 after normalisation.
     pub fn new(pool: &Pool, proxies: &[(String, Vec<f64>)]) -> Inputs {
-        let form = match pool.space {
-            Space::NasBench201 => {
-                let space = &pool.space;
-                let mut graphs = Graphs::new(space.labels().len() + 1);
-                for arch in &pool.archs {
-                    graphs.push(&[(&space.graph(arch, View::Raw), &u32::from)], 0, false);
-                }
-                Form::Graphs(graphs)
-            }
-            _ => {
-                let hot = one_hot(&pool.space, &pool.archs);
-                let data = hot.data.iter().map(|&v| v as f32).collect();
-                Form::Choices(Matrix::from_rows(hot.rows, hot.cols, data))
-            }
-        };
-        Inputs { form, proxies: proxies_of(pool, proxies) }
+        Inputs { form: Form::new(pool), proxies: proxies_of(pool, proxies) }
     }
 
     fn len(&self) -> usize {

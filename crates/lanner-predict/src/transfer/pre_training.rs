@@ -1,11 +1,37 @@
 //! What the recipes that are pre-trained on source devices share.
 
-use lanner_nn::cosine;
+use lanner_nn::{Matrix, cosine};
+use lanner_space::{Space, View};
 use rand::seq::SliceRandom;
 
 use crate::across::PROXIES;
 use crate::across::multi_predict::normalised_of;
+use crate::encode::Graphs;
+use crate::features::one_hot;
 use crate::{Pool, PredictError};
+
+/// The architectures of a pool: cells as the text says them, or of a space without cells the choices.
+pub enum Form {
+    Graphs(Graphs),
+    /// One-hot, p × choices.
+    Choices(Matrix),
+}
+
+impl Form {
+    pub fn new(pool: &Pool) -> Form {
+        let space = &pool.space;
+        if *space != Space::NasBench201 {
+            let hot = one_hot(space, &pool.archs);
+            let data = hot.data.iter().map(|&v| v as f32).collect();
+            return Form::Choices(Matrix::from_rows(hot.rows, hot.cols, data));
+        }
+        let mut graphs = Graphs::new(space.labels().len() + 1);
+        for arch in &pool.archs {
+            graphs.push(&[(&space.graph(arch, View::Raw), &u32::from)], 0, false);
+        }
+        Form::Graphs(graphs)
+    }
+}
 
 /// Normalised proxies of a pool, p × 13.
 pub fn proxies_of(pool: &Pool, proxies: &[(String, Vec<f64>)]) -> Vec<f32> {
@@ -70,5 +96,24 @@ pub fn epochs(
         order.shuffle(&mut rng);
         order.chunks(batch).for_each(|batch| step(batch, rate));
         progress();
+    }
+}
+
+/// What tests of the recipes are about.
+#[cfg(test)]
+pub mod made_up {
+    use super::*;
+
+    pub fn cells() -> Pool {
+        let archs = Space::NasBench201.iter().step_by(31).collect();
+        Pool::new(Space::NasBench201, archs)
+    }
+
+    /// What a device takes for each operation, dead ones too.
+    pub fn device(pool: &Pool, costs: [f64; 5]) -> Vec<f64> {
+        let cost = |arch: &lanner_space::Architecture| -> f64 {
+            1.0 + arch.codes().iter().map(|&c| costs[usize::from(c)]).sum::<f64>()
+        };
+        pool.archs.iter().map(cost).collect()
     }
 }

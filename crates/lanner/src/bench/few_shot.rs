@@ -290,9 +290,8 @@ fn one_seed(
     chosen: &mut Chosen,
     results: &mut [Vec<Results>],
 ) -> anyhow::Result<()> {
-    let columns = &world.measured.columns;
-    let values = &columns[target].1;
-    let columns: Vec<&[f64]> = sources.iter().map(|&s| columns[s].1.as_slice()).collect();
+    let values = &world.measured.columns[target].1;
+    let columns = world.measured.values(sources);
     // Where all sources were measured too: the peers need them.
     let mut rows = shuffled(values, seed);
     rows.retain(|&r| columns.iter().all(|c| c[r].is_finite()));
@@ -318,25 +317,30 @@ fn one_seed(
     let references = world.references();
     let others = measurable.iter().filter(|r| !references.contains(r));
     let after_references: Vec<usize> = references.iter().chain(others).copied().collect();
+    let split = |order: &[usize]| {
+        let known_set: HashSet<usize> = order.iter().copied().collect();
+        let ask: Vec<usize> = tested.iter().copied().filter(|r| !known_set.contains(r)).collect();
+        let y: Vec<f64> = order.iter().map(|&r| values[r]).collect();
+        let truth: Vec<f64> = ask.iter().map(|&r| values[r]).collect();
+        (order.to_vec(), y, ask, truth)
+    };
+    let asks_help = methods.iter().any(|m| m.1 == Method::Help);
     for (s, &samples) in args.samples.iter().enumerate() {
+        let drawn = split(&measurable[..samples as usize]);
+        let with_references = asks_help.then(|| split(&after_references[..samples as usize]));
         for ((_, method), results) in methods.iter().zip(&mut *results) {
-            let order = if *method == Method::Help { &after_references } else { &measurable };
-            let known = &order[..samples as usize];
-            let known_set: HashSet<usize> = known.iter().copied().collect();
-            let ask: Vec<usize> =
-                tested.iter().copied().filter(|r| !known_set.contains(r)).collect();
-            let y: Vec<f64> = known.iter().map(|&r| values[r]).collect();
-            let truth: Vec<f64> = ask.iter().map(|&r| values[r]).collect();
+            let with_references = with_references.as_ref().filter(|_| *method == Method::Help);
+            let (known, y, ask, truth) = with_references.unwrap_or(&drawn);
             let start = processor::seconds();
             let forecast =
-                method.forecast(&world.peers, learned, &columns, (known, &y), &ask, seed)?;
+                method.forecast(&world.peers, learned, &columns, (known, y), ask, seed)?;
             let results = &mut results[s];
             results.processor.extend(since(start));
             // A method that says the same of all architectures ranks nothing.
-            let quality = spearman(&forecast.mean, &truth);
+            let quality = spearman(&forecast.mean, truth);
             results.spearman.push(if quality.is_finite() { quality } else { 0.0 });
             if !forecast.low.is_empty() {
-                results.coverage.push(100.0 * coverage(&forecast.low, &forecast.high, &truth));
+                results.coverage.push(100.0 * coverage(&forecast.low, &forecast.high, truth));
             }
         }
     }

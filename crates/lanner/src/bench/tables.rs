@@ -104,6 +104,11 @@ impl Measured {
         Ok(Measured { pool, columns })
     }
 
+    /// The values of the columns at these places.
+    pub fn values(&self, places: &[usize]) -> Vec<&[f64]> {
+        places.iter().map(|&p| self.columns[p].1.as_slice()).collect()
+    }
+
     /// The column of that name, or whose name ends with it but for the unit.
     pub fn column(&self, name: &str) -> anyhow::Result<(&str, &[f64])> {
         let found =

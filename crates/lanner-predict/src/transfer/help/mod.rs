@@ -24,13 +24,11 @@ mod network;
 mod tests;
 
 use lanner_nn::{AdamW, Pattern};
-use lanner_space::{Space, View};
+use lanner_space::Space;
 use rand::seq::SliceRandom;
 use rayon::prelude::*;
 
-use super::pre_training::{check, common_rows};
-use crate::encode::Graphs;
-use crate::features::one_hot;
+use super::pre_training::{Form, check, common_rows};
 use crate::gcn::{Scale, Target};
 use crate::{Pool, PredictError};
 use network::{Batch, Network, Of};
@@ -60,7 +58,7 @@ pub const REFERENCES: [(Space, [usize; 10]); 2] = [
 
 /// The network, meta-learned on the sources.
 pub struct PreTrained {
-    inputs: Inputs,
+    inputs: Form,
     references: Vec<usize>,
     network: Network,
     weights: Vec<f32>,
@@ -68,53 +66,32 @@ pub struct PreTrained {
     rates: Vec<f32>,
 }
 
-/// What the network sees of a pool's architectures.
-enum Inputs {
-    Graphs(Graphs),
-    /// One-hot, p rows of so many numbers.
-    Choices(Vec<f32>, usize),
-}
-
-impl Inputs {
-    fn new(pool: &Pool) -> Inputs {
-        let space = &pool.space;
-        if *space != Space::NasBench201 {
-            let hot = one_hot(space, &pool.archs);
-            return Inputs::Choices(hot.data.iter().map(|&v| v as f32).collect(), hot.cols);
-        }
-        let mut graphs = Graphs::new(space.labels().len() + 1);
-        for arch in &pool.archs {
-            graphs.push(&[(&space.graph(arch, View::Raw), &u32::from)], 0, false);
-        }
-        Inputs::Graphs(graphs)
-    }
-
+impl Form {
     fn is_graphs(&self) -> bool {
-        matches!(self, Inputs::Graphs(_))
+        matches!(self, Form::Graphs(_))
     }
 
     /// Architectures of the pool.
     fn len(&self) -> usize {
         match self {
-            Inputs::Graphs(graphs) => graphs.len(),
-            Inputs::Choices(all, width) => all.len() / width,
+            Form::Graphs(graphs) => graphs.len(),
+            Form::Choices(choices) => choices.rows,
         }
     }
 
     fn features(&self) -> usize {
         match self {
-            Inputs::Graphs(graphs) => graphs.vocabulary,
-            Inputs::Choices(_, width) => *width,
+            Form::Graphs(graphs) => graphs.vocabulary,
+            Form::Choices(choices) => choices.cols,
         }
     }
 
     /// Of these rows of the pool.
     fn batch(&self, rows: &[usize]) -> Batch {
         let graphs = match self {
-            Inputs::Graphs(graphs) => graphs,
-            Inputs::Choices(all, width) => {
-                let of = |&r: &usize| &all[r * width..(r + 1) * width];
-                let features = rows.iter().flat_map(of).copied().collect();
+            Form::Graphs(graphs) => graphs,
+            Form::Choices(choices) => {
+                let features = rows.iter().flat_map(|&r| choices.row(r)).copied().collect();
                 return Batch { features, aggregates: None, rows: (0..rows.len()).collect() };
             }
         };
@@ -185,7 +162,7 @@ impl PreTrained {
                 return Err(PredictError::Model { why });
             }
         }
-        let inputs = Inputs::new(pool);
+        let inputs = Form::new(pool);
         let layers = if inputs.is_graphs() { GRAPH_LAYERS } else { CHOICE_LAYERS };
         let network = Network::new(inputs.features(), layers, references.len(), WIDTH);
         let weights = network.weights(inputs.is_graphs(), seed);

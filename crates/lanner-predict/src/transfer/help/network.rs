@@ -40,7 +40,7 @@ impl Dual {
     }
 
     /// The same linear map of both.
-    fn map(self, map: impl Fn(&[f32]) -> Vec<f32>) -> Dual {
+    fn map(&self, map: impl Fn(&[f32]) -> Vec<f32>) -> Dual {
         let slope = if self.slope.is_empty() { Vec::new() } else { map(&self.slope) };
         Dual { value: map(&self.value), slope }
     }
@@ -221,7 +221,7 @@ impl Network {
             // The joined input comes from ReLUs as well: those of the encoders mask it below.
             d = if l > 0 { d_x.masked(x.value) } else { d_x };
         }
-        let d_device = d.clone().map(|d| sum_of_rows(d, 2 * w).split_off(w));
+        let d_device = d.map(|d| sum_of_rows(d, 2 * w).split_off(w));
         let rows = states.encoder.last().map_or(0, |s| s.value.len()) / w;
         let d_networks = d.map(|d| {
             let mut out = vec![0.0; rows * w];
@@ -264,11 +264,11 @@ fn forward(layer: Layer, weights: Of, x: Of, pattern: Option<&Pattern>, relu: bo
                 .for_each(|row| row.iter_mut().zip(biases).for_each(|(o, b)| *o += b));
         }
     }
-    if !relu {
-        return out;
+    if relu {
+        out.slope.iter_mut().zip(&out.value).filter(|x| *x.1 <= 0.0).for_each(|(s, _)| *s = 0.0);
+        out.value.iter_mut().filter(|v| **v <= 0.0).for_each(|v| *v = 0.0);
     }
-    let mask = out.value.clone();
-    out.masked(&mask)
+    out
 }
 
 /// From the loss's gradient by a layer's output before its ReLU: adds that by its weights, and returns
@@ -288,7 +288,7 @@ fn backward(
             to[at].iter_mut().zip(d).for_each(|(t, d)| *t += d);
         }
     };
-    let biases = d.clone().map(|d| sum_of_rows(d, outputs));
+    let biases = d.map(|d| sum_of_rows(d, outputs));
     if let Some(pattern) = pattern {
         d = d.map(|d| {
             let mut out = vec![0.0; d.len()];

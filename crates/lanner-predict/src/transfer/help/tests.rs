@@ -1,18 +1,6 @@
 use super::*;
 use crate::metrics::spearman;
-
-fn cells() -> Pool {
-    let archs = Space::NasBench201.iter().step_by(31).collect();
-    Pool::new(Space::NasBench201, archs)
-}
-
-/// What a device takes for each operation, dead ones too.
-fn device(pool: &Pool, costs: [f64; 5]) -> Vec<f64> {
-    let cost = |arch: &lanner_space::Architecture| -> f64 {
-        1.0 + arch.codes().iter().map(|&c| costs[usize::from(c)]).sum::<f64>()
-    };
-    pool.archs.iter().map(cost).collect()
-}
+use crate::transfer::pre_training::made_up::{cells, device};
 
 const REFERENCES: [usize; 4] = [3, 101, 202, 303];
 
@@ -35,7 +23,7 @@ fn small(graphs: bool) -> (Network, Vec<f32>, Batch, Vec<f32>, Vec<f32>) {
             Pool::new(fbnet, archs)
         }
     };
-    let inputs = Inputs::new(&pool);
+    let inputs = Form::new(&pool);
     let network = Network::new(inputs.features(), if graphs { 3 } else { 2 }, 3, 12);
     // Kernels within .05 leave gradients of nothing in so small a network.
     let weights = network.weights(graphs, 5).iter().map(|w| 2.0 * w).collect();

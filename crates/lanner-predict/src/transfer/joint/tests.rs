@@ -1,18 +1,8 @@
+use lanner_space::Space;
+
 use super::*;
 use crate::metrics::spearman;
-
-/// What a device takes for each operation, dead ones too.
-fn device(pool: &Pool, costs: [f64; 5]) -> Vec<f64> {
-    let cost = |arch: &lanner_space::Architecture| -> f64 {
-        1.0 + arch.codes().iter().map(|&c| costs[usize::from(c)]).sum::<f64>()
-    };
-    pool.archs.iter().map(cost).collect()
-}
-
-fn cells() -> Pool {
-    let archs = Space::NasBench201.iter().step_by(31).collect();
-    Pool::new(Space::NasBench201, archs)
-}
+use crate::transfer::pre_training::made_up::{cells, device};
 
 fn short(inputs: &Inputs, sources: &[&[f64]], seed: u64, threads: usize) -> PreTrained {
     let plan = Plan { rows: 300, epochs: 30 };

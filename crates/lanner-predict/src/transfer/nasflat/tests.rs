@@ -1,17 +1,6 @@
 use super::*;
 use crate::metrics::spearman;
-
-fn device(pool: &Pool, costs: [f64; 5]) -> Vec<f64> {
-    let cost = |arch: &lanner_space::Architecture| -> f64 {
-        1.0 + arch.codes().iter().map(|&c| costs[usize::from(c)]).sum::<f64>()
-    };
-    pool.archs.iter().map(cost).collect()
-}
-
-fn cells() -> Pool {
-    let archs = Space::NasBench201.iter().step_by(31).collect();
-    Pool::new(Space::NasBench201, archs)
-}
+use crate::transfer::pre_training::made_up::{cells, device};
 
 #[test]
 fn the_gradient_of_the_hinge_is_that_of_differences() {

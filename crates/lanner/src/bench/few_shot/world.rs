@@ -118,8 +118,7 @@ impl World {
             None => Inputs::new(&self.measured.pool, &self.proxies(common)?),
         };
         let inputs = self.joint.insert(inputs);
-        let columns: Vec<&[f64]> =
-            sources.iter().map(|&s| self.measured.columns[s].1.as_slice()).collect();
+        let columns = self.measured.values(sources);
         let threads = rayon::current_num_threads();
         Ok(joint::PreTrained::new(inputs, &columns, common.seed, threads, progress)?)
     }
@@ -131,8 +130,7 @@ impl World {
         sources: &[usize],
         progress: impl FnMut(),
     ) -> anyhow::Result<nasflat::PreTrained> {
-        let columns: Vec<&[f64]> =
-            sources.iter().map(|&s| self.measured.columns[s].1.as_slice()).collect();
+        let columns = self.measured.values(sources);
         let threads = rayon::current_num_threads();
         let (pool, proxies) = (&self.measured.pool, self.proxies(common)?);
         let seed = common.seed;
@@ -146,8 +144,7 @@ impl World {
         sources: &[usize],
         progress: impl FnMut(),
     ) -> anyhow::Result<help::PreTrained> {
-        let columns: Vec<&[f64]> =
-            sources.iter().map(|&s| self.measured.columns[s].1.as_slice()).collect();
+        let columns = self.measured.values(sources);
         let pool = &self.measured.pool;
         Ok(help::PreTrained::new(pool, self.references(), &columns, common.seed, progress)?)
     }
