@@ -7,11 +7,13 @@
 //! integrated out in closed form, which leaves the ratios of amplitudes.
 
 use rand::RngExt;
-use rayon::prelude::*;
 
 use super::Shown;
 use super::slope::{Slope, Truncated};
 use crate::linalg::Mat;
+use evidence::{Products, Summary, evidences};
+
+mod evidence;
 
 /// How many candidates, for few measurements.
 const CANDIDATES: usize = 1500;
@@ -124,13 +126,7 @@ impl Average {
         let n = y.len();
         let mut noise = vec![1.0; n];
         for round in 0..ROUNDS {
-            let evidences: Vec<f64> = candidates
-                .par_iter()
-                .map(|c| {
-                    Solved::new(kernels, slope, y, c, &noise)
-                        .map_or(f64::NEG_INFINITY, |s| s.evidence)
-                })
-                .collect();
+            let evidences = evidences(kernels, slope, y, candidates, &noise);
             let most = evidences.iter().copied().fold(f64::NEG_INFINITY, f64::max);
             if !most.is_finite() {
                 return None;
@@ -188,7 +184,6 @@ struct Solved {
     mean: f64,
     /// (y − mean)ᵀ K⁻¹ (y − mean).
     square: f64,
-    evidence: f64,
     slope: Option<Posterior>,
 }
 
@@ -215,12 +210,6 @@ impl Solved {
         let (mut ones, mut values) = (vec![1.0; n], y.to_vec());
         solve_lower(&k, &mut ones);
         solve_lower(&k, &mut values);
-        let dot = |a: &[f64], b: &[f64]| a.iter().zip(b).map(|(a, b)| a * b).sum::<f64>();
-        let (precision, mixed) = (dot(&ones, &ones), dot(&ones, &values));
-        let mean = mixed / precision;
-        let square = (dot(&values, &values) - mixed * mean).max(1e-300);
-        let mut evidence =
-            -half_log_det - 0.5 * precision.ln() - 0.5 * (n - 1) as f64 * square.ln();
         let mut v = vec![0.0; n];
         let mut own = 0.0;
         for (g, &amplitude) in candidate[..kernels.len()].iter().enumerate() {
@@ -228,26 +217,30 @@ impl Solved {
             own += amplitude * slope.own[g];
         }
         solve_lower(&k, &mut v);
-        // The slope of a constant is zero.
-        let rest = -dot(&v, &ones);
-        let variance = own - dot(&v, &v) + rest * rest / precision;
-        let scale = square / (n - 1) as f64;
-        let slope = (variance > 1e-9 * own).then(|| {
-            let at = dot(&v, &values) + mean * rest;
-            let truncated = Truncated::new(at / (scale * variance).sqrt());
+        let products = Products {
+            half_log_det,
+            ones: dot(&ones, &ones),
+            mixed: dot(&ones, &values),
+            values: dot(&values, &values),
+            slope: dot(&v, &v),
+            slope_ones: dot(&v, &ones),
+            slope_values: dot(&v, &values),
+            own,
+        };
+        let Summary { mean, square, evidence, slope } = products.summary(n);
+        let slope = slope.map(|(rest, variance, truncated)| {
+            let scale = square / (n - 1) as f64;
             let step = truncated.shift * (scale / variance).sqrt();
             Posterior { v, rest, variance, truncated, step }
         });
-        evidence += slope.as_ref().map_or(0.0, |s| s.truncated.evidence);
-        let finite = evidence.is_finite();
-        finite.then_some(Solved {
+        let precision = products.ones;
+        (evidence.is_finite()).then_some(Solved {
             factor: k,
             ones,
             values,
             precision,
             mean,
             square,
-            evidence,
             slope,
         })
     }
@@ -376,10 +369,9 @@ fn factor(a: &mut Mat) -> Option<f64> {
         let (above, here) = a.data.split_at_mut(i * n);
         for j in 0..i {
             let row = &above[j * n..j * n + j];
-            let dot: f64 = here[..j].iter().zip(row).map(|(x, y)| x * y).sum();
-            here[j] = (here[j] - dot) / above[j * n + j];
+            here[j] = (here[j] - dot(&here[..j], row)) / above[j * n + j];
         }
-        let rest = here[i] - here[..i].iter().map(|x| x * x).sum::<f64>();
+        let rest = here[i] - dot(&here[..i], &here[..i]);
         if !(rest > 0.0 && rest.is_finite()) {
             return None;
         }
@@ -393,9 +385,22 @@ fn factor(a: &mut Mat) -> Option<f64> {
 fn solve_lower(l: &Mat, b: &mut [f64]) {
     for i in 0..b.len() {
         let row = l.row(i);
-        let dot: f64 = row[..i].iter().zip(&b[..i]).map(|(l, b)| l * b).sum();
-        b[i] = (b[i] - dot) / row[i];
+        b[i] = (b[i] - dot(&row[..i], &b[..i])) / row[i];
     }
+}
+
+/// Eight sums at a time, which fit in vector registers; a single one would be added up in order.
+fn dot(a: &[f64], b: &[f64]) -> f64 {
+    let mut sums = [0.0; 8];
+    let (a8, a_rest) = a.as_chunks::<8>();
+    let (b8, b_rest) = b.as_chunks::<8>();
+    for (a, b) in a8.iter().zip(b8) {
+        for k in 0..8 {
+            sums[k] += a[k] * b[k];
+        }
+    }
+    let rest: f64 = a_rest.iter().zip(b_rest).map(|(a, b)| a * b).sum();
+    sums.iter().sum::<f64>() + rest
 }
 
 #[cfg(test)]

@@ -40,9 +40,42 @@ fn the_evidence_integrates_scale_and_mean() {
         sum.ln()
     };
     let (a, b) = (vec![0.5, 1.0, 0.1], vec![1.0, 0.1, 0.5]);
-    let ours = |c| Solved::new(&kernels, &flat(5), y, c, &[1.0; 5]).unwrap().evidence;
+    let ours = |c: &Candidate| evidences(&kernels, &flat(5), y, &[c.clone()], &[1.0; 5])[0];
     let difference = evidence(&a) - evidence(&b);
     assert!((ours(&a) - ours(&b) - difference).abs() < 2e-3, "{difference}");
+}
+
+/// Eleven candidates, more than are taken at once and no multiple of it, against the general Cholesky factor.
+#[test]
+fn candidates_that_are_taken_together_do_not_mix() {
+    let (kernels, y) = problem();
+    let noise: Vec<f64> = (0..12).map(|i| 1.0 + f64::from(i) / 4.0).collect();
+    let mut some: Vec<Candidate> = (0..11)
+        .map(|i| vec![0.1 + f64::from(i), 2.0 / f64::from(i + 1), 0.01 * f64::from(i * i + 1)])
+        .collect();
+    // Not positive definite.
+    some[4] = vec![-1.0, 0.0, 0.1];
+    let slow = |c: &Candidate| {
+        let mut k =
+            Mat::from_fn(12, 12, |i, j| c[0] * kernels[0][(i, j)] + c[1] * kernels[1][(i, j)]);
+        (0..12).for_each(|i| k[(i, i)] += c[2] * noise[i] + FLOOR);
+        let factor = Cholesky::new(k)?;
+        let ones = factor.solve(&[1.0; 12]);
+        let precision: f64 = ones.iter().sum();
+        let mean = ones.iter().zip(&y).map(|(o, y)| o * y).sum::<f64>() / precision;
+        let r: Vec<f64> = y.iter().map(|y| y - mean).collect();
+        let square: f64 = r.iter().zip(factor.solve(&r)).map(|(r, a)| r * a).sum();
+        Some(-factor.half_log_det() - 0.5 * precision.ln() - 5.5 * square.ln())
+    };
+    let ours = evidences(&kernels, &flat(12), &y, &some, &noise);
+    assert_eq!(ours.len(), 11);
+    for (i, (ours, candidate)) in ours.iter().zip(&some).enumerate() {
+        match slow(candidate) {
+            Some(slow) => assert!((ours - slow).abs() < 1e-8, "{i}: {ours} {slow}"),
+            None => assert!(i == 4 && *ours == f64::NEG_INFINITY, "{i}: {ours}"),
+        }
+    }
+    assert!(slow(&some[4]).is_none());
 }
 
 #[test]
@@ -105,7 +138,8 @@ fn what_has_a_positive_slope() {
     let candidate = vec![0.02, 1.0, 0.1];
     let solve = |slope: &Slope| {
         let solved = Solved::new(&few, slope, &y, &candidate, &[1.0; 3]).unwrap();
-        (solved.evidence, solved.into_fitted(1.0, &candidate, 3))
+        let evidence = evidences(&few, slope, &y, &[candidate.clone()], &[1.0; 3])[0];
+        (evidence, solved.into_fitted(1.0, &candidate, 3))
     };
     let (plain, with) = (solve(&flat(3)), solve(&slope));
     // The joint posterior of row 9 and the slope: of the slope as of a row.
