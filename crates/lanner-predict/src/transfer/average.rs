@@ -8,7 +8,10 @@
 
 use rand::RngExt;
 
+use std::array::from_fn;
+
 use super::Shown;
+use super::lanes::{self, Lanes};
 use super::slope::{Slope, Truncated};
 use crate::linalg::Mat;
 use evidence::{Products, Summary, evidences};
@@ -294,24 +297,33 @@ impl Solved {
 }
 
 impl Fitted {
-    /// Mean and variance of a new measurement, from its covariances `cross` with the known ones,
-    /// that with the slope and its own variance `own` under this candidate, noise not included.
-    pub fn predict(&self, cross: &[f64], along: f64, own: f64) -> (f64, f64) {
-        let mut mean = self.mean + cross.iter().zip(&self.alpha).map(|(k, a)| k * a).sum::<f64>();
+    /// Mean and variance of a new measurement of each lane, from its covariances `cross` with the known
+    /// ones, that with the slope and its own variance `own` under this candidate, noise not included.
+    pub fn predict(&self, cross: &[Lanes], along: &Lanes, own: &Lanes) -> (Lanes, Lanes) {
         let mut v = cross.to_vec();
-        solve_lower(&self.factor, &mut v);
-        let explained: f64 = v.iter().map(|v| v * v).sum();
-        // What is not known of the mean.
-        let rest = 1.0 - v.iter().zip(&self.ones).map(|(v, o)| v * o).sum::<f64>();
-        let noise = self.amplitudes[self.amplitudes.len() - 1];
-        let mut variance = (own - explained).max(0.0) + rest * rest / self.precision;
-        if let Some(slope) = &self.slope {
-            mean += slope.step * along;
-            let dot: f64 = v.iter().zip(&slope.v).map(|(a, b)| a * b).sum();
-            let shared = along - dot + slope.rest * rest / self.precision;
-            variance -= shared * shared / slope.variance * slope.truncated.explained;
+        for i in 0..v.len() {
+            let row = self.factor.row(i);
+            let sum = lanes::dot_with(&v[..i], row);
+            v[i] = from_fn(|l| (v[i][l] - sum[l]) / row[i]);
         }
-        (mean, self.scale * (variance.max(0.0) + noise))
+        let explained = lanes::dot(&v, &v);
+        let covered = lanes::dot_with(&v, &self.ones);
+        let mut mean = lanes::dot_with(cross, &self.alpha);
+        let shared = self.slope.as_ref().map(|slope| lanes::dot_with(&v, &slope.v));
+        let noise = self.amplitudes[self.amplitudes.len() - 1];
+        let variance = from_fn(|l| {
+            mean[l] += self.mean;
+            // What is not known of the mean.
+            let rest = 1.0 - covered[l];
+            let mut variance = (own[l] - explained[l]).max(0.0) + rest * rest / self.precision;
+            if let (Some(slope), Some(dot)) = (&self.slope, &shared) {
+                mean[l] += slope.step * along[l];
+                let shared = along[l] - dot[l] + slope.rest * rest / self.precision;
+                variance -= shared * shared / slope.variance * slope.truncated.explained;
+            }
+            self.scale * (variance.max(0.0) + noise)
+        });
+        (mean, variance)
     }
 }
 

@@ -1,11 +1,13 @@
 //! The predictor of a device's latencies from a few of them.
 
+use std::array::from_fn;
 use std::collections::HashMap;
 
 use rayon::prelude::*;
 
 use super::Prior;
 use super::average::Average;
+use super::lanes::{LANES, Lanes, add};
 use super::slope::Slope;
 use crate::linalg::Mat;
 use crate::samples::{check_lengths, check_varied};
@@ -144,52 +146,64 @@ impl FewShot {
     ) -> Forecast {
         let (n, m) = (self.rows.len(), block.len());
         let mut crosses = Vec::new();
-        // A row's variance in each group.
-        let mut owns = vec![Vec::new(); m];
+        // Of eight rows at a time: covariances with the measurements and with the slope, and their own.
+        let mut together: Vec<(Vec<Lanes>, Vec<Lanes>, Vec<Lanes>)> = Vec::new();
+        // The last row fills the lanes that are left.
+        let eight = |of: &dyn Fn(usize) -> f64, chunk: usize| -> Lanes {
+            from_fn(|l| of((chunk * LANES + l).min(m - 1)))
+        };
+        let chunks = if intervals { m.div_ceil(LANES) } else { 0 };
         for (g, known) in prior.groups.iter().zip(known) {
             let x = g.x.select(block);
-            crosses.push(g.covariance(&x, known));
-            if intervals {
-                owns.iter_mut().enumerate().for_each(|(i, own)| own.push(g.own(x.row(i))));
-            }
+            let k = g.covariance(&x, known);
+            together.push((
+                (0..chunks * n).map(|at| eight(&|i| k[(i, at % n)], at / n)).collect(),
+                (0..chunks).map(|chunk| eight(&|i| g.slope.0[block[i]], chunk)).collect(),
+                (0..chunks).map(|chunk| eight(&|i| g.own(x.row(i)), chunk)).collect(),
+            ));
+            crosses.push(k);
         }
         let quantile = inflation(n) * student_quantile_95(n - 1);
         let bounds = if intervals { m } else { 0 };
         let mut out =
             Forecast { mean: vec![0.0; m], low: vec![0.0; bounds], high: vec![0.0; bounds] };
-        let mut cross = vec![0.0; n];
-        for part in &self.parts {
-            let Part { scale, weight, average } = part;
-            for (i, owns) in owns.iter().enumerate() {
+        let mut means = vec![0.0; m];
+        for Part { scale, weight, average } in &self.parts {
+            let at = |v: f64| weight * scale.invert(scale.unit * v);
+            for (i, out) in out.mean.iter_mut().enumerate() {
                 let mut mean = average.mean;
                 for (g, k) in crosses.iter().enumerate() {
                     mean +=
                         k.row(i).iter().zip(average.alpha.row(g)).map(|(k, a)| k * a).sum::<f64>();
                 }
                 let slopes = prior.groups.iter().map(|g| g.slope.0[block[i]]);
-                mean += slopes.clone().zip(&average.along).map(|(k, a)| k * a).sum::<f64>();
-                let at = |v: f64| weight * scale.invert(scale.unit * v);
-                out.mean[i] += at(mean);
-                if !intervals {
-                    continue;
-                }
-                let (mut first, mut second) = (0.0, 0.0);
+                mean += slopes.zip(&average.along).map(|(k, a)| k * a).sum::<f64>();
+                *out += at(mean);
+                means[i] = mean;
+            }
+            for chunk in 0..chunks {
+                let (mut first, mut second) = ([0.0; LANES], [0.0; LANES]);
                 for fitted in &average.best {
-                    cross.fill(0.0);
-                    let mut own = 0.0;
-                    for (g, k) in crosses.iter().enumerate() {
-                        let amplitude = fitted.amplitudes[g];
-                        cross.iter_mut().zip(k.row(i)).for_each(|(c, k)| *c += amplitude * k);
-                        own += amplitude * owns[g];
+                    let mut cross = vec![[0.0; LANES]; n];
+                    let (mut along, mut own) = ([0.0; LANES], [0.0; LANES]);
+                    for ((k, slopes, owns), &amplitude) in together.iter().zip(&fitted.amplitudes) {
+                        for (to, k) in cross.iter_mut().zip(&k[chunk * n..]) {
+                            add(to, k, amplitude);
+                        }
+                        add(&mut along, &slopes[chunk], amplitude);
+                        add(&mut own, &owns[chunk], amplitude);
                     }
-                    let along = slopes.clone().zip(&fitted.amplitudes).map(|(k, a)| k * a).sum();
-                    let (mean, variance) = fitted.predict(&cross, along, own);
-                    first += fitted.weight * mean;
-                    second += fitted.weight * (variance + mean * mean);
+                    let (mean, variance) = fitted.predict(&cross, &along, &own);
+                    for l in 0..LANES {
+                        first[l] += fitted.weight * mean[l];
+                        second[l] += fitted.weight * (variance[l] + mean[l] * mean[l]);
+                    }
                 }
-                let spread = quantile * (second - first * first).max(0.0).sqrt();
-                out.low[i] += at(mean - spread);
-                out.high[i] += at(mean + spread);
+                for (l, i) in (chunk * LANES..m.min((chunk + 1) * LANES)).enumerate() {
+                    let spread = quantile * (second[l] - first[l] * first[l]).max(0.0).sqrt();
+                    out.low[i] += at(means[i] - spread);
+                    out.high[i] += at(means[i] + spread);
+                }
             }
         }
         out

@@ -56,6 +56,7 @@ mod few_shot;
 mod group;
 pub mod help;
 pub mod joint;
+mod lanes;
 pub mod multi_predict;
 pub mod nasflat;
 pub mod peers;

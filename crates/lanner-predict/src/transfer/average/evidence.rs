@@ -8,13 +8,10 @@ use std::array::from_fn;
 
 use rayon::prelude::*;
 
+use super::super::lanes::{LANES, Lanes, add, dot};
 use super::super::slope::{Slope, Truncated};
 use super::{Candidate, FLOOR};
 use crate::linalg::Mat;
-
-const LANES: usize = 8;
-/// A number of each candidate.
-type Lanes = [f64; LANES];
 
 /// What a candidate makes of the measurements: L is the factor of their covariance, 1 a vector of ones, y the
 /// measurements and k their covariances with the slope.
@@ -153,22 +150,4 @@ fn evidences_of(
         if definite[l] && evidence.is_finite() { evidence } else { f64::NEG_INFINITY }
     };
     (0..some.len()).map(evidence).collect()
-}
-
-#[inline(always)]
-fn add(to: &mut Lanes, amplitude: &Lanes, base: f64) {
-    for l in 0..LANES {
-        to[l] += amplitude[l] * base;
-    }
-}
-
-#[inline(always)]
-fn dot(a: &[Lanes], b: &[Lanes]) -> Lanes {
-    let mut sum = [0.0; LANES];
-    for (a, b) in a.iter().zip(b) {
-        for l in 0..LANES {
-            sum[l] += a[l] * b[l];
-        }
-    }
-    sum
 }

@@ -96,7 +96,9 @@ fn one_candidate_is_a_plain_process() {
     assert!((0..12).all(|i| (diagonal[i] / inverse[(i, i)] - 1.0).abs() < 1e-6));
     // A known point is predicted as measured, an unknown one with its own variance.
     let fitted = fit.into_fitted(1.0, &candidate, 12);
-    let (at, variance) = fitted.predict(k.row(3), 0.0, k[(3, 3)]);
+    let cross: Vec<Lanes> = k.row(3).iter().map(|&k| [k; 8]).collect();
+    let (at, variance) = fitted.predict(&cross, &[0.0; 8], &[k[(3, 3)]; 8]);
+    let (at, variance) = (at[0], variance[0]);
     assert!((at - y[3]).abs() < 1e-2 && variance < 1e-2, "{at} {variance}");
 }
 
@@ -186,7 +188,11 @@ fn what_has_a_positive_slope() {
     }
     let all = (2.0 * std::f64::consts::PI).sqrt() * 200_000.0 / 16.0;
     assert!((with.0 - plain.0 - (kept / all).ln()).abs() < 1e-4);
-    let (mean, variance) = with.1.predict(&cross(9), along(9), own(9));
+    // Other rows beside it, each in a lane.
+    let lanes = |of: &dyn Fn(usize) -> f64| -> Lanes { std::array::from_fn(|l| of(l + 4)) };
+    let crosses: Vec<Lanes> = (0..3).map(|j| lanes(&|i| cross(i)[j])).collect();
+    let (mean, variance) = with.1.predict(&crosses, &lanes(&along), &lanes(&own));
+    let (mean, variance) = (mean[5], variance[5]);
     let truth = (first / kept, second / kept - (first / kept).powi(2));
     let noise = with.1.scale * candidate[2];
     assert!(s < 0.0 && (mean - truth.0).abs() < 1e-4, "{s} {mean} {truth:?}");
