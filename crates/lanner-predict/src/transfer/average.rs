@@ -6,17 +6,17 @@
 //! sampling of the posterior; Rasmussen & Williams, ch. 5.2). The overall scale and the mean are
 //! integrated out in closed form, which leaves the ratios of amplitudes.
 
-use rand::RngExt;
+mod evidence;
 
 use std::array::from_fn;
+
+use rand::RngExt;
 
 use super::Shown;
 use super::lanes::{self, Lanes};
 use super::slope::{Slope, Truncated};
 use crate::linalg::Mat;
 use evidence::{Products, Summary, evidences};
-
-mod evidence;
 
 /// How many candidates, for few measurements.
 const CANDIDATES: usize = 1500;

@@ -40,7 +40,8 @@ fn the_evidence_integrates_scale_and_mean() {
         sum.ln()
     };
     let (a, b) = (vec![0.5, 1.0, 0.1], vec![1.0, 0.1, 0.5]);
-    let ours = |c: &Candidate| evidences(&kernels, &flat(5), y, &[c.clone()], &[1.0; 5])[0];
+    let ours =
+        |c: &Candidate| evidences(&kernels, &flat(5), y, std::slice::from_ref(c), &[1.0; 5])[0];
     let difference = evidence(&a) - evidence(&b);
     assert!((ours(&a) - ours(&b) - difference).abs() < 2e-3, "{difference}");
 }
@@ -140,7 +141,7 @@ fn what_has_a_positive_slope() {
     let candidate = vec![0.02, 1.0, 0.1];
     let solve = |slope: &Slope| {
         let solved = Solved::new(&few, slope, &y, &candidate, &[1.0; 3]).unwrap();
-        let evidence = evidences(&few, slope, &y, &[candidate.clone()], &[1.0; 3])[0];
+        let evidence = evidences(&few, slope, &y, std::slice::from_ref(&candidate), &[1.0; 3])[0];
         (evidence, solved.into_fitted(1.0, &candidate, 3))
     };
     let (plain, with) = (solve(&flat(3)), solve(&slope));
