@@ -61,6 +61,7 @@ pub mod multi_predict;
 pub mod nasflat;
 pub mod peers;
 mod pre_training;
+mod prior;
 mod saved;
 mod simulated;
 mod slope;
@@ -71,13 +72,14 @@ use lanner_space::{Architecture, Space};
 
 use crate::analytic::AnalyticCosts;
 use crate::features::{live_one_hot, one_hot, with_pairs};
-use crate::gp::{Component, Kernel, Prior as HyperPrior};
+use crate::gp::Kernel;
 use crate::latency::LatencyViews;
 use crate::linalg::{Cholesky, Mat};
-use crate::{Pool, PredictError, choose};
+use crate::{Pool, PredictError};
 pub use bridge::{Bridge, Guess};
 pub use few_shot::FewShot;
 use group::{Direction, Group, Shown};
+pub use prior::Prior;
 pub use saved::Adapted;
 
 /// Length scales of the smooth functions: of the choices, and of the program.
@@ -87,11 +89,6 @@ const PROGRAM_LENGTH: f64 = 1.0;
 const PENALTIES: [f64; 5] = [1.0, 5.0, 25.0, 125.0, 625.0];
 /// One-hots of at most so many columns are smoothed with all their products.
 const PAIRED: usize = 64;
-/// How much more amplitude than other groups is given to what was carried over from another space, at
-/// even odds, and the one candidate of so many that believes in the second guess, not the first.
-/// Chosen on the development devices of `lanner bench cross-space`.
-const CARRIED: f64 = 7.0;
-const SECOND: usize = 8;
 /// A source must have so many rows with a value.
 const FEWEST_OF_SOURCE: usize = 20;
 
@@ -309,60 +306,6 @@ fn codes(space: &Space, arch: &Architecture, live: bool) -> Vec<u8> {
         .zip(space.live(arch))
         .map(|(code, live)| if live { code } else { 0 })
         .collect()
-}
-
-/// What is assumed of a new device before its first measurement.
-#[derive(Debug, Clone)]
-pub struct Prior {
-    groups: Vec<Group>,
-    /// The odds of the last groups, which are guesses from the device's latencies in another space.
-    carried: Vec<f64>,
-    direction: Direction,
-}
-
-impl Prior {
-    /// With guesses that a [`Bridge`] carried over from another space, the best first: a group each. Half
-    /// of the candidates believe in none, the others in one.
-    pub fn with_carried(mut self, carried: &[Guess]) -> Prior {
-        for Guess { latencies, odds } in carried {
-            if let Some(group) = Group::new(Kernel::Linear, latencies, 1.0, &self.direction) {
-                self.carried.push(*odds);
-                self.groups.push(group);
-            }
-        }
-        self
-    }
-
-    fn candidates(&self, measured: usize) -> Vec<average::Candidate> {
-        let shown: Vec<Shown> = self.groups.iter().map(|g| g.shown).collect();
-        if self.carried.is_empty() {
-            return average::candidates(&shown, measured);
-        }
-        let first = shown.len() - self.carried.len();
-        let mut all = average::candidates(&shown[..first], measured);
-        let none = vec![0.0; self.carried.len()];
-        all.iter_mut().for_each(|c| drop(c.splice(first..first, none.iter().copied())));
-        for (i, mut candidate) in average::candidates(&shown, measured).into_iter().enumerate() {
-            let believed = if i % SECOND == 0 { self.carried.len() - 1 } else { 0 };
-            for (g, amplitude) in candidate[first..shown.len()].iter_mut().enumerate() {
-                *amplitude *= if g == believed { CARRIED * self.carried[g] } else { 0.0 };
-            }
-            all.push(candidate);
-        }
-        all
-    }
-
-    /// `n` of the pool's `rows`, the most informative first; see [`choose`](crate::choose()).
-    pub fn choose(&self, rows: &[usize], n: usize, seed: u64) -> Vec<usize> {
-        let component = |g: &Group| Component {
-            kernel: g.kernel,
-            x: g.x.clone(),
-            amplitude: HyperPrior::new(1.0 / self.groups.len() as f64, 1.0),
-            length: HyperPrior::new(g.length, 1.0),
-        };
-        let components: Vec<Component> = self.groups.iter().map(component).collect();
-        choose::greedy(&components, rows, n, seed)
-    }
 }
 
 #[cfg(test)]

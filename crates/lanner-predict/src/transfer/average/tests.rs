@@ -1,3 +1,4 @@
+use super::super::group::Shown;
 use super::*;
 use crate::linalg::Cholesky;
 

@@ -1,0 +1,71 @@
+//! What is assumed of a new device.
+
+use super::average::{Candidate, candidates};
+use super::bridge::Guess;
+use super::group::{Direction, Group, Shown};
+use crate::choose;
+use crate::gp::{Component, Kernel, Prior as HyperPrior};
+
+/// How much more amplitude than other groups is given to what was carried over from another space, at
+/// even odds. Chosen on the development devices of `lanner bench cross-space`.
+const CARRIED: f64 = 7.0;
+/// Its multiples spread evenly over the unit interval.
+const GOLDEN: f64 = 0.618_033_988;
+
+/// What is assumed of a new device before its first measurement.
+#[derive(Debug, Clone)]
+pub struct Prior {
+    pub(super) groups: Vec<Group>,
+    /// The odds of the last groups, which are guesses from the device's latencies in another space.
+    pub(super) carried: Vec<f64>,
+    pub(super) direction: Direction,
+}
+
+impl Prior {
+    /// With guesses that a [`Bridge`](super::Bridge) carried over from another space, the best first: a
+    /// group each. Half of the candidates believe in none, the others in one.
+    pub fn with_carried(mut self, carried: &[Guess]) -> Prior {
+        for Guess { latencies, odds } in carried {
+            if let Some(group) = Group::new(Kernel::Linear, latencies, 1.0, &self.direction) {
+                self.carried.push(*odds);
+                self.groups.push(group);
+            }
+        }
+        self
+    }
+
+    /// For so many measurements.
+    pub(super) fn candidates(&self, measured: usize) -> Vec<Candidate> {
+        let shown: Vec<Shown> = self.groups.iter().map(|g| g.shown).collect();
+        if self.carried.is_empty() {
+            return candidates(&shown, measured);
+        }
+        let first = shown.len() - self.carried.len();
+        let mut all = candidates(&shown[..first], measured);
+        let none = vec![0.0; self.carried.len()];
+        all.iter_mut().for_each(|c| drop(c.splice(first..first, none.iter().copied())));
+        // The less the first guess knows of the device, the more candidates believe in the second.
+        let second = (1.0 + self.carried[0]).powi(-2);
+        for (i, mut candidate) in candidates(&shown, measured).into_iter().enumerate() {
+            let believes_second = (i as f64 * GOLDEN).fract() < second;
+            let believed = if believes_second { self.carried.len() - 1 } else { 0 };
+            for (g, amplitude) in candidate[first..shown.len()].iter_mut().enumerate() {
+                *amplitude *= if g == believed { CARRIED * self.carried[g] } else { 0.0 };
+            }
+            all.push(candidate);
+        }
+        all
+    }
+
+    /// `n` of the pool's `rows`, the most informative first; see [`choose`](crate::choose()).
+    pub fn choose(&self, rows: &[usize], n: usize, seed: u64) -> Vec<usize> {
+        let component = |g: &Group| Component {
+            kernel: g.kernel,
+            x: g.x.clone(),
+            amplitude: HyperPrior::new(1.0 / self.groups.len() as f64, 1.0),
+            length: HyperPrior::new(g.length, 1.0),
+        };
+        let components: Vec<Component> = self.groups.iter().map(component).collect();
+        choose::greedy(&components, rows, n, seed)
+    }
+}
