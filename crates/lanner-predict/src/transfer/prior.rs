@@ -23,7 +23,8 @@ pub struct Prior {
 
 impl Prior {
     /// With guesses that a [`Bridge`](super::Bridge) carried over from another space, the best first: a
-    /// group each. Half of the candidates believe in none, the others in one.
+    /// group each. Half of the candidates believe in none, the others in one: in the last, the more of
+    /// them the less the first knows.
     pub fn with_carried(mut self, carried: &[Guess]) -> Prior {
         for Guess { latencies, odds } in carried {
             if let Some(group) = Group::new(Kernel::Linear, latencies, 1.0, &self.direction) {
@@ -44,7 +45,7 @@ impl Prior {
         let mut all = candidates(&shown[..first], measured);
         let none = vec![0.0; self.carried.len()];
         all.iter_mut().for_each(|c| drop(c.splice(first..first, none.iter().copied())));
-        // The less the first guess knows of the device, the more candidates believe in the second.
+        // The square of what the first guess does not know of the device.
         let second = (1.0 + self.carried[0]).powi(-2);
         for (i, mut candidate) in candidates(&shown, measured).into_iter().enumerate() {
             let believes_second = (i as f64 * GOLDEN).fract() < second;
