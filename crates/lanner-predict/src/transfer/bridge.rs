@@ -5,6 +5,9 @@
 //! should be alike in the other. The few-shot predictor fills in what was not measured of the device
 //! in the source space; its likeness to each reference there, over the whole pool, tells the mixture
 //! of references that it should be in the target space (a Gaussian process over devices).
+//!
+//! What layers cost that the source space does not vary, as poolings towards NAS-Bench-201, the references
+//! tell alone. So there are two more guesses by which these cost more or less than that.
 
 use super::{FewShot, Prior, Views, simulated};
 use crate::PredictError;
@@ -18,9 +21,12 @@ const NOISE: f64 = 0.1;
 /// Devices are compared on about so many rows of the source pool.
 const COMPARED: usize = 2000;
 
-/// The odds of the mixture of simulated devices, whatever the device.
-/// Chosen with the amplitude, see [`Prior::with_carried`].
-const SIMULATED: f64 = 1.5;
+/// The odds of the mixture of simulated devices, whatever the device. Chosen on the development devices
+/// of `lanner bench cross-space`, as the shares.
+const SIMULATED: f64 = 3.0;
+/// By how many standard deviations of the mixture of references new kinds of layers cost more or less
+/// than it says.
+const NEW_KINDS: [f64; 2] = [1.0, -0.5];
 
 /// What another space tells of a device's latencies.
 #[derive(Debug, Clone)]
@@ -30,6 +36,8 @@ pub struct Guess {
     pub latencies: Mat,
     /// How much of the device's function is known, over what is not.
     pub odds: f64,
+    /// The part of those candidates that believe in this one, of all that believe in any.
+    pub share: f64,
 }
 
 /// References in two spaces.
@@ -43,6 +51,9 @@ pub struct Bridge {
     to: Mat,
     /// Of the simulated devices, at the compared rows and over the target pool.
     times: [Vec<Mat>; 2],
+    /// How much the target pool's networks have of what the source space does not vary, p × 1, or
+    /// p × 0 where there is no such thing.
+    new_kinds: Mat,
 }
 
 impl Bridge {
@@ -69,15 +80,19 @@ impl Bridge {
         });
         let factor = Cholesky::new(k)
             .ok_or_else(|| PredictError::Singular { what: "likeness of references".into() })?;
-        let at = |times: &Mat| times.select(&compared);
-        let times = [source.times.iter().map(at).collect(), target.times.clone()];
+        let times = [
+            source.costs.iter().map(|costs| costs.times.select(&compared)).collect(),
+            target.costs.iter().map(|costs| costs.times.clone()).collect(),
+        ];
+        let new_kinds = new_kinds(source, target);
         let source = source.with_sources(from);
-        Ok(Bridge { source, compared, references, factor, to: to.clone(), times })
+        Ok(Bridge { source, compared, references, factor, to: to.clone(), times, new_kinds })
     }
 
     /// What is told of a device whose latencies were measured for `rows` of the source pool: as a
-    /// mixture of the references, and of simulated devices.
-    pub fn carry(&self, rows: &[usize], latencies: &[f64]) -> Result<[Guess; 2], PredictError> {
+    /// mixture of the references, first, and of simulated devices, last; between them, where there are
+    /// new kinds of layers, as the first with these at other costs.
+    pub fn carry(&self, rows: &[usize], latencies: &[f64]) -> Result<Vec<Guess>, PredictError> {
         let model = FewShot::fit(&self.source, rows, latencies)?;
         let smooth = model.latencies(&self.source, &self.compared);
         let mine: Vec<f64> = smooth.iter().map(|v| v.ln()).collect();
@@ -93,12 +108,47 @@ impl Bridge {
         });
         let [from, to] = &self.times;
         let simulated = simulated::carry(from, &smooth, to);
-        Ok([
-            // The noise keeps what is known below one.
-            Guess { latencies: of_references, odds: known / (1.0 - known) },
-            Guess { latencies: simulated, odds: SIMULATED },
-        ])
+        let others = self.at_other_costs(&of_references);
+        let last = (1.0 - known).powi(3);
+        let first = if others.is_empty() { 1.0 - last } else { (1.0 - last) / 2.0 };
+        // The noise keeps what is known below one.
+        let odds = known / (1.0 - known);
+        let mut guesses = vec![Guess { latencies: of_references, odds, share: first }];
+        let share = first / others.len() as f64;
+        guesses.extend(others.into_iter().map(|latencies| Guess { latencies, odds, share }));
+        guesses.push(Guess { latencies: simulated, odds: SIMULATED, share: last });
+        Ok(guesses)
     }
+
+    /// A guess with new kinds of layers at more or less than it says; none where there are none.
+    fn at_other_costs(&self, guess: &Mat) -> Vec<Mat> {
+        let all: Vec<usize> = (0..guess.rows).collect();
+        let standardised = guess.standardised_by(&all);
+        if standardised.cols == 0 || self.new_kinds.cols == 0 {
+            return Vec::new();
+        }
+        let of = |by| {
+            Mat::from_fn(guess.rows, 1, |i, j| standardised[(i, j)] + by * self.new_kinds[(i, j)])
+        };
+        NEW_KINDS.map(of).to_vec()
+    }
+}
+
+/// The mean of the target pool's totals of what does not differ within the source pool, each in
+/// standard deviations.
+fn new_kinds(source: &Views, target: &Views) -> Mat {
+    let varies = |totals: &Mat, j| (1..totals.rows).any(|i| totals[(i, j)] != totals[(0, j)]);
+    let new: Vec<usize> = (0..source.costs[0].totals.cols)
+        .filter(|&j| !source.costs.iter().any(|costs| varies(&costs.totals, j)))
+        .collect();
+    let rows: Vec<usize> = (0..target.costs[0].totals.rows).collect();
+    let columns = (target.costs.iter()).fold(Mat::zeros(rows.len(), 0), |all, costs| {
+        let totals = &costs.totals;
+        all.beside(&Mat::from_fn(rows.len(), new.len(), |i, k| totals[(i, new[k])]))
+    });
+    let columns = columns.standardised_by(&rows);
+    let count = columns.cols as f64;
+    Mat::from_fn(rows.len(), columns.cols.min(1), |i, _| columns.row(i).iter().sum::<f64>() / count)
 }
 
 fn covariance(a: &[f64], b: &[f64]) -> f64 {

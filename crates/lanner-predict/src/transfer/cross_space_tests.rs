@@ -69,9 +69,12 @@ fn a_device_like_a_reference_in_one_space_is_like_it_in_the_other() {
     let bridge = spaces.bridge(&devices);
     for (j, &shares) in devices.iter().enumerate() {
         let (rows, values) = spaces.measured(shares, 30);
-        let [references, simulated] = bridge.carry(&rows, &values).unwrap();
+        let [references, dear, cheap, simulated] =
+            <[Guess; 4]>::try_from(bridge.carry(&rows, &values).unwrap()).unwrap();
         // The others are far, so that no more than the own part is known.
         assert!((1.0..20.0).contains(&references.odds), "{j}: {}", references.odds);
+        let all = [&references, &dear, &cheap, &simulated].map(|guess| guess.share);
+        assert!((all.iter().sum::<f64>() - 1.0).abs() < 1e-12, "{all:?}");
         let (carried, simulated) = (references.latencies, simulated.latencies);
         assert_eq!((carried.rows, carried.cols), (500, 1));
         let own = pearson(&simulated.data, &logs(&spaces.device(1, shares)));
@@ -81,6 +84,38 @@ fn a_device_like_a_reference_in_one_space_is_like_it_in_the_other() {
         let most = (0..3).max_by(|&a, &b| alike[a].total_cmp(&alike[b]));
         assert!(most == Some(j) && alike[j] > 0.97, "{j}: {alike:?}");
     }
+}
+
+/// Cells have no depthwise convolution and no shuffle, chains no pooling.
+#[test]
+fn new_kinds_of_layers_cost_more_or_less_in_two_guesses() {
+    let spaces = Spaces::new();
+    let chains = &spaces.pools[1].archs;
+    let (rows, values) = spaces.measured([0.5, 0.1, 0.4], 20);
+    let guesses = spaces.bridge(&DEVICES).carry(&rows, &values).unwrap();
+    let new = |which: usize| -> Vec<f64> {
+        let all: Vec<usize> = (0..500).collect();
+        let said = guesses[0].latencies.standardised_by(&all);
+        said.data
+            .iter()
+            .zip(&guesses[which].latencies.data)
+            .map(|(said, guess)| guess - said)
+            .collect()
+    };
+    let (dear, cheap) = (new(1), new(2));
+    assert!(dear.iter().zip(&cheap).all(|(d, c)| (d + 2.0 * c).abs() < 1e-9));
+    // One depthwise convolution a block; the last choice is to leave the block out.
+    let blocks = |arch: &Architecture| arch.codes().iter().filter(|c| **c < 8).count() as f64;
+    let blocks: Vec<f64> = chains.iter().map(blocks).collect();
+    assert!(pearson(&dear, &blocks) > 0.5, "{}", pearson(&dear, &blocks));
+    // Dense convolutions differ in both spaces: networks that differ in them alone are as new.
+    let convolutions = AnalyticCosts::new(&Space::Fbnet, chains, false).totals;
+    let dense: Vec<f64> = (0..500).map(|i| convolutions[(i, 0)]).collect();
+    assert!(pearson(&dear, &blocks) > pearson(&dear, &dense));
+    // Within one space nothing is new.
+    let from = spaces.smooth(0, &DEVICES);
+    let within = Bridge::new([&spaces.views[0]; 2], [&from; 2]).unwrap();
+    assert_eq!(within.carry(&rows, &values).unwrap().len(), 2);
 }
 
 #[test]
@@ -109,7 +144,7 @@ fn what_is_carried_over_helps_and_nonsense_does_little_harm() {
     let truth = spaces.device(1, shares);
     let mut shuffled = carried[0].latencies.data.clone();
     shuffled.shuffle(&mut rng(1, "nonsense"));
-    let carry = |data| Guess { latencies: Mat { rows: 500, cols: 1, data }, odds: 2.0 };
+    let carry = |data| Guess { latencies: Mat { rows: 500, cols: 1, data }, odds: 2.0, share: 1.0 };
     let quality = |prior: &Prior, n: usize| -> f64 {
         let of = |seed: u64| {
             let mut rows: Vec<usize> = (0..500).collect();

@@ -102,8 +102,8 @@ pub struct Views {
     unpaired: Mat,
     design: OnceLock<Mat>,
     direction: Direction,
-    /// On simulated devices, of all that texts say and, where that differs, of what is live.
-    times: Vec<Mat>,
+    /// Of all that texts say and, where that differs, of what is live.
+    costs: Vec<AnalyticCosts>,
 }
 
 impl Views {
@@ -151,8 +151,8 @@ impl Views {
             unpaired = unpaired.beside(cells.arcs_steps_and_paths());
         }
         let used = live.unwrap_or(raw);
-        let times = shown.into_iter().map(|(_, costs)| costs.times).collect();
-        Views { groups, used, unpaired, design: OnceLock::new(), direction, times }
+        let costs = shown.into_iter().map(|(_, costs)| costs).collect();
+        Views { groups, used, unpaired, design: OnceLock::new(), direction, costs }
     }
 
     /// What sources are smoothed on, p × d: made when first asked for, since it is large.

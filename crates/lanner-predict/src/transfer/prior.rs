@@ -16,19 +16,18 @@ const GOLDEN: f64 = 0.618_033_988;
 #[derive(Debug, Clone)]
 pub struct Prior {
     pub(super) groups: Vec<Group>,
-    /// The odds of the last groups, which are guesses from the device's latencies in another space.
-    pub(super) carried: Vec<f64>,
+    /// Odds and shares of the last groups, which are guesses from the device's latencies in another space.
+    pub(super) carried: Vec<(f64, f64)>,
     pub(super) direction: Direction,
 }
 
 impl Prior {
-    /// With guesses that a [`Bridge`](super::Bridge) carried over from another space, the best first: a
-    /// group each. Half of the candidates believe in none, the others in one: in the last, the more of
-    /// them the less the first knows.
+    /// With guesses that a [`Bridge`](super::Bridge) carried over from another space: a group each. Half
+    /// of the candidates believe in none, the others in one, by their shares.
     pub fn with_carried(mut self, carried: &[Guess]) -> Prior {
-        for Guess { latencies, odds } in carried {
+        for Guess { latencies, odds, share } in carried {
             if let Some(group) = Group::new(Kernel::Linear, latencies, 1.0, &self.direction) {
-                self.carried.push(*odds);
+                self.carried.push((*odds, *share));
                 self.groups.push(group);
             }
         }
@@ -45,13 +44,13 @@ impl Prior {
         let mut all = candidates(&shown[..first], measured);
         let none = vec![0.0; self.carried.len()];
         all.iter_mut().for_each(|c| drop(c.splice(first..first, none.iter().copied())));
-        // The square of what the first guess does not know of the device.
-        let second = (1.0 + self.carried[0]).powi(-2);
+        let shares: f64 = self.carried.iter().map(|c| c.1).sum();
         for (i, mut candidate) in candidates(&shown, measured).into_iter().enumerate() {
-            let believes_second = (i as f64 * GOLDEN).fract() < second;
-            let believed = if believes_second { self.carried.len() - 1 } else { 0 };
-            for (g, amplitude) in candidate[first..shown.len()].iter_mut().enumerate() {
-                *amplitude *= if g == believed { CARRIED * self.carried[g] } else { 0.0 };
+            let mut left = (i as f64 * GOLDEN).fract() * shares;
+            for (amplitude, (odds, share)) in candidate[first..].iter_mut().zip(&self.carried) {
+                let believed = (0.0..*share).contains(&left);
+                *amplitude *= if believed { CARRIED * odds } else { 0.0 };
+                left -= share;
             }
             all.push(candidate);
         }

@@ -295,9 +295,9 @@ impl<'a> Game<'a> {
             }
             Method::References | Method::Simulated => {
                 let known_there = pick(of_source, &source_rows);
-                let [references, simulated] = self.bridge.carry(&source_rows, &known_there)?;
-                let guess = if method == Method::References { references } else { simulated };
-                let of = guess.latencies;
+                let guesses = self.bridge.carry(&source_rows, &known_there)?;
+                let place = if method == Method::References { 0 } else { guesses.len() - 1 };
+                let of = &guesses[place].latencies;
                 ask.iter().map(|&r| of.row(r)[of.cols - 1]).collect()
             }
             Method::Operations => {
