@@ -361,6 +361,13 @@ fn benches_beat_the_baselines_on_published_tables() {
         spearman("default") > 0.93 && spearman("default") > spearman("ridge-counts"),
         "{few:?}"
     );
+    // Two of its three devices are noisy phones.
+    let noisy =
+        ["few-shot", "--set", "F4", "--samples", "10", "--seeds", "2", "--method", "default"];
+    let with = of(&bench(&noisy), "method", "default", "spearman");
+    let without =
+        of(&bench(&[&noisy[..], &["--noiseless"]].concat()), "method", "default", "spearman");
+    assert!(without > with + 0.02, "{with} {without}");
     let search = bench(&[
         "search",
         "--metric",

@@ -34,6 +34,7 @@ Examples:
   lanner bench few-shot --set N1,F1 --method multi-predict,nasflat --devices         # minutes a set
   lanner bench few-shot --set ND,FD --help-slice --method default
   lanner bench few-shot --set FA,F4 --samples 2500 --method ridge-one-hots   # what devices' noise allows
+  lanner bench few-shot --set F4 --samples 10 --method default --noiseless   # what the samples' noise costs
   lanner bench few-shot --set ND --samples 10 --method default --threads 1   # processor seconds
   lanner bench few-shot --set N-even,N-odd --samples 10 --method default --sources built-in
   lanner bench few-shot --set dev --seed 1000")]
@@ -63,6 +64,10 @@ pub struct FewShotArgs {
     /// 5 % and 95 % quantiles tested
     #[arg(long)]
     help_slice: bool,
+    /// As if the samples had been measured without noise: by a smooth function that is fitted to all
+    /// measurements of the device. Shows what the noise of the samples costs; intervals leave it out
+    #[arg(long)]
+    noiseless: bool,
     /// What is known of other devices: those of the set, none, or Lanner's own table, which is
     /// built in
     #[arg(long, value_enum, default_value = "set")]
@@ -165,8 +170,9 @@ pub fn run(args: FewShotArgs) -> anyhow::Result<()> {
         for device in &names {
             let mut results = vec![vec![Results::default(); args.samples.len()]; methods.len()];
             let target = world.place(device)?;
+            let noiseless = args.noiseless.then(|| world.noiseless(target)).transpose()?;
             for seed in args.common.seed..args.common.seed + args.seeds {
-                let draw = (target, seed);
+                let draw = Draw { target, seed, noiseless: noiseless.as_deref() };
                 one_seed(
                     &args,
                     world,
@@ -280,12 +286,20 @@ fn mean_of(devices: &[&Results]) -> Results {
 /// measured on the same ones.
 type Chosen = HashMap<(u64, Vec<usize>), Vec<usize>>;
 
-/// One draw of samples of one device: all methods on its beginnings.
+/// One draw of samples of one device.
+struct Draw<'a> {
+    target: usize,
+    seed: u64,
+    /// What samples are said to have taken instead.
+    noiseless: Option<&'a [f64]>,
+}
+
+/// One draw: all methods on its beginnings.
 fn one_seed(
     args: &FewShotArgs,
     world: &World,
     (sources, learned): (&[usize], &Learned),
-    (target, seed): (usize, u64),
+    Draw { target, seed, noiseless }: Draw,
     methods: &[(&str, Method)],
     chosen: &mut Chosen,
     results: &mut [Vec<Results>],
@@ -320,7 +334,8 @@ fn one_seed(
     let split = |order: &[usize]| {
         let known_set: HashSet<usize> = order.iter().copied().collect();
         let ask: Vec<usize> = tested.iter().copied().filter(|r| !known_set.contains(r)).collect();
-        let y: Vec<f64> = order.iter().map(|&r| values[r]).collect();
+        let sampled = noiseless.unwrap_or(values);
+        let y: Vec<f64> = order.iter().map(|&r| sampled[r]).collect();
         let truth: Vec<f64> = ask.iter().map(|&r| values[r]).collect();
         (order.to_vec(), y, ask, truth)
     };

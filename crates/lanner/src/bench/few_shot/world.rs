@@ -106,6 +106,20 @@ impl World {
         Ok(Mat::from_fn(self.measured.pool.len(), of.len(), |i, j| of[j][(i, 0)]))
     }
 
+    /// A column's latencies as its smoothed function has them.
+    pub(super) fn noiseless(&mut self, place: usize) -> anyhow::Result<Vec<f64>> {
+        let function = self.functions(&[place])?.data;
+        let values = &self.measured.columns[place].1;
+        let measured: Vec<usize> = (0..values.len()).filter(|&i| values[i].is_finite()).collect();
+        let mean = |of: &dyn Fn(usize) -> f64| {
+            measured.iter().map(|&i| of(i)).sum::<f64>() / measured.len() as f64
+        };
+        let (x0, y0) = (mean(&|i| function[i]), mean(&|i| values[i].ln()));
+        let across = mean(&|i| (function[i] - x0) * (values[i].ln() - y0));
+        let slope = across / mean(&|i| (function[i] - x0).powi(2));
+        Ok(function.iter().map(|x| (y0 + slope * (x - x0)).exp()).collect())
+    }
+
     /// The recipe `multi-predict`, pre-trained on these columns by the first seed.
     pub(super) fn multi_predict(
         &mut self,
