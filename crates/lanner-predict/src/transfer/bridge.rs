@@ -26,7 +26,7 @@ const COMPARED: usize = 2000;
 const SIMULATED: f64 = 3.0;
 /// By how many standard deviations of the mixture of references new kinds of layers cost more or less
 /// than it says.
-const NEW_KINDS: [f64; 2] = [1.0, -0.5];
+const NEW_KINDS: [f64; 2] = [0.7, -0.4];
 
 /// What another space tells of a device's latencies.
 #[derive(Debug, Clone)]
@@ -110,12 +110,12 @@ impl Bridge {
         let simulated = simulated::carry(from, &smooth, to);
         let others = self.at_other_costs(&of_references);
         let last = (1.0 - known).powi(3);
-        let first = if others.is_empty() { 1.0 - last } else { (1.0 - last) / 2.0 };
+        let share = (1.0 - last) / (1 + others.len()) as f64;
         // The noise keeps what is known below one.
         let odds = known / (1.0 - known);
-        let mut guesses = vec![Guess { latencies: of_references, odds, share: first }];
-        let share = first / others.len() as f64;
-        guesses.extend(others.into_iter().map(|latencies| Guess { latencies, odds, share }));
+        let of_references = [of_references].into_iter().chain(others);
+        let mut guesses: Vec<Guess> =
+            of_references.map(|latencies| Guess { latencies, odds, share }).collect();
         guesses.push(Guess { latencies: simulated, odds: SIMULATED, share: last });
         Ok(guesses)
     }

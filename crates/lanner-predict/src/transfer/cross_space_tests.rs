@@ -103,7 +103,8 @@ fn new_kinds_of_layers_cost_more_or_less_in_two_guesses() {
             .collect()
     };
     let (dear, cheap) = (new(1), new(2));
-    assert!(dear.iter().zip(&cheap).all(|(d, c)| (d + 2.0 * c).abs() < 1e-9));
+    // What is dearer by .7 deviations in one is cheaper by .4 in the other.
+    assert!(dear.iter().zip(&cheap).all(|(d, c)| (d * 4.0 + c * 7.0).abs() < 1e-9));
     // One depthwise convolution a block; the last choice is to leave the block out.
     let blocks = |arch: &Architecture| arch.codes().iter().filter(|c| **c < 8).count() as f64;
     let blocks: Vec<f64> = chains.iter().map(blocks).collect();
