@@ -109,6 +109,7 @@ impl Bridge {
         let [from, to] = &self.times;
         let simulated = simulated::carry(from, &smooth, to);
         let others = self.at_other_costs(&of_references);
+        // The less the references know of the device, the more candidates believe in simulated ones.
         let last = (1.0 - known).powi(3);
         let share = (1.0 - last) / (1 + others.len()) as f64;
         // The noise keeps what is known below one.
