@@ -34,10 +34,27 @@ pub struct Guess {
     /// Log latencies over the target pool, but for a constant and a factor: p × 1, or p × 2 where the
     /// target space has two views and the source cannot tell which of them counts.
     pub latencies: Mat,
+    pub belief: Belief,
+}
+
+/// How far a guess is believed in.
+#[derive(Debug, Clone, Copy)]
+pub struct Belief {
     /// How much of the device's function is known, over what is not.
     pub odds: f64,
-    /// The part of those candidates that believe in this one, of all that believe in any.
+    /// The part of those candidates that believe in this one, of all that believe in any, for three
+    /// measurements.
     pub share: f64,
+    /// Whether the share falls with the square of the number of measurements: more of them tell
+    /// themselves what the guess is about.
+    pub fades: bool,
+}
+
+impl Belief {
+    /// For so many measurements.
+    pub(super) fn share_of(&self, measured: usize) -> f64 {
+        self.share * if self.fades { (3.0 / measured as f64).powi(2) } else { 1.0 }
+    }
 }
 
 /// References in two spaces.
@@ -111,13 +128,19 @@ impl Bridge {
         let others = self.at_other_costs(&of_references);
         // The less the references know of the device, the more candidates believe in simulated ones.
         let last = (1.0 - known).powi(3);
-        let share = (1.0 - last) / (1 + others.len()) as f64;
+        // Half of the rest believes in the mixture of references as it is.
+        let as_it_is = if others.is_empty() { 1.0 } else { 0.5 };
+        let of_each = (1.0 - as_it_is) / others.len().max(1) as f64;
         // The noise keeps what is known below one.
         let odds = known / (1.0 - known);
-        let of_references = [of_references].into_iter().chain(others);
-        let mut guesses: Vec<Guess> =
-            of_references.map(|latencies| Guess { latencies, odds, share }).collect();
-        guesses.push(Guess { latencies: simulated, odds: SIMULATED, share: last });
+        let guess = |latencies, odds, share, fades| Guess {
+            latencies,
+            belief: Belief { odds, share, fades },
+        };
+        let mut guesses = vec![guess(of_references, odds, (1.0 - last) * as_it_is, false)];
+        let changed = others.into_iter().map(|l| guess(l, odds, (1.0 - last) * of_each, true));
+        guesses.extend(changed);
+        guesses.push(guess(simulated, SIMULATED, last, false));
         Ok(guesses)
     }
 

@@ -72,9 +72,16 @@ fn a_device_like_a_reference_in_one_space_is_like_it_in_the_other() {
         let [references, dear, cheap, simulated] =
             <[Guess; 4]>::try_from(bridge.carry(&rows, &values).unwrap()).unwrap();
         // The others are far, so that no more than the own part is known.
-        assert!((1.0..20.0).contains(&references.odds), "{j}: {}", references.odds);
-        let all = [&references, &dear, &cheap, &simulated].map(|guess| guess.share);
-        assert!((all.iter().sum::<f64>() - 1.0).abs() < 1e-12, "{all:?}");
+        let odds = references.belief.odds;
+        assert!((1.0..20.0).contains(&odds), "{j}: {odds}");
+        let parts = |measured| -> [f64; 4] {
+            [&references, &dear, &cheap, &simulated].map(|guess| guess.belief.share_of(measured))
+        };
+        let (few, more) = (parts(3), parts(6));
+        assert!((few.iter().sum::<f64>() - 1.0).abs() < 1e-12, "{few:?}");
+        assert!((few[0] - few[1] - few[2]).abs() < 1e-12, "{few:?}");
+        // What new kinds of layers cost, six measurements tell four times as well.
+        assert_eq!(more, [few[0], few[1] / 4.0, few[2] / 4.0, few[3]]);
         let (carried, simulated) = (references.latencies, simulated.latencies);
         assert_eq!((carried.rows, carried.cols), (500, 1));
         let own = pearson(&simulated.data, &logs(&spaces.device(1, shares)));
@@ -130,7 +137,7 @@ fn neither_units_nor_the_order_of_references_matter() {
     let again = spaces.bridge(&turned).carry(&rows, &seconds).unwrap();
     for (carried, again) in carried.iter().zip(&again) {
         assert!(pearson(&carried.latencies.data, &again.latencies.data) > 1.0 - 1e-6);
-        assert!((carried.odds / again.odds - 1.0).abs() < 1e-6);
+        assert!((carried.belief.odds / again.belief.odds - 1.0).abs() < 1e-6);
     }
 }
 
@@ -145,7 +152,8 @@ fn what_is_carried_over_helps_and_nonsense_does_little_harm() {
     let truth = spaces.device(1, shares);
     let mut shuffled = carried[0].latencies.data.clone();
     shuffled.shuffle(&mut rng(1, "nonsense"));
-    let carry = |data| Guess { latencies: Mat { rows: 500, cols: 1, data }, odds: 2.0, share: 1.0 };
+    let belief = Belief { odds: 2.0, share: 1.0, fades: false };
+    let carry = |data| Guess { latencies: Mat { rows: 500, cols: 1, data }, belief };
     let quality = |prior: &Prior, n: usize| -> f64 {
         let of = |seed: u64| {
             let mut rows: Vec<usize> = (0..500).collect();

@@ -76,7 +76,7 @@ use crate::gp::Kernel;
 use crate::latency::LatencyViews;
 use crate::linalg::{Cholesky, Mat};
 use crate::{Pool, PredictError};
-pub use bridge::{Bridge, Guess};
+pub use bridge::{Belief, Bridge, Guess};
 pub use few_shot::FewShot;
 use group::{Direction, Group, Shown};
 pub use prior::Prior;

@@ -6,6 +6,7 @@ use lanner_predict::operations::{Counted, OperationsModel};
 use lanner_predict::transfer::multi_predict::{LatencyAcross, encoding};
 use lanner_predict::transfer::peers::Peer;
 use lanner_predict::transfer::{Bridge, FewShot, Prior};
+use rayon::prelude::*;
 
 use super::Common;
 use super::few_shot::World;
@@ -50,7 +51,7 @@ pub struct CrossSpaceArgs {
         long,
         value_delimiter = ',',
         value_name = "N+N",
-        default_value = "80+5,65+20,15+5,10+10"
+        default_value = "82+3,80+5,65+20,17+3,15+5,10+10"
     )]
     measured: Vec<String>,
     /// How many devices that were measured in both spaces help
@@ -183,15 +184,20 @@ pub fn run(args: CrossSpaceArgs) -> anyhow::Result<()> {
         let mut all = vec![vec![Vec::new(); budgets.len()]; methods.len()];
         for device in &devices {
             let game = Game::new(&mut worlds, fbnet, device, &common, args.references as usize)?;
-            let mut results = vec![vec![Vec::new(); budgets.len()]; methods.len()];
-            for seed in args.common.seed..args.common.seed + args.seeds {
-                for (b, budget) in budgets.iter().enumerate() {
-                    for ((_, method), results) in methods.iter().zip(&mut results) {
-                        results[b].push(game.play(*method, *budget, seed)?);
-                    }
-                }
-                bar.inc(1);
-            }
+            let seeds = args.common.seed..args.common.seed + args.seeds;
+            // By seed, then method, then budget.
+            let played = (seeds.into_par_iter())
+                .map(|seed| {
+                    let play = |method, budget: &Budget| game.play(method, *budget, seed);
+                    let of = |method| budgets.iter().map(|b| play(method, b)).collect();
+                    methods.iter().map(|m| of(m.1)).collect()
+                })
+                .collect::<anyhow::Result<Vec<Vec<Vec<f64>>>>>()?;
+            bar.inc(args.seeds);
+            let of = |m: usize, b: usize| played.iter().map(|seed| seed[m][b]).collect();
+            let results: Vec<Vec<Vec<f64>>> = (0..methods.len())
+                .map(|m| (0..budgets.len()).map(|b| of(m, b)).collect())
+                .collect();
             for (b, budget) in args.measured.iter().enumerate() {
                 let of: Vec<&Vec<f64>> = results.iter().map(|r| &r[b]).collect();
                 rows.push(row(to, device, budget, &methods, &of));
