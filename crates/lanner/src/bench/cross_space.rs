@@ -184,16 +184,17 @@ pub fn run(args: CrossSpaceArgs) -> anyhow::Result<()> {
         let mut all = vec![vec![Vec::new(); budgets.len()]; methods.len()];
         for device in &devices {
             let game = Game::new(&mut worlds, fbnet, device, &common, args.references as usize)?;
-            let seeds = args.common.seed..args.common.seed + args.seeds;
+            let seeds: Vec<u64> = (args.common.seed..args.common.seed + args.seeds).collect();
             // By seed, then method, then budget.
-            let played = (seeds.into_par_iter())
-                .map(|seed| {
-                    let play = |method, budget: &Budget| game.play(method, *budget, seed);
-                    let of = |method| budgets.iter().map(|b| play(method, b)).collect();
+            let mut played: Vec<Vec<Vec<f64>>> = Vec::new();
+            for some in seeds.chunks(rayon::current_num_threads()) {
+                let play = |&seed: &u64| -> anyhow::Result<Vec<Vec<f64>>> {
+                    let of = |method| budgets.iter().map(|b| game.play(method, *b, seed)).collect();
                     methods.iter().map(|m| of(m.1)).collect()
-                })
-                .collect::<anyhow::Result<Vec<Vec<Vec<f64>>>>>()?;
-            bar.inc(args.seeds);
+                };
+                played.extend(some.par_iter().map(play).collect::<anyhow::Result<Vec<_>>>()?);
+                bar.inc(some.len() as u64);
+            }
             let of = |m: usize, b: usize| played.iter().map(|seed| seed[m][b]).collect();
             let results: Vec<Vec<Vec<f64>>> = (0..methods.len())
                 .map(|m| (0..budgets.len()).map(|b| of(m, b)).collect())
