@@ -62,9 +62,9 @@ pub struct AnalyticCosts {
 const KINDS: [Kind; 5] = [Kind::Conv, Kind::Depthwise, Kind::Shuffle, Kind::Add, Kind::Pool];
 
 impl AnalyticCosts {
-    /// Of all that the text says, or of what is live: without operations that lead nowhere.
+    /// Costs of all that the text says, or of what is live: without operations that lead nowhere.
     /// A row of an architecture that makes no network is zero.
-    pub(crate) fn new(space: &Space, archs: &[Architecture], live: bool) -> AnalyticCosts {
+    pub fn new(space: &Space, archs: &[Architecture], live: bool) -> AnalyticCosts {
         let family = Device::family();
         let view = if live { View::Pruned } else { View::Raw };
         let (totals, times): (Vec<Vec<f64>>, Vec<Vec<f64>>) = (archs.par_iter())
@@ -90,7 +90,7 @@ impl AnalyticCosts {
     }
 
     /// Logarithms of multiply-accumulates and of weights, p × 2.
-    pub(crate) fn log_size(&self) -> Mat {
+    pub fn log_size(&self) -> Mat {
         let totals = &self.totals;
         // A network without any layer has neither.
         let log = |v: f64| v.max(1.0).ln();

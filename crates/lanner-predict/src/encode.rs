@@ -68,11 +68,11 @@ pub struct Graphs {
     /// The number of labels.
     pub vocabulary: usize,
     /// Graph g has the nodes `starts[g]..starts[g + 1]` of the flat order.
-    pub(crate) starts: Vec<u32>,
+    pub starts: Vec<u32>,
     /// The label of each node; None for padding.
-    pub(crate) labels: Vec<Option<u32>>,
+    pub labels: Vec<Option<u32>>,
     /// For each node the nodes of its graph that it aggregates, itself included.
-    pub(crate) aggregates: Pattern,
+    pub aggregates: Pattern,
 }
 
 impl Graphs {
@@ -118,7 +118,7 @@ impl Graphs {
     }
 
     /// Adds a graph of components (cell, code of each of its labels) and `padding` empty nodes.
-    pub(crate) fn push(
+    pub fn push(
         &mut self,
         components: &[(&CellGraph, &dyn Fn(u8) -> u32)],
         padding: usize,
@@ -153,7 +153,7 @@ impl Graphs {
     }
 
     /// The flat numbers of the nodes of graph `g`.
-    pub(crate) fn nodes(&self, g: usize) -> std::ops::Range<usize> {
+    pub fn nodes(&self, g: usize) -> std::ops::Range<usize> {
         self.starts[g] as usize..self.starts[g + 1] as usize
     }
 }

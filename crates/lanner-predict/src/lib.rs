@@ -56,7 +56,6 @@ pub mod gp;
 pub mod latency;
 pub mod linalg;
 pub mod metrics;
-mod mlp;
 pub mod model_file;
 pub mod operations;
 mod pool;

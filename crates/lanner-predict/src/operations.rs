@@ -57,7 +57,7 @@ const LENGTH: &str = "operations.length";
 
 /// How much of the variance of g all operations share, and those of one kind; the rest falls with distance.
 /// Without what is common, kinds that were never measured would keep a base that was corrected for all
-/// others. Chosen on the development devices of `lanner bench cross-space`.
+/// others. Chosen on the development devices of `lanner-bench cross-space`.
 const COMMON: f64 = 0.5;
 const OF_KIND: f64 = 0.25;
 /// Candidates of the length by which it falls, in octaves of sizes, and of the ratio of g's variance to

@@ -40,11 +40,8 @@
 //! better there is better here, and its median depends on how the two are related ([`Relation`]): twenty
 //! targets tell a good source from a useless one, but for that the useless one has to be improbable from
 //! the start. A line without a sign, which is all that a covariance can say, gave almost nothing.
-//!
-//! [`multi_predict`] is the published method that it is compared with.
 
 mod average;
-pub mod multi_predict;
 mod source;
 mod views;
 

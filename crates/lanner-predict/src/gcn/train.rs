@@ -139,9 +139,8 @@ impl<'g> Trainer<'g> {
         value
     }
 
-    /// The sum of the shards' gradients.
-    #[cfg(test)]
-    pub(crate) fn summed_gradients(
+    /// Loss of a batch and its gradient by all parameters, without a step: for checks of derivatives.
+    pub fn summed_gradients(
         &mut self,
         gcn: &Gcn,
         batch: &[usize],

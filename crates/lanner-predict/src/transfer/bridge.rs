@@ -22,7 +22,7 @@ const NOISE: f64 = 0.1;
 const COMPARED: usize = 2000;
 
 /// The odds of the mixture of simulated devices, whatever the device. Chosen on the development devices
-/// of `lanner bench cross-space`, as the shares.
+/// of `lanner-bench cross-space`, as the shares.
 const SIMULATED: f64 = 3.0;
 /// By how many standard deviations of the mixture of references new kinds of layers cost more or less
 /// than it says.

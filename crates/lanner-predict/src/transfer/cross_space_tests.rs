@@ -1,7 +1,6 @@
 use lanner_nn::rng;
 use rand::seq::SliceRandom;
 
-use super::multi_predict::{LatencyAcross, encoding};
 use super::*;
 use crate::metrics::{pearson, spearman};
 
@@ -190,29 +189,4 @@ fn bad_input_is_told() {
     assert!(message.contains("row 10000") && message.contains("another space"), "{message}");
     assert!(fails(&[1, 2, 3], &[1.0, -2.0, 3.0]).contains("latency 1 is -2"));
     assert!(fails(&[1, 2], &[1.0, 2.0]).contains("at least 3"));
-}
-
-#[test]
-fn the_recipe_learns_in_the_source_space() {
-    let spaces = Spaces::new();
-    let encoded = |space: usize| {
-        let columns = DEVICES.map(|d| spaces.device(space, d));
-        let columns: Vec<&[f64]> = columns.iter().map(Vec::as_slice).collect();
-        encoding(&columns)
-    };
-    let (from, to) = (encoded(0), encoded(1));
-    assert!(from.data.iter().all(|v| (0.0..=1.0).contains(v)));
-    let shares = [0.8, 0.1, 0.5];
-    let (rows, values) = spaces.measured(shares, 60);
-    let truth = spaces.device(1, shares);
-    let source = LatencyAcross::pre_train(&from.select(&rows), &values, 0).unwrap();
-    let rank = |network: &LatencyAcross| spearman(&network.predict(&to), &truth);
-    // Two measurements of the target space teach a new network nothing reliable.
-    let (mut tuned, mut new) = (0.0, 0.0);
-    for few in [[3, 77], [150, 260], [301, 12], [40, 41], [9, 222]] {
-        let y = few.map(|r| truth[r]);
-        tuned += rank(&source.fine_tuned(&to.select(&few), &y, 0).unwrap()) / 5.0;
-        new += rank(&LatencyAcross::pre_train(&to.select(&few), &y, 0).unwrap()) / 5.0;
-    }
-    assert!(tuned > 0.95 && tuned > new, "{tuned} {new}");
 }

@@ -15,7 +15,7 @@ use crate::{Forecast, PredictError};
 
 /// Half the width of intervals in units of Student's quantile, of so many measurements: what is beyond 1
 /// stands for hyper-parameters and outliers that a handful of them does not show. Chosen on the
-/// development sets of `lanner bench few-shot`: intervals of 20 covered 82 % without it, and with 1.3
+/// development sets of `lanner-bench few-shot`: intervals of 20 covered 82 % without it, and with 1.3
 /// those of 10 and of 20 cover 90 %, those of 5 only 87.
 fn inflation(measured: usize) -> f64 {
     1.3 + 5.0 / (measured as f64).powi(2)

@@ -46,21 +46,12 @@
 //!   known to be positive.
 //! - *Noise is Student-t* with one degree of freedom: a slow outlier among ten measurements must
 //!   not bend the prediction.
-//!
-//! [`peers`] has the plain methods that it is compared with, [`joint`] and
-//! [`nasflat`] and [`help`] the recipes `multi-predict`, `nasflat` and `help`.
 
 mod average;
 mod bridge;
 mod few_shot;
 mod group;
-pub mod help;
-pub mod joint;
 mod lanes;
-pub mod multi_predict;
-pub mod nasflat;
-pub mod peers;
-mod pre_training;
 mod prior;
 mod saved;
 mod simulated;

@@ -7,7 +7,7 @@ use crate::choose;
 use crate::gp::{Component, Kernel, Prior as HyperPrior};
 
 /// How much more amplitude than other groups is given to what was carried over from another space, at
-/// even odds. Chosen on the development devices of `lanner bench cross-space`.
+/// even odds. Chosen on the development devices of `lanner-bench cross-space`.
 const CARRIED: f64 = 20.0;
 /// Its multiples spread evenly over the unit interval.
 const GOLDEN: f64 = 0.618_033_988;
