@@ -2,10 +2,11 @@
 
 use crate::recipes::multi_predict::spaces::{LatencyAcross, encoding};
 use crate::recipes::peers::Peer;
-use lanner_predict::linalg::Mat;
+use lanner_predict::encode::operations::Counted;
+use lanner_predict::latency::adapted::{Bridge, FewShot, Prior};
+use lanner_predict::latency::operations::OperationsModel;
 use lanner_predict::metrics::{mean_and_error, spearman};
-use lanner_predict::operations::{Counted, OperationsModel};
-use lanner_predict::transfer::{Bridge, FewShot, Prior};
+use lanner_predict::regress::linalg::Mat;
 use rayon::prelude::*;
 
 use super::Common;

@@ -5,10 +5,10 @@ mod tasks;
 use std::io::Write;
 
 use crate::recipes::multi_predict::tasks::MultiPredict;
+use lanner_predict::accuracy::adapted::{Adapted, Inputs, Relation, Source};
 use lanner_predict::accuracy::{AccuracyModel, AccuracyViews};
-use lanner_predict::across::{Adapted, Inputs, Relation, Source};
 use lanner_predict::metrics::{mean_and_error, spearman};
-use lanner_predict::ridge::Ridge;
+use lanner_predict::regress::ridge::Ridge;
 use rayon::prelude::*;
 
 use super::Common;

@@ -5,11 +5,11 @@ use std::ops::ControlFlow;
 use std::path::PathBuf;
 use std::time::Instant;
 
-use lanner_predict::baselines::Baseline;
-use lanner_predict::gcn::{self, Samples};
+use lanner_predict::general::baselines::Baseline;
+use lanner_predict::general::gcn::{self, Samples};
 use lanner_predict::latency::{LatencyModel, LatencyViews};
-use lanner_predict::linalg::Mat;
 use lanner_predict::metrics::{coverage, spearman, within_of_prediction, within_of_truth};
+use lanner_predict::regress::linalg::Mat;
 use lanner_predict::{Forecast, Pool};
 use lanner_space::{Architecture, View};
 

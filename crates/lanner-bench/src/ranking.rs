@@ -3,12 +3,13 @@
 use std::ops::ControlFlow;
 use std::time::Instant;
 
+use lanner_predict::accuracy::relation;
 use lanner_predict::accuracy::{AccuracyModel, AccuracyViews, GraphGp};
-use lanner_predict::baselines::Baseline;
-use lanner_predict::gcn::{self, GcnPredictor, Samples};
-use lanner_predict::linalg::Mat;
+use lanner_predict::general::baselines::Baseline;
+use lanner_predict::general::gcn::{self, GcnPredictor, Samples};
 use lanner_predict::metrics::{coverage, kendall, spearman, top_k_regret};
-use lanner_predict::{Forecast, Pool, relation};
+use lanner_predict::regress::linalg::Mat;
+use lanner_predict::{Forecast, Pool};
 
 use super::Common;
 use super::published::RANKING;

@@ -2,9 +2,9 @@
 
 use std::time::Instant;
 
-use lanner_predict::gcn;
-use lanner_predict::relation;
-use lanner_predict::selection::Selection;
+use lanner_predict::accuracy::relation;
+use lanner_predict::general::gcn;
+use lanner_predict::select::iterative::Selection;
 use lanner_search::{BrpNas, History, Ranker, Strategy};
 
 use super::Common;

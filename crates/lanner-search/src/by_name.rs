@@ -1,5 +1,5 @@
-use lanner_predict::relation;
-use lanner_predict::selection::Selection;
+use lanner_predict::accuracy::relation;
+use lanner_predict::select::iterative::Selection;
 
 use crate::{BrpNas, DefaultSearch, Evolution, RandomSearch, Ranker, Strategy, WeakPredictors};
 

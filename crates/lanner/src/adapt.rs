@@ -4,9 +4,9 @@ use std::path::PathBuf;
 use std::time::Instant;
 
 use lanner_data::{Table, built_in};
-use lanner_predict::linalg::Mat;
+use lanner_predict::latency::adapted::{Adapted, FewShot, Views};
 use lanner_predict::metrics::{coverage, spearman, within_of_truth};
-use lanner_predict::transfer::{Adapted, FewShot, Views};
+use lanner_predict::regress::linalg::Mat;
 use lanner_predict::{Forecast, Pool};
 use lanner_space::Space;
 
@@ -205,7 +205,7 @@ fn pool(
 
 /// Each measurement from the others; `None` where there are too few or too many.
 fn leave_one_out(
-    prior: &lanner_predict::transfer::Prior,
+    prior: &lanner_predict::latency::adapted::Prior,
     rows: &[usize],
     values: &[f64],
 ) -> Option<Forecast> {

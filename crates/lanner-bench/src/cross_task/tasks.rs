@@ -3,8 +3,8 @@
 use crate::recipes::multi_predict::tasks::normalised;
 use lanner_data::Table;
 use lanner_predict::Pool;
-use lanner_predict::across::Views;
-use lanner_predict::linalg::Mat;
+use lanner_predict::accuracy::adapted::Views;
+use lanner_predict::regress::linalg::Mat;
 use lanner_space::Space;
 
 use super::super::Common;

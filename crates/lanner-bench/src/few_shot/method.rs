@@ -3,7 +3,7 @@
 use crate::recipes::peers::{Peer, PeerViews};
 use crate::recipes::{help, multi_predict::devices, nasflat};
 use lanner_predict::Forecast;
-use lanner_predict::transfer::{FewShot, Prior};
+use lanner_predict::latency::adapted::{FewShot, Prior};
 
 use crate::output::usage;
 

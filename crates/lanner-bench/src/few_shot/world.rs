@@ -8,9 +8,9 @@ use crate::recipes::{help, multi_predict::devices, nasflat};
 use lanner_data::Table;
 use lanner_network::Skeleton;
 use lanner_predict::Pool;
-use lanner_predict::linalg::Mat;
-use lanner_predict::operations::{self, Counted};
-use lanner_predict::transfer::Views;
+use lanner_predict::encode::operations::{self, Counted};
+use lanner_predict::latency::adapted::Views;
+use lanner_predict::regress::linalg::Mat;
 use lanner_space::{Architecture, Space};
 
 use crate::Common;

@@ -7,7 +7,7 @@ use lanner_nn::schedule::cosine;
 use rand::seq::SliceRandom;
 
 use lanner_predict::PredictError;
-use lanner_predict::linalg::Mat;
+use lanner_predict::regress::linalg::Mat;
 
 const BATCH: usize = 64;
 pub(crate) const WEIGHT_DECAY: f32 = 5e-4;

@@ -9,7 +9,7 @@
 //! device all weights are trained 30 epochs on its samples, from the embedding of the source that ranks
 //! them most alike. Every new device begins from the pre-trained weights.
 //!
-//! Where this differs from the authors' network: layers are those of [`gcn`](lanner_predict::gcn), with layer
+//! Where this differs from the authors' network: layers are those of [`gcn`](lanner_predict::regress::gcn), with layer
 //! norm, and the device is a node that all others see, instead of an average of graph flow and attention
 //! gated by both embeddings, which are refined by a pass of their own before; the operations of a
 //! space without cells are told apart by their layer; no dropout. Pairs of a batch are all those of one
@@ -23,9 +23,9 @@ use lanner_space::{Space, View};
 use crate::recipes::mlp::Mlp;
 use crate::recipes::peers::nearest;
 use crate::recipes::pre_training::{check, common_rows, epochs, plus, proxies_of};
-use lanner_predict::across::PROXIES;
-use lanner_predict::encode::Graphs;
-use lanner_predict::gcn::{Gcn, Shape, Shared, Trainer};
+use lanner_predict::accuracy::adapted::PROXIES;
+use lanner_predict::encode::graph::Graphs;
+use lanner_predict::regress::gcn::{Gcn, Shape, Shared, Trainer};
 use lanner_predict::{Pool, PredictError};
 
 const LAYERS: usize = 3;

@@ -1,13 +1,13 @@
-//! Plain methods for a new device, which [`FewShot`](lanner_predict::transfer::FewShot) must beat.
+//! Plain methods for a new device, which [`FewShot`](lanner_predict::latency::adapted::FewShot) must beat.
 
 use lanner_space::Space;
 
-use lanner_predict::analytic::AnalyticCosts;
-use lanner_predict::features::{live_one_hot, one_hot, op_counts};
-use lanner_predict::gp::{Component, Gp, Kernel, Options, Prior};
-use lanner_predict::linalg::Mat;
+use lanner_predict::encode::costs::AnalyticCosts;
+use lanner_predict::encode::counts::{live_one_hot, one_hot, op_counts};
 use lanner_predict::metrics::spearman;
-use lanner_predict::ridge::Ridge;
+use lanner_predict::regress::gp::{Component, Gp, Kernel, Options, Prior};
+use lanner_predict::regress::linalg::Mat;
+use lanner_predict::regress::ridge::Ridge;
 use lanner_predict::{Pool, PredictError};
 
 /// A plain method.

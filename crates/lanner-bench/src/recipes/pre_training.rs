@@ -5,9 +5,9 @@ use lanner_space::{Space, View};
 use rand::seq::SliceRandom;
 
 use crate::recipes::multi_predict::tasks::normalised_of;
-use lanner_predict::across::PROXIES;
-use lanner_predict::encode::Graphs;
-use lanner_predict::features::one_hot;
+use lanner_predict::accuracy::adapted::PROXIES;
+use lanner_predict::encode::counts::one_hot;
+use lanner_predict::encode::graph::Graphs;
 use lanner_predict::{Pool, PredictError};
 
 /// The architectures of a pool: cells as the text says them, or of a space without cells the choices.

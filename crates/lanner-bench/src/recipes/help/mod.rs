@@ -29,7 +29,7 @@ use rand::seq::SliceRandom;
 use rayon::prelude::*;
 
 use crate::recipes::pre_training::{Form, check, common_rows};
-use lanner_predict::gcn::{Scale, Target};
+use lanner_predict::general::gcn::{Scale, Target};
 use lanner_predict::{Pool, PredictError};
 use network::{Batch, Network, Of};
 

@@ -28,9 +28,10 @@ use crate::recipes::multi_predict::tasks::{FINE_TUNING, PRE_TRAINING};
 use crate::recipes::peers::nearest;
 use crate::recipes::pre_training::{Form, check, common_rows, epochs, plus, proxies_of};
 use interaction::Interaction;
-use lanner_predict::across::PROXIES;
-use lanner_predict::encode::Graphs;
-use lanner_predict::gcn::{Gcn, Scale, Shape, Shared, Target, Trainer};
+use lanner_predict::accuracy::adapted::PROXIES;
+use lanner_predict::encode::graph::Graphs;
+use lanner_predict::general::gcn::{Scale, Target};
+use lanner_predict::regress::gcn::{Gcn, Shape, Shared, Trainer};
 use lanner_predict::{Pool, PredictError};
 
 const ENCODING: usize = 30;

@@ -10,7 +10,7 @@
 use crate::recipes::mlp::Mlp;
 use crate::recipes::multi_predict::tasks::{FINE_TUNING, PRE_TRAINING};
 use lanner_predict::PredictError;
-use lanner_predict::linalg::Mat;
+use lanner_predict::regress::linalg::Mat;
 
 const LAYERS: usize = 4;
 const WIDTH: usize = 256;
@@ -57,7 +57,7 @@ impl LatencyAcross {
 
 #[cfg(test)]
 mod tests {
-    use lanner_predict::analytic::AnalyticCosts;
+    use lanner_predict::encode::costs::AnalyticCosts;
     use lanner_predict::metrics::spearman;
     use lanner_space::Space;
     use rand::seq::SliceRandom;

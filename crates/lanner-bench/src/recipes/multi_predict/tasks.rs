@@ -9,8 +9,8 @@
 
 use crate::recipes::mlp::{Mlp, Training};
 use lanner_predict::PredictError;
-use lanner_predict::across::without_failures;
-use lanner_predict::linalg::Mat;
+use lanner_predict::accuracy::adapted::without_failures;
+use lanner_predict::regress::linalg::Mat;
 
 const LAYERS: usize = 4;
 const WIDTH: usize = 128;
