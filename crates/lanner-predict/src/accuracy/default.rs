@@ -28,7 +28,7 @@ const HYPER_ROWS: usize = 500;
 /// Parts in which the trees hold training rows out to learn how far they err.
 const FOLDS: usize = 5;
 
-/// How [`AccuracyModel`], [`GraphGp`] and the search fit their processes.
+/// Options by which [`AccuracyModel`], [`GraphGp`](super::GraphGp) and the search fit their processes.
 pub fn gp_options(iterations: usize) -> GpOptions {
     GpOptions { noise: Prior::new(0.135, 1.0), iterations, hyper_rows: HYPER_ROWS, student: None }
 }
