@@ -16,7 +16,7 @@ pub fn by_name(name: &str, budget: usize, seed: u64) -> Result<Box<dyn Strategy 
         "regularized-evolution" => Box::new(Evolution::new(seed)),
         "weak-predictors" => Box::new(WeakPredictors::new(seed)),
         "brp-nas" => {
-            let ranker = Ranker::Binary(relation::Recipe::default_ranking());
+            let ranker = Ranker::Binary(relation::RelationRecipe::default_ranking());
             let threads = rayon::current_num_threads();
             Box::new(BrpNas::new(Selection::brp_nas(budget), ranker, seed, threads))
         }

@@ -4,7 +4,7 @@ use std::path::{Path, PathBuf};
 
 use lanner_data::Table;
 use lanner_evaluate::measure;
-use lanner_predict::{Pool, latency::LatencyViews};
+use lanner_predict::{Pool, latency::LatencyFeatures};
 use lanner_space::{Architecture, Space};
 
 use crate::output::usage;
@@ -46,7 +46,7 @@ impl Which {
             let mut generator = lanner_nn::rng(seed, "candidates of a choice");
             let pool = Pool::new(space.clone(), to_choose_from(space, count, &mut generator));
             let rows: Vec<usize> = (0..pool.len()).collect();
-            let chosen = lanner_predict::choose(&LatencyViews::new(&pool), &rows, count, seed);
+            let chosen = lanner_predict::choose(&LatencyFeatures::new(&pool), &rows, count, seed);
             chosen.into_iter().map(|r| pool.archs[r].clone()).collect()
         } else {
             let count = sample.unwrap_or(0);

@@ -2,7 +2,7 @@
 
 use lanner_evaluate::measure::median;
 use lanner_network::Skeleton;
-use lanner_predict::{Pool, choose, latency::LatencyViews};
+use lanner_predict::{Pool, choose, latency::LatencyFeatures};
 use lanner_space::{Architecture, Space};
 
 use super::{
@@ -74,7 +74,7 @@ pub fn median_limit(
     let mut rng = lanner_nn::rng(seed, "first measurements");
     let pool = Pool::new(space.clone(), to_choose_from(space, job.latency_samples, &mut rng));
     let rows: Vec<usize> = (0..pool.len()).collect();
-    let views = LatencyViews::new(&pool);
+    let views = LatencyFeatures::new(&pool);
     let chosen = choose(&views, &rows, job.latency_samples, seed);
     let chosen = chosen.iter().map(|&r| pool.archs[r].clone());
     let mut first = first_latencies(meter, chosen, stop)?;
