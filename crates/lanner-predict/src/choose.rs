@@ -6,10 +6,12 @@
 //! does not run to the corners of the space, which tell little about its middle.
 
 use lanner_nn::rng;
+use lanner_space::{Architecture, Space};
 use rand::seq::SliceRandom;
 
 use crate::gp::{Component, PriorCovariance};
 use crate::latency::LatencyViews;
+use crate::pool::all_or_some;
 
 /// Of a large pool so many are considered for measurement, at random; and so many of these stand for
 /// all when variance is summed.
@@ -18,6 +20,19 @@ const TARGETS: usize = 1000;
 /// Variance of a measurement in units of the latencies' own: what the device adds itself and what no
 /// encoding explains. The median of the predictor's prior.
 const NOISE: f64 = 0.02;
+
+/// Spaces of at most this many architectures are encoded as a whole.
+const WHOLE: u128 = 20_000;
+
+/// Architectures to choose some to measure from, at least `least`: the whole space, or of a larger one
+/// [`CANDIDATES`] at random.
+pub fn candidates_to_measure(
+    space: &Space,
+    least: usize,
+    generator: &mut impl rand::Rng,
+) -> Vec<Architecture> {
+    all_or_some(space, WHOLE, CANDIDATES.max(least), generator)
+}
 
 /// `n` of the pool's `rows` (or all of them, if they are fewer), the most informative first.
 ///
@@ -79,7 +94,6 @@ pub(crate) fn greedy(components: &[Component], rows: &[usize], n: usize, seed: u
 mod tests {
     use super::*;
     use crate::Pool;
-    use lanner_space::Space;
 
     #[test]
     fn choices_are_distinct_grow_and_are_the_same_by_seed() {
@@ -150,5 +164,19 @@ mod tests {
             random.shuffle(&mut rng(seed, "test"));
             assert!(chosen < 0.95 * left(&random[..15]), "{chosen} {}", left(&random[..15]));
         }
+    }
+
+    /// Encodings of all of a space of millions fill the memory.
+    #[test]
+    fn large_spaces_are_chosen_from_in_part() {
+        let mut generator = lanner_nn::rng(0, "test");
+        for (space, count) in
+            [(Space::NasBench201, 15_625), (Space::NasBench101, 2_500), (Space::Fbnet, 2_500)]
+        {
+            let archs = candidates_to_measure(&space, 10, &mut generator);
+            let distinct: std::collections::HashSet<_> = archs.iter().collect();
+            assert_eq!((archs.len(), distinct.len()), (count, count), "{space}");
+        }
+        assert_eq!(candidates_to_measure(&Space::Darts, 3_000, &mut generator).len(), 3_000);
     }
 }

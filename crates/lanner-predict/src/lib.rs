@@ -68,9 +68,9 @@ pub mod selection;
 pub mod transfer;
 pub mod trees;
 
-pub use choose::{CANDIDATES, choose};
+pub use choose::{CANDIDATES, candidates_to_measure, choose};
 pub use error::PredictError;
-pub use pool::Pool;
+pub use pool::{Pool, all_or_some, distinct};
 
 /// Predicted values and, where the predictor knows its uncertainty, 90 % intervals.
 #[derive(Debug, Clone, Default)]

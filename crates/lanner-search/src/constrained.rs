@@ -11,7 +11,7 @@ use lanner_predict::features::one_hot;
 use lanner_predict::gp::{Component, Gp, Kernel, Options, Prior};
 use lanner_predict::{Pool, PredictError};
 
-use crate::baselines::draw;
+use crate::strategy::draw;
 
 /// Networks less likely than this to meet the limit are not measured, however accurate.
 const WORTH_MEASURING: f64 = 0.1;

@@ -7,12 +7,12 @@ use lanner_data::Table;
 use lanner_predict::linalg::Mat;
 use lanner_predict::metrics::{coverage, spearman, within_of_truth};
 use lanner_predict::transfer::{Adapted, FewShot, Views};
-use lanner_predict::{Forecast, Pool};
+use lanner_predict::{Forecast, Pool, all_or_some};
 use lanner_space::Space;
 
 use crate::output::{Row, print_rows, usage};
 use crate::skeleton;
-use crate::which::{read_archs, some};
+use crate::which::read_archs;
 
 /// Predict latencies on a device from a few of them and tables of other devices
 #[derive(clap::Args)]
@@ -202,7 +202,7 @@ fn pool(
         None => Vec::new(),
     };
     let random =
-        some(space, WHOLE, args.sample, &mut lanner_nn::rng(args.seed, "sample to predict"));
+        all_or_some(space, WHOLE, args.sample, &mut lanner_nn::rng(args.seed, "sample to predict"));
     if space.size() <= WHOLE {
         return Ok(Pool::new(space.clone(), random));
     }

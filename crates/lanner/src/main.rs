@@ -5,7 +5,6 @@ mod bench;
 mod fit;
 mod import;
 mod measure;
-mod memory;
 mod network;
 mod output;
 mod proxies;

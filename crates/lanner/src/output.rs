@@ -6,6 +6,7 @@ use std::io::{IsTerminal, Write};
 use std::time::{Duration, Instant};
 
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
+use lanner_search::SearchError;
 use serde_json::{Map, Value};
 
 /// A wrong combination of options: exit code 2, like those that the parser finds.
@@ -23,6 +24,14 @@ impl std::error::Error for Usage {}
 /// An error of wrong usage.
 pub fn usage(message: impl Into<String>) -> anyhow::Error {
     Usage(message.into()).into()
+}
+
+/// An error of a search: a wrong setting is wrong usage of the option of that name.
+pub fn search_error(error: SearchError) -> anyhow::Error {
+    match error {
+        SearchError::Setting { .. } => usage(format!("--{error}")),
+        other => other.into(),
+    }
 }
 
 /// Whether the reader of our output went away, as `| head` does: no error.
@@ -55,10 +64,6 @@ impl Row {
             self.0.insert(format!("{name}_se"), error.into());
         }
         self
-    }
-
-    pub fn values(&self) -> &Map<String, Value> {
-        &self.0
     }
 
     /// The row but for those names.
@@ -94,6 +99,12 @@ impl Row {
             (Some(Value::String(s)), _) => s.clone(),
             (Some(v), _) => v.to_string(),
         }
+    }
+}
+
+impl From<Map<String, Value>> for Row {
+    fn from(fields: Map<String, Value>) -> Row {
+        Row(fields)
     }
 }
 

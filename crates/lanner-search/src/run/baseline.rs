@@ -1,6 +1,6 @@
-//! What random search would have reached, as far as it is known.
+//! The curve of random search, as far as it is known.
 
-/// A curve to stand beside the search's, and what it is.
+/// A curve to stand beside the search's, and its description.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Baseline {
     /// For the reader: `random search in the table, expected`.
@@ -49,8 +49,8 @@ fn expected_max(x: &[f64], n: usize) -> f64 {
     sum
 }
 
-/// 1 to `most`, all of them or about as many as there are points, ever farther apart.
-pub(crate) fn spaced(most: usize) -> Vec<usize> {
+/// Numbers from 1 to `most`: all of them, or some 160 ever farther apart.
+pub fn spaced(most: usize) -> Vec<usize> {
     if most <= POINTS {
         return (1..=most).collect();
     }

@@ -1,4 +1,4 @@
-//! The tables that a search is about, each read once however often it is named.
+//! The tables that a job names, each read once.
 
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -6,7 +6,7 @@ use std::sync::Arc;
 use lanner_data::{DataError, Table};
 use lanner_space::Space;
 
-/// What was read up to now, of one search space.
+/// Tables of one search space that were read so far.
 #[derive(Default)]
 pub struct Tables(Vec<(PathBuf, Arc<Table>)>);
 

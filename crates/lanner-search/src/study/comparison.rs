@@ -1,4 +1,4 @@
-//! What one would choose without learning anything: by size, and by chance.
+//! Choices without learning, to compare a search with: by size and by chance.
 
 use lanner_network::{Cost, Skeleton, View};
 use lanner_space::Architecture;
@@ -7,42 +7,39 @@ use rayon::prelude::*;
 use super::ask::Snapshot;
 use super::candidates::Current;
 use super::types::State;
-use super::{Study, StudyError, limits};
+use super::{SearchError, Study, limits};
 use crate::{DefaultSearch, History};
 
 impl Study {
     /// The `n` candidates with the most FLOPs, the largest first, that are likely to be within all
     /// limits as far as is known now: what one would look at who only knows that larger networks
     /// tend to be better. Of a large space they are the largest of those drawn from it, not of all.
-    pub fn largest(&mut self, n: usize) -> Result<Vec<String>, StudyError> {
-        let skeleton = self.settings.skeleton(&self.space)?;
+    pub fn largest(&mut self, n: usize) -> Result<Vec<Architecture>, SearchError> {
+        let skeleton = self.job.skeleton(&self.space)?;
         let (current, open) = self.likely()?;
         let rows: Vec<usize> = (0..open.len()).filter(|&r| open[r]).collect();
         let mut sized: Vec<(u64, usize)> = (rows.into_par_iter())
             .filter_map(|r| Some((flops(&skeleton, &current.pool.archs[r])?, r)))
             .collect();
         sized.sort_by_key(|&(flops, row)| (std::cmp::Reverse(flops), row));
-        Ok(sized.into_iter().take(n).map(|(_, r)| current.texts[r].clone()).collect())
+        Ok(sized.into_iter().take(n).map(|(_, r)| current.pool.archs[r].clone()).collect())
     }
 
     /// What the best of `n` random networks that are likely to be within the limits would reach, as
     /// the study's own trials let one expect: the processes of [`DefaultSearch`] are fitted to them,
     /// and random searches drawn from what they believe. Nothing with two objectives or too few
     /// trials.
-    pub fn by_chance(&mut self, n: usize) -> Result<Option<f64>, StudyError> {
-        let [objective] = &self.settings.objectives[..] else { return Ok(None) };
+    pub fn by_chance(&mut self, n: usize) -> Result<Option<f64>, SearchError> {
+        let [objective] = &self.job.objectives[..] else { return Ok(None) };
         let objective = objective.clone();
-        let settings = &self.settings;
-        let done = self.database.read(|c| Snapshot::read(c, settings))?.done;
-        let done = (done.into_iter())
-            .map(|(text, values)| Ok((self.space.parse(&text)?, values[0])))
-            .collect::<Result<Vec<(Architecture, f64)>, StudyError>>()?;
-        let seed = self.settings.seed;
+        let (job, space) = (&self.job, &self.space);
+        let done = self.database.read(|c| Snapshot::read(c, job, space))?.done;
+        let seed = self.job.seed;
         let (current, open) = self.likely()?;
         let mut history = History::default();
-        for (arch, value) in &done {
+        for (arch, values) in &done {
             if let Some(row) = current.pool.row_of(arch) {
-                history.tell(row, Some(*value));
+                history.tell(row, Some(values[0]));
             }
         }
         let rows: Vec<usize> = (0..open.len()).filter(|&r| open[r]).collect();
@@ -54,19 +51,15 @@ impl Study {
     }
 
     /// The candidates, evaluated ones too, and which are likely to be within the limits.
-    fn likely(&mut self) -> Result<(&Current, Vec<bool>), StudyError> {
-        let all = &self.settings.limits;
-        let texts = self.database.read(|c| {
-            all.iter().map(|l| limits::measured(c, &l.metric)).collect::<rusqlite::Result<Vec<_>>>()
+    fn likely(&mut self) -> Result<(&Current, Vec<bool>), SearchError> {
+        let (limits, space) = (&self.job.limits, &self.space);
+        let measured = self.database.read(|c| {
+            let each = limits.iter().map(|l| limits::measured(c, space, &l.metric));
+            each.collect::<rusqlite::Result<Vec<_>>>()
         })?;
-        let parsed = |of_limit: Vec<(String, f64)>| {
-            of_limit.into_iter().map(|(text, v)| Ok((self.space.parse(&text)?, v))).collect()
-        };
-        let measured = (texts.into_iter().map(parsed))
-            .collect::<Result<Vec<Vec<(Architecture, f64)>>, StudyError>>()?;
         let mut known: Vec<Architecture> = measured.iter().flatten().map(|m| m.0.clone()).collect();
         for trial in self.trials()?.iter().filter(|t| t.state == State::Done) {
-            known.push(self.space.parse(&trial.arch)?);
+            known.push(trial.arch.clone());
         }
         let (current, changed) = self.candidates.at(0, 0, &known, &[]);
         if changed {

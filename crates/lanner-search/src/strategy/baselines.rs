@@ -5,8 +5,8 @@ use lanner_predict::trees::{ExtraTrees, Options};
 use lanner_predict::{Pool, PredictError, features};
 use rand::RngExt;
 
-use crate::history::{History, Strategy, open_rows};
-use crate::state::{Reader, Writer};
+use super::history::{History, Strategy, open_rows};
+use super::state::{Reader, Writer};
 
 /// Uniformly random, without repetition.
 pub struct RandomSearch {

@@ -1,8 +1,8 @@
-//! How much memory a command may take.
+//! Memory that a computation may take.
 
-/// The bytes of `--memory`, by default three quarters of what is free; nothing where the system does
-/// not tell.
-pub fn limit(mib: Option<u64>) -> Option<u64> {
+/// Bytes of an explicit limit in MiB, or three quarters of the memory that is free; `None` where the
+/// system does not tell.
+pub fn memory_limit(mib: Option<u64>) -> Option<u64> {
     match mib {
         Some(mib) => Some(mib.saturating_mul(1 << 20)),
         None => free_memory().map(|bytes| bytes / 4 * 3),

@@ -1,5 +1,5 @@
 use super::*;
-use crate::{RandomSearch, run};
+use crate::{RandomSearch, strategy::simulate};
 use lanner_space::Space;
 
 /// An objective with one optimum class: deep 3×3 chains with shortcuts, no pooling.
@@ -20,7 +20,7 @@ fn finds_the_optimum_where_random_search_does_not() {
     let best = (0..pool.len()).map(|r| value(&pool, r)).fold(f64::NEG_INFINITY, f64::max);
     for seed in 0..2 {
         let search = |strategy: &mut dyn Strategy| {
-            let history = run(strategy, &pool, None, 60, |r| Some(value(&pool, r)));
+            let history = simulate(strategy, &pool, None, 60, |r| Some(value(&pool, r)));
             assert_eq!(history.asked(), 60);
             history.best().unwrap().value
         };
@@ -43,7 +43,7 @@ fn goes_on_through_failures_equal_values_masks_and_small_pools() {
     ];
     for outcome in outcomes {
         let mut asked = Vec::new();
-        let history = run(&mut DefaultSearch::new(3), &pool, Some(&allowed), 100, |r| {
+        let history = simulate(&mut DefaultSearch::new(3), &pool, Some(&allowed), 100, |r| {
             asked.push(r);
             outcome(r)
         });
@@ -51,7 +51,7 @@ fn goes_on_through_failures_equal_values_masks_and_small_pools() {
         assert_eq!(asked, (0..60).step_by(2).collect::<Vec<_>>());
         assert_eq!(history.asked(), 30);
     }
-    let nothing = run(&mut DefaultSearch::new(3), &pool, Some(&[false; 60]), 5, |_| Some(1.0));
+    let nothing = simulate(&mut DefaultSearch::new(3), &pool, Some(&[false; 60]), 5, |_| Some(1.0));
     assert!(nothing.trials.is_empty());
 }
 
@@ -60,7 +60,7 @@ fn the_unit_of_the_metric_does_not_matter() {
     let pool = Pool::whole(Space::NasBench201);
     let rows = |scale: f64| {
         let mut search = DefaultSearch::new(5);
-        run(&mut search, &pool, None, 22, |r| Some(scale * value(&pool, r))).rows()
+        simulate(&mut search, &pool, None, 22, |r| Some(scale * value(&pool, r))).rows()
     };
     // A power of two changes no digit.
     assert_eq!(rows(1.0), rows(1.0 / 1024.0));
@@ -192,7 +192,7 @@ fn a_few_trials_overrule_the_belief_in_size() {
     let pool = Pool::whole(Space::NasBench201);
     let worth = |r: usize| -pool.space.flops_and_params(&pool.archs[r]).unwrap().0;
     for seed in 0..3 {
-        let history = run(&mut DefaultSearch::new(seed), &pool, None, 60, |r| Some(worth(r)));
+        let history = simulate(&mut DefaultSearch::new(seed), &pool, None, 60, |r| Some(worth(r)));
         let smallest = (0..pool.len()).map(worth).fold(f64::NEG_INFINITY, f64::max);
         assert_eq!(history.best().unwrap().value, smallest, "seed {seed}");
     }
@@ -210,7 +210,7 @@ fn leaves_a_plateau_for_a_family_apart() {
         convolutions.min(3.0) + 0.01 * value(&pool, r) + if apart { 2.0 } else { 0.0 }
     };
     for seed in 0..3 {
-        let history = run(&mut DefaultSearch::new(seed), &pool, None, 100, |r| Some(worth(r)));
+        let history = simulate(&mut DefaultSearch::new(seed), &pool, None, 100, |r| Some(worth(r)));
         assert!(history.best().unwrap().value > 4.5, "seed {seed}");
     }
 }
@@ -227,7 +227,8 @@ fn published_accuracies_of_cifar_100() {
     let pool = Pool::new(Space::NasBench201, table.archs.clone());
     let best = accuracy.iter().copied().fold(f64::NEG_INFINITY, f64::max);
     for seed in 0..2 {
-        let history = run(&mut DefaultSearch::new(seed), &pool, None, 150, |r| Some(accuracy[r]));
+        let history =
+            simulate(&mut DefaultSearch::new(seed), &pool, None, 150, |r| Some(accuracy[r]));
         assert_eq!(history.best().unwrap().value, best);
     }
 }
@@ -255,7 +256,7 @@ fn chance_is_read_off_the_trials() {
         let errors: Vec<f64> = (0..6)
             .map(|seed| {
                 let mut search = DefaultSearch::new(seed);
-                let history = run(&mut search, &pool, None, 40, |r| Some(y[r]));
+                let history = simulate(&mut search, &pool, None, 40, |r| Some(y[r]));
                 search.by_chance(&pool, &history, &all, 40).unwrap() - truth
             })
             .collect();

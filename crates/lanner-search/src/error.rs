@@ -1,13 +1,15 @@
 use std::path::PathBuf;
 
+use lanner_data::DataError;
+use lanner_evaluate::EvaluateError;
 use lanner_network::NetworkError;
 use lanner_predict::PredictError;
 use lanner_space::SpaceError;
 use thiserror::Error;
 
-/// What can go wrong with a study. Messages name the file and the way out.
+/// Errors of studies and searches. Messages name the file or the value, and the way out.
 #[derive(Debug, Error)]
-pub enum StudyError {
+pub enum SearchError {
     #[error("{}: no study there; `lanner search` makes one", path.display())]
     Missing { path: PathBuf },
     #[error("{}: a study is there already; go on with it (--resume) or choose another folder", path.display())]
@@ -24,11 +26,6 @@ pub enum StudyError {
          update Lanner", path.display()
     )]
     Newer { path: PathBuf, found: i64, known: i64 },
-    #[error(
-        "{}: written by an older version of Lanner (schema {found}, this one has {known}); going on \
-         with the study brings it up to date", path.display()
-    )]
-    Older { path: PathBuf, found: i64, known: i64 },
     #[error("{}: cannot be written ({why}); it can still be read, and a copy elsewhere continued", path.display())]
     ReadOnly { path: PathBuf, why: String },
     #[error("{}: no space left on the disk; free some and go on, nothing that was finished is lost", path.display())]
@@ -39,6 +36,13 @@ pub enum StudyError {
     Database { path: PathBuf, source: rusqlite::Error },
     #[error("settings of the study: {why}")]
     Settings { why: String },
+    /// One setting of a [`Job`](crate::Job) by its name on the command line.
+    #[error("{name} {value}: {why}")]
+    Setting { name: &'static str, value: String, why: String },
+    #[error("stopped {when}")]
+    Stopped { when: String },
+    #[error("{why}")]
+    Nothing { why: String },
     #[error("there is no trial {trial}")]
     NoTrial { trial: i64 },
     #[error("trial {trial} is {state} already; its result is kept, the new one is not")]
@@ -51,4 +55,8 @@ pub enum StudyError {
     Network(#[from] NetworkError),
     #[error(transparent)]
     Predict(#[from] PredictError),
+    #[error(transparent)]
+    Evaluate(#[from] EvaluateError),
+    #[error(transparent)]
+    Data(#[from] DataError),
 }

@@ -9,9 +9,9 @@ use lanner_predict::cell_features::log_flops;
 use lanner_predict::{Pool, PredictError};
 use rand::RngExt;
 
-use crate::baselines::draw;
-use crate::history::{History, Strategy, open_rows};
-use crate::state::{Reader, Writer};
+use super::baselines::draw;
+use super::history::{History, Strategy, open_rows};
+use super::state::{Reader, Writer};
 use model::{Belief, Model, Targets};
 use start::{far_off, spread};
 

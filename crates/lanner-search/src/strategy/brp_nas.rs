@@ -12,8 +12,8 @@ use lanner_predict::selection::Selection;
 use lanner_predict::{Pool, PredictError};
 use lanner_space::Architecture;
 
-use crate::history::{History, Strategy};
-use crate::state::{Reader, Writer};
+use super::history::{History, Strategy};
+use super::state::{Reader, Writer};
 
 /// What ranks the candidates.
 #[derive(Debug, Clone)]
@@ -145,7 +145,7 @@ impl BrpNas {
         let Some(proxies) = self.proxies.take() else { return };
         let known: Vec<usize> =
             (0..pool.len().min(proxies.len())).filter(|&r| proxies[r].is_finite()).collect();
-        let rows = crate::baselines::draw(&mut known.clone(), 100, &mut self.rng);
+        let rows = crate::strategy::draw(&mut known.clone(), 100, &mut self.rng);
         let values: Vec<f64> = rows.iter().map(|&r| proxies[r]).collect();
         // Too few proxies to learn from: round 0 stays random.
         let _ = self.fit(pool, &rows, &values);

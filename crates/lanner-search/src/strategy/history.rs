@@ -1,3 +1,5 @@
+//! The record that strategies choose by, and the trait that they have.
+
 use std::collections::HashSet;
 
 use lanner_predict::{Pool, PredictError};
@@ -21,6 +23,10 @@ pub struct History {
     pub pending: Vec<usize>,
     /// How many were asked for that are not in the pool or not among these trials.
     pub elsewhere: usize,
+    /// With two objectives the second value of each trial; more is better.
+    pub second: Vec<f64>,
+    /// The number of rounds that were asked for before.
+    pub round: u32,
 }
 
 impl History {
@@ -52,6 +58,13 @@ impl History {
         if let Some(value) = value.filter(|v| v.is_finite()) {
             self.trials.push(Trial { row, value });
         }
+    }
+
+    /// Notes a row and the values of two objectives.
+    pub fn tell_both(&mut self, row: usize, values: [f64; 2]) {
+        let before = self.trials.len();
+        self.tell(row, Some(values[0]));
+        self.second.extend((self.trials.len() > before).then_some(values[1]));
     }
 
     pub fn rows(&self) -> Vec<usize> {
@@ -109,7 +122,7 @@ pub(crate) fn open_rows(pool: &Pool, history: &History, allowed: Option<&[bool]>
 }
 
 /// Asks and evaluates until `budget` architectures were asked for or none is left.
-pub fn run(
+pub fn simulate(
     strategy: &mut dyn Strategy,
     pool: &Pool,
     allowed: Option<&[bool]>,

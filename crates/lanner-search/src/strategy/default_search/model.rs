@@ -9,7 +9,7 @@ use lanner_predict::linalg::Mat;
 use lanner_predict::{Pool, PredictError};
 
 use super::START;
-use crate::history::History;
+use crate::strategy::history::History;
 
 /// Rise of the prior mean, in standard deviations of the target for one of log FLOPs over the pool.
 const SLOPE: f64 = 0.3;
