@@ -1,9 +1,9 @@
 //! Predictors of a table by name: on any space, in blocks, saved and loaded.
 
 use lanner_predict::accuracy::{AccuracyModel, AccuracyViews};
-use lanner_predict::fitted::{Saved, Settings, Target, Views, reference};
 use lanner_predict::latency::{LatencyModel, LatencyViews};
 use lanner_predict::metrics::spearman;
+use lanner_predict::predictor::fitted::{Saved, Settings, Target, Views, reference};
 use lanner_predict::{Forecast, Pool};
 use lanner_space::{Architecture, Space, View};
 

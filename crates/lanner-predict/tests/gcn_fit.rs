@@ -2,11 +2,11 @@
 
 use std::ops::ControlFlow;
 
-use lanner_predict::encode::Encoding;
-use lanner_predict::gcn::{self, GcnPredictor, Samples};
+use lanner_predict::accuracy::relation::{self, NetworkRecipe, Pairs, Recipe, Relation};
+use lanner_predict::encode::graph::Encoding;
+use lanner_predict::general::gcn::{self, GcnPredictor, Samples};
 use lanner_predict::metrics::spearman;
-use lanner_predict::model_file::{Array, ModelFile, training_hash};
-use lanner_predict::relation::{self, NetworkRecipe, Pairs, Recipe, Relation};
+use lanner_predict::predictor::file::{Array, ModelFile, training_hash};
 use lanner_space::{Architecture, Space};
 
 /// Some architectures, and a metric that counts operations: 3×3 convolutions cost most.

@@ -1,7 +1,8 @@
 //! Every strategy on a made-up objective: none repeats a row, asks for a forbidden one or stops early.
 
-use lanner_predict::selection::Selection;
-use lanner_predict::{Pool, relation};
+use lanner_predict::Pool;
+use lanner_predict::accuracy::relation;
+use lanner_predict::select::iterative::Selection;
 use lanner_search::{
     BrpNas, DefaultSearch, Evolution, History, RandomSearch, Ranker, Strategy, WeakPredictors, run,
 };

@@ -1,8 +1,9 @@
-//! What all commands print with: rows as a table or as JSON, progress, and usage errors.
+//! How commands print: rows as a table or as JSON, progress, usage errors, and exit codes.
 
 use std::cell::{Cell, RefCell};
 use std::fmt;
 use std::io::{IsTerminal, Write};
+use std::process::ExitCode;
 use std::time::{Duration, Instant};
 
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
@@ -34,8 +35,20 @@ pub fn search_error(error: SearchError) -> anyhow::Error {
     }
 }
 
+/// Exit code of the command `name`, after printing its error: 2 for wrong usage, 1 for other errors.
+pub fn exit_code(name: &str, done: anyhow::Result<()>) -> ExitCode {
+    match done {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) if is_broken_pipe(&error) => ExitCode::SUCCESS,
+        Err(error) => {
+            eprintln!("{name}: {error:#}");
+            ExitCode::from(if error.is::<Usage>() { 2 } else { 1 })
+        }
+    }
+}
+
 /// Whether the reader of our output went away, as `| head` does: no error.
-pub fn is_broken_pipe(error: &anyhow::Error) -> bool {
+fn is_broken_pipe(error: &anyhow::Error) -> bool {
     error
         .downcast_ref::<std::io::Error>()
         .is_some_and(|e| e.kind() == std::io::ErrorKind::BrokenPipe)

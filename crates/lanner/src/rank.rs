@@ -5,9 +5,10 @@ use std::path::{Path, PathBuf};
 
 use lanner_data::Table;
 use lanner_predict::Forecast;
-use lanner_predict::fitted::{Fitted, OPERATIONS, Saved, Target};
-use lanner_predict::model_file::{Header, ModelFile};
-use lanner_predict::transfer::Adapted;
+use lanner_predict::latency::adapted::Adapted;
+use lanner_predict::latency::operations::OPERATIONS;
+use lanner_predict::predictor::file::{Header, ModelFile};
+use lanner_predict::predictor::fitted::{Fitted, Saved, Target};
 use lanner_space::{Architecture, Shuffle, Space};
 use rayon::prelude::*;
 

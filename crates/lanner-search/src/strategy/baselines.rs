@@ -1,8 +1,9 @@
 //! The strategies that every other one is compared with.
 
 use lanner_nn::Rng;
-use lanner_predict::trees::{ExtraTrees, Options};
-use lanner_predict::{Pool, PredictError, features};
+use lanner_predict::encode::counts;
+use lanner_predict::regress::trees::{ExtraTrees, Options};
+use lanner_predict::{Pool, PredictError};
 use rand::RngExt;
 
 use super::history::{History, Strategy, open_rows};
@@ -128,7 +129,7 @@ impl Strategy for Evolution {
 pub struct WeakPredictors {
     rng: Rng,
     seed: u64,
-    encoding: Option<lanner_predict::linalg::Mat>,
+    encoding: Option<lanner_predict::regress::linalg::Mat>,
 }
 
 /// Evaluations a round, also the random ones at the start.
@@ -155,7 +156,7 @@ impl Strategy for WeakPredictors {
         if history.asked() < 2 * ROUND {
             return draw(&mut open, round, &mut self.rng);
         }
-        let x = self.encoding.get_or_insert_with(|| features::one_hot(&pool.space, &pool.archs));
+        let x = self.encoding.get_or_insert_with(|| counts::one_hot(&pool.space, &pool.archs));
         let known = x.select(&history.rows());
         let options = Options { trees: 100, ..Options::default() };
         let Ok(trees) = ExtraTrees::fit(&known, &history.values(), &options, self.seed) else {

@@ -5,10 +5,11 @@
 //! order, without fitting again.
 
 use lanner_nn::{Rng, rng, subseed};
-use lanner_predict::gcn::{self, GcnPredictor, Samples, Shared};
-use lanner_predict::model_file::ModelFile;
-use lanner_predict::relation::{self, Prepared, Relation};
-use lanner_predict::selection::Selection;
+use lanner_predict::accuracy::relation::{self, Prepared, Relation};
+use lanner_predict::general::gcn::{self, GcnPredictor, Samples};
+use lanner_predict::predictor::file::ModelFile;
+use lanner_predict::regress::gcn::Shared;
+use lanner_predict::select::iterative::Selection;
 use lanner_predict::{Pool, PredictError};
 use lanner_space::Architecture;
 

@@ -5,7 +5,7 @@ mod model;
 mod start;
 
 use lanner_nn::Rng;
-use lanner_predict::cell_features::log_flops;
+use lanner_predict::encode::cells::log_flops;
 use lanner_predict::{Pool, PredictError};
 use rand::RngExt;
 

@@ -1,8 +1,8 @@
 use std::fmt;
 use std::str::FromStr;
 
-use lanner_predict::relation;
-use lanner_predict::selection::Selection;
+use lanner_predict::accuracy::relation;
+use lanner_predict::select::iterative::Selection;
 use serde::{Deserialize, Serialize};
 
 use super::two_objectives::TwoObjectives;

@@ -3,9 +3,9 @@
 use std::collections::{BTreeMap, HashMap};
 
 use lanner_predict::accuracy::{AccuracyViews, gp_options};
-use lanner_predict::features::live_one_hot;
-use lanner_predict::gp::{Component, Gp, Kernel, Prior};
-use lanner_predict::linalg::Mat;
+use lanner_predict::encode::counts::live_one_hot;
+use lanner_predict::regress::gp::{Component, Gp, Kernel, Prior};
+use lanner_predict::regress::linalg::Mat;
 use lanner_predict::{Pool, PredictError};
 
 use super::START;

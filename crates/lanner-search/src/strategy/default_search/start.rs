@@ -1,7 +1,7 @@
 //! Networks unlike all before: where a search begins, and where it looks when nothing gets better.
 
 use lanner_nn::Rng;
-use lanner_predict::linalg::Mat;
+use lanner_predict::regress::linalg::Mat;
 use rand::RngExt;
 
 /// Of this many random candidates, the one farthest from all before is taken.
