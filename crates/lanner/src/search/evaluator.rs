@@ -2,14 +2,14 @@
 
 use std::{collections::BTreeMap, ops::ControlFlow, path::Path, sync::Arc, time::Duration};
 
-use lanner_data::{Table, images};
+use lanner_data::{Table, images, write_file};
 use lanner_evaluate::{
     EvaluateError,
     proxies::{self, Proxy},
     script::{Answer, Call, Script},
     train::{self, Data, Options},
 };
-use lanner_network::{Init, OnnxOptions, Skeleton, View, Weights, onnx, write_file};
+use lanner_network::{Init, OnnxOptions, Skeleton, View, Weights, onnx};
 use lanner_search::study::{ANALYTIC, Outcome, Settings};
 use lanner_space::Architecture;
 

@@ -2,8 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use lanner_data::images::Statistics;
-use lanner_network::write_file;
+use lanner_data::{images::Statistics, write_file};
 use lanner_search::study::{Settings, Trial};
 use lanner_space::Space;
 use serde_json::json;
