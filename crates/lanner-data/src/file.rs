@@ -131,7 +131,6 @@ const MOST_COMMENTS: u64 = 64 * 1024;
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::published;
 
     fn small() -> Table {
         let space = Space::NasBench201;
@@ -179,10 +178,7 @@ mod tests {
 
     #[test]
     fn published_tables_are_read() {
-        let Some(data) = published::data_dir() else {
-            eprintln!("skipped: no data at $LANNER_DATA nor ../shared/data");
-            return;
-        };
+        let Some(data) = lanner_testing::published("") else { return };
         let space = Space::NasBench201;
         for (name, rows, columns, missing) in [
             ("accuracy.csv", 15_625, 14, 2_225 + 7_664),

@@ -30,7 +30,7 @@ fn what_is_no_library_is_an_error() {
 fn networks_run_in_floats_and_integers() {
     let ort = match Ort::new(None, 1) {
         Ok(ort) => ort,
-        Err(error) => return eprintln!("skipped: {error}"),
+        Err(error) => return lanner_testing::skip(error),
     };
     assert!(ort.describe().starts_with("onnxruntime 1."), "{}", ort.describe());
     let arch = Space::NasBench201.parse("302143").unwrap();

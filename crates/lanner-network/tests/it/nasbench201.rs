@@ -17,14 +17,8 @@ fn any_arch() -> impl Strategy<Value = Architecture> {
 
 /// The published table, where it is beside the checkout.
 fn published() -> Option<String> {
-    let dir = std::env::var("LANNER_DATA")
-        .unwrap_or_else(|_| concat!(env!("CARGO_MANIFEST_DIR"), "/../../../shared/data").into());
-    let file = format!("{dir}/nasbench201/accuracy.csv");
-    let text = std::fs::read_to_string(&file).ok();
-    if text.is_none() {
-        println!("skipped: {file} is absent (set LANNER_DATA)");
-    }
-    text
+    let file = lanner_testing::published("nasbench201/accuracy.csv")?;
+    Some(std::fs::read_to_string(file).unwrap())
 }
 
 fn cost(arch: &Architecture, view: View) -> Cost {

@@ -11,13 +11,8 @@ type Row = HashMap<String, String>;
 
 /// A table's rows by column, where it is beside the checkout.
 fn table(name: &str) -> Vec<Row> {
-    let dir = std::env::var("LANNER_DATA")
-        .unwrap_or_else(|_| concat!(env!("CARGO_MANIFEST_DIR"), "/../../../shared/data").into());
-    let file = format!("{dir}/{name}");
-    let Ok(text) = std::fs::read_to_string(&file) else {
-        println!("skipped: {file} is absent (set LANNER_DATA)");
-        return Vec::new();
-    };
+    let Some(file) = lanner_testing::published(name) else { return Vec::new() };
+    let text = std::fs::read_to_string(file).unwrap();
     let mut lines = text.lines().map(fields);
     let names = lines.next().unwrap();
     lines.map(|fields| names.iter().cloned().zip(fields).collect()).collect()

@@ -140,8 +140,7 @@ fn dump(chromium: &Path, folder: &Path, page: &Path) -> (String, String) {
 #[test]
 fn pages_work_in_a_browser() {
     let Some(chromium) = chromium() else {
-        eprintln!("skipped: no chromium on the path (apt-get install chromium)");
-        return;
+        return lanner_testing::skip("no chromium on the path (apt-get install chromium)");
     };
     let folder = tempfile::tempdir().unwrap();
     let mut names = Vec::new();

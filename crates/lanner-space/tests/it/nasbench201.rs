@@ -14,13 +14,7 @@ fn any_arch() -> impl Strategy<Value = Architecture> {
 
 /// The published tables, where they are beside the checkout.
 fn published(file: &str) -> Option<String> {
-    let dir = std::env::var("LANNER_DATA")
-        .unwrap_or_else(|_| concat!(env!("CARGO_MANIFEST_DIR"), "/../../../shared/data").into());
-    let text = std::fs::read_to_string(format!("{dir}/{file}")).ok();
-    if text.is_none() {
-        println!("skipped: {dir}/{file} is absent (set LANNER_DATA)");
-    }
-    text
+    Some(std::fs::read_to_string(lanner_testing::published(file)?).unwrap())
 }
 
 #[test]

@@ -313,13 +313,7 @@ fn a_network_has_its_published_cost_and_becomes_onnx() {
 
 /// The published tables, where they are beside the checkout.
 fn data() -> Option<String> {
-    let dir = std::env::var("LANNER_DATA")
-        .unwrap_or_else(|_| concat!(env!("CARGO_MANIFEST_DIR"), "/../../../shared/data").into());
-    if Path::new(&dir).is_dir() {
-        return Some(dir);
-    }
-    println!("skipped: {dir} is absent (set LANNER_DATA)");
-    None
+    Some(lanner_testing::published("")?.display().to_string())
 }
 
 #[test]

@@ -18,10 +18,9 @@ fn python() -> Option<PathBuf> {
 #[test]
 fn trains_and_leaves_networks_of_the_accuracy_that_it_prints() {
     let Some(python) = python() else {
-        eprintln!(
-            "skipped: no Python with the packages of examples/pytorch-script/requirements.txt"
+        return lanner_testing::skip(
+            "no Python with the packages of examples/pytorch-script/requirements.txt",
         );
-        return;
     };
     let script =
         Path::new(env!("CARGO_MANIFEST_DIR")).join("../../examples/pytorch-script/train.py");
