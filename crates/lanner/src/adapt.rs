@@ -67,8 +67,8 @@ const BUILT_IN: &str =
     include_str!(concat!(env!("CARGO_MANIFEST_DIR"), "/../../latbench/amd-epyc-2-cores.csv"));
 const BUILT_IN_NAME: &str = "built-in";
 
-/// Spaces of at most so many architectures are predicted whole.
-const WHOLE: u128 = 200_000;
+/// Spaces of at most this many architectures are predicted whole: all are in memory.
+const PREDICTED: u128 = 200_000;
 /// Latencies of one space on one device are never so many times apart.
 const WIDEST: f64 = 1e6;
 /// Leave-one-out of so many measurements at most: each is a fit.
@@ -202,8 +202,8 @@ fn pool(
         None => Vec::new(),
     };
     let random =
-        some(space, WHOLE, args.sample, &mut lanner_nn::rng(args.seed, "sample to predict"));
-    if space.size() <= WHOLE {
+        some(space, PREDICTED, args.sample, &mut lanner_nn::rng(args.seed, "sample to predict"));
+    if space.size() <= PREDICTED {
         return Ok(Pool::new(space.clone(), random));
     }
     let mut seen = std::collections::HashSet::new();

@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 use lanner_data::Table;
 use lanner_evaluate::measure;
 use lanner_predict::{Pool, latency::LatencyViews};
-use lanner_space::{Architecture, Space};
+use lanner_space::{Architecture, SMALL_SPACE, Space};
 
 use crate::output::usage;
 
@@ -67,11 +67,8 @@ pub fn to_choose_from(
     least: usize,
     generator: &mut impl rand::Rng,
 ) -> Vec<Architecture> {
-    some(space, WHOLE, lanner_predict::CANDIDATES.max(least), generator)
+    some(space, SMALL_SPACE, lanner_predict::CANDIDATES.max(least), generator)
 }
-
-/// Spaces of so many architectures are chosen from as they are.
-const WHOLE: u128 = 20_000;
 
 /// All of a space of at most `whole` architectures, or `count` of a larger one at random.
 pub fn some(
