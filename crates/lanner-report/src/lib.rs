@@ -142,7 +142,7 @@ impl Report {
     pub fn write(&self, path: impl AsRef<Path>) -> Result<usize, ReportError> {
         let path = path.as_ref();
         let html = self.html();
-        lanner_network::write_file(path, html.as_bytes())
+        lanner_data::write_file(path, html.as_bytes())
             .map_err(|e| ReportError::Write { path: path.into(), why: e.to_string() })?;
         Ok(html.len())
     }

@@ -62,8 +62,8 @@ pub struct AdaptArgs {
     json: bool,
 }
 
-/// Spaces of at most so many architectures are predicted whole.
-const WHOLE: u128 = 200_000;
+/// Spaces of at most this many architectures are predicted whole: all are in memory.
+const PREDICTED: u128 = 200_000;
 /// Latencies of one space on one device are never so many times apart.
 const WIDEST: f64 = 1e6;
 /// Leave-one-out of so many measurements at most: each is a fit.
@@ -192,8 +192,8 @@ fn pool(
         None => Vec::new(),
     };
     let random =
-        all_or_some(space, WHOLE, args.sample, &mut lanner_nn::rng(args.seed, "sample to predict"));
-    if space.size() <= WHOLE {
+        all_or_some(space, PREDICTED, args.sample, &mut lanner_nn::rng(args.seed, "sample to predict"));
+    if space.size() <= PREDICTED {
         return Ok(Pool::new(space.clone(), random));
     }
     let mut seen = std::collections::HashSet::new();

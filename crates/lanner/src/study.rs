@@ -5,8 +5,7 @@ use std::path::{Path, PathBuf};
 
 use anyhow::Context;
 use clap::{Args, Subcommand};
-use lanner_data::Table;
-use lanner_network::write_file;
+use lanner_data::{Table, write_file};
 use lanner_search::study::{FILE, Study, Trial};
 use lanner_space::Architecture;
 use serde_json::{Value, json};

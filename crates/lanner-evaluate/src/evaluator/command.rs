@@ -24,7 +24,7 @@ impl Evaluator for CommandEvaluator {
             let network = self.skeleton.build(request.arch, View::Pruned)?;
             let weights = Weights::init(&network, Init::default());
             let model = onnx::encode(&network, &weights, OnnxOptions::default())?;
-            lanner_network::write_file(&path, &model)?;
+            lanner_data::write_file(&path, &model)?;
         }
         let arch = &self.skeleton.space.print(request.arch);
         let call = Call { arch, onnx: &path, out: request.out, seed: request.seed };

@@ -45,7 +45,7 @@ impl Evaluator for TrainEvaluator {
         }
         let (network, weights) = trained.weights.fold(&network)?;
         let model = onnx::encode(&network, &weights, OnnxOptions::default())?;
-        lanner_network::write_file(request.out, &model)?;
+        lanner_data::write_file(request.out, &model)?;
         let values = [
             trained.validation.accuracy,
             trained.test.accuracy,

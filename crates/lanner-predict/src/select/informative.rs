@@ -6,7 +6,7 @@
 //! does not run to the corners of the space, which tell little about its middle.
 
 use lanner_nn::rng;
-use lanner_space::{Architecture, Space};
+use lanner_space::{Architecture, SMALL_SPACE, Space};
 use rand::seq::SliceRandom;
 
 use crate::pool::all_or_some;
@@ -20,9 +20,6 @@ const TARGETS: usize = 1000;
 /// encoding explains. The median of the predictor's prior.
 const NOISE: f64 = 0.02;
 
-/// Spaces of at most this many architectures are encoded as a whole.
-const WHOLE: u128 = 20_000;
-
 /// Architectures to choose some to measure from, at least `least`: the whole space, or of a larger one
 /// [`CANDIDATES`] at random.
 pub fn candidates_to_measure(
@@ -30,7 +27,7 @@ pub fn candidates_to_measure(
     least: usize,
     generator: &mut impl rand::Rng,
 ) -> Vec<Architecture> {
-    all_or_some(space, WHOLE, CANDIDATES.max(least), generator)
+    all_or_some(space, SMALL_SPACE, CANDIDATES.max(least), generator)
 }
 
 /// `n` of the `rows` (or all of them, if they are fewer), the most informative first, under a covariance in

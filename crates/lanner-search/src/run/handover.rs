@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use lanner_network::write_file;
+use lanner_data::write_file;
 use serde_json::{Value, json};
 
 use super::{Found, Point, Run};

@@ -19,7 +19,7 @@ use crate::Job;
 use crate::strategy::draw;
 
 /// Spaces and lists up to this size are used as a whole.
-const WHOLE: usize = 20_000;
+const WHOLE: usize = lanner_space::SMALL_SPACE as usize;
 /// So many are drawn from others, and after so many trials anew.
 const SAMPLE: usize = 2000;
 const RENEWED: usize = 1000;

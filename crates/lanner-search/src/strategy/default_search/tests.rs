@@ -217,11 +217,7 @@ fn leaves_a_plateau_for_a_family_apart() {
 
 #[test]
 fn published_accuracies_of_cifar_100() {
-    let Some(directory) = lanner_data::published::data_dir() else {
-        println!("skipped: no published data");
-        return;
-    };
-    let path = directory.join("nasbench201/accuracy.csv");
+    let Some(path) = lanner_testing::published("nasbench201/accuracy.csv") else { return };
     let (table, _) = lanner_data::Table::read(path, &Space::NasBench201).unwrap();
     let accuracy = table.column("c100_test_200").unwrap();
     let pool = Pool::new(Space::NasBench201, table.archs.clone());
@@ -238,12 +234,8 @@ fn published_accuracies_of_cifar_100() {
 #[test]
 #[ignore = "takes a minute"]
 fn chance_is_read_off_the_trials() {
-    let Some(dir) = lanner_data::published::data_dir() else {
-        println!("skipped: no published data");
-        return;
-    };
+    let Some(file) = lanner_testing::published("nasbench201/accuracy.csv") else { return };
     let space = Space::NasBench201;
-    let file = dir.join("nasbench201/accuracy.csv");
     let (table, _) = lanner_data::Table::read(file, &space).unwrap();
     let pool = Pool::new(space, table.archs.clone());
     let all: Vec<usize> = (0..pool.len()).collect();
