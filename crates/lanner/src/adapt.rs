@@ -191,8 +191,12 @@ fn pool(
         Some(file) => read_archs(file, space)?,
         None => Vec::new(),
     };
-    let random =
-        all_or_some(space, PREDICTED, args.sample, &mut lanner_nn::rng(args.seed, "sample to predict"));
+    let random = all_or_some(
+        space,
+        PREDICTED,
+        args.sample,
+        &mut lanner_nn::rng(args.seed, "sample to predict"),
+    );
     if space.size() <= PREDICTED {
         return Ok(Pool::new(space.clone(), random));
     }
