@@ -5,7 +5,7 @@ use std::time::Instant;
 use lanner_predict::accuracy::relation;
 use lanner_predict::general::gcn;
 use lanner_predict::select::iterative::Selection;
-use lanner_search::{BrpNas, History, Ranker, Strategy};
+use lanner_search::{BrpNas, History, Ranker, Strategy, StrategyName};
 
 use super::Common;
 use super::published::SEARCH;
@@ -79,10 +79,8 @@ fn strategy(
     seed: u64,
 ) -> anyhow::Result<Box<dyn Strategy>> {
     if name != "brp-nas" {
-        return match lanner_search::by_name(name, phase1, seed) {
-            Ok(strategy) => Ok(strategy),
-            Err(message) => Err(usage(message)),
-        };
+        let name: StrategyName = name.parse().map_err(|why: String| usage(why))?;
+        return Ok(name.make(&[1.0], phase1, seed));
     }
     let ranker = match (predictor, recipe) {
         ("unary", super::RecipeName::BrpNas) => Ranker::Unary(gcn::GcnRecipe::brp_nas_accuracy()),

@@ -5,7 +5,7 @@
 //! and asked for others, and answers with a [`Forecast`]: values and 90 % intervals.
 //!
 //! ```
-//! use lanner_predict::latency::{LatencyModel, LatencyFeatures};
+//! use lanner_predict::latency::{LatencyFeatures, LatencyModel};
 //! use lanner_predict::{Pool, metrics};
 //! use lanner_space::Space;
 //! let pool = Pool::whole(Space::NasBench201);
@@ -59,8 +59,8 @@ pub mod select;
 
 pub use error::PredictError;
 pub use latency::choose;
-pub use pool::Pool;
-pub use select::informative::CANDIDATES;
+pub use pool::{Pool, all_or_some, distinct};
+pub use select::informative::{CANDIDATES, candidates_to_measure};
 
 /// Predicted values and, where the predictor knows its uncertainty, 90 % intervals.
 #[derive(Debug, Clone, Default)]

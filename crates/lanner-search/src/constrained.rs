@@ -9,7 +9,7 @@ use lanner_predict::Pool;
 pub use lanner_predict::latency::Belief;
 pub(crate) use lanner_predict::latency::LatencyProcess;
 
-use crate::baselines::draw;
+use crate::strategy::draw;
 
 /// Networks less likely than this to meet the limit are not measured, however accurate.
 const WORTH_MEASURING: f64 = 0.1;

@@ -7,12 +7,12 @@ use lanner_data::{Table, built_in};
 use lanner_predict::latency::adapted::{AdaptedLatency, DeviceFeatures, FewShot};
 use lanner_predict::metrics::{coverage, spearman, within_of_truth};
 use lanner_predict::regress::linalg::Mat;
-use lanner_predict::{Forecast, Pool};
+use lanner_predict::{Forecast, Pool, all_or_some};
 use lanner_space::Space;
 
 use crate::output::{Row, print_rows, usage};
 use crate::skeleton;
-use crate::which::{read_archs, some};
+use crate::which::read_archs;
 
 /// Predict latencies on a device from a few of them and tables of other devices
 #[derive(clap::Args)]
@@ -62,8 +62,8 @@ pub struct AdaptArgs {
     json: bool,
 }
 
-/// Spaces of at most so many architectures are predicted whole.
-const WHOLE: u128 = 200_000;
+/// Spaces of at most this many architectures are predicted whole: all are in memory.
+const PREDICTED: u128 = 200_000;
 /// Latencies of one space on one device are never so many times apart.
 const WIDEST: f64 = 1e6;
 /// Leave-one-out of so many measurements at most: each is a fit.
@@ -191,9 +191,13 @@ fn pool(
         Some(file) => read_archs(file, space)?,
         None => Vec::new(),
     };
-    let random =
-        some(space, WHOLE, args.sample, &mut lanner_nn::rng(args.seed, "sample to predict"));
-    if space.size() <= WHOLE {
+    let random = all_or_some(
+        space,
+        PREDICTED,
+        args.sample,
+        &mut lanner_nn::rng(args.seed, "sample to predict"),
+    );
+    if space.size() <= PREDICTED {
         return Ok(Pool::new(space.clone(), random));
     }
     let mut seen = std::collections::HashSet::new();

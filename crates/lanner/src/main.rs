@@ -4,7 +4,6 @@ mod adapt;
 mod fit;
 mod import;
 mod measure;
-mod memory;
 mod network;
 mod proxies;
 mod rank;

@@ -7,6 +7,7 @@ use std::process::ExitCode;
 use std::time::{Duration, Instant};
 
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
+use lanner_search::SearchError;
 use serde_json::{Map, Value};
 
 /// A wrong combination of options: exit code 2, like those that the parser finds.
@@ -24,6 +25,14 @@ impl std::error::Error for Usage {}
 /// An error of wrong usage.
 pub fn usage(message: impl Into<String>) -> anyhow::Error {
     Usage(message.into()).into()
+}
+
+/// An error of a search: a wrong setting is wrong usage of the option of that name.
+pub fn search_error(error: SearchError) -> anyhow::Error {
+    match error {
+        SearchError::Setting { .. } => usage(format!("--{error}")),
+        other => other.into(),
+    }
 }
 
 /// Exit code of the command `name`, after printing its error: 2 for wrong usage, 1 for other errors.
@@ -70,10 +79,6 @@ impl Row {
         self
     }
 
-    pub fn values(&self) -> &Map<String, Value> {
-        &self.0
-    }
-
     /// The row but for those names.
     pub fn without(&self, name: impl Fn(&str) -> bool) -> Row {
         let rest = self.0.iter().filter(|(n, _)| !name(n)).map(|(n, v)| (n.clone(), v.clone()));
@@ -107,6 +112,12 @@ impl Row {
             (Some(Value::String(s)), _) => s.clone(),
             (Some(v), _) => v.to_string(),
         }
+    }
+}
+
+impl From<Map<String, Value>> for Row {
+    fn from(fields: Map<String, Value>) -> Row {
+        Row(fields)
     }
 }
 

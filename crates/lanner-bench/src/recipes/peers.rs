@@ -141,7 +141,8 @@ impl PeerViews {
                     let joined = groups[1..].iter().fold(groups[0].clone(), |sum, g| sum.beside(g));
                     components.push(component(Kernel::Rbf, &joined));
                 }
-                let options = GpOptions { noise: HyperPrior::new(0.05, 2.0), ..Options::default() };
+                let options =
+                    GpOptions { noise: HyperPrior::new(0.05, 2.0), ..GpOptions::default() };
                 let head: Vec<usize> = (0..rows.len()).collect();
                 let tail: Vec<usize> = (rows.len()..known.len()).collect();
                 let gp = Gp::fit(&components, &head, &y, &options, None)?;

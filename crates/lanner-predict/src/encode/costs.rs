@@ -104,7 +104,7 @@ impl AnalyticCosts {
 pub(crate) fn shows_dead(space: &Space) -> bool {
     match space {
         Space::NasBench201 | Space::TransBench101Micro => true,
-        Space::User(user) => matches!(user.kind, user::LayerKind::Cell(_)),
+        Space::User(user) => matches!(user.kind, user::Kind::Cell(_)),
         _ => false,
     }
 }

@@ -20,7 +20,6 @@
 //! ```
 
 use std::collections::{BTreeMap, HashMap};
-use std::io::Write;
 use std::path::Path;
 
 use lanner_space::{Architecture, Space, user::UserSpace};
@@ -213,18 +212,7 @@ impl ModelFile {
     /// Writes the file; an existing one is replaced at once or, when anything fails, not at all.
     pub fn save(&self, path: &Path) -> Result<(), PredictError> {
         let bytes = self.to_bytes()?;
-        let folder = match path.parent() {
-            Some(p) if !p.as_os_str().is_empty() => p,
-            _ => Path::new("."),
-        };
-        let write = || -> std::io::Result<()> {
-            let mut file = tempfile::NamedTempFile::new_in(folder)?;
-            file.write_all(&bytes)?;
-            file.as_file().sync_all()?;
-            file.persist(path)?;
-            Ok(())
-        };
-        write().map_err(|error| PredictError::Io { path: path.into(), error })
+        Ok(lanner_data::write_file(path, &bytes)?)
     }
 
     /// What a file says of itself.

@@ -8,7 +8,7 @@
 use std::ops::ControlFlow;
 
 use lanner_network::Skeleton;
-use lanner_space::{Architecture, Space, View};
+use lanner_space::{Architecture, SMALL_SPACE, Space, View};
 use serde::{Deserialize, Serialize};
 
 use crate::accuracy::relation::{self, Margins, Relation};
@@ -32,16 +32,14 @@ pub enum Target {
     Accuracy,
 }
 
-/// Spaces of at most so many architectures are a reference as a whole.
-const WHOLE: u128 = 20_000;
-/// So many random architectures are the reference of larger ones.
+/// Size of the random reference of a space that is not small.
 const SAMPLE: usize = 2_000;
 
 /// The architectures by which a predictor of a table measures what it sees: the whole space if it is
 /// small, else the table's own and random ones, always the same.
 pub fn reference(space: &Space, archs: &[Architecture]) -> Pool {
     let mut rng = lanner_nn::rng(0, "reference of a space");
-    let all: Vec<Architecture> = match space.size() <= WHOLE {
+    let all: Vec<Architecture> = match space.size() <= SMALL_SPACE {
         true => space.iter().collect(),
         false => space.shuffled(&mut rng).take(SAMPLE).collect(),
     };

@@ -6,8 +6,10 @@
 //! does not run to the corners of the space, which tell little about its middle.
 
 use lanner_nn::rng;
+use lanner_space::{Architecture, SMALL_SPACE, Space};
 use rand::seq::SliceRandom;
 
+use crate::pool::all_or_some;
 use crate::regress::gp::{Component, PriorCovariance};
 
 /// Of a large pool so many are considered for measurement, at random; and so many of these stand for
@@ -17,6 +19,16 @@ const TARGETS: usize = 1000;
 /// Variance of a measurement in units of the latencies' own: what the device adds itself and what no
 /// encoding explains. The median of the predictor's prior.
 const NOISE: f64 = 0.02;
+
+/// Architectures to choose some to measure from, at least `least`: the whole space, or of a larger one
+/// [`CANDIDATES`] at random.
+pub fn candidates_to_measure(
+    space: &Space,
+    least: usize,
+    generator: &mut impl rand::Rng,
+) -> Vec<Architecture> {
+    all_or_some(space, SMALL_SPACE, CANDIDATES.max(least), generator)
+}
 
 /// `n` of the `rows` (or all of them, if they are fewer), the most informative first, under a covariance in
 /// units of the variance of what is measured.
@@ -80,7 +92,6 @@ mod tests {
     use super::*;
     use crate::Pool;
     use crate::latency::{LatencyFeatures, choose};
-    use lanner_space::Space;
 
     #[test]
     fn choices_are_distinct_grow_and_are_the_same_by_seed() {
@@ -151,5 +162,19 @@ mod tests {
             random.shuffle(&mut rng(seed, "test"));
             assert!(chosen < 0.95 * left(&random[..15]), "{chosen} {}", left(&random[..15]));
         }
+    }
+
+    /// Encodings of all of a space of millions fill the memory.
+    #[test]
+    fn large_spaces_are_chosen_from_in_part() {
+        let mut generator = lanner_nn::rng(0, "test");
+        for (space, count) in
+            [(Space::NasBench201, 15_625), (Space::NasBench101, 2_500), (Space::Fbnet, 2_500)]
+        {
+            let archs = candidates_to_measure(&space, 10, &mut generator);
+            let distinct: std::collections::HashSet<_> = archs.iter().collect();
+            assert_eq!((archs.len(), distinct.len()), (count, count), "{space}");
+        }
+        assert_eq!(candidates_to_measure(&Space::Darts, 3_000, &mut generator).len(), 3_000);
     }
 }

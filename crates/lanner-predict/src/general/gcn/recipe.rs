@@ -91,7 +91,7 @@ impl GcnRecipe {
             batch: 64,
             learning_rate: 3.5e-4,
             schedule: Schedule::Cosine,
-            ..Recipe::brp_nas_latency()
+            ..GcnRecipe::brp_nas_latency()
         }
     }
 
@@ -122,7 +122,7 @@ impl GcnRecipe {
             widths: vec![256; 2],
             dropout: 0.1,
             target: TargetScaling::Standard,
-            ..Recipe::default_latency()
+            ..GcnRecipe::default_latency()
         }
     }
 }

@@ -4,7 +4,7 @@
 //! *target*, give a predictor for the whole pool, with 90 % intervals:
 //!
 //! ```
-//! use lanner_predict::latency::adapted::{FewShot, DeviceFeatures};
+//! use lanner_predict::latency::adapted::{DeviceFeatures, FewShot};
 //! use lanner_predict::{Pool, metrics};
 //! use lanner_space::Space;
 //! let pool = Pool::whole(Space::NasBench201);

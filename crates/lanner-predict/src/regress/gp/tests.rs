@@ -126,7 +126,7 @@ fn student_noise_shrugs_off_outliers() {
     let y: Vec<f64> = rows.iter().map(|&i| spoilt(i)).collect();
     let rest: Vec<usize> = (150..300).collect();
     let error = |student| {
-        let options = GpOptions { student, ..Options::default() };
+        let options = GpOptions { student, ..GpOptions::default() };
         let gp = Gp::fit(parts, &rows, &y, &options, None).unwrap();
         let got = gp.predict(parts, &rest, false).mean;
         let error: f64 = rest.iter().zip(&got).map(|(&i, m)| (f(i) - m).abs()).sum();
