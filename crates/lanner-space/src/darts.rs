@@ -21,7 +21,9 @@
 
 use std::sync::LazyLock;
 
-use crate::{Architecture, CellGraph, SpaceError, independent, literal::Literal};
+use crate::definition::{Definition, FewCells, Sizes};
+use crate::family::Family;
+use crate::{Architecture, CellGraph, SpaceError, View, independent, literal::Literal};
 
 /// The name on the command line.
 pub const NAME: &str = "darts";
@@ -46,7 +48,7 @@ pub const NODES: usize = 4;
 pub const CELL: usize = 4 * NODES;
 
 /// Node labels of the cell graphs: the operations, the sum that a node is, the ends.
-pub(crate) const LABELS: [&str; 11] = [
+const LABELS: [&str; 11] = [
     "max_pool_3x3",
     "avg_pool_3x3",
     "skip_connect",
@@ -61,9 +63,9 @@ pub(crate) const LABELS: [&str; 11] = [
 ];
 const ADDITION: u8 = 8;
 /// Two cells of 2 inputs, 4 × (2 operations and their sum) and an output.
-pub(crate) const MAX_NODES: usize = 30;
+const MAX_NODES: usize = 30;
 
-pub(crate) const POSITIONS: [u8; 2 * CELL] = {
+const POSITIONS: [u8; 2 * CELL] = {
     let mut positions = [OPS.len() as u8; 2 * CELL];
     let mut i = 0;
     while i < positions.len() {
@@ -73,13 +75,22 @@ pub(crate) const POSITIONS: [u8; 2 * CELL] = {
     positions
 };
 
+pub(crate) fn definition() -> Definition {
+    let sizes = Sizes { channels: 36, cells: 20, resolution: 32, classes: 10 };
+    Definition {
+        // Reductions are at a third and two thirds: five have a cell of each kind and place.
+        few_cells: FewCells { trained: 5, searched: 5, costed: 6 },
+        ..Definition::new(NAME, CellPair, sizes)
+    }
+}
+
 /// Seven operations on each of eight edges.
 const LABELLINGS: u128 = 7u128.pow(8);
 /// Nodes have 1, 3, 6 and 10 pairs of inputs.
 const TOPOLOGIES: usize = 180;
 const CELLS: u128 = TOPOLOGIES as u128 * LABELLINGS;
 /// ≈ 1.08 · 10^18.
-pub(crate) const SIZE: u128 = CELLS * CELLS;
+const SIZE: u128 = CELLS * CELLS;
 
 /// The inputs of the eight edges of a cell.
 type Topology = [u8; 8];
@@ -108,22 +119,6 @@ static ORDERS: LazyLock<Vec<[u8; NODES]>> = LazyLock::new(|| {
     all.filter(|o| (0..4u8).all(|v| o.contains(&v))).collect()
 });
 
-pub(crate) fn check(codes: &[u8]) -> Result<(), String> {
-    independent::check(&POSITIONS, codes)?;
-    for (i, edges) in codes.chunks(4).enumerate() {
-        if edges[..2] > edges[2..] {
-            let cell = if i < NODES { "normal" } else { "reduction" };
-            return Err(format!(
-                "the edges {:?} and {:?} of node {} of the {cell} cell are not in ascending order",
-                &edges[..2],
-                &edges[2..],
-                i % NODES + 2
-            ));
-        }
-    }
-    Ok(())
-}
-
 /// Puts the edges of each node in ascending order.
 fn sort_edges(cell: &mut [u8]) {
     for edges in cell.chunks_mut(4) {
@@ -144,41 +139,6 @@ fn split(cell: &[u8]) -> Option<(Topology, u128)> {
 fn join(inputs: &Topology, ops: u128) -> [u8; CELL] {
     let ops = independent::at(&[NONE; 8], ops);
     std::array::from_fn(|i| if i % 2 == 0 { inputs[i / 2] } else { ops.codes()[i / 2] })
-}
-
-/// Cells by topology, then operations; the normal cell before the reduction cell.
-pub(crate) fn at(index: u128) -> Architecture {
-    let cell = |i: u128| join(&ALL[(i / LABELLINGS) as usize], i % LABELLINGS);
-    Architecture::new([cell(index / CELLS), cell(index % CELLS)].concat())
-}
-
-pub(crate) fn index_of(arch: &Architecture) -> Option<u128> {
-    arch.codes().chunks(CELL).try_fold(0, |index, cell| {
-        let (topology, ops) = split(cell)?;
-        let topology = ALL.binary_search(&topology).ok()?;
-        Some(index * CELLS + topology as u128 * LABELLINGS + ops)
-    })
-}
-
-/// How many pairs of a canonical topology and operations there are, for both cells.
-pub(crate) fn candidates() -> u128 {
-    (CANONICAL.len() as u128 * LABELLINGS).pow(2)
-}
-
-/// The candidate of that number, if it is canonical.
-pub(crate) fn candidate(index: u128) -> Option<Architecture> {
-    let cells = CANONICAL.len() as u128 * LABELLINGS;
-    let cell = |i: u128| {
-        let cell = join(&CANONICAL[(i / LABELLINGS) as usize], i % LABELLINGS);
-        (canonical_cell(&cell) == cell).then_some(cell)
-    };
-    Some(Architecture::new([cell(index / cells)?, cell(index % cells)?].concat()))
-}
-
-/// How many canonical architectures there are.
-pub(crate) fn distinct() -> u128 {
-    static CLASSES: LazyLock<u128> = LazyLock::new(|| classes(7));
-    *CLASSES * *CLASSES
 }
 
 /// How many canonical cells there are of so many operations: each canonical topology has
@@ -241,96 +201,220 @@ fn canonical_cell(cell: &[u8; CELL]) -> [u8; CELL] {
     all.min_by_key(key).expect("the given order is one")
 }
 
-pub(crate) fn canonical(arch: &Architecture) -> Architecture {
-    let cells = arch.codes().chunks(CELL).flat_map(|cell| {
-        let mut cell: [u8; CELL] = cell.try_into().expect("two cells of 16 codes");
-        sort_edges(&mut cell);
-        canonical_cell(&cell)
-    });
-    Architecture::new(cells.collect::<Vec<u8>>())
-}
+/// A normal and a reduction cell of four nodes that add up two operations each.
+#[derive(Debug)]
+pub struct CellPair;
 
-/// All with another operation or another input on one edge, canonical.
-pub(crate) fn neighbours(arch: &Architecture) -> Vec<Architecture> {
-    let codes = arch.codes();
-    let mut all = Vec::new();
-    for (i, &code) in codes.iter().enumerate() {
-        let other_input = codes[i ^ 2];
-        let choices = if i % 2 == 0 { POSITIONS[i] } else { NONE };
-        for new in (0..choices).filter(|&c| c != code && (i % 2 == 1 || c != other_input)) {
-            let mut codes = codes.to_vec();
-            codes[i] = new;
-            all.push(canonical(&Architecture::new(codes)));
+impl Family for CellPair {
+    fn positions(&self) -> &[u8] {
+        &POSITIONS
+    }
+
+    fn labels(&self) -> Vec<&str> {
+        LABELS.to_vec()
+    }
+
+    /// Both cells: two inputs, for each node its two operations and their sum, and the output.
+    fn graph(&self, arch: &Architecture, view: View) -> CellGraph {
+        let mut graph = CellGraph { labels: vec![], arcs: vec![], inputs: vec![], outputs: vec![] };
+        for cell in arch.codes().chunks(CELL) {
+            let base = graph.labels.len() as u8;
+            let output = base + 14;
+            // Inputs are nodes 0 and 1; the sum of node 2 + i is 4 + 3i.
+            let source = |input: u8| base + if input < 2 { input } else { 3 * input - 2 };
+            graph.labels.extend([ADDITION + 1; 2]);
+            for (i, edges) in cell.chunks(4).enumerate() {
+                let first = base + 2 + 3 * i as u8;
+                graph.labels.extend([edges[1], edges[3], ADDITION]);
+                graph.arcs.extend([(source(edges[0]), first), (source(edges[2]), first + 1)]);
+                graph.arcs.extend([
+                    (first, first + 2),
+                    (first + 1, first + 2),
+                    (first + 2, output),
+                ]);
+            }
+            graph.labels.push(ADDITION + 2);
+            graph.inputs.extend([base, base + 1]);
+            graph.outputs.push(output);
+        }
+        graph.arcs.sort_unstable();
+        match view {
+            View::Raw => graph,
+            View::Pruned => graph.pruned(NONE, SKIP),
         }
     }
-    let same = canonical(arch);
-    all.retain(|a| *a != same);
-    all.sort_unstable();
-    all.dedup();
-    all
-}
 
-pub(crate) fn print(arch: &Architecture) -> String {
-    let cell = |codes: &[u8]| {
-        let edges = codes.chunks(2).map(|e| format!("('{}', {})", OPS[usize::from(e[1])], e[0]));
-        edges.collect::<Vec<_>>().join(", ")
-    };
-    format!(
-        "Genotype(normal=[{}], normal_concat=range(2, 6), reduce=[{}], reduce_concat=range(2, 6))",
-        cell(&arch.codes()[..CELL]),
-        cell(&arch.codes()[CELL..])
-    )
-}
-
-pub(crate) fn parse(text: &str) -> Result<Architecture, SpaceError> {
-    let mut text = text.trim();
-    // As lists of genotypes have it: `DARTS_V2 = Genotype(…)`.
-    if let Some((_, genotype)) = text.split_once('=')
-        && genotype.trim_start().starts_with("Genotype(")
-    {
-        text = genotype.trim_start();
+    fn parse(&self, space: &str, text: &str) -> Result<Architecture, SpaceError> {
+        let mut text = text.trim();
+        // As lists of genotypes have it: `DARTS_V2 = Genotype(…)`.
+        if let Some((_, genotype)) = text.split_once('=')
+            && genotype.trim_start().starts_with("Genotype(")
+        {
+            text = genotype.trim_start();
+        }
+        let fail = |why| SpaceError::text(space, text, why);
+        let mut codes = if text.starts_with("Genotype") {
+            let genotype = Literal::parse(text).map_err(fail)?;
+            let cell = |name: &str| {
+                let concat = format!("{name}_concat");
+                match genotype.get(&concat).and_then(Literal::codes).as_deref() {
+                    None | Some([2, 3, 4, 5]) => {}
+                    Some(other) => return Err(format!("{concat} is {other:?}, expected 2 to 5")),
+                }
+                read_cell(name, genotype.get(name), |edge| {
+                    let [op, input] = edge else { return None };
+                    let op = op.text()?;
+                    let code = OPS.iter().position(|&o| o == op);
+                    Some((input.code()?, code.map(|c| c as u8).ok_or(op.to_owned())))
+                })
+            };
+            cell("normal").and_then(|n| Ok([n, cell("reduce")?].concat())).map_err(fail)?
+        } else if text.starts_with(['[', '(']) {
+            let cells = Literal::parse(text).map_err(fail)?;
+            let Some([normal, reduce]) = cells.list() else {
+                return Err(fail("expected two cells, [[(input, operation), …], […]]".into()));
+            };
+            let cell = |name, cell| {
+                read_cell(name, Some(cell), |edge| {
+                    let [input, op] = edge else { return None };
+                    let code = op.code()?;
+                    let known = usize::from(code) < OPS.len();
+                    Some((input.code()?, if known { Ok(code) } else { Err(code.to_string()) }))
+                })
+            };
+            cell("normal", normal)
+                .and_then(|n| Ok([n, cell("reduce", reduce)?].concat()))
+                .map_err(fail)?
+        } else if text.starts_with(|c: char| c.is_ascii_digit()) {
+            independent::parse(space, text, &POSITIONS)?.codes().to_vec()
+        } else {
+            let why = "expected Genotype(normal=[('sep_conv_3x3', 0), …], …), [[(0, 3), …], […]] or 32 digits";
+            return Err(fail(why.into()));
+        };
+        sort_edges(&mut codes);
+        Ok(Architecture::new(codes))
     }
-    let fail = |why| SpaceError::text(NAME, text, why);
-    let mut codes = if text.starts_with("Genotype") {
-        let genotype = Literal::parse(text).map_err(fail)?;
-        let cell = |name: &str| {
-            let concat = format!("{name}_concat");
-            match genotype.get(&concat).and_then(Literal::codes).as_deref() {
-                None | Some([2, 3, 4, 5]) => {}
-                Some(other) => return Err(format!("{concat} is {other:?}, expected 2 to 5")),
+
+    fn print(&self, arch: &Architecture) -> String {
+        let cell = |codes: &[u8]| {
+            let edges =
+                codes.chunks(2).map(|e| format!("('{}', {})", OPS[usize::from(e[1])], e[0]));
+            edges.collect::<Vec<_>>().join(", ")
+        };
+        format!(
+            "Genotype(normal=[{}], normal_concat=range(2, 6), reduce=[{}], reduce_concat=range(2, 6))",
+            cell(&arch.codes()[..CELL]),
+            cell(&arch.codes()[CELL..])
+        )
+    }
+
+    fn choices(&self) -> Option<&[u8]> {
+        None
+    }
+
+    fn size(&self) -> Option<u128> {
+        Some(SIZE)
+    }
+
+    /// How many canonical architectures there are.
+    fn distinct(&self) -> Option<u128> {
+        static CLASSES: LazyLock<u128> = LazyLock::new(|| classes(7));
+        Some(*CLASSES * *CLASSES)
+    }
+
+    fn check(&self, codes: &[u8]) -> Result<(), String> {
+        independent::check(&POSITIONS, codes)?;
+        for (i, edges) in codes.chunks(4).enumerate() {
+            if edges[..2] > edges[2..] {
+                let cell = if i < NODES { "normal" } else { "reduction" };
+                return Err(format!(
+                    "the edges {:?} and {:?} of node {} of the {cell} cell are not in ascending order",
+                    &edges[..2],
+                    &edges[2..],
+                    i % NODES + 2
+                ));
             }
-            read_cell(name, genotype.get(name), |edge| {
-                let [op, input] = edge else { return None };
-                let op = op.text()?;
-                let code = OPS.iter().position(|&o| o == op);
-                Some((input.code()?, code.map(|c| c as u8).ok_or(op.to_owned())))
-            })
+        }
+        Ok(())
+    }
+
+    /// Cells by topology, then operations; the normal cell before the reduction cell.
+    fn at(&self, index: u128) -> Architecture {
+        let cell = |i: u128| join(&ALL[(i / LABELLINGS) as usize], i % LABELLINGS);
+        Architecture::new([cell(index / CELLS), cell(index % CELLS)].concat())
+    }
+
+    fn index_of(&self, arch: &Architecture) -> Option<u128> {
+        arch.codes().chunks(CELL).try_fold(0, |index, cell| {
+            let (topology, ops) = split(cell)?;
+            let topology = ALL.binary_search(&topology).ok()?;
+            Some(index * CELLS + topology as u128 * LABELLINGS + ops)
+        })
+    }
+
+    /// How many pairs of a canonical topology and operations there are, for both cells.
+    fn candidates(&self) -> Option<u128> {
+        Some((CANONICAL.len() as u128 * LABELLINGS).pow(2))
+    }
+
+    /// The candidate of that number, if it is canonical.
+    fn candidate(&self, index: u128) -> Option<Architecture> {
+        let cells = CANONICAL.len() as u128 * LABELLINGS;
+        let cell = |i: u128| {
+            let cell = join(&CANONICAL[(i / LABELLINGS) as usize], i % LABELLINGS);
+            (canonical_cell(&cell) == cell).then_some(cell)
         };
-        cell("normal").and_then(|n| Ok([n, cell("reduce")?].concat())).map_err(fail)?
-    } else if text.starts_with(['[', '(']) {
-        let cells = Literal::parse(text).map_err(fail)?;
-        let Some([normal, reduce]) = cells.list() else {
-            return Err(fail("expected two cells, [[(input, operation), …], […]]".into()));
-        };
-        let cell = |name, cell| {
-            read_cell(name, Some(cell), |edge| {
-                let [input, op] = edge else { return None };
-                let code = op.code()?;
-                let known = usize::from(code) < OPS.len();
-                Some((input.code()?, if known { Ok(code) } else { Err(code.to_string()) }))
-            })
-        };
-        cell("normal", normal)
-            .and_then(|n| Ok([n, cell("reduce", reduce)?].concat()))
-            .map_err(fail)?
-    } else if text.starts_with(|c: char| c.is_ascii_digit()) {
-        independent::parse(NAME, text, &POSITIONS)?.codes().to_vec()
-    } else {
-        let why = "expected Genotype(normal=[('sep_conv_3x3', 0), …], …), [[(0, 3), …], […]] or 32 digits";
-        return Err(fail(why.into()));
-    };
-    sort_edges(&mut codes);
-    Ok(Architecture::new(codes))
+        Some(Architecture::new([cell(index / cells)?, cell(index % cells)?].concat()))
+    }
+
+    /// All with another operation or another input on one edge, canonical.
+    fn neighbours(&self, arch: &Architecture) -> Vec<Architecture> {
+        let codes = arch.codes();
+        let mut all = Vec::new();
+        for (i, &code) in codes.iter().enumerate() {
+            let other_input = codes[i ^ 2];
+            let choices = if i % 2 == 0 { POSITIONS[i] } else { NONE };
+            for new in (0..choices).filter(|&c| c != code && (i % 2 == 1 || c != other_input)) {
+                let mut codes = codes.to_vec();
+                codes[i] = new;
+                all.push(self.canonical(&Architecture::new(codes)));
+            }
+        }
+        let same = self.canonical(arch);
+        all.retain(|a| *a != same);
+        all.sort_unstable();
+        all.dedup();
+        all
+    }
+
+    fn canonical(&self, arch: &Architecture) -> Architecture {
+        let cells = arch.codes().chunks(CELL).flat_map(|cell| {
+            let mut cell: [u8; CELL] = cell.try_into().expect("two cells of 16 codes");
+            sort_edges(&mut cell);
+            canonical_cell(&cell)
+        });
+        Architecture::new(cells.collect::<Vec<u8>>())
+    }
+
+    /// An edge is dead if its operation is `none` or its input has only dead edges.
+    fn live(&self, arch: &Architecture) -> Vec<bool> {
+        let mut live = Vec::with_capacity(2 * CELL);
+        for cell in arch.codes().chunks(CELL) {
+            let mut reached = [true, true, false, false, false, false];
+            for (i, edges) in cell.chunks(4).enumerate() {
+                for edge in edges.chunks(2) {
+                    let passes = edge[1] != NONE && reached[usize::from(edge[0])];
+                    reached[i + 2] |= passes;
+                    live.extend([passes; 2]);
+                }
+            }
+        }
+        live
+    }
+
+    fn max_nodes(&self) -> usize {
+        MAX_NODES
+    }
 }
 
 /// The codes of a cell of eight edges; `edge` reads an input and an operation, or the name of an
@@ -364,45 +448,6 @@ fn read_cell(
         codes.extend([input, op]);
     }
     Ok(codes)
-}
-
-/// Both cells: two inputs, for each node its two operations and their sum, and the output.
-pub(crate) fn graph(arch: &Architecture) -> CellGraph {
-    let mut graph = CellGraph { labels: vec![], arcs: vec![], inputs: vec![], outputs: vec![] };
-    for cell in arch.codes().chunks(CELL) {
-        let base = graph.labels.len() as u8;
-        let output = base + 14;
-        // Inputs are nodes 0 and 1; the sum of node 2 + i is 4 + 3i.
-        let source = |input: u8| base + if input < 2 { input } else { 3 * input - 2 };
-        graph.labels.extend([ADDITION + 1; 2]);
-        for (i, edges) in cell.chunks(4).enumerate() {
-            let first = base + 2 + 3 * i as u8;
-            graph.labels.extend([edges[1], edges[3], ADDITION]);
-            graph.arcs.extend([(source(edges[0]), first), (source(edges[2]), first + 1)]);
-            graph.arcs.extend([(first, first + 2), (first + 1, first + 2), (first + 2, output)]);
-        }
-        graph.labels.push(ADDITION + 2);
-        graph.inputs.extend([base, base + 1]);
-        graph.outputs.push(output);
-    }
-    graph.arcs.sort_unstable();
-    graph
-}
-
-/// An edge is dead if its operation is `none` or its input has only dead edges.
-pub(crate) fn live(arch: &Architecture) -> Vec<bool> {
-    let mut live = Vec::with_capacity(2 * CELL);
-    for cell in arch.codes().chunks(CELL) {
-        let mut reached = [true, true, false, false, false, false];
-        for (i, edges) in cell.chunks(4).enumerate() {
-            for edge in edges.chunks(2) {
-                let passes = edge[1] != NONE && reached[usize::from(edge[0])];
-                reached[i + 2] |= passes;
-                live.extend([passes; 2]);
-            }
-        }
-    }
-    live
 }
 
 #[cfg(test)]
