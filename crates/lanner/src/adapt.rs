@@ -62,9 +62,11 @@ pub struct AdaptArgs {
     json: bool,
 }
 
-/// Lanner's own table of NAS-Bench-201, and what it is called as a source.
-const BUILT_IN: &str =
-    include_str!(concat!(env!("CARGO_MANIFEST_DIR"), "/../../latbench/amd-epyc-2-cores.csv"));
+/// Lanner's own tables by the name of the space, and what they are called as a source.
+const BUILT_IN: [(&str, &str); 1] = [(
+    "nasbench201",
+    include_str!(concat!(env!("CARGO_MANIFEST_DIR"), "/../../latbench/amd-epyc-2-cores.csv")),
+)];
 const BUILT_IN_NAME: &str = "built-in";
 
 /// Spaces of at most so many architectures are predicted whole.
@@ -159,19 +161,21 @@ fn sources(args: &AdaptArgs, space: &Space) -> anyhow::Result<Vec<(String, Table
             if name != BUILT_IN_NAME {
                 return Ok((name, Table::read(path, space)?.0));
             }
-            if *space != Space::NasBench201 {
-                return Err(usage(format!(
-                    "the built-in source is of nasbench201, not of {space}: leave --sources out"
-                )));
+            match built_in(space)? {
+                Some(table) => Ok((name, table)),
+                None => Err(usage(format!(
+                    "the built-in source is of {}, not of {space}: leave --sources out",
+                    BUILT_IN.map(|(name, _)| name).join(", ")
+                ))),
             }
-            Ok((name, built_in()?))
         })
         .collect()
 }
 
-/// Lanner's own table of NAS-Bench-201.
-pub fn built_in() -> anyhow::Result<Table> {
-    Ok(Table::read_text(BUILT_IN, BUILT_IN_NAME, &Space::NasBench201)?.0)
+/// Lanner's own table of a space.
+pub fn built_in(space: &Space) -> anyhow::Result<Option<Table>> {
+    let Some((_, text)) = BUILT_IN.iter().find(|b| b.0 == space.name()) else { return Ok(None) };
+    Ok(Some(Table::read_text(text, BUILT_IN_NAME, space)?.0))
 }
 
 fn metric(args: &AdaptArgs, target: &Table) -> anyhow::Result<String> {

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use lanner_network::Skeleton;
-use lanner_space::{Space, user::UserSpace};
+use lanner_space::Space;
 use serde::{Deserialize, Serialize};
 
 use super::StudyError;
@@ -200,11 +200,8 @@ impl Settings {
     pub fn space(&self) -> Result<Space, StudyError> {
         let wrong = |why: String| StudyError::Settings { why };
         match &self.space_toml {
-            Some(text) => {
-                let user = UserSpace::from_toml(text)
-                    .map_err(|why| wrong(format!("space '{}': {why}", self.space)))?;
-                Ok(Space::User(user.into()))
-            }
+            Some(text) => Space::from_toml(text)
+                .map_err(|why| wrong(format!("space '{}': {why}", self.space))),
             None => Space::by_name(&self.space).map_err(|e| wrong(e.to_string())),
         }
     }

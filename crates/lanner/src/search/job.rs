@@ -203,14 +203,7 @@ fn skeleton(args: &SearchArgs, space: &Space, small: bool) -> anyhow::Result<Ske
         (published.cells, published.resolution, published.classes);
     if small {
         let set = images::by_name(&args.dataset)?;
-        // With one cell a stage of NAS-Bench-201, the stem and what is between the stages learn the digits,
-        // whatever the cells are (docs/benchmarks.md, "The main job").
-        let least = match space {
-            Space::Darts => 5,
-            Space::NasBench201 => 3,
-            _ => 1,
-        };
-        cells = least.min(cells);
+        cells = space.few_cells().searched.min(cells);
         resolution = set.train.shape().height;
         classes = set.train.classes.len();
     }

@@ -5,7 +5,6 @@ use std::collections::BTreeMap;
 use lanner_data::images::Statistics;
 use lanner_network::write_file;
 use lanner_search::study::{Settings, Trial};
-use lanner_space::Space;
 use serde_json::json;
 
 use super::{
@@ -35,18 +34,8 @@ pub fn write(search: &Search, found: Found, as_json: bool) -> anyhow::Result<()>
         if counts.all() == 0 {
             let limits = settings.limits.iter().map(|l| format!("{} <= {}", l.metric, l.at_most));
             let mut limits: Vec<String> = limits.collect();
-            if let Space::User(space) = study.space() {
-                let own = space.limits;
-                let named = [
-                    ("params", own.params),
-                    ("flops", own.flops),
-                    ("memory_bytes", own.memory_bytes),
-                ];
-                let own = |(name, most): (&str, Option<u64>)| {
-                    Some(format!("{name} <= {} of the space's file", most?))
-                };
-                limits.extend(named.into_iter().filter_map(own));
-            }
+            let own = study.space().limits().named().into_iter();
+            limits.extend(own.map(|(name, most)| format!("{name} <= {most} of the space's file")));
             let limits = limits.join(", ");
             anyhow::bail!("no network is likely to be within the limits ({limits}); raise one");
         }
