@@ -46,15 +46,6 @@ pub struct Definition {
     /// See [`crate::Space::has_uniform_layers`].
     pub uniform_layers: bool,
     pub limits: Limits,
-    /// The file that says all this, and the fingerprint of what it says.
-    pub(crate) file: Option<File>,
-}
-
-/// What a space was read from.
-#[derive(Debug)]
-pub(crate) struct File {
-    pub text: String,
-    pub fingerprint: u64,
 }
 
 /// A text form of architectures.
@@ -152,7 +143,6 @@ impl Definition {
             known_program: false,
             uniform_layers: false,
             limits: Limits::default(),
-            file: None,
         }
     }
 

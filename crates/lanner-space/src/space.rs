@@ -24,7 +24,19 @@ pub struct Space(Handle);
 enum Handle {
     /// The name, and the definition, made when it is first needed.
     Listed(&'static str, fn() -> &'static Definition),
-    Own(Arc<Definition>),
+    Own(Arc<Own>),
+}
+
+/// A space of a file or of the program's own.
+struct Own {
+    definition: Definition,
+    file: Option<File>,
+}
+
+/// The text of a file, and the fingerprint of what it says.
+struct File {
+    text: String,
+    fingerprint: u64,
 }
 
 /// The space that the module of that name defines.
@@ -115,7 +127,9 @@ impl Space {
 
     /// The space that the text of a file describes, or the line and the field that are wrong.
     pub fn from_toml(text: &str) -> Result<Space, String> {
-        Ok(Space(Handle::Own(Arc::new(user::definition(text)?))))
+        let (definition, fingerprint) = user::definition(text)?;
+        let file = Some(File { text: text.into(), fingerprint });
+        Ok(Space(Handle::Own(Arc::new(Own { definition, file }))))
     }
 
     /// A space of the program's own. From then on [`Space::by_name`] knows it in this process, so
@@ -128,7 +142,7 @@ impl Space {
         if Space::ALL.iter().chain(defined.iter()).any(|space| space.name() == name) {
             return Err(fail("there is a space of that name".into()));
         }
-        let space = Space(Handle::Own(Arc::new(definition)));
+        let space = Space(Handle::Own(Arc::new(Own { definition, file: None })));
         defined.push(space.clone());
         Ok(space)
     }
@@ -136,7 +150,14 @@ impl Space {
     fn definition(&self) -> &Definition {
         match &self.0 {
             Handle::Listed(_, definition) => definition(),
-            Handle::Own(definition) => definition,
+            Handle::Own(own) => &own.definition,
+        }
+    }
+
+    fn file(&self) -> Option<&File> {
+        match &self.0 {
+            Handle::Listed(..) => None,
+            Handle::Own(own) => own.file.as_ref(),
         }
     }
 
@@ -148,14 +169,14 @@ impl Space {
     pub fn name(&self) -> &str {
         match &self.0 {
             Handle::Listed(name, _) => name,
-            Handle::Own(definition) => &definition.name,
+            Handle::Own(own) => &own.definition.name,
         }
     }
 
     /// What tables and models are known by: the name, and of a user's space a fingerprint of what its
     /// file says, without names, comments and limits, so that a changed file is told from the one before.
     pub fn identity(&self) -> String {
-        match &self.definition().file {
+        match self.file() {
             Some(file) => format!("{} {:016x}", self.name(), file.fingerprint),
             None => self.name().into(),
         }
@@ -163,7 +184,7 @@ impl Space {
 
     /// The text of the file that defines the space, which [`Space::from_toml`] reads.
     pub fn toml(&self) -> Option<&str> {
-        self.definition().file.as_ref().map(|file| file.text.as_str())
+        self.file().map(|file| file.text.as_str())
     }
 
     /// What the network of an architecture may cost by the file of the space.
@@ -481,8 +502,11 @@ impl PartialEq for Space {
             (Handle::Own(a), Handle::Own(b)) => (a, b),
             _ => return false,
         };
-        let said = |d: &Definition| format!("{:?} {:?}", d.family, d.limits);
-        Arc::ptr_eq(a, b) || (a.name == b.name && said(a) == said(b))
+        let said = |own: &Own| {
+            let Definition { name, family, limits, .. } = &own.definition;
+            format!("{name} {family:?} {limits:?}")
+        };
+        Arc::ptr_eq(a, b) || said(a) == said(b)
     }
 }
 

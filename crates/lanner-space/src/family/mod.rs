@@ -12,14 +12,15 @@
 mod cell;
 mod chain;
 mod layers;
+mod pair;
 
 use std::fmt::Debug;
 
 pub use cell::{CellSkeleton, CellSpace, Edge};
 pub use chain::{Block, ChainSkeleton, ChainSpace, Layer, Stage};
 pub use layers::Layers;
+pub use pair::CellPair;
 
-pub use crate::darts::CellPair;
 pub use crate::mobilenetv3::ElasticStages;
 pub use crate::nasbench101::LabelledDag;
 use crate::{Architecture, CellGraph, SpaceError, View, independent};

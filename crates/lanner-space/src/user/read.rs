@@ -5,7 +5,7 @@ use toml::de::{DeTable, DeValue};
 
 use super::OPERATIONS;
 use crate::Space;
-use crate::definition::{Definition, File, Limits};
+use crate::definition::{Definition, Limits};
 use crate::family::{
     Block, CellSkeleton, CellSpace, ChainSkeleton, ChainSpace, Edge, Layer, Stage,
 };
@@ -13,8 +13,9 @@ use crate::family::{
 /// Edges and layers are nodes of graphs, which have at most 255.
 const MOST_NODES: usize = 200;
 
-/// The space that a text describes, or the line and the field that are wrong.
-pub(crate) fn definition(text: &str) -> Result<Definition, String> {
+/// The space that a text describes and a fingerprint of what it says, without names, comments and
+/// limits; or the line and the field that are wrong.
+pub(crate) fn definition(text: &str) -> Result<(Definition, u64), String> {
     let document = DeTable::parse(text).map_err(|e| {
         let line = e.span().map_or(1, |span| line_of(text, span.start));
         format!("line {line}: {}", e.message().trim().replace('\n', ", "))
@@ -55,8 +56,7 @@ pub(crate) fn definition(text: &str) -> Result<Definition, String> {
         }
     };
     definition.check()?;
-    let file = File { text: text.into(), fingerprint: fingerprint(&said) };
-    Ok(Definition { limits, file: Some(file), ..definition })
+    Ok((Definition { limits, ..definition }, fingerprint(&said)))
 }
 
 /// FNV-1a of the choices and the skeleton, as this version of the program spells them.
