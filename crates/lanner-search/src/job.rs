@@ -8,7 +8,7 @@ use lanner_evaluate::evaluator::TRAINED;
 use lanner_evaluate::proxies::Proxy;
 use lanner_evaluate::train::Recipe;
 use lanner_network::Skeleton;
-use lanner_space::{Space, user::UserSpace};
+use lanner_space::Space;
 use serde::{Deserialize, Serialize};
 
 use crate::{SearchError, StrategyName};
@@ -340,11 +340,8 @@ impl Job {
     pub fn space(&self) -> Result<Space, SearchError> {
         let wrong = |why: String| SearchError::Settings { why };
         match &self.space_toml {
-            Some(text) => {
-                let user = UserSpace::from_toml(text)
-                    .map_err(|why| wrong(format!("space '{}': {why}", self.space)))?;
-                Ok(Space::User(user.into()))
-            }
+            Some(text) => Space::from_toml(text)
+                .map_err(|why| wrong(format!("space '{}': {why}", self.space))),
             None => Space::by_name(&self.space).map_err(|e| wrong(e.to_string())),
         }
     }

@@ -154,12 +154,8 @@ fn sources(args: &AdaptArgs, space: &Space) -> anyhow::Result<Vec<(String, Table
             if name != built_in::NAME {
                 return Ok((name, Table::read(path, space)?.0));
             }
-            if *space != Space::NasBench201 {
-                return Err(usage(format!(
-                    "the built-in source is of nasbench201, not of {space}: leave --sources out"
-                )));
-            }
-            Ok((name, built_in::table()?))
+            let table = built_in::table(space);
+            Ok((name, table.map_err(|e| usage(format!("{e}: leave --sources out")))?))
         })
         .collect()
 }

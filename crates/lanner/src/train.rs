@@ -160,11 +160,9 @@ fn table(args: &TrainArgs, space: Space, threads: usize) -> anyhow::Result<Table
     recipe.check().map_err(|e| usage(e.to_string()))?;
     let data = Data::new(set, args.validation, args.seed)?;
     let published = Skeleton::of(&space).map_err(|e| usage(e.to_string()))?;
-    // A cell of each kind and place is the least of DARTS: reductions are at a third and two thirds.
-    let few = if space == Space::Darts { 5 } else { 1 };
     let skeleton = Skeleton {
         channels: args.channels.unwrap_or(published.channels),
-        cells: args.cells.unwrap_or(few.min(published.cells)),
+        cells: args.cells.unwrap_or(space.few_cells().trained.min(published.cells)),
         resolution,
         classes: data.classes().len(),
         ..published

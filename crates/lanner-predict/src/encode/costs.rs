@@ -5,7 +5,7 @@
 mod layers;
 
 use lanner_network::OpNode;
-use lanner_space::{Architecture, Space, View, user};
+use lanner_space::{Architecture, Space, View};
 use rayon::prelude::*;
 
 use crate::regress::linalg::Mat;
@@ -102,11 +102,7 @@ impl AnalyticCosts {
 
 /// Whether texts of a space can have operations that lead nowhere.
 pub(crate) fn shows_dead(space: &Space) -> bool {
-    match space {
-        Space::NasBench201 | Space::TransBench101Micro => true,
-        Space::User(user) => matches!(user.kind, user::Kind::Cell(_)),
-        _ => false,
-    }
+    space.cell().is_some()
 }
 
 /// Times of an operation on the family of simulated devices.

@@ -46,12 +46,10 @@ struct Encoder {
 impl LatencyFeatures {
     pub fn new(pool: &Pool) -> LatencyFeatures {
         let space = &pool.space;
-        // Both have the same edges and codes, of which TransNAS-Bench-101 leaves out the pooling.
-        let program = matches!(space, Space::NasBench201 | Space::TransBench101Micro);
         let encoder = Encoder {
             space: space.clone(),
             features: CellEncoder::new(space),
-            program: program.then(|| Programs::new(space, &pool.archs).names()),
+            program: space.has_known_program().then(|| Programs::new(space, &pool.archs).names()),
         };
         LatencyFeatures { groups: encoder.groups(&pool.archs), encoder: Arc::new(encoder) }
     }

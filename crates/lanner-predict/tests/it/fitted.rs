@@ -27,8 +27,7 @@ fn cost(space: &Space, arch: &Architecture) -> f64 {
 }
 
 fn user(text: &str) -> Space {
-    let space = lanner_space::user::UserSpace::from_toml(text).unwrap();
-    Space::User(std::sync::Arc::new(space))
+    Space::from_toml(text).unwrap()
 }
 
 const CHAIN: &str = r#"

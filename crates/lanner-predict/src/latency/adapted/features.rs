@@ -42,7 +42,7 @@ impl DeviceFeatures {
         let (space, archs) = (&pool.space, &pool.archs);
         let raw = one_hot(space, archs);
         let live = Some(live_one_hot(space, archs)).filter(|live| *live != raw);
-        let cells = (*space == Space::NasBench201).then(|| LatencyFeatures::new(pool));
+        let cells = space.has_uniform_layers().then(|| LatencyFeatures::new(pool));
         let (of_text, of_live) = AnalyticCosts::views(space, archs);
         let differ = live.is_some() && of_live.is_some();
         let mut shown = vec![(if differ { Shown::Text } else { Shown::Both }, of_text)];
@@ -56,12 +56,12 @@ impl DeviceFeatures {
         let text = if live.is_some() { Shown::Text } else { Shown::Both };
         for (shown, costs) in &shown {
             // Where all layers of one operation are alike, their counts say more than their sums.
-            match space {
-                Space::NasBench201 => {
+            match space.has_uniform_layers() {
+                true => {
                     let counts = counts(pool, *shown == Shown::Live);
                     add(*shown, Kernel::Linear, &counts, 1.0);
                 }
-                _ => add(*shown, Kernel::Linear, &costs.totals, 1.0),
+                false => add(*shown, Kernel::Linear, &costs.totals, 1.0),
             }
         }
         for (shown, costs) in &shown {
@@ -229,7 +229,7 @@ fn counts(pool: &Pool, live: bool) -> Mat {
 /// The codes of an architecture, with dead choices (of spaces that have them) as the first code.
 pub(super) fn codes(space: &Space, arch: &Architecture, live: bool) -> Vec<u8> {
     let codes = arch.codes().to_vec();
-    if !live || *space != Space::NasBench201 {
+    if !live || !space.has_uniform_layers() {
         return codes;
     }
     codes
