@@ -9,7 +9,7 @@ use lanner_data::Table;
 use lanner_network::Skeleton;
 use lanner_predict::Pool;
 use lanner_predict::encode::operations::{self, Counted};
-use lanner_predict::latency::adapted::Views;
+use lanner_predict::latency::adapted::DeviceFeatures;
 use lanner_predict::regress::linalg::Mat;
 use lanner_space::{Architecture, Space};
 
@@ -20,7 +20,7 @@ use crate::tables::Measured;
 /// A space with its devices, and what is made of it once.
 pub(crate) struct World {
     pub(crate) measured: Measured,
-    pub(crate) views: Views,
+    pub(crate) views: DeviceFeatures,
     pub(crate) peers: PeerViews,
     /// Smoothed devices, in the order of the columns; made when first asked for.
     functions: Vec<Option<Mat>>,
@@ -43,7 +43,7 @@ impl World {
                 &["nasbench201/latency_help.csv", "nasbench201/latency_latbench.csv"],
             )?
         };
-        let views = Views::new(&measured.pool);
+        let views = DeviceFeatures::new(&measured.pool);
         let peers = PeerViews::new(&measured.pool);
         let functions = vec![None; measured.columns.len()];
         Ok(World { measured, views, peers, functions, joint: None, counted: OnceLock::new() })

@@ -34,7 +34,7 @@ use crate::encode::graph::{Encoding, Graphs};
 use crate::general::gcn::{Progress, Samples};
 use crate::regress::gcn::{Gcn, Shared};
 
-pub use recipe::{NetworkRecipe, Objective, Pairs, Recipe, Worth};
+pub use recipe::{NetworkRecipe, Objective, Pairs, RelationRecipe, Worth};
 pub use thurstone::{Features, Thurstone};
 
 /// A trained relation.
@@ -81,7 +81,7 @@ pub enum Prepared {
 pub fn fit(
     space: &Space,
     train: Samples,
-    recipe: &Recipe,
+    recipe: &RelationRecipe,
     start: Option<&Relation>,
     seed: u64,
     threads: usize,
@@ -89,13 +89,13 @@ pub fn fit(
 ) -> Result<Relation, PredictError> {
     train.check("a binary relation", 2, |t| t.is_finite())?;
     let model = match (recipe, start.map(|s| &s.model)) {
-        (Recipe::Thurstone, None | Some(Model::Thurstone(_))) => {
+        (RelationRecipe::Thurstone, None | Some(Model::Thurstone(_))) => {
             Model::Thurstone(Thurstone::fit(space, train)?)
         }
-        (Recipe::Networks(recipe), None) => {
+        (RelationRecipe::Networks(recipe), None) => {
             Model::Networks(fit::fit(space, train, recipe, None, seed, threads, progress)?)
         }
-        (Recipe::Networks(recipe), Some(Model::Networks(start))) => {
+        (RelationRecipe::Networks(recipe), Some(Model::Networks(start))) => {
             Model::Networks(fit::fit(space, train, recipe, Some(start), seed, threads, progress)?)
         }
         _ => {

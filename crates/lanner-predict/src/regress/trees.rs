@@ -10,7 +10,7 @@ use crate::regress::linalg::Mat;
 
 /// How the trees are grown.
 #[derive(Debug, Clone, Copy)]
-pub struct Options {
+pub struct TreeOptions {
     pub trees: usize,
     /// Share of the non-constant features that a split chooses from.
     pub features: f64,
@@ -18,9 +18,9 @@ pub struct Options {
     pub leaf: usize,
 }
 
-impl Default for Options {
+impl Default for TreeOptions {
     fn default() -> Self {
-        Options { trees: 200, features: 0.5, leaf: 1 }
+        TreeOptions { trees: 200, features: 0.5, leaf: 1 }
     }
 }
 
@@ -50,7 +50,7 @@ impl ExtraTrees {
     pub fn fit(
         x: &Mat,
         y: &[f64],
-        options: &Options,
+        options: &TreeOptions,
         seed: u64,
     ) -> Result<ExtraTrees, PredictError> {
         if y.is_empty() || x.rows != y.len() {
@@ -125,7 +125,7 @@ struct Sample<'a> {
     /// Features, d × n.
     columns: &'a Mat,
     y: &'a [f64],
-    options: &'a Options,
+    options: &'a TreeOptions,
 }
 
 impl Sample<'_> {
@@ -247,23 +247,28 @@ mod tests {
         let x = Mat::from_fn(300, 4, |_, _| rng.random_range(-1.0..1.0));
         let y: Vec<f64> = (0..300).map(|i| x[(i, 0)].signum() * x[(i, 1)] + x[(i, 2)]).collect();
         let rows: Vec<usize> = (0..200).collect();
-        let forest = ExtraTrees::fit(&x.select(&rows), &y[..200], &Options::default(), 3).unwrap();
+        let forest =
+            ExtraTrees::fit(&x.select(&rows), &y[..200], &TreeOptions::default(), 3).unwrap();
         let all = forest.predict(&x);
         // Leaves of one row: training rows come back exactly.
         assert!(all[..200].iter().zip(&y).all(|(p, y)| (p - y).abs() < 1e-12));
         let error: f64 = (200..300).map(|i| (all[i] - y[i]).powi(2)).sum();
         let spread: f64 = (200..300).map(|i| y[i].powi(2)).sum();
         assert!(error < 0.3 * spread, "{error} of {spread}");
-        let again = ExtraTrees::fit(&x.select(&rows), &y[..200], &Options::default(), 3).unwrap();
+        let again =
+            ExtraTrees::fit(&x.select(&rows), &y[..200], &TreeOptions::default(), 3).unwrap();
         assert_eq!(again.predict(&x), all);
     }
 
     #[test]
     fn constant_features_give_the_mean() {
         let x = Mat::zeros(4, 2);
-        let forest = ExtraTrees::fit(&x, &[1.0, 2.0, 3.0, 6.0], &Options::default(), 0).unwrap();
+        let forest =
+            ExtraTrees::fit(&x, &[1.0, 2.0, 3.0, 6.0], &TreeOptions::default(), 0).unwrap();
         assert!(forest.predict(&x).iter().all(|p| (p - 3.0).abs() < 1e-12));
-        assert!(ExtraTrees::fit(&x, &[1.0, f64::NAN, 3.0, 6.0], &Options::default(), 0).is_err());
-        assert!(ExtraTrees::fit(&Mat::zeros(0, 2), &[], &Options::default(), 0).is_err());
+        assert!(
+            ExtraTrees::fit(&x, &[1.0, f64::NAN, 3.0, 6.0], &TreeOptions::default(), 0).is_err()
+        );
+        assert!(ExtraTrees::fit(&Mat::zeros(0, 2), &[], &TreeOptions::default(), 0).is_err());
     }
 }

@@ -3,7 +3,7 @@
 use lanner_space::{Architecture, Space};
 
 use super::cell::Cell;
-use super::operation::{Kind, Operations};
+use super::operation::{OperationKind, Operations};
 use crate::regress::linalg::Mat;
 
 /// Log multiply-accumulates and log parameters (p × 2) of networks that change their channels and
@@ -31,7 +31,7 @@ pub fn log_flops(space: &Space, archs: &[Architecture]) -> Vec<f64> {
     }
     let operations = Operations::new(space);
     let worth = |label: u8| match operations.kind(label) {
-        Kind::Learned { kernel } => f64::from(kernel).powi(2),
+        OperationKind::Learned { kernel } => f64::from(kernel).powi(2),
         _ => 0.0,
     };
     let of = |arch: &Architecture| -> f64 {

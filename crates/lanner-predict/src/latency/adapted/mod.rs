@@ -4,7 +4,7 @@
 //! *target*, give a predictor for the whole pool, with 90 % intervals:
 //!
 //! ```
-//! use lanner_predict::latency::adapted::{FewShot, Views};
+//! use lanner_predict::latency::adapted::{DeviceFeatures, FewShot};
 //! use lanner_predict::{Pool, metrics};
 //! use lanner_space::Space;
 //! let pool = Pool::whole(Space::NasBench201);
@@ -19,8 +19,8 @@
 //! let (phone, desktop) = (device([0., 0.1, 1., 3., 0.5]), device([0., 0., 0.4, 2., 1.]));
 //! let mine = device([0., 0.1, 0.8, 2.5, 0.9]);
 //!
-//! let views = Views::new(&pool);
-//! let prior = views.with_sources(&views.smooth(&[&phone, &desktop])?);
+//! let features = DeviceFeatures::new(&pool);
+//! let prior = features.with_sources(&features.smooth(&[&phone, &desktop])?);
 //! let measured: Vec<usize> = (0..pool.len()).step_by(1600).collect();
 //! let values: Vec<f64> = measured.iter().map(|&row| mine[row]).collect();
 //! let model = FewShot::fit(&prior, &measured, &values)?;
@@ -35,7 +35,7 @@
 //! straight lines; and smooth functions of the choices and of the executed program. For cells, what
 //! the text says and what is live count apart, since some devices pay for dead operations.
 //!
-//! - *Sources are smoothed first* ([`Views::smooth`]): a ridge on many features of a whole table
+//! - *Sources are smoothed first* ([`DeviceFeatures::smooth`]): a ridge on many features of a whole table
 //!   keeps what the device does and leaves its noise behind.
 //! - *Hyper-parameters are averaged, not chosen*: 1,500 candidates, weighed by evidence. Most of them
 //!   believe that the device runs dead operations or that it skips them, not both; half of them that
@@ -62,15 +62,15 @@ use lanner_space::{Architecture, Space};
 
 use crate::encode::costs::AnalyticCosts;
 use crate::encode::counts::{live_one_hot, one_hot, with_pairs};
-use crate::latency::LatencyViews;
+use crate::latency::LatencyFeatures;
 use crate::regress::gp::Kernel;
 use crate::regress::linalg::{Cholesky, Mat};
 use crate::{Pool, PredictError};
-pub use bridge::{Belief, Bridge, Guess};
+pub use bridge::{Bridge, Confidence, Guess};
 pub use few_shot::FewShot;
 use group::{Direction, Group, Shown};
-pub use prior::Prior;
-pub use saved::Adapted;
+pub use prior::DevicePrior;
+pub use saved::AdaptedLatency;
 
 /// Length scales of the smooth functions: of the choices, and of the program.
 const CHOICES_LENGTH: f64 = 0.7;
@@ -82,9 +82,9 @@ const PAIRED: usize = 64;
 /// A source must have so many rows with a value.
 const FEWEST_OF_SOURCE: usize = 20;
 
-/// What is known of a pool's architectures without any measurement.
+/// Features of a pool's architectures, known without any measurement of the device.
 #[derive(Debug, Clone)]
-pub struct Views {
+pub struct DeviceFeatures {
     groups: Vec<Group>,
     /// One-hots of the choices that are live, whose products count too when sources are smoothed, and
     /// what else counts then.
@@ -96,12 +96,12 @@ pub struct Views {
     costs: Vec<AnalyticCosts>,
 }
 
-impl Views {
-    pub fn new(pool: &Pool) -> Views {
+impl DeviceFeatures {
+    pub fn new(pool: &Pool) -> DeviceFeatures {
         let (space, archs) = (&pool.space, &pool.archs);
         let raw = one_hot(space, archs);
         let live = Some(live_one_hot(space, archs)).filter(|live| *live != raw);
-        let cells = space.has_uniform_layers().then(|| LatencyViews::new(pool));
+        let cells = space.has_uniform_layers().then(|| LatencyFeatures::new(pool));
         let (of_text, of_live) = AnalyticCosts::views(space, archs);
         let differ = live.is_some() && of_live.is_some();
         let mut shown = vec![(if differ { Shown::Text } else { Shown::Both }, of_text)];
@@ -142,13 +142,13 @@ impl Views {
         }
         let used = live.unwrap_or(raw);
         let costs = shown.into_iter().map(|(_, costs)| costs).collect();
-        Views { groups, used, unpaired, design: OnceLock::new(), direction, costs }
+        DeviceFeatures { groups, used, unpaired, design: OnceLock::new(), direction, costs }
     }
 
     /// What sources are smoothed on, p × d: made when first asked for, since it is large.
     fn design(&self) -> &Mat {
         self.design.get_or_init(|| {
-            let Views { used, unpaired, .. } = self;
+            let DeviceFeatures { used, unpaired, .. } = self;
             let paired = if used.cols <= PAIRED { &with_pairs(used) } else { used };
             let all: Vec<usize> = (0..used.rows).collect();
             paired.beside(unpaired).standardised_by(&all)
@@ -259,9 +259,9 @@ impl Views {
         Ok(())
     }
 
-    /// The prior for a new device beside sources that [`Views::smooth`] made; of no sources (no
+    /// The prior for a new device beside sources that [`DeviceFeatures::smooth`] made; of no sources (no
     /// columns), the one from analytic features alone.
-    pub fn with_sources(&self, functions: &Mat) -> Prior {
+    pub fn with_sources(&self, functions: &Mat) -> DevicePrior {
         let mut groups = self.groups.clone();
         if functions.cols > 0 {
             let mean = Mat::from_fn(functions.rows, 1, |i, _| functions.row(i).iter().sum());
@@ -270,7 +270,7 @@ impl Views {
                 groups.extend(group.map(|g| Group { shown: Shown::Sources, ..g }));
             }
         }
-        Prior { groups, carried: Vec::new(), direction: self.direction.clone() }
+        DevicePrior { groups, carried: Vec::new(), direction: self.direction.clone() }
     }
 }
 
