@@ -33,10 +33,10 @@ pub(crate) fn find_arch_column(
     space: &Space,
     header: &[String],
 ) -> Result<usize, DataError> {
-    let index_names = match space {
-        Space::NasBench201 => &INDEX_NAMES[..],
-        // Elsewhere an index is a file's own numbering, not a published order.
-        _ => &[],
+    let index_names = match space.has_published_order() {
+        true => &INDEX_NAMES[..],
+        // Elsewhere an index is a file's own numbering.
+        false => &[],
     };
     ARCH_NAMES
         .iter()
@@ -176,7 +176,7 @@ impl Draft<'_> {
     /// But not in NAS-Bench-101: there a cell was trained several times and may stand in a table as
     /// matrices that differ, each with values of its own. The mean of these is the cell's value.
     fn merge(&mut self, space: &Space) -> Result<(), DataError> {
-        if *space == Space::NasBench101 {
+        if space.repeats_rows() {
             self.average();
             return Ok(());
         }

@@ -43,6 +43,7 @@
 //! **Units.** A latency is in milliseconds and its name ends in `_ms`; zero or less there is an
 //! error, whether a file or a caller brings it.
 
+pub mod built_in;
 mod csv;
 mod describe;
 mod draft;

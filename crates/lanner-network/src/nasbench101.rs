@@ -144,11 +144,6 @@ impl Cell {
     }
 }
 
-/// Whether the codes are a cell in any numbering.
-pub fn is_cell(codes: &[u8]) -> bool {
-    Cell::of(codes).is_ok()
-}
-
 fn project(
     net: &mut Builder,
     place: &str,

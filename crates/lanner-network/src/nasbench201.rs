@@ -1,7 +1,7 @@
-use lanner_space::{Architecture, Space, View, nasbench201::EDGES};
+use lanner_space::{Architecture, View};
 
 use crate::{
-    Builder, Conv, Network, NetworkError, Op, Pool, Shape,
+    Builder, Conv, Network, NetworkError, Op, Pool, Skeleton,
     blocks::{batch_norm, cell_of_edges, classifier, relu_conv_bn},
 };
 
@@ -33,28 +33,6 @@ impl Default for Nasbench201 {
 }
 
 impl Nasbench201 {
-    fn check(&self) -> Result<(), NetworkError> {
-        for (name, value, most) in [
-            ("channels", self.channels, 1024),
-            ("cells", self.cells, 100),
-            ("resolution", self.resolution, 4096),
-            ("classes", self.classes, 100_000),
-        ] {
-            if !(1..=most).contains(&value) {
-                let (value, expected) = (value.to_string(), format!("1 to {most}"));
-                return Err(NetworkError::Value { name, value, expected });
-            }
-        }
-        if !self.resolution.is_multiple_of(4) {
-            return Err(NetworkError::Value {
-                name: "resolution",
-                value: self.resolution.to_string(),
-                expected: "a multiple of 4, to be halved twice".into(),
-            });
-        }
-        Ok(())
-    }
-
     /// The network of an architecture.
     ///
     /// A cell whose output no path reaches yields zeros. Its pruned form is one layer
@@ -64,32 +42,39 @@ impl Nasbench201 {
     /// as fresh ones do. After training, a convolution behind a node that nothing reaches adds its
     /// batch norm's shift, a constant, which the pruned view has no place for.
     pub fn build(&self, arch: &Architecture, view: View) -> Result<Network, NetworkError> {
-        self.check()?;
-        Space::NasBench201.check(arch)?;
-        let live = match view {
-            View::Raw => vec![true; EDGES.len()],
-            View::Pruned => Space::NasBench201.live(arch),
-        };
-        let image = Shape::new(3, self.resolution, self.resolution);
-        let mut net = Builder::new(Space::NasBench201.print(arch), image)?;
-        net.block("stem", "stem");
-        let mut x = net.add("stem.conv", Op::Conv(Conv::same(self.channels, 3)), &[0])?;
-        x = batch_norm(&mut net, "stem.bn", x)?;
-        for stage in 1..=3 {
-            if stage > 1 {
-                let channels = self.channels << (stage - 1);
-                x = reduction(&mut net, &format!("reduce{}", stage - 1), x, channels)?;
-            }
-            for n in 1..=self.cells {
-                x = cell(&mut net, &format!("stage{stage}.cell{n}"), x, arch.codes(), &live)?;
-            }
-        }
-        net.block("head", "head");
-        x = batch_norm(&mut net, "head.bn", x)?;
-        x = net.add("head.relu", Op::Relu, &[x])?;
-        classifier(&mut net, self.classes, x)?;
-        Ok(net.finish())
+        Skeleton::from(*self).build(arch, view)
     }
+}
+
+pub(crate) fn build(
+    s: &Skeleton,
+    net: &mut Builder,
+    codes: &[u8],
+    live: &[bool],
+) -> Result<(), NetworkError> {
+    if !s.resolution.is_multiple_of(4) {
+        return Err(NetworkError::Value {
+            name: "resolution",
+            value: s.resolution.to_string(),
+            expected: "a multiple of 4, to be halved twice".into(),
+        });
+    }
+    net.block("stem", "stem");
+    let mut x = net.add("stem.conv", Op::Conv(Conv::same(s.channels, 3)), &[0])?;
+    x = batch_norm(net, "stem.bn", x)?;
+    for stage in 1..=3 {
+        if stage > 1 {
+            x = reduction(net, &format!("reduce{}", stage - 1), x, s.channels << (stage - 1))?;
+        }
+        for n in 1..=s.cells {
+            x = cell(net, &format!("stage{stage}.cell{n}"), x, codes, live)?;
+        }
+    }
+    net.block("head", "head");
+    x = batch_norm(net, "head.bn", x)?;
+    x = net.add("head.relu", Op::Relu, &[x])?;
+    classifier(net, s.classes, x)?;
+    Ok(())
 }
 
 /// Two convolutions, the first of stride 2, beside a shortcut.

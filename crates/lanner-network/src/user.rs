@@ -1,40 +1,30 @@
-//! Networks of spaces that users define, see [`lanner_space::user`].
+//! Networks of cells and chains with the skeleton of their file, see [`lanner_space::user`].
 
 use lanner_space::Architecture;
-use lanner_space::user::{Block, CellSpace, ChainSpace, Kind, Layer, UserSpace};
+use lanner_space::family::{Block, CellSpace, ChainSpace, Layer};
 
 use crate::blocks::{InvertedResidual, batch_norm, classifier, conv_bn, conv_bn_act, sum};
 use crate::nasbench201::reduction;
 use crate::{Builder, Conv, NetworkError, Op, Pool, Skeleton};
 
-/// Adds everything after the image: the file's skeleton, with the sizes that `skeleton` has instead.
+/// Adds everything after the image: the space's skeleton, with the sizes that `skeleton` has instead.
 ///
 /// A cell whose output no path reaches yields zeros, as in [`crate::Nasbench201::build`].
 pub fn build(
     skeleton: &Skeleton,
-    space: &UserSpace,
     net: &mut Builder,
     arch: &Architecture,
     live: &[bool],
 ) -> Result<(), NetworkError> {
-    let x = match &space.kind {
-        Kind::Cell(cell) => cells(skeleton, net, cell, arch, live)?,
-        Kind::Chain(chain) => stages(skeleton, net, chain, arch)?,
-    };
+    let mut x = 0;
+    if let Some(cell) = skeleton.space.cell() {
+        x = cells(skeleton, net, cell, arch, live)?;
+    }
+    if let Some(chain) = skeleton.space.chain() {
+        x = stages(skeleton, net, chain, arch)?;
+    }
     classifier(net, skeleton.classes, x)?;
     Ok(())
-}
-
-/// Channels, cells, resolution and classes of the file; no cells in a chain, whose channels are the stem's.
-pub fn published(space: &UserSpace) -> [usize; 4] {
-    match &space.kind {
-        Kind::Cell(CellSpace { skeleton: s, .. }) => {
-            [s.channels.into(), s.cells.into(), s.resolution.into(), s.classes as usize]
-        }
-        Kind::Chain(ChainSpace { skeleton: s, .. }) => {
-            [s.stem.into(), 0, s.resolution.into(), s.classes as usize]
-        }
-    }
 }
 
 /// Convolution, batch norm and ReLU6.
@@ -192,8 +182,6 @@ fn block(
 
 #[cfg(test)]
 mod tests {
-    use std::sync::Arc;
-
     use super::*;
     use crate::{Cost, Nasbench201, Network};
     use lanner_space::{Space, View};
@@ -209,7 +197,7 @@ mod tests {
         for (from, to) in lanner_space::nasbench201::EDGES {
             text += &format!("[[edge]]\nfrom = {from}\nto = {to}\n");
         }
-        Space::User(Arc::new(UserSpace::from_toml(&(text + skeleton)).unwrap()))
+        Space::from_toml(&(text + skeleton)).unwrap()
     }
 
     #[test]
@@ -237,7 +225,7 @@ mod tests {
             [[stage]]\ndepth = 1\nwidth = 8\nblock = [\"sep\", \"conv\", \"identity\"]\nkernel = [3, 5]\n\
             [[stage]]\ndepth = [1, 2]\nwidth = 16\nstride = 2\nblock = [\"mb\", \"identity\"]\nkernel = 3\nexpansion = 4\n\
             [skeleton]\nresolution = 16\nclasses = 2\nstem = 8\nhead = 32\n";
-        let space = Space::User(Arc::new(UserSpace::from_toml(text).unwrap()));
+        let space = Space::from_toml(text).unwrap();
         let stem = 3 * 8 * 9 + 16;
         let head = |width: u64| width * 32 + 64 + 32 * 2 + 2;
         let mb = |inputs: u64, out: u64| {
@@ -268,7 +256,7 @@ mod tests {
             "name = \"all\"\nkind = \"cell\"\nnodes = 2\noperations = [{names}]\n[[edge]]\nfrom = 0\nto = 1\n\
             [skeleton]\nresolution = 8\nclasses = 3\nchannels = 4\nstages = 2\ncells = 1\n"
         );
-        let space = Space::User(Arc::new(UserSpace::from_toml(&text).unwrap()));
+        let space = Space::from_toml(&text).unwrap();
         let params: Vec<u64> = space
             .iter()
             .map(|arch| Cost::of(&network(&space, &arch, View::Pruned)).params)

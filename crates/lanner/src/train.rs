@@ -8,7 +8,6 @@ use lanner_network::{Skeleton, View};
 use lanner_space::{Architecture, Space};
 
 use crate::{
-    memory,
     output::{Row, print_rows, progress, usage},
     stop::on_interrupt,
     which::Which,
@@ -161,18 +160,20 @@ fn table(args: &TrainArgs, space: Space, threads: usize) -> anyhow::Result<Table
     recipe.check().map_err(|e| usage(e.to_string()))?;
     let data = Data::new(set, args.validation, args.seed)?;
     let published = Skeleton::of(&space).map_err(|e| usage(e.to_string()))?;
-    // A cell of each kind and place is the least of DARTS: reductions are at a third and two thirds.
-    let few = if space == Space::Darts { 5 } else { 1 };
     let skeleton = Skeleton {
         channels: args.channels.unwrap_or(published.channels),
-        cells: args.cells.unwrap_or(few.min(published.cells)),
+        cells: args.cells.unwrap_or(space.few_cells().trained.min(published.cells)),
         resolution,
         classes: data.classes().len(),
         ..published
     };
     // Where a data set lies does not change what it is.
     let name = args.dataset.split_once(':').map_or(args.dataset.as_str(), |(kind, _)| kind);
-    let options = Options { seed: args.seed, threads, memory_limit: memory::limit(args.memory) };
+    let options = Options {
+        seed: args.seed,
+        threads,
+        memory_limit: lanner_evaluate::memory_limit(args.memory),
+    };
     Ok(Table {
         space,
         skeleton,

@@ -4,7 +4,7 @@ use std::f64::consts::TAU;
 
 use lanner_network::{Layer, Network, Op};
 use lanner_nn::{Params, Rng};
-use lanner_space::Space;
+use lanner_space::{FanOut, Space};
 use rand::RngExt;
 
 /// What convolutions and linear layers begin with. Batch norms are the identity.
@@ -23,13 +23,9 @@ impl Weights {
     /// Those that a space's published proxies were computed with: NASLib's networks (Suite-Zero) and
     /// HW-NAS-Bench's FBNet. The published `l2_norm` tells them apart.
     pub fn of(space: &Space) -> Weights {
-        match space {
-            Space::NasBench101 => Weights::FanOut { linear: Some(0.01) },
-            Space::TransBench101Micro | Space::TransBench101Macro => {
-                Weights::FanOut { linear: None }
-            }
-            Space::Fbnet => Weights::FanOut { linear: Some(0.001) },
-            _ => Weights::Pytorch,
+        match space.proxy_weights() {
+            Some(FanOut { linear }) => Weights::FanOut { linear },
+            None => Weights::Pytorch,
         }
     }
 

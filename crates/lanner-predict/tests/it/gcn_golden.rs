@@ -1,8 +1,8 @@
 //! The GCN against PyTorch: outputs and a few AdamW steps, from `benches/peers/make_gcn_golden.py`.
 
 use lanner_nn::Matrix;
-use lanner_predict::encode::{Encoding, Graphs};
-use lanner_predict::gcn::{Gcn, Shape, Shared, Trainer};
+use lanner_predict::encode::graph::{Encoding, Graphs};
+use lanner_predict::regress::gcn::{Gcn, Shape, Shared, Trainer};
 use lanner_space::Space;
 
 #[derive(serde::Deserialize)]

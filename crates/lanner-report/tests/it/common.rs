@@ -1,7 +1,8 @@
 //! Made-up studies of every kind that a report must show.
 
 use lanner_report::Report;
-use lanner_search::study::{Limit, Measurement, Objective, Settings, State, Trial};
+use lanner_search::study::{Measurement, State, Trial};
+use lanner_search::{Evaluate, Job, Limit, Objective, Setup};
 use lanner_space::Space;
 
 /// What a hostile program prints.
@@ -19,37 +20,35 @@ fn noise(seed: u64) -> impl FnMut() -> f64 {
     }
 }
 
-pub fn settings(objectives: &[(&str, bool)], limit: Option<f64>, budget: usize) -> Settings {
+pub fn settings(objectives: &[(&str, bool)], limit: Option<f64>, budget: usize) -> Job {
     let objective = |o: &(&str, bool)| Objective { metric: o.0.into(), maximise: o.1 };
-    Settings {
-        space: "nasbench201".into(),
-        space_toml: None,
-        skeleton: None,
+    let command = "lanner search --limit 'latency_ms<=4' --budget 40 --seed 7".into();
+    Job {
         objectives: objectives.iter().map(objective).collect(),
         limits: limit
             .map(|at_most| Limit { metric: "latency_ms".into(), at_most })
             .into_iter()
             .collect(),
-        strategy: "default".into(),
-        seed: 7,
-        budget,
-        driver: serde_json::json!({
-            "evaluate": "train", "data_set": "digits", "runtime": "rten", "threads": 1,
-            "command": "lanner search --limit 'latency_ms<=4' --budget 40 --seed 7"
-        }),
+        setup: Some(Setup { command, ..Setup::new(Evaluate::Train) }),
+        ..Job::new("nasbench201").seed(7).budget(budget)
     }
 }
 
 /// A study without a file.
 pub struct MadeUp {
-    pub settings: Settings,
+    pub settings: Job,
     pub trials: Vec<Trial>,
     pub measurements: Vec<Measurement>,
 }
 
 impl MadeUp {
     pub fn report(&self) -> Report {
-        Report::of_trials(self.settings.clone(), &self.trials, &self.measurements)
+        Report::of_trials(
+            self.settings.clone(),
+            Space::NasBench201,
+            &self.trials,
+            &self.measurements,
+        )
     }
 
     pub fn html(&self) -> String {
@@ -59,7 +58,7 @@ impl MadeUp {
 
 /// A study of `n` trials in rounds of ten: accuracy and latency grow with the operations of a cell; of
 /// ten one fails, and with a limit what is over it is often not evaluated.
-pub fn study(settings: Settings, n: usize) -> MadeUp {
+pub fn study(settings: Job, n: usize) -> MadeUp {
     let space = Space::NasBench201;
     let mut random = noise(settings.seed);
     let limit = settings.limits.first().map(|l| l.at_most);
@@ -85,7 +84,7 @@ pub fn study(settings: Settings, n: usize) -> MadeUp {
         let mut trial = Trial {
             id: 1 + k as i64,
             round,
-            arch: space.print(&arch),
+            arch: arch.clone(),
             state: State::Done,
             seed: 1000 + k as u64,
             origin: None,
@@ -115,14 +114,11 @@ pub fn study(settings: Settings, n: usize) -> MadeUp {
             });
         } else if k % 10 == 3 {
             measurements.push(Measurement {
-                arch: trial.arch.clone(),
-                metric: "latency_ms".into(),
-                value: latency * 1.01,
                 se: Some(0.02),
                 trial: Some(trial.id),
-                seed: 1,
                 budget: "20 blocks".into(),
                 unix_time: asked_at + 5.0,
+                ..Measurement::new(&trial.arch, "latency_ms", latency * 1.01)
             });
         }
         trials.push(trial);
@@ -149,12 +145,12 @@ pub fn all() -> Vec<(&'static str, MadeUp)> {
     plain.measurements.clear();
     let mut hostile = study(settings(&one, Some(4.0), 20), 20);
     for t in &mut hostile.trials {
-        t.arch = format!("{}{HOSTILE}'", t.id);
         t.metrics.insert(HOSTILE.into(), 1.0);
         t.predicted.insert(HOSTILE.into(), (1.0, 0.5));
     }
     hostile.settings.space = HOSTILE.into();
-    hostile.settings.driver["command"] = HOSTILE.into();
+    hostile.settings.setup =
+        Some(Setup { command: HOSTILE.into(), ..Setup::new(Evaluate::Command(HOSTILE.into())) });
     let mut single = study(settings(&one, None, 1), 1);
     single.trials[0].state = State::Done;
     vec![

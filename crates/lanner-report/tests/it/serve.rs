@@ -4,6 +4,7 @@ use std::io::{Read, Write};
 use std::net::{SocketAddr, TcpStream};
 
 use lanner_report::{ReportError, serve};
+use lanner_search::StrategyName;
 use lanner_search::study::{Outcome, Study};
 
 fn get(address: SocketAddr, request: &str) -> String {
@@ -19,7 +20,7 @@ fn serves_this_machine_and_nothing_else() {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("study");
     let mut settings = crate::common::settings(&[("accuracy", true)], None, 4);
-    settings.strategy = "random".into();
+    settings.strategy = StrategyName::Random;
     assert!(matches!(serve(&path, 0, |_| {}), Err(ReportError::Study(_))));
     let mut study = Study::create(&path, &settings).unwrap();
     let server = serve(&path, 0, |report| report.command = Some("as before".into())).unwrap();

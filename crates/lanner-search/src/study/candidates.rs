@@ -14,9 +14,9 @@ use lanner_space::{Architecture, Space};
 use rand::RngExt;
 use rayon::prelude::*;
 
-use super::StudyError;
-use super::types::Settings;
-use crate::baselines::draw;
+use super::SearchError;
+use crate::Job;
+use crate::strategy::draw;
 
 /// Spaces and lists up to this size are used as a whole.
 const WHOLE: usize = lanner_space::SMALL_SPACE as usize;
@@ -36,7 +36,8 @@ pub const ANALYTIC: [&str; 4] = ["params", "flops", "macs", "memory_bytes"];
 /// Reads a metric off a cost.
 type Part = fn(&Cost) -> u64;
 
-fn analytic(metric: &str) -> Option<Part> {
+/// The part of a network's cost that a metric of [`ANALYTIC`] is; `None` for other metrics.
+pub fn analytic(metric: &str) -> Option<Part> {
     Some(match metric {
         "params" => |c| c.params,
         "flops" => |c| c.flops,
@@ -53,18 +54,12 @@ struct Exact {
 }
 
 impl Exact {
-    fn of(settings: &Settings, space: &Space) -> Result<Exact, StudyError> {
-        let mut limits: Vec<_> = (settings.limits.iter())
-            .filter_map(|l| Some((analytic(&l.metric)?, l.at_most)))
-            .collect();
-        if let Space::User(user) = space {
-            let own = user.limits;
-            let named = [("params", own.params), ("flops", own.flops)];
-            for (metric, most) in named.into_iter().chain([("memory_bytes", own.memory_bytes)]) {
-                limits.extend(analytic(metric).zip(most.map(|m| m as f64)));
-            }
-        }
-        Ok(Exact { skeleton: settings.skeleton(space)?, limits })
+    fn of(job: &Job, space: &Space) -> Result<Exact, SearchError> {
+        let mut limits: Vec<_> =
+            (job.limits.iter()).filter_map(|l| Some((analytic(&l.metric)?, l.at_most))).collect();
+        let own = space.limits().named().into_iter();
+        limits.extend(own.filter_map(|(metric, most)| Some((analytic(metric)?, most as f64))));
+        Ok(Exact { skeleton: job.skeleton(space)?, limits })
     }
 
     /// A network that cannot be built is not within.
@@ -115,18 +110,18 @@ pub(super) struct Current {
 
 impl Candidates {
     pub fn new(
-        settings: &Settings,
+        job: &Job,
         space: &Space,
         list: Vec<Architecture>,
-    ) -> Result<Candidates, StudyError> {
+    ) -> Result<Candidates, SearchError> {
         let list = (!list.is_empty()).then(|| List {
             all: if list.len() > WHOLE { list.iter().cloned().collect() } else { HashSet::new() },
             archs: list,
         });
         Ok(Candidates {
             space: space.clone(),
-            seed: settings.seed,
-            exact: Exact::of(settings, space)?,
+            seed: job.seed,
+            exact: Exact::of(job, space)?,
             list,
             base: None,
             current: None,

@@ -1,20 +1,12 @@
 //! A study to make, and a space with made-up accuracies and latencies.
 
-use lanner_search::study::{Objective, Outcome, Settings, Study, Trial};
+use lanner_search::study::{Outcome, Study, Trial};
+use lanner_search::{Job, StrategyName};
 use lanner_space::{Architecture, Space};
 
-pub fn settings(strategy: &str, budget: usize) -> Settings {
-    Settings {
-        space: "nasbench201".into(),
-        space_toml: None,
-        skeleton: None,
-        objectives: vec![Objective { metric: "accuracy".into(), maximise: true }],
-        limits: vec![],
-        strategy: strategy.into(),
-        seed: 5,
-        budget,
-        driver: serde_json::Value::Null,
-    }
+pub fn job(strategy: StrategyName, budget: usize) -> Job {
+    let job = Job::new("nasbench201").maximise("accuracy").seed(5).budget(budget);
+    Job { strategy, ..job }
 }
 
 /// Every 40th architecture, as if a table had these.
@@ -23,26 +15,32 @@ pub fn some_archs() -> Vec<Architecture> {
 }
 
 /// Convolutions help, and every one of them costs a millisecond.
-pub fn accuracy(arch: &str) -> f64 {
-    let count = |what| arch.matches(what).count() as f64;
+/// The text form of a NAS-Bench-201 architecture.
+pub fn text(arch: &Architecture) -> String {
+    Space::NasBench201.print(arch)
+}
+
+pub fn accuracy(text: &str) -> f64 {
+    let count = |what| text.matches(what).count() as f64;
     let gain = count("conv_3x3") + 0.6 * count("conv_1x1") + 0.3 * count("skip");
     50.0 + 10.0 * gain - gain * gain
 }
 
-pub fn latency(arch: &str) -> f64 {
-    let count = |what| arch.matches(what).count() as f64;
+pub fn latency(text: &str) -> f64 {
+    let count = |what| text.matches(what).count() as f64;
     1.0 + count("conv_3x3") + 0.4 * count("conv_1x1") + 0.2 * count("pool")
 }
 
-pub fn done(arch: &str) -> Outcome {
-    Outcome::Done { metrics: [("accuracy".to_string(), accuracy(arch))].into() }
+pub fn done(text: &str) -> Outcome {
+    Outcome::Done { metrics: [("accuracy".to_string(), accuracy(text))].into() }
 }
 
 /// Evaluates and asks until nothing is left.
 pub fn go_on(study: &mut Study) {
     loop {
         while let Some(trial) = study.claim().unwrap() {
-            study.tell(trial.id, done(&trial.arch)).unwrap();
+            let text = study.space().print(&trial.arch);
+            study.tell(trial.id, done(&text)).unwrap();
         }
         if study.ask(8).unwrap().is_empty() {
             return;
@@ -60,7 +58,7 @@ pub fn essence(trials: &[Trial]) -> Vec<String> {
                 "{} {} {} {:?} {} {:?} {}",
                 t.id,
                 t.round,
-                t.arch,
+                text(&t.arch),
                 t.state,
                 t.seed,
                 t.metrics,

@@ -1,9 +1,11 @@
 //! Every strategy on a made-up objective: none repeats a row, asks for a forbidden one or stops early.
 
-use lanner_predict::selection::Selection;
-use lanner_predict::{Pool, relation};
+use lanner_predict::Pool;
+use lanner_predict::accuracy::relation;
+use lanner_predict::select::iterative::Selection;
 use lanner_search::{
-    BrpNas, DefaultSearch, Evolution, History, RandomSearch, Ranker, Strategy, WeakPredictors, run,
+    BrpNas, DefaultSearch, Evolution, History, RandomSearch, Ranker, Strategy, WeakPredictors,
+    strategy::simulate,
 };
 use lanner_space::Space;
 
@@ -16,7 +18,7 @@ fn objective(pool: &Pool, row: usize) -> f64 {
 }
 
 fn small_relation() -> Ranker {
-    Ranker::Binary(relation::Recipe::Networks(relation::NetworkRecipe {
+    Ranker::Binary(relation::RelationRecipe::Networks(relation::NetworkRecipe {
         widths: vec![32; 2],
         epochs: 40,
         members: 1,
@@ -31,7 +33,7 @@ fn strategies(seed: u64) -> Vec<(&'static str, Box<dyn Strategy>)> {
         ("weak", Box::new(WeakPredictors::new(seed))),
         ("brp-nas", Box::new(BrpNas::new(Selection::brp_nas(40), small_relation(), seed, 1))),
         ("brp-nas, default recipe", {
-            let ranker = Ranker::Binary(relation::Recipe::default_ranking());
+            let ranker = Ranker::Binary(relation::RelationRecipe::default_ranking());
             Box::new(BrpNas::new(Selection::brp_nas(40), ranker, seed, 1))
         }),
         ("default", Box::new(DefaultSearch::new(seed))),
@@ -47,7 +49,7 @@ fn budgets_masks_and_seeds_are_kept() {
     let pool = Pool::whole(Space::NasBench201);
     let allowed: Vec<bool> = (0..pool.len()).map(|r| r % 3 == 0).collect();
     let search = |strategy: &mut dyn Strategy| {
-        run(strategy, &pool, Some(&allowed), 60, |row| Some(objective(&pool, row)))
+        simulate(strategy, &pool, Some(&allowed), 60, |row| Some(objective(&pool, row)))
     };
     for (index, (name, mut strategy)) in strategies(4).into_iter().enumerate() {
         let history = search(&mut *strategy);
@@ -69,7 +71,7 @@ fn small_pools_are_used_up_and_failures_do_not_stop_a_search() {
     for (name, mut strategy) in strategies(5) {
         // Two in three fail; all that succeed are equal.
         let history =
-            run(&mut *strategy, &pool, None, 100, |row| row.is_multiple_of(3).then_some(1.0));
+            simulate(&mut *strategy, &pool, None, 100, |row| row.is_multiple_of(3).then_some(1.0));
         assert_eq!(history.asked(), 30, "{name}");
         assert_eq!(history.trials.len(), 10, "{name}");
         assert_eq!(history.best().unwrap().value, 1.0);
@@ -80,7 +82,7 @@ fn small_pools_are_used_up_and_failures_do_not_stop_a_search() {
 fn learning_beats_chance() {
     let pool = Pool::whole(Space::NasBench201);
     let best = |mut strategy: Box<dyn Strategy>| {
-        let history = run(&mut *strategy, &pool, None, 60, |row| Some(objective(&pool, row)));
+        let history = simulate(&mut *strategy, &pool, None, 60, |row| Some(objective(&pool, row)));
         history.best().unwrap().value
     };
     let mean = |index: usize| -> f64 {

@@ -1,16 +1,15 @@
 //! Studies: what is asked for, by all strategies, within limits, of all spaces.
 
-use crate::common::{accuracy, done, essence, go_on, latency, settings, some_archs};
-use lanner_search::study::{
-    Limit, Measurement, Objective, Outcome, Settings, State, Study, StudyError, Trial,
-};
+use crate::common::{accuracy, done, essence, go_on, job, latency, some_archs, text};
+use lanner_search::study::{Measurement, Outcome, State, Study, Trial};
+use lanner_search::{Job, Limit, Objective, SearchError, StrategyName};
 use lanner_space::{Architecture, Space};
 
 #[test]
 fn a_study_that_is_closed_between_all_steps_is_the_same() {
-    for strategy in lanner_search::NAMES {
+    for strategy in StrategyName::ALL {
         let folder = tempfile::tempdir().unwrap();
-        let settings = settings(strategy, 45);
+        let settings = job(strategy, 45);
         let mut whole =
             Study::create_of(folder.path().join("a"), &settings, &some_archs()).unwrap();
         go_on(&mut whole);
@@ -22,7 +21,7 @@ fn a_study_that_is_closed_between_all_steps_is_the_same() {
             let mut study = Study::open(&path).unwrap();
             match study.claim().unwrap() {
                 Some(trial) => {
-                    assert_eq!(study.tell(trial.id, done(&trial.arch)).unwrap(), State::Done,)
+                    assert_eq!(study.tell(trial.id, done(&text(&trial.arch))).unwrap(), State::Done,)
                 }
                 None if study.ask(8).unwrap().is_empty() => break,
                 None => {}
@@ -30,7 +29,7 @@ fn a_study_that_is_closed_between_all_steps_is_the_same() {
         }
         let found = Study::open(&path).unwrap().trials().unwrap();
         assert_eq!(essence(&found), essence(&expected), "{strategy}");
-        let mut archs: Vec<&str> = found.iter().map(|t| t.arch.as_str()).collect();
+        let mut archs: Vec<String> = found.iter().map(|t| text(&t.arch)).collect();
         archs.sort_unstable();
         archs.dedup();
         assert_eq!(archs.len(), 45, "{strategy}: none twice");
@@ -39,15 +38,16 @@ fn a_study_that_is_closed_between_all_steps_is_the_same() {
 
 #[test]
 fn learning_beats_chance_and_errors_are_made_small() {
-    let search = |strategy: &str, maximise: bool| -> Vec<(String, f64)> {
+    let search = |strategy, maximise: bool| -> Vec<(Architecture, f64)> {
         let folder = tempfile::tempdir().unwrap();
-        let mut settings = settings(strategy, 30);
+        let mut settings = job(strategy, 30);
         settings.objectives[0].maximise = maximise;
         let mut study = Study::create_of(folder.path(), &settings, &some_archs()).unwrap();
         let sign = if maximise { 1.0 } else { -1.0 };
         loop {
             while let Some(trial) = study.claim().unwrap() {
-                let metrics = [("accuracy".to_string(), sign * accuracy(&trial.arch))].into();
+                let metrics =
+                    [("accuracy".to_string(), sign * accuracy(&text(&trial.arch)))].into();
                 study.tell(trial.id, Outcome::Done { metrics }).unwrap();
             }
             if study.ask(8).unwrap().is_empty() {
@@ -67,9 +67,10 @@ fn learning_beats_chance_and_errors_are_made_small() {
     let all =
         some_archs().iter().map(|a| accuracy(&Space::NasBench201.print(a))).collect::<Vec<_>>();
     let most = all.iter().copied().fold(0.0, f64::max);
-    let (large, small) = (search("default", true), search("default", false));
+    let (large, small) =
+        (search(StrategyName::Default, true), search(StrategyName::Default, false));
     assert_eq!(large[0].1, most);
-    assert!(search("random", true)[0].1 < most);
+    assert!(search(StrategyName::Random, true)[0].1 < most);
     // The same search with the other sign.
     assert!(large.iter().zip(&small).all(|(a, b)| a.0 == b.0 && a.1 == -b.1));
 }
@@ -78,7 +79,7 @@ fn learning_beats_chance_and_errors_are_made_small() {
 fn failed_and_infeasible_ones_are_not_asked_for_again_and_cost_as_they_should() {
     let folder = tempfile::tempdir().unwrap();
     let mut study =
-        Study::create_of(folder.path(), &settings("default", 20), &some_archs()).unwrap();
+        Study::create_of(folder.path(), &job(StrategyName::Default, 20), &some_archs()).unwrap();
     let mut number = 0;
     loop {
         while let Some(trial) = study.claim().unwrap() {
@@ -86,14 +87,14 @@ fn failed_and_infeasible_ones_are_not_asked_for_again_and_cost_as_they_should() 
             let nan = [("accuracy".to_string(), f64::NAN)].into();
             let expected = [State::Done, State::Failed, State::Infeasible, State::Failed];
             let outcome = match number % 4 {
-                0 => done(&trial.arch),
+                0 => done(&text(&trial.arch)),
                 1 => Outcome::Failed { why: "no reason".into() },
                 2 => Outcome::Infeasible { metrics: [("latency_ms".to_string(), 9.0)].into() },
                 _ => Outcome::Done { metrics: nan },
             };
             assert_eq!(study.tell(trial.id, outcome).unwrap(), expected[number % 4]);
-            let again = study.tell(trial.id, done(&trial.arch));
-            assert!(matches!(again, Err(StudyError::Told { .. })));
+            let again = study.tell(trial.id, done(&text(&trial.arch)));
+            assert!(matches!(again, Err(SearchError::Told { .. })));
         }
         if study.ask(100).unwrap().is_empty() {
             break;
@@ -106,17 +107,17 @@ fn failed_and_infeasible_ones_are_not_asked_for_again_and_cost_as_they_should() 
     let notes: Vec<&str> = trials.iter().filter_map(|t| t.note.as_deref()).collect();
     assert!(notes.contains(&"no reason"));
     assert!(notes.contains(&"the evaluation gave no number for accuracy"));
-    assert!(matches!(study.tell(999, done("")), Err(StudyError::NoTrial { trial: 999 })));
+    assert!(matches!(study.tell(999, done("")), Err(SearchError::NoTrial { trial: 999 })));
     study.set_budget(25).unwrap();
     assert_eq!(study.ask(100).unwrap().len(), 4, "a round of the default strategy");
-    assert_eq!(Study::open(folder.path()).unwrap().settings().budget, 25);
+    assert_eq!(Study::open(folder.path()).unwrap().job().budget, 25);
 }
 
 #[test]
 fn batches_asked_while_others_are_pending_are_of_others() {
     let folder = tempfile::tempdir().unwrap();
     let mut study =
-        Study::create_of(folder.path(), &settings("default", 60), &some_archs()).unwrap();
+        Study::create_of(folder.path(), &job(StrategyName::Default, 60), &some_archs()).unwrap();
     study.set_budget(20).unwrap();
     go_on(&mut study);
     study.set_budget(60).unwrap();
@@ -125,7 +126,7 @@ fn batches_asked_while_others_are_pending_are_of_others() {
         let batch = study.ask(4).unwrap();
         assert_eq!(batch.len(), 4);
         assert!(batch.iter().all(|t| t.predicted.contains_key("accuracy")));
-        asked.extend(batch.into_iter().map(|t| t.arch));
+        asked.extend(batch.iter().map(|t| text(&t.arch)));
     }
     asked.sort_unstable();
     asked.dedup();
@@ -142,7 +143,7 @@ fn batches_asked_while_others_are_pending_are_of_others() {
     assert_eq!(ids.len(), 24);
     assert!(study.claim().unwrap().is_none() && other.claim().unwrap().is_none());
     let (first, last) = (ids[0], ids[1]);
-    assert!(matches!(other.tell(first, done("")), Err(StudyError::TakenOver { .. })));
+    assert!(matches!(other.tell(first, done("")), Err(SearchError::TakenOver { .. })));
     // What a closed study ran is free again, with its seed.
     let seed = study.trial(first).unwrap().seed;
     drop(study);
@@ -154,21 +155,15 @@ fn batches_asked_while_others_are_pending_are_of_others() {
 #[test]
 fn limits_hold() {
     let folder = tempfile::tempdir().unwrap();
-    let mut settings = settings("default", 40);
+    let mut settings = job(StrategyName::Default, 40);
     let limit = |metric: &str, at_most| Limit { metric: metric.into(), at_most };
     settings.limits = vec![limit("latency_ms", 3.5), limit("params", 500_000.0)];
     let mut study = Study::create(folder.path(), &settings).unwrap();
     let first = study.first_measurements(12).unwrap();
     assert_eq!(first.len(), 12);
-    let measurement = |arch: &str, trial| Measurement {
-        arch: arch.into(),
-        metric: "latency_ms".into(),
-        value: latency(arch),
-        se: None,
-        trial,
-        seed: 0,
-        budget: String::new(),
-        unix_time: 0.0,
+    let measurement = |arch: &Architecture, trial| {
+        let value = latency(&text(arch));
+        Measurement { trial, ..Measurement::new(arch, "latency_ms", value) }
     };
     for arch in &first {
         study.measured(&measurement(arch, None)).unwrap();
@@ -176,11 +171,11 @@ fn limits_hold() {
     let (mut within, mut over) = (0, 0);
     loop {
         while let Some(trial) = study.claim().unwrap() {
-            let value = latency(&trial.arch);
+            let value = latency(&text(&trial.arch));
             study.measured(&measurement(&trial.arch, Some(trial.id))).unwrap();
             let outcome = if value <= 3.5 {
                 within += 1;
-                done(&trial.arch)
+                done(&text(&trial.arch))
             } else {
                 over += 1;
                 Outcome::Infeasible { metrics: [("latency_ms".to_string(), value)].into() }
@@ -198,17 +193,16 @@ fn limits_hold() {
     let space = Space::NasBench201;
     let skeleton = lanner_network::Skeleton::of(&space).unwrap();
     for trial in study.trials().unwrap() {
-        let arch = space.parse(&trial.arch).unwrap();
-        let network = skeleton.build(&arch, lanner_network::View::Pruned).unwrap();
+        let network = skeleton.build(&trial.arch, lanner_network::View::Pruned).unwrap();
         assert!(lanner_network::Cost::of(&network).params <= 500_000);
     }
     let best = study.best().unwrap().unwrap();
-    assert!(latency(&best.arch) <= 3.5);
+    assert!(latency(&text(&best.arch)) <= 3.5);
     // Dear ones are known to be, and others for what they are.
     let other = space.at(space.size() - 1).unwrap();
-    let text = "|nor_conv_3x3~0|+|nor_conv_3x3~0|nor_conv_3x3~1|+|nor_conv_3x3~0|nor_conv_3x3~1|nor_conv_3x3~2|";
+    let dear = "|nor_conv_3x3~0|+|nor_conv_3x3~0|nor_conv_3x3~1|+|nor_conv_3x3~0|nor_conv_3x3~1|nor_conv_3x3~2|";
     let beliefs =
-        study.forecast("latency_ms", &[space.parse(text).unwrap(), other.clone()]).unwrap();
+        study.forecast("latency_ms", &[space.parse(dear).unwrap(), other.clone()]).unwrap();
     assert!(beliefs[0].median > 6.0 && beliefs[0].within < 0.1, "{beliefs:?}");
     assert!((beliefs[1].median - latency(&space.print(&other))).abs() < 0.3, "{beliefs:?}");
     // Limits that nothing meets end a study at once.
@@ -219,15 +213,15 @@ fn limits_hold() {
 
 #[test]
 fn two_objectives_spread_over_the_front() {
-    let run = |strategy: &str| {
+    let run = |strategy| {
         let folder = tempfile::tempdir().unwrap();
-        let mut settings = settings(strategy, 40);
+        let mut settings = job(strategy, 40);
         settings.objectives.push(Objective { metric: "latency_ms".into(), maximise: false });
         let mut study = Study::create_of(folder.path(), &settings, &some_archs()).unwrap();
         loop {
             while let Some(trial) = study.claim().unwrap() {
-                let arch = &trial.arch;
-                let metrics = [("accuracy", accuracy(arch)), ("latency_ms", latency(arch))];
+                let text = text(&trial.arch);
+                let metrics = [("accuracy", accuracy(&text)), ("latency_ms", latency(&text))];
                 let metrics = metrics.map(|(name, value)| (name.to_string(), value)).into();
                 study.tell(trial.id, Outcome::Done { metrics }).unwrap();
             }
@@ -247,7 +241,7 @@ fn two_objectives_spread_over_the_front() {
         .map(|text| [accuracy(&text), -latency(&text)])
         .collect();
     let most = lanner_search::hypervolume(&all, [50.0, -8.0]);
-    let (found, by_chance) = (run("default"), run("random"));
+    let (found, by_chance) = (run(StrategyName::Default), run(StrategyName::Random));
     assert!(found > 0.9 * most && found > by_chance, "{found} and {by_chance} of {most}");
 }
 
@@ -255,10 +249,9 @@ fn two_objectives_spread_over_the_front() {
 fn large_spaces_and_those_of_users() {
     for name in ["darts", "fbnet", "nasbench101", "mobilenetv3", "transbench101-macro"] {
         let folder = tempfile::tempdir().unwrap();
-        let settings = Settings { space: name.into(), ..settings("regularized-evolution", 24) };
+        let settings = Job { space: name.into(), ..job(StrategyName::RegularizedEvolution, 24) };
         let mut study = Study::create(folder.path(), &settings).unwrap();
-        let space = study.space().clone();
-        let score = |text: &str| space.parse(text).unwrap().codes()[0].into();
+        let score = |arch: &Architecture| f64::from(arch.codes()[0]);
         loop {
             while let Some(trial) = study.claim().unwrap() {
                 let metrics = [("accuracy".to_string(), score(&trial.arch))].into();
@@ -291,10 +284,10 @@ cells = 1
 params = 6000
 ";
     let folder = tempfile::tempdir().unwrap();
-    let settings = Settings {
+    let settings = Job {
         space: "mine".into(),
         space_toml: Some(toml.into()),
-        ..settings("default", 100)
+        ..job(StrategyName::Default, 100)
     };
     let mut study = Study::create(folder.path(), &settings).unwrap();
     go_on(&mut study);
@@ -306,7 +299,7 @@ params = 6000
     };
     let trials = Study::open(folder.path()).unwrap().trials().unwrap();
     assert!(!trials.is_empty() && trials.len() < 32, "{}", trials.len());
-    assert!(trials.iter().all(|t| params(&space.parse(&t.arch).unwrap()) <= 6000));
+    assert!(trials.iter().all(|t| params(&t.arch) <= 6000));
     assert!(space.iter().any(|a| params(&a) > 6000));
 }
 
@@ -315,7 +308,7 @@ params = 6000
 fn trials_are_given_one_by_one() {
     let folder = tempfile::tempdir().unwrap();
     let mut study =
-        Study::create_of(folder.path(), &settings("random", 12), &some_archs()).unwrap();
+        Study::create_of(folder.path(), &job(StrategyName::Random, 12), &some_archs()).unwrap();
     study.ask(12).unwrap();
     while let Some(trial) = study.claim().unwrap() {
         let outcome = match trial.id % 3 {
@@ -323,25 +316,16 @@ fn trials_are_given_one_by_one() {
             _ => Outcome::Done { metrics: [("accuracy".into(), trial.id as f64)].into() },
         };
         study.tell(trial.id, outcome).unwrap();
-        let m = Measurement {
-            arch: trial.arch.clone(),
-            metric: "latency_ms".into(),
-            value: 1.0,
-            se: None,
-            trial: None,
-            seed: 1,
-            budget: String::new(),
-            unix_time: 0.0,
-        };
+        let m = Measurement::new(&trial.arch, "latency_ms", 1.0);
         study.measured(&m).unwrap();
         study.measured(&Measurement { value: 2.0, ..m }).unwrap();
     }
     let mut seen = Vec::new();
     let ended = study.for_each_trial(|t| {
         seen.push(t);
-        if seen.len() == 7 { Err(StudyError::NoTrial { trial: 7 }) } else { Ok(()) }
+        if seen.len() == 7 { Err(SearchError::NoTrial { trial: 7 }) } else { Ok(()) }
     });
-    assert!(matches!(ended, Err(StudyError::NoTrial { trial: 7 })));
+    assert!(matches!(ended, Err(SearchError::NoTrial { trial: 7 })));
     let each: Vec<Trial> = (1..=7).map(|id| study.trial(id).unwrap()).collect();
     assert_eq!(seen, each);
     let trials = study.trials().unwrap();

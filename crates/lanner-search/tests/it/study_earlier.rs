@@ -1,7 +1,8 @@
 //! What a study knows without its own trials: earlier values, the largest network, and chance.
 
-use crate::common::{accuracy, done, essence, go_on, latency, settings, some_archs};
-use lanner_search::study::{Limit, Measurement, Study};
+use crate::common::{accuracy, done, essence, go_on, job, latency, some_archs, text};
+use lanner_search::study::{Measurement, Study};
+use lanner_search::{Limit, StrategyName};
 use lanner_space::{Architecture, Space};
 
 /// What is known from elsewhere is no trial: it leads the start, and a study that is closed between all
@@ -17,7 +18,7 @@ fn earlier_values_lead_but_cost_nothing() {
     let make = |name: &str| {
         let path = folder.path().join(name);
         let earlier = [("elsewhere".to_string(), known.clone())];
-        Study::create_warm(&path, &settings("default", 30), &archs, &earlier).unwrap()
+        Study::create_warm(&path, &job(StrategyName::Default, 30), &archs, &earlier).unwrap()
     };
     let mut whole = make("whole");
     go_on(&mut whole);
@@ -26,12 +27,12 @@ fn earlier_values_lead_but_cost_nothing() {
     assert_eq!(whole.origins().unwrap(), [("elsewhere".to_string(), known.len())]);
     let twice = ["a", "a"].map(|name| (name.to_string(), known.clone()));
     let path = folder.path().join("twice");
-    assert!(Study::create_warm(&path, &settings("default", 30), &archs, &twice).is_err());
+    assert!(Study::create_warm(&path, &job(StrategyName::Default, 30), &archs, &twice).is_err());
     assert!(!path.exists());
     // Half of the start are about the best there are, known or predicted.
     let mut all: Vec<f64> = archs.iter().map(|a| accuracy(&print(a))).collect();
     all.sort_by(|a, b| b.total_cmp(a));
-    let good = trials[..10].iter().filter(|t| accuracy(&t.arch) >= all[19]).count();
+    let good = trials[..10].iter().filter(|t| accuracy(&text(&t.arch)) >= all[19]).count();
     assert!(good >= 4, "{good}");
     let path = folder.path().join("closed");
     drop(make("closed"));
@@ -39,7 +40,7 @@ fn earlier_values_lead_but_cost_nothing() {
         let mut study = Study::open(&path).unwrap();
         match study.claim().unwrap() {
             Some(trial) => {
-                study.tell(trial.id, done(&trial.arch)).unwrap();
+                study.tell(trial.id, done(&text(&trial.arch))).unwrap();
             }
             None if study.ask(8).unwrap().is_empty() => break,
             None => {}
@@ -52,26 +53,16 @@ fn earlier_values_lead_but_cost_nothing() {
 fn choices_without_learning_are_within_the_limits() {
     let folder = tempfile::tempdir().unwrap();
     let archs = some_archs();
-    let mut settings = settings("default", 30);
+    let mut settings = job(StrategyName::Default, 30);
     settings.limits = vec![Limit { metric: "latency_ms".into(), at_most: 3.5 }];
     let mut study = Study::create_of(folder.path(), &settings, &archs).unwrap();
-    for text in study.first_measurements(20).unwrap() {
-        let value = latency(&text);
-        let m = Measurement {
-            arch: text,
-            metric: "latency_ms".into(),
-            value,
-            se: None,
-            trial: None,
-            seed: 0,
-            budget: String::new(),
-            unix_time: 0.0,
-        };
-        study.measured(&m).unwrap();
+    for arch in study.first_measurements(20).unwrap() {
+        let value = latency(&text(&arch));
+        study.measured(&Measurement::new(&arch, "latency_ms", value)).unwrap();
     }
     assert_eq!(study.by_chance(30).unwrap(), None, "nothing is known yet");
     go_on(&mut study);
-    let largest = study.largest(10).unwrap();
+    let largest: Vec<String> = study.largest(10).unwrap().iter().map(text).collect();
     assert_eq!(largest.len(), 10);
     let flops = |text: &str| {
         let space = Space::NasBench201;

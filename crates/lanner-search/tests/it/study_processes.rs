@@ -2,7 +2,8 @@
 
 use std::path::Path;
 
-use crate::common::{done, essence, settings, some_archs};
+use crate::common::{done, essence, job, some_archs};
+use lanner_search::StrategyName;
 use lanner_search::study::{State, Study};
 
 /// Not a test: the process that others start and kill. Evaluates until nothing is left and writes
@@ -20,9 +21,10 @@ fn worker() {
     let mut study = Study::open(path).unwrap();
     loop {
         while let Some(trial) = study.claim().unwrap() {
-            write_down(format!("begin {} {} {}\n", trial.id, trial.seed, trial.arch));
+            let text = study.space().print(&trial.arch);
+            write_down(format!("begin {} {} {text}\n", trial.id, trial.seed));
             std::thread::sleep(std::time::Duration::from_millis(2));
-            study.tell(trial.id, done(&trial.arch)).unwrap();
+            study.tell(trial.id, done(&text)).unwrap();
             write_down(format!("end {}\n", trial.id));
         }
         if study.ask(4).unwrap().is_empty() {
@@ -47,7 +49,7 @@ fn kill_and_go_on(kills: usize, seed: u64) {
     let folder = tempfile::tempdir().unwrap();
     let [whole, broken] = ["a", "b"].map(|name| {
         let path = folder.path().join(name);
-        drop(Study::create_of(&path, &settings("default", 80), &some_archs()).unwrap());
+        drop(Study::create_of(&path, &job(StrategyName::Default, 80), &some_archs()).unwrap());
         path
     });
     let start = std::time::Instant::now();
@@ -98,7 +100,7 @@ fn killed_at_fifty_random_moments() {
 fn three_processes_at_once_share_the_work() {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path();
-    drop(Study::create_of(path, &settings("weak-predictors", 60), &some_archs()).unwrap());
+    drop(Study::create_of(path, &job(StrategyName::WeakPredictors, 60), &some_archs()).unwrap());
     let workers: Vec<_> = (0..3).map(|_| start_worker(path)).collect();
     for mut worker in workers {
         assert!(worker.wait().unwrap().success());
@@ -115,7 +117,8 @@ fn three_processes_at_once_share_the_work() {
 #[test]
 fn processes_elsewhere_have_a_lease() {
     let folder = tempfile::tempdir().unwrap();
-    let mut study = Study::create_of(folder.path(), &settings("random", 2), &some_archs()).unwrap();
+    let mut study =
+        Study::create_of(folder.path(), &job(StrategyName::Random, 2), &some_archs()).unwrap();
     let trial = study.ask(1).unwrap().remove(0);
     let now = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).unwrap();
     let other = rusqlite::Connection::open(study.path()).unwrap();

@@ -55,14 +55,14 @@ fn trials(out: &Path) -> Vec<Trial> {
 fn essence(out: &Path) -> Vec<String> {
     let of = |t: &Trial| {
         let Trial { id, round, arch, state, seed, metrics, predicted, .. } = t;
-        format!("{id} {round} {arch} {state:?} {seed} {metrics:?} {predicted:?}")
+        format!("{id} {round} {arch:?} {state:?} {seed} {metrics:?} {predicted:?}")
     };
     trials(out).iter().map(of).collect()
 }
 
 fn measured(out: &Path) -> BTreeSet<String> {
     let measurements = Study::open_read_only(out).unwrap().measurements().unwrap();
-    measurements.iter().map(|m| format!("{} {} {}", m.arch, m.metric, m.value)).collect()
+    measurements.iter().map(|m| format!("{:?} {} {}", m.arch, m.metric, m.value)).collect()
 }
 
 /// What has ended, and when: it must not end again.
@@ -110,7 +110,7 @@ fn kill_and_go_on(kills: usize, each: usize) {
         assert!(before.iter().all(|(id, how)| now.get(id) == Some(how)));
         assert_eq!(essence(&broken), essence(&whole));
         assert_eq!(measured(&broken), measured(&whole));
-        let archs: HashSet<String> = trials(&broken).into_iter().map(|t| t.arch).collect();
+        let archs: HashSet<_> = trials(&broken).into_iter().map(|t| t.arch).collect();
         assert_eq!(archs.len(), now.len(), "none twice, none without an end");
         for file in ["best.json", "report.html"] {
             assert!(broken.join(file).exists(), "{file}");

@@ -129,7 +129,12 @@ fn two_objectives_give_a_front() {
         })
         .collect();
     let study = Study::open(toy.path("front")).unwrap();
-    let done: Vec<[f64; 3]> = study.trials().unwrap().iter().map(|t| toy.values[&t.arch]).collect();
+    let done: Vec<[f64; 3]> = study
+        .trials()
+        .unwrap()
+        .iter()
+        .map(|t| toy.values[&Space::NasBench201.print(&t.arch)])
+        .collect();
     assert_eq!(done.len(), 30);
     for d in &done {
         assert!(points.iter().any(|p| p[0] >= d[0] && p[1] <= d[1]), "{d:?} is beaten by none");
@@ -190,7 +195,7 @@ fn several_columns_are_limited_at_once() {
     let trials = Study::open(toy.path("limits")).unwrap().trials().unwrap();
     let mut believed = 0;
     for t in &trials {
-        let [_, one, two] = toy.values[&t.arch];
+        let [_, one, two] = toy.values[&Space::NasBench201.print(&t.arch)];
         assert_eq!(t.state == State::Done, one <= 9.0 && two <= 5.5, "{t:?}");
         believed += usize::from(["one_ms", "two_ms"].iter().all(|m| t.predicted.contains_key(*m)));
     }
@@ -225,7 +230,7 @@ fn a_search_starts_from_tables_and_studies() {
     let study = Study::open(toy.path("warm")).unwrap();
     let trials = study.trials().unwrap();
     let best = toy.values.values().map(|v| v[0]).fold(f64::MIN, f64::max);
-    let first = trials.iter().take(10).map(|t| toy.values[&t.arch][0]);
+    let first = trials.iter().take(10).map(|t| toy.values[&Space::NasBench201.print(&t.arch)][0]);
     assert_eq!(first.fold(f64::MIN, f64::max), best);
     assert_eq!(warm["rows"][0]["score"].as_f64(), Some(best));
     assert_eq!((trials.len(), study.counts().unwrap().imported), (20, 0));

@@ -5,23 +5,16 @@ use std::net::TcpStream;
 use std::path::Path;
 
 use crate::common::{fails, ok, rows, start, text};
-use lanner_search::study::{Measurement, Objective, Outcome, Settings, Study};
+use lanner_search::study::{Measurement, Outcome, Study, Trial};
+use lanner_search::{Evaluate, Job, Setup, StrategyName};
 use serde_json::{Value, json};
 
 /// Six trials, one of them failed, and a measurement.
 fn example(folder: &Path) -> Study {
-    let settings = Settings {
-        space: "nasbench201".into(),
-        space_toml: None,
-        skeleton: None,
-        objectives: vec![Objective { metric: "accuracy".into(), maximise: true }],
-        limits: vec![],
-        strategy: "random".into(),
-        seed: 3,
-        budget: 6,
-        driver: json!({ "data": "digits" }),
-    };
-    let mut study = Study::create(folder, &settings).unwrap();
+    let setup = Setup::new(Evaluate::Train);
+    let job = Job::new("nasbench201").maximise("accuracy").seed(3).budget(6);
+    let job = Job { strategy: StrategyName::Random, setup: Some(setup), ..job };
+    let mut study = Study::create(folder, &job).unwrap();
     for trial in study.ask(6).unwrap() {
         let metrics = [("accuracy", 70.0 + trial.id as f64), ("latency_ms", 2.5)];
         let metrics = metrics.map(|(name, value)| (name.to_string(), value)).into();
@@ -33,14 +26,12 @@ fn example(folder: &Path) -> Study {
     }
     let arch = study.trials().unwrap()[0].arch.clone();
     let measurement = Measurement {
-        arch,
-        metric: "latency_ms".into(),
-        value: 2.25,
         se: Some(0.125),
         trial: Some(1),
         seed: 9,
         budget: "50 runs".into(),
         unix_time: 1.5,
+        ..Measurement::new(&arch, "latency_ms", 2.25)
     };
     study.measured(&measurement).unwrap();
     study
@@ -58,17 +49,18 @@ fn studies_are_listed_shown_and_exported() {
     assert_eq!((&listed[0]["done"], &listed[0]["best"]), (&json!(5), &json!(76.0)));
     assert!(listed[1]["error"].as_str().unwrap().contains("no database"));
 
+    let print = |trial: &Trial| study.space().print(&trial.arch);
     let mine = dir("mine");
     let shown = ok(&["study", "show", &mine]);
     assert!(
         shown.contains("trial 2 failed, |")
             && shown.contains("\n    out of \"memory\",\n    it says\n")
     );
-    assert!(shown.contains("digits") && shown.contains(&study.best().unwrap().unwrap().arch));
+    assert!(shown.contains("digits") && shown.contains(&print(&study.best().unwrap().unwrap())));
     let all: Value = serde_json::from_str(&ok(&["study", "show", &mine, "--json"])).unwrap();
     assert_eq!(all["best"]["metrics"]["accuracy"], 76.0);
     assert_eq!(all["counts"]["failed"], 1);
-    assert_eq!(all["settings"]["driver"]["data"], "digits");
+    assert_eq!(all["settings"]["driver"]["dataset"], "digits");
 
     let trials = study.trials().unwrap();
     ok(&["study", "export", &mine, "--out", &dir("trials.csv")]);
@@ -78,7 +70,7 @@ fn studies_are_listed_shown_and_exported() {
     let lines: Vec<csv::StringRecord> = reader.records().map(Result::unwrap).collect();
     assert_eq!(lines.len(), 6);
     for (line, trial) in lines.iter().zip(&trials) {
-        assert_eq!(line[column("arch")], trial.arch);
+        assert_eq!(line[column("arch")], print(trial));
         assert_eq!(line[column("seed")], trial.seed.to_string());
         assert_eq!(&line[column("note")], trial.note.as_deref().unwrap_or_default());
         let accuracy = trial.metrics.get("accuracy").map(f64::to_string).unwrap_or_default();
@@ -88,7 +80,10 @@ fn studies_are_listed_shown_and_exported() {
     assert!(ok(&["table", "describe", &dir("trials.csv")]).contains("accuracy"));
     ok(&["study", "export", &mine, "--out", &dir("trials.json")]);
     let text = std::fs::read(dir("trials.json")).unwrap();
-    assert_eq!(serde_json::from_slice::<Value>(&text).unwrap(), json!(trials));
+    assert_eq!(
+        serde_json::from_slice::<Value>(&text).unwrap(),
+        Value::from_iter(trials.iter().map(|t| t.json(study.space())))
+    );
     ok(&["study", "export", &mine, "--measurements", "--out", &dir("m.csv")]);
     let text = std::fs::read_to_string(dir("m.csv")).unwrap();
     assert!(text.ends_with(",latency_ms,2.25,0.125,1,9,50 runs,1.5\n"), "{text}");

@@ -1,0 +1,187 @@
+//! What the accuracy predictors see of a pool.
+
+use std::sync::Arc;
+
+use lanner_space::Architecture;
+
+use crate::Pool;
+use crate::encode::cells::{CellEncoder, CellFeatures};
+use crate::regress::gp::{Component, HyperPrior, Kernel};
+use crate::regress::linalg::{Mat, Standardiser};
+
+/// Priors on amplitude and length scale that hold for any metric: targets are standardised and
+/// length scales are in units of the mean distance.
+pub(crate) fn component(kernel: Kernel, x: &Mat) -> Component {
+    Component {
+        kernel,
+        x: x.clone(),
+        amplitude: HyperPrior::new(0.37, 1.5),
+        length: HyperPrior::new(1.17, 0.7),
+    }
+}
+
+/// The encodings that the accuracy predictors see, for every architecture of a pool.
+#[derive(Debug, Clone)]
+pub struct AccuracyFeatures {
+    /// Graph properties and counts, p × d, standardised over the pool as the others.
+    pub(crate) graph: Mat,
+    /// Variance shares, sizes and live counts.
+    pub(crate) shares: Mat,
+    /// All columns of the two.
+    pub(crate) all: Mat,
+    /// Counts, graph properties and live one-hots: for the search.
+    pub(crate) plain: Mat,
+    /// Of chains only.
+    pub(super) chain: Option<Box<Chain>>,
+    encoder: Arc<Encoder>,
+}
+
+/// What linear terms see of a chain.
+#[derive(Debug, Clone)]
+pub(super) struct Chain {
+    /// Counts, choices, what came before each place, and cost.
+    line: Mat,
+    choices: Mat,
+    /// Counts, how early each operation comes, and cost.
+    early: Mat,
+    /// Counts and cost, so few that a line in them is known soon.
+    totals: Mat,
+}
+
+/// How the columns are made.
+#[derive(Debug)]
+struct Encoder {
+    features: CellEncoder,
+    /// Of the groups of [`grouped`], by the pool.
+    standardisers: [Standardiser; GROUPS],
+}
+
+/// Length scale of a term that bends but little over a chain's totals.
+const CURVED: HyperPrior = HyperPrior::new(4.0, 0.5);
+
+const GROUPS: usize = 7;
+
+/// Graph properties and counts; variance shares, sizes and live counts.
+pub(crate) fn graph_and_shares(f: &CellFeatures) -> [Mat; 2] {
+    [
+        Mat::joined(&[&f.graph, &f.counts, &f.choices, &f.cost]),
+        Mat::joined(&[
+            &f.shares,
+            &f.lossless_shares,
+            &f.size,
+            &f.live_counts,
+            &f.share_moments,
+            &f.places,
+            &f.cost,
+        ]),
+    ]
+}
+
+/// Of a chain, for each operation the sum over all places of how many there are up to it: with the count,
+/// the mean place.
+fn early(f: &CellFeatures) -> Mat {
+    let ops = f.counts.cols;
+    Mat::from_fn(f.places.rows, ops, |i, op| f.places.row(i).iter().skip(op).step_by(ops).sum())
+}
+
+/// The columns of graph, shares, plain, and of a chain's line, choices, early and totals.
+fn grouped(f: &CellFeatures) -> [Mat; GROUPS] {
+    let chain = f.choices.cols > 0;
+    let of_chain =
+        |groups: &[&Mat]| if chain { Mat::joined(groups) } else { Mat::zeros(f.counts.rows, 0) };
+    let [graph, shares] = graph_and_shares(f);
+    [
+        graph,
+        shares,
+        Mat::joined(&[&f.counts, &f.graph, &f.live_one_hot, &f.cost]),
+        of_chain(&[&f.counts, &f.choices, &f.places, &f.cost]),
+        of_chain(&[&f.choices]),
+        of_chain(&[&f.counts, &early(f), &f.cost]),
+        of_chain(&[&f.counts, &f.cost]),
+    ]
+}
+
+impl AccuracyFeatures {
+    pub fn new(pool: &Pool) -> AccuracyFeatures {
+        let features = CellEncoder::new(&pool.space);
+        let groups = grouped(&features.features(&pool.archs));
+        let all: Vec<usize> = (0..pool.len()).collect();
+        let standardisers = std::array::from_fn(|g| Standardiser::of(&groups[g], &all));
+        AccuracyFeatures::of_groups(groups, Arc::new(Encoder { features, standardisers }))
+    }
+
+    /// The same columns for other architectures of the space, in units of the pool's deviations.
+    pub fn of(&self, archs: &[Architecture]) -> AccuracyFeatures {
+        let groups = grouped(&self.encoder.features.features(archs));
+        AccuracyFeatures::of_groups(groups, Arc::clone(&self.encoder))
+    }
+
+    fn of_groups(groups: [Mat; GROUPS], encoder: Arc<Encoder>) -> AccuracyFeatures {
+        let is_chain = groups[4].cols > 0;
+        let mut by = encoder.standardisers.iter();
+        let [graph, shares, plain, line, choices, early, totals] =
+            groups.map(|x| by.next().map_or(Mat::default(), |by| by.apply(&x)));
+        AccuracyFeatures {
+            all: graph.beside(&shares),
+            graph,
+            shares,
+            plain,
+            chain: is_chain.then(|| Box::new(Chain { line, choices, early, totals })),
+            encoder,
+        }
+    }
+
+    /// The number of architectures.
+    pub fn len(&self) -> usize {
+        self.all.rows
+    }
+
+    pub fn is_empty(&self) -> bool {
+        self.all.rows == 0
+    }
+
+    /// All features, p × d, standardised: distances between their rows tell how alike networks are.
+    pub fn features(&self) -> &Mat {
+        &self.all
+    }
+
+    /// Linear plus squared exponential on counts, graph properties and live one-hots.
+    pub fn plain_components(&self) -> Vec<Component> {
+        [Kernel::Linear, Kernel::Rbf].map(|kernel| component(kernel, &self.plain)).to_vec()
+    }
+
+    /// Covariances of the processes of [`AccuracyModel`].
+    pub(super) fn members(&self) -> Vec<Vec<Component>> {
+        let smooth = |x| component(Kernel::Matern52, x);
+        let Some(chain) = &self.chain else {
+            return vec![vec![smooth(&self.graph)], vec![smooth(&self.shares)]];
+        };
+        let linear = |x| component(Kernel::Linear, x);
+        let curved = Component { length: CURVED, ..component(Kernel::Rbf, &chain.totals) };
+        vec![
+            vec![
+                component(Kernel::Exponential, &self.graph),
+                linear(&chain.line),
+                linear(&chain.early),
+            ],
+            vec![smooth(&self.shares), linear(&chain.totals), smooth(&chain.totals)],
+            vec![
+                linear(&chain.line),
+                component(Kernel::Polynomial(2), &chain.choices),
+                linear(&chain.totals),
+                curved,
+            ],
+        ]
+    }
+
+    /// Covariances of three processes that see different things, for ensembles: that of
+    /// [`AccuracyFeatures::plain_components`], one that adds graph properties and variance shares, one on all columns.
+    pub fn diverse_components(&self) -> [Vec<Component>; 3] {
+        let smooth = |x| component(Kernel::Matern52, x);
+        [
+            self.plain_components(),
+            vec![smooth(&self.graph), smooth(&self.shares)],
+            vec![smooth(&self.all)],
+        ]
+    }
+}
