@@ -7,7 +7,7 @@
 use std::time::Instant;
 
 use lanner_network::{Builder, Conv, Cost, Init, Nasbench201, Network, Op, Shape, View, Weights};
-use lanner_nn::{Executor, Mode, Options, Params, Wants, rng, uniform};
+use lanner_nn::{ExecOptions, Executor, Mode, Params, Wants, rng, uniform};
 use lanner_space::{Architecture, Space};
 
 /// Seconds that the main thread was on a processor, with `LANNER_BENCH=cpu`: for one thread on a busy
@@ -40,7 +40,7 @@ fn seconds(least: f64, mut f: impl FnMut()) -> f64 {
 fn step(network: &Network, batch: usize, threads: usize, wants: Wants) -> [f64; 2] {
     let weights = Weights::init(network, Init { seed: 1 });
     let params = Params::<f32>::from_weights(network, &weights).expect("its own weights");
-    let options = Options { threads, training: true, ..Options::default() };
+    let options = ExecOptions { threads, training: true, ..ExecOptions::default() };
     let mut executor = Executor::new(network, batch, options).expect("it fits");
     let mut images = vec![0.0; batch * network.input().len()];
     uniform(&mut images, 1.0, &mut rng(1, "bench"));

@@ -38,7 +38,7 @@
 //! **Speed.** Kernels are compiled for AVX-512, AVX2 and the baseline and chosen at run time. No
 //! kernel but [`Matrix`]'s own methods allocates (the `gemm` crate packs into buffers of its own).
 //!
-//! **Networks.** [`Executor`] with [`Params`], [`Options`], [`Mode`], [`Wants`] and [`Observer`], in
+//! **Networks.** [`Executor`] with [`Params`], [`ExecOptions`], [`Mode`], [`Wants`] and [`Observer`], in
 //! `f32` or `f64` ([`Float`]). Its convolutions are its own, `gemm` multiplies its linear layers. It
 //! cuts a batch into the same parts for every number of threads, and sums parts in their order.
 //!
@@ -58,7 +58,9 @@ pub mod seed;
 mod simd;
 pub mod sparse;
 
-pub use exec::{ExecError, Executor, Float, Layout, Mode, Observer, Options, Params, Place, Wants};
+pub use exec::{
+    ExecError, ExecOptions, Executor, Float, Layout, Mode, Observer, Params, Place, Wants,
+};
 pub use init::uniform;
 pub use matrix::Matrix;
 pub use norm::Dropout;

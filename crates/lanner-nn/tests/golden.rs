@@ -4,7 +4,7 @@
 mod networks;
 
 use lanner_network::Op;
-use lanner_nn::{Executor, Float, Mode, Options, Params, Wants};
+use lanner_nn::{ExecOptions, Executor, Float, Mode, Params, Wants};
 use networks::{golden, number};
 
 fn check<T: Float>(tolerance: f64) {
@@ -18,7 +18,7 @@ fn check<T: Float>(tolerance: f64) {
         let tolerance = if norms > 30 { 30.0 * tolerance } else { tolerance };
         let numbers =
             |stream, n: usize| -> Vec<T> { (0..n).map(|k| T::of(number(stream, k))).collect() };
-        let options = Options { threads: 2, training: true, ..Options::default() };
+        let options = ExecOptions { threads: 2, training: true, ..ExecOptions::default() };
         let mut executor = Executor::<T>::new(&network, batch, options).unwrap();
         let mut params = Params::zeros(&network);
         params.values = numbers(1, params.values.len());
@@ -31,7 +31,7 @@ fn check<T: Float>(tolerance: f64) {
         assert_eq!(output.len(), want.len());
         let largest = want.iter().fold(0.0f64, |a, x| a.max(x.abs()));
         for (o, w) in output.iter().zip(&want) {
-            assert!((o.wide() - w).abs() <= tolerance * largest, "{name}: output {o} for {w}");
+            assert!((o.to_f64() - w).abs() <= tolerance * largest, "{name}: output {o} for {w}");
         }
         let r = numbers(3, output.len());
         let mut gradients = vec![T::ZERO; params.values.len()];
@@ -53,8 +53,8 @@ fn check<T: Float>(tolerance: f64) {
         let scale = expected.iter().map(|e| list(e)[0]).fold(0.0, f64::max);
         for ((layer, got), want) in tensors.zip(expected) {
             let want = list(want);
-            let norm = got.iter().map(|g| g.wide().powi(2)).sum::<f64>().sqrt();
-            let product: f64 = got.iter().enumerate().map(|(k, g)| g.wide() * number(4, k)).sum();
+            let norm = got.iter().map(|g| g.to_f64().powi(2)).sum::<f64>().sqrt();
+            let product: f64 = got.iter().enumerate().map(|(k, g)| g.to_f64() * number(4, k)).sum();
             let allowed = tolerance * (want[0] + 1e-3 * scale);
             assert!((norm - want[0]).abs() <= allowed, "{name}, {layer}: norm {norm} for {want:?}");
             assert!(

@@ -3,12 +3,12 @@
 mod networks;
 
 use lanner_network::{Builder, Conv, Network, Op, Pool, Shape};
-use lanner_nn::{Executor, Mode, Options, Params, Wants};
+use lanner_nn::{ExecOptions, Executor, Mode, Params, Wants};
 use networks::{BATCH_NORM, mobile, nasbench201, number, zoo};
 
 /// Checks the gradient of Σ r·output by some of the parameters and of the input.
 fn check(network: &Network, batch: usize, mode: Mode) {
-    let options = Options { threads: 2, training: true, ..Options::default() };
+    let options = ExecOptions { threads: 2, training: true, ..ExecOptions::default() };
     let mut executor = Executor::<f64>::new(network, batch, options).unwrap();
     let mut params = Params::<f64>::zeros(network);
     let normal = |stream, n: usize| -> Vec<f64> { (0..n).map(|k| number(stream, k)).collect() };

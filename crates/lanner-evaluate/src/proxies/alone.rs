@@ -29,7 +29,7 @@ pub fn synflow(
     for (p, w) in positive.values.iter_mut().zip(&params.values) {
         *p = f64::from(w.abs());
     }
-    let run = lanner_nn::Options { training: true, ..options.executor() };
+    let run = lanner_nn::ExecOptions { training: true, ..options.executor() };
     let mut executor = Executor::<f64>::new(network, 1, run)?;
     executor.forward(&positive, &vec![1.0; network.input().len()], Mode::Bypass, &())?;
     let mut gradient = vec![0.0; positive.values.len()];
@@ -69,7 +69,7 @@ pub fn zen_of(
     // Before the last global pooling; a network without it is taken whole.
     let pooling = network.layers.iter().rev().find(|l| l.op == Op::GlobalAvgPool);
     let features = pooling.map_or(network.layers.len() - 1, |l| l.inputs[0]);
-    let run = lanner_nn::Options { watch: vec![features], ..options.executor() };
+    let run = lanner_nn::ExecOptions { observed: vec![features], ..options.executor() };
     let mut executor = Executor::<f32>::new(network, images, run)?;
     let kept = Kept::new(images);
     let mut differences = 0.0;

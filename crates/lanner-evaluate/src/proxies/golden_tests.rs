@@ -140,7 +140,11 @@ fn grasp_in_f64(network: &Network, params: &Params<f32>, batch: &Batch) -> f64 {
     let mut wide = Params::<f64>::zeros(network);
     wide.values = params.values.iter().map(|&w| f64::from(w)).collect();
     let images: Vec<f64> = batch.images.iter().map(|&x| f64::from(x)).collect();
-    let run = lanner_nn::Options { training: true, hold: true, ..Options::default().executor() };
+    let run = lanner_nn::ExecOptions {
+        training: true,
+        hold_states: true,
+        ..Options::default().executor()
+    };
     let mut executor = Executor::new(network, batch.len(), run).unwrap();
     let outputs = executor.forward(&wide, &images, Mode::Batch, &()).unwrap();
     let d_outputs = loss::gradient(outputs, &batch.labels);

@@ -33,15 +33,15 @@ pub fn grasp<T: Float>(
         return Ok(Err(Absence::NoWeights));
     }
     let squares = |g: &[T]| -> f64 {
-        weighted(network, params).flat_map(|r| &g[r]).map(|g| g.wide().powi(2)).sum()
+        weighted(network, params).flat_map(|r| &g[r]).map(|g| g.to_f64().powi(2)).sum()
     };
-    executor.hold(true)?;
+    executor.hold_states(true)?;
     let mut there = vec![T::ZERO; gradient.len()];
     let mut halves = [0.0; 2];
     for (half, t) in halves.iter_mut().zip([step, -step]) {
         let mut moved = params.clone();
         for range in weighted(network, params) {
-            moved.values[range].iter_mut().for_each(|w| *w = T::of(w.wide() * (1.0 + t)));
+            moved.values[range].iter_mut().for_each(|w| *w = T::of(w.to_f64() * (1.0 + t)));
         }
         let outputs = executor.forward(&moved, images, Mode::Batch, &())?;
         let d_outputs = loss::gradient(outputs, labels);

@@ -19,8 +19,8 @@ pub fn gradient<T: Float>(logits: &[T], labels: &[u16]) -> Vec<T> {
 
 /// Probabilities from logits.
 pub fn softmax<T: Float>(logits: &[T]) -> Vec<f64> {
-    let top = logits.iter().map(|x| x.wide()).fold(f64::NEG_INFINITY, f64::max);
-    let mut p: Vec<f64> = logits.iter().map(|x| (x.wide() - top).exp()).collect();
+    let top = logits.iter().map(|x| x.to_f64()).fold(f64::NEG_INFINITY, f64::max);
+    let mut p: Vec<f64> = logits.iter().map(|x| (x.to_f64() - top).exp()).collect();
     let sum: f64 = p.iter().sum();
     p.iter_mut().for_each(|p| *p /= sum);
     p

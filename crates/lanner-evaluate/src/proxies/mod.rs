@@ -72,11 +72,11 @@ pub struct Options {
 }
 
 impl Options {
-    fn executor(&self) -> lanner_nn::Options {
-        lanner_nn::Options {
+    fn executor(&self) -> lanner_nn::ExecOptions {
+        lanner_nn::ExecOptions {
             threads: self.threads,
             memory_limit: self.memory_limit,
-            ..lanner_nn::Options::default()
+            ..lanner_nn::ExecOptions::default()
         }
     }
 }

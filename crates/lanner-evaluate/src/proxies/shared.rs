@@ -32,15 +32,20 @@ pub fn passes(
     let by_params = any(&[Proxy::GradNorm, Proxy::Snip, Proxy::Plain, Proxy::Grasp]);
     let by_input = any(&[Proxy::Jacov, Proxy::EpeNas]);
     let fisher = any(&[Proxy::Fisher]);
-    let hold = any(&[Proxy::Nwot, Proxy::Grasp]);
+    let hold_states = any(&[Proxy::Nwot, Proxy::Grasp]);
     if !any(&SHARED) {
         return Ok(Vec::new());
     }
     let watch = Watch::new(network, batch.len(), fisher);
     let training = by_params || by_input || fisher;
-    let again = by_input && (by_params || fisher);
-    let run =
-        lanner_nn::Options { training, again, hold, watch: watch.layers(), ..options.executor() };
+    let repeat_backward = by_input && (by_params || fisher);
+    let run = lanner_nn::ExecOptions {
+        training,
+        repeat_backward,
+        hold_states,
+        observed: watch.layers(),
+        ..options.executor()
+    };
     let mut executor = Executor::<f32>::new(network, batch.len(), run)?;
     let outputs = executor.forward(params, &batch.images, Mode::Batch, &watch)?;
     let d_outputs = loss::gradient(outputs, &batch.labels);
@@ -107,7 +112,7 @@ fn nwot(executor: &Executor<f32>, images: usize) -> Score {
         // Those that read the same numbers are counted at once.
         let times = layers.iter().filter(same).count() as u64;
         all += times * layer.shape.len() as u64;
-        let states = executor.states(i);
+        let states = executor.activation_states(i);
         let rows: Vec<&[u64]> = states.chunks_exact(states.len() / images).collect();
         for (i, a) in rows.iter().enumerate() {
             for (j, b) in rows[..i].iter().enumerate() {

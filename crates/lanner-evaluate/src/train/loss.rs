@@ -20,7 +20,7 @@ pub fn cross_entropy<T: Float>(
         for (c, &logit) in logits.iter().enumerate() {
             let hit = c == usize::from(label);
             let target = rest + if hit { 1.0 - f64::from(smoothing) } else { 0.0 };
-            let log_p = logit.wide() - log_sum;
+            let log_p = logit.to_f64() - log_sum;
             loss -= target * log_p;
             gradient.push(T::of((log_p.exp() - target) / images));
         }
@@ -34,7 +34,7 @@ pub fn hits<T: Float>(logits: &[T], labels: &[u16]) -> (f64, usize) {
     let (mut loss, mut hits) = (0.0, 0);
     for (logits, &label) in logits.chunks_exact(classes).zip(labels) {
         let (before, rest) = logits.split_at(usize::from(label));
-        loss += log_sum_exp(logits) - rest[0].wide();
+        loss += log_sum_exp(logits) - rest[0].to_f64();
         // Of equal ones the first counts, as everywhere.
         let best = before.iter().all(|&l| l < rest[0]) && rest.iter().all(|&l| l <= rest[0]);
         hits += usize::from(best);
@@ -43,8 +43,8 @@ pub fn hits<T: Float>(logits: &[T], labels: &[u16]) -> (f64, usize) {
 }
 
 fn log_sum_exp<T: Float>(logits: &[T]) -> f64 {
-    let top = logits.iter().map(|x| x.wide()).fold(f64::NEG_INFINITY, f64::max);
-    top + logits.iter().map(|x| (x.wide() - top).exp()).sum::<f64>().ln()
+    let top = logits.iter().map(|x| x.to_f64()).fold(f64::NEG_INFINITY, f64::max);
+    top + logits.iter().map(|x| (x.to_f64() - top).exp()).sum::<f64>().ln()
 }
 
 #[cfg(test)]
@@ -80,7 +80,7 @@ mod tests {
                     slow(&moved, smoothing)
                 };
                 let slope = (at(1e-5) - at(-1e-5)) / 2e-5;
-                assert!((gradient[k].wide() - slope).abs() < 1e-7, "{k}: {slope}");
+                assert!((gradient[k].to_f64() - slope).abs() < 1e-7, "{k}: {slope}");
             }
         }
     }

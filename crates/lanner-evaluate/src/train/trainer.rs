@@ -1,7 +1,7 @@
 //! One network in training: steps, and what it is worth so far.
 
 use lanner_network::{Cost, Network};
-use lanner_nn::{ExecError, Executor, Float, Mode, Options, Params, Sgd, Wants};
+use lanner_nn::{ExecError, ExecOptions, Executor, Float, Mode, Params, Sgd, Wants};
 
 use super::{Data, Part, Quality, Recipe, loss};
 use crate::EvaluateError;
@@ -17,7 +17,8 @@ pub fn fits(
     limit: u64,
     threads: usize,
 ) -> Result<(), EvaluateError> {
-    let nothing = Options { threads, training: true, memory_limit: Some(0), ..Options::default() };
+    let nothing =
+        ExecOptions { threads, training: true, memory_limit: Some(0), ..ExecOptions::default() };
     // With nothing allowed, it says what it would take.
     match Executor::<f32>::new(network, batch, nothing) {
         Err(ExecError::Memory { network: name, batch, needed, .. }) => {
@@ -52,7 +53,7 @@ impl<T: Float> Trainer<T> {
         recipe: &Recipe,
         threads: usize,
     ) -> Result<Trainer<T>, EvaluateError> {
-        let run = Options { threads, training: true, ..Options::default() };
+        let run = ExecOptions { threads, training: true, ..ExecOptions::default() };
         let executor = Executor::new(network, batch, run)?;
         let norm_or_none = |p: &&lanner_nn::Place| p.mean.is_empty() && !p.weight.is_empty();
         let kernels = params.layout.layers.iter().filter(norm_or_none);

@@ -7,7 +7,7 @@
 
 use super::Float;
 use super::elementwise::{Affine, period, repeat};
-use super::wide::vectorised;
+use super::vector::vectorised;
 
 /// The state of one batch norm between the passes.
 #[derive(Debug, Default)]
@@ -32,7 +32,7 @@ impl<T: Float> BatchNorm<T> {
         for c in 0..channels {
             let (mut n, mut mean, mut squares) = (0.0, 0.0, 0.0);
             for image in images.chunks_exact(2 * channels) {
-                let (m, s) = (image[c].wide(), image[channels + c].wide());
+                let (m, s) = (image[c].to_f64(), image[channels + c].to_f64());
                 let delta = m - mean;
                 let total = n + count as f64;
                 squares += s + delta * delta * n * count as f64 / total;
@@ -43,7 +43,7 @@ impl<T: Float> BatchNorm<T> {
             self.variance.push(T::of(squares / n));
         }
         self.count = count * (images.len() / (2 * channels));
-        self.deviations(epsilon);
+        self.set_rstd(epsilon);
     }
 
     /// From given statistics.
@@ -53,11 +53,11 @@ impl<T: Float> BatchNorm<T> {
         self.variance.clear();
         self.variance.extend_from_slice(variance);
         self.count = 0;
-        self.deviations(epsilon);
+        self.set_rstd(epsilon);
     }
 
-    fn deviations(&mut self, epsilon: f32) {
-        let root = |v: &T| T::of(1.0 / (v.wide() + f64::from(epsilon)).sqrt());
+    fn set_rstd(&mut self, epsilon: f32) {
+        let root = |v: &T| T::of(1.0 / (v.to_f64() + f64::from(epsilon)).sqrt());
         self.rstd = self.variance.iter().map(root).collect();
     }
 
@@ -80,10 +80,10 @@ impl<T: Float> BatchNorm<T> {
         if self.count > 0 {
             let n = self.count as f64;
             for c in 0..channels {
-                let (p, rstd) = (p[c].wide(), self.rstd[c].wide());
+                let (p, rstd) = (p[c].to_f64(), self.rstd[c].to_f64());
                 let slope = p * rstd * rstd * sums[channels + c] / n;
                 q[c] = T::of(-slope);
-                r[c] = T::of(slope * self.mean[c].wide() - p * sums[c] / n);
+                r[c] = T::of(slope * self.mean[c].to_f64() - p * sums[c] / n);
             }
         }
         let [back_p, back_q, back_r] = &mut self.back;
@@ -109,16 +109,16 @@ impl<T: Float> BatchNorm<T> {
 
 vectorised! {
     /// Mean and sum of squared deviations of each channel of an image: `out` is 2 × channels.
-    /// `lanes` is scratch of two periods.
-    pub fn moments<T>(x: &[T], channels: usize, lanes: &mut [T], out: &mut [T]) by BatchNormMoments {
+    /// `scratch` is scratch of two periods.
+    pub fn moments<T>(x: &[T], channels: usize, scratch: &mut [T], out: &mut [T]) by BatchNormMoments {
         let p = period(channels);
-        let (sums, means) = lanes[..2 * p].split_at_mut(p);
+        let (sums, means) = scratch[..2 * p].split_at_mut(p);
         let (mean, squares) = out.split_at_mut(channels);
         sums.fill(T::ZERO);
         for x in x.chunks(p) {
             sums.iter_mut().zip(x).for_each(|(s, x)| *s += *x);
         }
-        fold(sums, mean);
+        sum_periods(sums, mean);
         let share = T::of(channels as f64 / x.len() as f64);
         mean.iter_mut().for_each(|m| *m *= share);
         means.chunks_exact_mut(channels).for_each(|m| m.copy_from_slice(mean));
@@ -129,16 +129,16 @@ vectorised! {
                 *s += d * d;
             }
         }
-        fold(sums, squares);
+        sum_periods(sums, squares);
     }
 }
 
 vectorised! {
     /// Sums of dy and of dy·(z − mean) of each channel of an image: `out` is 2 × channels. `mean` is
-    /// repeated to the period; `lanes` is scratch of two periods.
-    pub fn gradient_sums<T>(dy: &[T], z: &[T], mean: &[T], channels: usize, lanes: &mut [T], out: &mut [T]) by BatchNormGradientSums {
+    /// repeated to the period; `scratch` is scratch of two periods.
+    pub fn gradient_sums<T>(dy: &[T], z: &[T], mean: &[T], channels: usize, scratch: &mut [T], out: &mut [T]) by BatchNormGradientSums {
         let p = period(channels);
-        let (sums, dots) = lanes[..2 * p].split_at_mut(p);
+        let (sums, dots) = scratch[..2 * p].split_at_mut(p);
         sums.fill(T::ZERO);
         dots.fill(T::ZERO);
         for (dy, z) in dy.chunks(p).zip(z.chunks(p)) {
@@ -148,15 +148,15 @@ vectorised! {
             }
         }
         let (sum, dot) = out.split_at_mut(channels);
-        fold(sums, sum);
-        fold(dots, dot);
+        sum_periods(sums, sum);
+        sum_periods(dots, dot);
     }
 }
 
 #[inline(always)]
-fn fold<T: Float>(lanes: &[T], out: &mut [T]) {
+fn sum_periods<T: Float>(scratch: &[T], out: &mut [T]) {
     out.fill(T::ZERO);
-    for lanes in lanes.chunks_exact(out.len()) {
-        out.iter_mut().zip(lanes).for_each(|(o, x)| *o += *x);
+    for scratch in scratch.chunks_exact(out.len()) {
+        out.iter_mut().zip(scratch).for_each(|(o, x)| *o += *x);
     }
 }

@@ -7,7 +7,7 @@
 
 use super::Float;
 use super::elementwise::{Act, Affine, sigmoid};
-use super::wide::{BLOCK, Wide, dispatch};
+use super::vector::{BLOCK, Vector16, dispatch};
 
 /// The size of a blocked image. Each group of channels starts a block of its own.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -63,7 +63,7 @@ dispatch! {
 }
 
 #[inline(always)]
-fn load_any<V: Wide>(image: &[V::T], shape: &Blocked, change: Change<V::T>, out: &mut [V::T]) {
+fn load_any<V: Vector16>(image: &[V::T], shape: &Blocked, change: Change<V::T>, out: &mut [V::T]) {
     let k = |x: f64| V::splat(V::T::of(x));
     match change {
         Change::Apply { norm, act } => match act {
@@ -94,7 +94,7 @@ fn load_any<V: Wide>(image: &[V::T], shape: &Blocked, change: Change<V::T>, out:
 }
 
 #[inline(always)]
-fn apply<V: Wide>(
+fn apply<V: Vector16>(
     image: &[V::T],
     shape: &Blocked,
     norm: Option<Affine<V::T>>,
@@ -113,7 +113,7 @@ fn apply<V: Wide>(
 
 /// The first n numbers; branches on the common case, a whole block.
 #[inline(always)]
-unsafe fn part<V: Wide>(p: *const V::T, n: usize) -> V {
+unsafe fn part<V: Vector16>(p: *const V::T, n: usize) -> V {
     // SAFETY: the caller's promise, that of `load_part`.
     unsafe { if n == BLOCK { V::load(p) } else { V::load_part(p, n) } }
 }
@@ -121,7 +121,7 @@ unsafe fn part<V: Wide>(p: *const V::T, n: usize) -> V {
 /// Calls `f(coefficients of the block, numbers, their place in the image, how many of them)` for
 /// each pixel of each block. What `f` makes of the zeros that fill up a last block is dropped.
 #[inline(always)]
-fn each_block<V: Wide, const K: usize>(
+fn each_block<V: Vector16, const K: usize>(
     image: &[V::T],
     shape: &Blocked,
     out: &mut [V::T],

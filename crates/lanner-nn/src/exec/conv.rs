@@ -10,11 +10,11 @@ use super::Float;
 use super::blocked::Blocked;
 use super::depthwise;
 use super::float::Buffer;
-use super::parts::{Group, Scratch};
-use super::reach::Reach;
 use super::tiles::{Gather, Outer, Tap, gather, outer};
-use super::wide::BLOCK;
+use super::transposed_taps::TransposedTaps;
+use super::vector::BLOCK;
 use super::winograd::Winograd;
+use super::workers::{Group, Scratch};
 
 /// One convolution at one size of images.
 #[derive(Debug, Clone)]
@@ -49,8 +49,10 @@ impl ConvKernel {
             rows: input.height + 2 * p,
             cols: input.width + 2 * p,
         };
-        let (rows, cols) =
-            (Reach::of(op, input.height, output.height), Reach::of(op, input.width, output.width));
+        let (rows, cols) = (
+            TransposedTaps::of(op, input.height, output.height),
+            TransposedTaps::of(op, input.width, output.width),
+        );
         let blocked_out = Blocked {
             groups,
             channels: outs,
@@ -106,8 +108,8 @@ impl ConvKernel {
             cols: output.width,
         };
         let mut backward = Vec::new();
-        for (y, row_taps) in rows.classes.iter().enumerate().take(input.height) {
-            for (x, col_taps) in cols.classes.iter().enumerate().take(input.width) {
+        for (y, row_taps) in rows.by_residue.iter().enumerate().take(input.height) {
+            for (x, col_taps) in cols.by_residue.iter().enumerate().take(input.width) {
                 let taps = row_taps
                     .iter()
                     .flat_map(|&(ky, from_y)| {
@@ -223,7 +225,7 @@ impl ConvKernel {
             load(group.image + k, x);
             winograd.input(x, ins, k, group.count, tiles);
         }
-        let zeros = s.lanes.take(self.bias_len());
+        let zeros = s.by_channel.take(self.bias_len());
         zeros.fill(T::ZERO);
         let products = products.take(winograd.tiles_len(group.count, outs));
         winograd.products(tiles, w, zeros, [ins, outs], group.count, products);

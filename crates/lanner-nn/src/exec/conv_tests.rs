@@ -7,8 +7,8 @@ use super::Float;
 use super::blocked::{self, Change};
 use super::conv::ConvKernel;
 use super::float::Buffer;
-use super::parts::{Scratch, groups};
-use super::wide::Isa;
+use super::vector::Isa;
+use super::workers::{Scratch, groups};
 
 /// Output, gradient of the input, gradients of kernel and bias.
 type Passes = [Vec<f64>; 4];
@@ -96,7 +96,7 @@ fn fast<T: Float>(
     sums.extend(bias_sums);
     let (mut dw, mut d_bias) = (vec![T::ZERO; w.len()], vec![T::ZERO; bias.len()]);
     kernel.unpack(&sums, &mut dw, &mut d_bias);
-    [y, dx, dw, d_bias].map(|v| v.iter().map(|x| x.wide()).collect())
+    [y, dx, dw, d_bias].map(|v| v.iter().map(|x| x.to_f64()).collect())
 }
 
 fn numbers(len: usize, seed: u64) -> Vec<f64> {

@@ -7,7 +7,7 @@
 use lanner_network::Op;
 
 use super::Float;
-use super::wide::vectorised;
+use super::vector::vectorised;
 
 /// An activation function.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

@@ -2,7 +2,7 @@ use std::fmt::{Debug, Display};
 use std::ops::{Add, AddAssign, Deref, DerefMut, Div, Mul, MulAssign, Neg, Sub, SubAssign};
 
 #[cfg(target_arch = "x86_64")]
-use super::wide::{self, Wide};
+use super::vector::{self, Vector16};
 
 /// The numbers that an [`Executor`](super::Executor) computes with: `f32` or `f64`.
 pub trait Float:
@@ -42,9 +42,9 @@ pub trait Float:
     + super::pool::PoolMaxBack<Self>
     + super::pool::PoolMaxOf<Self>
     + super::pool::PoolWinners<Self>
-    + super::states::StatesHold<Self>
-    + super::states::StatesHoldBack<Self>
-    + super::states::StatesRecord<Self>
+    + super::activation_states::StatesHold<Self>
+    + super::activation_states::StatesHoldBack<Self>
+    + super::activation_states::StatesRecord<Self>
     + super::tiles::TilesGather<Self>
     + super::tiles::TilesOuter<Self>
     + super::winograd::WinogradGradient<Self>
@@ -61,16 +61,16 @@ pub trait Float:
     /// AVX-512 registers of these numbers.
     #[cfg(target_arch = "x86_64")]
     #[doc(hidden)]
-    type V4: Wide<T = Self>;
+    type V4: Vector16<T = Self>;
     /// AVX2 registers of these numbers.
     #[cfg(target_arch = "x86_64")]
     #[doc(hidden)]
-    type V3: Wide<T = Self>;
+    type V3: Vector16<T = Self>;
 
     /// The nearest number of this type.
     fn of(x: f64) -> Self;
     /// This number, exactly.
-    fn wide(self) -> f64;
+    fn to_f64(self) -> f64;
     fn exp(self) -> Self;
     /// c + a·b, fused where the processor does so by itself.
     #[doc(hidden)]
@@ -90,16 +90,16 @@ macro_rules! float {
             const ONE: Self = 1.0;
             const FAST: bool = $fast;
             #[cfg(target_arch = "x86_64")]
-            type V4 = wide::$v4;
+            type V4 = vector::$v4;
             #[cfg(target_arch = "x86_64")]
-            type V3 = wide::$v3;
+            type V3 = vector::$v3;
 
             #[inline(always)]
             fn of(x: f64) -> Self {
                 x as $t
             }
             #[inline(always)]
-            fn wide(self) -> f64 {
+            fn to_f64(self) -> f64 {
                 f64::from(self)
             }
             #[inline(always)]
@@ -117,7 +117,7 @@ macro_rules! float {
 float!(f32, true, V4F32, V3F32);
 float!(f64, false, V4F64, V3F64);
 
-/// A vector whose numbers start at a cache line, so that no [`Wide`] of a blocked layout lies
+/// A vector whose numbers start at a cache line, so that no [`Vector16`] of a blocked layout lies
 /// across two.
 #[derive(Debug, Default)]
 pub(crate) struct Buffer<T> {

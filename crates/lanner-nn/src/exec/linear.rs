@@ -35,7 +35,7 @@ impl LinearKernel {
         let (m, k, n) = (self.outputs, self.batch, self.inputs);
         product([m, k, n], (dy, 1, m), (x, n, 1), dw, false, self.threads);
         if !d_bias.is_empty() {
-            super::join::sum_to(dy, d_bias);
+            super::rearrange::sum_to(dy, d_bias);
         }
     }
 }

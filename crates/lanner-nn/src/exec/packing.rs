@@ -2,7 +2,7 @@
 
 use super::Float;
 use super::conv::ConvKernel;
-use super::wide::BLOCK;
+use super::vector::BLOCK;
 
 impl ConvKernel {
     /// Numbers of packed weights, and of a part's sums of their gradients.

@@ -114,7 +114,7 @@ impl<T: Float> Params<T> {
     /// The same numbers as weights of lanner-network, rounded to `f32`.
     pub fn to_weights(&self) -> Weights {
         let numbers = |all: &[T], range: &Range<usize>| -> Vec<f32> {
-            all[range.clone()].iter().map(|x| x.wide() as f32).collect()
+            all[range.clone()].iter().map(|x| x.to_f64() as f32).collect()
         };
         let layers = self
             .layout

@@ -56,7 +56,7 @@ pub struct LayerPlan {
     /// same states.
     pub states: Option<usize>,
     /// An observer wants the layer.
-    pub watched: bool,
+    pub observed: bool,
 }
 
 /// The plan of a network.
@@ -68,7 +68,12 @@ pub struct Plan {
 }
 
 impl Plan {
-    pub fn of(network: &Network, training: bool, again: bool, watch: &[usize]) -> Plan {
+    pub fn of(
+        network: &Network,
+        training: bool,
+        repeat_backward: bool,
+        observed: &[usize],
+    ) -> Plan {
         let n = network.layers.len();
         let mut readers = vec![Vec::new(); n];
         for (r, layer) in network.layers.iter().enumerate() {
@@ -86,10 +91,10 @@ impl Plan {
                 grad_slot: None,
                 stats: false,
                 states: None,
-                watched: false,
+                observed: false,
             })
             .collect();
-        watch.iter().for_each(|&i| layers[i].watched = true);
+        observed.iter().for_each(|&i| layers[i].observed = true);
         for (i, layer) in network.layers.iter().enumerate() {
             if let Op::BatchNorm { .. } = layer.op {
                 layers[layer.inputs[0]].stats = true;
@@ -99,7 +104,7 @@ impl Plan {
                 layers[i].states = readers[layer.inputs[0]].iter().copied().find(same);
             }
         }
-        let spans = spans(network, &layers, training, again);
+        let spans = spans(network, &layers, training, repeat_backward);
         let slots = assign(network, &spans, &mut layers);
         Plan { layers, slots }
     }
@@ -180,11 +185,16 @@ struct Span {
     end: usize,
 }
 
-fn spans(network: &Network, layers: &[LayerPlan], training: bool, again: bool) -> Vec<Span> {
+fn spans(
+    network: &Network,
+    layers: &[LayerPlan],
+    training: bool,
+    repeat_backward: bool,
+) -> Vec<Span> {
     let n = network.layers.len();
     let back = |i: usize| 2 * n - i;
     // For another backward pass what the first reads stays until its end.
-    let until = |i: usize| back(if again { 0 } else { i });
+    let until = |i: usize| back(if repeat_backward { 0 } else { i });
     let mut last_use: Vec<usize> = (0..n).collect();
     let mut keep = |layer: usize, time: usize| {
         let base = layers[layer].view.base;
@@ -206,7 +216,7 @@ fn spans(network: &Network, layers: &[LayerPlan], training: bool, again: bool) -
                 }
             }
         }
-        if layers[i].watched {
+        if layers[i].observed {
             keep(i, if training { until(i) } else { i });
         }
         if let Grad::Behind(_) = layers[i].grad {

@@ -5,7 +5,7 @@ use std::ops::Range;
 use lanner_network::{Pool, Shape};
 
 use super::Float;
-use super::wide::vectorised;
+use super::vector::vectorised;
 
 /// A tap of a pooling's window, row-major.
 pub type Winner = u16;

@@ -6,7 +6,7 @@
 //! channels × N blocks of output channels of one tap and runs over the pixels.
 
 use super::Float;
-use super::wide::{BLOCK, Wide, dispatch, unrolled};
+use super::vector::{BLOCK, Vector16, dispatch, unrolled};
 
 /// One tap of a kernel: where its pixel is from the tile's first, and its place in the weights.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -54,14 +54,14 @@ dispatch! {
 }
 
 #[inline(always)]
-fn gather_any<V: Wide>(g: &Gather, x: &[V::T], w: &[V::T], bias: &[V::T], out: &mut [V::T]) {
+fn gather_any<V: Vector16>(g: &Gather, x: &[V::T], w: &[V::T], bias: &[V::T], out: &mut [V::T]) {
     if g.rows == 0 || g.cols == 0 {
         return;
     }
     let blocks = g.channels.div_ceil(BLOCK);
     let outs = g.out_channels.div_ceil(BLOCK);
-    let reach = g.taps.iter().map(|t| t.offset).max().unwrap_or(0);
-    let last = reach + (g.rows - 1) * g.row + (g.cols - 1) * g.step + BLOCK;
+    let farthest = g.taps.iter().map(|t| t.offset).max().unwrap_or(0);
+    let last = farthest + (g.rows - 1) * g.row + (g.cols - 1) * g.step + BLOCK;
     assert!(last <= g.plane && blocks * g.plane <= x.len());
     assert!(g.taps.iter().all(|t| t.index < g.kernel));
     assert!(outs * g.weight_block() <= w.len() && outs * BLOCK <= bias.len());
@@ -79,7 +79,7 @@ fn gather_any<V: Wide>(g: &Gather, x: &[V::T], w: &[V::T], bias: &[V::T], out: &
 
 /// STEP is the step between pixels where it is known, else 0.
 #[inline(always)]
-unsafe fn by_blocks<V: Wide, const STEP: usize>(
+unsafe fn by_blocks<V: Vector16, const STEP: usize>(
     g: &Gather,
     x: &[V::T],
     w: &[V::T],
@@ -107,7 +107,7 @@ unsafe fn by_blocks<V: Wide, const STEP: usize>(
 }
 
 #[inline(always)]
-unsafe fn by_rows<V: Wide, const N: usize, const STEP: usize>(
+unsafe fn by_rows<V: Vector16, const N: usize, const STEP: usize>(
     g: &Gather,
     x: *const V::T,
     w: *const V::T,
@@ -143,7 +143,7 @@ unsafe fn by_rows<V: Wide, const N: usize, const STEP: usize>(
 
 /// N (1 or 2) blocks of numbers.
 #[inline(always)]
-unsafe fn pair<V: Wide, const N: usize>(p: *const V::T, step: usize) -> [V; N] {
+unsafe fn pair<V: Vector16, const N: usize>(p: *const V::T, step: usize) -> [V; N] {
     // SAFETY: the caller's promise.
     unsafe {
         let mut both = [V::load(p); N];
@@ -156,7 +156,7 @@ unsafe fn pair<V: Wide, const N: usize>(p: *const V::T, step: usize) -> [V; N] {
 
 /// sums[m] += x[m · step] · w.
 #[inline(always)]
-unsafe fn products<V: Wide, const M: usize, const N: usize>(
+unsafe fn products<V: Vector16, const M: usize, const N: usize>(
     sums: &mut [[V; N]; M],
     x: *const V::T,
     step: usize,
@@ -174,7 +174,7 @@ unsafe fn products<V: Wide, const M: usize, const N: usize>(
 
 /// Computes M pixels; returns M.
 #[inline(always)]
-unsafe fn tile<V: Wide, const M: usize, const N: usize, const STEP: usize>(
+unsafe fn tile<V: Vector16, const M: usize, const N: usize, const STEP: usize>(
     g: &Gather,
     x: *const V::T,
     w: *const V::T,
@@ -249,13 +249,13 @@ dispatch! {
 }
 
 #[inline(always)]
-fn outer_any<V: Wide>(g: &Outer, x: &[V::T], dz: &[V::T], dw: &mut [V::T]) {
+fn outer_any<V: Vector16>(g: &Outer, x: &[V::T], dz: &[V::T], dw: &mut [V::T]) {
     if g.rows == 0 || g.cols == 0 {
         return;
     }
     let (blocks, outs) = (g.channels.div_ceil(BLOCK), g.out_channels.div_ceil(BLOCK));
-    let reach = g.taps.iter().map(|t| t.offset).max().unwrap_or(0);
-    let last = reach + (g.rows - 1) * g.row + (g.cols - 1) * g.step + BLOCK;
+    let farthest = g.taps.iter().map(|t| t.offset).max().unwrap_or(0);
+    let last = farthest + (g.rows - 1) * g.row + (g.cols - 1) * g.step + BLOCK;
     assert!(last <= g.plane && blocks * g.plane <= x.len());
     let last = g.out_start + (g.rows - 1) * g.out_row + g.cols * BLOCK;
     assert!(last <= g.out_plane && outs * g.out_plane <= dz.len());
@@ -287,7 +287,7 @@ fn outer_any<V: Wide>(g: &Outer, x: &[V::T], dz: &[V::T], dw: &mut [V::T]) {
 }
 
 #[inline(always)]
-unsafe fn by_inputs<V: Wide, const N: usize>(
+unsafe fn by_inputs<V: Vector16, const N: usize>(
     g: &Outer,
     k: usize,
     x: *const V::T,
@@ -314,7 +314,7 @@ unsafe fn by_inputs<V: Wide, const N: usize>(
 
 /// Computes M input channels; returns M.
 #[inline(always)]
-unsafe fn outer_tile<V: Wide, const M: usize, const N: usize>(
+unsafe fn outer_tile<V: Vector16, const M: usize, const N: usize>(
     g: &Outer,
     x: *const V::T,
     dz: *const V::T,

@@ -11,7 +11,7 @@
 use super::Float;
 use super::blocked::Blocked;
 use super::tiles::{Gather, Outer, Tap, gather, outer};
-use super::wide::{BLOCK, Wide, dispatch};
+use super::vector::{BLOCK, Vector16, dispatch};
 
 /// Points of a transformed tile.
 const POINTS: usize = 36;
@@ -167,7 +167,7 @@ impl Winograd {
 
 /// Bᵀ of a row or column of six.
 #[inline(always)]
-fn b_t<V: Wide>(d: [V; 6]) -> [V; 6] {
+fn b_t<V: Vector16>(d: [V; 6]) -> [V; 6] {
     let k = |x: f64| V::splat(V::T::of(x));
     let (a, b) = (d[4].add_product(k(-4.0), d[2]), d[3].add_product(k(-4.0), d[1]));
     let (c, e) = (d[4].sub(d[2]), d[3].sub(d[1]).mul(k(2.0)));
@@ -183,7 +183,7 @@ fn b_t<V: Wide>(d: [V; 6]) -> [V; 6] {
 
 /// Aᵀ of a row or column of six.
 #[inline(always)]
-fn a_t<V: Wide>(m: [V; 6]) -> [V; 4] {
+fn a_t<V: Vector16>(m: [V; 6]) -> [V; 4] {
     let k = |x: f64| V::splat(V::T::of(x));
     let (p, q) = (m[1].add(m[2]), m[1].sub(m[2]));
     let (r, s) = (m[3].add(m[4]), m[3].sub(m[4]));
@@ -197,7 +197,7 @@ fn a_t<V: Wide>(m: [V; 6]) -> [V; 4] {
 
 /// A of a row or column of four.
 #[inline(always)]
-fn a<V: Wide>(y: [V; 4]) -> [V; 6] {
+fn a<V: Vector16>(y: [V; 4]) -> [V; 6] {
     let k = |x: f64| V::splat(V::T::of(x));
     let (even, odd) = (y[0].add(y[2]), y[1].add(y[3]));
     let even2 = y[0].add_product(k(4.0), y[2]);
@@ -207,7 +207,7 @@ fn a<V: Wide>(y: [V; 4]) -> [V; 6] {
 
 /// G of a row or column of three.
 #[inline(always)]
-fn g<V: Wide>(w: [V; 3]) -> [V; 6] {
+fn g<V: Vector16>(w: [V; 3]) -> [V; 6] {
     let k = |x: f64| V::splat(V::T::of(x));
     let t = w[0].add(w[2]).mul(k(-1.0 / 6.0));
     let v = w[0].mul(k(1.0 / 24.0)).add_product(k(1.0 / 6.0), w[2]);
@@ -223,7 +223,7 @@ fn g<V: Wide>(w: [V; 3]) -> [V; 6] {
 
 /// Gᵀ of a row or column of six.
 #[inline(always)]
-fn g_t<V: Wide>(u: [V; 6]) -> [V; 3] {
+fn g_t<V: Vector16>(u: [V; 6]) -> [V; 3] {
     let k = |x: f64| V::splat(V::T::of(x));
     let (p, q) = (u[1].add(u[2]), u[2].sub(u[1]));
     let (r, s) = (u[3].add(u[4]), u[3].sub(u[4]));
@@ -266,7 +266,7 @@ dispatch! {
 }
 
 #[inline(always)]
-fn weights_any<V: Wide>(packed: &[V::T], out: &mut [V::T]) {
+fn weights_any<V: Vector16>(packed: &[V::T], out: &mut [V::T]) {
     let point = out.len() / POINTS;
     let block = BLOCK * BLOCK;
     for (b, packed) in packed.chunks_exact(9 * block).enumerate() {
@@ -296,7 +296,7 @@ dispatch! {
 }
 
 #[inline(always)]
-fn weights_back_any<V: Wide>(gradient: &[V::T], packed: &mut [V::T]) {
+fn weights_back_any<V: Vector16>(gradient: &[V::T], packed: &mut [V::T]) {
     let point = gradient.len() / POINTS;
     let block = BLOCK * BLOCK;
     for (b, packed) in packed.chunks_exact_mut(9 * block).enumerate() {
@@ -326,7 +326,7 @@ dispatch! {
 }
 
 #[inline(always)]
-fn input_any<V: Wide>(s: &Blocked, x: &[V::T], at: usize, images: usize, out: &mut [V::T]) {
+fn input_any<V: Vector16>(s: &Blocked, x: &[V::T], at: usize, images: usize, out: &mut [V::T]) {
     let (rows, cols) = ((s.rows - 2) / SIDE, (s.cols - 2) / SIDE);
     let tiles = images * rows * cols;
     let point = point_len(s.blocks(), tiles);
@@ -351,7 +351,7 @@ dispatch! {
 }
 
 #[inline(always)]
-fn gradient_any<V: Wide>(s: &Blocked, dz: &[V::T], at: usize, images: usize, out: &mut [V::T]) {
+fn gradient_any<V: Vector16>(s: &Blocked, dz: &[V::T], at: usize, images: usize, out: &mut [V::T]) {
     let (rows, cols) = ((s.rows - 2) / SIDE, (s.cols - 2) / SIDE);
     let tiles = images * rows * cols;
     let point = point_len(s.blocks(), tiles);
@@ -377,7 +377,7 @@ dispatch! {
 }
 
 #[inline(always)]
-fn output_any<V: Wide>(
+fn output_any<V: Vector16>(
     [height, width, channels]: [usize; 3],
     products: &[V::T],
     bias: &[V::T],

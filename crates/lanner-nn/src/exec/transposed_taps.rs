@@ -3,22 +3,22 @@
 use lanner_network::Conv;
 
 /// Which outputs the gradient of an input pixel reads, along one side.
-pub struct Reach {
+pub struct TransposedTaps {
     /// For each residue of the pixel's place by the stride: (tap, the place in the margined
     /// gradient of the output that it meets for the first such pixel).
-    pub classes: Vec<Vec<(usize, usize)>>,
+    pub by_residue: Vec<Vec<(usize, usize)>>,
     /// Zeros needed before and after the gradient.
     pub before: usize,
     pub after: usize,
 }
 
-impl Reach {
+impl TransposedTaps {
     /// Output y reads input y·stride + tap·dilation − padding; so input i = residue + q·stride meets
     /// output q + (residue + padding − tap·dilation)/stride, where that is whole.
-    pub fn of(op: Conv, input: usize, output: usize) -> Reach {
+    pub fn of(op: Conv, input: usize, output: usize) -> TransposedTaps {
         let (stride, padding, dilation) =
             (op.stride as isize, op.padding as isize, op.dilation as isize);
-        let classes: Vec<Vec<(usize, isize)>> = (0..stride)
+        let by_residue: Vec<Vec<(usize, isize)>> = (0..stride)
             .map(|residue| {
                 (0..op.kernel)
                     .filter_map(|tap| {
@@ -29,7 +29,7 @@ impl Reach {
             })
             .collect();
         let (mut before, mut after) = (0, 0);
-        for (residue, taps) in classes.iter().enumerate() {
+        for (residue, taps) in by_residue.iter().enumerate() {
             let places = input.saturating_sub(residue).div_ceil(op.stride) as isize;
             // Also where no tap meets a pixel: the loops step over the gradient's place all the same.
             after = after.max(places - output as isize);
@@ -38,10 +38,10 @@ impl Reach {
                 after = after.max(places + d - output as isize);
             }
         }
-        let classes = classes
+        let by_residue = by_residue
             .into_iter()
             .map(|taps| taps.into_iter().map(|(tap, d)| (tap, (d + before) as usize)).collect())
             .collect();
-        Reach { classes, before: before as usize, after: after as usize }
+        TransposedTaps { by_residue, before: before as usize, after: after as usize }
     }
 }

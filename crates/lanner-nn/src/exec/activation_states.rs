@@ -7,17 +7,17 @@
 use lanner_network::{Network, Op};
 
 use super::elementwise::{Act, relu, sigmoid};
+use super::executor::{ExecOptions, Executor, Kernel, Source};
 use super::float::Buffer;
-use super::parts::{cut, parts};
 use super::plan::Plan;
 use super::pool::{self, Winner};
-use super::run::{Executor, Kernel, Options, Source};
-use super::wide::vectorised;
+use super::vector::vectorised;
+use super::workers::{batch_parts, split_by_part};
 use super::{ExecError, Float};
 
 /// The states of one layer.
 #[derive(Debug, Default)]
-pub struct States {
+pub struct ActivationStates {
     /// Of an activation: a bit for each number, in words of 64 for each image, whether it is on the
     /// middle piece: above 0 for a ReLU. Outside, a number is far from the other end of that piece,
     /// so that its value tells which side it is on.
@@ -26,21 +26,27 @@ pub struct States {
     pub winners: Vec<Winner>,
 }
 
-impl States {
+impl ActivationStates {
     /// Room for the states of a layer, empty where it has none that are needed.
-    pub fn of(network: &Network, plan: &Plan, i: usize, batch: usize, options: &Options) -> States {
+    pub fn of(
+        network: &Network,
+        plan: &Plan,
+        i: usize,
+        batch: usize,
+        options: &ExecOptions,
+    ) -> ActivationStates {
         let numbers = network.layers[i].shape.len();
-        let act = options.hold && plan.layers[i].states == Some(i);
+        let act = options.hold_states && plan.layers[i].states == Some(i);
         let pool = matches!(network.layers[i].op, Op::MaxPool(_));
-        States {
+        ActivationStates {
             bits: vec![0; if act { batch * words(numbers) } else { 0 }],
             winners: vec![0; if pool && options.training { batch * numbers } else { 0 }],
         }
     }
 
     /// Bytes that those of a layer take for an image.
-    pub fn bytes(network: &Network, plan: &Plan, i: usize, options: &Options) -> usize {
-        let one = States::of(network, plan, i, 1, options);
+    pub fn bytes(network: &Network, plan: &Plan, i: usize, options: &ExecOptions) -> usize {
+        let one = ActivationStates::of(network, plan, i, 1, options);
         8 * one.bits.len() + size_of::<Winner>() * one.winners.len()
     }
 }
@@ -57,8 +63,8 @@ impl<T: Float> Executor<T> {
     ///
     /// # Errors
     /// When there was no forward pass, or the executor was made without
-    /// [`Options::hold`](super::Options::hold).
-    pub fn hold(&mut self, held: bool) -> Result<(), ExecError> {
+    /// [`ExecOptions::hold_states`](super::ExecOptions::hold_states).
+    pub fn hold_states(&mut self, held: bool) -> Result<(), ExecError> {
         if self.images == 0 || !self.can_hold {
             return Err(ExecError::Order { needed: "a forward pass of an executor made to hold" });
         }
@@ -68,15 +74,15 @@ impl<T: Float> Executor<T> {
 
     /// The states of an activation in the last forward pass (where they are held, of that before): for
     /// each image words of 64 bits, one a number, height × width × channels; whether a ReLU lets it
-    /// through. Empty unless the executor was made to [`hold`](super::Options::hold) states.
-    pub fn states(&self, layer: usize) -> &[u64] {
+    /// through. Empty unless the executor was made to [`hold`](super::ExecOptions::hold_states) states.
+    pub fn activation_states(&self, layer: usize) -> &[u64] {
         let plan = self.plan.layers.get(layer);
         plan.and_then(|p| p.states).map_or(&[], |first| &self.states[first].bits)
     }
 
     /// The bits of an activation, while they are held.
     pub(super) fn held_bits(&self, layer: usize) -> Option<&[u64]> {
-        self.held.then(|| self.states(layer))
+        self.held.then(|| self.activation_states(layer))
     }
 
     /// Takes the states of an activation or a max pool from its input.
@@ -84,13 +90,13 @@ impl<T: Float> Executor<T> {
         let mut states = std::mem::take(&mut self.states[i]);
         let layer = &self.network.layers[i];
         let len = layer.shape.len();
-        let parts = parts(self.images);
+        let parts = batch_parts(self.images);
         let (each, pool) = match self.kernels[i] {
             Kernel::Pool(_) => (0, len),
             _ => (words(len), 0),
         };
-        let bits = cut(&mut states.bits, &parts, each);
-        let winners = cut(&mut states.winners, &parts, pool);
+        let bits = split_by_part(&mut states.bits, &parts, each);
+        let winners = split_by_part(&mut states.winners, &parts, pool);
         let source = self.source(layer.inputs[0]);
         let jobs = parts.into_iter().zip(bits).zip(winners).collect();
         self.workers.each(jobs, |((part, bits), winners), s| {

@@ -1,17 +1,17 @@
 //! Sixteen numbers at once on every processor, and the run-time choice of instruction set.
 //!
-//! A [`Wide`] is always [`BLOCK`] numbers, in as many registers as that takes: one of AVX-512 for
+//! A [`Vector16`] is always [`BLOCK`] numbers, in as many registers as that takes: one of AVX-512 for
 //! `f32`, two of AVX2, a plain array elsewhere (which compilers turn into NEON). So the layouts of
 //! packed weights and of blocked images are the same everywhere, and a kernel is written once.
 
 use super::Float;
 
-/// Numbers in a [`Wide`], and channels in a block.
+/// Numbers in a [`Vector16`], and channels in a block.
 pub const BLOCK: usize = 16;
 
 /// [`BLOCK`] numbers. All methods must be inlined into a function that is compiled for the
 /// instruction set, see [`dispatch`].
-pub trait Wide: Copy {
+pub trait Vector16: Copy {
     type T: Float;
     /// How many accumulators a kernel should keep: a power of two, so many that they fill the
     /// latency of the multiply-add units and fit the registers.
@@ -82,7 +82,7 @@ pub trait Wide: Copy {
 #[derive(Clone, Copy)]
 pub struct Portable<T>([T; BLOCK]);
 
-impl<T: Float> Wide for Portable<T> {
+impl<T: Float> Vector16 for Portable<T> {
     type T = T;
     const ACCUMULATORS: usize = 4;
 
@@ -133,9 +133,9 @@ pub use x86::{V3F32, V3F64, V4F32, V4F64};
 mod x86 {
     use std::arch::x86_64::*;
 
-    use super::{BLOCK, Wide};
+    use super::{BLOCK, Vector16};
 
-    /// A [`Wide`] of `$n` registers of type `$reg`, each of `$lanes` numbers.
+    /// A [`Vector16`] of `$n` registers of type `$reg`, each of `$lanes` numbers.
     macro_rules! wide {
         ($(#[$meta:meta])* $name:ident, $t:ty, $reg:ty, $n:literal, $lanes:literal, $acc:literal,
          $set1:ident, $load:ident, $store:ident, $fma:ident, $add:ident, $sub:ident, $mul:ident,
@@ -147,7 +147,7 @@ mod x86 {
             // SAFETY of every block below: intrinsics need the instruction set, which is there
             // wherever a kernel of this type is dispatched; loads and stores stay within the BLOCK
             // numbers that the caller promises.
-            impl Wide for $name {
+            impl Vector16 for $name {
                 type T = $t;
                 const ACCUMULATORS: usize = $acc;
 
@@ -302,7 +302,7 @@ macro_rules! unrolled {
 pub(crate) use unrolled;
 
 /// Defines a function that runs the best version of a kernel: `fn name<T>(args) by Trait = kernel;`,
-/// where `kernel<V: Wide<T = T>>` takes the same arguments and is `#[inline(always)]`.
+/// where `kernel<V: Vector16<T = T>>` takes the same arguments and is `#[inline(always)]`.
 ///
 /// The trait, which [`Float`] has as a bound, keeps the machine code in this crate: as a generic
 /// function it would be compiled again, for each instruction set, in every crate that runs networks.
@@ -319,8 +319,8 @@ macro_rules! dispatch {
             #[allow(clippy::too_many_arguments)]
             fn run($($arg: $ty),*);
         }
-        $crate::exec::wide::dispatch!(@ f32, $trait, $kernel, $($arg: $ty),*);
-        $crate::exec::wide::dispatch!(@ f64, $trait, $kernel, $($arg: $ty),*);
+        $crate::exec::vector::dispatch!(@ f32, $trait, $kernel, $($arg: $ty),*);
+        $crate::exec::vector::dispatch!(@ f64, $trait, $kernel, $($arg: $ty),*);
     };
     (@ $t:ident, $trait:ident, $kernel:ident, $($arg:ident: $ty:ty),*) => {
         const _: () = {
@@ -330,7 +330,7 @@ macro_rules! dispatch {
                 fn run($($arg: $ty),*) {
                     #[cfg(target_arch = "x86_64")]
                     {
-                        use $crate::exec::{Float, wide::Isa};
+                        use $crate::exec::{Float, vector::Isa};
                         #[target_feature(enable = "avx512f,avx512bw,avx512dq,avx512vl,avx2,fma")]
                         #[allow(clippy::too_many_arguments)]
                         fn v4($($arg: $ty),*) {
@@ -349,7 +349,7 @@ macro_rules! dispatch {
                             Isa::Portable => {}
                         }
                     }
-                    $kernel::<$crate::exec::wide::Portable<T>>($($arg),*)
+                    $kernel::<$crate::exec::vector::Portable<T>>($($arg),*)
                 }
             }
         };
@@ -372,8 +372,8 @@ macro_rules! vectorised {
             #[allow(clippy::too_many_arguments)]
             fn run($($arg: $ty),*);
         }
-        $crate::exec::wide::vectorised!(@ f32, $trait, ($($arg: $ty),*), $body);
-        $crate::exec::wide::vectorised!(@ f64, $trait, ($($arg: $ty),*), $body);
+        $crate::exec::vector::vectorised!(@ f32, $trait, ($($arg: $ty),*), $body);
+        $crate::exec::vector::vectorised!(@ f64, $trait, ($($arg: $ty),*), $body);
     };
     (@ $t:ident, $trait:ident, ($($arg:ident: $ty:ty),*), $body:block) => {
         const _: () = {
@@ -386,7 +386,7 @@ macro_rules! vectorised {
                     fn body($($arg: $ty),*) $body
                     #[cfg(target_arch = "x86_64")]
                     {
-                        use $crate::exec::wide::Isa;
+                        use $crate::exec::vector::Isa;
                         #[target_feature(enable = "avx512f,avx512bw,avx512dq,avx512vl,avx2,fma")]
                         #[allow(clippy::too_many_arguments)]
                         fn v4($($arg: $ty),*) { body($($arg),*) }

@@ -23,7 +23,7 @@ pub struct Scratch<T> {
     pub dx: Buffer<T>,
     pub plain: Buffer<T>,
     pub spare: Buffer<T>,
-    pub lanes: Buffer<T>,
+    pub by_channel: Buffer<T>,
     /// Transformed tiles, and the gradient of transformed weights, of Winograd's convolutions.
     pub tiles: [Buffer<T>; 3],
     pub weights: Buffer<T>,
@@ -86,13 +86,17 @@ pub fn groups(part: Range<usize>, size: usize) -> impl Iterator<Item = Group> {
 }
 
 /// The images of each part, of a batch of `images`.
-pub fn parts(images: usize) -> Vec<Range<usize>> {
+pub fn batch_parts(images: usize) -> Vec<Range<usize>> {
     let per = images.div_ceil(PARTS).max(1);
     (0..images).step_by(per).map(|at| at..(at + per).min(images)).collect()
 }
 
 /// Cuts a batch of `len` numbers an image into the parts' images; empty slices where `len` is 0.
-pub fn cut<'a, T>(mut all: &'a mut [T], parts: &[Range<usize>], len: usize) -> Vec<&'a mut [T]> {
+pub fn split_by_part<'a, T>(
+    mut all: &'a mut [T],
+    parts: &[Range<usize>],
+    len: usize,
+) -> Vec<&'a mut [T]> {
     let mut cuts = Vec::with_capacity(parts.len());
     for part in parts {
         let (head, tail) = all.split_at_mut(part.len() * len);

@@ -1,15 +1,15 @@
 //! Where gradients go: into the buffer of the layer that was read, on the way through an activation.
 
+use super::activation_states;
 use super::elementwise::{self, Act};
+use super::executor::Executor;
 use super::float::Buffer;
-use super::parts::{Group, PARTS, Scratch, cut, groups, parts};
 use super::plan::Grad;
-use super::run::Executor;
-use super::states;
+use super::workers::{Group, PARTS, Scratch, batch_parts, groups, split_by_part};
 use super::{Float, Observer, Params, Wants};
 
 /// What runs in a backward pass beside the executor.
-pub struct Pass<'a, T> {
+pub struct BackwardPass<'a, T> {
     pub params: &'a Params<T>,
     pub wants: Wants,
     pub observer: &'a dyn Observer<T>,
@@ -19,19 +19,19 @@ pub struct Pass<'a, T> {
 
 /// Where an input's gradient goes.
 #[derive(Clone, Copy)]
-pub struct Target {
+pub struct GradientTarget {
     /// The layer with the buffer, and the buffer.
     layer: usize,
     slot: usize,
     /// The activation that the gradient passes on the way, if any.
     act: Option<usize>,
-    accumulate: bool,
+    add: bool,
 }
 
-/// What [`Executor::push`] adds to.
-pub struct Sink<T> {
+/// What [`Executor::accumulate`] adds to.
+pub struct Accumulator<T> {
     input: usize,
-    pub target: Option<Target>,
+    pub target: Option<GradientTarget>,
     out: Buffer<T>,
     pub partial: Buffer<T>,
     sum: usize,
@@ -45,7 +45,7 @@ pub type ImageFn<'a, T> = dyn Fn(usize, &mut [T], &mut Scratch<T>) + Sync + 'a;
 
 impl<T: Float> Executor<T> {
     /// Where the gradient of input `j` of a layer goes, unless it is not wanted or already there.
-    fn target(&self, j: usize, pass: &Pass<T>) -> Option<Target> {
+    fn target(&self, j: usize, pass: &BackwardPass<T>) -> Option<GradientTarget> {
         let (layer, act) = match self.plan.layers[j].grad {
             Grad::Own => (j, None),
             Grad::Pass => (self.network.layers[j].inputs[0], Some(j)),
@@ -57,32 +57,46 @@ impl<T: Float> Executor<T> {
             return None;
         }
         let slot = self.plan.layers[layer].grad_slot?;
-        Some(Target { layer, slot, act, accumulate: pass.written[layer] })
+        Some(GradientTarget { layer, slot, act, add: pass.written[layer] })
     }
 
-    /// The buffers that [`Executor::push`] adds to: where the gradient of input `j` goes, and `sum`
+    /// The buffers that [`Executor::accumulate`] adds to: where the gradient of input `j` goes, and `sum`
     /// zeros for each part of the batch.
-    pub(super) fn open(&mut self, j: usize, pass: &Pass<T>, sum: usize) -> Sink<T> {
+    pub(super) fn take_accumulator(
+        &mut self,
+        j: usize,
+        pass: &BackwardPass<T>,
+        sum: usize,
+    ) -> Accumulator<T> {
         let target = self.target(j, pass);
         let mut partial = std::mem::take(&mut self.partial);
         let sums = PARTS.min(self.images) * sum;
         partial.take(sums).fill(T::ZERO);
         let out = target.map(|t| std::mem::take(&mut self.slots[t.slot])).unwrap_or_default();
-        Sink { input: j, target, out, partial, sum }
+        Accumulator { input: j, target, out, partial, sum }
     }
 
-    pub(super) fn close(&mut self, sink: Sink<T>, pass: &mut Pass<T>) {
-        if let Some(t) = sink.target {
-            self.slots[t.slot] = sink.out;
+    pub(super) fn return_accumulator(
+        &mut self,
+        accumulator: Accumulator<T>,
+        pass: &mut BackwardPass<T>,
+    ) {
+        if let Some(t) = accumulator.target {
+            self.slots[t.slot] = accumulator.out;
             pass.written[t.layer] = true;
         }
-        self.partial = sink.partial;
+        self.partial = accumulator.partial;
     }
 
     /// Calls `f(image, dx, scratch)`, which computes the gradient of an input, for each image, and
     /// adds that to where it goes.
-    pub(super) fn push(&self, sink: &mut Sink<T>, pass: &Pass<T>, f: &ImageFn<T>) {
-        self.push_groups(sink, pass, 1, &|group, dx, _, s| {
+    pub(super) fn accumulate(
+        &self,
+        accumulator: &mut Accumulator<T>,
+        pass: &BackwardPass<T>,
+        f: &ImageFn<T>,
+    ) {
+        self.accumulate_groups(accumulator, pass, 1, &|group, dx, _, s| {
             if let Some(dx) = dx {
                 f(group.image, dx, s);
             }
@@ -91,22 +105,26 @@ impl<T: Float> Executor<T> {
 
     /// Calls `f(images, dx, sums of the part, scratch)`, which computes the gradients of an input and
     /// adds to the sums, for groups of images; and adds the gradients to where they go.
-    pub(super) fn push_groups(
+    pub(super) fn accumulate_groups(
         &self,
-        sink: &mut Sink<T>,
-        pass: &Pass<T>,
+        accumulator: &mut Accumulator<T>,
+        pass: &BackwardPass<T>,
         size: usize,
         f: &GroupFn<T>,
     ) {
-        let (target, sum, len) =
-            (sink.target, sink.sum, self.network.layers[sink.input].shape.len());
+        let (target, sum, len) = (
+            accumulator.target,
+            accumulator.sum,
+            self.network.layers[accumulator.input].shape.len(),
+        );
         if target.is_none() && sum == 0 {
             return;
         }
-        let parts = parts(self.images);
-        let outs = cut(&mut sink.out, &parts, if target.is_some() { len } else { 0 });
+        let parts = batch_parts(self.images);
+        let outs =
+            split_by_part(&mut accumulator.out, &parts, if target.is_some() { len } else { 0 });
         let all = vec![0..1; parts.len()];
-        let partials = cut(&mut sink.partial, &all, sum);
+        let partials = split_by_part(&mut accumulator.partial, &all, sum);
         let jobs = parts.into_iter().zip(outs).zip(partials).collect();
         let behind = target.map(|t| self.source(t.layer));
         self.workers.each(jobs, |((part, out), partial), s| {
@@ -118,7 +136,7 @@ impl<T: Float> Executor<T> {
                 };
                 let numbers = group.count * len;
                 let out = &mut out[(group.image - start) * len..][..numbers];
-                if t.act.is_none() && !t.accumulate {
+                if t.act.is_none() && !t.add {
                     f(group, Some(out), partial, s);
                     continue;
                 }
@@ -130,18 +148,18 @@ impl<T: Float> Executor<T> {
                     dx.chunks_exact_mut(len).zip(out.chunks_exact_mut(len)).enumerate()
                 {
                     let n = group.image + k;
-                    if let Some(a) = t.act.filter(|&a| self.plan.layers[a].watched) {
+                    if let Some(a) = t.act.filter(|&a| self.plan.layers[a].observed) {
                         let output = self.source(a).image(n, &mut s.spare);
                         pass.observer.gradient(a, n, output, dx);
                     }
                     let held = t.act.and_then(|a| self.held_bits(a));
                     if let (Some(act), Some(bits)) = (act, held) {
-                        states::hold_image_back(bits, act, n, dx, &before, &mut s.spare);
-                        elementwise::apply_back(dx, &[], None, None, t.accumulate, out);
+                        activation_states::hold_image_back(bits, act, n, dx, &before, &mut s.spare);
+                        elementwise::apply_back(dx, &[], None, None, t.add, out);
                         continue;
                     }
                     let x = if act.is_some() { before.raw(n) } else { &[] };
-                    elementwise::apply_back(dx, x, before.norm, act, t.accumulate, out);
+                    elementwise::apply_back(dx, x, before.norm, act, t.add, out);
                 }
                 s.dx = buffer;
             }

@@ -1,31 +1,31 @@
 use lanner_network::{Network, Op, Shape};
 
+use super::activation_states::{self, ActivationStates};
 use super::batch_norm::BatchNorm;
 use super::blocked::{self, Blocked, Change};
 use super::conv::ConvKernel;
 use super::elementwise::{self, Act, Affine};
 use super::float::Buffer;
-use super::parts::Workers;
+use super::memory::MemoryNeeds;
 use super::plan::{Plan, View};
 use super::pool::PoolKernel;
-use super::sizes::Sizes;
-use super::states::{self, States};
+use super::workers::Workers;
 use super::{ExecError, Float, Layout, Params};
 
 /// How an [`Executor`] runs a network.
 #[derive(Debug, Clone, Default)]
-pub struct Options {
+pub struct ExecOptions {
     /// Up to so many threads of rayon's pool; 0 is taken as 1. Results do not depend on it.
     pub threads: usize,
     /// [`Executor::backward`] will be called. Without, outputs are freed after their last reader.
     pub training: bool,
     /// [`Executor::backward`] will be called more than once after a forward pass: what it reads is
     /// kept, which takes a little more memory.
-    pub again: bool,
-    /// States of activations are recorded, for [`Executor::states`] and [`Executor::hold`].
-    pub hold: bool,
+    pub repeat_backward: bool,
+    /// ActivationStates of activations are recorded, for [`Executor::activation_states`] and [`Executor::hold_states`].
+    pub hold_states: bool,
     /// Layers that an [`Observer`] sees.
-    pub watch: Vec<usize>,
+    pub observed: Vec<usize>,
     /// The most bytes that an executor may hold; a network that needs more is refused. The
     /// parameters and gradients, which are the caller's, are not counted.
     pub memory_limit: Option<u64>,
@@ -43,7 +43,7 @@ pub enum Mode {
     Bypass,
 }
 
-/// Sees watched layers while they run. Images are height × width × channels. Calls come from several
+/// Sees observed layers while they run. Images are height × width × channels. Calls come from several
 /// threads at once and in any order of the images, one call an image and layer.
 pub trait Observer<T>: Sync {
     /// The output of a layer for an image of the batch.
@@ -76,9 +76,9 @@ pub struct Executor<T> {
     pub(super) workers: Workers<T>,
     pub(super) training: bool,
     pub(super) can_hold: bool,
-    /// States of activations and max pools are those of an earlier pass.
+    /// ActivationStates of activations and max pools are those of an earlier pass.
     pub(super) held: bool,
-    pub(super) states: Vec<States>,
+    pub(super) states: Vec<ActivationStates>,
     batch: usize,
     /// Images of the last forward pass; 0 before the first.
     pub(super) images: usize,
@@ -133,7 +133,7 @@ impl<'a, T: Float> Source<'a, T> {
         match (self.held, self.act) {
             (Some(bits), Some(act)) => {
                 elementwise::apply(self.raw(image), self.norm, None, out);
-                states::hold_image(bits, act, image, out);
+                activation_states::hold_image(bits, act, image, out);
             }
             _ => elementwise::apply(self.raw(image), self.norm, self.act, out),
         }
@@ -161,8 +161,8 @@ impl<T: Float> Executor<T> {
     /// Plans a network for up to `batch` images at a time, and allocates all that it needs.
     ///
     /// # Errors
-    /// When the batch is 0, a watched layer is not one, or more memory is needed than the limit.
-    pub fn new(network: &Network, batch: usize, options: Options) -> Result<Self, ExecError> {
+    /// When the batch is 0, a observed layer is not one, or more memory is needed than the limit.
+    pub fn new(network: &Network, batch: usize, options: ExecOptions) -> Result<Self, ExecError> {
         Self::plan(network, batch, options, Vec::new())
     }
 
@@ -175,7 +175,7 @@ impl<T: Float> Executor<T> {
         self,
         network: &Network,
         batch: usize,
-        options: Options,
+        options: ExecOptions,
     ) -> Result<Self, ExecError> {
         Self::plan(network, batch, options, self.slots)
     }
@@ -184,7 +184,7 @@ impl<T: Float> Executor<T> {
     fn plan(
         network: &Network,
         batch: usize,
-        options: Options,
+        options: ExecOptions,
         mut old: Vec<Buffer<T>>,
     ) -> Result<Self, ExecError> {
         let value = |name, value: usize, expected| {
@@ -193,13 +193,13 @@ impl<T: Float> Executor<T> {
         if batch == 0 {
             return value("batch", batch, "1 or more");
         }
-        if let Some(&layer) = options.watch.iter().find(|&&l| l >= network.layers.len()) {
-            return value("watched layer", layer, "the number of a layer");
+        if let Some(&layer) = options.observed.iter().find(|&&l| l >= network.layers.len()) {
+            return value("observed layer", layer, "the number of a layer");
         }
-        let plan = Plan::of(network, options.training, options.again, &options.watch);
+        let plan = Plan::of(network, options.training, options.repeat_backward, &options.observed);
         let kernels: Vec<Kernel> = network.layers.iter().map(|l| kernel::<T>(network, l)).collect();
-        let sizes = Sizes::of(network, &plan, &kernels, batch, &options);
-        let needed = sizes.bytes(size_of::<T>(), options.threads);
+        let needs = MemoryNeeds::of(network, &plan, &kernels, batch, &options);
+        let needed = needs.bytes(size_of::<T>(), options.threads);
         let limit = options.memory_limit.unwrap_or(isize::MAX as u64).min(isize::MAX as u64);
         if needed > u128::from(limit) {
             return Err(ExecError::Memory {
@@ -216,21 +216,22 @@ impl<T: Float> Executor<T> {
             .map(|(l, p)| vec![T::ZERO; if p.stats { 2 * batch * l.shape.channels } else { 0 }])
             .collect();
         let states = network.layers.iter().enumerate();
-        let states = states.map(|(i, _)| States::of(network, &plan, i, batch, &options)).collect();
+        let states =
+            states.map(|(i, _)| ActivationStates::of(network, &plan, i, batch, &options)).collect();
         Ok(Executor {
             layout: Layout::of(network),
             norms: network.layers.iter().map(|_| BatchNorm::default()).collect(),
             slots: plan.slots.iter().map(|&len| Buffer::of(len * batch, &mut old)).collect(),
-            packed: Buffer::zeros(sizes.packed),
-            weights: Buffer::zeros(sizes.weights),
-            bias: Buffer::zeros(sizes.bias),
-            partial: Buffer::zeros(sizes.partial),
+            packed: Buffer::zeros(needs.packed),
+            weights: Buffer::zeros(needs.weights),
+            bias: Buffer::zeros(needs.bias),
+            partial: Buffer::zeros(needs.partial),
             network: network.clone(),
             plan,
             kernels,
             workers: Workers::new(options.threads),
             training: options.training,
-            can_hold: options.hold,
+            can_hold: options.hold_states,
             held: false,
             states,
             batch,
