@@ -1,4 +1,4 @@
-//! What an executor promises beside right numbers: bits, memory, observers, errors.
+//! Promises of an executor beside right numbers: equal bits, memory, observers, errors.
 
 mod networks;
 
@@ -23,7 +23,7 @@ fn fresh(network: &Network) -> Params<f32> {
     Params::from_weights(network, &weights).unwrap()
 }
 
-/// Output, gradients and the input's gradient.
+/// Runs a step; returns the output, the gradients of the parameters and that of the images.
 fn step(executor: &mut Executor<f32>, params: &Params<f32>, images: &[f32]) -> [Vec<f32>; 3] {
     let output = executor.forward(params, images, Mode::Batch, &()).unwrap().to_vec();
     let mut gradients = vec![f32::NAN; params.values.len()];
@@ -129,7 +129,7 @@ fn a_chain_holds_two_tensors_at_inference_and_each_convolution_once_in_training(
     assert_eq!(training.memory(), (1 + 6 + 1 + 2) * tensor);
 }
 
-/// Sums of output · gradient, and of outputs, by layer.
+/// For each layer, the sums of output · gradient, of outputs forward and of outputs backward.
 struct Sums(Mutex<Vec<[f64; 3]>>);
 
 impl Observer<f64> for Sums {
@@ -241,7 +241,7 @@ fn errors_say_what_was_expected() {
     let mut gradients = vec![0.0; params.values.len()];
     let wants = Wants::PARAMS;
     let early = executor.backward(&params, &[0.0; 20], wants, &mut gradients, &());
-    assert_eq!(message(early.unwrap_err()), "backward needs a forward pass before");
+    assert_eq!(message(early.unwrap_err()), "`backward` needs a forward pass before it");
     for wrong in [&images[1..], &[], &numbers(3 * network.input().len(), 1)] {
         let text = message(executor.forward(&params, wrong, Mode::Batch, &()).unwrap_err());
         assert!(text.ends_with("expected 1 to 2 times 768"), "{text}");
@@ -259,7 +259,7 @@ fn errors_say_what_was_expected() {
     assert!(inference.backward(&params, &[0.0; 20], wants, &mut gradients, &()).is_err());
 }
 
-/// An executor made to hold, in `f64` with its parameters and images.
+/// Makes an executor in `f64` that can hold states, with parameters and images.
 fn exact(network: &Network, batch: usize) -> (Executor<f64>, Params<f64>, Vec<f64>) {
     let options = ExecOptions { hold_states: true, ..options(2, true) };
     let executor = Executor::<f64>::new(network, batch, options).unwrap();
@@ -297,7 +297,7 @@ fn held_states_are_smooth_away_from_where_they_were_taken() {
         let (mut executor, params, images) = exact(&network, batch);
         executor.forward(&params, &images, Mode::Batch, &()).unwrap();
         executor.hold_states(true).unwrap();
-        // So far off that many states would change, and none from one outer piece to the other.
+        // Far enough that many states would change, but none from one outer piece to the other.
         let away = numbers(images.len(), 2);
         let other: Vec<f64> =
             images.iter().zip(away).map(|(x, a)| x + 0.05 * f64::from(a)).collect();
@@ -312,7 +312,8 @@ fn held_states_are_smooth_away_from_where_they_were_taken() {
             let output = executor.forward(&params, &moved, Mode::Batch, &()).unwrap();
             output.iter().zip(&d).map(|(o, d)| o * d).sum()
         };
-        // Small for the deepest: their batch norms over few pixels bend, by an error that falls with h⁴.
+        // Small because of the deepest networks: batch norms over few pixels are curved. The error
+        // of the difference falls with h⁴.
         let h = 2e-4;
         let found = (8.0 * (value(h) - value(-h)) - value(2.0 * h) + value(-2.0 * h)) / (12.0 * h);
         assert!((found - want).abs() < 1e-6 * (1.0 + want.abs()), "{name}: {found} for {want}");

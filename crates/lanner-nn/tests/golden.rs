@@ -1,5 +1,5 @@
-//! Whole networks against PyTorch: outputs and all gradients (each by its norm and its product with
-//! fixed numbers), from `benches/peers/executor_torch.py golden`.
+//! Compares whole networks with PyTorch: outputs and all gradients (each by its norm and its
+//! product with fixed numbers), from `benches/peers/executor_torch.py golden`.
 
 mod networks;
 
@@ -13,7 +13,7 @@ fn check<T: Float>(tolerance: f64) {
     for (name, network, batch) in golden() {
         let named = |e: &&serde_json::Value| e["name"] == name;
         let expected = expected.as_array().unwrap().iter().find(named).unwrap();
-        // Rounding errors grow from batch norm to batch norm, the more so over few pixels.
+        // Rounding errors grow with every batch norm, the more so over few pixels.
         let norms = network.layers.iter().filter(|l| matches!(l.op, Op::BatchNorm { .. })).count();
         let tolerance = if norms > 30 { 30.0 * tolerance } else { tolerance };
         let numbers =

@@ -1,4 +1,4 @@
-//! Gradients against central finite differences in f64, layer kind by layer kind.
+//! Compares gradients with central finite differences in f64, for each kind of layer.
 
 mod networks;
 
@@ -6,7 +6,7 @@ use lanner_network::{Builder, Conv, Network, Op, Pool, Shape};
 use lanner_nn::{ExecOptions, Executor, Mode, Params, Wants};
 use networks::{BATCH_NORM, mobile, nasbench201, number, zoo};
 
-/// Checks the gradient of Σ r·output by some of the parameters and of the input.
+/// Checks the gradient of Σ r·output by some of the parameters and some numbers of the input.
 fn check(network: &Network, batch: usize, mode: Mode) {
     let options = ExecOptions { threads: 2, training: true, ..ExecOptions::default() };
     let mut executor = Executor::<f64>::new(network, batch, options).unwrap();

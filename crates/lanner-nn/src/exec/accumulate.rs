@@ -1,4 +1,4 @@
-//! Where gradients go: into the buffer of the layer that was read, on the way through an activation.
+//! Adds gradients to the buffers of the layers that were read, on the way through an activation.
 
 use super::activation_states;
 use super::elementwise::{self, Act};
@@ -8,27 +8,28 @@ use super::plan::Grad;
 use super::workers::{Group, PARTS, Scratch, batch_parts, groups, split_by_part};
 use super::{Float, Observer, Params, Wants};
 
-/// What runs in a backward pass beside the executor.
+/// State of one backward pass.
 pub struct BackwardPass<'a, T> {
     pub params: &'a Params<T>,
     pub wants: Wants,
     pub observer: &'a dyn Observer<T>,
-    /// Layers whose gradient buffer has numbers in it.
+    /// Whether the gradient buffer of each layer was written in this pass.
     pub written: Vec<bool>,
 }
 
-/// Where an input's gradient goes.
+/// Destination of an input's gradient.
 #[derive(Clone, Copy)]
 pub struct GradientTarget {
-    /// The layer with the buffer, and the buffer.
+    /// The layer that has the buffer, and the buffer's number.
     layer: usize,
     slot: usize,
     /// The activation that the gradient passes on the way, if any.
     act: Option<usize>,
+    /// The buffer has numbers already: add to them.
     add: bool,
 }
 
-/// What [`Executor::accumulate`] adds to.
+/// Buffers that [`Executor::accumulate`] adds to, taken out of the executor for the time.
 pub struct Accumulator<T> {
     input: usize,
     pub target: Option<GradientTarget>,
@@ -37,21 +38,22 @@ pub struct Accumulator<T> {
     sum: usize,
 }
 
-/// Computes the gradients of an input, if they are wanted, and adds to sums of the images' part.
+/// Computes the gradients of an input for a group of images, if they are wanted, and adds to the
+/// sums of the group's part.
 pub type GroupFn<'a, T> = dyn Fn(Group, Option<&mut [T]>, &mut [T], &mut Scratch<T>) + Sync + 'a;
 
-/// Computes an image's gradient of an input.
+/// Computes the gradient of an input for an image.
 pub type ImageFn<'a, T> = dyn Fn(usize, &mut [T], &mut Scratch<T>) + Sync + 'a;
 
 impl<T: Float> Executor<T> {
-    /// Where the gradient of input `j` of a layer goes, unless it is not wanted or already there.
+    /// Destination of the gradient of layer `j`, or none if it is not wanted or in place already.
     fn target(&self, j: usize, pass: &BackwardPass<T>) -> Option<GradientTarget> {
         let (layer, act) = match self.plan.layers[j].grad {
             Grad::Own => (j, None),
             Grad::Pass => (self.network.layers[j].inputs[0], Some(j)),
             _ => return None,
         };
-        // An activation's input may in turn be a sum's only.
+        // The layer before an activation may share the gradient of a sum.
         let layer = self.plan.gradient_root(layer)?;
         if layer == 0 && !pass.wants.input {
             return None;
@@ -60,8 +62,8 @@ impl<T: Float> Executor<T> {
         Some(GradientTarget { layer, slot, act, add: pass.written[layer] })
     }
 
-    /// The buffers that [`Executor::accumulate`] adds to: where the gradient of input `j` goes, and `sum`
-    /// zeros for each part of the batch.
+    /// Takes the buffers that [`Executor::accumulate`] adds to: that of the gradient of layer `j`,
+    /// and `sum` zeros for each part of the batch.
     pub(super) fn take_accumulator(
         &mut self,
         j: usize,
@@ -88,8 +90,8 @@ impl<T: Float> Executor<T> {
         self.partial = accumulator.partial;
     }
 
-    /// Calls `f(image, dx, scratch)`, which computes the gradient of an input, for each image, and
-    /// adds that to where it goes.
+    /// Calls `f(image, dx, scratch)` for each image, which computes the gradient `dx` of an input,
+    /// and adds that to the input's buffer.
     pub(super) fn accumulate(
         &self,
         accumulator: &mut Accumulator<T>,
@@ -103,8 +105,8 @@ impl<T: Float> Executor<T> {
         });
     }
 
-    /// Calls `f(images, dx, sums of the part, scratch)`, which computes the gradients of an input and
-    /// adds to the sums, for groups of images; and adds the gradients to where they go.
+    /// Calls `f(group, dx, sums of the part, scratch)` for groups of images, which computes the
+    /// gradients `dx` of an input and adds to the sums; adds the gradients to the input's buffer.
     pub(super) fn accumulate_groups(
         &self,
         accumulator: &mut Accumulator<T>,

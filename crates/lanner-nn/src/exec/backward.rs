@@ -1,4 +1,4 @@
-//! The backward pass: each layer, last to first, hands its gradient on to the layers that it reads.
+//! Backward pass: each layer, last to first, passes its gradient on to the layers that it reads.
 
 use lanner_network::Op;
 
@@ -14,34 +14,34 @@ use super::pool;
 use super::workers::{batch_parts, split_by_part};
 use super::{ExecError, Float, Mode, Observer, Params, rearrange};
 
-/// What [`Executor::backward`] computes; without any, it only shows gradients to the observer.
+/// Gradients that [`Executor::backward`] returns; without any, it only shows them to the observer.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Wants {
     /// Gradients of the parameters.
     pub params: bool,
-    /// The gradient of the images, for [`Executor::input_gradient`].
+    /// Gradient of the images, for [`Executor::input_gradient`].
     pub input: bool,
 }
 
 impl Wants {
-    /// Gradients of the parameters: training.
+    /// Gradients of the parameters, for training.
     pub const PARAMS: Wants = Wants { params: true, input: false };
-    /// The gradient of the images.
+    /// Gradient of the images.
     pub const INPUT: Wants = Wants { params: false, input: true };
 }
 
 impl<T: Float> Executor<T> {
-    /// The gradient of a loss, from that by the outputs of the last forward pass (laid out as they
-    /// are). `gradients` is overwritten, in the layout of [`Params::values`]; it may be empty where
-    /// [`Wants::params`] is not set. May be called several times after one forward pass
-    /// where [`ExecOptions::repeat_backward`] is set.
+    /// Computes the gradient of a loss from `d_output`, its gradient by the outputs of the last
+    /// forward pass (laid out like them). `gradients` is overwritten, in the layout of
+    /// [`Params::values`]; it may be empty unless [`Wants::params`] is set. May be called several
+    /// times after a forward pass if [`ExecOptions::repeat_backward`] is set.
     ///
-    /// Gradients of batch norms are those of the mode of that pass, with [`Mode::Batch`] through the
-    /// statistics too.
+    /// Batch norms run backward in the mode of the forward pass; with [`Mode::Batch`], gradients
+    /// flow through their statistics too.
     ///
     /// # Errors
-    /// When there was no forward pass, the executor was made without [`ExecOptions::training`], or a
-    /// length is wrong.
+    /// When there was no forward pass, the executor was made without [`ExecOptions::training`], or
+    /// a length is wrong.
     ///
     /// [`ExecOptions::training`]: super::ExecOptions::training
     /// [`ExecOptions::repeat_backward`]: super::ExecOptions::repeat_backward
@@ -55,10 +55,12 @@ impl<T: Float> Executor<T> {
     ) -> Result<(), ExecError> {
         self.check_params(params)?;
         if !self.training {
-            return Err(ExecError::Order { needed: "an executor made for training" });
+            let needed = "an executor made with `training`";
+            return Err(ExecError::Order { method: "backward", needed });
         }
         if self.images == 0 {
-            return Err(ExecError::Order { needed: "a forward pass before" });
+            let needed = "a forward pass before it";
+            return Err(ExecError::Order { method: "backward", needed });
         }
         let shape = self.network.output();
         let check = |what: &str, found, expected: usize| match found == expected {
@@ -103,14 +105,15 @@ impl<T: Float> Executor<T> {
         Ok(())
     }
 
-    /// The gradient by the images of the last backward pass that had [`Wants::input`], laid out as
-    /// they are.
+    /// Gradient of the loss by the images, from the last backward pass with [`Wants::input`]; laid
+    /// out like the images.
     ///
     /// # Errors
     /// When there was no such pass since the last forward pass.
     pub fn input_gradient(&self) -> Result<Vec<T>, ExecError> {
         if !self.has_gradient {
-            return Err(ExecError::Order { needed: "to have been asked for the input's gradient" });
+            let needed = "a backward pass with `Wants::input` since the last forward pass";
+            return Err(ExecError::Order { method: "input_gradient", needed });
         }
         let shape = self.network.input();
         let mut out = vec![T::ZERO; self.images * shape.len()];
@@ -120,7 +123,7 @@ impl<T: Float> Executor<T> {
         Ok(out)
     }
 
-    /// The gradient of a layer that has one in a buffer.
+    /// The buffer with a layer's gradient, all images; empty if there is none.
     fn gradient(&self, layer: usize) -> &[T] {
         let root = self.plan.gradient_root(layer);
         root.and_then(|r| self.plan.layers[r].grad_slot).map_or(&[], |slot| &self.slots[slot])
@@ -219,7 +222,7 @@ impl<T: Float> Executor<T> {
         self.bias = zeros;
     }
 
-    /// Shows the gradient of a convolution that is computed from that of the batch norm behind.
+    /// Shows the gradient of a convolution that is computed from that of its batch norm.
     fn show_behind(&self, i: usize, observer: &dyn Observer<T>) {
         let Grad::Behind(norm) = self.plan.layers[i].grad else { return };
         let [p, q, r] = self.norms[norm].back();
@@ -302,7 +305,7 @@ impl<T: Float> Executor<T> {
         self.return_accumulator(accumulator, pass);
     }
 
-    /// Backward by input number `k` of the other kinds of layers.
+    /// Computes the gradient by input `k` of a layer without parameters.
     fn backward_input(&mut self, i: usize, k: usize, pass: &mut BackwardPass<T>) {
         let layer = self.network.layers[i].clone();
         let j = layer.inputs[k];

@@ -1,9 +1,9 @@
 //! Batch normalisation (Ioffe & Szegedy 2015): y = γ·x̂ + β, x̂ = (z − mean)/√(variance + ε).
 //!
 //! Statistics are taken image by image while an image is in the cache, and combined over the batch
-//! in `f64` (Chan, Golub & LeVeque 1979), in the order of the images. Forward and backward are then
-//! affine in each element with coefficients of the channel, which whoever reads the layer applies:
-//! y = scale·z + shift, and dz = p·dy + q·z + r.
+//! in `f64` (Chan, Golub & LeVeque 1979), in the order of the images. Both passes are then affine
+//! in each element, with coefficients by channel: y = scale·z + shift, and dz = p·dy + q·z + r. The
+//! layers that read the batch norm apply them.
 
 use super::Float;
 use super::elementwise::{Affine, period, repeat};
@@ -12,11 +12,11 @@ use super::vector::vectorised;
 /// The state of one batch norm between the passes.
 #[derive(Debug, Default)]
 pub struct BatchNorm<T> {
-    /// One number a channel: what was subtracted, the variance, and 1/√(variance + ε).
+    /// One number a channel each; `rstd` is 1/√(variance + ε).
     pub mean: Vec<T>,
     pub variance: Vec<T>,
     pub rstd: Vec<T>,
-    /// How many values of a channel the statistics were taken over; 0 if they were given.
+    /// Number of values of a channel behind the statistics; 0 if those were given.
     pub count: usize,
     scale: Vec<T>,
     shift: Vec<T>,
@@ -25,7 +25,8 @@ pub struct BatchNorm<T> {
 }
 
 impl<T: Float> BatchNorm<T> {
-    /// From the images' means and sums of squared deviations, `count` values of a channel each.
+    /// Combines the means and sums of squared deviations of the images (2 × channels each, over
+    /// `count` values of a channel) to the statistics of the batch.
     pub fn take_images(&mut self, images: &[T], channels: usize, count: usize, epsilon: f32) {
         self.mean.clear();
         self.variance.clear();
@@ -46,7 +47,7 @@ impl<T: Float> BatchNorm<T> {
         self.set_rstd(epsilon);
     }
 
-    /// From given statistics.
+    /// Takes given statistics.
     pub fn take_running(&mut self, mean: &[T], variance: &[T], epsilon: f32) {
         self.mean.clear();
         self.mean.extend_from_slice(mean);
@@ -71,8 +72,8 @@ impl<T: Float> BatchNorm<T> {
         repeat(&self.mean, &mut self.center);
     }
 
-    /// Sets dz = p·dy + q·z + r for these sums over the batch: of dy, and of dy·(z − mean), one a
-    /// channel each. With given statistics they do not depend on z, and dz = scale·dy.
+    /// Sets dz = p·dy + q·z + r. `sums` has two sums over the batch for each channel, of dy and of
+    /// dy·(z − mean). Given statistics do not depend on z: then dz = scale·dy.
     pub fn set_backward(&mut self, sums: &[f64]) {
         let channels = self.mean.len();
         let p: Vec<T> = self.scale[..channels].to_vec();
@@ -96,20 +97,20 @@ impl<T: Float> BatchNorm<T> {
         Affine { scale: &self.scale, shift: &self.shift }
     }
 
-    /// The mean, repeated to the period.
+    /// Mean of each channel, repeated to the period.
     pub fn center(&self) -> &[T] {
         &self.center
     }
 
-    /// p, q and r.
+    /// Coefficients p, q and r of the backward pass, each repeated to the period.
     pub fn back(&self) -> [&[T]; 3] {
         self.back.each_ref().map(Vec::as_slice)
     }
 }
 
 vectorised! {
-    /// Mean and sum of squared deviations of each channel of an image: `out` is 2 × channels.
-    /// `scratch` is scratch of two periods.
+    /// Computes the mean and the sum of squared deviations of each channel of an image, into the
+    /// two halves of `out` (2 × channels). `scratch` has room for two periods.
     pub fn moments<T>(x: &[T], channels: usize, scratch: &mut [T], out: &mut [T]) by BatchNormMoments {
         let p = period(channels);
         let (sums, means) = scratch[..2 * p].split_at_mut(p);
@@ -134,8 +135,8 @@ vectorised! {
 }
 
 vectorised! {
-    /// Sums of dy and of dy·(z − mean) of each channel of an image: `out` is 2 × channels. `mean` is
-    /// repeated to the period; `scratch` is scratch of two periods.
+    /// Sums dy and dy·(z − mean) over each channel of an image, into the two halves of `out`
+    /// (2 × channels). `mean` is repeated to the period; `scratch` has room for two periods.
     pub fn gradient_sums<T>(dy: &[T], z: &[T], mean: &[T], channels: usize, scratch: &mut [T], out: &mut [T]) by BatchNormGradientSums {
         let p = period(channels);
         let (sums, dots) = scratch[..2 * p].split_at_mut(p);

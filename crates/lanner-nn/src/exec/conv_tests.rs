@@ -1,4 +1,4 @@
-//! The three passes of convolutions against their definition, on every instruction set.
+//! Compares the three passes of convolutions with their definition, on every instruction set.
 
 use lanner_network::{Builder, Conv, Op, Shape};
 use proptest::prelude::*;
@@ -10,10 +10,10 @@ use super::float::Buffer;
 use super::vector::Isa;
 use super::workers::{Scratch, groups};
 
-/// Output, gradient of the input, gradients of kernel and bias.
+/// Output and the gradients by input, kernel and bias.
 type Passes = [Vec<f64>; 4];
 
-/// The definition. Images are height × width × channels.
+/// Computes the passes by their definition. Images are height × width × channels.
 fn slow(
     conv: Conv,
     [input, output]: [Shape; 2],

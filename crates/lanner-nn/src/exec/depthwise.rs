@@ -1,12 +1,12 @@
-//! The inner loops of depthwise convolutions over blocked images: as in [`tiles`](super::tiles), but
-//! each channel is multiplied with a weight of its own.
+//! Inner loops of depthwise convolutions over blocked images. They are as in
+//! [`tiles`](super::tiles), but each channel is multiplied with a weight of its own.
 
 use super::Float;
 use super::tiles::{Gather, Outer};
 use super::vector::{BLOCK, Vector16, dispatch, unrolled};
 
 dispatch! {
-    /// out[pixel, c] = bias[c] + Σ x[pixel + tap, c] · w[c, tap].
+    /// Computes out[pixel, c] = bias[c] + Σ x[pixel + tap, c] · w[c, tap].
     ///
     /// `x`: blocks; `w`: blocks × taps × 16; `bias`: blocks × 16; `out`: from the first pixel on.
     pub fn gather<T>(g: &Gather, x: &[T], w: &[T], bias: &[T], out: &mut [T]) by DepthwiseGather = gather_any;
@@ -77,7 +77,8 @@ unsafe fn tile<V: Vector16, const M: usize>(
 }
 
 dispatch! {
-    /// dw[c, tap] += Σ x[pixel + tap, c] · dz[pixel, c], dw laid out as the weights of `gather`.
+    /// Adds Σ x[pixel + tap, c] · dz[pixel, c] to dw[c, tap]; dw is laid out as the weights of
+    /// `gather`.
     pub fn outer<T>(g: &Outer, x: &[T], dz: &[T], dw: &mut [T]) by DepthwiseOuter = outer_any;
 }
 
@@ -113,7 +114,7 @@ fn outer_any<V: Vector16>(g: &Outer, x: &[V::T], dz: &[V::T], dw: &mut [V::T]) {
     }
 }
 
-/// Computes M taps from the `first`; returns M.
+/// Computes M taps from tap `first` on; returns M.
 #[inline(always)]
 unsafe fn outer_tile<V: Vector16, const M: usize>(
     g: &Outer,

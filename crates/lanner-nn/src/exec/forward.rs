@@ -1,4 +1,4 @@
-//! The forward pass: each stored layer, first to last, from what its inputs' sources yield.
+//! Forward pass: computes each stored layer, first to last, from the sources of its inputs.
 
 use lanner_network::Op;
 
@@ -143,7 +143,7 @@ impl<T: Float> Executor<T> {
             }
             (Op::Relu | Op::Relu6 | Op::HardSwish | Op::Sigmoid | Op::HardSigmoid, _)
             | (Op::Conv(_) | Op::MaxPool(_) | Op::AvgPool { .. }, _) => {
-                // An activation's input is no view with an activation: see `plan::views`.
+                // `plan::views` lets no activation read a view that has one already.
                 let mut source = inputs[0];
                 (source.act, source.held) = (Act::of(&layer.op), self.held_bits(i));
                 run(out, moments, &|n, out, _| source.apply(n, out));
@@ -163,8 +163,8 @@ impl<T: Float> Executor<T> {
         self.each_group(i, 1, out, moments, observer, &|group, out, s| f(group.image, out, s));
     }
 
-    /// Runs `f(images, their outputs, scratch)` for groups of images, takes the moments of each if a
-    /// batch norm reads the layer, and shows them to the observer.
+    /// Runs `f(group, its outputs, scratch)` for groups of images. Takes the moments of each image
+    /// if a batch norm reads the layer, and shows observed layers to the observer.
     fn each_group(
         &self,
         i: usize,
@@ -211,7 +211,7 @@ impl<T: Float> Executor<T> {
         });
     }
 
-    /// Sets what a batch norm does in this pass.
+    /// Sets the statistics and coefficients of a batch norm for this pass.
     fn set_norm(&mut self, i: usize, params: &Params<T>, epsilon: f32) {
         let shape = self.network.layers[i].shape;
         let (channels, norm) = (shape.channels, &mut self.norms[i]);
@@ -240,7 +240,7 @@ impl<T: Float> Executor<T> {
     }
 }
 
-/// Computes images: which, their outputs, scratch.
+/// Computes a group of images: the group, its outputs, scratch.
 type GroupFn<'a, T> = dyn Fn(Group, &mut [T], &mut Scratch<T>) + Sync + 'a;
 
 /// Computes an image: its number, its output, scratch.

@@ -1,4 +1,4 @@
-//! How much memory an executor needs, before any is asked for.
+//! Counts the memory that an executor needs, before it is allocated.
 
 use lanner_network::Network;
 
@@ -7,10 +7,10 @@ use super::executor::{ExecOptions, Kernel};
 use super::plan::Plan;
 use super::workers::PARTS;
 
-/// Numbers of everything that is allocated, the slots of one batch among it.
+/// Sizes of all that an executor allocates, in numbers; `scratch` is that of one worker.
 pub struct MemoryNeeds {
     pub slots: u128,
-    /// Bytes of the states of activations and max pools.
+    /// States of activations and max pools, in bytes.
     pub states: u128,
     pub packed: usize,
     pub weights: usize,
@@ -57,7 +57,7 @@ impl MemoryNeeds {
         needs
     }
 
-    /// Bytes for numbers of this size.
+    /// Bytes in all, for numbers of `size` bytes.
     pub fn bytes(&self, size: usize, threads: usize) -> u128 {
         let rest =
             self.packed + self.weights + self.bias + self.partial + self.scratch * threads.max(1);

@@ -27,30 +27,31 @@
 //! ```
 //!
 //! **The life of a step.** [`Executor::new`] plans once for a network and batch: which layers are
-//! stored at all, when each tensor is there, and which share a buffer. [`Executor::forward`] takes
-//! images (channels × height × width) and yields outputs; [`Executor::backward`] takes the loss's
-//! gradient by those, and yields the gradient of the parameters, of the images, or both, see
-//! [`Wants`]. The loss itself is the caller's. [`Params`] are flat, and gradients a plain vector in
-//! the same [`Layout`], so that an optimiser is one loop. A forward pass may have fewer images than
-//! planned, and several backward passes may follow one forward pass ([`ExecOptions::repeat_backward`]).
+//! stored, for how long, and which share a buffer. [`Executor::forward`] takes images (channels ×
+//! height × width) and returns outputs; [`Executor::backward`] takes the gradient of the loss by
+//! the outputs, and computes that by the parameters, by the images, or both, see [`Wants`]. The
+//! caller computes the loss. [`Params`] are flat, and gradients a plain vector in the same
+//! [`Layout`], so that an optimiser is one loop. A forward pass may have fewer images than planned,
+//! and several backward passes may follow one forward pass ([`ExecOptions::repeat_backward`]).
 //!
-//! **Looking inside.** [`ExecOptions::observed`] names layers that an [`Observer`] sees, image by image:
-//! their outputs on the way forward, outputs and gradients on the way back. [`Mode`] chooses what
-//! batch norms do.
+//! **Looking inside.** [`ExecOptions::observed`] names the layers that an [`Observer`] sees, image by
+//! image: outputs in the forward pass, outputs and gradients in the backward pass. [`Mode`] sets
+//! the statistics that batch norms use.
 //!
 //! **`f32` and `f64`.** [`Executor`] runs in either. In `f32`, 3×3 convolutions of stride 1 are
 //! computed by Winograd's algorithm, with rounding errors some ten times those of the plain sum; in
 //! `f64` every convolution is the plain sum.
 //!
 //! **Layout.** Between layers, images are height × width × channels. A convolution copies an image,
-//! while it is in the cache, to blocks of 16 channels with a margin of zeros, and there applies the
-//! batch norm and activation before it: in a chain of ReLU-Conv-BN only the convolution's outputs
-//! are ever written to memory.
+//! while it is in the cache, to blocks of 16 channels with a margin of zeros, and applies the batch
+//! norm and activation before it on the way. In a chain of ReLU-Conv-BN, only the outputs of
+//! convolutions are ever written to memory.
 //!
-//! **Files.** One family of operations each, forward and backward side by side: `conv` with `packing`,
-//! `tiles`, `depthwise` and `winograd`, `batch_norm`, `elementwise`, `states`, `pool`, `join`,
-//! `linear`. `plan` decides, `run`, `forward`, `backward` and `sink` drive, `parts` spreads the work
-//! over threads, `wide` has the instruction sets.
+//! **Files.** Each family of operations has a file, forward and backward side by side: `conv` (with
+//! `packing`, `tiles`, `depthwise`, `winograd`, `transposed_taps`), `batch_norm`, `elementwise`,
+//! `activation_states`, `pool`, `rearrange`, `linear`. `plan` decides about buffers; `executor`,
+//! `forward`, `backward` and `accumulate` run the layers; `workers` spreads the work over threads;
+//! `vector` has the instruction sets.
 
 mod accumulate;
 mod activation_states;

@@ -1,20 +1,21 @@
-//! Which pixels the backward pass by data of a strided or dilated convolution meets.
+//! Taps of the backward pass by data of a strided or dilated convolution, a transposed convolution.
 
 use lanner_network::Conv;
 
-/// Which outputs the gradient of an input pixel reads, along one side.
+/// Taps and outputs that the gradient of an input pixel reads, along one side.
 pub struct TransposedTaps {
-    /// For each residue of the pixel's place by the stride: (tap, the place in the margined
-    /// gradient of the output that it meets for the first such pixel).
+    /// For each remainder of the pixel's place divided by the stride: the taps that reach such
+    /// pixels, and the place in the output's gradient, margin included, that a tap reads for the
+    /// first of them.
     pub by_residue: Vec<Vec<(usize, usize)>>,
-    /// Zeros needed before and after the gradient.
+    /// Number of zeros needed before and after the gradient.
     pub before: usize,
     pub after: usize,
 }
 
 impl TransposedTaps {
-    /// Output y reads input y·stride + tap·dilation − padding; so input i = residue + q·stride meets
-    /// output q + (residue + padding − tap·dilation)/stride, where that is whole.
+    /// Output y reads input y·stride + tap·dilation − padding; so input i = residue + q·stride
+    /// meets output q + (residue + padding − tap·dilation)/stride, where that is whole.
     pub fn of(op: Conv, input: usize, output: usize) -> TransposedTaps {
         let (stride, padding, dilation) =
             (op.stride as isize, op.padding as isize, op.dilation as isize);
@@ -31,7 +32,7 @@ impl TransposedTaps {
         let (mut before, mut after) = (0, 0);
         for (residue, taps) in by_residue.iter().enumerate() {
             let places = input.saturating_sub(residue).div_ceil(op.stride) as isize;
-            // Also where no tap meets a pixel: the loops step over the gradient's place all the same.
+            // Even where no tap reaches a pixel, the loops step over the gradient's place.
             after = after.max(places - output as isize);
             for (_, d) in taps {
                 before = before.max(-d);

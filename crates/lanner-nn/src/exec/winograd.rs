@@ -1,27 +1,28 @@
 //! Convolutions 3×3 of stride 1 with a quarter of the multiplications: F(4×4, 3×3) of Lavin & Gray
 //! (CVPR 2016).
 //!
-//! Tiles of 6×6 pixels and kernels are transformed to 36 points each; at each point, the output is a
-//! product of matrices, tiles × input channels × output channels; a transformation of those gives 4×4
-//! pixels. Y = Aᵀ[(G w Gᵀ) ⊙ (Bᵀ x B)]A, so the gradient of the kernel is Gᵀ[(A dy Aᵀ) ⊙ (Bᵀ x B)]G,
-//! summed over the tiles. Rounding errors are some ten times those of the direct sum: right for
-//! `f32`, where they stay far below those of the batch norms; `f64` asks for exactness and gets the
-//! direct sum.
+//! Tiles of 6×6 pixels and kernels are transformed to 36 points each. At each point, the output is
+//! a matrix product (tiles × input channels × output channels), and a last transformation turns the
+//! 36 points of a tile into 4×4 pixels: Y = Aᵀ[(G w Gᵀ) ⊙ (Bᵀ x B)]A. So the gradient of the kernel
+//! is Gᵀ[(A dy Aᵀ) ⊙ (Bᵀ x B)]G, summed over the tiles. Rounding errors are some ten times those of
+//! the direct sum. In `f32` that is still far below the errors of the batch norms; `f64` is for
+//! exactness and uses the direct sum.
 
 use super::Float;
 use super::blocked::Blocked;
 use super::tiles::{Gather, Outer, Tap, gather, outer};
 use super::vector::{BLOCK, Vector16, dispatch};
 
-/// Points of a transformed tile.
+/// Number of points of a transformed tile.
 const POINTS: usize = 36;
-/// Side of a tile of the output.
+/// Side of an output tile, in pixels.
 const SIDE: usize = 4;
-/// Tiles that are multiplied at once: enough to use weights often, few enough for the cache.
+/// Number of tiles that are multiplied at once: enough to reuse weights, few enough for the cache.
 const TILES: usize = 16;
 
-/// Numbers of transformed tiles from a point to the next. One cache line more than there are: else
-/// the 36 places that a tile is written to often lie a power of two apart, where caches keep few.
+/// Distance in numbers from a point of the transformed tiles to the next. It is one cache line more
+/// than a point has: else the 36 places that a tile is written to often lie a power of two apart,
+/// and evict each other from the cache.
 fn point_len(blocks: usize, tiles: usize) -> usize {
     (blocks * tiles + 1) * BLOCK
 }
@@ -33,7 +34,7 @@ pub struct Winograd {
     width: usize,
     inputs: usize,
     outputs: usize,
-    /// Images that are computed together.
+    /// Number of images that are computed together.
     pub images: usize,
 }
 
@@ -44,7 +45,7 @@ impl Winograd {
         Winograd { height, width, inputs, outputs, images }
     }
 
-    /// A blocked image with margins that whole tiles need.
+    /// Shape of a blocked image, with the margins that whole tiles need.
     pub fn blocked(&self, channels: usize) -> Blocked {
         Blocked {
             groups: 1,
@@ -58,7 +59,7 @@ impl Winograd {
         }
     }
 
-    /// Tiles of an image.
+    /// Number of tiles of an image.
     fn tiles(&self) -> usize {
         self.height.div_ceil(SIDE) * self.width.div_ceil(SIDE)
     }
@@ -67,12 +68,12 @@ impl Winograd {
         channels.div_ceil(BLOCK)
     }
 
-    /// Numbers of transformed weights, of either direction, and of their gradients.
+    /// Length of the transformed weights, for either direction, and of their gradients.
     pub fn weights_len(&self) -> usize {
         POINTS * Self::blocks(self.inputs) * Self::blocks(self.outputs) * BLOCK * BLOCK
     }
 
-    /// Numbers of transformed tiles of `images` images.
+    /// Length of the transformed tiles of `images` images.
     pub fn tiles_len(&self, images: usize, channels: usize) -> usize {
         POINTS * point_len(Self::blocks(channels), images * self.tiles())
     }
@@ -82,7 +83,7 @@ impl Winograd {
         weights(packed, out);
     }
 
-    /// Adds the gradient of packed weights from that of transformed ones.
+    /// Transforms the gradient of transformed weights, and adds it to that of packed weights.
     pub fn weights_back<T: Float>(&self, gradient: &[T], packed: &mut [T]) {
         weights_back(gradient, packed);
     }
@@ -104,8 +105,8 @@ impl Winograd {
         gradient(&self.blocked(self.outputs), dz, at, images, out);
     }
 
-    /// The products at all points: `x` transformed tiles of `from` channels, `w` transformed weights,
-    /// `out` transformed tiles of `to` channels.
+    /// Multiplies at all points: `x`: transformed tiles of `from` channels; `w`: transformed
+    /// weights; `out`: transformed tiles of `to` channels.
     pub fn products<T: Float>(
         &self,
         x: &[T],
@@ -165,7 +166,7 @@ impl Winograd {
     }
 }
 
-/// Bᵀ of a row or column of six.
+/// Multiplies a row or column of six by Bᵀ.
 #[inline(always)]
 fn b_t<V: Vector16>(d: [V; 6]) -> [V; 6] {
     let k = |x: f64| V::splat(V::T::of(x));
@@ -181,7 +182,7 @@ fn b_t<V: Vector16>(d: [V; 6]) -> [V; 6] {
     ]
 }
 
-/// Aᵀ of a row or column of six.
+/// Multiplies a row or column of six by Aᵀ.
 #[inline(always)]
 fn a_t<V: Vector16>(m: [V; 6]) -> [V; 4] {
     let k = |x: f64| V::splat(V::T::of(x));
@@ -195,7 +196,7 @@ fn a_t<V: Vector16>(m: [V; 6]) -> [V; 4] {
     ]
 }
 
-/// A of a row or column of four.
+/// Multiplies a row or column of four by A.
 #[inline(always)]
 fn a<V: Vector16>(y: [V; 4]) -> [V; 6] {
     let k = |x: f64| V::splat(V::T::of(x));
@@ -205,7 +206,7 @@ fn a<V: Vector16>(y: [V; 4]) -> [V; 6] {
     [y[0], even.add(odd), even.sub(odd), even2.add(odd2), even2.sub(odd2), y[3]]
 }
 
-/// G of a row or column of three.
+/// Multiplies a row or column of three by G.
 #[inline(always)]
 fn g<V: Vector16>(w: [V; 3]) -> [V; 6] {
     let k = |x: f64| V::splat(V::T::of(x));
@@ -221,7 +222,7 @@ fn g<V: Vector16>(w: [V; 3]) -> [V; 6] {
     ]
 }
 
-/// Gᵀ of a row or column of six.
+/// Multiplies a row or column of six by Gᵀ.
 #[inline(always)]
 fn g_t<V: Vector16>(u: [V; 6]) -> [V; 3] {
     let k = |x: f64| V::splat(V::T::of(x));
@@ -235,8 +236,8 @@ fn g_t<V: Vector16>(u: [V; 6]) -> [V; 3] {
     ]
 }
 
-/// `f` along the columns of an I×I tile, then along the rows: an O×O tile. A macro, since what is
-/// passed as a function is not sure to be inlined, and then is not compiled for the instruction set.
+/// Applies `f` to the columns of a tile and then to the rows. A macro, since a function argument
+/// may not be inlined, and is then not compiled for the instruction set.
 macro_rules! both {
     ($from:literal, $to:literal, |$y:ident, $x:ident| $read:expr, $f:ident,
      |$r:ident, $c:ident, $v:ident| $write:expr) => {
