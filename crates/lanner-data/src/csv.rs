@@ -12,8 +12,8 @@ use lanner_space::Space;
 
 use crate::{
     DataError, ReadReport, Table,
-    draft::{Draft, Labels, find_arch_column, parse_arch},
     error::shown,
+    rows::{ParsedRows, TextColumn, find_arch_column, parse_arch},
     table::is_arch_name,
 };
 
@@ -28,14 +28,14 @@ struct Column {
     values: Vec<f64>,
     numbers: usize,
     texts: usize,
-    labels: Labels,
+    as_text: TextColumn,
     /// Row, value and what was expected of the first cell that cannot be in a metric.
     first_bad: Option<(usize, String, &'static str)>,
 }
 
 impl Column {
     fn push(&mut self, cell: &str) {
-        self.labels.push(cell);
+        self.as_text.push(cell);
         let mut bad = |expected| {
             self.first_bad.get_or_insert_with(|| (self.values.len(), shown(cell), expected));
         };
@@ -118,7 +118,7 @@ pub(crate) fn read_from(
                 values: vec![],
                 numbers: 0,
                 texts: 0,
-                labels: Labels::new(name),
+                as_text: TextColumn::new(name),
                 first_bad: None,
             });
         }
@@ -172,10 +172,10 @@ pub(crate) fn read_from(
         return Err(DataError::file(path, format!("no row has '{wanted}' in the column '{name}'")));
     }
 
-    let (mut names, mut values, mut labels) = (Vec::new(), Vec::new(), Vec::new());
+    let (mut names, mut values, mut texts) = (Vec::new(), Vec::new(), Vec::new());
     for column in columns {
         if column.texts > column.numbers {
-            labels.push(column.labels);
+            texts.push(column.as_text);
             report.skipped.push(column.name);
             continue;
         }
@@ -192,8 +192,8 @@ pub(crate) fn read_from(
         values.push(column.values);
     }
     let unit = "line";
-    let draft = Draft { path, unit, places, archs, names, columns: values, labels, report };
-    draft.finish(space)
+    let rows = ParsedRows { path, unit, places, archs, names, columns: values, texts, report };
+    rows.finish(space)
 }
 
 /// Counts the quotes that pass: every well-formed field has an even number.

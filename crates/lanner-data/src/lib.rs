@@ -41,21 +41,21 @@
 //! error, whether a file or a caller brings it.
 
 mod csv;
-mod describe;
-mod draft;
 mod error;
 mod file;
 pub mod images;
 pub mod import;
-mod load;
 #[cfg(feature = "parquet")]
 mod parquet;
 mod pickle;
+mod pickle_file;
 pub mod published;
+mod rows;
+mod summary;
 mod table;
 
-pub use describe::ColumnSummary;
-pub use draft::ReadReport;
 pub use error::DataError;
 pub use file::comments;
+pub use rows::ReadReport;
+pub use summary::ColumnSummary;
 pub use table::Table;

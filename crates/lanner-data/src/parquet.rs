@@ -19,7 +19,7 @@ use parquet::{
 
 use crate::{
     DataError, ReadReport, Table,
-    draft::{Draft, find_arch_column, parse_arch},
+    rows::{ParsedRows, find_arch_column, parse_arch},
     table::is_arch_name,
 };
 
@@ -87,8 +87,8 @@ pub(crate) fn read(path: &Path, space: &Space) -> Result<(Table, ReadReport), Da
     }
     let (names, columns) = metrics.into_iter().map(|(_, name, values)| (name, values)).unzip();
     let unit = "row";
-    let draft = Draft { path, unit, places, archs, names, columns, labels: vec![], report };
-    draft.finish(space)
+    let rows = ParsedRows { path, unit, places, archs, names, columns, texts: vec![], report };
+    rows.finish(space)
 }
 
 fn is_number(field: &Type) -> bool {

@@ -17,7 +17,7 @@ pub struct Augmentation {
 
 /// The seed of a training and its epoch: with the image's index, all that an augmentation depends on.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Draw {
+pub struct EpochSeed {
     pub seed: u64,
     pub epoch: u64,
 }
@@ -38,7 +38,7 @@ impl Augmentation {
         shape: Shape,
         fill: &[f32],
         indices: &[usize],
-        draw: Draw,
+        epoch_seed: EpochSeed,
     ) -> Result<(), DataError> {
         let each = shape.values();
         if indices.len().checked_mul(each) != Some(batch.len()) || fill.len() != shape.channels {
@@ -55,7 +55,7 @@ impl Augmentation {
         // Padding beyond the image's size would only make more of them blank.
         let padding = self.padding.min(shape.height.max(shape.width));
         for (image, &index) in batch.chunks_exact_mut(each).zip(indices) {
-            let bits = |what| hash(&[draw.seed, draw.epoch, index as u64, what]);
+            let bits = |what| hash(&[epoch_seed.seed, epoch_seed.epoch, index as u64, what]);
             if self.flip && bits(0) & 1 == 1 {
                 flip(image, shape);
             }
@@ -160,7 +160,7 @@ mod tests {
         let augmented = |indices: &[usize], seed, epoch| {
             let mut batch: Vec<f32> = indices.iter().flat_map(|_| numbers(each)).collect();
             Augmentation::COLOUR
-                .apply(&mut batch, shape, &[0.0; 3], indices, Draw { seed, epoch })
+                .apply(&mut batch, shape, &[0.0; 3], indices, EpochSeed { seed, epoch })
                 .unwrap();
             batch
         };
@@ -176,15 +176,15 @@ mod tests {
         let shape = Shape { channels: 1, height: 9, width: 9 };
         let indices: Vec<usize> = (0..2000).collect();
         let mut batch: Vec<f32> = indices.iter().flat_map(|_| numbers(81)).collect();
-        let draw = Draw { seed: 5, epoch: 3 };
+        let epoch_seed = EpochSeed { seed: 5, epoch: 3 };
         let flips = Augmentation { flip: true, padding: 0 };
-        flips.apply(&mut batch, shape, &[0.0], &indices, draw).unwrap();
+        flips.apply(&mut batch, shape, &[0.0], &indices, epoch_seed).unwrap();
         let flipped = batch.chunks(81).filter(|i| i[0] == 8.0).count();
         assert!((900..1100).contains(&flipped), "{flipped}");
 
         let mut batch: Vec<f32> = indices.iter().flat_map(|_| numbers(81)).collect();
         let crops = Augmentation { flip: false, padding: 4 };
-        crops.apply(&mut batch, shape, &[0.0], &indices, draw).unwrap();
+        crops.apply(&mut batch, shape, &[0.0], &indices, epoch_seed).unwrap();
         // The middle pixel tells both offsets.
         let mut seen = std::collections::BTreeSet::new();
         seen.extend(batch.chunks(81).map(|i| i[40] as usize));
@@ -194,13 +194,13 @@ mod tests {
     #[test]
     fn what_does_not_fit_is_told() {
         let shape = Shape { channels: 1, height: 2, width: 2 };
-        let draw = Draw { seed: 0, epoch: 0 };
+        let epoch_seed = EpochSeed { seed: 0, epoch: 0 };
         for (n, fill) in [(5, &[0.0][..]), (8, &[0.0, 0.0])] {
-            let error = Augmentation::NONE.apply(&mut numbers(n), shape, fill, &[0, 1], draw);
+            let error = Augmentation::NONE.apply(&mut numbers(n), shape, fill, &[0, 1], epoch_seed);
             assert!(error.unwrap_err().to_string().contains("for 2 images of 1×2×2"));
         }
         // Padding of any size is no panic.
         let huge = Augmentation { flip: true, padding: usize::MAX };
-        huge.apply(&mut numbers(8), shape, &[0.0], &[0, 1], draw).unwrap();
+        huge.apply(&mut numbers(8), shape, &[0.0], &[0, 1], epoch_seed).unwrap();
     }
 }

@@ -17,9 +17,9 @@
 //! train.batch(&training[..64], &statistics, &mut batch)?; // normalised, 64×1×8×8
 //!
 //! // For colour images `Augmentation::COLOUR`: flips, and crops with padding 4.
-//! let draw = images::Draw { seed: 7, epoch: 0 };
+//! let epoch_seed = images::EpochSeed { seed: 7, epoch: 0 };
 //! let shifts = images::Augmentation { flip: false, padding: 1 };
-//! shifts.apply(&mut batch, train.shape(), &statistics.black(), &training[..64], draw)?;
+//! shifts.apply(&mut batch, train.shape(), &statistics.black(), &training[..64], epoch_seed)?;
 //! # assert_eq!(training.len() + validation.len(), 1437);
 //! # Ok::<(), lanner_data::DataError>(())
 //! ```
@@ -41,27 +41,27 @@
 
 mod augment;
 mod batch;
+mod by_name;
 mod cifar;
 mod digits;
 #[cfg(feature = "images-folder")]
 mod folder;
 mod hash;
 mod idx;
-mod name;
 mod reduce;
 mod select;
 mod source;
 #[cfg(test)]
 mod tests;
 
-pub use augment::{Augmentation, Draw, flip, shift};
+pub use augment::{Augmentation, EpochSeed, flip, shift};
 pub use batch::Statistics;
+pub use by_name::by_name;
 pub use cifar::{cifar10, cifar100};
 pub use digits::digits;
 #[cfg(feature = "images-folder")]
 pub use folder::folder;
 pub use idx::{fashion_mnist, mnist};
-pub use name::by_name;
 
 use std::path::Path;
 

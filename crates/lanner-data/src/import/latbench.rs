@@ -8,8 +8,8 @@ use lanner_space::{Architecture, Space};
 use super::{Progress, latency_name};
 use crate::{
     DataError, Table,
-    load::load,
     pickle::{Item, Limits},
+    pickle_file::load,
 };
 
 pub(super) fn read(

@@ -177,14 +177,14 @@ fn latency_name(path: &Path, space: &Space) -> String {
 
 /// Tells the caller how far the files have been read.
 pub(crate) struct Progress<'a> {
-    tell: &'a dyn Fn(u64, u64),
+    callback: &'a dyn Fn(u64, u64),
     /// The work before each file, and last that of all.
     starts: Vec<u64>,
     done: Cell<u64>,
 }
 
 impl<'a> Progress<'a> {
-    fn new(files: &[PathBuf], tell: &'a dyn Fn(u64, u64)) -> Self {
+    fn new(files: &[PathBuf], callback: &'a dyn Fn(u64, u64)) -> Self {
         let mut starts = vec![0];
         let mut sum = 0u64;
         for file in files {
@@ -195,7 +195,7 @@ impl<'a> Progress<'a> {
             };
             starts.push(sum);
         }
-        Progress { tell, starts, done: Cell::new(0) }
+        Progress { callback, starts, done: Cell::new(0) }
     }
 
     fn start(&self, file: usize) {
@@ -205,21 +205,21 @@ impl<'a> Progress<'a> {
     fn add(&self, bytes: u64) {
         let total = self.starts[self.starts.len() - 1];
         self.done.set((self.done.get() + bytes).min(total));
-        (self.tell)(self.done.get(), total);
+        (self.callback)(self.done.get(), total);
     }
 
     /// The reader, with its bytes counted as work done.
-    pub(crate) fn watch<R: Read>(&self, inner: R) -> impl Read {
-        Watched { inner, progress: self }
+    pub(crate) fn count<R: Read>(&self, inner: R) -> impl Read {
+        CountedReader { inner, progress: self }
     }
 }
 
-struct Watched<'a, R> {
+struct CountedReader<'a, R> {
     inner: R,
     progress: &'a Progress<'a>,
 }
 
-impl<R: Read> Read for Watched<'_, R> {
+impl<R: Read> Read for CountedReader<'_, R> {
     fn read(&mut self, buffer: &mut [u8]) -> std::io::Result<usize> {
         let n = self.inner.read(buffer)?;
         self.progress.add(n as u64);

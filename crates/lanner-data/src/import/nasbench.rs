@@ -24,8 +24,8 @@ use super::{
 };
 use crate::{
     DataError, Table,
-    load::load,
     pickle::{Item, Limits},
+    pickle_file::load,
 };
 
 const LIMITS: Limits<'static> = Limits { memory: 8 << 30, skip: &UNWANTED };
@@ -100,7 +100,7 @@ fn read_folder(
     files.sort();
     // Without the list of architectures the index is the official one.
     let archs = archs.map_or_else(|| space.list(), Ok)?;
-    let results = read_each(&files, &archs, |done| (progress.tell)(done, files.len() as u64))?;
+    let results = read_each(&files, &archs, |done| (progress.callback)(done, files.len() as u64))?;
     for (arch, metrics) in results {
         rows.archs.push(arch);
         rows.metrics.push(metrics);
@@ -112,7 +112,7 @@ fn read_folder(
 fn read_each(
     files: &[(i64, PathBuf)],
     archs: &[Architecture],
-    tell: impl Fn(u64),
+    on_file: impl Fn(u64),
 ) -> Result<Vec<(Architecture, Metrics)>, DataError> {
     let next = AtomicUsize::new(0);
     let work = |results: mpsc::Sender<_>| {
@@ -141,7 +141,7 @@ fn read_each(
         drop(sender);
         for (done, (i, result)) in receiver.into_iter().enumerate() {
             all[i] = Some(result?);
-            tell(done as u64 + 1);
+            on_file(done as u64 + 1);
         }
         Ok::<(), DataError>(())
     })?;

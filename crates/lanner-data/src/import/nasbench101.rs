@@ -66,7 +66,7 @@ pub(super) fn read(
         return Err(DataError::file(path, why));
     }
     let file = File::open(path).map_err(DataError::io(path, "read"))?;
-    let mut records = Records::new(progress.watch(BufReader::with_capacity(1 << 20, file)));
+    let mut records = Records::new(progress.count(BufReader::with_capacity(1 << 20, file)));
     let mut modules = BTreeMap::new();
     loop {
         let offset = records.offset;

@@ -163,7 +163,7 @@ fn read_folder(folder: &Path, progress: &Progress<'_>, add: Add<'_>) -> Result<(
         let text = read_limited(opened, size).map_err(|why| DataError::file(file, why))?;
         let name = file.strip_prefix(folder).unwrap_or(file).to_string_lossy();
         add(&name, &text)?;
-        (progress.tell)(i as u64 + 1, files.len() as u64);
+        (progress.callback)(i as u64 + 1, files.len() as u64);
     }
     Ok(())
 }

@@ -51,11 +51,11 @@ pub(crate) fn read<R: Read>(input: &mut Input<R>, limits: Limits<'_>) -> Result<
                     storages: Default::default(),
                 });
             }
-            Err(Stop::Fault(fault)) => return Err(fault),
-            Err(Stop::Global(name)) => {
+            Err(StepError::Fault(fault)) => return Err(fault),
+            Err(StepError::Global(name)) => {
                 return Err(Fault { offset, cause: Cause::Global(name) });
             }
-            Err(Stop::Why(why)) => {
+            Err(StepError::Why(why)) => {
                 return Err(Fault { offset, cause: Cause::Other(why) });
             }
         }
@@ -63,27 +63,27 @@ pub(crate) fn read<R: Read>(input: &mut Input<R>, limits: Limits<'_>) -> Result<
 }
 
 /// Why a step fails; the place of the step is added by the caller.
-enum Stop {
+enum StepError {
     Fault(Fault),
     Global(String),
     Why(String),
 }
 
-impl From<Fault> for Stop {
+impl From<Fault> for StepError {
     fn from(fault: Fault) -> Self {
-        Stop::Fault(fault)
+        StepError::Fault(fault)
     }
 }
 
-impl From<String> for Stop {
+impl From<String> for StepError {
     fn from(why: String) -> Self {
-        Stop::Why(why)
+        StepError::Why(why)
     }
 }
 
-impl From<&str> for Stop {
+impl From<&str> for StepError {
     fn from(why: &str) -> Self {
-        Stop::Why(why.into())
+        StepError::Why(why.into())
     }
 }
 
@@ -105,7 +105,7 @@ struct Machine<'a, R> {
 
 impl<R: Read> Machine<'_, R> {
     /// One opcode. `Some` is the value at STOP.
-    fn step(&mut self, op: u8) -> Result<Option<Value>, Stop> {
+    fn step(&mut self, op: u8) -> Result<Option<Value>, StepError> {
         match op {
             b'.' => return Ok(Some(self.pop()?)),
             0x80 => match self.input.byte()? {

@@ -1,4 +1,4 @@
-use lanner_data::images::{Augmentation, DataSet, Draw, Images, Shape, Statistics};
+use lanner_data::images::{Augmentation, DataSet, EpochSeed, Images, Shape, Statistics};
 use lanner_network::Network;
 
 use crate::EvaluateError;
@@ -95,7 +95,7 @@ impl Data {
                 expected: format!("at most {} images", indices.len()),
             });
         };
-        self.load(images, &indices[start..end], channels, Augmentation::NONE, NO_DRAW)
+        self.load(images, &indices[start..end], channels, Augmentation::NONE, NO_EPOCH)
     }
 
     /// Training images by their numbers among all images of the set, see [`Data::training`].
@@ -104,9 +104,9 @@ impl Data {
         indices: &[usize],
         channels: usize,
         augmentation: Augmentation,
-        draw: Draw,
+        epoch_seed: EpochSeed,
     ) -> Result<(Vec<f32>, Vec<u16>), EvaluateError> {
-        self.load(&self.set.train, indices, channels, augmentation, draw)
+        self.load(&self.set.train, indices, channels, augmentation, epoch_seed)
     }
 
     /// The numbers of the training images.
@@ -157,7 +157,7 @@ impl Data {
         indices: &[usize],
         channels: usize,
         augmentation: Augmentation,
-        draw: Draw,
+        epoch_seed: EpochSeed,
     ) -> Result<(Vec<f32>, Vec<u16>), EvaluateError> {
         let shape = images.shape();
         if shape.channels != channels && shape.channels != 1 {
@@ -169,7 +169,7 @@ impl Data {
         }
         let mut pixels = vec![0.0; indices.len() * shape.values()];
         images.batch(indices, &self.statistics, &mut pixels)?;
-        augmentation.apply(&mut pixels, shape, &self.statistics.black(), indices, draw)?;
+        augmentation.apply(&mut pixels, shape, &self.statistics.black(), indices, epoch_seed)?;
         if shape.channels != channels {
             let grey = pixels.chunks_exact(shape.values());
             pixels = grey.flat_map(|image| image.repeat(channels)).collect();
@@ -179,4 +179,4 @@ impl Data {
 }
 
 /// Where nothing is drawn.
-const NO_DRAW: Draw = Draw { seed: 0, epoch: 0 };
+const NO_EPOCH: EpochSeed = EpochSeed { seed: 0, epoch: 0 };

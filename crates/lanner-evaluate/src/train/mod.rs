@@ -55,7 +55,7 @@ mod trainer;
 use std::{ops::ControlFlow, time::Instant};
 
 pub use data::{Data, Part};
-use lanner_data::images::Draw;
+use lanner_data::images::EpochSeed;
 use lanner_network::{Init, Network, Weights};
 use lanner_nn::{Params, rng, subseed, warm_cosine};
 use rand::seq::SliceRandom;
@@ -173,9 +173,9 @@ pub fn train(
     let mut trainer = Trainer::new(network, params, size, recipe, options.threads)?;
     let augmentation = recipe.augmentation.unwrap_or(data.usual_augmentation());
     let warm_up = (f64::from(recipe.warm_up) * steps as f64) as usize;
-    let batch = |order: &[usize], step, draw| {
+    let batch = |order: &[usize], step, epoch_seed| {
         let part = &order[count * step / steps..count * (step + 1) / steps];
-        data.augmented(part, network.input().channels, augmentation, draw)
+        data.augmented(part, network.input().channels, augmentation, epoch_seed)
     };
     let mut order = data.training().to_vec();
     let nothing = Quality { accuracy: f64::NEG_INFINITY, loss: f64::INFINITY };
@@ -183,12 +183,12 @@ pub fn train(
     let (mut epochs, mut train_loss) = (0, f64::NAN);
     while epochs < recipe.epochs {
         order.shuffle(&mut rng(options.seed, &format!("training: order of epoch {epochs}")));
-        let draw = Draw { seed: options.seed, epoch: epochs as u64 };
+        let epoch_seed = EpochSeed { seed: options.seed, epoch: epochs as u64 };
         let diverged =
             || EvaluateError::Diverged { network: network.name.clone(), epoch: epochs + 1 };
         let mut sum = 0.0;
         for step in 0..steps {
-            let (images, labels) = batch(&order, step, draw)?;
+            let (images, labels) = batch(&order, step, epoch_seed)?;
             let (done, all) = (epochs * steps + step, recipe.epochs * steps);
             let lr = warm_cosine(recipe.learning_rate, done, all, warm_up);
             let loss = trainer.step(&images, &labels, lr)?;
@@ -198,7 +198,7 @@ pub fn train(
             sum += loss * labels.len() as f64;
         }
         trainer.precise_statistics(steps.min(STATISTICS.div_ceil(size)), |step| {
-            Ok(batch(&order, step, draw)?.0)
+            Ok(batch(&order, step, epoch_seed)?.0)
         })?;
         let validation = trainer.quality(data, Part::Validation)?;
         if !validation.loss.is_finite() {

@@ -165,7 +165,7 @@ fn augmentation_is_what_images_want() {
     // Others in each epoch, the same whatever the batch.
     let of = |indices: &[usize], epoch| {
         let augmentation = data.usual_augmentation();
-        data.augmented(indices, 3, augmentation, Draw { seed: 1, epoch }).unwrap().0
+        data.augmented(indices, 3, augmentation, EpochSeed { seed: 1, epoch }).unwrap().0
     };
     let each = shape.values();
     let indices = &data.training()[..8];

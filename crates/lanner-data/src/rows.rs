@@ -83,24 +83,24 @@ pub(crate) fn parse_arch(
 
 /// A column of few different texts, as the data set that a row is of.
 #[derive(Debug, Default)]
-pub(crate) struct Labels {
+pub(crate) struct TextColumn {
     pub name: String,
     texts: Vec<String>,
-    /// The number of each row's text; none once there are more than [`Labels::MOST`].
+    /// The number of each row's text; none once there are more than [`TextColumn::MAX_TEXTS`].
     numbers: Option<Vec<u8>>,
 }
 
-impl Labels {
-    const MOST: usize = 64;
+impl TextColumn {
+    const MAX_TEXTS: usize = 64;
 
-    pub fn new(name: &str) -> Labels {
-        Labels { name: name.into(), texts: Vec::new(), numbers: Some(Vec::new()) }
+    pub fn new(name: &str) -> TextColumn {
+        TextColumn { name: name.into(), texts: Vec::new(), numbers: Some(Vec::new()) }
     }
 
     pub fn push(&mut self, text: &str) {
         let Some(numbers) = &mut self.numbers else { return };
         let number = self.texts.iter().position(|t| t == text).unwrap_or(self.texts.len());
-        if number == Labels::MOST {
+        if number == TextColumn::MAX_TEXTS {
             self.numbers = None;
             return;
         }
@@ -111,7 +111,7 @@ impl Labels {
     }
 
     /// What two rows have, where it differs.
-    fn apart(&self, a: usize, b: usize) -> Option<(&str, &str)> {
+    fn difference(&self, a: usize, b: usize) -> Option<(&str, &str)> {
         let numbers = self.numbers.as_ref()?;
         let text = |row: usize| self.texts[usize::from(numbers[row])].as_str();
         (numbers[a] != numbers[b]).then(|| (text(a), text(b)))
@@ -119,7 +119,7 @@ impl Labels {
 }
 
 /// The rows of a file, architectures parsed, duplicates still there.
-pub(crate) struct Draft<'a> {
+pub(crate) struct ParsedRows<'a> {
     pub path: &'a Path,
     /// "line" or "row": what `places` counts.
     pub unit: &'static str,
@@ -127,12 +127,12 @@ pub(crate) struct Draft<'a> {
     pub archs: Vec<Architecture>,
     pub names: Vec<String>,
     pub columns: Vec<Vec<f64>>,
-    /// Columns of text, to tell rows of one architecture apart by.
-    pub labels: Vec<Labels>,
+    /// Columns of text, to tell rows of one architecture difference by.
+    pub texts: Vec<TextColumn>,
     pub report: ReadReport,
 }
 
-impl Draft<'_> {
+impl ParsedRows<'_> {
     /// Merges duplicate rows, checks names and values.
     pub fn finish(mut self, space: &Space) -> Result<(Table, ReadReport), DataError> {
         if self.archs.is_empty() {
@@ -198,7 +198,7 @@ impl Draft<'_> {
                             "{} again, as in {}, but '{name}' is {b} here and {a} there{}",
                             space.print(arch),
                             self.at(earlier),
-                            self.apart(row, earlier)
+                            self.difference(row, earlier)
                         ),
                     });
                 }
@@ -211,12 +211,12 @@ impl Draft<'_> {
         Ok(())
     }
 
-    /// By which column two rows of an architecture can be told apart, for a message.
-    fn apart(&self, here: usize, there: usize) -> String {
-        let differ = |l: &'_ Labels| l.apart(here, there).is_some();
-        let Some(labels) = self.labels.iter().find(|l| differ(l)) else { return String::new() };
-        let Some((here, there)) = labels.apart(here, there) else { return String::new() };
-        let (name, here, there) = (&labels.name, shown(here), shown(there));
+    /// By which column two rows of an architecture can be told difference, for a message.
+    fn difference(&self, here: usize, there: usize) -> String {
+        let differ = |l: &'_ TextColumn| l.difference(here, there).is_some();
+        let Some(column) = self.texts.iter().find(|l| differ(l)) else { return String::new() };
+        let Some((here, there)) = column.difference(here, there) else { return String::new() };
+        let (name, here, there) = (&column.name, shown(here), shown(there));
         format!(
             "; they differ in '{name}', {here} and {there}: `lanner import csv --rows {name}={here}` takes \
              the rows of one"

@@ -34,11 +34,11 @@ pub(crate) fn load(
     match &magic[..got] {
         [] => Err(DataError::file(path, "the file is empty")),
         [b'B', b'Z', b'h', ..] => {
-            let plain = Bounded::new(MultiBzDecoder::new(progress.watch(file)), size);
+            let plain = Bounded::new(MultiBzDecoder::new(progress.count(file)), size);
             read(Input::new(plain, None), path, limits)
         }
         [b'P', b'K', ..] => read_zip(file, path, limits),
-        _ => read(Input::new(progress.watch(file), Some(size)), path, limits),
+        _ => read(Input::new(progress.count(file), Some(size)), path, limits),
     }
 }
 
