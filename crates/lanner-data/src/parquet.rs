@@ -1,4 +1,4 @@
-//! Tables as Parquet: the column `arch` as text, each metric as an optional double.
+//! Reads and writes tables as Parquet: the column `arch` as text, each metric as an optional double.
 
 use std::{fs::File, io::Write, path::Path, sync::Arc};
 
@@ -51,7 +51,7 @@ pub(crate) fn read(path: &Path, space: &Space) -> Result<(Table, ReadReport), Da
         let text = match cells.get(arch_at) {
             Some(Field::Str(text)) => text.clone(),
             Some(Field::Null) | None => String::new(),
-            // An index; a text of digits that became a number is told by the space.
+            // An index. If digits of a text became a number, the space refuses it.
             Some(other) => other.to_string(),
         };
         let arch = parse_arch(space, &header[arch_at], &text).map_err(|error| {
@@ -95,7 +95,7 @@ fn is_number(field: &Type) -> bool {
     field.is_primitive()
         && match field.get_physical_type() {
             Physical::FLOAT | Physical::DOUBLE => true,
-            // Dates and times are integers with a meaning.
+            // Dates and times are integers too, but no metrics.
             Physical::INT32 | Physical::INT64 => matches!(
                 field.get_basic_info().logical_type_ref(),
                 None | Some(LogicalType::Integer { .. })

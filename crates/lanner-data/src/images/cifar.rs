@@ -1,5 +1,5 @@
-//! CIFAR-10 and CIFAR-100 (Krizhevsky, 2009) in their binary version: records of the label (CIFAR-100:
-//! the coarse label, then the fine one) and 3×32×32 pixels.
+//! Reads CIFAR-10 and CIFAR-100 (Krizhevsky, 2009) in their binary version. A record is a label
+//! (CIFAR-100: the coarse label, then the fine one) and 3×32×32 pixels.
 
 use std::{
     io::{self, Read},
@@ -17,14 +17,14 @@ use crate::{DataError, error::shown};
 const SHAPE: Shape = Shape { channels: 3, height: 32, width: 32 };
 const PIXELS: usize = 3 * 32 * 32;
 
-/// What tells the two apart.
+/// Differences between CIFAR-10 and CIFAR-100.
 struct Version {
     name: &'static str,
-    /// The folder in the published archive.
+    /// Folder in the published archive.
     folder: &'static str,
     archive: &'static str,
     classes: &'static [&'static str],
-    /// Label bytes of a record; the last is the one to learn.
+    /// Number of label bytes in a record; the last label is the one to learn.
     label_bytes: usize,
 }
 
@@ -55,19 +55,19 @@ const CIFAR100: Version = Version {
     label_bytes: 2,
 };
 
-/// CIFAR-10 from `cifar-10-binary.tar.gz`, from the folder that is in it, or from a folder that has
-/// either. In a folder any `data_batch*.bin`, `train*.bin`, `test*.bin` will do, also with `cifar10_`
-/// before it, with any number of images.
+/// Reads CIFAR-10 from `cifar-10-binary.tar.gz`, from the folder in it, or from a folder that contains
+/// either. In a folder, the files may be any `data_batch*.bin`, `train*.bin`, `test*.bin`, also with
+/// `cifar10_` in front, and have any number of images.
 pub fn cifar10(path: impl AsRef<Path>) -> Result<DataSet, DataError> {
     read(&CIFAR10, path.as_ref())
 }
 
-/// CIFAR-100 with its 100 fine classes, as [`cifar10`].
+/// Reads CIFAR-100 with its 100 fine classes, like [`cifar10`].
 pub fn cifar100(path: impl AsRef<Path>) -> Result<DataSet, DataError> {
     read(&CIFAR100, path.as_ref())
 }
 
-/// Whether a file of that name has images to train with (`true`) or to test with.
+/// Whether a file of this name has training images (`true`) or test images (`false`).
 fn training(version: &Version, name: &str) -> Option<bool> {
     let name = name.strip_suffix(".bin")?;
     let name =
@@ -79,7 +79,7 @@ fn training(version: &Version, name: &str) -> Option<bool> {
     }
 }
 
-/// The images of one file.
+/// Images of one file.
 struct FileImages {
     training: bool,
     name: String,
@@ -103,7 +103,7 @@ fn read(version: &Version, path: &Path) -> Result<DataSet, DataError> {
     } else {
         read_archive(version, path)?
     };
-    // An archive has them in any order.
+    // An archive may have the files in any order.
     parts.sort_by(|a, b| a.name.cmp(&b.name));
     let mut splits = [(vec![], vec![]), (vec![], vec![])];
     for mut part in parts {
@@ -163,7 +163,7 @@ fn read_archive(version: &Version, path: &Path) -> Result<Vec<FileImages>, DataE
     };
     for entry in archive.entries().map_err(damaged)? {
         let mut entry = entry.map_err(damaged)?;
-        // A sparse file would unpack to more than is there.
+        // A sparse file would unpack to more than the archive has.
         if !entry.header().entry_type().is_file() {
             continue;
         }
@@ -178,13 +178,13 @@ fn read_archive(version: &Version, path: &Path) -> Result<Vec<FileImages>, DataE
         let (pixels, labels) = records(version, &mut entry, size, &mut room, &inside)?;
         parts.push(FileImages { training, name: last, pixels, labels });
     }
-    // The checksum of a .gz is behind the end of the archive.
+    // The checksum of a .gz comes after the end of the archive.
     io::copy(&mut archive.into_inner(), &mut io::sink()).map_err(|e| broken(path, e))?;
     Ok(parts)
 }
 
-/// Pixels and labels of a file of records. Memory grows with what is read, whatever size is claimed,
-/// and takes no more than is left of the room.
+/// Reads pixels and labels from a file of records. Memory grows with the bytes read, whatever size is
+/// claimed; a file of more than `room` bytes is an error.
 fn records(
     version: &Version,
     reader: &mut dyn Read,

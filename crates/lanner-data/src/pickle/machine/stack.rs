@@ -1,4 +1,4 @@
-//! Stack, marks and memo of the machine, and what opcodes have in common.
+//! Stack, marks and memo of the machine, and steps that several opcodes share.
 
 use std::io::Read;
 
@@ -9,7 +9,7 @@ use crate::pickle::{
 };
 
 impl<R: Read> Machine<'_, R> {
-    /// The bytes of this pickle so far: what the account of memory goes by.
+    /// Number of bytes of this pickle so far, which limits its memory.
     pub(super) fn here(&self) -> u64 {
         self.input.offset() - self.start
     }
@@ -23,7 +23,7 @@ impl<R: Read> Machine<'_, R> {
     }
 
     pub(super) fn bytes(&mut self, n: u64) -> Result<Vec<u8>, StepError> {
-        // The bytes themselves count as read: they are what the memory is for.
+        // The bytes count as read already, since they are what needs the memory.
         let limit = self.arena.left(self.here().saturating_add(n));
         Ok(self.input.bytes(n, limit)?)
     }
@@ -41,7 +41,7 @@ impl<R: Read> Machine<'_, R> {
         }
     }
 
-    /// A `str` of Python 2 is text or bytes; its numpy numbers are the latter.
+    /// Pushes a `str` of Python 2: text or, as in numpy's numbers, bytes.
     pub(super) fn python2(&mut self, bytes: Vec<u8>) -> Result<(), StepError> {
         match String::from_utf8(bytes) {
             Ok(text) => self.push_text(text),
@@ -75,7 +75,7 @@ impl<R: Read> Machine<'_, R> {
         Ok(())
     }
 
-    /// The stack above the last MARK; what is below belongs to others.
+    /// Number of values above the last MARK; those below belong to outer containers.
     pub(super) fn depth(&self) -> usize {
         self.stack.len() - self.marks.last().copied().unwrap_or(0)
     }
@@ -137,7 +137,7 @@ impl<R: Read> Machine<'_, R> {
 
     pub(super) fn put(&mut self, index: u64) -> Result<(), StepError> {
         let (top, at) = (self.top()?, self.here());
-        // A pickler numbers from 0, so a number beyond the bytes read is an attempt on memory.
+        // A pickler counts from 0, so a number beyond the bytes read would only waste memory.
         let index = match usize::try_from(index) {
             Ok(i) if index <= at => i,
             _ => return Err(format!("memo number {index} after only {at} bytes").into()),
@@ -181,7 +181,7 @@ impl<R: Read> Machine<'_, R> {
 
     pub(super) fn call_with(&mut self, callable: Value, args: Value) -> Result<(), StepError> {
         match self.arena.tuple(args) {
-            // None of ours takes as many; and copies of a long tuple would cost a lot of time.
+            // No known global takes as many, and copies of a long tuple would take long.
             Some(args) if args.len() > 16 => Err("a call with more than 16 arguments".into()),
             Some(args) => {
                 let args = args.to_vec();
