@@ -3,8 +3,8 @@ use std::path::PathBuf;
 use lanner_space::SpaceError;
 use thiserror::Error;
 
-/// What can be wrong with a layer, an option, weights or an output file. A message has its cause in
-/// it, and `source()` does not repeat that.
+/// An error of a layer, an option, weights or an output file. A message includes its cause, so
+/// `source()` does not repeat it.
 #[derive(Debug, Error)]
 pub enum NetworkError {
     /// The layer cannot take these inputs.
@@ -13,19 +13,19 @@ pub enum NetworkError {
     /// The layer reads a layer that does not come before it.
     #[error("layer '{layer}' reads layer {input}, expected a number below {known}")]
     Input { layer: String, input: usize, known: usize },
-    /// Two layers of one name.
+    /// Two layers have the same name.
     #[error("two layers are called '{layer}', expected distinct names")]
     Name { layer: String },
-    /// A value out of its range.
+    /// A value is out of its range.
     #[error("{name} is {value}, expected {expected}")]
     Value { name: &'static str, value: String, expected: String },
-    /// Weights of another network.
+    /// Weights do not fit the network.
     #[error("weights of layer '{layer}': {found} numbers, expected {expected}")]
     Weights { layer: String, found: usize, expected: usize },
     /// The architecture is not one of the space.
     #[error(transparent)]
     Space(#[from] SpaceError),
-    /// A file could not be written; what stood there before is unchanged.
+    /// A file could not be written; an older file is unchanged.
     #[error("cannot write {}: {cause}", path.display())]
     Write { path: PathBuf, cause: std::io::Error },
 }
