@@ -19,14 +19,14 @@ use std::{
 
 use csv::StringRecord;
 
-use crate::{EvaluateError, lines::Lines};
+use crate::{EvaluateError, append_file::AppendFile};
 
 /// A header is a few hundred bytes; what has none in so many is not a file of ours.
 const LONGEST_HEADER: usize = 64 * 1024;
 
 /// What a file is, as its first line says: `# title: version`.
 #[derive(Debug, Clone, Copy)]
-pub(crate) struct Kind {
+pub(crate) struct FileKind {
     pub title: &'static str,
     pub version: &'static str,
     /// The command that writes it, and what that does, for messages: `measure`, `measuring`.
@@ -73,7 +73,7 @@ impl Header {
     }
 
     /// The first lines of a file, and the names of its columns.
-    fn text(&self, kind: Kind, columns: &[&str]) -> String {
+    fn text(&self, kind: FileKind, columns: &[&str]) -> String {
         let mut text = format!("# {}: {}\n", kind.title, kind.version);
         for (key, value) in self.settings.iter().chain(&self.facts) {
             let line: String =
@@ -87,9 +87,9 @@ impl Header {
 /// An open file, locked against others.
 #[derive(Debug)]
 pub(crate) struct Journal {
-    kind: Kind,
+    kind: FileKind,
     columns: Vec<String>,
-    lines: Lines,
+    lines: AppendFile,
 }
 
 /// What a file has when it is opened.
@@ -106,13 +106,13 @@ impl Journal {
     /// other settings or columns, another kind of file, one that another process has open.
     pub fn open(
         path: &Path,
-        kind: Kind,
+        kind: FileKind,
         columns: &[&str],
         header: &Header,
     ) -> Result<Opened, EvaluateError> {
         let io = |doing| EvaluateError::io(path, doing);
         let wrong = |why: String| EvaluateError::File { path: path.into(), line: 1, why };
-        let mut lines = Lines::open(path.into())?;
+        let mut lines = AppendFile::open(path.into())?;
         match lines.file.try_lock() {
             Ok(()) => {}
             Err(TryLockError::WouldBlock) => {
@@ -141,7 +141,7 @@ impl Journal {
         let (found, top) = parse_header(path, kind, &bytes[..whole])?;
         check_settings(path, header, &found)?;
         let records = parse_records(path, columns, &bytes[..whole], top)?;
-        lines.mend().map_err(io("write"))?;
+        lines.cut_torn_line().map_err(io("write"))?;
         Ok(Opened {
             journal: Journal { kind, columns: columns_owned, lines },
             header: found,
@@ -173,7 +173,7 @@ impl Journal {
 /// The header of a file of this kind, which must be of the settings of another.
 pub(crate) fn read_header(
     path: &Path,
-    kind: Kind,
+    kind: FileKind,
     wanted: &Header,
 ) -> Result<Header, EvaluateError> {
     let file = File::open(path).map_err(EvaluateError::io(path, "open"))?;
@@ -203,8 +203,8 @@ pub(crate) fn csv_text<R: AsRef<[String]>>(
 }
 
 /// The lines that begin with `#`, all as settings, and how many there are.
-fn parse_header(path: &Path, kind: Kind, bytes: &[u8]) -> Result<(Header, u64), EvaluateError> {
-    let Kind { title, version: known, command, .. } = kind;
+fn parse_header(path: &Path, kind: FileKind, bytes: &[u8]) -> Result<(Header, u64), EvaluateError> {
+    let FileKind { title, version: known, command, .. } = kind;
     let wrong =
         |line: u64, why: &str| EvaluateError::File { path: path.into(), line, why: why.into() };
     let mut header = Header::default();

@@ -3,7 +3,7 @@
 //!
 //! ```no_run
 //! use std::{ops::ControlFlow, path::Path};
-//! use lanner_evaluate::measure::{Adaptive, Campaign, Protocol, Rten, groups, reference};
+//! use lanner_evaluate::measure::{Adaptive, Campaign, Protocol, Rten, equivalent_groups, reference};
 //! use lanner_network::{OnnxOptions, Skeleton};
 //! use lanner_space::Space;
 //!
@@ -21,7 +21,7 @@
 //! let runtime = Rten::new(1);
 //! let header = campaign.header(&runtime, &[("threads", "1".into())]);
 //! // One network of each kind that computes the same; the same call again goes on from there.
-//! let kinds = groups(&campaign.space, &archs);
+//! let kinds = equivalent_groups(&campaign.space, &archs);
 //! campaign.run(&runtime, &kinds, Path::new("latency.csv"), &header, |done, total| {
 //!     println!("{done} of {total}");
 //!     ControlFlow::Continue(())
@@ -29,9 +29,9 @@
 //! # Ok::<(), lanner_evaluate::EvaluateError>(())
 //! ```
 
+mod append_file;
 mod error;
 mod journal;
-mod lines;
 pub mod measure;
 mod process;
 pub mod proxies;

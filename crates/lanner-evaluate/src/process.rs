@@ -16,22 +16,22 @@ use rustix::process::{Pid, Signal, kill_process_group};
 
 /// What a program may print that is read as a whole; a latency takes about ten bytes.
 const MOST_OUTPUT: usize = 4 << 20;
-/// How much of the end is kept of what is not.
+/// Exit much of the end is kept of what is not.
 const LAST_BYTES: usize = 64 << 10;
-/// How long output is waited for after the program's end: what it printed is there, but another
+/// Exit long output is waited for after the program's end: what it printed is there, but another
 /// process may have the pipe open still, as the master connection of ssh has.
 const GRACE: Duration = Duration::from_millis(200);
 
 /// A program that came to its end.
-pub struct Ended {
-    pub how: How,
+pub struct Finished {
+    pub exit: Exit,
     pub stdout: String,
     /// The end of it.
     pub stderr: String,
 }
 
-/// How a program ended.
-pub enum How {
+/// Exit a program ended.
+pub enum Exit {
     Code(i32),
     /// By a signal that was not ours, if it is known which.
     Signal(Option<i32>),
@@ -42,23 +42,23 @@ pub enum How {
     Stopped,
 }
 
-impl How {
+impl Exit {
     /// In words, for all but exit code 0.
     pub fn describe(&self) -> String {
         match self {
-            How::Code(code) => format!("exit code {code}"),
-            How::Signal(Some(signal)) => format!("ended by signal {signal}"),
-            How::Signal(None) => "ended by signal unknown".into(),
-            How::TimedOut(after) => format!("no answer within {} s", after.as_secs_f64()),
-            How::TooMuch => format!("printed more than {} MiB", MOST_OUTPUT >> 20),
-            How::Stopped => "stopped".into(),
+            Exit::Code(code) => format!("exit code {code}"),
+            Exit::Signal(Some(signal)) => format!("ended by signal {signal}"),
+            Exit::Signal(None) => "ended by signal unknown".into(),
+            Exit::TimedOut(after) => format!("no answer within {} s", after.as_secs_f64()),
+            Exit::TooMuch => format!("printed more than {} MiB", MOST_OUTPUT >> 20),
+            Exit::Stopped => "stopped".into(),
         }
     }
 }
 
 /// What is kept of a program's standard output.
 #[derive(Clone, Copy, PartialEq)]
-pub enum Keep {
+pub enum KeepOutput {
     /// All of it; a program that prints more than 4 MiB is killed.
     All,
     /// The last 64 KiB.
@@ -74,9 +74,9 @@ pub enum Keep {
 pub fn run(
     words: &[String],
     timeout: Duration,
-    keep: Keep,
+    keep: KeepOutput,
     stop: &dyn Fn() -> bool,
-) -> Result<Ended, String> {
+) -> Result<Finished, String> {
     let [program, arguments @ ..] = words else { return Err("no program".into()) };
     let mut group = Group::new()?;
     let mut command = Command::new(program);
@@ -89,7 +89,7 @@ pub fn run(
     };
     let stdout = Output::of(
         child.stdout.take(),
-        if keep == Keep::All { |text| text.len() <= MOST_OUTPUT } else { end_of },
+        if keep == KeepOutput::All { |text| text.len() <= MOST_OUTPUT } else { end_of },
     );
     let stderr = Output::of(child.stderr.take(), end_of);
     let start = Instant::now();
@@ -99,12 +99,12 @@ pub fn run(
             break None;
         }
         let left = timeout.saturating_sub(start.elapsed());
-        if keep == Keep::All && stdout.is_too_much() {
-            break Some(How::TooMuch);
+        if keep == KeepOutput::All && stdout.is_too_much() {
+            break Some(Exit::TooMuch);
         } else if stop() {
-            break Some(How::Stopped);
+            break Some(Exit::Stopped);
         } else if left.is_zero() {
-            break Some(How::TimedOut(timeout));
+            break Some(Exit::TimedOut(timeout));
         }
         thread::sleep(pause.min(left));
         // Seldom enough not to be felt by a measurement on this machine.
@@ -114,16 +114,16 @@ pub fn run(
         group.kill();
     }
     let text = stdout.wait(GRACE);
-    let too_much = keep == Keep::All && text.len() > MOST_OUTPUT;
+    let too_much = keep == KeepOutput::All && text.len() > MOST_OUTPUT;
     group.kill();
     let status = child.wait().map_err(|e| format!("cannot wait for {program}: {e}"))?;
     let ended = match status.code() {
-        _ if too_much => How::TooMuch,
-        Some(code) => How::Code(code),
-        None => How::Signal(status.signal()),
+        _ if too_much => Exit::TooMuch,
+        Some(code) => Exit::Code(code),
+        None => Exit::Signal(status.signal()),
     };
-    Ok(Ended {
-        how: killed.unwrap_or(ended),
+    Ok(Finished {
+        exit: killed.unwrap_or(ended),
         stdout: String::from_utf8_lossy(&text).into_owned(),
         stderr: String::from_utf8_lossy(&stderr.wait(GRACE)).into_owned(),
     })

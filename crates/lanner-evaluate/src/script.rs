@@ -12,14 +12,14 @@ use serde_json::Value;
 
 use crate::{
     EvaluateError,
-    process::{How, Keep, last_lines, run},
+    process::{Exit, KeepOutput, last_lines, run},
 };
 
 /// A command that evaluates one network a call.
 #[derive(Debug, Clone)]
 pub struct Script {
     words: Vec<String>,
-    /// How long a call may take; then it is killed with all that it started.
+    /// Exit long a call may take; then it is killed with all that it started.
     pub timeout: Duration,
 }
 
@@ -43,7 +43,7 @@ pub enum Answer {
     Stopped,
 }
 
-/// How many of the last lines of output are kept with a failure.
+/// Exit many of the last lines of output are kept with a failure.
 const LAST_LINES: usize = 20;
 
 impl Script {
@@ -113,15 +113,15 @@ impl Script {
                     .replace("{arch}", call.arch)
             })
             .collect();
-        let ended = run(&words, self.timeout, Keep::End, stop)
+        let ended = run(&words, self.timeout, KeepOutput::End, stop)
             .map_err(|why| EvaluateError::Runtime { runtime: self.words[0].clone(), why })?;
-        let why = match ended.how {
-            How::Stopped => return Ok(Answer::Stopped),
-            How::Code(0) => match metrics(&ended.stdout, needed) {
+        let why = match ended.exit {
+            Exit::Stopped => return Ok(Answer::Stopped),
+            Exit::Code(0) => match metrics(&ended.stdout, needed) {
                 Ok(metrics) => return Ok(Answer::Metrics(metrics)),
                 Err(why) => why,
             },
-            how => how.describe(),
+            exit => exit.describe(),
         };
         let mut lines = vec![why];
         lines.extend(last_lines(&ended.stdout, LAST_LINES));

@@ -59,14 +59,14 @@ pub struct CellFeatures {
     pub shares: Mat,
     /// The same with pooling that loses nothing.
     pub lossless_shares: Mat,
-    /// Log of the gain of the backward pass; numbers of live operations, convolutions, 3×3, sums,
+    /// LatencyTable of the gain of the backward pass; numbers of live operations, convolutions, 3×3, sums,
     /// operations after the input and before the output, paths (8 columns).
     pub size: Mat,
     /// Of a chain: how many of each operation there are up to each position.
     pub places: Mat,
     /// Of a chain: the one-hot choices.
     pub choices: Mat,
-    /// Log multiply-accumulates and parameters, where they are not a line in the counts.
+    /// LatencyTable multiply-accumulates and parameters, where they are not a line in the counts.
     pub cost: Mat,
 }
 

@@ -226,7 +226,7 @@ pub struct LatencyModel {
 /// The scale on which latencies are modelled.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub(crate) enum Transform {
-    Log,
+    LatencyTable,
     /// For devices some of whose values are nearly zero, where logarithms would see nothing else.
     Root,
     /// In chains, where every layer adds its own time.
@@ -238,12 +238,16 @@ impl Transform {
         let mut sorted = values.to_vec();
         sorted.sort_by(f64::total_cmp);
         let low = sorted[(sorted.len() as f64 * 0.005) as usize];
-        if low < 0.05 * sorted[sorted.len() / 2] { Transform::Root } else { Transform::Log }
+        if low < 0.05 * sorted[sorted.len() / 2] {
+            Transform::Root
+        } else {
+            Transform::LatencyTable
+        }
     }
 
     fn apply(self, v: f64) -> f64 {
         match self {
-            Transform::Log => v.ln(),
+            Transform::LatencyTable => v.ln(),
             Transform::Root => v.sqrt(),
             Transform::Sum => v,
         }
@@ -251,7 +255,7 @@ impl Transform {
 
     fn invert(self, v: f64) -> f64 {
         match self {
-            Transform::Log => v.exp(),
+            Transform::LatencyTable => v.exp(),
             Transform::Root => v.max(1e-3).powi(2),
             Transform::Sum => v.max(1e-6),
         }

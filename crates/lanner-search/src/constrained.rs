@@ -100,7 +100,7 @@ pub struct Belief {
     pub within: f64,
 }
 
-/// Log-latency over a pool: linear in counts of all and of live operations, in one-hots and in times on
+/// LatencyTable-latency over a pool: linear in counts of all and of live operations, in one-hots and in times on
 /// simulated devices, plus a smooth term on graph features and sums over the network's layers.
 pub(crate) struct LatencyProcess {
     components: Vec<Component>,

@@ -198,7 +198,7 @@ pub fn run(args: MeasureArgs, threads: usize) -> anyhow::Result<()> {
     let more = [("device", device), ("threads", threads.to_string()), ("cores", cores)];
     let header = campaign.header(&*runtime, &more);
     if let Some(earlier) = &args.baseline {
-        campaign.baseline_ms = Some(measure::baseline(earlier, &header)?);
+        campaign.baseline_ms = Some(measure::read_baseline(earlier, &header)?);
     }
 
     let stopped = on_interrupt();
@@ -233,7 +233,7 @@ fn layer_wise(
 ) -> anyhow::Result<()> {
     let mut header = header.clone();
     header.set("protocol", format!("layer-wise sum, {}", header.value("protocol").unwrap_or("")));
-    let (mut log, known, _) = measure::Log::open(&args.out, space, &header)?;
+    let (mut log, known, _) = measure::LatencyTable::open(&args.out, space, &header)?;
     if !known.is_empty() {
         let file = args.out.display();
         return Err(usage(format!("{file} has rows already: give another --out")));
@@ -301,14 +301,16 @@ fn report(
         row = row.with(name, value);
     }
     print_rows(&[row.with("seconds", seconds)], args.json)?;
-    let unsure =
-        errors.iter().filter(|e| measure::half_width(100.0, **e) > measure::UNSURE).count();
+    let unsure = errors
+        .iter()
+        .filter(|e| measure::relative_half_width(100.0, **e) > measure::DOUBTFUL)
+        .count();
     if unsure > 0 {
         eprintln!(
             "note: {unsure} of {} latencies are not known to {:.0} % (column note): is the machine busy? An idle \
              processor (--cores) or more time (--budget) helps",
             latency.len(),
-            100.0 * measure::UNSURE
+            100.0 * measure::DOUBTFUL
         );
     }
     if outcome.stopped {

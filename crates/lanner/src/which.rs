@@ -54,7 +54,7 @@ impl Which {
             drawn(space, count, &mut lanner_nn::rng(seed, "sample of networks"))
         };
         Ok(match unique {
-            true => measure::groups(space, &archs),
+            true => measure::equivalent_groups(space, &archs),
             false => archs.into_iter().map(|a| vec![a]).collect(),
         })
     }

@@ -13,9 +13,9 @@ use lanner_space::{Architecture, Space, View};
 use rand::seq::SliceRandom;
 
 use super::{
-    Header, Log, Measurement, Protocol, Reference, Row, Runtime, UNSURE, half_width,
-    log::{BASELINE, baseline_of},
-    machine, median,
+    DOUBTFUL, Header, LatencyRow, LatencyTable, Measurement, Protocol, Reference, Runtime,
+    latency_table::{BASELINE, baseline_of},
+    machine, median, relative_half_width,
 };
 use crate::EvaluateError;
 
@@ -37,9 +37,9 @@ pub struct Campaign {
 }
 
 /// A campaign under way.
-struct Part {
-    log: Log,
-    rows: Vec<Row>,
+struct Progress {
+    log: LatencyTable,
+    rows: Vec<LatencyRow>,
     outcome: Outcome,
 }
 
@@ -97,7 +97,7 @@ impl Campaign {
     }
 
     /// Measures the first network of each group and gives the others its latency; groups that are in
-    /// the file are left alone. `tell` hears of each group that is done, with how many are and how
+    /// the file are left alone. `on_progress` hears of each group that is done, with how many are and how
     /// many there are, and may stop the campaign.
     pub fn run(
         &self,
@@ -105,7 +105,7 @@ impl Campaign {
         groups: &[Vec<Architecture>],
         out: &Path,
         header: &Header,
-        mut tell: impl FnMut(usize, usize) -> ControlFlow<()>,
+        mut on_progress: impl FnMut(usize, usize) -> ControlFlow<()>,
     ) -> Result<Outcome, EvaluateError> {
         let mut header = header.clone();
         let mut reference = None;
@@ -116,19 +116,19 @@ impl Campaign {
             header.facts.push((BASELINE.into(), format!("{:.6}", loaded.baseline_ms)));
             reference = Some(loaded);
         }
-        let (log, rows, mut header) = Log::open(out, &self.space, &header)?;
+        let (log, rows, mut header) = LatencyTable::open(out, &self.space, &header)?;
         if let (Some(arch), None) = (&self.reference, &reference) {
             let baseline = baseline_of(out, &header)?;
             reference = Some(Reference::new(runtime.load(&self.model(arch)?)?, Some(baseline))?);
         }
-        let mut part = Part { log, rows, outcome: Outcome::default() };
-        self.measure(runtime, groups, &mut part, reference.as_mut(), &mut tell)?;
-        let Part { log, mut rows, outcome } = part;
+        let mut progress = Progress { log, rows, outcome: Outcome::default() };
+        self.measure(runtime, groups, &mut progress, reference.as_mut(), &mut on_progress)?;
+        let Progress { log, mut rows, outcome } = progress;
         let corrected = matches!(self.protocol, Protocol::Adaptive(_));
         let usual = self.baseline_ms.is_none();
         let complete = corrected && usual && !outcome.stopped && outcome.measured > 0;
         if let (Some(reference), true) = (reference, complete) {
-            let usual = settle(&mut rows);
+            let usual = rebase_to_usual(&mut rows);
             header.set(BASELINE, format!("{:.6}", usual * reference.baseline_ms));
             log.replace(&header, &rows)?;
         }
@@ -139,68 +139,68 @@ impl Campaign {
         &self,
         runtime: &dyn Runtime,
         groups: &[Vec<Architecture>],
-        part: &mut Part,
+        progress: &mut Progress,
         mut reference: Option<&mut Reference>,
-        tell: &mut dyn FnMut(usize, usize) -> ControlFlow<()>,
+        on_progress: &mut dyn FnMut(usize, usize) -> ControlFlow<()>,
     ) -> Result<(), EvaluateError> {
-        let mut have: HashMap<Architecture, usize> =
-            part.rows.iter().enumerate().map(|(i, r)| (r.arch.clone(), i)).collect();
+        let mut row_of: HashMap<Architecture, usize> =
+            progress.rows.iter().enumerate().map(|(i, r)| (r.arch.clone(), i)).collect();
         // In random order: a slow hour of the machine must not fall on one kind of network.
         let mut order: Vec<&Vec<Architecture>> = groups.iter().filter(|g| !g.is_empty()).collect();
         order.shuffle(&mut lanner_nn::rng(self.seed, "order of measurement"));
         for (done, group) in order.iter().enumerate() {
-            if tell(done, order.len()).is_break() {
-                part.outcome.stopped = true;
+            if on_progress(done, order.len()).is_break() {
+                progress.outcome.stopped = true;
                 return Ok(());
             }
-            let row = match group.iter().find_map(|a| have.get(a)) {
+            let row = match group.iter().find_map(|a| row_of.get(a)) {
                 Some(&known) => {
-                    part.outcome.found += 1;
-                    part.rows[known].clone()
+                    progress.outcome.found += 1;
+                    progress.rows[known].clone()
                 }
                 None => {
                     let reference = reference.as_deref_mut();
-                    let row = self.one(runtime, &group[0], &mut part.log, reference)?;
+                    let row = self.measure_one(runtime, &group[0], &mut progress.log, reference)?;
                     match row.latency_ms {
-                        Some(_) => part.outcome.measured += 1,
-                        None => part.outcome.refused += 1,
+                        Some(_) => progress.outcome.measured += 1,
+                        None => progress.outcome.refused += 1,
                     }
                     row
                 }
             };
-            let fresh: Vec<Row> = group
+            let fresh: Vec<LatencyRow> = group
                 .iter()
-                .filter(|a| !have.contains_key(a))
-                .map(|a| Row {
+                .filter(|a| !row_of.contains_key(a))
+                .map(|a| LatencyRow {
                     arch: a.clone(),
                     runs: if *a == row.arch { row.runs } else { 0 },
                     ..row.clone()
                 })
                 .collect();
             if !fresh.is_empty() {
-                part.log.write(&fresh)?;
+                progress.log.write(&fresh)?;
             }
             for row in fresh {
-                have.insert(row.arch.clone(), part.rows.len());
-                part.rows.push(row);
+                row_of.insert(row.arch.clone(), progress.rows.len());
+                progress.rows.push(row);
             }
         }
-        let _ = tell(order.len(), order.len());
+        let _ = on_progress(order.len(), order.len());
         Ok(())
     }
 
-    fn one(
+    fn measure_one(
         &self,
         runtime: &dyn Runtime,
         arch: &Architecture,
-        log: &mut Log,
+        log: &mut LatencyTable,
         reference: Option<&mut Reference>,
-    ) -> Result<Row, EvaluateError> {
+    ) -> Result<LatencyRow, EvaluateError> {
         let model = self.model(arch)?;
         let measured = runtime
             .load(&model)
             .and_then(|mut session| self.protocol.measure(&mut *session, reference));
-        let mut row = Row {
+        let mut row = LatencyRow {
             arch: arch.clone(),
             latency_ms: None,
             error_ms: f64::NAN,
@@ -212,7 +212,7 @@ impl Campaign {
         match measured {
             Ok(m) => {
                 log.write_blocks(arch, &m)?;
-                row = Row {
+                row = LatencyRow {
                     latency_ms: Some(m.latency_ms),
                     error_ms: m.error_ms,
                     runs: m.runs,
@@ -234,8 +234,8 @@ fn doubts(m: &Measurement) -> String {
     if !m.steady {
         doubts.push("reference unsteady: drift is the usual one".into());
     }
-    let width = half_width(m.latency_ms, m.error_ms);
-    if width > UNSURE {
+    let width = relative_half_width(m.latency_ms, m.error_ms);
+    if width > DOUBTFUL {
         doubts.push(format!("95 % interval ±{:.0} %", 100.0 * width));
     }
     doubts.join("; ")
@@ -258,7 +258,7 @@ pub fn reference(space: &Space) -> Result<Architecture, EvaluateError> {
 
 /// Architectures in groups that compute the same: equal pruned cells up to isomorphism. In the
 /// order of the first of each.
-pub fn groups(space: &Space, archs: &[Architecture]) -> Vec<Vec<Architecture>> {
+pub fn equivalent_groups(space: &Space, archs: &[Architecture]) -> Vec<Vec<Architecture>> {
     let mut at = HashMap::new();
     let mut groups: Vec<Vec<Architecture>> = Vec::new();
     let mut seen = HashSet::new();
@@ -276,7 +276,7 @@ pub fn groups(space: &Space, archs: &[Architecture]) -> Vec<Vec<Architecture>> {
 /// When all is measured, the first second of a campaign is no longer what the rest is compared to:
 /// latencies become those of the machine as it usually was meanwhile, by the median of all looks at
 /// the reference network. Returns how much slower that is than at first.
-fn settle(rows: &mut [Row]) -> f64 {
+fn rebase_to_usual(rows: &mut [LatencyRow]) -> f64 {
     let drifts: Vec<f64> = rows.iter().filter(|r| r.runs > 0).map(|r| r.drift).collect();
     let usual = median(&drifts);
     if !(usual.is_finite() && usual > 0.0) {

@@ -90,8 +90,8 @@ fn archs(n: u128) -> Vec<Vec<Architecture>> {
     (0..n).map(|i| vec![SPACE.at(i * 250).unwrap()]).collect()
 }
 
-fn rows(path: &Path, campaign: &Campaign, machine: &Machine) -> Vec<Row> {
-    Log::open(path, &SPACE, &campaign.header(machine, &[])).unwrap().1
+fn rows(path: &Path, campaign: &Campaign, machine: &Machine) -> Vec<LatencyRow> {
+    LatencyTable::open(path, &SPACE, &campaign.header(machine, &[])).unwrap().1
 }
 
 #[test]
@@ -129,8 +129,8 @@ fn an_unsteady_reference_is_told_and_does_no_harm() {
     let go = |_, _| ControlFlow::Continue(());
     campaign.run(&machine, &archs(60), &out, &header, go).unwrap();
     let rows = rows(&out, &campaign, &machine);
-    let ratio = |r: &Row| r.latency_ms.unwrap() / truth(&campaign.model(&r.arch).unwrap());
-    let told = |r: &&Row| r.note.contains("reference unsteady");
+    let ratio = |r: &LatencyRow| r.latency_ms.unwrap() / truth(&campaign.model(&r.arch).unwrap());
+    let told = |r: &&LatencyRow| r.note.contains("reference unsteady");
     let unsteady: Vec<f64> = rows.iter().filter(told).map(ratio).collect();
     assert!(unsteady.len() > 30, "{}", unsteady.len());
     // The machine's own swing, 1 to 1.6, stays in.
@@ -172,7 +172,7 @@ fn equals_share_a_measurement() {
     let out = folder.path().join("t.csv");
     let header = campaign.header(&machine, &[]);
     let some: Vec<_> = (0..200).map(|i| SPACE.at(i).unwrap()).collect();
-    let groups = groups(&SPACE, &some);
+    let groups = equivalent_groups(&SPACE, &some);
     assert!(groups.len() < 160, "{}", groups.len());
     let go = |_, _| ControlFlow::Continue(());
     campaign.run(&machine, &groups, &out, &header, go).unwrap();
@@ -188,7 +188,7 @@ fn equals_share_a_measurement() {
 #[test]
 fn the_space_has_as_many_kinds_as_pruned_cells() {
     let all: Vec<_> = SPACE.iter().collect();
-    let groups = groups(&SPACE, &all);
+    let groups = equivalent_groups(&SPACE, &all);
     assert_eq!(groups.len(), 5_425);
     assert_eq!(groups.iter().map(Vec::len).sum::<usize>(), 15_625);
 }

@@ -6,11 +6,11 @@ use tempfile::TempPath;
 
 use super::{
     Runtime, Session,
-    samples::{self, Answer},
+    command_output::{self, DeviceAnswer},
 };
 use crate::{
     EvaluateError,
-    process::{Ended, How, Keep, last_lines, run},
+    process::{Exit, Finished, KeepOutput, last_lines, run},
 };
 
 /// A device behind a command: a phone over adb, a board over ssh, another engine.
@@ -18,7 +18,7 @@ use crate::{
 /// The command is a line of words as a shell splits them, quotes and all, but without a shell: who
 /// wants one writes `sh -c '…'`. In each word `{onnx}` stands for the path of the model, `{batch}`,
 /// `{threads}` and `{runs}` for numbers. It prints latencies of single runs to its standard output:
-/// milliseconds between spaces, commas or line ends, or JSON, see [`samples`].
+/// milliseconds between spaces, commas or line ends, or JSON, see [`command_output`].
 ///
 /// The command has a process group of its own, and what it leaves running there is ended with it.
 ///
@@ -39,11 +39,11 @@ pub struct CommandOptions {
     pub batch: u32,
     /// What `{threads}` stands for.
     pub threads: usize,
-    /// How long one call may take.
+    /// Exit long one call may take.
     pub timeout: Duration,
-    /// How often a call that failed is repeated.
+    /// Exit often a call that failed is repeated.
     pub retries: u32,
-    /// How long to wait before a repetition.
+    /// Exit long to wait before a repetition.
     pub pause: Duration,
 }
 
@@ -60,7 +60,7 @@ impl Default for CommandOptions {
     }
 }
 
-/// How many of the last lines of standard error are told.
+/// Exit many of the last lines of standard error are told.
 const LAST_LINES: usize = 5;
 /// Where the model's path belongs.
 const MODEL: &str = "{onnx}";
@@ -121,22 +121,25 @@ impl Call<'_> {
         self.command.words.iter().map(fill).collect()
     }
 
-    fn once(&self, runs: usize) -> Result<Answer, Trouble> {
+    fn once(&self, runs: usize) -> Result<DeviceAnswer, Trouble> {
         let timeout = self.command.options.timeout;
-        let Ended { how, stdout, stderr } =
-            run(&self.words(runs), timeout, Keep::All, &|| false).map_err(Trouble::Start)?;
-        if let (How::Code(_) | How::Signal(_), Some(why)) = (&how, samples::refusal(&stdout)) {
-            return Ok(Answer::Unsupported(why));
+        let Finished { exit, stdout, stderr } =
+            run(&self.words(runs), timeout, KeepOutput::All, &|| false).map_err(Trouble::Start)?;
+        if let (Exit::Code(_) | Exit::Signal(_), Some(why)) =
+            (&exit, command_output::refusal(&stdout))
+        {
+            return Ok(DeviceAnswer::Unsupported(why));
         }
         let last_words = match last_lines(&stderr, LAST_LINES).join(" | ") {
             words if words.is_empty() => words,
             words => format!(": {words}"),
         };
-        if !matches!(how, How::Code(0)) {
-            return Err(Trouble::Silent(format!("{}{last_words}", how.describe())));
+        if !matches!(exit, Exit::Code(0)) {
+            return Err(Trouble::Silent(format!("{}{last_words}", exit.describe())));
         }
-        let read = samples::parse(&stdout);
-        read.map(Answer::Samples).map_err(|why| Trouble::Garbage(format!("{why}{last_words}")))
+        let read = command_output::parse(&stdout);
+        read.map(DeviceAnswer::Samples)
+            .map_err(|why| Trouble::Garbage(format!("{why}{last_words}")))
     }
 }
 
@@ -157,11 +160,11 @@ impl Session for Call<'_> {
         let mut left = retries;
         loop {
             let trouble = match self.once(runs) {
-                Ok(Answer::Samples(new)) => {
+                Ok(DeviceAnswer::Samples(new)) => {
                     samples.extend(new);
                     return Ok(());
                 }
-                Ok(Answer::Unsupported(why)) => {
+                Ok(DeviceAnswer::Unsupported(why)) => {
                     return Err(EvaluateError::Refused { runtime: runtime(), why });
                 }
                 Err(trouble) => trouble,

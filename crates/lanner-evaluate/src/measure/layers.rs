@@ -12,7 +12,7 @@ use std::{
 use lanner_network::{Builder, Init, Layer, Network, Op, Shape, Weights, onnx};
 use lanner_space::{Architecture, View};
 
-use super::{Campaign, Reference, Row, Runtime, campaign::unix_time};
+use super::{Campaign, LatencyRow, Reference, Runtime, campaign::unix_time};
 use crate::EvaluateError;
 
 /// What one layer takes alone.
@@ -35,7 +35,7 @@ pub struct LayerLatency {
 pub struct LayerWise {
     pub layers: Vec<LayerLatency>,
     /// A row a network, with `runs` 0: it was never run.
-    pub rows: Vec<Row>,
+    pub rows: Vec<LatencyRow>,
 }
 
 /// Layers that take the same time: the text of all that matters.
@@ -50,13 +50,13 @@ fn input_of(network: &Network, layer: &Layer) -> Shape {
 }
 
 impl Campaign {
-    /// Measures the distinct layers of these networks, and sums them up. `None` where `tell` (layers
+    /// Measures the distinct layers of these networks, and sums them up. `None` where `on_progress` (layers
     /// done, of how many) stopped it.
     pub fn layerwise(
         &self,
         runtime: &dyn Runtime,
         archs: &[Architecture],
-        mut tell: impl FnMut(usize, usize) -> ControlFlow<()>,
+        mut on_progress: impl FnMut(usize, usize) -> ControlFlow<()>,
     ) -> Result<Option<LayerWise>, EvaluateError> {
         let mut kinds: Vec<(Op, usize, Shape)> = Vec::new();
         let mut known: HashMap<String, usize> = HashMap::new();
@@ -85,13 +85,13 @@ impl Campaign {
         };
         let mut layers = Vec::new();
         for (done, (op, inputs, input)) in kinds.iter().enumerate() {
-            if tell(done, kinds.len()).is_break() {
+            if on_progress(done, kinds.len()).is_break() {
                 return Ok(None);
             }
             layers.push(self.layer(runtime, *op, *inputs, *input, reference.as_mut())?);
         }
-        let _ = tell(kinds.len(), kinds.len());
-        let rows = archs.iter().zip(&networks).map(|(arch, parts)| Row {
+        let _ = on_progress(kinds.len(), kinds.len());
+        let rows = archs.iter().zip(&networks).map(|(arch, parts)| LatencyRow {
             arch: arch.clone(),
             latency_ms: Some(parts.iter().map(|&k| layers[k].latency_ms).sum()),
             error_ms: parts.iter().map(|&k| layers[k].error_ms.powi(2)).sum::<f64>().sqrt(),

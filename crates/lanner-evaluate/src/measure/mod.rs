@@ -3,7 +3,7 @@
 //! A [`Runtime`] runs models: `Rten` and `Ort` in this process, [`Command`] for any other
 //! device. A
 //! [`Protocol`] decides how often and what of the samples counts. A [`Campaign`] measures many
-//! networks into one file ([`Log`]), each on disk before the next is begun.
+//! networks into one file ([`LatencyTable`]), each on disk before the next is begun.
 //!
 //! **Drift.** A shared or thermally limited machine is faster in one second than in the next, by more
 //! than what is to be measured. The `default` protocol therefore runs a [`Reference`] network between
@@ -12,11 +12,12 @@
 
 mod campaign;
 mod command;
+pub mod command_output;
 mod drift;
+mod latency_table;
 mod layers;
 #[cfg(feature = "ort")]
 mod library;
-mod log;
 pub mod machine;
 #[cfg(feature = "ort")]
 mod ort;
@@ -24,14 +25,15 @@ mod protocol;
 #[cfg(feature = "rten")]
 mod rten;
 mod runtime;
-pub mod samples;
 mod statistics;
 
 pub use crate::Header;
-pub use campaign::{Campaign, Outcome, groups, reference};
+pub use campaign::{Campaign, Outcome, equivalent_groups, reference};
 pub use command::{Command, CommandOptions};
+pub use latency_table::{
+    DOUBTFUL, LatencyRow, LatencyTable, blocks_path, read_baseline, relative_half_width,
+};
 pub use layers::{LayerLatency, LayerWise};
-pub use log::{Log, Row, UNSURE, baseline, blocks_path, half_width};
 #[cfg(feature = "ort")]
 pub use ort::Ort;
 pub use protocol::{Adaptive, Block, Measurement, Protocol, Reference};

@@ -20,7 +20,7 @@ pub struct Measurement {
     /// How much slower than at first the reference network was meanwhile: 1.02 is 2 %. The latency
     /// of the adaptive protocol is already divided by it. NaN without a reference.
     pub drift: f64,
-    /// Whether looks at the reference agreed well enough to tell the drift. Else it is what the
+    /// Whether readings at the reference agreed well enough to tell the drift. Else it is what the
     /// reference usually took.
     pub steady: bool,
     pub blocks: Vec<Block>,
@@ -42,7 +42,7 @@ pub struct Reference<'a> {
     session: Box<dyn Session + 'a>,
     /// What it took at first, milliseconds.
     pub baseline_ms: f64,
-    /// Of the networks measured so far, as far as the looks beside them agreed.
+    /// Of the networks measured so far, as far as the readings beside them agreed.
     drifts: Vec<f64>,
 }
 
@@ -70,7 +70,7 @@ impl<'a> Reference<'a> {
     }
 
     /// What it takes now, by runs of about so long in all.
-    fn now(&mut self, time_ms: f64) -> Result<f64, EvaluateError> {
+    fn read(&mut self, time_ms: f64) -> Result<f64, EvaluateError> {
         let mut samples = Vec::new();
         self.session.time(runs_for(time_ms, self.baseline_ms), &mut samples)?;
         Ok(median(&samples))
@@ -86,7 +86,7 @@ pub enum Protocol {
     Adaptive(Adaptive),
 }
 
-/// Blocks of a few milliseconds between looks at the reference network, until their median is known
+/// Blocks of a few milliseconds between readings at the reference network, until their median is known
 /// well enough.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Adaptive {
@@ -96,7 +96,7 @@ pub struct Adaptive {
     pub budget_s: f64,
     /// Blocks at least.
     pub blocks: usize,
-    /// What a block lasts, milliseconds, if a run is not longer; looks at the reference half as much.
+    /// What a block lasts, milliseconds, if a run is not longer; readings at the reference half as much.
     pub block_ms: f64,
 }
 
@@ -169,8 +169,8 @@ fn latbench(
     mut reference: Option<&mut Reference>,
 ) -> Result<Measurement, EvaluateError> {
     run_for(session, WARM_UP_MS, 3)?;
-    let mut look = || reference.as_mut().map_or(Ok(f64::NAN), |r| r.now(10.0));
-    let before = look()?;
+    let mut read_reference = || reference.as_mut().map_or(Ok(f64::NAN), |r| r.read(10.0));
+    let before = read_reference()?;
     let mut blocks = Vec::new();
     let mut means = Vec::new();
     for _ in 0..10 {
@@ -180,7 +180,7 @@ fn latbench(
         let (runs, median_ms) = (samples.len(), median(&samples));
         blocks.push(Block { runs, median_ms, reference_ms: before });
     }
-    let reference_ms = (before + look()?) / 2.0;
+    let reference_ms = (before + read_reference()?) / 2.0;
     blocks.iter_mut().for_each(|b| b.reference_ms = reference_ms);
     Ok(Measurement {
         latency_ms: interquartile_mean(&means),
@@ -201,24 +201,25 @@ fn adaptive(
     let runs = runs_for(settings.block_ms, median(&warm));
     let (baseline_ms, usual) =
         reference.as_ref().map_or((f64::NAN, f64::NAN), |r| (r.baseline_ms, r.usual()));
-    let mut look = || reference.as_mut().map_or(Ok(f64::NAN), |r| r.now(settings.block_ms / 2.0));
+    let mut read_reference =
+        || reference.as_mut().map_or(Ok(f64::NAN), |r| r.read(settings.block_ms / 2.0));
     let start = Instant::now();
     let (mut blocks, mut medians) = (Vec::new(), Vec::new());
-    let mut looks_ms = vec![look()?];
+    let mut readings_ms = vec![read_reference()?];
     loop {
         let mut samples = Vec::new();
         session.time(runs, &mut samples)?;
-        let (before, after) = (looks_ms[blocks.len()], look()?);
-        looks_ms.push(after);
+        let (before, after) = (readings_ms[blocks.len()], read_reference()?);
+        readings_ms.push(after);
         let (runs, median_ms) = (samples.len(), median(&samples));
         blocks.push(Block { runs, median_ms, reference_ms: (before + after) / 2.0 });
         medians.push(median_ms);
-        let looks: Vec<f64> = looks_ms.iter().map(|ms| ms / baseline_ms).collect();
+        let readings: Vec<f64> = readings_ms.iter().map(|ms| ms / baseline_ms).collect();
         let Corrected { latency_ms, mut error_ms, drift, steady } = match baseline_ms.is_nan() {
             true => {
-                Corrected { drift: f64::NAN, ..correct(&medians, &vec![1.0; looks.len()], 1.0) }
+                Corrected { drift: f64::NAN, ..correct(&medians, &vec![1.0; readings.len()], 1.0) }
             }
-            false => correct(&medians, &looks, usual),
+            false => correct(&medians, &readings, usual),
         };
         if blocks.len() < 3 {
             // Too few blocks to tell from: the samples of one, were they independent.

@@ -94,7 +94,7 @@ fn values_are_those_of_pytorch() {
         params.values[last].fill(0.0);
         let mut moved = batch.images.clone();
         moved.iter_mut().zip(images(13, batch.images.len())).for_each(|(a, b)| *a += 0.01 * b);
-        let zen = alone::zen_of(&network, params, [&batch.images, &moved], &options).unwrap();
+        let zen = separate::zen_of(&network, params, [&batch.images, &moved], &options).unwrap();
         scores.push((Proxy::Zen, zen));
         // TransNAS-Bench-101's end in a batch norm without a ReLU: the batch's sum of outputs is constant, and
         // J, 0 but for rounding, is no number to compare.

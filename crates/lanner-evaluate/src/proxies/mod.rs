@@ -36,17 +36,17 @@
 //!
 //! [`Table`] computes many networks into a file.
 
-mod alone;
 mod batch;
+mod fisher;
 mod grasp;
 mod init;
 mod jacobian;
 mod linalg;
 mod loss;
 mod proxy;
+mod separate;
 mod shared;
 mod table;
-mod watch;
 
 pub use batch::Batch;
 pub use init::Weights;
@@ -111,9 +111,9 @@ fn compute_with(
         let score = match proxy {
             Proxy::Flops => Ok(Cost::of(network).flops as f64 / 1e6),
             Proxy::Params => Ok(Cost::of(network).params as f64 / 1e6),
-            Proxy::L2Norm => alone::l2_norm(network, &params),
-            Proxy::Synflow => alone::synflow(network, &params, options)?,
-            Proxy::Zen => alone::zen(network, batch.len(), options.seed, options)?,
+            Proxy::L2Norm => separate::l2_norm(network, &params),
+            Proxy::Synflow => separate::synflow(network, &params, options)?,
+            Proxy::Zen => separate::zen(network, batch.len(), options.seed, options)?,
             _ => known.map_or(Err(Absence::NotFinite), |(_, score)| *score),
         };
         scores.push((proxy, score));

@@ -48,7 +48,7 @@ fn norms_of_weights_are_the_published_ones() {
             };
             let network = skeleton.build(&space.parse(&text).unwrap(), View::Raw).unwrap();
             let params = Weights::of(&space).fill(&network, 0);
-            let found = alone::l2_norm(&network, &params).unwrap();
+            let found = separate::l2_norm(&network, &params).unwrap();
             let apart = (found / expected - 1.0).abs();
             assert!(apart < 0.015, "{space} {text}: {found} for {expected}");
         }

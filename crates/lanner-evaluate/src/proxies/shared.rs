@@ -5,7 +5,9 @@ use lanner_network::{Layer, Network, Op};
 use lanner_nn::{Executor, Mode, Params, Wants};
 
 use super::proxy::finite;
-use super::{Absence, Batch, Options, Proxy, Score, grasp, jacobian, linalg, loss, watch::Watch};
+use super::{
+    Absence, Batch, Options, Proxy, Score, fisher::FisherSums, grasp, jacobian, linalg, loss,
+};
 use crate::EvaluateError;
 
 /// The proxies of these passes, in their order.
@@ -31,28 +33,28 @@ pub fn passes(
     let any = |of: &[Proxy]| of.iter().any(|p| wanted.contains(p));
     let by_params = any(&[Proxy::GradNorm, Proxy::Snip, Proxy::Plain, Proxy::Grasp]);
     let by_input = any(&[Proxy::Jacov, Proxy::EpeNas]);
-    let fisher = any(&[Proxy::Fisher]);
+    let by_fisher = any(&[Proxy::Fisher]);
     let hold_states = any(&[Proxy::Nwot, Proxy::Grasp]);
     if !any(&SHARED) {
         return Ok(Vec::new());
     }
-    let watch = Watch::new(network, batch.len(), fisher);
-    let training = by_params || by_input || fisher;
-    let repeat_backward = by_input && (by_params || fisher);
+    let sums = FisherSums::new(network, batch.len(), by_fisher);
+    let training = by_params || by_input || by_fisher;
+    let repeat_backward = by_input && (by_params || by_fisher);
     let run = lanner_nn::ExecOptions {
         training,
         repeat_backward,
         hold_states,
-        observed: watch.layers(),
+        observed: sums.layers(),
         ..options.executor()
     };
     let mut executor = Executor::<f32>::new(network, batch.len(), run)?;
-    let outputs = executor.forward(params, &batch.images, Mode::Batch, &watch)?;
+    let outputs = executor.forward(params, &batch.images, Mode::Batch, &sums)?;
     let d_outputs = loss::gradient(outputs, &batch.labels);
     let mut gradient = vec![0.0; if by_params { params.values.len() } else { 0 }];
-    if by_params || fisher {
+    if by_params || by_fisher {
         let wants = Wants { params: by_params, input: false };
-        executor.backward(params, &d_outputs, wants, &mut gradient, &watch)?;
+        executor.backward(params, &d_outputs, wants, &mut gradient, &sums)?;
     }
     let correlations = match by_input {
         true => {
@@ -80,7 +82,7 @@ pub fn passes(
             }
             Proxy::Fisher => {
                 let weights = |l: usize| params.layer(l).0.len() / network.layers[l].shape.channels;
-                finite(watch.fisher(weights))
+                finite(sums.fisher(weights))
             }
             _ => finite(sum(network, params, &gradient, proxy)),
         };

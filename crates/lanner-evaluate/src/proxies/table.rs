@@ -8,10 +8,10 @@ use lanner_space::{Architecture, Space};
 use super::{Batch, Options, Proxy, Score, average};
 use crate::{
     EvaluateError, Header,
-    journal::{Journal, Kind, Opened},
+    journal::{FileKind, Journal, Opened},
 };
 
-const KIND: Kind = Kind {
+const KIND: FileKind = FileKind {
     title: "lanner proxy table",
     version: "1",
     command: "proxies",
@@ -82,7 +82,7 @@ impl Table {
         average(&network, &self.batch, &self.proxies, self.seeds, &self.options)
     }
 
-    /// Computes what is not in the file yet. `tell` hears before each network how many are done and
+    /// Computes what is not in the file yet. `on_progress` hears before each network how many are done and
     /// how many there are, and may stop it.
     ///
     /// # Errors
@@ -91,7 +91,7 @@ impl Table {
         &self,
         archs: &[Architecture],
         out: &Path,
-        mut tell: impl FnMut(usize, usize) -> ControlFlow<()>,
+        mut on_progress: impl FnMut(usize, usize) -> ControlFlow<()>,
     ) -> Result<Outcome, EvaluateError> {
         let mut columns = vec!["arch"];
         columns.extend(self.proxies.iter().map(|p| p.name()));
@@ -105,7 +105,7 @@ impl Table {
         }
         let mut outcome = Outcome::default();
         for (done, arch) in archs.iter().enumerate() {
-            if tell(done, archs.len()).is_break() {
+            if on_progress(done, archs.len()).is_break() {
                 outcome.stopped = true;
                 return Ok(outcome);
             }
@@ -120,7 +120,7 @@ impl Table {
             outcome.computed += 1;
             outcome.absent += scores.iter().filter(|(_, s)| s.is_err()).count();
         }
-        let _ = tell(archs.len(), archs.len());
+        let _ = on_progress(archs.len(), archs.len());
         Ok(outcome)
     }
 

@@ -17,11 +17,11 @@ use lanner_space::{Architecture, Space};
 use super::{Data, Epoch, Options, Part, Recipe, STATISTICS, Trained, train};
 use crate::{
     EvaluateError, Header,
-    journal::{Journal, Kind, Opened},
+    journal::{FileKind, Journal, Opened},
 };
 
-const KIND: Kind =
-    Kind { title: "lanner training table", version: "1", command: "train", doing: "training" };
+const KIND: FileKind =
+    FileKind { title: "lanner training table", version: "1", command: "train", doing: "training" };
 
 /// How often the caller hears, and may stop.
 const PATIENCE: Duration = Duration::from_millis(100);
@@ -55,7 +55,7 @@ pub struct Outcome {
 }
 
 /// One training's end.
-type Ended = Result<Trained, EvaluateError>;
+type TrainingResult = Result<Trained, EvaluateError>;
 
 impl Table {
     /// The settings that all rows of a file must share.
@@ -123,7 +123,7 @@ impl Table {
 
     /// Trains what is not in the file yet: as many networks at a time as there are threads, one thread
     /// each, since threads of one small network mostly wait for each other; fewer networks get more
-    /// threads each. `tell` hears now and then how many epochs are done and how many there are, and may
+    /// threads each. `on_progress` hears now and then how many epochs are done and how many there are, and may
     /// stop it: trainings under way are finished first.
     ///
     /// # Errors
@@ -132,7 +132,7 @@ impl Table {
         &self,
         archs: &[Architecture],
         out: &Path,
-        tell: impl FnMut(usize, usize) -> ControlFlow<()>,
+        on_progress: impl FnMut(usize, usize) -> ControlFlow<()>,
     ) -> Result<Outcome, EvaluateError> {
         let (seeds, threads) = (self.seeds.max(1), self.options.threads.max(1));
         let shared = |trainings: usize| {
@@ -164,13 +164,13 @@ impl Table {
             archs.iter().filter(|a| known.insert((*a).clone())).collect();
         let mut outcome = Outcome { found: archs.len() - todo.len(), ..Outcome::default() };
         let (workers, options) = shared(todo.len() * seeds);
-        let write = |network: usize, trainings: Vec<Ended>| {
+        let write = |network: usize, trainings: Vec<TrainingResult>| {
             let row = self.row(todo[network], trainings, &mut outcome.diverged)?;
             journal.write(&[row])?;
             outcome.trained += 1;
             Ok(())
         };
-        self.each(&todo, workers, &options, write, tell)?;
+        self.each(&todo, workers, &options, write, on_progress)?;
         outcome.stopped = outcome.trained < todo.len();
         Ok(outcome)
     }
@@ -182,15 +182,15 @@ impl Table {
         archs: &[&Architecture],
         workers: usize,
         options: &Options,
-        mut done: impl FnMut(usize, Vec<Ended>) -> Result<(), EvaluateError>,
-        mut tell: impl FnMut(usize, usize) -> ControlFlow<()>,
+        mut done: impl FnMut(usize, Vec<TrainingResult>) -> Result<(), EvaluateError>,
+        mut on_progress: impl FnMut(usize, usize) -> ControlFlow<()>,
     ) -> Result<(), EvaluateError> {
         let seeds = self.seeds.max(1);
         let trainings = archs.len() * seeds;
         let (next, epochs) = (AtomicUsize::new(0), AtomicUsize::new(0));
         // No further training is begun; those under way do not matter any more.
         let (stop, abort) = (AtomicBool::new(false), AtomicBool::new(false));
-        let work = |send: mpsc::Sender<(usize, Ended)>| {
+        let work = |send: mpsc::Sender<(usize, TrainingResult)>| {
             while !stop.load(Ordering::Relaxed) {
                 let at = next.fetch_add(1, Ordering::Relaxed);
                 if at >= trainings {
@@ -215,7 +215,7 @@ impl Table {
                 scope.spawn(|| work(send));
             }
             drop(send);
-            let mut ended: HashMap<usize, BTreeMap<usize, Ended>> = HashMap::new();
+            let mut ended: HashMap<usize, BTreeMap<usize, TrainingResult>> = HashMap::new();
             loop {
                 match receive.recv_timeout(PATIENCE) {
                     Ok((at, training)) if failed.is_none() => {
@@ -231,7 +231,9 @@ impl Table {
                     Err(RecvTimeoutError::Disconnected) => break,
                 }
                 let so_far = epochs.load(Ordering::Relaxed);
-                if tell(so_far, trainings * self.recipe.epochs).is_break() || failed.is_some() {
+                if on_progress(so_far, trainings * self.recipe.epochs).is_break()
+                    || failed.is_some()
+                {
                     stop.store(true, Ordering::Relaxed);
                     abort.store(failed.is_some(), Ordering::Relaxed);
                 }
@@ -250,7 +252,7 @@ impl Table {
     fn row(
         &self,
         arch: &Architecture,
-        trainings: Vec<Ended>,
+        trainings: Vec<TrainingResult>,
         diverged: &mut usize,
     ) -> Result<Vec<String>, EvaluateError> {
         let mut trained = Vec::with_capacity(trainings.len());

@@ -10,15 +10,15 @@ use crate::EvaluateError;
 
 /// A file that grows by whole lines, whatever happens.
 #[derive(Debug)]
-pub(crate) struct Lines {
+pub(crate) struct AppendFile {
     pub path: PathBuf,
     pub file: File,
     /// Bytes of the file that are whole.
     pub len: u64,
 }
 
-impl Lines {
-    pub fn open(path: PathBuf) -> Result<Lines, EvaluateError> {
+impl AppendFile {
+    pub fn open(path: PathBuf) -> Result<AppendFile, EvaluateError> {
         let io = |doing| EvaluateError::io(&path, doing);
         let mut options = OpenOptions::new();
         let file = options.read(true).append(true).create(true).open(&path).map_err(io("open"))?;
@@ -27,11 +27,11 @@ impl Lines {
             let why = "not a regular file".into();
             return Err(EvaluateError::File { path, line: 1, why });
         }
-        Ok(Lines { file, len: about.len(), path })
+        Ok(AppendFile { file, len: about.len(), path })
     }
 
     /// Cuts off a last line that a crash left torn: one that has no end.
-    pub fn mend(&mut self) -> std::io::Result<()> {
+    pub fn cut_torn_line(&mut self) -> std::io::Result<()> {
         let mut end = self.len;
         while end > 0 {
             let start = end.saturating_sub(4096);

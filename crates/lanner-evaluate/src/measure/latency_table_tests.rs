@@ -13,9 +13,9 @@ fn header() -> Header {
     }
 }
 
-fn row(index: u128, latency_ms: Option<f64>) -> Row {
+fn row(index: u128, latency_ms: Option<f64>) -> LatencyRow {
     let note = if latency_ms.is_none() { "lacks \"Conv\", says it".into() } else { String::new() };
-    Row {
+    LatencyRow {
         arch: SPACE.at(index).unwrap(),
         latency_ms,
         error_ms: 0.01,
@@ -26,8 +26,8 @@ fn row(index: u128, latency_ms: Option<f64>) -> Row {
     }
 }
 
-fn open(path: &Path) -> Result<(Log, Vec<Row>, Header), EvaluateError> {
-    Log::open(path, &SPACE, &header())
+fn open(path: &Path) -> Result<(LatencyTable, Vec<LatencyRow>, Header), EvaluateError> {
+    LatencyTable::open(path, &SPACE, &header())
 }
 
 #[test]

@@ -22,18 +22,22 @@ use lanner_space::{Architecture, Space};
 use super::{Block, Measurement};
 use crate::{
     EvaluateError, Header,
-    journal::{Journal, Kind, Opened, csv_text, read_header},
-    lines::Lines,
+    append_file::AppendFile,
+    journal::{FileKind, Journal, Opened, csv_text, read_header},
 };
 
-const KIND: Kind =
-    Kind { title: "lanner latency table", version: "1", command: "measure", doing: "measuring" };
+const KIND: FileKind = FileKind {
+    title: "lanner latency table",
+    version: "1",
+    command: "measure",
+    doing: "measuring",
+};
 const COLUMNS: [&str; 7] =
     ["arch", "latency_ms", "latency_ms_se", "runs", "drift", "unix_time", "note"];
 
 /// A row of the file.
 #[derive(Debug, Clone)]
-pub struct Row {
+pub struct LatencyRow {
     pub arch: Architecture,
     /// `None` where the runtime refused the network.
     pub latency_ms: Option<f64>,
@@ -47,22 +51,22 @@ pub struct Row {
 }
 
 /// A latency is doubtful when half the width of its 95 % interval is a larger share of it.
-pub const UNSURE: f64 = 0.1;
+pub const DOUBTFUL: f64 = 0.1;
 
 /// Half the width of the 95 % interval, as a share of the latency.
-pub fn half_width(latency_ms: f64, error_ms: f64) -> f64 {
+pub fn relative_half_width(latency_ms: f64, error_ms: f64) -> f64 {
     1.96 * error_ms / latency_ms
 }
 
 /// An open file of measurements, locked against others.
 #[derive(Debug)]
-pub struct Log {
+pub struct LatencyTable {
     space: Space,
     journal: Journal,
-    blocks: Lines,
+    blocks: AppendFile,
 }
 
-impl Log {
+impl LatencyTable {
     /// Opens the file or begins it, and gives the rows that it has and the facts of its header. A
     /// last row that a crash left torn is cut off. Refused: a file of other settings, another kind
     /// of file, one that another process has open.
@@ -70,39 +74,39 @@ impl Log {
         path: &Path,
         space: &Space,
         header: &Header,
-    ) -> Result<(Log, Vec<Row>, Header), EvaluateError> {
+    ) -> Result<(LatencyTable, Vec<LatencyRow>, Header), EvaluateError> {
         let Opened { journal, header, records } = Journal::open(path, KIND, &COLUMNS, header)?;
-        let mut blocks = Lines::open(blocks_path(path))?;
-        blocks.mend().map_err(EvaluateError::io(&blocks.path, "write"))?;
+        let mut blocks = AppendFile::open(blocks_path(path))?;
+        blocks.cut_torn_line().map_err(EvaluateError::io(&blocks.path, "write"))?;
         if blocks.len == 0 {
             blocks.append(b"arch,block,runs,median_ms,reference_ms\n")?;
         }
-        let rows: Result<Vec<Row>, EvaluateError> =
+        let rows: Result<Vec<LatencyRow>, EvaluateError> =
             records.iter().map(|(line, record)| parse_row(path, space, *line, record)).collect();
-        Ok((Log { space: space.clone(), journal, blocks }, rows?, header))
+        Ok((LatencyTable { space: space.clone(), journal, blocks }, rows?, header))
     }
 
     /// Writes rows, all or none: what a full disk took half of is cut off again.
-    pub fn write(&mut self, rows: &[Row]) -> Result<(), EvaluateError> {
+    pub fn write(&mut self, rows: &[LatencyRow]) -> Result<(), EvaluateError> {
         let rows = self.fields(rows);
         self.journal.write(&rows)
     }
 
     /// Puts a file with this header and these rows in the place of the file, as a whole or not at
     /// all.
-    pub fn replace(self, header: &Header, rows: &[Row]) -> Result<(), EvaluateError> {
+    pub fn replace(self, header: &Header, rows: &[LatencyRow]) -> Result<(), EvaluateError> {
         let rows = self.fields(rows);
         self.journal.replace(header, &rows)
     }
 
-    fn fields(&self, rows: &[Row]) -> Vec<[String; 7]> {
+    fn fields(&self, rows: &[LatencyRow]) -> Vec<[String; 7]> {
         // A latency has four digits or more, however small it is.
         let number = |v: f64| match v {
             v if !v.is_finite() => String::new(),
             v if v < 0.1 => format!("{v:.7}"),
             v => format!("{v:.5}"),
         };
-        let fields = |row: &Row| {
+        let fields = |row: &LatencyRow| {
             [
                 self.space.print(&row.arch),
                 row.latency_ms.map_or(String::new(), number),
@@ -141,7 +145,7 @@ impl Log {
 pub(super) const BASELINE: &str = "reference_ms";
 
 /// The reference network's latency in an earlier table, which must be of the same settings.
-pub fn baseline(path: &Path, header: &Header) -> Result<f64, EvaluateError> {
+pub fn read_baseline(path: &Path, header: &Header) -> Result<f64, EvaluateError> {
     baseline_of(path, &read_header(path, KIND, header)?)
 }
 
@@ -164,7 +168,7 @@ fn parse_row(
     space: &Space,
     line: u64,
     record: &StringRecord,
-) -> Result<Row, EvaluateError> {
+) -> Result<LatencyRow, EvaluateError> {
     let wrong = |why: String| EvaluateError::File { path: path.into(), line, why };
     let bad = |name: &str, text: &str| {
         wrong(format!("{name} is '{text}', expected a number above 0, or nothing"))
@@ -177,7 +181,7 @@ fn parse_row(
         }
     };
     let latency = number(1)?;
-    Ok(Row {
+    Ok(LatencyRow {
         arch: space.parse(&record[0]).map_err(|e| wrong(e.to_string()))?,
         latency_ms: Some(latency).filter(|v| !v.is_nan()),
         error_ms: number(2)?,
@@ -189,5 +193,5 @@ fn parse_row(
 }
 
 #[cfg(test)]
-#[path = "log_tests.rs"]
+#[path = "latency_table_tests.rs"]
 mod tests;

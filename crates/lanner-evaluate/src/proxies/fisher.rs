@@ -6,21 +6,21 @@ use lanner_network::{Network, Op};
 use lanner_nn::Observer;
 
 /// Sees a batch pass through a network.
-pub struct Watch {
+pub struct FisherSums {
     images: usize,
     /// One entry a layer; of convolutions and linear layers: images × channels, Σ over pixels of a·g.
     products: Vec<Option<Mutex<Vec<f64>>>>,
 }
 
-impl Watch {
+impl FisherSums {
     /// Sees convolutions and linear layers, if that is `wanted`.
-    pub fn new(network: &Network, images: usize, wanted: bool) -> Watch {
+    pub fn new(network: &Network, images: usize, wanted: bool) -> FisherSums {
         let products = network.layers.iter().map(|layer| {
             let weighted = matches!(layer.op, Op::Conv(_) | Op::Linear { .. });
             let sums = || Mutex::new(vec![0.0; images * layer.shape.channels]);
             (wanted && weighted).then(sums)
         });
-        Watch { images, products: products.collect() }
+        FisherSums { images, products: products.collect() }
     }
 
     /// The layers to watch.
@@ -41,7 +41,7 @@ impl Watch {
     }
 }
 
-impl Observer<f32> for Watch {
+impl Observer<f32> for FisherSums {
     fn gradient(&self, layer: usize, image: usize, output: &[f32], gradient: &[f32]) {
         let Some(products) = &self.products[layer] else { return };
         let channels = {

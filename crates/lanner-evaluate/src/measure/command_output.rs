@@ -9,7 +9,7 @@
 use serde_json::Value;
 
 /// What the device says about a network.
-pub enum Answer {
+pub enum DeviceAnswer {
     /// Milliseconds, at least one.
     Samples(Vec<f64>),
     /// Why it cannot be run.
