@@ -1,4 +1,4 @@
-//! Evaluators: what tells how fast a network is ([`measure`]), how good ([`train`], or the user's own
+//! Evaluation of networks: how fast they are ([`measure`]), how good ([`train`], or the user's own
 //! [`script`]), and at a glance how good ([`proxies`]).
 //!
 //! ```no_run
@@ -20,7 +20,7 @@
 //! };
 //! let runtime = Rten::new(1);
 //! let header = campaign.header(&runtime, &[("threads", "1".into())]);
-//! // One network of each kind that computes the same; the same call again goes on from there.
+//! // Measures one network of each group that computes the same; the same call again resumes.
 //! let kinds = equivalent_groups(&campaign.space, &archs);
 //! campaign.run(&runtime, &kinds, Path::new("latency.csv"), &header, |done, total| {
 //!     println!("{done} of {total}");

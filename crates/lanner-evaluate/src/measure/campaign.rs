@@ -1,5 +1,5 @@
-//! Measuring many networks: one after the other, each on disk before the next, to be stopped and
-//! resumed at any time.
+//! Measures many networks one after the other, each on disk before the next, so that it can be stopped
+//! and resumed at any time.
 
 use std::{
     collections::{HashMap, HashSet},
@@ -19,46 +19,46 @@ use super::{
 };
 use crate::EvaluateError;
 
-/// What is measured, and how.
+/// Settings of the measurement of many networks.
 #[derive(Debug, Clone)]
 pub struct Campaign {
     pub space: Space,
     pub skeleton: Skeleton,
-    /// Of the model that is measured: batch and precision.
+    /// Batch and precision of the measured models.
     pub onnx: OnnxOptions,
     pub protocol: Protocol,
-    /// Of the order in which networks are measured.
+    /// Seed of the order in which networks are measured.
     pub seed: u64,
-    /// The network beside which the others are measured, if any.
+    /// Reference network that is measured beside the others, if any.
     pub reference: Option<Architecture>,
-    /// What the reference takes in the state of the machine that latencies are corrected to, as an
-    /// earlier table has it. `None`: its usual state during the campaign.
+    /// Latency of the reference, from an earlier table, in the state of the machine that latencies are
+    /// corrected to. `None`: the usual state during this campaign.
     pub baseline_ms: Option<f64>,
 }
 
-/// A campaign under way.
+/// State of a running campaign.
 struct Progress {
     log: LatencyTable,
     rows: Vec<LatencyRow>,
     outcome: Outcome,
 }
 
-/// What became of a campaign.
+/// Summary of a run of a campaign.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct Outcome {
-    /// Networks measured now.
+    /// Number of networks measured now.
     pub measured: usize,
-    /// Networks that were in the file already.
+    /// Number of networks that were in the file already.
     pub found: usize,
-    /// Networks that the runtime refused, in the file with its reason.
+    /// Number of networks that the runtime refused; the file has the reasons.
     pub refused: usize,
-    /// Whether the caller stopped it.
+    /// Whether the caller stopped the run.
     pub stopped: bool,
 }
 
 impl Campaign {
-    /// The settings that all rows of a file must share, and `facts` about where and when.
-    /// `more` are the caller's own: threads, the device, which processors.
+    /// Header of the file: settings that all its rows must share, and facts about machine and time.
+    /// `more` are settings of the caller, such as threads, device and processors.
     pub fn header(&self, runtime: &dyn Runtime, more: &[(&str, String)]) -> Header {
         let pair = |(k, v): (&str, String)| (k.to_string(), v);
         let reference = match &self.reference {
@@ -85,9 +85,8 @@ impl Campaign {
         Header { settings, facts: facts.into_iter().map(pair).collect() }
     }
 
-    /// The bytes that the runtime gets: the pruned network with fresh weights, batch norms folded.
-    /// A cell whose output no path reaches is measured as what it is, stem and residual blocks
-    /// around zeros.
+    /// Encodes the model that is measured: the pruned network with fresh weights and folded batch
+    /// norms. A cell whose output no path reaches is zeros between stem and residual blocks.
     pub fn model(&self, arch: &Architecture) -> Result<Vec<u8>, EvaluateError> {
         let network = self.skeleton.build(arch, View::Pruned)?;
         onnx::fits(&network)?;
@@ -96,9 +95,9 @@ impl Campaign {
         Ok(onnx::encode(&network, &weights, self.onnx)?)
     }
 
-    /// Measures the first network of each group and gives the others its latency; groups that are in
-    /// the file are left alone. `on_progress` hears of each group that is done, with how many are and how
-    /// many there are, and may stop the campaign.
+    /// Measures the first network of each group, and gives the others its latency; groups that are in
+    /// the file already are skipped. `on_progress(done, all)` is called before each group and may stop
+    /// the campaign.
     pub fn run(
         &self,
         runtime: &dyn Runtime,
@@ -110,7 +109,7 @@ impl Campaign {
         let mut header = header.clone();
         let mut reference = None;
         if let (Some(arch), false) = (&self.reference, file_has_rows(out)) {
-            // A new file: what the reference takes now is what all rows are corrected to.
+            // In a new file, all rows are corrected to the reference's latency of now.
             let session = runtime.load(&self.model(arch)?)?;
             let loaded = Reference::new(session, self.baseline_ms)?;
             header.facts.push((BASELINE.into(), format!("{:.6}", loaded.baseline_ms)));
@@ -145,7 +144,7 @@ impl Campaign {
     ) -> Result<(), EvaluateError> {
         let mut row_of: HashMap<Architecture, usize> =
             progress.rows.iter().enumerate().map(|(i, r)| (r.arch.clone(), i)).collect();
-        // In random order: a slow hour of the machine must not fall on one kind of network.
+        // In random order, so that a slow hour of the machine does not hit one kind of network.
         let mut order: Vec<&Vec<Architecture>> = groups.iter().filter(|g| !g.is_empty()).collect();
         order.shuffle(&mut lanner_nn::rng(self.seed, "order of measurement"));
         for (done, group) in order.iter().enumerate() {
@@ -228,7 +227,7 @@ impl Campaign {
     }
 }
 
-/// What is doubtful about a latency, if anything.
+/// Doubts about a latency, for its note; empty if there are none.
 fn doubts(m: &Measurement) -> String {
     let mut doubts = Vec::new();
     if !m.steady {
@@ -241,8 +240,8 @@ fn doubts(m: &Measurement) -> String {
     doubts.join("; ")
 }
 
-/// A network of middling cost to measure others beside: of 101 random ones, always the same, the
-/// median by FLOPs.
+/// Reference network of a space, of middling cost: the median by FLOPs of 101 random networks, always
+/// the same.
 pub fn reference(space: &Space) -> Result<Architecture, EvaluateError> {
     let skeleton = Skeleton::of(space)?;
     let mut generator = lanner_nn::rng(0, "reference network");
@@ -256,8 +255,8 @@ pub fn reference(space: &Space) -> Result<Architecture, EvaluateError> {
     Ok(archs.swap_remove(50).1)
 }
 
-/// Architectures in groups that compute the same: equal pruned cells up to isomorphism. In the
-/// order of the first of each.
+/// Groups architectures that compute the same: equal pruned cells up to isomorphism. Groups are in the
+/// order of their first architectures.
 pub fn equivalent_groups(space: &Space, archs: &[Architecture]) -> Vec<Vec<Architecture>> {
     let mut at = HashMap::new();
     let mut groups: Vec<Vec<Architecture>> = Vec::new();
@@ -273,9 +272,9 @@ pub fn equivalent_groups(space: &Space, archs: &[Architecture]) -> Vec<Vec<Archi
     groups
 }
 
-/// When all is measured, the first second of a campaign is no longer what the rest is compared to:
-/// latencies become those of the machine as it usually was meanwhile, by the median of all looks at
-/// the reference network. Returns how much slower that is than at first.
+/// Corrects all latencies from the state of the machine in the first second of a campaign to its usual
+/// state, by the median drift of the reference network. Returns that drift: how much slower the
+/// machine usually was than at first.
 fn rebase_to_usual(rows: &mut [LatencyRow]) -> f64 {
     let drifts: Vec<f64> = rows.iter().filter(|r| r.runs > 0).map(|r| r.drift).collect();
     let usual = median(&drifts);

@@ -11,14 +11,14 @@ use crate::measure::{Adaptive, Session};
 
 const SPACE: Space = Space::NasBench201;
 
-/// A machine whose clock is ours: each model takes a time that its size decides, and all become
-/// slower and faster together.
+/// A simulated machine: the time of a model depends on its size, and all become slower and faster
+/// together.
 struct Machine {
     loads: Cell<usize>,
     now: Rc<Cell<f64>>,
-    /// What is said to the n-th model that is loaded.
+    /// Error, if any, when the n-th model is loaded.
     refuse: RefCell<Box<dyn Fn(usize) -> Option<EvaluateError>>>,
-    /// The share of the first model's calls in which another program takes the processor.
+    /// Fraction of the first model's calls in which another program takes the processor.
     stalls: f64,
 }
 
@@ -104,7 +104,7 @@ fn drift_is_taken_out() {
     let go = |_, _| ControlFlow::Continue(());
     let outcome = campaign.run(&machine, &groups, &out, &header, go).unwrap();
     assert_eq!((outcome.measured, outcome.stopped), (15, false));
-    // All in the same state of the machine: one factor between truth and latency.
+    // Corrected to one state of the machine: truth and latency differ by one factor.
     let ratios: Vec<f64> = rows(&out, &campaign, &machine)
         .iter()
         .map(|r| r.latency_ms.unwrap() / truth(&campaign.model(&r.arch).unwrap()))
@@ -114,13 +114,13 @@ fn drift_is_taken_out() {
     assert!(ratios.iter().all(|r| (r / middle - 1.0).abs() < 0.03), "{ratios:?}");
 }
 
-/// While other programs take the processor, whatever the reference says must not make a latency of a
-/// network that nobody disturbs a multiple or a fraction.
+/// While other programs disturb the reference only, its readings must not make the latency of an
+/// undisturbed network many times larger or smaller.
 #[test]
 fn an_unsteady_reference_is_told_and_does_no_harm() {
     let (mut campaign, mut machine) = (campaign(), Machine::new());
     machine.stalls = 0.6;
-    // Five blocks a network, whose looks can be few enough to contradict each other.
+    // Five blocks for each network, whose readings are few enough to contradict each other.
     let five = Adaptive { budget_s: 1e-9, ..Adaptive::default() };
     campaign.protocol = Protocol::Adaptive(five);
     let folder = tempfile::tempdir().unwrap();
@@ -136,7 +136,7 @@ fn an_unsteady_reference_is_told_and_does_no_harm() {
     // The machine's own swing, 1 to 1.6, stays in.
     let middle = median(&unsteady);
     assert!(unsteady.iter().all(|r| (0.6..1.7).contains(&(r / middle))), "{unsteady:?}");
-    // One that is far off all the same has a note or an error that says so.
+    // A latency that is far off all the same has a note or an error that says so.
     for row in rows.iter().filter(|r| !(0.6..1.7).contains(&(ratio(r) / middle))) {
         assert!(row.note.contains("95 % interval"), "{row:?}");
     }
@@ -159,7 +159,7 @@ fn a_stopped_campaign_goes_on_and_repeats_nothing() {
     assert_eq!((first.measured, first.stopped), (3, true));
     let second = campaign.run(&machine, &groups, &out, &header, stop_at(100)).unwrap();
     assert_eq!((second.measured, second.found, second.stopped), (5, 3, false));
-    // Each once, and the reference once a part.
+    // Each network is loaded once, and the reference once in each run.
     assert_eq!(machine.loads.get(), 8 + 2);
     let seen: HashSet<_> = rows(&out, &campaign, &machine).into_iter().map(|r| r.arch).collect();
     assert_eq!(seen.len(), 8);
@@ -200,7 +200,7 @@ fn a_refused_network_is_noted_and_a_dead_device_pauses() {
     let out = folder.path().join("t.csv");
     let header = campaign.header(&machine, &[]);
     let groups = archs(6);
-    // The reference is the first that is loaded.
+    // The reference is loaded first.
     *machine.refuse.borrow_mut() = Box::new(|n| match n {
         2 => Some(EvaluateError::Refused { runtime: "clock".into(), why: "no\n such op".into() }),
         5 => Some(EvaluateError::Device("gone".into())),

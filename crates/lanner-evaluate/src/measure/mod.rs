@@ -1,14 +1,13 @@
-//! Latency, measured: what BRP-NAS's LatBench is made with, for anyone's device.
+//! Measures latencies, by the method of BRP-NAS's LatBench or a better one, on any device.
 //!
-//! A [`Runtime`] runs models: `Rten` and `Ort` in this process, [`Command`] for any other
-//! device. A
-//! [`Protocol`] decides how often and what of the samples counts. A [`Campaign`] measures many
-//! networks into one file ([`LatencyTable`]), each on disk before the next is begun.
+//! A [`Runtime`] runs models: `Rten` and `Ort` in this process, [`Command`] on any other device. A
+//! [`Protocol`] decides how often a network runs and which samples count. A [`Campaign`] measures many
+//! networks into one file ([`LatencyTable`]), each on disk before the next begins.
 //!
-//! **Drift.** A shared or thermally limited machine is faster in one second than in the next, by more
-//! than what is to be measured. The `default` protocol therefore runs a [`Reference`] network between
-//! short blocks of the network in question and divides by how much slower than at first it is, as far as
-//! these looks agree.
+//! **Drift.** The speed of a shared or thermally limited machine changes from second to second, by more
+//! than the differences to be measured. The `default` protocol therefore runs a [`Reference`] network
+//! between short blocks of the measured network, and divides by the slowdown of the reference, as far
+//! as these readings of it agree.
 
 mod campaign;
 mod command;

@@ -6,16 +6,16 @@ use crate::EvaluateError;
 /// A minibatch of labelled images.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Batch {
-    /// N × C × H × W, normalised.
+    /// Normalised pixels, N × C × H × W.
     pub images: Vec<f32>,
-    /// The class of each of the N images.
+    /// Class of each of the N images.
     pub labels: Vec<u16>,
     pub classes: usize,
 }
 
 impl Batch {
-    /// Images of `values` numbers each from N(0, 1), and labels at random: always at hand, and enough
-    /// for most proxies.
+    /// Draws `count` images of `values` numbers each from N(0, 1), and random labels. They need no
+    /// data set, and are enough for most proxies.
     pub fn random(count: usize, values: usize, classes: usize, seed: u64) -> Batch {
         let mut images = vec![0.0; count.saturating_mul(values)];
         init::fill_normal(&mut images, &mut lanner_nn::rng(seed, "proxies: random images"));
@@ -25,17 +25,17 @@ impl Batch {
         Batch { images, labels, classes }
     }
 
-    /// The number of images, N.
+    /// Number of images, N.
     pub fn len(&self) -> usize {
         self.labels.len()
     }
 
-    /// Whether there are no images at all.
+    /// Whether there are no images.
     pub fn is_empty(&self) -> bool {
         self.labels.is_empty()
     }
 
-    /// Whether these are images of `values` numbers for a network of `outputs` classes.
+    /// Checks that these are images of `values` numbers for a network of `outputs` classes.
     pub(super) fn check(&self, values: usize, outputs: usize) -> Result<(), EvaluateError> {
         let wrong = |name, value: usize, expected: String| {
             Err(EvaluateError::Value { name, value: value.to_string(), expected })

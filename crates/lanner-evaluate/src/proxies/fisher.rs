@@ -1,19 +1,20 @@
-//! What is seen of layers while they run: activations times gradients.
+//! Fisher: sums of activations times gradients, observed while layers run.
 
 use std::sync::{Mutex, PoisonError};
 
 use lanner_network::{Network, Op};
 use lanner_nn::Observer;
 
-/// Sees a batch pass through a network.
+/// Observer that sums activations times gradients of a batch.
 pub struct FisherSums {
     images: usize,
-    /// One entry a layer; of convolutions and linear layers: images × channels, Σ over pixels of a·g.
+    /// For each convolution and linear layer: images × channels, Σ over pixels of activation ·
+    /// gradient.
     products: Vec<Option<Mutex<Vec<f64>>>>,
 }
 
 impl FisherSums {
-    /// Sees convolutions and linear layers, if that is `wanted`.
+    /// Observes convolutions and linear layers if `wanted`, else nothing.
     pub fn new(network: &Network, images: usize, wanted: bool) -> FisherSums {
         let products = network.layers.iter().map(|layer| {
             let weighted = matches!(layer.op, Op::Conv(_) | Op::Linear { .. });
@@ -23,12 +24,12 @@ impl FisherSums {
         FisherSums { images, products: products.collect() }
     }
 
-    /// The layers to watch.
+    /// Layers to observe.
     pub fn layers(&self) -> Vec<usize> {
         (0..self.products.len()).filter(|&i| self.products[i].is_some()).collect()
     }
 
-    /// Fisher's sum over layers, given the weights of an output channel of each layer.
+    /// Fisher's sum over layers; `weights` gives the number of weights of a layer's output channel.
     pub fn fisher(&self, weights: impl Fn(usize) -> usize) -> f64 {
         let mut sum = 0.0;
         for (layer, products) in self.products.iter().enumerate() {

@@ -1,11 +1,12 @@
-//! Against the published tables of several spaces, one proxy that tells how weights were drawn.
+//! Compares `l2_norm`, which shows how weights were drawn, with the published tables of several
+//! spaces.
 
 use lanner_data::published::data_dir;
 use lanner_network::View;
 
 use super::*;
 
-/// The architectures of a table's first rows and their `l2_norm`.
+/// Architectures of a table's first rows, with their `l2_norm`.
 fn rows(file: &str, arch: &str, column: &str, task: &str) -> Vec<(String, f64)> {
     let Some(dir) = data_dir() else {
         println!("skipped: no published tables (set LANNER_DATA)");
@@ -21,7 +22,7 @@ fn rows(file: &str, arch: &str, column: &str, task: &str) -> Vec<(String, f64)> 
     pairs.take(8).collect()
 }
 
-/// A layer's norm says by its own which distribution its weights are from, and hardly varies.
+/// The norm of a layer's weights hardly varies, and shows their distribution.
 #[test]
 fn norms_of_weights_are_the_published_ones() {
     let micro = "transbench101/micro_proxies.csv";

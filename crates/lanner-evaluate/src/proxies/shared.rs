@@ -1,5 +1,5 @@
-//! The passes that most proxies share: one forward, one backward of the loss, one of the outputs; and
-//! the two more that GraSP needs, in the same buffers.
+//! Passes that most proxies share: one forward, one backward of the loss, one backward of the outputs;
+//! and two more for GraSP, in the same buffers.
 
 use lanner_network::{Layer, Network, Op};
 use lanner_nn::{Executor, Mode, Params, Wants};
@@ -10,7 +10,7 @@ use super::{
 };
 use crate::EvaluateError;
 
-/// The proxies of these passes, in their order.
+/// Proxies of these passes, in the order of their computation.
 const SHARED: [Proxy; 8] = [
     Proxy::Nwot,
     Proxy::GradNorm,
@@ -22,7 +22,7 @@ const SHARED: [Proxy; 8] = [
     Proxy::Grasp,
 ];
 
-/// The proxies among `wanted` that these passes yield; runs what those need.
+/// Computes those of the `wanted` proxies that come from these passes; runs only the passes needed.
 pub fn passes(
     network: &Network,
     params: &Params<f32>,
@@ -91,7 +91,7 @@ pub fn passes(
     Ok(scores)
 }
 
-/// Where the kernels and matrices of convolutions and linear layers stand among all parameters.
+/// Ranges of the kernels and matrices of convolutions and linear layers among all parameters.
 pub fn weighted<'a, T>(
     network: &'a Network,
     params: &'a Params<T>,
@@ -102,7 +102,7 @@ pub fn weighted<'a, T>(
         .map(|(_, place)| place.weight.clone())
 }
 
-/// From how many ReLUs are in the same state for two images.
+/// Computes NWOT from the numbers of ReLUs that are in the same state for two images.
 fn nwot(executor: &Executor<f32>, images: usize) -> Score {
     let (mut all, mut differing) = (0, vec![0u64; images * images]);
     let layers = &executor.network().layers;
@@ -111,7 +111,7 @@ fn nwot(executor: &Executor<f32>, images: usize) -> Score {
         if !matches!(layer.op, Op::Relu | Op::Relu6) || layers[..i].iter().any(|l| same(&l)) {
             continue;
         }
-        // Those that read the same numbers are counted at once.
+        // ReLUs that read the same input have the same states, and are counted together.
         let times = layers.iter().filter(same).count() as u64;
         all += times * layer.shape.len() as u64;
         let states = executor.activation_states(i);
@@ -131,7 +131,7 @@ fn nwot(executor: &Executor<f32>, images: usize) -> Score {
     linalg::log_determinant(agreements, images).ok_or(Absence::Singular)
 }
 
-/// The sums over weights.
+/// Computes a proxy that is a sum over weights.
 fn sum(network: &Network, params: &Params<f32>, gradient: &[f32], proxy: Proxy) -> f64 {
     let mut sum = 0.0;
     for range in weighted(network, params) {

@@ -1,4 +1,4 @@
-//! Proxies of many networks, into one file: each network on disk before the next is begun.
+//! Computes proxies of many networks into one file, each network on disk before the next begins.
 
 use std::{collections::HashSet, ops::ControlFlow, path::Path, time::Instant};
 
@@ -18,39 +18,39 @@ const KIND: FileKind = FileKind {
     doing: "computing proxies",
 };
 
-/// What is computed, of which networks' skeleton, on what.
+/// Settings of the proxies of many networks.
 #[derive(Debug, Clone)]
 pub struct Table {
     pub space: Space,
     pub skeleton: Skeleton,
-    /// Whether a batch norm stands behind each pooling, see
+    /// Whether to add a batch norm behind each pooling, see
     /// [`Network::with_pooling_norms`](lanner_network::Network::with_pooling_norms).
     pub pooling_norms: bool,
-    /// The columns, in this order.
+    /// Proxies to compute, in the order of the columns.
     pub proxies: Vec<Proxy>,
     pub batch: Batch,
-    /// Where the batch is from, for the file's header.
+    /// Origin of the batch, for the file's header.
     pub dataset: String,
-    /// Weights that values are the mean over.
+    /// Number of initialisations, over which values are averaged.
     pub seeds: usize,
     pub options: Options,
 }
 
-/// What became of a table.
+/// Summary of a run over many networks.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct Outcome {
-    /// Networks computed now.
+    /// Number of networks computed now.
     pub computed: usize,
-    /// Networks that were in the file already.
+    /// Number of networks that were in the file already.
     pub found: usize,
-    /// Values that are absent, of the networks computed now.
+    /// Number of absent values of the networks computed now.
     pub absent: usize,
-    /// Whether the caller stopped it.
+    /// Whether the caller stopped the run.
     pub stopped: bool,
 }
 
 impl Table {
-    /// The settings that all rows of a file must share.
+    /// Header of the file: settings that all its rows must share.
     pub fn header(&self) -> Header {
         let norms = if self.pooling_norms { ", batch norms behind poolings" } else { "" };
         Header::now([
@@ -70,10 +70,10 @@ impl Table {
         ])
     }
 
-    /// The proxies of one network, as published: layers that lead nowhere count.
+    /// Computes the proxies of one network as published: layers that lead nowhere count.
     ///
     /// # Errors
-    /// As [`compute`](super::compute).
+    /// As for [`compute`](super::compute).
     pub fn one(&self, arch: &Architecture) -> Result<Vec<(Proxy, Score)>, EvaluateError> {
         let mut network = self.skeleton.build(arch, View::Raw)?;
         if self.pooling_norms {
@@ -82,11 +82,12 @@ impl Table {
         average(&network, &self.batch, &self.proxies, self.seeds, &self.options)
     }
 
-    /// Computes what is not in the file yet. `on_progress` hears before each network how many are done and
-    /// how many there are, and may stop it.
+    /// Computes the networks that are not in the file yet. `on_progress(done, all)` is called before
+    /// each network and may stop the run.
     ///
     /// # Errors
-    /// When the file was made with other settings or is none, or a network cannot be computed at all.
+    /// When the file was made with other settings or is not such a file, or a network cannot be
+    /// computed.
     pub fn run(
         &self,
         archs: &[Architecture],
@@ -124,7 +125,7 @@ impl Table {
         Ok(outcome)
     }
 
-    /// The fields of a row; absent values are empty, and the note has their reasons.
+    /// Fields of a row; absent values are empty, and the note has their reasons.
     fn row(&self, arch: &Architecture, scores: &[(Proxy, Score)], seconds: f64) -> Vec<String> {
         let mut row = vec![self.space.print(arch)];
         let mut notes = Vec::new();

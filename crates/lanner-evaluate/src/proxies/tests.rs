@@ -1,4 +1,4 @@
-//! What must hold whatever the values are.
+//! Properties that must hold for all values.
 
 use lanner_network::{Builder, Conv, Nasbench201, Op, Shape, View};
 use lanner_space::Space;
@@ -133,8 +133,7 @@ fn wrong_batches_are_refused() {
 
 #[test]
 fn without_bias_or_batch_norm_plain_is_the_gradient_along_the_weights() {
-    // A linear network: the loss depends on w·x only, so plain and grasp have closed forms to test
-    // against: with one image and two equal outputs, p = ½.
+    // The loss of a linear network depends on w·x only, so that plain and grasp have closed forms.
     let mut net = Builder::new("linear", Shape::new(1, 1, 1)).unwrap();
     let conv = net.add("conv", Op::Conv(Conv::same(1, 1)), &[0]).unwrap();
     net.add("classes", Op::Linear { out_features: 2, bias: false }, &[conv]).unwrap();

@@ -1,4 +1,4 @@
-//! Whole trainings against PyTorch, in `f64`: `benches/peers/train_torch.py golden`.
+//! Compares whole trainings with PyTorch, in `f64`: `benches/peers/train_torch.py golden`.
 
 use lanner_network::{Nasbench201, Op, View};
 use lanner_space::Space;
@@ -8,7 +8,7 @@ use super::*;
 const STEPS: usize = 16;
 const BATCH: usize = 12;
 
-/// Number k of stream s, as the script makes it: a multiple of 1/1024 within ±0.5.
+/// Number k of stream s, generated as by the script: a multiple of 1/1024 within ±0.5.
 fn number(stream: u64, k: usize) -> f64 {
     let mut x = (k as u64).wrapping_mul(0x9e37_79b9).wrapping_add(stream.wrapping_mul(0x85eb_ca6b));
     x &= 0xffff_ffff;

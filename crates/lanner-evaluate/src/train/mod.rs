@@ -1,4 +1,4 @@
-//! Trains a candidate: what tells how good a network is, where there is no training script yet.
+//! Trains candidates to see how good they are, for users without a training script.
 //!
 //! ```
 //! use std::ops::ControlFlow;
@@ -17,7 +17,7 @@
 //!     ControlFlow::Continue(())
 //! })?;
 //! assert!(trained.test.accuracy > 30.0);
-//! // What a runtime gets.
+//! // Fold batch norms for a runtime.
 //! let (network, weights) = trained.weights.fold(&network)?;
 //! let bytes = onnx::encode(&network, &weights, OnnxOptions::default())?;
 //! # assert!(bytes.len() > 1000);
@@ -25,26 +25,26 @@
 //! ```
 //!
 //! **The recipe.** SGD with Nesterov's momentum, a cosine schedule after a short warm-up, label
-//! smoothing, weight decay, and for colour images flips and crops: [`Recipe`] has the values. A network
-//! is worth most after the epoch with the best validation accuracy (of equal ones, the lowest loss), and
-//! those are the weights that [`Trained`] has.
+//! smoothing, weight decay, and for colour images flips and crops: [`Recipe`] has the values.
+//! [`Trained`] has the weights after the epoch with the best validation accuracy (among equal ones,
+//! the lowest loss).
 //!
 //! **Batch norms.** After each epoch their statistics are taken anew, from 512 of its images.
 //! PyTorch's running statistics lag behind the weights, which after a single epoch hides most of what
 //! a network has learned.
 //!
-//! **Three parts.** [`Data`] keeps some of the training images for validation. The best epoch is chosen
-//! by them, and so should networks be; test images are looked at once, at the end.
+//! **Three parts.** [`Data`] keeps some of the training images for validation. Choose networks by the
+//! validation images, as the best epoch is chosen; the test images are used once, at the end.
 //!
-//! **The same again.** Weights, the order of images and augmentation depend on the seed alone, and
-//! results on nothing else, to the bit: not on the number of threads, nor on what else runs. Different
-//! processors may differ in the last bits.
+//! **Determinism.** Weights, the order of images and augmentation depend on the seed alone. Results are
+//! the same to the bit for any number of threads and whatever else runs. Processors may differ in the
+//! last bits.
 //!
 //! **Failures.** A loss that is not finite ends a training with [`EvaluateError::Diverged`]. A network
 //! that needs more memory than allowed is refused before anything runs.
 //!
-//! [`Table`] trains many networks into a file. How well small budgets tell which network is better at
-//! full size is in `docs/training.md`.
+//! [`Table`] trains many networks into a file. `docs/training.md` shows how well small budgets predict
+//! which network is better at full size.
 
 mod data;
 mod loss;
@@ -65,66 +65,66 @@ use trainer::Trainer;
 
 use crate::EvaluateError;
 
-/// Training images that the statistics of batch norms are taken from after an epoch, in batches.
+/// Number of training images for the statistics of batch norms after an epoch, rounded up to batches.
 const STATISTICS: usize = 512;
 
-/// How a training runs.
+/// Options of a training, beside the recipe.
 #[derive(Debug, Clone, Default)]
 pub struct Options {
-    /// Of the weights, of the order of images and of augmentation.
+    /// Seed of the weights, the order of images and the augmentation.
     pub seed: u64,
-    /// Up to so many threads; 0 is taken as 1. Results do not depend on it.
+    /// Largest number of threads; 0 is taken as 1. Results do not depend on it.
     pub threads: usize,
-    /// The most bytes for activations, parameters and the gradients of both; a network that needs more
-    /// is an error.
+    /// Limit of the memory for activations, parameters and the gradients of both, in bytes; a network
+    /// that needs more is an error.
     pub memory_limit: Option<u64>,
 }
 
-/// What a network is worth on some images.
+/// Quality of a network on some images.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct Quality {
-    /// Images that it puts into their class, %.
+    /// Images classified correctly, in percent.
     pub accuracy: f64,
-    /// The mean of −log p(label), without smoothing.
+    /// Mean of −log p(label), without smoothing.
     pub loss: f64,
 }
 
-/// The state after an epoch.
+/// State after an epoch.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct Epoch {
-    /// From 1.
+    /// Number of the epoch, from 1.
     pub epoch: usize,
-    /// Of how many.
+    /// Number of epochs in all.
     pub epochs: usize,
-    /// The mean loss of this epoch's steps, smoothing and augmentation included.
+    /// Mean loss of this epoch's steps, smoothing and augmentation included.
     pub train_loss: f64,
     pub validation: Quality,
-    /// Since the training began.
+    /// Time since the training began.
     pub seconds: f64,
 }
 
 /// A trained network.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Trained {
-    /// Of the best epoch, running statistics of batch norms among them.
+    /// Weights of the best epoch, including the running statistics of batch norms.
     pub weights: Weights,
-    /// Of the best epoch; a little too good, since that is what it was chosen by.
+    /// Quality of the best epoch, slightly optimistic since the epoch was chosen by it.
     pub validation: Quality,
-    /// Of the same weights.
+    /// Test quality of the same weights.
     pub test: Quality,
     /// [`Epoch::train_loss`] of the last epoch.
     pub train_loss: f64,
     pub best_epoch: usize,
-    /// Fewer than the recipe's where the caller stopped it.
+    /// Number of epochs, fewer than the recipe's if the caller stopped the training.
     pub epochs: usize,
     pub seconds: f64,
 }
 
-/// Whether [`train`](fn@train) can begin at all: what it would refuse before the first step.
+/// Checks that [`train`](fn@train) can begin, without training.
 ///
 /// # Errors
-/// When the data are not for this network, a value of the recipe is out of range, the batch is larger
-/// than the training images are many, or more memory is needed than the limit.
+/// When the data do not fit the network, a value of the recipe is out of range, the batch is larger
+/// than the number of training images, or more memory is needed than the limit.
 pub fn fits(
     network: &Network,
     data: &Data,
@@ -147,16 +147,17 @@ pub fn fits(
     }
 }
 
-/// Steps of an epoch, and the most images of one.
+/// Number of steps of an epoch, and the largest number of images of a step.
 fn steps_of(count: usize, recipe: &Recipe) -> (usize, usize) {
     let steps = count.div_ceil(recipe.batch);
     (steps, count.div_ceil(steps))
 }
 
-/// Trains a network from fresh weights; `report` hears of each epoch, and may stop after it.
+/// Trains a network from fresh weights. `report` is called after each epoch, and may stop the
+/// training.
 ///
 /// # Errors
-/// As [`fits`], and [`EvaluateError::Diverged`] when the loss is not finite.
+/// As for [`fits`], and [`EvaluateError::Diverged`] when the loss is not finite.
 pub fn train(
     network: &Network,
     data: &Data,

@@ -1,4 +1,4 @@
-//! Trainings of many networks, into one file: each network on disk as soon as it is trained.
+//! Trains many networks into one file, each on disk as soon as it is trained.
 
 use std::{
     collections::{BTreeMap, HashMap, HashSet},
@@ -23,42 +23,42 @@ use crate::{
 const KIND: FileKind =
     FileKind { title: "lanner training table", version: "1", command: "train", doing: "training" };
 
-/// How often the caller hears, and may stop.
+/// Interval at which the caller hears of the progress, and may stop.
 const PATIENCE: Duration = Duration::from_millis(100);
 
-/// What is trained, on what, and how.
+/// Settings of the training of many networks.
 #[derive(Debug, Clone)]
 pub struct Table {
     pub space: Space,
     pub skeleton: Skeleton,
     pub data: Data,
-    /// Where the data are from, for the file's header.
+    /// Origin of the data, for the file's header.
     pub dataset: String,
     pub recipe: Recipe,
-    /// Trainings of each network, of other seeds, that values are the mean over.
+    /// Number of trainings of each network with different seeds, over which values are averaged.
     pub seeds: usize,
-    /// Of all trainings at once: they share threads and memory.
+    /// Options of all trainings together, which share threads and memory.
     pub options: Options,
 }
 
-/// What became of a table.
+/// Summary of a run over many networks.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct Outcome {
-    /// Networks trained now.
+    /// Number of networks trained now.
     pub trained: usize,
-    /// Networks that were in the file already.
+    /// Number of networks that were in the file already.
     pub found: usize,
-    /// Networks trained now whose training diverged.
+    /// Number of networks trained now whose training diverged.
     pub diverged: usize,
-    /// Whether the caller stopped it.
+    /// Whether the caller stopped the run.
     pub stopped: bool,
 }
 
-/// One training's end.
+/// Result of one training.
 type TrainingResult = Result<Trained, EvaluateError>;
 
 impl Table {
-    /// The settings that all rows of a file must share.
+    /// Header of the file: settings that all its rows must share.
     pub fn header(&self) -> Header {
         let (data, recipe) = (&self.data, &self.recipe);
         let counts = [Part::Training, Part::Validation, Part::Test].map(|p| data.len(p));
@@ -101,10 +101,10 @@ impl Table {
         ])
     }
 
-    /// Training number `k` of one network, of what is computed at all (the pruned network).
+    /// Runs training number `k` of one network, without the layers that lead nowhere.
     ///
     /// # Errors
-    /// As [`train`](fn@train).
+    /// As for [`train`](fn@train).
     pub fn one(
         &self,
         arch: &Architecture,
@@ -123,8 +123,8 @@ impl Table {
 
     /// Trains what is not in the file yet: as many networks at a time as there are threads, one thread
     /// each, since threads of one small network mostly wait for each other; fewer networks get more
-    /// threads each. `on_progress` hears now and then how many epochs are done and how many there are, and may
-    /// stop it: trainings under way are finished first.
+    /// threads each. `tell` hears now and then how many epochs are done and how many there are, and
+    /// may stop it: trainings under way are finished first.
     ///
     /// # Errors
     /// When the file was made with other settings or is none, or a network cannot be trained at all.
@@ -144,7 +144,7 @@ impl Table {
             };
             (workers, options)
         };
-        // What cannot be trained is found before a file is made.
+        // Networks that cannot be trained are found before a file is made.
         let (_, options) = shared(archs.len() * seeds);
         for arch in archs {
             self.fits(arch, &options)?;
@@ -175,8 +175,8 @@ impl Table {
         Ok(outcome)
     }
 
-    /// Runs all trainings of networks, `workers` at a time, and hands over those of a network when they
-    /// are complete.
+    /// Runs all trainings, `workers` at a time; calls `done` with the trainings of a network when all
+    /// of them have ended.
     fn each(
         &self,
         archs: &[&Architecture],
@@ -188,7 +188,7 @@ impl Table {
         let seeds = self.seeds.max(1);
         let trainings = archs.len() * seeds;
         let (next, epochs) = (AtomicUsize::new(0), AtomicUsize::new(0));
-        // No further training is begun; those under way do not matter any more.
+        // After `stop`, no further training begins; after `abort`, running ones end early, too.
         let (stop, abort) = (AtomicBool::new(false), AtomicBool::new(false));
         let work = |send: mpsc::Sender<(usize, TrainingResult)>| {
             while !stop.load(Ordering::Relaxed) {
@@ -242,13 +242,13 @@ impl Table {
         failed.map_or(Ok(()), Err)
     }
 
-    /// Whether the network is within the limit of memory, before any of them is trained.
+    /// Checks that a network can be trained within the limit of memory, before any training.
     fn fits(&self, arch: &Architecture, options: &Options) -> Result<(), EvaluateError> {
         let network = self.skeleton.build(arch, View::Pruned)?;
         super::fits(&network, &self.data, &self.recipe, options)
     }
 
-    /// The fields of a row: means over seeds, or nothing and the reason why.
+    /// Fields of a row: means over seeds, or empty ones with the reason in the note.
     fn row(
         &self,
         arch: &Architecture,
@@ -295,7 +295,7 @@ impl Table {
     }
 }
 
-/// The mean and its standard error.
+/// Mean of the values, and its standard error.
 fn mean_and_error(values: &[f64]) -> (f64, f64) {
     let n = values.len() as f64;
     let mean = values.iter().sum::<f64>() / n;

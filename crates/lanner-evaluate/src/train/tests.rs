@@ -1,4 +1,4 @@
-//! What must hold whatever the numbers are.
+//! Properties that must hold for all data and seeds.
 
 use lanner_data::images::{self, Augmentation, DataSet, Images, Shape};
 use lanner_network::{Nasbench201, Network, View};
@@ -27,7 +27,7 @@ fn go_on(_: &Epoch) -> ControlFlow<()> {
     ControlFlow::Continue(())
 }
 
-/// Images of noise, `classes[i]` of class i.
+/// Images of noise, `classes[i]` of them in class i.
 fn noise(shape: Shape, classes: &[usize]) -> Images {
     let labels: Vec<u16> =
         classes.iter().enumerate().flat_map(|(c, &n)| vec![c as u16; n]).collect();
@@ -48,14 +48,14 @@ fn a_training_depends_on_the_seed_and_nothing_else() {
     assert_eq!(one, of(1, 2));
     let other = of(2, 1);
     assert!(one.weights != other.weights && one.validation.loss != other.validation.loss);
-    // Ten classes: a network that learned nothing has about 10 %.
+    // With ten classes, a network that learned nothing has about 10 %.
     assert!(one.test.accuracy > 70.0 && other.test.accuracy > 70.0, "{one:?}");
 }
 
 #[test]
 fn one_epoch_is_not_hidden_by_statistics_of_earlier_weights() {
-    // Eighteen convolutions in a row, no skip connection: with running statistics that follow the
-    // steps by a tenth it has 24 % after this one epoch.
+    // Eighteen convolutions in a row without skip connections: with running statistics that follow
+    // each step by a tenth, it would have 24 % after this epoch.
     let plain = "|nor_conv_1x1~0|+|nor_conv_1x1~0|none~1|+|none~0|nor_conv_1x1~1|nor_conv_1x1~2|";
     let arch = Space::NasBench201.parse(plain).unwrap();
     let skeleton = Nasbench201 { channels: 16, cells: 3, resolution: 8, classes: 10 };
@@ -68,7 +68,7 @@ fn one_epoch_is_not_hidden_by_statistics_of_earlier_weights() {
 #[test]
 fn the_weights_are_those_of_the_best_epoch() {
     let (network, data) = (network(8), digits());
-    // So high a rate goes up and down.
+    // With such a high rate, the accuracy goes up and down.
     let recipe = Recipe { epochs: 6, learning_rate: 1.0, warm_up: 0.0, ..short() };
     let mut seen = Vec::new();
     let trained = train(&network, &data, &recipe, &Options::default(), |epoch| {
@@ -81,7 +81,7 @@ fn the_weights_are_those_of_the_best_epoch() {
     assert_eq!(trained.validation, seen[trained.best_epoch - 1].validation);
     assert_eq!(trained.validation.accuracy, best);
     assert_eq!(trained.train_loss, seen[5].train_loss);
-    // Stopped after the best epoch, it is the same; and the weights are worth what was said.
+    // Stopped after the best epoch, it is the same, and the weights have the stated quality.
     let stop = |epoch: &Epoch| match epoch.epoch == trained.best_epoch {
         true => ControlFlow::Break(()),
         false => ControlFlow::Continue(()),
@@ -97,7 +97,7 @@ fn the_weights_are_those_of_the_best_epoch() {
     }
 }
 
-/// The trained weights as a runtime gets them.
+/// Runs the trained weights in a runtime.
 #[cfg(feature = "rten")]
 #[test]
 fn the_exported_model_is_as_accurate() {
@@ -146,7 +146,7 @@ fn parts_are_apart_and_normalised() {
         training.chunks(64).map(|i| i.iter().map(|x| x.to_bits()).collect()).collect();
     let unseen = |i: &&[f32]| !seen.contains(&i.iter().map(|x| x.to_bits()).collect::<Vec<_>>());
     assert!(validation.chunks(64).filter(unseen).count() > 280);
-    // Grey images as a network for colours gets them.
+    // Grey images for a network with three channels.
     let (colour, labels) = data.batch(Part::Validation, 5, 2, 3).unwrap();
     let grey = &validation[5 * 64..7 * 64];
     assert_eq!(labels.len(), 2);
@@ -162,7 +162,7 @@ fn augmentation_is_what_images_want() {
     let set = || DataSet::new(noise(shape, &[20, 20]), noise(shape, &[5, 5])).unwrap();
     let data = Data::new(set(), 0.2, 0).unwrap();
     assert_eq!(data.usual_augmentation(), Augmentation { flip: true, padding: 2 });
-    // Others in each epoch, the same whatever the batch.
+    // Changes differ between epochs, but not between batches.
     let of = |indices: &[usize], epoch| {
         let augmentation = data.usual_augmentation();
         data.augmented(indices, 3, augmentation, EpochSeed { seed: 1, epoch }).unwrap().0
@@ -266,7 +266,7 @@ mod table {
         ControlFlow::Continue(())
     }
 
-    /// Rows without the seconds, in the order of their text.
+    /// Rows without the seconds, sorted.
     fn rows(path: &std::path::Path) -> Vec<Vec<String>> {
         let text = fs::read_to_string(path).unwrap();
         let lines = text.lines().filter(|l| !l.starts_with('#')).skip(1);
@@ -287,14 +287,14 @@ mod table {
         let (one, two) = (dir.path().join("1.csv"), dir.path().join("2.csv"));
         let outcome = table(2, 1).run(&archs(), &one, never).unwrap();
         assert_eq!(outcome, Outcome { trained: 3, ..Outcome::default() });
-        // Two at a time, the last of them torn by a crash.
+        // Two networks at a time; a crash tears the last row.
         table(2, 2).run(&archs(), &two, never).unwrap();
         let text = fs::read_to_string(&two).unwrap();
         fs::write(&two, &text[..text.len() - 9]).unwrap();
         let outcome = table(2, 2).run(&archs(), &two, never).unwrap();
         assert_eq!(outcome, Outcome { trained: 1, found: 2, ..Outcome::default() });
         assert_eq!(rows(&one), rows(&two));
-        // Of the means, from the trainings themselves.
+        // Compare the means with single trainings.
         let both = [0, 1].map(|k| {
             let trained = table(2, 1).one(&archs()[1], k, &Options::default(), go_on).unwrap();
             trained.test.accuracy
@@ -315,7 +315,7 @@ mod table {
         let out = dir.path().join("t.csv");
         let stop = |_: usize, _: usize| ControlFlow::Break(());
         let outcome = table(1, 1).run(&archs(), &out, stop).unwrap();
-        // What was under way is finished.
+        // Running trainings are finished.
         assert!(outcome.stopped && outcome.trained < 3, "{outcome:?}");
         let more = table(1, 1).run(&archs(), &out, never).unwrap();
         assert_eq!((more.found, more.trained), (outcome.trained, 3 - outcome.trained));
