@@ -38,9 +38,13 @@
 //! `mnist:DIR` and so on); [`images`] makes validation splits, balanced subsets and normalised,
 //! augmented batches of it.
 //!
+//! **Files.** [`write_file`] replaces a file as a whole or not at all. It writes all of Lanner's files
+//! but those to which lines are appended.
+//!
 //! **Units.** The name of a latency ends in `_ms`, and its values are milliseconds above 0; other
 //! values are an error.
 
+pub mod built_in;
 mod csv;
 mod error;
 mod file;
@@ -54,9 +58,11 @@ pub mod published;
 mod rows;
 mod summary;
 mod table;
+mod write;
 
 pub use error::DataError;
 pub use file::comments;
 pub use rows::ReadReport;
 pub use summary::ColumnSummary;
 pub use table::Table;
+pub use write::{write_file, write_file_with};

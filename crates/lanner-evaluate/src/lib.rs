@@ -1,5 +1,6 @@
 //! Evaluation of networks: how fast they are ([`measure`]), how good ([`train`], or the user's own
-//! [`script`]), and at a glance how good ([`proxies`]).
+//! [`script`]), and at a glance how good ([`proxies`]). A search takes them as an
+//! [`Evaluator`](evaluator::Evaluator) and a [`Meter`](meter::Meter).
 //!
 //! ```no_run
 //! use std::{ops::ControlFlow, path::Path};
@@ -31,8 +32,11 @@
 
 mod append_file;
 mod error;
+pub mod evaluator;
 mod journal;
 pub mod measure;
+mod memory;
+pub mod meter;
 mod process;
 pub mod proxies;
 pub mod script;
@@ -40,3 +44,4 @@ pub mod train;
 
 pub use error::EvaluateError;
 pub use journal::Header;
+pub use memory::memory_limit;

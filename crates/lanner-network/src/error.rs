@@ -1,9 +1,7 @@
-use std::path::PathBuf;
-
 use lanner_space::SpaceError;
 use thiserror::Error;
 
-/// An error of a layer, an option, weights or an output file. A message includes its cause, so
+/// An error of a layer, an option or weights. A message includes its cause, so
 /// `source()` does not repeat it.
 #[derive(Debug, Error)]
 pub enum NetworkError {
@@ -25,7 +23,4 @@ pub enum NetworkError {
     /// The architecture is not one of the space.
     #[error(transparent)]
     Space(#[from] SpaceError),
-    /// A file could not be written; an older file is unchanged.
-    #[error("cannot write {}: {cause}", path.display())]
-    Write { path: PathBuf, cause: std::io::Error },
 }

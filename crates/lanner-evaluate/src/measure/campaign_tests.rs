@@ -1,6 +1,6 @@
 use std::{
     cell::{Cell, RefCell},
-    rc::Rc,
+    sync::{Arc, Mutex},
 };
 
 use lanner_network::Nasbench201;
@@ -15,7 +15,7 @@ const SPACE: Space = Space::NasBench201;
 /// together.
 struct Machine {
     loads: Cell<usize>,
-    now: Rc<Cell<f64>>,
+    now: Arc<Mutex<f64>>,
     /// Error, if any, when the n-th model is loaded.
     refuse: RefCell<Box<dyn Fn(usize) -> Option<EvaluateError>>>,
     /// Fraction of the first model's calls in which another program takes the processor.
@@ -24,14 +24,14 @@ struct Machine {
 
 impl Machine {
     fn new() -> Machine {
-        let (loads, now) = (Cell::new(0), Rc::new(Cell::new(0.0)));
+        let (loads, now) = (Cell::new(0), Arc::new(Mutex::new(0.0)));
         Machine { loads, now, refuse: RefCell::new(Box::new(|_| None)), stalls: 0.0 }
     }
 }
 
 struct Model {
     truth_ms: f64,
-    now: Rc<Cell<f64>>,
+    now: Arc<Mutex<f64>>,
     stalls: f64,
     rng: lanner_nn::Rng,
 }
@@ -66,8 +66,9 @@ impl Session for Model {
             false => 1.0,
         };
         for _ in 0..runs {
-            let ms = stalled * self.truth_ms * (1.3 + 0.3 * (self.now.get() / 500.0).sin());
-            self.now.set(self.now.get() + ms);
+            let mut now = self.now.lock().unwrap();
+            let ms = stalled * self.truth_ms * (1.3 + 0.3 * (*now / 500.0).sin());
+            *now += ms;
             samples.push(ms);
         }
         Ok(())

@@ -126,7 +126,7 @@ impl Runtime for Ort {
         for output in session.outputs() {
             binding.bind_output_to_device(output.name(), place).map_err(failed)?;
         }
-        Ok(Box::new(Loop { runtime: self, session, binding }))
+        Ok(Box::new(BoundModel { runtime: self, session, binding }))
     }
 }
 
@@ -143,13 +143,13 @@ fn fixed_floats(input: &Outlet) -> Result<Vec<usize>, String> {
 }
 
 /// A loaded network, with input and output bound.
-struct Loop<'a> {
+struct BoundModel<'a> {
     runtime: &'a Ort,
     session: OrtSession,
     binding: IoBinding,
 }
 
-impl Session for Loop<'_> {
+impl Session for BoundModel<'_> {
     fn time(&mut self, runs: usize, samples: &mut Vec<f64>) -> Result<(), EvaluateError> {
         // `timed` does not fit: outputs borrow the session, and are dropped outside of the timed
         // interval.

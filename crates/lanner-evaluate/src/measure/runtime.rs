@@ -17,7 +17,7 @@ pub trait Runtime {
 }
 
 /// A network that is loaded on a runtime.
-pub trait Session {
+pub trait Session: Send {
     /// Runs the network `runs` times, one after the other, and appends the time of each run in
     /// milliseconds. A device may run another number of times, but at least once.
     fn time(&mut self, runs: usize, samples: &mut Vec<f64>) -> Result<(), EvaluateError>;

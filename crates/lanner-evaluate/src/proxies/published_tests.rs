@@ -1,18 +1,14 @@
 //! Compares `l2_norm`, which shows how weights were drawn, with the published tables of several
 //! spaces.
 
-use lanner_data::published::data_dir;
 use lanner_network::View;
 
 use super::*;
 
 /// Architectures of a table's first rows, with their `l2_norm`.
 fn rows(file: &str, arch: &str, column: &str, task: &str) -> Vec<(String, f64)> {
-    let Some(dir) = data_dir() else {
-        println!("skipped: no published tables (set LANNER_DATA)");
-        return Vec::new();
-    };
-    let mut table = csv::Reader::from_path(dir.join(file)).unwrap();
+    let Some(file) = lanner_testing::published(file) else { return Vec::new() };
+    let mut table = csv::Reader::from_path(file).unwrap();
     let names = table.headers().unwrap().clone();
     let at = |name: &str| names.iter().position(|n| n == name).unwrap();
     let (arch, value) = (at(arch), at(column));
