@@ -5,7 +5,7 @@
 
 use std::error::Error;
 
-use lanner_evaluate::proxies::{Batch, Options, Proxy, compute};
+use lanner_evaluate::proxies::{Batch, Proxy, ProxyOptions, compute};
 use lanner_network::{Cost, Nasbench201, Network, Skeleton, View, json};
 use lanner_space::{Architecture, Space};
 use serde_json::json;
@@ -73,7 +73,7 @@ fn main() -> Result<(), Box<dyn Error>> {
 }
 
 fn time(networks: &[Network], each: bool) -> Result<(), Box<dyn Error>> {
-    let options = Options::default();
+    let options = ProxyOptions::default();
     let (start_up, mut times) = (peak()?, Vec::new());
     for network in networks {
         let batch = Batch::random(64, network.input().len(), network.output().len(), 1);

@@ -4,13 +4,13 @@
 //!
 //! ```no_run
 //! use std::{ops::ControlFlow, path::Path};
-//! use lanner_evaluate::measure::{Adaptive, Campaign, Protocol, Rten, equivalent_groups, reference};
+//! use lanner_evaluate::measure::{Adaptive, LatencyCampaign, Protocol, Rten, equivalent_groups, reference};
 //! use lanner_network::{OnnxOptions, Skeleton};
 //! use lanner_space::Space;
 //!
 //! let space = Space::NasBench201;
 //! let archs: Vec<_> = space.iter().collect();
-//! let campaign = Campaign {
+//! let campaign = LatencyCampaign {
 //!     skeleton: Skeleton::of(&space)?,
 //!     onnx: OnnxOptions::default(),
 //!     protocol: Protocol::Adaptive(Adaptive::default()),

@@ -60,7 +60,7 @@ mod simd;
 pub mod sparse;
 
 pub use exec::{
-    ExecError, ExecOptions, Executor, Float, Layout, Mode, Observer, Params, Place, Wants,
+    ExecError, ExecOptions, Executor, Float, LayerPlace, Layout, Mode, Observer, Params, Wants,
 };
 pub use init::uniform;
 pub use matrix::Matrix;

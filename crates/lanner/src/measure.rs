@@ -11,8 +11,8 @@ use lanner_data::{Table, write_file};
 use lanner_evaluate::{
     EvaluateError,
     measure::{
-        self, Adaptive, Campaign, CommandOptions, Header, LayerLatency, LayerWise, Outcome,
-        Protocol, Runtime, machine,
+        self, Adaptive, CommandOptions, Header, LatencyCampaign, LatencySummary, LayerLatency,
+        LayerWise, Protocol, Runtime, machine,
     },
 };
 use lanner_network::{OnnxOptions, Precision};
@@ -172,7 +172,7 @@ pub fn run(args: MeasureArgs, threads: usize) -> anyhow::Result<()> {
             Protocol::Adaptive(Adaptive { tolerance: args.tolerance / 100.0, budget_s, ..usual })
         }
     };
-    let mut campaign = Campaign {
+    let mut campaign = LatencyCampaign {
         space: space.clone(),
         skeleton,
         onnx: OnnxOptions {
@@ -273,7 +273,7 @@ fn paused(error: EvaluateError, out: &Path) -> anyhow::Error {
 fn report(
     args: &MeasureArgs,
     space: &Space,
-    outcome: &Outcome,
+    outcome: &LatencySummary,
     groups: usize,
     seconds: f64,
 ) -> anyhow::Result<()> {

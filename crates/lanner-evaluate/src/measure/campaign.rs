@@ -21,7 +21,7 @@ use crate::EvaluateError;
 
 /// Settings of the measurement of many networks.
 #[derive(Debug, Clone)]
-pub struct Campaign {
+pub struct LatencyCampaign {
     pub space: Space,
     pub skeleton: Skeleton,
     /// Batch and precision of the measured models.
@@ -40,12 +40,12 @@ pub struct Campaign {
 struct Progress {
     log: LatencyTable,
     rows: Vec<LatencyRow>,
-    outcome: Outcome,
+    outcome: LatencySummary,
 }
 
 /// Summary of a run of a campaign.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
-pub struct Outcome {
+pub struct LatencySummary {
     /// Number of networks measured now.
     pub measured: usize,
     /// Number of networks that were in the file already.
@@ -56,7 +56,7 @@ pub struct Outcome {
     pub stopped: bool,
 }
 
-impl Campaign {
+impl LatencyCampaign {
     /// Header of the file: settings that all its rows must share, and facts about machine and time.
     /// `more` are settings of the caller, such as threads, device and processors.
     pub fn header(&self, runtime: &dyn Runtime, more: &[(&str, String)]) -> Header {
@@ -105,7 +105,7 @@ impl Campaign {
         out: &Path,
         header: &Header,
         mut on_progress: impl FnMut(usize, usize) -> ControlFlow<()>,
-    ) -> Result<Outcome, EvaluateError> {
+    ) -> Result<LatencySummary, EvaluateError> {
         let mut header = header.clone();
         let mut reference = None;
         if let (Some(arch), false) = (&self.reference, file_has_rows(out)) {
@@ -120,7 +120,7 @@ impl Campaign {
             let baseline = baseline_of(out, &header)?;
             reference = Some(Reference::new(runtime.load(&self.model(arch)?)?, Some(baseline))?);
         }
-        let mut progress = Progress { log, rows, outcome: Outcome::default() };
+        let mut progress = Progress { log, rows, outcome: LatencySummary::default() };
         self.measure(runtime, groups, &mut progress, reference.as_mut(), &mut on_progress)?;
         let Progress { log, mut rows, outcome } = progress;
         let corrected = matches!(self.protocol, Protocol::Adaptive(_));

@@ -75,8 +75,8 @@ impl Session for Model {
     }
 }
 
-fn campaign() -> Campaign {
-    Campaign {
+fn campaign() -> LatencyCampaign {
+    LatencyCampaign {
         space: SPACE,
         skeleton: Nasbench201 { channels: 4, cells: 1, resolution: 8, classes: 10 }.into(),
         onnx: OnnxOptions::default(),
@@ -91,7 +91,7 @@ fn archs(n: u128) -> Vec<Vec<Architecture>> {
     (0..n).map(|i| vec![SPACE.at(i * 250).unwrap()]).collect()
 }
 
-fn rows(path: &Path, campaign: &Campaign, machine: &Machine) -> Vec<LatencyRow> {
+fn rows(path: &Path, campaign: &LatencyCampaign, machine: &Machine) -> Vec<LatencyRow> {
     LatencyTable::open(path, &SPACE, &campaign.header(machine, &[])).unwrap().1
 }
 

@@ -12,7 +12,7 @@ use std::{
 use lanner_network::{Builder, Init, Layer, Network, Op, Shape, Weights, onnx};
 use lanner_space::{Architecture, View};
 
-use super::{Campaign, LatencyRow, Reference, Runtime, campaign::unix_time};
+use super::{LatencyCampaign, LatencyRow, Reference, Runtime, campaign::unix_time};
 use crate::EvaluateError;
 
 /// Latency of one layer alone.
@@ -49,7 +49,7 @@ fn input_of(network: &Network, layer: &Layer) -> Shape {
     largest.unwrap_or(layer.shape)
 }
 
-impl Campaign {
+impl LatencyCampaign {
     /// Measures the distinct layers of these networks, and sums them up. `on_progress(done, all)` is
     /// called before each layer; returns `None` if it stopped the measurement.
     pub fn layerwise(

@@ -1,7 +1,7 @@
 //! Measures latencies, by the method of BRP-NAS's LatBench or a better one, on any device.
 //!
 //! A [`Runtime`] runs models: `Rten` and `Ort` in this process, [`Command`] on any other device. A
-//! [`Protocol`] decides how often a network runs and which samples count. A [`Campaign`] measures many
+//! [`Protocol`] decides how often a network runs and which samples count. A [`LatencyCampaign`] measures many
 //! networks into one file ([`LatencyTable`]), each on disk before the next begins.
 //!
 //! **Drift.** The speed of a shared or thermally limited machine changes from second to second, by more
@@ -27,7 +27,7 @@ mod runtime;
 mod statistics;
 
 pub use crate::Header;
-pub use campaign::{Campaign, Outcome, equivalent_groups, reference};
+pub use campaign::{LatencyCampaign, LatencySummary, equivalent_groups, reference};
 pub use command::{Command, CommandOptions};
 pub use latency_table::{
     DOUBTFUL, LatencyRow, LatencyTable, blocks_path, read_baseline, relative_half_width,

@@ -18,7 +18,7 @@ fn number(stream: u64, k: usize) -> f64 {
     (x % 1025) as f64 / 1024.0 - 0.5
 }
 
-/// Weights of a stream times `scale(inputs of an output)`; batch norms are the identity.
+/// ProxyWeights of a stream times `scale(inputs of an output)`; batch norms are the identity.
 fn weights(network: &Network, stream: u64, scale: impl Fn(f64) -> f64) -> Params<f32> {
     let mut params = Params::zeros(network);
     for (layer, place) in network.layers.iter().zip(&params.layout.layers) {
@@ -38,7 +38,7 @@ fn images(stream: u64, count: usize) -> Vec<f32> {
     (0..count).map(|k| (number(stream, k) * 4.0) as f32).collect()
 }
 
-/// Weights as large as PyTorch's default ones.
+/// ProxyWeights as large as PyTorch's default ones.
 fn uniform_weights(network: &Network) -> Params<f32> {
     weights(network, 11, |inputs| 2f64.powf(-(inputs.log2() / 2.0).round_ties_even()))
 }
@@ -68,7 +68,7 @@ fn values_are_those_of_pytorch() {
     let text = include_str!("../../tests/data/proxies_golden.json");
     let golden: serde_json::Value = serde_json::from_str(text).unwrap();
     let skeleton = Nasbench201 { channels: 6, cells: 1, resolution: 16, classes: 10 };
-    let options = Options::default();
+    let options = ProxyOptions::default();
     let mut wrong = Vec::new();
     for entry in golden.as_array().unwrap() {
         let name = entry["arch"].as_str().unwrap();
@@ -143,7 +143,7 @@ fn grasp_in_f64(network: &Network, params: &Params<f32>, batch: &Batch) -> f64 {
     let run = lanner_nn::ExecOptions {
         training: true,
         hold_states: true,
-        ..Options::default().executor()
+        ..ProxyOptions::default().executor()
     };
     let mut executor = Executor::new(network, batch.len(), run).unwrap();
     let outputs = executor.forward(&wide, &images, Mode::Batch, &()).unwrap();
@@ -171,7 +171,8 @@ fn grasp_is_that_of_pytorch_at_full_size() {
         let [exact, single] = [0, 1].map(|k| entry["grasp"][k].as_f64().unwrap());
         let wide = grasp_in_f64(&network, &params, &batch);
         let wanted = [Proxy::Grasp];
-        let scores = compute_with(&network, params, &batch, &wanted, &Options::default()).unwrap();
+        let scores =
+            compute_with(&network, params, &batch, &wanted, &ProxyOptions::default()).unwrap();
         let error = |x: f64| ((x - exact) / exact).abs();
         let found = scores[0].1.unwrap();
         println!(

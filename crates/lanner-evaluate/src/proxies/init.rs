@@ -1,4 +1,4 @@
-//! Initialisations for proxies. Weights depend on the seed, the layer's name and its size only.
+//! Initialisations for proxies. ProxyWeights depend on the seed, the layer's name and its size only.
 
 use std::f64::consts::TAU;
 
@@ -9,7 +9,7 @@ use rand::RngExt;
 
 /// Initialisation of convolutions and linear layers; batch norms are the identity.
 #[derive(Debug, Clone, Copy, Default, PartialEq)]
-pub enum Weights {
+pub enum ProxyWeights {
     /// PyTorch's default: weights and biases uniform within ±1/√(inputs of an output).
     #[default]
     Pytorch,
@@ -19,26 +19,26 @@ pub enum Weights {
     FanOut { linear: Option<f32> },
 }
 
-impl Weights {
+impl ProxyWeights {
     /// The initialisation with which a space's published proxies were computed: NASLib's networks
     /// (Suite-Zero) and HW-NAS-Bench's FBNet. It was inferred from the published `l2_norm`.
-    pub fn of(space: &Space) -> Weights {
+    pub fn of(space: &Space) -> ProxyWeights {
         match space {
-            Space::NasBench101 => Weights::FanOut { linear: Some(0.01) },
+            Space::NasBench101 => ProxyWeights::FanOut { linear: Some(0.01) },
             Space::TransBench101Micro | Space::TransBench101Macro => {
-                Weights::FanOut { linear: None }
+                ProxyWeights::FanOut { linear: None }
             }
-            Space::Fbnet => Weights::FanOut { linear: Some(0.001) },
-            _ => Weights::Pytorch,
+            Space::Fbnet => ProxyWeights::FanOut { linear: Some(0.001) },
+            _ => ProxyWeights::Pytorch,
         }
     }
 
     /// Describes the initialisation in words, for a table's header.
     pub fn describe(&self) -> String {
         match self {
-            Weights::Pytorch => "PyTorch's default".into(),
-            Weights::FanOut { linear: None } => "He's by outputs".into(),
-            Weights::FanOut { linear: Some(sigma) } => {
+            ProxyWeights::Pytorch => "PyTorch's default".into(),
+            ProxyWeights::FanOut { linear: None } => "He's by outputs".into(),
+            ProxyWeights::FanOut { linear: Some(sigma) } => {
                 format!("He's by outputs and N(0, {sigma}²) in linear layers")
             }
         }
@@ -48,12 +48,12 @@ impl Weights {
     pub fn fill(&self, network: &Network, seed: u64) -> Params<f32> {
         fill(network, |layer, inputs, weight, bias| {
             let deviation = match (*self, &layer.op) {
-                (Weights::FanOut { .. }, Op::Conv(conv)) => {
+                (ProxyWeights::FanOut { .. }, Op::Conv(conv)) => {
                     let fan_out = conv.out_channels * conv.kernel * conv.kernel;
                     Some((2.0 / fan_out as f32).sqrt())
                 }
-                (Weights::FanOut { linear }, _) => linear,
-                (Weights::Pytorch, _) => None,
+                (ProxyWeights::FanOut { linear }, _) => linear,
+                (ProxyWeights::Pytorch, _) => None,
             };
             match deviation {
                 Some(deviation) => {

@@ -2,7 +2,7 @@
 //! will be.
 //!
 //! ```
-//! use lanner_evaluate::proxies::{Batch, Options, Proxy, compute};
+//! use lanner_evaluate::proxies::{Batch, ProxyOptions, Proxy, compute};
 //! use lanner_network::{Nasbench201, View};
 //! use lanner_space::Space;
 //!
@@ -10,7 +10,7 @@
 //! let small = Nasbench201 { channels: 4, cells: 1, resolution: 8, classes: 10 };
 //! let network = small.build(&arch, View::Raw)?;
 //! let batch = Batch::random(16, network.input().len(), 10, 1);
-//! let scores = compute(&network, &batch, &[Proxy::Synflow, Proxy::Nwot], &Options::default())?;
+//! let scores = compute(&network, &batch, &[Proxy::Synflow, Proxy::Nwot], &ProxyOptions::default())?;
 //! assert!(scores.iter().all(|(_, score)| score.is_ok()));
 //! # Ok::<(), Box<dyn std::error::Error>>(())
 //! ```
@@ -30,13 +30,14 @@
 //! A value depends neither on which other proxies are wanted, nor on the number of threads.
 //!
 //! **Definitions.** [`Proxy`] has them. Build networks with `View::Raw`: the published values count
-//! layers that lead nowhere. [`Weights::of`] gives the initialisation with which the published values
+//! layers that lead nowhere. [`ProxyWeights::of`] gives the initialisation with which the published values
 //! of a space were computed; [`average`] takes several seeds. A proxy that cannot be computed is an
 //! [`Absence`], never a special number.
 //!
-//! [`Table`] computes the proxies of many networks into a file.
+//! [`ProxyCampaign`] computes the proxies of many networks into a file.
 
 mod batch;
+mod campaign;
 mod fisher;
 mod grasp;
 mod init;
@@ -46,24 +47,23 @@ mod loss;
 mod proxy;
 mod separate;
 mod shared;
-mod table;
 
 pub use batch::Batch;
-pub use init::Weights;
+pub use campaign::{ProxyCampaign, ProxySummary};
+pub use init::ProxyWeights;
 pub use proxy::{Absence, Proxy, Score};
-pub use table::{Outcome, Table};
 
 use lanner_network::{Cost, Network};
 
 use crate::EvaluateError;
 
-/// Options of the computation of proxies.
+/// ProxyOptions of the computation of proxies.
 #[derive(Debug, Clone, Default)]
-pub struct Options {
+pub struct ProxyOptions {
     /// Seed of the weights, and of Zen's images.
     pub seed: u64,
     /// Initialisation for all proxies but Zen, which has its own.
-    pub weights: Weights,
+    pub weights: ProxyWeights,
     /// Largest number of threads; 0 is taken as 1. Results do not depend on it.
     pub threads: usize,
     /// Limit of the memory for activations and their gradients, in bytes; a network that needs more is
@@ -71,7 +71,7 @@ pub struct Options {
     pub memory_limit: Option<u64>,
 }
 
-impl Options {
+impl ProxyOptions {
     fn executor(&self) -> lanner_nn::ExecOptions {
         lanner_nn::ExecOptions {
             threads: self.threads,
@@ -89,7 +89,7 @@ pub fn compute(
     network: &Network,
     batch: &Batch,
     wanted: &[Proxy],
-    options: &Options,
+    options: &ProxyOptions,
 ) -> Result<Vec<(Proxy, Score)>, EvaluateError> {
     batch.check(network.input().len(), network.output().len())?;
     let params = options.weights.fill(network, options.seed);
@@ -102,7 +102,7 @@ fn compute_with(
     params: lanner_nn::Params<f32>,
     batch: &Batch,
     wanted: &[Proxy],
-    options: &Options,
+    options: &ProxyOptions,
 ) -> Result<Vec<(Proxy, Score)>, EvaluateError> {
     let shared = shared::passes(network, &params, batch, wanted, options)?;
     let mut scores = Vec::with_capacity(wanted.len());
@@ -131,12 +131,12 @@ pub fn average(
     batch: &Batch,
     wanted: &[Proxy],
     seeds: usize,
-    options: &Options,
+    options: &ProxyOptions,
 ) -> Result<Vec<(Proxy, Score)>, EvaluateError> {
     let mut means = compute(network, batch, wanted, options)?;
     for k in 1..seeds {
         let seed = lanner_nn::subseed(options.seed, &format!("proxies: seed {k}"));
-        let scores = compute(network, batch, wanted, &Options { seed, ..options.clone() })?;
+        let scores = compute(network, batch, wanted, &ProxyOptions { seed, ..options.clone() })?;
         for ((_, mean), (_, score)) in means.iter_mut().zip(scores) {
             // A running mean keeps identical values exactly.
             *mean = mean.and_then(|m| score.map(|s| m + (s - m) / (k + 1) as f64));

@@ -44,7 +44,7 @@ fn norms_of_weights_are_the_published_ones() {
                 _ => text,
             };
             let network = skeleton.build(&space.parse(&text).unwrap(), View::Raw).unwrap();
-            let params = Weights::of(&space).fill(&network, 0);
+            let params = ProxyWeights::of(&space).fill(&network, 0);
             let found = separate::l2_norm(&network, &params).unwrap();
             let apart = (found / expected - 1.0).abs();
             assert!(apart < 0.015, "{space} {text}: {found} for {expected}");
@@ -63,7 +63,7 @@ fn kernels_by_outputs_have_their_deviation_and_no_biases() {
     let net = net.finish();
     let deviation = |w: &[f32]| (w.iter().map(|w| w * w).sum::<f32>() / w.len() as f32).sqrt();
     for (linear, expected) in [(Some(0.01), 0.01), (None, (1.0f32 / 64.0 / 3.0).sqrt())] {
-        let params = Weights::FanOut { linear }.fill(&net, 3);
+        let params = ProxyWeights::FanOut { linear }.fill(&net, 3);
         let (kernel, bias) = params.layer(1);
         let ratio = deviation(kernel) / (2.0f32 / (9.0 * 64.0)).sqrt();
         assert!((ratio - 1.0).abs() < 0.05 && bias.iter().all(|b| *b == 0.0), "{ratio}");

@@ -6,7 +6,7 @@ use lanner_network::{Network, Op};
 use lanner_nn::{Executor, Mode, Observer, Params, Wants};
 
 use super::proxy::{finite, log};
-use super::{Absence, Options, Score, init, shared::weighted};
+use super::{Absence, ProxyOptions, Score, init, shared::weighted};
 use crate::EvaluateError;
 
 pub fn l2_norm(network: &Network, params: &Params<f32>) -> Score {
@@ -20,7 +20,7 @@ pub fn l2_norm(network: &Network, params: &Params<f32>) -> Score {
 pub fn synflow(
     network: &Network,
     params: &Params<f32>,
-    options: &Options,
+    options: &ProxyOptions,
 ) -> Result<Score, EvaluateError> {
     if weighted(network, params).next().is_none() {
         return Ok(Err(Absence::NoWeights));
@@ -47,7 +47,7 @@ pub fn zen(
     network: &Network,
     images: usize,
     seed: u64,
-    options: &Options,
+    options: &ProxyOptions,
 ) -> Result<Score, EvaluateError> {
     let len = network.input().len();
     let mut generator = lanner_nn::rng(seed, "proxies: images of zen");
@@ -63,7 +63,7 @@ pub fn zen_of(
     network: &Network,
     mut params: Params<f32>,
     both: [&[f32]; 2],
-    options: &Options,
+    options: &ProxyOptions,
 ) -> Result<Score, EvaluateError> {
     let images = both[0].len() / network.input().len();
     // Features are the input of the last global pooling; without one, the output of the network.

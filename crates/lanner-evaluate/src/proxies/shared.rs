@@ -6,7 +6,7 @@ use lanner_nn::{Executor, Mode, Params, Wants};
 
 use super::proxy::finite;
 use super::{
-    Absence, Batch, Options, Proxy, Score, fisher::FisherSums, grasp, jacobian, linalg, loss,
+    Absence, Batch, Proxy, ProxyOptions, Score, fisher::FisherSums, grasp, jacobian, linalg, loss,
 };
 use crate::EvaluateError;
 
@@ -28,7 +28,7 @@ pub fn passes(
     params: &Params<f32>,
     batch: &Batch,
     wanted: &[Proxy],
-    options: &Options,
+    options: &ProxyOptions,
 ) -> Result<Vec<(Proxy, Score)>, EvaluateError> {
     let any = |of: &[Proxy]| of.iter().any(|p| wanted.contains(p));
     let by_params = any(&[Proxy::GradNorm, Proxy::Snip, Proxy::Plain, Proxy::Grasp]);

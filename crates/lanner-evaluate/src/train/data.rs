@@ -5,7 +5,7 @@ use crate::EvaluateError;
 
 /// A data set for training: its split, and the statistics by which images are normalised.
 #[derive(Debug, Clone)]
-pub struct Data {
+pub struct TrainData {
     set: DataSet,
     statistics: Statistics,
     training: Vec<usize>,
@@ -13,9 +13,9 @@ pub struct Data {
     test: Vec<usize>,
 }
 
-/// Part of a data set.
+/// DataPart of a data set.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Part {
+pub enum DataPart {
     /// Images to train with.
     Training,
     /// Some of the training images, kept to choose epochs and networks by.
@@ -24,14 +24,14 @@ pub enum Part {
     Test,
 }
 
-impl Data {
+impl TrainData {
     /// Keeps the fraction `validation` of the training images, equally of each class, for validation.
     /// All images are normalised by the statistics of all training images.
     ///
     /// # Errors
     /// When the parts of the set do not fit together, all training images are of one class, or no
     /// image is kept for validation.
-    pub fn new(set: DataSet, validation: f64, seed: u64) -> Result<Data, EvaluateError> {
+    pub fn new(set: DataSet, validation: f64, seed: u64) -> Result<TrainData, EvaluateError> {
         // The fields of images are public, and may have changed.
         let checked = |i: Images| -> Result<Images, EvaluateError> {
             Ok(Images::new(i.name.clone(), i.shape(), i.classes, i.pixels, i.labels)?)
@@ -45,7 +45,7 @@ impl Data {
                 expected: format!("one or more of the {} training images", set.train.len()),
             });
         }
-        Ok(Data {
+        Ok(TrainData {
             statistics: set.train.statistics(),
             training,
             validation: kept,
@@ -70,7 +70,7 @@ impl Data {
     }
 
     /// Number of images of a part.
-    pub fn len(&self, part: Part) -> usize {
+    pub fn len(&self, part: DataPart) -> usize {
         self.part(part).1.len()
     }
 
@@ -82,7 +82,7 @@ impl Data {
     /// When the part has too few images, or colour images have another number of channels.
     pub fn batch(
         &self,
-        part: Part,
+        part: DataPart,
         start: usize,
         count: usize,
         channels: usize,
@@ -99,7 +99,7 @@ impl Data {
         self.load(images, &indices[start..end], channels, Augmentation::NONE, NO_EPOCH)
     }
 
-    /// Loads augmented training images by their numbers, see [`Data::training`].
+    /// Loads augmented training images by their numbers, see [`TrainData::training`].
     pub(super) fn augmented(
         &self,
         indices: &[usize],
@@ -144,11 +144,11 @@ impl Data {
         Ok(())
     }
 
-    fn part(&self, part: Part) -> (&Images, &[usize]) {
+    fn part(&self, part: DataPart) -> (&Images, &[usize]) {
         match part {
-            Part::Training => (&self.set.train, &self.training),
-            Part::Validation => (&self.set.train, &self.validation),
-            Part::Test => (&self.set.test, &self.test),
+            DataPart::Training => (&self.set.train, &self.training),
+            DataPart::Validation => (&self.set.train, &self.validation),
+            DataPart::Test => (&self.set.test, &self.test),
         }
     }
 

@@ -33,12 +33,12 @@ fn a_training_is_that_of_pytorch() {
     let text = include_str!("../../tests/data/train_golden.json");
     let golden: serde_json::Value = serde_json::from_str(text).unwrap();
     let skeleton = Nasbench201 { channels: 6, cells: 1, resolution: 16, classes: 10 };
-    let recipe = Recipe {
+    let recipe = TrainRecipe {
         learning_rate: 0.1,
         momentum: 0.9,
         weight_decay: 0.01,
         label_smoothing: 0.1,
-        ..Recipe::default()
+        ..TrainRecipe::default()
     };
     let numbers = |value: &serde_json::Value| -> Vec<f64> {
         value.as_array().unwrap().iter().map(|v| v.as_f64().unwrap()).collect()

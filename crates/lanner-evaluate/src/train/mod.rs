@@ -3,16 +3,16 @@
 //! ```
 //! use std::ops::ControlFlow;
 //! use lanner_data::images;
-//! use lanner_evaluate::train::{Data, Options, Recipe, train};
+//! use lanner_evaluate::train::{TrainData, TrainOptions, TrainRecipe, train};
 //! use lanner_network::{Nasbench201, OnnxOptions, View, onnx};
 //! use lanner_space::Space;
 //!
 //! let arch = Space::NasBench201.parse("|nor_conv_3x3~0|+|none~0|skip_connect~1|+|avg_pool_3x3~0|none~1|nor_conv_1x1~2|")?;
 //! let small = Nasbench201 { channels: 4, cells: 1, resolution: 8, classes: 10 };
 //! let network = small.build(&arch, View::Pruned)?;
-//! let data = Data::new(images::by_name("digits")?, 0.2, 7)?;
-//! let recipe = Recipe { epochs: 2, ..Recipe::default() };
-//! let trained = train(&network, &data, &recipe, &Options::default(), |epoch| {
+//! let data = TrainData::new(images::by_name("digits")?, 0.2, 7)?;
+//! let recipe = TrainRecipe { epochs: 2, ..TrainRecipe::default() };
+//! let trained = train(&network, &data, &recipe, &TrainOptions::default(), |epoch| {
 //!     println!("{:.1} % after {} of {}", epoch.validation.accuracy, epoch.epoch, epoch.epochs);
 //!     ControlFlow::Continue(())
 //! })?;
@@ -25,7 +25,7 @@
 //! ```
 //!
 //! **The recipe.** SGD with Nesterov's momentum, a cosine schedule after a short warm-up, label
-//! smoothing, weight decay, and for colour images flips and crops: [`Recipe`] has the values.
+//! smoothing, weight decay, and for colour images flips and crops: [`TrainRecipe`] has the values.
 //! [`Trained`] has the weights after the epoch with the best validation accuracy (among equal ones,
 //! the lowest loss).
 //!
@@ -33,7 +33,7 @@
 //! PyTorch's running statistics lag behind the weights, which after a single epoch hides most of what
 //! a network has learned.
 //!
-//! **Three parts.** [`Data`] keeps some of the training images for validation. Choose networks by the
+//! **Three parts.** [`TrainData`] keeps some of the training images for validation. Choose networks by the
 //! validation images, as the best epoch is chosen; the test images are used once, at the end.
 //!
 //! **Determinism.** Weights, the order of images and augmentation depend on the seed alone. Results are
@@ -43,24 +43,24 @@
 //! **Failures.** A loss that is not finite ends a training with [`EvaluateError::Diverged`]. A network
 //! that needs more memory than allowed is refused before anything runs.
 //!
-//! [`Table`] trains many networks into a file. `docs/training.md` shows how well small budgets predict
+//! [`TrainCampaign`] trains many networks into a file. `docs/training.md` shows how well small budgets predict
 //! which network is better at full size.
 
+mod campaign;
 mod data;
 mod loss;
 mod recipe;
-mod table;
 mod trainer;
 
 use std::{ops::ControlFlow, time::Instant};
 
-pub use data::{Data, Part};
+pub use campaign::{TrainCampaign, TrainSummary};
+pub use data::{DataPart, TrainData};
 use lanner_data::images::EpochSeed;
 use lanner_network::{Init, Network, Weights};
 use lanner_nn::{Params, rng, subseed, warm_cosine};
 use rand::seq::SliceRandom;
-pub use recipe::Recipe;
-pub use table::{Outcome, Table};
+pub use recipe::TrainRecipe;
 use trainer::Trainer;
 
 use crate::EvaluateError;
@@ -68,9 +68,9 @@ use crate::EvaluateError;
 /// Number of training images for the statistics of batch norms after an epoch, rounded up to batches.
 const STATISTICS: usize = 512;
 
-/// Options of a training, beside the recipe.
+/// TrainOptions of a training, beside the recipe.
 #[derive(Debug, Clone, Default)]
-pub struct Options {
+pub struct TrainOptions {
     /// Seed of the weights, the order of images and the augmentation.
     pub seed: u64,
     /// Largest number of threads; 0 is taken as 1. Results do not depend on it.
@@ -127,13 +127,13 @@ pub struct Trained {
 /// than the number of training images, or more memory is needed than the limit.
 pub fn fits(
     network: &Network,
-    data: &Data,
-    recipe: &Recipe,
-    options: &Options,
+    data: &TrainData,
+    recipe: &TrainRecipe,
+    options: &TrainOptions,
 ) -> Result<(), EvaluateError> {
     recipe.check()?;
     data.check(network)?;
-    let count = data.len(Part::Training);
+    let count = data.len(DataPart::Training);
     if recipe.batch > count {
         return Err(EvaluateError::Value {
             name: "batch",
@@ -148,7 +148,7 @@ pub fn fits(
 }
 
 /// Number of steps of an epoch, and the largest number of images of a step.
-fn steps_of(count: usize, recipe: &Recipe) -> (usize, usize) {
+fn steps_of(count: usize, recipe: &TrainRecipe) -> (usize, usize) {
     let steps = count.div_ceil(recipe.batch);
     (steps, count.div_ceil(steps))
 }
@@ -160,9 +160,9 @@ fn steps_of(count: usize, recipe: &Recipe) -> (usize, usize) {
 /// As for [`fits`], and [`EvaluateError::Diverged`] when the loss is not finite.
 pub fn train(
     network: &Network,
-    data: &Data,
-    recipe: &Recipe,
-    options: &Options,
+    data: &TrainData,
+    recipe: &TrainRecipe,
+    options: &TrainOptions,
     report: impl FnMut(&Epoch) -> ControlFlow<()>,
 ) -> Result<Trained, EvaluateError> {
     train_watched(network, data, recipe, options, || ControlFlow::Continue(()), report)
@@ -175,15 +175,15 @@ pub fn train(
 /// As [`train`](fn@train).
 pub fn train_watched(
     network: &Network,
-    data: &Data,
-    recipe: &Recipe,
-    options: &Options,
+    data: &TrainData,
+    recipe: &TrainRecipe,
+    options: &TrainOptions,
     mut each_step: impl FnMut() -> ControlFlow<()>,
     mut report: impl FnMut(&Epoch) -> ControlFlow<()>,
 ) -> Result<Trained, EvaluateError> {
     fits(network, data, recipe, options)?;
     let start = Instant::now();
-    let count = data.len(Part::Training);
+    let count = data.len(DataPart::Training);
     let (steps, size) = steps_of(count, recipe);
     let seed = subseed(options.seed, "training: weights");
     let params = Params::from_weights(network, &Weights::init(network, Init { seed }))?;
@@ -220,7 +220,7 @@ pub fn train_watched(
         trainer.precise_statistics(steps.min(STATISTICS.div_ceil(size)), |step| {
             Ok(batch(&order, step, epoch_seed)?.0)
         })?;
-        let validation = trainer.quality(data, Part::Validation)?;
+        let validation = trainer.quality(data, DataPart::Validation)?;
         if !validation.loss.is_finite() {
             return Err(diverged());
         }
@@ -240,7 +240,7 @@ pub fn train_watched(
     trainer.params = params;
     Ok(Trained {
         validation,
-        test: trainer.quality(data, Part::Test)?,
+        test: trainer.quality(data, DataPart::Test)?,
         weights: trainer.params.to_weights(),
         train_loss,
         best_epoch,

@@ -2,9 +2,9 @@ use lanner_data::images::Augmentation;
 
 use crate::EvaluateError;
 
-/// Hyper-parameters of a training. [`Recipe::default`] is for small budgets.
+/// Hyper-parameters of a training. [`TrainRecipe::default`] is for small budgets.
 #[derive(Debug, Clone, PartialEq)]
-pub struct Recipe {
+pub struct TrainRecipe {
     /// Number of passes over the training images.
     pub epochs: usize,
     /// Largest number of images of a step. The steps of an epoch have equal sizes, to within one
@@ -27,9 +27,9 @@ pub struct Recipe {
     pub augmentation: Option<Augmentation>,
 }
 
-impl Default for Recipe {
+impl Default for TrainRecipe {
     fn default() -> Self {
-        Recipe {
+        TrainRecipe {
             epochs: 10,
             batch: 64,
             learning_rate: 0.2,
@@ -42,13 +42,15 @@ impl Default for Recipe {
     }
 }
 
-impl Recipe {
+impl TrainRecipe {
     /// Checks that each value is in its range.
     pub fn check(&self) -> Result<(), EvaluateError> {
         let wrong = |name, value: String, expected: &str| {
             Err(EvaluateError::Value { name, value, expected: expected.into() })
         };
-        let &Recipe { learning_rate, warm_up, momentum, weight_decay, label_smoothing, .. } = self;
+        let &TrainRecipe {
+            learning_rate, warm_up, momentum, weight_decay, label_smoothing, ..
+        } = self;
         for (name, value) in [("epochs", self.epochs), ("batch", self.batch)] {
             if value == 0 {
                 return wrong(name, "0".into(), "1 or more");

@@ -3,7 +3,7 @@
 use lanner_network::{Cost, Network};
 use lanner_nn::{ExecError, ExecOptions, Executor, Float, Mode, Params, Sgd, Wants};
 
-use super::{Data, Part, Quality, Recipe, loss};
+use super::{DataPart, Quality, TrainData, TrainRecipe, loss};
 use crate::EvaluateError;
 
 /// Number of copies of the parameters: themselves, those of the best epoch, gradients, velocities, and
@@ -50,12 +50,12 @@ impl<T: Float> Trainer<T> {
         network: &Network,
         params: Params<T>,
         batch: usize,
-        recipe: &Recipe,
+        recipe: &TrainRecipe,
         threads: usize,
     ) -> Result<Trainer<T>, EvaluateError> {
         let run = ExecOptions { threads, training: true, ..ExecOptions::default() };
         let executor = Executor::new(network, batch, run)?;
-        let norm_or_none = |p: &&lanner_nn::Place| p.mean.is_empty() && !p.weight.is_empty();
+        let norm_or_none = |p: &&lanner_nn::LayerPlace| p.mean.is_empty() && !p.weight.is_empty();
         let kernels = params.layout.layers.iter().filter(norm_or_none);
         let decayed = kernels.map(|p| p.weight.clone()).collect();
         let len = params.values.len();
@@ -107,7 +107,7 @@ impl<T: Float> Trainer<T> {
 
 impl Trainer<f32> {
     /// Quality of the network on a part of the data.
-    pub fn quality(&mut self, data: &Data, part: Part) -> Result<Quality, EvaluateError> {
+    pub fn quality(&mut self, data: &TrainData, part: DataPart) -> Result<Quality, EvaluateError> {
         let channels = self.executor.network().input().channels;
         let count = data.len(part);
         let (mut loss, mut hits) = (0.0, 0);

@@ -84,4 +84,4 @@ pub use backward::Wants;
 pub use error::ExecError;
 pub use executor::{ExecOptions, Executor, Mode, Observer};
 pub use float::Float;
-pub use params::{Layout, Params, Place};
+pub use params::{LayerPlace, Layout, Params};

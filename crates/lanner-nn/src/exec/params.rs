@@ -8,16 +8,16 @@ use super::{ExecError, Float};
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Layout {
     /// One place for each layer.
-    pub layers: Vec<Place>,
+    pub layers: Vec<LayerPlace>,
     /// Number of learned numbers in all.
     pub len: usize,
     /// Number of running means and variances in all.
     pub running_len: usize,
 }
 
-/// Place of the numbers of one layer; ranges are empty where it has none.
+/// LayerPlace of the numbers of one layer; ranges are empty where it has none.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
-pub struct Place {
+pub struct LayerPlace {
     /// A kernel (output channels × input channels of a group × height × width), a matrix (outputs ×
     /// inputs), or a batch norm's scale (channels).
     pub weight: Range<usize>,
@@ -36,7 +36,7 @@ impl Layout {
         for layer in &network.layers {
             let (weight, bias) = sizes(network, layer);
             let running = if let Op::BatchNorm { .. } = layer.op { weight } else { 0 };
-            let place = Place {
+            let place = LayerPlace {
                 weight: layout.len..layout.len + weight,
                 bias: layout.len + weight..layout.len + weight + bias,
                 mean: layout.running_len..layout.running_len + running,

@@ -14,7 +14,7 @@ use std::{
 use lanner_network::{Skeleton, View};
 use lanner_space::{Architecture, Space};
 
-use super::{Data, Epoch, Options, Part, Recipe, STATISTICS, Trained, train};
+use super::{DataPart, Epoch, STATISTICS, TrainData, TrainOptions, TrainRecipe, Trained, train};
 use crate::{
     EvaluateError, Header,
     journal::{FileKind, Journal, Opened},
@@ -28,22 +28,22 @@ const PATIENCE: Duration = Duration::from_millis(100);
 
 /// Settings of the training of many networks.
 #[derive(Debug, Clone)]
-pub struct Table {
+pub struct TrainCampaign {
     pub space: Space,
     pub skeleton: Skeleton,
-    pub data: Data,
+    pub data: TrainData,
     /// Origin of the data, for the file's header.
     pub dataset: String,
-    pub recipe: Recipe,
+    pub recipe: TrainRecipe,
     /// Number of trainings of each network with different seeds, over which values are averaged.
     pub seeds: usize,
-    /// Options of all trainings together, which share threads and memory.
-    pub options: Options,
+    /// TrainOptions of all trainings together, which share threads and memory.
+    pub options: TrainOptions,
 }
 
 /// Summary of a run over many networks.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
-pub struct Outcome {
+pub struct TrainSummary {
     /// Number of networks trained now.
     pub trained: usize,
     /// Number of networks that were in the file already.
@@ -57,11 +57,12 @@ pub struct Outcome {
 /// Result of one training.
 type TrainingResult = Result<Trained, EvaluateError>;
 
-impl Table {
+impl TrainCampaign {
     /// Header of the file: settings that all its rows must share.
     pub fn header(&self) -> Header {
         let (data, recipe) = (&self.data, &self.recipe);
-        let counts = [Part::Training, Part::Validation, Part::Test].map(|p| data.len(p));
+        let counts =
+            [DataPart::Training, DataPart::Validation, DataPart::Test].map(|p| data.len(p));
         let [training, validation, test] = counts;
         let list =
             |values: &[f64]| values.iter().map(|v| format!("{v:.5}")).collect::<Vec<_>>().join(" ");
@@ -109,7 +110,7 @@ impl Table {
         &self,
         arch: &Architecture,
         k: usize,
-        options: &Options,
+        options: &TrainOptions,
         report: impl FnMut(&Epoch) -> ControlFlow<()>,
     ) -> Result<Trained, EvaluateError> {
         let network = self.skeleton.build(arch, View::Pruned)?;
@@ -117,7 +118,7 @@ impl Table {
             0 => options.seed,
             k => lanner_nn::subseed(options.seed, &format!("training: seed {k}")),
         };
-        let options = Options { seed, ..options.clone() };
+        let options = TrainOptions { seed, ..options.clone() };
         train(&network, &self.data, &self.recipe, &options, report)
     }
 
@@ -133,11 +134,11 @@ impl Table {
         archs: &[Architecture],
         out: &Path,
         on_progress: impl FnMut(usize, usize) -> ControlFlow<()>,
-    ) -> Result<Outcome, EvaluateError> {
+    ) -> Result<TrainSummary, EvaluateError> {
         let (seeds, threads) = (self.seeds.max(1), self.options.threads.max(1));
         let shared = |trainings: usize| {
             let workers = threads.min(trainings).max(1);
-            let options = Options {
+            let options = TrainOptions {
                 threads: threads / workers,
                 memory_limit: self.options.memory_limit.map(|bytes| bytes / workers as u64),
                 ..self.options.clone()
@@ -162,7 +163,8 @@ impl Table {
         }
         let todo: Vec<&Architecture> =
             archs.iter().filter(|a| known.insert((*a).clone())).collect();
-        let mut outcome = Outcome { found: archs.len() - todo.len(), ..Outcome::default() };
+        let mut outcome =
+            TrainSummary { found: archs.len() - todo.len(), ..TrainSummary::default() };
         let (workers, options) = shared(todo.len() * seeds);
         let write = |network: usize, trainings: Vec<TrainingResult>| {
             let row = self.row(todo[network], trainings, &mut outcome.diverged)?;
@@ -181,7 +183,7 @@ impl Table {
         &self,
         archs: &[&Architecture],
         workers: usize,
-        options: &Options,
+        options: &TrainOptions,
         mut done: impl FnMut(usize, Vec<TrainingResult>) -> Result<(), EvaluateError>,
         mut on_progress: impl FnMut(usize, usize) -> ControlFlow<()>,
     ) -> Result<(), EvaluateError> {
@@ -243,7 +245,7 @@ impl Table {
     }
 
     /// Checks that a network can be trained within the limit of memory, before any training.
-    fn fits(&self, arch: &Architecture, options: &Options) -> Result<(), EvaluateError> {
+    fn fits(&self, arch: &Architecture, options: &TrainOptions) -> Result<(), EvaluateError> {
         let network = self.skeleton.build(arch, View::Pruned)?;
         super::fits(&network, &self.data, &self.recipe, options)
     }

@@ -5,7 +5,7 @@ use std::{collections::HashSet, ops::ControlFlow, path::Path, time::Instant};
 use lanner_network::{Skeleton, View};
 use lanner_space::{Architecture, Space};
 
-use super::{Batch, Options, Proxy, Score, average};
+use super::{Batch, Proxy, ProxyOptions, Score, average};
 use crate::{
     EvaluateError, Header,
     journal::{FileKind, Journal, Opened},
@@ -20,7 +20,7 @@ const KIND: FileKind = FileKind {
 
 /// Settings of the proxies of many networks.
 #[derive(Debug, Clone)]
-pub struct Table {
+pub struct ProxyCampaign {
     pub space: Space,
     pub skeleton: Skeleton,
     /// Whether to add a batch norm behind each pooling, see
@@ -33,12 +33,12 @@ pub struct Table {
     pub dataset: String,
     /// Number of initialisations, over which values are averaged.
     pub seeds: usize,
-    pub options: Options,
+    pub options: ProxyOptions,
 }
 
 /// Summary of a run over many networks.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
-pub struct Outcome {
+pub struct ProxySummary {
     /// Number of networks computed now.
     pub computed: usize,
     /// Number of networks that were in the file already.
@@ -49,7 +49,7 @@ pub struct Outcome {
     pub stopped: bool,
 }
 
-impl Table {
+impl ProxyCampaign {
     /// Header of the file: settings that all its rows must share.
     pub fn header(&self) -> Header {
         let norms = if self.pooling_norms { ", batch norms behind poolings" } else { "" };
@@ -93,7 +93,7 @@ impl Table {
         archs: &[Architecture],
         out: &Path,
         mut on_progress: impl FnMut(usize, usize) -> ControlFlow<()>,
-    ) -> Result<Outcome, EvaluateError> {
+    ) -> Result<ProxySummary, EvaluateError> {
         let mut columns = vec!["arch"];
         columns.extend(self.proxies.iter().map(|p| p.name()));
         columns.extend(["seconds", "note"]);
@@ -104,7 +104,7 @@ impl Table {
             let wrong = |why: String| EvaluateError::File { path: out.into(), line: *line, why };
             known.insert(self.space.parse(&record[0]).map_err(|e| wrong(e.to_string()))?);
         }
-        let mut outcome = Outcome::default();
+        let mut outcome = ProxySummary::default();
         for (done, arch) in archs.iter().enumerate() {
             if on_progress(done, archs.len()).is_break() {
                 outcome.stopped = true;
