@@ -155,7 +155,7 @@ fn latency_is_carried_over_from_another_space() {
         (["--device", "toaster"], "no device 'toaster' in both spaces; there are: 1080ti_1"),
         (["--method", "magic"], "no method 'magic'"),
     ] {
-        let (code, message) = fails(&[&base[..4], &more].concat());
+        let (code, message) = fails(&[&base[..3], &more].concat());
         assert!(code == 2 && message.contains(part), "{message}");
     }
     let more = ["--device", "titanx_1", "--measured", "40+4", "--seeds", "2"];
