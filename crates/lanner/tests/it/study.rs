@@ -47,7 +47,7 @@ fn studies_are_listed_shown_and_exported() {
     let listed = rows(&ok(&["study", "list", &dir(""), "--json"]));
     assert_eq!(listed.len(), 2);
     assert_eq!((&listed[0]["done"], &listed[0]["best"]), (&json!(5), &json!(76.0)));
-    assert!(listed[1]["error"].as_str().unwrap().contains("no database"));
+    assert!(listed[1]["error"].as_str().unwrap().contains("not a database"));
 
     let print = |trial: &Trial| study.space().print(&trial.arch);
     let mine = dir("mine");
