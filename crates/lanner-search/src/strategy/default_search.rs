@@ -148,7 +148,7 @@ impl Strategy for DefaultSearch {
                 beliefs.into_iter().map(|b| (b.mean, b.trained_sd)).collect();
             let round = (ROUND_PART * history.asked() as f64) as usize;
             let round = round.max(ROUND).min(n).min(open.len());
-            let mut rows: Vec<usize> = choose(&beliefs, exploration(fruitless), round)
+            let mut rows: Vec<usize> = highest_by_quantile(&beliefs, exploration(fruitless), round)
                 .into_iter()
                 .map(|j| open[j])
                 .collect();
@@ -236,7 +236,7 @@ fn upper(beliefs: &[(f64, f64)], open: &[usize]) -> Vec<usize> {
 /// Returns the positions of up to `n` predictions (mean and deviation): each has the highest
 /// mean + k · deviation of those left. The k are quantiles of an exponential distribution with mean
 /// `scale`.
-fn choose(beliefs: &[(f64, f64)], scale: f64, n: usize) -> Vec<usize> {
+fn highest_by_quantile(beliefs: &[(f64, f64)], scale: f64, n: usize) -> Vec<usize> {
     let mut chosen: Vec<usize> = Vec::new();
     for i in 0..n.min(beliefs.len()) {
         let k = -scale * (1.0 - (i as f64 + 0.5) / n as f64).ln();

@@ -140,10 +140,10 @@ fn luck_is_told_from_doubt() {
 #[test]
 fn impatience_prefers_the_unknown() {
     let beliefs = [(1.0, 0.1), (0.9, 0.2), (0.0, 1.0), (-3.0, 2.0)];
-    assert_eq!(choose(&beliefs, 0.1, 2), [0, 1]);
-    assert_eq!(choose(&beliefs, 1.0, 2), [0, 2]);
-    assert_eq!(choose(&beliefs, 20.0, 2), [3, 2]);
-    let mut all = choose(&beliefs, 0.6, 9);
+    assert_eq!(highest_by_quantile(&beliefs, 0.1, 2), [0, 1]);
+    assert_eq!(highest_by_quantile(&beliefs, 1.0, 2), [0, 2]);
+    assert_eq!(highest_by_quantile(&beliefs, 20.0, 2), [3, 2]);
+    let mut all = highest_by_quantile(&beliefs, 0.6, 9);
     all.sort_unstable();
     assert_eq!(all, [0, 1, 2, 3]);
 }
@@ -166,7 +166,7 @@ fn without_success_a_round_ends_far_off() {
         let sizes = log_flops(&pool.space, &pool.archs);
         let beliefs = Model::new(&pool, sizes, &[]).beliefs(&history, &open).unwrap();
         let beliefs: Vec<_> = beliefs.iter().map(|b| (b.mean, b.trained_sd)).collect();
-        let plain = choose(&beliefs, exploration(fruitless(&history)), ROUND);
+        let plain = highest_by_quantile(&beliefs, exploration(fruitless(&history)), ROUND);
         let plain: Vec<usize> = plain.into_iter().map(|j| open[j]).collect();
         (rows, plain, upper(&beliefs, &open))
     };
