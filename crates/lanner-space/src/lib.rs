@@ -35,6 +35,7 @@
 //! their own in the same way; a published one is a file of this crate and a line in [`Space::ALL`].
 
 mod architecture;
+mod architectures;
 pub mod darts;
 mod definition;
 mod error;
@@ -55,10 +56,11 @@ pub mod transbench101_macro;
 pub mod user;
 
 pub use architecture::Architecture;
+pub use architectures::Shuffle;
 pub use definition::{Classes, Definition, FanOut, FewCells, Limits, Order, Sizes, Text};
 pub use error::SpaceError;
 pub use graph::{CellGraph, View};
-pub use space::{Shuffle, Space};
+pub use space::Space;
 
 /// Spaces of at most this many architectures are encoded, compared and listed as a whole; a random
 /// sample stands for a larger one. NAS-Bench-201 has 15,625, NAS-Bench-101 423,624.
