@@ -11,6 +11,9 @@
 
 mod cell;
 mod chain;
+pub(crate) mod dag;
+pub(crate) mod dag_text;
+mod elastic;
 mod layers;
 mod pair;
 
@@ -18,11 +21,11 @@ use std::fmt::Debug;
 
 pub use cell::{CellSkeleton, CellSpace, Edge};
 pub use chain::{Block, ChainSkeleton, ChainSpace, Layer, Stage};
+pub use dag::LabelledDag;
+pub use elastic::ElasticStages;
 pub use layers::Layers;
 pub use pair::CellPair;
 
-pub use crate::mobilenetv3::ElasticStages;
-pub use crate::nasbench101::LabelledDag;
 use crate::{Architecture, CellGraph, SpaceError, View, independent};
 
 /// The answers that a family gives for one of its members. The given ones are those of spaces with

@@ -1,16 +1,4 @@
 //! Pairs of cells.
-//!
-//! Codes: the normal cell, then the reduction cell; in each, four nodes of two edges, an edge being
-//! (input, operation). Inputs 0 and 1 are the cells before, 2 to 5 the nodes. The two edges of a
-//! node are in ascending order.
-//!
-//! **What is the same.** Renumbering the nodes leaves a cell as it is, but for the order of the
-//! channels in its output. Canonical is the numbering whose inputs, then operations, are
-//! lexicographically first; [`crate::Space::sample`] and [`crate::Space::shuffled`] are uniform over
-//! these.
-//!
-//! Texts: `Genotype(normal=[('sep_conv_3x3', 1), …], normal_concat=range(2, 6), reduce=[…],
-//! reduce_concat=range(2, 6))`, NASLib's `[[(input, operation), …], […]]`, or 32 digits.
 
 use std::sync::{LazyLock, OnceLock};
 
@@ -29,6 +17,18 @@ const TOPOLOGIES: usize = 180;
 
 /// A normal and a reduction cell, each of four nodes that add up two operations on earlier nodes or on
 /// the outputs of the two cells before.
+///
+/// Codes: the normal cell, then the reduction cell; in each, four nodes of two edges, an edge being
+/// (input, operation). Inputs 0 and 1 are the cells before, 2 to 5 the nodes. The two edges of a
+/// node are in ascending order.
+///
+/// **What is the same.** Renumbering the nodes leaves a cell as it is, but for the order of the
+/// channels in its output. Canonical is the numbering whose inputs, then operations, are
+/// lexicographically first; [`crate::Space::sample`] and [`crate::Space::shuffled`] are uniform over
+/// these.
+///
+/// Texts: `Genotype(normal=[('sep_conv_3x3', 1), …], normal_concat=range(2, 6), reduce=[…],
+/// reduce_concat=range(2, 6))`, NASLib's `[[(input, operation), …], […]]`, or 32 digits.
 #[derive(Debug)]
 pub struct CellPair {
     operations: &'static [&'static str],
