@@ -1,4 +1,4 @@
-//! Lanner's own tables of latencies, which come with the program.
+//! Lanner's own table of latencies of NAS-Bench-201, part of the program.
 
 use lanner_space::Space;
 

@@ -15,12 +15,12 @@ pub struct Diagram {
 /// A box of a diagram.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Node {
-    /// Centred lines, the first of them the name.
+    /// Centred lines of text; the first is the name.
     pub lines: Vec<String>,
     pub kind: NodeKind,
 }
 
-/// What a box stands for, which decides its colour.
+/// Kind of a box, which decides its colour.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum NodeKind {
     /// Input, output, stem and head.
@@ -28,11 +28,11 @@ pub enum NodeKind {
     /// Convolutions and linear layers.
     Conv,
     Pool,
-    /// Identities, activations, sums: what costs little.
+    /// Cheap operations: identities, activations, sums.
     Light,
-    /// `none`, and what leads nowhere.
+    /// `none`, and operations that lead nowhere.
     Dead,
-    /// A row of cells.
+    /// A sequence of cells.
     Stage,
 }
 
@@ -41,15 +41,14 @@ pub enum NodeKind {
 pub struct Edge {
     pub from: usize,
     pub to: usize,
-    /// Drawn dashed: nothing flows here.
+    /// Whether no data flows along the arrow, which is then dashed.
     pub dead: bool,
 }
 
 impl Diagram {
-    /// The cells of an architecture, or its chain of blocks.
+    /// Draws the cells of an architecture, or its chain of blocks.
     ///
-    /// Where operations are on edges, the nodes and the operations between them: dead operations are
-    /// dashed in the raw view and left out in the pruned one.
+    /// Dead operations are dashed in the raw view and left out in the pruned one.
     pub fn cell(space: &Space, arch: &Architecture, view: View) -> Result<Diagram, SpaceError> {
         space.check(arch)?;
         Ok(match space.cell() {
@@ -119,10 +118,10 @@ impl Diagram {
         diagram
     }
 
-    /// The parts of the skeleton one after the other, equal ones in a row as one box, each with its
-    /// output shape and what it costs.
+    /// Draws the parts of the skeleton in sequence, equal consecutive ones as one box, each with its
+    /// output shape and cost.
     pub fn blocks(network: &Network, cost: &Cost) -> Diagram {
-        // (kind, how many, shape, flops, parameters) of each row of blocks.
+        // For each sequence of blocks: kind, number, shape, FLOPs, parameters.
         let mut rows: Vec<(&str, usize, String, u64, u64)> = Vec::new();
         for (b, block) in network.blocks.iter().enumerate() {
             let layers = || (0..network.layers.len()).filter(|&i| network.layers[i].block == b);
@@ -161,7 +160,7 @@ impl Diagram {
         diagram
     }
 
-    /// Every layer with its output shape.
+    /// Draws every layer with its output shape.
     pub fn layers(network: &Network) -> Diagram {
         let mut diagram = Diagram { title: network.name.clone(), nodes: vec![], edges: vec![] };
         for (i, layer) in network.layers.iter().enumerate() {

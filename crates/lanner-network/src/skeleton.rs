@@ -5,7 +5,7 @@ use crate::{
     nasbench101, nasbench201, transbench101, user,
 };
 
-/// What surrounds the choices of an architecture: the sizes that turn one of a space into a network.
+/// Sizes of a network that an architecture does not choose, for any space.
 ///
 /// ```
 /// use lanner_network::{Cost, Skeleton, View};
@@ -15,7 +15,7 @@ use crate::{
 /// let arch = space.parse("7818488874147327324245")?;
 /// let published = Skeleton::of(&space)?;
 /// assert_eq!((published.resolution, published.classes), (224, 1000));
-/// // HW-NAS-Bench's form for CIFAR-100.
+/// // The sizes of HW-NAS-Bench for CIFAR-100.
 /// let small = Skeleton { channels: 1504, resolution: 32, classes: 100, ..published };
 /// assert_eq!(Cost::of(&small.build(&arch, View::Raw)?).params, 1_790_500);
 /// # Ok::<(), Box<dyn std::error::Error>>(())
@@ -35,19 +35,19 @@ use crate::{
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Skeleton {
     pub space: Space,
-    /// A width that others follow from, by space.
+    /// A width that others follow from; the table says which.
     pub channels: usize,
-    /// How often cells are repeated; 0 where the architecture has every block.
+    /// Number of repetitions of cells; 0 if the architecture chooses every block.
     pub cells: usize,
-    /// Height and width of the image, pixels; 0 where it is a choice of the architecture, and
-    /// another number there puts that in its place.
+    /// Height and width of the image, in pixels. 0 if the architecture chooses it; another number then
+    /// overrides that choice.
     pub resolution: usize,
     /// Length of the output.
     pub classes: usize,
 }
 
 impl Skeleton {
-    /// The published one of a space.
+    /// The published skeleton of a space.
     pub fn of(space: &Space) -> Result<Skeleton, NetworkError> {
         builder(space)?;
         let Sizes { channels, cells, resolution, classes } = space.sizes();
@@ -101,11 +101,10 @@ impl Skeleton {
         Ok(())
     }
 
-    /// The network of an architecture.
+    /// Builds the network of an architecture.
     ///
-    /// The views differ where a space has `none`; layers that lead nowhere are left out of the
-    /// pruned one in any space. A cell whose output no path reaches yields zeros, see
-    /// [`Nasbench201::build`].
+    /// The pruned view leaves out layers that lead nowhere, in any space; spaces with `none` have most
+    /// of them. A cell whose output no path reaches yields zeros, see [`Nasbench201::build`].
     pub fn build(&self, arch: &Architecture, view: View) -> Result<Network, NetworkError> {
         let (most, build) = builder(&self.space)?;
         self.check(most)?;

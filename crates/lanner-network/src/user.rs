@@ -1,4 +1,4 @@
-//! Networks of cells and chains with the skeleton of their file, see [`lanner_space::user`].
+//! Builds networks of spaces that users define, see [`lanner_space::user`].
 
 use lanner_space::Architecture;
 use lanner_space::family::{Block, CellSpace, ChainSpace, Layer};
@@ -7,7 +7,7 @@ use crate::blocks::{InvertedResidual, batch_norm, classifier, conv_bn, conv_bn_a
 use crate::nasbench201::reduction;
 use crate::{Builder, Conv, NetworkError, Op, Pool, Skeleton};
 
-/// Adds everything after the image: the space's skeleton, with the sizes that `skeleton` has instead.
+/// Adds the layers after the image: the file's skeleton, with the sizes of `skeleton`.
 ///
 /// A cell whose output no path reaches yields zeros, as in [`crate::Nasbench201::build`].
 pub fn build(
@@ -37,7 +37,7 @@ fn conv_bn_relu(
     conv_bn_act(net, place, conv, Op::Relu6, x)
 }
 
-/// Everything before the pooling of NAS-Bench-201's network, with any number of stages.
+/// Adds the layers before the pooling of NAS-Bench-201's network, with any number of stages.
 fn cells(
     skeleton: &Skeleton,
     net: &mut Builder,
@@ -61,7 +61,8 @@ fn cells(
     net.add("head.relu", Op::Relu, &[x])
 }
 
-/// Nodes, each the sum of its live edges; one without any is not there, zeros for the output.
+/// Adds a cell: each node is the sum of its live edges. A node without any is left out, the output is
+/// then zeros.
 fn cell(
     net: &mut Builder,
     place: &str,
@@ -89,8 +90,8 @@ fn cell(
     Ok(nodes[nodes.len() - 1].unwrap_or(x))
 }
 
-/// An operation of [`lanner_space::user::OPERATIONS`]: convolutions come after a ReLU and before a
-/// batch norm, separable ones twice, as in DARTS.
+/// Adds an operation of [`lanner_space::user::OPERATIONS`]: convolutions come after a ReLU and before
+/// a batch norm, separable ones twice, as in DARTS.
 fn operation(net: &mut Builder, place: &str, name: &str, x: usize) -> Result<usize, NetworkError> {
     let channels = net.shape(x).map_or(0, |s| s.channels);
     let side = match name.rsplit_once('_').and_then(|(_, size)| size.split_once('x')) {
@@ -190,7 +191,7 @@ mod tests {
         Skeleton::of(space).unwrap().build(arch, view).unwrap()
     }
 
-    /// NAS-Bench-201 as a user would write it.
+    /// NAS-Bench-201 as a user would define it.
     fn nasbench201(skeleton: &str) -> Space {
         let mut text = String::from("name = \"own-201\"\nkind = \"cell\"\nnodes = 4\n");
         text += "operations = [\"none\", \"skip_connect\", \"nor_conv_1x1\", \"nor_conv_3x3\", \"avg_pool_3x3\"]\n";
@@ -208,7 +209,7 @@ mod tests {
         assert_eq!(space.size(), 15_625);
         let published = Nasbench201::default();
         for index in (0..15_625).step_by(301) {
-            // The same codes: both have an edge's operation at its place.
+            // The codes of both spaces list the operations of the edges in the same order.
             let arch = Space::NasBench201.at(index).unwrap();
             for view in [View::Raw, View::Pruned] {
                 let own = Cost::of(&network(&space, &arch, view));

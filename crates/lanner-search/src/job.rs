@@ -6,7 +6,7 @@ use std::str::FromStr;
 
 use lanner_evaluate::evaluator::TRAINED;
 use lanner_evaluate::proxies::Proxy;
-use lanner_evaluate::train::Recipe;
+use lanner_evaluate::train::TrainRecipe;
 use lanner_network::Skeleton;
 use lanner_space::Space;
 use serde::{Deserialize, Serialize};
@@ -280,8 +280,8 @@ impl Setup {
     }
 
     /// The training recipe. One epoch has few steps, so they are small ones with little warm-up.
-    pub fn recipe(&self) -> Recipe {
-        Recipe { epochs: self.epochs, batch: 32, warm_up: 0.3, ..Recipe::default() }
+    pub fn recipe(&self) -> TrainRecipe {
+        TrainRecipe { epochs: self.epochs, batch: 32, warm_up: 0.3, ..TrainRecipe::default() }
     }
 
     /// The column that tells [`LATENCY`] in place of this machine.

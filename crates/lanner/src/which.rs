@@ -55,7 +55,7 @@ impl Which {
             distinct(space, count, &mut lanner_nn::rng(seed, "sample of networks"))
         };
         Ok(match unique {
-            true => measure::groups(space, &archs),
+            true => measure::equivalent_groups(space, &archs),
             false => archs.into_iter().map(|a| vec![a]).collect(),
         })
     }

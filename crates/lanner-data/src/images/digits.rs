@@ -1,4 +1,4 @@
-//! Real handwritten digits that come with the program.
+//! Real handwritten digits, part of the program.
 
 use std::io::Read;
 
@@ -8,16 +8,17 @@ use super::{DataSet, Images, Shape, numbered};
 use crate::DataError;
 
 const SHAPE: Shape = Shape { channels: 1, height: 8, width: 8 };
-/// Four fifths. The images are in the order of collection, so that most of the writers of the others
-/// are unseen in training.
+/// Number of training images, four fifths. The images are in the order of collection, so that training
+/// has not seen most of the writers of the test images.
 const TRAIN: usize = 1437;
 const TEST: usize = 360;
 /// A byte for each label, then a byte for each pixel's level.
 const PACKED: &[u8] = include_bytes!("digits.gz");
 
-/// 1,797 handwritten digits of 8×8 pixels: the test set of UCI's "Optical Recognition of Handwritten
-/// Digits" (Alpaydin & Kaynak, 1998), which scikit-learn has as `load_digits`. The first 1,437 are for
-/// training, the last 360 for testing. Its 17 levels of grey, 0 to 16, are spread over 0 to 255.
+/// Returns 1,797 handwritten digits of 8×8 pixels: the test set of UCI's "Optical Recognition of
+/// Handwritten Digits" (Alpaydin & Kaynak, 1998), which scikit-learn has as `load_digits`. The first
+/// 1,437 are for training, the last 360 for testing. Its 17 levels of grey, 0 to 16, are spread over 0
+/// to 255.
 ///
 /// There is nothing to download.
 pub fn digits() -> Result<DataSet, DataError> {

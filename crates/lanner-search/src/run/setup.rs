@@ -48,7 +48,7 @@ pub(super) fn evaluator(
         Evaluate::Proxies => {
             let set = image_set(setup, skeleton)?;
             Arc::new(ProxyEvaluator {
-                table: proxies::Table {
+                campaign: proxies::ProxyCampaign {
                     space: skeleton.space.clone(),
                     skeleton: skeleton.clone(),
                     pooling_norms: false,
@@ -56,9 +56,9 @@ pub(super) fn evaluator(
                     batch: proxies::Batch::of_images(&set.train, BATCH, job.seed)?,
                     dataset: setup.dataset.clone(),
                     seeds: 1,
-                    options: proxies::Options {
+                    options: proxies::ProxyOptions {
                         seed: job.seed,
-                        weights: proxies::Weights::of(&skeleton.space),
+                        weights: proxies::ProxyWeights::of(&skeleton.space),
                         threads: 1,
                         memory_limit,
                     },
@@ -66,7 +66,7 @@ pub(super) fn evaluator(
             })
         }
         Evaluate::Train => Arc::new(TrainEvaluator {
-            data: train::Data::new(image_set(setup, skeleton)?, VALIDATION, job.seed)?,
+            data: train::TrainData::new(image_set(setup, skeleton)?, VALIDATION, job.seed)?,
             dataset: setup.dataset.clone(),
             recipe: setup.recipe(),
             skeleton: skeleton.clone(),

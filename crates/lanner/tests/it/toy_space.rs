@@ -132,7 +132,7 @@ fn its_tables_predictors_and_studies_are_read_again() {
     let pool = fitted::reference(toy, &archs);
     let rows: Vec<usize> = (0..64).step_by(2).collect();
     let values: Vec<f64> = rows.iter().map(|&r| truth[r]).collect();
-    let views = fitted::Views::new("default", Target::Latency, &pool).unwrap();
+    let views = fitted::MethodFeatures::new("default", Target::Latency, &pool).unwrap();
     let settings = fitted::Settings {
         method: "default".into(),
         target: Target::Latency,
@@ -147,7 +147,7 @@ fn its_tables_predictors_and_studies_are_read_again() {
 
     // Eight measurements of a device, half of them of one that is twice as fast.
     let pool = Pool::new(toy.clone(), archs.clone());
-    let views = adapted::Views::new(&pool);
+    let views = adapted::DeviceFeatures::new(&pool);
     let other: Vec<f64> = truth.iter().map(|ms| ms / 2.0).collect();
     let functions = views.smooth(&[&other]).unwrap();
     let rows: Vec<usize> = (0..64).step_by(8).collect();

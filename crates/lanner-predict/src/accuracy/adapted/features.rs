@@ -38,6 +38,24 @@ pub fn without_failures(values: &[f64]) -> Vec<f64> {
     values.iter().map(|&v| kept(v)).collect()
 }
 
+/// Features that predictions are made from.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Inputs {
+    Proxies,
+    Graph,
+    Both,
+}
+
+impl Inputs {
+    pub(super) fn proxies(self) -> bool {
+        self != Inputs::Graph
+    }
+
+    pub(super) fn graph(self) -> bool {
+        self != Inputs::Proxies
+    }
+}
+
 /// The encodings of a pool: of its proxies, of its graphs, and of both what means the same in
 /// every space.
 #[derive(Debug, Clone)]

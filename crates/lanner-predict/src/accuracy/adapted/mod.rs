@@ -53,26 +53,8 @@ use crate::regress::linalg::Mat;
 use crate::{Forecast, PredictError};
 use average::{Average, LogNormal};
 use features::balanced;
-pub use features::{PROXIES, TaskFeatures, without_failures};
+pub use features::{Inputs, PROXIES, TaskFeatures, without_failures};
 pub use source::{Source, SourceRelation};
-
-/// What predictions are made from.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Inputs {
-    Proxies,
-    Graph,
-    Both,
-}
-
-impl Inputs {
-    fn proxies(self) -> bool {
-        self != Inputs::Graph
-    }
-
-    fn graph(self) -> bool {
-        self != Inputs::Proxies
-    }
-}
 
 /// The amplitude of a smooth function.
 const SMOOTH: LogNormal = (0.3, 2.0);

@@ -2,8 +2,7 @@
 
 use rand::RngExt;
 
-use super::Inputs;
-use super::features::{TaskFeatures, balanced};
+use super::features::{Inputs, TaskFeatures, balanced};
 use crate::PredictError;
 use crate::accuracy::scores::NormalScores;
 use crate::checks::{check_lengths, check_varied};

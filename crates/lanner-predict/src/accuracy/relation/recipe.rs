@@ -2,7 +2,7 @@
 
 use lanner_nn::Matrix;
 
-use super::Margins;
+use super::margins::Margins;
 use crate::encode::graph::Encoding;
 
 /// How [`super::fit`] learns a relation.

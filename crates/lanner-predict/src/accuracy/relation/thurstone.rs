@@ -3,7 +3,7 @@
 use lanner_nn::rng;
 use lanner_space::{Architecture, Space};
 
-use super::Margins;
+use super::margins::Margins;
 use crate::accuracy::features::component;
 use crate::accuracy::gp_options;
 use crate::accuracy::scores::NormalScores;

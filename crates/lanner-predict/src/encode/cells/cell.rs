@@ -3,7 +3,11 @@
 use lanner_space::{Architecture, Space, View};
 
 use super::operation::{OperationKind, Operations, Set};
-use super::{FLOOR, POOLING};
+
+/// What part of the variance average pooling passes: not tuned; 1 (no loss) is the other view.
+pub(super) const POOLING: f64 = 0.35;
+/// Keeps logarithms of variances finite when nothing reaches the output.
+pub(super) const FLOOR: f64 = 0.1;
 
 /// A cell: operations as nodes in topological order. Sums are in the arcs: an operation reads the
 /// sum of all its predecessors.

@@ -1,7 +1,6 @@
 //! How much of a cell's output came through which operations.
 
-use super::FLOOR;
-use super::cell::Cell;
+use super::cell::{Cell, FLOOR};
 use super::operation::{MOST, OperationKind, Operations, Slots};
 
 /// What a signal went through, identities not counted. `first` and `last` are one more than the

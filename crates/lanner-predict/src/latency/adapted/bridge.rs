@@ -9,7 +9,10 @@
 //! What layers cost that the source space does not vary, as poolings towards NAS-Bench-201, the references
 //! tell alone. So there are two more guesses by which these cost more or less than that.
 
-use super::{DeviceFeatures, DevicePrior, FewShot, simulated};
+use super::features::DeviceFeatures;
+use super::few_shot::FewShot;
+use super::prior::{Confidence, DevicePrior, Guess};
+use super::simulated;
 use crate::PredictError;
 use crate::metrics::pearson;
 use crate::regress::linalg::{Cholesky, Mat};
@@ -27,35 +30,6 @@ const SIMULATED: f64 = 3.0;
 /// By how many standard deviations of the mixture of references new kinds of layers cost more or less
 /// than it says.
 const NEW_KINDS: [f64; 2] = [0.7, -0.4];
-
-/// What another space tells of a device's latencies.
-#[derive(Debug, Clone)]
-pub struct Guess {
-    /// Log latencies over the target pool, but for a constant and a factor: p × 1, or p × 2 where the
-    /// target space has two views and the source cannot tell which of them counts.
-    pub latencies: Mat,
-    pub belief: Confidence,
-}
-
-/// How far a guess is believed in.
-#[derive(Debug, Clone, Copy)]
-pub struct Confidence {
-    /// How much of the device's function is known, over what is not.
-    pub odds: f64,
-    /// The part of those candidates that believe in this one, of all that believe in any, for three
-    /// measurements.
-    pub share: f64,
-    /// Whether the share falls with the square of the number of measurements: more of them tell
-    /// themselves what the guess is about.
-    pub fades: bool,
-}
-
-impl Confidence {
-    /// For so many measurements.
-    pub(super) fn share_of(&self, measured: usize) -> f64 {
-        self.share * if self.fades { (3.0 / measured as f64).powi(2) } else { 1.0 }
-    }
-}
 
 /// References in two spaces.
 pub struct Bridge {

@@ -2,7 +2,11 @@ use lanner_nn::rng;
 use rand::seq::SliceRandom;
 
 use super::*;
+use crate::Pool;
+use crate::encode::costs::AnalyticCosts;
 use crate::metrics::{pearson, spearman};
+use crate::regress::linalg::Mat;
+use lanner_space::{Architecture, Space};
 
 /// Two spaces and what a device in them costs: shares of arithmetic, memory and starts of layers.
 struct Spaces {

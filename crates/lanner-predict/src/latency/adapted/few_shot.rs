@@ -5,8 +5,8 @@ use std::collections::HashMap;
 
 use rayon::prelude::*;
 
-use super::DevicePrior;
 use super::average::Average;
+use super::prior::DevicePrior;
 use super::slope::Slope;
 use crate::checks::{check_lengths, check_varied};
 use crate::regress::lanes::{LANES, Lanes, add};

@@ -1,9 +1,9 @@
 //! What is assumed of a new device.
 
 use super::average::{Candidate, candidates};
-use super::bridge::{Confidence, Guess};
 use super::group::{Direction, Group, Shown};
 use crate::regress::gp::{Component, HyperPrior, Kernel};
+use crate::regress::linalg::Mat;
 use crate::select::informative::most_informative;
 
 /// How much more amplitude than other groups is given to what was carried over from another space, at
@@ -11,6 +11,35 @@ use crate::select::informative::most_informative;
 const CARRIED: f64 = 20.0;
 /// Its multiples spread evenly over the unit interval.
 const GOLDEN: f64 = 0.618_033_988;
+
+/// What another space tells of a device's latencies.
+#[derive(Debug, Clone)]
+pub struct Guess {
+    /// Log latencies over the target pool, but for a constant and a factor: p × 1, or p × 2 where the
+    /// target space has two views and the source cannot tell which of them counts.
+    pub latencies: Mat,
+    pub belief: Confidence,
+}
+
+/// How far a guess is believed in.
+#[derive(Debug, Clone, Copy)]
+pub struct Confidence {
+    /// How much of the device's function is known, over what is not.
+    pub odds: f64,
+    /// The part of those candidates that believe in this one, of all that believe in any, for three
+    /// measurements.
+    pub share: f64,
+    /// Whether the share falls with the square of the number of measurements: more of them tell
+    /// themselves what the guess is about.
+    pub fades: bool,
+}
+
+impl Confidence {
+    /// For so many measurements.
+    pub(super) fn share_of(&self, measured: usize) -> f64 {
+        self.share * if self.fades { (3.0 / measured as f64).powi(2) } else { 1.0 }
+    }
+}
 
 /// What is assumed of a new device before its first measurement.
 #[derive(Debug, Clone)]

@@ -6,7 +6,8 @@ use std::path::Path;
 use lanner_space::Space;
 use serde::{Deserialize, Serialize};
 
-use super::{DeviceFeatures, FewShot};
+use super::features::DeviceFeatures;
+use super::few_shot::FewShot;
 use crate::predictor::file::{Array, Header, ModelFile, training_hash};
 use crate::regress::linalg::Mat;
 use crate::{Forecast, Pool, PredictError};

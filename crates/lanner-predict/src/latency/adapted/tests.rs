@@ -1,10 +1,14 @@
 use lanner_nn::rng;
+use lanner_space::Space;
 use rand::RngExt;
 use rand::seq::SliceRandom;
 
+use super::features::codes;
 use super::few_shot::{POWERS, Scale, student_quantile_95};
 use super::*;
+use crate::Pool;
 use crate::metrics::{coverage, spearman};
+use crate::regress::linalg::Mat;
 
 /// A device that pays for operations (live ones, or all) with noise.
 fn device(pool: &Pool, costs: [f64; 5], live: bool, noise: f64, seed: u64) -> Vec<f64> {
