@@ -75,7 +75,7 @@ impl Cell {
         places(self.vertices).filter(|&(from, to)| self.has(from, to))
     }
 
-    /// With its vertices at new places: vertex v at `place[v]`, all still after their inputs.
+    /// The cell with its vertices at new places: vertex v at `place[v]`, all still after their inputs.
     fn moved(&self, place: &[usize], vertices: usize) -> Option<Cell> {
         let edges = moved_edges(vertices, self.arcs(), place)?;
         Some(Cell { vertices, edges, ops: self.moved_ops(place, vertices) })
@@ -362,7 +362,7 @@ impl Family for LabelledDag {
         ALL.binary_search(&Cell::from_codes(arch.codes()).key()).ok().map(|i| i as u128)
     }
 
-    /// All with one operation changed, one edge more or less, or a vertex more between two others.
+    /// Cells with one operation changed, one edge more or less, or a vertex more between two others.
     fn neighbours(&self, arch: &Architecture) -> Vec<Architecture> {
         let cell = Cell::from_codes(arch.codes());
         let n = cell.vertices;

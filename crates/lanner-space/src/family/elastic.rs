@@ -200,7 +200,7 @@ impl Family for ElasticStages {
         }))
     }
 
-    /// All with another resolution, another depth of one stage, or another kernel or expansion of one
+    /// Architectures with another resolution, another depth of one stage, or another kernel or expansion of one
     /// layer that is there. Layers that a deeper stage gains have code 0.
     fn neighbours(&self, arch: &Architecture) -> Vec<Architecture> {
         let all = independent::neighbours(&POSITIONS, arch.codes());
@@ -208,7 +208,7 @@ impl Family for ElasticStages {
         all.iter().map(|a| self.canonical(a)).filter(|a| a != arch).collect()
     }
 
-    /// With 0 for all layers that are not there.
+    /// Sets the codes of layers that are not there to 0.
     fn canonical(&self, arch: &Architecture) -> Architecture {
         let mut codes = arch.codes().to_vec();
         for layer in (0..LAYERS).filter(|&layer| !is_active(arch, layer)) {

@@ -66,7 +66,7 @@ pub trait Family: Debug + Send + Sync {
         independent::check(self.positions(), codes)
     }
 
-    /// The same for codes that need not be in the order in which they are stored.
+    /// Like [`Family::check`], for codes that need not be in the order in which they are stored.
     fn check_unordered(&self, codes: &[u8]) -> Result<(), String> {
         self.check(codes)
     }
@@ -81,7 +81,7 @@ pub trait Family: Debug + Send + Sync {
         Some(independent::index_of(self.positions(), arch.codes()))
     }
 
-    /// How many numbers [`Family::candidate`] takes.
+    /// Number of numbers that [`Family::candidate`] takes.
     fn candidates(&self) -> Option<u128> {
         self.size()
     }
@@ -91,7 +91,7 @@ pub trait Family: Debug + Send + Sync {
         Some(self.at(number))
     }
 
-    /// All architectures one step away.
+    /// Architectures one step away.
     fn neighbours(&self, arch: &Architecture) -> Vec<Architecture> {
         independent::neighbours(self.positions(), arch.codes())
     }
@@ -108,7 +108,7 @@ pub trait Family: Debug + Send + Sync {
         values
     }
 
-    /// Which of the aligned choices take part in what the network computes.
+    /// Tells which of the aligned choices take part in the network's computation.
     fn live(&self, arch: &Architecture) -> Vec<bool> {
         self.aligned(arch).iter().map(Option::is_some).collect()
     }
