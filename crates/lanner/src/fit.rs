@@ -19,32 +19,35 @@ Examples:
   lanner fit latency.csv --metric pixel_ms --out pixel.lanner
   lanner fit trained.csv --metric val_accuracy --out accuracy.lanner --json
   lanner fit latency.csv --metric pixel_ms --predictor ridge-counts
-  lanner fit trained.csv --metric val_accuracy --space darts --predictor gcn --out darts.lanner
-  lanner fit latency.csv --metric pixel_ms --predictor operations --out pixel-operations.lanner
-  lanner fit mine.csv --metric board_ms --space my-space.toml --out board.lanner")]
+  lanner fit trained.csv --metric val_accuracy --space darts --predictor gcn \\
+    --out darts.lanner
+  lanner fit latency.csv --metric pixel_ms --predictor operations \\
+    --out pixel-operations.lanner
+  lanner fit mine.csv --metric board_ms --space my.toml --out board.lanner")]
 pub struct FitArgs {
     /// A table with a column of architectures and one of the metric
     table: PathBuf,
     /// The column to learn; a name that ends in _ms is a latency
     #[arg(long)]
     metric: String,
-    /// Latency (positive, less is better) or accuracy (more is better) [default: by the name]
+    /// latency (positive, less is better) or accuracy (more is better) [default: by the metric's name]
     #[arg(long, value_parser = ["latency", "accuracy"])]
     target: Option<String>,
-    /// A name, or a file .toml
+    /// The search space: a name or a .toml file
     #[arg(long, default_value = "nasbench201")]
     space: String,
-    /// default, gcn, gcn-brp-nas, binary (an order, for accuracies), operations (latencies as sums over
-    /// operations, which `lanner rank --space` takes to any other space), flops, layer-wise, ridge-counts,
-    /// ridge-onehot, ridge-pairs or extra-trees
+    /// default, gcn, gcn-brp-nas, binary (an order, for accuracies), operations (latencies as sums
+    /// over operations, which `lanner rank --space` takes to any other space), flops, layer-wise,
+    /// ridge-counts, ridge-onehot, ridge-pairs or extra-trees
     #[arg(long, default_value = "default")]
     predictor: String,
     /// Where to save the predictor, for `lanner rank`
     #[arg(long, value_name = "FILE")]
     out: Option<PathBuf>,
-    /// Parts of the cross-validation that tells the quality; 0 for none
+    /// Number of parts of the cross-validation that tells the quality; 0 for none
     #[arg(long, default_value_t = 5)]
     folds: usize,
+    /// Seed of the folds and of the predictor
     #[arg(long, default_value_t = 0)]
     seed: u64,
     /// Print JSON

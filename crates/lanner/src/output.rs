@@ -1,4 +1,4 @@
-//! How commands print: rows as a table or as JSON, progress, usage errors, and exit codes.
+//! Prints what commands tell: rows as a table or as JSON, progress, usage errors, exit codes.
 
 use std::cell::{Cell, RefCell};
 use std::fmt;
@@ -22,12 +22,12 @@ impl fmt::Display for Usage {
 
 impl std::error::Error for Usage {}
 
-/// An error of wrong usage.
+/// Makes an error of wrong usage.
 pub fn usage(message: impl Into<String>) -> anyhow::Error {
     Usage(message.into()).into()
 }
 
-/// An error of a search: a wrong setting is wrong usage of the option of that name.
+/// Converts an error of a search: a wrong setting becomes wrong usage of the option of that name.
 pub fn search_error(error: SearchError) -> anyhow::Error {
     match error {
         SearchError::Setting { .. } => usage(format!("--{error}")),
@@ -35,7 +35,8 @@ pub fn search_error(error: SearchError) -> anyhow::Error {
     }
 }
 
-/// Exit code of the command `name`, after printing its error: 2 for wrong usage, 1 for other errors.
+/// Prints the error of the command `name`, and returns its exit code: 2 for wrong usage, 1 for other
+/// errors, 0 for none.
 pub fn exit_code(name: &str, done: anyhow::Result<()>) -> ExitCode {
     match done {
         Ok(()) => ExitCode::SUCCESS,
@@ -47,7 +48,7 @@ pub fn exit_code(name: &str, done: anyhow::Result<()>) -> ExitCode {
     }
 }
 
-/// Whether the reader of our output went away, as `| head` does: no error.
+/// Tells whether the reader of our output went away, as `| head` does, which is no error.
 fn is_broken_pipe(error: &anyhow::Error) -> bool {
     error
         .downcast_ref::<std::io::Error>()
@@ -69,7 +70,8 @@ impl Row {
         self
     }
 
-    /// Mean and standard error over seeds; nothing where there are no values.
+    /// Adds mean and standard error over seeds; nothing where there are no values or one is not
+    /// finite.
     pub fn with_mean(mut self, name: &str, values: &[f64]) -> Row {
         if !values.is_empty() && values.iter().all(|v| v.is_finite()) {
             let (mean, error) = lanner_predict::metrics::mean_and_error(values);
@@ -79,7 +81,7 @@ impl Row {
         self
     }
 
-    /// The row but for those names.
+    /// Returns the row without the fields whose name the closure accepts.
     pub fn without(&self, name: impl Fn(&str) -> bool) -> Row {
         let rest = self.0.iter().filter(|(n, _)| !name(n)).map(|(n, v)| (n.clone(), v.clone()));
         Row(rest.collect())
@@ -130,7 +132,7 @@ pub fn print_rows_with(rows: &[Row], more: Vec<(&str, Value)>) -> anyhow::Result
     Ok(())
 }
 
-/// Prints `{"rows": [...]}` or a table whose columns are all names that occur.
+/// Prints `{"rows": [...]}`, or a table with a column for each name that occurs.
 pub fn print_rows(rows: &[Row], json: bool) -> anyhow::Result<()> {
     let mut out = std::io::stdout().lock();
     if json {
@@ -141,13 +143,13 @@ pub fn print_rows(rows: &[Row], json: bool) -> anyhow::Result<()> {
     let mut names: Vec<&str> = Vec::new();
     for row in rows {
         for name in row.0.keys() {
-            let of_a_mean = name.strip_suffix("_se").is_some_and(|n| row.0.contains_key(n));
-            if !of_a_mean && !names.contains(&name.as_str()) {
+            let is_error = name.strip_suffix("_se").is_some_and(|n| row.0.contains_key(n));
+            if !is_error && !names.contains(&name.as_str()) {
                 names.push(name);
             }
         }
     }
-    // What is cited stands last, where its length does no harm.
+    // A source is long: it stands last, where its length does no harm.
     if let Some(at) = names.iter().position(|n| *n == "source") {
         let source = names.remove(at);
         names.push(source);
@@ -165,7 +167,7 @@ pub fn print_rows(rows: &[Row], json: bool) -> anyhow::Result<()> {
     Ok(())
 }
 
-/// A bar on standard error that appears after two seconds, and never where that is no terminal.
+/// A progress bar on standard error. It appears after two seconds, and only on a terminal.
 pub struct Progress {
     what: &'static str,
     start: Instant,
@@ -175,7 +177,7 @@ pub struct Progress {
     terminal: bool,
 }
 
-/// Progress towards `total`; 0 where it will only be known later.
+/// Makes a progress bar towards `total`, which is 0 where it will only be known later.
 pub fn progress(total: u64, what: &'static str) -> Progress {
     Progress {
         what,
