@@ -10,7 +10,8 @@ use lanner::network::{Cost, Diagram, Init, OnnxOptions, Skeleton, View, Weights,
 use lanner::predict::Pool;
 use lanner::predict::latency::adapted::{self, FewShot};
 use lanner::predict::metrics::spearman;
-use lanner::predict::predictor::fitted::{self, Saved, Target};
+use lanner::predict::predictor::fitted::{self, Fitted};
+use lanner::predict::predictor::{Predictor, Target, load_for};
 use lanner::search::Job;
 use lanner::search::study::{Outcome, Study};
 use lanner::space::family::{CellSkeleton, CellSpace};
@@ -139,11 +140,11 @@ fn its_tables_predictors_and_studies_are_read_again() {
         metric: "own_ms".into(),
     };
     let model = folder.path().join("model.lanner");
-    let saved = Saved::fit(&pool, &views, settings, (&rows, &values), 1).unwrap();
+    let saved = Fitted::fit(&pool, &views, settings, (&rows, &values), 1).unwrap();
     saved.save(&model).unwrap();
-    let back = Saved::load(&model, &Space::by_name(NAME).unwrap()).unwrap().restore().unwrap();
+    let back = load_for(&model, &Space::by_name(NAME).unwrap()).unwrap();
     assert!(spearman(&back.predict(&archs).mean, &truth) > 0.9);
-    assert!(Saved::load(&model, &Space::NasBench201).is_err());
+    assert!(load_for(&model, &Space::NasBench201).is_err());
 
     // Eight measurements of a device, half of them of one that is twice as fast.
     let pool = Pool::new(toy.clone(), archs.clone());
