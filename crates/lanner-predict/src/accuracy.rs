@@ -18,7 +18,7 @@ mod graph_gp;
 mod scores;
 mod views;
 
-use crate::gp::{Component, Gp, Kernel, Options as GpOptions, Prior};
+use crate::gp::{Component, Gp, Kernel, MOST, Options as GpOptions, Prior};
 use crate::linalg::Mat;
 use crate::samples::check_lengths;
 use crate::trees::{ExtraTrees, Options as TreeOptions};
@@ -144,15 +144,22 @@ impl AccuracyModel {
     }
 }
 
-/// The trees, and predictions for the training rows by trees without them.
+/// The trees, and predictions for the training rows by trees without them. Of more than [`MOST`] rows
+/// each tree sees some, so that there are trees without each.
 fn trees(
     views: &AccuracyViews,
     rows: &[usize],
     t: &[f64],
     seed: u64,
 ) -> Result<(ExtraTrees, Vec<f64>), PredictError> {
-    let options = TreeOptions::default();
+    let mut options = TreeOptions::default();
     let known = views.all.select(rows);
+    if rows.len() > MOST {
+        options.rows = MOST.min(rows.len() * 4 / 5);
+        let all = ExtraTrees::fit(&known, t, &options, seed)?;
+        let held_out = all.out_of_bag(&known, &options, seed);
+        return Ok((all, held_out));
+    }
     let all = ExtraTrees::fit(&known, t, &options, seed)?;
     let mut held_out = vec![0.0; rows.len()];
     let some = TreeOptions { trees: options.trees / 4, ..options };

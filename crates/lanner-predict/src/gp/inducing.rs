@@ -16,8 +16,8 @@ use super::{
 use crate::PredictError;
 use crate::linalg::{Cholesky, Mat, plus_weighted_squares};
 
-/// Up to this many rows a process is exact; of more, this many are inducing.
-pub(super) const MOST: usize = 2000;
+/// Most rows of an exact process; of more, this many are inducing.
+pub const MOST: usize = 2000;
 /// What is added to the inducing rows' own variance so that their covariance can be factored.
 const JITTER: f64 = 1e-8;
 /// Rows that are computed together.

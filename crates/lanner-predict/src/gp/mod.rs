@@ -14,6 +14,7 @@ use rayon::prelude::*;
 use crate::PredictError;
 use crate::linalg::{Cholesky, Mat};
 use inducing::Inducing;
+pub use inducing::MOST;
 pub use kernel::Kernel;
 pub(crate) use kernel::{base_scale, base_values, own_base};
 pub(crate) use prior::PriorCovariance;
@@ -78,7 +79,7 @@ pub struct Gp {
     /// Precision of each training row's noise in units of the common one (all 1 for normal noise).
     pub precisions: Vec<f64>,
     /// The rows whose covariance with a question decides the answer: those trained on, or of more
-    /// than [`inducing::MOST`] the inducing ones.
+    /// than [`MOST`] the inducing ones.
     rows: Vec<usize>,
     scales: Vec<f64>,
     /// Of the covariance of `rows`, in exact processes with the noise.
@@ -119,7 +120,7 @@ impl Gp {
                 got: rows.len().min(y.len()),
             });
         }
-        if rows.len() > inducing::MOST {
+        if rows.len() > MOST {
             return inducing::fit(components, rows, y, options, start);
         }
         let (target, mean, deviation) = standardised(y)?;
@@ -198,7 +199,7 @@ impl Gp {
                 got: hyper.len(),
             });
         }
-        if rows.len() > inducing::MOST {
+        if rows.len() > MOST {
             return inducing::conditioned(components, rows, y, hyper, precisions, None);
         }
         let (target, mean, deviation) = standardised(y)?;
