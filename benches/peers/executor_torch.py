@@ -23,7 +23,7 @@ clock = time.process_time if os.environ.get("LANNER_BENCH") == "cpu" else time.p
 
 
 def number(stream, count):
-    """The first numbers of a stream, as tests/networks/mod.rs makes them."""
+    """The first numbers of a stream, as tests/it/networks.rs makes them."""
     x = torch.arange(count, dtype=torch.int64) * 0x9E3779B9 + stream * 0x85EBCA6B & 0xFFFFFFFF
     for shift, factor in [(15, 0x2C1B3C6D), (12, 0x297A2D39), (15, 1)]:
         x = x ^ (x >> shift)

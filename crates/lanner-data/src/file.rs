@@ -1,14 +1,14 @@
-//! Tables as files: the format goes by the extension, and a file appears whole or not at all.
+//! Tables as files: the format goes by the extension.
 
 use std::{
     fs::File,
-    io::{BufRead, BufReader, BufWriter, Read, Write},
+    io::{BufRead, BufReader, Read},
     path::Path,
 };
 
 use lanner_space::Space;
 
-use crate::{DataError, ReadReport, Table, csv};
+use crate::{DataError, ReadReport, Table, csv, write_file_with};
 
 enum Format {
     Csv,
@@ -87,14 +87,14 @@ impl Table {
     ) -> Result<(), DataError> {
         let path = path.as_ref();
         match format(path)? {
-            Format::Csv => atomically(path, |out| {
+            Format::Csv => write_file_with(path, |out| {
                 comments
                     .iter()
                     .try_for_each(|c| writeln!(out, "# {}", c.replace(['\n', '\r'], " ")))?;
                 csv::write(self, out)
             }),
             #[cfg(feature = "parquet")]
-            Format::Parquet => atomically(path, |out| crate::parquet::write(self, out)),
+            Format::Parquet => write_file_with(path, |out| crate::parquet::write(self, out)),
             #[cfg(not(feature = "parquet"))]
             Format::Parquet => unreachable!("format() refuses it"),
         }
@@ -128,36 +128,9 @@ pub fn comments(path: impl AsRef<Path>) -> Result<Vec<String>, DataError> {
 /// Bytes of a file in which its comments end.
 const MOST_COMMENTS: u64 = 64 * 1024;
 
-/// Writes next to the target and renames: a crash leaves the old file or the new one.
-fn atomically(
-    path: &Path,
-    write: impl FnOnce(&mut BufWriter<&mut File>) -> std::io::Result<()>,
-) -> Result<(), DataError> {
-    let folder = match path.parent() {
-        Some(p) if !p.as_os_str().is_empty() => p,
-        _ => Path::new("."),
-    };
-    let mut builder = tempfile::Builder::new();
-    builder.prefix(".lanner-").suffix(".tmp");
-    #[cfg(unix)]
-    {
-        use std::{fs::Permissions, os::unix::fs::PermissionsExt};
-        // As any new file, less the umask; a temporary file would be the owner's alone.
-        builder.permissions(Permissions::from_mode(0o666));
-    }
-    let mut temporary = builder.tempfile_in(folder).map_err(DataError::io(path, "write"))?;
-    let mut out = BufWriter::new(temporary.as_file_mut());
-    write(&mut out).and_then(|()| out.flush()).map_err(DataError::io(path, "write"))?;
-    drop(out);
-    temporary.as_file().sync_all().map_err(DataError::io(path, "write"))?;
-    temporary.persist(path).map_err(|e| DataError::io(path, "write")(e.error))?;
-    Ok(())
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::published;
 
     fn small() -> Table {
         let space = Space::NasBench201;
@@ -205,10 +178,7 @@ mod tests {
 
     #[test]
     fn published_tables_are_read() {
-        let Some(data) = published::data_dir() else {
-            eprintln!("skipped: no data at $LANNER_DATA nor ../shared/data");
-            return;
-        };
+        let Some(data) = lanner_testing::published("") else { return };
         let space = Space::NasBench201;
         for (name, rows, columns, missing) in [
             ("accuracy.csv", 15_625, 14, 2_225 + 7_664),

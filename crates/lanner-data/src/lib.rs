@@ -37,9 +37,13 @@
 //! `mnist:DIR` and so on, and [`images`] makes validation splits, balanced subsets and normalised,
 //! augmented batches of it.
 //!
+//! **Files.** [`write_file`] replaces a file as a whole or not at all; all of Lanner's files are
+//! written by it, those aside that grow by a line.
+//!
 //! **Units.** A latency is in milliseconds and its name ends in `_ms`; zero or less there is an
 //! error, whether a file or a caller brings it.
 
+pub mod built_in;
 mod csv;
 mod describe;
 mod draft;
@@ -53,9 +57,11 @@ mod parquet;
 mod pickle;
 pub mod published;
 mod table;
+mod write;
 
 pub use describe::ColumnSummary;
 pub use draft::ReadReport;
 pub use error::DataError;
 pub use file::comments;
 pub use table::Table;
+pub use write::{write_file, write_file_with};

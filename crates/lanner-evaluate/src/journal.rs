@@ -166,7 +166,7 @@ impl Journal {
         let columns: Vec<&str> = self.columns.iter().map(String::as_str).collect();
         let mut text = header.text(self.kind, &columns).into_bytes();
         text.extend(csv_text(&self.lines.path, rows)?);
-        Ok(lanner_network::write_file(&self.lines.path, &text)?)
+        Ok(lanner_data::write_file(&self.lines.path, &text)?)
     }
 }
 

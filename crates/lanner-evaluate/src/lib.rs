@@ -1,5 +1,6 @@
-//! Evaluators: what tells how fast a network is ([`measure`]), how good ([`train`], or the user's own
-//! [`script`]), and at a glance how good ([`proxies`]).
+//! Evaluation of networks: how fast they are ([`measure`]), how good ([`train`], or the user's own
+//! [`script`]), and at a glance how good ([`proxies`]). A search takes them as an
+//! [`Evaluator`](evaluator::Evaluator) and a [`Meter`](meter::Meter).
 //!
 //! ```no_run
 //! use std::{ops::ControlFlow, path::Path};
@@ -30,9 +31,12 @@
 //! ```
 
 mod error;
+pub mod evaluator;
 mod journal;
 mod lines;
 pub mod measure;
+mod memory;
+pub mod meter;
 mod process;
 pub mod proxies;
 pub mod script;
@@ -40,3 +44,4 @@ pub mod train;
 
 pub use error::EvaluateError;
 pub use journal::Header;
+pub use memory::memory_limit;

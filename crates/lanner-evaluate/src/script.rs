@@ -12,6 +12,7 @@ use serde_json::Value;
 
 use crate::{
     EvaluateError,
+    evaluator::Answer,
     process::{How, Keep, last_lines, run},
 };
 
@@ -30,17 +31,6 @@ pub struct Call<'a> {
     pub onnx: &'a Path,
     pub out: &'a Path,
     pub seed: u64,
-}
-
-/// What came of a call.
-#[derive(Debug, Clone, PartialEq)]
-pub enum Answer {
-    /// All numbers of the JSON object, by name.
-    Metrics(BTreeMap<String, f64>),
-    /// Why there are none, and the last lines that the program printed.
-    Failed(String),
-    /// The caller said so.
-    Stopped,
 }
 
 /// How many of the last lines of output are kept with a failure.

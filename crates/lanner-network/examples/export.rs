@@ -4,7 +4,7 @@
 //!
 //! `cargo run --release -p lanner-network --example export -- FOLDER [COUNT] [SEED]`
 
-use std::path::Path;
+use std::{error::Error, path::Path};
 
 use lanner_network::{
     Builder, Conv, Init, LayerWeights, Nasbench201, Network, NetworkError, OnnxOptions, Op, Pool,
@@ -13,7 +13,7 @@ use lanner_network::{
 use lanner_space::{Architecture, Space};
 use rand::SeedableRng;
 
-fn main() -> Result<(), Box<dyn std::error::Error>> {
+fn main() -> Result<(), Box<dyn Error>> {
     let mut args = std::env::args().skip(1);
     let folder = args.next().ok_or("expected a folder to write to")?;
     let count: usize = args.next().map_or(Ok(18), |n| n.parse())?;
@@ -54,7 +54,7 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
     for (i, (skeleton, arch)) in all.iter().enumerate() {
         let save = |what: &str, net: &Network, weights: &Weights| {
             let path = folder.join(format!("{i:02}-{what}.onnx"));
-            onnx::write(&path, net, weights, OnnxOptions { batch: None, ..OnnxOptions::default() })
+            write(&path, net, weights, OnnxOptions { batch: None, ..OnnxOptions::default() })
         };
         let raw = skeleton.build(arch, View::Raw)?;
         let weights = drawn(&raw, seed);
@@ -71,12 +71,21 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
     let zoo = zoo()?;
     let weights = drawn(&zoo, seed);
     let options = OnnxOptions { batch: None, ..OnnxOptions::default() };
-    onnx::write(&folder.join("zoo.onnx"), &zoo, &weights, options)?;
+    write(&folder.join("zoo.onnx"), &zoo, &weights, options)?;
     let (net, folded) = weights.fold(&zoo)?;
-    onnx::write(&folder.join("zoo-folded.onnx"), &net, &folded, options)?;
+    write(&folder.join("zoo-folded.onnx"), &net, &folded, options)?;
     integers(folder, "zoo-folded", &net, &folded)?;
     println!("{} models of {} architectures and a zoo of layers", 6 * all.len() + 4, all.len());
     Ok(())
+}
+
+fn write(
+    path: &Path,
+    net: &Network,
+    weights: &Weights,
+    options: OnnxOptions,
+) -> Result<(), Box<dyn Error>> {
+    Ok(std::fs::write(path, onnx::encode(net, weights, options)?)?)
 }
 
 /// The model in 8-bit integers, padded within convolutions and in front of them.
@@ -85,10 +94,10 @@ fn integers(
     stem: &str,
     net: &Network,
     weights: &Weights,
-) -> Result<(), NetworkError> {
+) -> Result<(), Box<dyn Error>> {
     for (kind, explicit_padding) in [("int8", false), ("int8-pad", true)] {
         let options = OnnxOptions { batch: None, precision: Precision::Int8, explicit_padding };
-        onnx::write(&folder.join(format!("{stem}-{kind}.onnx")), net, weights, options)?;
+        write(&folder.join(format!("{stem}-{kind}.onnx")), net, weights, options)?;
     }
     Ok(())
 }

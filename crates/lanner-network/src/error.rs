@@ -1,10 +1,8 @@
-use std::path::PathBuf;
-
 use lanner_space::SpaceError;
 use thiserror::Error;
 
-/// What can be wrong with a layer, an option, weights or an output file. A message has its cause in
-/// it, and `source()` does not repeat that.
+/// A layer, an option or weights that are wrong. A message has its cause in it, and `source()` does
+/// not repeat that.
 #[derive(Debug, Error)]
 pub enum NetworkError {
     /// The layer cannot take these inputs.
@@ -25,7 +23,4 @@ pub enum NetworkError {
     /// The architecture is not one of the space.
     #[error(transparent)]
     Space(#[from] SpaceError),
-    /// A file could not be written; what stood there before is unchanged.
-    #[error("cannot write {}: {cause}", path.display())]
-    Write { path: PathBuf, cause: std::io::Error },
 }

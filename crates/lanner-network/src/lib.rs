@@ -32,7 +32,7 @@
 //! published tables, [`Cost::macs`] that of most papers. The module documents who counts what.
 //!
 //! **Files.** [`onnx`] writes models, in floats or 8-bit integers; [`Diagram`] DOT and SVG; [`json`](fn@json) the layers for other
-//! programs. [`write_file`] replaces a file as a whole or not at all.
+//! programs.
 
 mod blocks;
 mod cost;
@@ -58,7 +58,6 @@ mod svg;
 mod transbench101;
 mod user;
 mod weights;
-mod write;
 
 pub use cost::{Cost, LayerCost};
 pub use diagram::{Diagram, Edge, Node, NodeKind};
@@ -74,4 +73,3 @@ pub use op_graph::{OpGraph, OpKind, OpNode};
 pub use shape::Shape;
 pub use skeleton::Skeleton;
 pub use weights::{Init, LayerWeights, Weights};
-pub use write::write_file;

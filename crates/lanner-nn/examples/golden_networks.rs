@@ -1,7 +1,8 @@
 //! Prints the networks of the golden tests, one JSON object a line with the batch beside it, for
 //! `benches/peers/executor_torch.py`.
 
-#[path = "../tests/networks/mod.rs"]
+#[allow(dead_code)] // the tests use the rest
+#[path = "../tests/it/networks.rs"]
 mod networks;
 
 use lanner_network::{Cost, json};

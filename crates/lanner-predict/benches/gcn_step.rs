@@ -6,8 +6,8 @@
 use std::time::Instant;
 
 use lanner_nn::rng;
-use lanner_predict::encode::{Encoding, Graphs};
-use lanner_predict::gcn::{Gcn, Shape, Shared, Trainer};
+use lanner_predict::encode::graph::{Encoding, Graphs};
+use lanner_predict::regress::gcn::{Gcn, Shape, Shared, Trainer};
 use lanner_space::Space;
 
 const BATCH: usize = 64;

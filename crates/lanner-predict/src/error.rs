@@ -1,3 +1,4 @@
+use lanner_data::DataError;
 use thiserror::Error;
 
 /// What can go wrong in fitting, loading and applying a predictor.
@@ -21,4 +22,12 @@ pub enum PredictError {
     ModelFile { path: std::path::PathBuf, why: String },
     #[error("{why}")]
     Model { why: String },
+    #[error(transparent)]
+    Data(Box<DataError>),
+}
+
+impl From<DataError> for PredictError {
+    fn from(error: DataError) -> Self {
+        PredictError::Data(Box::new(error))
+    }
 }

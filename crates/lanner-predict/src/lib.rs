@@ -26,51 +26,41 @@
 //! # Ok::<(), lanner_predict::PredictError>(())
 //! ```
 //!
-//! **The predictors.** [`latency`] and [`accuracy`] are the recipe `default`: Gaussian processes on
-//! counts in the program that a runtime executes, and with trees on graph features. [`gcn`] (one
-//! network, one number) and [`relation`] (which of two is better) answer BRP-NAS's questions, by
-//! the authors' recipe and by ours. [`transfer`] predicts for a device of which a handful of
-//! measurements exist, with the tables of others, [`across`] the accuracy on a task of which a handful
-//! of networks are trained, with those of other tasks and spaces; [`operations`] predicts latencies
-//! in spaces where nothing was measured. [`baselines`] are what all of them must beat; [`metrics`] tell whether they do.
+//! **The rooms.** A line of code is in the room of what it is about:
 //!
-//! **The parts.** [`gp`], [`ridge`] and [`trees`] are general regressors over matrices ([`linalg`]);
-//! [`features`], [`cell_features`], [`analytic`] and [`encode`] turn architectures into vectors and graphs;
-//! [`selection`] chooses what to train next; [`fitted`] and [`model_file`] put predictors on disk.
+//! - [`encode`]: what an architecture or a network looks like, as vectors or as a graph.
+//! - [`regress`]: what learns numbers from vectors or graphs and knows no architecture.
+//! - [`latency`]: predictors of a device, from measurements of it alone, adapted to it from other devices
+//!   and spaces, or as sums over operations.
+//! - [`accuracy`]: predictors of a task, from trained networks of it alone, adapted to it from other
+//!   tasks and spaces, or as a relation (which of two is better).
+//! - [`general`]: predictors of any metric: plain baselines, and BRP-NAS's graph network.
+//! - [`select`]: which architectures to measure or to train next.
+//! - [`predictor`]: any of them by name, and on disk.
+//! - [`metrics`]: whether predictions are any good.
+//!
+//! The recipe `default` is [`latency::LatencyModel`] and [`accuracy::AccuracyModel`]. Rooms use those above
+//! them: `encode` and `regress` no predictor, predictors no `predictor::fitted`.
 //!
 //! **Reproducible.** A fit is a function of its arguments: the same seed gives the same bits at any
 //! number of threads on one machine.
 
 pub mod accuracy;
-pub mod across;
-pub mod analytic;
-pub mod baselines;
-pub mod cell_features;
-mod choose;
+mod checks;
 pub mod encode;
 mod error;
-pub mod features;
-pub mod fitted;
-pub mod gcn;
-pub mod gp;
+pub mod general;
 pub mod latency;
-pub mod linalg;
 pub mod metrics;
-mod mlp;
-pub mod model_file;
-pub mod operations;
 mod pool;
-mod program;
-pub mod relation;
-pub mod ridge;
-mod samples;
-pub mod selection;
-pub mod transfer;
-pub mod trees;
+pub mod predictor;
+pub mod regress;
+pub mod select;
 
-pub use choose::{CANDIDATES, choose};
 pub use error::PredictError;
-pub use pool::Pool;
+pub use latency::choose;
+pub use pool::{Pool, all_or_some, distinct};
+pub use select::informative::{CANDIDATES, candidates_to_measure};
 
 /// Predicted values and, where the predictor knows its uncertainty, 90 % intervals.
 #[derive(Debug, Clone, Default)]

@@ -40,3 +40,32 @@ impl Pool {
         self.rows.get(arch).copied()
     }
 }
+
+/// All architectures of a space of at most `whole`, or `count` distinct ones of a larger one at random.
+pub fn all_or_some(
+    space: &Space,
+    whole: u128,
+    count: usize,
+    generator: &mut impl rand::Rng,
+) -> Vec<Architecture> {
+    match space.size() <= whole {
+        true => space.iter().collect(),
+        false => {
+            let most = usize::try_from(space.size()).unwrap_or(usize::MAX);
+            distinct(space, count.min(most), generator)
+        }
+    }
+}
+
+/// `count` distinct architectures at random; the space must have as many.
+pub fn distinct(space: &Space, count: usize, generator: &mut impl rand::Rng) -> Vec<Architecture> {
+    let mut seen = std::collections::HashSet::new();
+    let mut archs = Vec::new();
+    while archs.len() < count {
+        let arch = space.sample(generator);
+        if seen.insert(arch.clone()) {
+            archs.push(arch);
+        }
+    }
+    archs
+}

@@ -1,7 +1,7 @@
 //! Writes the report of made-up studies of every kind into a folder, to look at them:
 //! `cargo run --release -p lanner-report --example pages -- FOLDER`.
 
-#[path = "../tests/common/mod.rs"]
+#[path = "../tests/it/common.rs"]
 #[allow(dead_code)]
 mod common;
 

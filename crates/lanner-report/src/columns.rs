@@ -3,7 +3,9 @@
 
 use std::collections::{BTreeMap, HashMap};
 
-use lanner_search::study::{Measurement, Settings, State, Trial};
+use lanner_search::Job;
+use lanner_search::study::{Measurement, State, Trial};
+use lanner_space::Architecture;
 
 use crate::text::last_line;
 
@@ -32,13 +34,13 @@ pub(crate) struct Columns {
     objective: String,
     named: Vec<String>,
     /// By metric and architecture, until all trials are in.
-    measured: HashMap<String, HashMap<String, f64>>,
+    measured: HashMap<String, HashMap<Architecture, f64>>,
 }
 
 impl Columns {
-    pub fn new(settings: &Settings) -> Columns {
-        let objectives = settings.objectives.iter().map(|o| o.metric.clone());
-        let limits = settings.limits.iter().map(|l| l.metric.clone());
+    pub fn new(job: &Job) -> Columns {
+        let objectives = job.objectives.iter().map(|o| o.metric.clone());
+        let limits = job.limits.iter().map(|l| l.metric.clone());
         Columns {
             id: Vec::new(),
             round: Vec::new(),
@@ -51,7 +53,7 @@ impl Columns {
             begin: f64::INFINITY,
             end: f64::NEG_INFINITY,
             causes: BTreeMap::new(),
-            objective: settings.objectives.first().map_or("".into(), |o| o.metric.clone()),
+            objective: job.objectives.first().map_or("".into(), |o| o.metric.clone()),
             named: objectives.chain(limits).collect(),
             measured: HashMap::new(),
         }

@@ -1,10 +1,10 @@
 //! The search curve: the best so far against the number of evaluations.
 
-use crate::baseline::{Baseline, spaced};
 use crate::facts::Facts;
 use crate::figure::{Figure, Key, nothing};
 use crate::plot::{Axis, Mark, Plot};
 use crate::text::{count, several};
+use lanner_search::run::{Baseline, spaced};
 
 const ID: &str = "curve";
 
@@ -12,7 +12,7 @@ const ID: &str = "curve";
 const MANY: usize = 2000;
 
 pub(crate) fn html(facts: &Facts, given: Option<&Baseline>) -> String {
-    if facts.settings.objectives.len() == 2 {
+    if facts.job.objectives.len() == 2 {
         return hypervolume(facts);
     }
     let metric = &facts.objective.metric;
@@ -93,7 +93,7 @@ pub(crate) fn html(facts: &Facts, given: Option<&Baseline>) -> String {
             caption += &words;
             keys.insert(1, (Key::Line("random"), b.what));
         }
-        None if facts.settings.strategy == "random" => caption += " It is a random search itself.",
+        None if !facts.job.strategy.learns() => caption += " It is a random search itself.",
         None => caption += " What random search would have reached is not known.",
     }
     if outside > 0 {
@@ -116,8 +116,8 @@ fn reference(facts: &Facts, given: Option<&Baseline>) -> Option<(Baseline, Strin
         b.curve.retain(|p| p.0 <= facts.evaluated.len());
         return (!b.curve.is_empty()).then_some((b, String::new()));
     }
-    let strategy = facts.settings.strategy.as_str();
-    if strategy == "random" {
+    let strategy = facts.job.strategy.text();
+    if !facts.job.strategy.learns() {
         return None;
     }
     let round = |i: usize| facts.trials.round[i];

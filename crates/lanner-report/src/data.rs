@@ -26,7 +26,7 @@ pub(crate) fn json(facts: &Facts, drawings: &mut Drawings) -> Value {
     for i in order {
         let id = facts.trials.id[i].to_string();
         let Some(t) = facts.details.get(&i).filter(|_| !trials.contains_key(&id)) else { continue };
-        let place = *places.entry(t.arch.as_str()).or_insert_with(|| {
+        let place = *places.entry(&t.arch).or_insert_with(|| {
             let svg = drawings.of(&t.arch)?;
             images.push(svg.to_string());
             Some(images.len() - 1)
@@ -56,7 +56,7 @@ pub(crate) fn json(facts: &Facts, drawings: &mut Drawings) -> Value {
         trials.insert(
             id,
             json!({
-                "arch": t.arch,
+                "arch": facts.text(t),
                 "state": t.state.name(),
                 "short": short,
                 "rows": rows,
@@ -65,7 +65,7 @@ pub(crate) fn json(facts: &Facts, drawings: &mut Drawings) -> Value {
             }),
         );
     }
-    json!({ "space": facts.settings.space, "trials": trials, "drawings": images })
+    json!({ "space": facts.job.space, "trials": trials, "drawings": images })
 }
 
 /// What is known of a trial: names and values.
@@ -74,7 +74,7 @@ pub(crate) fn values(facts: &Facts, t: &Trial) -> Vec<(String, String)> {
     for (name, v) in &t.metrics {
         rows.push((name.clone(), facts.unit(name).text(*v)));
     }
-    let all = facts.measurements.get(t.arch.as_str()).map_or(&[][..], Vec::as_slice);
+    let all = facts.measurements.get(&t.arch).map_or(&[][..], Vec::as_slice);
     for m in &all[all.len().saturating_sub(MEASUREMENTS)..] {
         let name = match m.budget.is_empty() {
             true => format!("{}, measured", m.metric),

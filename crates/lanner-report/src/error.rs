@@ -1,6 +1,6 @@
 use std::path::PathBuf;
 
-use lanner_search::study::StudyError;
+use lanner_search::SearchError;
 use thiserror::Error;
 
 /// What can go wrong with a report.
@@ -8,7 +8,7 @@ use thiserror::Error;
 pub enum ReportError {
     /// The study cannot be read.
     #[error(transparent)]
-    Study(#[from] StudyError),
+    Study(#[from] SearchError),
     /// The file cannot be written; what stood there before is unchanged. The message has its cause.
     #[error("the report {}: {why}", path.display())]
     Write { path: PathBuf, why: String },

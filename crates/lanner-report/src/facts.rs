@@ -3,7 +3,9 @@
 
 use std::collections::{BTreeSet, HashMap};
 
-use lanner_search::study::{Measurement, Objective, Settings, State, Trial};
+use lanner_search::study::{Measurement, State, Trial};
+use lanner_search::{Job, Objective};
+use lanner_space::{Architecture, Space};
 
 use crate::columns::Columns;
 use crate::unit::Unit;
@@ -29,7 +31,8 @@ pub(crate) struct Across {
 }
 
 pub(crate) struct Facts {
-    pub settings: Settings,
+    pub job: Job,
+    pub space: Space,
     pub trials: Columns,
     pub objective: Objective,
     pub across: Option<Across>,
@@ -53,17 +56,18 @@ pub(crate) struct Facts {
     /// All of those that are shown or failed last.
     pub details: HashMap<usize, Trial>,
     /// By architecture, of those.
-    pub measurements: HashMap<String, Vec<Measurement>>,
+    pub measurements: HashMap<Architecture, Vec<Measurement>>,
     units: HashMap<String, Unit>,
 }
 
 impl Facts {
     /// Without details, which are to be filled in.
-    pub fn of(settings: Settings, trials: Columns) -> Facts {
-        let objective = (settings.objectives.first().cloned())
+    pub fn of(job: Job, space: Space, trials: Columns) -> Facts {
+        let objective = (job.objectives.first().cloned())
             .unwrap_or(Objective { metric: "objective".into(), maximise: true });
         let mut facts = Facts {
-            settings,
+            job,
+            space,
             trials,
             objective,
             across: None,
@@ -81,7 +85,7 @@ impl Facts {
             units: HashMap::new(),
         };
         let mut within = vec![true; facts.trials.len()];
-        for limit in &facts.settings.limits {
+        for limit in &facts.job.limits {
             if let Some(values) = facts.trials.known.get(&limit.metric) {
                 within
                     .iter_mut()
@@ -113,6 +117,11 @@ impl Facts {
         }
     }
 
+    /// The architecture of a trial as text.
+    pub fn text(&self, trial: &Trial) -> String {
+        self.space.print(&trial.arch)
+    }
+
     /// How values of a metric are written.
     pub fn unit(&self, metric: &str) -> Unit {
         self.units.get(metric).copied().unwrap_or_else(|| Unit::of(metric, []))
@@ -138,12 +147,12 @@ impl Facts {
 
     /// The second objective; else what is limited; else a latency or a size that the trials have.
     fn second_dimension(&self) -> Option<Across> {
-        let settings = &self.settings;
+        let job = &self.job;
         let known = &self.trials.known;
-        let (metric, maximise) = match settings.objectives.get(1) {
+        let (metric, maximise) = match job.objectives.get(1) {
             Some(second) => (second.metric.clone(), second.maximise),
             None => {
-                let limited = settings.limits.iter().map(|l| l.metric.as_str());
+                let limited = job.limits.iter().map(|l| l.metric.as_str());
                 let usual = known.keys().map(String::as_str).filter(|n| n.ends_with("_ms"));
                 let mut all = limited.chain(usual).chain(["flops", "params", "peak_memory"]);
                 let it = all.find(|m| *m != self.objective.metric && known.contains_key(*m))?;
@@ -152,7 +161,7 @@ impl Facts {
         };
         let unknown = || vec![f64::NAN; self.trials.len()];
         let values = known.get(&metric).cloned().unwrap_or_else(unknown);
-        let limit = settings.limits.iter().find(|l| l.metric == metric).map(|l| l.at_most);
+        let limit = job.limits.iter().find(|l| l.metric == metric).map(|l| l.at_most);
         Some(Across { metric, maximise, values, limit })
     }
 
@@ -236,7 +245,7 @@ impl Facts {
 
     /// The trials of the table: the front of two objectives, else the best.
     pub fn listed(&self) -> &[usize] {
-        match self.settings.objectives.len() {
+        match self.job.objectives.len() {
             2 => &self.front[..self.front.len().min(2 * BEST)],
             _ => &self.best[..self.best.len().min(BEST)],
         }

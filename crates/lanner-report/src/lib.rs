@@ -2,24 +2,15 @@
 //!
 //! ```
 //! use lanner_report::Report;
-//! use lanner_search::study::{Objective, Outcome, Settings, Study};
+//! use lanner_search::Job;
+//! use lanner_search::study::{Outcome, Study};
 //! # let folder = tempfile::tempdir().unwrap();
 //! # let path = folder.path().join("study");
-//! let settings = Settings {
-//!     space: "nasbench201".into(),
-//!     space_toml: None,
-//!     skeleton: None,
-//!     objectives: vec![Objective { metric: "accuracy".into(), maximise: true }],
-//!     limits: vec![],
-//!     strategy: "random".into(),
-//!     seed: 1,
-//!     budget: 5,
-//!     driver: serde_json::Value::Null,
-//! };
-//! let mut study = Study::create(&path, &settings)?;
+//! let job = Job::new("nasbench201").maximise("accuracy").budget(5);
+//! let mut study = Study::create(&path, &job)?;
 //! study.ask(5)?;
 //! while let Some(trial) = study.claim()? {
-//!     let accuracy = trial.arch.matches("nor_conv_3x3").count() as f64;
+//!     let accuracy = trial.arch.codes().iter().filter(|&&code| code == 3).count() as f64;
 //!     study.tell(trial.id, Outcome::Done { metrics: [("accuracy".into(), accuracy)].into() })?;
 //! }
 //! let report = Report::of(&study)?;
@@ -44,7 +35,6 @@
 //!
 //! **Live.** [`serve`] shows a study while a search writes to it, on this machine only.
 
-mod baseline;
 mod columns;
 mod curve;
 mod data;
@@ -63,11 +53,13 @@ mod unit;
 
 use std::path::Path;
 
-pub use baseline::Baseline;
 use columns::Columns;
 pub use error::ReportError;
 use facts::Facts;
-use lanner_search::study::{Measurement, Settings, Study, Trial};
+use lanner_search::Job;
+pub use lanner_search::run::Baseline;
+use lanner_search::study::{Measurement, Study, Trial};
+use lanner_space::Space;
 pub use serve::{Server, serve};
 
 /// The name of the file in a study's folder.
@@ -78,7 +70,7 @@ pub struct Report {
     /// What random search reaches; without one, the start of the study itself stands there, as the mean
     /// over all orders.
     pub baseline: Option<Baseline>,
-    /// The command that makes such a study: that of the settings' `driver`, if it has one.
+    /// The command that makes such a study: that of the job's setup, if it has one.
     pub command: Option<String>,
     /// Whether the page asks its server for news.
     pub live: bool,
@@ -88,13 +80,13 @@ pub struct Report {
 impl Report {
     /// Reads a study.
     pub fn of(study: &Study) -> Result<Report, ReportError> {
-        let mut columns = Columns::new(study.settings());
+        let mut columns = Columns::new(study.job());
         study.for_each_measurement(|m| columns.add_measurement(m))?;
         study.for_each_trial(|t| {
             columns.add_trial(&t);
             Ok::<_, ReportError>(())
         })?;
-        let mut facts = Facts::of(study.settings().clone(), columns.finish());
+        let mut facts = Facts::of(study.job().clone(), study.space().clone(), columns.finish());
         for i in facts.detailed() {
             let trial = study.trial(facts.trials.id[i])?;
             if !facts.measurements.contains_key(&trial.arch) {
@@ -108,11 +100,16 @@ impl Report {
 
     /// A report of trials in the order of asking and measurements in the order of measuring that are
     /// not in a file.
-    pub fn of_trials(settings: Settings, trials: &[Trial], measurements: &[Measurement]) -> Report {
-        let mut columns = Columns::new(&settings);
+    pub fn of_trials(
+        job: Job,
+        space: Space,
+        trials: &[Trial],
+        measurements: &[Measurement],
+    ) -> Report {
+        let mut columns = Columns::new(&job);
         measurements.iter().for_each(|m| columns.add_measurement(m.clone()));
         trials.iter().for_each(|t| columns.add_trial(t));
-        let mut facts = Facts::of(settings, columns.finish());
+        let mut facts = Facts::of(job, space, columns.finish());
         facts.details = facts.detailed().into_iter().map(|i| (i, trials[i].clone())).collect();
         for m in measurements {
             facts.measurements.entry(m.arch.clone()).or_default().push(m.clone());
@@ -122,12 +119,13 @@ impl Report {
 
     fn with(mut facts: Facts) -> Report {
         facts.choose_units();
-        let command = facts.settings.driver.get("command").and_then(|c| c.as_str());
-        Report { baseline: None, command: command.map(String::from), live: false, facts }
+        let command = facts.job.setup.as_ref().map(|s| s.command.clone());
+        let command = command.filter(|c| !c.is_empty());
+        Report { baseline: None, command, live: false, facts }
     }
 
-    pub fn settings(&self) -> &Settings {
-        &self.facts.settings
+    pub fn job(&self) -> &Job {
+        &self.facts.job
     }
 
     /// How many trials there are.
@@ -144,7 +142,7 @@ impl Report {
     pub fn write(&self, path: impl AsRef<Path>) -> Result<usize, ReportError> {
         let path = path.as_ref();
         let html = self.html();
-        lanner_network::write_file(path, html.as_bytes())
+        lanner_data::write_file(path, html.as_bytes())
             .map_err(|e| ReportError::Write { path: path.into(), why: e.to_string() })?;
         Ok(html.len())
     }

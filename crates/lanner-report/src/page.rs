@@ -9,9 +9,9 @@ const SCRIPT: &str = include_str!("page.js");
 
 pub(crate) fn html(report: &Report) -> String {
     let facts = &report.facts;
-    let settings = &facts.settings;
-    let mut drawings = Drawings::new(settings.space().ok());
-    let title = format!("{} · Lanner", settings.space);
+    let job = &facts.job;
+    let mut drawings = Drawings::new(facts.space.clone());
+    let title = format!("{} · Lanner", job.space);
     let summary = tables::summary(facts, &mut drawings);
     let data = json_in_script(&data::json(facts, &mut drawings));
     // Nothing is loaded from anywhere; a live page asks its own server for news.
@@ -51,8 +51,8 @@ pub(crate) fn html(report: &Report) -> String {
          <script type=\"application/json\" id=\"data\">{data}</script>\n\
          <script>\n{SCRIPT}</script>\n</body>\n</html>\n",
         title = escape(&title),
-        space = escape(&settings.space),
-        aim = escape(&format!("{} · {}", tables::aim(facts), settings.strategy)),
+        space = escape(&job.space),
+        aim = escape(&format!("{} · {}", tables::aim(facts), job.strategy)),
         version = env!("CARGO_PKG_VERSION"),
     )
 }

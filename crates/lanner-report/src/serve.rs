@@ -202,6 +202,6 @@ impl Page {
 
 fn version(study: &Study) -> Result<String, ReportError> {
     let Counts { asked, running, done, failed, infeasible, imported } = study.counts()?;
-    let budget = study.settings().budget;
+    let budget = study.job().budget;
     Ok(format!("{asked} {running} {done} {failed} {infeasible} {imported} {budget}"))
 }

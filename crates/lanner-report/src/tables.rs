@@ -22,23 +22,23 @@ fn section(id: &str, heading: &str, body: &str) -> String {
 
 /// `accuracy highest, latency_ms ≤ 4`.
 pub(crate) fn aim(facts: &Facts) -> String {
-    let settings = &facts.settings;
-    let mut parts: Vec<String> = (settings.objectives.iter())
+    let job = &facts.job;
+    let mut parts: Vec<String> = (job.objectives.iter())
         .map(|o| format!("{} {}", if o.maximise { "highest" } else { "lowest" }, o.metric))
         .collect();
-    parts.extend(settings.limits.iter().map(|l| format!("{} ≤ {}", l.metric, number(l.at_most))));
+    parts.extend(job.limits.iter().map(|l| format!("{} ≤ {}", l.metric, number(l.at_most))));
     parts.join(", ")
 }
 
 /// Figures of the whole study, and the best network with its drawing.
 pub(crate) fn summary(facts: &Facts, drawings: &mut Drawings) -> String {
-    let settings = &facts.settings;
+    let job = &facts.job;
     let metric = &facts.objective.metric;
     let mut tiles: Vec<(String, String, String)> = Vec::new();
     let mut tile = |name: &str, value: String, more: String| {
         tiles.push((name.into(), value, more));
     };
-    let two = settings.objectives.len() == 2;
+    let two = job.objectives.len() == 2;
     match facts.best.first() {
         Some(&i) => {
             let at = format!("trial {}", facts.trials.id[i]);
@@ -56,7 +56,7 @@ pub(crate) fn summary(facts: &Facts, drawings: &mut Drawings) -> String {
         tile("on the front", count(facts.front.len()), "none beats another".into());
     }
     let spent = facts.evaluated.len();
-    tile("evaluations", count(spent), format!("of {}", count(settings.budget)));
+    tile("evaluations", count(spent), format!("of {}", count(job.budget)));
     let failed = facts.state(State::Failed);
     tile("failed", count(failed), if failed > 0 { "see below" } else { "" }.into());
     let over = facts.state(State::Infeasible);
@@ -103,7 +103,7 @@ fn winner(facts: &Facts, i: usize, drawings: &mut Drawings) -> String {
         ),
         None => String::new(),
     };
-    let words = match facts.settings.objectives.len() {
+    let words = match facts.job.objectives.len() {
         2 => format!("The network with the best {}:", facts.objective.metric),
         _ => "Its architecture:".to_string(),
     };
@@ -115,23 +115,23 @@ fn winner(facts: &Facts, i: usize, drawings: &mut Drawings) -> String {
         "<div class=\"winner\">{drawing}<div><p>{}</p><p>{}</p>\n<dl class=\"settings\">\n{rows}</dl>\
          </div></div>\n",
         escape(&words),
-        architecture(trial)
+        architecture(facts, trial)
     )
 }
 
 /// An architecture that shows its details when pressed.
-fn architecture(trial: &Trial) -> String {
+fn architecture(facts: &Facts, trial: &Trial) -> String {
     format!(
         "<button type=\"button\" class=\"arch\" data-t=\"{}\">{}</button>",
         trial.id,
-        escape(&trial.arch)
+        escape(&facts.text(trial))
     )
 }
 
 /// The table of the best, or of the front of two objectives.
 pub(crate) fn best(facts: &Facts) -> String {
-    let settings = &facts.settings;
-    let two = settings.objectives.len() == 2;
+    let job = &facts.job;
+    let two = job.objectives.len() == 2;
     let listed = facts.listed();
     let all = if two { facts.front.len() } else { facts.best.len() };
     let heading = match (two, listed.len()) {
@@ -146,7 +146,7 @@ pub(crate) fn best(facts: &Facts) -> String {
     }
     let objective = facts.objective.metric.as_str();
     let across = facts.across.iter().map(|a| &a.metric);
-    let limits = settings.limits.iter().map(|l| &l.metric);
+    let limits = job.limits.iter().map(|l| &l.metric);
     let details = || listed.iter().filter_map(|i| facts.details.get(i));
     let others = details().flat_map(|t| t.metrics.keys());
     let mut columns = vec![objective];
@@ -183,7 +183,7 @@ pub(crate) fn best(facts: &Facts) -> String {
         rows += &format!(
             "</tr>\n<tr><td class=\"text\" colspan=\"{}\">{}</td></tr></tbody>\n",
             names.len(),
-            architecture(trial)
+            architecture(facts, trial)
         );
     }
     section("best", &heading, &table("best-table", &names, &rows))
@@ -241,7 +241,7 @@ pub(crate) fn failed(facts: &Facts) -> String {
             trial.id,
             trial.id,
             escape(&last_line(Some(note))),
-            escape(&trial.arch),
+            escape(&facts.text(trial)),
             if left_out { "…\n" } else { "" },
             escape(&kept[start..])
         );
@@ -251,11 +251,11 @@ pub(crate) fn failed(facts: &Facts) -> String {
 
 /// What the search was told, and how to run it again.
 pub(crate) fn settings(facts: &Facts, command: Option<&str>) -> String {
-    let s = &facts.settings;
+    let s = &facts.job;
     let mut rows: Vec<(&str, String)> = vec![
         ("search space", s.space.clone()),
         ("aim", aim(facts)),
-        ("strategy", s.strategy.clone()),
+        ("strategy", s.strategy.to_string()),
         ("seed", s.seed.to_string()),
         ("budget", several(s.budget, "evaluation")),
     ];
@@ -277,12 +277,9 @@ pub(crate) fn settings(facts: &Facts, command: Option<&str>) -> String {
     for (name, value) in rows {
         body += &format!("<div><dt>{name}</dt><dd>{}</dd></div>\n", escape(&value));
     }
-    if let serde_json::Value::Object(driver) = &s.driver {
-        for (name, value) in driver.iter().filter(|(name, v)| *name != "command" && !v.is_null()) {
-            let words = match value {
-                serde_json::Value::String(text) => text.clone(),
-                other => other.to_string(),
-            };
+    if let Some(serde_json::Value::Object(setup)) = s.setup.as_ref().map(|s| serde_json::json!(s)) {
+        for (name, value) in setup.iter().filter(|(name, v)| *name != "command" && !v.is_null()) {
+            let words = words(value);
             let (name, words) = (escape(&name.replace('_', " ")), escape(&words));
             body += &format!("<div><dt>{name}</dt><dd>{words}</dd></div>\n");
         }
@@ -304,4 +301,16 @@ pub(crate) fn settings(facts: &Facts, command: Option<&str>) -> String {
         );
     }
     section("settings", "Settings", &body)
+}
+
+/// A value of the setup in words: tables as `FILE:COLUMN`.
+fn words(value: &serde_json::Value) -> String {
+    match value {
+        serde_json::Value::String(text) => text.clone(),
+        serde_json::Value::Array(all) => all.iter().map(words).collect::<Vec<_>>().join(", "),
+        serde_json::Value::Object(fields) => {
+            fields.values().map(words).collect::<Vec<_>>().join(":")
+        }
+        other => other.to_string(),
+    }
 }

@@ -6,26 +6,17 @@ use std::error::Error;
 use std::path::PathBuf;
 use std::time::Instant;
 
-use lanner_search::study::{Limit, Measurement, Objective, Outcome, Settings, Study};
+use lanner_search::Job;
+use lanner_search::study::{Measurement, Outcome, Study};
 use rand::RngExt;
 
 fn main() -> Result<(), Box<dyn Error>> {
     let mut args = std::env::args().skip(1);
     let folder = PathBuf::from(args.next().ok_or("expected a folder")?);
     let trials = args.next().map_or(Ok(1_000_000), |n| n.parse::<usize>())?;
-    let settings = Settings {
-        space: "darts".into(),
-        space_toml: None,
-        skeleton: None,
-        objectives: vec![Objective { metric: "accuracy".into(), maximise: true }],
-        limits: vec![Limit { metric: "latency_ms".into(), at_most: 5.0 }],
-        strategy: "default".into(),
-        seed: 0,
-        budget: 2 * trials,
-        driver: serde_json::json!({ "command": "lanner search --space darts" }),
-    };
+    let job = Job::new("darts").maximise("accuracy").at_most("latency_ms", 5.0).budget(2 * trials);
     if !folder.exists() {
-        fill(&Study::create(&folder, &settings)?, trials)?;
+        fill(&Study::create(&folder, &job)?, trials)?;
     }
 
     let mut study = timed("open", || Study::open(&folder))?;
@@ -38,14 +29,9 @@ fn main() -> Result<(), Box<dyn Error>> {
         timed("claim, measure and tell", || -> Result<(), Box<dyn Error>> {
             while let Some(trial) = study.claim()? {
                 study.measured(&Measurement {
-                    arch: trial.arch.clone(),
-                    metric: "latency_ms".into(),
-                    value: 3.0,
                     se: Some(0.02),
                     trial: Some(trial.id),
-                    seed: trial.seed,
-                    budget: "20 blocks".into(),
-                    unix_time: 1.8e9,
+                    ..Measurement::new(&trial.arch, "latency_ms", 3.0)
                 })?;
                 let metrics = [("accuracy".to_string(), 91.0)].into();
                 study.tell(trial.id, Outcome::Done { metrics })?;

@@ -1,17 +1,17 @@
 //! Strategies that decide which architecture to evaluate next.
 //!
 //! A [`Strategy`] is asked for rows of a [`Pool`](lanner_predict::Pool) and shown the [`History`] of what came back;
-//! values are accuracies or anything else of which more is better. [`run`] is the loop over a
+//! values are accuracies or anything else of which more is better. [`simulate`](strategy::simulate) is the loop over a
 //! function that evaluates, such as a look-up in a published table:
 //!
 //! ```
 //! use lanner_predict::Pool;
-//! use lanner_search::{RandomSearch, run};
+//! use lanner_search::{RandomSearch, strategy::simulate};
 //! use lanner_space::Space;
 //! let pool = Pool::whole(Space::NasBench201);
 //! // A toy objective: how many 3×3 convolutions there are.
 //! let value = |row: usize| pool.archs[row].codes().iter().filter(|&&c| c == 3).count() as f64;
-//! let history = run(&mut RandomSearch::new(7), &pool, None, 50, |row| Some(value(row)));
+//! let history = simulate(&mut RandomSearch::new(7), &pool, None, 50, |row| Some(value(row)));
 //! assert_eq!(history.trials.len(), 50);
 //! assert!(history.best().unwrap().value >= 3.0);
 //! ```
@@ -26,19 +26,16 @@
 //! **Studies.** A [`study`] keeps all of a search in a file, so that it can be killed, gone on with,
 //! shared by several processes and looked at. It is what the command line uses.
 
-mod baselines;
-mod brp_nas;
-mod by_name;
 pub mod constrained;
-mod default_search;
-mod front;
-mod history;
-mod state;
+mod error;
+mod job;
+pub mod run;
+pub mod strategy;
 pub mod study;
 
-pub use baselines::{Evolution, RandomSearch, WeakPredictors};
-pub use brp_nas::{BrpNas, Ranker};
-pub use by_name::{NAMES, by_name};
-pub use default_search::DefaultSearch;
-pub use front::{front, hypervolume};
-pub use history::{History, Strategy, Trial, run};
+pub use error::SearchError;
+pub use job::{Evaluate, Job, LATENCY, Limit, Objective, Setup, Sizes, TableColumn};
+pub use strategy::{
+    BrpNas, DefaultSearch, Evolution, History, RandomSearch, Ranker, Strategy, StrategyName,
+    WeakPredictors, front, hypervolume,
+};

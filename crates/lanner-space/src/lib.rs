@@ -55,3 +55,7 @@ pub use architecture::Architecture;
 pub use error::SpaceError;
 pub use graph::{CellGraph, View};
 pub use space::{Shuffle, Space};
+
+/// Spaces of at most this many architectures are encoded, compared and listed as a whole; a random
+/// sample stands for a larger one. NAS-Bench-201 has 15,625, NAS-Bench-101 423,624.
+pub const SMALL_SPACE: u128 = 20_000;

@@ -3,16 +3,16 @@
 use std::path::PathBuf;
 use std::time::Instant;
 
-use lanner_data::Table;
-use lanner_predict::linalg::Mat;
+use lanner_data::{Table, built_in};
+use lanner_predict::latency::adapted::{Adapted, FewShot, Views};
 use lanner_predict::metrics::{coverage, spearman, within_of_truth};
-use lanner_predict::transfer::{Adapted, FewShot, Views};
-use lanner_predict::{Forecast, Pool};
+use lanner_predict::regress::linalg::Mat;
+use lanner_predict::{Forecast, Pool, all_or_some};
 use lanner_space::Space;
 
 use crate::output::{Row, print_rows, usage};
 use crate::skeleton;
-use crate::which::{read_archs, some};
+use crate::which::read_archs;
 
 /// Predict latencies on a device from a few of them and tables of other devices
 #[derive(clap::Args)]
@@ -62,13 +62,8 @@ pub struct AdaptArgs {
     json: bool,
 }
 
-/// Lanner's own table of NAS-Bench-201, and what it is called as a source.
-const BUILT_IN: &str =
-    include_str!(concat!(env!("CARGO_MANIFEST_DIR"), "/../../latbench/amd-epyc-2-cores.csv"));
-const BUILT_IN_NAME: &str = "built-in";
-
-/// Spaces of at most so many architectures are predicted whole.
-const WHOLE: u128 = 200_000;
+/// Spaces of at most this many architectures are predicted whole: all are in memory.
+const PREDICTED: u128 = 200_000;
 /// Latencies of one space on one device are never so many times apart.
 const WIDEST: f64 = 1e6;
 /// Leave-one-out of so many measurements at most: each is a fit.
@@ -156,7 +151,7 @@ fn sources(args: &AdaptArgs, space: &Space) -> anyhow::Result<Vec<(String, Table
     (args.sources.iter())
         .map(|path| {
             let name = path.display().to_string();
-            if name != BUILT_IN_NAME {
+            if name != built_in::NAME {
                 return Ok((name, Table::read(path, space)?.0));
             }
             if *space != Space::NasBench201 {
@@ -164,14 +159,9 @@ fn sources(args: &AdaptArgs, space: &Space) -> anyhow::Result<Vec<(String, Table
                     "the built-in source is of nasbench201, not of {space}: leave --sources out"
                 )));
             }
-            Ok((name, built_in()?))
+            Ok((name, built_in::table()?))
         })
         .collect()
-}
-
-/// Lanner's own table of NAS-Bench-201.
-pub fn built_in() -> anyhow::Result<Table> {
-    Ok(Table::read_text(BUILT_IN, BUILT_IN_NAME, &Space::NasBench201)?.0)
 }
 
 fn metric(args: &AdaptArgs, target: &Table) -> anyhow::Result<String> {
@@ -201,9 +191,13 @@ fn pool(
         Some(file) => read_archs(file, space)?,
         None => Vec::new(),
     };
-    let random =
-        some(space, WHOLE, args.sample, &mut lanner_nn::rng(args.seed, "sample to predict"));
-    if space.size() <= WHOLE {
+    let random = all_or_some(
+        space,
+        PREDICTED,
+        args.sample,
+        &mut lanner_nn::rng(args.seed, "sample to predict"),
+    );
+    if space.size() <= PREDICTED {
         return Ok(Pool::new(space.clone(), random));
     }
     let mut seen = std::collections::HashSet::new();
@@ -215,7 +209,7 @@ fn pool(
 
 /// Each measurement from the others; `None` where there are too few or too many.
 fn leave_one_out(
-    prior: &lanner_predict::transfer::Prior,
+    prior: &lanner_predict::latency::adapted::Prior,
     rows: &[usize],
     values: &[f64],
 ) -> Option<Forecast> {

@@ -4,9 +4,9 @@ use std::path::PathBuf;
 
 use anyhow::Context;
 use lanner_data::Table;
-use lanner_predict::fitted::{Saved, Settings, Target, Views, reference};
-use lanner_predict::gp::MOST;
 use lanner_predict::metrics::{coverage, kendall, spearman, within_of_truth};
+use lanner_predict::predictor::fitted::{Saved, Settings, Target, Views, reference};
+use lanner_predict::regress::gp::MOST;
 use lanner_predict::{Forecast, Pool};
 use lanner_space::Space;
 use rand::seq::SliceRandom;

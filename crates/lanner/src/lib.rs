@@ -1,5 +1,8 @@
 //! Lanner finds the neural network to deploy on your device with the fewest trainings and the
 //! fewest measurements. This crate is the facade: each room of the library under its own name.
+//! [`output`] is how its commands print.
+
+pub mod output;
 
 pub use lanner_data as data;
 pub use lanner_evaluate as evaluate;

@@ -1,13 +1,10 @@
 //! The `lanner` command.
 
 mod adapt;
-mod bench;
 mod fit;
 mod import;
 mod measure;
-mod memory;
 mod network;
-mod output;
 mod proxies;
 mod rank;
 mod report;
@@ -21,6 +18,7 @@ mod train;
 mod which;
 
 use clap::{Parser, Subcommand};
+use lanner::output;
 
 /// Convolution and Gaussian processes allocate large blocks often; mimalloc keeps them.
 #[global_allocator]
@@ -41,8 +39,7 @@ Examples:
   lanner fit latency.csv --metric pixel_ms --out pixel.lanner
   lanner adapt --sources latbench/amd-epyc-2-cores.csv --target ten.csv --out mine.lanner
   lanner rank pixel.lanner --top 10
-  lanner import latbench latbench-*.pickle --out latency.csv
-  lanner bench latency --device desktop-gpu-gtx-1080ti-fp32"
+  lanner import latbench latbench-*.pickle --out latency.csv"
 )]
 struct Cli {
     /// Threads to compute with (default: all cores)
@@ -59,8 +56,6 @@ enum Command {
     Fit(fit::FitArgs),
     Adapt(adapt::AdaptArgs),
     Rank(rank::RankArgs),
-    /// Compare predictors and strategies on published tables
-    Bench(bench::BenchArgs),
     Import(import::ImportArgs),
     Measure(measure::MeasureArgs),
     Proxies(proxies::ProxiesArgs),
@@ -87,7 +82,6 @@ fn main() -> std::process::ExitCode {
         Command::Fit(args) => fit::fit(args),
         Command::Adapt(args) => adapt::run(args),
         Command::Rank(args) => rank::run(args),
-        Command::Bench(args) => bench::run(args),
         Command::Network(args) => network::run(args),
         Command::Import(args) => import::run(args),
         Command::Measure(args) => measure::run(args, cli.threads.map_or(1, usize::from)),
@@ -99,12 +93,5 @@ fn main() -> std::process::ExitCode {
         Command::Space(args) => space::run(args),
         Command::Watch(args) => report::watch(args),
     };
-    match done {
-        Ok(()) => std::process::ExitCode::SUCCESS,
-        Err(error) if output::is_broken_pipe(&error) => std::process::ExitCode::SUCCESS,
-        Err(error) => {
-            eprintln!("lanner: {error:#}");
-            std::process::ExitCode::from(if error.is::<output::Usage>() { 2 } else { 1 })
-        }
-    }
+    output::exit_code("lanner", done)
 }

@@ -7,7 +7,7 @@ use std::{
 };
 
 use clap::ValueEnum;
-use lanner_data::Table;
+use lanner_data::{Table, write_file};
 use lanner_evaluate::{
     EvaluateError,
     measure::{
@@ -255,7 +255,7 @@ fn layer_wise(
                 .with("runs", *runs),
         );
     }
-    lanner_network::write_file(&args.out.with_extension("layers.csv"), text.as_bytes())?;
+    write_file(args.out.with_extension("layers.csv"), text.as_bytes())?;
     print_rows(&shown, args.json)
 }
 

@@ -2,8 +2,9 @@
 
 use std::{io::Write, path::PathBuf};
 
+use lanner_data::write_file;
 use lanner_network::{
-    Cost, Diagram, Init, Network, OnnxOptions, Precision, View, Weights, json, onnx, write_file,
+    Cost, Diagram, Init, Network, OnnxOptions, Precision, View, Weights, json, onnx,
 };
 use lanner_space::Space;
 
@@ -99,7 +100,7 @@ pub fn run(args: NetworkArgs) -> anyhow::Result<()> {
         };
         let precision = if args.int8 { Precision::Int8 } else { Precision::F32 };
         let options = OnnxOptions { precision, ..OnnxOptions::default() };
-        return Ok(onnx::write(path, &network, &weights, options)?);
+        return Ok(write_file(path, &onnx::encode(&network, &weights, options)?)?);
     }
     summary(&build(View::Raw)?, &build(View::Pruned)?)
 }

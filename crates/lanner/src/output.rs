@@ -1,8 +1,9 @@
-//! What all commands print with: rows as a table or as JSON, progress, and usage errors.
+//! How commands print: rows as a table or as JSON, progress, usage errors, and exit codes.
 
 use std::cell::RefCell;
 use std::fmt;
 use std::io::{IsTerminal, Write};
+use std::process::ExitCode;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::mpsc::{Receiver, RecvTimeoutError, Sender, channel};
@@ -10,6 +11,7 @@ use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
+use lanner_search::SearchError;
 use serde_json::{Map, Value};
 
 /// A wrong combination of options: exit code 2, like those that the parser finds.
@@ -29,8 +31,28 @@ pub fn usage(message: impl Into<String>) -> anyhow::Error {
     Usage(message.into()).into()
 }
 
+/// An error of a search: a wrong setting is wrong usage of the option of that name.
+pub fn search_error(error: SearchError) -> anyhow::Error {
+    match error {
+        SearchError::Setting { .. } => usage(format!("--{error}")),
+        other => other.into(),
+    }
+}
+
+/// Exit code of the command `name`, after printing its error: 2 for wrong usage, 1 for other errors.
+pub fn exit_code(name: &str, done: anyhow::Result<()>) -> ExitCode {
+    match done {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) if is_broken_pipe(&error) => ExitCode::SUCCESS,
+        Err(error) => {
+            eprintln!("{name}: {error:#}");
+            ExitCode::from(if error.is::<Usage>() { 2 } else { 1 })
+        }
+    }
+}
+
 /// Whether the reader of our output went away, as `| head` does: no error.
-pub fn is_broken_pipe(error: &anyhow::Error) -> bool {
+fn is_broken_pipe(error: &anyhow::Error) -> bool {
     error
         .downcast_ref::<std::io::Error>()
         .is_some_and(|e| e.kind() == std::io::ErrorKind::BrokenPipe)
@@ -59,10 +81,6 @@ impl Row {
             self.0.insert(format!("{name}_se"), error.into());
         }
         self
-    }
-
-    pub fn values(&self) -> &Map<String, Value> {
-        &self.0
     }
 
     /// The row but for those names.
@@ -98,6 +116,12 @@ impl Row {
             (Some(Value::String(s)), _) => s.clone(),
             (Some(v), _) => v.to_string(),
         }
+    }
+}
+
+impl From<Map<String, Value>> for Row {
+    fn from(fields: Map<String, Value>) -> Row {
+        Row(fields)
     }
 }
 

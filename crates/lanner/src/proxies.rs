@@ -2,13 +2,12 @@
 
 use std::{ops::ControlFlow, path::PathBuf, time::Instant};
 
-use lanner_data::images::{self, Images};
+use lanner_data::images;
 use lanner_evaluate::proxies::{Batch, Options, Outcome, Proxy, Table, Weights};
 use lanner_network::{Skeleton, View};
 use lanner_space::{Architecture, Space};
 
 use crate::{
-    memory,
     output::{Row, print_rows, progress, usage},
     skeleton::SkeletonArgs,
     stop::on_interrupt,
@@ -128,7 +127,8 @@ fn table(args: &ProxiesArgs, space: Space, threads: usize) -> anyhow::Result<Tab
                 return Err(usage("--resolution and --classes are for --dataset random"));
             }
             let images = images::by_name(name)?.train;
-            let batch = batch_of(&images, count, args.seed)?;
+            let batch =
+                Batch::of_images(&images, count, args.seed).map_err(|e| usage(format!("--{e}")))?;
             let (resolution, classes) = (images.height, images.classes.len());
             (Skeleton { resolution, classes, ..skeleton }, batch)
         }
@@ -138,7 +138,7 @@ fn table(args: &ProxiesArgs, space: Space, threads: usize) -> anyhow::Result<Tab
         Some((kind, _)) => format!("{kind}, seed {}", args.seed),
         None => format!("{}, seed {}", args.dataset, args.seed),
     };
-    let memory_limit = memory::limit(args.memory);
+    let memory_limit = lanner_evaluate::memory_limit(args.memory);
     let weights = Weights::of(&space);
     let options = Options { seed: args.seed, weights, threads, memory_limit };
     Ok(Table {
@@ -151,24 +151,4 @@ fn table(args: &ProxiesArgs, space: Space, threads: usize) -> anyhow::Result<Tab
         seeds: args.seeds as usize,
         options,
     })
-}
-
-/// So many training images, normalised by the statistics of all.
-pub fn batch_of(images: &Images, count: usize, seed: u64) -> anyhow::Result<Batch> {
-    if images.height != images.width {
-        let Images { height, width, name, .. } = images;
-        anyhow::bail!("{name}: images of {height}×{width}, expected square ones");
-    }
-    if count > images.len() {
-        return Err(usage(format!("--batch is {count}, expected 1 to {}", images.len())));
-    }
-    let chosen = images.subset(count, seed)?;
-    let mut pixels = vec![0.0; count * images.pixels_each()];
-    images.batch(&chosen, &images.statistics(), &mut pixels)?;
-    if images.channels == 1 {
-        let each = images.pixels_each();
-        pixels = pixels.chunks_exact(each).flat_map(|image| image.repeat(3)).collect();
-    }
-    let labels = images.batch_labels(&chosen)?;
-    Ok(Batch { images: pixels, labels, classes: images.classes.len() })
 }

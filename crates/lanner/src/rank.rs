@@ -5,9 +5,10 @@ use std::path::{Path, PathBuf};
 
 use lanner_data::Table;
 use lanner_predict::Forecast;
-use lanner_predict::fitted::{Fitted, OPERATIONS, Saved, Target};
-use lanner_predict::model_file::{Header, ModelFile};
-use lanner_predict::transfer::Adapted;
+use lanner_predict::latency::adapted::Adapted;
+use lanner_predict::latency::operations::OPERATIONS;
+use lanner_predict::predictor::file::{Header, ModelFile};
+use lanner_predict::predictor::fitted::{Fitted, Saved, Target};
 use lanner_space::{Architecture, Shuffle, Space};
 use rayon::prelude::*;
 
@@ -61,8 +62,8 @@ pub struct RankArgs {
     json: bool,
 }
 
-/// The largest space that is ranked as a whole.
-const WHOLE: u128 = 10_000_000;
+/// Spaces of at most this many architectures are ranked whole: they pass one by one.
+const RANKED: u128 = 10_000_000;
 /// No network is predicted to be faster, ms.
 const LEAST_MS: f64 = 1e-6;
 
@@ -177,7 +178,7 @@ impl Source<'_> {
             return Ok(Source::Sample(space.shuffle(&mut rng), count));
         }
         match space.size() {
-            0..=WHOLE => Ok(Source::Whole(space)),
+            0..=RANKED => Ok(Source::Whole(space)),
             size => Err(usage(format!(
                 "{space} has {size} architectures, too many to rank: some of them by --sample N or --archs FILE"
             ))),

@@ -4,10 +4,10 @@ use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 
 use lanner_report::{FILE, Report, serve};
+use lanner_search::run::{Run, Tables, random_search};
 use lanner_search::study::Study;
 
 use crate::output::{Row, print_rows};
-use crate::search::{Tables, by_chance};
 
 /// Write the report of a search: one HTML file with plots, tables and drawings
 #[derive(clap::Args)]
@@ -85,11 +85,11 @@ pub fn watch(args: WatchArgs) -> anyhow::Result<()> {
     Ok(())
 }
 
-/// Writes a study's report beside it.
-pub fn write(study: &Study, tables: &mut Tables) -> anyhow::Result<()> {
-    let mut report = Report::of(study)?;
-    report.baseline = by_chance(report.settings(), report.trials(), tables);
-    report.write(beside(study.path()))?;
+/// Writes the report of a run beside its study.
+pub fn write(run: &mut Run) -> anyhow::Result<()> {
+    let mut report = Report::of(run.study())?;
+    report.baseline = run.baseline(report.trials());
+    report.write(beside(run.study().path()))?;
     Ok(())
 }
 
@@ -98,9 +98,9 @@ fn beside(study: &Path) -> PathBuf {
     study.with_file_name(FILE)
 }
 
-/// What random search reaches is known where a table stands for the trainings.
+/// Adds the curve of random search, which is known where a table stands for the trainings.
 fn add_baseline(report: &mut Report) {
-    report.baseline = by_chance(report.settings(), report.trials(), &mut Tables::default());
+    report.baseline = random_search(report.job(), report.trials(), &mut Tables::default());
 }
 
 /// Shows a file or an address with the program that the desktop has for it.

@@ -5,7 +5,7 @@ use std::io::Write;
 
 use clap::{Args, Subcommand};
 use lanner_network::Cost;
-use lanner_space::{Architecture, Space, View, nasbench101, user::Limits};
+use lanner_space::{Architecture, SMALL_SPACE, Space, View, nasbench101, user::Limits};
 use serde_json::{Map, Value, json};
 
 use crate::output::{Row, print_rows, usage};
@@ -140,9 +140,6 @@ fn list(args: &ListArgs) -> anyhow::Result<()> {
     print_rows(&rows, args.json)
 }
 
-/// Spaces of at most this many architectures are looked through one by one.
-const LISTED: u128 = 20_000;
-
 fn info(args: InfoArgs) -> anyhow::Result<()> {
     let space = args.space.space()?;
     let mut facts =
@@ -150,7 +147,7 @@ fn info(args: InfoArgs) -> anyhow::Result<()> {
     if !matches!(space, Space::User(_)) {
         facts.push(("classes as published", space.distinct().to_string()));
     }
-    if space.size() <= LISTED {
+    if space.size() <= SMALL_SPACE {
         let graphs: HashSet<_> =
             space.iter().map(|a| space.graph(&a, View::Pruned).canonical()).collect();
         facts.push(("distinct pruned cells", graphs.len().to_string()));
@@ -161,7 +158,7 @@ fn info(args: InfoArgs) -> anyhow::Result<()> {
         Some(_) => ("choices per position", format!("{choices:?}")),
         None => ("choices per position, not independent", format!("{choices:?}")),
     });
-    let costs: Option<Vec<(f64, f64)>> = match space.size() <= LISTED {
+    let costs: Option<Vec<(f64, f64)>> = match space.size() <= SMALL_SPACE {
         true => space.iter().map(|a| space.flops_and_params(&a)).collect(),
         false => None,
     };

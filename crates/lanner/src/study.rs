@@ -5,9 +5,8 @@ use std::path::{Path, PathBuf};
 
 use anyhow::Context;
 use clap::{Args, Subcommand};
-use lanner_data::Table;
-use lanner_network::write_file;
-use lanner_search::study::{FILE, Measurement, Study, Trial};
+use lanner_data::{Table, write_file};
+use lanner_search::study::{FILE, Study, Trial};
 use lanner_space::Architecture;
 use serde_json::{Value, json};
 
@@ -132,17 +131,17 @@ fn find(folder: &Path, depth: usize, files: &mut Vec<PathBuf>) -> std::io::Resul
 
 fn summary(file: &Path, row: Row) -> anyhow::Result<Row> {
     let study = Study::open_read_only(file)?;
-    let (settings, counts) = (study.settings(), study.counts()?);
+    let (job, counts) = (study.job(), study.counts()?);
     let mut row = row
-        .with("space", settings.space.as_str())
-        .with("strategy", settings.strategy.as_str())
-        .with("seed", settings.seed)
+        .with("space", job.space.as_str())
+        .with("strategy", job.strategy.text())
+        .with("seed", job.seed)
         .with("done", counts.done)
         .with("failed", counts.failed)
         .with("infeasible", counts.infeasible)
         .with("pending", counts.asked + counts.running)
-        .with("budget", settings.budget);
-    if let (Some(objective), Some(best)) = (settings.objectives.first(), study.best()?)
+        .with("budget", job.budget);
+    if let (Some(objective), Some(best)) = (job.objectives.first(), study.best()?)
         && let Some(value) = best.metrics.get(&objective.metric)
     {
         row = row.with("objective", objective.metric.as_str()).with("best", *value);
@@ -152,34 +151,37 @@ fn summary(file: &Path, row: Row) -> anyhow::Result<Row> {
 
 fn show(args: &ShowArgs) -> anyhow::Result<()> {
     let study = Study::open_read_only(&args.study)?;
-    let (settings, counts) = (study.settings(), study.counts()?);
+    let (job, counts) = (study.job(), study.counts()?);
     let (best, front) = (study.best()?, study.front()?);
     let failures = study.failures(FAILURES)?;
     if args.json {
-        let front = if settings.objectives.len() > 1 { json!(front) } else { Value::Null };
+        let json_of =
+            |trials: &[Trial]| -> Value { trials.iter().map(|t| t.json(study.space())).collect() };
+        let front = if job.objectives.len() > 1 { json_of(&front) } else { Value::Null };
         let all = json!({
-            "study": study.path(), "settings": settings, "counts": counts,
-            "best": best, "front": front, "failures": failures, "warm_start": study.origins()?,
+            "study": study.path(), "settings": job, "counts": counts,
+            "best": best.map(|t| t.json(study.space())), "front": front,
+            "failures": json_of(&failures), "warm_start": study.origins()?,
         });
         println!("{all}");
         return Ok(());
     }
     let mut facts: Vec<(String, String)> = vec![
         ("study".into(), study.path().display().to_string()),
-        ("space".into(), settings.space.clone()),
+        ("space".into(), job.space.clone()),
     ];
-    for o in &settings.objectives {
+    for o in &job.objectives {
         let aim = if o.maximise { "as large as possible" } else { "as small as possible" };
         facts.push((o.metric.clone(), aim.into()));
     }
-    for l in &settings.limits {
+    for l in &job.limits {
         facts.push((l.metric.clone(), format!("at most {}", l.at_most)));
     }
-    facts.push(("strategy".into(), settings.strategy.clone()));
-    facts.push(("seed".into(), settings.seed.to_string()));
-    facts.push(("budget".into(), settings.budget.to_string()));
-    if let Value::Object(driver) = &settings.driver {
-        facts.extend(driver.iter().map(|(name, v)| (name.clone(), short(v))));
+    facts.push(("strategy".into(), job.strategy.to_string()));
+    facts.push(("seed".into(), job.seed.to_string()));
+    facts.push(("budget".into(), job.budget.to_string()));
+    if let Some(Value::Object(setup)) = job.setup.as_ref().map(|s| json!(s)) {
+        facts.extend(setup.iter().map(|(name, v)| (name.clone(), short(v))));
     }
     for (name, count) in [
         ("done", counts.done),
@@ -201,19 +203,19 @@ fn show(args: &ShowArgs) -> anyhow::Result<()> {
         println!("the last {} of {} failures:", failures.len(), counts.failed);
     }
     for trial in &failures {
-        println!("trial {} failed, {}", trial.id, trial.arch);
+        println!("trial {} failed, {}", trial.id, study.space().print(&trial.arch));
         let why = trial.note.as_deref().unwrap_or_default();
         why.lines().for_each(|line| println!("    {line}"));
     }
     if !failures.is_empty() {
         println!();
     }
-    let shown = if settings.objectives.len() > 1 { front } else { best.into_iter().collect() };
+    let shown = if job.objectives.len() > 1 { front } else { best.into_iter().collect() };
     if shown.is_empty() {
         println!("no trial is done yet within the limits");
         return Ok(());
     }
-    let rows: Vec<Row> = shown.iter().map(trial_row).collect();
+    let rows: Vec<Row> = shown.iter().map(|t| trial_row(&study, t)).collect();
     print_rows(&rows, false)
 }
 
@@ -232,10 +234,10 @@ fn short(value: &Value) -> String {
     }
 }
 
-fn trial_row(trial: &Trial) -> Row {
+fn trial_row(study: &Study, trial: &Trial) -> Row {
     let row = Row::new().with("trial", trial.id);
     let row = trial.metrics.iter().fold(row, |row, (name, value)| row.with(name, *value));
-    row.with("arch", trial.arch.as_str())
+    row.with("arch", study.space().print(&trial.arch))
 }
 
 fn export(args: &ExportArgs) -> anyhow::Result<()> {
@@ -243,14 +245,18 @@ fn export(args: &ExportArgs) -> anyhow::Result<()> {
     let extension = args.out.extension().and_then(|e| e.to_str()).unwrap_or_default();
     match (extension, args.measurements) {
         ("csv", false) => write_file(&args.out, &trials_csv(&study)?)?,
-        ("csv", true) => write_file(&args.out, &measurements_csv(&study.measurements()?)?)?,
+        ("csv", true) => write_file(&args.out, &measurements_csv(&study)?)?,
         ("json", false) => write_file(&args.out, &trials_json(&study)?)?,
-        ("json", true) => write_file(&args.out, &serde_json::to_vec(&study.measurements()?)?)?,
+        ("json", true) => {
+            let all: Vec<Value> =
+                study.measurements()?.iter().map(|m| m.json(study.space())).collect();
+            write_file(&args.out, &serde_json::to_vec(&all)?)?
+        }
         ("parquet", false) => {
             let mut columns = Columns::default();
             study.for_each_trial(|t| {
                 if !t.metrics.is_empty() {
-                    let row = columns.row_of(&study, &t.arch)?;
+                    let row = columns.row_of(&t.arch);
                     columns.set(row, "trial", t.id as f64);
                     columns.set(row, "round", t.round.into());
                     t.metrics.iter().for_each(|(name, value)| columns.set(row, name, *value));
@@ -262,7 +268,7 @@ fn export(args: &ExportArgs) -> anyhow::Result<()> {
         ("parquet", true) => {
             let mut columns = Columns::default();
             for m in study.measurements()? {
-                let row = columns.row_of(&study, &m.arch)?;
+                let row = columns.row_of(&m.arch);
                 columns.set(row, &m.metric, m.value);
             }
             columns.table(&study)?.write(&args.out)?;
@@ -305,7 +311,7 @@ fn trials_csv(study: &Study) -> anyhow::Result<Vec<u8>> {
     let number = |value: Option<f64>| value.map(|v| v.to_string()).unwrap_or_default();
     study.for_each_trial(|t| {
         let mut line = vec![
-            t.arch.clone(),
+            study.space().print(&t.arch),
             t.id.to_string(),
             t.round.to_string(),
             t.state.name().to_string(),
@@ -331,20 +337,20 @@ fn trials_json(study: &Study) -> anyhow::Result<Vec<u8>> {
         if out.len() > 1 {
             out.push(b',');
         }
-        serde_json::to_writer(&mut out, &t)?;
+        serde_json::to_writer(&mut out, &t.json(study.space()))?;
         anyhow::Ok(())
     })?;
     out.push(b']');
     Ok(out)
 }
 
-fn measurements_csv(measurements: &[Measurement]) -> anyhow::Result<Vec<u8>> {
+fn measurements_csv(study: &Study) -> anyhow::Result<Vec<u8>> {
     let mut out = csv::Writer::from_writer(Vec::new());
     out.write_record(["arch", "metric", "value", "se", "trial", "seed", "budget", "unix_time"])?;
-    for m in measurements {
+    for m in study.measurements()? {
         let optional = |text: Option<String>| text.unwrap_or_default();
         out.write_record([
-            m.arch.clone(),
+            study.space().print(&m.arch),
             m.metric.clone(),
             m.value.to_string(),
             optional(m.se.map(|se| se.to_string())),
@@ -360,7 +366,7 @@ fn measurements_csv(measurements: &[Measurement]) -> anyhow::Result<Vec<u8>> {
 /// One row an architecture; of several values the last.
 #[derive(Default)]
 struct Columns {
-    rows: HashMap<String, usize>,
+    rows: HashMap<Architecture, usize>,
     archs: Vec<Architecture>,
     names: Vec<String>,
     /// As long as their last value needs.
@@ -368,13 +374,11 @@ struct Columns {
 }
 
 impl Columns {
-    fn row_of(&mut self, study: &Study, arch: &str) -> anyhow::Result<usize> {
-        if let Some(row) = self.rows.get(arch) {
-            return Ok(*row);
-        }
-        self.archs.push(study.space().parse(arch)?);
-        self.rows.insert(arch.into(), self.archs.len() - 1);
-        Ok(self.archs.len() - 1)
+    fn row_of(&mut self, arch: &Architecture) -> usize {
+        *self.rows.entry(arch.clone()).or_insert_with(|| {
+            self.archs.push(arch.clone());
+            self.archs.len() - 1
+        })
     }
 
     fn set(&mut self, row: usize, name: &str, value: f64) {

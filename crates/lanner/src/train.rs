@@ -8,7 +8,6 @@ use lanner_network::{Skeleton, View};
 use lanner_space::{Architecture, Space};
 
 use crate::{
-    memory,
     output::{Row, print_rows, progress, usage},
     stop::on_interrupt,
     which::Which,
@@ -172,7 +171,11 @@ fn table(args: &TrainArgs, space: Space, threads: usize) -> anyhow::Result<Table
     };
     // Where a data set lies does not change what it is.
     let name = args.dataset.split_once(':').map_or(args.dataset.as_str(), |(kind, _)| kind);
-    let options = Options { seed: args.seed, threads, memory_limit: memory::limit(args.memory) };
+    let options = Options {
+        seed: args.seed,
+        threads,
+        memory_limit: lanner_evaluate::memory_limit(args.memory),
+    };
     Ok(Table {
         space,
         skeleton,

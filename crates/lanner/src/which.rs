@@ -4,7 +4,7 @@ use std::path::{Path, PathBuf};
 
 use lanner_data::Table;
 use lanner_evaluate::measure;
-use lanner_predict::{Pool, latency::LatencyViews};
+use lanner_predict::{Pool, candidates_to_measure, distinct, latency::LatencyViews};
 use lanner_space::{Architecture, Space};
 
 use crate::output::usage;
@@ -44,61 +44,21 @@ impl Which {
         } else if let Some(count) = *choose {
             check_count("--choose", count, space)?;
             let mut generator = lanner_nn::rng(seed, "candidates of a choice");
-            let pool = Pool::new(space.clone(), to_choose_from(space, count, &mut generator));
+            let pool =
+                Pool::new(space.clone(), candidates_to_measure(space, count, &mut generator));
             let rows: Vec<usize> = (0..pool.len()).collect();
             let chosen = lanner_predict::choose(&LatencyViews::new(&pool), &rows, count, seed);
             chosen.into_iter().map(|r| pool.archs[r].clone()).collect()
         } else {
             let count = sample.unwrap_or(0);
             check_count("--sample", count, space)?;
-            drawn(space, count, &mut lanner_nn::rng(seed, "sample of networks"))
+            distinct(space, count, &mut lanner_nn::rng(seed, "sample of networks"))
         };
         Ok(match unique {
             true => measure::groups(space, &archs),
             false => archs.into_iter().map(|a| vec![a]).collect(),
         })
     }
-}
-
-/// What networks to measure are chosen from, at least `least`: of a space too large to encode as a whole,
-/// as many at random as are compared in the end.
-pub fn to_choose_from(
-    space: &Space,
-    least: usize,
-    generator: &mut impl rand::Rng,
-) -> Vec<Architecture> {
-    some(space, WHOLE, lanner_predict::CANDIDATES.max(least), generator)
-}
-
-/// Spaces of so many architectures are chosen from as they are.
-const WHOLE: u128 = 20_000;
-
-/// All of a space of at most `whole` architectures, or `count` of a larger one at random.
-pub fn some(
-    space: &Space,
-    whole: u128,
-    count: usize,
-    generator: &mut impl rand::Rng,
-) -> Vec<Architecture> {
-    match space.size() <= whole {
-        true => space.iter().collect(),
-        false => {
-            drawn(space, count.min(usize::try_from(space.size()).unwrap_or(usize::MAX)), generator)
-        }
-    }
-}
-
-/// So many distinct ones at random; there must be as many.
-fn drawn(space: &Space, count: usize, generator: &mut impl rand::Rng) -> Vec<Architecture> {
-    let mut seen = std::collections::HashSet::new();
-    let mut archs = Vec::with_capacity(count);
-    while archs.len() < count {
-        let arch = space.sample(generator);
-        if seen.insert(arch.clone()) {
-            archs.push(arch);
-        }
-    }
-    archs
 }
 
 fn check_count(option: &str, count: usize, space: &Space) -> anyhow::Result<()> {
@@ -130,24 +90,5 @@ pub fn read_archs(file: &Path, space: &Space) -> anyhow::Result<Vec<Architecture
     match archs.is_empty() {
         true => anyhow::bail!("{}: no architecture in it", file.display()),
         false => Ok(archs),
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    /// Encodings of all of a space of millions fill the memory.
-    #[test]
-    fn large_spaces_are_chosen_from_in_part() {
-        let mut generator = lanner_nn::rng(0, "test");
-        for (space, count) in
-            [(Space::NasBench201, 15_625), (Space::NasBench101, 2_500), (Space::Fbnet, 2_500)]
-        {
-            let archs = to_choose_from(&space, 10, &mut generator);
-            let distinct: std::collections::HashSet<_> = archs.iter().collect();
-            assert_eq!((archs.len(), distinct.len()), (count, count), "{space}");
-        }
-        assert_eq!(to_choose_from(&Space::Darts, 3_000, &mut generator).len(), 3_000);
     }
 }

@@ -10,7 +10,6 @@ use flate2::{Compression, write::GzEncoder};
 use tempfile::TempDir;
 
 use super::*;
-use crate::published;
 
 mod damage;
 
@@ -83,11 +82,7 @@ fn digits_are_scikit_learns() {
 /// `x.std((0, 2))`, `b[0, 1:].sum()`.
 #[test]
 fn real_cifar_images_are_read() {
-    let Some(folder) = published::data_dir().map(|d| d.join("images")).filter(|d| d.is_dir())
-    else {
-        eprintln!("skipped: no images at $LANNER_DATA/images nor ../shared/data/images");
-        return;
-    };
+    let Some(folder) = lanner_testing::published("images") else { return };
     let DataSet { train, test } = by_name(&format!("cifar10:{}", folder.display())).unwrap();
     assert_eq!(
         (train.len(), test.len(), train.shape().to_string()),
@@ -111,11 +106,7 @@ fn real_cifar_images_are_read() {
     let square = batch.iter().map(|&v| f64::from(v).powi(2)).sum::<f64>() / batch.len() as f64;
     assert!(mean.abs() < 1e-6 && (square - 1.0).abs() < 1e-6, "{mean} {square}");
 
-    let whole = folder.join("cifar-10-batches-bin");
-    if !whole.is_dir() {
-        eprintln!("skipped: the whole training set, as there is no {}", whole.display());
-        return;
-    }
+    let Some(whole) = lanner_testing::published("images/cifar-10-batches-bin") else { return };
     let train = cifar10(whole).unwrap().train;
     assert_eq!(train.class_counts(), [5000; 10]);
     let statistics = train.statistics();

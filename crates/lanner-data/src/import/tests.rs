@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 use proptest::prelude::*;
 
 use super::*;
-use crate::{load::load, pickle::Limits, published};
+use crate::{load::load, pickle::Limits};
 
 fn fixture(name: &str) -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/fixtures").join(name)
@@ -18,15 +18,6 @@ fn import(format: Format, files: &[PathBuf]) -> Result<Imported, DataError> {
 
 fn message(format: Format, files: &[PathBuf]) -> String {
     import(format, files).expect_err("should be refused").to_string()
-}
-
-/// The folder of published data; tests that need it say that they did not run.
-fn data() -> Option<PathBuf> {
-    let dir = published::data_dir();
-    if dir.is_none() {
-        eprintln!("skipped: no data at $LANNER_DATA nor ../shared/data");
-    }
-    dir
 }
 
 /// Every column of `ours` is in the published table, which has six significant digits, and at most
@@ -58,7 +49,7 @@ fn files(folder: &Path, prefix: &str) -> Vec<PathBuf> {
 
 #[test]
 fn help_files_equal_the_published_table() {
-    let Some(data) = data() else { return };
+    let Some(data) = lanner_testing::published("") else { return };
     // The folder's own index file is among them.
     let imported = import(Format::Help, &files(&data.join("raw/help"), "nasbench201_")).unwrap();
     assert_eq!(imported.table.len(), 15_625);
@@ -75,7 +66,7 @@ fn help_files_equal_the_published_table() {
 
 #[test]
 fn latbench_files_equal_the_published_table() {
-    let Some(data) = data() else { return };
+    let Some(data) = lanner_testing::published("") else { return };
     let imported = import(Format::LatBench, &files(&data.join("raw/latbench"), "")).unwrap();
     assert_eq!(imported.table.len(), 15_284);
     assert_eq!(imported.table.names.len(), 4);
@@ -84,7 +75,7 @@ fn latbench_files_equal_the_published_table() {
 
 #[test]
 fn fbnet_has_the_published_latencies_of_its_architectures() {
-    let Some(data) = data() else { return };
+    let Some(data) = lanner_testing::published("") else { return };
     let file = |name: &str| data.join("raw/help").join(name);
     let files = ["fbnet_fpga.pt", "fbnet_metainfo.pt", "fbnet_pixel3.pt"].map(file);
     let got = read(Format::Help, &files, &Space::Fbnet, &|_, _| {}).unwrap().table;
@@ -119,7 +110,7 @@ fn fbnet_has_the_published_latencies_of_its_architectures() {
 
 #[test]
 fn csv_files_are_joined() {
-    let Some(data) = data() else { return };
+    let Some(data) = lanner_testing::published("") else { return };
     let folder = data.join("nasbench201");
     let parts =
         ["latency_help.csv", "latency_latbench.csv", "accuracy.csv", "metad2a_candidates.csv"];

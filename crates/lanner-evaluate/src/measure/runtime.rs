@@ -14,7 +14,7 @@ pub trait Runtime {
 }
 
 /// A network on a runtime.
-pub trait Session {
+pub trait Session: Send {
     /// Runs the network `runs` times, one after the other, and appends what each took, milliseconds.
     /// A device that has its own idea of how often to run may append another number of samples, but
     /// at least one.

@@ -1,3 +1,4 @@
+use lanner_data::images::Images;
 use rand::RngExt;
 
 use super::init;
@@ -23,6 +24,37 @@ impl Batch {
         let most = classes.clamp(1, usize::from(u16::MAX) + 1);
         let labels = (0..count).map(|_| generator.random_range(0..most) as u16).collect();
         Batch { images, labels, classes }
+    }
+
+    /// `count` training images chosen by `seed`, normalised by the statistics of all; grey ones
+    /// become three equal channels.
+    ///
+    /// # Errors
+    /// The images are not square, or fewer than `count`.
+    pub fn of_images(images: &Images, count: usize, seed: u64) -> Result<Batch, EvaluateError> {
+        if images.height != images.width {
+            return Err(EvaluateError::Value {
+                name: "size of the images",
+                value: format!("{}×{} in {}", images.height, images.width, images.name),
+                expected: "square ones".into(),
+            });
+        }
+        if count > images.len() || count == 0 {
+            return Err(EvaluateError::Value {
+                name: "batch",
+                value: count.to_string(),
+                expected: format!("1 to {}", images.len()),
+            });
+        }
+        let chosen = images.subset(count, seed)?;
+        let mut pixels = vec![0.0; count * images.pixels_each()];
+        images.batch(&chosen, &images.statistics(), &mut pixels)?;
+        if images.channels == 1 {
+            let each = images.pixels_each();
+            pixels = pixels.chunks_exact(each).flat_map(|image| image.repeat(3)).collect();
+        }
+        let labels = images.batch_labels(&chosen)?;
+        Ok(Batch { images: pixels, labels, classes: images.classes.len() })
     }
 
     /// The number of images, N.

@@ -1,17 +1,13 @@
 //! Against the published tables of several spaces, one proxy that tells how weights were drawn.
 
-use lanner_data::published::data_dir;
 use lanner_network::View;
 
 use super::*;
 
 /// The architectures of a table's first rows and their `l2_norm`.
 fn rows(file: &str, arch: &str, column: &str, task: &str) -> Vec<(String, f64)> {
-    let Some(dir) = data_dir() else {
-        println!("skipped: no published tables (set LANNER_DATA)");
-        return Vec::new();
-    };
-    let mut table = csv::Reader::from_path(dir.join(file)).unwrap();
+    let Some(file) = lanner_testing::published(file) else { return Vec::new() };
+    let mut table = csv::Reader::from_path(file).unwrap();
     let names = table.headers().unwrap().clone();
     let at = |name: &str| names.iter().position(|n| n == name).unwrap();
     let (arch, value) = (at(arch), at(column));

@@ -162,6 +162,22 @@ pub fn train(
     data: &Data,
     recipe: &Recipe,
     options: &Options,
+    report: impl FnMut(&Epoch) -> ControlFlow<()>,
+) -> Result<Trained, EvaluateError> {
+    train_watched(network, data, recipe, options, || ControlFlow::Continue(()), report)
+}
+
+/// [`train`](fn@train) that also calls `each_step` before every step, which may wait there, or stop
+/// the training: then the epoch under way does not count.
+///
+/// # Errors
+/// As [`train`](fn@train).
+pub fn train_watched(
+    network: &Network,
+    data: &Data,
+    recipe: &Recipe,
+    options: &Options,
+    mut each_step: impl FnMut() -> ControlFlow<()>,
     mut report: impl FnMut(&Epoch) -> ControlFlow<()>,
 ) -> Result<Trained, EvaluateError> {
     fits(network, data, recipe, options)?;
@@ -181,13 +197,16 @@ pub fn train(
     let nothing = Quality { accuracy: f64::NEG_INFINITY, loss: f64::INFINITY };
     let mut best = (nothing, trainer.params.clone(), 0);
     let (mut epochs, mut train_loss) = (0, f64::NAN);
-    while epochs < recipe.epochs {
+    'epochs: while epochs < recipe.epochs {
         order.shuffle(&mut rng(options.seed, &format!("training: order of epoch {epochs}")));
         let draw = Draw { seed: options.seed, epoch: epochs as u64 };
         let diverged =
             || EvaluateError::Diverged { network: network.name.clone(), epoch: epochs + 1 };
         let mut sum = 0.0;
         for step in 0..steps {
+            if each_step().is_break() {
+                break 'epochs;
+            }
             let (images, labels) = batch(&order, step, draw)?;
             let (done, all) = (epochs * steps + step, recipe.epochs * steps);
             let lr = warm_cosine(recipe.learning_rate, done, all, warm_up);

@@ -11,7 +11,7 @@ mod quantize;
 
 use prost::Message;
 
-use crate::{Cost, Network, NetworkError, Weights, write_file};
+use crate::{Cost, Network, NetworkError, Weights};
 
 /// How a model is written.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -107,16 +107,6 @@ pub fn encode(
         return Err(NetworkError::Value { name: "batch", value, expected });
     }
     Ok(export::model(network, weights, options).encode_to_vec())
-}
-
-/// Writes [`encode`]'s bytes to a file, as a whole or not at all.
-pub fn write(
-    path: &std::path::Path,
-    network: &Network,
-    weights: &Weights,
-    options: OnnxOptions,
-) -> Result<(), NetworkError> {
-    write_file(path, &encode(network, weights, options)?)
 }
 
 #[cfg(test)]

@@ -1,8 +1,9 @@
 //! The Gaussian process that [`AccuracyModel`](super::AccuracyModel) has to beat.
 
+use super::default::{check, gp_options};
 use super::scores::{Calibration, NormalScores};
-use super::{AccuracyViews, check, component, gp_options};
-use crate::gp::{Component, Gp, Kernel};
+use super::views::{AccuracyViews, component};
+use crate::regress::gp::{Component, Gp, Kernel};
 use crate::{Forecast, PredictError};
 
 /// The plain baseline: one Gaussian process on counts and graph properties, with linear and squared

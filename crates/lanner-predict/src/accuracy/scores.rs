@@ -3,8 +3,7 @@
 use rayon::prelude::*;
 
 use crate::Forecast;
-use crate::latency::quantile;
-use crate::metrics::{mean_and_error, ranks};
+use crate::metrics::{mean_and_error, quantile, ranks};
 
 /// Content of the intervals.
 const LEVEL: f64 = 0.90;

@@ -4,11 +4,21 @@ use std::sync::Arc;
 
 use lanner_space::Architecture;
 
-use super::component;
 use crate::Pool;
-use crate::cell_features::{CellEncoder, CellFeatures};
-use crate::gp::{Component, Kernel, Prior};
-use crate::linalg::{Mat, Standardiser};
+use crate::encode::cells::{CellEncoder, CellFeatures};
+use crate::regress::gp::{Component, Kernel, Prior};
+use crate::regress::linalg::{Mat, Standardiser};
+
+/// Priors on amplitude and length scale that hold for any metric: targets are standardised and
+/// length scales are in units of the mean distance.
+pub(crate) fn component(kernel: Kernel, x: &Mat) -> Component {
+    Component {
+        kernel,
+        x: x.clone(),
+        amplitude: Prior::new(0.37, 1.5),
+        length: Prior::new(1.17, 0.7),
+    }
+}
 
 /// The encodings that the accuracy predictors see, for every architecture of a pool.
 #[derive(Debug, Clone)]

@@ -1,46 +1,39 @@
-//! Letting the strategy choose.
+//! Asking the strategy for trials.
 
 use std::collections::{BTreeMap, HashMap};
 
-use lanner_predict::PredictError;
-use lanner_space::Architecture;
+use lanner_space::{Architecture, Space};
 use rusqlite::{Connection, OptionalExtension};
 
 use super::candidates::{Current, parents};
-use super::types::{Counts, Objective, Settings, Trial};
-use super::{Study, StudyError, now, read};
-use crate::History;
-use crate::constrained::LatencyProcess;
-use crate::front::{promising, scalarised};
+use super::limits::{self, Known};
+use super::types::{Counts, Trial};
+use super::{SearchError, Study, now, read};
+use crate::strategy::scalarised;
+use crate::{History, Job};
 
-/// Of more trials than the two together, strategies see so many of the best and of the latest: a
-/// Gaussian process of all would take hours.
+/// Beyond `BEST` + `LATEST` trials, strategies see only the best and the latest ones: a Gaussian process
+/// of all would take hours.
 const BEST: usize = 150;
 const LATEST: usize = 150;
-/// With two objectives, trials asked for by one weighting of them.
-const WEIGHTING: usize = 2;
-/// Trials before the first processes of two objectives, trials of a round then, and the mean of the
-/// standard deviations by which hope goes beyond belief: those of [`crate::DefaultSearch`].
-const START: usize = 10;
-const BATCH: usize = 4;
-const EXPLORATION: f64 = 0.6;
 /// Empty rounds that a strategy may have in sequence (brp-nas of a tiny budget).
 const EMPTY_ROUNDS: usize = 8;
 
-/// What the file says when a round is chosen.
+/// The file's content when a round is chosen.
 pub(super) struct Snapshot {
     round: u32,
     counts: Counts,
     state: Option<Vec<u8>>,
     /// Trials with values, in the order of asking.
-    pub done: Vec<(String, [f64; 2])>,
-    pending: Vec<String>,
-    /// By the number of the limit: measured architectures.
-    measured: Vec<Vec<(String, f64)>>,
+    pub done: Vec<(Architecture, [f64; 2])>,
+    pending: Vec<Architecture>,
+    /// Measured architectures of each limit.
+    measured: Vec<Known>,
 }
 
-/// What the strategy wants.
+/// The strategy's choice, and its state after it.
 struct Proposal {
+    /// Architectures as text.
     archs: Vec<String>,
     predicted: Vec<BTreeMap<String, (f64, f64)>>,
     state: Vec<u8>,
@@ -55,11 +48,11 @@ impl Study {
     /// [`ANALYTIC`](super::ANALYTIC) metrics hold for all of them. For limits on others, a process is
     /// fitted to all measurements of the study, and what is asked for has been measured to be within,
     /// or is so with a probability of at least [`PROBABLE`](super::PROBABLE).
-    pub fn ask(&mut self, n: usize) -> Result<Vec<Trial>, StudyError> {
+    pub fn ask(&mut self, n: usize) -> Result<Vec<Trial>, SearchError> {
         loop {
-            let settings = &self.settings;
-            let snapshot = self.database.read(|c| Snapshot::read(c, settings))?;
-            let n = n.min(settings.budget.saturating_sub(snapshot.counts.spent()));
+            let (job, space) = (&self.job, &self.space);
+            let snapshot = self.database.read(|c| Snapshot::read(c, job, space))?;
+            let n = n.min(job.budget.saturating_sub(snapshot.counts.spent()));
             if n == 0 {
                 return Ok(Vec::new());
             }
@@ -85,8 +78,8 @@ impl Study {
         &mut self,
         round: u32,
         proposal: &Proposal,
-    ) -> Result<Option<Vec<Trial>>, StudyError> {
-        let (seed, time) = (self.settings.seed, now());
+    ) -> Result<Option<Vec<Trial>>, SearchError> {
+        let (space, seed, time) = (&self.space, self.job.seed, now());
         self.database.write(|c| {
             if last_round(c)? != round {
                 return Ok(None);
@@ -110,39 +103,26 @@ impl Study {
                         predict.execute((id, metric, median, sd))?;
                     }
                 }
-                trials.extend(read::trial(c, id)?);
+                trials.extend(read::trial(c, space, id)?);
             }
             Ok(Some(trials))
         })
     }
 
-    fn propose(&mut self, snapshot: Snapshot, n: usize) -> Result<Proposal, StudyError> {
+    fn propose(&mut self, snapshot: Snapshot, n: usize) -> Result<Proposal, SearchError> {
         if self.earlier.is_none() {
             self.earlier = Some(self.read_earlier()?);
         }
         let Snapshot { round, counts, state, done, pending, measured } = snapshot;
-        let parse = |text: &String| self.space.parse(text);
-        let both: Vec<[f64; 2]> = done.iter().map(|d| d.1).collect();
-        let values = match self.settings.objectives.len() {
-            1 => done.iter().map(|d| d.1[0]).collect(),
-            _ => scalarised(&done, self.settings.seed, round),
-        };
-        let done: Vec<(Architecture, f64)> = (done.iter().zip(values))
-            .map(|(d, value)| Ok((parse(&d.0)?, value)))
-            .collect::<Result<_, StudyError>>()?;
-        let pending = pending.iter().map(parse).collect::<Result<Vec<_>, _>>()?;
-        let measured = (measured.iter())
-            .map(|all| all.iter().map(|(text, v)| Ok((parse(text)?, *v))).collect())
-            .collect::<Result<Vec<Vec<(Architecture, f64)>>, StudyError>>()?;
         let known: Vec<Architecture> = (done.iter().map(|d| &d.0))
             .chain(&pending)
             .chain(measured.iter().flatten().map(|m| &m.0))
             .cloned()
             .collect();
         // Mutations of good ones are not what a random search asks for.
-        let parents = match self.settings.strategy.as_str() {
-            "random" => Vec::new(),
-            _ => parents(&done),
+        let parents = match self.job.strategy.learns() {
+            true => parents(&self.weighted(&done, round)),
+            false => Vec::new(),
         };
         let (current, changed) = self.candidates.at(counts.all(), round, &known, &parents);
         let pool = &current.pool;
@@ -153,32 +133,23 @@ impl Study {
         if self.strategy.as_ref().is_none_or(|s| s.0 != round) {
             let earlier = self.earlier.get_or_insert_default();
             let earlier: Vec<Vec<f64>> = earlier.iter_mut().map(|e| e.of(pool)).collect();
-            let Settings { strategy, budget, seed, .. } = &self.settings;
-            let mut strategy = crate::by_name(strategy, *budget, *seed)
-                .map_err(|why| StudyError::Settings { why })?;
+            let Job { strategy, budget, seed, .. } = self.job;
+            let mut strategy = strategy.make(&self.job.signs(), budget, seed);
             strategy.warm_start(pool, &earlier);
             if let Some(state) = state {
                 strategy.restore(pool, &state)?;
             }
             self.strategy = Some((round, strategy));
         }
-        let history = self.database.read(|c| history(c, current, &counts, &done, &pending))?;
+        let is_double = self.job.objectives.len() > 1;
+        let mut history =
+            self.database.read(|c| history(c, current, &counts, &done, is_double, &pending))?;
+        history.round = round;
         let mut open = current.may.clone();
         open.iter_mut().enumerate().for_each(|(r, o)| *o &= !history.is_taken(r));
         let limits = self.limits.allowed(pool, &measured, &mut open);
         let Some((_, strategy)) = &mut self.strategy else { unreachable!("made above") };
         let mut rows = Vec::new();
-        if let [first, second] = &self.settings.objectives[..]
-            && self.settings.strategy == "default"
-            && done.len() >= START
-        {
-            let known = (done.iter().zip(&both))
-                .filter_map(|(d, v)| Some((pool.row_of(&d.0)?, *v)))
-                .collect::<Vec<_>>();
-            let process = self.limits.process(pool);
-            rows = for_both(process, [first, second], &known, &history, &open, n);
-        }
-        let n = if self.settings.objectives.len() > 1 { n.min(WEIGHTING) } else { n };
         for _ in 0..EMPTY_ROUNDS {
             if !rows.is_empty() || !open.contains(&true) {
                 break;
@@ -187,7 +158,7 @@ impl Study {
         }
         let beliefs = strategy.beliefs();
         let predicted = rows.iter().enumerate().map(|(i, &row)| {
-            let objective = match &self.settings.objectives[..] {
+            let objective = match &self.job.objectives[..] {
                 // Two are known to the strategy as one number.
                 [one] if beliefs.len() == rows.len() => {
                     Some((one.metric.clone(), (one.signed(beliefs[i].0), beliefs[i].1)))
@@ -208,38 +179,21 @@ impl Study {
     }
 }
 
-/// What the default strategy asks for with two objectives: a process for each, and what promises most
-/// to widen the front. Nothing if there are too few trials or nothing promises anything.
-fn for_both(
-    process: &LatencyProcess,
-    objectives: [&Objective; 2],
-    known: &[(usize, [f64; 2])],
-    history: &History,
-    open: &[bool],
-    n: usize,
-) -> Vec<usize> {
-    let rows: Vec<usize> = (0..open.len()).filter(|&r| open[r]).collect();
-    let asked = [&rows[..], &history.pending].concat();
-    let believed = [0, 1].map(|j| {
-        // In the metric's own sign, by which latencies are positive and so seen as logarithms.
-        let sign = objectives[j].signed(1.0);
-        let values: Vec<(usize, f64)> = known.iter().map(|(r, v)| (*r, sign * v[j])).collect();
-        let beliefs = process.beliefs(&values, f64::INFINITY, &asked)?;
-        Ok::<_, PredictError>(beliefs.iter().map(|b| (sign * b.median, b.sd)).collect::<Vec<_>>())
-    });
-    let [Ok(first), Ok(second)] = believed else { return Vec::new() };
-    let beliefs: Vec<[(f64, f64); 2]> =
-        first.into_iter().zip(second).map(|(a, b)| [a, b]).collect();
-    let (of_rows, of_pending) = beliefs.split_at(rows.len());
-    let mut points: Vec<[f64; 2]> = known.iter().map(|k| k.1).collect();
-    points.extend(of_pending.iter().map(|b| b.map(|b| b.0)));
-    promising(&rows, of_rows, &points, EXPLORATION, n.min(BATCH))
+impl Study {
+    /// One value for each trial to choose the parents of mutations by.
+    fn weighted(&self, done: &[(Architecture, [f64; 2])], round: u32) -> Known {
+        let values = match self.job.objectives.len() {
+            1 => done.iter().map(|d| d.1[0]).collect(),
+            _ => scalarised(done, self.job.seed, round),
+        };
+        done.iter().map(|d| d.0.clone()).zip(values).collect()
+    }
 }
 
 impl Study {
     /// The seed that the evaluation of an architecture has in this study, whoever asks for it.
-    pub fn seed_of(&self, arch: &str) -> u64 {
-        seed_of(self.settings.seed, arch) as u64
+    pub fn seed_of(&self, arch: &Architecture) -> u64 {
+        seed_of(self.job.seed, &self.space.print(arch)) as u64
     }
 }
 
@@ -249,7 +203,7 @@ pub(super) fn seed_of(study: u64, arch: &str) -> i64 {
 }
 
 impl Snapshot {
-    pub fn read(c: &Connection, settings: &Settings) -> rusqlite::Result<Snapshot> {
+    pub fn read(c: &Connection, job: &Job, space: &Space) -> rusqlite::Result<Snapshot> {
         let latest = "SELECT id FROM (SELECT id FROM trial WHERE value IS NOT NULL
                       ORDER BY id DESC LIMIT ?)";
         let best = |column: &str| {
@@ -259,7 +213,7 @@ impl Snapshot {
             )
         };
         let mut sources = vec![latest.to_string(), best("value")];
-        if settings.objectives.len() > 1 {
+        if job.objectives.len() > 1 {
             sources.push(best("value2"));
         }
         let sql = format!(
@@ -271,17 +225,17 @@ impl Snapshot {
             .prepare_cached(&sql)?
             .query_map(rusqlite::params_from_iter(limits), |r| {
                 let second: Option<f64> = r.get(2)?;
-                Ok((r.get(0)?, [r.get(1)?, second.unwrap_or(0.0)]))
+                Ok((read::parsed(r, 0, space)?, [r.get(1)?, second.unwrap_or(0.0)]))
             })?
             .collect::<rusqlite::Result<_>>()?;
         let pending = c
             .prepare_cached(
                 "SELECT arch FROM trial WHERE state IN ('asked', 'running') ORDER BY id",
             )?
-            .query_map([], |r| r.get(0))?
+            .query_map([], |r| read::parsed(r, 0, space))?
             .collect::<rusqlite::Result<_>>()?;
-        let measured = (settings.limits.iter())
-            .map(|l| super::limits::measured(c, &l.metric))
+        let measured = (job.limits.iter())
+            .map(|l| limits::measured(c, space, &l.metric))
             .collect::<rusqlite::Result<_>>()?;
         let state = c.query_row("SELECT state FROM strategy", [], |r| r.get(0)).optional()?;
         Ok(Snapshot {
@@ -301,18 +255,21 @@ fn last_round(connection: &Connection) -> rusqlite::Result<u32> {
     Ok(round.unwrap_or(0))
 }
 
-/// What the strategy is told.
+/// The record that the strategy is shown.
 fn history(
     c: &Connection,
     current: &Current,
     counts: &Counts,
-    done: &[(Architecture, f64)],
+    done: &[(Architecture, [f64; 2])],
+    is_double: bool,
     pending: &[Architecture],
 ) -> rusqlite::Result<History> {
     let mut history = History::default();
-    for (arch, value) in done {
-        if let Some(row) = current.pool.row_of(arch) {
-            history.tell(row, Some(*value));
+    for (arch, values) in done {
+        match current.pool.row_of(arch) {
+            Some(row) if is_double => history.tell_both(row, *values),
+            Some(row) => history.tell(row, Some(values[0])),
+            None => {}
         }
     }
     pending.iter().filter_map(|a| current.pool.row_of(a)).for_each(|row| history.wait_for(row));

@@ -14,12 +14,12 @@ use lanner_space::{Architecture, Space};
 use rand::RngExt;
 use rayon::prelude::*;
 
-use super::StudyError;
-use super::types::Settings;
-use crate::baselines::draw;
+use super::SearchError;
+use crate::Job;
+use crate::strategy::draw;
 
 /// Spaces and lists up to this size are used as a whole.
-const WHOLE: usize = 20_000;
+const WHOLE: usize = lanner_space::SMALL_SPACE as usize;
 /// So many are drawn from others, and after so many trials anew.
 const SAMPLE: usize = 2000;
 const RENEWED: usize = 1000;
@@ -36,7 +36,8 @@ pub const ANALYTIC: [&str; 4] = ["params", "flops", "macs", "memory_bytes"];
 /// Reads a metric off a cost.
 type Part = fn(&Cost) -> u64;
 
-fn analytic(metric: &str) -> Option<Part> {
+/// The part of a network's cost that a metric of [`ANALYTIC`] is; `None` for other metrics.
+pub fn analytic(metric: &str) -> Option<Part> {
     Some(match metric {
         "params" => |c| c.params,
         "flops" => |c| c.flops,
@@ -53,10 +54,9 @@ struct Exact {
 }
 
 impl Exact {
-    fn of(settings: &Settings, space: &Space) -> Result<Exact, StudyError> {
-        let mut limits: Vec<_> = (settings.limits.iter())
-            .filter_map(|l| Some((analytic(&l.metric)?, l.at_most)))
-            .collect();
+    fn of(job: &Job, space: &Space) -> Result<Exact, SearchError> {
+        let mut limits: Vec<_> =
+            (job.limits.iter()).filter_map(|l| Some((analytic(&l.metric)?, l.at_most))).collect();
         if let Space::User(user) = space {
             let own = user.limits;
             let named = [("params", own.params), ("flops", own.flops)];
@@ -64,7 +64,7 @@ impl Exact {
                 limits.extend(analytic(metric).zip(most.map(|m| m as f64)));
             }
         }
-        Ok(Exact { skeleton: settings.skeleton(space)?, limits })
+        Ok(Exact { skeleton: job.skeleton(space)?, limits })
     }
 
     /// A network that cannot be built is not within.
@@ -115,18 +115,18 @@ pub(super) struct Current {
 
 impl Candidates {
     pub fn new(
-        settings: &Settings,
+        job: &Job,
         space: &Space,
         list: Vec<Architecture>,
-    ) -> Result<Candidates, StudyError> {
+    ) -> Result<Candidates, SearchError> {
         let list = (!list.is_empty()).then(|| List {
             all: if list.len() > WHOLE { list.iter().cloned().collect() } else { HashSet::new() },
             archs: list,
         });
         Ok(Candidates {
             space: space.clone(),
-            seed: settings.seed,
-            exact: Exact::of(settings, space)?,
+            seed: job.seed,
+            exact: Exact::of(job, space)?,
             list,
             base: None,
             current: None,

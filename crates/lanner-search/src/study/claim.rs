@@ -9,18 +9,18 @@ use rusqlite::{Connection, OptionalExtension};
 
 use super::read::{self, TrialRow};
 use super::types::{Measurement, Outcome, State, Trial};
-use super::{Study, StudyError, now};
+use super::{SearchError, Study, now};
 
 /// Signs of life, and after how many seconds without one a process that cannot be seen is dead.
 const BEAT: Duration = Duration::from_secs(20);
 const LEASE: f64 = 120.0;
-/// So often a trial is handed out at most: a network may kill the process that evaluates it.
+/// Most times that a trial is handed out: a network may kill the process that evaluates it.
 const ATTEMPTS: i64 = 10;
 
 impl Study {
     /// The next trial to evaluate, which is this process's from now on; nothing if none waits. First
     /// come those that were asked for first, be it that their process died.
-    pub fn claim(&mut self) -> Result<Option<Trial>, StudyError> {
+    pub fn claim(&mut self) -> Result<Option<Trial>, SearchError> {
         let (owner, time) = (&self.owner, now());
         let is_free = |other: Option<&str>, heartbeat: Option<f64>| match other {
             None => true,
@@ -30,6 +30,7 @@ impl Study {
                 None => heartbeat.is_none_or(|h| time - h > LEASE),
             },
         };
+        let space = &self.space;
         let claimed = self.database.write(|c| {
             loop {
                 let Some((id, attempts)) = first_free(c, &is_free)? else { return Ok(None) };
@@ -43,7 +44,7 @@ impl Study {
                      attempts = attempts + 1 WHERE id = ?",
                     (owner.text(), time, time, id),
                 )?;
-                return read::trial(c, id);
+                return read::trial(c, space, id);
             }
         })?;
         if claimed.is_some() && self.heartbeat.is_none() {
@@ -56,7 +57,7 @@ impl Study {
     ///
     /// # Errors
     /// It has ended before, or another process took it over: then that one's result counts.
-    pub fn tell(&mut self, trial: i64, outcome: Outcome) -> Result<State, StudyError> {
+    pub fn tell(&mut self, trial: i64, outcome: Outcome) -> Result<State, SearchError> {
         let (state, metrics, note) = self.judged(outcome);
         let values = match state {
             State::Done => self.values(&metrics),
@@ -65,13 +66,13 @@ impl Study {
         let (owner, time) = (self.owner.text(), now());
         let refused = self.database.write(|c| {
             let Some(row) = TrialRow::read(c, trial)? else {
-                return Ok(Some(StudyError::NoTrial { trial }));
+                return Ok(Some(SearchError::NoTrial { trial }));
             };
             if !row.state.is_pending() {
-                return Ok(Some(StudyError::Told { trial, state: row.state.name() }));
+                return Ok(Some(SearchError::Told { trial, state: row.state.name() }));
             }
             if let Some(other) = row.owner.filter(|o| row.state == State::Running && o != owner) {
-                return Ok(Some(StudyError::TakenOver { trial, owner: other }));
+                return Ok(Some(SearchError::TakenOver { trial, owner: other }));
             }
             insert_metrics(c, trial, &metrics)?;
             finish(c, trial, state, values, note.as_deref(), time)?;
@@ -94,7 +95,7 @@ impl Study {
             Outcome::Infeasible { metrics } => (State::Infeasible, finite(metrics), None),
             Outcome::Done { metrics } => {
                 let metrics = finite(metrics);
-                let objectives = self.settings.objectives.iter();
+                let objectives = self.job.objectives.iter();
                 match objectives.map(|o| &o.metric).find(|m| !metrics.contains_key(*m)) {
                     None => (State::Done, metrics, None),
                     Some(missing) => {
@@ -109,31 +110,34 @@ impl Study {
     /// The objectives with a sign by which more is better.
     pub(super) fn values(&self, metrics: &BTreeMap<String, f64>) -> [Option<f64>; 2] {
         let value = |i: usize| {
-            let objective = self.settings.objectives.get(i)?;
+            let objective = self.job.objectives.get(i)?;
             metrics.get(&objective.metric).map(|v| objective.signed(*v))
         };
         [value(0), value(1)]
     }
 
     /// Records a measurement; on disk when this returns. One that is not finite is left out.
-    pub fn measured(&mut self, m: &Measurement) -> Result<(), StudyError> {
+    pub fn measured(&mut self, m: &Measurement) -> Result<(), SearchError> {
         if !m.value.is_finite() {
             return Ok(());
         }
         let se = m.se.filter(|se| se.is_finite());
+        let text = self.space.print(&m.arch);
         self.database.write(|c| {
             c.prepare_cached(
-                "INSERT INTO measurement (arch, metric, value, se, trial, seed, budget, unix_time)
-                 VALUES (?, ?, ?, ?, ?, ?, ?, ?)",
+                "INSERT INTO measurement
+                 (arch, metric, value, se, trial, seed, budget, comparison, unix_time)
+                 VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)",
             )?
             .execute((
-                &m.arch,
+                &text,
                 &m.metric,
                 m.value,
                 se,
                 m.trial,
                 m.seed as i64,
                 &m.budget,
+                m.comparison,
                 m.unix_time,
             ))?;
             Ok(())

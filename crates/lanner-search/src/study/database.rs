@@ -3,15 +3,16 @@
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
+use rusqlite::backup::Backup;
 use rusqlite::{Connection, ErrorCode, OpenFlags};
 
-use super::StudyError;
+use super::SearchError;
 
 /// Marks the file as ours: "LNNR".
 const APPLICATION: i64 = 0x4c4e_4e52;
 
 /// What turns a file of each schema version into one of the next; the first makes it from nothing.
-const MIGRATIONS: [&str; 2] = [FIRST, MEASURED];
+const MIGRATIONS: [&str; 3] = [FIRST, MEASURED, TYPED];
 
 const FIRST: &str = "
 CREATE TABLE study (key TEXT PRIMARY KEY, value NOT NULL) WITHOUT ROWID;
@@ -62,11 +63,18 @@ CREATE INDEX measurement_metric ON measurement (metric);
 /// What an architecture was last measured to be is asked for at every look at the best.
 const MEASURED: &str = "CREATE INDEX measurement_arch ON measurement (arch, metric)";
 
+/// The reference network's latency was a measurement of an architecture that is none, and a comparison
+/// was told by its words.
+const TYPED: &str = "
+ALTER TABLE measurement ADD COLUMN comparison INTEGER NOT NULL DEFAULT 0;
+UPDATE measurement SET comparison = 1 WHERE budget = 'the most FLOPs, beside the budget';
+INSERT INTO study SELECT 'baseline_ms', value FROM measurement
+    WHERE metric = 'reference_ms' AND arch = 'reference' ORDER BY id LIMIT 1;
+DELETE FROM measurement WHERE metric = 'reference_ms' AND arch = 'reference';
+";
+
 /// The schema version of this program.
 pub(super) const VERSION: i64 = MIGRATIONS.len() as i64;
-
-/// Files of schemas since this one can be looked at as they are: what came later makes reading faster.
-const READABLE: i64 = 1;
 
 /// How long to wait for another process that writes; a commit takes milliseconds.
 const PATIENCE: Duration = Duration::from_secs(60);
@@ -83,9 +91,9 @@ impl Database {
     pub fn create(
         path: &Path,
         fill: impl FnOnce(&Connection) -> rusqlite::Result<()>,
-    ) -> Result<Database, StudyError> {
-        let exists = || StudyError::Exists { path: path.into() };
-        let io = |source| StudyError::Io { path: path.into(), source };
+    ) -> Result<Database, SearchError> {
+        let exists = || SearchError::Exists { path: path.into() };
+        let io = |source| SearchError::Io { path: path.into(), source };
         if Database::is_there(path) {
             return Err(exists());
         }
@@ -115,7 +123,7 @@ impl Database {
     }
 
     /// Opens a file to go on with, and brings it up to this program's schema.
-    pub fn open(path: &Path) -> Result<Database, StudyError> {
+    pub fn open(path: &Path) -> Result<Database, SearchError> {
         exists(path)?;
         let mut database = Database::connect(path, OpenFlags::SQLITE_OPEN_READ_WRITE)?;
         let version = database.version()?;
@@ -127,31 +135,42 @@ impl Database {
     }
 
     /// Opens a file to look at, which another process may be writing.
-    pub fn open_read_only(path: &Path) -> Result<Database, StudyError> {
+    pub fn open_read_only(path: &Path) -> Result<Database, SearchError> {
         exists(path)?;
         let flags = OpenFlags::SQLITE_OPEN_READ_ONLY;
         let database = Database::connect(path, flags)?;
         let version = match database.version() {
             // Where nothing can be written beside the file, there is no log to share with others; a
             // file without one is all there is.
-            Err(StudyError::Database { .. }) if !has_log(path) => {
+            Err(SearchError::Database { .. }) if !has_log(path) => {
                 let uri = PathBuf::from(immutable(path));
                 let connection =
                     Connection::open_with_flags(&uri, flags | OpenFlags::SQLITE_OPEN_URI)
                         .map_err(|e| explain(path, e))?;
                 let database = Database { path: path.into(), connection };
-                database.version()?;
-                return Ok(database);
+                return match database.version()? {
+                    VERSION => Ok(database),
+                    _ => database.up_to_date_in_memory(),
+                };
             }
             other => other?,
         };
-        if version < READABLE {
-            return Err(StudyError::Older { path: path.into(), found: version, known: VERSION });
+        match version {
+            VERSION => Ok(database),
+            _ => database.up_to_date_in_memory(),
         }
-        Ok(database)
     }
 
-    fn connect(path: &Path, flags: OpenFlags) -> Result<Database, StudyError> {
+    /// A copy in memory with this program's schema, of a file of an older one.
+    fn up_to_date_in_memory(self) -> Result<Database, SearchError> {
+        let mut copy = Connection::open_in_memory().map_err(|e| explain(&self.path, e))?;
+        self.run(|c| Backup::new(c, &mut copy)?.run_to_completion(1000, Duration::ZERO, None))?;
+        let mut copy = Database { path: self.path, connection: copy };
+        copy.migrate(&MIGRATIONS)?;
+        Ok(copy)
+    }
+
+    fn connect(path: &Path, flags: OpenFlags) -> Result<Database, SearchError> {
         let flags = flags | OpenFlags::SQLITE_OPEN_NO_MUTEX;
         let connection = Connection::open_with_flags(path, flags).map_err(|e| explain(path, e))?;
         let database = Database { path: path.into(), connection };
@@ -160,15 +179,15 @@ impl Database {
     }
 
     /// The schema version of a file that is ours.
-    fn version(&self) -> Result<i64, StudyError> {
-        let no = |why: &str| StudyError::NoStudy { path: self.path.clone(), why: why.into() };
+    fn version(&self) -> Result<i64, SearchError> {
+        let no = |why: &str| SearchError::NoStudy { path: self.path.clone(), why: why.into() };
         let pragma = |name| self.run(|c| c.pragma_query_value(None, name, |r| r.get::<_, i64>(0)));
         let application = pragma("application_id")?;
         let version = pragma("user_version")?;
         match (application, version) {
             (APPLICATION, 1..=VERSION) => Ok(version),
             (APPLICATION, found) if found > VERSION => {
-                Err(StudyError::Newer { path: self.path.clone(), found, known: VERSION })
+                Err(SearchError::Newer { path: self.path.clone(), found, known: VERSION })
             }
             (0, 0) if self.run(is_empty)? => {
                 Err(no("an empty database, no study; delete it and start anew"))
@@ -177,7 +196,7 @@ impl Database {
         }
     }
 
-    fn writable(&mut self) -> Result<(), StudyError> {
+    fn writable(&mut self) -> Result<(), SearchError> {
         self.run(|c| {
             // A commit is on disk before it counts.
             c.pragma_update(None, "journal_mode", "wal")?;
@@ -187,7 +206,7 @@ impl Database {
     }
 
     /// Runs the steps that the file has not seen, in one transaction: all or none.
-    fn migrate(&mut self, steps: &[&str]) -> Result<(), StudyError> {
+    fn migrate(&mut self, steps: &[&str]) -> Result<(), SearchError> {
         self.write(|c| take_steps(c, steps))
     }
 
@@ -195,7 +214,7 @@ impl Database {
     pub fn read<T>(
         &self,
         work: impl FnOnce(&Connection) -> rusqlite::Result<T>,
-    ) -> Result<T, StudyError> {
+    ) -> Result<T, SearchError> {
         self.run(|c| {
             let transaction = c.unchecked_transaction()?;
             work(&transaction)
@@ -206,7 +225,7 @@ impl Database {
     pub fn write<T>(
         &mut self,
         work: impl FnOnce(&Connection) -> rusqlite::Result<T>,
-    ) -> Result<T, StudyError> {
+    ) -> Result<T, SearchError> {
         let path = self.path.clone();
         let run = || {
             let transaction = self
@@ -222,7 +241,7 @@ impl Database {
     fn run<T>(
         &self,
         work: impl FnOnce(&Connection) -> rusqlite::Result<T>,
-    ) -> Result<T, StudyError> {
+    ) -> Result<T, SearchError> {
         work(&self.connection).map_err(|e| explain(&self.path, e))
     }
 }
@@ -237,11 +256,11 @@ fn take_steps(c: &Connection, steps: &[&str]) -> rusqlite::Result<()> {
     c.pragma_update(None, "user_version", steps.len() as i64)
 }
 
-fn exists(path: &Path) -> Result<(), StudyError> {
+fn exists(path: &Path) -> Result<(), SearchError> {
     match path.try_exists() {
         Ok(true) => Ok(()),
-        Ok(false) => Err(StudyError::Missing { path: path.into() }),
-        Err(source) => Err(StudyError::Io { path: path.into(), source }),
+        Ok(false) => Err(SearchError::Missing { path: path.into() }),
+        Err(source) => Err(SearchError::Io { path: path.into(), source }),
     }
 }
 
@@ -264,19 +283,22 @@ fn is_empty(connection: &Connection) -> rusqlite::Result<bool> {
 }
 
 /// What an error of SQLite means.
-pub(super) fn explain(path: &Path, error: rusqlite::Error) -> StudyError {
+pub(super) fn explain(path: &Path, error: rusqlite::Error) -> SearchError {
     let path = path.to_path_buf();
     let why = error.to_string();
+    if let rusqlite::Error::FromSqlConversionFailure(_, _, source) = &error {
+        return SearchError::Damaged { path, why: source.to_string() };
+    }
     match error.sqlite_error_code() {
         Some(ErrorCode::NotADatabase) => {
-            StudyError::NoStudy { path, why: "no database, so no study".into() }
+            SearchError::NoStudy { path, why: "no database, so no study".into() }
         }
-        Some(ErrorCode::DatabaseCorrupt) => StudyError::Damaged { path, why },
+        Some(ErrorCode::DatabaseCorrupt) => SearchError::Damaged { path, why },
         Some(ErrorCode::ReadOnly | ErrorCode::PermissionDenied) => {
-            StudyError::ReadOnly { path, why }
+            SearchError::ReadOnly { path, why }
         }
-        Some(ErrorCode::DiskFull) => StudyError::Full { path },
-        _ => StudyError::Database { path, source: error },
+        Some(ErrorCode::DiskFull) => SearchError::Full { path },
+        _ => SearchError::Database { path, source: error },
     }
 }
 
@@ -313,7 +335,7 @@ mod tests {
             assert_eq!(count(&database, "study"), 0);
             assert!(Database::is_there(&path));
             let again = Database::create(&path, |_| Ok(()));
-            assert!(matches!(again, Err(StudyError::Exists { .. })));
+            assert!(matches!(again, Err(SearchError::Exists { .. })));
             drop(database);
             std::fs::remove_file(&path).unwrap();
         }
@@ -329,18 +351,18 @@ mod tests {
         let mut database = Database::create(&path, |_| Ok(())).unwrap();
         database.connection.execute(TRIAL, []).unwrap();
         let next = "ALTER TABLE trial ADD COLUMN energy REAL; CREATE TABLE device (name TEXT);";
-        let broken = [FIRST, MEASURED, next, "CREATE TABLE device (name TEXT);"];
+        let broken = [FIRST, MEASURED, TYPED, next, "CREATE TABLE device (name TEXT);"];
         assert!(database.migrate(&broken).is_err());
         assert_eq!(database.version().unwrap(), VERSION);
         assert!(database.connection.prepare("SELECT energy FROM trial").is_err());
-        database.migrate(&broken[..3]).unwrap();
+        database.migrate(&broken[..4]).unwrap();
         assert_eq!((count(&database, "trial"), count(&database, "device")), (1, 0));
         assert!(database.connection.prepare("SELECT energy FROM trial").is_ok());
         // Run again, nothing is left to do.
-        database.migrate(&broken[..3]).unwrap();
+        database.migrate(&broken[..4]).unwrap();
         assert!(matches!(
             database.version(),
-            Err(StudyError::Newer { found: 3, known: VERSION, .. })
+            Err(SearchError::Newer { found: 4, known: VERSION, .. })
         ));
     }
 
@@ -352,13 +374,13 @@ mod tests {
         database.write(|c| c.execute(TRIAL, [])).unwrap();
         database.connection.pragma_update(None, "max_page_count", 1).unwrap();
         let fill = database.write(|c| (0..500).try_for_each(|_| c.execute(TRIAL, []).map(|_| ())));
-        assert!(matches!(fill, Err(StudyError::Full { .. })), "{fill:?}");
+        assert!(matches!(fill, Err(SearchError::Full { .. })), "{fill:?}");
         // Nothing of it is there.
         assert_eq!(count(&database, "trial"), 1);
         drop(database);
         let mut reader = Database::open_read_only(&path).unwrap();
         let error = reader.write(|c| c.execute(TRIAL, [])).unwrap_err();
-        assert!(matches!(error, StudyError::ReadOnly { .. }));
+        assert!(matches!(error, SearchError::ReadOnly { .. }));
         assert!(error.to_string().contains("study.db"));
         drop(reader);
         let connection = Connection::open_with_flags(

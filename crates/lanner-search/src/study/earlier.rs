@@ -13,7 +13,8 @@ use lanner_space::{Architecture, Space};
 use rusqlite::{Connection, OptionalExtension};
 use serde::{Deserialize, Serialize};
 
-use super::{Settings, Study, StudyError};
+use super::{SearchError, Study};
+use crate::Job;
 
 /// A predictor learns from so many of the best values and so many of the others.
 const BEST: usize = 150;
@@ -38,11 +39,11 @@ pub(super) struct Earlier {
 /// What stands in the file for values that a study is given to start from; nothing if there are none.
 pub(super) fn text(
     earlier: &[(String, Vec<(Architecture, f64)>)],
-    settings: &Settings,
+    job: &Job,
     space: &Space,
-) -> Result<Option<String>, StudyError> {
-    let wrong = |why: String| StudyError::Settings { why };
-    let sign = settings.objectives.first().map_or(1.0, |o| o.signed(1.0));
+) -> Result<Option<String>, SearchError> {
+    let wrong = |why: String| SearchError::Settings { why };
+    let sign = job.objectives.first().map_or(1.0, |o| o.signed(1.0));
     let mut origins: Vec<Origin> = Vec::new();
     for (origin, values) in earlier {
         if origins.iter().any(|o| o.origin == *origin) {
@@ -61,17 +62,17 @@ pub(super) fn text(
 
 impl Study {
     /// The origins of earlier values, and how many each has.
-    pub fn origins(&self) -> Result<Vec<(String, usize)>, StudyError> {
+    pub fn origins(&self) -> Result<Vec<(String, usize)>, SearchError> {
         let origins = self.database.read(origins)?;
         Ok(origins.into_iter().map(|o| (o.origin, o.values.len())).collect())
     }
 
     /// All origins, ready to be asked.
-    pub(super) fn read_earlier(&self) -> Result<Vec<Earlier>, StudyError> {
+    pub(super) fn read_earlier(&self) -> Result<Vec<Earlier>, SearchError> {
         let parsed = |origin: Origin| {
             let values = origin.values.into_iter();
             let values = values.map(|(text, v)| Ok((self.space.parse(&text)?, v)));
-            Ok(Earlier::new(values.collect::<Result<_, StudyError>>()?))
+            Ok(Earlier::new(values.collect::<Result<_, SearchError>>()?))
         };
         self.database.read(origins)?.into_iter().map(parsed).collect()
     }

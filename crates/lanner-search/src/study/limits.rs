@@ -4,12 +4,12 @@ use std::collections::{BTreeMap, HashMap};
 
 use lanner_predict::latency::LatencyViews;
 use lanner_predict::{Pool, choose};
-use lanner_space::Architecture;
+use lanner_space::{Architecture, Space};
 use rusqlite::Connection;
 
 use super::candidates::ANALYTIC;
-use super::types::Limit;
-use super::{Study, StudyError};
+use super::{SearchError, Study, read};
+use crate::Limit;
 use crate::constrained::{Belief, LatencyProcess};
 
 /// [`Study::ask`] gives what is within all limits with at least this probability each: before a
@@ -27,6 +27,8 @@ pub(super) struct Limits {
     process: Option<LatencyProcess>,
 }
 
+/// Architectures and their values.
+pub(super) type Known = Vec<(Architecture, f64)>;
 /// For a metric, beliefs by row.
 pub(super) type Beliefs = Vec<(String, HashMap<usize, Belief>)>;
 
@@ -41,18 +43,8 @@ impl Limits {
         self.process = None;
     }
 
-    /// Of the candidates as they are now.
-    pub fn process(&mut self, pool: &Pool) -> &LatencyProcess {
-        self.process.get_or_insert_with(|| LatencyProcess::new(pool))
-    }
-
     /// Closes what is not likely to be within all limits, and tells what is believed of the rest.
-    pub fn allowed(
-        &mut self,
-        pool: &Pool,
-        measured: &[Vec<(Architecture, f64)>],
-        open: &mut [bool],
-    ) -> Beliefs {
+    pub fn allowed(&mut self, pool: &Pool, measured: &[Known], open: &mut [bool]) -> Beliefs {
         let mut beliefs = Beliefs::new();
         // The least probability of all limits.
         let mut within = vec![1.0f64; pool.len()];
@@ -61,7 +53,7 @@ impl Limits {
                 .filter_map(|(arch, value)| Some((pool.row_of(arch)?, *value)))
                 .collect();
             let rows: Vec<usize> = (0..pool.len()).filter(|&r| open[r]).collect();
-            let process = self.process(pool);
+            let process = self.process.get_or_insert_with(|| LatencyProcess::new(pool));
             // Too few measurements to know anything: all is worth a look.
             if let Ok(believed) = process.beliefs(&known, limit.at_most, &rows) {
                 rows.iter().zip(&believed).for_each(|(&r, b)| within[r] = within[r].min(b.within));
@@ -81,7 +73,7 @@ impl Limits {
 
 /// The latest value of a metric for each architecture, of the latest of them, measured apart or with
 /// a trial.
-pub(super) fn measured(c: &Connection, metric: &str) -> rusqlite::Result<Vec<(String, f64)>> {
+pub(super) fn measured(c: &Connection, space: &Space, metric: &str) -> rusqlite::Result<Known> {
     let mut values: BTreeMap<String, f64> = BTreeMap::new();
     for sql in [
         "SELECT arch, value FROM measurement WHERE metric = ? ORDER BY id DESC LIMIT ?",
@@ -101,7 +93,12 @@ pub(super) fn measured(c: &Connection, metric: &str) -> rusqlite::Result<Vec<(St
             values.entry(row.get(0)?).or_insert(row.get(1)?);
         }
     }
-    Ok(values.into_iter().collect())
+    (values.into_iter())
+        .map(|(text, v)| {
+            let arch = space.parse(&text).map_err(|e| read::unreadable(0, e.to_string()))?;
+            Ok((arch, v))
+        })
+        .collect()
 }
 
 impl Study {
@@ -114,15 +111,14 @@ impl Study {
         &self,
         metric: &str,
         archs: &[Architecture],
-    ) -> Result<Vec<Belief>, StudyError> {
-        let known = self.database.read(|c| measured(c, metric))?;
-        let at_most = self.settings.limits.iter().filter(|l| l.metric == metric);
-        let at_most = at_most.map(|l| l.at_most).fold(f64::INFINITY, f64::min);
+    ) -> Result<Vec<Belief>, SearchError> {
+        let known = self.database.read(|c| measured(c, &self.space, metric))?;
+        let at_most = self.job.limit_of(metric).unwrap_or(f64::INFINITY);
         let mut all = archs.to_vec();
         let mut rows = Vec::new();
-        for (text, value) in &known {
-            rows.push((all.len(), *value));
-            all.push(self.space.parse(text)?);
+        for (arch, value) in known {
+            rows.push((all.len(), value));
+            all.push(arch);
         }
         let pool = Pool::new(self.space.clone(), all);
         let asked: Vec<usize> = (0..archs.len()).collect();
@@ -131,7 +127,7 @@ impl Study {
 
     /// The `n` networks whose measurements say most of the others', the most informative first: to
     /// measure before the first [`Study::ask`] of a study with measured limits.
-    pub fn first_measurements(&mut self, n: usize) -> Result<Vec<String>, StudyError> {
+    pub fn first_measurements(&mut self, n: usize) -> Result<Vec<Architecture>, SearchError> {
         let (current, changed) = self.candidates.at(0, 0, &[], &[]);
         if changed {
             self.limits.new_pool();
@@ -139,7 +135,7 @@ impl Study {
         }
         let rows: Vec<usize> = (0..current.pool.len()).filter(|&r| current.may[r]).collect();
         let views = LatencyViews::new(&current.pool);
-        let chosen = choose(&views, &rows, n, self.settings.seed);
-        Ok(chosen.into_iter().map(|r| current.texts[r].clone()).collect())
+        let chosen = choose(&views, &rows, n, self.job.seed);
+        Ok(chosen.into_iter().map(|r| current.pool.archs[r].clone()).collect())
     }
 }

@@ -1,27 +1,18 @@
 //! The record of a search: what is asked for, by whom it is evaluated, what came back.
 //!
 //! ```
-//! use lanner_search::study::{Objective, Outcome, Settings, Study};
+//! use lanner_search::Job;
+//! use lanner_search::study::{Outcome, Study};
 //! # let folder = tempfile::tempdir().unwrap();
 //! # let folder = folder.path().join("my-study");
-//! let settings = Settings {
-//!     space: "nasbench201".into(),
-//!     space_toml: None,
-//!     skeleton: None,
-//!     objectives: vec![Objective { metric: "accuracy".into(), maximise: true }],
-//!     limits: vec![],
-//!     strategy: "random".into(),
-//!     seed: 1,
-//!     budget: 20,
-//!     driver: serde_json::Value::Null,
-//! };
-//! let mut study = Study::create(&folder, &settings)?;
+//! let job = Job::new("nasbench201").maximise("accuracy").budget(20);
+//! let mut study = Study::create(&folder, &job)?;
 //! // Ends when the budget is spent; after a crash, `Study::open` and the same loop go on.
 //! loop {
 //!     while let Some(trial) = study.claim()? {
 //!         // Train the network here.
-//!         let accuracy = trial.arch.matches("nor_conv_3x3").count() as f64;
-//!         let metrics = [("accuracy".to_string(), accuracy)].into();
+//!         let convolutions = trial.arch.codes().iter().filter(|&&code| code == 3).count();
+//!         let metrics = [("accuracy".to_string(), convolutions as f64)].into();
 //!         study.tell(trial.id, Outcome::Done { metrics })?;
 //!     }
 //!     if study.ask(4)?.is_empty() {
@@ -29,7 +20,7 @@
 //!     }
 //! }
 //! assert_eq!(study.counts()?.done, 20);
-//! # Ok::<(), lanner_search::study::StudyError>(())
+//! # Ok::<(), lanner_search::SearchError>(())
 //! ```
 //!
 //! **Rounds.** [`Study::ask`] lets the strategy choose and commits the trials and all that the
@@ -53,14 +44,13 @@
 mod ask;
 mod candidates;
 mod claim;
+mod comparison;
 mod database;
 mod earlier;
-mod error;
 mod limits;
 mod owner;
 mod read;
 mod types;
-mod unlearned;
 
 use std::path::{Path, PathBuf};
 use std::time::{SystemTime, UNIX_EPOCH};
@@ -68,18 +58,17 @@ use std::time::{SystemTime, UNIX_EPOCH};
 use lanner_space::{Architecture, Space};
 use rusqlite::OptionalExtension;
 
-use crate::Strategy;
 pub use crate::constrained::Belief;
-pub use candidates::ANALYTIC;
+use crate::{Job, SearchError, Strategy};
 use candidates::Candidates;
+pub use candidates::{ANALYTIC, analytic};
 use claim::Heartbeat;
 use database::Database;
 use earlier::Earlier;
-pub use error::StudyError;
 use limits::Limits;
 pub use limits::PROBABLE;
 use owner::Owner;
-pub use types::{Counts, Limit, Measurement, Objective, Outcome, Settings, Sizes, State, Trial};
+pub use types::{Counts, Measurement, Outcome, State, Trial};
 
 /// The name of the file in a study's folder.
 pub const FILE: &str = "study.db";
@@ -87,7 +76,7 @@ pub const FILE: &str = "study.db";
 /// An open study. It is for one thread at a time: share it behind a `Mutex`.
 pub struct Study {
     database: Database,
-    settings: Settings,
+    job: Job,
     space: Space,
     owner: Owner,
     heartbeat: Option<Heartbeat>,
@@ -104,17 +93,17 @@ impl Study {
     ///
     /// # Errors
     /// A study is there already, wrong settings, or the file cannot be written.
-    pub fn create(path: impl AsRef<Path>, settings: &Settings) -> Result<Study, StudyError> {
-        Study::create_of(path, settings, &[])
+    pub fn create(path: impl AsRef<Path>, job: &Job) -> Result<Study, SearchError> {
+        Study::create_of(path, job, &[])
     }
 
     /// The same, of these architectures only, such as those of a table; none stand for all.
     pub fn create_of(
         path: impl AsRef<Path>,
-        settings: &Settings,
+        job: &Job,
         archs: &[Architecture],
-    ) -> Result<Study, StudyError> {
-        Study::create_warm(path, settings, archs, &[])
+    ) -> Result<Study, SearchError> {
+        Study::create_warm(path, job, archs, &[])
     }
 
     /// The same, with what earlier searches or tables know of networks of the space: by the name of
@@ -125,20 +114,19 @@ impl Study {
     /// As [`Study::create`], or an origin is there twice.
     pub fn create_warm(
         path: impl AsRef<Path>,
-        settings: &Settings,
+        job: &Job,
         archs: &[Architecture],
         earlier: &[(String, Vec<(Architecture, f64)>)],
-    ) -> Result<Study, StudyError> {
-        settings.check()?;
-        let space = settings.space()?;
+    ) -> Result<Study, SearchError> {
+        job.check()?;
+        let space = job.space()?;
         for arch in archs {
             space.check(arch)?;
         }
-        let candidates = Candidates::new(settings, &space, archs.to_vec())?;
-        let text = serde_json::to_string(settings)
-            .map_err(|e| StudyError::Settings { why: e.to_string() })?;
+        let candidates = Candidates::new(job, &space, archs.to_vec())?;
+        let text = json(job)?;
         let archs = ask::pack(archs);
-        let earlier = earlier::text(earlier, settings, &space)?;
+        let earlier = earlier::text(earlier, job, &space)?;
         let database = Database::create(&file(path.as_ref(), true), |c| {
             let mut insert = c.prepare("INSERT INTO study VALUES (?, ?)")?;
             insert.execute(("settings", text))?;
@@ -152,7 +140,7 @@ impl Study {
             }
             Ok(())
         })?;
-        Ok(Study::of(database, settings.clone(), space, candidates))
+        Ok(Study::of(database, job.clone(), space, candidates))
     }
 
     /// Whether [`Study::create`] would find something in its way.
@@ -164,47 +152,51 @@ impl Study {
     ///
     /// # Errors
     /// There is none, or the file is none, is damaged, of a newer version or cannot be written.
-    pub fn open(path: impl AsRef<Path>) -> Result<Study, StudyError> {
+    pub fn open(path: impl AsRef<Path>) -> Result<Study, SearchError> {
         Study::read_settings(Database::open(&file(path.as_ref(), false))?)
     }
 
     /// Opens a study to look at; what writes fails.
-    pub fn open_read_only(path: impl AsRef<Path>) -> Result<Study, StudyError> {
+    pub fn open_read_only(path: impl AsRef<Path>) -> Result<Study, SearchError> {
         Study::read_settings(Database::open_read_only(&file(path.as_ref(), false))?)
     }
 
-    fn read_settings(database: Database) -> Result<Study, StudyError> {
+    fn read_settings(database: Database) -> Result<Study, SearchError> {
         let text = database.read(|c| {
             c.query_row("SELECT value FROM study WHERE key = 'settings'", [], |r| {
                 r.get::<_, String>(0)
             })
         });
-        let damaged = |why: String| StudyError::Damaged { path: database.path.clone(), why };
+        let damaged = |why: String| SearchError::Damaged { path: database.path.clone(), why };
         let text = match text {
-            Err(StudyError::Database { source: rusqlite::Error::QueryReturnedNoRows, .. }) => {
+            Err(SearchError::Database { source: rusqlite::Error::QueryReturnedNoRows, .. }) => {
                 return Err(damaged("it has no settings".into()));
             }
             other => other?,
         };
-        let settings: Settings =
+        let job: Job =
             serde_json::from_str(&text).map_err(|e| damaged(format!("settings: {e}")))?;
-        settings.check()?;
-        let space = settings.space()?;
+        job.check()?;
+        let space = job.space()?;
         let list: Option<Vec<u8>> = database.read(|c| {
             c.query_row("SELECT value FROM study WHERE key = 'architectures'", [], |r| r.get(0))
                 .optional()
         })?;
         let list = ask::unpack(&list.unwrap_or_default());
-        let candidates = Candidates::new(&settings, &space, list)?;
-        Ok(Study::of(database, settings, space, candidates))
+        if let Some(error) = list.iter().find_map(|arch| space.check(arch).err()) {
+            let why = format!("its list of architectures: {error}");
+            return Err(SearchError::Damaged { path: database.path, why });
+        }
+        let candidates = Candidates::new(&job, &space, list)?;
+        Ok(Study::of(database, job, space, candidates))
     }
 
-    fn of(database: Database, settings: Settings, space: Space, candidates: Candidates) -> Study {
+    fn of(database: Database, job: Job, space: Space, candidates: Candidates) -> Study {
         Study {
-            limits: Limits::of(&settings.limits),
+            limits: Limits::of(&job.limits),
             candidates,
             database,
-            settings,
+            job,
             space,
             owner: Owner::new(),
             heartbeat: None,
@@ -213,8 +205,8 @@ impl Study {
         }
     }
 
-    pub fn settings(&self) -> &Settings {
-        &self.settings
+    pub fn job(&self) -> &Job {
+        &self.job
     }
 
     pub fn space(&self) -> &Space {
@@ -227,15 +219,33 @@ impl Study {
     }
 
     /// Raises or lowers the budget of a study to go on with.
-    pub fn set_budget(&mut self, budget: usize) -> Result<(), StudyError> {
-        let settings = Settings { budget, ..self.settings.clone() };
-        let text = serde_json::to_string(&settings)
-            .map_err(|e| StudyError::Settings { why: e.to_string() })?;
+    pub fn set_budget(&mut self, budget: usize) -> Result<(), SearchError> {
+        let job = Job { budget, ..self.job.clone() };
+        let text = json(&job)?;
         self.database
             .write(|c| c.execute("UPDATE study SET value = ? WHERE key = 'settings'", [text]))?;
-        self.settings = settings;
+        self.job = job;
         Ok(())
     }
+
+    /// Latency of the reference network that measurements are corrected to, milliseconds.
+    pub fn baseline_ms(&self) -> Result<Option<f64>, SearchError> {
+        self.database.read(|c| {
+            c.query_row("SELECT value FROM study WHERE key = 'baseline_ms'", [], |r| r.get(0))
+                .optional()
+        })
+    }
+
+    /// Keeps the reference network's latency to go on with.
+    pub fn set_baseline_ms(&mut self, ms: f64) -> Result<(), SearchError> {
+        self.database.write(|c| {
+            c.execute("INSERT OR REPLACE INTO study VALUES ('baseline_ms', ?)", [ms]).map(|_| ())
+        })
+    }
+}
+
+fn json(job: &Job) -> Result<String, SearchError> {
+    serde_json::to_string(job).map_err(|e| SearchError::Settings { why: e.to_string() })
 }
 
 /// The file that a path stands for.

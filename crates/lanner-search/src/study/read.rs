@@ -1,35 +1,36 @@
-//! Looking at a study.
+//! Reading a study.
 
 use std::cmp::Ordering;
 use std::collections::{BTreeMap, HashMap};
 
+use lanner_space::{Architecture, Space};
 use rusqlite::fallible_streaming_iterator::FallibleStreamingIterator;
 use rusqlite::{Connection, OptionalExtension, Row, Rows};
 
 use super::types::{Counts, Measurement, State, Trial};
-use super::{Study, StudyError};
+use super::{SearchError, Study};
 use crate::front;
 
 /// Columns of [`trial_of`].
 const COLUMNS: &str =
     "id, round, arch, state, seed, origin, owner, asked_at, started_at, finished_at, note";
 /// Columns of [`measurement`].
-const MEASUREMENT: &str = "arch, metric, value, se, trial, seed, budget, unix_time";
+const MEASUREMENT: &str = "arch, metric, value, se, trial, seed, budget, comparison, unix_time";
 
 impl Study {
     /// All trials in the order of asking.
-    pub fn trials(&self) -> Result<Vec<Trial>, StudyError> {
+    pub fn trials(&self) -> Result<Vec<Trial>, SearchError> {
         let mut trials = Vec::new();
         self.for_each_trial(|trial| {
             trials.push(trial);
-            Ok::<_, StudyError>(())
+            Ok::<_, SearchError>(())
         })?;
         Ok(trials)
     }
 
     /// Gives all trials in the order of asking, of one moment's state, without holding them; ends at
     /// the first error. Meanwhile nothing else can be asked of this study.
-    pub fn for_each_trial<E: From<StudyError>>(
+    pub fn for_each_trial<E: From<SearchError>>(
         &self,
         mut each: impl FnMut(Trial) -> Result<(), E>,
     ) -> Result<(), E> {
@@ -42,7 +43,7 @@ impl Study {
             let mut predictions = Beside::new(predictions.query([])?)?;
             let mut rows = select.query([])?;
             while let Some(row) = rows.next()? {
-                let mut trial = trial_of(row)?;
+                let mut trial = trial_of(row, &self.space)?;
                 metrics.rows_of(trial.id, |r| {
                     trial.metrics.insert(r.get(1)?, r.get(2)?);
                     Ok(())
@@ -60,23 +61,23 @@ impl Study {
     }
 
     /// One trial.
-    pub fn trial(&self, id: i64) -> Result<Trial, StudyError> {
-        self.database.read(|c| trial(c, id))?.ok_or(StudyError::NoTrial { trial: id })
+    pub fn trial(&self, id: i64) -> Result<Trial, SearchError> {
+        self.database.read(|c| trial(c, &self.space, id))?.ok_or(SearchError::NoTrial { trial: id })
     }
 
-    /// The last so many trials that failed, in the order of asking.
-    pub fn failures(&self, count: usize) -> Result<Vec<Trial>, StudyError> {
+    /// The last `count` trials that failed, in the order of asking.
+    pub fn failures(&self, count: usize) -> Result<Vec<Trial>, SearchError> {
         self.database.read(|c| {
             let ids = c
                 .prepare("SELECT id FROM trial WHERE state = 'failed' ORDER BY id DESC LIMIT ?")?
                 .query_map([count as i64], |r| r.get(0))?
                 .collect::<rusqlite::Result<Vec<i64>>>()?;
-            ids.into_iter().rev().filter_map(|id| trial(c, id).transpose()).collect()
+            ids.into_iter().rev().filter_map(|id| trial(c, &self.space, id).transpose()).collect()
         })
     }
 
     /// All measurements in the order in which they were made.
-    pub fn measurements(&self) -> Result<Vec<Measurement>, StudyError> {
+    pub fn measurements(&self) -> Result<Vec<Measurement>, SearchError> {
         let mut measurements = Vec::new();
         self.for_each_measurement(|m| measurements.push(m))?;
         Ok(measurements)
@@ -86,44 +87,45 @@ impl Study {
     pub fn for_each_measurement(
         &self,
         mut each: impl FnMut(Measurement),
-    ) -> Result<(), StudyError> {
+    ) -> Result<(), SearchError> {
         self.database.read(|c| {
             let mut select =
                 c.prepare(&format!("SELECT {MEASUREMENT} FROM measurement ORDER BY id"))?;
             let mut rows = select.query([])?;
             while let Some(row) = rows.next()? {
-                each(measurement(row)?);
+                each(measurement(row, &self.space)?);
             }
             Ok(())
         })
     }
 
     /// The measurements of one architecture in the order in which they were made.
-    pub fn measurements_of(&self, arch: &str) -> Result<Vec<Measurement>, StudyError> {
+    pub fn measurements_of(&self, arch: &Architecture) -> Result<Vec<Measurement>, SearchError> {
+        let text = self.space.print(arch);
         self.database.read(|c| {
             c.prepare_cached(&format!(
                 "SELECT {MEASUREMENT} FROM measurement WHERE arch = ? ORDER BY id"
             ))?
-            .query_map([arch], measurement)?
+            .query_map([text], |row| measurement(row, &self.space))?
             .collect()
         })
     }
 
-    /// How many trials there are of each state.
-    pub fn counts(&self) -> Result<Counts, StudyError> {
+    /// Numbers of trials by state.
+    pub fn counts(&self) -> Result<Counts, SearchError> {
         self.database.read(counts)
     }
 
     /// The best trial by the first objective that is done and exceeds no limit as far as its metrics
     /// and the last measurements of its architecture tell; the earliest of equals.
-    pub fn best(&self) -> Result<Option<Trial>, StudyError> {
+    pub fn best(&self) -> Result<Option<Trial>, SearchError> {
         self.database.read(|c| {
             let mut select = c.prepare_cached(
                 "SELECT id FROM trial WHERE value IS NOT NULL ORDER BY value DESC, id",
             )?;
             let mut rows = select.query([])?;
             while let Some(row) = rows.next()? {
-                let Some(trial) = trial(c, row.get(0)?)? else { continue };
+                let Some(trial) = trial(c, &self.space, row.get(0)?)? else { continue };
                 if self.within_limits(c, &trial)? {
                     return Ok(Some(trial));
                 }
@@ -135,12 +137,12 @@ impl Study {
     /// The trials of [`Study::best`]'s kind that no other one beats in both objectives, by the first
     /// from the best; with one objective the best alone. Of an objective that was measured apart from
     /// the trial, such as a latency, the architecture's last measurement counts.
-    pub fn front(&self) -> Result<Vec<Trial>, StudyError> {
-        if self.settings.objectives.len() < 2 {
+    pub fn front(&self) -> Result<Vec<Trial>, SearchError> {
+        if self.job.objectives.len() < 2 {
             return Ok(self.best()?.into_iter().collect());
         }
         self.database.read(|c| {
-            let last = (self.settings.objectives.iter())
+            let last = (self.job.objectives.iter())
                 .map(|o| last_measured(c, &o.metric))
                 .collect::<rusqlite::Result<Vec<_>>>()?;
             let mut within: Vec<(i64, [f64; 2])> = Vec::new();
@@ -151,7 +153,7 @@ impl Study {
             let mut rows = select.query([])?;
             while let Some(row) = rows.next()? {
                 let mut values = [row.get(1)?, row.get(2)?];
-                for (i, objective) in self.settings.objectives.iter().enumerate() {
+                for (i, objective) in self.job.objectives.iter().enumerate() {
                     if !last[i].is_empty()
                         && let Some(measured) = last[i].get(row.get_ref(3)?.as_str()?)
                     {
@@ -167,7 +169,7 @@ impl Study {
                 let mut trials = Vec::new();
                 let mut over = std::collections::HashSet::new();
                 for id in ids {
-                    let Some(trial) = trial(c, id)? else { continue };
+                    let Some(trial) = trial(c, &self.space, id)? else { continue };
                     if self.within_limits(c, &trial)? {
                         trials.push(trial);
                     } else {
@@ -183,13 +185,14 @@ impl Study {
     }
 
     fn within_limits(&self, c: &Connection, trial: &Trial) -> rusqlite::Result<bool> {
-        for limit in &self.settings.limits {
+        let text = self.space.print(&trial.arch);
+        for limit in &self.job.limits {
             let measured: Option<f64> = c
                 .prepare_cached(
                     "SELECT value FROM measurement WHERE metric = ? AND arch = ?
                      ORDER BY id DESC LIMIT 1",
                 )?
-                .query_row((&limit.metric, &trial.arch), |r| r.get(0))
+                .query_row((&limit.metric, &text), |r| r.get(0))
                 .optional()?;
             let value = measured.or(trial.metrics.get(&limit.metric).copied());
             if value.is_some_and(|v| v > limit.at_most) {
@@ -237,11 +240,11 @@ impl<'s> Beside<'s> {
 }
 
 /// A trial without metrics and predictions.
-fn trial_of(row: &Row) -> rusqlite::Result<Trial> {
+fn trial_of(row: &Row, space: &Space) -> rusqlite::Result<Trial> {
     Ok(Trial {
         id: row.get(0)?,
         round: row.get(1)?,
-        arch: row.get(2)?,
+        arch: parsed(row, 2, space)?,
         state: state(row, 3)?,
         seed: row.get::<_, i64>(4)? as u64,
         origin: row.get(5)?,
@@ -255,17 +258,31 @@ fn trial_of(row: &Row) -> rusqlite::Result<Trial> {
     })
 }
 
-fn state(row: &Row, column: usize) -> rusqlite::Result<State> {
-    let name: String = row.get(column)?;
-    State::by_name(&name).ok_or_else(|| {
-        let why = format!("'{name}' is no state of a trial").into();
-        rusqlite::Error::FromSqlConversionFailure(column, rusqlite::types::Type::Text, why)
-    })
+/// The architecture of a text column; the error names it.
+pub(super) fn parsed(row: &Row, column: usize, space: &Space) -> rusqlite::Result<Architecture> {
+    let text = row.get_ref(column)?.as_str()?;
+    space.parse(text).map_err(|e| unreadable(column, e.to_string()))
 }
 
-pub(super) fn trial(connection: &Connection, id: i64) -> rusqlite::Result<Option<Trial>> {
+/// The error of a column whose text means nothing.
+pub(super) fn unreadable(column: usize, why: String) -> rusqlite::Error {
+    rusqlite::Error::FromSqlConversionFailure(column, rusqlite::types::Type::Text, why.into())
+}
+
+fn state(row: &Row, column: usize) -> rusqlite::Result<State> {
+    let name: String = row.get(column)?;
+    State::by_name(&name)
+        .ok_or_else(|| unreadable(column, format!("'{name}' is no state of a trial")))
+}
+
+pub(super) fn trial(
+    connection: &Connection,
+    space: &Space,
+    id: i64,
+) -> rusqlite::Result<Option<Trial>> {
     let sql = format!("SELECT {COLUMNS} FROM trial WHERE id = ?");
-    let found = connection.prepare_cached(&sql)?.query_row([id], trial_of).optional()?;
+    let found =
+        connection.prepare_cached(&sql)?.query_row([id], |row| trial_of(row, space)).optional()?;
     let Some(mut trial) = found else { return Ok(None) };
     trial.metrics = connection
         .prepare_cached("SELECT name, value FROM metric WHERE trial = ?")?
@@ -278,16 +295,17 @@ pub(super) fn trial(connection: &Connection, id: i64) -> rusqlite::Result<Option
     Ok(Some(trial))
 }
 
-fn measurement(row: &Row) -> rusqlite::Result<Measurement> {
+fn measurement(row: &Row, space: &Space) -> rusqlite::Result<Measurement> {
     Ok(Measurement {
-        arch: row.get(0)?,
+        arch: parsed(row, 0, space)?,
         metric: row.get(1)?,
         value: row.get(2)?,
         se: row.get(3)?,
         trial: row.get(4)?,
         seed: row.get::<_, i64>(5)? as u64,
         budget: row.get(6)?,
-        unix_time: row.get(7)?,
+        comparison: row.get(7)?,
+        unix_time: row.get(8)?,
     })
 }
 
@@ -310,7 +328,7 @@ pub(super) fn counts(connection: &Connection) -> rusqlite::Result<Counts> {
     Ok(counts)
 }
 
-/// What decides whether a result may be told.
+/// State and owner of a trial, which decide whether a result may be told.
 pub(super) struct TrialRow {
     pub state: State,
     pub owner: Option<String>,

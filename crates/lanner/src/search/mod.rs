@@ -1,20 +1,9 @@
 //! `lanner search`: the main job, from nothing to a network that was measured and trained.
 
-mod choices;
-mod columns;
-mod driver;
-mod evaluator;
+mod command;
 mod file;
-mod first;
-mod front;
 mod job;
-mod latency;
 mod summary;
-mod tables;
-mod warm_start;
-
-pub use choices::by_chance;
-pub use tables::Tables;
 
 use std::path::PathBuf;
 
@@ -160,8 +149,8 @@ pub fn run(args: SearchArgs) -> anyhow::Result<()> {
     // A search over a table takes seconds: without --out its study is of no use afterwards.
     if args.evaluate.starts_with("table:") && args.out.is_none() && !args.resume {
         let folder = tempfile::tempdir()?;
-        return driver::run(&args, &folder.path().join("study"), false);
+        return command::run(&args, &folder.path().join("study"), false);
     }
     let folder = args.out.clone().unwrap_or_else(|| "lanner-study".into());
-    driver::run(&args, &folder, true)
+    command::run(&args, &folder, true)
 }

@@ -1,75 +1,58 @@
-//! What a search hands over: best.onnx, best.json and a short table.
+//! The short table that a search ends with.
 
 use std::collections::BTreeMap;
 
-use lanner_data::images::Statistics;
-use lanner_network::write_file;
-use lanner_search::study::{Settings, Trial};
-use lanner_space::Space;
-use serde_json::json;
+use lanner_search::run::{Found, Latency, Run};
+use lanner_search::{Job, LATENCY};
+use serde_json::Value;
 
-use super::{
-    choices::BySize, driver::Search, evaluator::Evaluator, front::Front, job::LATENCY,
-    latency::Latency,
-};
 use crate::output::{Row, print_rows, print_rows_with};
 
-/// What a search came to.
-pub struct Found {
-    pub best: Option<(Trial, Option<Latency>)>,
-    pub front: Option<Front>,
-    pub by_size: Option<BySize>,
-    /// What random search is expected to reach, and how that is known.
-    pub by_chance: Option<(f64, String)>,
-    pub seconds: f64,
-    /// Whether the study's folder is there afterwards.
-    pub kept: bool,
+/// Why nothing was found: limits that nothing meets, or trials of which none was good.
+pub fn nothing_found(run: &Run) -> anyhow::Result<String> {
+    let (study, job) = (run.study(), run.study().job());
+    let counts = study.counts()?;
+    if counts.all() == 0 {
+        let mut limits: Vec<String> = job.limits.iter().map(|l| l.to_string()).collect();
+        if let lanner_space::Space::User(space) = study.space() {
+            let own = space.limits;
+            let named =
+                [("params", own.params), ("flops", own.flops), ("memory_bytes", own.memory_bytes)];
+            let text = |(name, most): (&str, Option<u64>)| {
+                Some(format!("{name} <= {} of the space's file", most?))
+            };
+            limits.extend(named.into_iter().filter_map(text));
+        }
+        let limits = limits.join(", ");
+        return Ok(format!("no network is likely to be within the limits ({limits}); raise one"));
+    }
+    let failed = study.trials()?.into_iter().find_map(|t| t.note);
+    let failed = failed.map(|why| format!("; the first failure: {why}")).unwrap_or_default();
+    Ok(format!(
+        "no network was evaluated within the limits: {} evaluated, {} failed, {} over a limit{failed}",
+        counts.done, counts.failed, counts.infeasible
+    ))
 }
 
-pub fn write(search: &Search, found: Found, as_json: bool) -> anyhow::Result<()> {
-    let Search { study, folder, skeleton, .. } = search;
-    let settings = study.settings();
+/// Prints what was found; `about` is the content of best.json. `kept` tells whether the study's folder
+/// is there afterwards.
+pub fn print(
+    run: &Run,
+    found: &Found,
+    about: &Value,
+    kept: bool,
+    as_json: bool,
+) -> anyhow::Result<()> {
+    let Some((trial, latency)) = &found.best else { return Ok(()) };
+    let (study, job) = (run.study(), run.study().job());
     let counts = study.counts()?;
     let measurements = study.measurements()?.iter().filter(|m| m.metric == LATENCY).count();
-    let Some((trial, latency)) = found.best else {
-        if counts.all() == 0 {
-            let limits = settings.limits.iter().map(|l| format!("{} <= {}", l.metric, l.at_most));
-            let mut limits: Vec<String> = limits.collect();
-            if let Space::User(space) = study.space() {
-                let own = space.limits;
-                let named = [
-                    ("params", own.params),
-                    ("flops", own.flops),
-                    ("memory_bytes", own.memory_bytes),
-                ];
-                let own = |(name, most): (&str, Option<u64>)| {
-                    Some(format!("{name} <= {} of the space's file", most?))
-                };
-                limits.extend(named.into_iter().filter_map(own));
-            }
-            let limits = limits.join(", ");
-            anyhow::bail!("no network is likely to be within the limits ({limits}); raise one");
-        }
-        let failed = study.trials()?.into_iter().find_map(|t| t.note);
-        let failed = failed.map(|why| format!("; the first failure: {why}")).unwrap_or_default();
-        anyhow::bail!(
-            "no network was evaluated within the limits: {} evaluated, {} failed, {} over a limit{failed}",
-            counts.done,
-            counts.failed,
-            counts.infeasible
-        );
-    };
-    let network = folder.join("networks").join(format!("{}.onnx", trial.id));
-    let trained = network.exists();
-    if trained {
-        write_file(&folder.join("best.onnx"), &std::fs::read(&network)?)?;
-    }
-    let mut row = metrics(Row::new().with("choice", "the search"), settings, &trial.metrics);
-    row = measured(row, latency);
+    let mut row = metrics(Row::new().with("choice", "the search"), job, &trial.metrics);
+    row = measured(row, *latency);
     if let (Some(_), Some((median, _))) = (latency, trial.predicted.get(LATENCY)) {
         row = row.with("predicted_ms", *median);
     }
-    for limit in &settings.limits {
+    for limit in &job.limits {
         row = row.with(&format!("limit_{}", limit.metric), limit.at_most);
     }
     row = row
@@ -78,79 +61,43 @@ pub fn write(search: &Search, found: Found, as_json: bool) -> anyhow::Result<()>
         .with("over_a_limit", counts.infeasible)
         .with("measurements", measurements)
         .with("seconds", found.seconds)
-        .with("best", trial.arch.as_str());
+        .with("best", study.space().print(&trial.arch));
     let mut rows = vec![row];
-    if let Some(size) = found.by_size {
-        let row = metrics(Row::new().with("choice", "most FLOPs"), settings, &size.metrics);
-        rows.push(measured(row, size.latency).with("best", size.arch).with("how", size.how));
+    if let Some(size) = &found.by_size {
+        let row = metrics(Row::new().with("choice", "most FLOPs"), job, &size.metrics);
+        let best = study.space().print(&size.arch);
+        rows.push(measured(row, size.latency).with("best", best).with("how", size.how));
     }
-    if let Some((value, how)) = found.by_chance {
+    if let (Some((value, how)), Some(objective)) = (&found.by_chance, job.objectives.first()) {
         let row = Row::new().with("choice", "random search");
-        rows.push(row.with(&settings.objectives[0].metric, value).with("how", how));
+        rows.push(row.with(&objective.metric, *value).with("how", how.as_str()));
     }
-    let mut about = json!({
-        "arch": trial.arch,
-        "skeleton": skeleton.describe(),
-        "metrics": trial.metrics,
-        "latency_ms": latency.map(|l| l.ms),
-        "latency_ms_se": latency.map(|l| l.se),
-        "limits": settings.limits,
-        "trial": trial.id,
-        "seed": trial.seed,
-        "trained_weights": trained,
-    });
-    if let Evaluator::Train { data, job } = &search.evaluator {
-        let chance = 100.0 / data.classes().len() as f64;
-        if let Some(accuracy) = trial.metrics.get("val_accuracy").filter(|a| **a < 2.0 * chance) {
-            eprintln!(
-                "lanner: a validation accuracy of {accuracy:.1} % is hardly better than chance \
-                 ({chance:.1} %): with more --epochs the networks would differ by more than luck"
-            );
-        }
-        // What an image must go through before the network: (pixel / 255 - mean) / std.
-        let Statistics { mean, std } = data.statistics();
-        about["input"] = json!({
-            "dataset": job.dataset, "mean": mean, "std": std, "classes": data.classes(),
-        });
-    }
-    let mut more = Vec::new();
-    if let Some(front) = &found.front {
-        let points: Vec<Row> = front.points.iter().map(|p| point(p, settings)).collect();
-        let names = settings.objectives.iter().map(|o| o.metric.as_str());
-        let reference: BTreeMap<&str, f64> = names.zip(front.reference).collect();
-        about["front"] = json!(points.iter().map(Row::values).collect::<Vec<_>>());
-        about["hypervolume"] = json!(front.hypervolume);
-        about["reference"] = json!(reference);
-        if !as_json {
-            print_short(&rows, settings)?;
-            println!();
-            print_rows(&points, false)?;
-            let of: Vec<String> = reference.iter().map(|(m, v)| format!("{m} {v:.4}")).collect();
-            let (area, of) = (front.hypervolume, of.join(", "));
-            println!("\nhypervolume {area:.4} from the worst of all that were evaluated ({of})");
-        }
-        more = vec![
-            ("front", about["front"].clone()),
-            ("hypervolume", about["hypervolume"].clone()),
-            ("reference", about["reference"].clone()),
-        ];
-    }
-    write_file(&folder.join("best.json"), serde_json::to_string_pretty(&about)?.as_bytes())?;
+    let has_front = found.front.is_some();
     if as_json {
-        return print_rows_with(&rows, more);
+        let more = ["front", "hypervolume", "reference"].into_iter().filter(|_| has_front);
+        return print_rows_with(&rows, more.map(|name| (name, about[name].clone())).collect());
     }
-    if more.is_empty() {
-        print_short(&rows, settings)?;
-    }
-    if found.kept {
-        let weights = if trained { "best.onnx, best.json" } else { "best.json" };
-        println!("\nin {}: {weights}, report.html, study.db", folder.display());
+    print_short(&rows, job)?;
+    if has_front {
+        println!();
+        let points = about["front"].as_array().map_or(&[][..], Vec::as_slice);
+        let row = |point: &Value| Row::from(point.as_object().cloned().unwrap_or_default());
+        print_rows(&points.iter().map(row).collect::<Vec<_>>(), false)?;
+        let number = |v: &Value| v.as_f64().unwrap_or(f64::NAN);
+        let reference = about["reference"].as_object().into_iter().flatten();
+        let worst: Vec<String> = reference.map(|(m, v)| format!("{m} {:.4}", number(v))).collect();
+        let (area, worst) = (number(&about["hypervolume"]), worst.join(", "));
+        println!("\nhypervolume {area:.4} from the worst of all that were evaluated ({worst})");
+    } else if kept {
+        let is_trained = about["trained_weights"] == true;
+        let weights = if is_trained { "best.onnx, best.json" } else { "best.json" };
+        println!("\nin {}: {weights}, report.html, study.db", run.folder().display());
     }
     Ok(())
 }
 
 /// The choices as a table that fits a terminal, and below it what they cost and how they are known.
-fn print_short(rows: &[Row], settings: &Settings) -> anyhow::Result<()> {
+fn print_short(rows: &[Row], job: &Job) -> anyhow::Result<()> {
     let below = ["evaluations", "failed", "over_a_limit", "measurements", "seconds", "how"];
     let is_below = |name: &str| below.contains(&name) || name.starts_with("limit_");
     let table: Vec<Row> = rows.iter().map(|row| row.without(is_below)).collect();
@@ -158,8 +105,7 @@ fn print_short(rows: &[Row], settings: &Settings) -> anyhow::Result<()> {
     let number = |name: &str| rows.iter().find_map(|row| row.get(name)).unwrap_or_default();
     let (evaluations, failed) = (number("evaluations"), number("failed"));
     let (over, measurements) = (number("over_a_limit"), number("measurements"));
-    let limits: String =
-        settings.limits.iter().map(|l| format!("within {} <= {}; ", l.metric, l.at_most)).collect();
+    let limits: String = job.limits.iter().map(|l| format!("within {l}; ")).collect();
     println!(
         "\n{limits}{evaluations} evaluations ({failed} failed), {measurements} latencies measured, \
          {over} networks over a limit, {:.1} s",
@@ -174,8 +120,8 @@ fn print_short(rows: &[Row], settings: &Settings) -> anyhow::Result<()> {
 }
 
 /// The objectives, and the accuracies of a training.
-fn metrics(mut row: Row, settings: &Settings, metrics: &BTreeMap<String, f64>) -> Row {
-    let objectives = settings.objectives.iter().map(|o| o.metric.as_str());
+fn metrics(mut row: Row, job: &Job, metrics: &BTreeMap<String, f64>) -> Row {
+    let objectives = job.objectives.iter().map(|o| o.metric.as_str());
     for name in objectives.chain(["val_accuracy", "test_accuracy"]) {
         if let Some(value) = metrics.get(name) {
             row = row.with(name, *value);
@@ -189,15 +135,4 @@ fn measured(row: Row, latency: Option<Latency>) -> Row {
         Some(latency) => row.with(LATENCY, latency.ms).with("latency_ms_se", latency.se),
         None => row,
     }
-}
-
-fn point(point: &super::front::Point, settings: &Settings) -> Row {
-    let mut row = Row::new().with("trial", point.trial.id);
-    for (objective, value) in settings.objectives.iter().zip(point.values) {
-        row = row.with(&objective.metric, value);
-    }
-    if let Some(latency) = point.latency {
-        row = row.with(LATENCY, latency.ms).with("latency_ms_se", latency.se);
-    }
-    row.with("arch", point.trial.arch.as_str())
 }

@@ -1,0 +1,365 @@
+//! `lanner-bench latency`.
+
+use std::collections::{HashMap, HashSet};
+use std::ops::ControlFlow;
+use std::path::PathBuf;
+use std::time::Instant;
+
+use lanner_predict::general::baselines::Baseline;
+use lanner_predict::general::gcn::{self, Samples};
+use lanner_predict::latency::{LatencyModel, LatencyViews};
+use lanner_predict::metrics::{coverage, spearman, within_of_prediction, within_of_truth};
+use lanner_predict::regress::linalg::Mat;
+use lanner_predict::{Forecast, Pool};
+use lanner_space::{Architecture, View};
+
+use super::published::LATENCY;
+use super::tables::{Measured, shuffled};
+use super::{Common, RecipeName};
+use crate::output::{Row, print_rows, progress, usage};
+
+#[derive(clap::Args)]
+#[command(after_help = "\
+Percentages are of the networks that were not measured for training or validation; within_X is
+relative to the truth, hit_X to the prediction (as the BRP-NAS code counts).
+`twin` is no predictor: it answers with the median of all other networks that compute the same, where
+there are any, and shows how well the device repeats itself.
+
+Examples:
+  lanner-bench latency
+  lanner-bench latency --device desktop-gpu-gtx-1080ti-fp32 --train 100,500,900 --seeds 10
+  lanner-bench latency --device help --predictor default,ridge-pairs --json
+  lanner-bench latency --table mine.csv --predictor default,flops,table:layer-wise.csv")]
+pub struct LatencyArgs {
+    #[command(flatten)]
+    common: Common,
+    /// A table of your own instead of the published ones; a column in milliseconds is a device
+    #[arg(long, value_name = "FILE")]
+    table: Option<PathBuf>,
+    /// Devices: names, 'latbench' (all eleven), 'help' (HELP's six test devices) or 'all'
+    /// [default: latbench, of a --table all]
+    #[arg(long, value_delimiter = ',')]
+    device: Vec<String>,
+    /// Training networks
+    #[arg(long, value_delimiter = ',', default_value = "900", value_parser = clap::value_parser!(u32).range(5..15000))]
+    train: Vec<u32>,
+    /// Train on the most informative networks, as `measure --choose` picks them, not on random ones
+    #[arg(long)]
+    choose: bool,
+    /// Validation networks, used by recipes that stop early; never trained on
+    #[arg(long, default_value_t = 100)]
+    validation: usize,
+    /// default, gcn, twin, flops, layer-wise, ridge-counts, ridge-onehot, ridge-pairs, extra-trees,
+    /// or table:FILE, which has its predictions under the device's name
+    #[arg(
+        long,
+        value_delimiter = ',',
+        default_value = "default,ridge-pairs,ridge-counts,layer-wise,flops,extra-trees"
+    )]
+    predictor: Vec<String>,
+    /// Recipe of the GCN: brp-nas or default
+    #[arg(long, default_value = "brp-nas")]
+    recipe: RecipeName,
+    #[arg(long, default_value_t = 5, value_parser = clap::value_parser!(u64).range(1..))]
+    seeds: u64,
+}
+
+/// HELP's six test devices on NAS-Bench-201.
+const HELP_TEST: [&str; 6] = ["titan_rtx_256", "gold_6226", "fpga", "pixel2", "raspi4", "eyeriss"];
+
+const METRICS: [&str; 9] = [
+    "within_1",
+    "within_5",
+    "within_10",
+    "hit_1",
+    "hit_5",
+    "hit_10",
+    "spearman",
+    "coverage_90",
+    "seconds",
+];
+
+/// A predictor and what it needs of the pool, made once.
+enum Ready {
+    Default(LatencyViews),
+    Gcn(gcn::Recipe),
+    /// The class of each network: those with isomorphic pruned cells compute the same.
+    Twin(Vec<usize>),
+    /// Predictions that somebody else made.
+    Table(Measured),
+    Baseline(Baseline, Mat),
+}
+
+impl Ready {
+    fn new(name: &str, recipe: RecipeName, pool: &Pool) -> anyhow::Result<Ready> {
+        if name == "gcn" {
+            return Ok(Ready::Gcn(match recipe {
+                RecipeName::BrpNas => gcn::Recipe::brp_nas_latency(),
+                RecipeName::Default => gcn::Recipe::default_latency(),
+            }));
+        }
+        if name == "default" {
+            return Ok(Ready::Default(LatencyViews::new(pool)));
+        }
+        if name == "twin" {
+            let mut classes = HashMap::new();
+            let class = |arch| {
+                let next = classes.len();
+                *classes.entry(pool.space.graph(arch, View::Pruned).canonical()).or_insert(next)
+            };
+            return Ok(Ready::Twin(pool.archs.iter().map(class).collect()));
+        }
+        if let Some(file) = name.strip_prefix("table:") {
+            return Ok(Ready::Table(Measured::read_paths(&[file.into()])?));
+        }
+        let known = Baseline::ALL.iter().find(|b| b.0 == name);
+        let (_, baseline) = known.ok_or_else(|| {
+            let names: Vec<&str> = Baseline::ALL.iter().map(|b| b.0).collect();
+            usage(format!(
+                "no predictor '{name}'; there are: default, gcn, twin, table:FILE, {}",
+                names.join(", ")
+            ))
+        })?;
+        Ok(Ready::Baseline(*baseline, baseline.encode(pool)))
+    }
+
+    /// `known` is trained on, `judged` may decide when to stop.
+    fn fit_predict(
+        &self,
+        pool: &Pool,
+        device: &str,
+        (known, judged): (&[usize], &[usize]),
+        values: &[f64],
+        ask: &[usize],
+        seed: u64,
+    ) -> anyhow::Result<Forecast> {
+        let pick = |rows: &[usize]| -> Vec<f64> { rows.iter().map(|&r| values[r]).collect() };
+        let y = pick(known);
+        match self {
+            Ready::Default(views) => Ok(LatencyModel::fit(views, known, &y)?.predict(ask)),
+            Ready::Baseline(baseline, x) => {
+                Ok(baseline.fit_predict(x, (known, &y), ask, true, seed)?)
+            }
+            Ready::Twin(classes) => {
+                let mean = ask.iter().map(|&r| twins(classes, values, r).unwrap_or(f64::NAN));
+                Ok(Forecast { mean: mean.collect(), ..Forecast::default() })
+            }
+            Ready::Table(table) => {
+                let column = table.column(device)?.1;
+                let mean = ask.iter().map(|&r| column[r]).collect();
+                Ok(Forecast { mean, ..Forecast::default() })
+            }
+            Ready::Gcn(recipe) => {
+                let archs = |rows: &[usize]| -> Vec<Architecture> {
+                    rows.iter().map(|&r| pool.archs[r].clone()).collect()
+                };
+                let (train, held) = (archs(known), archs(judged));
+                let judged_y = pick(judged);
+                let threads = rayon::current_num_threads();
+                let fitted = gcn::fit(
+                    &pool.space,
+                    Samples { architectures: &train, targets: &y },
+                    Some(Samples { architectures: &held, targets: &judged_y }),
+                    recipe,
+                    None,
+                    seed,
+                    threads,
+                    &mut |_| ControlFlow::Continue(()),
+                )?;
+                let asked = fitted.prepare(&pool.space, ask.iter().map(|&r| &pool.archs[r]));
+                Ok(Forecast { mean: fitted.predict(&asked, threads), ..Forecast::default() })
+            }
+        }
+    }
+}
+
+pub fn run(args: LatencyArgs) -> anyhow::Result<()> {
+    let files = ["nasbench201/latency_latbench.csv", "nasbench201/latency_help.csv"];
+    let measured = match &args.table {
+        Some(table) => Measured::read_paths(std::slice::from_ref(table))?,
+        None => Measured::read(&args.common, &files)?,
+    };
+    let devices = devices(&args, &measured)?;
+    let ready: Vec<(&String, Ready)> = args
+        .predictor
+        .iter()
+        .map(|name| Ok((name, Ready::new(name, args.recipe, &measured.pool)?)))
+        .collect::<anyhow::Result<_>>()?;
+    let total = devices.len() as u64 * args.train.len() as u64 * ready.len() as u64 * args.seeds;
+    let views = args.choose.then(|| LatencyViews::new(&measured.pool));
+    let bar = progress(total, "latency");
+    let mut rows = Vec::new();
+    for device in &devices {
+        let (name, values) = measured.column(device)?;
+        let device = name.trim_end_matches("_ms");
+        for &train in &args.train {
+            for (predictor, ready) in &ready {
+                let mut results: Vec<Vec<f64>> = vec![Vec::new(); METRICS.len()];
+                for seed in args.common.seed..args.common.seed + args.seeds {
+                    let one = one_seed(
+                        ready,
+                        &measured.pool,
+                        (device, values),
+                        (train as usize, args.validation),
+                        views.as_ref(),
+                        seed,
+                    )?;
+                    results.iter_mut().zip(one).for_each(|(all, v)| all.push(v));
+                    bar.inc(1);
+                }
+                let mut row =
+                    Row::new().with("device", device).with("predictor", predictor.as_str());
+                if matches!(ready, Ready::Gcn(_)) {
+                    row = row.with("recipe", args.recipe.name());
+                }
+                row = row.with("train", train).with("seeds", args.seeds);
+                for (metric, values) in METRICS.iter().zip(&results) {
+                    row = row.with_mean(metric, values);
+                }
+                rows.push(row);
+            }
+            for p in LATENCY.iter().filter(|p| p.of == device && p.size == train as usize) {
+                let mut row = Row::new()
+                    .with("device", device)
+                    .with("predictor", p.predictor)
+                    .with("train", train);
+                for (metric, value) in p.values {
+                    row = row.with(metric, *value);
+                }
+                rows.push(row.with("source", p.source));
+            }
+        }
+    }
+    bar.clear();
+    if rows.len() > 1 {
+        rows.extend(means(&args, &rows));
+    }
+    print_rows(&rows, args.common.json)
+}
+
+fn devices(args: &LatencyArgs, measured: &Measured) -> anyhow::Result<Vec<String>> {
+    let mut devices = Vec::new();
+    if args.device.is_empty() && args.table.is_some() {
+        let names = measured.columns.iter().map(|c| c.0.clone());
+        return Ok(names.filter(|n| n.ends_with("_ms")).collect());
+    }
+    let wanted = match args.device.is_empty() {
+        true => &["latbench".to_string()][..],
+        false => &args.device,
+    };
+    for device in wanted {
+        match device.as_str() {
+            "help" => devices.extend(HELP_TEST.map(String::from)),
+            "latbench" | "all" => {
+                let all = device == "all";
+                // LatBench names say the precision; HELP's do not.
+                let wanted = |n: &str| all || n.contains("-fp") || n.contains("-int8");
+                devices.extend(measured.columns.iter().map(|c| c.0.clone()).filter(|n| wanted(n)));
+            }
+            name => devices.push(measured.column(name)?.0.to_string()),
+        }
+    }
+    Ok(devices)
+}
+
+/// The median of the measurements of all other networks of the same class.
+fn twins(classes: &[usize], values: &[f64], row: usize) -> Option<f64> {
+    let same = |r: &usize| *r != row && classes[*r] == classes[row] && values[*r].is_finite();
+    let mut others: Vec<f64> = (0..values.len()).filter(same).map(|r| values[r]).collect();
+    others.sort_by(f64::total_cmp);
+    let n = others.len();
+    (n > 0).then(|| (others[(n - 1) / 2] + others[n / 2]) / 2.0)
+}
+
+/// All metrics of one draw, in the order of [`METRICS`].
+fn one_seed(
+    ready: &Ready,
+    pool: &Pool,
+    (device, values): (&str, &[f64]),
+    (train, validation): (usize, usize),
+    choose: Option<&LatencyViews>,
+    seed: u64,
+) -> anyhow::Result<Vec<f64>> {
+    let mut rows = shuffled(values, seed);
+    if rows.len() < train + validation + 100 {
+        return Err(usage(format!(
+            "{} measured networks are too few for {train} to train, {validation} to validate and 100 to test",
+            rows.len()
+        )));
+    }
+    if let Some(views) = choose {
+        let mut chosen = lanner_predict::choose(views, &rows, train, seed);
+        let taken: HashSet<usize> = chosen.iter().copied().collect();
+        chosen.extend(rows.into_iter().filter(|r| !taken.contains(r)));
+        rows = chosen;
+    }
+    let (known, rest) = rows.split_at(train);
+    let known = &with_single_layers(ready, known, values);
+    let mut ask = rest[validation..].to_vec();
+    if let Ready::Twin(classes) = ready {
+        ask.retain(|&r| twins(classes, values, r).is_some());
+    }
+    if let Ready::Table(table) = ready {
+        let column = table.column(device)?.1;
+        ask.retain(|&r| column[r].is_finite());
+    }
+    let ask = &ask;
+    let truth: Vec<f64> = ask.iter().map(|&r| values[r]).collect();
+    let start = Instant::now();
+    let forecast =
+        ready.fit_predict(pool, device, (known, &rest[..validation]), values, ask, seed)?;
+    let seconds = start.elapsed().as_secs_f64();
+    let mut out = Vec::new();
+    for percent in [1.0, 5.0, 10.0] {
+        out.push(100.0 * within_of_truth(&forecast.mean, &truth, percent));
+    }
+    for percent in [1.0, 5.0, 10.0] {
+        out.push(100.0 * within_of_prediction(&forecast.mean, &truth, percent));
+    }
+    out.push(spearman(&forecast.mean, &truth));
+    out.push(if forecast.low.is_empty() {
+        f64::NAN
+    } else {
+        100.0 * coverage(&forecast.low, &forecast.high, &truth)
+    });
+    out.push(seconds);
+    Ok(out)
+}
+
+/// The layer-wise sum measures single layers instead of random networks: it is given those.
+fn with_single_layers(ready: &Ready, known: &[usize], values: &[f64]) -> Vec<usize> {
+    let Ready::Baseline(Baseline::LayerWise, x) = ready else {
+        return known.to_vec();
+    };
+    let half = x.cols / 2;
+    let layers = |r: usize| x.row(r)[half..2 * half - 2].iter().sum::<f64>();
+    (0..x.rows).filter(|&r| values[r].is_finite() && layers(r) <= 1.0).collect()
+}
+
+/// The mean over devices of each predictor and size, with the error of that mean over devices left
+/// out: devices are not draws.
+fn means(args: &LatencyArgs, rows: &[Row]) -> Vec<Row> {
+    let mut out = Vec::new();
+    for predictor in &args.predictor {
+        for &train in &args.train {
+            let of: Vec<&Row> = rows
+                .iter()
+                .filter(|r| {
+                    r.text("predictor") == Some(predictor) && r.get("train") == Some(train.into())
+                })
+                .collect();
+            let mut row = Row::new()
+                .with("device", format!("mean of {}", of.len()))
+                .with("predictor", predictor.as_str())
+                .with("train", train);
+            for metric in METRICS {
+                let values: Vec<f64> = of.iter().filter_map(|r| r.get(metric)).collect();
+                if !values.is_empty() {
+                    row = row.with(metric, values.iter().sum::<f64>() / values.len() as f64);
+                }
+            }
+            out.push(row);
+        }
+    }
+    out
+}

@@ -1,0 +1,130 @@
+//! The `lanner-bench` command: predictors and strategies on published tables, the plain baselines and
+//! the published figures in the same table.
+
+mod constrained;
+mod cross_space;
+mod cross_task;
+mod device_sets;
+mod few_shot;
+mod latency;
+mod processor;
+mod published;
+mod ranking;
+mod recipes;
+mod search;
+mod tables;
+
+use std::path::PathBuf;
+
+use clap::{Parser, Subcommand};
+use lanner::output::{self, usage};
+
+/// Large blocks are allocated often, as in `lanner`.
+#[global_allocator]
+static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
+
+/// Compares predictors and strategies on published tables.
+#[derive(Parser)]
+#[command(
+    version,
+    propagate_version = true,
+    after_help = "\
+Examples:
+  lanner-bench latency --device desktop-gpu-gtx-1080ti-fp32
+  lanner-bench few-shot --set ND --method default
+  lanner-bench search --seeds 20"
+)]
+struct Cli {
+    /// Threads to compute with (default: all cores)
+    #[arg(long, global = true, value_name = "N", value_parser = clap::value_parser!(u16).range(1..))]
+    threads: Option<u16>,
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Subcommand)]
+enum Command {
+    /// Latency prediction on LatBench and HELP devices
+    Latency(latency::LatencyArgs),
+    /// Latency on an unseen device from a handful of measurements
+    FewShot(few_shot::FewShotArgs),
+    /// Latency in a space where the device is new, with its latencies in another space
+    CrossSpace(cross_space::CrossSpaceArgs),
+    /// Accuracy prediction: rank correlation with few trained networks
+    Ranking(ranking::RankingArgs),
+    /// Accuracy on a task of which 20 networks are trained, with other tasks and spaces
+    CrossTask(cross_task::CrossTaskArgs),
+    /// Search over a table of accuracies
+    Search(search::SearchArgs),
+    /// Search within latency limits on MetaD2A's candidates
+    Constrained(constrained::ConstrainedArgs),
+}
+
+/// A named set of hyper-parameters.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
+pub enum RecipeName {
+    /// The paper's
+    BrpNas,
+    /// Ours
+    Default,
+}
+
+impl RecipeName {
+    pub fn name(self) -> &'static str {
+        match self {
+            RecipeName::BrpNas => "brp-nas",
+            RecipeName::Default => "default",
+        }
+    }
+}
+
+/// What all benches take.
+#[derive(clap::Args, Clone)]
+pub struct Common {
+    /// Folder of published tables [default: $LANNER_DATA, else ../shared/data]
+    #[arg(long, value_name = "DIR")]
+    data: Option<PathBuf>,
+    /// First seed
+    #[arg(long, value_name = "S", default_value_t = 0)]
+    seed: u64,
+    /// Print JSON: {"rows": [...]}
+    #[arg(long)]
+    json: bool,
+}
+
+impl Common {
+    fn file(&self, name: &str) -> anyhow::Result<PathBuf> {
+        let dir = match &self.data {
+            Some(dir) => dir.clone(),
+            None => lanner_data::published::data_dir().ok_or_else(|| {
+                usage("no published tables: give their folder with --data DIR or in LANNER_DATA")
+            })?,
+        };
+        let path = dir.join(name);
+        if !path.is_file() {
+            return Err(usage(format!(
+                "{} does not exist; --data names its folder",
+                path.display()
+            )));
+        }
+        Ok(path)
+    }
+}
+
+fn main() -> std::process::ExitCode {
+    let cli = Cli::parse();
+    if let Some(n) = cli.threads {
+        // Fails only if a pool exists already, which it cannot before this line.
+        let _ = rayon::ThreadPoolBuilder::new().num_threads(n.into()).build_global();
+    }
+    let done = match cli.command {
+        Command::Latency(args) => latency::run(args),
+        Command::FewShot(args) => few_shot::run(args),
+        Command::CrossSpace(args) => cross_space::run(args),
+        Command::Ranking(args) => ranking::run(args),
+        Command::CrossTask(args) => cross_task::run(args),
+        Command::Search(args) => search::run(args),
+        Command::Constrained(args) => constrained::run(args),
+    };
+    output::exit_code("lanner-bench", done)
+}

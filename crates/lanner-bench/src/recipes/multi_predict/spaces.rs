@@ -1,0 +1,118 @@
+//! The recipe `multi-predict` for latency across search spaces (Akhauri & Abdelfattah,
+//! "Multi-Predict", AutoML-Conf 2023).
+//!
+//! A network is encoded by its latencies on reference devices, which were measured in both spaces;
+//! an MLP of four layers of 256 learns the target device's latencies from 100 or so samples of the
+//! source space and then, with all its weights, from the few of the target space. L1 loss, AdamW;
+//! 250 epochs at 4e-4 along a cosine, then 50 at 1e-3. Every call begins from the pre-trained
+//! weights: in the official code repetitions go on training one and the same network.
+
+use crate::recipes::mlp::Mlp;
+use crate::recipes::multi_predict::tasks::{FINE_TUNING, PRE_TRAINING};
+use lanner_predict::PredictError;
+use lanner_predict::regress::linalg::Mat;
+
+const LAYERS: usize = 4;
+const WIDTH: usize = 256;
+
+/// Latencies on reference devices (a slice a device, one value a row of the pool), each scaled to
+/// lie between 0 and 1 over the pool: p × references.
+pub fn encoding(references: &[&[f64]]) -> Mat {
+    let rows = references.iter().map(|r| r.len()).min().unwrap_or(0);
+    let scales: Vec<(f64, f64)> = (references.iter())
+        .map(|values| {
+            let least = values.iter().copied().fold(f64::INFINITY, f64::min);
+            let range = values.iter().copied().fold(f64::NEG_INFINITY, f64::max) - least;
+            (least, if range > 0.0 { range } else { 1.0 })
+        })
+        .collect();
+    Mat::from_fn(rows, references.len(), |i, j| (references[j][i] - scales[j].0) / scales[j].1)
+}
+
+/// The network.
+#[derive(Debug, Clone)]
+pub struct LatencyAcross(Mlp);
+
+impl LatencyAcross {
+    /// Pre-training on the source space: rows of [`encoding`] and latencies. On samples of the
+    /// target space it is the same network without transfer.
+    pub fn pre_train(x: &Mat, y: &[f64], seed: u64) -> Result<LatencyAcross, PredictError> {
+        let mut network = Mlp::new(x.cols, LAYERS, WIDTH, seed);
+        network.train(x, y, PRE_TRAINING, seed)?;
+        Ok(LatencyAcross(network))
+    }
+
+    /// The same network after training on samples of the target space.
+    pub fn fine_tuned(&self, x: &Mat, y: &[f64], seed: u64) -> Result<LatencyAcross, PredictError> {
+        let mut network = self.clone();
+        network.0.train(x, y, FINE_TUNING, seed)?;
+        Ok(network)
+    }
+
+    /// Predictions in no unit: they rank.
+    pub fn predict(&self, x: &Mat) -> Vec<f64> {
+        self.0.predict(x)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use lanner_predict::encode::costs::AnalyticCosts;
+    use lanner_predict::metrics::spearman;
+    use lanner_space::Space;
+    use rand::seq::SliceRandom;
+
+    use super::*;
+
+    const DEVICES: [[f64; 3]; 5] =
+        [[1.0, 0.1, 0.1], [0.1, 1.0, 0.1], [0.1, 0.1, 1.0], [0.5, 0.5, 0.1], [0.3, 0.1, 0.6]];
+
+    /// Times of a pool on simulated devices of three kinds: arithmetic, memory, starts of layers.
+    fn simulated(space: Space) -> Mat {
+        let mut rng = lanner_nn::rng(3, "chains");
+        let archs: Vec<_> = match space {
+            Space::NasBench201 => space.iter().step_by(23).collect(),
+            _ => (0..500).map(|_| space.sample(&mut rng)).collect(),
+        };
+        AnalyticCosts::new(&space, &archs, false).times
+    }
+
+    /// Latencies of a device that mixes the three kinds, each in units of its mean.
+    fn device(times: &Mat, shares: [f64; 3]) -> Vec<f64> {
+        let mut sum = vec![0.2; times.rows];
+        for (share, column) in shares.iter().zip([0, 4, 25]) {
+            let mean = (0..times.rows).map(|i| times[(i, column)]).sum::<f64>() / times.rows as f64;
+            sum.iter_mut().enumerate().for_each(|(i, s)| *s += share * times[(i, column)] / mean);
+        }
+        sum
+    }
+
+    #[test]
+    fn the_recipe_learns_in_the_source_space() {
+        let spaces = [simulated(Space::NasBench201), simulated(Space::Fbnet)];
+        let encoded = |space: usize| {
+            let columns = DEVICES.map(|d| device(&spaces[space], d));
+            let columns: Vec<&[f64]> = columns.iter().map(Vec::as_slice).collect();
+            encoding(&columns)
+        };
+        let (from, to) = (encoded(0), encoded(1));
+        assert!(from.data.iter().all(|v| (0.0..=1.0).contains(v)));
+        let shares = [0.8, 0.1, 0.5];
+        let all = device(&spaces[0], shares);
+        let mut rows: Vec<usize> = (0..all.len()).collect();
+        rows.shuffle(&mut lanner_nn::rng(7, "measured"));
+        rows.truncate(60);
+        let values: Vec<f64> = rows.iter().map(|&r| all[r]).collect();
+        let truth = device(&spaces[1], shares);
+        let source = LatencyAcross::pre_train(&from.select(&rows), &values, 0).unwrap();
+        let rank = |network: &LatencyAcross| spearman(&network.predict(&to), &truth);
+        // Two measurements of the target space teach a new network nothing reliable.
+        let (mut tuned, mut new) = (0.0, 0.0);
+        for few in [[3, 77], [150, 260], [301, 12], [40, 41], [9, 222]] {
+            let y = few.map(|r| truth[r]);
+            tuned += rank(&source.fine_tuned(&to.select(&few), &y, 0).unwrap()) / 5.0;
+            new += rank(&LatencyAcross::pre_train(&to.select(&few), &y, 0).unwrap()) / 5.0;
+        }
+        assert!(tuned > 0.95 && tuned > new, "{tuned} {new}");
+    }
+}

@@ -1,0 +1,33 @@
+//! Evaluation by a command: the user's own training script.
+
+use lanner_network::{Init, OnnxOptions, Skeleton, View, Weights, onnx};
+
+use super::{Answer, Evaluator, Request};
+use crate::{
+    EvaluateError,
+    script::{Call, Script},
+};
+
+/// Runs a [`Script`] for each network.
+pub struct CommandEvaluator {
+    pub script: Script,
+    /// The network that an architecture stands for in the ONNX file.
+    pub skeleton: Skeleton,
+}
+
+impl Evaluator for CommandEvaluator {
+    fn evaluate(&self, request: &Request) -> Result<Answer, EvaluateError> {
+        let folder = tempfile::tempdir()
+            .map_err(|error| EvaluateError::io(std::env::temp_dir(), "make a folder in")(error))?;
+        let path = folder.path().join("network.onnx");
+        if self.script.wants_onnx() {
+            let network = self.skeleton.build(request.arch, View::Pruned)?;
+            let weights = Weights::init(&network, Init::default());
+            let model = onnx::encode(&network, &weights, OnnxOptions::default())?;
+            lanner_data::write_file(&path, &model)?;
+        }
+        let arch = &self.skeleton.space.print(request.arch);
+        let call = Call { arch, onnx: &path, out: request.out, seed: request.seed };
+        self.script.evaluate(call, request.needed, &|| (request.stop)())
+    }
+}

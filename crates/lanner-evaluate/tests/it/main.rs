@@ -1,0 +1,4 @@
+//! Tests of lanner-evaluate from outside, in one program: linked once.
+
+mod int8;
+mod ort;

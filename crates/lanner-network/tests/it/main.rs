@@ -1,0 +1,4 @@
+//! Tests of lanner-network from outside, in one program: linked once.
+
+mod nasbench201;
+mod published;

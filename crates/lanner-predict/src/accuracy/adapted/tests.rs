@@ -1,0 +1,122 @@
+use super::*;
+use crate::Pool;
+use crate::metrics::spearman;
+use lanner_space::Space;
+
+/// Networks, their proxies, their accuracies.
+type Task = (Pool, Vec<(String, Vec<f64>)>, Vec<f64>);
+
+/// Every so many networks of a space, what they are worth at some task, and two proxies of that: one
+/// with a bend, one that says nothing.
+fn task(space: Space, every: usize, conv: f64) -> Task {
+    let archs = space.iter().step_by(every).collect();
+    let pool = Pool::new(space, archs);
+    let flops = crate::encode::cells::log_flops(&pool.space, &pool.archs);
+    let noise = |i: usize| ((i * 7919) % 101) as f64 / 101.0;
+    let values = (0..pool.len()).map(|i| conv * flops[i] + 0.3 * noise(i)).collect();
+    let synflow = flops.iter().map(|f| (2.0 * f).exp()).collect();
+    let plain = (0..pool.len()).map(|i| noise(i + 50)).collect();
+    let columns = vec![("synflow".into(), synflow), ("plain".into(), plain)];
+    (pool, columns, values)
+}
+
+fn micro() -> Task {
+    task(Space::by_name("transbench101-micro").unwrap(), 10, 1.0)
+}
+
+fn all(n: usize) -> Vec<usize> {
+    (0..n).collect()
+}
+
+#[test]
+fn another_space_helps_and_a_constant_one_is_refused() {
+    let (pool, columns, values) = micro();
+    let target = Views::new(&pool, &columns).unwrap();
+    let (other, columns, worth) = task(Space::NasBench201, 60, 2.0);
+    let other = Views::new(&other, &columns).unwrap();
+    let rows = all(other.len());
+    let few: Vec<usize> = (0..pool.len()).step_by(60).collect();
+    let y: Vec<f64> = few.iter().map(|&r| values[r]).collect();
+    for inputs in [Inputs::Proxies, Inputs::Graph, Inputs::Both] {
+        let source = Source::new(&other, &rows, &worth, &target, inputs).unwrap();
+        assert_eq!(source.relation, Relation::OtherCells);
+        let rank = |sources: &[Source]| {
+            let fit = Adapted::fit(&target.prior(sources, inputs), &few, &y).unwrap();
+            spearman(&fit.scores(&all(pool.len())), &values)
+        };
+        let (with, without) = (rank(&[source]), rank(&[]));
+        assert!(with > without && with > 0.75, "{inputs:?}: {with} {without}");
+    }
+    let same = vec![0.5; rows.len()];
+    let error = Source::new(&other, &rows, &same, &target, Inputs::Both).unwrap_err().to_string();
+    assert!(error.contains("all 261 accuracies of the source are 0.5"), "{error}");
+    let error = Source::new(&other, &rows[..9], &worth[..9], &target, Inputs::Both).unwrap_err();
+    assert!(error.to_string().contains("source needs at least 20"), "{error}");
+}
+
+#[test]
+fn networks_of_one_space_keep_their_rank_in_the_source() {
+    let (pool, columns, values) = micro();
+    let target = Views::new(&pool, &columns).unwrap();
+    // The source knows every second network, and has no proxies.
+    let trained: Vec<usize> = (0..pool.len()).step_by(2).collect();
+    let some =
+        Pool::new(pool.space.clone(), trained.iter().map(|&r| pool.archs[r].clone()).collect());
+    let source = Views::new(&some, &[]).unwrap();
+    let y: Vec<f64> = trained.iter().map(|&r| values[r]).collect();
+    let told = Source::new(&source, &all(some.len()), &y, &target, Inputs::Both).unwrap();
+    assert_eq!(told.relation, Relation::SameSpace);
+    let of = |rows: &[usize], v: &[f64]| -> Vec<f64> { rows.iter().map(|&r| v[r]).collect() };
+    assert!(spearman(&of(&trained, &told.scores), &y) > 1.0 - 1e-9);
+    let rest: Vec<usize> = (1..pool.len()).step_by(2).collect();
+    assert!(spearman(&of(&rest, &told.scores), &of(&rest, &values)) > 0.7);
+}
+
+#[test]
+fn failed_proxies_count_as_the_median() {
+    let (pool, mut columns, _) = micro();
+    columns[0].1[3] = -1e8;
+    columns[0].1[4] = f64::NAN;
+    columns.push(("jacov".into(), vec![-1e8; pool.len()]));
+    columns.push(("snip".into(), vec![1.0; pool.len()]));
+    columns.push(("accuracy".into(), (0..pool.len()).map(|i| i as f64).collect()));
+    let views = Views::new(&pool, &columns).unwrap();
+    assert_eq!(views.proxies(), ["synflow", "plain"]);
+    assert_eq!((views.proxy_scores()[(3, 0)], views.proxy_scores()[(4, 0)]), (0.0, 0.0));
+    assert!(views.proxy_scores().data.iter().all(|v| v.is_finite()));
+    columns[1].1.pop();
+    let error = Views::new(&pool, &columns).unwrap_err().to_string();
+    assert!(error.contains("410 architectures, but 409 targets"), "{error}");
+}
+
+#[test]
+fn samples_that_tell_nothing_are_refused() {
+    let (pool, columns, values) = micro();
+    let prior = Views::new(&pool, &columns).unwrap().prior(&[], Inputs::Both);
+    let says = |rows: &[usize], y: &[f64], what: &str| {
+        let error = Adapted::fit(&prior, rows, y).map(|_| ()).unwrap_err().to_string();
+        assert!(error.contains(what), "{error}");
+    };
+    says(&[0, 1], &values[..2], "at least 5");
+    says(&all(6), &values[..5], "6 architectures, but 5 targets");
+    says(&all(6), &[7.5; 6], "all 6 accuracies are 7.5");
+    says(&all(6), &[1.0, 2.0, f64::NAN, 3.0, 4.0, 5.0], "target 2 is NaN");
+}
+
+#[test]
+fn intervals_hold_most_and_values_have_the_samples_unit() {
+    let (pool, columns, values) = micro();
+    let prior = Views::new(&pool, &columns).unwrap().prior(&[], Inputs::Both);
+    let few: Vec<usize> = (0..pool.len()).step_by(14).collect();
+    let y: Vec<f64> = few.iter().map(|&r| values[r]).collect();
+    let rows = all(pool.len());
+    let forecast = Adapted::fit(&prior, &few, &y).unwrap().predict(&rows);
+    let inside = crate::metrics::coverage(&forecast.low, &forecast.high, &values);
+    assert!((0.75..=1.0).contains(&inside), "{inside}");
+    // The same ranking, whatever the unit.
+    let scaled: Vec<f64> = y.iter().map(|v| 40.0 + 10.0 * v).collect();
+    let other = Adapted::fit(&prior, &few, &scaled).unwrap();
+    assert!(spearman(&other.scores(&rows), &forecast.mean) > 0.999);
+    let back: Vec<f64> = other.predict(&rows).mean.iter().map(|v| (v - 40.0) / 10.0).collect();
+    assert!(back.iter().zip(&forecast.mean).all(|(a, b)| (a - b).abs() < 1e-6));
+}

@@ -1,0 +1,92 @@
+use super::*;
+use crate::Pool;
+use crate::accuracy::GraphGp;
+use crate::accuracy::scores::probit;
+use crate::encode::cells::CellFeatures;
+use crate::metrics::{coverage, kendall};
+use lanner_space::Space;
+use rand::RngExt;
+
+/// 1,500 random cells and a metric that grows with live 3×3 convolutions and depth, with noise
+/// and a long tail.
+fn example() -> (Pool, Vec<f64>) {
+    let space = Space::NasBench201;
+    let mut rng = lanner_nn::rng(1, "accuracy test");
+    let archs: Vec<_> = (0..1500).map(|_| space.sample(&mut rng)).collect();
+    let pool = Pool::new(space, archs);
+    let f = CellFeatures::new(&pool);
+    let value = |i: usize| {
+        let signal = f.live_counts[(i, 2)] + 0.6 * f.live_counts[(i, 1)]
+            - 0.4 * f.live_counts[(i, 3)]
+            + 0.5 * f.size[(i, 7)];
+        94.0 - (2.0 - 0.9 * signal).exp()
+    };
+    let values = (0..pool.len()).map(|i| value(i) + rng.random_range(-0.2..0.2)).collect();
+    (pool, values)
+}
+
+#[test]
+fn ranks_unseen_networks_and_covers_their_values() {
+    let (pool, values) = example();
+    let views = AccuracyViews::new(&pool);
+    let rows: Vec<usize> = (0..100).collect();
+    let rest: Vec<usize> = (100..1500).collect();
+    let model = AccuracyModel::fit(&views, &rows, &values[..100], 0).unwrap();
+    let plain = GraphGp::fit(&views, &rows, &values[..100]).unwrap();
+    for (scores, forecast) in
+        [(model.scores(&rest), model.predict(&rest)), (plain.scores(&rest), plain.predict(&rest))]
+    {
+        let tau = kendall(&scores, &values[100..]);
+        assert!(tau > 0.75, "{tau}");
+        let covered = coverage(&forecast.low, &forecast.high, &values[100..]);
+        assert!((0.8..=0.98).contains(&covered), "{covered}");
+        // Values rank as the scores do.
+        assert!(kendall(&scores, &forecast.mean) > 0.98);
+    }
+    // A prediction does not depend on what else is asked.
+    let some = model.predict(&rest[7..9]);
+    assert_eq!(some.mean, model.predict(&rest).mean[7..9]);
+}
+
+#[test]
+fn the_scale_and_unit_of_the_metric_do_not_matter() {
+    let (pool, values) = example();
+    let views = AccuracyViews::new(&pool);
+    let rows: Vec<usize> = (0..40).collect();
+    let scaled: Vec<f64> = values[..40].iter().map(|v| v / 100.0 - 7.0).collect();
+    let a = AccuracyModel::fit(&views, &rows, &values[..40], 3).unwrap();
+    let b = AccuracyModel::fit(&views, &rows, &scaled, 3).unwrap();
+    let all: Vec<usize> = (0..pool.len()).collect();
+    assert_eq!(a.scores(&all), b.scores(&all));
+    for (a, b) in a.predict(&all).mean.iter().zip(b.predict(&all).mean) {
+        assert!((a / 100.0 - 7.0 - b).abs() < 1e-9);
+    }
+}
+
+#[test]
+fn bad_targets_are_errors_and_equal_ones_are_not() {
+    let (pool, values) = example();
+    let views = AccuracyViews::new(&pool);
+    let fit = |rows: &[usize], y: &[f64]| AccuracyModel::fit(&views, rows, y, 0);
+    assert!(fit(&[0, 1], &values[..2]).is_err());
+    assert!(fit(&[0, 1, 2], &values[..6]).is_err());
+    let mut spoilt = values[..8].to_vec();
+    spoilt[5] = f64::NAN;
+    assert!(fit(&[0, 1, 2, 3, 4, 5, 6, 7], &spoilt).is_err());
+    let same = fit(&[0, 1, 2, 3, 4, 5, 6, 7], &[71.5; 8]).unwrap();
+    let all: Vec<usize> = (0..pool.len()).collect();
+    let forecast = same.predict(&all);
+    assert!(forecast.mean.iter().all(|v| (v - 71.5).abs() < 1e-9));
+}
+
+#[test]
+fn normal_scores_and_values_are_inverse() {
+    let scores = NormalScores::new(&[3.0, 1.0, 2.0, 2.0, 10.0]);
+    for v in [1.0, 1.5, 2.0, 2.9, 9.0, 10.0] {
+        assert!((scores.value(scores.score(v)) - v).abs() < 1e-12);
+    }
+    assert!(scores.value(9.0) > 10.0 && scores.value(-9.0) < 1.0);
+    assert!((probit(0.975) - 1.959963984540054).abs() < 1e-7);
+    assert!((probit(0.001) + 3.090232306167813).abs() < 1e-7);
+    assert!(probit(0.5).abs() < 1e-12);
+}

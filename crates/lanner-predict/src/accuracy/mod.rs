@@ -1,0 +1,14 @@
+//! Predictors of accuracy on a task: [`AccuracyModel`], recipe `default`, from trained networks of one space,
+//! and [`GraphGp`], which it has to beat; the binary [`relation`]; and [`adapted`], from a handful of
+//! trained networks and the tables of other tasks and spaces.
+
+pub mod adapted;
+mod default;
+mod graph_gp;
+pub mod relation;
+mod scores;
+mod views;
+
+pub use default::{AccuracyModel, gp_options};
+pub use graph_gp::GraphGp;
+pub use views::AccuracyViews;

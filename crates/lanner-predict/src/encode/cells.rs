@@ -1,0 +1,195 @@
+//! What an architecture looks like to an accuracy predictor: counts of operations, properties of
+//! its cells' graphs, and how much of the output came through which operations; of a chain, what
+//! stands where.
+//!
+//! Two families beside the plain counts:
+//!
+//! - **Graph properties** (GRAF: Kadlecová et al., "Surprisingly Strong Performance Prediction with
+//!   Neural Graph Features", ICML 2024): for each subset of the operations, the shortest and longest
+//!   path from input to output that uses only them, how many there are, and by how many of these
+//!   operations the output is entered and the input left.
+//! - **Variance shares.** A node adds up its inputs. At initialisation, a convolution with batch
+//!   normalisation passes variance 1 whatever comes in, an identity passes what comes in, average
+//!   pooling a part of it. So each path has a share of the output's variance, and the distribution of
+//!   (convolutions on the path, depth, first and last operation) over these shares tells what the
+//!   network computes rather than what it contains.
+
+mod cell;
+mod cost;
+mod operation;
+mod shares;
+
+use lanner_space::{Architecture, Space};
+use rayon::prelude::*;
+
+use crate::Pool;
+use crate::encode::counts;
+use crate::regress::linalg::Mat;
+use cell::Cell;
+pub use cost::log_flops;
+use operation::{Operations, Set};
+use shares::Shares;
+
+/// What part of the variance average pooling passes: not tuned; 1 (no loss) is the other view.
+const POOLING: f64 = 0.35;
+/// Keeps logarithms of variances finite when nothing reaches the output.
+const FLOOR: f64 = 0.1;
+
+/// The features of every architecture of a pool, one matrix (p × d) a group, in natural units.
+///
+/// Columns depend on the space alone; numbers are for NAS-Bench-201. Of spaces with several cells in an architecture
+/// each group but `live_one_hot` has its columns once a cell. In a chain everything is said by what
+/// stands where: its groups of paths and shares have no columns, and other spaces have no `places` and
+/// `choices`.
+#[derive(Debug, Clone)]
+pub struct CellFeatures {
+    /// How many there are of each operation (5 columns).
+    pub counts: Mat,
+    /// The same of live operations, those on a path from input to output (4 columns, without none).
+    pub live_counts: Mat,
+    /// One-hot choices, see [`counts::live_one_hot`].
+    pub live_one_hot: Mat,
+    /// Graph properties for the 15 subsets of operations, and for the paths of a cell the most and
+    /// fewest 3×3 convolutions, convolutions, 1×1 convolutions, poolings and identities (85 columns).
+    pub graph: Mat,
+    /// Moments over variance shares: log variance, mean 1×1, 3×3 and poolings, standard deviation
+    /// of convolutions, share of the pure identity, dead (7 columns).
+    pub share_moments: Mat,
+    /// Distributions over variance shares.
+    pub shares: Mat,
+    /// The same with pooling that loses nothing.
+    pub lossless_shares: Mat,
+    /// Log of the gain of the backward pass; numbers of live operations, convolutions, 3×3, sums,
+    /// operations after the input and before the output, paths (8 columns).
+    pub size: Mat,
+    /// Of a chain: how many of each operation there are up to each position.
+    pub places: Mat,
+    /// Of a chain: the one-hot choices.
+    pub choices: Mat,
+    /// Log multiply-accumulates and parameters, where they are not a line in the counts.
+    pub cost: Mat,
+}
+
+impl CellFeatures {
+    /// Features of all architectures of `pool`.
+    pub fn new(pool: &Pool) -> CellFeatures {
+        CellEncoder::new(&pool.space).features(&pool.archs)
+    }
+}
+
+/// Makes the features of any architectures of a space.
+#[derive(Debug, Clone)]
+pub struct CellEncoder {
+    space: Space,
+    layout: Layout,
+}
+
+impl CellEncoder {
+    pub fn new(space: &Space) -> CellEncoder {
+        CellEncoder { space: space.clone(), layout: Layout::new(space) }
+    }
+
+    /// Whether the space is of chains.
+    pub fn is_chain(&self) -> bool {
+        self.layout.chain
+    }
+
+    /// A row an architecture.
+    pub fn features(&self, archs: &[Architecture]) -> CellFeatures {
+        let CellEncoder { space, layout } = self;
+        let rows: Vec<[Vec<f64>; 8]> =
+            archs.par_iter().map(|arch| layout.row(space, arch)).collect();
+        let mut groups: [Vec<f64>; 8] = Default::default();
+        for row in &rows {
+            groups.iter_mut().zip(row).for_each(|(all, one)| all.extend_from_slice(one));
+        }
+        let rows = archs.len();
+        let [counts, live_counts, graph, share_moments, shares, lossless_shares, size, places] =
+            groups.map(|data| Mat { rows, cols: data.len() / rows.max(1), data });
+        let live_one_hot = counts::live_one_hot(space, archs);
+        CellFeatures {
+            counts,
+            live_counts,
+            choices: if layout.chain { live_one_hot.clone() } else { Mat::zeros(rows, 0) },
+            live_one_hot,
+            graph,
+            share_moments,
+            shares,
+            lossless_shares,
+            size,
+            places,
+            cost: cost::log_costs(space, archs),
+        }
+    }
+}
+
+/// So many random architectures tell how deep the cells of a space are, and whether it is of chains.
+const SEEN: usize = 200;
+
+/// What decides the columns: it depends on the space alone.
+#[derive(Debug, Clone)]
+struct Layout {
+    operations: Operations,
+    subsets: Vec<Set>,
+    families: Vec<Set>,
+    /// The most operations on a path.
+    depth: usize,
+    chain: bool,
+}
+
+impl Layout {
+    fn new(space: &Space) -> Layout {
+        let operations = Operations::new(space);
+        let mut rng = lanner_nn::rng(0, "cells of a space");
+        let (mut depth, mut chain) = (0.0f64, true);
+        for _ in 0..SEEN {
+            let arch = space.sample(&mut rng);
+            for cell in Cell::all(&operations, space, &arch) {
+                depth = depth.max(cell.longest(|_| true).unwrap_or(0.0));
+                chain &= cell.is_chain();
+            }
+        }
+        Layout {
+            subsets: operations.subsets(),
+            families: operations.families(),
+            depth: depth as usize,
+            chain,
+            operations,
+        }
+    }
+
+    /// All groups but one-hots and cost, of one architecture.
+    fn row(&self, space: &Space, arch: &Architecture) -> [Vec<f64>; 8] {
+        let operations = &self.operations;
+        let mut groups: [Vec<f64>; 8] = Default::default();
+        for cell in Cell::all(operations, space, arch) {
+            groups[0].extend(operations.codes.iter().map(|&op| cell.count(op, false)));
+            groups[1].extend(operations.passing.iter().map(|&op| cell.count(op, true)));
+            if self.chain {
+                cell.places(operations, self.depth, &mut groups[7]);
+                continue;
+            }
+            cell.graph(operations, (&self.subsets, &self.families), self.depth, &mut groups[2]);
+            let shares = Shares::new(operations, &cell, POOLING);
+            let lossless = Shares::new(operations, &cell, 1.0);
+            shares::moments(operations, shares.as_ref(), &mut groups[3]);
+            shares::distributions(operations, shares.as_ref(), self.depth, &mut groups[4]);
+            shares::distributions(operations, lossless.as_ref(), self.depth, &mut groups[5]);
+            groups[6].extend(cell.size(operations));
+        }
+        groups
+    }
+}
+
+/// Groups side by side, each column with mean 0 and variance 1 over the pool, constant ones left
+/// out.
+pub fn standardised(groups: &[&Mat]) -> Mat {
+    let Some((first, rest)) = groups.split_first() else {
+        return Mat::zeros(0, 0);
+    };
+    let all: Vec<usize> = (0..first.rows).collect();
+    rest.iter().fold((*first).clone(), |sum, group| sum.beside(group)).standardised_by(&all)
+}
+
+#[cfg(test)]
+mod tests;

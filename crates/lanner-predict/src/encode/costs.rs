@@ -1,0 +1,165 @@
+//! What a network costs before anything is measured: how many layers of each kind it has, and how
+//! long it would take on simple simulated devices. Both mean the same in every space, and teach a
+//! predictor which combinations of costs are plausible.
+
+mod layers;
+
+use lanner_network::OpNode;
+use lanner_space::{Architecture, Space, View, user};
+use rayon::prelude::*;
+
+use crate::regress::linalg::Mat;
+use layers::{Kind, Layer};
+
+/// A device that runs one layer after the other, each bound by arithmetic, by memory, or by the
+/// time that it takes to start a layer (the roofline model; Williams et al. 2009). Units are
+/// multiply-accumulates of a dense convolution.
+#[derive(Debug, Clone, Copy)]
+struct Device {
+    start: f64,
+    /// Multiply-accumulates in the time in which one value is moved.
+    balance: f64,
+    /// How much slower depthwise convolutions and poolings compute.
+    light: f64,
+}
+
+impl Device {
+    /// From those for which only arithmetic counts to those for which only the number of layers does.
+    fn family() -> Vec<Device> {
+        let mut all = Vec::new();
+        for start in [0.0, 2e4, 1e5, 5e5, 2e6, 1e7, 5e7] {
+            for balance in [1.0, 8.0, 32.0] {
+                all.extend([1.0, 8.0].map(|light| Device { start, balance, light }));
+            }
+        }
+        all
+    }
+
+    fn time(&self, layer: &Layer) -> f64 {
+        let light = matches!(layer.kind, Kind::Depthwise | Kind::Pool);
+        let compute = layer.macs * if light { self.light } else { 1.0 };
+        self.start.max(compute).max(self.balance * (layer.elements + layer.weights))
+    }
+}
+
+/// Costs of architectures, a row each.
+///
+/// Networks have the published skeleton of the space but one cell a stage (of DARTS six cells), and batch
+/// norms and activations as parts of the convolutions before them; of FBNet it is the smaller network
+/// whose latencies were published.
+#[derive(Debug, Clone)]
+pub struct AnalyticCosts {
+    /// How many convolutions, depthwise ones, rearrangements, sums and poolings there are; their
+    /// multiply-accumulates, dense and depthwise; values moved; weights (p × 9).
+    pub totals: Mat,
+    /// Times on a family of simulated devices (p × 42).
+    pub times: Mat,
+}
+
+/// Kinds of layers that are counted.
+const KINDS: [Kind; 5] = [Kind::Conv, Kind::Depthwise, Kind::Shuffle, Kind::Add, Kind::Pool];
+
+impl AnalyticCosts {
+    /// Costs of all that the text says, or of what is live: without operations that lead nowhere.
+    /// A row of an architecture that makes no network is zero.
+    pub fn new(space: &Space, archs: &[Architecture], live: bool) -> AnalyticCosts {
+        let family = Device::family();
+        let view = if live { View::Pruned } else { View::Raw };
+        let (totals, times): (Vec<Vec<f64>>, Vec<Vec<f64>>) = (archs.par_iter())
+            .map(|arch| {
+                let layers = layers::of(space, arch, view).unwrap_or_default();
+                let time = |d: &Device| layers.iter().map(|l| d.time(l)).sum();
+                (totals(&layers), family.iter().map(time).collect())
+            })
+            .unzip();
+        let rows = archs.len();
+        let matrix = |rows_of: Vec<Vec<f64>>, cols| Mat { rows, cols, data: rows_of.concat() };
+        AnalyticCosts {
+            totals: matrix(totals, KINDS.len() + 4),
+            times: matrix(times, family.len()),
+        }
+    }
+
+    /// Of all that the text says and, in spaces whose texts have operations that lead nowhere, of
+    /// what is live.
+    pub fn views(space: &Space, archs: &[Architecture]) -> (AnalyticCosts, Option<AnalyticCosts>) {
+        let of = |live| AnalyticCosts::new(space, archs, live);
+        (of(false), shows_dead(space).then(|| of(true)))
+    }
+
+    /// Logarithms of multiply-accumulates and of weights, p × 2.
+    pub fn log_size(&self) -> Mat {
+        let totals = &self.totals;
+        // A network without any layer has neither.
+        let log = |v: f64| v.max(1.0).ln();
+        Mat::from_fn(totals.rows, 2, |i, j| match j {
+            0 => log(totals[(i, 5)] + totals[(i, 6)]),
+            _ => log(totals[(i, 8)]),
+        })
+    }
+}
+
+/// Whether texts of a space can have operations that lead nowhere.
+pub(crate) fn shows_dead(space: &Space) -> bool {
+    match space {
+        Space::NasBench201 | Space::TransBench101Micro => true,
+        Space::User(user) => matches!(user.kind, user::Kind::Cell(_)),
+        _ => false,
+    }
+}
+
+/// Times of an operation on the family of simulated devices.
+pub(crate) fn times_of(op: &OpNode) -> Vec<f64> {
+    let layer = Layer::of_operation(op);
+    Device::family().iter().map(|device| device.time(&layer)).collect()
+}
+
+fn totals(layers: &[Layer]) -> Vec<f64> {
+    let of = |kind: Kind| layers.iter().filter(move |l| l.kind == kind);
+    let macs = |kind| of(kind).map(|l| l.macs).sum::<f64>();
+    let mut row: Vec<f64> = KINDS.iter().map(|&kind| of(kind).count() as f64).collect();
+    row.extend([
+        macs(Kind::Conv),
+        macs(Kind::Depthwise),
+        layers.iter().map(|l| l.elements).sum(),
+        layers.iter().map(|l| l.weights).sum(),
+    ]);
+    row
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn dead_operations_cost_in_the_raw_cell_only() {
+        let space = Space::NasBench201;
+        let arch = [space.parse("013234").unwrap()];
+        let raw = AnalyticCosts::new(&space, &arch, false).times;
+        let live = AnalyticCosts::new(&space, &arch, true).times;
+        assert!(raw.data.iter().zip(&live.data).all(|(r, l)| r > l));
+    }
+
+    /// Against the costs that the network itself states.
+    #[test]
+    fn every_space_has_the_costs_of_its_networks() {
+        use lanner_network::Cost;
+        for name in Space::NAMES {
+            let space = Space::by_name(name).unwrap();
+            if space == Space::Fbnet {
+                continue;
+            }
+            let mut rng = lanner_nn::rng(1, "costs");
+            let archs: Vec<Architecture> = (0..5).map(|_| space.sample(&mut rng)).collect();
+            let ours = AnalyticCosts::new(&space, &archs, false);
+            for (i, arch) in archs.iter().enumerate() {
+                let network = layers::skeleton(&space).unwrap().build(arch, View::Raw).unwrap();
+                let macs = Cost::of(&network).macs as f64;
+                let row = ours.totals.row(i);
+                assert_eq!(row[5] + row[6], macs, "{name}");
+                // The device that starts for nothing and moves at once is bound by arithmetic.
+                assert!(ours.times.row(i).iter().all(|t| *t >= macs), "{name}");
+            }
+        }
+    }
+}

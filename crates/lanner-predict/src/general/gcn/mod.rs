@@ -1,0 +1,11 @@
+//! Regression by a graph convolutional network on architectures as graphs: [`fit`] makes a
+//! [`GcnPredictor`] of measurements by a [`Recipe`].
+
+mod fit;
+mod recipe;
+mod store;
+
+pub(crate) use fit::on_members;
+pub use fit::{Epoch, GcnPredictor, Progress, Samples, fit};
+pub use recipe::{Loss, Recipe, Scale, Schedule, Target};
+pub(crate) use store::{Stored, missing, of_kind};

@@ -1,0 +1,181 @@
+//! What a device's latencies in one search space tell of another.
+//!
+//! Devices measured in both spaces, the *references*, are the bridge (Multi-Predict's encoding by
+//! latencies on other hardware means the same in every space): devices that are alike in one space
+//! should be alike in the other. The few-shot predictor fills in what was not measured of the device
+//! in the source space; its likeness to each reference there, over the whole pool, tells the mixture
+//! of references that it should be in the target space (a Gaussian process over devices).
+//!
+//! What layers cost that the source space does not vary, as poolings towards NAS-Bench-201, the references
+//! tell alone. So there are two more guesses by which these cost more or less than that.
+
+use super::{FewShot, Prior, Views, simulated};
+use crate::PredictError;
+use crate::metrics::pearson;
+use crate::regress::linalg::{Cholesky, Mat};
+
+/// The covariance of two devices falls exponentially with the distance of their standardised
+/// functions, by this length; noise of so much variance stands for what differs between spaces.
+const LENGTH: f64 = 1.0;
+const NOISE: f64 = 0.1;
+/// Devices are compared on about so many rows of the source pool.
+const COMPARED: usize = 2000;
+
+/// The odds of the mixture of simulated devices, whatever the device. Chosen on the development devices
+/// of `lanner-bench cross-space`, as the shares.
+const SIMULATED: f64 = 3.0;
+/// By how many standard deviations of the mixture of references new kinds of layers cost more or less
+/// than it says.
+const NEW_KINDS: [f64; 2] = [0.7, -0.4];
+
+/// What another space tells of a device's latencies.
+#[derive(Debug, Clone)]
+pub struct Guess {
+    /// Log latencies over the target pool, but for a constant and a factor: p × 1, or p × 2 where the
+    /// target space has two views and the source cannot tell which of them counts.
+    pub latencies: Mat,
+    pub belief: Belief,
+}
+
+/// How far a guess is believed in.
+#[derive(Debug, Clone, Copy)]
+pub struct Belief {
+    /// How much of the device's function is known, over what is not.
+    pub odds: f64,
+    /// The part of those candidates that believe in this one, of all that believe in any, for three
+    /// measurements.
+    pub share: f64,
+    /// Whether the share falls with the square of the number of measurements: more of them tell
+    /// themselves what the guess is about.
+    pub fades: bool,
+}
+
+impl Belief {
+    /// For so many measurements.
+    pub(super) fn share_of(&self, measured: usize) -> f64 {
+        self.share * if self.fades { (3.0 / measured as f64).powi(2) } else { 1.0 }
+    }
+}
+
+/// References in two spaces.
+pub struct Bridge {
+    source: Prior,
+    /// Rows of the source pool, and each reference's function at them.
+    compared: Vec<usize>,
+    references: Vec<Vec<f64>>,
+    factor: Cholesky,
+    /// The references' functions over the target pool.
+    to: Mat,
+    /// Of the simulated devices, at the compared rows and over the target pool.
+    times: [Vec<Mat>; 2],
+    /// How much the target pool's networks have of what the source space does not vary, p × 1, or
+    /// p × 0 where there is no such thing.
+    new_kinds: Mat,
+}
+
+impl Bridge {
+    /// The views of the source and the target space, and what [`Views::smooth`] made of the references
+    /// in each, in the same order.
+    pub fn new(
+        [source, target]: [&Views; 2],
+        [from, to]: [&Mat; 2],
+    ) -> Result<Bridge, PredictError> {
+        let shared = from.cols.min(to.cols);
+        if shared < 2 || from.cols != to.cols {
+            return Err(PredictError::TooFew {
+                what: "transfer between spaces, whose devices measured in both,".into(),
+                needed: from.cols.max(2),
+                got: shared,
+            });
+        }
+        let compared: Vec<usize> =
+            (0..from.rows).step_by(from.rows.div_ceil(COMPARED).max(1)).collect();
+        let references: Vec<Vec<f64>> =
+            (0..shared).map(|j| compared.iter().map(|&i| from[(i, j)]).collect()).collect();
+        let k = Mat::from_fn(shared, shared, |i, j| {
+            covariance(&references[i], &references[j]) + if i == j { NOISE } else { 0.0 }
+        });
+        let factor = Cholesky::new(k)
+            .ok_or_else(|| PredictError::Singular { what: "likeness of references".into() })?;
+        let times = [
+            source.costs.iter().map(|costs| costs.times.select(&compared)).collect(),
+            target.costs.iter().map(|costs| costs.times.clone()).collect(),
+        ];
+        let new_kinds = new_kinds(source, target);
+        let source = source.with_sources(from);
+        Ok(Bridge { source, compared, references, factor, to: to.clone(), times, new_kinds })
+    }
+
+    /// What is told of a device whose latencies were measured for `rows` of the source pool: as a
+    /// mixture of the references, first, and of simulated devices, last; between them, where there are
+    /// new kinds of layers, as the first with these at other costs.
+    pub fn carry(&self, rows: &[usize], latencies: &[f64]) -> Result<Vec<Guess>, PredictError> {
+        let model = FewShot::fit(&self.source, rows, latencies)?;
+        let smooth = model.latencies(&self.source, &self.compared);
+        let mine: Vec<f64> = smooth.iter().map(|v| v.ln()).collect();
+        let alike: Vec<f64> = self.references.iter().map(|r| covariance(&mine, r)).collect();
+        // The mean over devices, as a function, is not known beforehand (generalised least squares).
+        let weights = self.factor.solve(&alike);
+        let known: f64 = weights.iter().zip(&alike).map(|(w, k)| w * k).sum();
+        let ones = self.factor.solve(&vec![1.0; alike.len()]);
+        let rest = (1.0 - weights.iter().sum::<f64>()) / ones.iter().sum::<f64>();
+        let mixture: Vec<f64> = weights.iter().zip(&ones).map(|(w, o)| w + rest * o).collect();
+        let of_references = Mat::from_fn(self.to.rows, 1, |i, _| {
+            self.to.row(i).iter().zip(&mixture).map(|(x, w)| x * w).sum()
+        });
+        let [from, to] = &self.times;
+        let simulated = simulated::carry(from, &smooth, to);
+        let others = self.at_other_costs(&of_references);
+        // The less the references know of the device, the more candidates believe in simulated ones.
+        let last = (1.0 - known).powi(3);
+        // Half of the rest believes in the mixture of references as it is.
+        let as_it_is = if others.is_empty() { 1.0 } else { 0.5 };
+        let of_each = (1.0 - as_it_is) / others.len().max(1) as f64;
+        // The noise keeps what is known below one.
+        let odds = known / (1.0 - known);
+        let guess = |latencies, odds, share, fades| Guess {
+            latencies,
+            belief: Belief { odds, share, fades },
+        };
+        let mut guesses = vec![guess(of_references, odds, (1.0 - last) * as_it_is, false)];
+        let changed = others.into_iter().map(|l| guess(l, odds, (1.0 - last) * of_each, true));
+        guesses.extend(changed);
+        guesses.push(guess(simulated, SIMULATED, last, false));
+        Ok(guesses)
+    }
+
+    /// A guess with new kinds of layers at more or less than it says; none where there are none.
+    fn at_other_costs(&self, guess: &Mat) -> Vec<Mat> {
+        let all: Vec<usize> = (0..guess.rows).collect();
+        let standardised = guess.standardised_by(&all);
+        if standardised.cols == 0 || self.new_kinds.cols == 0 {
+            return Vec::new();
+        }
+        let of = |by| {
+            Mat::from_fn(guess.rows, 1, |i, j| standardised[(i, j)] + by * self.new_kinds[(i, j)])
+        };
+        NEW_KINDS.map(of).to_vec()
+    }
+}
+
+/// The mean of the target pool's totals of what does not differ within the source pool, each in
+/// standard deviations.
+fn new_kinds(source: &Views, target: &Views) -> Mat {
+    let varies = |totals: &Mat, j| (1..totals.rows).any(|i| totals[(i, j)] != totals[(0, j)]);
+    let new: Vec<usize> = (0..source.costs[0].totals.cols)
+        .filter(|&j| !source.costs.iter().any(|costs| varies(&costs.totals, j)))
+        .collect();
+    let rows: Vec<usize> = (0..target.costs[0].totals.rows).collect();
+    let columns = (target.costs.iter()).fold(Mat::zeros(rows.len(), 0), |all, costs| {
+        let totals = &costs.totals;
+        all.beside(&Mat::from_fn(rows.len(), new.len(), |i, k| totals[(i, new[k])]))
+    });
+    let columns = columns.standardised_by(&rows);
+    let count = columns.cols as f64;
+    Mat::from_fn(rows.len(), columns.cols.min(1), |i, _| columns.row(i).iter().sum::<f64>() / count)
+}
+
+fn covariance(a: &[f64], b: &[f64]) -> f64 {
+    let distance = (2.0 - 2.0 * pearson(a, b)).max(0.0).sqrt();
+    (-distance / LENGTH).exp()
+}

@@ -1,0 +1,77 @@
+//! What is assumed of a new device.
+
+use super::average::{Candidate, candidates};
+use super::bridge::{Belief, Guess};
+use super::group::{Direction, Group, Shown};
+use crate::regress::gp::{Component, Kernel, Prior as HyperPrior};
+use crate::select::informative::most_informative;
+
+/// How much more amplitude than other groups is given to what was carried over from another space, at
+/// even odds. Chosen on the development devices of `lanner-bench cross-space`.
+const CARRIED: f64 = 20.0;
+/// Its multiples spread evenly over the unit interval.
+const GOLDEN: f64 = 0.618_033_988;
+
+/// What is assumed of a new device before its first measurement.
+#[derive(Debug, Clone)]
+pub struct Prior {
+    pub(super) groups: Vec<Group>,
+    /// Of the last groups, which are guesses from the device's latencies in another space.
+    pub(super) carried: Vec<Belief>,
+    pub(super) direction: Direction,
+}
+
+impl Prior {
+    /// With guesses that a [`Bridge`](super::Bridge) carried over from another space: a group each.
+    /// Candidates believe in one, by their shares, or in none: at most half of them, the fewer the more
+    /// the first guess knows.
+    pub fn with_carried(mut self, carried: &[Guess]) -> Prior {
+        for Guess { latencies, belief } in carried {
+            if let Some(group) = Group::new(Kernel::Linear, latencies, 1.0, &self.direction) {
+                self.carried.push(*belief);
+                self.groups.push(group);
+            }
+        }
+        self
+    }
+
+    /// For so many measurements.
+    pub(super) fn candidates(&self, measured: usize) -> Vec<Candidate> {
+        let shown: Vec<Shown> = self.groups.iter().map(|g| g.shown).collect();
+        let Some(Belief { odds, .. }) = self.carried.first() else {
+            return candidates(&shown, measured);
+        };
+        let first = shown.len() - self.carried.len();
+        let mut all = candidates(&shown[..first], measured);
+        let unknown = 1.0 / (1.0 + odds);
+        all.truncate((all.len() as f64 * unknown).ceil() as usize);
+        let none = vec![0.0; self.carried.len()];
+        all.iter_mut().for_each(|c| drop(c.splice(first..first, none.iter().copied())));
+        let shares: Vec<f64> = self.carried.iter().map(|b| b.share_of(measured)).collect();
+        let total: f64 = shares.iter().sum();
+        for (i, mut candidate) in candidates(&shown, measured).into_iter().enumerate() {
+            let mut left = (i as f64 * GOLDEN).fract() * total;
+            for ((amplitude, belief), share) in
+                candidate[first..].iter_mut().zip(&self.carried).zip(&shares)
+            {
+                let believed = (0.0..*share).contains(&left);
+                *amplitude *= if believed { CARRIED * belief.odds } else { 0.0 };
+                left -= share;
+            }
+            all.push(candidate);
+        }
+        all
+    }
+
+    /// `n` of the pool's `rows`, the most informative first; see [`most_informative`].
+    pub fn choose(&self, rows: &[usize], n: usize, seed: u64) -> Vec<usize> {
+        let component = |g: &Group| Component {
+            kernel: g.kernel,
+            x: g.x.clone(),
+            amplitude: HyperPrior::new(1.0 / self.groups.len() as f64, 1.0),
+            length: HyperPrior::new(g.length, 1.0),
+        };
+        let components: Vec<Component> = self.groups.iter().map(component).collect();
+        most_informative(&components, rows, n, seed)
+    }
+}

@@ -1,0 +1,13 @@
+//! Predictors of latency on a device: [`LatencyModel`], recipe `default`, from measurements of one space;
+//! [`adapted`] from a handful of them and the tables of other devices; [`operations`] as sums over
+//! operations, in any space; and [`LatencyProcess`], which tells how probable it is that a limit is met.
+
+pub mod adapted;
+mod choose;
+mod default;
+pub mod operations;
+mod within_limit;
+
+pub use choose::choose;
+pub use default::{LatencyModel, LatencyViews};
+pub use within_limit::{Belief, LatencyProcess};

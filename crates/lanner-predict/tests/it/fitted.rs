@@ -1,0 +1,177 @@
+//! Predictors of a table by name: on any space, in blocks, saved and loaded.
+
+use lanner_predict::accuracy::{AccuracyModel, AccuracyViews};
+use lanner_predict::latency::{LatencyModel, LatencyViews};
+use lanner_predict::metrics::spearman;
+use lanner_predict::predictor::fitted::{Saved, Settings, Target, Views, reference};
+use lanner_predict::{Forecast, Pool};
+use lanner_space::{Architecture, Space, View};
+
+fn same(a: &Forecast, b: &Forecast) -> bool {
+    (&a.mean, &a.low, &a.high) == (&b.mean, &b.low, &b.high)
+}
+
+fn near(a: &[f64], b: &[f64]) -> bool {
+    a.len() == b.len() && a.iter().zip(b).all(|(a, b)| (a - b).abs() <= 1e-9 * (1.0 + b.abs()))
+}
+
+/// Different architectures at random.
+fn some(space: &Space, count: usize, seed: u64) -> Vec<Architecture> {
+    space.shuffled(&mut lanner_nn::rng(seed, "some")).take(count).collect()
+}
+
+/// What is live has a cost by its label, which an identity and an empty place have not.
+fn cost(space: &Space, arch: &Architecture) -> f64 {
+    let labels = space.graph(arch, View::Pruned).labels;
+    2.0 + labels.iter().map(|&l| 0.1 + 0.7 * f64::from(l % 3)).sum::<f64>()
+}
+
+fn user(text: &str) -> Space {
+    let space = lanner_space::user::UserSpace::from_toml(text).unwrap();
+    Space::User(std::sync::Arc::new(space))
+}
+
+const CHAIN: &str = r#"
+name = "small-chain"
+kind = "chain"
+[[stage]]
+depth = [1, 2, 3]
+width = [16, 24]
+stride = 2
+block = ["mb", "sep"]
+kernel = [3, 5]
+expansion = [3, 6]
+[[stage]]
+depth = [1, 2, 3, 4]
+width = 32
+stride = 2
+block = ["mb", "sep"]
+kernel = [3, 5]
+expansion = [3, 6]
+[skeleton]
+resolution = 32
+classes = 2
+stem = 8
+head = 64
+"#;
+
+#[test]
+fn every_method_answers_on_every_space_whatever_else_is_asked() {
+    let spaces = Space::ALL.into_iter().chain([user(CHAIN)]);
+    for space in spaces {
+        let known = some(&space, 40, 1);
+        let asked = some(&space, 30, 2);
+        let values: Vec<f64> = known.iter().map(|a| cost(&space, a)).collect();
+        let truth: Vec<f64> = asked.iter().map(|a| cost(&space, a)).collect();
+        for target in [Target::Latency, Target::Accuracy] {
+            for method in Views::methods(&space, target) {
+                // Training and thousands of products take seconds, a sum of layers networks of one.
+                if method.starts_with("gcn") || ["layer-wise", "ridge-pairs"].contains(&method) {
+                    continue;
+                }
+                let pool = reference(&space, &known);
+                let rows: Vec<usize> = known.iter().map(|a| pool.row_of(a).unwrap()).collect();
+                let views = Views::new(method, target, &pool).unwrap();
+                let fitted = views.fit(&space, target, (&rows, &values), 3).unwrap();
+                let all = fitted.predict(&asked);
+                let halves = [&asked[..7], &asked[7..]].map(|part| fitted.predict(part).mean);
+                assert!(near(&halves.concat(), &all.mean), "{space} {method}");
+                assert!(all.mean.iter().all(|m| m.is_finite()), "{space} {method}");
+                if method == "default" {
+                    let rank = spearman(&all.mean, &truth);
+                    assert!(rank > 0.4, "{space} {target:?}: {rank}");
+                }
+            }
+        }
+    }
+}
+
+#[test]
+fn others_are_predicted_as_rows_of_the_pool_are() {
+    let pool = Pool::new(Space::NasBench201, Space::NasBench201.iter().step_by(7).collect());
+    let values: Vec<f64> = pool.archs.iter().map(|a| cost(&pool.space, a)).collect();
+    let known: Vec<usize> = (0..pool.len()).step_by(29).collect();
+    let y: Vec<f64> = known.iter().map(|&r| values[r]).collect();
+    let rows: Vec<usize> = (0..pool.len()).collect();
+
+    let views = AccuracyViews::new(&pool);
+    let model = AccuracyModel::fit(&views, &known, &y, 0).unwrap();
+    let (inside, outside) = (model.predict(&rows), model.predict_others(&views.of(&pool.archs)));
+    assert!(near(&inside.mean, &outside.mean) && near(&inside.low, &outside.low));
+
+    let views = LatencyViews::new(&pool);
+    let model = LatencyModel::fit(&views, &known, &y).unwrap();
+    let (inside, outside) = (model.predict(&rows), model.predict_others(&views.of(&pool.archs)));
+    assert!(near(&inside.mean, &outside.mean) && near(&inside.high, &outside.high));
+
+    // Columns of what no training network has are constant there, and left out either way.
+    let few = Pool::new(Space::NasBench201, known.iter().map(|&r| pool.archs[r].clone()).collect());
+    let few_rows: Vec<usize> = (0..few.len()).collect();
+    let views = LatencyViews::new(&few);
+    let alone = LatencyModel::fit(&views, &few_rows, &y).unwrap();
+    assert!(near(&alone.predict_others(&views.of(&pool.archs)).mean, &inside.mean));
+}
+
+#[test]
+fn a_saved_predictor_predicts_the_same_and_refuses_other_files() {
+    let space = Space::NasBench201;
+    let (known, asked) = (some(&space, 60, 1), some(&space, 200, 2));
+    let values: Vec<f64> = known.iter().map(|a| cost(&space, a)).collect();
+    let pool = reference(&space, &known);
+    let rows: Vec<usize> = known.iter().map(|a| pool.row_of(a).unwrap()).collect();
+    let dir = tempfile::tempdir().unwrap();
+    for (method, target) in [
+        ("default", Target::Latency),
+        ("default", Target::Accuracy),
+        ("ridge-pairs", Target::Latency),
+        ("gcn", Target::Accuracy),
+        ("binary", Target::Accuracy),
+    ] {
+        let views = Views::new(method, target, &pool).unwrap();
+        let settings = Settings { method: method.into(), target, metric: "m_ms".into() };
+        let saved = Saved::fit(&pool, &views, settings, (&rows, &values), 5).unwrap();
+        let path = dir.path().join("model");
+        saved.save(&path).unwrap();
+        let back = Saved::load(&path, &space).unwrap();
+        assert_eq!((&back.archs, &back.values), (&saved.archs, &saved.values));
+        assert_eq!(back.settings, saved.settings);
+        let first = saved.restore().unwrap().predict(&asked);
+        assert!(same(&first, &back.restore().unwrap().predict(&asked)), "{method}");
+        let direct = views.fit(&space, target, (&rows, &values), 5).unwrap().predict(&asked);
+        assert!(near(&first.mean, &direct.mean), "{method}: saving changes nothing");
+        assert!(Saved::load(&path, &Space::Darts).is_err());
+
+        let mut bytes = std::fs::read(&path).unwrap();
+        for broken in [bytes[..bytes.len() / 2].to_vec(), {
+            let middle = bytes.len() - 9;
+            bytes[middle] ^= 0x40;
+            bytes
+        }] {
+            std::fs::write(&path, broken).unwrap();
+            assert!(Saved::load(&path, &space).is_err());
+        }
+    }
+}
+
+#[test]
+fn a_changed_file_of_the_same_name_is_another_space() {
+    let space = user(CHAIN);
+    let commented = user(&format!("# another text\n{CHAIN}\n[limits]\nflops = 1000000"));
+    let changed = user(&CHAIN.replace("width = 32", "width = 40"));
+    assert_eq!(space.identity(), commented.identity());
+    assert_eq!(space.name(), changed.name());
+    let known = some(&space, 30, 1);
+    let values: Vec<f64> = known.iter().map(|a| cost(&space, a)).collect();
+    let pool = Pool::new(space.clone(), known);
+    let rows: Vec<usize> = (0..pool.len()).collect();
+    let (method, target) = ("ridge-counts".to_string(), Target::Latency);
+    let views = Views::new(&method, target, &pool).unwrap();
+    let settings = Settings { method, target, metric: "m_ms".into() };
+    let saved = Saved::fit(&pool, &views, settings, (&rows, &values), 0).unwrap();
+    let path = tempfile::tempdir().unwrap().path().join("model");
+    std::fs::create_dir_all(path.parent().unwrap()).unwrap();
+    saved.save(&path).unwrap();
+    assert!(Saved::load(&path, &commented).is_ok());
+    let message = Saved::load(&path, &changed).unwrap_err().to_string();
+    assert!(message.contains("trained on search space 'small-chain "), "{message}");
+}

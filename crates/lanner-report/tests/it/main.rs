@@ -1,0 +1,6 @@
+//! Tests of lanner-report from outside, in one program: linked once.
+
+mod browser;
+mod common;
+mod page;
+mod serve;

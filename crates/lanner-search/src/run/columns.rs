@@ -1,0 +1,85 @@
+//! Metrics that are columns of tables: looked up for networks that are asked for, predicted for the
+//! others.
+
+use std::sync::Arc;
+
+use lanner_data::Table;
+use lanner_evaluate::evaluator::Evaluator;
+use lanner_space::{Architecture, Space};
+
+use super::tables::Tables;
+use crate::job::LATENCY;
+use crate::study::ANALYTIC;
+use crate::{Evaluate, Job, SearchError, Setup};
+
+/// The tables' columns that limits and objectives are about.
+#[derive(Default)]
+pub(super) struct Columns {
+    tables: Vec<Arc<Table>>,
+    /// Metric, table, column.
+    known: Vec<(String, usize, usize)>,
+}
+
+impl Columns {
+    /// The columns of the setup's tables, then of the table that is searched.
+    pub fn of(
+        job: &Job,
+        setup: &Setup,
+        evaluator: &dyn Evaluator,
+        space: &Space,
+        tables: &mut Tables,
+    ) -> Result<Columns, SearchError> {
+        let mut columns = Columns::default();
+        let wanted: Vec<&String> = (job.limits.iter().map(|l| &l.metric))
+            .chain(job.objectives.iter().skip(1).map(|o| &o.metric))
+            .filter(|m| *m != LATENCY && !ANALYTIC.contains(&m.as_str()))
+            .collect();
+        if wanted.is_empty() {
+            return Ok(columns);
+        }
+        let searched = match &setup.evaluate {
+            Evaluate::Table(file) => Some(file),
+            _ => None,
+        };
+        for file in setup.tables.iter().map(|t| &t.file).chain(searched) {
+            columns.tables.push(tables.read(file, space)?);
+        }
+        for metric in wanted {
+            let place = columns.tables.iter().enumerate().find_map(|(i, table)| {
+                Some((metric.clone(), i, table.names.iter().position(|n| n == metric)?))
+            });
+            match place {
+                Some(place) => columns.known.push(place),
+                // Then it is for the evaluation to tell.
+                None if evaluator.may_tell(metric) => {}
+                None => return Err(unknown(metric, &columns.tables)),
+            }
+        }
+        Ok(columns)
+    }
+
+    pub fn has(&self, metric: &str) -> bool {
+        self.known.iter().any(|k| k.0 == metric)
+    }
+
+    pub fn value(&self, metric: &str, arch: &Architecture) -> Option<f64> {
+        let (_, table, column) = self.known.iter().find(|k| k.0 == metric)?;
+        let table = &self.tables[*table];
+        let row = table.row_of(arch)?;
+        Some(table.columns[*column][row]).filter(|v| v.is_finite())
+    }
+}
+
+fn unknown(metric: &str, tables: &[Arc<Table>]) -> SearchError {
+    let mut known: Vec<&str> = [LATENCY].into_iter().chain(ANALYTIC).collect();
+    known.extend(tables.iter().flat_map(|t| t.names.iter().map(String::as_str)).take(20));
+    let known = known.join(", ");
+    SearchError::Setting {
+        name: "limit",
+        value: metric.into(),
+        why: format!(
+            "no metric '{metric}' to limit or to weigh; there are: {known}, and the columns of \
+             --latency-table FILE"
+        ),
+    }
+}

@@ -1,0 +1,171 @@
+//! Networks chosen without learning, to stand beside the one that the search found.
+
+use std::collections::BTreeMap;
+
+use lanner_evaluate::evaluator::{Answer, Place, Request};
+use lanner_evaluate::meter::{Effort, Latency};
+use lanner_network::{Cost, View};
+use lanner_space::Architecture;
+use rayon::prelude::*;
+
+use super::baseline::Baseline;
+use super::columns::Columns;
+use super::control::{Control, Stop};
+use super::{Run, Tables, setup};
+use crate::job::LATENCY;
+use crate::study::{Measurement, State, analytic};
+use crate::{Evaluate, Job, SearchError};
+
+/// Networks that are looked at, the largest first, until one is within the limits.
+const LOOK: usize = 10;
+
+/// A network that is chosen by its size.
+pub struct BySize {
+    pub arch: Architecture,
+    pub metrics: BTreeMap<String, f64>,
+    pub latency: Option<Latency>,
+    /// How its metrics came to be known.
+    pub how: &'static str,
+}
+
+impl Run {
+    /// The network with the most FLOPs of those within the limits. If the search did not evaluate it,
+    /// that is done now, once and beside the budget. Evaluations elsewhere may take hours: then it is
+    /// the largest that the search did evaluate, and so it is if none of the largest that are likely to
+    /// be within the limits is.
+    pub(super) fn by_size(&mut self, control: &mut Control) -> Result<Option<BySize>, SearchError> {
+        let trials = self.study.trials()?;
+        let done =
+            |arch: &Architecture| trials.iter().find(|t| t.state == State::Done && t.arch == *arch);
+        let mut candidates = match self.evaluator.place() {
+            Place::Elsewhere => Vec::new(),
+            _ => self.study.largest(LOOK)?,
+        };
+        candidates.extend(self.evaluated_by_size()?);
+        for arch in candidates {
+            if done(&arch).is_some_and(|t| !self.keeps_evaluated_limits(t)) {
+                continue;
+            }
+            let latency = match self.known_latency(&arch)? {
+                _ if !self.needs_latency() => None,
+                Some(latency) => Some(latency),
+                None => match self.measure(&arch, None, Effort::Quick)? {
+                    Some(latency) => Some(latency),
+                    None => continue,
+                },
+            };
+            let within = latency.is_none_or(|l| self.is_surely_within(l));
+            if !within || self.over_a_column(None, &arch)?.is_some() {
+                continue;
+            }
+            if let Some(trial) = done(&arch) {
+                let how = "evaluated by the search";
+                return Ok(Some(BySize { metrics: trial.metrics.clone(), arch, latency, how }));
+            }
+            let Some(metrics) = self.evaluated_beside(&arch, control)? else { return Ok(None) };
+            let how = "one evaluation beside the budget";
+            return Ok(Some(BySize { arch, metrics, latency, how }));
+        }
+        Ok(None)
+    }
+
+    /// The metrics of an evaluation beside the budget, made now if it was not made before.
+    fn evaluated_beside(
+        &mut self,
+        arch: &Architecture,
+        control: &Control,
+    ) -> Result<Option<BTreeMap<String, f64>>, SearchError> {
+        let known = self.study.measurements_of(arch)?;
+        let earlier: BTreeMap<String, f64> =
+            known.into_iter().filter(|m| m.comparison).map(|m| (m.metric, m.value)).collect();
+        if !earlier.is_empty() {
+            return Ok(Some(earlier));
+        }
+        let stop = &*control.stop;
+        let answer = self.evaluator.evaluate(&Request {
+            arch,
+            seed: self.study.seed_of(arch),
+            needed: &self.needed(),
+            out: &self.folder.join("networks").join("most-flops.onnx"),
+            worker: 0,
+            stop: &|| stop() != Stop::No,
+        })?;
+        let Answer::Metrics(metrics) = answer else { return Ok(None) };
+        for (metric, value) in &metrics {
+            self.study.measured(&Measurement {
+                budget: "the most FLOPs, beside the budget".into(),
+                comparison: true,
+                ..Measurement::new(arch, metric, *value)
+            })?;
+        }
+        Ok(Some(metrics))
+    }
+
+    /// Trials that are done, those with the most FLOPs first.
+    fn evaluated_by_size(&self) -> Result<Vec<Architecture>, SearchError> {
+        let mut sized = Vec::new();
+        for t in self.study.trials()?.into_iter().filter(|t| t.state == State::Done) {
+            let network = self.skeleton.build(&t.arch, View::Pruned)?;
+            sized.push((std::cmp::Reverse(Cost::of(&network).flops), t.id, t.arch));
+        }
+        sized.sort_by_key(|s| (s.0, s.1));
+        Ok(sized.into_iter().map(|s| s.2).collect())
+    }
+
+    /// The expected best of as many random networks as were evaluated, and how that is known: over a
+    /// table exactly, else by what the trials let one expect.
+    pub(super) fn by_chance(
+        &mut self,
+        evaluated: usize,
+    ) -> Result<Option<(f64, String)>, SearchError> {
+        if let Some(exact) = random_search(self.study.job(), evaluated, &mut self.tables) {
+            let last = exact.curve.last();
+            let how = |n: usize| format!("mean of all searches, {n} networks");
+            return Ok(last.map(|&(n, value)| (value, how(n))));
+        }
+        if !self.study.job().strategy.learns() {
+            return Ok(None);
+        }
+        let value = self.study.by_chance(evaluated)?;
+        Ok(value.map(|v| (v, format!("predicted from the trials, {evaluated} networks"))))
+    }
+}
+
+/// The curve that random search over a table is expected to have within the limits; `None` if there is
+/// no table or there are two objectives.
+pub fn random_search(job: &Job, most: usize, tables: &mut Tables) -> Option<Baseline> {
+    let job_setup = job.setup.as_ref()?;
+    let Evaluate::Table(file) = &job_setup.evaluate else { return None };
+    let [objective] = &job.objectives[..] else { return None };
+    // A table may be gone since: then nothing is known.
+    let space = job.space().ok()?;
+    let skeleton = job.skeleton(&space).ok()?;
+    let table = tables.read(file, &space).ok()?;
+    let evaluator = setup::evaluator(job, job_setup, &skeleton, tables).ok()?;
+    let columns = Columns::of(job, job_setup, &*evaluator, &space, tables).ok()?;
+    let latency = match job_setup.latency_column() {
+        Some((file, column)) => Some((tables.read(file, &space).ok()?, column)),
+        None => None,
+    };
+    let within = |arch: &Architecture| {
+        job.limits.iter().all(|limit| {
+            let value = match (limit.metric.as_str(), &latency) {
+                (LATENCY, Some((table, column))) => table.value(column, arch).ok().flatten(),
+                (metric, _) => match analytic(metric) {
+                    Some(part) => {
+                        let network = skeleton.build(arch, View::Pruned).ok();
+                        network.map(|n| part(&Cost::of(&n)) as f64)
+                    }
+                    None => columns.value(metric, arch),
+                },
+            };
+            value.is_some_and(|v| v <= limit.at_most)
+        })
+    };
+    let values = table.column(&objective.metric).ok()?;
+    let values: Vec<f64> = (table.archs.par_iter().zip(values))
+        .map(|(arch, &value)| if within(arch) { value } else { f64::NAN })
+        .collect();
+    let what = "random search, expected over the table";
+    Baseline::expected(what, &values, objective.maximise, most)
+}

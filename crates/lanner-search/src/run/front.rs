@@ -1,0 +1,73 @@
+//! The front of two objectives, measured again.
+
+use std::collections::{BTreeMap, HashMap};
+
+use lanner_evaluate::meter::{Effort, Latency};
+use lanner_space::Architecture;
+
+use super::Run;
+use super::control::{Control, Phase};
+use crate::study::{State, Trial};
+use crate::{SearchError, hypervolume};
+
+/// Trials none of which beats another in both objectives.
+pub struct Front {
+    pub points: Vec<Point>,
+    /// Area between the front and the reference point.
+    pub hypervolume: f64,
+    /// The worst value of each objective among all trials that are done.
+    pub reference: [f64; 2],
+}
+
+pub struct Point {
+    pub trial: Trial,
+    /// Both objectives, as last measured.
+    pub values: [f64; 2],
+    pub latency: Option<Latency>,
+}
+
+impl Run {
+    /// The front of two objectives. Latencies are measured with more effort, one after the other, until
+    /// all networks of the front as it is then have been.
+    pub(super) fn front(&mut self, control: &mut Control) -> Result<Option<Front>, SearchError> {
+        let objectives = self.study.job().objectives.clone();
+        let [first, second] = &objectives[..] else { return Ok(None) };
+        let mut again: BTreeMap<i64, Latency> = BTreeMap::new();
+        let front = loop {
+            let mut front = self.study.front()?;
+            front.retain(|t| self.keeps_evaluated_limits(t));
+            let next = front.iter().find(|t| !again.contains_key(&t.id)).cloned();
+            let Some(trial) = next.filter(|_| self.needs_latency()) else { break front };
+            // One that can no longer be measured stays as it was.
+            let lost = Latency { ms: f64::NAN, se: f64::NAN };
+            let latency = self.measure(&trial.arch, Some(trial.id), Effort::Final)?;
+            again.insert(trial.id, latency.unwrap_or(lost));
+            control.progress(Phase::MeasuringFront, again.len(), front.len().max(again.len()));
+        };
+        control.ended(Phase::MeasuringFront);
+        let mut measured: HashMap<(String, Architecture), f64> = HashMap::new();
+        self.study.for_each_measurement(|m| {
+            measured.insert((m.metric, m.arch), m.value);
+        })?;
+        let value = |t: &Trial, metric: &str| {
+            let last = measured.get(&(metric.to_string(), t.arch.clone()));
+            last.or(t.metrics.get(metric)).copied().unwrap_or(f64::NAN)
+        };
+        let points: Vec<Point> = (front.into_iter())
+            .map(|trial| Point {
+                values: [value(&trial, &first.metric), value(&trial, &second.metric)],
+                latency: again.get(&trial.id).copied().filter(|l| l.ms.is_finite()),
+                trial,
+            })
+            .filter(|p| p.latency.is_none_or(|l| self.is_surely_within(l)))
+            .collect();
+        let signed = |values: [f64; 2]| [first.signed(values[0]), second.signed(values[1])];
+        let mut worst = [f64::INFINITY; 2];
+        for t in self.study.trials()?.iter().filter(|t| t.state == State::Done) {
+            let at = signed([value(t, &first.metric), value(t, &second.metric)]);
+            worst = [worst[0].min(at[0]), worst[1].min(at[1])];
+        }
+        let all: Vec<[f64; 2]> = points.iter().map(|p| signed(p.values)).collect();
+        Ok(Some(Front { hypervolume: hypervolume(&all, worst), reference: signed(worst), points }))
+    }
+}

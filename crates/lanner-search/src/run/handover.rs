@@ -1,0 +1,74 @@
+//! The files that a run hands over: `best.onnx` and `best.json`.
+
+use std::collections::BTreeMap;
+
+use lanner_data::write_file;
+use serde_json::{Value, json};
+
+use super::{Found, Point, Run};
+use crate::SearchError;
+use crate::job::LATENCY;
+
+impl Run {
+    /// Writes `best.json` and, where networks were trained here or left by a command, `best.onnx`.
+    /// Returns the content of `best.json`; `None` if nothing was found.
+    pub fn hand_over(&self, found: &Found) -> Result<Option<Value>, SearchError> {
+        let Some((trial, latency)) = &found.best else { return Ok(None) };
+        let (job, space) = (self.study.job(), self.study.space());
+        let network = self.folder.join("networks").join(format!("{}.onnx", trial.id));
+        let io = |path: &std::path::Path| {
+            let path = path.to_path_buf();
+            |source| SearchError::Io { path, source }
+        };
+        let is_trained = network.exists();
+        if is_trained {
+            let bytes = std::fs::read(&network).map_err(io(&network))?;
+            write_file(&self.folder.join("best.onnx"), &bytes)?;
+        }
+        let mut about = json!({
+            "arch": space.print(&trial.arch),
+            "skeleton": self.skeleton.describe(),
+            "metrics": trial.metrics,
+            "latency_ms": latency.map(|l| l.ms),
+            "latency_ms_se": latency.map(|l| l.se),
+            "limits": job.limits,
+            "trial": trial.id,
+            "seed": trial.seed,
+            "trained_weights": is_trained,
+        });
+        if let Some(images) = self.evaluator.images() {
+            // An image becomes (pixel / 255 − mean) / std before the network takes it.
+            about["input"] = json!({
+                "dataset": images.dataset,
+                "mean": images.statistics.mean,
+                "std": images.statistics.std,
+                "classes": images.classes,
+            });
+        }
+        if let Some(front) = &found.front {
+            let names = job.objectives.iter().map(|o| o.metric.as_str());
+            let reference: BTreeMap<&str, f64> = names.zip(front.reference).collect();
+            about["front"] = front.points.iter().map(|p| self.point(p)).collect();
+            about["hypervolume"] = json!(front.hypervolume);
+            about["reference"] = json!(reference);
+        }
+        let text = serde_json::to_string_pretty(&about)
+            .map_err(|e| SearchError::Settings { why: e.to_string() })?;
+        write_file(&self.folder.join("best.json"), text.as_bytes())?;
+        Ok(Some(about))
+    }
+
+    /// The fields of a point of the front.
+    fn point(&self, point: &Point) -> Value {
+        let mut fields = json!({ "trial": point.trial.id });
+        for (objective, value) in self.study.job().objectives.iter().zip(point.values) {
+            fields[objective.metric.as_str()] = json!(value);
+        }
+        if let Some(latency) = point.latency {
+            fields[LATENCY] = json!(latency.ms);
+            fields["latency_ms_se"] = json!(latency.se);
+        }
+        fields["arch"] = json!(self.study.space().print(&point.trial.arch));
+        fields
+    }
+}

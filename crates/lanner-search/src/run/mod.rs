@@ -1,0 +1,269 @@
+//! Runs: the execution of a [`Job`], from the first measurement to the network that is returned.
+//!
+//! A [`Run`] measures a few networks, asks the strategy, measures and evaluates what it chooses, and
+//! measures the best ones again before it returns one. All of it is in the study before it is used, so
+//! that a run that was killed goes on.
+//!
+//! ```
+//! use lanner_evaluate::evaluator::{Answer, Request};
+//! use lanner_search::{Job, run::{Control, Own, Run}};
+//! # let folder = tempfile::tempdir().unwrap();
+//! # let folder = folder.path().join("study");
+//! let mine = |request: &Request| {
+//!     let convolutions = request.arch.codes().iter().filter(|&&code| code == 3).count();
+//!     Ok(Answer::metric("score", convolutions as f64))
+//! };
+//! let job = Job::new("nasbench201").maximise("score").at_most("params", 2e5).budget(20);
+//! let mut run = Run::create(&folder, &job, Own::evaluator(mine), &mut Control::default())?;
+//! let found = run.finish(&mut Control::default())?;
+//! let (best, _) = found.best.unwrap();
+//! assert!(best.metrics["score"] >= 2.0);
+//! # Ok::<(), lanner_search::SearchError>(())
+//! ```
+//!
+//! **Workers.** Evaluations run on `parallel` threads. A worker that is free claims the next trial at
+//! once; when none waits, the strategy is asked for more, in sight of those that still run. With one
+//! worker a seed gives one result; with several it also depends on which evaluation ends first.
+//!
+//! **Quiet.** While a latency is measured on this machine, evaluations that compute in this process
+//! pause.
+
+mod baseline;
+mod columns;
+mod comparison;
+mod control;
+mod finalists;
+mod first;
+mod front;
+mod handover;
+mod limits;
+mod quiet;
+mod rounds;
+mod setup;
+mod tables;
+mod warm_start;
+
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::time::Instant;
+
+use lanner_evaluate::EvaluateError;
+use lanner_evaluate::evaluator::{Evaluator, Request};
+use lanner_evaluate::meter::Meter;
+use lanner_network::Skeleton;
+
+use crate::job::LATENCY;
+use crate::study::{Study, Trial};
+use crate::{Evaluate, Job, Limit, SearchError, Setup};
+pub use baseline::{Baseline, spaced};
+use columns::Columns;
+pub use comparison::{BySize, random_search};
+pub use control::{Control, Event, Phase, Stop};
+pub use front::{Front, Point};
+pub use lanner_evaluate::meter::Latency;
+use quiet::Quiet;
+pub use setup::{check_metrics, small_skeleton};
+pub use tables::Tables;
+
+/// A search under way.
+pub struct Run {
+    study: Study,
+    setup: Setup,
+    skeleton: Skeleton,
+    folder: PathBuf,
+    evaluator: Arc<dyn Evaluator>,
+    meter: Option<Box<dyn Meter>>,
+    columns: Columns,
+    tables: Tables,
+    quiet: Arc<Quiet>,
+}
+
+/// The caller's own parts of a run, in place of those that the job names.
+#[derive(Default)]
+pub struct Own {
+    pub evaluator: Option<Arc<dyn Evaluator>>,
+    pub meter: Option<Box<dyn Meter>>,
+    /// Tables and studies to start from, `FILE[:COLUMN]` or `STUDY[:METRIC]`.
+    pub warm_start: Vec<String>,
+}
+
+impl Own {
+    /// An own evaluator, such as a closure over a [`Request`].
+    pub fn evaluator<F>(evaluator: F) -> Own
+    where
+        F: Fn(&Request) -> Result<lanner_evaluate::evaluator::Answer, EvaluateError>,
+        F: Send + Sync + 'static,
+    {
+        Own { evaluator: Some(Arc::new(evaluator)), ..Own::default() }
+    }
+}
+
+/// The result of a run.
+pub struct Found {
+    /// The best trial, with its latency as measured last where that counts.
+    pub best: Option<(Trial, Option<Latency>)>,
+    /// The trade-offs between two objectives.
+    pub front: Option<Front>,
+    /// The network with the most FLOPs within the limits.
+    pub by_size: Option<BySize>,
+    /// The value that random search is expected to reach, and how that is known.
+    pub by_chance: Option<(f64, String)>,
+    /// Whether the time was up before the budget was spent.
+    pub is_early: bool,
+    /// Duration of this run.
+    pub seconds: f64,
+}
+
+impl Run {
+    /// Begins a study in `folder`. With [`Setup::median_limit`] the first networks are measured here,
+    /// since the limit belongs to the study.
+    ///
+    /// # Errors
+    /// A study is there already, or a setting that names itself is wrong; then nothing is written.
+    pub fn create(
+        folder: &Path,
+        job: &Job,
+        own: Own,
+        control: &mut Control,
+    ) -> Result<Run, SearchError> {
+        let mut job = job.clone();
+        let setup = job.setup.get_or_insert_with(|| Setup::new(Evaluate::Function)).clone();
+        let space = job.space()?;
+        let skeleton = job.skeleton(&space)?;
+        let mut tables = Tables::default();
+        let evaluator = match own.evaluator {
+            Some(own) => own,
+            None => setup::evaluator(&job, &setup, &skeleton, &mut tables)?,
+        };
+        let columns = Columns::of(&job, &setup, &*evaluator, &space, &mut tables)?;
+        let earlier = warm_start::read(&own.warm_start, &job, &space, &mut tables)?;
+        let mut meter = own.meter;
+        let mut first = Vec::new();
+        if setup.median_limit {
+            let mut usable = match meter {
+                Some(own) => own,
+                None => setup::meter(&setup, &skeleton, None, &mut tables)?,
+            };
+            let measured = first::median_limit(&mut *usable, &setup, &space, job.seed, control)?;
+            job.limits.push(Limit { metric: LATENCY.into(), at_most: measured.1 });
+            (first, meter) = (measured.0, Some(usable));
+        }
+        let archs = evaluator.listed().unwrap_or_default();
+        let study = Study::create_warm(folder, &job, archs, &earlier)?;
+        let mut run = Run {
+            study,
+            setup,
+            skeleton,
+            folder: folder.into(),
+            evaluator,
+            meter,
+            columns,
+            tables,
+            quiet: Arc::default(),
+        };
+        run.keep_baseline()?;
+        for (arch, latency) in first {
+            run.keep_latency(&arch, latency, None, lanner_evaluate::meter::Effort::Quick)?;
+        }
+        Ok(run)
+    }
+
+    /// Opens the study of `folder` to go on with.
+    ///
+    /// # Errors
+    /// There is none, it was not made by a run, or a file that it names is gone.
+    pub fn resume(folder: &Path, own: Own) -> Result<Run, SearchError> {
+        let study = Study::open(folder)?;
+        let job = study.job().clone();
+        let Some(setup) = job.setup.clone() else {
+            let why = "no study of lanner search".into();
+            return Err(SearchError::NoStudy { path: study.path().into(), why });
+        };
+        let skeleton = job.skeleton(study.space())?;
+        let mut tables = Tables::default();
+        let evaluator = match own.evaluator {
+            Some(own) => own,
+            None => setup::evaluator(&job, &setup, &skeleton, &mut tables)?,
+        };
+        let columns = Columns::of(&job, &setup, &*evaluator, study.space(), &mut tables)?;
+        Ok(Run {
+            study,
+            setup,
+            skeleton,
+            folder: folder.into(),
+            evaluator,
+            meter: own.meter,
+            columns,
+            tables,
+            quiet: Arc::default(),
+        })
+    }
+
+    pub fn study(&self) -> &Study {
+        &self.study
+    }
+
+    pub fn setup(&self) -> &Setup {
+        &self.setup
+    }
+
+    pub fn skeleton(&self) -> &Skeleton {
+        &self.skeleton
+    }
+
+    pub fn folder(&self) -> &Path {
+        &self.folder
+    }
+
+    pub fn evaluator(&self) -> &dyn Evaluator {
+        &*self.evaluator
+    }
+
+    /// Raises or lowers the budget.
+    pub fn set_budget(&mut self, budget: usize) -> Result<(), SearchError> {
+        self.study.set_budget(budget)
+    }
+
+    /// The curve of random search over the table that stands for the trainings.
+    pub fn baseline(&mut self, most: usize) -> Option<Baseline> {
+        random_search(self.study.job(), most, &mut self.tables)
+    }
+
+    /// Searches until the budget is spent, and chooses the best network.
+    ///
+    /// # Errors
+    /// [`SearchError::Stopped`] when `control` said so; the same call goes on later.
+    pub fn finish(&mut self, control: &mut Control) -> Result<Found, SearchError> {
+        let start = Instant::now();
+        self.first_measurements(control)?;
+        let is_early = self.search(control)?;
+        let counts = self.study.counts()?;
+        let (done, budget) = (counts.done + counts.failed, self.study.job().budget);
+        if control.is_stopped() {
+            return Err(SearchError::Stopped {
+                when: format!("after {done} of {budget} evaluations"),
+            });
+        }
+        let front = self.front(control)?;
+        let best = match front.as_ref().and_then(|f| f.points.first()) {
+            Some(point) => Some((point.trial.clone(), point.latency)),
+            None => self.finalist(control)?,
+        };
+        let by_size = match front {
+            None if best.is_some() => self.by_size(control)?,
+            _ => None,
+        };
+        if control.is_stopped() {
+            let when = "before the best network was surely within the limit".into();
+            return Err(SearchError::Stopped { when });
+        }
+        Ok(Found {
+            best,
+            front,
+            by_size,
+            by_chance: self.by_chance(done)?,
+            is_early: is_early && done < budget,
+            seconds: start.elapsed().as_secs_f64(),
+        })
+    }
+}

@@ -1,0 +1,189 @@
+//! The parts of a run that its job names: evaluator, meter and skeleton.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use lanner_data::images;
+use lanner_evaluate::evaluator::{
+    CommandEvaluator, Evaluator, ProxyEvaluator, TableEvaluator, TrainEvaluator,
+};
+use lanner_evaluate::meter::{MachineMeter, Meter, TableMeter};
+use lanner_evaluate::proxies::{self, Proxy};
+use lanner_evaluate::script::Script;
+use lanner_evaluate::{memory_limit, train};
+use lanner_network::Skeleton;
+use lanner_space::Space;
+
+use super::tables::Tables;
+use crate::study::ANALYTIC;
+use crate::{Evaluate, Job, SearchError, Setup};
+
+/// Images that proxies are computed on.
+const BATCH: usize = 64;
+/// Fraction of the training images that is kept for validation.
+const VALIDATION: f64 = 0.2;
+
+/// The evaluator that a setup names.
+pub(super) fn evaluator(
+    job: &Job,
+    setup: &Setup,
+    skeleton: &Skeleton,
+    tables: &mut Tables,
+) -> Result<Arc<dyn Evaluator>, SearchError> {
+    let memory_limit = memory_limit(None).map(|bytes| bytes / setup.parallel.max(1) as u64);
+    Ok(match &setup.evaluate {
+        Evaluate::Command(line) => {
+            let wrong = |e: lanner_evaluate::EvaluateError| SearchError::Setting {
+                name: "evaluate",
+                value: format!("'{}'", setup.evaluate),
+                why: e.to_string(),
+            };
+            let script = Script::new(line, Duration::from_secs(setup.timeout)).map_err(wrong)?;
+            script.check_program().map_err(wrong)?;
+            Arc::new(CommandEvaluator { script, skeleton: skeleton.clone() })
+        }
+        Evaluate::Table(file) => {
+            Arc::new(TableEvaluator { table: tables.read(file, &skeleton.space)? })
+        }
+        Evaluate::Proxies => {
+            let set = image_set(setup, skeleton)?;
+            Arc::new(ProxyEvaluator {
+                table: proxies::Table {
+                    space: skeleton.space.clone(),
+                    skeleton: skeleton.clone(),
+                    pooling_norms: false,
+                    proxies: needed_proxies(job),
+                    batch: proxies::Batch::of_images(&set.train, BATCH, job.seed)?,
+                    dataset: setup.dataset.clone(),
+                    seeds: 1,
+                    options: proxies::Options {
+                        seed: job.seed,
+                        weights: proxies::Weights::of(&skeleton.space),
+                        threads: 1,
+                        memory_limit,
+                    },
+                },
+            })
+        }
+        Evaluate::Train => Arc::new(TrainEvaluator {
+            data: train::Data::new(image_set(setup, skeleton)?, VALIDATION, job.seed)?,
+            dataset: setup.dataset.clone(),
+            recipe: setup.recipe(),
+            skeleton: skeleton.clone(),
+            memory_limit,
+        }),
+        Evaluate::Function => {
+            let why = "networks are evaluated by a function of the program that began the study; go \
+                       on with it from there";
+            return Err(SearchError::Nothing { why: why.into() });
+        }
+    })
+}
+
+/// The meter that a setup names. `baseline_ms` is the reference network's latency in an earlier part of
+/// the study.
+pub(super) fn meter(
+    setup: &Setup,
+    skeleton: &Skeleton,
+    baseline_ms: Option<f64>,
+    tables: &mut Tables,
+) -> Result<Box<dyn Meter>, SearchError> {
+    Ok(match setup.latency_column() {
+        Some((file, column)) => {
+            let table = tables.read(file, &skeleton.space)?;
+            Box::new(TableMeter::new(table, column)?)
+        }
+        None => Box::new(MachineMeter::new(skeleton.clone(), baseline_ms)?),
+    })
+}
+
+/// The proxies that objectives and limits are about.
+fn needed_proxies(job: &Job) -> Vec<Proxy> {
+    let first = job.objectives.iter().map(|o| &o.metric).take(1);
+    let others = (job.objectives.iter().skip(1).map(|o| &o.metric))
+        .chain(job.limits.iter().map(|l| &l.metric))
+        // These are the network's own, in other units.
+        .filter(|m| !ANALYTIC.contains(&m.as_str()));
+    let mut all: Vec<Proxy> = Vec::new();
+    for proxy in first.chain(others).filter_map(|m| m.parse().ok()) {
+        if !all.contains(&proxy) {
+            all.push(proxy);
+        }
+    }
+    all
+}
+
+/// The data set at the size of the network's input.
+fn image_set(setup: &Setup, skeleton: &Skeleton) -> Result<images::DataSet, SearchError> {
+    let set = images::by_name(&setup.dataset)?;
+    let size = skeleton.resolution;
+    match size == set.train.shape().height {
+        true => Ok(set),
+        false => set.reduced(size, size).map_err(|e| SearchError::Setting {
+            name: "resolution",
+            value: size.to_string(),
+            why: e.to_string(),
+        }),
+    }
+}
+
+/// The skeleton of trainings here: the published one with few cells, for images of a data set.
+///
+/// With one cell a stage of NAS-Bench-201, the stem and the layers between the stages learn the digits,
+/// whatever the cells are (docs/benchmarks.md, "The main job").
+///
+/// # Errors
+/// The data set cannot be read.
+pub fn small_skeleton(space: &Space, dataset: &str) -> Result<Skeleton, SearchError> {
+    let set = images::by_name(dataset)?;
+    let published = Skeleton::of(space)?;
+    let least = match space {
+        Space::Darts => 5,
+        Space::NasBench201 => 3,
+        _ => 1,
+    };
+    Ok(Skeleton {
+        cells: least.min(published.cells),
+        resolution: set.train.shape().height,
+        classes: set.train.classes.len(),
+        ..published
+    })
+}
+
+/// Refuses a first objective that the evaluation will not tell, before anything is measured.
+///
+/// # Errors
+/// The metric is missing or unknown; known ones are listed.
+pub fn check_metrics(job: &Job, setup: &Setup, tables: &mut Tables) -> Result<(), SearchError> {
+    let metric = job.objectives.first().map_or("", |o| o.metric.as_str());
+    let kind = setup.evaluate.kind();
+    let unknown = |known: String| match metric {
+        "" => SearchError::Setting {
+            name: "evaluate",
+            value: kind.into(),
+            why: format!("needs --metric, one of: {known}"),
+        },
+        name => SearchError::Setting {
+            name: "metric",
+            value: name.into(),
+            why: format!("not among those of --evaluate {kind}: {known}"),
+        },
+    };
+    if let Some(known) = setup.evaluate.metrics()
+        && !known.contains(&metric)
+    {
+        return Err(unknown(known.join(", ")));
+    }
+    if let Evaluate::Table(file) = &setup.evaluate {
+        let table = tables.read(file, &job.space()?)?;
+        if metric.is_empty() {
+            return Err(unknown(table.names.join(", ")));
+        }
+        table.column(metric).map_err(|e| SearchError::Setting {
+            name: "metric",
+            value: metric.into(),
+            why: e.to_string(),
+        })?;
+    }
+    Ok(())
+}

@@ -1,0 +1,78 @@
+//! Choices without learning, to compare a search with: by size and by chance.
+
+use lanner_network::{Cost, Skeleton, View};
+use lanner_space::Architecture;
+use rayon::prelude::*;
+
+use super::ask::Snapshot;
+use super::candidates::Current;
+use super::types::State;
+use super::{SearchError, Study, limits};
+use crate::{DefaultSearch, History};
+
+impl Study {
+    /// The `n` candidates with the most FLOPs, the largest first, that are likely to be within all
+    /// limits as far as is known now: what one would look at who only knows that larger networks
+    /// tend to be better. Of a large space they are the largest of those drawn from it, not of all.
+    pub fn largest(&mut self, n: usize) -> Result<Vec<Architecture>, SearchError> {
+        let skeleton = self.job.skeleton(&self.space)?;
+        let (current, open) = self.likely()?;
+        let rows: Vec<usize> = (0..open.len()).filter(|&r| open[r]).collect();
+        let mut sized: Vec<(u64, usize)> = (rows.into_par_iter())
+            .filter_map(|r| Some((flops(&skeleton, &current.pool.archs[r])?, r)))
+            .collect();
+        sized.sort_by_key(|&(flops, row)| (std::cmp::Reverse(flops), row));
+        Ok(sized.into_iter().take(n).map(|(_, r)| current.pool.archs[r].clone()).collect())
+    }
+
+    /// What the best of `n` random networks that are likely to be within the limits would reach, as
+    /// the study's own trials let one expect: the processes of [`DefaultSearch`] are fitted to them,
+    /// and random searches drawn from what they believe. Nothing with two objectives or too few
+    /// trials.
+    pub fn by_chance(&mut self, n: usize) -> Result<Option<f64>, SearchError> {
+        let [objective] = &self.job.objectives[..] else { return Ok(None) };
+        let objective = objective.clone();
+        let (job, space) = (&self.job, &self.space);
+        let done = self.database.read(|c| Snapshot::read(c, job, space))?.done;
+        let seed = self.job.seed;
+        let (current, open) = self.likely()?;
+        let mut history = History::default();
+        for (arch, values) in &done {
+            if let Some(row) = current.pool.row_of(arch) {
+                history.tell(row, Some(values[0]));
+            }
+        }
+        let rows: Vec<usize> = (0..open.len()).filter(|&r| open[r]).collect();
+        if rows.is_empty() || n == 0 {
+            return Ok(None);
+        }
+        let best = DefaultSearch::new(seed).by_chance(&current.pool, &history, &rows, n);
+        Ok(best.map(|value| objective.signed(value)))
+    }
+
+    /// The candidates, evaluated ones too, and which are likely to be within the limits.
+    fn likely(&mut self) -> Result<(&Current, Vec<bool>), SearchError> {
+        let (limits, space) = (&self.job.limits, &self.space);
+        let measured = self.database.read(|c| {
+            let each = limits.iter().map(|l| limits::measured(c, space, &l.metric));
+            each.collect::<rusqlite::Result<Vec<_>>>()
+        })?;
+        let mut known: Vec<Architecture> = measured.iter().flatten().map(|m| m.0.clone()).collect();
+        for trial in self.trials()?.iter().filter(|t| t.state == State::Done) {
+            known.push(trial.arch.clone());
+        }
+        let (current, changed) = self.candidates.at(0, 0, &known, &[]);
+        if changed {
+            self.limits.new_pool();
+            self.strategy = None;
+        }
+        let mut open = current.may.clone();
+        self.limits.allowed(&current.pool, &measured, &mut open);
+        Ok((current, open))
+    }
+}
+
+/// Of the network as it runs; none of one that cannot be built.
+fn flops(skeleton: &Skeleton, arch: &Architecture) -> Option<u64> {
+    Some(Cost::of(&skeleton.build(arch, View::Pruned).ok()?).flops)
+}

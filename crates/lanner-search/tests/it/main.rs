@@ -1,0 +1,8 @@
+//! Tests of lanner-search from outside, in one program: linked once.
+
+mod common;
+mod strategies;
+mod study;
+mod study_earlier;
+mod study_files;
+mod study_processes;

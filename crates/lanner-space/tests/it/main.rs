@@ -1,0 +1,7 @@
+//! Tests of lanner-space from outside, in one program: linked once.
+
+mod darts;
+mod nasbench101;
+mod nasbench201;
+mod spaces;
+mod user;

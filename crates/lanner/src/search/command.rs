@@ -1,0 +1,133 @@
+//! The command: Ctrl-C and progress around a run, and its files and rows at the end.
+
+use std::path::Path;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::{Duration, Instant};
+
+use lanner_evaluate::evaluator::Place;
+use lanner_search::SearchError;
+use lanner_search::run::{Control, Event, Found, Own, Phase, Run, Stop};
+use lanner_search::study::Study;
+
+use super::{SearchArgs, job, summary};
+use crate::output::{Progress, progress, search_error, usage};
+use crate::stop::interrupts;
+
+/// Searches in `folder`, which is kept or, `kept` being false, gone afterwards.
+pub fn run(args: &SearchArgs, folder: &Path, kept: bool) -> anyhow::Result<()> {
+    let start = Instant::now();
+    if let Some(minutes) = args.time.filter(|m| !(m.is_finite() && *m > 0.0)) {
+        return Err(usage(format!("--time {minutes}: expected minutes, more than 0")));
+    }
+    let waits = Arc::new(AtomicBool::new(false));
+    let is_waiting = Arc::clone(&waits);
+    let pressed = interrupts(move |times| {
+        if times == 1 && is_waiting.load(Ordering::Relaxed) {
+            eprintln!(
+                "lanner: finishing what runs; Ctrl-C again ends it, to be run anew by --resume"
+            );
+        }
+    });
+    let stop = || match pressed() {
+        0 => Stop::No,
+        1 => Stop::Finish,
+        _ => Stop::Now,
+    };
+    let mut bar = Bar::default();
+    let mut control = Control {
+        events: Box::new(|event| bar.show(event)),
+        stop: Box::new(stop),
+        // More minutes than there is time are no limit.
+        deadline: (args.time.map(|m| Duration::try_from_secs_f64(60.0 * m)))
+            .and_then(|time| start.checked_add(time.ok()?)),
+    };
+    let mut run = match (args.resume, Study::is_there(folder)) {
+        (true, _) => {
+            let mut run = Run::resume(folder, Own::default()).map_err(search_error)?;
+            if let Some(budget) = args.budget {
+                run.set_budget(budget)?;
+            }
+            run
+        }
+        (false, true) => {
+            let name = folder.display();
+            return Err(usage(format!(
+                "{name} has a study already: --resume goes on with it, --out DIR makes another"
+            )));
+        }
+        (false, false) => {
+            let own = Own { warm_start: args.warm_start.clone(), ..Own::default() };
+            Run::create(folder, &job::job(args)?, own, &mut control).map_err(search_error)?
+        }
+    };
+    let way = match kept {
+        true => {
+            let name = job::quoted(&folder.display().to_string());
+            format!("lanner search --resume --out {name} goes on from there")
+        }
+        false => "with --out DIR it would be kept, to go on with".into(),
+    };
+    waits.store(run.evaluator().place() == Place::Elsewhere, Ordering::Relaxed);
+    let found = run.finish(&mut control);
+    drop(control);
+    let found = match found {
+        Err(e @ SearchError::Stopped { .. }) => anyhow::bail!("{e}; {way}"),
+        other => other.map_err(search_error)?,
+    };
+    let counts = run.study().counts()?;
+    let (done, budget) = (counts.done + counts.failed, run.study().job().budget);
+    if found.is_early {
+        let up = format!("the time is up after {done} of {budget} evaluations; {way}");
+        if done == 0 {
+            anyhow::bail!(up);
+        }
+        eprintln!("lanner: {up}");
+    }
+    warn_of_chance(&run, &found);
+    let about = run.hand_over(&found)?;
+    // Also of a search that found nothing: the report shows why.
+    if kept {
+        crate::report::write(&mut run)?;
+    }
+    match about {
+        Some(about) => summary::print(&run, &found, &about, kept, args.json),
+        None => anyhow::bail!(summary::nothing_found(&run)?),
+    }
+}
+
+/// Says so where the best network has hardly learnt anything.
+fn warn_of_chance(run: &Run, found: &Found) {
+    let (Some((trial, _)), Some(images)) = (&found.best, run.evaluator().images()) else { return };
+    let chance = 100.0 / images.classes.len() as f64;
+    if let Some(accuracy) = trial.metrics.get("val_accuracy").filter(|a| **a < 2.0 * chance) {
+        eprintln!(
+            "lanner: a validation accuracy of {accuracy:.1} % is hardly better than chance \
+             ({chance:.1} %): with more --epochs the networks would differ by more than luck"
+        );
+    }
+}
+
+/// The bar of the phase under way.
+#[derive(Default)]
+struct Bar(Option<(Phase, Progress)>);
+
+impl Bar {
+    fn show(&mut self, event: Event) {
+        match event {
+            Event::Progress { phase, done, total } => {
+                if self.0.as_ref().is_none_or(|b| b.0 != phase) {
+                    self.0 = Some((phase, progress(total as u64, phase.describe())));
+                }
+                if let Some((_, bar)) = &self.0 {
+                    bar.tell(done as u64, total as u64);
+                }
+            }
+            Event::Ended(_) => {
+                if let Some((_, bar)) = self.0.take() {
+                    bar.clear();
+                }
+            }
+        }
+    }
+}

@@ -1,0 +1,14 @@
+//! Tests of lanner from outside, in one program: linked once.
+
+mod cli;
+mod common;
+mod every_space;
+mod measure;
+mod proxies;
+mod pytorch_script;
+mod rank;
+mod search;
+mod search_interrupted;
+mod search_options;
+mod study;
+mod train;
