@@ -3,7 +3,7 @@
 use crate::recipes::multi_predict::spaces::{LatencyAcross, encoding};
 use crate::recipes::peers::Peer;
 use lanner_predict::encode::operations::Counted;
-use lanner_predict::latency::adapted::{Bridge, FewShot, Prior};
+use lanner_predict::latency::adapted::{Bridge, DevicePrior, FewShot};
 use lanner_predict::latency::operations::OperationsModel;
 use lanner_predict::metrics::{mean_and_error, spearman};
 use lanner_predict::regress::linalg::Mat;
@@ -133,7 +133,7 @@ struct Game<'a> {
     /// The references' columns in each space.
     references: [Vec<usize>; 2],
     bridge: Bridge,
-    prior: Prior,
+    prior: DevicePrior,
     /// Of the recipe, in each space.
     encodings: [Mat; 2],
 }

@@ -5,8 +5,8 @@ mod tasks;
 use std::io::Write;
 
 use crate::recipes::multi_predict::tasks::MultiPredict;
-use lanner_predict::accuracy::adapted::{Adapted, Inputs, Relation, Source};
-use lanner_predict::accuracy::{AccuracyModel, AccuracyViews};
+use lanner_predict::accuracy::adapted::{AdaptedAccuracy, Inputs, Source, SourceRelation};
+use lanner_predict::accuracy::{AccuracyFeatures, AccuracyModel};
 use lanner_predict::metrics::{mean_and_error, spearman};
 use lanner_predict::regress::ridge::Ridge;
 use rayon::prelude::*;
@@ -118,7 +118,7 @@ impl Game {
     fn adapted(&self, target: &Task, sources: &[Source], inputs: Inputs) -> anyhow::Result<Seeds> {
         let prior = target.views.prior(sources, inputs);
         let all: Vec<usize> = (0..target.values.len()).collect();
-        self.play(target, |rows, y, _| Ok(Adapted::fit(&prior, rows, y)?.scores(&all)))
+        self.play(target, |rows, y, _| Ok(AdaptedAccuracy::fit(&prior, rows, y)?.scores(&all)))
     }
 
     /// Of a method that knows no source.
@@ -127,7 +127,7 @@ impl Game {
         match method {
             Method::NoTransfer => self.adapted(target, &[], Inputs::Both),
             Method::Accuracy => {
-                let views = AccuracyViews::new(&target.pool);
+                let views = AccuracyFeatures::new(&target.pool);
                 let all: Vec<usize> = (0..target.values.len()).collect();
                 self.play(target, |rows, y, seed| {
                     Ok(AccuracyModel::fit(&views, rows, y, seed)?.scores(&all))
@@ -178,7 +178,7 @@ fn source(of: &Task, target: &Task, inputs: Inputs) -> anyhow::Result<Source> {
 struct Pair<'a> {
     source: &'a str,
     target: &'a str,
-    relation: Relation,
+    relation: SourceRelation,
     /// One a method.
     results: Vec<Seeds>,
 }
@@ -224,7 +224,7 @@ pub fn run(args: CrossTaskArgs) -> anyhow::Result<()> {
             .map(|m| if m.1.has_source() { Ok(None) } else { game.alone(m.1, target).map(Some) })
             .collect::<anyhow::Result<_>>()?;
         for (s, from) in tasks.iter().enumerate().filter(|t| t.1.name != target.name) {
-            let mut relation = Relation::ProxiesAlone;
+            let mut relation = SourceRelation::ProxiesAlone;
             let mut results = Vec::new();
             for ((_, method), alone) in methods.iter().zip(&alone) {
                 results.push(match (method, alone) {
@@ -249,7 +249,7 @@ pub fn run(args: CrossTaskArgs) -> anyhow::Result<()> {
             let all: Vec<Source> =
                 others.map(|t| source(t, target, Inputs::Both)).collect::<anyhow::Result<_>>()?;
             let other_spaces: Vec<Source> =
-                all.iter().filter(|s| s.relation != Relation::SameSpace).cloned().collect();
+                all.iter().filter(|s| s.relation != SourceRelation::SameSpace).cloned().collect();
             of_several.push(
                 Row::new()
                     .with("target", target.name.as_str())
@@ -293,11 +293,11 @@ fn print_csv(pairs: &[Pair], names: &[&str]) -> anyhow::Result<()> {
 /// Means over pairs, their errors over seeds; then on how many % of the pairs the first method is above
 /// each other one, and above or below by more than two standard errors of the difference.
 fn summary(pairs: &[Pair], names: &[&str]) -> Vec<Row> {
-    let groups: [(&str, Option<Relation>); 4] = [
+    let groups: [(&str, Option<SourceRelation>); 4] = [
         ("all pairs", None),
-        ("one space", Some(Relation::SameSpace)),
-        ("cells of two spaces", Some(Relation::OtherCells)),
-        ("cell and chain", Some(Relation::ProxiesAlone)),
+        ("one space", Some(SourceRelation::SameSpace)),
+        ("cells of two spaces", Some(SourceRelation::OtherCells)),
+        ("cell and chain", Some(SourceRelation::ProxiesAlone)),
     ];
     let mut rows = Vec::new();
     for (group, relation) in groups {

@@ -7,7 +7,7 @@ use std::time::Instant;
 
 use lanner_predict::general::baselines::Baseline;
 use lanner_predict::general::gcn::{self, Samples};
-use lanner_predict::latency::{LatencyModel, LatencyViews};
+use lanner_predict::latency::{LatencyFeatures, LatencyModel};
 use lanner_predict::metrics::{coverage, spearman, within_of_prediction, within_of_truth};
 use lanner_predict::regress::linalg::Mat;
 use lanner_predict::{Forecast, Pool};
@@ -81,8 +81,8 @@ const METRICS: [&str; 9] = [
 
 /// A predictor and what it needs of the pool, made once.
 enum Ready {
-    Default(LatencyViews),
-    Gcn(gcn::Recipe),
+    Default(LatencyFeatures),
+    Gcn(gcn::GcnRecipe),
     /// The class of each network: those with isomorphic pruned cells compute the same.
     Twin(Vec<usize>),
     /// Predictions that somebody else made.
@@ -94,12 +94,12 @@ impl Ready {
     fn new(name: &str, recipe: RecipeName, pool: &Pool) -> anyhow::Result<Ready> {
         if name == "gcn" {
             return Ok(Ready::Gcn(match recipe {
-                RecipeName::BrpNas => gcn::Recipe::brp_nas_latency(),
-                RecipeName::Default => gcn::Recipe::default_latency(),
+                RecipeName::BrpNas => gcn::GcnRecipe::brp_nas_latency(),
+                RecipeName::Default => gcn::GcnRecipe::default_latency(),
             }));
         }
         if name == "default" {
-            return Ok(Ready::Default(LatencyViews::new(pool)));
+            return Ok(Ready::Default(LatencyFeatures::new(pool)));
         }
         if name == "twin" {
             let mut classes = HashMap::new();
@@ -186,7 +186,7 @@ pub fn run(args: LatencyArgs) -> anyhow::Result<()> {
         .map(|name| Ok((name, Ready::new(name, args.recipe, &measured.pool)?)))
         .collect::<anyhow::Result<_>>()?;
     let total = devices.len() as u64 * args.train.len() as u64 * ready.len() as u64 * args.seeds;
-    let views = args.choose.then(|| LatencyViews::new(&measured.pool));
+    let views = args.choose.then(|| LatencyFeatures::new(&measured.pool));
     let bar = progress(total, "latency");
     let mut rows = Vec::new();
     for device in &devices {
@@ -277,7 +277,7 @@ fn one_seed(
     pool: &Pool,
     (device, values): (&str, &[f64]),
     (train, validation): (usize, usize),
-    choose: Option<&LatencyViews>,
+    choose: Option<&LatencyFeatures>,
     seed: u64,
 ) -> anyhow::Result<Vec<f64>> {
     let mut rows = shuffled(values, seed);

@@ -4,7 +4,7 @@ use std::ops::ControlFlow;
 use std::time::Instant;
 
 use lanner_predict::accuracy::relation;
-use lanner_predict::accuracy::{AccuracyModel, AccuracyViews, GraphGp};
+use lanner_predict::accuracy::{AccuracyFeatures, AccuracyModel, GraphGp};
 use lanner_predict::general::baselines::Baseline;
 use lanner_predict::general::gcn::{self, GcnPredictor, Samples};
 use lanner_predict::metrics::{coverage, kendall, spearman, top_k_regret};
@@ -58,31 +58,31 @@ const METRICS: [&str; 6] =
 
 /// A predictor and what it needs of the pool, made once.
 enum Ready {
-    Default(AccuracyViews),
-    Gp(AccuracyViews),
-    Binary(relation::Recipe),
-    Unary(gcn::Recipe),
+    Default(AccuracyFeatures),
+    Gp(AccuracyFeatures),
+    Binary(relation::RelationRecipe),
+    Unary(gcn::GcnRecipe),
     /// A unary GCN that starts as one of FLOPs.
-    Transfer(gcn::Recipe),
+    Transfer(gcn::GcnRecipe),
     Baseline(Baseline, Mat),
 }
 
 impl Ready {
     fn new(name: &str, recipe: super::RecipeName, pool: &Pool) -> anyhow::Result<Ready> {
         let unary = match recipe {
-            super::RecipeName::BrpNas => gcn::Recipe::brp_nas_accuracy(),
-            super::RecipeName::Default => gcn::Recipe::default_accuracy(),
+            super::RecipeName::BrpNas => gcn::GcnRecipe::brp_nas_accuracy(),
+            super::RecipeName::Default => gcn::GcnRecipe::default_accuracy(),
         };
         Ok(match name {
-            "default" => Ready::Default(AccuracyViews::new(pool)),
-            "gp" => Ready::Gp(AccuracyViews::new(pool)),
+            "default" => Ready::Default(AccuracyFeatures::new(pool)),
+            "gp" => Ready::Gp(AccuracyFeatures::new(pool)),
             "binary" => Ready::Binary(match recipe {
-                super::RecipeName::BrpNas => relation::Recipe::brp_nas(),
-                super::RecipeName::Default => relation::Recipe::default_ranking(),
+                super::RecipeName::BrpNas => relation::RelationRecipe::brp_nas(),
+                super::RecipeName::Default => relation::RelationRecipe::default_ranking(),
             }),
-            "binary-networks" => {
-                Ready::Binary(relation::Recipe::Networks(relation::NetworkRecipe::networks()))
-            }
+            "binary-networks" => Ready::Binary(relation::RelationRecipe::Networks(
+                relation::NetworkRecipe::networks(),
+            )),
             "unary" => Ready::Unary(unary),
             "transfer" => Ready::Transfer(unary),
             _ => match Baseline::ALL.iter().find(|b| b.0 == name && b.1 != Baseline::LayerWise) {

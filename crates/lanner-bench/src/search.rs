@@ -83,10 +83,10 @@ fn strategy(
         return Ok(name.make(&[1.0], phase1, seed));
     }
     let ranker = match (predictor, recipe) {
-        ("unary", super::RecipeName::BrpNas) => Ranker::Unary(gcn::Recipe::brp_nas_accuracy()),
-        ("unary", _) => Ranker::Unary(gcn::Recipe::default_accuracy()),
-        (_, super::RecipeName::BrpNas) => Ranker::Binary(relation::Recipe::brp_nas()),
-        (_, _) => Ranker::Binary(relation::Recipe::default_ranking()),
+        ("unary", super::RecipeName::BrpNas) => Ranker::Unary(gcn::GcnRecipe::brp_nas_accuracy()),
+        ("unary", _) => Ranker::Unary(gcn::GcnRecipe::default_accuracy()),
+        (_, super::RecipeName::BrpNas) => Ranker::Binary(relation::RelationRecipe::brp_nas()),
+        (_, _) => Ranker::Binary(relation::RelationRecipe::default_ranking()),
     };
     let threads = rayon::current_num_threads();
     Ok(Box::new(BrpNas::new(Selection::brp_nas(phase1), ranker, seed, threads)))

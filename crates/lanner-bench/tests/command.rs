@@ -1,6 +1,5 @@
 //! The command as its users call it.
 
-use std::path::Path;
 use std::process::{Command, Output};
 
 use serde_json::Value;
@@ -44,13 +43,7 @@ fn every_comparison_has_help_and_names_a_missing_folder() {
 
 /// The published tables, where they are beside the checkout.
 fn data() -> Option<String> {
-    let dir = std::env::var("LANNER_DATA")
-        .unwrap_or_else(|_| concat!(env!("CARGO_MANIFEST_DIR"), "/../../../shared/data").into());
-    if Path::new(&dir).is_dir() {
-        return Some(dir);
-    }
-    println!("skipped: {dir} is absent (set LANNER_DATA)");
-    None
+    Some(lanner_testing::published("")?.display().to_string())
 }
 
 #[test]

@@ -1,4 +1,4 @@
-//! Tables as CSV.
+//! Reads and writes tables as CSV.
 
 use std::{
     cell::Cell,
@@ -12,30 +12,30 @@ use lanner_space::Space;
 
 use crate::{
     DataError, ReadReport, Table,
-    draft::{Draft, Labels, find_arch_column, parse_arch},
     error::shown,
+    rows::{ParsedRows, TextColumn, find_arch_column, parse_arch},
     table::is_arch_name,
 };
 
-/// More than any architecture's text or number: beyond it a quote was never closed, or the file
-/// is not CSV.
+/// Largest field in bytes, more than any architecture's text or number needs: beyond it a quote was
+/// never closed, or the file is not CSV.
 const LONGEST_FIELD: usize = 64 * 1024;
 
-/// A column while it is read: it is a metric or text, and only the whole of it can tell.
+/// A column while it is read. Only when all of it is read can one tell a metric from text.
 struct Column {
     name: String,
     field: usize,
     values: Vec<f64>,
     numbers: usize,
     texts: usize,
-    labels: Labels,
-    /// Row, value and what was expected of the first cell that cannot be in a metric.
+    as_text: TextColumn,
+    /// The first cell that a metric cannot have: row, value, and what was expected.
     first_bad: Option<(usize, String, &'static str)>,
 }
 
 impl Column {
     fn push(&mut self, cell: &str) {
-        self.labels.push(cell);
+        self.as_text.push(cell);
         let mut bad = |expected| {
             self.first_bad.get_or_insert_with(|| (self.values.len(), shown(cell), expected));
         };
@@ -62,7 +62,7 @@ impl Column {
     }
 }
 
-/// Of the rows with `only.1` in the column `only.0`, or of all.
+/// Reads all rows, or with `only` = (column, text) the rows with that text in that column.
 pub(crate) fn read(
     path: &Path,
     space: &Space,
@@ -81,8 +81,8 @@ pub(crate) fn read_from(
     let quotes = Cell::new(0);
     let mut reader = csv::ReaderBuilder::new()
         .has_headers(false)
-        .comment(Some(b'#')) // headers of measured tables
-        .flexible(true) // so that the message about a ragged row is ours
+        .comment(Some(b'#')) // measured tables begin with comments
+        .flexible(true) // so that our own message tells of a ragged row
         .from_reader(QuoteCounter { file, quotes: &quotes });
     let mut record = ByteRecord::new();
     let mut line = 1;
@@ -118,7 +118,7 @@ pub(crate) fn read_from(
                 values: vec![],
                 numbers: 0,
                 texts: 0,
-                labels: Labels::new(name),
+                as_text: TextColumn::new(name),
                 first_bad: None,
             });
         }
@@ -159,7 +159,7 @@ pub(crate) fn read_from(
         }
     }
 
-    // The parser takes what follows an open quote as text, to the end of the file.
+    // After an open quote, the parser takes everything to the end of the file as text.
     if quotes.get() % 2 == 1 && record_has_newline {
         return Err(DataError::Row {
             path: path.into(),
@@ -172,10 +172,10 @@ pub(crate) fn read_from(
         return Err(DataError::file(path, format!("no row has '{wanted}' in the column '{name}'")));
     }
 
-    let (mut names, mut values, mut labels) = (Vec::new(), Vec::new(), Vec::new());
+    let (mut names, mut values, mut texts) = (Vec::new(), Vec::new(), Vec::new());
     for column in columns {
         if column.texts > column.numbers {
-            labels.push(column.labels);
+            texts.push(column.as_text);
             report.skipped.push(column.name);
             continue;
         }
@@ -192,11 +192,11 @@ pub(crate) fn read_from(
         values.push(column.values);
     }
     let unit = "line";
-    let draft = Draft { path, unit, places, archs, names, columns: values, labels, report };
-    draft.finish(space)
+    let rows = ParsedRows { path, unit, places, archs, names, columns: values, texts, report };
+    rows.finish(space)
 }
 
-/// Counts the quotes that pass: every well-formed field has an even number.
+/// A reader that counts quotes: every well-formed field has an even number of them.
 struct QuoteCounter<'a, R> {
     file: R,
     quotes: &'a Cell<u64>,
@@ -211,7 +211,7 @@ impl<R: Read> Read for QuoteCounter<'_, R> {
     }
 }
 
-/// The next record, and the line it starts at.
+/// Reads the next record, and the line where it starts; returns whether there is one.
 fn next(
     reader: &mut csv::Reader<impl Read>,
     record: &mut ByteRecord,
@@ -228,7 +228,7 @@ fn next(
     Ok(some)
 }
 
-/// A field as text without blanks around it.
+/// Decodes a field as text, without blanks around it.
 fn text<'a>(field: &'a [u8], path: &Path, line: u64) -> Result<&'a str, DataError> {
     let wrong = |why: String| DataError::Row { path: path.into(), at: format!("line {line}"), why };
     if field.len() > LONGEST_FIELD {
@@ -258,7 +258,7 @@ pub(crate) fn write(table: &Table, out: impl Write) -> std::io::Result<()> {
     writer.flush()
 }
 
-/// The shortest text that reads back as the same number; nothing for a missing one.
+/// Formats a number as the shortest text that reads back the same; a missing one as nothing.
 fn number(value: f64) -> String {
     if value.is_nan() {
         String::new()

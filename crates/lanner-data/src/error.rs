@@ -3,57 +3,57 @@ use std::{io, path::PathBuf};
 use lanner_space::SpaceError;
 use thiserror::Error;
 
-/// What can go wrong with a table or a file. The messages name file, place, value and what was
-/// expected; lines and rows count from 1, the header is line 1 of a CSV file. A message is whole: it
-/// has its cause in it, and `source()` does not repeat that.
+/// An error of a table or a file. The messages name file, place, value and what was expected. Lines
+/// and rows count from 1; the header is line 1 of a CSV file. A message includes its cause, so
+/// `source()` does not repeat it.
 #[derive(Debug, Error)]
 #[non_exhaustive]
 pub enum DataError {
-    /// The operating system refused.
+    /// The operating system refused an operation.
     #[error("cannot {doing} {}: {error}", path.display())]
     Io {
         path: PathBuf,
-        /// "read", "write", …
+        /// The operation: "read", "write", …
         doing: &'static str,
         error: io::Error,
     },
-    /// The file as a whole is not what it should be.
+    /// A file as a whole is not what was expected.
     #[error("{}: {why}", path.display())]
     File { path: PathBuf, why: String },
-    /// A row is not what it should be.
+    /// A row is not what was expected.
     #[error("{}, {at}: {why}", path.display())]
     Row {
         path: PathBuf,
-        /// "line 7", "row 7", "image 7"
+        /// Place in the file: "line 7", "row 7", "image 7".
         at: String,
         why: String,
     },
-    /// A cell is not what it should be.
+    /// A cell is not what was expected.
     #[error("{}, {at}, column '{column}': '{value}' is not {expected}", path.display())]
     Cell { path: PathBuf, at: String, column: String, value: String, expected: String },
-    /// A text in the architecture's column is not of the space.
+    /// A text in the architecture's column is not an architecture of the space.
     #[error("{}, {at}, column '{column}': {error}", path.display())]
     Architecture { path: PathBuf, at: String, column: String, error: Box<SpaceError> },
-    /// A pickle that is broken, or that asks for more than it may.
+    /// A pickle is broken, or asks for more than it may.
     #[error("{}, byte {offset}: {why}", path.display())]
     Pickle { path: PathBuf, offset: u64, why: String },
-    /// A pickle that names something outside the list of harmless globals.
+    /// A pickle names something outside the list of harmless globals.
     #[error(
         "{}, byte {offset}: refused, because the pickle wants the Python global '{name}', which is not on the list of harmless ones",
         path.display()
     )]
     Global { path: PathBuf, offset: u64, name: String },
-    /// The table has no such column.
+    /// The table has no column of this name.
     #[error("no column '{name}'; there {}", known_columns(known))]
     NoColumn {
         name: String,
-        /// What there is, the most similar first.
+        /// The columns of the table, the most similar name first.
         known: Vec<String>,
     },
-    /// The parts do not make a table, or two tables do not fit together.
+    /// The parts of a table do not fit together, or two tables do not.
     #[error("{0}")]
     Table(String),
-    /// There is no such image data set, the images do not make one, or they cannot give what is asked
+    /// An image data set is unknown, its parts do not fit together, or it cannot give what was asked
     /// for.
     #[error("{0}")]
     Images(String),
@@ -94,7 +94,7 @@ impl DataError {
     }
 }
 
-/// A value of a file for a message: short, and on one line.
+/// Shortens a value of a file for a message, to one line.
 pub(crate) fn shown(value: &str) -> String {
     const LONGEST: usize = 80;
     let mut text: String = value.chars().take(LONGEST).flat_map(char::escape_debug).collect();

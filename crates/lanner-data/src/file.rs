@@ -1,4 +1,4 @@
-//! Tables as files: the format goes by the extension.
+//! Reads and writes tables as files, in the format of their extension.
 
 use std::{
     fs::File,
@@ -33,9 +33,10 @@ impl Table {
     /// Reads a table of the space from a `.csv` or `.parquet` file.
     ///
     /// The architecture's column is found by its name: `arch`, `arch_str`, `architecture`, `ops`,
-    /// or for NAS-Bench-201 its official index as `idx` or `index`. Columns of numbers become
-    /// metrics, columns of text are skipped, and the report tells which. An empty cell is a
-    /// missing value. A row that repeats another is merged if it agrees, else it is an error.
+    /// `genotype`, or for NAS-Bench-201 `idx` or `index` (the official index). Columns of numbers
+    /// become metrics; columns of text are skipped, and listed in the report. An empty cell is a
+    /// missing value. A row that repeats an architecture is merged if its values agree, else it is an
+    /// error.
     pub fn read(path: impl AsRef<Path>, space: &Space) -> Result<(Table, ReadReport), DataError> {
         let path = path.as_ref();
         match format(path)? {
@@ -47,7 +48,7 @@ impl Table {
         }
     }
 
-    /// Reads a table from text in the format of a `.csv` file; errors call it by that name.
+    /// Reads a table from text in the format of a `.csv` file; `name` stands for the file in errors.
     pub fn read_text(
         text: &str,
         name: &str,
@@ -56,8 +57,8 @@ impl Table {
         csv::read_from(text.as_bytes(), Path::new(name), space, None)
     }
 
-    /// Reads the rows of a `.csv` file that have that text in that column: of a table of several data
-    /// sets, in which an architecture stands once for each, those of one.
+    /// Reads the rows of a `.csv` file that have a given text in a given column: for a table of
+    /// several data sets, which has an architecture once for each, the rows of one data set.
     pub fn read_where(
         path: impl AsRef<Path>,
         space: &Space,
@@ -67,19 +68,21 @@ impl Table {
         let path = path.as_ref();
         match format(path)? {
             Format::Csv => csv::read(path, space, Some((column, text))),
-            Format::Parquet => Err(DataError::file(path, "rows are chosen of .csv tables only")),
+            Format::Parquet => {
+                Err(DataError::file(path, "rows can be chosen from .csv tables only"))
+            }
         }
     }
 
-    /// Writes the table as `.csv` or `.parquet`: the column `arch` with the space's text form,
-    /// then the metrics, every value such that it reads back the same. A file that was there is
-    /// replaced, at the moment when the new one is complete.
+    /// Writes the table as `.csv` or `.parquet`: the column `arch` with the space's text form, then
+    /// the metrics. Every value reads back the same. An existing file is replaced once the new one is
+    /// complete.
     pub fn write(&self, path: impl AsRef<Path>) -> Result<(), DataError> {
         self.write_commented(path, &[])
     }
 
-    /// As [`Table::write`], with lines `# comment` at the top of a `.csv`; other formats have no
-    /// place for them.
+    /// [`Table::write`] with lines `# comment` at the top of a `.csv`; other formats have no place for
+    /// them.
     pub fn write_commented(
         &self,
         path: impl AsRef<Path>,
@@ -100,13 +103,14 @@ impl Table {
         }
     }
 
-    /// Tells without touching the disk whether [`Table::write`] knows the format of that path.
+    /// Checks, without touching the disk, that [`Table::write`] knows the format of a path.
     pub fn check_writable(path: impl AsRef<Path>) -> Result<(), DataError> {
         format(path.as_ref()).map(|_| ())
     }
 }
 
-/// The lines at the top of a `.csv` that begin with `#`, without that sign. None of other files.
+/// Reads the lines at the top of a `.csv` that begin with `#`, without that sign. Other files have
+/// none.
 pub fn comments(path: impl AsRef<Path>) -> Result<Vec<String>, DataError> {
     let path = path.as_ref();
     if !matches!(format(path)?, Format::Csv) {
@@ -114,7 +118,7 @@ pub fn comments(path: impl AsRef<Path>) -> Result<Vec<String>, DataError> {
     }
     let file = File::open(path).map_err(DataError::io(path, "read"))?;
     let mut top = String::new();
-    // Far more than comments need; what follows may be of any size.
+    // The rest of the file may be of any size.
     let bytes = BufReader::new(file.take(MOST_COMMENTS)).split(b'\n');
     for line in bytes {
         let line = line.map_err(DataError::io(path, "read"))?;
@@ -125,7 +129,7 @@ pub fn comments(path: impl AsRef<Path>) -> Result<Vec<String>, DataError> {
     Ok(top.lines().map(str::to_owned).collect())
 }
 
-/// Bytes of a file in which its comments end.
+/// Number of bytes in which the comments of a file must end, far more than they need.
 const MOST_COMMENTS: u64 = 64 * 1024;
 
 #[cfg(test)]

@@ -13,7 +13,7 @@
 //! std::fs::write(&file, "ops,accuracy,phone_ms,note\n013210,91.2,7.5,fine\n444444,,12.25,\n")?;
 //! let (table, report) = Table::read(&file, &Space::NasBench201)?;
 //! assert_eq!(table.names, ["accuracy", "phone_ms"]);
-//! assert_eq!(report.skipped, ["note"]); // text is no metric
+//! assert_eq!(report.skipped, ["note"]); // a column of text is not a metric
 //! assert_eq!(table.column("phone_ms")?, [7.5, 12.25]);
 //! let pooling = Space::NasBench201.parse("444444")?;
 //! assert_eq!(table.value("accuracy", &pooling)?, None); // its cell is empty
@@ -25,43 +25,44 @@
 //! # Ok::<(), Box<dyn std::error::Error>>(())
 //! ```
 //!
-//! **Published formats.** [`import::read`] turns the files that benchmarks are published as into one
-//! table, a column a file or a metric: HELP's `.pt` and LatBench's `.pickle` latencies, NAS-Bench-201's
-//! `.pth`, NATS-Bench's folder of `.pickle.pbz2`, and CSV.
+//! **Published formats.** [`import::read`] turns the files of published benchmarks into one table,
+//! with a column for each file or metric: latencies of HELP (`.pt`) and LatBench (`.pickle`),
+//! NAS-Bench-101's `.tfrecord`, NAS-Bench-201's `.pth`, NAS-Bench-301's `.json`, NATS-Bench's folder
+//! of `.pickle.pbz2`, and CSV.
 //!
-//! **Pickles.** Most of them are pickles, which Python *runs*. Here they are only read: by a small
-//! stack machine that refuses every global outside a short list, needs memory in proportion to the
-//! bytes that it has read, and does not recurse.
+//! **Pickles.** Most of these files are pickles, which Python *runs*. Here a small stack machine only
+//! reads them: it refuses every global outside a short list, needs memory in proportion to the bytes
+//! that it has read, and does not recurse.
 //!
-//! **Images.** [`images::by_name`] reads an image classification data set, `digits`, `cifar10:PATH`,
-//! `mnist:DIR` and so on, and [`images`] makes validation splits, balanced subsets and normalised,
+//! **Images.** [`images::by_name`] reads an image classification data set (`digits`, `cifar10:PATH`,
+//! `mnist:DIR` and so on); [`images`] makes validation splits, balanced subsets and normalised,
 //! augmented batches of it.
 //!
-//! **Files.** [`write_file`] replaces a file as a whole or not at all; all of Lanner's files are
-//! written by it, those aside that grow by a line.
+//! **Files.** [`write_file`] replaces a file as a whole or not at all. It writes all of Lanner's files
+//! but those to which lines are appended.
 //!
-//! **Units.** A latency is in milliseconds and its name ends in `_ms`; zero or less there is an
-//! error, whether a file or a caller brings it.
+//! **Units.** The name of a latency ends in `_ms`, and its values are milliseconds above 0; other
+//! values are an error.
 
 pub mod built_in;
 mod csv;
-mod describe;
-mod draft;
 mod error;
 mod file;
 pub mod images;
 pub mod import;
-mod load;
 #[cfg(feature = "parquet")]
 mod parquet;
 mod pickle;
+mod pickle_file;
 pub mod published;
+mod rows;
+mod summary;
 mod table;
 mod write;
 
-pub use describe::ColumnSummary;
-pub use draft::ReadReport;
 pub use error::DataError;
 pub use file::comments;
+pub use rows::ReadReport;
+pub use summary::ColumnSummary;
 pub use table::Table;
 pub use write::{write_file, write_file_with};

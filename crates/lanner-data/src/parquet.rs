@@ -1,4 +1,4 @@
-//! Tables as Parquet: the column `arch` as text, each metric as an optional double.
+//! Reads and writes tables as Parquet: the column `arch` as text, each metric as an optional double.
 
 use std::{fs::File, io::Write, path::Path, sync::Arc};
 
@@ -19,7 +19,7 @@ use parquet::{
 
 use crate::{
     DataError, ReadReport, Table,
-    draft::{Draft, find_arch_column, parse_arch},
+    rows::{ParsedRows, find_arch_column, parse_arch},
     table::is_arch_name,
 };
 
@@ -51,7 +51,7 @@ pub(crate) fn read(path: &Path, space: &Space) -> Result<(Table, ReadReport), Da
         let text = match cells.get(arch_at) {
             Some(Field::Str(text)) => text.clone(),
             Some(Field::Null) | None => String::new(),
-            // An index; a text of digits that became a number is told by the space.
+            // An index. If digits of a text became a number, the space refuses it.
             Some(other) => other.to_string(),
         };
         let arch = parse_arch(space, &header[arch_at], &text).map_err(|error| {
@@ -87,15 +87,15 @@ pub(crate) fn read(path: &Path, space: &Space) -> Result<(Table, ReadReport), Da
     }
     let (names, columns) = metrics.into_iter().map(|(_, name, values)| (name, values)).unzip();
     let unit = "row";
-    let draft = Draft { path, unit, places, archs, names, columns, labels: vec![], report };
-    draft.finish(space)
+    let rows = ParsedRows { path, unit, places, archs, names, columns, texts: vec![], report };
+    rows.finish(space)
 }
 
 fn is_number(field: &Type) -> bool {
     field.is_primitive()
         && match field.get_physical_type() {
             Physical::FLOAT | Physical::DOUBLE => true,
-            // Dates and times are integers with a meaning.
+            // Dates and times are integers too, but no metrics.
             Physical::INT32 | Physical::INT64 => matches!(
                 field.get_basic_info().logical_type_ref(),
                 None | Some(LogicalType::Integer { .. })

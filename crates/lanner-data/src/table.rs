@@ -7,35 +7,37 @@ use lanner_space::{Architecture, Space};
 
 use crate::DataError;
 
-/// The names under which a column holds the architecture as text, in order of preference.
+/// Names of the column with the architecture as text, in order of preference.
 pub(crate) const ARCH_NAMES: [&str; 5] = ["arch", "arch_str", "architecture", "ops", "genotype"];
-/// The names under which a column holds the architecture's published index.
+/// Names of the column with the architecture's published index.
 pub(crate) const INDEX_NAMES: [&str; 2] = ["idx", "index"];
-/// The suffix that says that a column is a latency in milliseconds.
+/// Suffix of the name of a latency in milliseconds.
 pub(crate) const MS: &str = "_ms";
 
-/// Architectures × named metrics.
+/// Table of architectures × named metrics.
 ///
-/// A missing value is `NaN`, and `NaN` means nothing else: files have an empty cell there, and the
-/// text `nan` in a file is an error. Every column is as long as `archs`, and no architecture or
-/// name occurs twice: [`Table::new`] sees to it, and who changes the fields keeps it so.
+/// `NaN` is a missing value and nothing else: files have an empty cell there, and the text `nan` in
+/// a file is an error. Every column is as long as `archs`, and no architecture or name occurs twice.
+/// [`Table::new`] checks that; code that changes the fields must keep it so.
 #[derive(Debug, Clone)]
 pub struct Table {
-    /// The space of all the architectures.
+    /// Search space of the architectures.
     pub space: Space,
-    /// The architecture of each row.
+    /// Architecture of each row.
     pub archs: Vec<Architecture>,
-    /// The metric of each column. Latencies are milliseconds and end in `_ms`.
+    /// Name of each column's metric. Names of latencies end in `_ms`, their unit is milliseconds.
     pub names: Vec<String>,
-    /// The values, `columns[column][row]`.
+    /// Values, `columns[column][row]`.
     pub columns: Vec<Vec<f64>>,
     index: OnceLock<HashMap<Architecture, usize>>,
 }
 
 impl Table {
-    /// Puts a table together, or says which part does not fit: a column of another length, an
-    /// architecture twice or of another space, a name twice or unusable, an infinite value, or a
-    /// latency (`*_ms`) that is not positive.
+    /// Makes a table from its parts.
+    ///
+    /// # Errors
+    /// When a part does not fit: a column of another length, an architecture twice or of another
+    /// space, a name twice or unusable, an infinite value, or a latency (`*_ms`) that is not positive.
     pub fn new(
         space: Space,
         archs: Vec<Architecture>,
@@ -80,18 +82,18 @@ impl Table {
         Ok(Table { space, archs, names, columns, index: OnceLock::new() })
     }
 
-    /// The number of rows.
+    /// Number of rows.
     pub fn len(&self) -> usize {
         self.archs.len()
     }
 
-    /// Tells whether there is no row.
+    /// Whether the table has no rows.
     pub fn is_empty(&self) -> bool {
         self.archs.is_empty()
     }
 
-    /// The values of a metric, one a row, `NaN` where missing. The error lists the names there
-    /// are, the most similar first.
+    /// Values of a metric, one a row, `NaN` where missing. The error lists the names of the table, the
+    /// most similar first.
     pub fn column(&self, name: &str) -> Result<&[f64], DataError> {
         match self.names.iter().position(|n| n == name) {
             Some(i) => Ok(&self.columns[i]),
@@ -103,26 +105,26 @@ impl Table {
         }
     }
 
-    /// The row of an architecture.
+    /// Row of an architecture, if the table has it.
     pub fn row_of(&self, arch: &Architecture) -> Option<usize> {
         let index = self
             .index
             .get_or_init(|| self.archs.iter().cloned().enumerate().map(|(i, a)| (a, i)).collect());
         match index.get(arch) {
             Some(&row) if self.archs.get(row) == Some(arch) => Some(row),
-            // The fields are public: the index may be older than they are.
+            // The fields are public, and may have changed since the index was made.
             _ => self.archs.iter().position(|a| a == arch),
         }
     }
 
-    /// The value of a metric for an architecture, if there is one.
+    /// Value of a metric for an architecture, if there is one.
     pub fn value(&self, name: &str, arch: &Architecture) -> Result<Option<f64>, DataError> {
         let column = self.column(name)?;
         Ok(self.row_of(arch).map(|row| column[row]).filter(|v| !v.is_nan()))
     }
 
-    /// The table of some of the rows, in the order given. A row beyond the table, or twice, is an
-    /// error.
+    /// Makes a table of some of the rows, in the order given. A row that does not exist, or is listed
+    /// twice, is an error.
     pub fn select(&self, rows: &[usize]) -> Result<Table, DataError> {
         let mut taken = vec![false; self.len()];
         for &row in rows {
@@ -146,9 +148,9 @@ impl Table {
         })
     }
 
-    /// All rows and columns of both tables: the rows of `self`, then those that only `other` has,
-    /// with values missing where a table does not have the architecture. A column of both is
-    /// filled from both; values that disagree are an error.
+    /// Joins all rows and columns of both tables: the rows of `self`, then those that only `other`
+    /// has. Values are missing where neither table has them. A column of both is filled from both;
+    /// values that disagree are an error.
     pub fn join(&self, other: &Table) -> Result<Table, DataError> {
         if self.space != other.space {
             return Err(DataError::Table(format!(
@@ -194,12 +196,12 @@ impl Table {
     }
 }
 
-/// Missing agrees with everything.
+/// Whether two values agree; a missing one agrees with everything.
 pub(crate) fn agree(a: f64, b: f64) -> bool {
     a.is_nan() || b.is_nan() || a == b
 }
 
-/// Tells whether a metric may have that name, so that the file it is written to reads back.
+/// Checks that a metric may have a name: a file with it must read back.
 pub(crate) fn check_name(name: &str) -> Result<(), String> {
     if name.is_empty() {
         Err("a column without a name".into())
@@ -217,7 +219,7 @@ pub(crate) fn is_arch_name(name: &str) -> bool {
     ARCH_NAMES.iter().chain(&INDEX_NAMES).any(named)
 }
 
-/// Tells what was expected where a value cannot be. Missing (`NaN`) is fine.
+/// Checks a value; the error says what was expected. Missing (`NaN`) is fine.
 pub(crate) fn check_value(name: &str, value: f64) -> Result<(), &'static str> {
     if value.is_infinite() {
         Err("a finite number")
@@ -228,11 +230,11 @@ pub(crate) fn check_value(name: &str, value: f64) -> Result<(), &'static str> {
     }
 }
 
-/// How unlike two names are: edit distance, with a bonus for containing the name that was sought.
+/// Edit distance of two names, at most 2 if `name` contains the one that was sought.
 fn distance(sought: &str, name: &str) -> usize {
     let (a, b): (Vec<char>, Vec<char>) =
         (sought.to_lowercase().chars().collect(), name.to_lowercase().chars().collect());
-    // Enough for names; a caller's megabyte must not cost a square of it.
+    // Long enough for names; the cost grows with the square of the length.
     let (a, b) = (&a[..a.len().min(200)], &b[..b.len().min(200)]);
     let mut row: Vec<usize> = (0..=b.len()).collect();
     for (i, x) in a.iter().enumerate() {

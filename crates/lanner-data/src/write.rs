@@ -1,4 +1,4 @@
-//! The one writer of files: a file appears whole or not at all.
+//! Writes files as a whole or not at all.
 
 use std::{
     fs::{self, File},
@@ -8,20 +8,22 @@ use std::{
 
 use crate::DataError;
 
-/// Writes these bytes to a file, whole or not at all.
+/// Writes bytes to a file, as a whole or not at all.
 ///
 /// They go to a temporary file in the same folder, which takes the file's place once they are on the
 /// disk: a crash leaves the old file. A new file has the mode that any program gives it (0666 less
 /// the umask), a replaced one keeps its own; a link stays, and the file that it points to is
-/// replaced. What is no file (`/dev/stdout`, a pipe) is written to directly.
+/// replaced. A path that is not a file (`/dev/stdout`, a pipe) is written to
+/// directly.
 ///
 /// # Errors
-/// The message names the path, and the folder where that is missing or not writable.
+/// When the file cannot be written; the message names the path, and a folder that is missing or not
+/// writable.
 pub fn write_file(path: impl AsRef<Path>, bytes: &[u8]) -> Result<(), DataError> {
     write_file_with(path, |out| out.write_all(bytes))
 }
 
-/// Writes what `write` puts out to a file, as [`write_file`] does; nothing if that fails.
+/// Writes the output of `write` to a file, like [`write_file`]; nothing if `write` fails.
 pub fn write_file_with(
     path: impl AsRef<Path>,
     write: impl FnOnce(&mut (dyn Write + Send)) -> io::Result<()>,
@@ -72,7 +74,7 @@ fn replace(
     Ok(())
 }
 
-/// The error in terms of the folder: the temporary file's name means nothing to a user.
+/// Rewords an error for the folder, since the name of the temporary file means nothing to a user.
 fn in_folder(folder: &Path, error: &io::Error) -> io::Error {
     let folder = folder.display();
     let why = match error.kind() {
@@ -155,7 +157,7 @@ mod tests {
         let mode = |path: &Path| fs::metadata(path).unwrap().permissions().mode() & 0o777;
         let new = dir.path().join("new.csv");
         write_file(&new, b"new").unwrap();
-        // As the system made the other one, by the same umask.
+        // The other file got its mode from the same umask.
         assert_eq!(mode(&new), mode(&path));
         for kept in [0o600, 0o640, 0o755] {
             fs::set_permissions(&path, Permissions::from_mode(kept)).unwrap();

@@ -1,5 +1,5 @@
-//! What the tool adds to the runtime's own loop: latencies that `measure` reports against rten called
-//! directly, in turns. `cargo bench -p lanner-evaluate --bench overhead`
+//! Measures the overhead of `measure`: its latencies against those of rten called directly, in turns.
+//! `cargo bench -p lanner-evaluate --bench overhead`
 
 use std::{sync::Arc, time::Instant};
 

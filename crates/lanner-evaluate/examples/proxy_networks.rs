@@ -1,17 +1,17 @@
-//! Networks as JSON lines for `benches/peers/proxies_torch.py`: the small ones of the golden file, or
-//! with `bench N` so many random ones at full size. With `time N` the 13 proxies of those are computed
-//! here: seconds that the main thread was on a processor (Linux; the proxies take one thread), of
-//! each proxy alone too with `time N each`, and by how much the process grew at most.
+//! Prints networks as JSON lines for `benches/peers/proxies_torch.py`: the small ones of the golden
+//! file, or with `bench N` N random ones at full size. With `time N`, computes the 13 proxies of those
+//! instead, and prints the processor time of the main thread (Linux; the proxies take one thread) and
+//! the largest growth of the process; with `time N each`, also the time of each proxy alone.
 
 use std::error::Error;
 
-use lanner_evaluate::proxies::{Batch, Options, Proxy, compute};
+use lanner_evaluate::proxies::{Batch, Proxy, ProxyOptions, compute};
 use lanner_network::{Cost, Nasbench201, Network, Skeleton, View, json};
 use lanner_space::{Architecture, Space};
 use serde_json::json;
 
-/// Of the golden file, with 6 channels and one cell a stage at 16 × 16 pixels: a dense cell, a mixed one,
-/// one of pools and skips, one that is disconnected.
+/// Cells of the golden file, with 6 channels and one cell a stage at 16 × 16 pixels: a dense one, a
+/// mixed one, one of pools and skips, and a disconnected one.
 const GOLDEN: [&str; 4] = [
     "|nor_conv_3x3~0|+|nor_conv_3x3~0|nor_conv_3x3~1|+|nor_conv_3x3~0|nor_conv_3x3~1|nor_conv_3x3~2|",
     "|nor_conv_3x3~0|+|none~0|skip_connect~1|+|avg_pool_3x3~0|none~1|nor_conv_1x1~2|",
@@ -19,7 +19,7 @@ const GOLDEN: [&str; 4] = [
     "|nor_conv_3x3~0|+|nor_conv_1x1~0|skip_connect~1|+|none~0|none~1|none~2|",
 ];
 
-/// One of each other space whose proxies are published: channels, cells, pixels.
+/// An architecture of each other space whose proxies are published, with channels, cells, pixels.
 const OTHERS: [(&str, &str, [usize; 3]); 5] = [
     (
         "nasbench101",
@@ -73,7 +73,7 @@ fn main() -> Result<(), Box<dyn Error>> {
 }
 
 fn time(networks: &[Network], each: bool) -> Result<(), Box<dyn Error>> {
-    let options = Options::default();
+    let options = ProxyOptions::default();
     let (start_up, mut times) = (peak()?, Vec::new());
     for network in networks {
         let batch = Batch::random(64, network.input().len(), network.output().len(), 1);
@@ -99,13 +99,13 @@ fn time(networks: &[Network], each: bool) -> Result<(), Box<dyn Error>> {
     Ok(())
 }
 
-/// Seconds that the main thread was on a processor.
+/// Processor time of the main thread, in seconds.
 fn on_processor() -> Result<f64, Box<dyn Error>> {
     let stat = std::fs::read_to_string("/proc/self/schedstat")?;
     Ok(stat.split(' ').next().ok_or("no time")?.parse::<f64>()? / 1e9)
 }
 
-/// The most memory that the process has held, MiB.
+/// Peak memory of the process, in MiB.
 fn peak() -> Result<f64, Box<dyn Error>> {
     let status = std::fs::read_to_string("/proc/self/status")?;
     let line = status.lines().find_map(|l| l.strip_prefix("VmHWM:")).ok_or("no peak")?;

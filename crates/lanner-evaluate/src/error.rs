@@ -5,43 +5,43 @@ use lanner_network::NetworkError;
 use lanner_space::SpaceError;
 use thiserror::Error;
 
-/// What can go wrong while a network is evaluated. A message is whole: it has its cause in it, and
-/// `source()` does not repeat that.
+/// An error of an evaluation. A message includes its cause, so `source()` does not repeat it.
 #[derive(Debug, Error)]
 #[non_exhaustive]
 pub enum EvaluateError {
-    /// The runtime cannot do what is asked at all: a precision, a number of threads.
+    /// The runtime cannot run any network with these settings, such as a precision or a number of
+    /// threads.
     #[error("runtime {runtime}: {why}")]
     Runtime { runtime: String, why: String },
-    /// The runtime refuses this network, and will the next time too: an operation that it lacks.
+    /// The runtime refuses this network, now and later, for example because it lacks an operation.
     /// Other networks may be measured.
     #[error("runtime {runtime} refuses the network: {why}")]
     Refused { runtime: String, why: String },
-    /// The device does not answer, even after retries: a campaign stops here, to be resumed.
+    /// The device does not answer, even after retries; the campaign stops and can be resumed.
     #[error("the device does not answer: {0}")]
     Device(String),
-    /// A file of measurements that was made with other settings, or is none.
+    /// A file of measurements was made with other settings, or is not such a file.
     #[error("{}, line {line}: {why}", path.display())]
     File { path: PathBuf, line: u64, why: String },
-    /// The operating system refused.
+    /// The operating system refused an operation.
     #[error("cannot {doing} {}: {error}", path.display())]
     Io {
         path: PathBuf,
-        /// "read", "write", …
+        /// The operation: "read", "write", …
         doing: &'static str,
         error: io::Error,
     },
-    /// A value out of its range.
+    /// A value is out of its range.
     #[error("{name} is {value}, expected {expected}")]
     Value { name: &'static str, value: String, expected: String },
-    /// A training that came to nothing.
+    /// A training diverged.
     #[error(
         "the training of '{network}' diverged: its loss is not finite in epoch {epoch}; a lower \
          learning rate may help"
     )]
     Diverged {
         network: String,
-        /// From 1.
+        /// Number of the epoch, from 1.
         epoch: usize,
     },
     #[error(transparent)]
@@ -55,7 +55,7 @@ pub enum EvaluateError {
 }
 
 impl EvaluateError {
-    /// For `map_err`: what was being done to which file.
+    /// Makes an error of an operation on a file, for `map_err`.
     pub(crate) fn io(
         path: impl Into<PathBuf>,
         doing: &'static str,

@@ -1,5 +1,5 @@
-//! A CSV file with a header of settings, to which rows are added while a campaign runs: each on disk
-//! before the next is begun, so that a campaign can be stopped, killed and resumed at any time.
+//! CSV files with a header of settings, to which a campaign adds rows. Each row is on disk before the
+//! next network begins, so that a campaign can be stopped, killed and resumed at any time.
 //!
 //! ```text
 //! # lanner latency table: 1
@@ -19,24 +19,24 @@ use std::{
 
 use csv::StringRecord;
 
-use crate::{EvaluateError, lines::Lines};
+use crate::{EvaluateError, append_file::AppendFile};
 
-/// A header is a few hundred bytes; what has none in so many is not a file of ours.
+/// Largest header in bytes. Headers have a few hundred bytes; a file without one in its first 64 KiB
+/// is not ours.
 const LONGEST_HEADER: usize = 64 * 1024;
 
-/// What a file is, as its first line says: `# title: version`.
+/// Kind of a file, which its first line names: `# title: version`.
 #[derive(Debug, Clone, Copy)]
-pub(crate) struct Kind {
+pub(crate) struct FileKind {
     pub title: &'static str,
     pub version: &'static str,
-    /// The command that writes it, and what that does, for messages: `measure`, `measuring`.
+    /// The command that writes it, and what it does, for messages: `measure`, `measuring`.
     pub command: &'static str,
     pub doing: &'static str,
 }
 
-/// Under which settings the rows of a file came about. All `settings` must be equal for rows to stand
-/// in one file; `facts` may differ from one part of a campaign to the next, and stay as the first
-/// part wrote them.
+/// Header of a file. All rows of a file must share the `settings`; the `facts` may differ between runs
+/// of a campaign, and stay as the first run wrote them.
 #[derive(Debug, Clone, PartialEq, Default)]
 pub struct Header {
     pub settings: Vec<(String, String)>,
@@ -44,7 +44,7 @@ pub struct Header {
 }
 
 impl Header {
-    /// Of these settings; the facts are the version and the time.
+    /// A header with these settings; its facts are the version and the time.
     pub(crate) fn now<const N: usize>(settings: [(&str, String); N]) -> Header {
         let unix_time = SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |d| d.as_secs());
         let facts = [
@@ -58,7 +58,7 @@ impl Header {
         }
     }
 
-    /// The value of a setting or fact.
+    /// Value of a setting or fact.
     pub fn value(&self, key: &str) -> Option<&str> {
         let mut all = self.settings.iter().chain(&self.facts);
         all.find(|(k, _)| k == key).map(|(_, v)| v.as_str())
@@ -72,8 +72,8 @@ impl Header {
         }
     }
 
-    /// The first lines of a file, and the names of its columns.
-    fn text(&self, kind: Kind, columns: &[&str]) -> String {
+    /// Text of the header, with the line of column names.
+    fn text(&self, kind: FileKind, columns: &[&str]) -> String {
         let mut text = format!("# {}: {}\n", kind.title, kind.version);
         for (key, value) in self.settings.iter().chain(&self.facts) {
             let line: String =
@@ -87,41 +87,43 @@ impl Header {
 /// An open file, locked against others.
 #[derive(Debug)]
 pub(crate) struct Journal {
-    kind: Kind,
+    kind: FileKind,
     columns: Vec<String>,
-    lines: Lines,
+    lines: AppendFile,
 }
 
-/// What a file has when it is opened.
+/// A file that was opened, with its contents.
 pub(crate) struct Opened {
     pub journal: Journal,
-    /// The header that it has now.
+    /// Header of the file.
     pub header: Header,
-    /// The rows, with the lines on which they stand.
+    /// Rows with their line numbers.
     pub records: Vec<(u64, StringRecord)>,
 }
 
 impl Journal {
-    /// Opens the file or begins it. A last row that a crash left torn is cut off. Refused: a file of
-    /// other settings or columns, another kind of file, one that another process has open.
+    /// Opens a file or creates it. A last row that a crash left torn is cut off.
+    ///
+    /// # Errors
+    /// When the file has other settings or columns, is of another kind, or is open in another process.
     pub fn open(
         path: &Path,
-        kind: Kind,
+        kind: FileKind,
         columns: &[&str],
         header: &Header,
     ) -> Result<Opened, EvaluateError> {
         let io = |doing| EvaluateError::io(path, doing);
         let wrong = |why: String| EvaluateError::File { path: path.into(), line: 1, why };
-        let mut lines = Lines::open(path.into())?;
+        let mut lines = AppendFile::open(path.into())?;
         match lines.file.try_lock() {
             Ok(()) => {}
             Err(TryLockError::WouldBlock) => {
                 return Err(wrong(format!("another process is {} into this file", kind.doing)));
             }
-            // Some network file systems have no locks; that is no reason not to begin.
+            // Some network file systems have no locks; go on without one.
             Err(TryLockError::Error(_)) => {}
         }
-        // A file of another kind may be of any size: its beginning tells.
+        // A file of another kind may have any size: only its beginning is read.
         let mut bytes = Vec::new();
         (&lines.file).take(LONGEST_HEADER as u64).read_to_end(&mut bytes).map_err(io("read"))?;
         if bytes.len() == LONGEST_HEADER {
@@ -136,12 +138,12 @@ impl Journal {
             let journal = Journal { kind, columns: columns_owned, lines };
             return Ok(Opened { journal, header: header.clone(), records: vec![] });
         }
-        // Everything but a torn row ends a line.
+        // Only a torn row has no line end.
         let whole = bytes.iter().rposition(|&b| b == b'\n').map_or(0, |at| at + 1);
         let (found, top) = parse_header(path, kind, &bytes[..whole])?;
         check_settings(path, header, &found)?;
         let records = parse_records(path, columns, &bytes[..whole], top)?;
-        lines.mend().map_err(io("write"))?;
+        lines.cut_torn_line().map_err(io("write"))?;
         Ok(Opened {
             journal: Journal { kind, columns: columns_owned, lines },
             header: found,
@@ -149,15 +151,14 @@ impl Journal {
         })
     }
 
-    /// Writes rows, all or none, to the disk itself.
+    /// Appends all rows or none, and syncs them to disk.
     pub fn write<R: AsRef<[String]>>(&mut self, rows: &[R]) -> Result<(), EvaluateError> {
         let bytes = csv_text(&self.lines.path, rows)?;
         self.lines.append(&bytes)?;
         self.lines.file.sync_data().map_err(EvaluateError::io(&self.lines.path, "write"))
     }
 
-    /// Puts a file with this header and these rows in the place of the file, as a whole or not at
-    /// all.
+    /// Replaces the whole file by this header and these rows, or leaves it as it is.
     pub fn replace<R: AsRef<[String]>>(
         self,
         header: &Header,
@@ -170,10 +171,10 @@ impl Journal {
     }
 }
 
-/// The header of a file of this kind, which must be of the settings of another.
+/// Reads the header of a file of this kind, which must have the settings of `header`.
 pub(crate) fn read_header(
     path: &Path,
-    kind: Kind,
+    kind: FileKind,
     wanted: &Header,
 ) -> Result<Header, EvaluateError> {
     let file = File::open(path).map_err(EvaluateError::io(path, "open"))?;
@@ -186,7 +187,7 @@ pub(crate) fn read_header(
     Ok(found)
 }
 
-/// Rows as lines of CSV; `path` is for messages.
+/// Formats rows as lines of CSV; `path` is for messages.
 pub(crate) fn csv_text<R: AsRef<[String]>>(
     path: &Path,
     rows: &[R],
@@ -202,9 +203,9 @@ pub(crate) fn csv_text<R: AsRef<[String]>>(
     out.into_inner().map_err(|e| failed(e.into_error().into()))
 }
 
-/// The lines that begin with `#`, all as settings, and how many there are.
-fn parse_header(path: &Path, kind: Kind, bytes: &[u8]) -> Result<(Header, u64), EvaluateError> {
-    let Kind { title, version: known, command, .. } = kind;
+/// Parses the lines that begin with `#`, all as settings; also returns their number.
+fn parse_header(path: &Path, kind: FileKind, bytes: &[u8]) -> Result<(Header, u64), EvaluateError> {
+    let FileKind { title, version: known, command, .. } = kind;
     let wrong =
         |line: u64, why: &str| EvaluateError::File { path: path.into(), line, why: why.into() };
     let mut header = Header::default();
@@ -233,7 +234,7 @@ fn parse_header(path: &Path, kind: Kind, bytes: &[u8]) -> Result<(Header, u64), 
     }
 }
 
-/// The file must have each setting that is wanted; what else it says are facts.
+/// Checks that the file has each wanted setting; its other lines are facts.
 fn check_settings(path: &Path, wanted: &Header, found: &Header) -> Result<(), EvaluateError> {
     for (key, value) in &wanted.settings {
         let at = found.settings.iter().position(|(k, _)| k == key);

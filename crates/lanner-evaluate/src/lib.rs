@@ -4,13 +4,13 @@
 //!
 //! ```no_run
 //! use std::{ops::ControlFlow, path::Path};
-//! use lanner_evaluate::measure::{Adaptive, Campaign, Protocol, Rten, groups, reference};
+//! use lanner_evaluate::measure::{Adaptive, LatencyCampaign, Protocol, Rten, equivalent_groups, reference};
 //! use lanner_network::{OnnxOptions, Skeleton};
 //! use lanner_space::Space;
 //!
 //! let space = Space::NasBench201;
 //! let archs: Vec<_> = space.iter().collect();
-//! let campaign = Campaign {
+//! let campaign = LatencyCampaign {
 //!     skeleton: Skeleton::of(&space)?,
 //!     onnx: OnnxOptions::default(),
 //!     protocol: Protocol::Adaptive(Adaptive::default()),
@@ -21,8 +21,8 @@
 //! };
 //! let runtime = Rten::new(1);
 //! let header = campaign.header(&runtime, &[("threads", "1".into())]);
-//! // One network of each kind that computes the same; the same call again goes on from there.
-//! let kinds = groups(&campaign.space, &archs);
+//! // Measures one network of each group that computes the same; the same call again resumes.
+//! let kinds = equivalent_groups(&campaign.space, &archs);
 //! campaign.run(&runtime, &kinds, Path::new("latency.csv"), &header, |done, total| {
 //!     println!("{done} of {total}");
 //!     ControlFlow::Continue(())
@@ -30,10 +30,10 @@
 //! # Ok::<(), lanner_evaluate::EvaluateError>(())
 //! ```
 
+mod append_file;
 mod error;
 pub mod evaluator;
 mod journal;
-mod lines;
 pub mod measure;
 mod memory;
 pub mod meter;

@@ -1,7 +1,7 @@
-//! Memory that a computation may take.
+//! Limit of the memory of a computation.
 
-/// Bytes of an explicit limit in MiB, or three quarters of the memory that is free; `None` where the
-/// system does not tell.
+/// Memory limit in bytes: an explicit one given in MiB, else three quarters of the free memory; `None`
+/// if the system does not tell.
 pub fn memory_limit(mib: Option<u64>) -> Option<u64> {
     match mib {
         Some(mib) => Some(mib.saturating_mul(1 << 20)),
@@ -9,7 +9,7 @@ pub fn memory_limit(mib: Option<u64>) -> Option<u64> {
     }
 }
 
-/// Bytes that programs may still take, where the system tells.
+/// Free memory in bytes, if the system tells.
 fn free_memory() -> Option<u64> {
     let text = std::fs::read_to_string("/proc/meminfo").ok()?;
     let line = text.lines().find_map(|l| l.strip_prefix("MemAvailable:"))?;

@@ -1,4 +1,4 @@
-//! Another program, run within bounds of time and output.
+//! Runs another program within limits of time and output.
 
 use std::{
     io::Read,
@@ -14,69 +14,70 @@ use std::{
 
 use rustix::process::{Pid, Signal, kill_process_group};
 
-/// What a program may print that is read as a whole; a latency takes about ten bytes.
+/// Largest output in bytes that is kept whole; a latency takes about ten.
 const MOST_OUTPUT: usize = 4 << 20;
-/// How much of the end is kept of what is not.
+/// Number of the last bytes that are kept of other output.
 const LAST_BYTES: usize = 64 << 10;
-/// How long output is waited for after the program's end: what it printed is there, but another
-/// process may have the pipe open still, as the master connection of ssh has.
+/// Time to wait for the end of the output after the program's end. What it printed has arrived by
+/// then, but another process may still have the pipe open, such as the master connection of ssh.
 const GRACE: Duration = Duration::from_millis(200);
 
-/// A program that came to its end.
-pub struct Ended {
-    pub how: How,
+/// Result of a program that has ended.
+pub struct Finished {
+    pub exit: Exit,
     pub stdout: String,
-    /// The end of it.
+    /// The last part of standard error.
     pub stderr: String,
 }
 
-/// How a program ended.
-pub enum How {
+/// End of a program.
+pub enum Exit {
     Code(i32),
-    /// By a signal that was not ours, if it is known which.
+    /// It was ended by a signal that was not ours; the number if known.
     Signal(Option<i32>),
-    /// It was killed: it took longer than this, or printed more.
+    /// It was killed because it took longer than this.
     TimedOut(Duration),
+    /// It was killed because it printed too much.
     TooMuch,
-    /// It was killed because the caller said so.
+    /// It was killed because the caller stopped it.
     Stopped,
 }
 
-impl How {
-    /// In words, for all but exit code 0.
+impl Exit {
+    /// Describes the end in words, for all but exit code 0.
     pub fn describe(&self) -> String {
         match self {
-            How::Code(code) => format!("exit code {code}"),
-            How::Signal(Some(signal)) => format!("ended by signal {signal}"),
-            How::Signal(None) => "ended by signal unknown".into(),
-            How::TimedOut(after) => format!("no answer within {} s", after.as_secs_f64()),
-            How::TooMuch => format!("printed more than {} MiB", MOST_OUTPUT >> 20),
-            How::Stopped => "stopped".into(),
+            Exit::Code(code) => format!("exit code {code}"),
+            Exit::Signal(Some(signal)) => format!("ended by signal {signal}"),
+            Exit::Signal(None) => "ended by signal unknown".into(),
+            Exit::TimedOut(after) => format!("no answer within {} s", after.as_secs_f64()),
+            Exit::TooMuch => format!("printed more than {} MiB", MOST_OUTPUT >> 20),
+            Exit::Stopped => "stopped".into(),
         }
     }
 }
 
-/// What is kept of a program's standard output.
+/// Part of a program's standard output that is kept.
 #[derive(Clone, Copy, PartialEq)]
-pub enum Keep {
+pub enum KeepOutput {
     /// All of it; a program that prints more than 4 MiB is killed.
     All,
     /// The last 64 KiB.
     End,
 }
 
-/// Runs a program in a process group of its own, so that it can be killed with all that it started,
-/// which also happens when this process dies. It reads nothing. `stop` is asked every now and then
-/// whether to go on.
+/// Runs a program in a process group of its own, which is killed with all that the program started if
+/// need be, also when this process dies. Its standard input is empty. `stop` is polled; when it
+/// returns true, the program is killed.
 ///
 /// # Errors
-/// When the program cannot be started: why.
+/// The reason, when the program cannot be started.
 pub fn run(
     words: &[String],
     timeout: Duration,
-    keep: Keep,
+    keep: KeepOutput,
     stop: &dyn Fn() -> bool,
-) -> Result<Ended, String> {
+) -> Result<Finished, String> {
     let [program, arguments @ ..] = words else { return Err("no program".into()) };
     let mut group = Group::new()?;
     let mut command = Command::new(program);
@@ -89,7 +90,7 @@ pub fn run(
     };
     let stdout = Output::of(
         child.stdout.take(),
-        if keep == Keep::All { |text| text.len() <= MOST_OUTPUT } else { end_of },
+        if keep == KeepOutput::All { |text| text.len() <= MOST_OUTPUT } else { end_of },
     );
     let stderr = Output::of(child.stderr.take(), end_of);
     let start = Instant::now();
@@ -99,37 +100,37 @@ pub fn run(
             break None;
         }
         let left = timeout.saturating_sub(start.elapsed());
-        if keep == Keep::All && stdout.is_too_much() {
-            break Some(How::TooMuch);
+        if keep == KeepOutput::All && stdout.is_too_much() {
+            break Some(Exit::TooMuch);
         } else if stop() {
-            break Some(How::Stopped);
+            break Some(Exit::Stopped);
         } else if left.is_zero() {
-            break Some(How::TimedOut(timeout));
+            break Some(Exit::TimedOut(timeout));
         }
         thread::sleep(pause.min(left));
-        // Seldom enough not to be felt by a measurement on this machine.
+        // Rarely enough not to disturb a measurement on this machine.
         pause = (2 * pause).min(Duration::from_millis(50));
     };
     if killed.is_some() {
         group.kill();
     }
     let text = stdout.wait(GRACE);
-    let too_much = keep == Keep::All && text.len() > MOST_OUTPUT;
+    let too_much = keep == KeepOutput::All && text.len() > MOST_OUTPUT;
     group.kill();
     let status = child.wait().map_err(|e| format!("cannot wait for {program}: {e}"))?;
     let ended = match status.code() {
-        _ if too_much => How::TooMuch,
-        Some(code) => How::Code(code),
-        None => How::Signal(status.signal()),
+        _ if too_much => Exit::TooMuch,
+        Some(code) => Exit::Code(code),
+        None => Exit::Signal(status.signal()),
     };
-    Ok(Ended {
-        how: killed.unwrap_or(ended),
+    Ok(Finished {
+        exit: killed.unwrap_or(ended),
         stdout: String::from_utf8_lossy(&text).into_owned(),
         stderr: String::from_utf8_lossy(&stderr.wait(GRACE)).into_owned(),
     })
 }
 
-/// The last so many lines that are not empty, without control characters.
+/// The last `count` lines that are not empty, without control characters.
 pub fn last_lines(text: &str, count: usize) -> Vec<String> {
     let mut lines: Vec<&str> = text.lines().map(str::trim_end).filter(|l| !l.is_empty()).collect();
     lines.drain(..lines.len().saturating_sub(count));
@@ -137,14 +138,14 @@ pub fn last_lines(text: &str, count: usize) -> Vec<String> {
     lines.into_iter().map(clean).collect()
 }
 
-/// A process group, whose processes end when this does.
+/// A process group, whose processes are killed when this is dropped.
 struct Group {
-    /// The first process of the group, which gives it its number. It does nothing but wait for the end
-    /// of a pipe that this process alone has open: that comes at our death too, be it by SIGKILL, and then
-    /// it kills the group. The signal that Linux sends at the death of a parent would reach the program, but
-    /// not what that started.
+    /// First process of the group, which gives it its number. It waits for the end of a pipe that only
+    /// this process has open, and then kills the group. So the group ends even when this process is
+    /// killed by SIGKILL. (The signal that Linux can send at the death of a parent would reach the
+    /// program, but not the processes that it started.)
     guard: Child,
-    /// From then on its number may be another's.
+    /// Whether the guard was waited for; its number may belong to another process then.
     reaped: bool,
 }
 
@@ -162,16 +163,16 @@ impl Group {
     }
 
     fn number(&self) -> i32 {
-        // A process's number is positive and fits.
+        // The number of a process is positive and fits.
         self.guard.id() as i32
     }
 
-    /// Ends what is in the group.
+    /// Kills all processes of the group.
     fn kill(&mut self) {
         if !self.reaped
             && let Some(group) = Pid::from_raw(self.number())
         {
-            // An error says that nothing is left.
+            // An error means that no process is left.
             let _ = kill_process_group(group, Signal::KILL);
             let _ = self.guard.wait();
         }
@@ -185,15 +186,15 @@ impl Drop for Group {
     }
 }
 
-/// What is read from a pipe by a thread of its own, which ends with the last writer.
+/// Output of a pipe, read by a thread of its own until the last writer closes the pipe.
 struct Output {
     text: Arc<Mutex<Vec<u8>>>,
-    /// Disconnected when the thread ends.
+    /// A channel that is disconnected when the thread ends.
     reading: Receiver<()>,
 }
 
 impl Output {
-    /// Reads until the end, or until `keep`, which may shorten what was read, says no.
+    /// Reads until the end, or until `keep` returns false; `keep` may shorten the text.
     fn of<P>(pipe: Option<P>, keep: fn(&mut Vec<u8>) -> bool) -> Output
     where
         P: Read + Send + 'static,
@@ -217,7 +218,7 @@ impl Output {
         Output { text, reading }
     }
 
-    /// What was read, at the end of the pipe or after so long.
+    /// Waits for the end of the pipe, at most `longest`; returns the text.
     fn wait(&self, longest: Duration) -> Vec<u8> {
         let _ = self.reading.recv_timeout(longest);
         self.text.lock().unwrap_or_else(PoisonError::into_inner).clone()

@@ -1,10 +1,10 @@
-//! The user's own training script, or any other program that tells how good a network is.
+//! Evaluates networks by the user's own training script, or any other program that prints metrics.
 //!
-//! The command is a line of words as a shell splits them, but no shell runs it. In each word `{arch}`
-//! stands for the architecture, `{onnx}` for the path of an ONNX file with the network, untrained,
-//! `{out}` for a path where the program may leave the trained one, and `{seed}` for a number. It prints
-//! whatever it likes; the last line of its standard output that is a JSON object has the metrics:
-//! `{"val_accuracy": 93.1, "epochs": 20}`.
+//! The command is a line of words, split as by a shell, but run without one. In each word, `{arch}`
+//! stands for the architecture, `{onnx}` for the path of an ONNX file with the untrained network,
+//! `{out}` for a path where the program may leave the trained one, and `{seed}` for a number. The last
+//! line of standard output that is a JSON object has the metrics: `{"val_accuracy": 93.1, "epochs":
+//! 20}`. All other output is ignored.
 
 use std::{collections::BTreeMap, path::Path, time::Duration};
 
@@ -13,18 +13,18 @@ use serde_json::Value;
 use crate::{
     EvaluateError,
     evaluator::Answer,
-    process::{How, Keep, last_lines, run},
+    process::{Exit, KeepOutput, last_lines, run},
 };
 
-/// A command that evaluates one network a call.
+/// A command that evaluates one network per call.
 #[derive(Debug, Clone)]
 pub struct Script {
     words: Vec<String>,
-    /// How long a call may take; then it is killed with all that it started.
+    /// Time limit of a call; then it is killed, with all processes that it started.
     pub timeout: Duration,
 }
 
-/// What a call is about.
+/// Values that replace the placeholders in a call.
 #[derive(Debug, Clone, Copy)]
 pub struct Call<'a> {
     pub arch: &'a str,
@@ -33,12 +33,14 @@ pub struct Call<'a> {
     pub seed: u64,
 }
 
-/// How many of the last lines of output are kept with a failure.
+/// Number of the last lines of output that are kept with a failure.
 const LAST_LINES: usize = 20;
 
 impl Script {
+    /// Parses a command line.
+    ///
     /// # Errors
-    /// When a quote is not closed, or nothing in the line says which network is meant.
+    /// When a quote is not closed, or the line has neither `{arch}` nor `{onnx}`.
     pub fn new(line: &str, timeout: Duration) -> Result<Script, EvaluateError> {
         let wrong = |expected: &str| EvaluateError::Value {
             name: "command",
@@ -55,15 +57,15 @@ impl Script {
         Ok(Script { words, timeout })
     }
 
-    /// Looks whether there is such a program, before anything else is done for its sake.
+    /// Checks that the program exists, before any work is done for it.
     ///
     /// # Errors
-    /// When there is no file of that name, or none in the folders of PATH.
+    /// When its path is not a file, or its name is in no folder of PATH.
     pub fn check_program(&self) -> Result<(), EvaluateError> {
         let program = &self.words[0];
         let path = std::env::var_os("PATH").unwrap_or_default();
         let found = match program.contains('/') {
-            // What is filled in is not known yet.
+            // A path with placeholders cannot be checked yet.
             true => program.contains('{') || Path::new(program).is_file(),
             false => std::env::split_paths(&path).any(|folder| folder.join(program).is_file()),
         };
@@ -77,16 +79,16 @@ impl Script {
         }
     }
 
-    /// Whether the program is given the ONNX file.
+    /// Whether the program reads the ONNX file.
     pub fn wants_onnx(&self) -> bool {
         self.words.iter().any(|word| word.contains("{onnx}"))
     }
 
-    /// Runs the program and reads the metrics; `needed` must be among them. `stop` is asked every now
-    /// and then whether to give up.
+    /// Runs the program and reads the metrics, which must include all of `needed`. `stop` is polled;
+    /// when it returns true, the program is killed.
     ///
     /// # Errors
-    /// When the program cannot be started at all, which it will not be the next time either.
+    /// When the program cannot be started, so that the next call would fail too.
     pub fn evaluate(
         &self,
         call: Call,
@@ -103,15 +105,15 @@ impl Script {
                     .replace("{arch}", call.arch)
             })
             .collect();
-        let ended = run(&words, self.timeout, Keep::End, stop)
+        let ended = run(&words, self.timeout, KeepOutput::End, stop)
             .map_err(|why| EvaluateError::Runtime { runtime: self.words[0].clone(), why })?;
-        let why = match ended.how {
-            How::Stopped => return Ok(Answer::Stopped),
-            How::Code(0) => match metrics(&ended.stdout, needed) {
+        let why = match ended.exit {
+            Exit::Stopped => return Ok(Answer::Stopped),
+            Exit::Code(0) => match metrics(&ended.stdout, needed) {
                 Ok(metrics) => return Ok(Answer::Metrics(metrics)),
                 Err(why) => why,
             },
-            how => how.describe(),
+            exit => exit.describe(),
         };
         let mut lines = vec![why];
         lines.extend(last_lines(&ended.stdout, LAST_LINES));
@@ -120,7 +122,7 @@ impl Script {
     }
 }
 
-/// The numbers of the last line that is a JSON object.
+/// Reads the numbers of the last line that is a JSON object.
 fn metrics(stdout: &str, needed: &[String]) -> Result<BTreeMap<String, f64>, String> {
     let object = stdout.lines().rev().find_map(|line| match serde_json::from_str(line.trim()) {
         Ok(Value::Object(object)) => Some(object),
@@ -171,10 +173,10 @@ mod tests {
         let script = r#"echo '{"acc": 1}'; echo; echo '{"acc": 2.5, "of": "x", "n": 3}'; echo bye"#;
         let expected = BTreeMap::from([("acc".into(), 2.5), ("n".into(), 3.0)]);
         assert_eq!(answer(script, 20.0, &|| false), Answer::Metrics(expected));
-        // What stands in an architecture is no placeholder.
+        // Text like a placeholder within an architecture is not replaced.
         let script = r#"test "$1$2$3$4" = '|a~0|+{se''ed}/tmp/a b.onnx7/tmp/trained.onnx' && echo '{"acc": 1}'"#;
         assert!(matches!(answer(script, 20.0, &|| false), Answer::Metrics(_)));
-        // More than is kept does no harm.
+        // More output than is kept does no harm.
         let long = r#"seq 200000; echo '{"acc": 3}'"#;
         assert!(matches!(answer(long, 20.0, &|| false), Answer::Metrics(_)));
     }

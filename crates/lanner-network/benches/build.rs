@@ -1,5 +1,5 @@
-//! Milliseconds to build a network, draw its weights, and encode its ONNX model, by step: the
-//! mean over a spread of the space, and the largest network alone.
+//! Measures the milliseconds to build a network, draw its weights, and encode its ONNX model: the mean
+//! over architectures spread over the space, and the largest network alone.
 //!
 //! `cargo bench -p lanner-network`
 

@@ -1,6 +1,6 @@
-//! Writes the models that `tests/check_onnx.py` checks: random architectures of every space, as written,
-//! pruned and folded, all with the same weights, and a network of every other operation; the pruned
-//! and folded ones in 8-bit integers as well.
+//! Writes the models that `tests/check_onnx.py` checks: random architectures of every space, as
+//! written, pruned and folded, all with the same weights, and a network of every other operation. The
+//! pruned and folded ones are also written in 8-bit integers.
 //!
 //! `cargo run --release -p lanner-network --example export -- FOLDER [COUNT] [SEED]`
 
@@ -21,7 +21,8 @@ fn main() -> Result<(), Box<dyn Error>> {
     std::fs::create_dir_all(&folder)?;
     let folder = Path::new(&folder);
     let mut rng = rand_chacha::ChaCha8Rng::seed_from_u64(seed);
-    // Two disconnected cells, the largest one, one of sums of equal terms; the others by chance.
+    // Two disconnected cells, the largest one, and one with sums of equal terms; the others are
+    // random.
     let mut archs: Vec<Architecture> = ["300000", "030000", "333333", "111111"]
         .iter()
         .map(|text| Space::NasBench201.parse(text))
@@ -88,7 +89,7 @@ fn write(
     Ok(std::fs::write(path, onnx::encode(net, weights, options)?)?)
 }
 
-/// The model in 8-bit integers, padded within convolutions and in front of them.
+/// Writes the model in 8-bit integers, padded within convolutions and in front of them.
 fn integers(
     folder: &Path,
     stem: &str,
@@ -102,8 +103,8 @@ fn integers(
     Ok(())
 }
 
-/// He weights, and batch norms that do something: fresh ones are the identity. Those that read
-/// zeros keep zeros, since the pruned network has no place for the constant that they would add.
+/// Draws He weights, and random batch norms, since fresh ones are the identity. Batch norms that read
+/// zeros yield zeros, since the pruned network lacks the constant that they would add.
 fn drawn(network: &Network, seed: u64) -> Weights {
     let mut weights = Weights::init(network, Init { seed });
     let mut zero = Vec::new();
@@ -113,7 +114,7 @@ fn drawn(network: &Network, seed: u64) -> Weights {
         if let LayerWeights::Norm { scale, shift, mean, variance } = numbers {
             let start: f32 = layer.name.bytes().map(f32::from).sum();
             let wave = |i: usize, k: f32| (start + 1.7 * i as f32 + k).sin();
-            // Reductions and the head are in both networks, and may make zeros what they like.
+            // Reductions and the head are in both networks, and may turn zeros into anything.
             let constant =
                 if reads_zeros && ["stage", "module"].iter().any(|s| layer.name.starts_with(s)) {
                     0.0

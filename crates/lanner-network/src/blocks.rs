@@ -1,11 +1,11 @@
-//! Parts that several published networks have in common. Each takes the place that its layers are
-//! named after and the layer that it reads, and returns its last layer.
+//! Parts that several published networks share. Each function takes the `place` that begins the names
+//! of its layers and the layer `x` that it reads, and returns its last layer.
 
 use lanner_space::nasbench201::EDGES;
 
 use crate::{Builder, Conv, NetworkError, Op, Pool};
 
-/// PyTorch's default, which all these networks use.
+/// ε of batch norms: PyTorch's default, which all these networks use.
 pub const EPSILON: f32 = 1e-5;
 
 pub fn batch_norm(net: &mut Builder, name: &str, x: usize) -> Result<usize, NetworkError> {
@@ -32,7 +32,7 @@ pub fn relu_conv_bn(
     conv_bn(net, place, conv, relu)
 }
 
-/// Convolution, batch norm, activation.
+/// Adds a convolution, a batch norm and an activation.
 pub fn conv_bn_act(
     net: &mut Builder,
     place: &str,
@@ -44,8 +44,8 @@ pub fn conv_bn_act(
     net.add(format!("{place}.{}", act.name()), act, &[bn])
 }
 
-/// Half the resolution by two 1×1 convolutions of stride 2 side by side, the second of which reads
-/// the pixels that the first leaves out diagonally (Liu et al. 2019, DARTS).
+/// Halves the resolution by two 1×1 convolutions of stride 2 side by side. The second one reads the
+/// pixels diagonally between those of the first (Liu et al. 2019, DARTS).
 pub fn factorized_reduce(
     net: &mut Builder,
     place: &str,
@@ -61,7 +61,7 @@ pub fn factorized_reduce(
     batch_norm(net, &format!("{place}.bn"), both)
 }
 
-/// Zeros like the layer, or at half its resolution and with its channels once more.
+/// Adds zeros of the shape of layer `x`, or with half the resolution, or with twice the channels.
 pub fn zeros(
     net: &mut Builder,
     place: &str,
@@ -71,7 +71,7 @@ pub fn zeros(
 ) -> Result<usize, NetworkError> {
     let mut x = x;
     if halve {
-        // A window of one pixel picks every second one.
+        // A window of one pixel with stride 2 picks every second pixel.
         let pick = Op::MaxPool(Pool { kernel: 1, stride: 2, padding: 0 });
         x = net.add(format!("{place}.pick"), pick, &[x])?;
     }
@@ -82,13 +82,13 @@ pub fn zeros(
     }
 }
 
-/// Global average pooling and a linear layer: `head.pool`, `head.linear`.
+/// Adds global average pooling and a linear layer: `head.pool`, `head.linear`.
 pub fn classifier(net: &mut Builder, classes: usize, x: usize) -> Result<usize, NetworkError> {
     let pool = net.add("head.pool", Op::GlobalAvgPool, &[x])?;
     net.add("head.linear", Op::Linear { out_features: classes, bias: true }, &[pool])
 }
 
-/// The sum of the terms; one term alone is itself.
+/// Adds the sum of the terms; a single term is returned as it is.
 pub fn sum(net: &mut Builder, name: String, terms: &[usize]) -> Result<usize, NetworkError> {
     match terms {
         [one] => Ok(*one),
@@ -96,9 +96,9 @@ pub fn sum(net: &mut Builder, name: String, terms: &[usize]) -> Result<usize, Ne
     }
 }
 
-/// A cell with the edges of NAS-Bench-201: four nodes, each the sum of the operations on its live
-/// edges from the earlier ones. `operation` adds that of an edge, given its name, the node it comes
-/// from, its code and the layer to read. `None` when nothing reaches the last node.
+/// Adds a cell with the edges of NAS-Bench-201: four nodes, each the sum of the operations on its live
+/// edges from earlier nodes. `operation` adds that of an edge, given its name, the node it comes from,
+/// its code and the layer to read. Returns `None` if nothing reaches the last node.
 pub fn cell_of_edges(
     net: &mut Builder,
     place: &str,
@@ -109,7 +109,7 @@ pub fn cell_of_edges(
     let mut terms: [Vec<usize>; 4] = Default::default();
     let mut nodes = [Some(x), None, None, None];
     for (e, (&(from, to), &code)) in EDGES.iter().zip(codes).enumerate() {
-        // Edges come sorted by their target: once they read a node, its terms are complete.
+        // Edges are sorted by their target: when one reads a node, the node's terms are complete.
         let from = usize::from(from);
         if nodes[from].is_none() && !terms[from].is_empty() {
             nodes[from] = Some(sum(net, format!("{place}.node{from}"), &terms[from])?);
@@ -130,22 +130,24 @@ pub fn cell_of_edges(
 /// depthwise convolution, 1×1 convolution to fewer.
 #[derive(Debug, Clone, Copy)]
 pub struct InvertedResidual {
-    /// Between the 1×1 convolutions.
+    /// Number of channels between the 1×1 convolutions.
     pub hidden: usize,
     pub out: usize,
     pub kernel: usize,
     pub stride: usize,
-    /// Of the 1×1 convolutions; with more than one, channels are shuffled after the first.
+    /// Number of groups of the 1×1 convolutions; with more than one, channels are shuffled after the
+    /// first convolution.
     pub groups: usize,
     pub act: Op,
-    /// Leaves the first convolution out where it would not add channels.
+    /// Whether to leave out the first convolution if it would not add channels.
     pub skip_expansion: bool,
-    /// Channels between the two layers of squeeze-and-excitation (Hu et al. 2018), if there is one.
+    /// Number of channels between the two layers of squeeze-and-excitation (Hu et al. 2018), if the
+    /// block has it.
     pub squeeze: Option<usize>,
 }
 
 impl InvertedResidual {
-    /// One group, ReLU, all three convolutions, no squeeze-and-excitation.
+    /// A block with one group, ReLU, all three convolutions and no squeeze-and-excitation.
     pub fn plain(hidden: usize, out: usize, kernel: usize, stride: usize) -> InvertedResidual {
         InvertedResidual {
             hidden,
@@ -159,7 +161,7 @@ impl InvertedResidual {
         }
     }
 
-    /// Adds the block, with a shortcut where input and output have one shape.
+    /// Adds the block, with a shortcut if input and output have the same shape.
     pub fn add(&self, net: &mut Builder, place: &str, x: usize) -> Result<usize, NetworkError> {
         let &InvertedResidual { hidden, out, kernel, stride, groups, act, .. } = self;
         let channels = net.shape(x).map_or(0, |s| s.channels);
@@ -185,7 +187,7 @@ impl InvertedResidual {
     }
 }
 
-/// Squeeze-and-excitation as in MobileNetV3 (Howard et al. 2019): the gate is a hard sigmoid.
+/// Adds squeeze-and-excitation as in MobileNetV3 (Howard et al. 2019), with a hard sigmoid as gate.
 fn squeeze_excite(
     net: &mut Builder,
     place: &str,

@@ -1,56 +1,62 @@
-//! What a network costs, by layer and in sum.
+//! Counts the costs of a network, by layer and in total.
 //!
-//! **Who counts what.** [`Cost::flops`] follows the tables published for NAS-Bench-201 by
+//! **Conventions.** [`Cost::flops`] follows the tables published for NAS-Bench-201 by
 //! NAS-Bench-Suite-Zero and its successors, which count with TensorWatch's `torchstat`
-//! (`compute_flops.py`): a convolution and a linear layer their multiply-accumulates (a
-//! convolution's bias one more a value, a linear layer's none), a batch norm 2 a value, a ReLU 1, a
-//! pooling its window's area a value, and a global pooling (height + 1) · (width + 1) a channel,
-//! one row and column too many, as that program has it. All else is free there: sums, zeros.
-//! Activations other than ReLU, unknown to it, count like ReLU here, and products like sums.
+//! (`compute_flops.py`):
+//!
+//! - convolutions and linear layers: their multiply-accumulates; a convolution's bias counts one more
+//!   for each output value, a linear layer's bias nothing
+//! - batch norms: 2 for each value; ReLU: 1
+//! - pooling: the area of the window for each output value; global pooling: (height + 1) · (width + 1)
+//!   for each channel, one row and column too many, as in that program
+//! - all else, such as sums and zeros: nothing
+//!
+//! Here, activations that it does not know count like ReLU, and products like sums.
 //!
 //! [`Cost::macs`] follows NAS-Bench-201's own tables (`flop_benchmark.py`): convolutions and linear
 //! layers with their biases, nothing else.
 
 use crate::{Layer, Network, Op, Pool, memory};
 
-/// The cost of one layer at batch 1.
+/// Cost of one layer for one image.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub struct LayerCost {
     /// Operations as the published tables count them; see the module.
     pub flops: u64,
     /// Multiply-accumulates of convolutions and linear layers.
     pub macs: u64,
-    /// Learned numbers: kernels, biases, scale and shift of batch norms.
+    /// Number of parameters: kernels, biases, scale and shift of batch norms.
     pub params: u64,
-    /// Bytes of the output, 32-bit floats.
+    /// Size of the output as 32-bit floats, in bytes.
     pub output_bytes: u64,
 }
 
-/// The cost of a network for one image.
+/// Cost of a network for one image.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Cost {
-    /// One entry a layer.
+    /// Cost of each layer.
     pub layers: Vec<LayerCost>,
     /// Operations as the published tables count them; see the module.
     pub flops: u64,
     /// Multiply-accumulates of convolutions and linear layers, biases included.
     pub macs: u64,
-    /// Learned numbers.
+    /// Number of parameters.
     pub params: u64,
-    /// Bytes of all outputs together, the image not counted: what training keeps.
+    /// Size of all outputs together without the image, which training keeps, in bytes.
     pub activation_bytes: u64,
-    /// Bytes of the fullest moment of the layers' own order, see [`peak_memory`](crate::peak_memory).
+    /// Peak memory with the layers in their own order, in bytes; see
+    /// [`peak_memory`](crate::peak_memory).
     pub peak_bytes: u64,
-    /// Layers on the longest path, the input not counted.
+    /// Number of layers on the longest path, without the input.
     pub depth: usize,
-    /// Layers of the path with the most FLOPs, in order.
+    /// Layers on the path with the most FLOPs, in order.
     pub critical_path: Vec<usize>,
-    /// FLOPs of that path: less than [`Cost::flops`] where layers could run side by side.
+    /// FLOPs on that path: fewer than [`Cost::flops`] where layers could run side by side.
     pub critical_flops: u64,
 }
 
 impl LayerCost {
-    /// The cost of a layer of this network.
+    /// Counts the cost of a layer of this network.
     pub fn of(network: &Network, layer: &Layer) -> LayerCost {
         let values = layer.shape.len() as u64;
         let inputs = network.in_channels(layer) as u64;
@@ -69,7 +75,7 @@ impl LayerCost {
             }
             Op::BatchNorm { .. } => (2 * values, 0, 2 * channels),
             Op::Relu | Op::Relu6 | Op::HardSwish | Op::Sigmoid | Op::HardSigmoid => (values, 0, 0),
-            // A window of one pixel only picks.
+            // A window of one pixel computes nothing.
             Op::MaxPool(Pool { kernel: 1, .. }) => (0, 0, 0),
             Op::MaxPool(p) | Op::AvgPool { pool: p, .. } => {
                 ((p.kernel * p.kernel) as u64 * values, 0, 0)
@@ -86,7 +92,7 @@ impl LayerCost {
 }
 
 impl Cost {
-    /// Counts a network.
+    /// Counts the costs of a network.
     pub fn of(network: &Network) -> Cost {
         let layers: Vec<LayerCost> =
             network.layers.iter().map(|l| LayerCost::of(network, l)).collect();

@@ -1,15 +1,17 @@
 //! The evaluation network of DARTS (Liu et al., ICLR 2019), as in the authors' `model.py`, for
 //! CIFAR; NAS-Bench-301's (Zela et al., ICLR 2022) is the same with fewer cells and channels.
 //!
-//! A stem of 3×3 convolution and batch norm with three times the channels; cells that read the two
-//! before them, each through ReLU, 1×1 convolution and batch norm; at a third and two thirds of the
-//! depth reduction cells, where channels double and operations on the cell's inputs have stride 2.
-//! A skip of stride 2, and the input from before a reduction, is a factorised reduction. A
-//! separable convolution is depthwise and 1×1 convolution, twice. The output is the concatenation of
-//! four nodes. The auxiliary head, which is for training only, and drop-path are left out.
+//! The network has a stem of 3×3 convolution and batch norm with three times the channels. Each cell
+//! reads the two before it, through ReLU, 1×1 convolution and batch norm. At a third and two thirds of
+//! the depth are reduction cells, where channels double and operations on the cell's inputs have
+//! stride
+//! 2. A skip of stride 2 is a factorised reduction; an input from before a reduction passes through
+//! one. A separable convolution is a depthwise and a 1×1 convolution, twice. The output of a cell is
+//! the concatenation of its four nodes. Drop-path and the auxiliary head, which are for training only,
+//! are left out.
 //!
 //! NASLib, whose counts NAS-Bench-Suite-Zero publishes, keeps the batch norms of the search phase:
-//! without scale and shift within cells, and one more behind each pooling
+//! those within cells have no scale and shift, and there is one more behind each pooling
 //! ([`Network::with_pooling_norms`](crate::Network::with_pooling_norms)).
 
 use lanner_space::{View, darts::NONE};
@@ -31,7 +33,7 @@ pub fn build(
     net.block("stem", "stem");
     let stem = conv_bn(net, "stem", Conv::same(3 * s.channels, 3), 0)?;
     let mut channels = s.channels;
-    // The two layers that a cell reads, and whether the cell that made the later one reduces.
+    // The two layers that a cell reads, and whether the later one comes from a reduction cell.
     let (mut before, mut last, mut reduced) = (stem, stem, false);
     for n in 0..s.cells {
         let reduce = n == s.cells / 3 || n == 2 * s.cells / 3;
@@ -55,8 +57,8 @@ pub fn build(
     Ok(())
 }
 
-/// Four nodes, each the sum of two operations on earlier ones or the inputs. A node without any but
-/// `none`, which some tables have, yields zeros.
+/// Adds a cell of four nodes, each the sum of two operations on earlier nodes or the inputs. A node
+/// with `none` only, which some tables have, yields zeros.
 fn cell(
     net: &mut Builder,
     place: &str,
@@ -119,7 +121,7 @@ fn operation(
     }
 }
 
-/// ReLU, depthwise convolution, 1×1 convolution, batch norm.
+/// Adds ReLU, depthwise convolution, 1×1 convolution and batch norm.
 fn relu_depthwise_bn(
     net: &mut Builder,
     place: &str,

@@ -1,6 +1,6 @@
 use std::fmt::Write;
 
-use lanner_space::{Architecture, Space, SpaceError, View, nasbench201::EDGES};
+use lanner_space::{Architecture, Space, SpaceError, View, family::CellSpace};
 
 use crate::{Cost, Network, Op};
 
@@ -15,12 +15,12 @@ pub struct Diagram {
 /// A box of a diagram.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Node {
-    /// Centred lines, the first of them the name.
+    /// Centred lines of text; the first is the name.
     pub lines: Vec<String>,
     pub kind: NodeKind,
 }
 
-/// What a box stands for, which decides its colour.
+/// Kind of a box, which decides its colour.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum NodeKind {
     /// Input, output, stem and head.
@@ -28,11 +28,11 @@ pub enum NodeKind {
     /// Convolutions and linear layers.
     Conv,
     Pool,
-    /// Identities, activations, sums: what costs little.
+    /// Cheap operations: identities, activations, sums.
     Light,
-    /// `none`, and what leads nowhere.
+    /// `none`, and operations that lead nowhere.
     Dead,
-    /// A row of cells.
+    /// A sequence of cells.
     Stage,
 }
 
@@ -41,21 +41,20 @@ pub enum NodeKind {
 pub struct Edge {
     pub from: usize,
     pub to: usize,
-    /// Drawn dashed: nothing flows here.
+    /// Whether no data flows along the arrow, which is then dashed.
     pub dead: bool,
 }
 
 impl Diagram {
-    /// The cells of an architecture, or its chain of blocks.
+    /// Draws the cells of an architecture, or its chain of blocks.
     ///
-    /// Of NAS-Bench-201 the four nodes and the operations between them: dead operations are dashed
-    /// in the raw view and left out in the pruned one.
+    /// Dead operations are dashed in the raw view and left out in the pruned one.
     pub fn cell(space: &Space, arch: &Architecture, view: View) -> Result<Diagram, SpaceError> {
         space.check(arch)?;
-        match space {
-            Space::NasBench201 => Ok(Diagram::nasbench201(arch, view)),
-            _ => Ok(Diagram::graph(space, arch, view)),
-        }
+        Ok(match space.cell() {
+            Some(cell) => Diagram::edges(cell, arch, &space.live(arch), view),
+            None => Diagram::graph(space, arch, view),
+        })
     }
 
     fn graph(space: &Space, arch: &Architecture, view: View) -> Diagram {
@@ -63,15 +62,7 @@ impl Diagram {
         let mut diagram = Diagram { title: "cell".into(), nodes: Vec::new(), edges: Vec::new() };
         for &label in &graph.labels {
             let name = space.labels()[usize::from(label)];
-            let kind = match name {
-                "none" => NodeKind::Dead,
-                "addition" | "absent" => NodeKind::Light,
-                _ if name.starts_with("input") || name == "output" => NodeKind::End,
-                _ if name.starts_with("skip") => NodeKind::Light,
-                _ if name.contains("pool") => NodeKind::Pool,
-                _ => NodeKind::Conv,
-            };
-            diagram.node(vec![name.replace('_', " ")], kind);
+            diagram.node(vec![name.replace('_', " ")], kind_of(name));
         }
         for &(from, to) in &graph.arcs {
             let (from, to) = (usize::from(from), usize::from(to));
@@ -80,15 +71,22 @@ impl Diagram {
         diagram
     }
 
-    fn nasbench201(arch: &Architecture, view: View) -> Diagram {
-        let live = Space::NasBench201.live(arch);
+    fn edges(cell: &CellSpace, arch: &Architecture, live: &[bool], view: View) -> Diagram {
         let mut diagram = Diagram { title: "cell".into(), nodes: Vec::new(), edges: Vec::new() };
+        // Start, operation and end of each edge.
+        let edges: Vec<(u8, &str, u8)> = (cell.edges.iter().zip(arch.codes()).enumerate())
+            .map(|(e, (edge, &code))| {
+                let (from, op) = cell.choice(e, code);
+                (from, cell.operations[usize::from(op)].as_str(), edge.to)
+            })
+            .collect();
         let touches = |node: u8| {
-            EDGES.iter().zip(&live).any(|(e, &live)| live && (e.0 == node || e.1 == node))
+            edges.iter().zip(live).any(|(e, &live)| live && (e.0 == node || e.2 == node))
         };
-        let mut place = [None; 4];
-        for (node, name) in (0u8..).zip(["input", "node 1", "node 2", "output"]) {
-            let end = node == 0 || node == 3;
+        let last = cell.nodes - 1;
+        let mut place = vec![None; cell.nodes.into()];
+        for node in 0..=last {
+            let end = node == 0 || node == last;
             if !end && !touches(node) && view == View::Pruned {
                 continue;
             }
@@ -97,36 +95,33 @@ impl Diagram {
                 (false, true) => NodeKind::Light,
                 (false, false) => NodeKind::Dead,
             };
-            let mut lines = vec![name.to_string()];
-            if node == 3 && !live.iter().any(|&l| l) {
+            let mut lines = vec![match node {
+                0 => "input".to_string(),
+                _ if node == last => "output".into(),
+                _ => format!("node {node}"),
+            }];
+            if node == last && !live.iter().any(|&l| l) {
                 lines.push("zeros: not reached".into());
             }
             place[usize::from(node)] = Some(diagram.node(lines, kind));
         }
-        for ((&(from, to), &code), &live) in EDGES.iter().zip(arch.codes()).zip(&live) {
+        for (&(from, operation, to), &live) in edges.iter().zip(live) {
             let ends = (place[usize::from(from)], place[usize::from(to)]);
             let (Some(from), Some(to), true) = (ends.0, ends.1, live || view == View::Raw) else {
                 continue;
             };
-            let (name, kind) = match code {
-                0 => ("none", NodeKind::Dead),
-                1 => ("skip", NodeKind::Light),
-                2 => ("conv 1×1", NodeKind::Conv),
-                3 => ("conv 3×3", NodeKind::Conv),
-                _ => ("avg pool 3×3", NodeKind::Pool),
-            };
-            let kind = if live { kind } else { NodeKind::Dead };
-            let node = diagram.node(vec![name.into()], kind);
+            let kind = if live { kind_of(operation) } else { NodeKind::Dead };
+            let node = diagram.node(vec![short_name(operation)], kind);
             diagram.edges.push(Edge { from, to: node, dead: !live });
             diagram.edges.push(Edge { from: node, to, dead: !live });
         }
         diagram
     }
 
-    /// The parts of the skeleton one after the other, equal ones in a row as one box, each with its
-    /// output shape and what it costs.
+    /// Draws the parts of the skeleton in sequence, equal consecutive ones as one box, each with its
+    /// output shape and cost.
     pub fn blocks(network: &Network, cost: &Cost) -> Diagram {
-        // (kind, how many, shape, flops, parameters) of each row of blocks.
+        // For each sequence of blocks: kind, number, shape, FLOPs, parameters.
         let mut rows: Vec<(&str, usize, String, u64, u64)> = Vec::new();
         for (b, block) in network.blocks.iter().enumerate() {
             let layers = || (0..network.layers.len()).filter(|&i| network.layers[i].block == b);
@@ -165,7 +160,7 @@ impl Diagram {
         diagram
     }
 
-    /// Every layer with its output shape.
+    /// Draws every layer with its output shape.
     pub fn layers(network: &Network) -> Diagram {
         let mut diagram = Diagram { title: network.name.clone(), nodes: vec![], edges: vec![] };
         for (i, layer) in network.layers.iter().enumerate() {
@@ -191,6 +186,29 @@ impl Diagram {
     fn node(&mut self, lines: Vec<String>, kind: NodeKind) -> usize {
         self.nodes.push(Node { lines, kind });
         self.nodes.len() - 1
+    }
+}
+
+/// The kind of an operation, by its name in a graph's labels.
+fn kind_of(name: &str) -> NodeKind {
+    match name {
+        "none" => NodeKind::Dead,
+        "addition" | "absent" => NodeKind::Light,
+        _ if name.starts_with("input") || name == "output" => NodeKind::End,
+        _ if name.starts_with("skip") => NodeKind::Light,
+        _ if name.contains("pool") => NodeKind::Pool,
+        _ => NodeKind::Conv,
+    }
+}
+
+/// `conv 3×3` for `nor_conv_3x3`.
+fn short_name(operation: &str) -> String {
+    match operation.strip_prefix("nor_").unwrap_or(operation) {
+        "skip_connect" => "skip".into(),
+        name => match name.rsplit_once('_') {
+            Some((name, size)) => format!("{} {}", name.replace('_', " "), size.replace('x', "×")),
+            None => name.into(),
+        },
     }
 }
 

@@ -1,7 +1,7 @@
 use crate::{Diagram, NodeKind};
 
 impl Diagram {
-    /// The diagrams as one DOT graph for Graphviz, each in a frame of its own.
+    /// Draws diagrams as one DOT graph for Graphviz, each in a frame of its own.
     pub fn dot(diagrams: &[Diagram]) -> String {
         let mut text = String::from(
             "digraph lanner {\n  node [shape=box, style=\"rounded,filled\", fontname=\"sans-serif\", \
@@ -26,14 +26,14 @@ impl Diagram {
     }
 }
 
-/// A DOT string.
+/// Quotes a text for DOT.
 fn quoted(text: &str) -> String {
     let text = text.replace('\\', "\\\\").replace('"', "\\\"").replace('\n', "\\n");
     format!("\"{text}\"")
 }
 
 impl NodeKind {
-    /// Fill and outline; the text on them is nearly black, with a contrast of 7 or more.
+    /// Colours of fill and outline; nearly black text on them has a contrast of 7 or more.
     pub(crate) fn colours(self) -> (&'static str, &'static str) {
         match self {
             NodeKind::End => ("#e8e8ee", "#666677"),

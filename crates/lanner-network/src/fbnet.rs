@@ -1,24 +1,24 @@
-//! FBNet's search space (Wu et al., CVPR 2019), as built by HW-NAS-Bench (Li et al., ICLR 2021) and
-//! with it by HELP and NASFLAT.
+//! FBNet's search space (Wu et al., CVPR 2019), as built by HW-NAS-Bench (Li et al., ICLR 2021), HELP
+//! and NASFLAT.
 //!
-//! A stem of stride 2, 22 blocks in seven stages, a 1×1 convolution, global average pooling and a
-//! linear layer. A block is an inverted residual with ReLU, also behind an expansion of one, or a
-//! skip: nothing, or where shapes change a 1×1 convolution with batch norm and ReLU. Images of up to
-//! 64 pixels keep their resolution in the stem and the second stage, as HW-NAS-Bench has it for
-//! CIFAR; its last convolution has 1504 channels there.
+//! The network has a stem of stride 2, 22 blocks in seven stages, a 1×1 convolution, global average
+//! pooling and a linear layer. A block is an inverted residual with ReLU, even behind an expansion of
+//! 1, or a skip: nothing, or a 1×1 convolution with batch norm and ReLU if shapes change. Images of up
+//! to 64 pixels keep their resolution in the stem and the second stage, as in HW-NAS-Bench for CIFAR,
+//! where the last convolution has 1504 channels.
 
 use crate::{
     Builder, Conv, NetworkError, Op, Skeleton,
     blocks::{InvertedResidual, classifier, conv_bn_act},
 };
 
-/// Blocks, channels and stride of each stage.
+/// Number of blocks, channels and stride of each stage.
 const STAGES: [(usize, usize, usize); 7] =
     [(1, 16, 1), (4, 24, 2), (4, 32, 2), (4, 64, 2), (4, 112, 1), (4, 184, 2), (1, 352, 1)];
-/// Kernel, expansion and groups by code; the next code is the skip.
+/// Kernel, expansion and groups by code; the code after the last is the skip.
 const BLOCKS: [(usize, usize, usize); 8] =
     [(3, 1, 1), (3, 1, 2), (3, 3, 1), (3, 6, 1), (5, 1, 1), (5, 1, 2), (5, 3, 1), (5, 6, 1)];
-/// The largest image whose resolution is kept at first, pixels.
+/// Side of the largest image whose resolution is kept at first, in pixels.
 const SMALL: usize = 64;
 
 pub fn build(s: &Skeleton, net: &mut Builder, codes: &[u8]) -> Result<(), NetworkError> {

@@ -1,12 +1,12 @@
 use crate::{LayerWeights, Network, NetworkError, Op, Weights};
 
 impl Weights {
-    /// The network and its weights with every batch norm that alone reads a convolution merged
-    /// into that convolution, which takes the batch norm's shift as its bias.
+    /// Folds batch norms into convolutions: every batch norm that is the only reader of a convolution.
+    /// Returns the new network and its weights.
     ///
-    /// With s = scale / √(variance + ε): kernel · s, and shift + (bias − mean) · s (Jacob et al.
-    /// 2018). Outputs are equal up to rounding. The convolution keeps its name. A batch norm behind
-    /// anything else (the head's, which follows a sum) stays.
+    /// With s = scale / √(variance + ε), the kernel becomes kernel · s and the bias shift +
+    /// (bias − mean) · s (Jacob et al. 2018). Outputs are equal up to rounding. The convolution keeps
+    /// its name. A batch norm behind any other layer (the head's, which follows a sum) stays.
     pub fn fold(&self, network: &Network) -> Result<(Network, Weights), NetworkError> {
         self.check(network)?;
         let readers = network.readers();

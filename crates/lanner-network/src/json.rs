@@ -2,10 +2,10 @@ use serde_json::{Value, json};
 
 use crate::{Cost, Network};
 
-/// The network and its costs as JSON: `{"name", "input", "output", "cost", "layers": […]}`.
+/// Converts a network and its costs to JSON: `{"name", "input", "output", "cost", "layers": […]}`.
 ///
 /// A layer has its name, `op` and the op's sizes, the names of its inputs, its output shape as
-/// [channels, height, width], and what it costs. The units are those of [`Cost`].
+/// [channels, height, width], and its costs. The units are those of [`Cost`].
 pub fn json(network: &Network, cost: &Cost) -> Value {
     let shape = |s: crate::Shape| json!([s.channels, s.height, s.width]);
     let name = |&i: &usize| network.layers[i].name.as_str();
@@ -15,7 +15,7 @@ pub fn json(network: &Network, cost: &Cost) -> Value {
         .zip(&cost.layers)
         .map(|(layer, cost)| {
             let mut value = json!({ "name": layer.name });
-            // Serialising plain numbers cannot fail; an op is always an object.
+            // Always matches: plain numbers can be serialised, and an op is an object.
             if let (Value::Object(all), Ok(Value::Object(op))) =
                 (&mut value, serde_json::to_value(layer.op))
             {

@@ -2,48 +2,48 @@ use serde::Serialize;
 
 use crate::Shape;
 
-/// What a layer computes.
+/// Operation of a layer.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize)]
 #[serde(tag = "op", rename_all = "snake_case")]
 pub enum Op {
-    /// The image. Always layer 0, and only that.
+    /// The image; always layer 0, and no other layer.
     Input,
     /// Two-dimensional convolution (cross-correlation, as everywhere in deep learning).
     Conv(Conv),
     /// Batch normalisation at inference: (x − mean) / √(variance + ε) · scale + shift, by channel.
     BatchNorm { epsilon: f32 },
-    /// max(x, 0).
+    /// Computes max(x, 0).
     Relu,
-    /// min(max(x, 0), 6).
+    /// Computes min(max(x, 0), 6).
     Relu6,
-    /// x · min(max(x + 3, 0), 6) / 6 (Howard et al. 2019, MobileNetV3).
+    /// Computes x · min(max(x + 3, 0), 6) / 6 (Howard et al. 2019, MobileNetV3).
     HardSwish,
-    /// 1 / (1 + e⁻ˣ).
+    /// Computes 1 / (1 + e⁻ˣ).
     Sigmoid,
-    /// min(max(x + 3, 0), 6) / 6 (Howard et al. 2019, MobileNetV3).
+    /// Computes min(max(x + 3, 0), 6) / 6 (Howard et al. 2019, MobileNetV3).
     HardSigmoid,
-    /// The greatest value under the window; padding never wins.
+    /// Takes the greatest value under the window; padding never wins.
     MaxPool(Pool),
-    /// The mean under the window. Padding counts as zeros, or not at all.
+    /// Takes the mean under the window. Padding counts as zeros, or not at all.
     AvgPool { pool: Pool, count_include_pad: bool },
-    /// The mean of each channel: a vector.
+    /// Takes the mean of each channel; the output is a vector.
     GlobalAvgPool,
-    /// The sum of one or more inputs of one shape; the same input may stand several times.
+    /// Adds one or more inputs of the same shape; an input may be listed several times.
     Add,
-    /// The product of one or more inputs; a vector scales the channels of the others.
+    /// Multiplies one or more inputs; a vector scales the channels of the others.
     Mul,
-    /// One input's channels after the other's.
+    /// Concatenates the channels of the inputs.
     Concat,
-    /// Zeros of the input's shape: the operation `none`, which PyTorch computes as x · 0.
+    /// Yields zeros of the input's shape: the operation `none`, which PyTorch computes as x · 0.
     Zero,
-    /// A matrix applied to a vector.
+    /// Multiplies a vector by a matrix.
     Linear { out_features: usize, bias: bool },
-    /// Channels seen as groups × rest, transposed (Zhang et al. 2018, ShuffleNet).
+    /// Transposes the channels, seen as groups × rest (Zhang et al. 2018, ShuffleNet).
     ChannelShuffle { groups: usize },
-    /// The first so many channels.
+    /// Takes the first `channels` channels.
     Slice { channels: usize },
-    /// The image moved up and to the left by one pixel, zeros coming in: what a convolution of
-    /// stride 2 reads to meet the pixels that another leaves out.
+    /// Moves the image up and to the left by one pixel and fills with zeros, so that a convolution of
+    /// stride 2 reads the pixels that another leaves out.
     Shift,
 }
 
@@ -51,26 +51,27 @@ pub enum Op {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
 pub struct Conv {
     pub out_channels: usize,
-    /// Side of the kernel, pixels.
+    /// Side of the kernel, in pixels.
     pub kernel: usize,
     pub stride: usize,
-    /// Zeros added at each of the four sides, pixels.
+    /// Zeros added at each of the four sides, in pixels.
     pub padding: usize,
-    /// Distance between the kernel's taps; 1 is the ordinary convolution.
+    /// Distance between the kernel's taps; 1 for an ordinary convolution.
     pub dilation: usize,
-    /// Input and output channels are split into so many parts that do not see each other.
+    /// Number of groups of input and output channels; each group is convolved by itself.
     pub groups: usize,
     pub bias: bool,
 }
 
 impl Conv {
-    /// Stride 1, padding that keeps an odd kernel's resolution, no groups, no bias.
+    /// A convolution with stride 1, padding that keeps the resolution for an odd kernel, no groups and
+    /// no bias.
     pub fn same(out_channels: usize, kernel: usize) -> Conv {
         let padding = kernel / 2;
         Conv { out_channels, kernel, stride: 1, padding, dilation: 1, groups: 1, bias: false }
     }
 
-    /// The shape of the kernel: output channels × input channels of a group × side × side.
+    /// Shape of the kernel: output channels × input channels of a group × height × width.
     pub fn kernel_shape(&self, in_channels: usize) -> [usize; 4] {
         [self.out_channels, in_channels / self.groups.max(1), self.kernel, self.kernel]
     }
@@ -79,15 +80,15 @@ impl Conv {
 /// A square pooling window.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
 pub struct Pool {
-    /// Side of the window, pixels.
+    /// Side of the window, in pixels.
     pub kernel: usize,
     pub stride: usize,
-    /// At each of the four sides, pixels; at most half the window.
+    /// Padding at each of the four sides, in pixels; at most half the window.
     pub padding: usize,
 }
 
 impl Op {
-    /// The name of the kind, as in the JSON output.
+    /// Name of the operation, as in the JSON output.
     pub fn name(&self) -> &'static str {
         match self {
             Op::Input => "input",
@@ -112,7 +113,7 @@ impl Op {
         }
     }
 
-    /// A short description with the sizes: `conv 3×3/2 dilation 2`.
+    /// Describes the operation with its sizes: `conv 3×3/2 dilation 2`.
     pub fn describe(&self) -> String {
         let window = |name: &str, kernel: usize, stride: usize| match stride {
             1 => format!("{name} {kernel}×{kernel}"),
@@ -137,7 +138,7 @@ impl Op {
         }
     }
 
-    /// The shape of the output, or what the inputs should have been.
+    /// Infers the shape of the output; the error says what was expected of the inputs.
     pub(crate) fn infer(&self, inputs: &[Shape]) -> Result<Shape, String> {
         let arity = match self {
             Op::Input => 0,
@@ -193,7 +194,7 @@ impl Op {
                 }
             }
             Op::Linear { out_features, .. } => match (first.is_vector(), out_features) {
-                (false, _) => Err(format!("{first} is no vector, expected height and width 1")),
+                (false, _) => Err(format!("{first} is not a vector, expected height and width 1")),
                 (_, 0) => Err("0 output features, expected 1 or more".into()),
                 _ => Ok(Shape::vector(out_features)),
             },
@@ -206,7 +207,9 @@ impl Op {
             },
             Op::Slice { channels } => match channels {
                 0 => Err("0 channels, expected 1 or more".into()),
-                n if n > first.channels => Err(format!("{first} has no {n} channels")),
+                n if n > first.channels => {
+                    Err(format!("{n} channels of {first}, expected at most as many as it has"))
+                }
                 n => Ok(Shape::new(n, first.height, first.width)),
             },
             _ => Ok(first),
@@ -231,8 +234,8 @@ impl Conv {
     }
 }
 
-/// How many windows fit: ⌊(n + 2·padding − dilation·(kernel − 1) − 1) / stride⌋ + 1, which is
-/// PyTorch's formula and ONNX's with `ceil_mode` 0.
+/// Number of windows that fit: ⌊(n + 2·padding − dilation·(kernel − 1) − 1) / stride⌋ + 1. This is
+/// PyTorch's formula, and ONNX's with `ceil_mode` 0.
 fn windows(
     n: usize,
     kernel: usize,
@@ -283,9 +286,9 @@ mod tests {
             (Op::Add, vec![a, b], "6×8×8 differs from 4×8×8"),
             (Op::Mul, vec![a, Shape::vector(3)], "3 does not fit 4×8×8"),
             (Op::Concat, vec![a, Shape::new(4, 4, 4)], "4×4×4 differs"),
-            (Op::Linear { out_features: 10, bias: true }, vec![a], "4×8×8 is no vector"),
+            (Op::Linear { out_features: 10, bias: true }, vec![a], "4×8×8 is not a vector"),
             (Op::ChannelShuffle { groups: 3 }, vec![a], "4 channels are not a multiple of 3"),
-            (Op::Slice { channels: 5 }, vec![a], "4×8×8 has no 5 channels"),
+            (Op::Slice { channels: 5 }, vec![a], "5 channels of 4×8×8, expected at most"),
             (conv(3, 0, 1, 1), vec![a], "stride 0"),
             (conv(11, 1, 1, 1), vec![a], "does not fit 8 + 2 × 1"),
             (Op::Relu, vec![a, a], "2 inputs, expected 1"),

@@ -1,4 +1,4 @@
-//! From an architecture to the network that it stands for: layers, shapes, costs, weights, files.
+//! Builds the network of an architecture: its layers, shapes, costs, weights and files.
 //!
 //! ```
 //! use lanner_network::{Cost, Init, Nasbench201, OnnxOptions, View, Weights, onnx};
@@ -11,7 +11,7 @@
 //! let cost = Cost::of(&net);
 //! assert_eq!((cost.flops, cost.params), (49_415_872, 344_346));
 //!
-//! // What a runtime gets: weights from a seed, batch norms folded into the convolutions before.
+//! // A runtime gets weights from a seed, with batch norms folded into the convolutions before them.
 //! let weights = Weights::init(&net, Init { seed: 1 });
 //! let (net, weights) = weights.fold(&net)?;
 //! let bytes = onnx::encode(&net, &weights, OnnxOptions::default())?;
@@ -21,18 +21,18 @@
 //!
 //! **The graph.** A [`Network`] is a list of [`Layer`]s in topological order; layer 0 is the input,
 //! the last the output. A [`Builder`] makes it, and refuses a layer whose inputs do not fit, with
-//! an error that names the layer and the shapes. All is plain data: read it, walk it, change it.
+//! an error that names the layer and the shapes. All of it is plain data with public fields.
 //!
 //! **Two views.** `View::Raw` is the network as published: `none` is a layer that yields zeros, and
-//! operations that lead nowhere are there (and count). `View::Pruned` has what is computed only; it
-//! is what a runtime should get. A cell with no path from input to output yields zeros in both.
-//! Layers of one name get the same fresh weights in both, so that their outputs are equal.
+//! operations that lead nowhere are present (and count). `View::Pruned` has only the layers that lead
+//! to the output; runtimes should get this one. A cell with no path from input to output yields zeros
+//! in both. Layers of the same name get the same fresh weights in both, so that outputs are equal.
 //!
-//! **Costs.** [`Cost`] counts by layer and in sum; [`Cost::flops`] is the convention of the
-//! published tables, [`Cost::macs`] that of most papers. The module documents who counts what.
+//! **Costs.** [`Cost`] counts by layer and in total; [`Cost::flops`] follows the convention of the
+//! published tables, [`Cost::macs`] that of most papers. The module documents both.
 //!
-//! **Files.** [`onnx`] writes models, in floats or 8-bit integers; [`Diagram`] DOT and SVG; [`json`](fn@json) the layers for other
-//! programs.
+//! **Files.** [`onnx`] writes models, in floats or 8-bit integers; [`Diagram`] writes DOT and SVG;
+//! [`json`](fn@json) writes the layers for other programs.
 
 mod blocks;
 mod cost;

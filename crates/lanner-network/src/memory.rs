@@ -1,17 +1,17 @@
 use crate::{Network, NetworkError};
 
-/// The most bytes that hold activations at once when the layers run in this order: 32-bit floats,
-/// batch 1, weights not counted.
+/// Peak memory of activations when the layers run in a given order, in bytes: 32-bit floats, batch 1,
+/// without weights.
 ///
-/// While a layer runs, its inputs, its output and all that later layers read are held; an output is
-/// given up after its last reader. No layer works in place. `order` has every layer once, each
+/// While a layer runs, memory holds its inputs, its output and all outputs that later layers read; an
+/// output is freed after its last reader. No layer works in place. `order` has every layer once, each
 /// after those that it reads.
 pub fn peak_memory(network: &Network, order: &[usize]) -> Result<u64, NetworkError> {
     let held = working_set(network, order)?;
     Ok(held.into_iter().max().unwrap_or(0))
 }
 
-/// The bytes held while each step of the order runs; [`peak_memory`] is their maximum.
+/// Memory held while each step of the order runs, in bytes; [`peak_memory`] is the maximum.
 pub fn working_set(network: &Network, order: &[usize]) -> Result<Vec<u64>, NetworkError> {
     let n = network.layers.len();
     let fail = |value: String, expected: &str| NetworkError::Value {
@@ -32,7 +32,7 @@ pub fn working_set(network: &Network, order: &[usize]) -> Result<Vec<u64>, Netwo
     Ok(held(network, order))
 }
 
-/// The peak of the order in which the layers stand, which is a valid one by construction.
+/// Peak memory in bytes when the layers run by their numbers, which is always a valid order.
 pub(crate) fn own_order_peak(network: &Network) -> u64 {
     let order: Vec<usize> = (0..network.layers.len()).collect();
     held(network, &order).into_iter().max().unwrap_or(0)
@@ -40,7 +40,7 @@ pub(crate) fn own_order_peak(network: &Network) -> u64 {
 
 fn held(network: &Network, order: &[usize]) -> Vec<u64> {
     let mut left = network.readers();
-    // The network's output is read by whoever asked for it.
+    // The caller reads the network's output.
     if let Some(last) = left.last_mut() {
         *last += 1;
     }

@@ -1,13 +1,13 @@
 //! The MobileNetV3 space of Once-for-All (Cai et al., ICLR 2020), as in the authors' `ofa_mbv3.py`:
-//! MobileNetV3-Large (Howard et al. 2019) with five stages of two to four blocks, whose kernels and
-//! expansions are chosen. Choices of blocks beyond a stage's depth change nothing.
+//! MobileNetV3-Large (Howard et al. 2019) with five stages of two to four blocks, each with a choice
+//! of kernel and expansion. Choices for blocks beyond a stage's depth change nothing.
 
 use crate::{
     Builder, Conv, NetworkError, Op, Skeleton,
     blocks::{InvertedResidual, conv_bn_act},
 };
 
-/// Channels, stride, hard-swish rather than ReLU, squeeze-and-excitation, of each stage.
+/// For each stage: channels, stride, whether hard-swish replaces ReLU, squeeze-and-excitation.
 const STAGES: [(usize, usize, bool, bool); 5] = [
     (24, 2, false, false),
     (40, 2, false, true),
@@ -15,13 +15,13 @@ const STAGES: [(usize, usize, bool, bool); 5] = [
     (112, 1, true, true),
     (160, 2, true, true),
 ];
-/// Choices of blocks a stage.
+/// Number of blocks of a stage that an architecture has choices for.
 const BLOCKS: usize = 4;
-/// Channels of stem and first block, of the last convolution, and of the layer behind it, which
-/// [`Skeleton::channels`] scales.
+/// Number of channels of stem and first block, of the last convolution, and of the layer behind it,
+/// which [`Skeleton::channels`] replaces; the others scale with that.
 const WIDTHS: [usize; 3] = [16, 960, 1280];
 
-/// v · by / of to the nearest multiple of 8, not below nine tenths (MobileNetV2's rule).
+/// Rounds v · by / of to the nearest multiple of 8, but not below nine tenths (MobileNetV2's rule).
 fn rounded(v: usize, by: usize, of: usize) -> usize {
     let near = ((v * by + 4 * of) / (8 * of) * 8).max(8);
     if 10 * near * of < 9 * v * by { near + 8 } else { near }

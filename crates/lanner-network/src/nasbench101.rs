@@ -1,11 +1,13 @@
 //! NAS-Bench-101 (Ying et al., ICML 2019), as in the authors' `model_builder.py`.
 //!
-//! A stem of 3×3 convolution, batch norm and ReLU; stacks of equal cells, between them 2×2 maximum
-//! pooling, each with twice the channels of the one before; global average pooling and a linear
-//! layer. A cell's output is the concatenation of the vertices that feed it, which share its
-//! channels; other vertices have as many as the largest that they feed, and give up their last
-//! channel where one has fewer. The cell's input goes through a 1×1 convolution, batch norm and ReLU
-//! to each vertex, and is added to the output.
+//! The network has a stem of 3×3 convolution, batch norm and ReLU; stacks of equal cells with 2×2
+//! maximum pooling between them, each stack with twice the channels of the one before; global average
+//! pooling and a linear layer.
+//!
+//! The output of a cell is the concatenation of the vertices that feed it, which share its channels.
+//! Any other vertex has as many channels as the largest vertex that it feeds; a smaller one reads it
+//! without the last channel. The cell's input reaches each vertex that reads it through a 1×1
+//! convolution, batch norm and ReLU; if the output reads it, it is added to the output the same way.
 //!
 //! The authors prune a cell before they build it, so that both views are the same.
 
@@ -14,22 +16,23 @@ use crate::{
     blocks::{classifier, conv_bn_act, sum},
 };
 
-/// Stacks of cells; the resolution is halved between them.
+/// Number of stacks of cells; the resolution is halved between them.
 const STACKS: usize = 3;
 
-/// A cell without what leads nowhere: vertex 0 is the input, the last the output.
+/// A pruned cell: vertex 0 is the input, the last one the output.
 struct Cell {
-    /// 0: convolution 3×3, 1: 1×1, 2: maximum pooling 3×3; of the vertices between.
+    /// Operations of the vertices between; 0: convolution 3×3, 1: convolution 1×1, 2: maximum pooling
+    /// 3×3.
     ops: Vec<u8>,
-    /// `feeds[from][to]`.
+    /// Whether one vertex feeds another: `feeds[from][to]`.
     feeds: Vec<Vec<bool>>,
 }
 
 impl Cell {
-    /// From an architecture's codes: vertices, their operations, and the upper triangle by row.
+    /// Reads an architecture's codes: number of vertices, their operations, upper triangle by row.
     ///
-    /// Any numbering of the vertices is taken, since it decides which of them get a channel more
-    /// where channels cannot be shared equally; the space itself has one numbering of each cell.
+    /// Any numbering of the vertices is accepted: it decides which vertices get one more channel when
+    /// channels cannot be shared equally. The space itself has one numbering of each cell.
     fn of(codes: &[u8]) -> Result<Cell, NetworkError> {
         let n = codes.first().map_or(0, |&n| usize::from(n));
         let sized = (2..=7).contains(&n) && codes.len() == n - 1 + n * (n - 1) / 2;
@@ -76,7 +79,7 @@ impl Cell {
         self.feeds.len() - 1
     }
 
-    /// The channels of each vertex.
+    /// Number of channels of each vertex.
     fn channels(&self, output: usize) -> Vec<usize> {
         let last = self.output();
         let mut channels = vec![0; last + 1];
@@ -142,11 +145,6 @@ impl Cell {
         }
         sum(net, format!("{place}.sum"), &terms)
     }
-}
-
-/// Whether the codes are a cell in any numbering.
-pub fn is_cell(codes: &[u8]) -> bool {
-    Cell::of(codes).is_ok()
 }
 
 fn project(

@@ -1,95 +1,80 @@
-use lanner_space::{Architecture, Space, View, nasbench201::EDGES};
+use lanner_space::{Architecture, View};
 
 use crate::{
-    Builder, Conv, Network, NetworkError, Op, Pool, Shape,
+    Builder, Conv, Network, NetworkError, Op, Pool, Skeleton,
     blocks::{batch_norm, cell_of_edges, classifier, relu_conv_bn},
 };
 
-/// The skeleton of NAS-Bench-201 (Dong & Yang, ICLR 2020); by default the published one.
+/// Skeleton of NAS-Bench-201 (Dong & Yang, ICLR 2020); the default is the published one.
 ///
-/// A stem (3×3 convolution, batch norm), three stages of equal cells, between them residual blocks
-/// that halve the resolution and double the channels, and at the end batch norm, ReLU, global
-/// average pooling and a linear layer. Facts are from the authors' code, AutoDL-Projects
+/// The network has a stem (3×3 convolution, batch norm), three stages of equal cells with residual
+/// blocks between them that halve the resolution and double the channels, and at the end batch norm,
+/// ReLU, global average pooling and a linear layer. Facts from the authors' code, AutoDL-Projects
 /// (`cell_operations.py`, `tiny_network.py`): convolutions are ReLU-Conv-BN without bias; the
-/// pooling of a cell has no batch norm and leaves padding out of its means; the residual's shortcut
-/// is a 2×2 mean and a 1×1 convolution without batch norm.
+/// pooling of a cell has no batch norm and leaves padding out of its means; the shortcut of a residual
+/// block is a 2×2 mean and a 1×1 convolution without batch norm.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Nasbench201 {
-    /// Channels of the first stage; twice and four times as many in the others.
+    /// Number of channels of the first stage; the others have twice and four times as many.
     pub channels: usize,
-    /// Cells in each of the three stages.
+    /// Number of cells in each of the three stages.
     pub cells: usize,
-    /// Height and width of the image, pixels: a multiple of 4.
+    /// Height and width of the image, in pixels: a multiple of 4.
     pub resolution: usize,
     /// Length of the output.
     pub classes: usize,
 }
 
 impl Default for Nasbench201 {
-    /// CIFAR-10: 16 channels, 5 cells, 32 pixels, 10 classes.
+    /// The skeleton for CIFAR-10: 16 channels, 5 cells, 32 pixels, 10 classes.
     fn default() -> Self {
         Nasbench201 { channels: 16, cells: 5, resolution: 32, classes: 10 }
     }
 }
 
 impl Nasbench201 {
-    fn check(&self) -> Result<(), NetworkError> {
-        for (name, value, most) in [
-            ("channels", self.channels, 1024),
-            ("cells", self.cells, 100),
-            ("resolution", self.resolution, 4096),
-            ("classes", self.classes, 100_000),
-        ] {
-            if !(1..=most).contains(&value) {
-                let (value, expected) = (value.to_string(), format!("1 to {most}"));
-                return Err(NetworkError::Value { name, value, expected });
-            }
-        }
-        if !self.resolution.is_multiple_of(4) {
-            return Err(NetworkError::Value {
-                name: "resolution",
-                value: self.resolution.to_string(),
-                expected: "a multiple of 4, to be halved twice".into(),
-            });
-        }
-        Ok(())
-    }
-
     /// The network of an architecture.
     ///
     /// A cell whose output no path reaches yields zeros. Its pruned form is one layer
-    /// [`Op::Zero`] a cell, so that the network stays connected and all its parts are there.
+    /// [`Op::Zero`], so that the network stays connected and keeps all parts of the skeleton.
     ///
-    /// Both views compute the same as long as batch norms that read nothing but zeros yield zeros,
-    /// as fresh ones do. After training, a convolution behind a node that nothing reaches adds its
-    /// batch norm's shift, a constant, which the pruned view has no place for.
+    /// Both views compute the same as long as batch norms that read only zeros yield zeros, as fresh
+    /// ones do. After training, a convolution behind a node that nothing reaches adds its batch norm's
+    /// shift, a constant that the pruned view lacks.
     pub fn build(&self, arch: &Architecture, view: View) -> Result<Network, NetworkError> {
-        self.check()?;
-        Space::NasBench201.check(arch)?;
-        let live = match view {
-            View::Raw => vec![true; EDGES.len()],
-            View::Pruned => Space::NasBench201.live(arch),
-        };
-        let image = Shape::new(3, self.resolution, self.resolution);
-        let mut net = Builder::new(Space::NasBench201.print(arch), image)?;
-        net.block("stem", "stem");
-        let mut x = net.add("stem.conv", Op::Conv(Conv::same(self.channels, 3)), &[0])?;
-        x = batch_norm(&mut net, "stem.bn", x)?;
-        for stage in 1..=3 {
-            if stage > 1 {
-                let channels = self.channels << (stage - 1);
-                x = reduction(&mut net, &format!("reduce{}", stage - 1), x, channels)?;
-            }
-            for n in 1..=self.cells {
-                x = cell(&mut net, &format!("stage{stage}.cell{n}"), x, arch.codes(), &live)?;
-            }
-        }
-        net.block("head", "head");
-        x = batch_norm(&mut net, "head.bn", x)?;
-        x = net.add("head.relu", Op::Relu, &[x])?;
-        classifier(&mut net, self.classes, x)?;
-        Ok(net.finish())
+        Skeleton::from(*self).build(arch, view)
     }
+}
+
+pub(crate) fn build(
+    s: &Skeleton,
+    net: &mut Builder,
+    codes: &[u8],
+    live: &[bool],
+) -> Result<(), NetworkError> {
+    if !s.resolution.is_multiple_of(4) {
+        return Err(NetworkError::Value {
+            name: "resolution",
+            value: s.resolution.to_string(),
+            expected: "a multiple of 4, to be halved twice".into(),
+        });
+    }
+    net.block("stem", "stem");
+    let mut x = net.add("stem.conv", Op::Conv(Conv::same(s.channels, 3)), &[0])?;
+    x = batch_norm(net, "stem.bn", x)?;
+    for stage in 1..=3 {
+        if stage > 1 {
+            x = reduction(net, &format!("reduce{}", stage - 1), x, s.channels << (stage - 1))?;
+        }
+        for n in 1..=s.cells {
+            x = cell(net, &format!("stage{stage}.cell{n}"), x, codes, live)?;
+        }
+    }
+    net.block("head", "head");
+    x = batch_norm(net, "head.bn", x)?;
+    x = net.add("head.relu", Op::Relu, &[x])?;
+    classifier(net, s.classes, x)?;
+    Ok(())
 }
 
 /// Two convolutions, the first of stride 2, beside a shortcut.
@@ -111,7 +96,7 @@ pub(crate) fn reduction(
     net.add(format!("{place}.add"), Op::Add, &[shortcut, b])
 }
 
-/// A cell whose operations all keep the shape.
+/// Adds a cell, whose operations all keep the shape.
 fn cell(
     net: &mut Builder,
     place: &str,

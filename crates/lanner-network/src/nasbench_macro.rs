@@ -1,18 +1,18 @@
 //! NAS-Bench-Macro (Su et al., CVPR 2021), as in the authors' `model.py`.
 //!
-//! A stem of 3×3 convolution, batch norm and ReLU; eight blocks in three stages, each of which
-//! begins with stride 2 and twice the channels; a 1×1 convolution to 1280 channels, global average
-//! pooling and a linear layer. A block is an inverted residual, or an identity: nothing, or where
-//! shapes change a 1×1 convolution and batch norm.
+//! The network has a stem of 3×3 convolution, batch norm and ReLU; eight blocks in three stages, each
+//! of which begins with stride 2 and twice the channels; a 1×1 convolution to 1280 channels, global
+//! average pooling and a linear layer. A block is an inverted residual, or an identity: nothing, or
+//! a 1×1 convolution and batch norm if shapes change.
 
 use crate::{
     Builder, Conv, NetworkError, Op, Skeleton,
     blocks::{InvertedResidual, classifier, conv_bn, conv_bn_act},
 };
 
-/// Blocks of each stage.
+/// Number of blocks of each stage.
 const STAGES: [usize; 3] = [2, 3, 3];
-/// Channels of the last convolution.
+/// Number of channels of the last convolution.
 const FEATURES: usize = 1280;
 
 pub fn build(s: &Skeleton, net: &mut Builder, codes: &[u8]) -> Result<(), NetworkError> {

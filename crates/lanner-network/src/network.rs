@@ -5,29 +5,29 @@ use crate::{NetworkError, Op, Shape, blocks::EPSILON};
 /// One node of a [`Network`].
 #[derive(Debug, Clone, PartialEq)]
 pub struct Layer {
-    /// Unique in the network; what stands before the last dots is the place: `stage1.cell2.0-3.conv`.
+    /// Name, unique in the network. It begins with the layer's place: `stage1.cell2.0-3.conv`.
     pub name: String,
     pub op: Op,
-    /// The layers that this one reads, by number, all lower than its own.
+    /// Numbers of the layers that this one reads, all lower than its own.
     pub inputs: Vec<usize>,
-    /// The shape of the output, inferred.
+    /// Shape of the output, inferred.
     pub shape: Shape,
-    /// The part of the skeleton that the layer belongs to, an index of [`Network::blocks`].
+    /// Part of the skeleton that the layer belongs to, an index of [`Network::blocks`].
     pub block: usize,
 }
 
 /// A part of the skeleton, for drawings and summaries.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Block {
-    /// `stage1.cell2`.
+    /// Name, such as `stage1.cell2`.
     pub name: String,
-    /// Blocks of one kind in a row are drawn as one: `cell`.
+    /// Kind, such as `cell`; consecutive blocks of one kind are drawn as one.
     pub kind: &'static str,
 }
 
-/// Layers in topological order: layer 0 is the input, the last one the output.
+/// A network: layers in topological order. Layer 0 is the input, the last one the output.
 ///
-/// Made by a [`Builder`], which infers and checks the shapes.
+/// A [`Builder`] makes it, and infers and checks the shapes.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Network {
     pub name: String,
@@ -36,27 +36,27 @@ pub struct Network {
 }
 
 impl Network {
-    /// The shape of the input image.
+    /// Shape of the input image.
     pub fn input(&self) -> Shape {
         self.layers[0].shape
     }
 
-    /// The shape of what the network yields.
+    /// Shape of the output.
     pub fn output(&self) -> Shape {
         self.layers[self.layers.len() - 1].shape
     }
 
-    /// The shapes that a layer reads.
+    /// Shapes of a layer's inputs.
     pub fn input_shapes(&self, layer: &Layer) -> Vec<Shape> {
         layer.inputs.iter().map(|&i| self.layers[i].shape).collect()
     }
 
-    /// The channels of a layer's first input; 0 for the input itself.
+    /// Number of channels of a layer's first input; 0 for layer 0.
     pub(crate) fn in_channels(&self, layer: &Layer) -> usize {
         layer.inputs.first().map_or(0, |&i| self.layers[i].shape.channels)
     }
 
-    /// The network without the layers that do not lead to the output.
+    /// Removes the layers that do not lead to the output.
     pub(crate) fn without_dead_layers(self) -> Network {
         let mut live = vec![false; self.layers.len()];
         (live[0], live[self.layers.len() - 1]) = (true, true);
@@ -75,10 +75,10 @@ impl Network {
         Network { layers, ..self }
     }
 
-    /// The network with a batch norm behind each max and average pooling.
+    /// Adds a batch norm behind each max and average pooling.
     ///
-    /// DARTS's search phase has one there (Liu et al., ICLR 2019, `MixedOp`), and NASLib's networks of
-    /// NAS-Bench-301, of which NAS-Bench-Suite-Zero published proxies, keep it; the networks that are
+    /// The search phase of DARTS has them (Liu et al., ICLR 2019, `MixedOp`). NASLib's networks of
+    /// NAS-Bench-301, whose proxies NAS-Bench-Suite-Zero published, keep them; the networks that are
     /// trained have none.
     pub fn with_pooling_norms(self) -> Network {
         let mut place = vec![0; self.layers.len()];
@@ -105,7 +105,7 @@ impl Network {
         Network { layers, ..self }
     }
 
-    /// For each layer, how many times others read it.
+    /// Number of times that others read each layer.
     pub fn readers(&self) -> Vec<usize> {
         let mut readers = vec![0; self.layers.len()];
         for &input in self.layers.iter().flat_map(|l| &l.inputs) {
@@ -115,7 +115,7 @@ impl Network {
     }
 }
 
-/// Builds a [`Network`] layer by layer; each method that adds one returns its number.
+/// Builds a [`Network`] layer by layer; methods that add a layer return its number.
 ///
 /// ```
 /// use lanner_network::{Builder, Conv, Op, Shape};
@@ -135,7 +135,7 @@ pub struct Builder {
 }
 
 impl Builder {
-    /// Layers that most networks do not exceed by much.
+    /// Number of layers that most networks do not exceed by much.
     const USUAL: usize = 128;
 
     /// Starts with layer 0, the input, called `input`.
@@ -153,7 +153,7 @@ impl Builder {
             block: 0,
         };
         let blocks = vec![Block { name: "input".into(), kind: "input" }];
-        // A predictor builds a network for each of tens of thousands of architectures: nothing grows.
+        // Predictors build networks of tens of thousands of architectures: reserve memory once.
         let mut layers = Vec::with_capacity(Builder::USUAL);
         let mut names = HashSet::with_capacity(Builder::USUAL);
         layers.push(layer);
@@ -161,7 +161,7 @@ impl Builder {
         Ok(Builder { network: Network { name: name.into(), layers, blocks }, names })
     }
 
-    /// Layers added from here on belong to this part.
+    /// Starts a part of the skeleton, to which the layers added from now on belong.
     pub fn block(&mut self, name: impl Into<String>, kind: &'static str) {
         self.network.blocks.push(Block { name: name.into(), kind });
     }
@@ -196,12 +196,12 @@ impl Builder {
         Ok(self.network.layers.len() - 1)
     }
 
-    /// The shape of a layer's output, if there is that layer.
+    /// Shape of a layer's output, if the layer exists.
     pub fn shape(&self, layer: usize) -> Option<Shape> {
         self.network.layers.get(layer).map(|l| l.shape)
     }
 
-    /// The network, whose output is the layer added last.
+    /// Returns the network, whose output is the layer added last.
     pub fn finish(self) -> Network {
         self.network
     }

@@ -2,12 +2,12 @@ use serde::{Deserialize, Serialize};
 
 use crate::{Cost, Network, Op};
 
-/// A network as operations and the data that flow between them: one encoding for all spaces, so that
-/// a predictor of one can be applied to another.
+/// A network as a graph of operations: one encoding for all spaces, so that a predictor of one space
+/// can be applied to another.
 ///
-/// A batch norm or activation belongs to the convolution, linear layer or batch norm before it that
-/// it alone reads, else to the convolution that alone reads it, and is a node only where there is
-/// neither. Costs are those of all that a node stands for.
+/// A batch norm or activation belongs to the node of the convolution, linear layer or batch norm
+/// before it, if it is the only reader of that; else to the convolution behind it, if that is its only
+/// reader; else it is a node of its own. The costs of a node include all of its layers.
 ///
 /// ```
 /// use lanner_network::{Cost, OpGraph, OpNode, Skeleton, View};
@@ -21,9 +21,9 @@ use crate::{Cost, Network, Op};
 /// ```
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct OpGraph {
-    /// In topological order, the input first.
+    /// Nodes in topological order, the input first.
     pub nodes: Vec<OpNode>,
-    /// (from, to), by target; one stands as often as the target reads it.
+    /// Arcs (from, to), sorted by target; an arc is listed as often as the target reads it.
     pub arcs: Vec<(usize, usize)>,
 }
 
@@ -31,24 +31,24 @@ pub struct OpGraph {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
 pub struct OpNode {
     pub kind: OpKind,
-    /// Side of a convolution's or pooling's window, pixels; else 1, and the image's side for a
-    /// global pooling.
+    /// Side of the window in pixels, for a convolution or pooling; the image's side for a global
+    /// pooling; else 1.
     pub kernel: usize,
     pub stride: usize,
     pub dilation: usize,
     pub groups: usize,
-    /// Of the first input; 0 for the input itself.
+    /// Number of channels of the first input; 0 for the input node.
     pub in_channels: usize,
     pub out_channels: usize,
-    /// Height of the output, pixels.
+    /// Height of the output, in pixels.
     pub resolution: usize,
-    /// As [`Cost::flops`].
+    /// FLOPs as in [`Cost::flops`].
     pub flops: u64,
-    /// As [`Cost::params`].
+    /// Parameters as in [`Cost::params`].
     pub params: u64,
 }
 
-/// What an [`OpNode`] does.
+/// Kind of an [`OpNode`].
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum OpKind {
@@ -108,18 +108,19 @@ impl OpKind {
         }
     }
 
-    /// Takes the norms and activations behind it in.
+    /// Whether norms and activations behind a node of this kind belong to it.
     fn absorbs(self) -> bool {
         matches!(self, OpKind::Conv | OpKind::Linear | OpKind::Norm)
     }
 }
 
 impl OpNode {
-    /// The length of [`OpNode::features`].
+    /// Length of [`OpNode::features`].
     pub const FEATURES: usize = OpKind::ALL.len() + 9;
 
-    /// The kind one-hot, then logarithms to base 2: kernel, stride, dilation, groups, input and
-    /// output channels, resolution, FLOPs, parameters; each of 1 more where it can be 0.
+    /// Features of the node: the kind one-hot, then logarithms to base 2 of kernel, stride, dilation,
+    /// groups, input and output channels, resolution, FLOPs and parameters; of 1 more for those that
+    /// can be 0.
     pub fn features(&self) -> [f32; OpNode::FEATURES] {
         let mut features = [0.0; OpNode::FEATURES];
         for (feature, kind) in features.iter_mut().zip(OpKind::ALL) {
@@ -144,37 +145,37 @@ impl OpNode {
 }
 
 impl OpGraph {
-    /// The operations of a network.
+    /// Makes the graph of a network.
     pub fn of(network: &Network) -> OpGraph {
         let cost = Cost::of(network);
         let readers = network.readers();
         let n = network.layers.len();
         let kinds: Vec<OpKind> = network.layers.iter().map(|l| OpKind::of(&l.op)).collect();
-        let joins = |i: usize| matches!(kinds[i], OpKind::Norm | OpKind::Activation);
-        // The layer that stands for each: itself, or the one that it belongs to.
-        let mut stands: Vec<usize> = (0..n).collect();
-        for i in (0..n).filter(|&i| joins(i)) {
+        let can_join = |i: usize| matches!(kinds[i], OpKind::Norm | OpKind::Activation);
+        // The layer whose node each layer belongs to, at first its own.
+        let mut owner: Vec<usize> = (0..n).collect();
+        for i in (0..n).filter(|&i| can_join(i)) {
             let before = network.layers[i].inputs[0];
-            if readers[before] == 1 && kinds[stands[before]].absorbs() {
-                stands[i] = stands[before];
+            if readers[before] == 1 && kinds[owner[before]].absorbs() {
+                owner[i] = owner[before];
             }
         }
-        // Of those that are left, the ones whose only reader is a convolution.
+        // The remaining ones whose only reader is a convolution belong to that.
         for (i, layer) in network.layers.iter().enumerate().rev() {
             for &before in &layer.inputs {
-                let alone = joins(before) && stands[before] == before && readers[before] == 1;
-                if alone && kinds[stands[i]] == OpKind::Conv {
-                    stands[before] = stands[i];
+                let alone = can_join(before) && owner[before] == before && readers[before] == 1;
+                if alone && kinds[owner[i]] == OpKind::Conv {
+                    owner[before] = owner[i];
                 }
             }
         }
         for i in 0..n {
-            // A norm that others had joined went to a convolution with them.
-            stands[i] = stands[stands[i]];
+            // A norm that had taken in activations may itself belong to a convolution now.
+            owner[i] = owner[owner[i]];
         }
         let mut number = vec![0; n];
         let mut nodes: Vec<OpNode> = Vec::new();
-        for (i, layer) in network.layers.iter().enumerate().filter(|&(i, _)| stands[i] == i) {
+        for (i, layer) in network.layers.iter().enumerate().filter(|&(i, _)| owner[i] == i) {
             let (kernel, stride, dilation, groups) = match layer.op {
                 Op::Conv(c) => (c.kernel, c.stride, c.dilation, c.groups),
                 Op::MaxPool(p) | Op::AvgPool { pool: p, .. } => (p.kernel, p.stride, 1, 1),
@@ -197,10 +198,10 @@ impl OpGraph {
         }
         let mut arcs = Vec::new();
         for (i, layer) in network.layers.iter().enumerate() {
-            let to = number[stands[i]];
+            let to = number[owner[i]];
             nodes[to].flops += cost.layers[i].flops;
             nodes[to].params += cost.layers[i].params;
-            let froms = layer.inputs.iter().map(|&input| number[stands[input]]);
+            let froms = layer.inputs.iter().map(|&input| number[owner[input]]);
             arcs.extend(froms.filter(|&from| from != to).map(|from| (from, to)));
         }
         arcs.sort_by_key(|&(from, to)| (to, from));

@@ -1,14 +1,14 @@
 use std::fmt;
 
-/// The shape of one image's feature map: channels × height × width, the batch left out.
+/// Shape of a feature map of one image: channels × height × width, without the batch.
 ///
-/// A vector, such as the classes' scores, has height and width 1.
+/// A vector, such as the scores of the classes, has height and width 1.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub struct Shape {
     pub channels: usize,
-    /// Rows, pixels.
+    /// Height, in pixels.
     pub height: usize,
-    /// Columns, pixels.
+    /// Width, in pixels.
     pub width: usize,
 }
 
@@ -17,27 +17,27 @@ impl Shape {
         Shape { channels, height, width }
     }
 
-    /// A vector of that many features.
+    /// A vector of `features` features.
     pub fn vector(features: usize) -> Shape {
         Shape::new(features, 1, 1)
     }
 
-    /// Height and width are 1.
+    /// Whether height and width are 1.
     pub fn is_vector(&self) -> bool {
         self.height == 1 && self.width == 1
     }
 
-    /// The number of values.
+    /// Number of values.
     pub fn len(&self) -> usize {
         self.channels * self.height * self.width
     }
 
-    /// True without any value; no layer has such an output.
+    /// Whether there are no values; no layer has such an output.
     pub fn is_empty(&self) -> bool {
         self.len() == 0
     }
 
-    /// The size in memory as 32-bit floats, bytes.
+    /// Size as 32-bit floats, in bytes.
     pub fn bytes(&self) -> u64 {
         4 * self.len() as u64
     }

@@ -1,11 +1,11 @@
-use lanner_space::{Architecture, Space, View};
+use lanner_space::{Architecture, Sizes, Space, View};
 
 use crate::{
     Builder, Nasbench201, Network, NetworkError, Shape, darts, fbnet, mobilenetv3, nasbench_macro,
-    nasbench101, transbench101, user,
+    nasbench101, nasbench201, transbench101, user,
 };
 
-/// What surrounds the choices of an architecture: the sizes that turn one of a space into a network.
+/// Sizes of a network that an architecture does not choose, for any space.
 ///
 /// ```
 /// use lanner_network::{Cost, Skeleton, View};
@@ -15,7 +15,7 @@ use crate::{
 /// let arch = space.parse("7818488874147327324245")?;
 /// let published = Skeleton::of(&space)?;
 /// assert_eq!((published.resolution, published.classes), (224, 1000));
-/// // HW-NAS-Bench's form for CIFAR-100.
+/// // The sizes of HW-NAS-Bench for CIFAR-100.
 /// let small = Skeleton { channels: 1504, resolution: 32, classes: 100, ..published };
 /// assert_eq!(Cost::of(&small.build(&arch, View::Raw)?).params, 1_790_500);
 /// # Ok::<(), Box<dyn std::error::Error>>(())
@@ -35,22 +35,39 @@ use crate::{
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Skeleton {
     pub space: Space,
-    /// A width that others follow from, by space.
+    /// A width that others follow from; the table says which.
     pub channels: usize,
-    /// How often cells are repeated; 0 where the architecture has every block.
+    /// Number of repetitions of cells; 0 if the architecture chooses every block.
     pub cells: usize,
-    /// Height and width of the image, pixels; 0 where it is a choice of the architecture, and
-    /// another number there puts that in its place.
+    /// Height and width of the image, in pixels. 0 if the architecture chooses it; another number then
+    /// overrides that choice.
     pub resolution: usize,
     /// Length of the output.
     pub classes: usize,
 }
 
 impl Skeleton {
-    /// The published one of a space.
+    /// The published skeleton of a space.
     pub fn of(space: &Space) -> Result<Skeleton, NetworkError> {
-        let [channels, cells, resolution, classes] = published(space)?;
+        builder(space)?;
+        let Sizes { channels, cells, resolution, classes } = space.sizes();
         Ok(Skeleton { space: space.clone(), channels, cells, resolution, classes })
+    }
+
+    /// The published one with as few cells as still tell architectures apart, for images of that
+    /// resolution and so many classes: what a search trains by default.
+    pub fn small(
+        space: &Space,
+        resolution: usize,
+        classes: usize,
+    ) -> Result<Skeleton, NetworkError> {
+        let published = Skeleton::of(space)?.with_cells(space.few_cells().searched);
+        Ok(Skeleton { resolution, classes, ..published })
+    }
+
+    /// The same with at most so many cells.
+    pub fn with_cells(self, most: usize) -> Skeleton {
+        Skeleton { cells: most.min(self.cells), ..self }
     }
 
     /// The sizes in words: `16 channels, 5 cells, 32 pixels, 10 classes`.
@@ -65,10 +82,10 @@ impl Skeleton {
         words.collect::<Vec<_>>().join(", ")
     }
 
-    fn check(&self) -> Result<(), NetworkError> {
-        let [_, cells, resolution, _] = published(&self.space)?;
+    fn check(&self, channels: usize) -> Result<(), NetworkError> {
+        let Sizes { cells, resolution, .. } = self.space.sizes();
         for (name, value, least, most) in [
-            ("channels", self.channels, 1, 8192),
+            ("channels", self.channels, 1, channels),
             ("cells", self.cells, usize::from(cells > 0), if cells > 0 { 100 } else { 0 }),
             ("resolution", self.resolution, usize::from(resolution > 0), 4096),
             ("classes", self.classes, 1, 100_000),
@@ -84,76 +101,81 @@ impl Skeleton {
         Ok(())
     }
 
-    /// The network of an architecture.
+    /// Builds the network of an architecture.
     ///
-    /// The views differ where a space has `none`; layers that lead nowhere are left out of the
-    /// pruned one in any space. A cell whose output no path reaches yields zeros, see
-    /// [`Nasbench201::build`].
+    /// The pruned view leaves out layers that lead nowhere, in any space; spaces with `none` have most
+    /// of them. A cell whose output no path reaches yields zeros, see [`Nasbench201::build`].
     pub fn build(&self, arch: &Architecture, view: View) -> Result<Network, NetworkError> {
-        let &Skeleton { channels, cells, resolution, classes, .. } = self;
-        if self.space == Space::NasBench201 {
-            return Nasbench201 { channels, cells, resolution, classes }.build(arch, view);
-        }
-        self.check()?;
-        let codes = arch.codes();
-        let mut name = arch.clone();
-        match self.space {
-            Space::NasBench101 if nasbench101::is_cell(codes) => name = self.space.canonical(arch),
-            _ => self.space.check(arch)?,
-        }
-        let resolution = match resolution {
-            0 => lanner_space::mobilenetv3::resolution(codes[0]),
-            _ => resolution,
+        let (most, build) = builder(&self.space)?;
+        self.check(most)?;
+        let space = &self.space;
+        // A network depends on the order of a cell, its name does not.
+        let name = match space.check(arch) {
+            Ok(()) => arch.clone(),
+            Err(e) => {
+                space.check_unordered(arch).map_err(|_| e)?;
+                space.canonical(arch)
+            }
+        };
+        let resolution = match self.resolution {
+            0 => space.resolution(arch).unwrap_or(0),
+            _ => self.resolution,
         };
         let image = Shape::new(3, resolution, resolution);
-        let mut net = Builder::new(self.space.print(&name), image)?;
-        match &self.space {
-            Space::NasBench101 => nasbench101::build(self, &mut net, codes)?,
-            Space::Darts => darts::build(self, &mut net, codes, view)?,
-            Space::TransBench101Micro => {
-                let live = match view {
-                    View::Raw => vec![true; codes.len()],
-                    View::Pruned => self.space.live(arch),
-                };
-                transbench101::build_micro(self, &mut net, codes, &live)?;
-            }
-            Space::TransBench101Macro => transbench101::build_macro(self, &mut net, codes)?,
-            Space::Fbnet => fbnet::build(self, &mut net, codes)?,
-            Space::MobileNetV3 => mobilenetv3::build(self, &mut net, codes)?,
-            Space::User(user) => {
-                let live = match view {
-                    View::Raw => vec![true; codes.len()],
-                    View::Pruned => self.space.live(arch),
-                };
-                user::build(self, user, &mut net, arch, &live)?;
-            }
-            _ => nasbench_macro::build(self, &mut net, codes)?,
-        }
+        let mut net = Builder::new(space.print(&name), image)?;
+        build(self, &mut net, arch, view)?;
         Ok(match view {
             View::Raw => net.finish(),
             View::Pruned => net.finish().without_dead_layers(),
         })
     }
+
+    /// The edges of a cell that are built.
+    fn live(&self, arch: &Architecture, view: View) -> Vec<bool> {
+        match view {
+            View::Raw => vec![true; arch.codes().len()],
+            View::Pruned => self.space.live(arch),
+        }
+    }
 }
 
-/// Channels, cells, resolution and classes; 0 where a space has no such size.
-fn published(space: &Space) -> Result<[usize; 4], NetworkError> {
-    Ok(match space {
-        Space::NasBench101 => [128, 3, 32, 10],
-        Space::NasBench201 => [16, 5, 32, 10],
-        Space::Darts => [36, 20, 32, 10],
-        Space::TransBench101Micro | Space::TransBench101Macro => [64, 2, 256, 75],
-        Space::Fbnet => [1984, 0, 224, 1000],
-        Space::MobileNetV3 => [1280, 0, 0, 1000],
-        Space::NasBenchMacro => [32, 0, 32, 10],
-        Space::User(user) => user::published(user),
-        _ => {
-            return Err(NetworkError::Value {
-                name: "space",
-                value: space.to_string(),
-                expected: "one with a published network".into(),
-            });
-        }
+/// Adds everything after the image.
+type Build = fn(&Skeleton, &mut Builder, &Architecture, View) -> Result<(), NetworkError>;
+
+/// The most channels.
+const WIDEST: usize = 8192;
+
+/// The published networks that are not those of a family: name of the space, the most channels, and
+/// the layers. A new one is a line here.
+const PUBLISHED: [(&str, usize, Build); 8] = [
+    ("nasbench101", WIDEST, |s, net, arch, _| nasbench101::build(s, net, arch.codes())),
+    ("nasbench201", 1024, |s, net, arch, view| {
+        nasbench201::build(s, net, arch.codes(), &s.live(arch, view))
+    }),
+    ("darts", WIDEST, |s, net, arch, view| darts::build(s, net, arch.codes(), view)),
+    ("transbench101-micro", WIDEST, |s, net, arch, view| {
+        transbench101::build_micro(s, net, arch.codes(), &s.live(arch, view))
+    }),
+    ("transbench101-macro", WIDEST, |s, net, arch, _| {
+        transbench101::build_macro(s, net, arch.codes())
+    }),
+    ("fbnet", WIDEST, |s, net, arch, _| fbnet::build(s, net, arch.codes())),
+    ("mobilenetv3", WIDEST, |s, net, arch, _| mobilenetv3::build(s, net, arch.codes())),
+    ("nas-bench-macro", WIDEST, |s, net, arch, _| nasbench_macro::build(s, net, arch.codes())),
+];
+
+/// The most channels and the layers of a space's networks: as published, else those of its family.
+fn builder(space: &Space) -> Result<(usize, Build), NetworkError> {
+    if let Some(&(_, most, build)) = PUBLISHED.iter().find(|p| p.0 == space.name()) {
+        return Ok((most, build));
+    }
+    if space.cell().is_some() || space.chain().is_some() {
+        return Ok((WIDEST, |s, net, arch, view| user::build(s, net, arch, &s.live(arch, view))));
+    }
+    Err(NetworkError::Value {
+        name: "space",
+        value: space.to_string(),
+        expected: "one with a published network, of cells or of a chain".into(),
     })
 }
 

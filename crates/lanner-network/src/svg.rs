@@ -1,9 +1,9 @@
-//! Drawing a diagram: boxes in rows by their longest path from the start, ordered so that few
+//! Draws diagrams as SVG: boxes in rows by their longest path from the start, ordered so that few
 //! arrows cross (barycentres; Sugiyama, Tagawa & Toda 1981), arrows as curves.
 
 use crate::{Diagram, Edge, Node, NodeKind};
 
-/// Pixels between boxes of a row, between rows, around everything, and of a line of text.
+// In pixels: space between boxes of a row, between rows and around everything; height of a text line.
 const GAP: f64 = 24.0;
 const RISE: f64 = 34.0;
 const MARGIN: f64 = 24.0;
@@ -11,8 +11,7 @@ const LINE: f64 = 17.0;
 const TITLE: f64 = 34.0;
 
 impl Diagram {
-    /// The diagrams as one SVG image, side by side under a heading. Without any words there is no
-    /// room for them.
+    /// Draws diagrams as one SVG image, side by side under a heading. An empty heading takes no space.
     pub fn svg(heading: &str, diagrams: &[Diagram]) -> String {
         let drawn: Vec<Layout> = diagrams.iter().map(Layout::of).collect();
         let height = drawn.iter().map(|l| l.height).fold(0.0, f64::max);
@@ -48,11 +47,11 @@ impl Diagram {
 
 const BOLD: &str = " font-weight=\"bold\"";
 
-/// Where everything stands, relative to the diagram's corner.
+/// Places of boxes and arrows, relative to the diagram's corner.
 struct Layout {
-    /// Middle of each box, and of the dummies that long arrows pass through.
+    /// Middle of each box, and of each dummy that a long arrow passes through.
     at: Vec<(f64, f64)>,
-    /// The boxes and dummies that each edge passes, from its start to its end.
+    /// Boxes and dummies along each edge, from its start to its end.
     routes: Vec<Vec<usize>>,
     width: f64,
     height: f64,
@@ -127,8 +126,8 @@ impl Layout {
     }
 }
 
-/// The longest path to each node. Edges may come in any order, so all are looked at until nothing
-/// moves, which in an acyclic graph is after as many rounds as there are nodes at most.
+/// Length of the longest path to each node. Edges may be in any order, so all are visited until
+/// nothing changes: in an acyclic graph, at most as many rounds as there are nodes.
 fn ranks(diagram: &Diagram) -> Vec<usize> {
     let mut ranks = vec![0; diagram.nodes.len()];
     for _ in 0..diagram.nodes.len() {
@@ -146,12 +145,13 @@ fn ranks(diagram: &Diagram) -> Vec<usize> {
     ranks
 }
 
-/// The middle of each box across, after ordering the rows: down by the boxes above, up by those
-/// below, and so on, from several starts; of all these orders, the one with the fewest crossings.
+/// Orders the boxes of the rows, and returns the horizontal middle of each box. Sweeps go down by the
+/// boxes above, up by those below, and so on, from several starts; the order with the fewest crossings
+/// wins.
 fn columns(rows: &mut [Vec<usize>], near: &[Vec<Vec<usize>>; 2], sizes: &[(f64, f64)]) -> Vec<f64> {
     let mut best = (usize::MAX, vec![0.0; sizes.len()]);
     for start in 0..STARTS {
-        // Start 0 has the boxes in their own order, the others in orders without a meaning.
+        // Start 0 has the boxes in their own order, the others in arbitrary orders.
         rows.iter_mut().for_each(|row| row.sort_by_key(|v| (v * start * 7919) % 101));
         let mut x = vec![0.0; sizes.len()];
         rows.iter().for_each(|row| pack(row, sizes, &mut x));
@@ -177,8 +177,8 @@ fn columns(rows: &mut [Vec<usize>], near: &[Vec<Vec<usize>>; 2], sizes: &[(f64, 
 const STARTS: usize = 8;
 const SWEEPS: usize = 24;
 
-/// Moves every box below the middle of those that it reads, or above that of its readers in odd
-/// sweeps, as far as the row has room; boxes may pass each other, or not.
+/// Moves every box below the middle of the boxes that it reads, or in odd sweeps above the middle of
+/// its readers, as far as the row has room; boxes may pass each other, or not.
 fn align(
     rows: &mut [Vec<usize>],
     near: &[Vec<Vec<usize>>; 2],
@@ -204,7 +204,7 @@ fn align(
     }
 }
 
-/// How many pairs of arrows between two rows cross.
+/// Number of pairs of arrows between two rows that cross.
 fn crossings(rows: &[Vec<usize>], below: &[Vec<usize>], x: &[f64]) -> usize {
     let of_row = |row: &Vec<usize>| {
         let arrows: Vec<(f64, f64)> =
@@ -306,7 +306,7 @@ mod tests {
             let arch = Space::NasBench201.parse(text).unwrap();
             let diagram = Diagram::cell(&Space::NasBench201, &arch, View::Raw).unwrap();
             let layout = Layout::of(&diagram);
-            // Arrows between two rows, as the routes have them.
+            // The pieces of the routes between two rows.
             let arrows: Vec<_> = (layout.routes.iter().flat_map(|r| r.windows(2)))
                 .map(|p| (layout.at[p[0]], layout.at[p[1]]))
                 .collect();

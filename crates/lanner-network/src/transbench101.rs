@@ -1,23 +1,24 @@
 //! TransNAS-Bench-101 (Duan et al., CVPR 2021), micro and macro, as in the authors' code
 //! (`net_macro.py`, `cell_micro.py`).
 //!
-//! A stem of two 3×3 convolutions of stride 2; modules of two cells each, the first of which may
-//! halve the resolution and double the channels; global average pooling and a linear layer. Micro
-//! cells are like those of NAS-Bench-201 without pooling, in five modules of which the first, third
-//! and fifth do both; macro networks have residual blocks of two 3×3 convolutions for cells.
+//! The network has a stem of two 3×3 convolutions of stride 2; modules of two cells each, the first of
+//! which may halve the resolution and double the channels; global average pooling and a linear layer.
+//! Micro cells are like those of NAS-Bench-201 without pooling, in five modules of which the first,
+//! third and fifth halve and double. The cells of macro networks are residual blocks of two 3×3
+//! convolutions.
 //!
-//! The head is that of the tasks with one label or vector an image: classification of objects and
-//! scenes, room layout (9 numbers). Of the other tasks this is the encoder with another head: the
+//! The head is that of the tasks with one label or vector for each image: classification of objects
+//! and scenes, room layout (9 numbers). The other tasks put another head on the same encoder: the
 //! puzzle runs it on nine tiles of an image and classifies their concatenated means; segmentation,
-//! autoencoding and surface normals have decoders of transposed convolutions. Costs of those heads
-//! depend on the encoder's output shape alone.
+//! autoencoding and surface normals have decoders of transposed convolutions. The costs of those heads
+//! depend only on the encoder's output shape.
 
 use crate::{
     Builder, Conv, NetworkError, Op, Skeleton,
     blocks::{cell_of_edges, classifier, conv_bn, factorized_reduce, relu_conv_bn, zeros},
 };
 
-/// What the first cell of a module does.
+/// Changes of shape by the first cell of a module.
 #[derive(Debug, Clone, Copy)]
 struct Module {
     double: bool,
@@ -27,11 +28,11 @@ struct Module {
 impl Module {
     const PLAIN: Module = Module { double: false, halve: false };
     const BOTH: Module = Module { double: true, halve: true };
-    /// Of the micro networks, in the authors' words `41414`.
+    /// Modules of the micro networks, which the authors call `41414`.
     const MICRO: [Module; 5] =
         [Module::BOTH, Module::PLAIN, Module::BOTH, Module::PLAIN, Module::BOTH];
 
-    /// The authors' types 1 to 4, here 0 to 3.
+    /// The module of a code, 0 to 3 for the authors' types 1 to 4.
     fn of(code: u8) -> Module {
         Module { double: code % 2 == 1, halve: code >= 2 }
     }
@@ -61,7 +62,7 @@ pub fn build_macro(s: &Skeleton, net: &mut Builder, codes: &[u8]) -> Result<(), 
     Ok(())
 }
 
-/// Two convolutions beside a shortcut.
+/// Adds two convolutions and a shortcut.
 fn residual(
     net: &mut Builder,
     place: &str,
@@ -101,7 +102,7 @@ pub fn build_micro(
     Ok(())
 }
 
-/// A cell whose operations on its input have the module's stride and channels.
+/// Adds a cell whose operations on its input have the module's stride and channels.
 fn cell(
     net: &mut Builder,
     place: &str,

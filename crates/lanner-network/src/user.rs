@@ -1,40 +1,30 @@
-//! Networks of spaces that users define, see [`lanner_space::user`].
+//! Builds networks of spaces that users define, see [`lanner_space::user`].
 
 use lanner_space::Architecture;
-use lanner_space::user::{Block, CellSpace, ChainSpace, Kind, Layer, UserSpace};
+use lanner_space::family::{Block, CellSpace, ChainSpace, Layer};
 
 use crate::blocks::{InvertedResidual, batch_norm, classifier, conv_bn, conv_bn_act, sum};
 use crate::nasbench201::reduction;
 use crate::{Builder, Conv, NetworkError, Op, Pool, Skeleton};
 
-/// Adds everything after the image: the file's skeleton, with the sizes that `skeleton` has instead.
+/// Adds the layers after the image: the file's skeleton, with the sizes of `skeleton`.
 ///
 /// A cell whose output no path reaches yields zeros, as in [`crate::Nasbench201::build`].
 pub fn build(
     skeleton: &Skeleton,
-    space: &UserSpace,
     net: &mut Builder,
     arch: &Architecture,
     live: &[bool],
 ) -> Result<(), NetworkError> {
-    let x = match &space.kind {
-        Kind::Cell(cell) => cells(skeleton, net, cell, arch, live)?,
-        Kind::Chain(chain) => stages(skeleton, net, chain, arch)?,
-    };
+    let mut x = 0;
+    if let Some(cell) = skeleton.space.cell() {
+        x = cells(skeleton, net, cell, arch, live)?;
+    }
+    if let Some(chain) = skeleton.space.chain() {
+        x = stages(skeleton, net, chain, arch)?;
+    }
     classifier(net, skeleton.classes, x)?;
     Ok(())
-}
-
-/// Channels, cells, resolution and classes of the file; no cells in a chain, whose channels are the stem's.
-pub fn published(space: &UserSpace) -> [usize; 4] {
-    match &space.kind {
-        Kind::Cell(CellSpace { skeleton: s, .. }) => {
-            [s.channels.into(), s.cells.into(), s.resolution.into(), s.classes as usize]
-        }
-        Kind::Chain(ChainSpace { skeleton: s, .. }) => {
-            [s.stem.into(), 0, s.resolution.into(), s.classes as usize]
-        }
-    }
 }
 
 /// Convolution, batch norm and ReLU6.
@@ -47,7 +37,7 @@ fn conv_bn_relu(
     conv_bn_act(net, place, conv, Op::Relu6, x)
 }
 
-/// Everything before the pooling of NAS-Bench-201's network, with any number of stages.
+/// Adds the layers before the pooling of NAS-Bench-201's network, with any number of stages.
 fn cells(
     skeleton: &Skeleton,
     net: &mut Builder,
@@ -71,7 +61,8 @@ fn cells(
     net.add("head.relu", Op::Relu, &[x])
 }
 
-/// Nodes, each the sum of its live edges; one without any is not there, zeros for the output.
+/// Adds a cell: each node is the sum of its live edges. A node without any is left out, the output is
+/// then zeros.
 fn cell(
     net: &mut Builder,
     place: &str,
@@ -99,8 +90,8 @@ fn cell(
     Ok(nodes[nodes.len() - 1].unwrap_or(x))
 }
 
-/// An operation of [`lanner_space::user::OPERATIONS`]: convolutions come after a ReLU and before a
-/// batch norm, separable ones twice, as in DARTS.
+/// Adds an operation of [`lanner_space::user::OPERATIONS`]: convolutions come after a ReLU and before
+/// a batch norm, separable ones twice, as in DARTS.
 fn operation(net: &mut Builder, place: &str, name: &str, x: usize) -> Result<usize, NetworkError> {
     let channels = net.shape(x).map_or(0, |s| s.channels);
     let side = match name.rsplit_once('_').and_then(|(_, size)| size.split_once('x')) {
@@ -192,8 +183,6 @@ fn block(
 
 #[cfg(test)]
 mod tests {
-    use std::sync::Arc;
-
     use super::*;
     use crate::{Cost, Nasbench201, Network};
     use lanner_space::{Space, View};
@@ -202,14 +191,14 @@ mod tests {
         Skeleton::of(space).unwrap().build(arch, view).unwrap()
     }
 
-    /// NAS-Bench-201 as a user would write it.
+    /// NAS-Bench-201 as a user would define it.
     fn nasbench201(skeleton: &str) -> Space {
         let mut text = String::from("name = \"own-201\"\nkind = \"cell\"\nnodes = 4\n");
         text += "operations = [\"none\", \"skip_connect\", \"nor_conv_1x1\", \"nor_conv_3x3\", \"avg_pool_3x3\"]\n";
         for (from, to) in lanner_space::nasbench201::EDGES {
             text += &format!("[[edge]]\nfrom = {from}\nto = {to}\n");
         }
-        Space::User(Arc::new(UserSpace::from_toml(&(text + skeleton)).unwrap()))
+        Space::from_toml(&(text + skeleton)).unwrap()
     }
 
     #[test]
@@ -220,7 +209,7 @@ mod tests {
         assert_eq!(space.size(), 15_625);
         let published = Nasbench201::default();
         for index in (0..15_625).step_by(301) {
-            // The same codes: both have an edge's operation at its place.
+            // The codes of both spaces list the operations of the edges in the same order.
             let arch = Space::NasBench201.at(index).unwrap();
             for view in [View::Raw, View::Pruned] {
                 let own = Cost::of(&network(&space, &arch, view));
@@ -237,7 +226,7 @@ mod tests {
             [[stage]]\ndepth = 1\nwidth = 8\nblock = [\"sep\", \"conv\", \"identity\"]\nkernel = [3, 5]\n\
             [[stage]]\ndepth = [1, 2]\nwidth = 16\nstride = 2\nblock = [\"mb\", \"identity\"]\nkernel = 3\nexpansion = 4\n\
             [skeleton]\nresolution = 16\nclasses = 2\nstem = 8\nhead = 32\n";
-        let space = Space::User(Arc::new(UserSpace::from_toml(text).unwrap()));
+        let space = Space::from_toml(text).unwrap();
         let stem = 3 * 8 * 9 + 16;
         let head = |width: u64| width * 32 + 64 + 32 * 2 + 2;
         let mb = |inputs: u64, out: u64| {
@@ -268,7 +257,7 @@ mod tests {
             "name = \"all\"\nkind = \"cell\"\nnodes = 2\noperations = [{names}]\n[[edge]]\nfrom = 0\nto = 1\n\
             [skeleton]\nresolution = 8\nclasses = 3\nchannels = 4\nstages = 2\ncells = 1\n"
         );
-        let space = Space::User(Arc::new(UserSpace::from_toml(&text).unwrap()));
+        let space = Space::from_toml(&text).unwrap();
         let params: Vec<u64> = space
             .iter()
             .map(|arch| Cost::of(&network(&space, &arch, View::Pruned)).params)

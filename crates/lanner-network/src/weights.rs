@@ -3,48 +3,49 @@ use rand_chacha::ChaCha8Rng;
 
 use crate::{Layer, Network, NetworkError, Op};
 
-/// The numbers of all layers, one entry a layer.
+/// Weights of a network, one entry for each layer.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Weights {
     pub layers: Vec<LayerWeights>,
 }
 
-/// The numbers of one layer.
+/// Weights of one layer.
 #[derive(Debug, Clone, PartialEq, Default)]
 pub enum LayerWeights {
-    /// A layer without any.
+    /// A layer without weights.
     #[default]
     None,
     /// A convolution or a linear layer.
     Affine {
-        /// Output channels × input channels of a group × height × width, or outputs × inputs.
+        /// Kernel (output channels × input channels of a group × height × width) or matrix (outputs ×
+        /// inputs).
         weight: Vec<f32>,
-        /// One an output channel, or empty where the layer has none.
+        /// Bias, one number an output channel; empty if the layer has none.
         bias: Vec<f32>,
     },
     /// A batch norm; one number a channel each.
     Norm { scale: Vec<f32>, shift: Vec<f32>, mean: Vec<f32>, variance: Vec<f32> },
 }
 
-/// How weights are drawn.
+/// Initialisation of weights.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub struct Init {
     pub seed: u64,
 }
 
 impl Weights {
-    /// He initialisation (He et al. 2015): kernels and matrices uniform within ±√(6 / inputs of a
-    /// value), which has variance 2 / inputs; biases 0; batch norms the identity.
+    /// Draws weights by He initialisation (He et al. 2015): kernels and matrices uniform within
+    /// ±√(6 / inputs of an output), which has variance 2 / inputs; biases 0; batch norms the identity.
     ///
-    /// A layer's numbers depend on the seed, the layer's name and its size only, so that two
-    /// networks that share a layer agree on it. They are drawn from ChaCha with 8 rounds at 16 bits
-    /// each: as good as more for a start, and half the time.
+    /// The weights of a layer depend only on the seed, the layer's name and its size, so that two
+    /// networks agree on a layer that they share. They are drawn from ChaCha with 8 rounds, at 16 bits
+    /// each: enough for initial weights, and twice as fast as 32.
     pub fn init(network: &Network, init: Init) -> Weights {
         let layers = network.layers.iter().map(|l| initial(network, l, init.seed)).collect();
         Weights { layers }
     }
 
-    /// Whether the numbers are as many as this network's layers have.
+    /// Checks that the numbers of weights are those of the network's layers.
     pub fn check(&self, network: &Network) -> Result<(), NetworkError> {
         if self.layers.len() != network.layers.len() {
             return Err(NetworkError::Value {
@@ -74,7 +75,7 @@ impl Weights {
     }
 }
 
-/// The lengths of a layer's vectors.
+/// Lengths of the vectors of a layer's weights.
 fn sizes(network: &Network, layer: &Layer) -> Vec<usize> {
     let (inputs, outputs) = (network.in_channels(layer), layer.shape.channels);
     match layer.op {
@@ -105,7 +106,7 @@ fn initial(network: &Network, layer: &Layer, seed: u64) -> LayerWeights {
     }
 }
 
-/// The generator of a layer: FNV-1a of the name, mixed with the seed by ChaCha's own key schedule.
+/// Generator of a layer's weights: FNV-1a of the name, mixed with the seed by ChaCha's key schedule.
 fn stream(seed: u64, name: &str) -> ChaCha8Rng {
     let mut hash = 0xcbf2_9ce4_8422_2325u64;
     for byte in name.bytes() {
@@ -117,7 +118,7 @@ fn stream(seed: u64, name: &str) -> ChaCha8Rng {
     ChaCha8Rng::from_seed(key)
 }
 
-/// `n` numbers within ±bound, exclusive: the centres of 65,536 equal steps.
+/// Draws `n` numbers within ±bound, exclusive: centres of 65,536 equal steps.
 fn uniform(n: usize, bound: f32, mut rng: ChaCha8Rng) -> Vec<f32> {
     let scale = bound / 32768.0;
     let mut values = Vec::with_capacity(n);

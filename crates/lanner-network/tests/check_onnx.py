@@ -3,14 +3,14 @@
     pip install torch numpy onnx onnxruntime
     python crates/lanner-network/tests/check_onnx.py [--models FOLDER] [--count 18] [--seed 0]
 
-Without --models the models are made first, by `cargo run --example export`. Each architecture comes
-four times: as written or pruned, folded or not, always with the same weights. PyTorch computes the
-published network from the architecture's text and the weights of the unfolded model as written; all
-four must yield its outputs, within 1e-4 of the largest of them (networks that are not trained have
-outputs of any size: a cell of skips alone multiplies by four). The pruned and folded one comes in
-8-bit integers too, where the outputs' root mean square error may be 6 % of their size: the
-weights have seven bits, and errors add up over up to 95 convolutions. Of MobileNetV3 it may be 10 %,
-since its gates multiply what has errors itself.
+Without --models the models are made first, by `cargo run --example export`. Each architecture has
+four models: as written or pruned, folded or not, always with the same weights. PyTorch computes the
+published network from the architecture's text and the weights of the model as written, unfolded. All
+four must give its outputs, within 1e-4 of the largest of them (outputs of untrained networks have any
+size: a cell of skips alone multiplies by four). The pruned and folded one is also checked in 8-bit
+integers, where the root mean square error may be 6 % of the outputs' size: the weights have seven
+bits, and errors add up over up to 95 convolutions. For MobileNetV3 it may be 10 %, since its gates
+multiply inputs that have errors themselves.
 """
 
 import argparse
@@ -49,7 +49,7 @@ def relu_conv_bn(w, name, x, kernel, stride=1):
 
 
 def cell(w, place, text, x):
-    """Each node is the sum over the earlier ones, as `|op~0|+|op~0|op~1|+…` says."""
+    """Each node is the sum over earlier ones, by a text such as `|op~0|+|op~0|op~1|+…`."""
     nodes = [x]
     for to, part in enumerate(text.split("+"), start=1):
         total = 0
@@ -234,7 +234,7 @@ def nasbench101(w, text, x):
 
 
 def mobilenetv3(w, text, x):
-    """`{"ks": …, "e": …, "d": …, "r": …}`, of which the weights have kernels and expansions."""
+    """`{"ks": …, "e": …, "d": …, "r": …}`, where the weights show kernels and expansions."""
     x = inverted_residual(w, "block0", F.hardswish(conv_bn(w, "stem", x, 2)), 1)
     for s, depth in enumerate(json.loads(text)["d"], start=1):
         for n in range(1, depth + 1):

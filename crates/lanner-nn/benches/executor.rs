@@ -1,5 +1,5 @@
-//! Training steps (forward, backward by all parameters) of NAS-Bench-201 networks, batch 64, and the
-//! share of the machine's measured peak of matrix products that convolutions reach.
+//! Measures training steps (forward, backward by all parameters) of NAS-Bench-201 networks, batch
+//! 64, and the share of the machine's measured peak of matrix products that convolutions reach.
 //!
 //! `cargo bench -p lanner-nn --bench executor -- [threads]`; PyTorch's side is
 //! `benches/peers/executor_torch.py`.
@@ -7,10 +7,10 @@
 use std::time::Instant;
 
 use lanner_network::{Builder, Conv, Cost, Init, Nasbench201, Network, Op, Shape, View, Weights};
-use lanner_nn::{Executor, Mode, Options, Params, Wants, rng, uniform};
+use lanner_nn::{ExecOptions, Executor, Mode, Params, Wants, rng, uniform};
 use lanner_space::{Architecture, Space};
 
-/// Seconds that the main thread was on a processor, with `LANNER_BENCH=cpu`: for one thread on a busy
+/// Seconds of processor time of the main thread, with `LANNER_BENCH=cpu`: for one thread on a busy
 /// machine (Linux).
 fn on_processor() -> Option<f64> {
     std::env::var("LANNER_BENCH").ok().filter(|v| v == "cpu")?;
@@ -18,8 +18,8 @@ fn on_processor() -> Option<f64> {
     Some(stat.split(' ').next()?.parse::<f64>().ok()? / 1e9)
 }
 
-/// The median of the seconds that `f` takes; their mean where time on a processor is asked for, which
-/// is only counted in ticks.
+/// Median of the seconds that `f` takes; the mean for processor time, which is only counted in
+/// ticks.
 fn seconds(least: f64, mut f: impl FnMut()) -> f64 {
     f();
     let (begin, cpu) = (Instant::now(), on_processor());
@@ -40,7 +40,7 @@ fn seconds(least: f64, mut f: impl FnMut()) -> f64 {
 fn step(network: &Network, batch: usize, threads: usize, wants: Wants) -> [f64; 2] {
     let weights = Weights::init(network, Init { seed: 1 });
     let params = Params::<f32>::from_weights(network, &weights).expect("its own weights");
-    let options = Options { threads, training: true, ..Options::default() };
+    let options = ExecOptions { threads, training: true, ..ExecOptions::default() };
     let mut executor = Executor::new(network, batch, options).expect("it fits");
     let mut images = vec![0.0; batch * network.input().len()];
     uniform(&mut images, 1.0, &mut rng(1, "bench"));
@@ -82,7 +82,7 @@ fn main() {
         (144, 16, 1, 1),
         (24, 16, 1, 1),
     ] {
-        // Eight in a row, so that reading the images and writing the output weigh little.
+        // Eight convolutions, so that reading the images and writing the output matter little.
         let mut net = Builder::new("chain", Shape::new(channels, side, side)).expect("a shape");
         let conv = Conv { groups, ..Conv::same(channels, kernel) };
         for n in 0..8 {

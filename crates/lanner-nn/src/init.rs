@@ -1,6 +1,6 @@
 use rand::RngExt;
 
-/// Fills with draws of U(−bound, bound), as the initial weights of a layer of `1/bound²` inputs.
+/// Fills `out` with draws of U(−bound, bound); with bound = 1/√inputs, initial weights of a layer.
 pub fn uniform(out: &mut [f32], bound: f32, rng: &mut impl rand::Rng) {
     for x in out {
         *x = (rng.random::<f32>() * 2.0 - 1.0) * bound;

@@ -1,11 +1,11 @@
-//! The numeric core of Lanner: what its predictors need to learn, and what runs networks.
+//! The numeric core of Lanner, for the learning of predictors and for running networks.
 //!
-//! **Two floors.** Below are kernels over flat buffers, for predictors. Above is the [`Executor`],
-//! which runs any network of lanner-network forward and backward, for training and for zero-cost
-//! proxies; start with [`exec`], which has an example.
+//! **Two floors.** The lower one has kernels over flat buffers, for predictors. The upper one is the
+//! [`Executor`], which runs any network of lanner-network forward and backward, for training and
+//! for zero-cost proxies; start with [`exec`], which has an example.
 //!
-//! There is no graph of operations and no automatic differentiation here. A model owns flat `f32`
-//! buffers, calls a kernel forward, calls its twin backward, and hands gradients to an optimiser:
+//! There is no graph of operations and no automatic differentiation. A model owns flat `f32`
+//! buffers, calls a kernel forward and its twin backward, and passes gradients to an optimiser:
 //!
 //! ```
 //! use lanner_nn::{AdamW, Matrix, matmul, rng, uniform};
@@ -31,21 +31,22 @@
 //! kernels take slices and sizes, so that a caller can work on a part of a larger buffer.
 //!
 //! **The pieces.** [`matmul`] (three products over the `gemm` crate), [`norm`] (layer norm, ReLU and
-//! dropout in one pass), [`sparse`] (sums over neighbours), [`optim`] (AdamW, SGD), [`schedule`] (cosine, plateau, early stop), [`seed`]
-//! (one study seed, a generator a purpose). Forward and backward stand side by side in one file,
-//! and tests compare each with a slow obvious version and with finite differences.
+//! dropout in one pass), [`sparse`] (sums over neighbours), [`optim`] (AdamW, SGD), [`schedule`]
+//! (cosine, plateau, early stop), [`seed`] (a generator for each purpose, from one study seed).
+//! Forward and backward stand side by side in one file, and tests compare each with a slow obvious
+//! version and with finite differences.
 //!
-//! **Speed.** Kernels are compiled for AVX-512, AVX2 and the baseline and chosen at run time. No
-//! kernel but [`Matrix`]'s own methods allocates (the `gemm` crate packs into buffers of its own).
+//! **Speed.** Kernels are compiled for AVX-512, AVX2 and the baseline and chosen at run time. Kernels
+//! do not allocate, except for the methods of [`Matrix`] and the `gemm` crate's packing.
 //!
-//! **Networks.** [`Executor`] with [`Params`], [`Options`], [`Mode`], [`Wants`] and [`Observer`], in
-//! `f32` or `f64` ([`Float`]). Its convolutions are its own, `gemm` multiplies its linear layers. It
-//! cuts a batch into the same parts for every number of threads, and sums parts in their order.
+//! **Networks.** [`Executor`] with [`Params`], [`ExecOptions`], [`Mode`], [`Wants`] and [`Observer`], in
+//! `f32` or `f64` ([`Float`]). Convolutions are our own, linear layers use `gemm`. A batch is cut
+//! into the same parts for every number of threads, and sums over the parts run in order.
 //!
-//! **Determinism.** The same inputs give the same bits, whatever the number of threads: work is
-//! split by output element and no sum is split between threads. Dropout masks are a hash of (key,
-//! row, column), not a stream that depends on the order of work. Different processors may differ in
-//! the last bits, since the products of the `gemm` crate do.
+//! **Determinism.** The same inputs give the same bits for every number of threads: no sum is split
+//! between threads. Dropout masks are a hash of (key, row, column), not a stream that depends on
+//! the order of work. Processors may differ in the last bits, since the products of the `gemm`
+//! crate do.
 
 pub mod exec;
 mod init;
@@ -58,7 +59,9 @@ pub mod seed;
 mod simd;
 pub mod sparse;
 
-pub use exec::{ExecError, Executor, Float, Layout, Mode, Observer, Options, Params, Place, Wants};
+pub use exec::{
+    ExecError, ExecOptions, Executor, Float, LayerPlace, Layout, Mode, Observer, Params, Wants,
+};
 pub use init::uniform;
 pub use matrix::Matrix;
 pub use norm::Dropout;

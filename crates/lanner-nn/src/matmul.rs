@@ -1,12 +1,13 @@
-//! Matrix products over the `gemm` crate: `nn`, `nt`, `tn` after the transposition of each factor.
+//! Matrix products over the `gemm` crate, named by the factors that are transposed: `nn`, `nt`,
+//! `tn`.
 //!
 //! All take `m, k, n` (rows of the result, inner size, columns of the result), row-major slices, an
-//! output that is overwritten or, with `accumulate`, added to, and the number of threads. The same
-//! element is the same sum in the same order for every number of threads.
+//! output that is overwritten or, with `accumulate`, added to, and the number of threads. Each
+//! element is summed in the same order for every number of threads.
 
 use gemm::Parallelism;
 
-/// c = a·b (+ c): a is m×k, b is k×n, c is m×n.
+/// Computes c = a·b (+ c): a is m×k, b is k×n, c is m×n.
 #[allow(clippy::too_many_arguments)] // the BLAS signature, which every reader knows
 pub fn nn(
     m: usize,
@@ -21,7 +22,7 @@ pub fn nn(
     product([m, k, n], (a, k, 1), (b, n, 1), c, accumulate, threads);
 }
 
-/// c = a·bᵀ (+ c): a is m×k, b is n×k, c is m×n.
+/// Computes c = a·bᵀ (+ c): a is m×k, b is n×k, c is m×n.
 #[allow(clippy::too_many_arguments)]
 pub fn nt(
     m: usize,
@@ -36,7 +37,7 @@ pub fn nt(
     product([m, k, n], (a, k, 1), (b, 1, k), c, accumulate, threads);
 }
 
-/// c = aᵀ·b (+ c): a is k×m, b is k×n, c is m×n.
+/// Computes c = aᵀ·b (+ c): a is k×m, b is k×n, c is m×n.
 #[allow(clippy::too_many_arguments)]
 pub fn tn(
     m: usize,
@@ -104,7 +105,7 @@ mod tests {
     use super::*;
     use proptest::prelude::*;
 
-    /// The definition, in f64.
+    /// Computes the product by its definition, in f64.
     fn slow([m, k, n]: [usize; 3], a: Factor, b: Factor, c: &[f32], accumulate: bool) -> Vec<f32> {
         let mut out = vec![0.0; m * n];
         for i in 0..m {

@@ -7,7 +7,7 @@ pub struct Matrix {
 }
 
 impl Matrix {
-    /// All zeros.
+    /// A matrix of zeros.
     pub fn zeros(rows: usize, cols: usize) -> Self {
         Matrix { rows, cols, data: vec![0.0; rows * cols] }
     }
@@ -15,7 +15,7 @@ impl Matrix {
     /// Wraps row-major data.
     ///
     /// # Panics
-    /// When `data` has not `rows * cols` elements.
+    /// Unless `data` has `rows * cols` elements.
     pub fn from_rows(rows: usize, cols: usize, data: Vec<f32>) -> Self {
         assert_eq!(data.len(), rows * cols, "a {rows}×{cols} matrix");
         Matrix { rows, cols, data }
@@ -31,7 +31,7 @@ impl Matrix {
         &mut self.data[r * self.cols..(r + 1) * self.cols]
     }
 
-    /// The product `self · other`, on up to `threads` threads.
+    /// Computes the product `self · other` on up to `threads` threads.
     ///
     /// # Panics
     /// When the inner sizes differ.

@@ -9,31 +9,31 @@ use crate::simd::{LANES, lane_sum, multiversion};
 /// Added to the variance; PyTorch's default.
 pub const EPSILON: f32 = 1e-5;
 
-/// Which outputs are dropped: a hash of (key, row, column), so that any part of a batch can be
-/// computed in any order and on any number of threads.
+/// Mask of the outputs that are dropped: a hash of (key, row, column), so that any part of a batch
+/// can be computed in any order and on any number of threads.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct Dropout {
-    /// The probability of being dropped; 0 for none.
+    /// Probability that an output is dropped; 0 for none.
     pub ratio: f32,
-    /// Distinct for each layer and each step.
+    /// Key of the hash, distinct for each layer and each step.
     pub key: u64,
 }
 
 impl Dropout {
-    /// Nothing is dropped.
+    /// Drops nothing.
     pub const NONE: Dropout = Dropout { ratio: 0.0, key: 0 };
 
-    /// What kept outputs are divided by.
+    /// Divisor of kept outputs.
     fn keep(self) -> f32 {
         1.0 - self.ratio
     }
 
-    /// A hash below this is dropped.
+    /// Outputs whose hash is below this are dropped.
     fn threshold(self) -> u32 {
         (f64::from(self.ratio) * 4_294_967_296.0) as u32
     }
 
-    /// The start of row `row`'s hashes.
+    /// Key of the hashes of a row.
     #[inline(always)]
     fn row_key(self, row: usize) -> u32 {
         let x = self.key ^ (row as u64).wrapping_mul(0x9e37_79b9_7f4a_7c15);
@@ -57,7 +57,7 @@ fn hash(key: u32, column: u32) -> u32 {
 }
 
 multiversion! {
-    /// Forward: adds `bias` to the rows of `z` in place (they are wanted again backward), writes
+    /// Forward: adds `bias` to the rows of `z` in place (the backward pass needs them), writes
     /// dropout(relu(norm(z))) to `y`, and (mean, 1/deviation) of each row to `stats`.
     ///
     /// `z`, `y`: rows × w; `bias`, `gamma`, `beta`: w; `stats`: one pair a row. `first_row` is the
@@ -101,8 +101,8 @@ multiversion! {
     /// Backward of [`forward`]: turns `dy`, the gradient of the output, into the gradient of z in
     /// place, and adds to the gradients of bias, gamma and beta.
     ///
-    /// `z`, `y`, `stats` are as forward left them: an output of zero was dropped or below zero, and
-    /// passes no gradient either way, so the mask is not needed again.
+    /// `z`, `y` and `stats` are those of the forward pass. The mask is not needed again: an output
+    /// of zero was dropped or negative, and passes no gradient either way.
     pub fn backward(
         z: &[f32], y: &[f32], stats: &[[f32; 2]], gamma: &[f32], ratio: f32,
         dy: &mut [f32], d_bias: &mut [f32], d_gamma: &mut [f32], d_beta: &mut [f32],
@@ -146,7 +146,7 @@ mod tests {
         v
     }
 
-    /// The definition, in f64, with the mask asked element by element.
+    /// Computes the outputs by their definition, in f64, with the mask element by element.
     fn slow(z: &[f64], bias: &[f64], gamma: &[f64], beta: &[f64], dropout: Dropout) -> Vec<f64> {
         let w = gamma.len();
         let mut y = Vec::new();

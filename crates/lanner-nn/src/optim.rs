@@ -1,5 +1,5 @@
-//! Optimisers: AdamW, Adam with decoupled weight decay (Loshchilov & Hutter, ICLR 2019), and SGD with
-//! Nesterov's momentum.
+//! Optimisers: AdamW (Adam with decoupled weight decay, Loshchilov & Hutter, ICLR 2019) and SGD
+//! with Nesterov's momentum.
 
 use std::ops::Range;
 
@@ -11,11 +11,11 @@ const BETA1: f32 = 0.9;
 const BETA2: f32 = 0.999;
 const EPSILON: f32 = 1e-8;
 
-/// The optimiser's state over one flat vector of parameters; β = (0.9, 0.999), ε = 1e-8.
+/// AdamW over one flat vector of parameters; β = (0.9, 0.999), ε = 1e-8.
 #[derive(Debug, Clone)]
 pub struct AdamW {
-    /// Decoupled weight decay, a fraction of the learning rate; it applies to every parameter, as
-    /// in PyTorch.
+    /// Decoupled weight decay, which is multiplied by the learning rate. It applies to every
+    /// parameter, as in PyTorch.
     pub weight_decay: f32,
     steps: u32,
     mean: Vec<f32>,
@@ -28,7 +28,7 @@ impl AdamW {
         AdamW { weight_decay, steps: 0, mean: vec![0.0; len], square: vec![0.0; len] }
     }
 
-    /// One step: `params` move against `grads` with the learning rate `lr`.
+    /// Moves `params` one step against `grads`, with the learning rate `lr`.
     ///
     /// # Panics
     /// When the lengths differ from that given to [`AdamW::new`].
@@ -36,7 +36,7 @@ impl AdamW {
         self.step_sum(params, &[grads], lr, threads);
     }
 
-    /// [`AdamW::step`] with the gradient a sum of parts, which are added in order.
+    /// [`AdamW::step`] with a gradient that is the sum of `grads`, added in order.
     pub fn step_sum(&mut self, params: &mut [f32], grads: &[&[f32]], lr: f32, threads: usize) {
         let n = self.mean.len();
         assert!(params.len() == n && grads.iter().all(|g| g.len() == n), "{n} parameters");
@@ -100,24 +100,24 @@ multiversion! {
     }
 }
 
-/// Gradient descent with Nesterov's momentum in the form of Sutskever et al. (ICML 2013), as PyTorch
-/// has it: g ← g + decay·p, v ← momentum·v + g, p ← p − lr·(g + momentum·v).
+/// SGD with Nesterov's momentum (Sutskever et al., ICML 2013) in the form of PyTorch:
+/// g ← g + decay·p, v ← momentum·v + g, p ← p − lr·(g + momentum·v).
 #[derive(Debug, Clone)]
 pub struct Sgd<T> {
     pub momentum: f32,
-    /// What part of a parameter is added to its gradient. It applies to `decayed` only.
+    /// Fraction of a parameter that is added to its gradient, for `decayed` parameters only.
     pub weight_decay: f32,
-    /// Where the parameters with weight decay stand, ascending.
+    /// Ranges of the parameters with weight decay, ascending.
     decayed: Vec<Range<usize>>,
     velocity: Vec<T>,
 }
 
 impl<T: Float> Sgd<T> {
-    /// The state before the first step, for `len` parameters, of which those of the ranges `decayed`
-    /// (ascending, apart) have weight decay.
+    /// The state before the first step, for `len` parameters. Those in the ranges `decayed` have
+    /// weight decay.
     ///
     /// # Panics
-    /// When the ranges are not such.
+    /// When the ranges are not ascending, overlap, or exceed `len`.
     pub fn new(len: usize, momentum: f32, weight_decay: f32, decayed: Vec<Range<usize>>) -> Self {
         let apart = decayed.windows(2).all(|w| w[0].end <= w[1].start);
         let within = decayed.iter().all(|r| r.start <= r.end && r.end <= len);
@@ -125,7 +125,7 @@ impl<T: Float> Sgd<T> {
         Sgd { momentum, weight_decay, decayed, velocity: vec![T::ZERO; len] }
     }
 
-    /// One step: `params` move against `grads` with the learning rate `lr`.
+    /// Moves `params` one step against `grads`, with the learning rate `lr`.
     ///
     /// # Panics
     /// When the lengths differ from that given to [`Sgd::new`].
@@ -165,7 +165,7 @@ mod tests {
         let count = 40;
         let number = |k: usize, t: usize| ((k * 7 + t * 5) % 16) as f32 / 8.0 - 1.0;
         let mut params: Vec<f32> = (0..count).map(|k| number(k, 0)).collect();
-        // Those with weight decay are 3 to 16 and 20 to 39.
+
         let mut sgd = Sgd::new(count, 0.9, 0.25, vec![3..17, 20..40]);
         for (t, (rate, expected)) in rates.iter().zip(steps.unwrap()).enumerate() {
             let grads: Vec<f32> = (0..count).map(|k| number(k, t + 1)).collect();
@@ -177,7 +177,7 @@ mod tests {
         }
     }
 
-    /// The algorithm of the paper, in f64.
+    /// Runs the algorithm of the paper for one parameter, in f64.
     fn slow(steps: usize, mut p: f64, grad: impl Fn(usize) -> f64, lr: f64, decay: f64) -> f64 {
         let (mut m, mut v) = (0.0, 0.0);
         for t in 1..=steps {

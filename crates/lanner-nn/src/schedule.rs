@@ -1,14 +1,14 @@
-//! When to lower the learning rate, and when to stop.
+//! Schedules of the learning rate, and early stopping.
 
-/// Cosine annealing from `lr` to zero (Loshchilov & Hutter 2017): the rate of epoch `epoch` of
-/// `epochs`, from 0.
+/// Cosine annealing from `lr` to zero (Loshchilov & Hutter 2017): the learning rate of `epoch`,
+/// counted from 0, of `epochs`.
 pub fn cosine(lr: f32, epoch: usize, epochs: usize) -> f32 {
     let turn = std::f64::consts::PI * epoch as f64 / epochs.max(1) as f64;
     (f64::from(lr) * 0.5 * (1.0 + turn.cos())) as f32
 }
 
-/// [`cosine`] by steps, after a linear rise over the first `warm_up` of them: the rate of step `step`
-/// of `steps`, from 0 (Goyal et al. 2017 on warming up).
+/// [`cosine`] by steps after a linear rise over the first `warm_up` steps (Goyal et al. 2017): the
+/// learning rate of `step`, counted from 0, of `steps`.
 pub fn warm_cosine(lr: f32, step: usize, steps: usize, warm_up: usize) -> f32 {
     match step < warm_up {
         true => lr * ((step + 1) as f64 / (warm_up + 1) as f64) as f32,
@@ -33,7 +33,7 @@ impl Plateau {
         Plateau { lr, factor, threshold, patience, best: f64::INFINITY, bad: 0 }
     }
 
-    /// Takes the loss of an epoch; [`Plateau::lr`] is then the rate of the next.
+    /// Takes the loss of an epoch, and sets [`Plateau::lr`] for the next.
     pub fn observe(&mut self, loss: f64) {
         if loss < self.best * (1.0 - self.threshold) {
             self.best = loss;
@@ -48,8 +48,7 @@ impl Plateau {
     }
 }
 
-/// Says stop after `patience` epochs without a new best loss, or at once when the loss is not a
-/// number.
+/// Stops after `patience` epochs without a new best loss, or at once when the loss is not a number.
 #[derive(Debug, Clone)]
 pub struct EarlyStop {
     patience: usize,
@@ -62,7 +61,7 @@ impl EarlyStop {
         EarlyStop { patience, best: f64::INFINITY, bad: 0 }
     }
 
-    /// Takes the loss of an epoch; true means stop.
+    /// Takes the loss of an epoch; returns whether to stop.
     pub fn observe(&mut self, loss: f64) -> bool {
         if loss < self.best {
             self.best = loss;
@@ -93,7 +92,7 @@ mod tests {
         assert_eq!(rates[3], 0.4);
         assert!(rates[3..].is_sorted_by(|a, b| a > b) && rates[11] > 0.0);
         assert_eq!(warm_cosine(0.4, 5, 12, 0), cosine(0.4, 5, 12));
-        // Longer than the training itself: it never ends.
+        // A warm-up longer than the training does not end.
         assert!(warm_cosine(0.4, 4, 5, 9) == 0.2);
     }
 

@@ -1,12 +1,12 @@
-//! One study seed, one independent generator a purpose; never the clock.
+//! Independent generators for each purpose, from one study seed; never from the clock.
 
 use rand::SeedableRng;
 
-/// The generator of this project: ChaCha with 8 rounds, the same stream on every platform.
+/// Random generator of this project: ChaCha with 8 rounds, the same stream on every platform.
 pub type Rng = rand_chacha::ChaCha8Rng;
 
-/// The generator for a purpose of the study with this seed. Distinct purposes give unrelated
-/// streams, so that a new use of chance somewhere does not shift the draws of the others.
+/// Makes the generator for a purpose of the study with this seed. Distinct purposes give unrelated
+/// streams, so that a new use of chance does not shift the draws of the others.
 ///
 /// ```
 /// use rand::RngExt;
@@ -19,8 +19,8 @@ pub fn rng(seed: u64, purpose: &str) -> Rng {
     Rng::seed_from_u64(subseed(seed, purpose))
 }
 
-/// A seed for a part of the study, to be handed on: FNV-1a of the purpose, mixed with the seed by
-/// the finaliser of SplitMix64 (Steele, Lea & Flood 2014).
+/// Derives a seed for a part of the study: FNV-1a of the purpose, mixed with the seed by the
+/// finaliser of SplitMix64 (Steele, Lea & Flood 2014).
 pub fn subseed(seed: u64, purpose: &str) -> u64 {
     let mut hash = 0xcbf2_9ce4_8422_2325u64;
     for byte in purpose.bytes() {

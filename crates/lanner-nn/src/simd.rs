@@ -1,7 +1,7 @@
 //! Run-time choice of the instruction set for loops that the compiler vectorises.
 
-/// Defines a function whose body is compiled for AVX-512, AVX2 and the baseline; the best that the
-/// processor has runs. The body must be plain safe code over slices.
+/// Defines a function whose body is compiled for AVX-512, AVX2 and the baseline, and runs the best
+/// version that the processor has. The body must be plain safe code over slices.
 macro_rules! multiversion {
     ($(#[$meta:meta])* $vis:vis fn $name:ident($($arg:ident: $ty:ty),* $(,)?) $body:block) => {
         $(#[$meta])*
@@ -35,11 +35,11 @@ macro_rules! multiversion {
 }
 pub(crate) use multiversion;
 
-/// Independent partial sums: floating-point addition may not be reordered by the compiler, so the
-/// order that vector registers want is written out.
+/// Number of independent partial sums. The compiler may not reorder floating-point additions, so
+/// the order that suits vector registers is written out.
 pub(crate) const LANES: usize = 32;
 
-/// The sum of `f(i)` over `0..n` in [`LANES`] interleaved partial sums.
+/// Sums `f(i)` over `0..n` in [`LANES`] interleaved partial sums.
 #[inline(always)]
 #[allow(clippy::needless_range_loop)] // plain indices are what the compiler vectorises best here
 pub(crate) fn lane_sum<const N: usize>(n: usize, f: impl Fn(usize) -> [f32; N]) -> [f32; N] {

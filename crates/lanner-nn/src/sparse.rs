@@ -1,9 +1,9 @@
-//! Sums of rows picked by a list: products with a sparse matrix of zeros and ones.
+//! Sums of listed rows, as products with a sparse matrix of zeros and ones.
 
 use crate::simd::multiversion;
 
-/// A sparse matrix of ones: row i has a one in each of the columns `columns[starts[i]..starts[i + 1]]`
-/// (a column that stands twice counts twice).
+/// A sparse matrix of zeros and ones: row i has ones in `columns[starts[i]..starts[i + 1]]`. A
+/// column that is listed twice counts twice.
 #[derive(Debug, Clone, Default, PartialEq)]
 pub struct Pattern {
     pub starts: Vec<u32>,
@@ -11,7 +11,7 @@ pub struct Pattern {
 }
 
 impl Pattern {
-    /// No rows yet.
+    /// A matrix without rows.
     pub fn new() -> Self {
         Pattern { starts: vec![0], columns: Vec::new() }
     }
@@ -26,7 +26,7 @@ impl Pattern {
         &self.columns[self.starts[i] as usize..self.starts[i + 1] as usize]
     }
 
-    /// Removes all rows; the memory stays for the next.
+    /// Removes all rows, and keeps the memory for the next ones.
     pub fn clear(&mut self) {
         self.starts.truncate(1);
         self.columns.clear();
@@ -40,9 +40,10 @@ impl Pattern {
 }
 
 multiversion! {
-    /// Forward: row i of `out` is the sum of the rows of `x` that the pattern's row `from + i` names.
+    /// Forward: writes to row i of `out` the sum of the rows of `x` that the pattern's row `from +
+    /// i` lists.
     ///
-    /// `x`: any number of rows × w; `out`: rows × w, as many rows as are to be computed.
+    /// `x`: any number of rows × w; `out`: the rows to compute × w.
     pub fn gather(pattern: &Pattern, from: usize, w: usize, x: &[f32], out: &mut [f32]) {
         for (i, out) in out.chunks_exact_mut(w).enumerate() {
             let columns = pattern.row(from + i);
@@ -69,7 +70,8 @@ multiversion! {
 }
 
 multiversion! {
-    /// Backward of [`gather`]: adds row i of `d_out` to every row of `dx` that row i names.
+    /// Backward of [`gather`]: adds row i of `d_out` to every row of `dx` that the pattern's row i
+    /// lists.
     pub fn scatter(pattern: &Pattern, w: usize, d_out: &[f32], dx: &mut [f32]) {
         for (i, d) in d_out.chunks_exact(w).enumerate() {
             for &c in pattern.row(i) {

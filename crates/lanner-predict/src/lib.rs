@@ -1,11 +1,11 @@
 //! Predictors of the latency and the accuracy of neural architectures from few measurements.
 //!
 //! Everything speaks of architectures by their number in a [`Pool`], a whole space or the rows of a
-//! table. A predictor has *views*, its encodings of the pool, made once; it is fitted to some rows
+//! table. A predictor has *features*, its encodings of the pool, made once; it is fitted to some rows
 //! and asked for others, and answers with a [`Forecast`]: values and 90 % intervals.
 //!
 //! ```
-//! use lanner_predict::latency::{LatencyModel, LatencyViews};
+//! use lanner_predict::latency::{LatencyFeatures, LatencyModel};
 //! use lanner_predict::{Pool, metrics};
 //! use lanner_space::Space;
 //! let pool = Pool::whole(Space::NasBench201);
@@ -17,8 +17,8 @@
 //! };
 //! let measured: Vec<usize> = (0..100).collect();
 //! let values: Vec<f64> = measured.iter().map(|&row| cost(row)).collect();
-//! let views = LatencyViews::new(&pool);
-//! let model = LatencyModel::fit(&views, &measured, &values)?;
+//! let features = LatencyFeatures::new(&pool);
+//! let model = LatencyModel::fit(&features, &measured, &values)?;
 //! let others: Vec<usize> = (100..2000).collect();
 //! let forecast = model.predict(&others);
 //! let truth: Vec<f64> = others.iter().map(|&row| cost(row)).collect();

@@ -6,9 +6,9 @@ use std::str::FromStr;
 
 use lanner_evaluate::evaluator::TRAINED;
 use lanner_evaluate::proxies::Proxy;
-use lanner_evaluate::train::Recipe;
+use lanner_evaluate::train::TrainRecipe;
 use lanner_network::Skeleton;
-use lanner_space::{Space, user::UserSpace};
+use lanner_space::Space;
 use serde::{Deserialize, Serialize};
 
 use crate::{SearchError, StrategyName};
@@ -280,8 +280,8 @@ impl Setup {
     }
 
     /// The training recipe. One epoch has few steps, so they are small ones with little warm-up.
-    pub fn recipe(&self) -> Recipe {
-        Recipe { epochs: self.epochs, batch: 32, warm_up: 0.3, ..Recipe::default() }
+    pub fn recipe(&self) -> TrainRecipe {
+        TrainRecipe { epochs: self.epochs, batch: 32, warm_up: 0.3, ..TrainRecipe::default() }
     }
 
     /// The column that tells [`LATENCY`] in place of this machine.
@@ -340,11 +340,8 @@ impl Job {
     pub fn space(&self) -> Result<Space, SearchError> {
         let wrong = |why: String| SearchError::Settings { why };
         match &self.space_toml {
-            Some(text) => {
-                let user = UserSpace::from_toml(text)
-                    .map_err(|why| wrong(format!("space '{}': {why}", self.space)))?;
-                Ok(Space::User(user.into()))
-            }
+            Some(text) => Space::from_toml(text)
+                .map_err(|why| wrong(format!("space '{}': {why}", self.space))),
             None => Space::by_name(&self.space).map_err(|e| wrong(e.to_string())),
         }
     }

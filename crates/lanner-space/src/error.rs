@@ -10,6 +10,9 @@ pub enum SpaceError {
     Text { space: Box<str>, text: String, why: String },
     #[error("codes {codes:?} are not a {space} architecture: {why}")]
     Codes { space: Box<str>, codes: Vec<u8>, why: String },
+    /// A [`crate::Definition`] that is none.
+    #[error("the search space '{name}' cannot be defined: {why}")]
+    Definition { name: String, why: String },
     /// A file that defines a space.
     #[error("{}: {why}", path.display())]
     File { path: std::path::PathBuf, why: String },

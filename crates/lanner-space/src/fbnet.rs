@@ -5,7 +5,9 @@
 //! Codes are blocks by layer. Texts: 22 digits (codes of [`OPS`]), or the 22 names with commas or
 //! spaces between them.
 
-use crate::{Architecture, CellGraph, SpaceError, independent};
+use crate::definition::{Definition, FanOut, Sizes, Text};
+use crate::family::Layers;
+use crate::{Architecture, SpaceError, independent};
 
 /// The name on the command line.
 pub const NAME: &str = "fbnet";
@@ -15,15 +17,19 @@ pub const LAYERS: usize = 22;
 /// convolutions. `skip` is the identity, or a 1×1 convolution where channels or resolution change.
 pub const OPS: [&str; 9] =
     ["k3_e1", "k3_e1_g2", "k3_e3", "k3_e6", "k5_e1", "k5_e1_g2", "k5_e3", "k5_e6", "skip"];
-pub(crate) const CHOICES: [u8; LAYERS] = [OPS.len() as u8; LAYERS];
+const CHOICES: [u8; LAYERS] = [OPS.len() as u8; LAYERS];
 
-/// Node labels of the graphs: the blocks, then the ends.
-pub(crate) const LABELS: [&str; 11] = [
-    "k3_e1", "k3_e1_g2", "k3_e3", "k3_e6", "k5_e1", "k5_e1_g2", "k5_e3", "k5_e6", "skip", "input",
-    "output",
-];
+pub(crate) fn definition() -> Definition {
+    let sizes = Sizes { channels: 1984, cells: 0, resolution: 224, classes: 1000 };
+    Definition {
+        text: Some(Text { parse, print: |arch| independent::digits(arch.codes()) }),
+        // Those of HW-NAS-Bench.
+        proxy_weights: Some(FanOut { linear: Some(0.001) }),
+        ..Definition::new(NAME, Layers::new(&OPS, LAYERS), sizes)
+    }
+}
 
-pub(crate) fn parse(text: &str) -> Result<Architecture, SpaceError> {
+fn parse(text: &str) -> Result<Architecture, SpaceError> {
     if !text.contains('k') && !text.contains("skip") {
         return independent::parse(NAME, text, &CHOICES);
     }
@@ -38,10 +44,4 @@ pub(crate) fn parse(text: &str) -> Result<Architecture, SpaceError> {
     let codes = names.enumerate().map(code).collect::<Result<Vec<u8>, SpaceError>>()?;
     independent::check(&CHOICES, &codes).map_err(fail)?;
     Ok(Architecture::new(codes))
-}
-
-/// A chain. Skips stay in it: what a block costs and learns depends on its place.
-pub(crate) fn graph(arch: &Architecture) -> CellGraph {
-    let ends = OPS.len() as u8;
-    CellGraph::chain([&[ends], arch.codes(), &[ends + 1]].concat())
 }

@@ -10,6 +10,11 @@ pub(crate) fn size(choices: &[u8]) -> u128 {
     choices.iter().map(|&n| u128::from(n)).product()
 }
 
+/// The same, if it is below 2^128.
+pub(crate) fn checked_size(choices: &[u8]) -> Option<u128> {
+    choices.iter().try_fold(1u128, |size, &n| size.checked_mul(n.into()))
+}
+
 /// The architecture of an index below [`size`].
 pub(crate) fn at(choices: &[u8], mut index: u128) -> Architecture {
     let mut codes = vec![0; choices.len()];

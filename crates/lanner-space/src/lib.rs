@@ -30,12 +30,16 @@
 //!
 //! **Your own.** A TOML file defines a cell or a chain, see [`user`]; [`Space::by_name`] takes its path.
 //!
-//! Spaces are variants of one enum rather than a trait: there is one list of them, the compiler
-//! checks that each answers every question, and a space that users define is a variant with data.
+//! **Families.** A space is data, a [`Definition`]: a member of one of a few [families](family), with
+//! the sizes of its network and what its authors publish beside it. Programs [define](Space::define)
+//! their own in the same way; a published one is a file of this crate and a line in [`Space::ALL`].
 
 mod architecture;
+mod architectures;
 pub mod darts;
+mod definition;
 mod error;
+pub mod family;
 pub mod fbnet;
 mod graph;
 mod independent;
@@ -52,9 +56,11 @@ pub mod transbench101_macro;
 pub mod user;
 
 pub use architecture::Architecture;
+pub use architectures::Shuffle;
+pub use definition::{Classes, Definition, FanOut, FewCells, Limits, Order, Sizes, Text};
 pub use error::SpaceError;
 pub use graph::{CellGraph, View};
-pub use space::{Shuffle, Space};
+pub use space::Space;
 
 /// Spaces of at most this many architectures are encoded, compared and listed as a whole; a random
 /// sample stands for a larger one. NAS-Bench-201 has 15,625, NAS-Bench-101 423,624.

@@ -11,7 +11,9 @@
 //! (`224:33,56/33,33,74/33,33/33,33/33,33`). The index counts by resolution, then by stage, of
 //! which the first is the slowest: by depth, then by the layers' kernels and expansions.
 
-use crate::{Architecture, CellGraph, SpaceError, literal::Literal};
+use crate::definition::{Definition, Sizes};
+use crate::family::Family;
+use crate::{Architecture, CellGraph, SpaceError, View, independent, literal::Literal};
 
 /// The name on the command line.
 pub const NAME: &str = "mobilenetv3";
@@ -30,19 +32,24 @@ pub fn resolution(code: u8) -> usize {
     128 + 4 * usize::from(code)
 }
 
+pub(crate) fn definition() -> Definition {
+    let sizes = Sizes { channels: 1280, cells: 0, resolution: 0, classes: 1000 };
+    Definition::new(NAME, ElasticStages, sizes)
+}
+
 /// Where the codes begin of the depths, kernels and expansions.
 pub const FIRST_DEPTH: usize = 1;
 pub const FIRST_KERNEL: usize = FIRST_DEPTH + STAGES;
 pub const FIRST_EXPANSION: usize = FIRST_KERNEL + LAYERS;
 
-pub(crate) const POSITIONS: [u8; FIRST_EXPANSION + LAYERS] = {
+const POSITIONS: [u8; FIRST_EXPANSION + LAYERS] = {
     let mut positions = [3; FIRST_EXPANSION + LAYERS];
     positions[0] = RESOLUTIONS;
     positions
 };
 
 /// Node labels of the graphs: layers by kernel and expansion, an absent one, the ends.
-pub(crate) const LABELS: [&str; 36] = [
+const LABELS: [&str; 36] = [
     "k3_e3",
     "k3_e4",
     "k3_e6",
@@ -85,112 +92,155 @@ const ABSENT: u8 = 9;
 /// Architectures of a stage: 9 layers to the power of each depth.
 const OF_STAGE: u128 = 81 + 729 + 6561;
 /// 25 · 7371⁵ ≈ 5.4 · 10²⁰.
-pub(crate) const SIZE: u128 = RESOLUTIONS as u128 * OF_STAGE.pow(STAGES as u32);
+const SIZE: u128 = RESOLUTIONS as u128 * OF_STAGE.pow(STAGES as u32);
 
 /// Whether a layer (0 to 19) is there.
 pub fn is_active(arch: &Architecture, layer: usize) -> bool {
     layer % DEPTH < usize::from(DEPTHS[usize::from(arch.codes()[FIRST_DEPTH + layer / DEPTH])])
 }
 
-pub(crate) fn check(codes: &[u8]) -> Result<(), String> {
-    crate::independent::check(&POSITIONS, codes)?;
-    let arch = Architecture::new(codes);
-    let absent = (0..LAYERS).filter(|&layer| !is_active(&arch, layer));
-    for layer in absent {
-        for first in [FIRST_KERNEL, FIRST_EXPANSION] {
-            if codes[first + layer] != 0 {
-                return Err(format!(
-                    "position {} is of a layer that its stage has not: {}, expected 0",
-                    first + layer,
-                    codes[first + layer]
-                ));
+/// Once-for-All's stages: a depth each, a kernel and an expansion a layer, one resolution for all.
+#[derive(Debug)]
+pub struct ElasticStages;
+
+impl Family for ElasticStages {
+    fn positions(&self) -> &[u8] {
+        &POSITIONS
+    }
+
+    fn labels(&self) -> Vec<&str> {
+        LABELS.to_vec()
+    }
+
+    /// A chain of the 20 layers between an input that says its resolution and the output; absent layers
+    /// keep their place.
+    fn graph(&self, arch: &Architecture, _: View) -> CellGraph {
+        let codes = arch.codes();
+        let mut labels = vec![ABSENT + 2 + codes[0]];
+        labels.extend((0..LAYERS).map(|layer| match is_active(arch, layer) {
+            true => 3 * codes[FIRST_KERNEL + layer] + codes[FIRST_EXPANSION + layer],
+            false => ABSENT,
+        }));
+        labels.push(ABSENT + 1);
+        CellGraph::chain(labels)
+    }
+
+    fn parse(&self, space: &str, text: &str) -> Result<Architecture, SpaceError> {
+        let text = text.trim();
+        let fail = |why| SpaceError::text(space, text, why);
+        let codes = if Literal::opens(text) {
+            parse_dict(&Literal::parse(text).map_err(fail)?)
+        } else {
+            parse_short(text)
+        };
+        Ok(self.canonical(&Architecture::new(codes.map_err(fail)?)))
+    }
+
+    fn print(&self, arch: &Architecture) -> String {
+        let list = |codes: &[u8], values: [u8; 3]| {
+            let values = codes.iter().map(|&c| values[usize::from(c)].to_string());
+            values.collect::<Vec<_>>().join(", ")
+        };
+        let codes = arch.codes();
+        format!(
+            "{{\"ks\": [{}], \"e\": [{}], \"d\": [{}], \"r\": [{}]}}",
+            list(&codes[FIRST_KERNEL..FIRST_EXPANSION], KERNELS),
+            list(&codes[FIRST_EXPANSION..], EXPANSIONS),
+            list(&codes[FIRST_DEPTH..FIRST_KERNEL], DEPTHS),
+            resolution(codes[0])
+        )
+    }
+
+    fn choices(&self) -> Option<&[u8]> {
+        None
+    }
+
+    fn size(&self) -> Option<u128> {
+        Some(SIZE)
+    }
+
+    fn check(&self, codes: &[u8]) -> Result<(), String> {
+        independent::check(&POSITIONS, codes)?;
+        let arch = Architecture::new(codes);
+        let absent = (0..LAYERS).filter(|&layer| !is_active(&arch, layer));
+        for layer in absent {
+            for first in [FIRST_KERNEL, FIRST_EXPANSION] {
+                if codes[first + layer] != 0 {
+                    return Err(format!(
+                        "position {} is of a layer that its stage has not: {}, expected 0",
+                        first + layer,
+                        codes[first + layer]
+                    ));
+                }
             }
         }
+        Ok(())
     }
-    Ok(())
-}
 
-/// With 0 for all layers that are not there.
-pub(crate) fn canonical(arch: &Architecture) -> Architecture {
-    let mut codes = arch.codes().to_vec();
-    for layer in (0..LAYERS).filter(|&layer| !is_active(arch, layer)) {
-        codes[FIRST_KERNEL + layer] = 0;
-        codes[FIRST_EXPANSION + layer] = 0;
-    }
-    Architecture::new(codes)
-}
-
-pub(crate) fn at(mut index: u128) -> Architecture {
-    let mut codes = vec![0; POSITIONS.len()];
-    for stage in (0..STAGES).rev() {
-        let mut of_stage = index % OF_STAGE;
-        index /= OF_STAGE;
-        let mut depth = 0;
-        while of_stage >= 9u128.pow(DEPTHS[depth].into()) {
-            of_stage -= 9u128.pow(DEPTHS[depth].into());
-            depth += 1;
+    fn at(&self, mut index: u128) -> Architecture {
+        let mut codes = vec![0; POSITIONS.len()];
+        for stage in (0..STAGES).rev() {
+            let mut of_stage = index % OF_STAGE;
+            index /= OF_STAGE;
+            let mut depth = 0;
+            while of_stage >= 9u128.pow(DEPTHS[depth].into()) {
+                of_stage -= 9u128.pow(DEPTHS[depth].into());
+                depth += 1;
+            }
+            codes[FIRST_DEPTH + stage] = depth as u8;
+            for layer in (0..usize::from(DEPTHS[depth])).rev() {
+                codes[FIRST_EXPANSION + DEPTH * stage + layer] = (of_stage % 3) as u8;
+                codes[FIRST_KERNEL + DEPTH * stage + layer] = (of_stage / 3 % 3) as u8;
+                of_stage /= 9;
+            }
         }
-        codes[FIRST_DEPTH + stage] = depth as u8;
-        for layer in (0..usize::from(DEPTHS[depth])).rev() {
-            codes[FIRST_EXPANSION + DEPTH * stage + layer] = (of_stage % 3) as u8;
-            codes[FIRST_KERNEL + DEPTH * stage + layer] = (of_stage / 3 % 3) as u8;
-            of_stage /= 9;
-        }
+        codes[0] = index as u8;
+        Architecture::new(codes)
     }
-    codes[0] = index as u8;
-    Architecture::new(codes)
-}
 
-pub(crate) fn index_of(arch: &Architecture) -> u128 {
-    let codes = arch.codes();
-    (0..STAGES).fold(u128::from(codes[0]), |index, stage| {
-        let depth = usize::from(codes[FIRST_DEPTH + stage]);
-        let before: u128 = DEPTHS[..depth].iter().map(|&d| 9u128.pow(d.into())).sum();
-        let layers = DEPTH * stage..DEPTH * stage + usize::from(DEPTHS[depth]);
-        let layer = |l: usize| 3 * codes[FIRST_KERNEL + l] + codes[FIRST_EXPANSION + l];
-        let of_stage = layers.fold(0, |i, l| 9 * i + u128::from(layer(l)));
-        index * OF_STAGE + before + of_stage
-    })
-}
+    fn index_of(&self, arch: &Architecture) -> Option<u128> {
+        let codes = arch.codes();
+        Some((0..STAGES).fold(u128::from(codes[0]), |index, stage| {
+            let depth = usize::from(codes[FIRST_DEPTH + stage]);
+            let before: u128 = DEPTHS[..depth].iter().map(|&d| 9u128.pow(d.into())).sum();
+            let layers = DEPTH * stage..DEPTH * stage + usize::from(DEPTHS[depth]);
+            let layer = |l: usize| 3 * codes[FIRST_KERNEL + l] + codes[FIRST_EXPANSION + l];
+            let of_stage = layers.fold(0, |i, l| 9 * i + u128::from(layer(l)));
+            index * OF_STAGE + before + of_stage
+        }))
+    }
 
-/// All with another resolution, another depth of one stage, or another kernel or expansion of one
-/// layer that is there. Layers that a deeper stage gains have code 0.
-pub(crate) fn neighbours(arch: &Architecture) -> Vec<Architecture> {
-    let all = crate::independent::neighbours(&POSITIONS, arch.codes());
-    // A change of what is absent is undone by making it canonical.
-    all.iter().map(canonical).filter(|a| a != arch).collect()
-}
+    /// All with another resolution, another depth of one stage, or another kernel or expansion of one
+    /// layer that is there. Layers that a deeper stage gains have code 0.
+    fn neighbours(&self, arch: &Architecture) -> Vec<Architecture> {
+        let all = independent::neighbours(&POSITIONS, arch.codes());
+        // A change of what is absent is undone by making it canonical.
+        all.iter().map(|a| self.canonical(a)).filter(|a| a != arch).collect()
+    }
 
-/// Whether the choice at each position is one of a layer that is there.
-pub(crate) fn live(arch: &Architecture) -> Vec<bool> {
-    let active = |i: usize| i < FIRST_KERNEL || is_active(arch, (i - FIRST_KERNEL) % LAYERS);
-    (0..POSITIONS.len()).map(active).collect()
-}
+    /// With 0 for all layers that are not there.
+    fn canonical(&self, arch: &Architecture) -> Architecture {
+        let mut codes = arch.codes().to_vec();
+        for layer in (0..LAYERS).filter(|&layer| !is_active(arch, layer)) {
+            codes[FIRST_KERNEL + layer] = 0;
+            codes[FIRST_EXPANSION + layer] = 0;
+        }
+        Architecture::new(codes)
+    }
 
-pub(crate) fn print(arch: &Architecture) -> String {
-    let list = |codes: &[u8], values: [u8; 3]| {
-        let values = codes.iter().map(|&c| values[usize::from(c)].to_string());
-        values.collect::<Vec<_>>().join(", ")
-    };
-    let codes = arch.codes();
-    format!(
-        "{{\"ks\": [{}], \"e\": [{}], \"d\": [{}], \"r\": [{}]}}",
-        list(&codes[FIRST_KERNEL..FIRST_EXPANSION], KERNELS),
-        list(&codes[FIRST_EXPANSION..], EXPANSIONS),
-        list(&codes[FIRST_DEPTH..FIRST_KERNEL], DEPTHS),
-        resolution(codes[0])
-    )
-}
+    /// Whether the choice at each position is one of a layer that is there.
+    fn live(&self, arch: &Architecture) -> Vec<bool> {
+        let active = |i: usize| i < FIRST_KERNEL || is_active(arch, (i - FIRST_KERNEL) % LAYERS);
+        (0..POSITIONS.len()).map(active).collect()
+    }
 
-pub(crate) fn parse(text: &str) -> Result<Architecture, SpaceError> {
-    let text = text.trim();
-    let fail = |why| SpaceError::text(NAME, text, why);
-    let codes = if Literal::opens(text) {
-        parse_dict(&Literal::parse(text).map_err(fail)?)
-    } else {
-        parse_short(text)
-    };
-    Ok(canonical(&Architecture::new(codes.map_err(fail)?)))
+    fn max_nodes(&self) -> usize {
+        LAYERS + 2
+    }
+
+    fn resolution(&self, arch: &Architecture) -> Option<usize> {
+        Some(resolution(arch.codes()[0]))
+    }
 }
 
 /// The code of a value, or what would have been right.
@@ -252,17 +302,4 @@ fn parse_short(text: &str) -> Result<Vec<u8>, String> {
         }
     }
     Ok(codes)
-}
-
-/// A chain of the 20 layers between an input that says its resolution and the output; absent layers
-/// keep their place.
-pub(crate) fn graph(arch: &Architecture) -> CellGraph {
-    let codes = arch.codes();
-    let mut labels = vec![ABSENT + 2 + codes[0]];
-    labels.extend((0..LAYERS).map(|layer| match is_active(arch, layer) {
-        true => 3 * codes[FIRST_KERNEL + layer] + codes[FIRST_EXPANSION + layer],
-        false => ABSENT,
-    }));
-    labels.push(ABSENT + 1);
-    CellGraph::chain(labels)
 }

@@ -23,9 +23,10 @@ use std::sync::LazyLock;
 
 mod text;
 
-use crate::{Architecture, CellGraph, SpaceError};
+use crate::definition::{Definition, FanOut, Sizes};
+use crate::family::Family;
+use crate::{Architecture, CellGraph, SpaceError, View};
 pub use text::{codes_of_names, json};
-pub(crate) use text::{parse, print};
 
 /// The name on the command line.
 pub const NAME: &str = "nasbench101";
@@ -36,12 +37,24 @@ pub const OPS: [&str; 3] = ["conv3x3-bn-relu", "conv1x1-bn-relu", "maxpool3x3"];
 pub const MAX_VERTICES: usize = 7;
 pub const MAX_EDGES: u32 = 9;
 /// Node labels of the cell graphs: the operations, then the ends.
-pub(crate) const LABELS: [&str; 5] =
-    ["conv3x3-bn-relu", "conv1x1-bn-relu", "maxpool3x3", "input", "output"];
+const LABELS: [&str; 5] = ["conv3x3-bn-relu", "conv1x1-bn-relu", "maxpool3x3", "input", "output"];
 /// Operations of the five inner vertices, then the 21 places for edges.
-pub(crate) const POSITIONS: [u8; 26] =
+const POSITIONS: [u8; 26] =
     [3, 3, 3, 3, 3, 2, 2, 2, 2, 2, 2, 2, 2, 2, 2, 2, 2, 2, 2, 2, 2, 2, 2, 2, 2, 2];
-pub(crate) const MAX_CODES: usize = 1 + POSITIONS.len();
+const MAX_CODES: usize = 1 + POSITIONS.len();
+
+const NO_PATH: &str = "no path leads from input to output";
+
+pub(crate) fn definition() -> Definition {
+    let sizes = Sizes { channels: 128, cells: 3, resolution: 32, classes: 10 };
+    Definition {
+        details: Some(|arch| vec![("module hash", module_hash(arch)), ("spec", json(arch))]),
+        // Those of NASLib.
+        proxy_weights: Some(FanOut { linear: Some(0.01) }),
+        repeats_rows: true,
+        ..Definition::new(NAME, LabelledDag, sizes)
+    }
+}
 
 /// A cell: a bit for each edge, that of 0→1 the highest, and a base-3 digit for each operation,
 /// that of vertex 1 the highest.
@@ -239,14 +252,6 @@ fn symmetries(cell: &Cell) -> Option<Vec<&'static Vec<usize>>> {
     Some(same)
 }
 
-pub(crate) fn at(index: usize) -> Architecture {
-    Cell::from_key(ALL[index]).architecture()
-}
-
-pub(crate) fn index_of(arch: &Architecture) -> Option<u128> {
-    ALL.binary_search(&Cell::from_codes(arch.codes()).key()).ok().map(|i| i as u128)
-}
-
 /// Whether codes describe a graph at all.
 fn check_graph(codes: &[u8]) -> Result<(), String> {
     let n = codes.first().copied().unwrap_or(0).into();
@@ -267,21 +272,9 @@ fn check_graph(codes: &[u8]) -> Result<(), String> {
     }
 }
 
-pub(crate) fn check(codes: &[u8]) -> Result<(), String> {
-    check_graph(codes)?;
-    let cell = Cell::from_codes(codes);
-    let stored = stored(cell)?;
-    match stored == cell {
-        true => Ok(()),
-        false => {
-            Err(format!("the same cell is stored pruned and renumbered, as {:?}", stored.codes()))
-        }
-    }
-}
-
 /// The cell pruned and canonical, if the space has it.
 fn stored(cell: Cell) -> Result<Cell, String> {
-    let pruned = cell.pruned().ok_or("no path leads from input to output")?;
+    let pruned = cell.pruned().ok_or(NO_PATH)?;
     match pruned.edges.count_ones() {
         ..=MAX_EDGES => Ok(pruned.canonical()),
         edges => Err(format!("{edges} edges after pruning, expected at most {MAX_EDGES}")),
@@ -323,70 +316,135 @@ fn cell_of_matrix(matrix: &[Vec<u8>], ops: &[u8]) -> Result<Cell, String> {
     stored(Cell::from_codes(&codes))
 }
 
-/// The same cell for codes that are not stored so; what is no graph or no cell of the space stays.
-pub(crate) fn canonical(arch: &Architecture) -> Architecture {
-    match check_graph(arch.codes()).and_then(|()| stored(Cell::from_codes(arch.codes()))) {
-        Ok(cell) => cell.architecture(),
-        Err(_) => arch.clone(),
-    }
-}
+/// Graphs of up to seven vertices and nine edges, an operation on each inner vertex.
+#[derive(Debug)]
+pub struct LabelledDag;
 
-/// All with one operation changed, one edge more or less, or a vertex more between two others.
-pub(crate) fn neighbours(arch: &Architecture) -> Vec<Architecture> {
-    let cell = Cell::from_codes(arch.codes());
-    let n = cell.vertices;
-    let mut all = Vec::new();
-    let same_graph = |ops: Vec<u8>| [&[n as u8], &ops[..], &arch.codes()[n - 1..]].concat();
-    for v in 1..n - 1 {
-        for op in (0..OPS.len() as u8).filter(|&op| op != cell.op(v)) {
-            let mut ops = arch.codes()[1..n - 1].to_vec();
-            ops[v - 1] = op;
-            all.push(Cell::from_codes(&same_graph(ops)));
+impl Family for LabelledDag {
+    fn positions(&self) -> &[u8] {
+        &POSITIONS
+    }
+
+    fn labels(&self) -> Vec<&str> {
+        LABELS.to_vec()
+    }
+
+    fn graph(&self, arch: &Architecture, _: View) -> CellGraph {
+        let cell = Cell::from_codes(arch.codes());
+        let input = OPS.len() as u8;
+        let ops = &arch.codes()[1..cell.vertices - 1];
+        let labels = [&[input], ops, &[input + 1]].concat();
+        CellGraph::cell(labels, cell.arcs().map(|(from, to)| (from as u8, to as u8)).collect())
+    }
+
+    fn parse(&self, space: &str, text: &str) -> Result<Architecture, SpaceError> {
+        text::parse(space, text)
+    }
+
+    fn print(&self, arch: &Architecture) -> String {
+        text::print(arch)
+    }
+
+    fn choices(&self) -> Option<&[u8]> {
+        None
+    }
+
+    fn size(&self) -> Option<u128> {
+        Some(SIZE as u128)
+    }
+
+    fn check(&self, codes: &[u8]) -> Result<(), String> {
+        check_graph(codes)?;
+        let cell = Cell::from_codes(codes);
+        let stored = stored(cell)?;
+        match stored == cell {
+            true => Ok(()),
+            false => Err(format!(
+                "the same cell is stored pruned and renumbered, as {:?}",
+                stored.codes()
+            )),
         }
     }
-    for (from, to) in places(n) {
-        all.push(Cell { edges: cell.edges ^ 1 << shift(n, from, to), ..cell });
-        if n == MAX_VERTICES {
-            continue;
+
+    fn check_unordered(&self, codes: &[u8]) -> Result<(), String> {
+        check_graph(codes)?;
+        Cell::from_codes(codes).pruned().map(|_| ()).ok_or_else(|| NO_PATH.into())
+    }
+
+    fn at(&self, index: u128) -> Architecture {
+        Cell::from_key(ALL[index as usize]).architecture()
+    }
+
+    fn index_of(&self, arch: &Architecture) -> Option<u128> {
+        ALL.binary_search(&Cell::from_codes(arch.codes()).key()).ok().map(|i| i as u128)
+    }
+
+    /// All with one operation changed, one edge more or less, or a vertex more between two others.
+    fn neighbours(&self, arch: &Architecture) -> Vec<Architecture> {
+        let cell = Cell::from_codes(arch.codes());
+        let n = cell.vertices;
+        let mut all = Vec::new();
+        let same_graph = |ops: Vec<u8>| [&[n as u8], &ops[..], &arch.codes()[n - 1..]].concat();
+        for v in 1..n - 1 {
+            for op in (0..OPS.len() as u8).filter(|&op| op != cell.op(v)) {
+                let mut ops = arch.codes()[1..n - 1].to_vec();
+                ops[v - 1] = op;
+                all.push(Cell::from_codes(&same_graph(ops)));
+            }
         }
-        // A new vertex right after `from`.
-        let place: Vec<usize> = (0..n).map(|v| if v > from { v + 1 } else { v }).collect();
-        let longer = cell.moved(&place, n + 1).expect("the order stays");
-        for op in 0..OPS.len() as u8 {
-            let new_edges = 1 << shift(n + 1, from, from + 1) | 1 << shift(n + 1, from + 1, to + 1);
-            let ops = longer.ops + op * 3u8.pow((n - 2 - from) as u32);
-            all.push(Cell { edges: longer.edges | new_edges, ops, ..longer });
+        for (from, to) in places(n) {
+            all.push(Cell { edges: cell.edges ^ 1 << shift(n, from, to), ..cell });
+            if n == MAX_VERTICES {
+                continue;
+            }
+            // A new vertex right after `from`.
+            let place: Vec<usize> = (0..n).map(|v| if v > from { v + 1 } else { v }).collect();
+            let longer = cell.moved(&place, n + 1).expect("the order stays");
+            for op in 0..OPS.len() as u8 {
+                let new_edges =
+                    1 << shift(n + 1, from, from + 1) | 1 << shift(n + 1, from + 1, to + 1);
+                let ops = longer.ops + op * 3u8.pow((n - 2 - from) as u32);
+                all.push(Cell { edges: longer.edges | new_edges, ops, ..longer });
+            }
+        }
+        let mut all: Vec<Architecture> =
+            all.into_iter().filter_map(|c| Some(stored(c).ok()?.architecture())).collect();
+        all.retain(|a| a != arch);
+        all.sort_unstable();
+        all.dedup();
+        all
+    }
+
+    /// The same cell for codes that are not stored so; what is no graph or no cell of the space stays.
+    fn canonical(&self, arch: &Architecture) -> Architecture {
+        match check_graph(arch.codes()).and_then(|()| stored(Cell::from_codes(arch.codes()))) {
+            Ok(cell) => cell.architecture(),
+            Err(_) => arch.clone(),
         }
     }
-    let mut all: Vec<Architecture> =
-        all.into_iter().filter_map(|c| Some(stored(c).ok()?.architecture())).collect();
-    all.retain(|a| a != arch);
-    all.sort_unstable();
-    all.dedup();
-    all
-}
 
-/// Operations and edges at the places that they have among seven vertices, the output the last.
-pub(crate) fn aligned(arch: &Architecture) -> Vec<Option<u8>> {
-    let cell = Cell::from_codes(arch.codes());
-    let n = cell.vertices;
-    let mut values = vec![None; POSITIONS.len()];
-    (1..n - 1).for_each(|v| values[v - 1] = Some(cell.op(v)));
-    let seven = |v: usize| if v + 1 == n { MAX_VERTICES - 1 } else { v };
-    for (from, to) in places(n) {
-        let place = places(MAX_VERTICES).position(|p| p == (seven(from), seven(to)));
-        let place = place.expect("a place among seven vertices");
-        values[MAX_VERTICES - 2 + place] = Some(u8::from(cell.has(from, to)));
+    /// Operations and edges at the places that they have among seven vertices, the output the last.
+    fn aligned(&self, arch: &Architecture) -> Vec<Option<u8>> {
+        let cell = Cell::from_codes(arch.codes());
+        let n = cell.vertices;
+        let mut values = vec![None; POSITIONS.len()];
+        (1..n - 1).for_each(|v| values[v - 1] = Some(cell.op(v)));
+        let seven = |v: usize| if v + 1 == n { MAX_VERTICES - 1 } else { v };
+        for (from, to) in places(n) {
+            let place = places(MAX_VERTICES).position(|p| p == (seven(from), seven(to)));
+            let place = place.expect("a place among seven vertices");
+            values[MAX_VERTICES - 2 + place] = Some(u8::from(cell.has(from, to)));
+        }
+        values
     }
-    values
-}
 
-pub(crate) fn graph(arch: &Architecture) -> CellGraph {
-    let cell = Cell::from_codes(arch.codes());
-    let input = OPS.len() as u8;
-    let ops = &arch.codes()[1..cell.vertices - 1];
-    let labels = [&[input], ops, &[input + 1]].concat();
-    CellGraph::cell(labels, cell.arcs().map(|(from, to)| (from as u8, to as u8)).collect())
+    fn max_codes(&self) -> usize {
+        MAX_CODES
+    }
+
+    fn max_nodes(&self) -> usize {
+        MAX_VERTICES
+    }
 }
 
 /// The module hash by which the benchmark's own tables know a cell (`graph_util.hash_module`): MD5

@@ -9,7 +9,9 @@
 
 use std::{collections::HashMap, sync::LazyLock};
 
-use crate::{Architecture, CellGraph, SpaceError, independent, literal::Literal, mt19937::Mt19937};
+use crate::definition::{Classes, Definition, FewCells, Order, Text};
+use crate::family::{CellSkeleton, CellSpace};
+use crate::{Architecture, SpaceError, independent, literal::Literal, mt19937::Mt19937};
 
 /// The name on the command line.
 pub const NAME: &str = "nasbench201";
@@ -19,21 +21,27 @@ pub const SIZE: usize = 15_625;
 pub const OPS: [&str; 5] = ["none", "skip_connect", "nor_conv_1x1", "nor_conv_3x3", "avg_pool_3x3"];
 /// (from, to) of each edge, in text order.
 pub const EDGES: [(u8, u8); 6] = [(0, 1), (0, 2), (1, 2), (0, 3), (1, 3), (2, 3)];
-pub(crate) const CHOICES: [u8; 6] = [OPS.len() as u8; 6];
+const CHOICES: [u8; 6] = [OPS.len() as u8; 6];
 /// Code of the operation that passes nothing.
 pub const NONE: u8 = 0;
 /// Code of the identity.
 pub const SKIP: u8 = 1;
 
-/// Node labels of the cell graphs: the operations, then the ends.
-pub(crate) const LABELS: [&str; 7] =
-    ["none", "skip_connect", "nor_conv_1x1", "nor_conv_3x3", "avg_pool_3x3", "input", "output"];
-const INPUT: u8 = 5;
-const OUTPUT: u8 = 6;
-
-/// Arcs between `input` (0), the six operations (1..=6) and `output` (7), as BRP-NAS draws them.
-const ARCS: [(u8, u8); 10] =
-    [(0, 1), (0, 2), (0, 4), (1, 3), (1, 5), (2, 6), (3, 6), (4, 7), (5, 7), (6, 7)];
+pub(crate) fn definition() -> Definition {
+    let skeleton = CellSkeleton { resolution: 32, classes: 10, channels: 16, stages: 3, cells: 5 };
+    Definition {
+        text: Some(Text { parse, print }),
+        order: Some(Order { at, index_of }),
+        classes: Some(Classes { count: CLASSES, canonical }),
+        flops_and_params: Some(flops_and_params),
+        // With one cell a stage, the stem and what is between the stages learn the digits, whatever the
+        // cells are (docs/benchmarks.md, "The main job").
+        few_cells: FewCells { searched: 3, ..FewCells::default() },
+        known_program: true,
+        uniform_layers: true,
+        ..Definition::of_cell(NAME, CellSpace::complete(4, &OPS, skeleton))
+    }
+}
 
 /// `ORDER.0[index]` is the lexicographic rank of the official index, `ORDER.1` the inverse.
 static ORDER: LazyLock<(Vec<u16>, Vec<u16>)> = LazyLock::new(|| {
@@ -46,15 +54,15 @@ static ORDER: LazyLock<(Vec<u16>, Vec<u16>)> = LazyLock::new(|| {
     (ranks, inverse)
 });
 
-pub(crate) fn at(index: usize) -> Architecture {
-    independent::at(&CHOICES, ORDER.0[index].into())
+fn at(index: u128) -> Architecture {
+    independent::at(&CHOICES, ORDER.0[index as usize].into())
 }
 
-pub(crate) fn index_of(arch: &Architecture) -> usize {
+fn index_of(arch: &Architecture) -> u128 {
     ORDER.1[independent::index_of(&CHOICES, arch.codes()) as usize].into()
 }
 
-pub(crate) fn print(arch: &Architecture) -> String {
+fn print(arch: &Architecture) -> String {
     let mut text = String::with_capacity(96);
     for (&(from, to), &code) in EDGES.iter().zip(arch.codes()) {
         if from == 0 {
@@ -68,7 +76,7 @@ pub(crate) fn print(arch: &Architecture) -> String {
     text
 }
 
-pub(crate) fn parse(text: &str) -> Result<Architecture, SpaceError> {
+fn parse(text: &str) -> Result<Architecture, SpaceError> {
     let text = text.trim();
     let fail = |why: String| SpaceError::text(NAME, text, why);
     if text.len() == 6 && text.bytes().all(|b| b.is_ascii_digit()) {
@@ -125,7 +133,7 @@ pub(crate) fn parse(text: &str) -> Result<Architecture, SpaceError> {
 /// Of a text that is an index or a list of codes: how to write what it may mean.
 fn numbers(text: &str) -> Option<String> {
     if let Some(index) = text.parse::<usize>().ok().filter(|i| text.len() < 6 && *i < SIZE) {
-        let arch = print(&at(index));
+        let arch = print(&at(index as u128));
         return Some(format!(
             "five digits or fewer are the index of {arch} where a table's column is called index; expected \
              that text, or six digits"
@@ -147,37 +155,11 @@ fn numbers(text: &str) -> Option<String> {
     ))
 }
 
-pub(crate) fn graph(arch: &Architecture) -> CellGraph {
-    cell([&[INPUT], arch.codes(), &[OUTPUT]].concat())
-}
-
-/// A cell of this topology with other operations.
-pub(crate) fn cell(labels: Vec<u8>) -> CellGraph {
-    CellGraph::cell(labels, ARCS.to_vec())
-}
-
-/// Which edges are on a path of operations other than `none` from input to output.
-pub(crate) fn live(arch: &Architecture) -> Vec<bool> {
-    let (mut reached, mut used) = ([true, false, false, false], [false, false, false, true]);
-    let open = |e: usize| arch.codes()[e] != NONE;
-    // Edges are sorted by their target, and backwards by their source once nodes 1 and 2 are known.
-    for (e, &(from, to)) in EDGES.iter().enumerate() {
-        reached[to as usize] |= open(e) && reached[from as usize];
-    }
-    for e in [5, 4, 2, 3, 1, 0] {
-        let (from, to) = EDGES[e];
-        used[from as usize] |= open(e) && used[to as usize];
-    }
-    (EDGES.iter().enumerate())
-        .map(|(e, &(from, to))| open(e) && reached[from as usize] && used[to as usize])
-        .collect()
-}
-
 /// Multiply-accumulates and parameters in millions at 16 channels, 3 × 5 cells and 32 × 32 pixels.
 ///
 /// Both are affine in the counts of operations; the coefficients reproduce the published values of
 /// all networks exactly (see the tests).
-pub(crate) fn flops_and_params(arch: &Architecture) -> (f64, f64) {
+fn flops_and_params(arch: &Architecture) -> (f64, f64) {
     let count = |op: u8| arch.codes().iter().filter(|&&c| c == op).count() as f64;
     let (one, three, pool) = (count(2), count(3), count(4));
     (
@@ -187,7 +169,7 @@ pub(crate) fn flops_and_params(arch: &Architecture) -> (f64, f64) {
 }
 
 /// The number of classes of equal [`unique_string`].
-pub(crate) const CLASSES: u128 = 6_466;
+const CLASSES: u128 = 6_466;
 
 /// Of each architecture, by lexicographic rank, the first rank with the same [`unique_string`].
 static FIRSTS: LazyLock<Vec<u16>> = LazyLock::new(|| {
@@ -201,7 +183,7 @@ static FIRSTS: LazyLock<Vec<u16>> = LazyLock::new(|| {
 });
 
 /// The lexicographically first of the class that the authors count as one.
-pub(crate) fn canonical(arch: &Architecture) -> Architecture {
+fn canonical(arch: &Architecture) -> Architecture {
     let rank = independent::index_of(&CHOICES, arch.codes());
     independent::at(&CHOICES, FIRSTS[rank as usize].into())
 }

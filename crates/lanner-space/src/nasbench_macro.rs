@@ -3,7 +3,8 @@
 //!
 //! Codes are blocks by layer. Text: eight digits (codes of [`OPS`]), as the published table has it.
 
-use crate::{Architecture, CellGraph};
+use crate::definition::{Definition, Sizes};
+use crate::family::Layers;
 
 /// The name on the command line.
 pub const NAME: &str = "nas-bench-macro";
@@ -11,12 +12,8 @@ pub const NAME: &str = "nas-bench-macro";
 pub const LAYERS: usize = 8;
 /// The blocks, by code: identity, inverted bottlenecks of expansion 3 and kernel 3, 6 and 5.
 pub const OPS: [&str; 3] = ["identity", "mb3_k3", "mb6_k5"];
-pub(crate) const CHOICES: [u8; LAYERS] = [OPS.len() as u8; LAYERS];
-/// Node labels of the graphs: the blocks, then the ends.
-pub(crate) const LABELS: [&str; 5] = ["identity", "mb3_k3", "mb6_k5", "input", "output"];
 
-/// A chain. Identities stay in it: what a block costs and learns depends on its place.
-pub(crate) fn graph(arch: &Architecture) -> CellGraph {
-    let ends = OPS.len() as u8;
-    CellGraph::chain([&[ends], arch.codes(), &[ends + 1]].concat())
+pub(crate) fn definition() -> Definition {
+    let sizes = Sizes { channels: 32, cells: 0, resolution: 32, classes: 10 };
+    Definition::new(NAME, Layers::new(&OPS, LAYERS), sizes)
 }

@@ -6,25 +6,37 @@
 //! official `64-41414-1_02_333` (first channels, the network's modules, the edges into each node),
 //! six digits (`102333`), or a tuple of the codes.
 
-use crate::{Architecture, CellGraph, SpaceError, independent, nasbench201};
+use crate::definition::{Definition, FanOut, Text};
+use crate::family::{CellSkeleton, CellSpace};
+use crate::{Architecture, SpaceError, independent};
 
 /// The name on the command line.
 pub const NAME: &str = "transbench101-micro";
 /// The operations, by code: those of NAS-Bench-201 without pooling, under its names.
 pub const OPS: [&str; 4] = ["none", "skip_connect", "nor_conv_1x1", "nor_conv_3x3"];
-pub(crate) const CHOICES: [u8; 6] = [OPS.len() as u8; 6];
-/// Node labels of the cell graphs: the operations, then the ends.
-pub(crate) const LABELS: [&str; 6] =
-    ["none", "skip_connect", "nor_conv_1x1", "nor_conv_3x3", "input", "output"];
+const CHOICES: [u8; 6] = [OPS.len() as u8; 6];
 /// First channels and modules of the network, the same for all cells.
 const PREFIX: &str = "64-41414-";
 
-pub(crate) fn print(arch: &Architecture) -> String {
+pub(crate) fn definition() -> Definition {
+    // Sizes only: the modules of the network are not the stages of a file's skeleton.
+    let skeleton = CellSkeleton { resolution: 256, classes: 75, channels: 64, stages: 5, cells: 2 };
+    Definition {
+        text: Some(Text { parse, print }),
+        // Those of NASLib.
+        proxy_weights: Some(FanOut { linear: None }),
+        // The edges and codes of NAS-Bench-201, without the pooling.
+        known_program: true,
+        ..Definition::of_cell(NAME, CellSpace::complete(4, &OPS, skeleton))
+    }
+}
+
+fn print(arch: &Architecture) -> String {
     let codes = independent::digits(arch.codes());
     format!("{PREFIX}{}_{}_{}", &codes[..1], &codes[1..3], &codes[3..])
 }
 
-pub(crate) fn parse(text: &str) -> Result<Architecture, SpaceError> {
+fn parse(text: &str) -> Result<Architecture, SpaceError> {
     let text = text.trim();
     let Some(cell) = text.strip_prefix(PREFIX) else {
         return match text.contains('-') {
@@ -42,9 +54,4 @@ pub(crate) fn parse(text: &str) -> Result<Architecture, SpaceError> {
         return Err(SpaceError::text(NAME, text, why));
     }
     independent::parse(NAME, &cell.replace('_', ""), &CHOICES)
-}
-
-pub(crate) fn graph(arch: &Architecture) -> CellGraph {
-    let ends = OPS.len() as u8;
-    nasbench201::cell([&[ends], arch.codes(), &[ends + 1]].concat())
 }

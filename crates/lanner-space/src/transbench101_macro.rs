@@ -6,56 +6,44 @@
 //! Texts: the official `64-1234-basic`, the digits alone, or NASLib's tuple, which is filled up
 //! with zeros to six. The order is by length, then lexicographic.
 
-use std::sync::LazyLock;
-
-use crate::{Architecture, CellGraph, SpaceError, independent, literal::Literal};
+use crate::definition::{Definition, FanOut, Sizes, Text};
+use crate::family::Layers;
+use crate::{Architecture, SpaceError, independent, literal::Literal};
 
 /// The name on the command line.
 pub const NAME: &str = "transbench101-macro";
 /// What a module does, by code.
 pub const OPS: [&str; 4] = ["normal", "double_channels", "halve_resolution", "double_and_halve"];
-pub(crate) const LABELS: [&str; 6] =
-    ["normal", "double_channels", "halve_resolution", "double_and_halve", "input", "output"];
 /// The most modules.
 pub const MODULES: usize = 6;
-pub(crate) const POSITIONS: [u8; MODULES] = [OPS.len() as u8; MODULES];
+/// The fewest modules.
+const LEAST: usize = 4;
+const POSITIONS: [u8; MODULES] = [OPS.len() as u8; MODULES];
+
+pub(crate) fn definition() -> Definition {
+    let sizes = Sizes { channels: 64, cells: 2, resolution: 256, classes: 75 };
+    Definition {
+        text: Some(Text { parse, print }),
+        relative_costs: Some(relative_costs),
+        // Those of NASLib.
+        proxy_weights: Some(FanOut { linear: None }),
+        ..Definition::new(NAME, Layers::new(&OPS, MODULES).limited(LEAST, check), sizes)
+    }
+}
 
 /// Whether modules of that code double the channels.
-pub fn doubles(code: u8) -> bool {
+fn doubles(code: u8) -> bool {
     matches!(code, 1 | 3)
 }
 
 /// Whether modules of that code halve the resolution.
-pub fn halves(code: u8) -> bool {
+fn halves(code: u8) -> bool {
     matches!(code, 2 | 3)
 }
 
-static ALL: LazyLock<Vec<Architecture>> = LazyLock::new(|| {
-    let mut all = Vec::new();
-    for modules in 4..=MODULES {
-        let choices = &POSITIONS[..modules];
-        let chains = (0..independent::size(choices)).map(|i| independent::at(choices, i));
-        all.extend(chains.filter(|arch| check(arch.codes()).is_ok()));
-    }
-    all
-});
-
-pub(crate) fn size() -> u128 {
-    ALL.len() as u128
-}
-
-pub(crate) fn at(index: usize) -> Architecture {
-    ALL[index].clone()
-}
-
-pub(crate) fn index_of(arch: &Architecture) -> Option<u128> {
-    let key = |a: &Architecture| (a.codes().len(), a.clone());
-    ALL.binary_search_by_key(&key(arch), key).ok().map(|i| i as u128)
-}
-
-pub(crate) fn check(codes: &[u8]) -> Result<(), String> {
-    if !(4..=MODULES).contains(&codes.len()) {
-        return Err(format!("{} modules, expected 4 to {MODULES}", codes.len()));
+fn check(codes: &[u8]) -> Result<(), String> {
+    if !(LEAST..=MODULES).contains(&codes.len()) {
+        return Err(format!("{} modules, expected {LEAST} to {MODULES}", codes.len()));
     }
     independent::check(&POSITIONS[..codes.len()], codes)?;
     let doublings = codes.iter().filter(|&&c| doubles(c)).count();
@@ -67,12 +55,12 @@ pub(crate) fn check(codes: &[u8]) -> Result<(), String> {
     }
 }
 
-pub(crate) fn print(arch: &Architecture) -> String {
+fn print(arch: &Architecture) -> String {
     let types: Vec<u8> = arch.codes().iter().map(|c| c + 1).collect();
     format!("64-{}-basic", independent::digits(&types))
 }
 
-pub(crate) fn parse(text: &str) -> Result<Architecture, SpaceError> {
+fn parse(text: &str) -> Result<Architecture, SpaceError> {
     let text = text.trim();
     let fail = |why| SpaceError::text(NAME, text, why);
     let types: Vec<u8> = if Literal::opens(text) {
@@ -95,29 +83,21 @@ pub(crate) fn parse(text: &str) -> Result<Architecture, SpaceError> {
     Ok(Architecture::new(codes))
 }
 
-/// All with one module of another type, one module more, or one less.
-pub(crate) fn neighbours(arch: &Architecture) -> Vec<Architecture> {
-    let codes = arch.codes();
-    let mut all = independent::neighbours(&POSITIONS[..codes.len()], codes);
-    for i in 0..codes.len() {
-        let mut shorter = codes.to_vec();
-        shorter.remove(i);
-        all.push(Architecture::new(shorter));
+/// Multiply-accumulates and parameters in units of a 3×3 convolution of the first module's channels at
+/// its resolution: two residual blocks a module, the first of which changes channels and resolution
+/// and projects its shortcut when it does.
+fn relative_costs(arch: &Architecture) -> (f64, f64) {
+    let (mut channels, mut pixels) = (1.0, 1.0);
+    let (mut flops, mut params) = (0.0, 0.0);
+    for &code in arch.codes() {
+        let (wide, small) = (doubles(code), halves(code));
+        let before = channels;
+        channels *= if wide { 2.0 } else { 1.0 };
+        pixels *= if small { 0.25 } else { 1.0 };
+        let shortcut = if wide || small { before * channels / 9.0 } else { 0.0 };
+        let weights = before * channels + 3.0 * channels * channels + shortcut;
+        flops += weights * pixels;
+        params += weights;
     }
-    for i in 0..=codes.len() {
-        for code in 0..OPS.len() as u8 {
-            let mut longer = codes.to_vec();
-            longer.insert(i, code);
-            all.push(Architecture::new(longer));
-        }
-    }
-    all.retain(|a| check(a.codes()).is_ok());
-    all.sort_unstable();
-    all.dedup();
-    all
-}
-
-pub(crate) fn graph(arch: &Architecture) -> CellGraph {
-    let ends = OPS.len() as u8;
-    CellGraph::chain([&[ends], arch.codes(), &[ends + 1]].concat())
+    (flops, params)
 }

@@ -4,7 +4,7 @@ use std::path::PathBuf;
 use std::time::Instant;
 
 use lanner_data::{Table, built_in};
-use lanner_predict::latency::adapted::{Adapted, FewShot, Views};
+use lanner_predict::latency::adapted::{AdaptedLatency, DeviceFeatures, FewShot};
 use lanner_predict::metrics::{coverage, spearman, within_of_truth};
 use lanner_predict::regress::linalg::Mat;
 use lanner_predict::{Forecast, Pool, all_or_some};
@@ -112,7 +112,7 @@ pub fn run(args: AdaptArgs) -> anyhow::Result<()> {
         "{} column '{metric}': latencies from {least} to {most} are not of one unit",
         args.target.display()
     );
-    let views = Views::new(&pool);
+    let views = DeviceFeatures::new(&pool);
     let functions = if columns.is_empty() {
         Mat::zeros(pool.len(), 0)
     } else {
@@ -140,7 +140,7 @@ pub fn run(args: AdaptArgs) -> anyhow::Result<()> {
         row = row.with("within_10", within).with("coverage_90", inside);
     }
     if let Some(out) = &args.out {
-        Adapted { pool, metric, sources: names, functions, rows, values }.save(out)?;
+        AdaptedLatency { pool, metric, sources: names, functions, rows, values }.save(out)?;
         row = row.with("file", out.display().to_string());
     }
     print_rows(&[row.with("seconds", start.elapsed().as_secs_f64())], args.json)
@@ -154,12 +154,8 @@ fn sources(args: &AdaptArgs, space: &Space) -> anyhow::Result<Vec<(String, Table
             if name != built_in::NAME {
                 return Ok((name, Table::read(path, space)?.0));
             }
-            if *space != Space::NasBench201 {
-                return Err(usage(format!(
-                    "the built-in source is of nasbench201, not of {space}: leave --sources out"
-                )));
-            }
-            Ok((name, built_in::table()?))
+            let table = built_in::table(space);
+            Ok((name, table.map_err(|e| usage(format!("{e}: leave --sources out")))?))
         })
         .collect()
 }
@@ -209,7 +205,7 @@ fn pool(
 
 /// Each measurement from the others; `None` where there are too few or too many.
 fn leave_one_out(
-    prior: &lanner_predict::latency::adapted::Prior,
+    prior: &lanner_predict::latency::adapted::DevicePrior,
     rows: &[usize],
     values: &[f64],
 ) -> Option<Forecast> {

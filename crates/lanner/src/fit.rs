@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use anyhow::Context;
 use lanner_data::Table;
 use lanner_predict::metrics::{coverage, kendall, spearman, within_of_truth};
-use lanner_predict::predictor::fitted::{Saved, Settings, Target, Views, reference};
+use lanner_predict::predictor::fitted::{MethodFeatures, Saved, Settings, Target, reference};
 use lanner_predict::regress::gp::MOST;
 use lanner_predict::{Forecast, Pool};
 use lanner_space::Space;
@@ -88,9 +88,9 @@ pub fn fit(args: FitArgs) -> anyhow::Result<()> {
     if target == Target::Latency {
         skeleton::note_other(&args.table, &space)?;
     }
-    let names = Views::methods(&space, target);
+    let names = MethodFeatures::methods(&space, target);
     let known = names.contains(&args.predictor.as_str());
-    let views = known.then(|| Views::new(&args.predictor, target, &pool)).flatten();
+    let views = known.then(|| MethodFeatures::new(&args.predictor, target, &pool)).flatten();
     let views = views.ok_or_else(|| {
         let what = if target == Target::Latency { "latencies" } else { "accuracies" };
         let there = names.join(", ");
@@ -156,7 +156,7 @@ fn known(table: &Table, metric: &str, pool: &Pool) -> anyhow::Result<(Vec<usize>
 /// Values, in the order of the rows, and what a fit that did not see their part predicts: all of them,
 /// or of more than [`MOST`] rows those of one part.
 fn cross_validated(
-    (views, target): (&Views, Target),
+    (views, target): (&MethodFeatures, Target),
     pool: &Pool,
     (rows, values): (&[usize], &[f64]),
     folds: usize,

@@ -11,8 +11,8 @@ use lanner_data::{Table, write_file};
 use lanner_evaluate::{
     EvaluateError,
     measure::{
-        self, Adaptive, Campaign, CommandOptions, Header, LayerLatency, LayerWise, Outcome,
-        Protocol, Runtime, machine,
+        self, Adaptive, CommandOptions, Header, LatencyCampaign, LatencySummary, LayerLatency,
+        LayerWise, Protocol, Runtime, machine,
     },
 };
 use lanner_network::{OnnxOptions, Precision};
@@ -172,7 +172,7 @@ pub fn run(args: MeasureArgs, threads: usize) -> anyhow::Result<()> {
             Protocol::Adaptive(Adaptive { tolerance: args.tolerance / 100.0, budget_s, ..usual })
         }
     };
-    let mut campaign = Campaign {
+    let mut campaign = LatencyCampaign {
         space: space.clone(),
         skeleton,
         onnx: OnnxOptions {
@@ -198,7 +198,7 @@ pub fn run(args: MeasureArgs, threads: usize) -> anyhow::Result<()> {
     let more = [("device", device), ("threads", threads.to_string()), ("cores", cores)];
     let header = campaign.header(&*runtime, &more);
     if let Some(earlier) = &args.baseline {
-        campaign.baseline_ms = Some(measure::baseline(earlier, &header)?);
+        campaign.baseline_ms = Some(measure::read_baseline(earlier, &header)?);
     }
 
     let stopped = on_interrupt();
@@ -233,7 +233,7 @@ fn layer_wise(
 ) -> anyhow::Result<()> {
     let mut header = header.clone();
     header.set("protocol", format!("layer-wise sum, {}", header.value("protocol").unwrap_or("")));
-    let (mut log, known, _) = measure::Log::open(&args.out, space, &header)?;
+    let (mut log, known, _) = measure::LatencyTable::open(&args.out, space, &header)?;
     if !known.is_empty() {
         let file = args.out.display();
         return Err(usage(format!("{file} has rows already: give another --out")));
@@ -273,7 +273,7 @@ fn paused(error: EvaluateError, out: &Path) -> anyhow::Error {
 fn report(
     args: &MeasureArgs,
     space: &Space,
-    outcome: &Outcome,
+    outcome: &LatencySummary,
     groups: usize,
     seconds: f64,
 ) -> anyhow::Result<()> {
@@ -301,14 +301,16 @@ fn report(
         row = row.with(name, value);
     }
     print_rows(&[row.with("seconds", seconds)], args.json)?;
-    let unsure =
-        errors.iter().filter(|e| measure::half_width(100.0, **e) > measure::UNSURE).count();
+    let unsure = errors
+        .iter()
+        .filter(|e| measure::relative_half_width(100.0, **e) > measure::DOUBTFUL)
+        .count();
     if unsure > 0 {
         eprintln!(
             "note: {unsure} of {} latencies are not known to {:.0} % (column note): is the machine busy? An idle \
              processor (--cores) or more time (--budget) helps",
             latency.len(),
-            100.0 * measure::UNSURE
+            100.0 * measure::DOUBTFUL
         );
     }
     if outcome.stopped {

@@ -3,7 +3,9 @@
 use std::{ops::ControlFlow, path::PathBuf, time::Instant};
 
 use lanner_data::images;
-use lanner_evaluate::proxies::{Batch, Options, Outcome, Proxy, Table, Weights};
+use lanner_evaluate::proxies::{
+    Batch, Proxy, ProxyCampaign, ProxyOptions, ProxySummary, ProxyWeights,
+};
 use lanner_network::{Skeleton, View};
 use lanner_space::{Architecture, Space};
 
@@ -80,7 +82,7 @@ pub fn run(args: ProxiesArgs, threads: usize) -> anyhow::Result<()> {
         if stopped() { ControlFlow::Break(()) } else { ControlFlow::Continue(()) }
     });
     bar.clear();
-    let Outcome { computed, found, absent, stopped } = outcome?;
+    let ProxySummary { computed, found, absent, stopped } = outcome?;
     let row = Row::new()
         .with("file", args.out.display().to_string())
         .with("networks", archs.len())
@@ -96,7 +98,7 @@ pub fn run(args: ProxiesArgs, threads: usize) -> anyhow::Result<()> {
     Ok(())
 }
 
-fn table(args: &ProxiesArgs, space: Space, threads: usize) -> anyhow::Result<Table> {
+fn table(args: &ProxiesArgs, space: Space, threads: usize) -> anyhow::Result<ProxyCampaign> {
     let mut proxies = Vec::new();
     for name in &args.proxies {
         let proxy: Proxy = name.trim().parse().map_err(|e| usage(format!("--proxies: {e}")))?;
@@ -139,9 +141,9 @@ fn table(args: &ProxiesArgs, space: Space, threads: usize) -> anyhow::Result<Tab
         None => format!("{}, seed {}", args.dataset, args.seed),
     };
     let memory_limit = lanner_evaluate::memory_limit(args.memory);
-    let weights = Weights::of(&space);
-    let options = Options { seed: args.seed, weights, threads, memory_limit };
-    Ok(Table {
+    let weights = ProxyWeights::of(&space);
+    let options = ProxyOptions { seed: args.seed, weights, threads, memory_limit };
+    Ok(ProxyCampaign {
         space,
         skeleton,
         pooling_norms: args.pooling_norms,

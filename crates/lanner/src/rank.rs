@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 
 use lanner_data::Table;
 use lanner_predict::Forecast;
-use lanner_predict::latency::adapted::Adapted;
+use lanner_predict::latency::adapted::AdaptedLatency;
 use lanner_predict::latency::operations::OPERATIONS;
 use lanner_predict::predictor::file::{Header, ModelFile};
 use lanner_predict::predictor::fitted::{Fitted, Saved, Target};
@@ -73,7 +73,7 @@ pub fn run(args: RankArgs) -> anyhow::Result<()> {
     }
     let header = ModelFile::header(&args.predictor)?;
     let (own, space) = spaces(&args, &header)?;
-    if header.kind == Adapted::KIND {
+    if header.kind == AdaptedLatency::KIND {
         return adapted(&args, &space);
     }
     let saved = Saved::load(&args.predictor, &own)?;
@@ -133,7 +133,7 @@ fn adapted(args: &RankArgs, space: &Space) -> anyhow::Result<()> {
             "{file} is from `lanner adapt` and ranks what it was made for: give --sample to that"
         )));
     }
-    let adapted = Adapted::load(&args.predictor, space)?;
+    let adapted = AdaptedLatency::load(&args.predictor, space)?;
     let rows: Vec<usize> = match &args.archs {
         None => (0..adapted.pool.len()).collect(),
         Some(archs) => (read_archs(archs, space)?.iter())

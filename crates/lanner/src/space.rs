@@ -5,7 +5,7 @@ use std::io::Write;
 
 use clap::{Args, Subcommand};
 use lanner_network::Cost;
-use lanner_space::{Architecture, SMALL_SPACE, Space, View, nasbench101, user::Limits};
+use lanner_space::{Architecture, Limits, SMALL_SPACE, Space, View};
 use serde_json::{Map, Value, json};
 
 use crate::output::{Row, print_rows, usage};
@@ -144,7 +144,7 @@ fn info(args: InfoArgs) -> anyhow::Result<()> {
     let space = args.space.space()?;
     let mut facts =
         vec![("space", space.name().to_string()), ("architectures", space.size().to_string())];
-    if !matches!(space, Space::User(_)) {
+    if space.toml().is_none() {
         facts.push(("classes as published", space.distinct().to_string()));
     }
     if space.size() <= SMALL_SPACE {
@@ -273,9 +273,9 @@ fn check_space(args: &CheckArgs, space: &Space) -> anyhow::Result<()> {
     range("flops", |c| c.flops);
     range("params", |c| c.params);
     range("memory_bytes", |c| c.peak_bytes);
-    if let Space::User(user) = space {
+    if space.toml().is_some() {
         let within = |limit: Option<u64>, cost: u64| limit.is_none_or(|limit| cost <= limit);
-        let limits = user.limits;
+        let limits = space.limits();
         let all = |c: &&Cost| {
             within(limits.flops, c.flops)
                 && within(limits.params, c.params)
@@ -336,9 +336,8 @@ fn facts(space: &Space, arch: &Architecture) -> Map<String, Value> {
         facts.insert("params".into(), cost.params.into());
         facts.insert("memory_bytes".into(), cost.peak_bytes.into());
     }
-    if *space == Space::NasBench101 {
-        facts.insert("module hash".into(), nasbench101::module_hash(arch).into());
-        facts.insert("spec".into(), nasbench101::json(arch).into());
+    for (name, value) in space.details(arch) {
+        facts.insert(name.into(), value.into());
     }
     facts
 }

@@ -3,7 +3,7 @@
 use std::{ops::ControlFlow, path::PathBuf, time::Instant};
 
 use lanner_data::images::{self, Augmentation};
-use lanner_evaluate::train::{Data, Options, Outcome, Recipe, Table};
+use lanner_evaluate::train::{TrainCampaign, TrainData, TrainOptions, TrainRecipe, TrainSummary};
 use lanner_network::{Skeleton, View};
 use lanner_space::{Architecture, Space};
 
@@ -48,20 +48,20 @@ pub struct TrainArgs {
     #[arg(long, value_name = "SHARE", default_value_t = 0.2)]
     validation: f64,
     /// Passes over the training images
-    #[arg(long, default_value_t = Recipe::default().epochs)]
+    #[arg(long, default_value_t = TrainRecipe::default().epochs)]
     epochs: usize,
     /// Images in a step
-    #[arg(long, default_value_t = Recipe::default().batch)]
+    #[arg(long, default_value_t = TrainRecipe::default().batch)]
     batch: usize,
     /// The highest learning rate
-    #[arg(long, default_value_t = Recipe::default().learning_rate)]
+    #[arg(long, default_value_t = TrainRecipe::default().learning_rate)]
     lr: f32,
     /// Epochs over which the learning rate rises
-    #[arg(long, default_value_t = Recipe::default().warm_up)]
+    #[arg(long, default_value_t = TrainRecipe::default().warm_up)]
     warm_up: f32,
-    #[arg(long, default_value_t = Recipe::default().weight_decay)]
+    #[arg(long, default_value_t = TrainRecipe::default().weight_decay)]
     weight_decay: f32,
-    #[arg(long, default_value_t = Recipe::default().label_smoothing)]
+    #[arg(long, default_value_t = TrainRecipe::default().label_smoothing)]
     label_smoothing: f32,
     /// Flips and crops [default: for colour images]
     #[arg(long, value_enum)]
@@ -115,7 +115,7 @@ pub fn run(args: TrainArgs, threads: Option<usize>) -> anyhow::Result<()> {
         if stopped() { ControlFlow::Break(()) } else { ControlFlow::Continue(()) }
     });
     bar.clear();
-    let Outcome { trained, found, diverged, stopped } = outcome?;
+    let TrainSummary { trained, found, diverged, stopped } = outcome?;
     let row = Row::new()
         .with("file", args.out.display().to_string())
         .with("networks", archs.len())
@@ -131,7 +131,7 @@ pub fn run(args: TrainArgs, threads: Option<usize>) -> anyhow::Result<()> {
     Ok(())
 }
 
-fn table(args: &TrainArgs, space: Space, threads: usize) -> anyhow::Result<Table> {
+fn table(args: &TrainArgs, space: Space, threads: usize) -> anyhow::Result<TrainCampaign> {
     let mut set = images::by_name(&args.dataset)?;
     let images::Shape { height, width, .. } = set.train.shape();
     if height != width {
@@ -143,7 +143,7 @@ fn table(args: &TrainArgs, space: Space, threads: usize) -> anyhow::Result<Table
         resolution = smaller;
     }
     let padding = resolution / 8;
-    let recipe = Recipe {
+    let recipe = TrainRecipe {
         epochs: args.epochs,
         batch: args.batch,
         learning_rate: args.lr,
@@ -155,28 +155,26 @@ fn table(args: &TrainArgs, space: Space, threads: usize) -> anyhow::Result<Table
             Augment::Crops => Augmentation { flip: false, padding },
             Augment::FlipsAndCrops => Augmentation { flip: true, padding },
         }),
-        ..Recipe::default()
+        ..TrainRecipe::default()
     };
     recipe.check().map_err(|e| usage(e.to_string()))?;
-    let data = Data::new(set, args.validation, args.seed)?;
+    let data = TrainData::new(set, args.validation, args.seed)?;
     let published = Skeleton::of(&space).map_err(|e| usage(e.to_string()))?;
-    // A cell of each kind and place is the least of DARTS: reductions are at a third and two thirds.
-    let few = if space == Space::Darts { 5 } else { 1 };
     let skeleton = Skeleton {
         channels: args.channels.unwrap_or(published.channels),
-        cells: args.cells.unwrap_or(few.min(published.cells)),
+        cells: args.cells.unwrap_or(space.few_cells().trained.min(published.cells)),
         resolution,
         classes: data.classes().len(),
         ..published
     };
     // Where a data set lies does not change what it is.
     let name = args.dataset.split_once(':').map_or(args.dataset.as_str(), |(kind, _)| kind);
-    let options = Options {
+    let options = TrainOptions {
         seed: args.seed,
         threads,
         memory_limit: lanner_evaluate::memory_limit(args.memory),
     };
-    Ok(Table {
+    Ok(TrainCampaign {
         space,
         skeleton,
         data,

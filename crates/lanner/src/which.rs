@@ -4,7 +4,7 @@ use std::path::{Path, PathBuf};
 
 use lanner_data::Table;
 use lanner_evaluate::measure;
-use lanner_predict::{Pool, candidates_to_measure, distinct, latency::LatencyViews};
+use lanner_predict::{Pool, candidates_to_measure, distinct, latency::LatencyFeatures};
 use lanner_space::{Architecture, Space};
 
 use crate::output::usage;
@@ -47,7 +47,7 @@ impl Which {
             let pool =
                 Pool::new(space.clone(), candidates_to_measure(space, count, &mut generator));
             let rows: Vec<usize> = (0..pool.len()).collect();
-            let chosen = lanner_predict::choose(&LatencyViews::new(&pool), &rows, count, seed);
+            let chosen = lanner_predict::choose(&LatencyFeatures::new(&pool), &rows, count, seed);
             chosen.into_iter().map(|r| pool.archs[r].clone()).collect()
         } else {
             let count = sample.unwrap_or(0);
@@ -55,7 +55,7 @@ impl Which {
             distinct(space, count, &mut lanner_nn::rng(seed, "sample of networks"))
         };
         Ok(match unique {
-            true => measure::groups(space, &archs),
+            true => measure::equivalent_groups(space, &archs),
             false => archs.into_iter().map(|a| vec![a]).collect(),
         })
     }

@@ -3,7 +3,7 @@
 use crate::recipes::multi_predict::tasks::normalised;
 use lanner_data::Table;
 use lanner_predict::Pool;
-use lanner_predict::accuracy::adapted::Views;
+use lanner_predict::accuracy::adapted::TaskFeatures;
 use lanner_predict::regress::linalg::Mat;
 use lanner_space::Space;
 
@@ -113,7 +113,7 @@ pub struct Task {
     pub pool: Pool,
     /// Accuracies, one a network.
     pub values: Vec<f64>,
-    pub views: Views,
+    pub views: TaskFeatures,
     /// Proxies as the recipe `multi-predict` sees them.
     pub normalised: Mat,
 }
@@ -140,7 +140,7 @@ impl Task {
         let table = table.select(&known)?;
         let columns: Vec<(String, Vec<f64>)> = table.names.into_iter().zip(table.columns).collect();
         let pool = Pool::new(space, table.archs);
-        let views = Views::new(&pool, &columns)?;
+        let views = TaskFeatures::new(&pool, &columns)?;
         let normalised = normalised(&columns, pool.len());
         Ok(Task { name: named.name.into(), pool, values, views, normalised })
     }

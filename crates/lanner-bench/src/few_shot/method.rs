@@ -3,7 +3,7 @@
 use crate::recipes::peers::{Peer, PeerViews};
 use crate::recipes::{help, multi_predict::devices, nasflat};
 use lanner_predict::Forecast;
-use lanner_predict::latency::adapted::{FewShot, Prior};
+use lanner_predict::latency::adapted::{DevicePrior, FewShot};
 
 use crate::output::usage;
 
@@ -18,7 +18,7 @@ pub enum Method {
 
 /// What methods know of a set's sources.
 pub struct Learned {
-    pub prior: Prior,
+    pub prior: DevicePrior,
     /// Where multi-predict is asked for.
     pub joint: Option<devices::PreTrained>,
     /// Where nasflat is asked for.

@@ -9,7 +9,7 @@ use lanner_data::Table;
 use lanner_network::Skeleton;
 use lanner_predict::Pool;
 use lanner_predict::encode::operations::{self, Counted};
-use lanner_predict::latency::adapted::Views;
+use lanner_predict::latency::adapted::DeviceFeatures;
 use lanner_predict::regress::linalg::Mat;
 use lanner_space::{Architecture, Space};
 
@@ -20,7 +20,7 @@ use crate::tables::Measured;
 /// A space with its devices, and what is made of it once.
 pub(crate) struct World {
     pub(crate) measured: Measured,
-    pub(crate) views: Views,
+    pub(crate) views: DeviceFeatures,
     pub(crate) peers: PeerViews,
     /// Smoothed devices, in the order of the columns; made when first asked for.
     functions: Vec<Option<Mat>>,
@@ -43,7 +43,7 @@ impl World {
                 &["nasbench201/latency_help.csv", "nasbench201/latency_latbench.csv"],
             )?
         };
-        let views = Views::new(&measured.pool);
+        let views = DeviceFeatures::new(&measured.pool);
         let peers = PeerViews::new(&measured.pool);
         let functions = vec![None; measured.columns.len()];
         Ok(World { measured, views, peers, functions, joint: None, counted: OnceLock::new() })
@@ -61,10 +61,10 @@ impl World {
         }
         let pool = &self.measured.pool;
         let published = Skeleton::of(&pool.space)?;
-        let skeleton = match pool.space {
+        let skeleton = match pool.space == Space::Fbnet {
             // HW-NAS-Bench's form for CIFAR-100.
-            Space::Fbnet => Skeleton { channels: 1504, resolution: 32, classes: 100, ..published },
-            _ => published,
+            true => Skeleton { channels: 1504, resolution: 32, classes: 100, ..published },
+            false => published,
         };
         let counted = (operations::views(&pool.space).iter())
             .map(|&view| operations::count(&skeleton, &pool.archs, view))
@@ -75,10 +75,7 @@ impl World {
     /// The smoothed columns of Lanner's own table.
     pub(super) fn built_in(&self) -> anyhow::Result<Mat> {
         let pool = &self.measured.pool;
-        if pool.space != Space::NasBench201 {
-            return Err(usage("the built-in source is of NAS-Bench-201, sets of FBNet have none"));
-        }
-        let table = lanner_data::built_in::table()?;
+        let table = lanner_data::built_in::table(&pool.space).map_err(|e| usage(e.to_string()))?;
         let mut columns = vec![vec![f64::NAN; pool.len()]; table.columns.len()];
         for (i, row) in
             table.archs.iter().enumerate().filter_map(|(i, a)| Some((i, pool.row_of(a)?)))

@@ -18,7 +18,7 @@
 use std::sync::OnceLock;
 
 use lanner_nn::{AdamW, Matrix, cosine};
-use lanner_space::{Space, View};
+use lanner_space::View;
 
 use crate::recipes::mlp::Mlp;
 use crate::recipes::peers::nearest;
@@ -286,7 +286,7 @@ fn hinge(scores: &[f32], slower: &impl Fn(usize, usize) -> Option<f64>) -> (f64,
 fn graphs(pool: &Pool, devices: usize, pairs: &[(usize, usize)]) -> Graphs {
     let labels = pool.space.labels().len();
     // In a chain of layers the position decides what an operation costs.
-    let positions = if pool.space == Space::NasBench201 { 1 } else { pool.space.max_nodes() };
+    let positions = if pool.space.has_uniform_layers() { 1 } else { pool.space.max_nodes() };
     let operations = labels * positions;
     let mut graphs = Graphs::new(operations + devices + 1);
     for &(row, device) in pairs {

@@ -5,7 +5,7 @@ use lanner_space::Space;
 use lanner_predict::encode::costs::AnalyticCosts;
 use lanner_predict::encode::counts::{live_one_hot, one_hot, op_counts};
 use lanner_predict::metrics::spearman;
-use lanner_predict::regress::gp::{Component, Gp, Kernel, Options, Prior};
+use lanner_predict::regress::gp::{Component, Gp, GpOptions, HyperPrior, Kernel};
 use lanner_predict::regress::linalg::Mat;
 use lanner_predict::regress::ridge::Ridge;
 use lanner_predict::{Pool, PredictError};
@@ -132,8 +132,8 @@ impl PeerViews {
                 let component = |kernel, x: &Mat| Component {
                     kernel,
                     x: x.standardised_by(&all),
-                    amplitude: Prior::new(0.3, 2.0),
-                    length: Prior::new(1.0, 0.5),
+                    amplitude: HyperPrior::new(0.3, 2.0),
+                    length: HyperPrior::new(1.0, 0.5),
                 };
                 let mut components: Vec<Component> =
                     groups.iter().map(|g| component(Kernel::Linear, g)).collect();
@@ -141,7 +141,8 @@ impl PeerViews {
                     let joined = groups[1..].iter().fold(groups[0].clone(), |sum, g| sum.beside(g));
                     components.push(component(Kernel::Rbf, &joined));
                 }
-                let options = Options { noise: Prior::new(0.05, 2.0), ..Options::default() };
+                let options =
+                    GpOptions { noise: HyperPrior::new(0.05, 2.0), ..GpOptions::default() };
                 let head: Vec<usize> = (0..rows.len()).collect();
                 let tail: Vec<usize> = (rows.len()..known.len()).collect();
                 let gp = Gp::fit(&components, &head, &y, &options, None)?;

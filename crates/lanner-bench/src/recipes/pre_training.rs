@@ -1,7 +1,7 @@
 //! What the recipes that are pre-trained on source devices share.
 
 use lanner_nn::{Matrix, cosine};
-use lanner_space::{Space, View};
+use lanner_space::View;
 use rand::seq::SliceRandom;
 
 use crate::recipes::multi_predict::tasks::normalised_of;
@@ -20,7 +20,7 @@ pub enum Form {
 impl Form {
     pub fn new(pool: &Pool) -> Form {
         let space = &pool.space;
-        if *space != Space::NasBench201 {
+        if !space.has_uniform_layers() {
             let hot = one_hot(space, &pool.archs);
             let data = hot.data.iter().map(|&v| v as f32).collect();
             return Form::Choices(Matrix::from_rows(hot.rows, hot.cols, data));
@@ -102,6 +102,8 @@ pub fn epochs(
 /// What tests of the recipes are about.
 #[cfg(test)]
 pub mod made_up {
+    use lanner_space::Space;
+
     use super::*;
 
     pub fn cells() -> Pool {

@@ -1,4 +1,4 @@
-//! Changes that leave the class: horizontal flips, and crops after padding, in place.
+//! Changes of images that keep the class, in place: horizontal flips, and crops after padding.
 
 use super::{
     Shape,
@@ -6,39 +6,39 @@ use super::{
 };
 use crate::DataError;
 
-/// What is drawn for each image anew in each epoch.
+/// Random changes, drawn anew for each image in each epoch.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Augmentation {
-    /// A mirror image, left to right, half the time.
+    /// Mirrors half of the images, left to right.
     pub flip: bool,
-    /// Rows and columns of padding on each side, out of which the old size is cropped at random.
+    /// Number of rows and columns of padding on each side; the old size is then cropped at random.
     pub padding: usize,
 }
 
-/// The seed of a training and its epoch: with the image's index, all that an augmentation depends on.
+/// Seed of a training, and its epoch. The changes of an image depend on these and its index only.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Draw {
+pub struct EpochSeed {
     pub seed: u64,
     pub epoch: u64,
 }
 
 impl Augmentation {
-    /// None at all.
+    /// No changes.
     pub const NONE: Augmentation = Augmentation { flip: false, padding: 0 };
-    /// Flips and a padding of 4, as is usual for CIFAR.
+    /// Flips and crops with a padding of 4, as is usual for CIFAR.
     pub const COLOUR: Augmentation = Augmentation { flip: true, padding: 4 };
 
-    /// Augments a batch N×C×H×W in place. Padding is `fill`, a value a channel:
+    /// Augments a batch N×C×H×W in place. `fill` has the value of the padding for each channel:
     /// [`Statistics::black`](super::Statistics::black) pads as if before normalisation.
     ///
-    /// `indices` are those of the batch: an image gets the same in whatever batch it is.
+    /// `indices` are those of the images: an image changes the same way in every batch.
     pub fn apply(
         &self,
         batch: &mut [f32],
         shape: Shape,
         fill: &[f32],
         indices: &[usize],
-        draw: Draw,
+        epoch_seed: EpochSeed,
     ) -> Result<(), DataError> {
         let each = shape.values();
         if indices.len().checked_mul(each) != Some(batch.len()) || fill.len() != shape.channels {
@@ -52,10 +52,10 @@ impl Augmentation {
         if *self == Augmentation::NONE || each == 0 {
             return Ok(());
         }
-        // Padding beyond the image's size would only make more of them blank.
+        // Padding beyond the image's size would only make more images blank.
         let padding = self.padding.min(shape.height.max(shape.width));
         for (image, &index) in batch.chunks_exact_mut(each).zip(indices) {
-            let bits = |what| hash(&[draw.seed, draw.epoch, index as u64, what]);
+            let bits = |what| hash(&[epoch_seed.seed, epoch_seed.epoch, index as u64, what]);
             if self.flip && bits(0) & 1 == 1 {
                 flip(image, shape);
             }
@@ -77,7 +77,7 @@ pub fn flip(image: &mut [f32], shape: Shape) {
 }
 
 /// Crops an image C×H×W to its own size, `down` rows further down and `right` columns further right
-/// (up and left where negative): pixel (y, x) becomes what was at (y + down, x + right), or the
+/// (up and left if negative): pixel (y, x) becomes the old pixel (y + down, x + right), or the
 /// channel's `fill` where that is outside.
 pub fn shift(image: &mut [f32], shape: Shape, fill: &[f32], down: isize, right: isize) {
     let Shape { height, width, .. } = shape;
@@ -115,7 +115,7 @@ mod tests {
 
     use super::*;
 
-    /// Pads and crops as the definition says.
+    /// Pads and crops by the definition.
     fn shifted(image: &[f32], shape: Shape, fill: &[f32], down: isize, right: isize) -> Vec<f32> {
         let Shape { channels, height, width } = shape;
         let mut out = vec![];
@@ -160,7 +160,7 @@ mod tests {
         let augmented = |indices: &[usize], seed, epoch| {
             let mut batch: Vec<f32> = indices.iter().flat_map(|_| numbers(each)).collect();
             Augmentation::COLOUR
-                .apply(&mut batch, shape, &[0.0; 3], indices, Draw { seed, epoch })
+                .apply(&mut batch, shape, &[0.0; 3], indices, EpochSeed { seed, epoch })
                 .unwrap();
             batch
         };
@@ -176,16 +176,16 @@ mod tests {
         let shape = Shape { channels: 1, height: 9, width: 9 };
         let indices: Vec<usize> = (0..2000).collect();
         let mut batch: Vec<f32> = indices.iter().flat_map(|_| numbers(81)).collect();
-        let draw = Draw { seed: 5, epoch: 3 };
+        let epoch_seed = EpochSeed { seed: 5, epoch: 3 };
         let flips = Augmentation { flip: true, padding: 0 };
-        flips.apply(&mut batch, shape, &[0.0], &indices, draw).unwrap();
+        flips.apply(&mut batch, shape, &[0.0], &indices, epoch_seed).unwrap();
         let flipped = batch.chunks(81).filter(|i| i[0] == 8.0).count();
         assert!((900..1100).contains(&flipped), "{flipped}");
 
         let mut batch: Vec<f32> = indices.iter().flat_map(|_| numbers(81)).collect();
         let crops = Augmentation { flip: false, padding: 4 };
-        crops.apply(&mut batch, shape, &[0.0], &indices, draw).unwrap();
-        // The middle pixel tells both offsets.
+        crops.apply(&mut batch, shape, &[0.0], &indices, epoch_seed).unwrap();
+        // The middle pixel shows both offsets.
         let mut seen = std::collections::BTreeSet::new();
         seen.extend(batch.chunks(81).map(|i| i[40] as usize));
         assert_eq!(seen.len(), 81);
@@ -194,13 +194,13 @@ mod tests {
     #[test]
     fn what_does_not_fit_is_told() {
         let shape = Shape { channels: 1, height: 2, width: 2 };
-        let draw = Draw { seed: 0, epoch: 0 };
+        let epoch_seed = EpochSeed { seed: 0, epoch: 0 };
         for (n, fill) in [(5, &[0.0][..]), (8, &[0.0, 0.0])] {
-            let error = Augmentation::NONE.apply(&mut numbers(n), shape, fill, &[0, 1], draw);
+            let error = Augmentation::NONE.apply(&mut numbers(n), shape, fill, &[0, 1], epoch_seed);
             assert!(error.unwrap_err().to_string().contains("for 2 images of 1×2×2"));
         }
-        // Padding of any size is no panic.
+        // Padding of any size must not panic.
         let huge = Augmentation { flip: true, padding: usize::MAX };
-        huge.apply(&mut numbers(8), shape, &[0.0], &[0, 1], draw).unwrap();
+        huge.apply(&mut numbers(8), shape, &[0.0], &[0, 1], epoch_seed).unwrap();
     }
 }

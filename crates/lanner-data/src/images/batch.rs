@@ -1,35 +1,35 @@
-//! From bytes to what a network sees: (pixel / 255 − mean) / standard deviation, a channel.
+//! Normalises bytes for a network: (pixel / 255 − mean) / standard deviation, by channel.
 
 use super::{Images, Shape};
 use crate::DataError;
 
-/// Mean and standard deviation of each channel, of pixels over 0 to 1: CIFAR-10's training images
+/// Mean and standard deviation of each channel, with pixels from 0 to 1: CIFAR-10's training images
 /// have the means 0.4914, 0.4822, 0.4465.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Statistics {
     pub mean: Vec<f64>,
-    /// Of all pixels (divided by N, not by N − 1).
+    /// Standard deviation over all pixels (divided by N, not by N − 1).
     pub std: Vec<f64>,
 }
 
 impl Statistics {
-    /// What black is after normalisation, for each channel: what crops are padded with.
+    /// Value of black after normalisation, for each channel; crops are padded with it.
     pub fn black(&self) -> Vec<f32> {
         (0..self.mean.len()).map(|c| self.normalised(c, 0)).collect()
     }
 
     fn normalised(&self, channel: usize, pixel: u8) -> f32 {
         let std = self.std.get(channel).copied().unwrap_or(1.0);
-        // A channel that is constant becomes 0.
+        // A constant channel becomes 0.
         let std = if std > 0.0 { std } else { 1.0 };
         ((f64::from(pixel) / 255.0 - self.mean.get(channel).copied().unwrap_or(0.0)) / std) as f32
     }
 }
 
 impl Images {
-    /// Mean and standard deviation of each channel over all images: of the training split, these are
-    /// what every split is normalised with. Sums are of integers, so that the result is exact to the
-    /// last division.
+    /// Computes mean and standard deviation of each channel over all images. Every split is normalised
+    /// with those of the training split. Sums are of integers, so that the result is exact to the last
+    /// division.
     pub fn statistics(&self) -> Statistics {
         let Shape { channels, height, width } = self.shape();
         let plane = (height * width).max(1);
@@ -43,7 +43,7 @@ impl Images {
             }
         }
         let moments = |&(n, sum, squares): &(u64, u64, u64)| {
-            // n·Σx² − (Σx)² in integers: nothing cancels.
+            // n·Σx² − (Σx)² in integers, so that no digits cancel.
             let spread = u128::from(squares) * u128::from(n) - u128::from(sum) * u128::from(sum);
             let n = n.max(1) as f64;
             (sum as f64 / n / 255.0, (spread as f64).sqrt() / n / 255.0)
@@ -52,7 +52,7 @@ impl Images {
         Statistics { mean, std }
     }
 
-    /// Writes the images of a batch, normalised, as N×C×H×W; `out` must have room for just these.
+    /// Writes the normalised images of a batch as N×C×H×W; `out` must have exactly that length.
     pub fn batch(
         &self,
         indices: &[usize],
@@ -94,7 +94,7 @@ impl Images {
         Ok(())
     }
 
-    /// The labels of a batch.
+    /// Labels of a batch.
     pub fn batch_labels(&self, indices: &[usize]) -> Result<Vec<u16>, DataError> {
         indices.iter().map(|&i| self.checked(i).map(|(_, label)| label)).collect()
     }

@@ -1,5 +1,5 @@
-//! CIFAR-10 and CIFAR-100 (Krizhevsky, 2009) in their binary version: records of the label (CIFAR-100:
-//! the coarse label, then the fine one) and 3×32×32 pixels.
+//! Reads CIFAR-10 and CIFAR-100 (Krizhevsky, 2009) in their binary version. A record is a label
+//! (CIFAR-100: the coarse label, then the fine one) and 3×32×32 pixels.
 
 use std::{
     io::{self, Read},
@@ -17,18 +17,18 @@ use crate::{DataError, error::shown};
 const SHAPE: Shape = Shape { channels: 3, height: 32, width: 32 };
 const PIXELS: usize = 3 * 32 * 32;
 
-/// What tells the two apart.
-struct Kind {
+/// Differences between CIFAR-10 and CIFAR-100.
+struct Version {
     name: &'static str,
-    /// The folder in the published archive.
+    /// Folder in the published archive.
     folder: &'static str,
     archive: &'static str,
     classes: &'static [&'static str],
-    /// Label bytes of a record; the last is the one to learn.
+    /// Number of label bytes in a record; the last label is the one to learn.
     label_bytes: usize,
 }
 
-const CIFAR10: Kind = Kind {
+const CIFAR10: Version = Version {
     name: "cifar10",
     folder: "cifar-10-batches-bin",
     archive: "cifar-10-binary.tar.gz",
@@ -47,7 +47,7 @@ const CIFAR10: Kind = Kind {
     label_bytes: 1,
 };
 
-const CIFAR100: Kind = Kind {
+const CIFAR100: Version = Version {
     name: "cifar100",
     folder: "cifar-100-binary",
     archive: "cifar-100-binary.tar.gz",
@@ -55,23 +55,23 @@ const CIFAR100: Kind = Kind {
     label_bytes: 2,
 };
 
-/// CIFAR-10 from `cifar-10-binary.tar.gz`, from the folder that is in it, or from a folder that has
-/// either. In a folder any `data_batch*.bin`, `train*.bin`, `test*.bin` will do, also with `cifar10_`
-/// before it, with any number of images.
+/// Reads CIFAR-10 from `cifar-10-binary.tar.gz`, from the folder in it, or from a folder that contains
+/// either. In a folder, the files may be any `data_batch*.bin`, `train*.bin`, `test*.bin`, also with
+/// `cifar10_` in front, and have any number of images.
 pub fn cifar10(path: impl AsRef<Path>) -> Result<DataSet, DataError> {
     read(&CIFAR10, path.as_ref())
 }
 
-/// CIFAR-100 with its 100 fine classes, as [`cifar10`].
+/// Reads CIFAR-100 with its 100 fine classes, like [`cifar10`].
 pub fn cifar100(path: impl AsRef<Path>) -> Result<DataSet, DataError> {
     read(&CIFAR100, path.as_ref())
 }
 
-/// Whether a file of that name has images to train with (`true`) or to test with.
-fn training(kind: &Kind, name: &str) -> Option<bool> {
+/// Whether a file of this name has training images (`true`) or test images (`false`).
+fn training(version: &Version, name: &str) -> Option<bool> {
     let name = name.strip_suffix(".bin")?;
     let name =
-        name.strip_prefix(kind.name).map_or(name, |rest| rest.trim_start_matches(['_', '-']));
+        name.strip_prefix(version.name).map_or(name, |rest| rest.trim_start_matches(['_', '-']));
     match name {
         n if n.starts_with("data_batch") || n.starts_with("train") => Some(true),
         n if n.starts_with("test") => Some(false),
@@ -79,31 +79,31 @@ fn training(kind: &Kind, name: &str) -> Option<bool> {
     }
 }
 
-/// The images of one file.
-struct Part {
+/// Images of one file.
+struct FileImages {
     training: bool,
     name: String,
     pixels: Vec<u8>,
     labels: Vec<u16>,
 }
 
-fn read(kind: &Kind, path: &Path) -> Result<DataSet, DataError> {
+fn read(version: &Version, path: &Path) -> Result<DataSet, DataError> {
     let mut parts = if path.is_dir() {
-        let (inner, archive) = (path.join(kind.folder), path.join(kind.archive));
-        let parts = read_folder(kind, path)?;
+        let (inner, archive) = (path.join(version.folder), path.join(version.archive));
+        let parts = read_folder(version, path)?;
         if !parts.is_empty() {
             parts
         } else if inner.is_dir() {
-            read_folder(kind, &inner)?
+            read_folder(version, &inner)?
         } else if archive.is_file() {
-            read_archive(kind, &archive)?
+            read_archive(version, &archive)?
         } else {
             parts
         }
     } else {
-        read_archive(kind, path)?
+        read_archive(version, path)?
     };
-    // An archive has them in any order.
+    // An archive may have the files in any order.
     parts.sort_by(|a, b| a.name.cmp(&b.name));
     let mut splits = [(vec![], vec![]), (vec![], vec![])];
     for mut part in parts {
@@ -117,36 +117,42 @@ fn read(kind: &Kind, path: &Path) -> Result<DataSet, DataError> {
             let why = format!("no images to {split} with; expected files such as {expected}");
             return Err(DataError::file(path, why));
         }
-        Images::new(format!("{} {split}", kind.name), SHAPE, named(kind.classes), pixels, labels)
+        Images::new(
+            format!("{} {split}", version.name),
+            SHAPE,
+            named(version.classes),
+            pixels,
+            labels,
+        )
     };
-    let (first, second) = match kind.label_bytes {
+    let (first, second) = match version.label_bytes {
         1 => ("data_batch_1.bin", "test_batch.bin"),
         _ => ("train.bin", "test.bin"),
     };
     DataSet::read_from(path, images(train, "train", first)?, images(test, "test", second)?)
 }
 
-fn read_folder(kind: &Kind, folder: &Path) -> Result<Vec<Part>, DataError> {
+fn read_folder(version: &Version, folder: &Path) -> Result<Vec<FileImages>, DataError> {
     let unreadable = || DataError::io(folder, "read");
     let mut parts = vec![];
     let mut room = MOST_BYTES;
     for entry in std::fs::read_dir(folder).map_err(unreadable())? {
         let path = entry.map_err(unreadable())?.path();
         let name = path.file_name().unwrap_or_default().to_string_lossy().into_owned();
-        let Some(training) = training(kind, &name) else { continue };
+        let Some(training) = training(version, &name) else { continue };
         let mut source = Source::open(&path)?;
         let Some(size) = source.length() else {
             return Err(source.wrong("compressed; expected the .bin itself, or the .tar.gz"));
         };
-        let (pixels, labels) = records(kind, &mut source, size, &mut room, &path)?;
-        parts.push(Part { training, name, pixels, labels });
+        let (pixels, labels) = records(version, &mut source, size, &mut room, &path)?;
+        parts.push(FileImages { training, name, pixels, labels });
     }
     Ok(parts)
 }
 
-fn read_archive(kind: &Kind, path: &Path) -> Result<Vec<Part>, DataError> {
+fn read_archive(version: &Version, path: &Path) -> Result<Vec<FileImages>, DataError> {
     let mut archive = Archive::new(Source::open(path)?);
-    let mut parts: Vec<Part> = vec![];
+    let mut parts: Vec<FileImages> = vec![];
     let mut room = MOST_BYTES;
     let damaged = |e: io::Error| match e.kind() {
         io::ErrorKind::Other | io::ErrorKind::InvalidInput | io::ErrorKind::InvalidData => {
@@ -157,42 +163,42 @@ fn read_archive(kind: &Kind, path: &Path) -> Result<Vec<Part>, DataError> {
     };
     for entry in archive.entries().map_err(damaged)? {
         let mut entry = entry.map_err(damaged)?;
-        // A sparse file would unpack to more than is there.
+        // A sparse file would unpack to more than the archive has.
         if !entry.header().entry_type().is_file() {
             continue;
         }
         let name = String::from_utf8_lossy(&entry.path_bytes()).into_owned();
         let last = name.rsplit('/').next().unwrap_or_default().to_owned();
-        let Some(training) = training(kind, &last) else { continue };
+        let Some(training) = training(version, &last) else { continue };
         let inside = path.join(shown(&last));
         if parts.iter().any(|p| p.name == last) {
             return Err(DataError::file(inside, "twice in the archive"));
         }
         let size = entry.size();
-        let (pixels, labels) = records(kind, &mut entry, size, &mut room, &inside)?;
-        parts.push(Part { training, name: last, pixels, labels });
+        let (pixels, labels) = records(version, &mut entry, size, &mut room, &inside)?;
+        parts.push(FileImages { training, name: last, pixels, labels });
     }
-    // The checksum of a .gz is behind the end of the archive.
+    // The checksum of a .gz comes after the end of the archive.
     io::copy(&mut archive.into_inner(), &mut io::sink()).map_err(|e| broken(path, e))?;
     Ok(parts)
 }
 
-/// Pixels and labels of a file of records. Memory grows with what is read, whatever size is claimed,
-/// and takes no more than is left of the room.
+/// Reads pixels and labels from a file of records. Memory grows with the bytes read, whatever size is
+/// claimed; a file of more than `room` bytes is an error.
 fn records(
-    kind: &Kind,
+    version: &Version,
     reader: &mut dyn Read,
     size: u64,
     room: &mut u64,
     path: &Path,
 ) -> Result<(Vec<u8>, Vec<u16>), DataError> {
-    let record = kind.label_bytes + PIXELS;
+    let record = version.label_bytes + PIXELS;
     if size == 0 || !size.is_multiple_of(record as u64) {
         return Err(DataError::file(
             path,
             format!(
                 "{size} bytes, expected a multiple of {record}: {} and 3×32×32 pixels an image",
-                if kind.label_bytes == 1 { "a label" } else { "two labels" }
+                if version.label_bytes == 1 { "a label" } else { "two labels" }
             ),
         ));
     }
@@ -206,10 +212,10 @@ fn records(
     let mut bytes = vec![0; record];
     for i in 0..size / record as u64 {
         reader.read_exact(&mut bytes).map_err(|e| broken(path, e))?;
-        let (label, image) = bytes.split_at(kind.label_bytes);
-        let label = u16::from(label[kind.label_bytes - 1]);
-        if usize::from(label) >= kind.classes.len() {
-            let why = format!("the label is {label}, expected 0 to {}", kind.classes.len() - 1);
+        let (label, image) = bytes.split_at(version.label_bytes);
+        let label = u16::from(label[version.label_bytes - 1]);
+        if usize::from(label) >= version.classes.len() {
+            let why = format!("the label is {label}, expected 0 to {}", version.classes.len() - 1);
             return Err(DataError::row(path, format!("image {}", i + 1), why));
         }
         pixels.extend_from_slice(image);

@@ -1,4 +1,4 @@
-//! A folder of class folders of PNG and JPEG files.
+//! Reads a folder of class folders with PNG and JPEG files.
 
 use std::{
     fs::File,
@@ -11,20 +11,19 @@ use image::{ColorType, DynamicImage, ImageDecoder, ImageReader, Limits, imageops
 use super::{DataSet, Images, Shape, source::MOST_BYTES};
 use crate::{DataError, error::shown};
 
-/// Pixels a side, and bytes of one image while it is decoded.
+/// Limits of one image: pixels a side, and bytes while it is decoded.
 const MOST_SIDE: u32 = 16_384;
 const MOST_ALLOCATED: u64 = 512 << 20;
-/// The split where the folder has none: a fifth of each class is for testing.
+/// Fraction of each class for testing, if the folder has no test split.
 const TEST: f64 = 0.2;
 
-/// A data set from `DIR/train/CLASS/*.png` and `DIR/test/CLASS/*.png` (or `val`), or from
-/// `DIR/CLASS/*.png`, of which a fifth of each class becomes the test split, always the same.
-/// PNG and JPEG files, by their extension; other files are ignored. Classes are in the order of their
-/// names.
+/// Reads a data set from `DIR/train/CLASS/*.png` and `DIR/test/CLASS/*.png` (or `val`), or from
+/// `DIR/CLASS/*.png`, where a fifth of each class becomes the test split, always the same one. Files
+/// are PNG or JPEG, by their extension; other files are ignored. Classes are ordered by name.
 ///
-/// The images are 1×H×W if all of them are grey, else 3×H×W; transparency is dropped. They must have
-/// one size, or are resized to `size`, height and width (a triangle filter, which averages when it makes
-/// smaller).
+/// The images are 1×H×W if all of them are grey, else 3×H×W; transparency is dropped. With `size`
+/// (height, width), images are resized by a triangle filter, which averages when it makes smaller;
+/// without, all must have the same size.
 pub fn folder(path: impl AsRef<Path>, size: Option<(u32, u32)>) -> Result<DataSet, DataError> {
     let path = path.as_ref();
     if let Some((height, width)) = size
@@ -74,7 +73,7 @@ pub fn folder(path: impl AsRef<Path>, size: Option<(u32, u32)>) -> Result<DataSe
     }
 }
 
-/// What is in a folder, by name; hidden files are not.
+/// Entries of a folder ordered by name, without hidden ones.
 fn entries(folder: &Path) -> Result<Vec<PathBuf>, DataError> {
     let unreadable = || DataError::io(folder, "read");
     let mut paths = vec![];
@@ -105,7 +104,7 @@ fn class_names(folder: &Path) -> Result<Vec<String>, DataError> {
     }
 }
 
-/// The image files of a split with their labels.
+/// Image files of a split with their labels.
 fn files(folder: &Path, classes: &[String]) -> Result<Vec<(PathBuf, u16)>, DataError> {
     let mut files = vec![];
     for path in entries(folder)?.into_iter().filter(|p| p.is_dir()) {
@@ -140,7 +139,7 @@ fn decoder(path: &Path) -> Result<impl ImageDecoder, DataError> {
     if !metadata.is_file() {
         return Err(DataError::file(path, "not a file"));
     }
-    // A JPEG is decoded from memory.
+    // A JPEG is read into memory before it is decoded.
     if metadata.len() > MOST_ALLOCATED {
         let why = format!("{} bytes, expected at most {MOST_ALLOCATED}", metadata.len());
         return Err(DataError::file(path, why));
@@ -158,7 +157,7 @@ fn decoder(path: &Path) -> Result<impl ImageDecoder, DataError> {
     limits.max_alloc = Some(MOST_ALLOCATED);
     reader.limits(limits);
     let decoder = reader.into_decoder().map_err(broken(path))?;
-    // The limits above are for what a decoder needs besides.
+    // The limits above are for the decoder's own memory.
     if decoder.total_bytes() > MOST_ALLOCATED {
         let (width, height) = decoder.dimensions();
         let why = format!("{height}×{width} pixels, which are more than {MOST_ALLOCATED} bytes");
@@ -167,14 +166,14 @@ fn decoder(path: &Path) -> Result<impl ImageDecoder, DataError> {
     Ok(decoder)
 }
 
-/// What all images become.
+/// Form that all images are converted to.
 struct Form {
     shape: Shape,
     resize: bool,
 }
 
 impl Form {
-    /// Found from the headers alone, so that a wrong size is told before anything is decoded.
+    /// Finds the form from the headers alone, so that a wrong size is an error before any decoding.
     fn of(
         folder: &Path,
         files: &[(PathBuf, u16)],
@@ -227,7 +226,7 @@ impl Form {
         Images::new(name, self.shape, classes.to_vec(), pixels, labels)
     }
 
-    /// One image as C×H×W.
+    /// Decodes an image and appends it as C×H×W.
     fn append(
         &self,
         image: DynamicImage,
@@ -235,7 +234,7 @@ impl Form {
         pixels: &mut Vec<u8>,
     ) -> Result<(), DataError> {
         let Shape { channels, height, width } = self.shape;
-        // Without transparency first, which the filter would weigh with.
+        // Transparency is dropped first: the filter would weigh pixels by it.
         let mut image = match channels {
             1 => DynamicImage::ImageLuma8(image.into_luma8()),
             _ => DynamicImage::ImageRgb8(image.into_rgb8()),

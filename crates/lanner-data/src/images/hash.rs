@@ -1,6 +1,6 @@
-//! Hashes in the place of random numbers: what is drawn for an image depends on nothing else.
+//! Hashes instead of streams of random numbers, so that draws for one image do not depend on others.
 
-/// A hash of the words: SplitMix64's finaliser (Steele et al., OOPSLA 2014) after each of them.
+/// Hashes words by SplitMix64's finaliser (Steele et al., OOPSLA 2014), applied after each of them.
 pub(super) fn hash(words: &[u64]) -> u64 {
     words.iter().fold(0x6c61_6e6e_6572, |state, &word| {
         let mut z = (state ^ word).wrapping_add(0x9e37_79b9_7f4a_7c15);
@@ -10,7 +10,7 @@ pub(super) fn hash(words: &[u64]) -> u64 {
     })
 }
 
-/// A number of 0 to n − 1 from 32 bits of a hash.
+/// Maps 32 bits of a hash to a number from 0 to n − 1.
 pub(super) fn below(bits: u32, n: usize) -> usize {
     ((u128::from(bits) * n as u128) >> 32) as usize
 }

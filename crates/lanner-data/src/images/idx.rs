@@ -1,5 +1,5 @@
-//! MNIST (LeCun et al., 1998) and Fashion-MNIST (Xiao et al., 2017) as IDX files: a magic number with
-//! the number of dimensions, the dimensions as big-endian integers, the bytes.
+//! Reads MNIST (LeCun et al., 1998) and Fashion-MNIST (Xiao et al., 2017) from IDX files: a magic
+//! number that includes the number of dimensions, the dimensions as big-endian integers, the bytes.
 
 use std::path::{Path, PathBuf};
 
@@ -19,13 +19,13 @@ const FASHION: [&str; 10] = [
     "Ankle boot",
 ];
 
-/// MNIST from the folder of its four files, `train-images-idx3-ubyte` and so on, plain or `.gz`;
-/// 60,000 and 10,000 images of 1×28×28 as published, or any number and size in that form.
+/// Reads MNIST from the folder of its four files, `train-images-idx3-ubyte` and so on, plain or `.gz`:
+/// 60,000 and 10,000 images of 1×28×28 as published, or any other number and size.
 pub fn mnist(folder: impl AsRef<Path>) -> Result<DataSet, DataError> {
     read("mnist", folder.as_ref(), &numbered(10))
 }
 
-/// Fashion-MNIST: as [`mnist`], with its classes' names.
+/// Reads Fashion-MNIST like [`mnist`], with its own class names.
 pub fn fashion_mnist(folder: impl AsRef<Path>) -> Result<DataSet, DataError> {
     read("fashion-mnist", folder.as_ref(), &named(&FASHION))
 }
@@ -54,7 +54,7 @@ fn find(folder: &Path, prefix: &str, what: &str, dimensions: u8) -> Result<PathB
     })
 }
 
-/// The header: `N` dimensions of unsigned bytes.
+/// Reads the header of a file of unsigned bytes: `N` dimensions.
 fn header<const N: usize>(source: &mut Source, what: &str) -> Result<[u64; N], DataError> {
     let bytes = source.bytes(4 + 4 * N as u64, "the header")?;
     let mut words = bytes.as_chunks::<4>().0.iter().map(|&b| u32::from_be_bytes(b));
@@ -71,7 +71,7 @@ fn header<const N: usize>(source: &mut Source, what: &str) -> Result<[u64; N], D
     Ok(dimensions)
 }
 
-/// The shape of an image, and the pixels of all.
+/// Reads the shape of the images, and the pixels of all.
 fn images(path: &Path) -> Result<(Shape, Vec<u8>), DataError> {
     let mut source = Source::open(path)?;
     let [n, height, width] = header(&mut source, "images")?;

@@ -1,7 +1,7 @@
 //! Image classification data sets, for training candidates and for proxies.
 //!
-//! [`by_name`] reads any of them whole into memory, as bytes; [`Images`] is one split of it,
-//! N×C×H×W, with a label an image:
+//! [`by_name`] reads a data set into memory, as bytes; [`Images`] is one split of it, N×C×H×W, with a
+//! label for each image:
 //!
 //! ```
 //! use lanner_data::images;
@@ -10,16 +10,16 @@
 //! let train = &digits.train;
 //! assert_eq!((train.len(), train.channels, train.height, train.width), (1437, 1, 8, 8));
 //!
-//! // Indices say which images are meant: of a split, of a subset, of a batch.
+//! // Splits, subsets and batches are lists of indices.
 //! let (training, validation) = train.split(0.2, 7)?;
 //! let statistics = train.statistics();
 //! let mut batch = vec![0.0; 64 * train.pixels_each()];
 //! train.batch(&training[..64], &statistics, &mut batch)?; // normalised, 64×1×8×8
 //!
-//! // For colour images `Augmentation::COLOUR`: flips, and crops with padding 4.
-//! let draw = images::Draw { seed: 7, epoch: 0 };
+//! // For colour images, `Augmentation::COLOUR` has flips, and crops with padding 4.
+//! let epoch_seed = images::EpochSeed { seed: 7, epoch: 0 };
 //! let shifts = images::Augmentation { flip: false, padding: 1 };
-//! shifts.apply(&mut batch, train.shape(), &statistics.black(), &training[..64], draw)?;
+//! shifts.apply(&mut batch, train.shape(), &statistics.black(), &training[..64], epoch_seed)?;
 //! # assert_eq!(training.len() + validation.len(), 1437);
 //! # Ok::<(), lanner_data::DataError>(())
 //! ```
@@ -29,45 +29,45 @@
 //! | `digits` | the program itself: 1,797 digits of 8×8 pixels |
 //! | `cifar10:PATH`, `cifar100:PATH` | the binary version: its `.tar.gz`, or the folder in it |
 //! | `mnist:DIR`, `fashion-mnist:DIR` | the four IDX files, plain or `.gz` |
-//! | `folder:DIR`, `folder:DIR@32x32` | PNG and JPEG files in a folder a class; resized to height×width if asked for. With the feature `images-folder` |
+//! | `folder:DIR`, `folder:DIR@32x32` | PNG and JPEG files, a folder for each class; resized to height×width if given. With the feature `images-folder` |
 //!
-//! **Randomness.** Nothing here draws from a stream. A split, a subset and an augmentation depend on
-//! hashes of the seed and the image's index (and the epoch), so that they are the same whatever the
-//! batch size, the order and the number of threads.
+//! **Randomness.** Splits, subsets and augmentations depend on hashes of the seed and the image's
+//! index (and the epoch), not on a stream of random numbers. So they are the same for every batch
+//! size, order and number of threads.
 //!
-//! **Damaged files.** Every reader checks what a header claims against the length of the file before it
-//! makes room for it, stops a decompression that yields far more than images do, and names the file, the
-//! image and the value that is wrong.
+//! **Damaged files.** Every reader checks the claims of a header against the length of the file before
+//! it allocates memory, stops a decompression that yields far more than images would, and names the
+//! file, the image and the wrong value.
 
 mod augment;
 mod batch;
+mod by_name;
 mod cifar;
 mod digits;
 #[cfg(feature = "images-folder")]
 mod folder;
 mod hash;
 mod idx;
-mod name;
 mod reduce;
 mod select;
 mod source;
 #[cfg(test)]
 mod tests;
 
-pub use augment::{Augmentation, Draw, flip, shift};
+pub use augment::{Augmentation, EpochSeed, flip, shift};
 pub use batch::Statistics;
+pub use by_name::by_name;
 pub use cifar::{cifar10, cifar100};
 pub use digits::digits;
 #[cfg(feature = "images-folder")]
 pub use folder::folder;
 pub use idx::{fashion_mnist, mnist};
-pub use name::by_name;
 
 use std::path::Path;
 
 use crate::DataError;
 
-/// A data set: images to train with and images to test with, of the same shape and classes.
+/// A data set: training images and test images of the same shape and classes.
 #[derive(Clone, Debug, PartialEq)]
 pub struct DataSet {
     pub train: Images,
@@ -75,7 +75,8 @@ pub struct DataSet {
 }
 
 impl DataSet {
-    /// Puts the splits together: of one shape, the same classes, and more than one class to learn.
+    /// Makes a data set of two splits, which must have the same shape and classes; the training images
+    /// must have more than one class.
     pub fn new(train: Images, test: Images) -> Result<Self, DataError> {
         let name = &train.name;
         if train.shape() != test.shape() {
@@ -104,13 +105,13 @@ impl DataSet {
         Ok(DataSet { train, test })
     }
 
-    /// As [`DataSet::new`]; what is wrong is wrong with a file or folder.
+    /// [`DataSet::new`], with errors that name a file or folder.
     fn read_from(path: &Path, train: Images, test: Images) -> Result<Self, DataError> {
         DataSet::new(train, test).map_err(|error| DataError::file(path, error.to_string()))
     }
 }
 
-/// The shape of one image; as a text `3×32×32`.
+/// Shape of one image, displayed as `3×32×32`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Shape {
     /// 1 grey, 3 red, green, blue.
@@ -120,7 +121,7 @@ pub struct Shape {
 }
 
 impl Shape {
-    /// Values of one image, C·H·W.
+    /// Number of values of one image, C·H·W.
     pub fn values(&self) -> usize {
         self.channels * self.height * self.width
     }
@@ -135,22 +136,22 @@ impl std::fmt::Display for Shape {
 /// Labelled images of one shape.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Images {
-    /// For messages: `cifar10 train`.
+    /// Name for messages, such as `cifar10 train`.
     pub name: String,
     /// 1 grey, 3 red, green, blue.
     pub channels: usize,
     pub height: usize,
     pub width: usize,
-    /// The name of each class; a label is an index into it.
+    /// Name of each class; a label is an index into these.
     pub classes: Vec<String>,
-    /// N×C×H×W, 0 black to 255.
+    /// Pixels N×C×H×W, from 0 (black) to 255.
     pub pixels: Vec<u8>,
-    /// The class of each of the N images.
+    /// Class of each of the N images.
     pub labels: Vec<u16>,
 }
 
 impl Images {
-    /// Images from their parts, which must fit together: at least one image, N×C×H×W pixels for N
+    /// Makes images from parts, which must fit together: at least one image, N×C×H×W pixels for N
     /// labels, each less than the number of classes.
     pub fn new(
         name: impl Into<String>,
@@ -192,12 +193,12 @@ impl Images {
         Ok(Images { name, channels, height, width, classes, pixels, labels })
     }
 
-    /// The number of images, N.
+    /// Number of images, N.
     pub fn len(&self) -> usize {
         self.labels.len()
     }
 
-    /// Whether there are no images at all.
+    /// Whether there are no images.
     pub fn is_empty(&self) -> bool {
         self.labels.is_empty()
     }
@@ -206,19 +207,19 @@ impl Images {
         Shape { channels: self.channels, height: self.height, width: self.width }
     }
 
-    /// Pixels of one image, C·H·W.
+    /// Number of pixels of one image, C·H·W.
     pub fn pixels_each(&self) -> usize {
         self.shape().values()
     }
 
-    /// The pixels of one image, C×H×W; `None` where there is no such image.
+    /// Pixels of one image, C×H×W; `None` if there is no such image.
     pub fn image(&self, index: usize) -> Option<&[u8]> {
         let each = self.pixels_each();
         let start = index.checked_mul(each)?;
         self.pixels.get(start..start.checked_add(each)?)
     }
 
-    /// The number of images of each class.
+    /// Number of images of each class.
     pub fn class_counts(&self) -> Vec<usize> {
         let mut counts = vec![0; self.classes.len()];
         for &label in &self.labels {
@@ -230,7 +231,7 @@ impl Images {
     }
 }
 
-/// The names of classes that are numbers: "0", "1", …
+/// Names of numbered classes: "0", "1", …
 fn numbered(classes: usize) -> Vec<String> {
     (0..classes).map(|c| c.to_string()).collect()
 }

@@ -1,11 +1,11 @@
-//! Smaller images, for trainings that should cost less.
+//! Makes images smaller, for cheaper trainings.
 
 use super::{DataSet, Images};
 use crate::DataError;
 
 impl DataSet {
-    /// The same images with `height` × `width` pixels: each is the mean of a block of the old ones,
-    /// so that the old sizes must be multiples of the new.
+    /// Reduces the images to `height` × `width` pixels, each the mean of a block of old ones; the old
+    /// sizes must be multiples of the new.
     pub fn reduced(&self, height: usize, width: usize) -> Result<DataSet, DataError> {
         let train = self.train.reduced(height, width)?;
         DataSet::new(train, self.test.reduced(height, width)?)
@@ -13,12 +13,12 @@ impl DataSet {
 }
 
 impl Images {
-    /// As [`DataSet::reduced`], of one split.
+    /// [`DataSet::reduced`] for one split.
     pub fn reduced(&self, height: usize, width: usize) -> Result<Images, DataError> {
         let fits = |old: usize, new: usize| new > 0 && old.is_multiple_of(new);
         if !fits(self.height, height) || !fits(self.width, width) {
             return Err(DataError::Images(format!(
-                "{}: images of {}×{} reduced to {height}×{width}, expected whole parts of them",
+                "{}: images of {}×{} reduced to {height}×{width}, expected divisors of the old sizes",
                 self.name, self.height, self.width
             )));
         }
@@ -27,7 +27,7 @@ impl Images {
         let mut small = self.clone();
         (small.height, small.width) = (height, width);
         small.pixels = Vec::with_capacity(self.pixels.len() / area as usize);
-        // Planes follow each other without a gap: bands of `down` rows, whatever image they are of.
+        // Planes follow each other without gaps, so that bands of `down` rows never cross images.
         for band in self.pixels.chunks_exact(down * self.width) {
             for x in 0..width {
                 let rows = band.chunks_exact(self.width);

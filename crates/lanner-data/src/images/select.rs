@@ -1,15 +1,16 @@
-//! Which images: validation splits and small balanced subsets, both as indices.
+//! Selects images: validation splits and small balanced subsets, both as indices.
 
 use super::{Images, hash::hash};
 use crate::DataError;
 
-/// What an image's hash is for, so that a subset says nothing of a split with the same seed.
+/// Purposes of an image's hash, so that a subset and a split with the same seed are independent.
 const SPLIT: u64 = 1;
 const SUBSET: u64 = 2;
 
 impl Images {
-    /// Indices for training and for validation, both ascending. Validation has `fraction` of all
-    /// images, rounded, and of each class to within one; a class keeps one image for training.
+    /// Divides the images into indices for training and for validation, both ascending. Validation has
+    /// `fraction` of all images, rounded, and of each class to within one; each class keeps at least
+    /// one image for training.
     pub fn split(&self, fraction: f64, seed: u64) -> Result<(Vec<usize>, Vec<usize>), DataError> {
         if !(0.0..1.0).contains(&fraction) {
             return Err(DataError::Images(format!(
@@ -20,7 +21,7 @@ impl Images {
         let classes = self.shuffled_classes(seed, SPLIT);
         let share = |n: usize| n as f64 * fraction;
         let mut sizes: Vec<usize> = classes.iter().map(|c| share(c.len()) as usize).collect();
-        // What rounding down left goes to the classes that lost most by it.
+        // The images that rounding down left over go to the classes that lost most by it.
         let mut order: Vec<usize> = (0..classes.len()).collect();
         let lost = |c: &usize| share(classes[*c].len()).fract();
         order.sort_by(|a, b| lost(b).total_cmp(&lost(a)));
@@ -42,8 +43,8 @@ impl Images {
         Ok((training, validation))
     }
 
-    /// The indices of `n` images, ascending: as many of each class, to within one, as far as the
-    /// classes have them. With the same seed a smaller subset is part of a larger one.
+    /// Draws the indices of `n` images, ascending: the same number of each class, to within one, as
+    /// far as the classes have enough. With the same seed, a smaller subset is part of a larger one.
     pub fn subset(&self, n: usize, seed: u64) -> Result<Vec<usize>, DataError> {
         if n == 0 || n > self.len() {
             return Err(DataError::Images(format!(
@@ -52,7 +53,7 @@ impl Images {
                 self.len()
             )));
         }
-        // In rounds of one image a class; the order of the classes is drawn too.
+        // Each round has one image of each class; the order of the classes is drawn too.
         let mut ranked: Vec<(usize, u64, usize)> = vec![];
         for (c, class) in self.shuffled_classes(seed, SUBSET).into_iter().enumerate() {
             let turn = hash(&[seed, SUBSET, u64::MAX, c as u64]);
@@ -64,7 +65,7 @@ impl Images {
         Ok(indices)
     }
 
-    /// The named images as a split of their own. Every index must be of an image.
+    /// Makes a split of the images at `indices`; each must exist.
     pub fn select(&self, indices: &[usize]) -> Result<Images, DataError> {
         let mut pixels = Vec::with_capacity(indices.len() * self.pixels_each());
         let mut labels = Vec::with_capacity(indices.len());
@@ -76,14 +77,14 @@ impl Images {
         Images::new(self.name.clone(), self.shape(), self.classes.clone(), pixels, labels)
     }
 
-    /// Pixels and label of an image that should be there.
+    /// Pixels and label of an image, or an error if it does not exist.
     pub(super) fn checked(&self, index: usize) -> Result<(&[u8], u16), DataError> {
         self.image(index).zip(self.labels.get(index).copied()).ok_or_else(|| {
             DataError::Images(format!("{}: image {index} of {}", self.name, self.len()))
         })
     }
 
-    /// The indices of each class in an order drawn by hashes.
+    /// Indices of each class, in an order drawn by hashes.
     fn shuffled_classes(&self, seed: u64, purpose: u64) -> Vec<Vec<usize>> {
         let mut classes = vec![vec![]; self.classes.len()];
         for (i, &label) in self.labels.iter().enumerate() {

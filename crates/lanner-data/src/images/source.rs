@@ -1,4 +1,4 @@
-//! The bytes of a file, plain or `.gz`, with a bound on how many they can be.
+//! Reads the bytes of a file, plain or `.gz`, with a bound on their number.
 
 use std::{
     fs::File,
@@ -10,18 +10,18 @@ use flate2::bufread::MultiGzDecoder;
 
 use crate::DataError;
 
-/// Bytes of one split in memory: MNIST has 47 million, CIFAR-10 154 million.
+/// Largest number of bytes of a split in memory: MNIST has 47 million, CIFAR-10 154 million.
 pub(super) const MOST_BYTES: u64 = 4 << 30;
-/// Images shrink to a half or a fifth by gzip, drawings to a fiftieth; gzip's own limit is a
-/// thousandth.
+/// Largest ratio of decompression. gzip shrinks images to a half or a fifth, drawings to a fiftieth;
+/// its own limit is a thousandth.
 const MOST_RATIO: u64 = 100;
-/// Any file may unpack to so much.
+/// Number of bytes that any file may unpack to.
 const FREE: u64 = 16 << 20;
 
 pub(super) struct Source {
     pub path: PathBuf,
     reader: Box<dyn Read>,
-    /// Bytes that may still come: exact for a plain file, a bound for a compressed one.
+    /// Number of bytes that may still come: exact for a plain file, a bound for a compressed one.
     left: u64,
     compressed: bool,
 }
@@ -51,12 +51,12 @@ impl Source {
         Ok(Source { path: path.to_owned(), reader, left, compressed })
     }
 
-    /// The number of bytes to come, if the file is not compressed.
+    /// Number of bytes to come, if the file is not compressed.
     pub fn length(&self) -> Option<u64> {
         (!self.compressed).then_some(self.left)
     }
 
-    /// The next `n` bytes; `what` names them in messages, and what the file says of their number.
+    /// Reads the next `n` bytes; `what` describes them in messages.
     pub fn bytes(&mut self, n: u64, what: &str) -> Result<Vec<u8>, DataError> {
         if n > self.left {
             let most = if self.compressed { "can unpack to at most" } else { "has only" };
@@ -67,7 +67,7 @@ impl Source {
             return Err(self.wrong(format!("{what}: {n} bytes are more than {MOST_BYTES}")));
         }
         let mut bytes = Vec::new();
-        // A compressed file may yet disappoint: room for it is made as bytes come.
+        // A compressed file may have fewer bytes: its memory grows as they come.
         if !self.compressed && bytes.try_reserve_exact(n as usize).is_err() {
             return Err(self.wrong(format!("{what}: no memory for {n} bytes")));
         }
@@ -93,7 +93,7 @@ impl Source {
         DataError::file(&self.path, why)
     }
 
-    /// The error of a read: of the system, or of what the bytes are.
+    /// Converts the error of a read: the system's, or that of damaged bytes.
     pub fn broken(&self, error: io::Error) -> DataError {
         broken(&self.path, error)
     }

@@ -1,4 +1,4 @@
-//! Against the real images where they are, and against small files of the same form.
+//! Tests with the real images, where they are present, and with small files of the same form.
 
 use std::{
     fs,
@@ -33,7 +33,7 @@ fn message<T>(result: Result<T, DataError>) -> String {
     }
 }
 
-/// A message that names the file and says what.
+/// Asserts that an error names the file and contains `what`.
 fn assert_says<T>(result: Result<T, DataError>, path: &Path, what: &str) {
     let message = message(result);
     assert!(message.starts_with(&path.display().to_string()), "{message}");
@@ -66,7 +66,7 @@ fn digits_are_scikit_learns() {
     assert_eq!(sum(first), 4687);
     assert_eq!(sum(test.image(359).unwrap()), 6250);
     assert_eq!(sum(&train.pixels) + sum(&test.pixels), 8_953_801);
-    // The published levels come back.
+    // The published levels can be recovered.
     let levels =
         |pixels: &[u8]| pixels.iter().map(|&p| (u64::from(p) * 16 + 127) / 255).sum::<u64>();
     assert_eq!(levels(first), 294);
@@ -113,7 +113,7 @@ fn real_cifar_images_are_read() {
     assert!(close(&statistics.mean, [0.4914, 0.4822, 0.4465], 1e-4), "{statistics:?}");
 }
 
-/// Records of a CIFAR file: image i has the pixels i, i + 1, …, and the last label i modulo the classes.
+/// Records of a CIFAR file: image i has the pixels i, i + 1, …, and `labels[i]` as the last label.
 fn cifar_file(labels: &[u8], label_bytes: usize) -> Vec<u8> {
     let mut bytes = vec![];
     for (i, &label) in labels.iter().enumerate() {
@@ -239,7 +239,7 @@ const LABELS: u32 = 0x0801;
 const TRAIN_IMAGES: &str = "train-images-idx3-ubyte";
 const TRAIN_LABELS: &str = "train-labels-idx1-ubyte";
 
-/// A folder of four small files: three images to train with, two to test with, of 2×3.
+/// A folder of four small files: three training images and two test images of 2×3.
 fn idx_folder(packed: bool) -> TempDir {
     let dir = tempfile::tempdir().unwrap();
     for (prefix, n) in [("train", 3), ("t10k", 2)] {
@@ -320,7 +320,7 @@ fn damaged_idx_files_are_told() {
 
 #[test]
 fn a_bomb_is_stopped() {
-    // The header is honest, but no images shrink to a thousandth.
+    // The header is right, but no images shrink to a thousandth.
     let side = 8192;
     let mut bytes = idx(IMAGES, &[3, side, side], &[]);
     bytes.resize(bytes.len() + 3 * (side * side) as usize, 0);
@@ -328,7 +328,7 @@ fn a_bomb_is_stopped() {
     let images = dir.path().join(TRAIN_IMAGES);
     fs::write(&images, gz(&bytes)).unwrap();
     assert_says(mnist(dir.path()), &images, "201326592 bytes expected, the file can unpack to");
-    // In an archive nobody says how much there is.
+    // An archive does not say how many bytes it has.
     let dir = tempfile::tempdir().unwrap();
     let path =
         write(&dir, "a.tar.gz", &tar_gz(&[("c/other", &bytes), ("c/train.bin", &[0; 3073])]));

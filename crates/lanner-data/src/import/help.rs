@@ -1,8 +1,8 @@
-//! HELP (Lee et al., NeurIPS 2021): `nasbench201_<device>_<batch>.pt`, each a list of 15,625
-//! latencies in milliseconds. The order is the official index; the authors' own index file
-//! `nasbench201_str_arch2idx.pt` (a dict of architecture texts to places) may come along, and then
-//! it is what counts. `fbnet_<device>.pt` are lists of 5,000 latencies, whose architectures are in
-//! `fbnet_metainfo.pt`: a dict with a list `arch` of dicts, in which `op_idx_list` has the 22 codes.
+//! Reads HELP (Lee et al., NeurIPS 2021). `nasbench201_<device>_<batch>.pt` are lists of 15,625
+//! latencies in milliseconds, in the order of the official index or, if it is given, of the authors'
+//! index file `nasbench201_str_arch2idx.pt` (a dict of architecture texts to places).
+//! `fbnet_<device>.pt` are lists of 5,000 latencies, whose architectures are in `fbnet_metainfo.pt`: a
+//! dict with a list `arch` of dicts, in which `op_idx_list` has the 22 codes.
 
 use std::path::{Path, PathBuf};
 
@@ -11,8 +11,8 @@ use lanner_space::{Architecture, Space};
 use super::{Progress, latency_name};
 use crate::{
     DataError, Table,
-    load::load,
     pickle::{Item, Limits},
+    pickle_file::load,
 };
 
 pub(super) fn read(
@@ -74,7 +74,7 @@ pub(super) fn read(
     columns.into_iter().map(table).collect()
 }
 
-/// Files say in their names of which space they are.
+/// Refuses a file whose name begins with that of another space.
 fn refuse_other_space(file: &Path, space: &Space) -> Result<(), DataError> {
     let stem = file.file_stem().unwrap_or_default().to_string_lossy();
     let named = stem.split_once('_').map(|(name, _)| name);

@@ -1,5 +1,5 @@
-//! LatBench (Dudziak et al., BRP-NAS, NeurIPS 2020): `<device>.pickle`, a dict of the operations'
-//! codes, one an edge, to seconds. Disconnected networks are not in it.
+//! Reads LatBench (Dudziak et al., BRP-NAS, NeurIPS 2020): `<device>.pickle`, a dict from the codes of
+//! the operations, one an edge, to seconds. Disconnected networks are not in it.
 
 use std::{collections::BTreeMap, path::Path};
 
@@ -8,8 +8,8 @@ use lanner_space::{Architecture, Space};
 use super::{Progress, latency_name};
 use crate::{
     DataError, Table,
-    load::load,
     pickle::{Item, Limits},
+    pickle_file::load,
 };
 
 pub(super) fn read(
@@ -23,7 +23,7 @@ pub(super) fn read(
     let pairs = root.dict().ok_or_else(|| {
         wrong(format!("a dict of tuples to seconds expected, found {}", root.kind()))
     })?;
-    // By index, so that files in different orders make tables in one; the last of a key counts.
+    // Sorted by index, so that all files give tables in one order; the last value of a key counts.
     let mut rows = BTreeMap::new();
     for (key, value) in pairs {
         let arch = codes(key).ok_or_else(|| {
@@ -51,7 +51,7 @@ pub(super) fn read(
 }
 
 fn codes(key: Item<'_>) -> Option<Architecture> {
-    // No space has more choices; and a list of a million would be printed in the message.
+    // No space has more choices, and a longer list would be printed in the message.
     let list = key.list().filter(|l| l.len() <= 256)?;
     let code = |item: Item<'_>| u8::try_from(item.int()?).ok();
     let codes: Option<Vec<u8>> = list.map(code).collect();

@@ -1,7 +1,7 @@
-//! Readers of the files that benchmarks are published as.
+//! Reads the files in which benchmarks are published.
 //!
-//! [`read`] makes one table of any number of files of one [`Format`]: what each holds becomes
-//! columns, joined on the architecture.
+//! [`read`] makes one table of any number of files of one [`Format`]: the metrics of each file become
+//! columns, joined by architecture.
 //!
 //! ```no_run
 //! use lanner_data::import::{Format, read};
@@ -34,28 +34,29 @@ use lanner_space::Space;
 
 use crate::{DataError, Table, error::shown};
 
-/// A format that a benchmark is published in.
+/// A format of published benchmarks.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum Format {
-    /// HELP's `.pt`: a list of latencies in official order, in milliseconds.
+    /// HELP's `.pt`: a list of latencies in milliseconds, in official order.
     Help,
     /// LatBench's `.pickle`: a dict of operation tuples to seconds.
     LatBench,
     /// NAS-Bench-101's `.tfrecord`.
     NasBench101,
-    /// NAS-Bench-201's `.pth`, or its folder of a `.pth` an architecture.
+    /// NAS-Bench-201's `.pth`, or its folder with a `.pth` for each architecture.
     NasBench201,
-    /// NAS-Bench-301's folder of `results_*.json`, or the zip of them: trainings, no surrogates.
+    /// NAS-Bench-301's folder of `results_*.json`, or a zip of them: its trainings, not its
+    /// surrogates.
     NasBench301,
-    /// NATS-Bench's topology space: the folder of `.pickle.pbz2`, or the one file.
+    /// NATS-Bench's topology space: its folder of `.pickle.pbz2`, or its single file.
     NatsBench,
     /// Any table that [`Table::read`] reads.
     Csv,
 }
 
 impl Format {
-    /// Every format with its name on the command line.
+    /// All formats with their names on the command line.
     pub const ALL: [(&'static str, Format); 7] = [
         ("help", Format::Help),
         ("latbench", Format::LatBench),
@@ -83,16 +84,16 @@ impl FromStr for Format {
     }
 }
 
-/// The table of some files, and what is worth telling about them.
+/// Table of the imported files, with notes about them.
 #[derive(Debug, Clone)]
 pub struct Imported {
     pub table: Table,
-    /// A sentence each: columns that were skipped, rows that were merged, order files used.
+    /// Sentences on skipped columns, merged rows and the index files that were used.
     pub notes: Vec<String>,
 }
 
-/// Reads the files of one format into one table of the space. `progress` is called with the work
-/// done and the work there is (bytes, or files of a folder), often.
+/// Reads files of one format into one table of the space. `progress` is called often, with the work
+/// done and the total work (in bytes, or files of a folder).
 pub fn read(
     format: Format,
     files: &[PathBuf],
@@ -102,7 +103,7 @@ pub fn read(
     read_where(format, files, space, None, progress)
 }
 
-/// The same; of [`Format::Csv`] only rows with a text in a column, as [`Table::read_where`].
+/// [`read`], with `only` = (column, text) for [`Format::Csv`] as in [`Table::read_where`].
 pub fn read_where(
     format: Format,
     files: &[PathBuf],
@@ -165,7 +166,7 @@ fn each(
     Ok(tables)
 }
 
-/// The column that a file's values are called by: its stem without the space, as milliseconds.
+/// Name of the column for a file: its stem without the name of the space, ending in `_ms`.
 fn latency_name(path: &Path, space: &Space) -> String {
     let stem = path.file_stem().unwrap_or_default().to_string_lossy();
     let device = stem.strip_prefix(&format!("{}_", space.name())).unwrap_or(&stem);
@@ -175,27 +176,27 @@ fn latency_name(path: &Path, space: &Space) -> String {
     }
 }
 
-/// Tells the caller how far the files have been read.
+/// Reports to the caller how far the files have been read.
 pub(crate) struct Progress<'a> {
-    tell: &'a dyn Fn(u64, u64),
-    /// The work before each file, and last that of all.
+    callback: &'a dyn Fn(u64, u64),
+    /// Work before each file in bytes, and at the end that of all files.
     starts: Vec<u64>,
     done: Cell<u64>,
 }
 
 impl<'a> Progress<'a> {
-    fn new(files: &[PathBuf], tell: &'a dyn Fn(u64, u64)) -> Self {
+    fn new(files: &[PathBuf], callback: &'a dyn Fn(u64, u64)) -> Self {
         let mut starts = vec![0];
         let mut sum = 0u64;
         for file in files {
             sum += match std::fs::metadata(file) {
-                // A folder tells its own progress, which cannot be added to bytes of others.
+                // A folder counts files, which cannot be added to the bytes of others.
                 Ok(m) if m.is_file() => m.len(),
                 _ => 0,
             };
             starts.push(sum);
         }
-        Progress { tell, starts, done: Cell::new(0) }
+        Progress { callback, starts, done: Cell::new(0) }
     }
 
     fn start(&self, file: usize) {
@@ -205,21 +206,21 @@ impl<'a> Progress<'a> {
     fn add(&self, bytes: u64) {
         let total = self.starts[self.starts.len() - 1];
         self.done.set((self.done.get() + bytes).min(total));
-        (self.tell)(self.done.get(), total);
+        (self.callback)(self.done.get(), total);
     }
 
-    /// The reader, with its bytes counted as work done.
-    pub(crate) fn watch<R: Read>(&self, inner: R) -> impl Read {
-        Watched { inner, progress: self }
+    /// Wraps a reader so that its bytes count as work done.
+    pub(crate) fn count<R: Read>(&self, inner: R) -> impl Read {
+        CountedReader { inner, progress: self }
     }
 }
 
-struct Watched<'a, R> {
+struct CountedReader<'a, R> {
     inner: R,
     progress: &'a Progress<'a>,
 }
 
-impl<R: Read> Read for Watched<'_, R> {
+impl<R: Read> Read for CountedReader<'_, R> {
     fn read(&mut self, buffer: &mut [u8]) -> std::io::Result<usize> {
         let n = self.inner.read(buffer)?;
         self.progress.add(n as u64);

@@ -1,6 +1,7 @@
-//! NAS-Bench-201 (Dong & Yang, ICLR 2020) and NATS-Bench's topology space (Dong et al., TPAMI 2021).
+//! Reads NAS-Bench-201 (Dong & Yang, ICLR 2020) and NATS-Bench's topology space (Dong et al., TPAMI
+//! 2021).
 //!
-//! Three forms of the same: one file with `meta_archs` (the architectures in order) and
+//! The data comes in three forms: one file with `meta_archs` (the architectures in order) and
 //! `arch2infos` (index → hyper-parameters → results); a folder with `meta.pickle.pbz2` and a file
 //! for each index, `000000.pickle.pbz2`; and NAS-Bench-201's older folder of `000000-FULL.pth`.
 //! NATS-Bench names the hyper-parameters by their epochs (`12`, `200`), NAS-Bench-201 calls them
@@ -24,8 +25,8 @@ use super::{
 };
 use crate::{
     DataError, Table,
-    load::load,
     pickle::{Item, Limits},
+    pickle_file::load,
 };
 
 const LIMITS: Limits<'static> = Limits { memory: 8 << 30, skip: &UNWANTED };
@@ -75,7 +76,7 @@ fn read_folder(
     let unreadable = || DataError::io(folder, "read");
     let mut files: Vec<(i64, PathBuf)> = vec![];
     let mut archs: Option<Vec<Architecture>> = None;
-    // The files of a folder are many and small: their count says how far it is.
+    // The files of a folder are many and small, so progress counts files.
     let silent = Progress::new(&[], &|_, _| {});
     for entry in std::fs::read_dir(folder).map_err(unreadable())? {
         let path = entry.map_err(unreadable())?.path();
@@ -98,9 +99,9 @@ fn read_folder(
         ));
     }
     files.sort();
-    // Without the list of architectures the index is the official one.
+    // Without a list of architectures, the index is the official one.
     let archs = archs.map_or_else(|| space.list(), Ok)?;
-    let results = read_each(&files, &archs, |done| (progress.tell)(done, files.len() as u64))?;
+    let results = read_each(&files, &archs, |done| (progress.callback)(done, files.len() as u64))?;
     for (arch, metrics) in results {
         rows.archs.push(arch);
         rows.metrics.push(metrics);
@@ -108,11 +109,11 @@ fn read_folder(
     Ok(())
 }
 
-/// Reads the files on all cores, as unpacking takes minutes on one; results in the files' order.
+/// Reads the files on all cores, since unpacking takes minutes on one; results are in their order.
 fn read_each(
     files: &[(i64, PathBuf)],
     archs: &[Architecture],
-    tell: impl Fn(u64),
+    on_file: impl Fn(u64),
 ) -> Result<Vec<(Architecture, Metrics)>, DataError> {
     let next = AtomicUsize::new(0);
     let work = |results: mpsc::Sender<_>| {
@@ -123,7 +124,7 @@ fn read_each(
             let silent = Progress::new(&[], &|_, _| {});
             let result = load(file, LIMITS, &silent)
                 .and_then(|pickle| row(archs, *index, pickle.root(), file));
-            // The receiver is gone once a file has failed.
+            // After a file has failed, the receiver is gone.
             if results.send((i, result)).is_err() {
                 return;
             }
@@ -141,14 +142,14 @@ fn read_each(
         drop(sender);
         for (done, (i, result)) in receiver.into_iter().enumerate() {
             all[i] = Some(result?);
-            tell(done as u64 + 1);
+            on_file(done as u64 + 1);
         }
         Ok::<(), DataError>(())
     })?;
     Ok(all.into_iter().flatten().collect())
 }
 
-/// The index that a file is named by: `000123.pickle.pbz2`, `000123-FULL.pth`.
+/// Index in the name of a file: `000123.pickle.pbz2`, `000123-FULL.pth`.
 fn file_index(path: &Path) -> Option<i64> {
     let name = path.file_name()?.to_str()?;
     let digits = name.bytes().take_while(u8::is_ascii_digit).count();
@@ -175,7 +176,7 @@ fn read_archs(root: Item<'_>, space: &Space, path: &Path) -> Result<Vec<Architec
     texts.enumerate().map(parse).collect()
 }
 
-/// What is known of the architecture of an index: hyper-parameters → results.
+/// Reads the results of the architecture of an index: hyper-parameters → results.
 fn row(
     archs: &[Architecture],
     index: i64,
@@ -189,7 +190,7 @@ fn row(
     let states = info.dict().ok_or_else(|| {
         wrong(format!("a dict of hyper-parameters expected, found {}", info.kind()))
     })?;
-    // The longest training first: costs are taken from it where it has them.
+    // The longest training comes first, since costs are taken from it if it has them.
     let mut by_epochs = BTreeMap::new();
     for (key, state) in states {
         let epochs: Option<u32> = match key.str() {
@@ -209,7 +210,7 @@ fn row(
     Ok((arch.clone(), metrics))
 }
 
-/// The metrics of each architecture as they come.
+/// Metrics of each architecture, in the order in which they come.
 #[derive(Default)]
 struct Rows {
     archs: Vec<Architecture>,

@@ -1,13 +1,14 @@
-//! NAS-Bench-101 (Ying et al., ICML 2019): `nasbench_only108.tfrecord` and `nasbench_full.tfrecord`.
+//! Reads NAS-Bench-101 (Ying et al., ICML 2019): `nasbench_only108.tfrecord` and
+//! `nasbench_full.tfrecord`.
 //!
-//! A record is a JSON list of module hash, epochs, adjacency matrix (n² digits), operations (with
-//! commas between) and, in base64, a protobuf message with what was measured before, half through
-//! and after one training. Each module was trained three times for 108 epochs, and in the full file
-//! for 4, 12 and 36 as well.
+//! A record is a JSON list of module hash, epochs, adjacency matrix (n² digits), operations (separated
+//! by commas) and, in base64, a protobuf message with the measurements before, halfway through and
+//! after one training. Each module was trained three times for 108 epochs, in the full file also for
+//! 4, 12 and 36.
 //!
-//! Columns, for each number of epochs e: the means over the trainings of `train_e`, `val_e` and
-//! `test_e` (accuracies in percent) and `seconds_e`; `val_e_1seed`, the validation accuracy of the
-//! first training alone; and `params_M`.
+//! Columns for each number of epochs e: `train_e`, `val_e`, `test_e` (accuracies in percent) and
+//! `seconds_e`, each the mean over the trainings; `val_e_1seed`, the validation accuracy of the first
+//! training alone. There is also `params_M`.
 
 use std::{collections::BTreeMap, fs::File, io::BufReader, path::Path};
 
@@ -18,17 +19,18 @@ use prost::Message;
 use super::{Progress, tfrecord::Records};
 use crate::{DataError, Table, error::shown};
 
-/// What the benchmark stores of one training.
+/// Protobuf message of one training.
 #[derive(Clone, PartialEq, Message)]
 struct ModelMetrics {
-    /// Before the first step, half through, and at the end.
+    /// Evaluations before the first step, halfway through, and at the end.
     #[prost(message, repeated, tag = "1")]
     evaluation_data: Vec<EvaluationData>,
     #[prost(int32, optional, tag = "2")]
     trainable_parameters: Option<i32>,
 }
 
-/// Accuracies are parts of one; time is in seconds since the training began.
+/// Protobuf message of one evaluation. Accuracies are from 0 to 1; time is in seconds since the
+/// training began.
 #[derive(Clone, PartialEq, Message)]
 struct EvaluationData {
     #[prost(double, optional, tag = "2")]
@@ -45,7 +47,7 @@ struct EvaluationData {
 #[derive(Debug, Clone, Copy, Default)]
 struct Trainings {
     count: f64,
-    /// Training, validation and test accuracy, and seconds.
+    /// Sums of training, validation and test accuracy, and of seconds.
     sums: [f64; 4],
     first_val: f64,
 }
@@ -66,7 +68,7 @@ pub(super) fn read(
         return Err(DataError::file(path, why));
     }
     let file = File::open(path).map_err(DataError::io(path, "read"))?;
-    let mut records = Records::new(progress.watch(BufReader::with_capacity(1 << 20, file)));
+    let mut records = Records::new(progress.count(BufReader::with_capacity(1 << 20, file)));
     let mut modules = BTreeMap::new();
     loop {
         let offset = records.offset;
@@ -80,7 +82,7 @@ pub(super) fn read(
     table(modules).map_err(|e| DataError::file(path, e.to_string()))
 }
 
-/// Adds one training, or says what is wrong with its record.
+/// Adds one training; the error says what is wrong with its record.
 fn add(record: &[u8], modules: &mut BTreeMap<u128, Module>) -> Result<(), String> {
     let (hash, epochs, adjacency, ops, metrics): (String, u32, String, String, String) =
         serde_json::from_slice(record).map_err(|e| {
@@ -154,7 +156,7 @@ fn table(modules: BTreeMap<u128, Module>) -> Result<Table, DataError> {
     epochs.dedup();
     let mut names = vec!["params_M".to_owned()];
     let mut columns: Vec<Vec<f64>> = vec![modules.values().map(|m| m.params).collect()];
-    // The longest trainings first: they are what the benchmark is asked for.
+    // The longest trainings come first, since they are used most.
     for &e in epochs.iter().rev() {
         let mut column = |name: String, value: &dyn Fn(&Trainings) -> f64| {
             let of = |m: &Module| m.by_epochs.get(&e).map_or(f64::NAN, value);
@@ -213,7 +215,7 @@ mod tests {
 
     #[test]
     fn trainings_of_a_module_become_a_row() {
-        // The smallest module too, after the other: rows come in the order of the space.
+        // The smallest module comes second in the file, but rows are in the order of the space.
         let small = ["", "0100", "input,output"];
         let arch = architecture(small[1], small[2]).unwrap();
         let hash = nasbench101::module_hash(&arch);

@@ -1,18 +1,18 @@
-//! NAS-Bench-301 (Zela et al., "Surrogate NAS Benchmarks: Going Beyond the Limited Search Space",
-//! ICLR 2022): the trainings that its surrogates were fitted to, a `results_<i>.json` each, in
-//! folders by optimiser or in the zip of them.
+//! Reads the trainings to which NAS-Bench-301 fitted its surrogates (Zela et al., "Surrogate NAS
+//! Benchmarks: Going Beyond the Limited Search Space", ICLR 2022): a `results_<i>.json` for each, in
+//! folders by optimiser or in a zip of them.
 //!
 //! Facts from the authors' readers (automl/nasbench301, `surrogate_models/utils.py` and
-//! `representations.py`): `optimized_hyperparamater_config` (their spelling) has, under names that
-//! begin with `NetworkSelectorDatasetInfo:darts:`, the inputs of nodes 3 to 5 of a cell as
-//! `inputs_node_<cell>_<node>` = `a_b` (node 2 reads 0 and 1), and the operation of every edge that
-//! is there as `edge_<cell>_<number>`: edges are numbered by node, then by input, 0 and 1 for node
-//! 2, 2 to 4 for node 3, 5 to 8, 9 to 13. `budget` is the number of epochs, accuracies are percent.
+//! `representations.py`): `optimized_hyperparamater_config` (their spelling) has names that begin with
+//! `NetworkSelectorDatasetInfo:darts:`. `inputs_node_<cell>_<node>` = `a_b` are the inputs of nodes 3
+//! to 5 of a cell (node 2 reads 0 and 1). `edge_<cell>_<number>` is the operation of an edge that
+//! exists; edges are numbered by node, then by input: 0 and 1 for node 2, 2 to 4 for node 3, 5 to 8, 9
+//! to 13. `budget` is the number of epochs, accuracies are in percent.
 //!
-//! The files hold trainings of other sizes and lengths too; a table is of one setting, that of the
-//! most files. Columns, for its number of epochs e: the means over the trainings of an architecture
-//! of `train_e`, `val_e`, `test_e` and `seconds_e`; `val_e_1seed`, the validation accuracy of the
-//! first alone, in the order of the files' names; and `params_M`.
+//! The files also hold trainings of other sizes and lengths; a table has one setting, that of the
+//! most files. Columns for its number of epochs e: `train_e`, `val_e`, `test_e` and `seconds_e`, each
+//! the mean over the trainings of an architecture; `val_e_1seed`, the validation accuracy of the first
+//! training alone, by the order of file names. There is also `params_M`.
 
 use std::{
     collections::{BTreeMap, HashMap},
@@ -28,14 +28,14 @@ use zip::ZipArchive;
 use super::Progress;
 use crate::{DataError, Table, error::shown};
 
-/// A training with its learning curves takes some 100 KB.
+/// Largest file in bytes; a training with its learning curves takes some 100 KB.
 const LARGEST: u64 = 16 << 20;
 const PREFIX: &str = "NetworkSelectorDatasetInfo:darts:";
 
-/// Epochs, channels at the start, cells.
+/// Setting of a training: epochs, channels of the first cells, number of cells.
 type Setting = (u64, u64, u64);
 
-/// One file.
+/// Training of one file.
 struct Training {
     arch: Architecture,
     setting: Setting,
@@ -51,7 +51,7 @@ struct Sums {
     first_val: f64,
 }
 
-/// The trainings of a setting by architecture, which come in the order of their first files.
+/// Trainings of a setting by architecture, in the order of each one's first file.
 #[derive(Default)]
 struct Rows {
     places: HashMap<Architecture, usize>,
@@ -107,7 +107,7 @@ pub(super) fn read(
         read_zip(path, progress, &mut add)?;
     }
     let all: usize = settings.values().map(|rows| rows.files).sum();
-    // Of as many files, the setting with the most epochs.
+    // If settings have equally many files, the one with the most epochs.
     let Some(((epochs, channels, cells), rows)) =
         settings.into_iter().max_by_key(|(_, rows)| rows.files)
     else {
@@ -147,7 +147,7 @@ fn read_folder(folder: &Path, progress: &Progress<'_>, add: Add<'_>) -> Result<(
     while let Some(folder) = left.pop() {
         for entry in std::fs::read_dir(&folder).map_err(DataError::io(&folder, "read"))? {
             let entry = entry.map_err(DataError::io(&folder, "read"))?;
-            // A link is not followed: it may lead back.
+            // Links are not followed: they may lead back to the folder.
             let kind = entry.file_type().map_err(DataError::io(entry.path(), "read"))?;
             match entry.file_name().to_str() {
                 _ if kind.is_dir() => left.push(entry.path()),
@@ -163,7 +163,7 @@ fn read_folder(folder: &Path, progress: &Progress<'_>, add: Add<'_>) -> Result<(
         let text = read_limited(opened, size).map_err(|why| DataError::file(file, why))?;
         let name = file.strip_prefix(folder).unwrap_or(file).to_string_lossy();
         add(&name, &text)?;
-        (progress.tell)(i as u64 + 1, files.len() as u64);
+        (progress.callback)(i as u64 + 1, files.len() as u64);
     }
     Ok(())
 }
@@ -191,7 +191,7 @@ fn read_zip(path: &Path, progress: &Progress<'_>, add: Add<'_>) -> Result<(), Da
 
 fn training(text: &[u8]) -> Result<Training, String> {
     let json: Value = serde_json::from_slice(text).or_else(|e| {
-        // Python writes what JSON has no number for, where a loss is infinite.
+        // Python writes NaN and Infinity, which JSON has not.
         let text = String::from_utf8_lossy(text);
         let finite = text.replace("-Infinity", "null").replace("Infinity", "null");
         serde_json::from_str(&finite.replace("NaN", "null")).map_err(|_| format!("not JSON: {e}"))
@@ -259,7 +259,7 @@ fn architecture(config: &Value) -> Result<Architecture, String> {
     Space::Darts.parse(&format!("Genotype({})", cells.join(", "))).map_err(|e| e.to_string())
 }
 
-/// A value for a message.
+/// Shortens a value for a message.
 fn brief(value: &Value) -> String {
     match value {
         Value::Null => "missing".into(),
@@ -274,7 +274,7 @@ mod tests {
     use super::*;
     use crate::import::{Format, Imported, read};
 
-    /// The edges of the normal cell: nodes read 0 1, 0 1, 0 2, 1 2, so edges are 0 1, 2 3, 5 7, 10 11.
+    /// Edges of the normal cell: nodes read 0 1, 0 1, 0 2, 1 2, so edges are 0 1, 2 3, 5 7, 10 11.
     const NORMAL: [(usize, &str); 8] = [
         (0, "skip_connect"),
         (1, "sep_conv_3x3"),
@@ -285,7 +285,7 @@ mod tests {
         (10, "sep_conv_3x3"),
         (11, "max_pool_3x3"),
     ];
-    /// The reduction cell: 0 1, 0 1, 1 2, 2 3.
+    /// Edges of the reduction cell: nodes read 0 1, 0 1, 1 2, 2 3.
     const REDUCE: [usize; 8] = [0, 1, 2, 3, 6, 7, 11, 12];
     const GENOTYPE: &str = "Genotype(normal=[('skip_connect', 0), ('sep_conv_3x3', 1), \
         ('sep_conv_5x5', 0), ('skip_connect', 1), ('dil_conv_3x3', 0), ('dil_conv_5x5', 2), \

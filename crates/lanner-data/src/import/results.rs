@@ -1,9 +1,9 @@
-//! The results of one architecture in NAS-Bench-201 and NATS-Bench, and their means.
+//! Reads the results of one architecture in NAS-Bench-201 and NATS-Bench, and takes their means.
 //!
 //! Facts from the authors' readers (D-X-Y/NATS-Bench, `nats_bench/api_utils.py`; the same in
-//! D-X-Y/NAS-Bench-201): under each set of hyper-parameters there is a state with `all_results`, a dict
-//! of (data set, seed) to a trial, and `dataset_seed`, which lists the seeds that count. A trial has
-//! `epochs`; `eval_acc1es`, top-1 accuracy in percent under `<set>@<epoch>`, epochs from 0; `flop`
+//! D-X-Y/NAS-Bench-201): each set of hyper-parameters has a state with `all_results`, a dict from
+//! (data set, seed) to a trial, and `dataset_seed`, which lists the seeds that count. A trial has
+//! `epochs`; `eval_acc1es`, top-1 accuracies in percent under `<set>@<epoch>`, epochs from 0; `flop`
 //! and `params` in millions; and `latency`, a list of seconds, or none. The metric of a network is
 //! the last epoch's, averaged over seeds.
 
@@ -11,7 +11,7 @@ use std::collections::BTreeMap;
 
 use crate::pickle::Item;
 
-/// The parts of a trial that nobody asks for, and which are most of the file.
+/// Keys of a trial that are not needed, and are most of the file.
 pub(super) const UNWANTED: [&str; 8] = [
     "net_state_dict",
     "train_losses",
@@ -23,10 +23,10 @@ pub(super) const UNWANTED: [&str; 8] = [
     "eval_times",
 ];
 
-/// Column name → value, of one architecture.
+/// Values of one architecture by column name.
 pub(super) type Metrics = BTreeMap<String, f64>;
 
-/// Adds the metrics of a state under the hyper-parameters `hp`, its number of epochs.
+/// Adds the metrics of a state. `hp` names its hyper-parameters: the number of epochs.
 ///
 /// | data set | set of the file | column |
 /// |---|---|---|
@@ -36,8 +36,7 @@ pub(super) type Metrics = BTreeMap<String, f64>;
 /// | `cifar100`, `ImageNet16-120` | `x-valid`, `x-test` | `…_val_<hp>`, `…_test_<hp>` |
 /// | | `ori-test` (validation + test) | `…_valtest_<hp>` |
 ///
-/// Costs are those of any `hp`, the first that has them: `…_flops_M`, `…_params_M`,
-/// `…_latency_ms`.
+/// The costs `…_flops_M`, `…_params_M` and `…_latency_ms` come from the first `hp` that has them.
 pub(super) fn collect(state: Item<'_>, hp: &str, into: &mut Metrics) -> Result<(), String> {
     let results = state
         .get("all_results")

@@ -1,12 +1,12 @@
-//! Against the published files where they are, and against small ones of the same form made by
-//! tests/make_fixtures.py.
+//! Tests with the published files, where they are present, and with small ones of the same form made
+//! by tests/make_fixtures.py.
 
 use std::path::{Path, PathBuf};
 
 use proptest::prelude::*;
 
 use super::*;
-use crate::{load::load, pickle::Limits};
+use crate::{pickle::Limits, pickle_file::load};
 
 fn fixture(name: &str) -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/fixtures").join(name)
@@ -20,8 +20,8 @@ fn message(format: Format, files: &[PathBuf]) -> String {
     import(format, files).expect_err("should be refused").to_string()
 }
 
-/// Every column of `ours` is in the published table, which has six significant digits, and at most
-/// six decimals.
+/// Asserts that the published table, with six significant digits and at most six decimals, has every
+/// column of `ours`.
 fn compare(ours: &Table, published: &Path) {
     let (theirs, _) = Table::read(published, &Space::NasBench201).unwrap();
     for (name, column) in ours.names.iter().zip(&ours.columns) {
@@ -50,7 +50,7 @@ fn files(folder: &Path, prefix: &str) -> Vec<PathBuf> {
 #[test]
 fn help_files_equal_the_published_table() {
     let Some(data) = lanner_testing::published("") else { return };
-    // The folder's own index file is among them.
+    // The files include the folder's own index file.
     let imported = import(Format::Help, &files(&data.join("raw/help"), "nasbench201_")).unwrap();
     assert_eq!(imported.table.len(), 15_625);
     assert!(imported.table.names.contains(&"titan_rtx_256_ms".into()));
@@ -58,7 +58,7 @@ fn help_files_equal_the_published_table() {
     assert_eq!(imported.notes.len(), 1);
     compare(&imported.table, &data.join("nasbench201/latency_help.csv"));
 
-    // Without it the order is the official one, which is the same.
+    // Without it, the order is the official one, which is the same.
     let alone = import(Format::Help, &[data.join("raw/help/nasbench201_pixel3.pt")]).unwrap();
     assert_eq!(alone.table.archs, imported.table.archs);
     assert_eq!(alone.table.columns[0], imported.table.column("pixel3_ms").unwrap());
@@ -96,7 +96,7 @@ fn fbnet_has_the_published_latencies_of_its_architectures() {
     assert!(message.contains("give that file, too"), "{message}");
     let message = error(&files[..1], &Space::NasBench201);
     assert!(message.contains("search space fbnet, not of nasbench201"), "{message}");
-    // Under another name it is still no table of this space.
+    // A file with another name is still not a table of this space.
     let dir = tempfile::tempdir().unwrap();
     let renamed = dir.path().join("device.pt");
     std::fs::copy(&files[0], &renamed).unwrap();
@@ -123,7 +123,7 @@ fn csv_files_are_joined() {
     assert_eq!(missing("desktop-gpu-gtx-1080ti-fp32_ms"), 341);
 }
 
-/// What make_fixtures.py's formula gives for a mean over seeds.
+/// Mean over seeds of the accuracy by make_fixtures.py's formula.
 fn accuracy(index: f64, set: f64, seeds: &[f64], last_epoch: f64) -> f64 {
     let values = seeds.iter().map(|s| 10.0 * index + set + s / 1000.0 + last_epoch / 10.0);
     values.sum::<f64>() / seeds.len() as f64

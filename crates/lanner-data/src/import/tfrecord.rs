@@ -1,15 +1,15 @@
-//! TensorFlow's record files: a length of 8 bytes with its checksum, the record with its own.
-//! Checksums are CRC-32C, rotated and shifted by a constant ("masked").
+//! Reads TensorFlow's record files: for each record, a length of 8 bytes with its checksum, and the
+//! record with its own. Checksums are CRC-32C, rotated and shifted by a constant ("masked").
 
 use std::io::{self, Read};
 
-/// No record of a benchmark is near this; a longer one is a broken length.
+/// Largest record in bytes, far above those of any benchmark; a longer one has a broken length.
 const LONGEST: u64 = 1 << 24;
 
-/// The records of a file, one after the other.
+/// Records of a file, one after the other.
 pub(super) struct Records<R> {
     file: R,
-    /// The bytes before the next record.
+    /// Number of bytes before the next record.
     pub offset: u64,
 }
 
@@ -18,7 +18,7 @@ impl<R: Read> Records<R> {
         Records { file, offset: 0 }
     }
 
-    /// The next record, or nothing where the file ends; else what is wrong with it.
+    /// Reads the next record; `None` at the end of the file. The error says what is wrong with it.
     pub fn next(&mut self) -> Result<Option<Vec<u8>>, String> {
         let mut length = [0; 8];
         match self.fill(&mut length)? {
@@ -40,7 +40,7 @@ impl<R: Read> Records<R> {
         Ok(Some(record))
     }
 
-    /// Reads as much as there is.
+    /// Fills the buffer as far as the file goes; returns the number of bytes.
     fn fill(&mut self, buffer: &mut [u8]) -> Result<usize, String> {
         let mut filled = 0;
         while filled < buffer.len() {
@@ -72,7 +72,7 @@ fn masked_crc(bytes: &[u8]) -> u32 {
     crc32c::crc32c(bytes).rotate_right(15).wrapping_add(0xa282_ead8)
 }
 
-/// A record as it is written.
+/// Frames a record with its length and checksums.
 #[cfg(test)]
 pub(super) fn framed(record: &[u8]) -> Vec<u8> {
     let length = (record.len() as u64).to_le_bytes();
@@ -87,7 +87,7 @@ mod tests {
 
     #[test]
     fn checksums_are_crc_32c_masked() {
-        // The test value of RFC 3720, B.4; the mask is a rotation and TensorFlow's constant.
+        // The value is from RFC 3720, B.4; the mask is a rotation and TensorFlow's constant.
         assert_eq!(crc32c::crc32c(&[0; 32]), 0x8a91_36aa);
         assert_eq!(0x8a91_36aau32.rotate_right(15), 0x6d55_1522);
         assert_eq!(masked_crc(&[0; 32]), 0x6d55_1522u32.wrapping_add(0xa282_ead8));

@@ -1,15 +1,15 @@
-//! The objects of a pickle while it is read, and the account of their memory.
+//! Stores the objects of a pickle while it is read, and counts their memory.
 
 use std::{collections::HashMap, mem::size_of, sync::Arc};
 
 use super::value::{Object, Value};
 
-/// Memory that any pickle may take.
+/// Memory that any pickle may take, in bytes.
 const FREE: u64 = 16 << 20;
-/// Memory that each byte of a pickle may take: the greediest honest ones (`[` puts an empty list
-/// on the stack, into the arena and the memo) need about half of it.
+/// Additional memory for each byte of a pickle. The largest honest need (`[` puts an empty list on the
+/// stack, into the arena and the memo) is about half of it.
 const BYTES_PER_BYTE: u64 = 128;
-/// Texts up to this length are stored once, however often they come: a benchmark repeats a few
+/// Largest length of texts that are stored once, however often they come: a benchmark repeats a few
 /// thousand keys a hundred million times.
 const INTERNED: usize = 48;
 
@@ -25,14 +25,14 @@ impl Arena {
         Arena { objects: vec![], texts: HashMap::new(), spent: 0, most }
     }
 
-    /// The memory that is left once `offset` bytes have been read.
+    /// Memory that is left after `offset` bytes have been read.
     pub fn left(&self, offset: u64) -> u64 {
         self.most
             .min(offset.saturating_mul(BYTES_PER_BYTE).saturating_add(FREE))
             .saturating_sub(self.spent)
     }
 
-    /// Takes memory off the account, or tells that there is not as much.
+    /// Counts `bytes` of memory; an error if there is not that much left.
     pub fn charge(&mut self, bytes: usize, offset: u64) -> Result<(), String> {
         let bytes = bytes as u64;
         if bytes > self.left(offset) {
@@ -45,7 +45,7 @@ impl Arena {
         Ok(())
     }
 
-    /// Pays for `n` more values in a container; twice, as a vector doubles.
+    /// Counts the memory of `n` more values in a container; twice, since vectors double.
     pub fn charge_values(&mut self, n: usize, offset: u64) -> Result<(), String> {
         self.charge(n.saturating_mul(2 * size_of::<Value>()), offset)
     }
@@ -63,8 +63,7 @@ impl Arena {
             Object::Skipped | Object::Global(_) | Object::Dtype(_) | Object::Number(_) => 0,
         };
         self.charge(heap + 2 * size_of::<Object>(), offset)?;
-        let id =
-            u32::try_from(self.objects.len()).map_err(|_| "more than four milliard objects")?;
+        let id = u32::try_from(self.objects.len()).map_err(|_| "more than four billion objects")?;
         self.objects.push(object);
         Ok(Value::Object(id))
     }
@@ -113,8 +112,8 @@ impl Arena {
         }
     }
 
-    /// Lets go of a value that nobody wants. Others may still name it: its place stays, and says
-    /// that it was passed over.
+    /// Frees a value that the caller does not want. Its place stays, marked as skipped, since other
+    /// values may refer to it.
     pub fn skip(&mut self, value: Value) {
         let freed = match self.get_mut(value) {
             Some(Object::Dict(v)) => v.len() * 4 * size_of::<Value>(),

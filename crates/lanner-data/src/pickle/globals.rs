@@ -1,4 +1,4 @@
-//! The globals that a pickle may name, and what calling them means here.
+//! Globals that a pickle may name, and the values that calls of them build.
 
 use std::sync::Arc;
 
@@ -8,7 +8,7 @@ use super::{
     value::{Array, Object, Storage, Tensor, Value},
 };
 
-/// How a number lies in memory: kind as in numpy (`f`, `i`, `u`, `b`; also `B` for bfloat16, `U`,
+/// Layout of a number in memory: kind as in numpy (`f`, `i`, `u`, `b`; also `B` for bfloat16, `U`,
 /// `S` for text, `O` for objects) and size in bytes (`U`: in characters).
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub(crate) struct Dtype {
@@ -25,9 +25,9 @@ pub(super) enum Global {
     Set,
     Bytes,
     Bytearray,
-    /// Harmless as an argument, not called: `numpy.ndarray`, the factories of a `defaultdict`.
+    /// A harmless argument that is never called: `numpy.ndarray`, the factories of a `defaultdict`.
     Inert,
-    /// `_codecs.encode`: how protocols below 3 write bytes
+    /// `_codecs.encode`, by which protocols below 3 write bytes
     Encode,
     NumpyDtype,
     NumpyScalar,
@@ -39,7 +39,7 @@ pub(super) enum Global {
     TorchSize,
 }
 
-/// The whole list. Whatever is not here is refused.
+/// Finds a global in the list; all others are refused.
 pub(super) fn find(module: &str, name: &str) -> Option<Global> {
     use Global::*;
     let storage = |kind, size| TorchStorage(Dtype { kind, size, big_endian: false });
@@ -73,8 +73,7 @@ pub(super) fn find(module: &str, name: &str) -> Option<Global> {
     })
 }
 
-/// The value of `global(*args)`. Every function below is total: it builds a value or says what it
-/// expected.
+/// Builds the value of `global(*args)`. Every function below builds a value or says what it expected.
 pub(super) fn call(
     arena: &mut Arena,
     global: Global,
@@ -137,7 +136,7 @@ pub(super) fn call(
             scalar(arena, dtype, bytes, at)
         }
         (Global::NumpyReconstruct, &[_, _, _]) => {
-            // What the array holds comes with BUILD.
+            // The contents of the array come with BUILD.
             let dtype = Dtype { kind: b'b', size: 1, big_endian: false };
             let array = Array { dtype, shape: vec![0], fortran: false, data: Value::None };
             arena.push(Object::Array(Box::new(array)), at)
@@ -174,7 +173,7 @@ pub(super) fn call(
     }
 }
 
-/// `object.__setstate__(state)`, for the few objects that have one.
+/// Runs `object.__setstate__(state)`, for the few objects that have one.
 pub(super) fn build(arena: &mut Arena, object: Value, state: Value) -> Result<(), String> {
     let wrong = |arena: &Arena| {
         let (object, state) = (arena.kind(object), arena.kind(state));
@@ -216,7 +215,7 @@ pub(super) fn build(arena: &mut Arena, object: Value, state: Value) -> Result<()
     }
 }
 
-/// What a persistent id stands for in a torch file: `('storage', class, key, place, length, …)`.
+/// Resolves a persistent id of a torch file: `('storage', class, key, place, length, …)`.
 pub(super) fn persistent(arena: &mut Arena, id: Value, at: u64) -> Result<Value, String> {
     if let Some(&[tag, class, key, _, len, ..]) = arena.tuple(id)
         && arena.str(tag).is_some_and(|t| &**t == "storage")
@@ -229,7 +228,7 @@ pub(super) fn persistent(arena: &mut Arena, id: Value, at: u64) -> Result<Value,
     Err(format!("{} is not the persistent id of a torch storage", arena.kind(id)))
 }
 
-/// The code of a numpy dtype: kind and size.
+/// Parses the code of a numpy dtype: kind and size.
 fn dtype(name: &str) -> Option<Dtype> {
     let bytes = name.as_bytes();
     let (kind, size) = match bytes {
@@ -288,7 +287,7 @@ fn integers(arena: &Arena, tuple: Value) -> Option<Vec<u64>> {
     tuple.iter().map(integer).collect()
 }
 
-/// The pairs of a list of pairs, or of a dict.
+/// Pairs of a list of pairs, or of a dict.
 fn pairs_of(
     arena: &mut Arena,
     from: Value,

@@ -1,4 +1,4 @@
-//! The bytes of a pickle, from a file or out of a decompressor.
+//! Reads the bytes of a pickle, from a file or a decompressor.
 
 use std::{
     io::{self, BufReader, Read},
@@ -7,7 +7,7 @@ use std::{
 
 use crate::DataError;
 
-/// Why a pickle cannot be read, at the byte where the reader was.
+/// Error of a pickle, with the byte where the reader was.
 #[derive(Debug)]
 pub(crate) struct Fault {
     pub offset: u64,
@@ -17,7 +17,7 @@ pub(crate) struct Fault {
 #[derive(Debug)]
 pub(crate) enum Cause {
     Io(io::Error),
-    /// A global outside the list.
+    /// A global that is not in the list.
     Global(String),
     Other(String),
 }
@@ -36,7 +36,7 @@ impl Fault {
     }
 }
 
-/// A stream with a position, and a known end where it has one.
+/// A stream with a position and, if it is known, an end.
 pub(crate) struct Input<R> {
     inner: BufReader<R>,
     offset: u64,
@@ -44,12 +44,12 @@ pub(crate) struct Input<R> {
 }
 
 impl<R: Read> Input<R> {
-    /// `size`: how many bytes there are to come, where that is known.
+    /// Wraps a stream; `size` is the number of its bytes, if known.
     pub fn new(inner: R, size: Option<u64>) -> Self {
         Input { inner: BufReader::with_capacity(1 << 16, inner), offset: 0, size }
     }
 
-    /// The bytes read so far.
+    /// Number of bytes read so far.
     pub fn offset(&self) -> u64 {
         self.offset
     }
@@ -85,8 +85,8 @@ impl<R: Read> Input<R> {
         Ok(self.array::<1>()?[0])
     }
 
-    /// The next `n` bytes, of which at most `limit` are allowed. Memory grows with the bytes that
-    /// do arrive, so a length that lies costs nothing.
+    /// Reads the next `n` bytes; more than `limit` is an error. Memory grows with the bytes that do
+    /// arrive, so that a false length costs nothing.
     pub fn bytes(&mut self, n: u64, limit: u64) -> Result<Vec<u8>, Fault> {
         self.expect_left(n)?;
         if n > limit {
@@ -103,7 +103,7 @@ impl<R: Read> Input<R> {
         Ok(bytes)
     }
 
-    /// A length that announces more than there is, is told before anything is read.
+    /// Checks an announced length against the bytes that are left, before any of them are read.
     pub fn expect_left(&self, n: u64) -> Result<(), Fault> {
         match self.size.map(|s| s.saturating_sub(self.offset)) {
             Some(left) if n > left => {
@@ -113,7 +113,7 @@ impl<R: Read> Input<R> {
         }
     }
 
-    /// The text up to the next line end, as protocol 0 has it.
+    /// Reads the text up to the next line end, for protocol 0.
     pub fn line(&mut self) -> Result<Vec<u8>, Fault> {
         const LONGEST: usize = 1 << 20;
         let mut line = Vec::new();

@@ -1,4 +1,4 @@
-//! The stack machine of `pickle`, opcodes as in Python's `pickletools`.
+//! Stack machine of `pickle`, with opcodes as in Python's `pickletools`.
 
 mod stack;
 
@@ -12,12 +12,12 @@ use super::{
     value::{Object, Pickle, Value},
 };
 
-/// What a pickle may cost, and what of it is not wanted.
+/// Limits of a pickle's memory, and values that are not wanted.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Limits<'a> {
-    /// The most memory, in bytes. Below it memory must stay in proportion to the bytes read.
+    /// Largest memory in bytes. Below it, memory must stay in proportion to the bytes read.
     pub memory: u64,
-    /// Keys of dicts whose values are let go of as they come.
+    /// Keys of dicts whose values are freed as they come.
     pub skip: &'a [&'a str],
 }
 
@@ -27,7 +27,7 @@ impl Default for Limits<'_> {
     }
 }
 
-/// Reads one pickle, up to its STOP; what follows in the input stays there.
+/// Reads one pickle, up to its STOP; the rest of the input stays there.
 pub(crate) fn read<R: Read>(input: &mut Input<R>, limits: Limits<'_>) -> Result<Pickle, Fault> {
     let mut machine = Machine {
         start: input.offset(),
@@ -51,52 +51,52 @@ pub(crate) fn read<R: Read>(input: &mut Input<R>, limits: Limits<'_>) -> Result<
                     storages: Default::default(),
                 });
             }
-            Err(Stop::Fault(fault)) => return Err(fault),
-            Err(Stop::Global(name)) => {
+            Err(StepError::Fault(fault)) => return Err(fault),
+            Err(StepError::Global(name)) => {
                 return Err(Fault { offset, cause: Cause::Global(name) });
             }
-            Err(Stop::Why(why)) => {
+            Err(StepError::Why(why)) => {
                 return Err(Fault { offset, cause: Cause::Other(why) });
             }
         }
     }
 }
 
-/// Why a step fails; the place of the step is added by the caller.
-enum Stop {
+/// Error of one step, to which the caller adds the place.
+enum StepError {
     Fault(Fault),
     Global(String),
     Why(String),
 }
 
-impl From<Fault> for Stop {
+impl From<Fault> for StepError {
     fn from(fault: Fault) -> Self {
-        Stop::Fault(fault)
+        StepError::Fault(fault)
     }
 }
 
-impl From<String> for Stop {
+impl From<String> for StepError {
     fn from(why: String) -> Self {
-        Stop::Why(why)
+        StepError::Why(why)
     }
 }
 
-impl From<&str> for Stop {
+impl From<&str> for StepError {
     fn from(why: &str) -> Self {
-        Stop::Why(why.into())
+        StepError::Why(why.into())
     }
 }
 
-/// No object has this number.
+/// Number of no object, for empty places of the memo.
 const EMPTY: u32 = u32::MAX;
 
 struct Machine<'a, R> {
     input: &'a mut Input<R>,
-    /// Where this pickle began.
+    /// Offset where this pickle begins.
     start: u64,
     arena: Arena,
     stack: Vec<Value>,
-    /// The heights of the stack at the open MARKs.
+    /// Heights of the stack at the open MARKs.
     marks: Vec<usize>,
     memo: Vec<u32>,
     memoised: usize,
@@ -104,15 +104,15 @@ struct Machine<'a, R> {
 }
 
 impl<R: Read> Machine<'_, R> {
-    /// One opcode. `Some` is the value at STOP.
-    fn step(&mut self, op: u8) -> Result<Option<Value>, Stop> {
+    /// Runs one opcode; returns the pickle's value at STOP.
+    fn step(&mut self, op: u8) -> Result<Option<Value>, StepError> {
         match op {
             b'.' => return Ok(Some(self.pop()?)),
             0x80 => match self.input.byte()? {
                 0..=5 => {}
                 n => return Err(format!("pickle protocol {n}, expected 0 to 5").into()),
             },
-            // A frame's length is only a hint; a lying one is told.
+            // A frame's length is only a hint, but a false one is an error.
             0x95 => {
                 let n = self.u64()?;
                 self.input.expect_left(n)?;
@@ -259,7 +259,7 @@ impl<R: Read> Machine<'_, R> {
             b'p' | b'g' => {
                 let index = match text::number(b'I', &self.input.line()?)? {
                     Some(Value::Int(i @ 0..)) => i as u64,
-                    _ => return Err("a memo's number is not one".into()),
+                    _ => return Err("the number of a memo is not a number".into()),
                 };
                 if op == b'p' { self.put(index)? } else { self.get(index)? }
             }

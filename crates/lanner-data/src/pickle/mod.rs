@@ -1,13 +1,12 @@
-//! A pickle reader that cannot be made to do anything but build values.
+//! Reads pickles, and does nothing but build values.
 //!
-//! Python's `pickle.load` runs whatever code the file names. This reader knows the stack machine of
-//! protocols 0 to 5, and of the globals only a short list ([`globals`]), each with a meaning of its
-//! own here; any other is refused with its name. What a hostile file could still try, and why it
-//! fails:
+//! Python's `pickle.load` runs whatever code the file names. This reader has the stack machine of
+//! protocols 0 to 5 and a short list of globals ([`globals`]), each with a meaning of its own; any
+//! other global is refused with its name. Other attacks of a hostile file fail, too:
 //!
-//! - *Huge lengths*: memory is taken as bytes arrive, never on a length's word ([`input`]).
+//! - *Huge lengths*: memory grows as bytes arrive, not by an announced length ([`input`]).
 //! - *Billion laughs, memo bombs*: objects live in one flat arena and are shared by number, so
-//!   repetition costs nothing; all memory is accounted and must stay in proportion to the bytes
+//!   repetition costs nothing; all memory is counted and must stay in proportion to the bytes
 //!   read so far ([`arena`]).
 //! - *Deep nesting*: nothing recurses, neither reading nor dropping; a cycle is only a number.
 

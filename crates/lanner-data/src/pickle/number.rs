@@ -1,14 +1,14 @@
-//! Numbers as numpy and torch lay them out in memory.
+//! Decodes numbers from the memory layouts of numpy and torch.
 
 use super::{globals::Dtype, value::Tensor};
 
-/// How many elements a shape has; `None` where the product is absurd.
+/// Number of elements of a shape; `None` if the product overflows.
 pub(super) fn count(shape: &[u64]) -> Option<u64> {
     shape.iter().try_fold(1u64, |n, &d| n.checked_mul(d))
 }
 
-/// Decodes exactly `count` numbers; `None` where the type is not a number's or the bytes are of
-/// another length.
+/// Decodes exactly `count` numbers; `None` if the type is not numeric or the bytes have another
+/// length.
 pub(super) fn decode(dtype: Dtype, bytes: &[u8], count: u64) -> Option<Vec<f64>> {
     let size = dtype.size.max(1);
     if bytes.len() as u64 != count.checked_mul(size as u64)? {
@@ -17,12 +17,11 @@ pub(super) fn decode(dtype: Dtype, bytes: &[u8], count: u64) -> Option<Vec<f64>>
     bytes.chunks_exact(size).map(|chunk| one(dtype, chunk)).collect()
 }
 
-/// The numbers of a tensor in row-major order, out of its storage.
+/// Gathers the numbers of a tensor in row-major order from its storage.
 pub(super) fn gather(tensor: &Tensor, bytes: &[u8]) -> Option<Vec<f64>> {
     let (dtype, size) = (tensor.storage.dtype, tensor.storage.dtype.size.max(1));
     let total = count(&tensor.sizes)?;
-    // A stride of 0 repeats an element as often as the sizes say: a few bytes could ask for
-    // any amount of memory.
+    // A stride of 0 repeats an element, so that a few bytes could ask for any amount of memory.
     if total > (bytes.len() / size) as u64 || tensor.sizes.len() != tensor.strides.len() {
         return None;
     }
@@ -46,7 +45,7 @@ pub(super) fn gather(tensor: &Tensor, bytes: &[u8]) -> Option<Vec<f64>> {
     Some(numbers)
 }
 
-/// One number.
+/// Decodes one number.
 pub(super) fn one(dtype: Dtype, bytes: &[u8]) -> Option<f64> {
     let mut raw = [0u8; 8];
     let n = bytes.len();
@@ -58,7 +57,7 @@ pub(super) fn one(dtype: Dtype, bytes: &[u8]) -> Option<f64> {
         raw[..n].reverse();
     }
     let bits = u64::from_le_bytes(raw);
-    // Moves the sign bit to the top and back, so that it fills the rest.
+    // Shifts the sign bit to the top and back, so that it fills the higher bits.
     let signed = |bits: u64| ((bits << (64 - 8 * n)) as i64) >> (64 - 8 * n);
     Some(match (dtype.kind, n) {
         (b'f', 8) => f64::from_bits(bits),
@@ -72,7 +71,7 @@ pub(super) fn one(dtype: Dtype, bytes: &[u8]) -> Option<f64> {
     })
 }
 
-/// IEEE 754 binary16: 1 sign, 5 exponent, 10 fraction bits.
+/// Decodes an IEEE 754 binary16: 1 sign, 5 exponent, 10 fraction bits.
 fn half(bits: u16) -> f64 {
     let fraction = f64::from(bits & 0x3ff);
     let magnitude = match (bits >> 10) & 0x1f {

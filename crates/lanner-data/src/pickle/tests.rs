@@ -1,4 +1,4 @@
-//! Pickles made by Python (tests/make_fixtures.py), and pickles that nobody should make.
+//! Tests with pickles made by Python (tests/make_fixtures.py), and with hostile ones.
 
 use proptest::prelude::*;
 
@@ -62,7 +62,7 @@ fn every_protocol_says_the_same() {
         assert_eq!(get("small").numbers().unwrap(), [1.0, -2.0]);
         assert_eq!(get("big_endian").numbers().unwrap(), [1.5, 2.5]);
         assert_eq!(get("matrix").numbers().unwrap(), [0.0, 1.0, 2.0, 3.0, 4.0, 5.0]);
-        // Columns first is refused rather than read in the wrong order.
+        // Column-major order is refused rather than read in the wrong order.
         assert_eq!(get("column_major").numbers(), None);
         assert_eq!(get("objects").numbers().unwrap(), [1.0, 2.5]);
         let shared: Vec<_> = get("shared").list().unwrap().map(ints).collect();
@@ -72,7 +72,7 @@ fn every_protocol_says_the_same() {
 
 #[test]
 fn numpy_1_names_its_globals_otherwise() {
-    // Up to protocol 3 the names are lines: the same pickle as numpy 1 would have written it.
+    // Up to protocol 3, names are lines: this is the pickle as numpy 1 would have written it.
     let (old, new) = (&b"cnumpy.core."[..], &b"cnumpy._core."[..]);
     let mut bytes = VALUES[2].to_vec();
     while let Some(at) = bytes.windows(new.len()).position(|w| w == new) {
@@ -124,7 +124,7 @@ fn broken_pickles_are_told() {
         (b"N)R.", "None cannot be called"),
         (b"h\x00.", "memo number 0 was never set"),
         (b"]r\xff\xff\xff\xff.", "memo number 4294967295 after only 6 bytes"),
-        (b"]p99999999999999999999\n.", "a memo's number is not one"),
+        (b"]p99999999999999999999\n.", "the number of a memo is not a number"),
         (b"I12x\n.", "'12x' is not a number"),
         (b"X\x02\x00\x00\x00\xff\xff.", "not UTF-8"),
         (b"V\\ud800\n.", "not a character"),
@@ -159,14 +159,14 @@ fn a_length_beyond_the_file_is_told_before_it_costs() {
     ] {
         let why = why(bytes);
         assert!(why.contains("is announced, but"), "{why}");
-        // Out of a decompressor the end is not known: memory follows the bytes that come.
+        // A decompressor does not know the end: memory grows with the bytes that come.
         assert!(read(&mut Input::new(bytes, None), Limits::default()).is_err());
     }
 }
 
 #[test]
 fn nesting_and_sharing_cost_nothing() {
-    // A million lists, each in the last: neither reading nor dropping recurses.
+    // A million nested lists: neither reading nor dropping recurses.
     let mut deep = vec![b']'; 1_000_000];
     deep.extend(vec![b'a'; 999_999]);
     deep.push(b'.');
@@ -198,7 +198,7 @@ fn nesting_and_sharing_cost_nothing() {
 
 #[test]
 fn copies_of_what_is_shared_run_into_the_limit() {
-    // A megabyte of text, encoded to new bytes again and again: 6 bytes of pickle a megabyte.
+    // A megabyte of text, encoded again and again: each copy costs 6 bytes of pickle.
     let mut bomb = b"c_codecs\nencode\nq\x01X\x00\x00\x10\x00".to_vec();
     bomb.extend(vec![b'a'; 1 << 20]);
     bomb.extend(b"\x85q\x02");
@@ -249,7 +249,7 @@ fn every_truncation_is_an_error() {
     }
 }
 
-/// Asks everything of every value, with an end.
+/// Calls all methods of every value.
 fn visit(pickle: &Pickle) {
     let mut todo = vec![pickle.root()];
     let mut visits = 0;
@@ -302,7 +302,7 @@ proptest! {
     }
 }
 
-/// An opcode with sensible arguments, so that random programs get somewhere.
+/// An opcode with sensible arguments, so that random programs reach deeper states.
 fn op() -> impl Strategy<Value = Vec<u8>> {
     let fixed: &[&[u8]] = &[
         b"(",

@@ -1,8 +1,8 @@
-//! The text forms of protocol 0.
+//! Parses the text forms of protocol 0.
 
 use super::value::Value;
 
-/// `I`, `L` and `F` lines; nothing for an integer beyond 64 bits.
+/// Parses `I`, `L` and `F` lines; `None` for an integer beyond 64 bits.
 pub(super) fn number(op: u8, line: &[u8]) -> Result<Option<Value>, String> {
     let text = std::str::from_utf8(line).map_err(|_| "a number is not text")?.trim();
     let wrong = || format!("'{}' is not a number", crate::error::shown(text));
@@ -25,7 +25,7 @@ pub(super) fn number(op: u8, line: &[u8]) -> Result<Option<Value>, String> {
     }
 }
 
-/// A `str` as Python 2 writes it in source: in quotes, with escapes.
+/// Parses a `str` of Python 2: in quotes, with escapes.
 pub(super) fn quoted(line: &[u8]) -> Result<Vec<u8>, String> {
     let line = line.trim_ascii();
     let inner = match line {
@@ -57,7 +57,7 @@ pub(super) fn quoted(line: &[u8]) -> Result<Vec<u8>, String> {
     Ok(bytes)
 }
 
-/// Latin-1 with `\uXXXX` and `\UXXXXXXXX`.
+/// Decodes Latin-1 with `\uXXXX` and `\UXXXXXXXX`.
 pub(super) fn raw_unicode(line: &[u8]) -> Result<String, String> {
     let mut text = String::with_capacity(line.len());
     let mut at = 0;

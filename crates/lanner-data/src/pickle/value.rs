@@ -1,4 +1,4 @@
-//! What a pickle holds: values by number in one arena.
+//! Values of a pickle, by number in one arena.
 
 use std::{collections::HashMap, sync::Arc};
 
@@ -7,7 +7,7 @@ use super::{
     number,
 };
 
-/// A number as it is, anything else by its place in the arena.
+/// A small value itself, or the place of an object in the arena.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub(crate) enum Value {
     None,
@@ -21,20 +21,20 @@ pub(crate) enum Value {
 pub(crate) enum Object {
     Str(Arc<str>),
     Bytes(Box<[u8]>),
-    /// An integer beyond 64 bits, as it is written: little-endian two's complement, or digits.
+    /// An integer beyond 64 bits as written: little-endian two's complement, or digits.
     Big(Box<[u8]>),
     List(Vec<Value>),
     Tuple(Box<[Value]>),
     Set(Vec<Value>),
     Dict(Vec<(Value, Value)>),
-    /// What stood under a key that the caller did not want.
+    /// The value of a key that the caller did not want.
     Skipped,
     Global(Global),
     Dtype(Dtype),
     Array(Box<Array>),
     Storage(Box<Storage>),
     Tensor(Box<Tensor>),
-    /// A number that was memoised.
+    /// A memoised number.
     Number(Value),
 }
 
@@ -47,7 +47,7 @@ pub(crate) struct Array {
     pub data: Value,
 }
 
-/// Where a torch tensor's numbers are: another record of the file, by its key.
+/// Place of a torch tensor's numbers: another record of the file, by its key.
 #[derive(Debug, Clone)]
 pub(crate) struct Storage {
     pub dtype: Dtype,
@@ -68,7 +68,7 @@ pub(crate) struct Tensor {
 pub(crate) struct Pickle {
     pub(super) objects: Vec<Object>,
     pub(super) root: Value,
-    /// The bytes of the torch storages, by key, as far as they were loaded.
+    /// Bytes of the torch storages that were loaded, by key.
     pub storages: HashMap<String, Vec<u8>>,
 }
 
@@ -81,7 +81,7 @@ impl Pickle {
         Item { pickle: self, value }
     }
 
-    /// The storages that the tensors name: key, element type, length.
+    /// Storages that the tensors name: key, element type, length.
     pub fn storage_records(&self) -> impl Iterator<Item = &Storage> {
         self.objects.iter().filter_map(|o| match o {
             Object::Storage(s) => Some(&**s),
@@ -105,7 +105,7 @@ impl<'a> Item<'a> {
         }
     }
 
-    /// What it is, for a message.
+    /// Describes the kind of value, for a message.
     pub fn kind(self) -> &'static str {
         match self.value {
             Value::None => "None",
@@ -116,7 +116,7 @@ impl<'a> Item<'a> {
         }
     }
 
-    /// Tells whether it is that bool.
+    /// Whether the value is the given bool.
     pub fn is(self, bool: bool) -> bool {
         self.value == Value::Bool(bool)
     }
@@ -135,7 +135,7 @@ impl<'a> Item<'a> {
         }
     }
 
-    /// The bytes of an integer beyond 64 bits, little-endian.
+    /// Bytes of an integer beyond 64 bits, little-endian.
     pub fn big(self) -> Option<&'a [u8]> {
         match self.object()? {
             Object::Big(b) => Some(b),
@@ -151,7 +151,7 @@ impl<'a> Item<'a> {
         }
     }
 
-    /// An integer or a float; an array or tensor of one element counts as that element.
+    /// The value as a number, if it is an integer, a float, or an array or tensor of one element.
     pub fn number(self) -> Option<f64> {
         match self.value {
             Value::Int(i) => Some(i as f64),
@@ -167,7 +167,7 @@ impl<'a> Item<'a> {
         }
     }
 
-    /// The numbers of a list, tuple, array or tensor, if it holds nothing else.
+    /// Numbers of a list, tuple, array or tensor, if it holds nothing else.
     pub fn numbers(self) -> Option<Vec<f64>> {
         match self.object()? {
             Object::Array(array) => {
@@ -188,7 +188,7 @@ impl<'a> Item<'a> {
                 number::gather(tensor, bytes)
             }
             _ => {
-                // An element that is itself a list would recurse: only plain numbers count.
+                // Only plain numbers count: an element that is a list would recurse.
                 let plain = |i: Item| match i.value {
                     Value::Int(i) => Some(i as f64),
                     Value::Float(f) => Some(f),
@@ -199,7 +199,7 @@ impl<'a> Item<'a> {
         }
     }
 
-    /// The elements of a list, tuple or set.
+    /// Elements of a list, tuple or set.
     pub fn list(self) -> Option<impl ExactSizeIterator<Item = Item<'a>>> {
         let values: &[Value] = match self.object()? {
             Object::List(v) | Object::Set(v) => v,
@@ -210,8 +210,7 @@ impl<'a> Item<'a> {
         Some(values.iter().map(move |&v| pickle.item(v)))
     }
 
-    /// The pairs of a dict, in the order in which they were set; a key may come again, and then
-    /// the last counts.
+    /// Pairs of a dict, in the order in which they were set; if a key comes twice, the last counts.
     pub fn dict(self) -> Option<impl ExactSizeIterator<Item = (Item<'a>, Item<'a>)>> {
         let pickle = self.pickle;
         match self.object()? {
@@ -222,7 +221,7 @@ impl<'a> Item<'a> {
         }
     }
 
-    /// What stands under that key of a dict.
+    /// Value of a key of a dict.
     pub fn get(self, key: &str) -> Option<Item<'a>> {
         let Object::Dict(pairs) = self.object()? else {
             return None;

@@ -83,7 +83,7 @@ pub struct ImageInput {
     pub classes: Vec<String>,
 }
 
-/// Tells metrics of networks.
+/// Evaluates networks: returns their metrics.
 pub trait Evaluator: Send + Sync {
     /// Evaluates one network.
     ///
@@ -92,7 +92,7 @@ pub trait Evaluator: Send + Sync {
     /// cannot be evaluated is [`Answer::Failed`].
     fn evaluate(&self, request: &Request) -> Result<Answer, EvaluateError>;
 
-    /// Whether an evaluation may tell this metric.
+    /// Whether an evaluation may return this metric.
     fn may_tell(&self, metric: &str) -> bool {
         let _ = metric;
         true

@@ -5,12 +5,12 @@ use std::collections::BTreeMap;
 use super::{Answer, Evaluator, Place, Request};
 use crate::{
     EvaluateError,
-    proxies::{Proxy, Table},
+    proxies::{Proxy, ProxyCampaign},
 };
 
-/// Computes the proxies of a [`Table`]'s settings.
+/// Evaluates networks by proxies.
 pub struct ProxyEvaluator {
-    pub table: Table,
+    pub campaign: ProxyCampaign,
 }
 
 impl Evaluator for ProxyEvaluator {
@@ -19,7 +19,7 @@ impl Evaluator for ProxyEvaluator {
             return Ok(Answer::Stopped);
         }
         let mut metrics = BTreeMap::new();
-        for (proxy, score) in self.table.one(request.arch)? {
+        for (proxy, score) in self.campaign.one(request.arch)? {
             match score {
                 Ok(value) => metrics.insert(proxy.name().to_string(), value),
                 Err(absence) => {

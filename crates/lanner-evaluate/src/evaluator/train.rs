@@ -7,19 +7,19 @@ use lanner_network::{OnnxOptions, Skeleton, View, onnx};
 use super::{Answer, Evaluator, ImageInput, Place, Request};
 use crate::{
     EvaluateError,
-    train::{Data, Options, Recipe, train_watched},
+    train::{TrainData, TrainOptions, TrainRecipe, train_watched},
 };
 
-/// Metrics that a training tells.
+/// Metrics that a training returns.
 pub const TRAINED: [&str; 6] =
     ["val_accuracy", "test_accuracy", "val_loss", "test_loss", "train_loss", "seconds"];
 
 /// Trains each network on one thread.
 pub struct TrainEvaluator {
-    pub data: Data,
+    pub data: TrainData,
     /// Name of the data set.
     pub dataset: String,
-    pub recipe: Recipe,
+    pub recipe: TrainRecipe,
     pub skeleton: Skeleton,
     /// Memory limit of one training, bytes.
     pub memory_limit: Option<u64>,
@@ -29,7 +29,8 @@ impl Evaluator for TrainEvaluator {
     /// Trains, and writes the trained network to [`Request::out`].
     fn evaluate(&self, request: &Request) -> Result<Answer, EvaluateError> {
         let network = self.skeleton.build(request.arch, View::Pruned)?;
-        let options = Options { seed: request.seed, threads: 1, memory_limit: self.memory_limit };
+        let options =
+            TrainOptions { seed: request.seed, threads: 1, memory_limit: self.memory_limit };
         let go_on = || match (request.stop)() {
             true => ControlFlow::Break(()),
             false => ControlFlow::Continue(()),

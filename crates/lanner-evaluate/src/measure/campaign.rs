@@ -1,5 +1,5 @@
-//! Measuring many networks: one after the other, each on disk before the next, to be stopped and
-//! resumed at any time.
+//! Measures many networks one after the other, each on disk before the next, so that it can be stopped
+//! and resumed at any time.
 
 use std::{
     collections::{HashMap, HashSet},
@@ -13,52 +13,52 @@ use lanner_space::{Architecture, Space, View};
 use rand::seq::SliceRandom;
 
 use super::{
-    Header, Log, Measurement, Protocol, Reference, Row, Runtime, UNSURE, half_width,
-    log::{BASELINE, baseline_of},
-    machine, median,
+    DOUBTFUL, Header, LatencyRow, LatencyTable, Measurement, Protocol, Reference, Runtime,
+    latency_table::{BASELINE, baseline_of},
+    machine, median, relative_half_width,
 };
 use crate::EvaluateError;
 
-/// What is measured, and how.
+/// Settings of the measurement of many networks.
 #[derive(Debug, Clone)]
-pub struct Campaign {
+pub struct LatencyCampaign {
     pub space: Space,
     pub skeleton: Skeleton,
-    /// Of the model that is measured: batch and precision.
+    /// Batch and precision of the measured models.
     pub onnx: OnnxOptions,
     pub protocol: Protocol,
-    /// Of the order in which networks are measured.
+    /// Seed of the order in which networks are measured.
     pub seed: u64,
-    /// The network beside which the others are measured, if any.
+    /// Reference network that is measured beside the others, if any.
     pub reference: Option<Architecture>,
-    /// What the reference takes in the state of the machine that latencies are corrected to, as an
-    /// earlier table has it. `None`: its usual state during the campaign.
+    /// Latency of the reference, from an earlier table, in the state of the machine that latencies are
+    /// corrected to. `None`: the usual state during this campaign.
     pub baseline_ms: Option<f64>,
 }
 
-/// A campaign under way.
-struct Part {
-    log: Log,
-    rows: Vec<Row>,
-    outcome: Outcome,
+/// State of a running campaign.
+struct Progress {
+    log: LatencyTable,
+    rows: Vec<LatencyRow>,
+    outcome: LatencySummary,
 }
 
-/// What became of a campaign.
+/// Summary of a run of a campaign.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
-pub struct Outcome {
-    /// Networks measured now.
+pub struct LatencySummary {
+    /// Number of networks measured now.
     pub measured: usize,
-    /// Networks that were in the file already.
+    /// Number of networks that were in the file already.
     pub found: usize,
-    /// Networks that the runtime refused, in the file with its reason.
+    /// Number of networks that the runtime refused; the file has the reasons.
     pub refused: usize,
-    /// Whether the caller stopped it.
+    /// Whether the caller stopped the run.
     pub stopped: bool,
 }
 
-impl Campaign {
-    /// The settings that all rows of a file must share, and `facts` about where and when.
-    /// `more` are the caller's own: threads, the device, which processors.
+impl LatencyCampaign {
+    /// Header of the file: settings that all its rows must share, and facts about machine and time.
+    /// `more` are settings of the caller, such as threads, device and processors.
     pub fn header(&self, runtime: &dyn Runtime, more: &[(&str, String)]) -> Header {
         let pair = |(k, v): (&str, String)| (k.to_string(), v);
         let reference = match &self.reference {
@@ -85,9 +85,8 @@ impl Campaign {
         Header { settings, facts: facts.into_iter().map(pair).collect() }
     }
 
-    /// The bytes that the runtime gets: the pruned network with fresh weights, batch norms folded.
-    /// A cell whose output no path reaches is measured as what it is, stem and residual blocks
-    /// around zeros.
+    /// Encodes the model that is measured: the pruned network with fresh weights and folded batch
+    /// norms. A cell whose output no path reaches is zeros between stem and residual blocks.
     pub fn model(&self, arch: &Architecture) -> Result<Vec<u8>, EvaluateError> {
         let network = self.skeleton.build(arch, View::Pruned)?;
         onnx::fits(&network)?;
@@ -96,39 +95,39 @@ impl Campaign {
         Ok(onnx::encode(&network, &weights, self.onnx)?)
     }
 
-    /// Measures the first network of each group and gives the others its latency; groups that are in
-    /// the file are left alone. `tell` hears of each group that is done, with how many are and how
-    /// many there are, and may stop the campaign.
+    /// Measures the first network of each group, and gives the others its latency; groups that are in
+    /// the file already are skipped. `on_progress(done, all)` is called before each group and may stop
+    /// the campaign.
     pub fn run(
         &self,
         runtime: &dyn Runtime,
         groups: &[Vec<Architecture>],
         out: &Path,
         header: &Header,
-        mut tell: impl FnMut(usize, usize) -> ControlFlow<()>,
-    ) -> Result<Outcome, EvaluateError> {
+        mut on_progress: impl FnMut(usize, usize) -> ControlFlow<()>,
+    ) -> Result<LatencySummary, EvaluateError> {
         let mut header = header.clone();
         let mut reference = None;
         if let (Some(arch), false) = (&self.reference, file_has_rows(out)) {
-            // A new file: what the reference takes now is what all rows are corrected to.
+            // In a new file, all rows are corrected to the reference's latency of now.
             let session = runtime.load(&self.model(arch)?)?;
             let loaded = Reference::new(session, self.baseline_ms)?;
             header.facts.push((BASELINE.into(), format!("{:.6}", loaded.baseline_ms)));
             reference = Some(loaded);
         }
-        let (log, rows, mut header) = Log::open(out, &self.space, &header)?;
+        let (log, rows, mut header) = LatencyTable::open(out, &self.space, &header)?;
         if let (Some(arch), None) = (&self.reference, &reference) {
             let baseline = baseline_of(out, &header)?;
             reference = Some(Reference::new(runtime.load(&self.model(arch)?)?, Some(baseline))?);
         }
-        let mut part = Part { log, rows, outcome: Outcome::default() };
-        self.measure(runtime, groups, &mut part, reference.as_mut(), &mut tell)?;
-        let Part { log, mut rows, outcome } = part;
+        let mut progress = Progress { log, rows, outcome: LatencySummary::default() };
+        self.measure(runtime, groups, &mut progress, reference.as_mut(), &mut on_progress)?;
+        let Progress { log, mut rows, outcome } = progress;
         let corrected = matches!(self.protocol, Protocol::Adaptive(_));
         let usual = self.baseline_ms.is_none();
         let complete = corrected && usual && !outcome.stopped && outcome.measured > 0;
         if let (Some(reference), true) = (reference, complete) {
-            let usual = settle(&mut rows);
+            let usual = rebase_to_usual(&mut rows);
             header.set(BASELINE, format!("{:.6}", usual * reference.baseline_ms));
             log.replace(&header, &rows)?;
         }
@@ -139,68 +138,68 @@ impl Campaign {
         &self,
         runtime: &dyn Runtime,
         groups: &[Vec<Architecture>],
-        part: &mut Part,
+        progress: &mut Progress,
         mut reference: Option<&mut Reference>,
-        tell: &mut dyn FnMut(usize, usize) -> ControlFlow<()>,
+        on_progress: &mut dyn FnMut(usize, usize) -> ControlFlow<()>,
     ) -> Result<(), EvaluateError> {
-        let mut have: HashMap<Architecture, usize> =
-            part.rows.iter().enumerate().map(|(i, r)| (r.arch.clone(), i)).collect();
-        // In random order: a slow hour of the machine must not fall on one kind of network.
+        let mut row_of: HashMap<Architecture, usize> =
+            progress.rows.iter().enumerate().map(|(i, r)| (r.arch.clone(), i)).collect();
+        // In random order, so that a slow hour of the machine does not hit one kind of network.
         let mut order: Vec<&Vec<Architecture>> = groups.iter().filter(|g| !g.is_empty()).collect();
         order.shuffle(&mut lanner_nn::rng(self.seed, "order of measurement"));
         for (done, group) in order.iter().enumerate() {
-            if tell(done, order.len()).is_break() {
-                part.outcome.stopped = true;
+            if on_progress(done, order.len()).is_break() {
+                progress.outcome.stopped = true;
                 return Ok(());
             }
-            let row = match group.iter().find_map(|a| have.get(a)) {
+            let row = match group.iter().find_map(|a| row_of.get(a)) {
                 Some(&known) => {
-                    part.outcome.found += 1;
-                    part.rows[known].clone()
+                    progress.outcome.found += 1;
+                    progress.rows[known].clone()
                 }
                 None => {
                     let reference = reference.as_deref_mut();
-                    let row = self.one(runtime, &group[0], &mut part.log, reference)?;
+                    let row = self.measure_one(runtime, &group[0], &mut progress.log, reference)?;
                     match row.latency_ms {
-                        Some(_) => part.outcome.measured += 1,
-                        None => part.outcome.refused += 1,
+                        Some(_) => progress.outcome.measured += 1,
+                        None => progress.outcome.refused += 1,
                     }
                     row
                 }
             };
-            let fresh: Vec<Row> = group
+            let fresh: Vec<LatencyRow> = group
                 .iter()
-                .filter(|a| !have.contains_key(a))
-                .map(|a| Row {
+                .filter(|a| !row_of.contains_key(a))
+                .map(|a| LatencyRow {
                     arch: a.clone(),
                     runs: if *a == row.arch { row.runs } else { 0 },
                     ..row.clone()
                 })
                 .collect();
             if !fresh.is_empty() {
-                part.log.write(&fresh)?;
+                progress.log.write(&fresh)?;
             }
             for row in fresh {
-                have.insert(row.arch.clone(), part.rows.len());
-                part.rows.push(row);
+                row_of.insert(row.arch.clone(), progress.rows.len());
+                progress.rows.push(row);
             }
         }
-        let _ = tell(order.len(), order.len());
+        let _ = on_progress(order.len(), order.len());
         Ok(())
     }
 
-    fn one(
+    fn measure_one(
         &self,
         runtime: &dyn Runtime,
         arch: &Architecture,
-        log: &mut Log,
+        log: &mut LatencyTable,
         reference: Option<&mut Reference>,
-    ) -> Result<Row, EvaluateError> {
+    ) -> Result<LatencyRow, EvaluateError> {
         let model = self.model(arch)?;
         let measured = runtime
             .load(&model)
             .and_then(|mut session| self.protocol.measure(&mut *session, reference));
-        let mut row = Row {
+        let mut row = LatencyRow {
             arch: arch.clone(),
             latency_ms: None,
             error_ms: f64::NAN,
@@ -212,7 +211,7 @@ impl Campaign {
         match measured {
             Ok(m) => {
                 log.write_blocks(arch, &m)?;
-                row = Row {
+                row = LatencyRow {
                     latency_ms: Some(m.latency_ms),
                     error_ms: m.error_ms,
                     runs: m.runs,
@@ -228,21 +227,21 @@ impl Campaign {
     }
 }
 
-/// What is doubtful about a latency, if anything.
+/// Doubts about a latency, for its note; empty if there are none.
 fn doubts(m: &Measurement) -> String {
     let mut doubts = Vec::new();
     if !m.steady {
         doubts.push("reference unsteady: drift is the usual one".into());
     }
-    let width = half_width(m.latency_ms, m.error_ms);
-    if width > UNSURE {
+    let width = relative_half_width(m.latency_ms, m.error_ms);
+    if width > DOUBTFUL {
         doubts.push(format!("95 % interval ±{:.0} %", 100.0 * width));
     }
     doubts.join("; ")
 }
 
-/// A network of middling cost to measure others beside: of 101 random ones, always the same, the
-/// median by FLOPs.
+/// Reference network of a space, of middling cost: the median by FLOPs of 101 random networks, always
+/// the same.
 pub fn reference(space: &Space) -> Result<Architecture, EvaluateError> {
     let skeleton = Skeleton::of(space)?;
     let mut generator = lanner_nn::rng(0, "reference network");
@@ -256,9 +255,9 @@ pub fn reference(space: &Space) -> Result<Architecture, EvaluateError> {
     Ok(archs.swap_remove(50).1)
 }
 
-/// Architectures in groups that compute the same: equal pruned cells up to isomorphism. In the
-/// order of the first of each.
-pub fn groups(space: &Space, archs: &[Architecture]) -> Vec<Vec<Architecture>> {
+/// Groups architectures that compute the same: equal pruned cells up to isomorphism. Groups are in the
+/// order of their first architectures.
+pub fn equivalent_groups(space: &Space, archs: &[Architecture]) -> Vec<Vec<Architecture>> {
     let mut at = HashMap::new();
     let mut groups: Vec<Vec<Architecture>> = Vec::new();
     let mut seen = HashSet::new();
@@ -273,10 +272,10 @@ pub fn groups(space: &Space, archs: &[Architecture]) -> Vec<Vec<Architecture>> {
     groups
 }
 
-/// When all is measured, the first second of a campaign is no longer what the rest is compared to:
-/// latencies become those of the machine as it usually was meanwhile, by the median of all looks at
-/// the reference network. Returns how much slower that is than at first.
-fn settle(rows: &mut [Row]) -> f64 {
+/// Corrects all latencies from the state of the machine in the first second of a campaign to its usual
+/// state, by the median drift of the reference network. Returns that drift: how much slower the
+/// machine usually was than at first.
+fn rebase_to_usual(rows: &mut [LatencyRow]) -> f64 {
     let drifts: Vec<f64> = rows.iter().filter(|r| r.runs > 0).map(|r| r.drift).collect();
     let usual = median(&drifts);
     if !(usual.is_finite() && usual > 0.0) {

@@ -1,6 +1,6 @@
 use std::{
     cell::{Cell, RefCell},
-    rc::Rc,
+    sync::{Arc, Mutex},
 };
 
 use lanner_network::Nasbench201;
@@ -11,27 +11,27 @@ use crate::measure::{Adaptive, Session};
 
 const SPACE: Space = Space::NasBench201;
 
-/// A machine whose clock is ours: each model takes a time that its size decides, and all become
-/// slower and faster together.
+/// A simulated machine: the time of a model depends on its size, and all become slower and faster
+/// together.
 struct Machine {
     loads: Cell<usize>,
-    now: Rc<Cell<f64>>,
-    /// What is said to the n-th model that is loaded.
+    now: Arc<Mutex<f64>>,
+    /// Error, if any, when the n-th model is loaded.
     refuse: RefCell<Box<dyn Fn(usize) -> Option<EvaluateError>>>,
-    /// The share of the first model's calls in which another program takes the processor.
+    /// Fraction of the first model's calls in which another program takes the processor.
     stalls: f64,
 }
 
 impl Machine {
     fn new() -> Machine {
-        let (loads, now) = (Cell::new(0), Rc::new(Cell::new(0.0)));
+        let (loads, now) = (Cell::new(0), Arc::new(Mutex::new(0.0)));
         Machine { loads, now, refuse: RefCell::new(Box::new(|_| None)), stalls: 0.0 }
     }
 }
 
 struct Model {
     truth_ms: f64,
-    now: Rc<Cell<f64>>,
+    now: Arc<Mutex<f64>>,
     stalls: f64,
     rng: lanner_nn::Rng,
 }
@@ -66,16 +66,17 @@ impl Session for Model {
             false => 1.0,
         };
         for _ in 0..runs {
-            let ms = stalled * self.truth_ms * (1.3 + 0.3 * (self.now.get() / 500.0).sin());
-            self.now.set(self.now.get() + ms);
+            let mut now = self.now.lock().unwrap();
+            let ms = stalled * self.truth_ms * (1.3 + 0.3 * (*now / 500.0).sin());
+            *now += ms;
             samples.push(ms);
         }
         Ok(())
     }
 }
 
-fn campaign() -> Campaign {
-    Campaign {
+fn campaign() -> LatencyCampaign {
+    LatencyCampaign {
         space: SPACE,
         skeleton: Nasbench201 { channels: 4, cells: 1, resolution: 8, classes: 10 }.into(),
         onnx: OnnxOptions::default(),
@@ -90,8 +91,8 @@ fn archs(n: u128) -> Vec<Vec<Architecture>> {
     (0..n).map(|i| vec![SPACE.at(i * 250).unwrap()]).collect()
 }
 
-fn rows(path: &Path, campaign: &Campaign, machine: &Machine) -> Vec<Row> {
-    Log::open(path, &SPACE, &campaign.header(machine, &[])).unwrap().1
+fn rows(path: &Path, campaign: &LatencyCampaign, machine: &Machine) -> Vec<LatencyRow> {
+    LatencyTable::open(path, &SPACE, &campaign.header(machine, &[])).unwrap().1
 }
 
 #[test]
@@ -104,7 +105,7 @@ fn drift_is_taken_out() {
     let go = |_, _| ControlFlow::Continue(());
     let outcome = campaign.run(&machine, &groups, &out, &header, go).unwrap();
     assert_eq!((outcome.measured, outcome.stopped), (15, false));
-    // All in the same state of the machine: one factor between truth and latency.
+    // Corrected to one state of the machine: truth and latency differ by one factor.
     let ratios: Vec<f64> = rows(&out, &campaign, &machine)
         .iter()
         .map(|r| r.latency_ms.unwrap() / truth(&campaign.model(&r.arch).unwrap()))
@@ -114,13 +115,13 @@ fn drift_is_taken_out() {
     assert!(ratios.iter().all(|r| (r / middle - 1.0).abs() < 0.03), "{ratios:?}");
 }
 
-/// While other programs take the processor, whatever the reference says must not make a latency of a
-/// network that nobody disturbs a multiple or a fraction.
+/// While other programs disturb the reference only, its readings must not make the latency of an
+/// undisturbed network many times larger or smaller.
 #[test]
 fn an_unsteady_reference_is_told_and_does_no_harm() {
     let (mut campaign, mut machine) = (campaign(), Machine::new());
     machine.stalls = 0.6;
-    // Five blocks a network, whose looks can be few enough to contradict each other.
+    // Five blocks for each network, whose readings are few enough to contradict each other.
     let five = Adaptive { budget_s: 1e-9, ..Adaptive::default() };
     campaign.protocol = Protocol::Adaptive(five);
     let folder = tempfile::tempdir().unwrap();
@@ -129,14 +130,14 @@ fn an_unsteady_reference_is_told_and_does_no_harm() {
     let go = |_, _| ControlFlow::Continue(());
     campaign.run(&machine, &archs(60), &out, &header, go).unwrap();
     let rows = rows(&out, &campaign, &machine);
-    let ratio = |r: &Row| r.latency_ms.unwrap() / truth(&campaign.model(&r.arch).unwrap());
-    let told = |r: &&Row| r.note.contains("reference unsteady");
+    let ratio = |r: &LatencyRow| r.latency_ms.unwrap() / truth(&campaign.model(&r.arch).unwrap());
+    let told = |r: &&LatencyRow| r.note.contains("reference unsteady");
     let unsteady: Vec<f64> = rows.iter().filter(told).map(ratio).collect();
     assert!(unsteady.len() > 30, "{}", unsteady.len());
     // The machine's own swing, 1 to 1.6, stays in.
     let middle = median(&unsteady);
     assert!(unsteady.iter().all(|r| (0.6..1.7).contains(&(r / middle))), "{unsteady:?}");
-    // One that is far off all the same has a note or an error that says so.
+    // A latency that is far off all the same has a note or an error that says so.
     for row in rows.iter().filter(|r| !(0.6..1.7).contains(&(ratio(r) / middle))) {
         assert!(row.note.contains("95 % interval"), "{row:?}");
     }
@@ -159,7 +160,7 @@ fn a_stopped_campaign_goes_on_and_repeats_nothing() {
     assert_eq!((first.measured, first.stopped), (3, true));
     let second = campaign.run(&machine, &groups, &out, &header, stop_at(100)).unwrap();
     assert_eq!((second.measured, second.found, second.stopped), (5, 3, false));
-    // Each once, and the reference once a part.
+    // Each network is loaded once, and the reference once in each run.
     assert_eq!(machine.loads.get(), 8 + 2);
     let seen: HashSet<_> = rows(&out, &campaign, &machine).into_iter().map(|r| r.arch).collect();
     assert_eq!(seen.len(), 8);
@@ -172,7 +173,7 @@ fn equals_share_a_measurement() {
     let out = folder.path().join("t.csv");
     let header = campaign.header(&machine, &[]);
     let some: Vec<_> = (0..200).map(|i| SPACE.at(i).unwrap()).collect();
-    let groups = groups(&SPACE, &some);
+    let groups = equivalent_groups(&SPACE, &some);
     assert!(groups.len() < 160, "{}", groups.len());
     let go = |_, _| ControlFlow::Continue(());
     campaign.run(&machine, &groups, &out, &header, go).unwrap();
@@ -188,7 +189,7 @@ fn equals_share_a_measurement() {
 #[test]
 fn the_space_has_as_many_kinds_as_pruned_cells() {
     let all: Vec<_> = SPACE.iter().collect();
-    let groups = groups(&SPACE, &all);
+    let groups = equivalent_groups(&SPACE, &all);
     assert_eq!(groups.len(), 5_425);
     assert_eq!(groups.iter().map(Vec::len).sum::<usize>(), 15_625);
 }
@@ -200,7 +201,7 @@ fn a_refused_network_is_noted_and_a_dead_device_pauses() {
     let out = folder.path().join("t.csv");
     let header = campaign.header(&machine, &[]);
     let groups = archs(6);
-    // The reference is the first that is loaded.
+    // The reference is loaded first.
     *machine.refuse.borrow_mut() = Box::new(|n| match n {
         2 => Some(EvaluateError::Refused { runtime: "clock".into(), why: "no\n such op".into() }),
         5 => Some(EvaluateError::Device("gone".into())),

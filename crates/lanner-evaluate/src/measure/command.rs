@@ -1,4 +1,4 @@
-//! Any other device: a command that gets an ONNX file and prints latencies.
+//! Measures on any other device, by a command that reads an ONNX file and prints latencies.
 
 use std::{io::Write, thread, time::Duration};
 
@@ -6,49 +6,49 @@ use tempfile::TempPath;
 
 use super::{
     Runtime, Session,
-    samples::{self, Answer},
+    command_output::{self, DeviceAnswer},
 };
 use crate::{
     EvaluateError,
-    process::{Ended, How, Keep, last_lines, run},
+    process::{Exit, Finished, KeepOutput, last_lines, run},
 };
 
 /// A device behind a command: a phone over adb, a board over ssh, another engine.
 ///
-/// The command is a line of words as a shell splits them, quotes and all, but without a shell: who
-/// wants one writes `sh -c '…'`. In each word `{onnx}` stands for the path of the model, `{batch}`,
-/// `{threads}` and `{runs}` for numbers. It prints latencies of single runs to its standard output:
-/// milliseconds between spaces, commas or line ends, or JSON, see [`samples`].
+/// The command is a line of words, split as by a shell, quotes included, but run without one; use
+/// `sh -c '…'` for a shell. In each word, `{onnx}` stands for the path of the model, and `{batch}`,
+/// `{threads}` and `{runs}` for numbers. The command prints latencies of single runs to its standard
+/// output: milliseconds separated by spaces, commas or line ends, or JSON, see [`command_output`].
 ///
-/// The command has a process group of its own, and what it leaves running there is ended with it.
+/// The command has a process group of its own; processes that it leaves running there are killed.
 ///
-/// A run fails if it ends with another exit code than 0, takes longer than [`CommandOptions::timeout`]
-/// (it is killed then, with all processes of its group) or prints something else. It is tried again
+/// A call fails if it ends with another exit code than 0, takes longer than
+/// [`CommandOptions::timeout`] (then it is killed) or prints something else. It is repeated
 /// [`CommandOptions::retries`] times; then the campaign stops. A line `unsupported: reason` says that
-/// this network cannot be run on the device, whatever the exit code: it is refused, at once.
+/// the device cannot run this network, whatever the exit code: the network is refused at once.
 pub struct Command {
     template: String,
     words: Vec<String>,
     options: CommandOptions,
 }
 
-/// What a [`Command`] is told, and how patient to be with it.
+/// Values that a [`Command`] gets, and limits of time and retries.
 #[derive(Debug, Clone, Copy)]
 pub struct CommandOptions {
-    /// What `{batch}` stands for. The model has it in its shapes already.
+    /// Value of `{batch}`; the shapes of the model have it already.
     pub batch: u32,
-    /// What `{threads}` stands for.
+    /// Value of `{threads}`.
     pub threads: usize,
-    /// How long one call may take.
+    /// Time limit of a call.
     pub timeout: Duration,
-    /// How often a call that failed is repeated.
+    /// Number of repetitions of a failed call.
     pub retries: u32,
-    /// How long to wait before a repetition.
+    /// Pause before a repetition.
     pub pause: Duration,
 }
 
 impl Default for CommandOptions {
-    /// Batch 1, one thread; five minutes a call, two repetitions, five seconds between.
+    /// Batch 1, one thread, five minutes a call, two repetitions with pauses of five seconds.
     fn default() -> Self {
         CommandOptions {
             batch: 1,
@@ -60,14 +60,17 @@ impl Default for CommandOptions {
     }
 }
 
-/// How many of the last lines of standard error are told.
+/// Number of the last lines of standard error that a message shows.
 const LAST_LINES: usize = 5;
-/// Where the model's path belongs.
+/// Placeholder of the model's path.
 const MODEL: &str = "{onnx}";
 
 impl Command {
-    /// The command of a line such as `ssh board ./bench {threads} {runs} < {onnx}`, but without the
-    /// redirection, which only a shell has.
+    /// Parses a command line such as `./run-on-board {onnx} {threads} {runs}`; there are no
+    /// redirections, which only a shell has.
+    ///
+    /// # Errors
+    /// When a quote is not closed, the line is empty or lacks `{onnx}`.
     pub fn new(template: &str, options: CommandOptions) -> Result<Command, EvaluateError> {
         let wrong = |expected: &str| EvaluateError::Value {
             name: "command",
@@ -102,7 +105,7 @@ impl Runtime for Command {
     }
 }
 
-/// A network on its way to the command.
+/// A network to run by the command, in a temporary file.
 struct Call<'a> {
     command: &'a Command,
     model: TempPath,
@@ -121,32 +124,35 @@ impl Call<'_> {
         self.command.words.iter().map(fill).collect()
     }
 
-    fn once(&self, runs: usize) -> Result<Answer, Trouble> {
+    fn once(&self, runs: usize) -> Result<DeviceAnswer, Trouble> {
         let timeout = self.command.options.timeout;
-        let Ended { how, stdout, stderr } =
-            run(&self.words(runs), timeout, Keep::All, &|| false).map_err(Trouble::Start)?;
-        if let (How::Code(_) | How::Signal(_), Some(why)) = (&how, samples::refusal(&stdout)) {
-            return Ok(Answer::Unsupported(why));
+        let Finished { exit, stdout, stderr } =
+            run(&self.words(runs), timeout, KeepOutput::All, &|| false).map_err(Trouble::Start)?;
+        if let (Exit::Code(_) | Exit::Signal(_), Some(why)) =
+            (&exit, command_output::refusal(&stdout))
+        {
+            return Ok(DeviceAnswer::Unsupported(why));
         }
         let last_words = match last_lines(&stderr, LAST_LINES).join(" | ") {
             words if words.is_empty() => words,
             words => format!(": {words}"),
         };
-        if !matches!(how, How::Code(0)) {
-            return Err(Trouble::Silent(format!("{}{last_words}", how.describe())));
+        if !matches!(exit, Exit::Code(0)) {
+            return Err(Trouble::Silent(format!("{}{last_words}", exit.describe())));
         }
-        let read = samples::parse(&stdout);
-        read.map(Answer::Samples).map_err(|why| Trouble::Garbage(format!("{why}{last_words}")))
+        let read = command_output::parse(&stdout);
+        read.map(DeviceAnswer::Samples)
+            .map_err(|why| Trouble::Garbage(format!("{why}{last_words}")))
     }
 }
 
-/// Why there are no samples.
+/// Failure of a call.
 enum Trouble {
-    /// The program cannot be started: not to be repeated.
+    /// The program cannot be started; repetitions are of no use.
     Start(String),
-    /// It failed.
+    /// The program failed or gave no answer.
     Silent(String),
-    /// It printed what is no latency.
+    /// The program printed something other than latencies.
     Garbage(String),
 }
 
@@ -157,11 +163,11 @@ impl Session for Call<'_> {
         let mut left = retries;
         loop {
             let trouble = match self.once(runs) {
-                Ok(Answer::Samples(new)) => {
+                Ok(DeviceAnswer::Samples(new)) => {
                     samples.extend(new);
                     return Ok(());
                 }
-                Ok(Answer::Unsupported(why)) => {
+                Ok(DeviceAnswer::Unsupported(why)) => {
                     return Err(EvaluateError::Refused { runtime: runtime(), why });
                 }
                 Err(trouble) => trouble,
@@ -204,7 +210,7 @@ mod tests {
         pause: Duration::from_millis(1),
     };
 
-    /// What a script answers; its `$1` is the model, `$2` the runs, and `$3`, `$4` batch and threads.
+    /// Runs a shell script; its `$1` is the model, `$2` the runs, and `$3`, `$4` batch and threads.
     fn answer(script: &str, options: CommandOptions) -> Result<Vec<f64>, EvaluateError> {
         let quoted = shlex::try_quote(script).unwrap();
         let template = format!("sh -c {quoted} sh {{onnx}} {{runs}} {{batch}} {{threads}}");

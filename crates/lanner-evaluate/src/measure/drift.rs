@@ -1,44 +1,45 @@
-//! Taking the machine's doing out of a latency, by looks at the reference network.
+//! Removes the machine's drift from a latency, by readings of the reference network.
 //!
-//! What slows a machine for minutes (clock frequency, neighbours) slows the reference and the network
-//! alike, and a quotient is free of it. What stops it for milliseconds (another program gets the
-//! processor, a container has used up its share) hits a look or a block, and a quotient of the two is
-//! wrong by as much. So a look counts only as far as the others bear it out.
+//! A machine that is slower for minutes (clock frequency, neighbours) slows the reference and the
+//! network alike, so that their quotient is free of it. A stall of milliseconds (another program gets
+//! the processor, a container has used up its share) hits either a reading or a block, and their
+//! quotient is wrong by as much. So a reading counts only as far as the others confirm it.
 
 use super::statistics::{median, median_error};
 
-/// The middle of all looks is to be known to so much, as its relative standard error, to correct by.
+/// Largest relative standard error of the median of all readings by which blocks are corrected.
 const STEADY: f64 = 0.1;
-/// Looks before and after a block that are further apart, as a share of the middle, do not agree.
+/// Largest difference of the readings before and after a block that agree, relative to the median.
 const APART: f64 = 0.2;
 
-/// A latency without drift.
+/// A latency that is corrected for drift.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Corrected {
     pub latency_ms: f64,
     pub error_ms: f64,
-    /// What the latency is divided by.
+    /// Divisor of the latency, the median over blocks.
     pub drift: f64,
     pub steady: bool,
 }
 
-/// Of the blocks' medians, and how much slower than at first the reference was before the first block
-/// and after each. If the looks contradict each other, all blocks are divided by what is `usual`.
-pub(super) fn correct(medians_ms: &[f64], looks: &[f64], usual: f64) -> Corrected {
-    let middle = median(looks);
-    // Of two looks nobody knows: they are taken as they are.
-    let steady = looks.len() < 3 || median_error(looks) <= STEADY * middle;
+/// Corrects the medians of blocks. `readings` say how much slower than at first the reference was,
+/// before the first block and after each. If they contradict each other, all blocks are divided by
+/// the `usual` drift.
+pub(super) fn correct(medians_ms: &[f64], readings: &[f64], usual: f64) -> Corrected {
+    let middle = median(readings);
+    // Two readings cannot contradict each other: they are taken as they are.
+    let steady = readings.len() < 3 || median_error(readings) <= STEADY * middle;
     let agree = |pair: &[f64]| (pair[1] - pair[0]).abs() <= APART * middle;
     let drift = |pair: &[f64]| match steady {
         true if agree(pair) => (pair[0] + pair[1]) / 2.0,
         true => median(&[pair[0], pair[1], middle]),
         false => usual,
     };
-    let drifts: Vec<f64> = looks.windows(2).map(drift).collect();
-    // Blocks that are corrected by the middle share its error, which their scatter does not show.
-    let shared = match looks.windows(2).all(agree) {
+    let drifts: Vec<f64> = readings.windows(2).map(drift).collect();
+    // Blocks that are corrected by the median share its error, which their scatter does not show.
+    let shared = match readings.windows(2).all(agree) {
         true => 0.0,
-        false => noise(looks).unwrap_or(0.0) / middle,
+        false => noise(readings).unwrap_or(0.0) / middle,
     };
     let latencies: Vec<f64> = medians_ms.iter().zip(&drifts).map(|(ms, d)| ms / d).collect();
     let latency_ms = median(&latencies);
@@ -50,13 +51,13 @@ pub(super) fn correct(medians_ms: &[f64], looks: &[f64], usual: f64) -> Correcte
     }
 }
 
-/// The standard error of the middle of looks, as of the median of independent values. By the steps from
-/// one to the next: a machine that becomes slower and slower is no noise.
-fn noise(looks: &[f64]) -> Option<f64> {
-    let steps: Vec<f64> = looks.windows(2).map(|pair| (pair[1] - pair[0]).abs()).collect();
-    // Half of all differences of two normal values are within .954 of their deviation.
+/// Standard error of the median of readings, as if they were independent. It is estimated from the
+/// steps between readings, so that a steady slowdown does not count as noise.
+fn noise(readings: &[f64]) -> Option<f64> {
+    let steps: Vec<f64> = readings.windows(2).map(|pair| (pair[1] - pair[0]).abs()).collect();
+    // Half of all differences of two normal values are within 0.954 standard deviations.
     let sigma = median(&steps) / 0.954;
-    (steps.len() > 1).then(|| (std::f64::consts::FRAC_PI_2 / looks.len() as f64).sqrt() * sigma)
+    (steps.len() > 1).then(|| (std::f64::consts::FRAC_PI_2 / readings.len() as f64).sqrt() * sigma)
 }
 
 #[cfg(test)]
@@ -66,23 +67,24 @@ mod tests {
 
     #[test]
     fn what_slows_both_is_taken_out() {
-        let looks: Vec<f64> = (0..=40).map(|i| 1.0 + 0.02 * f64::from(i)).collect();
-        let medians: Vec<f64> = looks.windows(2).map(|w| 3.0 * (w[0] + w[1]) / 2.0).collect();
-        let c = correct(&medians, &looks, 1.0);
+        let readings: Vec<f64> = (0..=40).map(|i| 1.0 + 0.02 * f64::from(i)).collect();
+        let medians: Vec<f64> = readings.windows(2).map(|w| 3.0 * (w[0] + w[1]) / 2.0).collect();
+        let c = correct(&medians, &readings, 1.0);
         assert!(c.steady && (c.latency_ms / 3.0 - 1.0).abs() < 0.01, "{c:?}");
         assert!((c.drift - 1.4).abs() < 0.03, "{c:?}");
         assert!(c.error_ms < 0.03, "{c:?}");
     }
 
-    /// Two stalls are beside four of five blocks; divided by the mean of their looks, 1.2 ms would be .06.
+    /// Two stalls are next to four of five blocks; divided by the mean of their readings, 1.2 ms would
+    /// become .06 ms.
     #[test]
     fn stalls_of_the_reference_do_not_count() {
         let c = correct(&[1.2; 5], &[1.0, 40.0, 1.0, 40.0, 1.0, 1.0], 1.0);
         assert!((c.latency_ms - 1.2).abs() < 1e-9, "{c:?}");
-        // Hardly a look without one: then it is the usual state, here 1.5.
+        // With stalls in most readings, the usual drift counts, here 1.5.
         let c = correct(&[1.8; 5], &[40.0, 3.0, 80.0, 1.5, 25.0, 60.0], 1.5);
         assert!(!c.steady && (c.latency_ms - 1.2).abs() < 1e-9 && c.drift == 1.5, "{c:?}");
-        // And blocks that agree do not make it certain.
+        // Blocks that agree do not make the latency certain.
         assert!(c.error_ms > 0.1 * c.latency_ms, "{c:?}");
     }
 
@@ -93,12 +95,12 @@ mod tests {
         ) {
             let most = (stalls.len() - 1) / 2;
             let mut hit = 0;
-            let looks: Vec<f64> = stalls.iter().map(|&(look, longer, is_hit)| {
+            let readings: Vec<f64> = stalls.iter().map(|&(look, longer, is_hit)| {
                 hit += usize::from(is_hit);
                 if is_hit && hit <= most { look * longer } else { look }
             }).collect();
-            let c = correct(&vec![2.0; looks.len() - 1], &looks, 1.0);
-            prop_assert!((c.latency_ms / 2.0 - 1.0).abs() < 0.02, "{c:?} {looks:?}");
+            let c = correct(&vec![2.0; readings.len() - 1], &readings, 1.0);
+            prop_assert!((c.latency_ms / 2.0 - 1.0).abs() < 0.02, "{c:?} {readings:?}");
         }
     }
 }

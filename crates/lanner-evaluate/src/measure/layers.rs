@@ -1,8 +1,8 @@
-//! The layer-wise predictor: each distinct layer measured alone, a network as the sum of its layers.
+//! Layer-wise predictor: measures each distinct layer alone; a network is the sum of its layers.
 //!
-//! The classic baseline (for example ProxylessNAS, Cai et al. 2019). It knows nothing of fusion, of
-//! branches that run side by side, of caches that a whole network fills; and it counts the runtime's
-//! fixed cost once a layer.
+//! This is the classic baseline (for example ProxylessNAS, Cai et al. 2019). It ignores fusion,
+//! branches that run side by side, and caches that a whole network fills; and it counts the runtime's
+//! fixed cost once for each layer.
 
 use std::{
     collections::{HashMap, hash_map::Entry},
@@ -12,51 +12,51 @@ use std::{
 use lanner_network::{Builder, Init, Layer, Network, Op, Shape, Weights, onnx};
 use lanner_space::{Architecture, View};
 
-use super::{Campaign, Reference, Row, Runtime, campaign::unix_time};
+use super::{LatencyCampaign, LatencyRow, Reference, Runtime, campaign::unix_time};
 use crate::EvaluateError;
 
-/// What one layer takes alone.
+/// Latency of one layer alone.
 #[derive(Debug, Clone)]
 pub struct LayerLatency {
-    /// As [`Op::describe`] has it.
+    /// Operation, described by [`Op::describe`].
     pub op: String,
-    /// Of each input; the largest one where they differ.
+    /// Shape of each input; the largest if they differ.
     pub input: Shape,
     pub output: Shape,
-    /// How many inputs of that shape.
+    /// Number of inputs.
     pub inputs: usize,
     pub latency_ms: f64,
     pub error_ms: f64,
     pub runs: usize,
 }
 
-/// Layers measured alone, and their sums.
+/// Layers that were measured alone, and networks as their sums.
 #[derive(Debug, Clone)]
 pub struct LayerWise {
     pub layers: Vec<LayerLatency>,
-    /// A row a network, with `runs` 0: it was never run.
-    pub rows: Vec<Row>,
+    /// A row for each network, with `runs` 0 since it was never run.
+    pub rows: Vec<LatencyRow>,
 }
 
-/// Layers that take the same time: the text of all that matters.
+/// Key of layers that take the same time: all that the time depends on.
 fn key(op: &Op, inputs: usize, input: Shape) -> String {
     format!("{op:?} {inputs} {input:?}")
 }
 
-/// The shape that stands for all inputs of a layer: the largest.
+/// Largest shape of a layer's inputs, which stands for all of them.
 fn input_of(network: &Network, layer: &Layer) -> Shape {
     let largest = network.input_shapes(layer).into_iter().max_by_key(Shape::len);
     largest.unwrap_or(layer.shape)
 }
 
-impl Campaign {
-    /// Measures the distinct layers of these networks, and sums them up. `None` where `tell` (layers
-    /// done, of how many) stopped it.
+impl LatencyCampaign {
+    /// Measures the distinct layers of these networks, and sums them up. `on_progress(done, all)` is
+    /// called before each layer; returns `None` if it stopped the measurement.
     pub fn layerwise(
         &self,
         runtime: &dyn Runtime,
         archs: &[Architecture],
-        mut tell: impl FnMut(usize, usize) -> ControlFlow<()>,
+        mut on_progress: impl FnMut(usize, usize) -> ControlFlow<()>,
     ) -> Result<Option<LayerWise>, EvaluateError> {
         let mut kinds: Vec<(Op, usize, Shape)> = Vec::new();
         let mut known: HashMap<String, usize> = HashMap::new();
@@ -85,13 +85,13 @@ impl Campaign {
         };
         let mut layers = Vec::new();
         for (done, (op, inputs, input)) in kinds.iter().enumerate() {
-            if tell(done, kinds.len()).is_break() {
+            if on_progress(done, kinds.len()).is_break() {
                 return Ok(None);
             }
             layers.push(self.layer(runtime, *op, *inputs, *input, reference.as_mut())?);
         }
-        let _ = tell(kinds.len(), kinds.len());
-        let rows = archs.iter().zip(&networks).map(|(arch, parts)| Row {
+        let _ = on_progress(kinds.len(), kinds.len());
+        let rows = archs.iter().zip(&networks).map(|(arch, parts)| LatencyRow {
             arch: arch.clone(),
             latency_ms: Some(parts.iter().map(|&k| layers[k].latency_ms).sum()),
             error_ms: parts.iter().map(|&k| layers[k].error_ms.powi(2)).sum::<f64>().sqrt(),

@@ -1,4 +1,4 @@
-//! Where ONNX Runtime's shared library is, and whether it can be used.
+//! Finds ONNX Runtime's shared library, and checks that it can be used.
 
 use std::{
     env,
@@ -11,19 +11,19 @@ use std::{
 use ::ort::sys::OrtApiBase;
 use libloading::Library;
 
-/// Prints the folder of the package's libraries without loading them.
+/// Python code that prints the folder of the package's libraries without loading them.
 const ASK: &str = "\
 import importlib.util, os
 spec = importlib.util.find_spec('onnxruntime')
 if spec and spec.origin:
     print(os.path.join(os.path.dirname(spec.origin), 'capi'))";
 
-/// The way out, for a user without the library.
+/// Advice for a user without the library.
 const HOW: &str = "`pip install onnxruntime`, or name the library with --ort-library PATH \
                    (`libonnxruntime.so` of a release of ONNX Runtime)";
 
-/// The library: the one given, else `$ORT_DYLIB_PATH`, else of the Python package `onnxruntime`,
-/// by the Python of the active virtual environment or the first one of the path.
+/// Finds the library: the given one, else `$ORT_DYLIB_PATH`, else that of the Python package
+/// `onnxruntime`, by the Python of the active virtual environment or the first one of PATH.
 pub fn find(given: Option<&Path>) -> Result<PathBuf, String> {
     if let Some(path) = given {
         return checked(path, "--ort-library");
@@ -47,7 +47,7 @@ fn checked(path: &Path, from: &str) -> Result<PathBuf, String> {
         .ok_or_else(|| format!("{from} {} has no libonnxruntime in it: {HOW}", path.display()))
 }
 
-/// The folder of a Python's package, if it has that.
+/// Folder of the package in a Python, if it has the package.
 fn package(python: &Path) -> Option<PathBuf> {
     let answer = Command::new(python)
         .args(["-c", ASK])
@@ -59,7 +59,7 @@ fn package(python: &Path) -> Option<PathBuf> {
     Some(folder.trim()).filter(|folder| !folder.is_empty()).map(PathBuf::from)
 }
 
-/// The library in a folder: `libonnxruntime.so`, `libonnxruntime.so.1.23.2`,
+/// Finds the library in a folder: `libonnxruntime.so`, `libonnxruntime.so.1.23.2`,
 /// `libonnxruntime.1.23.2.dylib`; not the `libonnxruntime_providers_….so` beside it.
 fn within(folder: &Path) -> Option<PathBuf> {
     let mut found: Vec<PathBuf> = folder
@@ -76,14 +76,14 @@ fn within(folder: &Path) -> Option<PathBuf> {
     found.pop()?.canonicalize().ok()
 }
 
-/// The version of the library, which also tells that it is one, and new enough.
+/// Version of the library; an error if it is not ONNX Runtime, or too old.
 pub fn version(path: &Path) -> Result<String, String> {
     type Base = unsafe extern "C" fn() -> *const OrtApiBase;
     let shown = path.display();
     // SAFETY: loading runs the initialisers of a library that the user chose to run.
     let library = unsafe { Library::new(path) }
         .map_err(|e| e.source().map_or(e.to_string(), ToString::to_string))
-        .map_err(|e| format!("{shown} is no library that can be loaded: {e}"))?;
+        .map_err(|e| format!("{shown} is not a library that can be loaded: {e}"))?;
     // SAFETY: the function has had this signature in all releases, `onnxruntime_c_api.h`.
     let base = unsafe { library.get::<Base>(b"OrtGetApiBase") }
         .map_err(|_| format!("{shown} is not ONNX Runtime: it lacks OrtGetApiBase"))?;

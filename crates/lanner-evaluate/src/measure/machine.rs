@@ -1,8 +1,8 @@
-//! What a table of latencies must say about the machine that it is of.
+//! Facts about the machine, for the header of a table of latencies.
 
 use std::fs;
 
-/// The processor, as it calls itself, and how many it has.
+/// Name of the processor, and the number of logical processors.
 pub fn cpu() -> String {
     let info = fs::read_to_string("/proc/cpuinfo").unwrap_or_default();
     let field = |name: &str| {
@@ -22,22 +22,24 @@ pub fn cpu() -> String {
     format!("{name}, {count} logical processors")
 }
 
-/// How the clock frequency is governed, where the system tells.
+/// Governor of the clock frequency; `not told` if the system does not say.
 pub fn governor() -> String {
     first_line("/sys/devices/system/cpu/cpu0/cpufreq/scaling_governor")
         .unwrap_or_else(|| "not told".into())
 }
 
-/// The operating system, its kernel and the instruction set.
+/// Operating system, version of its kernel, and instruction set.
 pub fn os() -> String {
     let kernel = first_line("/proc/sys/kernel/osrelease").or_else(|| answer("uname", &["-r"]));
-    // The distributor's own suffix says nothing about speed.
+    // The distributor's suffix says nothing about speed.
     let kernel = kernel.as_deref().and_then(|k| k.split('-').next()).unwrap_or_default();
     format!("{} {kernel} {}", std::env::consts::OS, std::env::consts::ARCH)
 }
 
 /// Binds this process, and all threads that it starts from now on, to some of the processors.
-/// `Err` says why not: no such processor, or a system that cannot.
+///
+/// # Errors
+/// When a processor does not exist, or the system cannot bind processes.
 pub fn pin(cores: &[usize]) -> Result<(), String> {
     #[cfg(target_os = "linux")]
     {
@@ -50,7 +52,7 @@ pub fn pin(cores: &[usize]) -> Result<(), String> {
         }
         rustix::thread::sched_setaffinity(None, &set)
             .map_err(|e| format!("cannot run on processors {cores:?}: {e}"))?;
-        // The system leaves out those that it does not have.
+        // The system silently leaves out processors that do not exist.
         let got = rustix::thread::sched_getaffinity(None).map_err(|e| e.to_string())?;
         match cores.iter().find(|&&c| !got.is_set(c)) {
             Some(core) => Err(format!("there is no processor {core}")),

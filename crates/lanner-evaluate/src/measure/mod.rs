@@ -1,22 +1,22 @@
-//! Latency, measured: what BRP-NAS's LatBench is made with, for anyone's device.
+//! Measures latencies, by the method of BRP-NAS's LatBench or a better one, on any device.
 //!
-//! A [`Runtime`] runs models: `Rten` and `Ort` in this process, [`Command`] for any other
-//! device. A
-//! [`Protocol`] decides how often and what of the samples counts. A [`Campaign`] measures many
-//! networks into one file ([`Log`]), each on disk before the next is begun.
+//! A [`Runtime`] runs models: `Rten` and `Ort` in this process, [`Command`] on any other device. A
+//! [`Protocol`] decides how often a network runs and which samples count. A [`LatencyCampaign`] measures many
+//! networks into one file ([`LatencyTable`]), each on disk before the next begins.
 //!
-//! **Drift.** A shared or thermally limited machine is faster in one second than in the next, by more
-//! than what is to be measured. The `default` protocol therefore runs a [`Reference`] network between
-//! short blocks of the network in question and divides by how much slower than at first it is, as far as
-//! these looks agree.
+//! **Drift.** The speed of a shared or thermally limited machine changes from second to second, by more
+//! than the differences to be measured. The `default` protocol therefore runs a [`Reference`] network
+//! between short blocks of the measured network, and divides by the slowdown of the reference, as far
+//! as these readings of it agree.
 
 mod campaign;
 mod command;
+pub mod command_output;
 mod drift;
+mod latency_table;
 mod layers;
 #[cfg(feature = "ort")]
 mod library;
-mod log;
 pub mod machine;
 #[cfg(feature = "ort")]
 mod ort;
@@ -24,14 +24,15 @@ mod protocol;
 #[cfg(feature = "rten")]
 mod rten;
 mod runtime;
-pub mod samples;
 mod statistics;
 
 pub use crate::Header;
-pub use campaign::{Campaign, Outcome, groups, reference};
+pub use campaign::{LatencyCampaign, LatencySummary, equivalent_groups, reference};
 pub use command::{Command, CommandOptions};
+pub use latency_table::{
+    DOUBTFUL, LatencyRow, LatencyTable, blocks_path, read_baseline, relative_half_width,
+};
 pub use layers::{LayerLatency, LayerWise};
-pub use log::{Log, Row, UNSURE, baseline, blocks_path, half_width};
 #[cfg(feature = "ort")]
 pub use ort::Ort;
 pub use protocol::{Adaptive, Block, Measurement, Protocol, Reference};

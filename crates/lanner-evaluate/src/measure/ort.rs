@@ -1,4 +1,4 @@
-//! ONNX Runtime, in this process, from a shared library that is found when the program runs.
+//! Runs networks by ONNX Runtime, in this process, from a shared library that is found at run time.
 
 use std::{
     path::{Path, PathBuf},
@@ -18,18 +18,18 @@ use super::{
 };
 use crate::EvaluateError;
 
-/// ONNX Runtime on the CPU, as its users get it: all graph optimisations, its own arena of memory,
-/// operators one after the other, and threads that spin while they wait, which is its default.
+/// ONNX Runtime on the CPU with its defaults: all graph optimisations, its own arena of memory,
+/// operators one after the other, and threads that spin while they wait.
 ///
-/// A run is what `InferenceSession.run` of Python does without the conversion of arrays: the input
-/// tensor is made and bound once, outputs are released outside of the timed interval.
+/// A run does the work of Python's `InferenceSession.run` without the conversion of arrays: the input
+/// tensor is made and bound once, and outputs are released outside of the timed interval.
 pub struct Ort {
     version: String,
     environment: Environment,
     threads: usize,
 }
 
-/// The one library and environment that a process can have; ONNX Runtime cannot be unloaded.
+/// The library and environment of this process, which cannot be unloaded or changed.
 static LOADED: Mutex<Option<Loaded>> = Mutex::new(None);
 
 struct Loaded {
@@ -38,14 +38,14 @@ struct Loaded {
     environment: Environment,
 }
 
-/// What a process may ask for; more threads than that are a typing error.
+/// Largest number of threads; more are a typing error.
 const MOST_THREADS: usize = 1024;
 
 impl Ort {
-    /// The runtime with so many threads within an operator.
+    /// Loads the runtime, with `threads` threads within an operator.
     ///
-    /// The library is `library`, else what `ORT_DYLIB_PATH` names, else that of the `onnxruntime`
-    /// package of the active Python. A process keeps the first one that it loads.
+    /// The library is `library`, else the one that `ORT_DYLIB_PATH` names, else that of the
+    /// `onnxruntime` package of the active Python. A process keeps the first library that it loads.
     pub fn new(library: Option<&Path>, threads: usize) -> Result<Ort, EvaluateError> {
         if !(1..=MOST_THREADS).contains(&threads) {
             return Err(EvaluateError::Value {
@@ -94,7 +94,7 @@ impl Loaded {
             .with_telemetry(false)
             .build()
             .map_err(|e| why(&e))?;
-        // Errors come back as values; what it would print besides is about devices not asked for.
+        // Errors come back as values; the other output is about devices that are not used.
         environment.set_log_level(LogLevel::Fatal);
         Ok(Loaded { path, version, environment })
     }
@@ -126,11 +126,11 @@ impl Runtime for Ort {
         for output in session.outputs() {
             binding.bind_output_to_device(output.name(), place).map_err(failed)?;
         }
-        Ok(Box::new(Loop { runtime: self, session, binding }))
+        Ok(Box::new(BoundModel { runtime: self, session, binding }))
     }
 }
 
-/// The dimensions of an input of 32-bit floats.
+/// Dimensions of an input, which must be fixed and of 32-bit floats.
 fn fixed_floats(input: &Outlet) -> Result<Vec<usize>, String> {
     let ValueType::Tensor { ty: TensorElementType::Float32, shape, .. } = input.dtype() else {
         let kind = input.dtype();
@@ -142,16 +142,17 @@ fn fixed_floats(input: &Outlet) -> Result<Vec<usize>, String> {
     })
 }
 
-/// A network, ready: input and output are bound.
-struct Loop<'a> {
+/// A loaded network, with input and output bound.
+struct BoundModel<'a> {
     runtime: &'a Ort,
     session: OrtSession,
     binding: IoBinding,
 }
 
-impl Session for Loop<'_> {
+impl Session for BoundModel<'_> {
     fn time(&mut self, runs: usize, samples: &mut Vec<f64>) -> Result<(), EvaluateError> {
-        // Not by `timed`: outputs borrow the session, and are to be dropped outside of the time too.
+        // `timed` does not fit: outputs borrow the session, and are dropped outside of the timed
+        // interval.
         for _ in 0..runs {
             let watch = Stopwatch::start(self.runtime.threads == 1);
             let outputs = self.session.run_binding(&self.binding);

@@ -1,4 +1,4 @@
-//! How often a network is run, and what of the samples counts.
+//! Protocols: how often a network is run, and which samples count.
 
 use std::time::Instant;
 
@@ -9,46 +9,45 @@ use super::{
 };
 use crate::EvaluateError;
 
-/// What a network took.
+/// Measured latency of a network.
 #[derive(Debug, Clone)]
 pub struct Measurement {
     pub latency_ms: f64,
-    /// Standard error of `latency_ms`; NaN where there were too few samples to tell.
+    /// Standard error of `latency_ms`; NaN if there were too few samples.
     pub error_ms: f64,
-    /// Runs that count, without those to warm up.
+    /// Number of runs that count, without the warm-up.
     pub runs: usize,
-    /// How much slower than at first the reference network was meanwhile: 1.02 is 2 %. The latency
-    /// of the adaptive protocol is already divided by it. NaN without a reference.
+    /// Slowdown of the reference network during the measurement, relative to its first second: 1.02 is
+    /// 2 %. The latency of the adaptive protocol is already divided by it. NaN without a reference.
     pub drift: f64,
-    /// Whether looks at the reference agreed well enough to tell the drift. Else it is what the
-    /// reference usually took.
+    /// Whether the readings of the reference agreed well enough. If not, `drift` is the usual one.
     pub steady: bool,
     pub blocks: Vec<Block>,
 }
 
-/// Runs without a pause.
+/// A block of runs without a pause.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct Block {
     pub runs: usize,
-    /// Of the network, as it was.
+    /// Median latency of the network, not corrected for drift.
     pub median_ms: f64,
-    /// Of the reference network just before and after. NaN without.
+    /// Mean latency of the reference network just before and after; NaN without a reference.
     pub reference_ms: f64,
 }
 
-/// A network whose latency ought to be the same all the time: what it gains or loses is the
-/// machine's doing (clock frequency, neighbours), and is taken from what is measured beside it.
+/// A network whose own latency does not change. Its measured changes are drift of the machine (clock
+/// frequency, neighbours), for which the latencies measured beside it are corrected.
 pub struct Reference<'a> {
     session: Box<dyn Session + 'a>,
-    /// What it took at first, milliseconds.
+    /// Latency at first, in milliseconds.
     pub baseline_ms: f64,
-    /// Of the networks measured so far, as far as the looks beside them agreed.
+    /// Drifts of the networks measured so far, if their readings agreed.
     drifts: Vec<f64>,
 }
 
 impl<'a> Reference<'a> {
-    /// Runs the network for a second to learn its latency; `baseline_ms` of an earlier part of the
-    /// same campaign replaces it.
+    /// Runs the network for a second to learn its latency. A given `baseline_ms`, from an earlier run
+    /// of the campaign, replaces that.
     pub fn new(
         mut session: Box<dyn Session + 'a>,
         baseline_ms: Option<f64>,
@@ -58,45 +57,47 @@ impl<'a> Reference<'a> {
         Ok(Reference { session, baseline_ms, drifts: Vec::new() })
     }
 
-    /// Calls so many times the baseline the baseline.
+    /// Multiplies the baseline by `factor`.
     pub fn rebase(&mut self, factor: f64) {
         self.baseline_ms *= factor;
         self.drifts.iter_mut().for_each(|d| *d /= factor);
     }
 
-    /// How much slower than at first it usually is.
+    /// Usual drift: how much slower than at first the reference usually is.
     fn usual(&self) -> f64 {
         if self.drifts.is_empty() { 1.0 } else { median(&self.drifts) }
     }
 
-    /// What it takes now, by runs of about so long in all.
-    fn now(&mut self, time_ms: f64) -> Result<f64, EvaluateError> {
+    /// Measures the present latency, by runs of about `time_ms` in all.
+    fn read(&mut self, time_ms: f64) -> Result<f64, EvaluateError> {
         let mut samples = Vec::new();
         self.session.time(runs_for(time_ms, self.baseline_ms), &mut samples)?;
         Ok(median(&samples))
     }
 }
 
-/// How networks are measured.
+/// Protocol of a measurement.
 #[derive(Debug, Clone, PartialEq)]
 pub enum Protocol {
-    /// LatBench's (Dudziak et al. 2020): ten blocks of 100 runs, the interquartile mean of each, and
-    /// the interquartile mean of these. The reference is looked at before and after, and not used.
+    /// LatBench's protocol (Dudziak et al. 2020): ten blocks of 100 runs, the interquartile mean of
+    /// each, and the interquartile mean of these. The reference is read before and after, but not
+    /// used.
     Latbench,
     Adaptive(Adaptive),
 }
 
-/// Blocks of a few milliseconds between looks at the reference network, until their median is known
-/// well enough.
+/// Measures blocks of a few milliseconds between readings of the reference network, until their median
+/// is known well enough.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Adaptive {
-    /// Half the width of the median's 95 % interval, relative, at which it ends.
+    /// Relative half-width of the median's 95 % interval at which the measurement ends.
     pub tolerance: f64,
-    /// Time after which it ends anyway, seconds, not counting the warm-up.
+    /// Time limit in seconds, without the warm-up.
     pub budget_s: f64,
-    /// Blocks at least.
+    /// Least number of blocks.
     pub blocks: usize,
-    /// What a block lasts, milliseconds, if a run is not longer; looks at the reference half as much.
+    /// Duration of a block in milliseconds, if a run is not longer; readings of the reference take
+    /// half as long.
     pub block_ms: f64,
 }
 
@@ -107,23 +108,24 @@ impl Default for Adaptive {
 }
 
 impl Adaptive {
-    /// For devices where each block is a call that costs far more than its runs: fewer and longer.
+    /// Fewer and longer blocks, for devices where each block is a call that costs more than its runs.
     pub fn for_calls() -> Adaptive {
         Adaptive { blocks: 3, block_ms: 300.0, budget_s: 20.0, ..Adaptive::default() }
     }
 }
 
-/// A network runs so long before it counts, milliseconds, and at least three times.
+/// Duration of the warm-up in milliseconds; it has at least three runs.
 const WARM_UP_MS: f64 = 20.0;
-/// Runs at once, however short they are.
+/// Largest number of runs at once.
 const MOST_RUNS: usize = 10_000;
 
-/// How many runs of `each_ms` make so long.
+/// Number of runs of `each_ms` that take about `time_ms`.
 fn runs_for(time_ms: f64, each_ms: f64) -> usize {
     (time_ms / each_ms).round().clamp(1.0, MOST_RUNS as f64) as usize
 }
 
-/// Runs for about so long, at least so often, in two calls at most: a call may be expensive.
+/// Runs for about `time_ms`, but at least `at_least` times, in at most two calls, since a call may be
+/// expensive.
 fn run_for(
     session: &mut dyn Session,
     time_ms: f64,
@@ -139,7 +141,7 @@ fn run_for(
 }
 
 impl Protocol {
-    /// In words, for the header of a table.
+    /// Describes the protocol in words, for the header of a table.
     pub fn describe(&self) -> String {
         match self {
             Protocol::Latbench => "latbench, 10 blocks of 100 runs".into(),
@@ -151,7 +153,7 @@ impl Protocol {
         }
     }
 
-    /// Measures a network that is loaded.
+    /// Measures a loaded network.
     pub fn measure(
         &self,
         session: &mut dyn Session,
@@ -169,8 +171,8 @@ fn latbench(
     mut reference: Option<&mut Reference>,
 ) -> Result<Measurement, EvaluateError> {
     run_for(session, WARM_UP_MS, 3)?;
-    let mut look = || reference.as_mut().map_or(Ok(f64::NAN), |r| r.now(10.0));
-    let before = look()?;
+    let mut read_reference = || reference.as_mut().map_or(Ok(f64::NAN), |r| r.read(10.0));
+    let before = read_reference()?;
     let mut blocks = Vec::new();
     let mut means = Vec::new();
     for _ in 0..10 {
@@ -180,7 +182,7 @@ fn latbench(
         let (runs, median_ms) = (samples.len(), median(&samples));
         blocks.push(Block { runs, median_ms, reference_ms: before });
     }
-    let reference_ms = (before + look()?) / 2.0;
+    let reference_ms = (before + read_reference()?) / 2.0;
     blocks.iter_mut().for_each(|b| b.reference_ms = reference_ms);
     Ok(Measurement {
         latency_ms: interquartile_mean(&means),
@@ -201,27 +203,28 @@ fn adaptive(
     let runs = runs_for(settings.block_ms, median(&warm));
     let (baseline_ms, usual) =
         reference.as_ref().map_or((f64::NAN, f64::NAN), |r| (r.baseline_ms, r.usual()));
-    let mut look = || reference.as_mut().map_or(Ok(f64::NAN), |r| r.now(settings.block_ms / 2.0));
+    let mut read_reference =
+        || reference.as_mut().map_or(Ok(f64::NAN), |r| r.read(settings.block_ms / 2.0));
     let start = Instant::now();
     let (mut blocks, mut medians) = (Vec::new(), Vec::new());
-    let mut looks_ms = vec![look()?];
+    let mut readings_ms = vec![read_reference()?];
     loop {
         let mut samples = Vec::new();
         session.time(runs, &mut samples)?;
-        let (before, after) = (looks_ms[blocks.len()], look()?);
-        looks_ms.push(after);
+        let (before, after) = (readings_ms[blocks.len()], read_reference()?);
+        readings_ms.push(after);
         let (runs, median_ms) = (samples.len(), median(&samples));
         blocks.push(Block { runs, median_ms, reference_ms: (before + after) / 2.0 });
         medians.push(median_ms);
-        let looks: Vec<f64> = looks_ms.iter().map(|ms| ms / baseline_ms).collect();
+        let readings: Vec<f64> = readings_ms.iter().map(|ms| ms / baseline_ms).collect();
         let Corrected { latency_ms, mut error_ms, drift, steady } = match baseline_ms.is_nan() {
             true => {
-                Corrected { drift: f64::NAN, ..correct(&medians, &vec![1.0; looks.len()], 1.0) }
+                Corrected { drift: f64::NAN, ..correct(&medians, &vec![1.0; readings.len()], 1.0) }
             }
-            false => correct(&medians, &looks, usual),
+            false => correct(&medians, &readings, usual),
         };
         if blocks.len() < 3 {
-            // Too few blocks to tell from: the samples of one, were they independent.
+            // Too few blocks for an error: take that of the last block's samples, as if independent.
             error_ms = median_error(&samples);
         }
         let exact = 1.96 * error_ms <= settings.tolerance * latency_ms;

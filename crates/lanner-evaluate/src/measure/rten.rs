@@ -1,4 +1,4 @@
-//! The `rten` runtime, in this process.
+//! Runs networks by the `rten` runtime, in this process.
 
 use std::sync::Arc;
 
@@ -11,17 +11,17 @@ use super::{
 };
 use crate::EvaluateError;
 
-/// `rten`, Rust's own inference runtime, with weights packed when loaded, as one would deploy it.
+/// `rten`, an inference runtime in Rust; weights are packed when a model is loaded, as for deployment.
 pub struct Rten {
     pool: Arc<ThreadPool>,
     threads: usize,
 }
 
 impl Rten {
-    /// The version that this crate is built with.
+    /// Version that this crate is built with.
     pub const VERSION: &str = "0.27.0";
 
-    /// Threads are started here, and stay on the cores that the caller is bound to.
+    /// Starts the threads, which stay on the cores that the caller is bound to.
     pub fn new(threads: usize) -> Rten {
         let threads = threads.max(1);
         Rten { pool: Arc::new(ThreadPool::with_num_threads(threads)), threads }
@@ -70,7 +70,7 @@ impl Session for Loaded<'_> {
     fn time(&mut self, runs: usize, samples: &mut Vec<f64>) -> Result<(), EvaluateError> {
         let mut options = RunOptions::default();
         options.thread_pool = Some(self.pool.clone());
-        // Inside the pool, so that no run waits for one of its threads to wake up.
+        // Runs inside the pool, so that no run waits for one of its threads to wake up.
         self.pool.run(|| {
             timed(runs, self.alone, samples, || {
                 let given = vec![(self.from, self.image.view().into())];

@@ -1,28 +1,30 @@
-//! What runs a network and tells how long it took.
+//! Runtimes, which run networks and measure their time.
 
 use crate::EvaluateError;
 
 /// A runtime on a device, set up for a number of threads, a batch and a precision.
 pub trait Runtime {
-    /// Its name and version, for the header of a table: "rten 0.27.0".
+    /// Name and version, for the header of a table: "rten 0.27.0".
     fn describe(&self) -> String;
 
-    /// Makes a network ready. `onnx` is a model with one input `batch × channels × height × width`
-    /// of 32-bit floats and all dimensions fixed. [`EvaluateError::Refused`] where the runtime lacks
-    /// an operation, [`EvaluateError::Device`] where nothing answers.
+    /// Loads a network. `onnx` is a model with one input of 32-bit floats, `batch × channels × height
+    /// × width`, with all dimensions fixed.
+    ///
+    /// # Errors
+    /// [`EvaluateError::Refused`] if the runtime lacks an operation, [`EvaluateError::Device`] if the
+    /// device does not answer.
     fn load(&self, onnx: &[u8]) -> Result<Box<dyn Session + '_>, EvaluateError>;
 }
 
-/// A network on a runtime.
+/// A network that is loaded on a runtime.
 pub trait Session: Send {
-    /// Runs the network `runs` times, one after the other, and appends what each took, milliseconds.
-    /// A device that has its own idea of how often to run may append another number of samples, but
-    /// at least one.
+    /// Runs the network `runs` times, one after the other, and appends the time of each run in
+    /// milliseconds. A device may run another number of times, but at least once.
     fn time(&mut self, runs: usize, samples: &mut Vec<f64>) -> Result<(), EvaluateError>;
 }
 
-/// Calls `run` so often and appends the milliseconds of each call; what it yields is dropped
-/// outside of the time. `alone`: all of it happens in this thread.
+/// Calls `run` the given number of times, and appends the milliseconds of each call; dropping its
+/// result does not count. `alone` says that all work happens in this thread.
 #[cfg(feature = "rten")]
 pub(crate) fn timed<T>(
     runs: usize,
@@ -39,8 +41,8 @@ pub(crate) fn timed<T>(
     Ok(())
 }
 
-/// The time of a run. Where another program got the processor in between, only this thread's time on
-/// it counts: how long the others took is no property of the network.
+/// Measures the time of a run. If another program got the processor in between, only this thread's own
+/// processor time counts.
 #[cfg(any(feature = "rten", feature = "ort"))]
 pub(crate) struct Stopwatch {
     processor_ms: Option<f64>,
@@ -49,10 +51,11 @@ pub(crate) struct Stopwatch {
 
 #[cfg(any(feature = "rten", feature = "ort"))]
 impl Stopwatch {
-    /// So much more than the time on the processor is no matter of clocks that tick apart.
+    /// Ratio of wall time to processor time above which another program had the processor; below it,
+    /// the two clocks may differ by themselves.
     const TAKEN: f64 = 1.02;
 
-    /// With other threads at work, waiting for them is part of the run: `alone` is false then.
+    /// Starts. `alone` is false if other threads work, since waiting for them is part of the run.
     pub fn start(alone: bool) -> Stopwatch {
         let processor_ms = if alone { processor_ms() } else { None };
         Stopwatch { processor_ms, start: std::time::Instant::now() }
@@ -68,7 +71,7 @@ impl Stopwatch {
     }
 }
 
-/// What this thread has had of a processor, where the system tells.
+/// Processor time of this thread in milliseconds, if the system tells.
 #[cfg(any(feature = "rten", feature = "ort"))]
 fn processor_ms() -> Option<f64> {
     #[cfg(any(target_os = "linux", target_os = "macos"))]
@@ -81,8 +84,8 @@ fn processor_ms() -> Option<f64> {
     None
 }
 
-/// What networks are fed with: numbers of the standard normal distribution, the same ones always,
-/// so that runs on another day and another runtime see the same input.
+/// Input of measured networks: numbers of the standard normal distribution, always the same, so that
+/// all runs and runtimes see the same input.
 #[cfg(any(feature = "rten", feature = "ort"))]
 pub(crate) fn input(len: usize) -> Vec<f32> {
     use rand::RngExt;
@@ -101,7 +104,7 @@ mod tests {
     use super::*;
     use std::time::Duration;
 
-    /// A sleep stands for the time in which another program has the processor.
+    /// A sleep takes the part of another program that has the processor.
     #[test]
     fn only_time_on_the_processor_counts() {
         let run = || {

@@ -1,6 +1,6 @@
-//! Robust statistics of latencies: positive, skewed, with outliers upwards.
+//! Robust statistics of latencies, which are positive and skewed, with outliers upwards.
 
-/// The value below which a share `q` of the values lies, linear between neighbours. NaN of none.
+/// Quantile `q` (0 to 1) of the values, interpolated linearly; NaN without values.
 pub fn quantile(values: &[f64], q: f64) -> f64 {
     let mut sorted = values.to_vec();
     sorted.sort_by(f64::total_cmp);
@@ -10,25 +10,25 @@ pub fn quantile(values: &[f64], q: f64) -> f64 {
     low + (high - low) * at.fract()
 }
 
-/// The median. NaN of none.
+/// Median of the values; NaN without values.
 pub fn median(values: &[f64]) -> f64 {
     quantile(values, 0.5)
 }
 
-/// The mean of what lies between the quartiles, both included (LatBench; Dudziak et al. 2020). NaN
-/// of none.
+/// Mean of the values between the quartiles, both included (LatBench; Dudziak et al. 2020); NaN
+/// without values.
 pub fn interquartile_mean(values: &[f64]) -> f64 {
     let (low, high) = (quantile(values, 0.25), quantile(values, 0.75));
     let inside: Vec<f64> = values.iter().copied().filter(|v| (low..=high).contains(v)).collect();
     match inside.is_empty() {
-        // Of two values none lies between the quartiles.
+        // Neither of two values lies between their quartiles.
         true => median(values),
         false => inside.iter().sum::<f64>() / inside.len() as f64,
     }
 }
 
-/// The standard error of the median of independent values: √(π/2)·σ/√n with σ from the quartiles,
-/// which a few outliers do not move. NaN for fewer than three values.
+/// Standard error of the median of independent values: √(π/2)·σ/√n. σ is from the quartiles, which a
+/// few outliers do not move. NaN for fewer than three values.
 pub fn median_error(values: &[f64]) -> f64 {
     if values.len() < 3 {
         return f64::NAN;
@@ -51,12 +51,12 @@ mod tests {
             assert_eq!(quantile(&values, q), value);
         }
         assert!(median(&[]).is_nan());
-        // Of 1 to 9 the quartiles are 3 and 7.
+        // The quartiles of nine values are the third and the seventh.
         let values: Vec<f64> = (1..=8).map(f64::from).chain([1000.0]).collect();
         assert_eq!(interquartile_mean(&values), 5.0);
     }
 
-    /// The error that is stated against the spread of medians of many samples.
+    /// Compares the stated error with the spread of medians of many samples.
     #[test]
     fn the_stated_error_is_the_true_one() {
         use rand::RngExt;

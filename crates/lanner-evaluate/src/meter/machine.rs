@@ -5,20 +5,20 @@ use lanner_space::Architecture;
 
 use super::{Effort, Latency, Meter};
 use crate::EvaluateError;
-use crate::measure::{self, Campaign, Protocol, Reference, Rten, Runtime, median};
+use crate::measure::{self, LatencyCampaign, Protocol, Reference, Rten, Runtime, median};
 
 /// Relative standard deviation between measurements of one network by different processes at
-/// different times. The reference network takes out what slows all networks alike, as far as it did
-/// while it was watched (docs/benchmarks.md, "How well the tables repeat": 4.4 % in the median
+/// different times. The reference network corrects for what slows all networks alike, as far as it
+/// was running then (docs/benchmarks.md, "How well the tables repeat": 4.4 % in the median
 /// without a common baseline).
 const REPEATABILITY: f64 = 0.045;
 
 /// Measures with rten on one thread, between runs of a reference network.
 pub struct MachineMeter {
-    campaign: Campaign,
+    campaign: LatencyCampaign,
     runtime: &'static Rten,
     reference: Reference<'static>,
-    /// Slowness of the reference relative to its baseline, at each measurement.
+    /// Slowdown of the reference relative to its baseline, at each measurement.
     drifts: Vec<f64>,
 }
 
@@ -34,7 +34,7 @@ impl MachineMeter {
         let space = skeleton.space.clone();
         let arch = measure::reference(&space)?;
         let onnx = OnnxOptions { explicit_padding: true, ..OnnxOptions::default() };
-        let campaign = Campaign {
+        let campaign = LatencyCampaign {
             reference: Some(arch.clone()),
             protocol: Protocol::Adaptive(Effort::Quick.adaptive()),
             baseline_ms: None,

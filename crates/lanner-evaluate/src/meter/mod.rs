@@ -56,7 +56,7 @@ impl Effort {
     }
 }
 
-/// Tells latencies of networks.
+/// Measures or looks up latencies of networks.
 pub trait Meter: Send {
     /// The latency of a network; `None` if the runtime refuses it or the table has no value.
     ///

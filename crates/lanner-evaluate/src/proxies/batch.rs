@@ -7,16 +7,16 @@ use crate::EvaluateError;
 /// A minibatch of labelled images.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Batch {
-    /// N × C × H × W, normalised.
+    /// Normalised pixels, N × C × H × W.
     pub images: Vec<f32>,
-    /// The class of each of the N images.
+    /// Class of each of the N images.
     pub labels: Vec<u16>,
     pub classes: usize,
 }
 
 impl Batch {
-    /// Images of `values` numbers each from N(0, 1), and labels at random: always at hand, and enough
-    /// for most proxies.
+    /// Draws `count` images of `values` numbers each from N(0, 1), and random labels. They need no
+    /// data set, and are enough for most proxies.
     pub fn random(count: usize, values: usize, classes: usize, seed: u64) -> Batch {
         let mut images = vec![0.0; count.saturating_mul(values)];
         init::fill_normal(&mut images, &mut lanner_nn::rng(seed, "proxies: random images"));
@@ -26,11 +26,11 @@ impl Batch {
         Batch { images, labels, classes }
     }
 
-    /// `count` training images chosen by `seed`, normalised by the statistics of all; grey ones
-    /// become three equal channels.
+    /// Draws `count` training images by `seed`, normalised by the statistics of all; a grey image is
+    /// repeated in three channels.
     ///
     /// # Errors
-    /// The images are not square, or fewer than `count`.
+    /// When the images are not square, or fewer than `count`.
     pub fn of_images(images: &Images, count: usize, seed: u64) -> Result<Batch, EvaluateError> {
         if images.height != images.width {
             return Err(EvaluateError::Value {
@@ -57,17 +57,17 @@ impl Batch {
         Ok(Batch { images: pixels, labels, classes: images.classes.len() })
     }
 
-    /// The number of images, N.
+    /// Number of images, N.
     pub fn len(&self) -> usize {
         self.labels.len()
     }
 
-    /// Whether there are no images at all.
+    /// Whether there are no images.
     pub fn is_empty(&self) -> bool {
         self.labels.is_empty()
     }
 
-    /// Whether these are images of `values` numbers for a network of `outputs` classes.
+    /// Checks that these are images of `values` numbers for a network of `outputs` classes.
     pub(super) fn check(&self, values: usize, outputs: usize) -> Result<(), EvaluateError> {
         let wrong = |name, value: usize, expected: String| {
             Err(EvaluateError::Value { name, value: value.to_string(), expected })

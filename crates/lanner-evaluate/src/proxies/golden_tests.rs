@@ -1,4 +1,4 @@
-//! Against PyTorch, in `f64`, each proxy on its own: `benches/peers/proxies_torch.py golden`.
+//! Compares each proxy with PyTorch in `f64`: `benches/peers/proxies_torch.py golden`.
 
 use lanner_network::{Nasbench201, Network, Op, Skeleton, View};
 use lanner_nn::{Executor, Mode, Params, Wants};
@@ -6,7 +6,7 @@ use lanner_space::Space;
 
 use super::*;
 
-/// Number k of stream s, as the script makes it: a multiple of 1/1024 within ±0.5.
+/// Number k of stream s, generated as by the script: a multiple of 1/1024 within ±0.5.
 fn number(stream: u64, k: usize) -> f64 {
     let mut x = (k as u64).wrapping_mul(0x9e37_79b9).wrapping_add(stream.wrapping_mul(0x85eb_ca6b));
     x &= 0xffff_ffff;
@@ -18,7 +18,7 @@ fn number(stream: u64, k: usize) -> f64 {
     (x % 1025) as f64 / 1024.0 - 0.5
 }
 
-/// Weights of a stream times `scale(inputs of a value)`; batch norms the identity.
+/// ProxyWeights of a stream times `scale(inputs of an output)`; batch norms are the identity.
 fn weights(network: &Network, stream: u64, scale: impl Fn(f64) -> f64) -> Params<f32> {
     let mut params = Params::zeros(network);
     for (layer, place) in network.layers.iter().zip(&params.layout.layers) {
@@ -38,7 +38,7 @@ fn images(stream: u64, count: usize) -> Vec<f32> {
     (0..count).map(|k| (number(stream, k) * 4.0) as f32).collect()
 }
 
-/// As large as PyTorch's default ones.
+/// ProxyWeights as large as PyTorch's default ones.
 fn uniform_weights(network: &Network) -> Params<f32> {
     weights(network, 11, |inputs| 2f64.powf(-(inputs.log2() / 2.0).round_ties_even()))
 }
@@ -49,15 +49,15 @@ fn golden_batch(network: &Network, count: u16, stream: u64) -> Batch {
     Batch { images, labels, classes: 10 }
 }
 
-/// How far a value may be from that of f64: sums of many roundings, small differences of large terms,
-/// for `jacov` 1/(v + 10⁻⁵) of small eigenvalues, for FBNet's `epe_nas` logarithms of correlations
-/// near 0 (PyTorch's own in f32 is off by 1.6e-3).
+/// Largest relative error against f64. Errors come from many roundings and small differences of large
+/// terms; for `jacov` from 1/(v + 10⁻⁵) of small eigenvalues; for FBNet's `epe_nas` from logarithms of
+/// correlations near 0 (PyTorch's own value in f32 is off by 1.6e-3).
 fn tolerance(proxy: Proxy, space: &str) -> f64 {
     match proxy {
         Proxy::EpeNas if space == "fbnet" => 5e-3,
         Proxy::Synflow | Proxy::Params | Proxy::L2Norm | Proxy::Nwot => 1e-6,
         Proxy::Zen => 1e-4,
-        // A difference; in f64 it is tested more closely.
+        // Grasp is a difference; a test in f64 compares it more closely.
         Proxy::Grasp => 5e-3,
         _ => 1e-3,
     }
@@ -68,7 +68,7 @@ fn values_are_those_of_pytorch() {
     let text = include_str!("../../tests/data/proxies_golden.json");
     let golden: serde_json::Value = serde_json::from_str(text).unwrap();
     let skeleton = Nasbench201 { channels: 6, cells: 1, resolution: 16, classes: 10 };
-    let options = Options::default();
+    let options = ProxyOptions::default();
     let mut wrong = Vec::new();
     for entry in golden.as_array().unwrap() {
         let name = entry["arch"].as_str().unwrap();
@@ -94,10 +94,10 @@ fn values_are_those_of_pytorch() {
         params.values[last].fill(0.0);
         let mut moved = batch.images.clone();
         moved.iter_mut().zip(images(13, batch.images.len())).for_each(|(a, b)| *a += 0.01 * b);
-        let zen = alone::zen_of(&network, params, [&batch.images, &moved], &options).unwrap();
+        let zen = separate::zen_of(&network, params, [&batch.images, &moved], &options).unwrap();
         scores.push((Proxy::Zen, zen));
-        // TransNAS-Bench-101's end in a batch norm without a ReLU: the batch's sum of outputs is constant, and
-        // J, 0 but for rounding, is no number to compare.
+        // Networks of TransNAS-Bench-101 end in a batch norm without a ReLU: the sum of outputs over
+        // the batch is constant, so that J is 0 up to rounding and cannot be compared.
         let constant = name.starts_with("64-");
         let of_j = |p: Proxy| matches!(p, Proxy::Jacov | Proxy::EpeNas);
         for (proxy, score) in scores.into_iter().filter(|s| !(constant && of_j(s.0))) {
@@ -125,7 +125,7 @@ fn values_are_those_of_pytorch() {
     assert!(wrong.is_empty(), "{wrong:#?}");
 }
 
-/// Of another space: what `proxy_networks` wrote of it.
+/// Builds a network of another space from its description by `proxy_networks`.
 fn network_of(other: &serde_json::Value) -> Network {
     let space = Space::by_name(other["space"].as_str().unwrap()).unwrap();
     let [channels, cells, resolution] =
@@ -135,12 +135,16 @@ fn network_of(other: &serde_json::Value) -> Network {
     skeleton.build(&space.parse(other["arch"].as_str().unwrap()).unwrap(), View::Raw).unwrap()
 }
 
-/// GraSP in `f64`, where the step can be so small that only the method is left to be wrong.
+/// Computes GraSP in `f64`, with a step so small that only errors of the method remain.
 fn grasp_in_f64(network: &Network, params: &Params<f32>, batch: &Batch) -> f64 {
     let mut wide = Params::<f64>::zeros(network);
     wide.values = params.values.iter().map(|&w| f64::from(w)).collect();
     let images: Vec<f64> = batch.images.iter().map(|&x| f64::from(x)).collect();
-    let run = lanner_nn::Options { training: true, hold: true, ..Options::default().executor() };
+    let run = lanner_nn::ExecOptions {
+        training: true,
+        hold_states: true,
+        ..ProxyOptions::default().executor()
+    };
     let mut executor = Executor::new(network, batch.len(), run).unwrap();
     let outputs = executor.forward(&wide, &images, Mode::Batch, &()).unwrap();
     let d_outputs = loss::gradient(outputs, &batch.labels);
@@ -151,7 +155,7 @@ fn grasp_in_f64(network: &Network, params: &Params<f32>, batch: &Batch) -> f64 {
     score.unwrap()
 }
 
-/// Of networks of full size: see `benches/peers/proxies_torch.py grasp`.
+/// Compares networks of full size: see `benches/peers/proxies_torch.py grasp`.
 #[test]
 #[ignore = "needs $LANNER_GRASP"]
 fn grasp_is_that_of_pytorch_at_full_size() {
@@ -167,7 +171,8 @@ fn grasp_is_that_of_pytorch_at_full_size() {
         let [exact, single] = [0, 1].map(|k| entry["grasp"][k].as_f64().unwrap());
         let wide = grasp_in_f64(&network, &params, &batch);
         let wanted = [Proxy::Grasp];
-        let scores = compute_with(&network, params, &batch, &wanted, &Options::default()).unwrap();
+        let scores =
+            compute_with(&network, params, &batch, &wanted, &ProxyOptions::default()).unwrap();
         let error = |x: f64| ((x - exact) / exact).abs();
         let found = scores[0].1.unwrap();
         println!(

@@ -1,59 +1,55 @@
-//! Weights as the proxies want them. Numbers depend on the seed, the layer's name and its size only.
+//! Initialisations for proxies. ProxyWeights depend on the seed, the layer's name and its size only.
 
 use std::f64::consts::TAU;
 
 use lanner_network::{Layer, Network, Op};
 use lanner_nn::{Params, Rng};
-use lanner_space::Space;
+use lanner_space::{FanOut, Space};
 use rand::RngExt;
 
-/// What convolutions and linear layers begin with. Batch norms are the identity.
+/// Initialisation of convolutions and linear layers; batch norms are the identity.
 #[derive(Debug, Clone, Copy, Default, PartialEq)]
-pub enum Weights {
-    /// What PyTorch gives them: weights and biases uniform within ±1/√(inputs of a value).
+pub enum ProxyWeights {
+    /// PyTorch's default: weights and biases uniform within ±1/√(inputs of an output).
     #[default]
     Pytorch,
-    /// Kernels from N(0, 2/(outputs · kernel's pixels)), outputs those of all groups (He et al. 2015,
-    /// for the gradient), as `kaiming_normal_(mode="fan_out")` has it; biases 0. Matrices of linear
-    /// layers from N(0, σ²), biases 0, or without a σ as PyTorch gives them.
+    /// Kernels from N(0, 2/(outputs of all groups · pixels of the kernel)) (He et al. 2015, for the
+    /// gradient), like `kaiming_normal_(mode="fan_out")`; biases 0. Linear layers have matrices from
+    /// N(0, σ²) and biases 0, or without a σ PyTorch's default.
     FanOut { linear: Option<f32> },
 }
 
-impl Weights {
-    /// Those that a space's published proxies were computed with: NASLib's networks (Suite-Zero) and
-    /// HW-NAS-Bench's FBNet. The published `l2_norm` tells them apart.
-    pub fn of(space: &Space) -> Weights {
-        match space {
-            Space::NasBench101 => Weights::FanOut { linear: Some(0.01) },
-            Space::TransBench101Micro | Space::TransBench101Macro => {
-                Weights::FanOut { linear: None }
-            }
-            Space::Fbnet => Weights::FanOut { linear: Some(0.001) },
-            _ => Weights::Pytorch,
+impl ProxyWeights {
+    /// The initialisation with which a space's published proxies were computed: NASLib's networks
+    /// (Suite-Zero) and HW-NAS-Bench's FBNet. It was inferred from the published `l2_norm`.
+    pub fn of(space: &Space) -> ProxyWeights {
+        match space.proxy_weights() {
+            Some(FanOut { linear }) => ProxyWeights::FanOut { linear },
+            None => ProxyWeights::Pytorch,
         }
     }
 
-    /// In words, for a table's header.
+    /// Describes the initialisation in words, for a table's header.
     pub fn describe(&self) -> String {
         match self {
-            Weights::Pytorch => "PyTorch's default".into(),
-            Weights::FanOut { linear: None } => "He's by outputs".into(),
-            Weights::FanOut { linear: Some(sigma) } => {
+            ProxyWeights::Pytorch => "PyTorch's default".into(),
+            ProxyWeights::FanOut { linear: None } => "He's by outputs".into(),
+            ProxyWeights::FanOut { linear: Some(sigma) } => {
                 format!("He's by outputs and N(0, {sigma}²) in linear layers")
             }
         }
     }
 
-    /// Those of a network.
+    /// Draws the weights of a network.
     pub fn fill(&self, network: &Network, seed: u64) -> Params<f32> {
         fill(network, |layer, inputs, weight, bias| {
             let deviation = match (*self, &layer.op) {
-                (Weights::FanOut { .. }, Op::Conv(conv)) => {
+                (ProxyWeights::FanOut { .. }, Op::Conv(conv)) => {
                     let fan_out = conv.out_channels * conv.kernel * conv.kernel;
                     Some((2.0 / fan_out as f32).sqrt())
                 }
-                (Weights::FanOut { linear }, _) => linear,
-                (Weights::Pytorch, _) => None,
+                (ProxyWeights::FanOut { linear }, _) => linear,
+                (ProxyWeights::Pytorch, _) => None,
             };
             match deviation {
                 Some(deviation) => {
@@ -71,7 +67,7 @@ impl Weights {
     }
 }
 
-/// Weights from N(0, 1), biases 0 (Zen-NAS, Lin et al. 2021).
+/// Draws weights from N(0, 1); biases are 0 (Zen-NAS, Lin et al. 2021).
 pub fn normal(network: &Network, seed: u64) -> Params<f32> {
     fill(network, |layer, _, weight, _| {
         fill_normal(weight, &mut generator(seed, "normal", &layer.name));
@@ -82,7 +78,7 @@ fn generator(seed: u64, kind: &str, layer: &str) -> Rng {
     lanner_nn::rng(seed, &format!("proxies: {kind} weights of {layer}"))
 }
 
-/// Calls `f(layer, inputs of a value, weight, bias)` for layers with a kernel or a matrix.
+/// Calls `f(layer, inputs of an output, weight, bias)` for layers with a kernel or a matrix.
 fn fill(network: &Network, f: impl Fn(&Layer, usize, &mut [f32], &mut [f32])) -> Params<f32> {
     let mut params = Params::zeros(network);
     for (layer, place) in network.layers.iter().zip(&params.layout.layers) {
@@ -100,7 +96,7 @@ fn fill(network: &Network, f: impl Fn(&Layer, usize, &mut [f32], &mut [f32])) ->
 /// Draws from N(0, 1), by Box and Muller's method.
 pub fn fill_normal(out: &mut [f32], generator: &mut Rng) {
     for pair in out.chunks_mut(2) {
-        // In (0, 1], so that the logarithm is finite.
+        // `u` is in (0, 1], so that the logarithm is finite.
         let u = 1.0 - generator.random::<f64>();
         let (sin, cos) = (TAU * generator.random::<f64>()).sin_cos();
         let radius = (-2.0 * u.ln()).sqrt();

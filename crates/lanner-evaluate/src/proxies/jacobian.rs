@@ -1,15 +1,15 @@
-//! Proxies of the correlations between images' gradients.
+//! Proxies from the correlations between the gradients of images.
 
 use super::linalg;
 use super::proxy::{Absence, Score, finite};
 
 const K: f64 = 1e-5;
 
-/// `None` where correlations are not defined.
+/// Computes Jacov; `correlations` are `None` if they are not defined.
 pub fn jacov(correlations: Option<&[f64]>, images: usize) -> Score {
     let correlations = correlations.ok_or(Absence::NoGradient)?;
     let v = linalg::eigenvalues(correlations.to_vec(), images).ok_or(Absence::NotFinite)?;
-    // Rounding may put an eigenvalue of 0 a little below it.
+    // By rounding, an eigenvalue of 0 may be slightly negative.
     finite(-v.iter().map(|v| v.max(0.0) + K).map(|v| v.ln() + 1.0 / v).sum::<f64>())
 }
 

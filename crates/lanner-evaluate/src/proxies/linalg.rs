@@ -1,7 +1,7 @@
-//! Correlations, eigenvalues and determinants of matrices as large as a batch.
+//! Correlations, eigenvalues and determinants of matrices whose side is a batch.
 
-/// Pearson's correlations of rows of numbers (numpy's `corrcoef`): row-major, rows × rows. `None`
-/// where a row does not vary or is not finite.
+/// Computes Pearson's correlations of rows of numbers (numpy's `corrcoef`): row-major, rows × rows.
+/// `None` if a row does not vary or is not finite.
 pub fn correlations(rows: &[&[f32]]) -> Option<Vec<f64>> {
     let mut centred = Vec::with_capacity(rows.len());
     for row in rows {
@@ -25,7 +25,7 @@ pub fn correlations(rows: &[&[f32]]) -> Option<Vec<f64>> {
     Some(out)
 }
 
-/// Several running sums, which a processor adds to at once.
+/// Dot product by several running sums, which a processor adds to at once.
 fn dot(a: &[f64], b: &[f64]) -> f64 {
     let ((a, a_rest), (b, b_rest)) = (a.as_chunks::<8>(), b.as_chunks::<8>());
     let mut sums = [0.0; 8];
@@ -38,13 +38,13 @@ fn dot(a: &[f64], b: &[f64]) -> f64 {
     sums.iter().sum::<f64>() + rest
 }
 
-/// Eigenvalues of a symmetric n × n matrix, in no order: Householder's reduction to three diagonals,
-/// then QL with implicit shifts (Golub & Van Loan, Matrix Computations, 8.3). `None` where they do
-/// not converge, as with numbers that are not finite.
+/// Computes the eigenvalues of a symmetric n × n matrix, in no order: Householder's reduction to three
+/// diagonals, then QL with implicit shifts (Golub & Van Loan, Matrix Computations, 8.3). `None` if
+/// they do not converge, as with numbers that are not finite.
 pub fn eigenvalues(mut a: Vec<f64>, n: usize) -> Option<Vec<f64>> {
     let (mut d, mut e) = (vec![0.0; n], vec![0.0; n]);
     for k in 0..n.saturating_sub(1) {
-        // Reflects the rest of column k onto its first number.
+        // Reflect the rest of column k onto its first number.
         let m = n - k - 1;
         let mut v: Vec<f64> = (k + 1..n).map(|i| a[i * n + k]).collect();
         let rest: f64 = v[1..].iter().map(|x| x * x).sum();
@@ -75,7 +75,7 @@ pub fn eigenvalues(mut a: Vec<f64>, n: usize) -> Option<Vec<f64>> {
     Some(d)
 }
 
-/// QL on the diagonal `d` and the one below it, `e` (whose last number is not used).
+/// Runs QL on the diagonal `d` and the one below it, `e` (whose last number is not used).
 fn ql(d: &mut [f64], e: &mut [f64]) -> Option<()> {
     let n = d.len();
     for l in 0..n {
@@ -119,8 +119,8 @@ fn ql(d: &mut [f64], e: &mut [f64]) -> Option<()> {
     d.iter().all(|x| x.is_finite()).then_some(())
 }
 
-/// log of the determinant of a symmetric positive n × n matrix, by Cholesky's decomposition; `None`
-/// where it is singular to rounding.
+/// Logarithm of the determinant of a symmetric positive n × n matrix, by Cholesky's decomposition;
+/// `None` if it is singular to rounding.
 pub fn log_determinant(mut a: Vec<f64>, n: usize) -> Option<f64> {
     let scale = (0..n).map(|i| a[i * n + i]).fold(0.0, f64::max);
     let mut sum = 0.0;

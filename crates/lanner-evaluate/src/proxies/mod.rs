@@ -1,8 +1,8 @@
-//! Zero-cost proxies: numbers of an untrained network that tell how good it will be, from one
-//! minibatch.
+//! Zero-cost proxies: scores of an untrained network, from one minibatch, that predict how good it
+//! will be.
 //!
 //! ```
-//! use lanner_evaluate::proxies::{Batch, Options, Proxy, compute};
+//! use lanner_evaluate::proxies::{Batch, ProxyOptions, Proxy, compute};
 //! use lanner_network::{Nasbench201, View};
 //! use lanner_space::Space;
 //!
@@ -10,16 +10,16 @@
 //! let small = Nasbench201 { channels: 4, cells: 1, resolution: 8, classes: 10 };
 //! let network = small.build(&arch, View::Raw)?;
 //! let batch = Batch::random(16, network.input().len(), 10, 1);
-//! let scores = compute(&network, &batch, &[Proxy::Synflow, Proxy::Nwot], &Options::default())?;
+//! let scores = compute(&network, &batch, &[Proxy::Synflow, Proxy::Nwot], &ProxyOptions::default())?;
 //! assert!(scores.iter().all(|(_, score)| score.is_ok()));
 //! # Ok::<(), Box<dyn std::error::Error>>(())
 //! ```
 //!
-//! **Shared work.** [`compute`] runs only what the proxies asked for need, and that once:
+//! **Shared work.** [`compute`] runs only the passes that the wanted proxies need, each once:
 //!
 //! | pass | for |
 //! |---|---|
-//! | forward | `nwot`, all of the next three |
+//! | forward | `nwot`, all of the next three rows |
 //! | backward of the loss | `grad_norm`, `snip`, `plain`, `fisher`; `grasp` |
 //! | backward of the sum of outputs, to the image | `jacov`, `epe_nas` |
 //! | two more forward and backward, of larger and smaller weights | `grasp` |
@@ -27,82 +27,82 @@
 //! | two forward, of other weights | `zen` |
 //! | none | `flops`, `params`, `l2_norm` |
 //!
-//! A value does not depend on which others are asked for, nor on the number of threads.
+//! A value depends neither on which other proxies are wanted, nor on the number of threads.
 //!
-//! **What is what.** [`Proxy`] has the definitions. Networks should be built with `View::Raw`: the
-//! published values count layers that lead nowhere. [`Weights::of`] a space are those that its published
-//! values were computed with; [`average`] takes several seeds. What cannot be computed is an
-//! [`Absence`], never a number that stands for one.
+//! **Definitions.** [`Proxy`] has them. Build networks with `View::Raw`: the published values count
+//! layers that lead nowhere. [`ProxyWeights::of`] gives the initialisation with which the published values
+//! of a space were computed; [`average`] takes several seeds. A proxy that cannot be computed is an
+//! [`Absence`], never a special number.
 //!
-//! [`Table`] computes many networks into a file.
+//! [`ProxyCampaign`] computes the proxies of many networks into a file.
 
-mod alone;
 mod batch;
+mod campaign;
+mod fisher;
 mod grasp;
 mod init;
 mod jacobian;
 mod linalg;
 mod loss;
 mod proxy;
+mod separate;
 mod shared;
-mod table;
-mod watch;
 
 pub use batch::Batch;
-pub use init::Weights;
+pub use campaign::{ProxyCampaign, ProxySummary};
+pub use init::ProxyWeights;
 pub use proxy::{Absence, Proxy, Score};
-pub use table::{Outcome, Table};
 
 use lanner_network::{Cost, Network};
 
 use crate::EvaluateError;
 
-/// How proxies are computed.
+/// ProxyOptions of the computation of proxies.
 #[derive(Debug, Clone, Default)]
-pub struct Options {
-    /// Of the weights, and of Zen's images.
+pub struct ProxyOptions {
+    /// Seed of the weights, and of Zen's images.
     pub seed: u64,
-    /// Of all proxies but Zen, which has its own.
-    pub weights: Weights,
-    /// Up to so many threads; 0 is taken as 1. Results do not depend on it.
+    /// Initialisation for all proxies but Zen, which has its own.
+    pub weights: ProxyWeights,
+    /// Largest number of threads; 0 is taken as 1. Results do not depend on it.
     pub threads: usize,
-    /// The most bytes for activations and their gradients at a time; a network that needs more is an
-    /// error.
+    /// Limit of the memory for activations and their gradients, in bytes; a network that needs more is
+    /// an error.
     pub memory_limit: Option<u64>,
 }
 
-impl Options {
-    fn executor(&self) -> lanner_nn::Options {
-        lanner_nn::Options {
+impl ProxyOptions {
+    fn executor(&self) -> lanner_nn::ExecOptions {
+        lanner_nn::ExecOptions {
             threads: self.threads,
             memory_limit: self.memory_limit,
-            ..lanner_nn::Options::default()
+            ..lanner_nn::ExecOptions::default()
         }
     }
 }
 
-/// The proxies of a network, in the order asked for.
+/// Computes proxies of a network, in the order of `wanted`.
 ///
 /// # Errors
-/// When the batch is not one of this network's images and classes, or the memory limit is too low.
+/// When the batch does not fit the network's input and classes, or the memory limit is too low.
 pub fn compute(
     network: &Network,
     batch: &Batch,
     wanted: &[Proxy],
-    options: &Options,
+    options: &ProxyOptions,
 ) -> Result<Vec<(Proxy, Score)>, EvaluateError> {
     batch.check(network.input().len(), network.output().len())?;
     let params = options.weights.fill(network, options.seed);
     compute_with(network, params, batch, wanted, options)
 }
 
-/// As [`compute`], with these weights (but for Zen's).
+/// [`compute`] with given weights, except for Zen.
 fn compute_with(
     network: &Network,
     params: lanner_nn::Params<f32>,
     batch: &Batch,
     wanted: &[Proxy],
-    options: &Options,
+    options: &ProxyOptions,
 ) -> Result<Vec<(Proxy, Score)>, EvaluateError> {
     let shared = shared::passes(network, &params, batch, wanted, options)?;
     let mut scores = Vec::with_capacity(wanted.len());
@@ -111,9 +111,9 @@ fn compute_with(
         let score = match proxy {
             Proxy::Flops => Ok(Cost::of(network).flops as f64 / 1e6),
             Proxy::Params => Ok(Cost::of(network).params as f64 / 1e6),
-            Proxy::L2Norm => alone::l2_norm(network, &params),
-            Proxy::Synflow => alone::synflow(network, &params, options)?,
-            Proxy::Zen => alone::zen(network, batch.len(), options.seed, options)?,
+            Proxy::L2Norm => separate::l2_norm(network, &params),
+            Proxy::Synflow => separate::synflow(network, &params, options)?,
+            Proxy::Zen => separate::zen(network, batch.len(), options.seed, options)?,
             _ => known.map_or(Err(Absence::NotFinite), |(_, score)| *score),
         };
         scores.push((proxy, score));
@@ -121,8 +121,8 @@ fn compute_with(
     Ok(scores)
 }
 
-/// The mean of proxies over `seeds` initialisations, whose seeds come from that of the options; with
-/// one, [`compute`] with that seed itself. Absent where it is for one of them.
+/// Computes the means of proxies over `seeds` initialisations. The first seed is that of the options,
+/// the others are derived from it. A proxy that is absent for one seed is absent.
 ///
 /// # Errors
 /// As [`compute`].
@@ -131,14 +131,14 @@ pub fn average(
     batch: &Batch,
     wanted: &[Proxy],
     seeds: usize,
-    options: &Options,
+    options: &ProxyOptions,
 ) -> Result<Vec<(Proxy, Score)>, EvaluateError> {
     let mut means = compute(network, batch, wanted, options)?;
     for k in 1..seeds {
         let seed = lanner_nn::subseed(options.seed, &format!("proxies: seed {k}"));
-        let scores = compute(network, batch, wanted, &Options { seed, ..options.clone() })?;
+        let scores = compute(network, batch, wanted, &ProxyOptions { seed, ..options.clone() })?;
         for ((_, mean), (_, score)) in means.iter_mut().zip(scores) {
-            // A running mean: identical values stay what they are.
+            // A running mean keeps identical values exactly.
             *mean = mean.and_then(|m| score.map(|s| m + (s - m) / (k + 1) as f64));
         }
     }

@@ -2,53 +2,52 @@ use std::{fmt, str::FromStr};
 
 use crate::EvaluateError;
 
-/// A zero-cost proxy. Definitions, modes and the weights' distribution are those of
-/// NAS-Bench-Suite-Zero (Krishnakumar et al., NeurIPS 2022), whose code is NASLib's.
+/// A zero-cost proxy. Definitions, modes and the distribution of weights are those of
+/// NAS-Bench-Suite-Zero (Krishnakumar et al., NeurIPS 2022), whose code is in NASLib.
 ///
-/// L is the cross-entropy of a minibatch at initialisation; w are kernels of convolutions and
-/// matrices of linear layers, one entry of a Σ over layers each; batch norms use the batch's
-/// statistics.
+/// L is the cross-entropy of a minibatch at initialisation. w is the kernel of a convolution or the
+/// matrix of a linear layer, and Σ sums over these layers. Batch norms use the batch's statistics.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub enum Proxy {
-    /// From J, the gradient of the sum of all outputs by each image: for each class c the sum s_c of
-    /// log(|correlation| + 10⁻⁵) over pairs of its images; Σ |s_c|. Above 100 classes s_c is divided
-    /// by the class's images, and the sum of |s_c − s_d| over ordered pairs by the number of classes
-    /// (Lopes et al. 2021).
+    /// Σ |s_c| over classes c, where s_c is the sum of log(|correlation| + 10⁻⁵) over pairs of images
+    /// of the class, and correlations are those of J, the gradient of the sum of all outputs by each
+    /// image. Above 100 classes, s_c is divided by the number of the class's images, and the proxy is
+    /// the sum of |s_c − s_d| over ordered pairs divided by the number of classes (Lopes et al. 2021).
     EpeNas,
-    /// Per channel of each layer's output a, g = ∂L/∂a: ½·mean over images of (Σ over pixels of a·g)²,
-    /// times the weights of the channel (Turner et al. 2020).
+    /// Sum over all channels of layer outputs a, with g = ∂L/∂a, of ½·mean over images of (Σ over
+    /// pixels of a·g)² times the number of the channel's weights (Turner et al. 2020).
     Fisher,
-    /// Millions, in the convention of [`lanner_network::Cost::flops`], the published one.
+    /// FLOPs in millions, by the published convention, [`lanner_network::Cost::flops`].
     Flops,
     /// Σ ‖∂L/∂w‖₂ (Abdelfattah et al. 2021).
     GradNorm,
     /// −Σ w·(Hg), g = ∂L/∂w, H the Hessian (Wang et al. 2020).
     Grasp,
-    /// From the eigenvalues v of the correlations of all images' J: −Σ log(v + k) + 1/(v + k),
-    /// k = 10⁻⁵ (Mellor et al. 2021, first version).
+    /// −Σ log(v + k) + 1/(v + k) over the eigenvalues v of the correlations of J between images (see
+    /// `EpeNas`), k = 10⁻⁵ (Mellor et al. 2021, first version).
     Jacov,
     /// Σ ‖w‖₂.
     L2Norm,
-    /// log det K, K = how many ReLUs are in the same state (let a number through or not) for two images
-    /// (Mellor et al. 2021).
+    /// log det K, where K counts the ReLUs that are in the same state (pass a number or not) for two
+    /// images (Mellor et al. 2021).
     Nwot,
-    /// Millions.
+    /// Parameters in millions.
     Params,
     /// Σ w·∂L/∂w.
     Plain,
     /// Σ |w·∂L/∂w| (Lee et al. 2019).
     Snip,
-    /// log Σ |w·∂R/∂w|, R the sum of outputs for an image of ones, all parameters made positive, batch
-    /// norms left out (Tanaka et al. 2020).
+    /// log Σ |w·∂R/∂w|, where R is the sum of outputs for an image of ones, with absolute values of
+    /// all parameters and without batch norms (Tanaka et al. 2020).
     Synflow,
-    /// With weights from N(0, 1), for images x and x + 0.01·x′ from N(0, 1): log of the mean over
-    /// images of Σ |f − f′| before global pooling, plus over batch norms Σ log √(mean running
-    /// variance) after both passes (Lin et al. 2021).
+    /// log of the mean over images of Σ |f − f′|, plus Σ log √(mean running variance) over batch norms
+    /// after both passes (Lin et al. 2021). f and f′ are the features before global pooling of images
+    /// x and x + 0.01·x′; weights, x and x′ are from N(0, 1).
     Zen,
 }
 
 impl Proxy {
-    /// All thirteen, by name.
+    /// All thirteen proxies, sorted by name.
     pub const ALL: [Proxy; 13] = [
         Proxy::EpeNas,
         Proxy::Fisher,
@@ -65,7 +64,7 @@ impl Proxy {
         Proxy::Zen,
     ];
 
-    /// The name in Suite-Zero's tables: `grad_norm`.
+    /// Name in the tables of NAS-Bench-Suite-Zero, such as `grad_norm`.
     pub fn name(self) -> &'static str {
         match self {
             Proxy::EpeNas => "epe_nas",
@@ -103,17 +102,17 @@ impl FromStr for Proxy {
     }
 }
 
-/// Why a network has no value of a proxy.
+/// Reason why a network has no value of a proxy.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub enum Absence {
-    /// A sum came out infinite or NaN.
+    /// The sum is infinite or NaN.
     NotFinite,
-    /// Its logarithm is asked for, but the sum is 0: nothing flows from the input to the output.
+    /// The proxy is the logarithm of a sum that is 0: nothing flows from the input to the output.
     Zero,
-    /// For some image the outputs do not depend on the image: correlations are not defined.
+    /// The outputs do not depend on some image, so that correlations are not defined.
     NoGradient,
-    /// The matrix is singular to rounding: two images have the same code.
+    /// The matrix is singular to rounding: two images have the same states.
     Singular,
     /// The network has no ReLU.
     NoRelu,
@@ -134,15 +133,15 @@ impl fmt::Display for Absence {
     }
 }
 
-/// A value, or why there is none.
+/// A value, or the reason why there is none.
 pub type Score = Result<f64, Absence>;
 
-/// A sum as a value.
+/// Makes a score of a sum.
 pub(super) fn finite(value: f64) -> Score {
     if value.is_finite() { Ok(value) } else { Err(Absence::NotFinite) }
 }
 
-/// The logarithm of a sum as a value.
+/// Makes a score of the logarithm of a sum.
 pub(super) fn log(value: f64) -> Score {
     if value == 0.0 { Err(Absence::Zero) } else { finite(value.ln()) }
 }

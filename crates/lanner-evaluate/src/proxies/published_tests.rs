@@ -1,10 +1,11 @@
-//! Against the published tables of several spaces, one proxy that tells how weights were drawn.
+//! Compares `l2_norm`, which shows how weights were drawn, with the published tables of several
+//! spaces.
 
 use lanner_network::View;
 
 use super::*;
 
-/// The architectures of a table's first rows and their `l2_norm`.
+/// Architectures of a table's first rows, with their `l2_norm`.
 fn rows(file: &str, arch: &str, column: &str, task: &str) -> Vec<(String, f64)> {
     let Some(file) = lanner_testing::published(file) else { return Vec::new() };
     let mut table = csv::Reader::from_path(file).unwrap();
@@ -17,7 +18,7 @@ fn rows(file: &str, arch: &str, column: &str, task: &str) -> Vec<(String, f64)> 
     pairs.take(8).collect()
 }
 
-/// A layer's norm says by its own which distribution its weights are from, and hardly varies.
+/// The norm of a layer's weights hardly varies, and shows their distribution.
 #[test]
 fn norms_of_weights_are_the_published_ones() {
     let micro = "transbench101/micro_proxies.csv";
@@ -43,8 +44,8 @@ fn norms_of_weights_are_the_published_ones() {
                 _ => text,
             };
             let network = skeleton.build(&space.parse(&text).unwrap(), View::Raw).unwrap();
-            let params = Weights::of(&space).fill(&network, 0);
-            let found = alone::l2_norm(&network, &params).unwrap();
+            let params = ProxyWeights::of(&space).fill(&network, 0);
+            let found = separate::l2_norm(&network, &params).unwrap();
             let apart = (found / expected - 1.0).abs();
             assert!(apart < 0.015, "{space} {text}: {found} for {expected}");
         }
@@ -62,7 +63,7 @@ fn kernels_by_outputs_have_their_deviation_and_no_biases() {
     let net = net.finish();
     let deviation = |w: &[f32]| (w.iter().map(|w| w * w).sum::<f32>() / w.len() as f32).sqrt();
     for (linear, expected) in [(Some(0.01), 0.01), (None, (1.0f32 / 64.0 / 3.0).sqrt())] {
-        let params = Weights::FanOut { linear }.fill(&net, 3);
+        let params = ProxyWeights::FanOut { linear }.fill(&net, 3);
         let (kernel, bias) = params.layer(1);
         let ratio = deviation(kernel) / (2.0f32 / (9.0 * 64.0)).sqrt();
         assert!((ratio - 1.0).abs() < 0.05 && bias.iter().all(|b| *b == 0.0), "{ratio}");

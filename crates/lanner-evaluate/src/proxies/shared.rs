@@ -1,14 +1,16 @@
-//! The passes that most proxies share: one forward, one backward of the loss, one of the outputs; and
-//! the two more that GraSP needs, in the same buffers.
+//! Passes that most proxies share: one forward, one backward of the loss, one backward of the outputs;
+//! and two more for GraSP, in the same buffers.
 
 use lanner_network::{Layer, Network, Op};
 use lanner_nn::{Executor, Mode, Params, Wants};
 
 use super::proxy::finite;
-use super::{Absence, Batch, Options, Proxy, Score, grasp, jacobian, linalg, loss, watch::Watch};
+use super::{
+    Absence, Batch, Proxy, ProxyOptions, Score, fisher::FisherSums, grasp, jacobian, linalg, loss,
+};
 use crate::EvaluateError;
 
-/// The proxies of these passes, in their order.
+/// Proxies of these passes, in the order of their computation.
 const SHARED: [Proxy; 8] = [
     Proxy::Nwot,
     Proxy::GradNorm,
@@ -20,34 +22,39 @@ const SHARED: [Proxy; 8] = [
     Proxy::Grasp,
 ];
 
-/// The proxies among `wanted` that these passes yield; runs what those need.
+/// Computes those of the `wanted` proxies that come from these passes; runs only the passes needed.
 pub fn passes(
     network: &Network,
     params: &Params<f32>,
     batch: &Batch,
     wanted: &[Proxy],
-    options: &Options,
+    options: &ProxyOptions,
 ) -> Result<Vec<(Proxy, Score)>, EvaluateError> {
     let any = |of: &[Proxy]| of.iter().any(|p| wanted.contains(p));
     let by_params = any(&[Proxy::GradNorm, Proxy::Snip, Proxy::Plain, Proxy::Grasp]);
     let by_input = any(&[Proxy::Jacov, Proxy::EpeNas]);
-    let fisher = any(&[Proxy::Fisher]);
-    let hold = any(&[Proxy::Nwot, Proxy::Grasp]);
+    let by_fisher = any(&[Proxy::Fisher]);
+    let hold_states = any(&[Proxy::Nwot, Proxy::Grasp]);
     if !any(&SHARED) {
         return Ok(Vec::new());
     }
-    let watch = Watch::new(network, batch.len(), fisher);
-    let training = by_params || by_input || fisher;
-    let again = by_input && (by_params || fisher);
-    let run =
-        lanner_nn::Options { training, again, hold, watch: watch.layers(), ..options.executor() };
+    let sums = FisherSums::new(network, batch.len(), by_fisher);
+    let training = by_params || by_input || by_fisher;
+    let repeat_backward = by_input && (by_params || by_fisher);
+    let run = lanner_nn::ExecOptions {
+        training,
+        repeat_backward,
+        hold_states,
+        observed: sums.layers(),
+        ..options.executor()
+    };
     let mut executor = Executor::<f32>::new(network, batch.len(), run)?;
-    let outputs = executor.forward(params, &batch.images, Mode::Batch, &watch)?;
+    let outputs = executor.forward(params, &batch.images, Mode::Batch, &sums)?;
     let d_outputs = loss::gradient(outputs, &batch.labels);
     let mut gradient = vec![0.0; if by_params { params.values.len() } else { 0 }];
-    if by_params || fisher {
+    if by_params || by_fisher {
         let wants = Wants { params: by_params, input: false };
-        executor.backward(params, &d_outputs, wants, &mut gradient, &watch)?;
+        executor.backward(params, &d_outputs, wants, &mut gradient, &sums)?;
     }
     let correlations = match by_input {
         true => {
@@ -75,7 +82,7 @@ pub fn passes(
             }
             Proxy::Fisher => {
                 let weights = |l: usize| params.layer(l).0.len() / network.layers[l].shape.channels;
-                finite(watch.fisher(weights))
+                finite(sums.fisher(weights))
             }
             _ => finite(sum(network, params, &gradient, proxy)),
         };
@@ -84,7 +91,7 @@ pub fn passes(
     Ok(scores)
 }
 
-/// Where the kernels and matrices of convolutions and linear layers stand among all parameters.
+/// Ranges of the kernels and matrices of convolutions and linear layers among all parameters.
 pub fn weighted<'a, T>(
     network: &'a Network,
     params: &'a Params<T>,
@@ -95,7 +102,7 @@ pub fn weighted<'a, T>(
         .map(|(_, place)| place.weight.clone())
 }
 
-/// From how many ReLUs are in the same state for two images.
+/// Computes NWOT from the numbers of ReLUs that are in the same state for two images.
 fn nwot(executor: &Executor<f32>, images: usize) -> Score {
     let (mut all, mut differing) = (0, vec![0u64; images * images]);
     let layers = &executor.network().layers;
@@ -104,10 +111,10 @@ fn nwot(executor: &Executor<f32>, images: usize) -> Score {
         if !matches!(layer.op, Op::Relu | Op::Relu6) || layers[..i].iter().any(|l| same(&l)) {
             continue;
         }
-        // Those that read the same numbers are counted at once.
+        // ReLUs that read the same input have the same states, and are counted together.
         let times = layers.iter().filter(same).count() as u64;
         all += times * layer.shape.len() as u64;
-        let states = executor.states(i);
+        let states = executor.activation_states(i);
         let rows: Vec<&[u64]> = states.chunks_exact(states.len() / images).collect();
         for (i, a) in rows.iter().enumerate() {
             for (j, b) in rows[..i].iter().enumerate() {
@@ -124,7 +131,7 @@ fn nwot(executor: &Executor<f32>, images: usize) -> Score {
     linalg::log_determinant(agreements, images).ok_or(Absence::Singular)
 }
 
-/// The sums over weights.
+/// Computes a proxy that is a sum over weights.
 fn sum(network: &Network, params: &Params<f32>, gradient: &[f32], proxy: Proxy) -> f64 {
     let mut sum = 0.0;
     for range in weighted(network, params) {

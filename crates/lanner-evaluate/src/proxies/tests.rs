@@ -1,4 +1,4 @@
-//! What must hold whatever the values are.
+//! Properties that must hold for all values.
 
 use lanner_network::{Builder, Conv, Nasbench201, Op, Shape, View};
 use lanner_space::Space;
@@ -26,16 +26,17 @@ fn bits(scores: &[(Proxy, Score)]) -> Vec<(Proxy, Result<u64, Absence>)> {
 fn a_value_depends_on_the_seed_and_nothing_else() {
     let network = network(MIXED);
     let batch = batch(&network, 16, 3);
-    let options = Options { seed: 5, ..Options::default() };
+    let options = ProxyOptions { seed: 5, ..ProxyOptions::default() };
     let all = compute(&network, &batch, &Proxy::ALL, &options).unwrap();
     assert!(all.iter().all(|(_, s)| s.is_ok()), "{all:?}");
-    let again = Options { threads: 2, ..options.clone() };
+    let again = ProxyOptions { threads: 2, ..options.clone() };
     assert_eq!(bits(&all), bits(&compute(&network, &batch, &Proxy::ALL, &again).unwrap()));
     for one in &all {
         let alone = compute(&network, &batch, &[one.0], &options).unwrap();
         assert_eq!(bits(&alone), bits(&[*one]));
     }
-    let other = compute(&network, &batch, &Proxy::ALL, &Options { seed: 6, ..options }).unwrap();
+    let other =
+        compute(&network, &batch, &Proxy::ALL, &ProxyOptions { seed: 6, ..options }).unwrap();
     for ((proxy, a), (_, b)) in all.iter().zip(&other) {
         let fixed = matches!(proxy, Proxy::Flops | Proxy::Params);
         assert_eq!(a == b, fixed, "{proxy}");
@@ -46,7 +47,7 @@ fn a_value_depends_on_the_seed_and_nothing_else() {
 fn proxies_of_the_network_alone_do_not_see_the_data() {
     let network = network(MIXED);
     let wanted = [Proxy::Synflow, Proxy::L2Norm, Proxy::Params, Proxy::Flops];
-    let options = Options::default();
+    let options = ProxyOptions::default();
     let of = |seed, count| compute(&network, &batch(&network, count, seed), &wanted, &options);
     let scores = of(1, 8).unwrap();
     assert_eq!(bits(&scores), bits(&of(2, 5).unwrap()));
@@ -60,7 +61,7 @@ fn the_mean_over_seeds() {
     let network = network(MIXED);
     let batch = batch(&network, 8, 1);
     let wanted = [Proxy::Snip, Proxy::Params];
-    let options = Options::default();
+    let options = ProxyOptions::default();
     let mean = average(&network, &batch, &wanted, 3, &options).unwrap();
     let values: Vec<f64> = (0..3)
         .map(|k| {
@@ -68,7 +69,7 @@ fn the_mean_over_seeds() {
                 0 => options.seed,
                 k => lanner_nn::subseed(options.seed, &format!("proxies: seed {k}")),
             };
-            let options = Options { seed, ..options.clone() };
+            let options = ProxyOptions { seed, ..options.clone() };
             compute(&network, &batch, &wanted, &options).unwrap()[0].1.unwrap()
         })
         .collect();
@@ -79,7 +80,7 @@ fn the_mean_over_seeds() {
 
 #[test]
 fn what_does_not_exist_has_its_reason() {
-    let options = Options::default();
+    let options = ProxyOptions::default();
     let dead = network("|none~0|+|none~0|none~1|+|none~0|none~1|none~2|");
     let wanted = [Proxy::Synflow, Proxy::Jacov, Proxy::EpeNas, Proxy::Zen, Proxy::Params];
     let scores = compute(&dead, &batch(&dead, 8, 1), &wanted, &options).unwrap();
@@ -112,8 +113,8 @@ fn what_does_not_exist_has_its_reason() {
 fn wrong_batches_are_refused() {
     let network = network(MIXED);
     let good = batch(&network, 4, 1);
-    let options = Options::default();
-    let fails = |batch: &Batch, options: &Options| {
+    let options = ProxyOptions::default();
+    let fails = |batch: &Batch, options: &ProxyOptions| {
         compute(&network, batch, &[Proxy::Snip], options).unwrap_err().to_string()
     };
     let mut labels = good.clone();
@@ -127,14 +128,13 @@ fn wrong_batches_are_refused() {
     ] {
         assert_eq!(fails(&batch, &options), expected);
     }
-    let little = Options { memory_limit: Some(1000), ..options };
+    let little = ProxyOptions { memory_limit: Some(1000), ..options };
     assert!(fails(&good, &little).contains("over the limit of 1000"));
 }
 
 #[test]
 fn without_bias_or_batch_norm_plain_is_the_gradient_along_the_weights() {
-    // A linear network: the loss depends on w·x only, so plain and grasp have closed forms to test
-    // against: with one image and two equal outputs, p = ½.
+    // The loss of a linear network depends on w·x only, so that plain and grasp have closed forms.
     let mut net = Builder::new("linear", Shape::new(1, 1, 1)).unwrap();
     let conv = net.add("conv", Op::Conv(Conv::same(1, 1)), &[0]).unwrap();
     net.add("classes", Op::Linear { out_features: 2, bias: false }, &[conv]).unwrap();
@@ -143,7 +143,7 @@ fn without_bias_or_batch_norm_plain_is_the_gradient_along_the_weights() {
     params.values = vec![0.5, 1.0, -1.0];
     let batch = Batch { images: vec![2.0], labels: vec![0], classes: 2 };
     let wanted = [Proxy::Plain, Proxy::Grasp];
-    let scores = compute_with(&net, params, &batch, &wanted, &Options::default()).unwrap();
+    let scores = compute_with(&net, params, &batch, &wanted, &ProxyOptions::default()).unwrap();
     // L(a, u, v) = log(1 + exp(−d)), d = x·a·(u − v) = 2.
     let p = 1.0 / (1.0 + 2f64.exp());
     let (l1, l2) = (-p, p * (1.0 - p));

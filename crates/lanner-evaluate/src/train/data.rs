@@ -1,11 +1,11 @@
-use lanner_data::images::{Augmentation, DataSet, Draw, Images, Shape, Statistics};
+use lanner_data::images::{Augmentation, DataSet, EpochSeed, Images, Shape, Statistics};
 use lanner_network::Network;
 
 use crate::EvaluateError;
 
-/// A data set ready to train with: split, and with the statistics by which it is normalised.
+/// A data set for training: its split, and the statistics by which images are normalised.
 #[derive(Debug, Clone)]
-pub struct Data {
+pub struct TrainData {
     set: DataSet,
     statistics: Statistics,
     training: Vec<usize>,
@@ -13,26 +13,26 @@ pub struct Data {
     test: Vec<usize>,
 }
 
-/// What images are for.
+/// DataPart of a data set.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Part {
-    /// To train with.
+pub enum DataPart {
+    /// Images to train with.
     Training,
-    /// A part of the training images that is not trained with: to choose by.
+    /// Some of the training images, kept to choose epochs and networks by.
     Validation,
     /// The test images.
     Test,
 }
 
-impl Data {
-    /// Keeps the fraction `validation` of the training images, of each class alike, for validation.
-    /// What all images are normalised by is of all training images.
+impl TrainData {
+    /// Keeps the fraction `validation` of the training images, equally of each class, for validation.
+    /// All images are normalised by the statistics of all training images.
     ///
     /// # Errors
-    /// When the parts of the set do not fit together, all training images are of one class, or there
-    /// is nothing left for validation.
-    pub fn new(set: DataSet, validation: f64, seed: u64) -> Result<Data, EvaluateError> {
-        // The fields of images are public.
+    /// When the parts of the set do not fit together, all training images are of one class, or no
+    /// image is kept for validation.
+    pub fn new(set: DataSet, validation: f64, seed: u64) -> Result<TrainData, EvaluateError> {
+        // The fields of images are public, and may have changed.
         let checked = |i: Images| -> Result<Images, EvaluateError> {
             Ok(Images::new(i.name.clone(), i.shape(), i.classes, i.pixels, i.labels)?)
         };
@@ -45,7 +45,7 @@ impl Data {
                 expected: format!("one or more of the {} training images", set.train.len()),
             });
         }
-        Ok(Data {
+        Ok(TrainData {
             statistics: set.train.statistics(),
             training,
             validation: kept,
@@ -54,34 +54,35 @@ impl Data {
         })
     }
 
-    /// The shape of an image.
+    /// Shape of an image.
     pub fn shape(&self) -> Shape {
         self.set.train.shape()
     }
 
-    /// The names of the classes.
+    /// Names of the classes.
     pub fn classes(&self) -> &[String] {
         &self.set.train.classes
     }
 
-    /// What images are normalised by.
+    /// Statistics by which images are normalised.
     pub fn statistics(&self) -> &Statistics {
         &self.statistics
     }
 
-    /// The number of images of a part.
-    pub fn len(&self, part: Part) -> usize {
+    /// Number of images of a part.
+    pub fn len(&self, part: DataPart) -> usize {
         self.part(part).1.len()
     }
 
-    /// So many images of a part from number `start` on, normalised, as a network of `channels` channels
-    /// gets them (N × channels × H × W; grey images become `channels` equal ones), and their labels.
+    /// Loads `count` images of a part from number `start` on, normalised, and their labels, for a
+    /// network of `channels` channels (N × channels × H × W; a grey image is repeated in all
+    /// channels).
     ///
     /// # Errors
-    /// When there are not so many, or colour images would need other channels.
+    /// When the part has too few images, or colour images have another number of channels.
     pub fn batch(
         &self,
-        part: Part,
+        part: DataPart,
         start: usize,
         count: usize,
         channels: usize,
@@ -95,26 +96,26 @@ impl Data {
                 expected: format!("at most {} images", indices.len()),
             });
         };
-        self.load(images, &indices[start..end], channels, Augmentation::NONE, NO_DRAW)
+        self.load(images, &indices[start..end], channels, Augmentation::NONE, NO_EPOCH)
     }
 
-    /// Training images by their numbers among all images of the set, see [`Data::training`].
+    /// Loads augmented training images by their numbers, see [`TrainData::training`].
     pub(super) fn augmented(
         &self,
         indices: &[usize],
         channels: usize,
         augmentation: Augmentation,
-        draw: Draw,
+        epoch_seed: EpochSeed,
     ) -> Result<(Vec<f32>, Vec<u16>), EvaluateError> {
-        self.load(&self.set.train, indices, channels, augmentation, draw)
+        self.load(&self.set.train, indices, channels, augmentation, epoch_seed)
     }
 
-    /// The numbers of the training images.
+    /// Numbers of the training images among all images of the set.
     pub(super) fn training(&self) -> &[usize] {
         &self.training
     }
 
-    /// The augmentation that is usual for such images.
+    /// Usual augmentation for such images.
     pub(super) fn usual_augmentation(&self) -> Augmentation {
         match self.shape().channels {
             1 => Augmentation::NONE,
@@ -122,7 +123,7 @@ impl Data {
         }
     }
 
-    /// Whether these are images for this network.
+    /// Checks that the images and classes fit the network.
     pub(super) fn check(&self, network: &Network) -> Result<(), EvaluateError> {
         let (image, input) = (self.shape(), network.input());
         let same = (image.height, image.width) == (input.height, input.width);
@@ -143,11 +144,11 @@ impl Data {
         Ok(())
     }
 
-    fn part(&self, part: Part) -> (&Images, &[usize]) {
+    fn part(&self, part: DataPart) -> (&Images, &[usize]) {
         match part {
-            Part::Training => (&self.set.train, &self.training),
-            Part::Validation => (&self.set.train, &self.validation),
-            Part::Test => (&self.set.test, &self.test),
+            DataPart::Training => (&self.set.train, &self.training),
+            DataPart::Validation => (&self.set.train, &self.validation),
+            DataPart::Test => (&self.set.test, &self.test),
         }
     }
 
@@ -157,7 +158,7 @@ impl Data {
         indices: &[usize],
         channels: usize,
         augmentation: Augmentation,
-        draw: Draw,
+        epoch_seed: EpochSeed,
     ) -> Result<(Vec<f32>, Vec<u16>), EvaluateError> {
         let shape = images.shape();
         if shape.channels != channels && shape.channels != 1 {
@@ -169,7 +170,7 @@ impl Data {
         }
         let mut pixels = vec![0.0; indices.len() * shape.values()];
         images.batch(indices, &self.statistics, &mut pixels)?;
-        augmentation.apply(&mut pixels, shape, &self.statistics.black(), indices, draw)?;
+        augmentation.apply(&mut pixels, shape, &self.statistics.black(), indices, epoch_seed)?;
         if shape.channels != channels {
             let grey = pixels.chunks_exact(shape.values());
             pixels = grey.flat_map(|image| image.repeat(channels)).collect();
@@ -178,5 +179,5 @@ impl Data {
     }
 }
 
-/// Where nothing is drawn.
-const NO_DRAW: Draw = Draw { seed: 0, epoch: 0 };
+/// Seed for images that are not augmented, which does not matter.
+const NO_EPOCH: EpochSeed = EpochSeed { seed: 0, epoch: 0 };

@@ -1,4 +1,4 @@
-//! Whole trainings against PyTorch, in `f64`: `benches/peers/train_torch.py golden`.
+//! Compares whole trainings with PyTorch, in `f64`: `benches/peers/train_torch.py golden`.
 
 use lanner_network::{Nasbench201, Op, View};
 use lanner_space::Space;
@@ -8,7 +8,7 @@ use super::*;
 const STEPS: usize = 16;
 const BATCH: usize = 12;
 
-/// Number k of stream s, as the script makes it: a multiple of 1/1024 within ±0.5.
+/// Number k of stream s, generated as by the script: a multiple of 1/1024 within ±0.5.
 fn number(stream: u64, k: usize) -> f64 {
     let mut x = (k as u64).wrapping_mul(0x9e37_79b9).wrapping_add(stream.wrapping_mul(0x85eb_ca6b));
     x &= 0xffff_ffff;
@@ -33,12 +33,12 @@ fn a_training_is_that_of_pytorch() {
     let text = include_str!("../../tests/data/train_golden.json");
     let golden: serde_json::Value = serde_json::from_str(text).unwrap();
     let skeleton = Nasbench201 { channels: 6, cells: 1, resolution: 16, classes: 10 };
-    let recipe = Recipe {
+    let recipe = TrainRecipe {
         learning_rate: 0.1,
         momentum: 0.9,
         weight_decay: 0.01,
         label_smoothing: 0.1,
-        ..Recipe::default()
+        ..TrainRecipe::default()
     };
     let numbers = |value: &serde_json::Value| -> Vec<f64> {
         value.as_array().unwrap().iter().map(|v| v.as_f64().unwrap()).collect()

@@ -2,9 +2,9 @@
 
 use lanner_nn::Float;
 
-/// The mean over images of the cross-entropy between softmax(logits) and the smoothed labels, (1 −
-/// smoothing)·one-hot + smoothing / classes (Szegedy et al. 2016), and into `gradient` its gradient by
-/// the logits (images × classes).
+/// Computes the mean over images of the cross-entropy between softmax(logits) and the smoothed labels,
+/// (1 − smoothing)·one-hot + smoothing / classes (Szegedy et al. 2016). Writes its gradient by the
+/// logits (images × classes) to `gradient`.
 pub fn cross_entropy<T: Float>(
     logits: &[T],
     labels: &[u16],
@@ -20,7 +20,7 @@ pub fn cross_entropy<T: Float>(
         for (c, &logit) in logits.iter().enumerate() {
             let hit = c == usize::from(label);
             let target = rest + if hit { 1.0 - f64::from(smoothing) } else { 0.0 };
-            let log_p = logit.wide() - log_sum;
+            let log_p = logit.to_f64() - log_sum;
             loss -= target * log_p;
             gradient.push(T::of((log_p.exp() - target) / images));
         }
@@ -28,14 +28,14 @@ pub fn cross_entropy<T: Float>(
     loss / images
 }
 
-/// Sums over images: of −log p(label), and of images whose label has the highest logit.
+/// Sum of −log p(label) over images, and the number of images whose label has the highest logit.
 pub fn hits<T: Float>(logits: &[T], labels: &[u16]) -> (f64, usize) {
     let classes = logits.len() / labels.len().max(1);
     let (mut loss, mut hits) = (0.0, 0);
     for (logits, &label) in logits.chunks_exact(classes).zip(labels) {
         let (before, rest) = logits.split_at(usize::from(label));
-        loss += log_sum_exp(logits) - rest[0].wide();
-        // Of equal ones the first counts, as everywhere.
+        loss += log_sum_exp(logits) - rest[0].to_f64();
+        // Among equal logits, the first counts.
         let best = before.iter().all(|&l| l < rest[0]) && rest.iter().all(|&l| l <= rest[0]);
         hits += usize::from(best);
     }
@@ -43,8 +43,8 @@ pub fn hits<T: Float>(logits: &[T], labels: &[u16]) -> (f64, usize) {
 }
 
 fn log_sum_exp<T: Float>(logits: &[T]) -> f64 {
-    let top = logits.iter().map(|x| x.wide()).fold(f64::NEG_INFINITY, f64::max);
-    top + logits.iter().map(|x| (x.wide() - top).exp()).sum::<f64>().ln()
+    let top = logits.iter().map(|x| x.to_f64()).fold(f64::NEG_INFINITY, f64::max);
+    top + logits.iter().map(|x| (x.to_f64() - top).exp()).sum::<f64>().ln()
 }
 
 #[cfg(test)]
@@ -54,7 +54,7 @@ mod tests {
     const LOGITS: [f32; 8] = [0.5, -1.25, 3.0, 0.0, -2.0, 0.75, 1.5, 1.0];
     const LABELS: [u16; 2] = [2, 0];
 
-    /// The definition, term by term, with the softmax computed as written.
+    /// Computes the loss by its definition, term by term.
     fn slow(logits: &[f64], smoothing: f64) -> f64 {
         let term = |n: usize, c: usize| {
             let all: f64 = (0..4).map(|k| logits[4 * n + k].exp()).sum();
@@ -80,7 +80,7 @@ mod tests {
                     slow(&moved, smoothing)
                 };
                 let slope = (at(1e-5) - at(-1e-5)) / 2e-5;
-                assert!((gradient[k].wide() - slope).abs() < 1e-7, "{k}: {slope}");
+                assert!((gradient[k].to_f64() - slope).abs() < 1e-7, "{k}: {slope}");
             }
         }
     }

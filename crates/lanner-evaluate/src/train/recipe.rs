@@ -2,32 +2,34 @@ use lanner_data::images::Augmentation;
 
 use crate::EvaluateError;
 
-/// How a network is trained. [`Recipe::default`] is for small budgets.
+/// Hyper-parameters of a training. [`TrainRecipe::default`] is for small budgets.
 #[derive(Debug, Clone, PartialEq)]
-pub struct Recipe {
-    /// Passes over the training images.
+pub struct TrainRecipe {
+    /// Number of passes over the training images.
     pub epochs: usize,
-    /// The most images of a step. Each epoch is cut into steps of equal size, to within one image.
+    /// Largest number of images of a step. The steps of an epoch have equal sizes, to within one
+    /// image.
     pub batch: usize,
-    /// The highest learning rate; it falls by a cosine to nothing.
+    /// Highest learning rate; it falls by a cosine to zero.
     pub learning_rate: f32,
-    /// Epochs over which the learning rate rises first.
+    /// Number of epochs over which the learning rate rises first.
     pub warm_up: f32,
     /// Nesterov's momentum.
     pub momentum: f32,
-    /// Of kernels and matrices; not of batch norms and biases, which do not make a network complex.
+    /// Weight decay of kernels and matrices; batch norms and biases have none, since they do not make
+    /// a network complex.
     pub weight_decay: f32,
-    /// The share of a label that goes to all classes alike.
+    /// Fraction of a label that is spread over all classes.
     pub label_smoothing: f32,
-    /// `None`: by the images. Colour images are flipped, and cropped after padding by an eighth of their
-    /// size, as is usual for CIFAR; grey ones are left as they are, since drawings and digits have a
-    /// direction.
+    /// Augmentation; `None` chooses it by the images. Colour images are then flipped, and cropped
+    /// after padding by an eighth of their size, as is usual for CIFAR; grey ones are not augmented,
+    /// since drawings and digits have a direction.
     pub augmentation: Option<Augmentation>,
 }
 
-impl Default for Recipe {
+impl Default for TrainRecipe {
     fn default() -> Self {
-        Recipe {
+        TrainRecipe {
             epochs: 10,
             batch: 64,
             learning_rate: 0.2,
@@ -40,13 +42,15 @@ impl Default for Recipe {
     }
 }
 
-impl Recipe {
-    /// Whether each value is in its range.
+impl TrainRecipe {
+    /// Checks that each value is in its range.
     pub fn check(&self) -> Result<(), EvaluateError> {
         let wrong = |name, value: String, expected: &str| {
             Err(EvaluateError::Value { name, value, expected: expected.into() })
         };
-        let &Recipe { learning_rate, warm_up, momentum, weight_decay, label_smoothing, .. } = self;
+        let &TrainRecipe {
+            learning_rate, warm_up, momentum, weight_decay, label_smoothing, ..
+        } = self;
         for (name, value) in [("epochs", self.epochs), ("batch", self.batch)] {
             if value == 0 {
                 return wrong(name, "0".into(), "1 or more");

@@ -1,24 +1,25 @@
-//! One network in training: steps, and what it is worth so far.
+//! One network in training: its steps and its quality so far.
 
 use lanner_network::{Cost, Network};
-use lanner_nn::{ExecError, Executor, Float, Mode, Options, Params, Sgd, Wants};
+use lanner_nn::{ExecError, ExecOptions, Executor, Float, Mode, Params, Sgd, Wants};
 
-use super::{Data, Part, Quality, Recipe, loss};
+use super::{DataPart, Quality, TrainData, TrainRecipe, loss};
 use crate::EvaluateError;
 
-/// Copies of the parameters: themselves, those of the best epoch, gradients, velocities, and those that
-/// are returned.
+/// Number of copies of the parameters: themselves, those of the best epoch, gradients, velocities, and
+/// those that are returned.
 const COPIES: u64 = 5;
 
-/// Whether steps of `batch` images stay within a limit of memory.
+/// Checks that steps of `batch` images stay within a limit of memory, in bytes.
 pub fn fits(
     network: &Network,
     batch: usize,
     limit: u64,
     threads: usize,
 ) -> Result<(), EvaluateError> {
-    let nothing = Options { threads, training: true, memory_limit: Some(0), ..Options::default() };
-    // With nothing allowed, it says what it would take.
+    let nothing =
+        ExecOptions { threads, training: true, memory_limit: Some(0), ..ExecOptions::default() };
+    // With a limit of 0, the error says how much memory is needed.
     match Executor::<f32>::new(network, batch, nothing) {
         Err(ExecError::Memory { network: name, batch, needed, .. }) => {
             let needed = needed.saturating_add(4 * COPIES * Cost::of(network).params);
@@ -31,14 +32,14 @@ pub fn fits(
     }
 }
 
-/// In `f32`; in `f64` for tests, since the smallest difference grows when it is on the two sides of a
-/// ReLU.
+/// A network in training, in `f32`. Tests use `f64`, since tiny differences grow when they put a
+/// number on the other side of a ReLU.
 pub struct Trainer<T> {
     executor: Executor<T>,
     pub params: Params<T>,
     sgd: Sgd<T>,
     label_smoothing: f32,
-    /// The most images of a step.
+    /// Largest number of images of a step.
     batch: usize,
     gradients: Vec<T>,
     d_output: Vec<T>,
@@ -49,12 +50,12 @@ impl<T: Float> Trainer<T> {
         network: &Network,
         params: Params<T>,
         batch: usize,
-        recipe: &Recipe,
+        recipe: &TrainRecipe,
         threads: usize,
     ) -> Result<Trainer<T>, EvaluateError> {
-        let run = Options { threads, training: true, ..Options::default() };
+        let run = ExecOptions { threads, training: true, ..ExecOptions::default() };
         let executor = Executor::new(network, batch, run)?;
-        let norm_or_none = |p: &&lanner_nn::Place| p.mean.is_empty() && !p.weight.is_empty();
+        let norm_or_none = |p: &&lanner_nn::LayerPlace| p.mean.is_empty() && !p.weight.is_empty();
         let kernels = params.layout.layers.iter().filter(norm_or_none);
         let decayed = kernels.map(|p| p.weight.clone()).collect();
         let len = params.values.len();
@@ -69,7 +70,7 @@ impl<T: Float> Trainer<T> {
         })
     }
 
-    /// One step; returns the loss before it. Running statistics stay as they are.
+    /// Takes one step; returns the loss before it. Running statistics do not change.
     pub fn step(&mut self, images: &[T], labels: &[u16], lr: f32) -> Result<f64, EvaluateError> {
         let logits = self.executor.forward(&self.params, images, Mode::Batch, &())?;
         let loss = loss::cross_entropy(logits, labels, self.label_smoothing, &mut self.d_output);
@@ -79,8 +80,8 @@ impl<T: Float> Trainer<T> {
         Ok(loss)
     }
 
-    /// Takes the running statistics anew, with the weights as they are now: means over so many batches.
-    /// Those that follow the steps slowly are of weights that are gone; after a few dozen steps a
+    /// Computes the running statistics anew with the present weights, as means over `batches` batches.
+    /// Statistics that follow the steps slowly belong to old weights; after a few dozen steps, a
     /// network without skip connections may then look no better than chance (Wu and Johnson,
     /// "Rethinking Batch in BatchNorm", 2021, §3).
     pub fn precise_statistics(
@@ -98,15 +99,15 @@ impl<T: Float> Trainer<T> {
         Ok(())
     }
 
-    /// The outputs for images as a runtime would have them: with running statistics.
+    /// Computes outputs with running statistics, as a runtime would.
     pub fn outputs(&mut self, images: &[T]) -> Result<&[T], EvaluateError> {
         Ok(self.executor.forward(&self.params, images, Mode::Running, &())?)
     }
 }
 
 impl Trainer<f32> {
-    /// What the network is worth on a part of the data.
-    pub fn quality(&mut self, data: &Data, part: Part) -> Result<Quality, EvaluateError> {
+    /// Quality of the network on a part of the data.
+    pub fn quality(&mut self, data: &TrainData, part: DataPart) -> Result<Quality, EvaluateError> {
         let channels = self.executor.network().input().channels;
         let count = data.len(part);
         let (mut loss, mut hits) = (0.0, 0);

@@ -1,4 +1,4 @@
-//! The same network in 32-bit floats and in 8-bit integers, computed by rten.
+//! Compares a network in 32-bit floats with the same one in 8-bit integers, computed by rten.
 #![cfg(feature = "rten")]
 
 use lanner_network::{Init, Nasbench201, OnnxOptions, Precision, View, Weights, onnx};
@@ -26,7 +26,7 @@ fn integers_come_close_to_floats() {
         explicit_padding: true,
         ..OnnxOptions::default()
     };
-    // Convolutions of 3×3 and of 1×1, both at once, and cells that yield zeros.
+    // Cells of 3×3 convolutions, of 1×1 convolutions, of both, and cells that yield zeros.
     for text in ["333333", "222222", "302143", "300000"] {
         let floats = scores(text, OnnxOptions::default());
         let close = scores(text, integers);

@@ -1,4 +1,4 @@
-//! ONNX Runtime: what is no library of it is an error, and the real one, where there is one, runs
+//! ONNX Runtime: a file that is not its library is an error; the real library, if present, runs
 //! networks in floats and integers.
 #![cfg(feature = "ort")]
 
@@ -17,9 +17,9 @@ fn what_is_no_library_is_an_error() {
     let error = |path| Ort::new(Some(path), 1).err().unwrap().to_string();
     let missing = folder.path().join("missing.so");
     assert!(error(&missing).contains("missing.so: No such file"), "{}", error(&missing));
-    assert!(error(&text).contains("is no library that can be loaded"), "{}", error(&text));
-    // A folder is searched.
-    assert!(error(folder.path()).contains("is no library that can be loaded"));
+    assert!(error(&text).contains("is not a library that can be loaded"), "{}", error(&text));
+    // The library is searched in a folder.
+    assert!(error(folder.path()).contains("is not a library that can be loaded"));
     std::fs::remove_file(&text).unwrap();
     assert!(error(folder.path()).contains("has no libonnxruntime in it: `pip install"));
     let threads = Ort::new(Some(&missing), 0).err().unwrap().to_string();

@@ -1,4 +1,4 @@
-//! From layers to nodes.
+//! Converts layers to nodes of an ONNX model.
 
 use super::messages::{
     Attribute, DATA_FLOAT, DATA_INT64, Dimension, FLOAT, Graph, INT, INTS, Model, Node,
@@ -10,11 +10,11 @@ use crate::{Layer, LayerWeights, Network, Op, Pool, Shape, Weights};
 
 const IR_VERSION: i64 = 8;
 const OPSET: i64 = 17;
-/// Initialisers that several nodes share.
+// Names of initialisers that several nodes share.
 const ZERO: &str = "zero";
 const SIX: &str = "six";
 
-/// The model. The weights fit the network: [`Weights::check`] came before.
+/// Makes the model. The weights must have passed [`Weights::check`].
 pub fn model(network: &Network, weights: &Weights, options: OnnxOptions) -> Model {
     let mut graph = Export {
         network,
@@ -44,7 +44,7 @@ pub fn model(network: &Network, weights: &Weights, options: OnnxOptions) -> Mode
     }
 }
 
-/// A linear layer's output has two dimensions, all others four.
+/// Whether the output has two dimensions, as that of a linear layer, instead of four.
 fn is_flat(op: &Op) -> bool {
     matches!(op, Op::Linear { .. })
 }
@@ -58,12 +58,12 @@ pub struct Export<'a> {
 }
 
 impl Export<'_> {
-    /// The name of a layer's output tensor.
+    /// Name of a layer's output tensor.
     fn tensor(&self, layer: usize) -> String {
         match layer {
             0 => INPUT.into(),
             _ if layer + 1 == self.network.layers.len() => OUTPUT.into(),
-            // Not the node's name alone, which could be one of the two above.
+            // The name of the node alone could be one of the two above.
             _ => format!("{}:0", self.network.layers[layer].name),
         }
     }
@@ -82,14 +82,14 @@ impl Export<'_> {
     }
 
     pub fn floats(&mut self, name: String, dims: &[usize], values: &[f32]) -> String {
-        // One copy where the machine is little-endian, as nearly all are.
+        // Compiled to a plain copy on little-endian machines.
         let raw_data = values.iter().flat_map(|v| v.to_le_bytes()).collect();
         let dims = dims.iter().map(|&d| d as i64).collect();
         self.tensors.push(Tensor { dims, data_type: DATA_FLOAT, name: name.clone(), raw_data });
         name
     }
 
-    /// A constant that is stored once.
+    /// Name of a constant, which is stored once.
     fn scalar(&mut self, name: &str, value: f32) -> String {
         match self.tensors.iter().any(|t| t.name == name) {
             true => name.into(),
@@ -190,7 +190,7 @@ impl Export<'_> {
         }
     }
 
-    /// Between layers a vector has four dimensions like all else; the model's output has two.
+    /// Adds a linear layer. Between layers a vector has four dimensions; the model's output has two.
     fn linear(&mut self, at: usize, numbers: &LayerWeights, inputs: Vec<String>, output: String) {
         let layer = &self.network.layers[at];
         let (name, features) = (layer.name.clone(), layer.shape.channels);
@@ -216,8 +216,8 @@ impl Export<'_> {
         self.node(format!("{name}.unflat"), "Reshape", vec![scores, dims], output, vec![]);
     }
 
-    /// A list of integers: the target of a reshape, where 0 keeps a dimension so that any batch
-    /// fits, or paddings.
+    /// Adds a list of integers: paddings, or the target of a reshape, where 0 keeps a dimension so
+    /// that any batch fits.
     pub fn shape_constant(&mut self, name: String, dims: &[usize]) -> String {
         let raw_data = dims.iter().flat_map(|&d| (d as i64).to_le_bytes()).collect();
         let (dims, data_type) = (vec![dims.len() as i64], DATA_INT64);
@@ -225,7 +225,7 @@ impl Export<'_> {
         name
     }
 
-    /// a ∘ b ∘ c as (a ∘ b) ∘ c; one term alone is passed on.
+    /// Adds a ∘ b ∘ c as (a ∘ b) ∘ c; a single term is passed on.
     fn chain(&mut self, op: &str, name: String, inputs: Vec<String>, output: String) {
         let mut terms = inputs.into_iter();
         let mut so_far = terms.next().unwrap_or_default();
@@ -242,7 +242,7 @@ impl Export<'_> {
         }
     }
 
-    /// The part of a tensor from a first place to before a last one, of each (axis, first, last).
+    /// Adds a slice of a tensor: for each (axis, first, end), the places from `first` to before `end`.
     fn slice(
         &mut self,
         name: String,
@@ -261,7 +261,7 @@ impl Export<'_> {
         self.node(name, "Slice", inputs, output, vec![]);
     }
 
-    /// Reshape, transpose, reshape.
+    /// Adds a channel shuffle: reshape, transpose, reshape.
     fn shuffle(&mut self, layer: &Layer, groups: usize, inputs: Vec<String>, output: String) {
         let Shape { channels, height, width } = layer.shape;
         let name = &layer.name;

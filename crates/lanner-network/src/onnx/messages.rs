@@ -1,5 +1,5 @@
-//! The messages of `onnx.proto` (onnx/onnx, IR version 8) that a model of ours needs, with the
-//! fields that it sets. Lists of integers are unpacked, as proto2 has them; rten refuses packed ones.
+//! Messages of `onnx.proto` (onnx/onnx, IR version 8), as far as our models need them, with the fields
+//! that they set. Lists of integers are unpacked, as in proto2; rten refuses packed ones.
 
 use prost::Message;
 
@@ -77,12 +77,12 @@ pub const INTS: i32 = 7;
 pub struct Tensor {
     #[prost(int64, repeated, packed = "false", tag = "1")]
     pub dims: Vec<i64>,
-    /// One of the `DATA_…` below.
+    /// Element type, one of the `DATA_…` below.
     #[prost(int32, tag = "2")]
     pub data_type: i32,
     #[prost(string, tag = "8")]
     pub name: String,
-    /// Little-endian.
+    /// Numbers, little-endian.
     #[prost(bytes = "vec", tag = "9")]
     pub raw_data: Vec<u8>,
 }
@@ -101,7 +101,7 @@ pub struct ValueInfo {
     pub r#type: Option<Type>,
 }
 
-/// `TypeProto`, of whose alternatives only the tensor is used.
+/// `TypeProto`; of its alternatives, only the tensor is used.
 #[derive(Clone, PartialEq, Message)]
 pub struct Type {
     #[prost(message, optional, tag = "1")]
@@ -122,7 +122,7 @@ pub struct TensorShape {
     pub dim: Vec<Dimension>,
 }
 
-/// A number or a name.
+/// A dimension: a number or a name.
 #[derive(Clone, PartialEq, Message)]
 pub struct Dimension {
     #[prost(int64, optional, tag = "1")]

@@ -1,9 +1,10 @@
-//! Networks as ONNX models: opset 17, IR version 8, weights inside, 32-bit floats or 8-bit integers.
+//! Writes networks as ONNX models: opset 17, IR version 8, with weights, in 32-bit floats or 8-bit
+//! integers.
 //!
-//! Opset 17 is the last one of IR version 8 and the first with all that is needed (`HardSwish` came
+//! Opset 17 is the last one of IR version 8 and has all operations that are needed (`HardSwish` came
 //! with 14); ONNX Runtime has read it since 1.12 (2022). Sums and products of several terms become
-//! chains of two each, since that is what every runtime has a fast kernel for; a zero layer is a
-//! product with the constant 0, as in the authors' network.
+//! chains of two terms each, for which every runtime has a fast kernel. A zero layer is a product with
+//! the constant 0, as in the authors' network.
 
 mod export;
 mod messages;
@@ -13,36 +14,36 @@ use prost::Message;
 
 use crate::{Cost, Network, NetworkError, Weights};
 
-/// How a model is written.
+/// Options of an ONNX model.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct OnnxOptions {
-    /// Images at once; `None` leaves the dimension open, called `batch`.
+    /// Number of images at once; `None` leaves the dimension open, with the name `batch`.
     pub batch: Option<u32>,
     pub precision: Precision,
-    /// Pad in front of convolutions of integers, by a node of its own, rather than within them.
-    /// rten 0.27 pads integers with 0 where the value that stands for zero belongs, and is wrong at
-    /// the borders of the image without this; it costs rten nothing, ONNX Runtime a tenth.
+    /// Pads by a node of its own in front of convolutions of integers, instead of within them. rten
+    /// 0.27 needs this: it pads integers with 0 instead of the zero point, which is wrong at the
+    /// borders of the image. It costs rten nothing, ONNX Runtime a tenth.
     pub explicit_padding: bool,
 }
 
 impl Default for OnnxOptions {
-    /// One image, 32-bit floats.
+    /// Options for one image in 32-bit floats.
     fn default() -> Self {
         OnnxOptions { batch: Some(1), precision: Precision::F32, explicit_padding: false }
     }
 }
 
-/// The numbers that convolutions and linear layers multiply. Input, output and all other layers are
-/// 32-bit floats always.
+/// Number type of the products in convolutions and linear layers. Input, output and all other layers
+/// are always 32-bit floats.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub enum Precision {
     /// 32-bit floats.
     #[default]
     F32,
-    /// 8-bit integers, quantised dynamically: weights symmetric with a scale an output channel,
-    /// activations with a scale and a zero point a tensor, found at each run
-    /// (`DynamicQuantizeLinear`, `ConvInteger`, `MatMulInteger`). Fold batch norms first, as for
-    /// deployment; those that are left are computed in floats.
+    /// 8-bit integers, quantised dynamically (`DynamicQuantizeLinear`, `ConvInteger`,
+    /// `MatMulInteger`). Weights are symmetric, with a scale for each output channel; activations have
+    /// a scale and a zero point for each tensor, found at each run. Fold batch norms first, as for
+    /// deployment; those that remain are computed in floats.
     Int8,
 }
 
@@ -71,14 +72,15 @@ impl std::str::FromStr for Precision {
     }
 }
 
-/// The name of the model's one input.
+/// Name of the model's only input.
 pub const INPUT: &str = "input";
-/// The name of the model's one output.
+/// Name of the model's only output.
 pub const OUTPUT: &str = "output";
-/// Protobuf readers refuse files over 2 GiB; the rest of the model is far below the difference.
+/// Limit of the weights in bytes: protobuf readers refuse files over 2 GiB, and the rest of a model is
+/// far smaller than the difference.
 const MOST_BYTES: u64 = (2 << 30) - (16 << 20);
 
-/// Whether the weights are within what an ONNX file can hold; ask before drawing large ones.
+/// Checks that the weights fit in an ONNX file; call it before large weights are drawn.
 pub fn fits(network: &Network) -> Result<(), NetworkError> {
     let bytes = 4 * Cost::of(network).params;
     if bytes > MOST_BYTES {
@@ -91,10 +93,10 @@ pub fn fits(network: &Network) -> Result<(), NetworkError> {
     Ok(())
 }
 
-/// The bytes of an ONNX model. Input `input` (batch × channels × height × width), output `output`
-/// (batch × classes where the last layer is linear, else four dimensions too);
-/// initialisers are called like PyTorch's: `stem.conv.weight`, `stem.bn.running_mean`; in integers a
-/// weight is stored beside its scales, `stem.conv.weight.scale`.
+/// Encodes a network as an ONNX model. Its input is `input` (batch × channels × height × width), its
+/// output `output` (batch × classes if the last layer is linear, else four dimensions too).
+/// Initialisers are named like PyTorch's: `stem.conv.weight`, `stem.bn.running_mean`. Weights in
+/// integers have their scales beside them: `stem.conv.weight.scale`.
 pub fn encode(
     network: &Network,
     weights: &Weights,

@@ -1,14 +1,14 @@
-//! Layers in 8-bit integers, scaled while the network runs.
+//! Converts layers to 8-bit integers, with scales that are found while the network runs.
 //!
-//! Weights are w ≈ q · s with one scale s an output channel; the input is x ≈ (p − z) · t, where
+//! Weights are w ≈ q · s with a scale s for each output channel; the input is x ≈ (p − z) · t, where
 //! `DynamicQuantizeLinear` finds t and z for the whole tensor. Then w · x ≈ (q · (p − z)) · (s · t):
-//! an exact sum of integers, and one product of floats a value.
+//! an exact sum of integers, and one product of floats for each value.
 //!
-//! Weights use −63 … 63, seven bits, which is ONNX Runtime's `reduce_range`: x86 without VNNI adds
-//! two products of 8 bits in 16 bits and would clip the sum otherwise. It is as fast. Kernels are
-//! stored as unsigned bytes with a zero point of 64: ONNX Runtime 1.32 convolves those in a third
-//! of the time of signed ones, and rten multiplies them without a copy and without clipping. The
-//! matrix of a linear layer is signed, since it stands on the other side of the product.
+//! Weights use seven bits, −63 … 63, like ONNX Runtime's `reduce_range`: x86 without VNNI adds two
+//! products of 8 bits in 16 bits, and would clip the sum of larger ones. It is as fast as eight bits.
+//! Kernels are stored as unsigned bytes with a zero point of 64: ONNX Runtime 1.32 convolves those in
+//! a third of the time of signed ones, and rten multiplies them without a copy and without clipping.
+//! The matrix of a linear layer is signed, since it is the other factor of the product.
 
 use std::collections::HashSet;
 
@@ -16,16 +16,16 @@ use super::export::{Export, int};
 use super::messages::{DATA_FLOAT, DATA_INT8, DATA_UINT8, Node, Tensor};
 use crate::{Conv, Layer, LayerWeights};
 
-/// The largest weight in steps of its channel's scale.
+/// Largest weight, in steps of its channel's scale.
 const STEPS: f32 = 63.0;
-/// The zero point of kernels.
+/// Zero point of kernels.
 const MIDDLE: u8 = 64;
 
-/// Tensors that are quantised or padded already: layers that read the same one share its integers.
+/// Tensors that are quantised or padded already; layers that read the same tensor share its integers.
 #[derive(Default)]
 pub struct Quantized(HashSet<String>);
 
-/// Integers and one scale a row.
+/// Quantises a matrix to integers with a scale for each row.
 fn by_row(weight: &[f32], rows: usize) -> (Vec<i8>, Vec<f32>) {
     let size = weight.len() / rows;
     let mut integers = Vec::with_capacity(weight.len());
@@ -46,7 +46,7 @@ impl Export<'_> {
         name
     }
 
-    /// A zero point that is stored once.
+    /// Name of a zero point, which is stored once.
     fn offset(&mut self, name: &str, data_type: i32, byte: u8) -> String {
         match self.tensors.iter().any(|t| t.name == name) {
             true => name.into(),
@@ -54,7 +54,7 @@ impl Export<'_> {
         }
     }
 
-    /// The names of a tensor's integers, scale and zero point.
+    /// Quantises a tensor; returns the names of its integers, scale and zero point.
     fn quantize(&mut self, tensor: &str) -> [String; 3] {
         let output = ["int8", "scale", "offset"].map(|part| format!("{tensor}.{part}"));
         if self.quantized.0.insert(tensor.to_string()) {
@@ -69,7 +69,7 @@ impl Export<'_> {
         output
     }
 
-    /// Integers between a border of their zero point.
+    /// Pads integers with a border of their zero point.
     fn pad(&mut self, integers: String, offset: &str, padding: usize) -> String {
         let output = format!("{integers}.pad{padding}");
         let sides = format!("sides.pad{padding}");
@@ -83,8 +83,8 @@ impl Export<'_> {
         output
     }
 
-    /// A product of integers, whose node has its inputs already, and what makes its sums the
-    /// layer's output. `wide` is the shape in which a number a channel is broadcast.
+    /// Adds a product of integers, whose node has its inputs already, and the nodes that turn its sums
+    /// into the layer's output. `wide` is the shape to broadcast a number for each channel.
     fn integer_product(
         &mut self,
         node: Node,
@@ -110,7 +110,7 @@ impl Export<'_> {
         self.node(format!("{name}.shift"), "Add", vec![scaled, bias], output, vec![]);
     }
 
-    /// A convolution; `node` is that of 32-bit floats, of which the attributes stay.
+    /// Adds a convolution; `node` is that in 32-bit floats, whose attributes are kept.
     pub fn integer_conv(
         &mut self,
         layer: &Layer,
@@ -138,7 +138,7 @@ impl Export<'_> {
         self.integer_product(node, &[1, channels, 1, 1], [scale, output], &scales, bias);
     }
 
-    /// A linear layer on a flat input: its matrix is stored inputs × outputs.
+    /// Adds a linear layer on a flat input; its matrix is stored as inputs × outputs.
     pub fn integer_linear(
         &mut self,
         layer: &Layer,

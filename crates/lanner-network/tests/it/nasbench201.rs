@@ -1,4 +1,4 @@
-//! Networks of NAS-Bench-201 against published figures, and properties of all of them.
+//! Compares networks of NAS-Bench-201 with published figures, and checks properties of all networks.
 
 use std::collections::HashMap;
 
@@ -15,7 +15,7 @@ fn any_arch() -> impl Strategy<Value = Architecture> {
     prop::collection::vec(0u8..5, 6).prop_map(Architecture::new)
 }
 
-/// The published table, where it is beside the checkout.
+/// The published table, if it is present.
 fn published() -> Option<String> {
     let file = lanner_testing::published("nasbench201/accuracy.csv")?;
     Some(std::fs::read_to_string(file).unwrap())
@@ -25,7 +25,7 @@ fn cost(arch: &Architecture, view: View) -> Cost {
     Cost::of(&Nasbench201::default().build(arch, view).unwrap())
 }
 
-/// Millions with six decimals, as published, are exact in units.
+/// Converts millions, published with six decimals, exactly to units.
 fn units(millions: f64) -> u64 {
     (millions * 1e6).round() as u64
 }
@@ -104,7 +104,7 @@ fn options_out_of_range_say_what_is_expected() {
     assert!(matches!(wrong, NetworkError::Space(_)), "{wrong}");
 }
 
-/// What a batch norm of random numbers after a 1×1 convolution yields, folded and not.
+/// Compares a random batch norm after a 1×1 convolution with its folded form.
 #[test]
 fn folding_keeps_the_function() {
     let net = Nasbench201::default().build(&SPACE.parse("200000").unwrap(), View::Raw).unwrap();
@@ -120,7 +120,7 @@ fn folding_keeps_the_function() {
     }
     let (folded, merged) = weights.fold(&net).unwrap();
     merged.check(&folded).unwrap();
-    // All but the head's batch norm are gone.
+    // Only the head's batch norm remains.
     assert_eq!(folded.layers.iter().filter(|l| matches!(l.op, Op::BatchNorm { .. })).count(), 1);
     let find = |net: &lanner_network::Network, name: &str| {
         net.layers.iter().position(|l| l.name == name).unwrap()
@@ -160,7 +160,7 @@ proptest! {
         let net = Nasbench201::default().build(&arch, View::Pruned).unwrap();
         let readers = net.readers();
         prop_assert!(readers[..readers.len() - 1].iter().all(|&n| n > 0));
-        // The own order is one of the valid ones, and no peak is below the largest layer.
+        // The layers' own order is valid, and no peak is below the largest layer.
         let order: Vec<usize> = (0..net.layers.len()).collect();
         prop_assert_eq!(peak_memory(&net, &order).unwrap(), pruned.peak_bytes);
         let largest = pruned.layers.iter().map(|l| l.output_bytes).max().unwrap();

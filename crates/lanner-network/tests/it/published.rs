@@ -1,6 +1,6 @@
-//! FLOPs and parameters of every space's networks against the tables of NAS-Bench-Suite-Zero
-//! (Krishnakumar et al., NeurIPS 2022) and NASFLAT (Akhauri & Abdelfattah 2024), all rows: exactly,
-//! or with what the programs behind those tables count in another way put in.
+//! Compares FLOPs and parameters of the networks of every space with all rows of the tables of
+//! NAS-Bench-Suite-Zero (Krishnakumar et al., NeurIPS 2022) and NASFLAT (Akhauri & Abdelfattah 2024):
+//! exactly, after correction for operations that the programs behind those tables count differently.
 
 use std::collections::HashMap;
 
@@ -9,7 +9,7 @@ use lanner_space::{Architecture, Space};
 
 type Row = HashMap<String, String>;
 
-/// A table's rows by column, where it is beside the checkout.
+/// Rows of a table by column; empty if the table is absent.
 fn table(name: &str) -> Vec<Row> {
     let Some(file) = lanner_testing::published(name) else { return Vec::new() };
     let text = std::fs::read_to_string(file).unwrap();
@@ -18,7 +18,7 @@ fn table(name: &str) -> Vec<Row> {
     lines.map(|fields| names.iter().cloned().zip(fields).collect()).collect()
 }
 
-/// The fields of a line; commas within quotes do not part.
+/// Fields of a line; commas within quotes do not separate.
 fn fields(line: &str) -> Vec<String> {
     let mut fields = vec![String::new()];
     let mut quoted = false;
@@ -32,7 +32,7 @@ fn fields(line: &str) -> Vec<String> {
     fields
 }
 
-/// All numbers of a text such as `[[(0, 1), …`.
+/// All numbers in a text such as `[[(0, 1), …`.
 fn numbers(text: &str) -> Vec<u8> {
     text.split(|c: char| !c.is_ascii_digit()).filter_map(|n| n.parse().ok()).collect()
 }
@@ -45,7 +45,7 @@ fn network(skeleton: &Skeleton, codes: &[u8]) -> Network {
     skeleton.build(&Architecture::new(codes), View::Raw).unwrap()
 }
 
-/// Millions with six decimals are exact in units.
+/// Converts millions with six decimals exactly to units.
 fn units(row: &Row, column: &str) -> i64 {
     (row[column].parse::<f64>().unwrap() * 1e6).round() as i64
 }
@@ -55,7 +55,7 @@ fn flops_and_params(net: &Network) -> (i64, i64) {
     (cost.flops as i64, cost.params as i64)
 }
 
-/// What the mean over the last feature map counts.
+/// FLOPs that the mean over the last feature map counts.
 fn global_pooling(net: &Network) -> u64 {
     let costs = Cost::of(net).layers;
     net.layers
@@ -66,8 +66,8 @@ fn global_pooling(net: &Network) -> u64 {
         .sum()
 }
 
-/// 49 bits of the adjacency matrix and 7 operations, which NASLib numbers in its own way. The mean
-/// over the image, no module there, counts nothing.
+/// The rows have 49 bits of the adjacency matrix and 7 operations in NASLib's own numbering. The mean
+/// over the image is no module there and counts nothing.
 #[test]
 fn nasbench101_differs_in_the_global_pooling() {
     let skeleton = skeleton("nasbench101");
@@ -108,9 +108,9 @@ fn nasbench301_differs_in_the_batch_norms_of_cells() {
     }
 }
 
-/// Counted by `flopth` on HW-NAS-Bench's network for CIFAR-100: a ReLU module that is called twice
-/// in a block counts once, for its second call, and a pooling counts its inputs. The table has seven
-/// digits of the FLOPs.
+/// The table was counted by `flopth` on HW-NAS-Bench's network for CIFAR-100: a ReLU module that is
+/// called twice in a block counts once, for its second call, and a pooling counts its inputs. The
+/// table has seven digits of the FLOPs.
 #[test]
 fn fbnet_differs_in_shared_relus_and_pooling() {
     let small = Skeleton { channels: 1504, resolution: 32, classes: 100, ..skeleton("fbnet") };
@@ -133,8 +133,8 @@ fn fbnet_differs_in_shared_relus_and_pooling() {
     }
 }
 
-/// Classification is exact. Of the puzzle's nine tiles one is counted, with the pooling and the
-/// classes of all. Decoders of the other tasks cost what the encoder's output shape decides.
+/// Classification is exact. The puzzle counts one of its nine tiles, with the pooling and the classes
+/// of all. The cost of the decoders of other tasks depends on the encoder's output shape.
 fn transbench101(kind: &str, of_codes: impl Fn(&[u8]) -> Vec<u8>) {
     let published = skeleton(&format!("transbench101-{kind}"));
     let mut decoders: HashMap<_, (i64, i64)> = HashMap::new();
@@ -175,7 +175,7 @@ fn transbench101_macro_is_exact_but_for_decoders() {
     transbench101("macro", |types| types.iter().filter(|t| **t > 0).map(|t| t - 1).collect());
 }
 
-/// An architecture of each space, by chance.
+/// A random architecture of a space.
 fn some(space: &Space) -> Architecture {
     use rand::SeedableRng;
     space.sample(&mut rand_chacha::ChaCha8Rng::seed_from_u64(4))
@@ -199,7 +199,8 @@ fn every_space_has_a_network_of_the_published_size() {
     }
 }
 
-/// The genotype `DARTS_V2` has 3.349342 M by the authors' program, the auxiliary head not counted.
+/// By the authors' program, the genotype `DARTS_V2` has 3.349342 M parameters without the auxiliary
+/// head.
 #[test]
 fn darts_has_the_parameters_that_its_authors_count() {
     let darts_v2 = "Genotype(normal=[('sep_conv_3x3', 0), ('sep_conv_3x3', 1), ('sep_conv_3x3', 0), \
@@ -212,7 +213,7 @@ fn darts_has_the_parameters_that_its_authors_count() {
     assert_eq!(Cost::of(&net).params, 3_349_342);
 }
 
-/// What merges keeps its cost, arcs go forward, and a convolution takes in what belongs to it.
+/// Merged layers keep their cost, arcs go forward, and convolutions take in their norms.
 #[test]
 fn op_graphs_have_all_costs_and_no_free_norms() {
     for space in Space::ALL {
@@ -226,7 +227,7 @@ fn op_graphs_have_all_costs_and_no_free_norms() {
         let count = |kind: OpKind| graph.nodes.iter().filter(|n| n.kind == kind).count();
         let convs = net.layers.iter().filter(|l| matches!(l.op, Op::Conv(_))).count();
         assert_eq!(count(OpKind::Conv), convs, "{space}");
-        // Left alone are norms behind sums and concatenations, and activations that several read.
+        // The other nodes are norms behind sums and concatenations, and activations with many readers.
         let joined = net.layers.len() - graph.nodes.len();
         assert!(count(OpKind::Norm) <= 1 + count(OpKind::Concat), "{space}");
         assert!(joined > convs / 2, "{space}: {joined} of {}", net.layers.len());

@@ -1,50 +1,50 @@
-//! The backward pass: each layer, last to first, hands its gradient on to the layers that it reads.
+//! Backward pass: each layer, last to first, passes its gradient on to the layers that it reads.
 
 use lanner_network::Op;
 
+use super::accumulate::BackwardPass;
+use super::activation_states;
 use super::batch_norm;
 use super::blocked::{self, Change};
 use super::elementwise::{self, Act, period};
+use super::executor::{Executor, Kernel, from_planes, to_planes};
 use super::linear::LinearKernel;
-use super::parts::{cut, parts};
 use super::plan::Grad;
 use super::pool;
-use super::run::{Executor, Kernel, from_planes, to_planes};
-use super::sink::Pass;
-use super::states;
-use super::{ExecError, Float, Mode, Observer, Params, join};
+use super::workers::{batch_parts, split_by_part};
+use super::{ExecError, Float, Mode, Observer, Params, rearrange};
 
-/// What [`Executor::backward`] computes; without any, it only shows gradients to the observer.
+/// Gradients that [`Executor::backward`] returns; without any, it only shows them to the observer.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Wants {
     /// Gradients of the parameters.
     pub params: bool,
-    /// The gradient of the images, for [`Executor::input_gradient`].
+    /// Gradient of the images, for [`Executor::input_gradient`].
     pub input: bool,
 }
 
 impl Wants {
-    /// Gradients of the parameters: training.
+    /// Gradients of the parameters, for training.
     pub const PARAMS: Wants = Wants { params: true, input: false };
-    /// The gradient of the images.
+    /// Gradient of the images.
     pub const INPUT: Wants = Wants { params: false, input: true };
 }
 
 impl<T: Float> Executor<T> {
-    /// The gradient of a loss, from that by the outputs of the last forward pass (laid out as they
-    /// are). `gradients` is overwritten, in the layout of [`Params::values`]; it may be empty where
-    /// [`Wants::params`] is not set. May be called several times after one forward pass
-    /// where [`Options::again`] is set.
+    /// Computes the gradient of a loss from `d_output`, its gradient by the outputs of the last
+    /// forward pass (laid out like them). `gradients` is overwritten, in the layout of
+    /// [`Params::values`]; it may be empty unless [`Wants::params`] is set. May be called several
+    /// times after a forward pass if [`ExecOptions::repeat_backward`] is set.
     ///
-    /// Gradients of batch norms are those of the mode of that pass, with [`Mode::Batch`] through the
-    /// statistics too.
+    /// Batch norms run backward in the mode of the forward pass; with [`Mode::Batch`], gradients
+    /// flow through their statistics too.
     ///
     /// # Errors
-    /// When there was no forward pass, the executor was made without [`Options::training`], or a
-    /// length is wrong.
+    /// When there was no forward pass, the executor was made without [`ExecOptions::training`], or
+    /// a length is wrong.
     ///
-    /// [`Options::training`]: super::Options::training
-    /// [`Options::again`]: super::Options::again
+    /// [`ExecOptions::training`]: super::ExecOptions::training
+    /// [`ExecOptions::repeat_backward`]: super::ExecOptions::repeat_backward
     pub fn backward(
         &mut self,
         params: &Params<T>,
@@ -55,10 +55,12 @@ impl<T: Float> Executor<T> {
     ) -> Result<(), ExecError> {
         self.check_params(params)?;
         if !self.training {
-            return Err(ExecError::Order { needed: "an executor made for training" });
+            let needed = "an executor made with `training`";
+            return Err(ExecError::Order { method: "backward", needed });
         }
         if self.images == 0 {
-            return Err(ExecError::Order { needed: "a forward pass before" });
+            let needed = "a forward pass before it";
+            return Err(ExecError::Order { method: "backward", needed });
         }
         let shape = self.network.output();
         let check = |what: &str, found, expected: usize| match found == expected {
@@ -74,7 +76,7 @@ impl<T: Float> Executor<T> {
             gradients.fill(T::ZERO);
         }
         let n = self.network.layers.len();
-        let mut pass = Pass { params, wants, observer, written: vec![false; n] };
+        let mut pass = BackwardPass { params, wants, observer, written: vec![false; n] };
         if let Some(slot) = self.plan.layers[n - 1].grad_slot {
             let images = d_output.chunks_exact(shape.len());
             for (planes, d) in images.zip(self.slots[slot].chunks_exact_mut(shape.len())) {
@@ -88,7 +90,7 @@ impl<T: Float> Executor<T> {
                 continue;
             }
             let behind = matches!(self.plan.layers[i].grad, Grad::Behind(_));
-            if self.plan.layers[i].watched && !behind {
+            if self.plan.layers[i].observed && !behind {
                 self.show_gradient(i, observer);
             }
             self.backward_layer(i, &mut pass, gradients);
@@ -103,14 +105,15 @@ impl<T: Float> Executor<T> {
         Ok(())
     }
 
-    /// The gradient by the images of the last backward pass that had [`Wants::input`], laid out as
-    /// they are.
+    /// Gradient of the loss by the images, from the last backward pass with [`Wants::input`]; laid
+    /// out like the images.
     ///
     /// # Errors
     /// When there was no such pass since the last forward pass.
     pub fn input_gradient(&self) -> Result<Vec<T>, ExecError> {
         if !self.has_gradient {
-            return Err(ExecError::Order { needed: "to have been asked for the input's gradient" });
+            let needed = "a backward pass with `Wants::input` since the last forward pass";
+            return Err(ExecError::Order { method: "input_gradient", needed });
         }
         let shape = self.network.input();
         let mut out = vec![T::ZERO; self.images * shape.len()];
@@ -120,7 +123,7 @@ impl<T: Float> Executor<T> {
         Ok(out)
     }
 
-    /// The gradient of a layer that has one in a buffer.
+    /// The buffer with a layer's gradient, all images; empty if there is none.
     fn gradient(&self, layer: usize) -> &[T] {
         let root = self.plan.gradient_root(layer);
         root.and_then(|r| self.plan.layers[r].grad_slot).map_or(&[], |slot| &self.slots[slot])
@@ -129,7 +132,7 @@ impl<T: Float> Executor<T> {
     fn show_gradient(&self, i: usize, observer: &dyn Observer<T>) {
         let (source, len) = (self.source(i), self.network.layers[i].shape.len());
         let gradient = self.gradient(i);
-        self.workers.each(parts(self.images), |part, scratch| {
+        self.workers.each(batch_parts(self.images), |part, scratch| {
             for n in part {
                 let output = source.image(n, &mut scratch.x);
                 observer.gradient(i, n, output, &gradient[n * len..][..len]);
@@ -137,7 +140,7 @@ impl<T: Float> Executor<T> {
         });
     }
 
-    fn backward_layer(&mut self, i: usize, pass: &mut Pass<T>, gradients: &mut [T]) {
+    fn backward_layer(&mut self, i: usize, pass: &mut BackwardPass<T>, gradients: &mut [T]) {
         let op = self.network.layers[i].op;
         match op {
             Op::Input | Op::Zero => {}
@@ -152,7 +155,7 @@ impl<T: Float> Executor<T> {
         }
     }
 
-    fn backward_conv(&mut self, i: usize, pass: &mut Pass<T>, gradients: &mut [T]) {
+    fn backward_conv(&mut self, i: usize, pass: &mut BackwardPass<T>, gradients: &mut [T]) {
         let j = self.network.layers[i].inputs[0];
         let mut packed = std::mem::take(&mut self.packed);
         let mut weights = std::mem::take(&mut self.weights);
@@ -166,7 +169,7 @@ impl<T: Float> Executor<T> {
             _ => 0,
         };
         let sum = if pass.wants.params { sum } else { 0 };
-        let mut sink = self.open(j, pass, sum);
+        let mut accumulator = self.take_accumulator(j, pass, sum);
         if let Kernel::Conv(kernel) = &self.kernels[i] {
             let (gradient, source, z) = (self.gradient(i), self.source(j), self.source(i));
             let norm = match self.plan.layers[i].grad {
@@ -181,7 +184,7 @@ impl<T: Float> Executor<T> {
                 };
                 (&gradient[n * len..][..len], change)
             };
-            if norm.is_some() && self.plan.layers[i].watched {
+            if norm.is_some() && self.plan.layers[i].observed {
                 self.show_behind(i, pass.observer);
             }
             let load_dz = |n: usize, dz: &mut [T]| {
@@ -189,37 +192,42 @@ impl<T: Float> Executor<T> {
                 blocked::load(dy, &kernel.gradient, change, dz);
             };
             let w = &weights[..kernel.weights_len()];
-            self.push_groups(&mut sink, pass, kernel.images(), &|group, dx, partial, s| {
-                let dw = (sum > 0).then(|| partial.split_at_mut(kernel.packed_len()));
-                let mut buffer = std::mem::take(&mut s.plain);
-                let load_x = &mut |n: usize, x: &mut [T]| {
-                    source.load(n, &kernel.input, &mut buffer, x);
-                };
-                kernel.backward(group, load_x, &load_dz, w, &zeros, dx, dw, s);
-                s.plain = buffer;
-            });
+            self.accumulate_groups(
+                &mut accumulator,
+                pass,
+                kernel.images(),
+                &|group, dx, partial, s| {
+                    let dw = (sum > 0).then(|| partial.split_at_mut(kernel.packed_len()));
+                    let mut buffer = std::mem::take(&mut s.plain);
+                    let load_x = &mut |n: usize, x: &mut [T]| {
+                        source.load(n, &kernel.input, &mut buffer, x);
+                    };
+                    kernel.backward(group, load_x, &load_dz, w, &zeros, dx, dw, s);
+                    s.plain = buffer;
+                },
+            );
             if sum > 0 {
                 let place = &self.layout.layers[i];
                 let (first, rest) =
-                    sink.partial[..parts(self.images).len() * sum].split_at_mut(sum);
+                    accumulator.partial[..batch_parts(self.images).len() * sum].split_at_mut(sum);
                 rest.chunks_exact(sum).for_each(|part| elementwise::add(part, first));
                 let (weight, bias) =
                     gradients[place.weight.start..place.bias.end].split_at_mut(place.weight.len());
                 kernel.unpack(first, weight, bias);
             }
         }
-        self.close(sink, pass);
+        self.return_accumulator(accumulator, pass);
         self.packed = packed;
         self.weights = weights;
         self.bias = zeros;
     }
 
-    /// Shows the gradient of a convolution that is computed from that of the batch norm behind.
+    /// Shows the gradient of a convolution that is computed from that of its batch norm.
     fn show_behind(&self, i: usize, observer: &dyn Observer<T>) {
         let Grad::Behind(norm) = self.plan.layers[i].grad else { return };
         let [p, q, r] = self.norms[norm].back();
         let (z, dy, len) = (self.source(i), self.gradient(i), self.network.layers[i].shape.len());
-        self.workers.each(parts(self.images), |part, s| {
+        self.workers.each(batch_parts(self.images), |part, s| {
             for n in part {
                 let dz = s.plain.take(len);
                 elementwise::combine(&dy[n * len..][..len], z.raw(n), p, q, r, dz);
@@ -228,7 +236,7 @@ impl<T: Float> Executor<T> {
         });
     }
 
-    fn backward_norm(&mut self, i: usize, pass: &mut Pass<T>, gradients: &mut [T]) {
+    fn backward_norm(&mut self, i: usize, pass: &mut BackwardPass<T>, gradients: &mut [T]) {
         let (j, shape) = (self.network.layers[i].inputs[0], self.network.layers[i].shape);
         let (len, c) = (shape.len(), shape.channels);
         let mut norm = std::mem::take(&mut self.norms[i]);
@@ -236,40 +244,41 @@ impl<T: Float> Executor<T> {
         if norm.count > 0 || pass.wants.params {
             let (z, dy) = (self.source(j), self.gradient(i));
             let mut images = vec![T::ZERO; self.images * 2 * c];
-            let parts = parts(self.images);
-            let jobs = parts.iter().cloned().zip(cut(&mut images, &parts, 2 * c)).collect();
+            let parts = batch_parts(self.images);
+            let jobs =
+                parts.iter().cloned().zip(split_by_part(&mut images, &parts, 2 * c)).collect();
             self.workers.each(jobs, |(part, out), s| {
                 for (n, out) in part.zip(out.chunks_exact_mut(2 * c)) {
-                    let lanes = s.lanes.take(2 * period(c));
+                    let sums_scratch = s.by_channel.take(2 * period(c));
                     let dy = &dy[n * len..][..len];
-                    batch_norm::gradient_sums(dy, z.raw(n), norm.center(), c, lanes, out);
+                    batch_norm::gradient_sums(dy, z.raw(n), norm.center(), c, sums_scratch, out);
                 }
             });
             for image in images.chunks_exact(2 * c) {
-                sums.iter_mut().zip(image).for_each(|(s, x)| *s += x.wide());
+                sums.iter_mut().zip(image).for_each(|(s, x)| *s += x.to_f64());
             }
         }
         if pass.wants.params && self.mode != Mode::Bypass {
             let place = &self.layout.layers[i];
             for k in 0..c {
-                gradients[place.weight.start + k] = T::of(sums[c + k] * norm.rstd[k].wide());
+                gradients[place.weight.start + k] = T::of(sums[c + k] * norm.rstd[k].to_f64());
                 gradients[place.bias.start + k] = T::of(sums[k]);
             }
         }
         norm.set_backward(&sums);
         self.norms[i] = norm;
         if self.plan.layers[j].grad != Grad::Behind(i) {
-            let mut sink = self.open(j, pass, 0);
+            let mut accumulator = self.take_accumulator(j, pass, 0);
             let [p, q, r] = self.norms[i].back();
             let (z, dy) = (self.source(j), self.gradient(i));
-            self.push(&mut sink, pass, &|n, dx, _| {
+            self.accumulate(&mut accumulator, pass, &|n, dx, _| {
                 elementwise::combine(&dy[n * len..][..len], z.raw(n), p, q, r, dx);
             });
-            self.close(sink, pass);
+            self.return_accumulator(accumulator, pass);
         }
     }
 
-    fn backward_linear(&mut self, i: usize, pass: &mut Pass<T>, gradients: &mut [T]) {
+    fn backward_linear(&mut self, i: usize, pass: &mut BackwardPass<T>, gradients: &mut [T]) {
         let j = self.network.layers[i].inputs[0];
         let kernel = LinearKernel {
             batch: self.images,
@@ -285,27 +294,27 @@ impl<T: Float> Executor<T> {
             let x = self.source(j).batch();
             kernel.backward_weights(&x[..ins], &self.gradient(i)[..outs], weight, bias);
         }
-        let mut sink = self.open(j, pass, 0);
-        if sink.target.is_some() {
+        let mut accumulator = self.take_accumulator(j, pass, 0);
+        if accumulator.target.is_some() {
             let mut all = vec![T::ZERO; ins];
             kernel.backward(&self.gradient(i)[..outs], pass.params.layer(i).0, &mut all);
-            self.push(&mut sink, pass, &|n, dx, _| {
+            self.accumulate(&mut accumulator, pass, &|n, dx, _| {
                 dx.copy_from_slice(&all[n * kernel.inputs..][..kernel.inputs]);
             });
         }
-        self.close(sink, pass);
+        self.return_accumulator(accumulator, pass);
     }
 
-    /// Backward by input number `k` of the other kinds of layers.
-    fn backward_input(&mut self, i: usize, k: usize, pass: &mut Pass<T>) {
+    /// Computes the gradient by input `k` of a layer without parameters.
+    fn backward_input(&mut self, i: usize, k: usize, pass: &mut BackwardPass<T>) {
         let layer = self.network.layers[i].clone();
         let j = layer.inputs[k];
-        let mut sink = self.open(j, pass, 0);
-        if sink.target.is_some() {
+        let mut accumulator = self.take_accumulator(j, pass, 0);
+        if accumulator.target.is_some() {
             let (gradient, len) = (self.gradient(i), layer.shape.len());
             let shapes = self.network.input_shapes(&layer);
             let sources: Vec<_> = layer.inputs.iter().map(|&j| self.source(j)).collect();
-            self.push(&mut sink, pass, &|n, dx, s| {
+            self.accumulate(&mut accumulator, pass, &|n, dx, s| {
                 let dy = &gradient[n * len..][..len];
                 match (layer.op, &self.kernels[i]) {
                     (Op::MaxPool(_), Kernel::Pool(kernel)) => {
@@ -321,34 +330,41 @@ impl<T: Float> Executor<T> {
                     (Op::Concat, _) => {
                         let first = shapes[..k].iter().map(|s| s.channels).sum();
                         let channels = shapes[k].channels;
-                        join::concat_back(dy, channels, first, layer.shape.channels, dx);
+                        rearrange::concat_back(dy, channels, first, layer.shape.channels, dx);
                     }
                     (Op::Mul, _) => {
                         let product = s.plain.take(len);
                         product.copy_from_slice(dy);
                         for (other, source) in sources.iter().enumerate() {
                             if other != k {
-                                join::multiply(source.image(n, &mut s.x), product);
+                                rearrange::multiply(source.image(n, &mut s.x), product);
                             }
                         }
-                        join::sum_to(product, dx);
+                        rearrange::sum_to(product, dx);
                     }
                     (Op::ChannelShuffle { groups }, _) => {
                         let channels = layer.shape.channels;
-                        join::shuffle(dy, channels, channels / groups, dx);
+                        rearrange::shuffle(dy, channels, channels / groups, dx);
                     }
                     (Op::Slice { channels }, _) => {
                         dx.fill(T::ZERO);
-                        join::concat(dy, channels, 0, shapes[0].channels, dx);
+                        rearrange::concat(dy, channels, 0, shapes[0].channels, dx);
                     }
                     (Op::Shift, _) => {
-                        join::shift_back(dy, layer.shape.width, layer.shape.channels, dx);
+                        rearrange::shift_back(dy, layer.shape.width, layer.shape.channels, dx);
                     }
                     (op, _) => match Act::of(&op) {
                         Some(act) => match self.held_bits(i) {
                             Some(bits) => {
                                 dx.copy_from_slice(dy);
-                                states::hold_image_back(bits, act, n, dx, &sources[0], &mut s.x);
+                                activation_states::hold_image_back(
+                                    bits,
+                                    act,
+                                    n,
+                                    dx,
+                                    &sources[0],
+                                    &mut s.x,
+                                );
                             }
                             None => {
                                 let (x, norm) = (sources[0].raw(n), sources[0].norm);
@@ -360,6 +376,6 @@ impl<T: Float> Executor<T> {
                 }
             });
         }
-        self.close(sink, pass);
+        self.return_accumulator(accumulator, pass);
     }
 }

@@ -1,22 +1,22 @@
 //! Batch normalisation (Ioffe & Szegedy 2015): y = γ·x̂ + β, x̂ = (z − mean)/√(variance + ε).
 //!
 //! Statistics are taken image by image while an image is in the cache, and combined over the batch
-//! in `f64` (Chan, Golub & LeVeque 1979), in the order of the images. Forward and backward are then
-//! affine in each element with coefficients of the channel, which whoever reads the layer applies:
-//! y = scale·z + shift, and dz = p·dy + q·z + r.
+//! in `f64` (Chan, Golub & LeVeque 1979), in the order of the images. Both passes are then affine
+//! in each element, with coefficients by channel: y = scale·z + shift, and dz = p·dy + q·z + r. The
+//! layers that read the batch norm apply them.
 
 use super::Float;
 use super::elementwise::{Affine, period, repeat};
-use super::wide::vectorised;
+use super::vector::vectorised;
 
 /// The state of one batch norm between the passes.
 #[derive(Debug, Default)]
 pub struct BatchNorm<T> {
-    /// One number a channel: what was subtracted, the variance, and 1/√(variance + ε).
+    /// One number a channel each; `rstd` is 1/√(variance + ε).
     pub mean: Vec<T>,
     pub variance: Vec<T>,
     pub rstd: Vec<T>,
-    /// How many values of a channel the statistics were taken over; 0 if they were given.
+    /// Number of values of a channel behind the statistics; 0 if those were given.
     pub count: usize,
     scale: Vec<T>,
     shift: Vec<T>,
@@ -25,14 +25,15 @@ pub struct BatchNorm<T> {
 }
 
 impl<T: Float> BatchNorm<T> {
-    /// From the images' means and sums of squared deviations, `count` values of a channel each.
+    /// Combines the means and sums of squared deviations of the images (2 × channels each, over
+    /// `count` values of a channel) to the statistics of the batch.
     pub fn take_images(&mut self, images: &[T], channels: usize, count: usize, epsilon: f32) {
         self.mean.clear();
         self.variance.clear();
         for c in 0..channels {
             let (mut n, mut mean, mut squares) = (0.0, 0.0, 0.0);
             for image in images.chunks_exact(2 * channels) {
-                let (m, s) = (image[c].wide(), image[channels + c].wide());
+                let (m, s) = (image[c].to_f64(), image[channels + c].to_f64());
                 let delta = m - mean;
                 let total = n + count as f64;
                 squares += s + delta * delta * n * count as f64 / total;
@@ -43,21 +44,21 @@ impl<T: Float> BatchNorm<T> {
             self.variance.push(T::of(squares / n));
         }
         self.count = count * (images.len() / (2 * channels));
-        self.deviations(epsilon);
+        self.set_rstd(epsilon);
     }
 
-    /// From given statistics.
+    /// Takes given statistics.
     pub fn take_running(&mut self, mean: &[T], variance: &[T], epsilon: f32) {
         self.mean.clear();
         self.mean.extend_from_slice(mean);
         self.variance.clear();
         self.variance.extend_from_slice(variance);
         self.count = 0;
-        self.deviations(epsilon);
+        self.set_rstd(epsilon);
     }
 
-    fn deviations(&mut self, epsilon: f32) {
-        let root = |v: &T| T::of(1.0 / (v.wide() + f64::from(epsilon)).sqrt());
+    fn set_rstd(&mut self, epsilon: f32) {
+        let root = |v: &T| T::of(1.0 / (v.to_f64() + f64::from(epsilon)).sqrt());
         self.rstd = self.variance.iter().map(root).collect();
     }
 
@@ -71,8 +72,8 @@ impl<T: Float> BatchNorm<T> {
         repeat(&self.mean, &mut self.center);
     }
 
-    /// Sets dz = p·dy + q·z + r for these sums over the batch: of dy, and of dy·(z − mean), one a
-    /// channel each. With given statistics they do not depend on z, and dz = scale·dy.
+    /// Sets dz = p·dy + q·z + r. `sums` has two sums over the batch for each channel, of dy and of
+    /// dy·(z − mean). Given statistics do not depend on z: then dz = scale·dy.
     pub fn set_backward(&mut self, sums: &[f64]) {
         let channels = self.mean.len();
         let p: Vec<T> = self.scale[..channels].to_vec();
@@ -80,10 +81,10 @@ impl<T: Float> BatchNorm<T> {
         if self.count > 0 {
             let n = self.count as f64;
             for c in 0..channels {
-                let (p, rstd) = (p[c].wide(), self.rstd[c].wide());
+                let (p, rstd) = (p[c].to_f64(), self.rstd[c].to_f64());
                 let slope = p * rstd * rstd * sums[channels + c] / n;
                 q[c] = T::of(-slope);
-                r[c] = T::of(slope * self.mean[c].wide() - p * sums[c] / n);
+                r[c] = T::of(slope * self.mean[c].to_f64() - p * sums[c] / n);
             }
         }
         let [back_p, back_q, back_r] = &mut self.back;
@@ -96,29 +97,29 @@ impl<T: Float> BatchNorm<T> {
         Affine { scale: &self.scale, shift: &self.shift }
     }
 
-    /// The mean, repeated to the period.
+    /// Mean of each channel, repeated to the period.
     pub fn center(&self) -> &[T] {
         &self.center
     }
 
-    /// p, q and r.
+    /// Coefficients p, q and r of the backward pass, each repeated to the period.
     pub fn back(&self) -> [&[T]; 3] {
         self.back.each_ref().map(Vec::as_slice)
     }
 }
 
 vectorised! {
-    /// Mean and sum of squared deviations of each channel of an image: `out` is 2 × channels.
-    /// `lanes` is scratch of two periods.
-    pub fn moments<T>(x: &[T], channels: usize, lanes: &mut [T], out: &mut [T]) by BatchNormMoments {
+    /// Computes the mean and the sum of squared deviations of each channel of an image, into the
+    /// two halves of `out` (2 × channels). `scratch` has room for two periods.
+    pub fn moments<T>(x: &[T], channels: usize, scratch: &mut [T], out: &mut [T]) by BatchNormMoments {
         let p = period(channels);
-        let (sums, means) = lanes[..2 * p].split_at_mut(p);
+        let (sums, means) = scratch[..2 * p].split_at_mut(p);
         let (mean, squares) = out.split_at_mut(channels);
         sums.fill(T::ZERO);
         for x in x.chunks(p) {
             sums.iter_mut().zip(x).for_each(|(s, x)| *s += *x);
         }
-        fold(sums, mean);
+        sum_periods(sums, mean);
         let share = T::of(channels as f64 / x.len() as f64);
         mean.iter_mut().for_each(|m| *m *= share);
         means.chunks_exact_mut(channels).for_each(|m| m.copy_from_slice(mean));
@@ -129,16 +130,16 @@ vectorised! {
                 *s += d * d;
             }
         }
-        fold(sums, squares);
+        sum_periods(sums, squares);
     }
 }
 
 vectorised! {
-    /// Sums of dy and of dy·(z − mean) of each channel of an image: `out` is 2 × channels. `mean` is
-    /// repeated to the period; `lanes` is scratch of two periods.
-    pub fn gradient_sums<T>(dy: &[T], z: &[T], mean: &[T], channels: usize, lanes: &mut [T], out: &mut [T]) by BatchNormGradientSums {
+    /// Sums dy and dy·(z − mean) over each channel of an image, into the two halves of `out`
+    /// (2 × channels). `mean` is repeated to the period; `scratch` has room for two periods.
+    pub fn gradient_sums<T>(dy: &[T], z: &[T], mean: &[T], channels: usize, scratch: &mut [T], out: &mut [T]) by BatchNormGradientSums {
         let p = period(channels);
-        let (sums, dots) = lanes[..2 * p].split_at_mut(p);
+        let (sums, dots) = scratch[..2 * p].split_at_mut(p);
         sums.fill(T::ZERO);
         dots.fill(T::ZERO);
         for (dy, z) in dy.chunks(p).zip(z.chunks(p)) {
@@ -148,15 +149,15 @@ vectorised! {
             }
         }
         let (sum, dot) = out.split_at_mut(channels);
-        fold(sums, sum);
-        fold(dots, dot);
+        sum_periods(sums, sum);
+        sum_periods(dots, dot);
     }
 }
 
 #[inline(always)]
-fn fold<T: Float>(lanes: &[T], out: &mut [T]) {
+fn sum_periods<T: Float>(scratch: &[T], out: &mut [T]) {
     out.fill(T::ZERO);
-    for lanes in lanes.chunks_exact(out.len()) {
-        out.iter_mut().zip(lanes).for_each(|(o, x)| *o += *x);
+    for scratch in scratch.chunks_exact(out.len()) {
+        out.iter_mut().zip(scratch).for_each(|(o, x)| *o += *x);
     }
 }

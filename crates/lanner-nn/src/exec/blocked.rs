@@ -1,15 +1,16 @@
-//! Images in the layout that convolutions read: blocks of 16 channels, with a margin of zeros.
+//! Copies images to the layout that convolutions read: blocks of 16 channels, with a margin of
+//! zeros.
 //!
 //! Between layers an image is height × width × channels. A convolution first copies it to blocks ×
-//! rows × columns × 16, which stays in the cache: there every pixel's step is the same constant, no
-//! tap needs a bounds check, and what stands between the stored values and the convolution (a batch
-//! norm, an activation) is applied on the way.
+//! rows × columns × 16, which stays in the cache. There the step between pixels is a constant and
+//! no tap needs a bounds check. A batch norm and an activation before the convolution are applied
+//! on the way.
 
 use super::Float;
 use super::elementwise::{Act, Affine, sigmoid};
-use super::wide::{BLOCK, Wide, dispatch};
+use super::vector::{BLOCK, Vector16, dispatch};
 
-/// The size of a blocked image. Each group of channels starts a block of its own.
+/// Shape of a blocked image. Each group of channels starts a block of its own.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Blocked {
     pub groups: usize,
@@ -27,33 +28,34 @@ pub struct Blocked {
 }
 
 impl Blocked {
-    /// Blocks of a group.
+    /// Number of blocks of a group.
     pub fn blocks(&self) -> usize {
         self.channels.div_ceil(BLOCK)
     }
 
-    /// Numbers of a block.
+    /// Length of a block.
     pub fn plane(&self) -> usize {
         self.rows * self.cols * BLOCK
     }
 
-    /// Numbers of a group.
+    /// Length of a group.
     pub fn group(&self) -> usize {
         self.blocks() * self.plane()
     }
 
-    /// Numbers in all.
+    /// Length of the image.
     pub fn len(&self) -> usize {
         self.groups * self.group()
     }
 }
 
-/// What happens to the numbers on their way.
+/// Change of the numbers while they are copied.
 #[derive(Debug, Clone, Copy)]
 pub enum Change<'a, T> {
-    /// act(scale · x + shift), both optional.
+    /// Computes act(scale · x + shift); both are optional.
     Apply { norm: Option<Affine<'a, T>>, act: Option<Act> },
-    /// p · x + q · z + r: the gradient behind a batch norm, where x is that before it.
+    /// Computes p · x + q · z + r: turns the gradient `x` of a batch norm's output into that of its
+    /// input `z`.
     Combine { z: &'a [T], coefficients: [&'a [T]; 3] },
 }
 
@@ -63,7 +65,7 @@ dispatch! {
 }
 
 #[inline(always)]
-fn load_any<V: Wide>(image: &[V::T], shape: &Blocked, change: Change<V::T>, out: &mut [V::T]) {
+fn load_any<V: Vector16>(image: &[V::T], shape: &Blocked, change: Change<V::T>, out: &mut [V::T]) {
     let k = |x: f64| V::splat(V::T::of(x));
     match change {
         Change::Apply { norm, act } => match act {
@@ -94,7 +96,7 @@ fn load_any<V: Wide>(image: &[V::T], shape: &Blocked, change: Change<V::T>, out:
 }
 
 #[inline(always)]
-fn apply<V: Wide>(
+fn apply<V: Vector16>(
     image: &[V::T],
     shape: &Blocked,
     norm: Option<Affine<V::T>>,
@@ -111,17 +113,17 @@ fn apply<V: Wide>(
     }
 }
 
-/// The first n numbers; branches on the common case, a whole block.
+/// Loads the first n numbers; a whole block, the common case, by one load.
 #[inline(always)]
-unsafe fn part<V: Wide>(p: *const V::T, n: usize) -> V {
+unsafe fn part<V: Vector16>(p: *const V::T, n: usize) -> V {
     // SAFETY: the caller's promise, that of `load_part`.
     unsafe { if n == BLOCK { V::load(p) } else { V::load_part(p, n) } }
 }
 
-/// Calls `f(coefficients of the block, numbers, their place in the image, how many of them)` for
-/// each pixel of each block. What `f` makes of the zeros that fill up a last block is dropped.
+/// Writes `f(coefficients of the block, numbers, their place in the image, their count)` for each
+/// pixel of each block. A last block is filled up with zeros after `f`.
 #[inline(always)]
-fn each_block<V: Wide, const K: usize>(
+fn each_block<V: Vector16, const K: usize>(
     image: &[V::T],
     shape: &Blocked,
     out: &mut [V::T],

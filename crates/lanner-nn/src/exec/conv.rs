@@ -1,8 +1,9 @@
 //! Convolutions: sizes, and the three passes over an image.
 //!
-//! Dense and grouped ones are sums over the taps of small matrix products ([`tiles`](super::tiles)),
-//! depthwise ones are in [`depthwise`](super::depthwise). Backward by data of a strided convolution
-//! runs once for each residue of the pixel's place by the stride, with the taps that meet it.
+//! Dense and grouped convolutions are sums over the taps of small matrix products
+//! ([`tiles`](super::tiles)); [`depthwise`](super::depthwise) has the depthwise ones. The backward
+//! pass by data of a strided convolution runs once for each remainder of a pixel's place divided by
+//! the stride, with the taps that reach such pixels.
 
 use lanner_network::{Conv, Shape};
 
@@ -10,22 +11,22 @@ use super::Float;
 use super::blocked::Blocked;
 use super::depthwise;
 use super::float::Buffer;
-use super::parts::{Group, Scratch};
-use super::reach::Reach;
 use super::tiles::{Gather, Outer, Tap, gather, outer};
-use super::wide::BLOCK;
+use super::transposed_taps::TransposedTaps;
+use super::vector::BLOCK;
 use super::winograd::Winograd;
+use super::workers::{Group, Scratch};
 
 /// One convolution at one size of images.
 #[derive(Debug, Clone)]
 pub struct ConvKernel {
     pub op: Conv,
-    /// Every channel sees itself alone.
+    /// Each channel is convolved by itself.
     pub depthwise: bool,
-    /// The blocked input, and the blocked gradient of the output.
+    /// Shapes of the blocked input and of the blocked gradient of the output.
     pub input: Blocked,
     pub gradient: Blocked,
-    /// The algorithm for 3×3 kernels, where it is faster.
+    /// Winograd's algorithm for 3×3 kernels, where it is faster.
     pub(super) winograd: Option<Winograd>,
     forward: Gather,
     backward: Vec<(usize, Gather)>,
@@ -33,7 +34,7 @@ pub struct ConvKernel {
 }
 
 impl ConvKernel {
-    /// With `fast`, rounding errors some ten times those of plain sums are allowed.
+    /// Plans a convolution. `fast` allows rounding errors some ten times those of plain sums.
     pub fn new(op: Conv, input: Shape, output: Shape, fast: bool) -> ConvKernel {
         let depthwise = op.groups == input.channels && op.groups == op.out_channels;
         let groups = if depthwise { 1 } else { op.groups };
@@ -49,8 +50,10 @@ impl ConvKernel {
             rows: input.height + 2 * p,
             cols: input.width + 2 * p,
         };
-        let (rows, cols) =
-            (Reach::of(op, input.height, output.height), Reach::of(op, input.width, output.width));
+        let (rows, cols) = (
+            TransposedTaps::of(op, input.height, output.height),
+            TransposedTaps::of(op, input.width, output.width),
+        );
         let blocked_out = Blocked {
             groups,
             channels: outs,
@@ -106,8 +109,8 @@ impl ConvKernel {
             cols: output.width,
         };
         let mut backward = Vec::new();
-        for (y, row_taps) in rows.classes.iter().enumerate().take(input.height) {
-            for (x, col_taps) in cols.classes.iter().enumerate().take(input.width) {
+        for (y, row_taps) in rows.by_residue.iter().enumerate().take(input.height) {
+            for (x, col_taps) in cols.by_residue.iter().enumerate().take(input.width) {
                 let taps = row_taps
                     .iter()
                     .flat_map(|&(ky, from_y)| {
@@ -145,9 +148,9 @@ impl ConvKernel {
         }
     }
 
-    /// Adds the sum of a blocked gradient of the output over the pixels to a packed bias.
+    /// Sums a blocked gradient of the output over the pixels, and adds that to a packed bias.
     fn backward_bias<T: Float>(&self, dz: &[T], d_bias: &mut [T]) {
-        // The margin is zeros.
+        // The margin adds nothing, it is zeros.
         for (plane, sum) in
             dz.chunks_exact(self.gradient.plane()).zip(d_bias.chunks_exact_mut(BLOCK))
         {
@@ -157,17 +160,17 @@ impl ConvKernel {
         }
     }
 
-    /// Images that are best computed together.
+    /// Number of images that are best computed together.
     pub fn images(&self) -> usize {
         self.winograd.as_ref().map_or(1, |w| w.images)
     }
 
-    /// Numbers of prepared weights.
+    /// Length of prepared weights.
     pub fn weights_len(&self) -> usize {
         self.winograd.as_ref().map_or(self.packed_len(), Winograd::weights_len)
     }
 
-    /// Numbers of scratch that a worker needs.
+    /// Length of the scratch that a worker needs.
     pub fn scratch_len(&self) -> usize {
         let blocked = self.input.len() + self.gradient.len();
         let tiles = self.winograd.as_ref().map_or(0, |w| {
@@ -177,7 +180,7 @@ impl ConvKernel {
         blocked + tiles
     }
 
-    /// Prepares a kernel for the forward pass, or with `transposed` for that backward by data;
+    /// Prepares a kernel for the forward pass, or with `transposed` for the backward pass by data.
     /// `packed` is scratch.
     pub fn prepare<T: Float>(
         &self,
@@ -196,8 +199,8 @@ impl ConvKernel {
         }
     }
 
-    /// A group of images forward: `load(image, blocked input)` reads one, `w` and `bias` are
-    /// prepared; `out` images of height × width × channels.
+    /// Runs a group of images forward. `load(image, x)` writes an image's blocked input to `x`; `w`
+    /// and `bias` are prepared; `out`: images × height × width × channels.
     pub fn forward<T: Float>(
         &self,
         group: Group,
@@ -223,16 +226,17 @@ impl ConvKernel {
             load(group.image + k, x);
             winograd.input(x, ins, k, group.count, tiles);
         }
-        let zeros = s.lanes.take(self.bias_len());
+        let zeros = s.by_channel.take(self.bias_len());
         zeros.fill(T::ZERO);
         let products = products.take(winograd.tiles_len(group.count, outs));
         winograd.products(tiles, w, zeros, [ins, outs], group.count, products);
         winograd.output(products, outs, bias, out);
     }
 
-    /// A group of images backward. `load_x` and `load_dz` read an image's input and the gradient of
-    /// its output, both blocked; `w` is prepared transposed, `zeros` as long as the input's blocks.
-    /// `dx` is written and `dw`, laid out like packed weights, added to, where they are wanted.
+    /// Runs a group of images backward. `load_x` and `load_dz` load an image's input and the
+    /// gradient of its output, both blocked; `w` is prepared transposed; `zeros` has
+    /// [`ConvKernel::input_bias_len`] zeros. `dx`, if wanted, is overwritten; `dw`, if wanted, is
+    /// added to, and laid out like packed weights and a packed bias.
     #[allow(clippy::too_many_arguments)]
     pub fn backward<T: Float>(
         &self,
@@ -305,7 +309,7 @@ impl ConvKernel {
         }
     }
 
-    /// An image forward: `x` blocked, `w` and `bias` packed; `out` height × width × channels.
+    /// Runs an image forward; `x`: blocked; `w`, `bias`: packed; `out`: height × width × channels.
     fn forward_image<T: Float>(&self, x: &[T], w: &[T], bias: &[T], out: &mut [T]) {
         if self.depthwise {
             return depthwise::gather(&self.forward, x, w, bias, out);
@@ -319,8 +323,8 @@ impl ConvKernel {
         }
     }
 
-    /// An image backward by data: `dz` the blocked gradient of the output, `w` packed transposed,
-    /// `zeros` as many as a group's input channels in whole blocks; `dx` height × width × channels.
+    /// Runs an image backward by data; `dz`: blocked gradient of the output; `w`: packed
+    /// transposed; `zeros`: [`ConvKernel::input_bias_len`] zeros; `dx`: height × width × channels.
     fn backward_image<T: Float>(&self, dz: &[T], w: &[T], zeros: &[T], dx: &mut [T]) {
         let groups = self.input.groups;
         let w_len = self.packed_len() / groups;
@@ -337,7 +341,7 @@ impl ConvKernel {
         }
     }
 
-    /// An image backward by weights: added to `dw`, which is laid out like packed weights.
+    /// Runs an image backward by weights, and adds to `dw`, which is laid out like packed weights.
     fn backward_weights<T: Float>(&self, x: &[T], dz: &[T], dw: &mut [T]) {
         if self.depthwise {
             return depthwise::outer(&self.weights, x, dz, dw);

@@ -1,4 +1,4 @@
-//! The three passes of convolutions against their definition, on every instruction set.
+//! Compares the three passes of convolutions with their definition, on every instruction set.
 
 use lanner_network::{Builder, Conv, Op, Shape};
 use proptest::prelude::*;
@@ -7,13 +7,13 @@ use super::Float;
 use super::blocked::{self, Change};
 use super::conv::ConvKernel;
 use super::float::Buffer;
-use super::parts::{Scratch, groups};
-use super::wide::Isa;
+use super::vector::Isa;
+use super::workers::{Scratch, groups};
 
-/// Output, gradient of the input, gradients of kernel and bias.
+/// Output and the gradients by input, kernel and bias.
 type Passes = [Vec<f64>; 4];
 
-/// The definition. Images are height × width × channels.
+/// Computes the passes by their definition. Images are height × width × channels.
 fn slow(
     conv: Conv,
     [input, output]: [Shape; 2],
@@ -96,7 +96,7 @@ fn fast<T: Float>(
     sums.extend(bias_sums);
     let (mut dw, mut d_bias) = (vec![T::ZERO; w.len()], vec![T::ZERO; bias.len()]);
     kernel.unpack(&sums, &mut dw, &mut d_bias);
-    [y, dx, dw, d_bias].map(|v| v.iter().map(|x| x.wide()).collect())
+    [y, dx, dw, d_bias].map(|v| v.iter().map(|x| x.to_f64()).collect())
 }
 
 fn numbers(len: usize, seed: u64) -> Vec<f64> {

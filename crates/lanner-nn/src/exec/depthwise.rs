@@ -1,25 +1,25 @@
-//! The inner loops of depthwise convolutions over blocked images: as in [`tiles`](super::tiles), but
-//! each channel is multiplied with a weight of its own.
+//! Inner loops of depthwise convolutions over blocked images. They are as in
+//! [`tiles`](super::tiles), but each channel is multiplied with a weight of its own.
 
 use super::Float;
 use super::tiles::{Gather, Outer};
-use super::wide::{BLOCK, Wide, dispatch, unrolled};
+use super::vector::{BLOCK, Vector16, dispatch, unrolled};
 
 dispatch! {
-    /// out[pixel, c] = bias[c] + Σ x[pixel + tap, c] · w[c, tap].
+    /// Computes out[pixel, c] = bias[c] + Σ x[pixel + tap, c] · w[c, tap].
     ///
     /// `x`: blocks; `w`: blocks × taps × 16; `bias`: blocks × 16; `out`: from the first pixel on.
     pub fn gather<T>(g: &Gather, x: &[T], w: &[T], bias: &[T], out: &mut [T]) by DepthwiseGather = gather_any;
 }
 
 #[inline(always)]
-fn gather_any<V: Wide>(g: &Gather, x: &[V::T], w: &[V::T], bias: &[V::T], out: &mut [V::T]) {
+fn gather_any<V: Vector16>(g: &Gather, x: &[V::T], w: &[V::T], bias: &[V::T], out: &mut [V::T]) {
     if g.rows == 0 || g.cols == 0 {
         return;
     }
     let blocks = g.channels.div_ceil(BLOCK);
-    let reach = g.taps.iter().map(|t| t.offset).max().unwrap_or(0);
-    let last = reach + (g.rows - 1) * g.row + (g.cols - 1) * g.step + BLOCK;
+    let farthest = g.taps.iter().map(|t| t.offset).max().unwrap_or(0);
+    let last = farthest + (g.rows - 1) * g.row + (g.cols - 1) * g.step + BLOCK;
     assert!(last <= g.plane && blocks * g.plane <= x.len());
     assert!(g.taps.iter().all(|t| t.index < g.kernel));
     assert!(blocks * g.kernel * BLOCK <= w.len() && blocks * BLOCK <= bias.len());
@@ -50,7 +50,7 @@ fn gather_any<V: Wide>(g: &Gather, x: &[V::T], w: &[V::T], bias: &[V::T], out: &
 
 /// Computes M pixels; returns M.
 #[inline(always)]
-unsafe fn tile<V: Wide, const M: usize>(
+unsafe fn tile<V: Vector16, const M: usize>(
     g: &Gather,
     x: *const V::T,
     w: *const V::T,
@@ -77,18 +77,19 @@ unsafe fn tile<V: Wide, const M: usize>(
 }
 
 dispatch! {
-    /// dw[c, tap] += Σ x[pixel + tap, c] · dz[pixel, c], dw laid out as the weights of `gather`.
+    /// Adds Σ x[pixel + tap, c] · dz[pixel, c] to dw[c, tap]; dw is laid out as the weights of
+    /// `gather`.
     pub fn outer<T>(g: &Outer, x: &[T], dz: &[T], dw: &mut [T]) by DepthwiseOuter = outer_any;
 }
 
 #[inline(always)]
-fn outer_any<V: Wide>(g: &Outer, x: &[V::T], dz: &[V::T], dw: &mut [V::T]) {
+fn outer_any<V: Vector16>(g: &Outer, x: &[V::T], dz: &[V::T], dw: &mut [V::T]) {
     if g.rows == 0 || g.cols == 0 {
         return;
     }
     let blocks = g.channels.div_ceil(BLOCK);
-    let reach = g.taps.iter().map(|t| t.offset).max().unwrap_or(0);
-    let last = reach + (g.rows - 1) * g.row + (g.cols - 1) * g.step + BLOCK;
+    let farthest = g.taps.iter().map(|t| t.offset).max().unwrap_or(0);
+    let last = farthest + (g.rows - 1) * g.row + (g.cols - 1) * g.step + BLOCK;
     assert!(last <= g.plane && blocks * g.plane <= x.len());
     let last = g.out_start + (g.rows - 1) * g.out_row + g.cols * BLOCK;
     assert!(last <= g.out_plane && blocks * g.out_plane <= dz.len());
@@ -113,9 +114,9 @@ fn outer_any<V: Wide>(g: &Outer, x: &[V::T], dz: &[V::T], dw: &mut [V::T]) {
     }
 }
 
-/// Computes M taps from the `first`; returns M.
+/// Computes M taps from tap `first` on; returns M.
 #[inline(always)]
-unsafe fn outer_tile<V: Wide, const M: usize>(
+unsafe fn outer_tile<V: Vector16, const M: usize>(
     g: &Outer,
     first: usize,
     x: *const V::T,

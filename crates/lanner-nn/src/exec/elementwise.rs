@@ -2,12 +2,12 @@
 //!
 //! Images are height × width × channels. A per-channel vector is repeated to a *period*, a multiple
 //! of the channels that is long enough for vector registers, and applied to one period after the
-//! other: so the same loops serve every number of channels.
+//! other, so that the same loops serve every number of channels.
 
 use lanner_network::Op;
 
 use super::Float;
-use super::wide::vectorised;
+use super::vector::vectorised;
 
 /// An activation function.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -74,7 +74,8 @@ pub fn hard_sigmoid<T: Float>(x: T) -> T {
     relu6(x + T::of(3.0)) * T::of(1.0 / 6.0)
 }
 
-/// Derivatives by the function's input; at a kink that of the flat side, as in PyTorch.
+// The derivatives below are by the function's input; at a kink they are that of the flat side, as
+// in PyTorch.
 #[inline(always)]
 fn relu_slope<T: Float>(x: T) -> T {
     if x > T::ZERO { T::ONE } else { T::ZERO }
@@ -107,12 +108,12 @@ fn hard_sigmoid_slope<T: Float>(x: T) -> T {
     if x > T::of(-3.0) && x < T::of(3.0) { T::of(1.0 / 6.0) } else { T::ZERO }
 }
 
-/// A multiple of the channels, 256 or more.
+/// Smallest multiple of the channels that is 256 or more.
 pub fn period(channels: usize) -> usize {
     channels * 256usize.div_ceil(channels)
 }
 
-/// A vector of one number a channel, repeated to the period.
+/// Repeats a vector of one number a channel to the period.
 pub fn repeat<T: Float>(by_channel: &[T], out: &mut Vec<T>) {
     let p = period(by_channel.len());
     out.clear();
@@ -129,7 +130,7 @@ pub struct Affine<'a, T> {
 }
 
 vectorised! {
-    /// out = act(scale · x + shift); both optional.
+    /// Computes out = act(scale · x + shift); both are optional.
     pub fn apply<T>(x: &[T], norm: Option<Affine<T>>, act: Option<Act>, out: &mut [T]) by ElementwiseApply {
         match act {
             None => map(x, norm, out, |x| x),
@@ -143,7 +144,7 @@ vectorised! {
 }
 
 vectorised! {
-    /// out += act(scale · x + shift); both optional.
+    /// Adds act(scale · x + shift) to `out`; both are optional.
     pub fn apply_add<T>(x: &[T], norm: Option<Affine<T>>, act: Option<Act>, out: &mut [T]) by ElementwiseApplyAdd {
         match (norm, act) {
             (None, None) => out.iter_mut().zip(x).for_each(|(o, x)| *o += *x),
@@ -180,8 +181,8 @@ fn map<T: Float>(x: &[T], norm: Option<Affine<T>>, out: &mut [T], f: impl Fn(T) 
 }
 
 vectorised! {
-    /// Backward of [`apply`] by the input of the activation function: out = dy · act′(scale · x +
-    /// shift), or added to `out`.
+    /// Backward of [`apply`] by the input of the activation function: writes dy · act′(scale · x +
+    /// shift) to `out`, or adds it.
     pub fn apply_back<T>(
         dy: &[T], x: &[T], norm: Option<Affine<T>>, act: Option<Act>, accumulate: bool, out: &mut [T],
     ) by ElementwiseApplyBack {
@@ -228,7 +229,7 @@ fn map_back<T: Float>(
 }
 
 vectorised! {
-    /// out = p · dy + q · z + r, each of the three repeated to the period.
+    /// Computes out = p · dy + q · z + r; p, q and r are repeated to the period.
     pub fn combine<T>(dy: &[T], z: &[T], p: &[T], q: &[T], r: &[T], out: &mut [T]) by ElementwiseCombine {
         let n = p.len();
         for ((out, dy), z) in out.chunks_mut(n).zip(dy.chunks(n)).zip(z.chunks(n)) {
@@ -240,14 +241,14 @@ vectorised! {
 }
 
 vectorised! {
-    /// out += x.
+    /// Adds `x` to `out`.
     pub fn add<T>(x: &[T], out: &mut [T]) by ElementwiseAdd {
         out.iter_mut().zip(x).for_each(|(o, x)| *o += *x);
     }
 }
 
 vectorised! {
-    /// out *= x.
+    /// Multiplies `out` by `x`.
     pub fn multiply<T>(x: &[T], out: &mut [T]) by ElementwiseMultiply {
         out.iter_mut().zip(x).for_each(|(o, x)| *o *= *x);
     }

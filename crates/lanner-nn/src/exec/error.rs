@@ -1,9 +1,10 @@
 use thiserror::Error;
 
-/// What can be wrong with a network or with what an executor is given. A message has its cause in it.
+/// An error of an executor, or of the network, parameters or images that it is given. The message
+/// names the cause.
 #[derive(Debug, Error)]
 pub enum ExecError {
-    /// A slice of another length.
+    /// A slice has the wrong length.
     #[error("{what}: {found} numbers, expected {expected}")]
     Length { what: String, found: usize, expected: String },
     /// The network cannot be held in memory.
@@ -12,13 +13,13 @@ pub enum ExecError {
          gradients, over the limit of {limit}"
     )]
     Memory { network: String, batch: usize, needed: u64, limit: u64 },
-    /// A value out of its range.
+    /// A value is out of its range.
     #[error("{name} is {value}, expected {expected}")]
     Value { name: &'static str, value: String, expected: &'static str },
     /// The network or the weights are inconsistent.
     #[error(transparent)]
     Network(#[from] lanner_network::NetworkError),
-    /// `backward` without the `forward` that it belongs to.
-    #[error("backward needs {needed}")]
-    Order { needed: &'static str },
+    /// A method was called before one that it needs.
+    #[error("`{method}` needs {needed}")]
+    Order { method: &'static str, needed: &'static str },
 }

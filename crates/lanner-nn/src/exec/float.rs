@@ -2,9 +2,9 @@ use std::fmt::{Debug, Display};
 use std::ops::{Add, AddAssign, Deref, DerefMut, Div, Mul, MulAssign, Neg, Sub, SubAssign};
 
 #[cfg(target_arch = "x86_64")]
-use super::wide::{self, Wide};
+use super::vector::{self, Vector16};
 
-/// The numbers that an [`Executor`](super::Executor) computes with: `f32` or `f64`.
+/// Number type of an [`Executor`](super::Executor): `f32` or `f64`.
 pub trait Float:
     Copy
     + Default
@@ -42,9 +42,9 @@ pub trait Float:
     + super::pool::PoolMaxBack<Self>
     + super::pool::PoolMaxOf<Self>
     + super::pool::PoolWinners<Self>
-    + super::states::StatesHold<Self>
-    + super::states::StatesHoldBack<Self>
-    + super::states::StatesRecord<Self>
+    + super::activation_states::StatesHold<Self>
+    + super::activation_states::StatesHoldBack<Self>
+    + super::activation_states::StatesRecord<Self>
     + super::tiles::TilesGather<Self>
     + super::tiles::TilesOuter<Self>
     + super::winograd::WinogradGradient<Self>
@@ -55,24 +55,24 @@ pub trait Float:
 {
     const ZERO: Self;
     const ONE: Self;
-    /// Faster algorithms with somewhat larger rounding errors are welcome.
+    /// Whether faster algorithms with somewhat larger rounding errors may be used.
     #[doc(hidden)]
     const FAST: bool;
-    /// AVX-512 registers of these numbers.
+    /// Sixteen numbers in AVX-512 registers.
     #[cfg(target_arch = "x86_64")]
     #[doc(hidden)]
-    type V4: Wide<T = Self>;
-    /// AVX2 registers of these numbers.
+    type V4: Vector16<T = Self>;
+    /// Sixteen numbers in AVX2 registers.
     #[cfg(target_arch = "x86_64")]
     #[doc(hidden)]
-    type V3: Wide<T = Self>;
+    type V3: Vector16<T = Self>;
 
-    /// The nearest number of this type.
+    /// Rounds to the nearest number of this type.
     fn of(x: f64) -> Self;
-    /// This number, exactly.
-    fn wide(self) -> f64;
+    /// Converts exactly.
+    fn to_f64(self) -> f64;
     fn exp(self) -> Self;
-    /// c + a·b, fused where the processor does so by itself.
+    /// Computes c + a·b, fused where the processor has an instruction for that.
     #[doc(hidden)]
     fn add_product(c: Self, a: Self, b: Self) -> Self;
 }
@@ -90,16 +90,16 @@ macro_rules! float {
             const ONE: Self = 1.0;
             const FAST: bool = $fast;
             #[cfg(target_arch = "x86_64")]
-            type V4 = wide::$v4;
+            type V4 = vector::$v4;
             #[cfg(target_arch = "x86_64")]
-            type V3 = wide::$v3;
+            type V3 = vector::$v3;
 
             #[inline(always)]
             fn of(x: f64) -> Self {
                 x as $t
             }
             #[inline(always)]
-            fn wide(self) -> f64 {
+            fn to_f64(self) -> f64 {
                 f64::from(self)
             }
             #[inline(always)]
@@ -117,7 +117,7 @@ macro_rules! float {
 float!(f32, true, V4F32, V3F32);
 float!(f64, false, V4F64, V3F64);
 
-/// A vector whose numbers start at a cache line, so that no [`Wide`] of a blocked layout lies
+/// A vector whose numbers start at a cache line, so that no [`Vector16`] of a blocked layout lies
 /// across two.
 #[derive(Debug, Default)]
 pub(crate) struct Buffer<T> {
@@ -134,8 +134,8 @@ impl<T: Float> Buffer<T> {
         Buffer { data, start, len }
     }
 
-    /// The smallest of these buffers that has `len` numbers and less than twice as many, whatever they
-    /// are; else a fresh one.
+    /// Takes the smallest buffer of `old` with `len` to 2·`len` numbers, whose values stay as they
+    /// are; if there is none, a fresh one.
     pub fn of(len: usize, old: &mut Vec<Self>) -> Self {
         let fits = |b: &&Self| (len..=2 * len).contains(&b.len);
         let best = old.iter().filter(fits).map(|b| b.len).min();
@@ -145,7 +145,8 @@ impl<T: Float> Buffer<T> {
         }
     }
 
-    /// The first `len` numbers, whatever they are, after growing where there are fewer.
+    /// Returns the first `len` numbers, with whatever values they have; grows the buffer if it is
+    /// shorter.
     pub fn take(&mut self, len: usize) -> &mut [T] {
         if self.len < len {
             *self = Buffer::zeros(len);

@@ -1,14 +1,14 @@
-//! The forward pass: each stored layer, first to last, from what its inputs' sources yield.
+//! Forward pass: computes each stored layer, first to last, from the sources of its inputs.
 
 use lanner_network::Op;
 
 use super::batch_norm;
 use super::elementwise::{self, Act, period};
+use super::executor::{Executor, Kernel, Source, from_planes};
 use super::linear::LinearKernel;
-use super::parts::{Group, Scratch, cut, groups, parts};
 use super::pool;
-use super::run::{Executor, Kernel, Source, from_planes};
-use super::{Float, Mode, Observer, Params, join};
+use super::workers::{Group, Scratch, batch_parts, groups, split_by_part};
+use super::{Float, Mode, Observer, Params, rearrange};
 
 impl<T: Float> Executor<T> {
     /// Computes a layer, if it is stored, and shows it to the observer.
@@ -29,7 +29,7 @@ impl<T: Float> Executor<T> {
         }
         let plan = &self.plan.layers[i];
         let Some(slot) = plan.value_slot.filter(|_| plan.view.base == i) else {
-            if plan.watched {
+            if plan.observed {
                 self.show(i, observer);
             }
             return;
@@ -112,27 +112,27 @@ impl<T: Float> Executor<T> {
             (Op::Mul, _) => run(out, moments, &|n, out, s| {
                 out.fill(T::ONE);
                 for input in &inputs {
-                    join::multiply(input.image(n, &mut s.x), out);
+                    rearrange::multiply(input.image(n, &mut s.x), out);
                 }
             }),
             (Op::Concat, _) => run(out, moments, &|n, out, s| {
                 let mut first = 0;
                 for (input, shape) in inputs.iter().zip(&shapes) {
                     let x = input.image(n, &mut s.x);
-                    join::concat(x, shape.channels, first, layer.shape.channels, out);
+                    rearrange::concat(x, shape.channels, first, layer.shape.channels, out);
                     first += shape.channels;
                 }
             }),
             (Op::ChannelShuffle { groups }, _) => run(out, moments, &|n, out, s| {
-                join::shuffle(inputs[0].image(n, &mut s.x), layer.shape.channels, groups, out);
+                rearrange::shuffle(inputs[0].image(n, &mut s.x), layer.shape.channels, groups, out);
             }),
             (Op::Slice { channels }, _) => run(out, moments, &|n, out, s| {
                 let x = inputs[0].image(n, &mut s.x);
-                join::concat_back(x, channels, 0, shapes[0].channels, out);
+                rearrange::concat_back(x, channels, 0, shapes[0].channels, out);
             }),
             (Op::Shift, _) => run(out, moments, &|n, out, s| {
                 let x = inputs[0].image(n, &mut s.x);
-                join::shift(x, layer.shape.width, layer.shape.channels, out);
+                rearrange::shift(x, layer.shape.width, layer.shape.channels, out);
             }),
             (Op::Zero, _) => run(out, moments, &|_, out, _| out.fill(T::ZERO)),
             (Op::BatchNorm { .. }, _) => {
@@ -143,7 +143,7 @@ impl<T: Float> Executor<T> {
             }
             (Op::Relu | Op::Relu6 | Op::HardSwish | Op::Sigmoid | Op::HardSigmoid, _)
             | (Op::Conv(_) | Op::MaxPool(_) | Op::AvgPool { .. }, _) => {
-                // An activation's input is no view with an activation: see `plan::views`.
+                // `plan::views` lets no activation read a view that has one already.
                 let mut source = inputs[0];
                 (source.act, source.held) = (Act::of(&layer.op), self.held_bits(i));
                 run(out, moments, &|n, out, _| source.apply(n, out));
@@ -163,8 +163,8 @@ impl<T: Float> Executor<T> {
         self.each_group(i, 1, out, moments, observer, &|group, out, s| f(group.image, out, s));
     }
 
-    /// Runs `f(images, their outputs, scratch)` for groups of images, takes the moments of each if a
-    /// batch norm reads the layer, and shows them to the observer.
+    /// Runs `f(group, its outputs, scratch)` for groups of images. Takes the moments of each image
+    /// if a batch norm reads the layer, and shows observed layers to the observer.
     fn each_group(
         &self,
         i: usize,
@@ -177,9 +177,9 @@ impl<T: Float> Executor<T> {
         let (plan, shape) = (&self.plan.layers[i], self.network.layers[i].shape);
         let (len, c) = (shape.len(), shape.channels);
         let stats = plan.stats && self.mode == Mode::Batch;
-        let parts = parts(self.images);
-        let outs = cut(out, &parts, len);
-        let moments = cut(moments, &parts, if stats { 2 * c } else { 0 });
+        let parts = batch_parts(self.images);
+        let outs = split_by_part(out, &parts, len);
+        let moments = split_by_part(moments, &parts, if stats { 2 * c } else { 0 });
         let jobs = parts.into_iter().zip(outs).zip(moments).collect();
         self.workers.each(jobs, |((part, out), moments), scratch| {
             let start = part.start;
@@ -189,11 +189,11 @@ impl<T: Float> Executor<T> {
                 f(group, out, scratch);
                 for (k, out) in out.chunks_exact(len).enumerate() {
                     if stats {
-                        let lanes = scratch.lanes.take(2 * period(c));
+                        let sums = scratch.by_channel.take(2 * period(c));
                         let moments = &mut moments[(first + k) * 2 * c..][..2 * c];
-                        batch_norm::moments(out, c, lanes, moments);
+                        batch_norm::moments(out, c, sums, moments);
                     }
-                    if plan.watched {
+                    if plan.observed {
                         observer.output(i, group.image + k, out);
                     }
                 }
@@ -204,14 +204,14 @@ impl<T: Float> Executor<T> {
     /// Shows a layer that is not stored.
     fn show(&self, i: usize, observer: &dyn Observer<T>) {
         let source = self.source(i);
-        self.workers.each(parts(self.images), |part, scratch| {
+        self.workers.each(batch_parts(self.images), |part, scratch| {
             for n in part {
                 observer.output(i, n, source.image(n, &mut scratch.x));
             }
         });
     }
 
-    /// Sets what a batch norm does in this pass.
+    /// Sets the statistics and coefficients of a batch norm for this pass.
     fn set_norm(&mut self, i: usize, params: &Params<T>, epsilon: f32) {
         let shape = self.network.layers[i].shape;
         let (channels, norm) = (shape.channels, &mut self.norms[i]);
@@ -240,7 +240,7 @@ impl<T: Float> Executor<T> {
     }
 }
 
-/// Computes images: which, their outputs, scratch.
+/// Computes a group of images: the group, its outputs, scratch.
 type GroupFn<'a, T> = dyn Fn(Group, &mut [T], &mut Scratch<T>) + Sync + 'a;
 
 /// Computes an image: its number, its output, scratch.

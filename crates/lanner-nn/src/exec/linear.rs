@@ -1,11 +1,11 @@
-//! Linear layers over a batch: products of matrices by the `gemm` crate, on one thread or several
-//! with the same bits.
+//! Linear layers over a batch, as matrix products of the `gemm` crate. The bits do not depend on
+//! the number of threads.
 
 use gemm::Parallelism;
 
 use super::Float;
 
-/// The sizes: images, inputs and outputs of an image.
+/// A linear layer at one batch size: `inputs` and `outputs` are those of an image.
 #[derive(Debug, Clone, Copy)]
 pub struct LinearKernel {
     pub batch: usize,
@@ -15,7 +15,7 @@ pub struct LinearKernel {
 }
 
 impl LinearKernel {
-    /// y = x · wᵀ + bias; x: batch × inputs, w: outputs × inputs, bias: outputs or empty.
+    /// Computes y = x · wᵀ + bias; x: batch × inputs, w: outputs × inputs, bias: outputs or empty.
     pub fn forward<T: Float>(&self, x: &[T], w: &[T], bias: &[T], y: &mut [T]) {
         if !bias.is_empty() {
             y.chunks_exact_mut(self.outputs).for_each(|y| y.copy_from_slice(bias));
@@ -24,18 +24,18 @@ impl LinearKernel {
         product([m, k, n], (x, k, 1), (w, 1, k), y, !bias.is_empty(), self.threads);
     }
 
-    /// dx = dy · w.
+    /// Computes dx = dy · w.
     pub fn backward<T: Float>(&self, dy: &[T], w: &[T], dx: &mut [T]) {
         let (m, k, n) = (self.batch, self.outputs, self.inputs);
         product([m, k, n], (dy, k, 1), (w, n, 1), dx, false, self.threads);
     }
 
-    /// dw = dyᵀ · x, and d_bias the sum of dy over the batch.
+    /// Computes dw = dyᵀ · x, and d_bias as the sum of dy over the batch.
     pub fn backward_weights<T: Float>(&self, x: &[T], dy: &[T], dw: &mut [T], d_bias: &mut [T]) {
         let (m, k, n) = (self.outputs, self.batch, self.inputs);
         product([m, k, n], (dy, 1, m), (x, n, 1), dw, false, self.threads);
         if !d_bias.is_empty() {
-            super::join::sum_to(dy, d_bias);
+            super::rearrange::sum_to(dy, d_bias);
         }
     }
 }
@@ -43,7 +43,7 @@ impl LinearKernel {
 /// A factor: its data, the step between rows and the step between columns.
 type Factor<'a, T> = (&'a [T], usize, usize);
 
-/// c = a · b, or added to c, which is row-major.
+/// Computes c = a · b, or adds the product to c; c is row-major.
 fn product<T: Float>(
     [m, k, n]: [usize; 3],
     (a, a_row, a_col): Factor<T>,
@@ -60,8 +60,8 @@ fn product<T: Float>(
         0 | 1 => Parallelism::None,
         t => Parallelism::Rayon(t),
     };
-    // SAFETY: the lengths asserted above are those that the sizes and steps reach; `c` is exclusively
-    // borrowed.
+    // SAFETY: the lengths asserted above are those that the sizes and steps reach; `c` is
+    // exclusively borrowed.
     unsafe {
         gemm::gemm(
             m,

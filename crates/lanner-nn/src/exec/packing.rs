@@ -1,11 +1,11 @@
-//! Weights of convolutions in the order that the inner loops read them: blocks of 16 by 16.
+//! Packs weights of convolutions in the order that the inner loops read: blocks of 16 by 16.
 
 use super::Float;
 use super::conv::ConvKernel;
-use super::wide::BLOCK;
+use super::vector::BLOCK;
 
 impl ConvKernel {
-    /// Numbers of packed weights, and of a part's sums of their gradients.
+    /// Length of packed weights, and of the sums of their gradients over a part.
     pub fn packed_len(&self) -> usize {
         let kernel = self.op.kernel * self.op.kernel;
         if self.depthwise {
@@ -14,23 +14,23 @@ impl ConvKernel {
         self.input.groups * self.input.blocks() * self.gradient.blocks() * kernel * BLOCK * BLOCK
     }
 
-    /// Numbers of a bias filled up to blocks.
+    /// Length of a bias that is filled up to blocks.
     pub fn bias_len(&self) -> usize {
         self.gradient.groups * self.gradient.blocks() * BLOCK
     }
 
-    /// Numbers of a zero bias for the backward pass by data.
+    /// Length of a zero bias for the backward pass by data.
     pub fn input_bias_len(&self) -> usize {
         self.input.blocks() * BLOCK
     }
 
-    /// Packs a kernel (outputs × inputs of a group × side × side) into blocks.
+    /// Packs a kernel (outputs × inputs of a group × height × width) into blocks.
     pub(super) fn pack<T: Float>(&self, weight: &[T], transposed: bool, out: &mut [T]) {
         out.fill(T::ZERO);
         self.each_place(transposed, |at, place| out[place] = weight[at]);
     }
 
-    /// Kernel and bias from parts that are laid out like packed weights and a packed bias.
+    /// Unpacks a kernel and a bias from `packed`: packed weights with a packed bias behind.
     pub fn unpack<T: Float>(&self, packed: &[T], weight: &mut [T], bias: &mut [T]) {
         self.each_place(false, |at, place| weight[at] = packed[place]);
         let packed = &packed[self.packed_len()..];
@@ -61,7 +61,8 @@ impl ConvKernel {
                     let block =
                         (group * in_blocks * out_blocks) + to / BLOCK * blocks + from / BLOCK;
                     let mut place = (block * kernel * BLOCK + from % BLOCK) * BLOCK + to % BLOCK;
-                    // Backward by data, Winograd's kernel is turned around: it has no list of taps.
+                    // Winograd has no list of taps: for the backward pass by data, its kernel is
+                    // turned around.
                     let turned = transposed && self.winograd.is_some();
                     if turned {
                         place += (kernel - 1) * BLOCK * BLOCK;
@@ -80,7 +81,7 @@ impl ConvKernel {
         }
     }
 
-    /// Fills a bias, or none, up to blocks.
+    /// Fills a bias up to blocks; an empty one becomes zeros.
     pub fn pack_bias<T: Float>(&self, bias: &[T], out: &mut [T]) {
         out.fill(T::ZERO);
         let per_group = self.gradient.blocks() * BLOCK;

@@ -4,20 +4,20 @@ use lanner_network::{Layer, LayerWeights, Network, Op, Weights};
 
 use super::{ExecError, Float};
 
-/// Where each layer's numbers stand in the flat vectors of [`Params`] and of gradients.
+/// Places of each layer's numbers in the flat vectors of [`Params`] and of gradients.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Layout {
-    /// One entry a layer.
-    pub layers: Vec<Place>,
-    /// Learned numbers in all.
+    /// One place for each layer.
+    pub layers: Vec<LayerPlace>,
+    /// Number of learned numbers in all.
     pub len: usize,
-    /// Running means and variances in all.
+    /// Number of running means and variances in all.
     pub running_len: usize,
 }
 
-/// Where the numbers of one layer stand; ranges are empty where it has none.
+/// LayerPlace of the numbers of one layer; ranges are empty where it has none.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
-pub struct Place {
+pub struct LayerPlace {
     /// A kernel (output channels × input channels of a group × height × width), a matrix (outputs ×
     /// inputs), or a batch norm's scale (channels).
     pub weight: Range<usize>,
@@ -30,13 +30,13 @@ pub struct Place {
 }
 
 impl Layout {
-    /// The layout for a network: layer by layer, weight before bias.
+    /// Lays out the numbers of a network layer by layer, weight before bias.
     pub fn of(network: &Network) -> Layout {
         let mut layout = Layout { layers: Vec::new(), len: 0, running_len: 0 };
         for layer in &network.layers {
             let (weight, bias) = sizes(network, layer);
             let running = if let Op::BatchNorm { .. } = layer.op { weight } else { 0 };
-            let place = Place {
+            let place = LayerPlace {
                 weight: layout.len..layout.len + weight,
                 bias: layout.len + weight..layout.len + weight + bias,
                 mean: layout.running_len..layout.running_len + running,
@@ -61,8 +61,8 @@ fn sizes(network: &Network, layer: &Layer) -> (usize, usize) {
     }
 }
 
-/// The numbers of a network, flat, so that an optimiser is one loop. Gradients are a plain vector in
-/// the layout of [`Params::values`].
+/// Parameters of a network in flat vectors, so that an optimiser is one loop. Gradients are a plain
+/// vector in the layout of [`Params::values`].
 #[derive(Debug, Clone, PartialEq)]
 pub struct Params<T> {
     pub layout: Layout,
@@ -73,7 +73,7 @@ pub struct Params<T> {
 }
 
 impl<T: Float> Params<T> {
-    /// All zeros, running variances 1.
+    /// Parameters that are all zero, with running variances of 1.
     pub fn zeros(network: &Network) -> Params<T> {
         let layout = Layout::of(network);
         let mut running = vec![T::ZERO; layout.running_len];
@@ -83,10 +83,10 @@ impl<T: Float> Params<T> {
         Params { values: vec![T::ZERO; layout.len], running, layout }
     }
 
-    /// A copy of a network's weights.
+    /// Copies the weights of a network.
     ///
     /// # Errors
-    /// When they are not this network's.
+    /// When they do not fit this network.
     pub fn from_weights(network: &Network, weights: &Weights) -> Result<Params<T>, ExecError> {
         weights.check(network)?;
         let mut params = Params::zeros(network);
@@ -111,10 +111,10 @@ impl<T: Float> Params<T> {
         Ok(params)
     }
 
-    /// The same numbers as weights of lanner-network, rounded to `f32`.
+    /// Converts to weights of lanner-network, rounded to `f32`.
     pub fn to_weights(&self) -> Weights {
         let numbers = |all: &[T], range: &Range<usize>| -> Vec<f32> {
-            all[range.clone()].iter().map(|x| x.wide() as f32).collect()
+            all[range.clone()].iter().map(|x| x.to_f64() as f32).collect()
         };
         let layers = self
             .layout
@@ -140,7 +140,7 @@ impl<T: Float> Params<T> {
         Weights { layers }
     }
 
-    /// A layer's weight and bias (a batch norm's scale and shift).
+    /// Weight and bias of a layer (scale and shift of a batch norm).
     pub fn layer(&self, layer: usize) -> (&[T], &[T]) {
         let place = &self.layout.layers[layer];
         (&self.values[place.weight.clone()], &self.values[place.bias.clone()])

@@ -1,74 +1,81 @@
-//! What is stored, where, and for how long: decided once for a network and a batch.
+//! Decides once for a network which tensors are stored, in which buffer, and for how long.
 //!
-//! **Views.** A batch norm or an activation is not computed by itself where its readers can apply it
-//! to what they read: then the layer is a *view* of a stored one, its base. So of ReLU-Conv-BN only
-//! the convolution's output is ever written to memory.
+//! **Views.** A batch norm or an activation is not stored where its readers can apply it to what they
+//! read: then the layer is a *view* of a stored one, its base. In ReLU-Conv-BN, only the
+//! convolution's output is ever written to memory.
 //!
-//! **Gradients** are accumulated where a layer has a gradient of its own. The only reader being a
-//! sum, a layer's gradient is that of the sum; the only reader of an activation pushes through it to
-//! the layer before; and the gradient of a convolution behind which only a batch norm stands is
-//! computed from that batch norm's while the convolution reads it.
+//! **Gradients** are accumulated in a buffer of the layer, with three exceptions. If a sum is the only
+//! reader of a layer, the layer's gradient is that of the sum. The only reader of an activation
+//! passes its gradient through the activation to the layer before. If a batch norm is the only
+//! reader of a convolution, the convolution's gradient is computed from the batch norm's whenever
+//! it is read.
 //!
-//! **Places.** Layer i of n runs forward at time i and backward at time 2n − i. Each stored tensor
-//! has its interval of times, and tensors whose intervals do not meet share a buffer.
+//! **Times.** Layer i of n runs forward at time i and backward at time 2n − i. Each stored tensor
+//! is needed for an interval of times, and tensors whose intervals do not overlap share a buffer.
 
 use lanner_network::{Network, Op};
 
 use super::elementwise::Act;
 
-/// Where a layer's output comes from.
+/// Source of a layer's output.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct View {
     /// The stored layer; the layer itself if it is stored.
     pub base: usize,
-    /// A batch norm over the base.
+    /// A batch norm that is applied to the base.
     pub norm: Option<usize>,
-    /// An activation over that.
+    /// An activation that is applied after it.
     pub act: Option<Act>,
 }
 
-/// Where a layer's gradient is.
+/// Place of a layer's gradient.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Grad {
-    /// Nowhere: nothing that the output depends on reads the layer.
+    /// Nowhere: the output does not depend on the layer.
     None,
     /// In a buffer of its own.
     Own,
-    /// In that of a later layer, a sum.
+    /// In the buffer of a later layer, a sum.
     Alias(usize),
-    /// Its one reader multiplies it with the activation's slope and hands it to the layer before.
+    /// Not stored: the only reader multiplies it by the activation's slope and adds it to the
+    /// gradient of the layer before.
     Pass,
-    /// Computed from that of a later layer, a batch norm.
+    /// Not stored: computed from the gradient of a later layer, a batch norm.
     Behind(usize),
 }
 
-/// The plan of one layer.
+/// Plan of one layer.
 #[derive(Debug, Clone)]
 pub struct LayerPlan {
     pub view: View,
     pub grad: Grad,
-    /// Buffers of the output and of the gradient, of those that are stored.
+    /// Numbers of the buffers of the output and of the gradient, if those are stored.
     pub value_slot: Option<usize>,
     pub grad_slot: Option<usize>,
-    /// A batch norm reads the layer.
+    /// Whether a batch norm reads the layer.
     pub stats: bool,
-    /// Of an activation: the first layer that does the same with the same numbers, and so is in the
-    /// same states.
+    /// For an activation: the first layer that applies the same function to the same input, and so
+    /// has the same states.
     pub states: Option<usize>,
-    /// An observer wants the layer.
-    pub watched: bool,
+    /// Whether an observer sees the layer.
+    pub observed: bool,
 }
 
-/// The plan of a network.
+/// Plan of a network.
 #[derive(Debug, Clone)]
 pub struct Plan {
     pub layers: Vec<LayerPlan>,
-    /// Numbers of each buffer, for one image.
+    /// Length of each buffer, for one image.
     pub slots: Vec<usize>,
 }
 
 impl Plan {
-    pub fn of(network: &Network, training: bool, again: bool, watch: &[usize]) -> Plan {
+    pub fn of(
+        network: &Network,
+        training: bool,
+        repeat_backward: bool,
+        observed: &[usize],
+    ) -> Plan {
         let n = network.layers.len();
         let mut readers = vec![Vec::new(); n];
         for (r, layer) in network.layers.iter().enumerate() {
@@ -86,10 +93,10 @@ impl Plan {
                 grad_slot: None,
                 stats: false,
                 states: None,
-                watched: false,
+                observed: false,
             })
             .collect();
-        watch.iter().for_each(|&i| layers[i].watched = true);
+        observed.iter().for_each(|&i| layers[i].observed = true);
         for (i, layer) in network.layers.iter().enumerate() {
             if let Op::BatchNorm { .. } = layer.op {
                 layers[layer.inputs[0]].stats = true;
@@ -99,12 +106,12 @@ impl Plan {
                 layers[i].states = readers[layer.inputs[0]].iter().copied().find(same);
             }
         }
-        let spans = spans(network, &layers, training, again);
+        let spans = spans(network, &layers, training, repeat_backward);
         let slots = assign(network, &spans, &mut layers);
         Plan { layers, slots }
     }
 
-    /// The layer whose buffer holds this layer's gradient, where one does.
+    /// The layer whose buffer holds this layer's gradient, or that it is computed from.
     pub fn gradient_root(&self, layer: usize) -> Option<usize> {
         root(&self.layers, layer)
     }
@@ -118,7 +125,7 @@ fn root(layers: &[LayerPlan], layer: usize) -> Option<usize> {
     }
 }
 
-/// Batch norms and activations become views unless a reader needs them stored.
+/// Makes batch norms and activations views, unless a reader needs them stored.
 fn views(network: &Network, readers: &[Vec<usize>]) -> Vec<View> {
     let n = network.layers.len();
     let mut views: Vec<View> = Vec::with_capacity(n);
@@ -142,7 +149,7 @@ fn views(network: &Network, readers: &[Vec<usize>]) -> Vec<View> {
 
 fn gradients(network: &Network, readers: &[Vec<usize>]) -> Vec<Grad> {
     let n = network.layers.len();
-    // What the output depends on with a slope that is not zero everywhere.
+    // Layers by which the output has a derivative that is not zero everywhere.
     let mut live = vec![false; n];
     live[n - 1] = true;
     for i in (0..n).rev() {
@@ -172,7 +179,7 @@ fn gradients(network: &Network, readers: &[Vec<usize>]) -> Vec<Grad> {
         .collect()
 }
 
-/// When a stored tensor is there: a layer's output, or its gradient.
+/// Interval of times in which a stored tensor is needed: a layer's output, or its gradient.
 struct Span {
     layer: usize,
     gradient: bool,
@@ -180,11 +187,16 @@ struct Span {
     end: usize,
 }
 
-fn spans(network: &Network, layers: &[LayerPlan], training: bool, again: bool) -> Vec<Span> {
+fn spans(
+    network: &Network,
+    layers: &[LayerPlan],
+    training: bool,
+    repeat_backward: bool,
+) -> Vec<Span> {
     let n = network.layers.len();
     let back = |i: usize| 2 * n - i;
-    // For another backward pass what the first reads stays until its end.
-    let until = |i: usize| back(if again { 0 } else { i });
+    // Whatever a backward pass reads is kept to its end if another pass may follow.
+    let until = |i: usize| back(if repeat_backward { 0 } else { i });
     let mut last_use: Vec<usize> = (0..n).collect();
     let mut keep = |layer: usize, time: usize| {
         let base = layers[layer].view.base;
@@ -206,14 +218,14 @@ fn spans(network: &Network, layers: &[LayerPlan], training: bool, again: bool) -
                 }
             }
         }
-        if layers[i].watched {
+        if layers[i].observed {
             keep(i, if training { until(i) } else { i });
         }
         if let Grad::Behind(_) = layers[i].grad {
             keep(i, until(i));
         }
     }
-    // Whoever asked for the output may read it until the next forward pass.
+    // The caller may read the output until the next forward pass.
     keep(n - 1, back(0));
 
     let mut spans: Vec<Span> = (0..n)
@@ -233,7 +245,7 @@ fn spans(network: &Network, layers: &[LayerPlan], training: bool, again: bool) -
     for (i, layer) in network.layers.iter().enumerate() {
         reach(root(layers, i), back(i));
         if layers[i].grad == Grad::None || layers[i].grad == Grad::Pass {
-            // An activation whose reader pushes for it is not run by itself.
+            // The reader of such an activation runs it backward.
             continue;
         }
         for &j in &layer.inputs {
@@ -244,7 +256,7 @@ fn spans(network: &Network, layers: &[LayerPlan], training: bool, again: bool) -
             reach(root(layers, to), back(i));
         }
     }
-    // The image's gradient is the caller's to read.
+    // The caller may read the gradient of the images at the end.
     reach(root(layers, 0), back(0));
     for (i, time) in times.into_iter().enumerate() {
         if let Some((start, end)) = time {
@@ -254,12 +266,12 @@ fn spans(network: &Network, layers: &[LayerPlan], training: bool, again: bool) -
     spans
 }
 
-/// Gives each tensor the smallest free buffer that holds it, else the largest free one, which grows,
-/// else a new one; returns the buffers' sizes.
+/// Gives each tensor the smallest free buffer that holds it; if none does, the largest free one,
+/// which grows; if none is free, a new one. Returns the lengths of the buffers.
 fn assign(network: &Network, spans: &[Span], layers: &mut [LayerPlan]) -> Vec<usize> {
     let mut order: Vec<&Span> = spans.iter().collect();
     order.sort_by_key(|s| s.start);
-    // Size and the time until which it is taken.
+    // For each buffer, its length and the last time at which it is in use.
     let mut slots: Vec<(usize, usize)> = Vec::new();
     for span in order {
         let size = network.layers[span.layer].shape.len();

@@ -5,9 +5,9 @@ use std::ops::Range;
 use lanner_network::{Pool, Shape};
 
 use super::Float;
-use super::wide::vectorised;
+use super::vector::vectorised;
 
-/// A tap of a pooling's window, row-major.
+/// Row-major index of the tap that won in the window of a max pool.
 pub type Winner = u16;
 
 /// A pooling at one size of images.
@@ -16,12 +16,12 @@ pub struct PoolKernel {
     pub pool: Pool,
     pub input: Shape,
     pub output: Shape,
-    /// Whether padding counts in a mean.
+    /// Whether a mean counts the padding.
     pub count_pad: bool,
 }
 
 impl PoolKernel {
-    /// The outputs along a side that see tap `k` inside the image: first to behind the last.
+    /// Range (start, end) of the outputs along a side whose tap `k` lies inside the image.
     #[inline(always)]
     fn outputs(&self, k: usize, input: usize, output: usize) -> (usize, usize) {
         let Pool { stride, padding, .. } = self.pool;
@@ -31,26 +31,26 @@ impl PoolKernel {
         (first, end.max(first))
     }
 
-    /// The first place inside the image of the window of output `o`.
+    /// First place inside the image that the window of output `o` covers.
     #[inline(always)]
     fn start(&self, o: usize) -> usize {
         (o * self.pool.stride).saturating_sub(self.pool.padding)
     }
 
-    /// The place behind the last one.
+    /// End of the places inside the image that the window of output `o` covers.
     #[inline(always)]
     fn end(&self, o: usize, input: usize) -> usize {
         let Pool { kernel, stride, padding } = self.pool;
         (o * stride + kernel).saturating_sub(padding).min(input)
     }
 
-    /// Taps of the window of output `o` that lie inside the image.
+    /// Number of taps of the window of output `o` that lie inside the image, along one side.
     #[inline(always)]
     fn taps(&self, o: usize, input: usize) -> usize {
         self.end(o, input).saturating_sub(self.start(o))
     }
 
-    /// What the mean of the output at (y, x) divides by.
+    /// Divisor of the mean at output (y, x).
     #[inline(always)]
     fn count(&self, y: usize, x: usize) -> usize {
         let count = match self.count_pad {
@@ -61,7 +61,8 @@ impl PoolKernel {
         count.max(1)
     }
 
-    /// Calls `f(tap, input numbers, output numbers)` for ranges of outputs that see the same tap.
+    /// Calls `f(tap, range of the input, range of the output)` for all contiguous ranges of numbers
+    /// that one tap connects.
     #[inline(always)]
     fn each_run(&self, mut f: impl FnMut(Winner, Range<usize>, Range<usize>)) {
         let Pool { kernel, stride, padding } = self.pool;
@@ -79,14 +80,15 @@ impl PoolKernel {
         }
     }
 
-    /// The same along one row: `f(tap, numbers of the input's row, numbers of the output's row)`.
+    /// Calls `f(tap, range of the input's row, range of the output's row)` for all contiguous
+    /// ranges of one row that one tap connects.
     #[inline(always)]
     fn each_column(&self, mut f: impl FnMut(usize, Range<usize>, Range<usize>)) {
         let Pool { kernel, stride, padding } = self.pool;
         let c = self.input.channels;
         for kx in 0..kernel {
             let (x0, x1) = self.outputs(kx, self.input.width, self.output.width);
-            // Pixels that lie together in both images are one range.
+            // With stride 1, consecutive outputs read consecutive inputs: one range.
             let (together, step) = if stride == 1 { (x1 - x0, x1) } else { (1, 1) };
             for x in (x0..x1).step_by(step.max(1)) {
                 let (from, to) = ((x * stride + kx - padding) * c, x * c);
@@ -97,8 +99,8 @@ impl PoolKernel {
 }
 
 vectorised! {
-    /// The mean under the window; `y`: height × width × channels of the output. The rows of a window are
-    /// summed first, into `row`, which has room for one of the input.
+    /// Computes the mean under each window; `y`: height × width × channels of the output. The rows
+    /// of a window are summed first, into `row`, which has room for a row of the input.
     pub fn average<T>(pool: &PoolKernel, x: &[T], row: &mut [T], y: &mut [T]) by PoolAverage {
         let Shape { channels, height, width } = pool.input;
         let row = &mut row[..width * channels];
@@ -138,10 +140,10 @@ vectorised! {
     }
 }
 
-/// Multiplies each output of row `y` by one over its window's count.
+/// Divides each output of row `y` by its window's count.
 #[inline(always)]
 fn scale<T: Float>(pool: &PoolKernel, y: usize, row: &mut [T]) {
-    // A quotient is only taken anew where the count changes, which is near the margins.
+    // The count changes near the margins only, so that few divisions are needed.
     let (mut last, mut share) = (0, T::ZERO);
     for (x, pixel) in row.chunks_exact_mut(pool.output.channels).enumerate() {
         let count = pool.count(y, x);
@@ -153,7 +155,7 @@ fn scale<T: Float>(pool: &PoolKernel, y: usize, row: &mut [T]) {
 }
 
 vectorised! {
-    /// The greatest value under the window; padding never wins, and NaN always does.
+    /// Computes the greatest value under each window; padding never wins, and NaN always does.
     pub fn max<T>(pool: &PoolKernel, x: &[T], y: &mut [T]) by PoolMax {
         y.fill(T::of(f64::NEG_INFINITY));
         pool.each_run(|_, from, to| {
@@ -162,7 +164,7 @@ vectorised! {
     }
 }
 
-/// Whether a number wins against the greatest before it: the first of equal ones does, and NaN.
+/// Whether `x` replaces the greatest number before it. NaN always does, an equal number does not.
 #[inline(always)]
 fn beats<T: Float>(x: T, greatest: T) -> bool {
     // NaN is the only number that differs from itself.
@@ -172,7 +174,7 @@ fn beats<T: Float>(x: T, greatest: T) -> bool {
 }
 
 vectorised! {
-    /// Which taps [`max`] takes its numbers from; `y` is scratch for those.
+    /// Finds the taps that [`max`] takes its numbers from; `y` receives the numbers.
     pub fn winners<T>(pool: &PoolKernel, x: &[T], y: &mut [T], taps: &mut [Winner]) by PoolWinners {
         y.fill(T::of(f64::NEG_INFINITY));
         taps.fill(Winner::MAX);
@@ -187,7 +189,7 @@ vectorised! {
 }
 
 vectorised! {
-    /// The numbers that these taps see.
+    /// Computes the outputs of a max pool whose winning taps are given.
     pub fn max_of<T>(pool: &PoolKernel, x: &[T], taps: &[Winner], y: &mut [T]) by PoolMaxOf {
         y.fill(T::of(f64::NEG_INFINITY));
         pool.each_run(|tap, from, to| {
@@ -211,7 +213,7 @@ vectorised! {
 }
 
 vectorised! {
-    /// The mean of each channel of an image.
+    /// Computes the mean of each channel of an image.
     pub fn global<T>(x: &[T], y: &mut [T]) by PoolGlobal {
         y.fill(T::ZERO);
         for x in x.chunks_exact(y.len()) {

@@ -1,52 +1,52 @@
-//! The inner loops of dense convolutions over blocked images.
+//! Inner loops of dense convolutions over blocked images.
 //!
-//! A tile is M pixels of a row by N blocks of 16 output channels, held in registers. For each tap and
-//! input channel, N vectors of weights are loaded and each pixel's number is multiplied into them.
-//! Backward by data is the same computation with other taps; backward by weights holds M input
-//! channels × N blocks of output channels of one tap and runs over the pixels.
+//! A tile is M pixels of a row by N blocks of 16 output channels, held in registers. For each tap
+//! and input channel, N vectors of weights are loaded and each pixel's number is multiplied into
+//! them. Backward by data is the same computation with other taps; backward by weights holds M
+//! input channels × N blocks of output channels of one tap and runs over the pixels.
 
 use super::Float;
-use super::wide::{BLOCK, Wide, dispatch, unrolled};
+use super::vector::{BLOCK, Vector16, dispatch, unrolled};
 
-/// One tap of a kernel: where its pixel is from the tile's first, and its place in the weights.
+/// One tap of a kernel: its place in the image and in the weights.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Tap {
-    /// Numbers from the first pixel of the output's row, in a blocked image.
+    /// Distance in numbers from the pixel that tap 0 of an output reads, in a blocked image.
     pub offset: usize,
     /// Row-major index in the kernel.
     pub index: usize,
 }
 
-/// The sizes of one pass over an image and group.
+/// Sizes of one pass over a group of channels of an image. Distances are in numbers.
 #[derive(Debug, Clone)]
 pub struct Gather {
     pub taps: Vec<Tap>,
-    /// All taps of the kernel, read in this pass or not.
+    /// Number of taps of the kernel, read in this pass or not.
     pub kernel: usize,
-    /// Channels read, and numbers of one of their blocks.
+    /// Number of channels read, and the size of one of their blocks.
     pub channels: usize,
     pub plane: usize,
-    /// Numbers from a row's first pixel to the next row's, and from a pixel to the next.
+    /// Distance from a row to the next and from a pixel to the next, where it is read.
     pub row: usize,
     pub step: usize,
-    /// Rows and columns written, and the numbers from one to the next.
+    /// Number of rows and columns written, and the distances between them.
     pub rows: usize,
     pub cols: usize,
     pub out_row: usize,
     pub out_step: usize,
-    /// Channels written.
+    /// Number of channels written.
     pub out_channels: usize,
 }
 
 impl Gather {
-    /// Weights of a block of output channels.
+    /// Number of weights of a block of output channels.
     pub fn weight_block(&self) -> usize {
         self.channels.div_ceil(BLOCK) * self.kernel * BLOCK * BLOCK
     }
 }
 
 dispatch! {
-    /// out[pixel, o] = bias[o] + Σ x[pixel + tap, i] · w[o, i, tap].
+    /// Computes out[pixel, o] = bias[o] + Σ x[pixel + tap, i] · w[o, i, tap].
     ///
     /// `x`: a group's blocks; `w`: output blocks × input blocks × taps × 16 inputs × 16 outputs;
     /// `bias`: output blocks × 16; `out`: from the first pixel's first channel on.
@@ -54,14 +54,14 @@ dispatch! {
 }
 
 #[inline(always)]
-fn gather_any<V: Wide>(g: &Gather, x: &[V::T], w: &[V::T], bias: &[V::T], out: &mut [V::T]) {
+fn gather_any<V: Vector16>(g: &Gather, x: &[V::T], w: &[V::T], bias: &[V::T], out: &mut [V::T]) {
     if g.rows == 0 || g.cols == 0 {
         return;
     }
     let blocks = g.channels.div_ceil(BLOCK);
     let outs = g.out_channels.div_ceil(BLOCK);
-    let reach = g.taps.iter().map(|t| t.offset).max().unwrap_or(0);
-    let last = reach + (g.rows - 1) * g.row + (g.cols - 1) * g.step + BLOCK;
+    let farthest = g.taps.iter().map(|t| t.offset).max().unwrap_or(0);
+    let last = farthest + (g.rows - 1) * g.row + (g.cols - 1) * g.step + BLOCK;
     assert!(last <= g.plane && blocks * g.plane <= x.len());
     assert!(g.taps.iter().all(|t| t.index < g.kernel));
     assert!(outs * g.weight_block() <= w.len() && outs * BLOCK <= bias.len());
@@ -77,9 +77,10 @@ fn gather_any<V: Wide>(g: &Gather, x: &[V::T], w: &[V::T], bias: &[V::T], out: &
     }
 }
 
-/// STEP is the step between pixels where it is known, else 0.
+/// Computes all blocks of output channels. STEP is the step between pixels if it is a constant,
+/// else 0.
 #[inline(always)]
-unsafe fn by_blocks<V: Wide, const STEP: usize>(
+unsafe fn by_blocks<V: Vector16, const STEP: usize>(
     g: &Gather,
     x: &[V::T],
     w: &[V::T],
@@ -107,7 +108,7 @@ unsafe fn by_blocks<V: Wide, const STEP: usize>(
 }
 
 #[inline(always)]
-unsafe fn by_rows<V: Wide, const N: usize, const STEP: usize>(
+unsafe fn by_rows<V: Vector16, const N: usize, const STEP: usize>(
     g: &Gather,
     x: *const V::T,
     w: *const V::T,
@@ -122,7 +123,7 @@ unsafe fn by_rows<V: Wide, const N: usize, const STEP: usize>(
         while c < g.cols {
             let left = g.cols - c;
             if left < most && g.cols >= most {
-                // The last tile overlaps the one before: it writes the same again.
+                // The last tile overlaps the one before, and writes the same numbers again.
                 c = g.cols - most;
             }
             // SAFETY: the caller's promise, which covers all rows and columns.
@@ -141,9 +142,9 @@ unsafe fn by_rows<V: Wide, const N: usize, const STEP: usize>(
     }
 }
 
-/// N (1 or 2) blocks of numbers.
+/// Loads N (1 or 2) blocks of numbers that are `step` apart.
 #[inline(always)]
-unsafe fn pair<V: Wide, const N: usize>(p: *const V::T, step: usize) -> [V; N] {
+unsafe fn pair<V: Vector16, const N: usize>(p: *const V::T, step: usize) -> [V; N] {
     // SAFETY: the caller's promise.
     unsafe {
         let mut both = [V::load(p); N];
@@ -154,9 +155,9 @@ unsafe fn pair<V: Wide, const N: usize>(p: *const V::T, step: usize) -> [V; N] {
     }
 }
 
-/// sums[m] += x[m · step] · w.
+/// Adds x[m · step] · w to sums[m], for all M pixels.
 #[inline(always)]
-unsafe fn products<V: Wide, const M: usize, const N: usize>(
+unsafe fn products<V: Vector16, const M: usize, const N: usize>(
     sums: &mut [[V; N]; M],
     x: *const V::T,
     step: usize,
@@ -174,7 +175,7 @@ unsafe fn products<V: Wide, const M: usize, const N: usize>(
 
 /// Computes M pixels; returns M.
 #[inline(always)]
-unsafe fn tile<V: Wide, const M: usize, const N: usize, const STEP: usize>(
+unsafe fn tile<V: Vector16, const M: usize, const N: usize, const STEP: usize>(
     g: &Gather,
     x: *const V::T,
     w: *const V::T,
@@ -223,20 +224,21 @@ unsafe fn tile<V: Wide, const M: usize, const N: usize, const STEP: usize>(
     M
 }
 
-/// The sizes of backward by weights, over an image and group.
+/// Sizes of the backward pass by weights over a group of channels of an image. Distances are in
+/// numbers.
 #[derive(Debug, Clone)]
 pub struct Outer {
     pub taps: Vec<Tap>,
-    /// Input channels, numbers of a block, from row to row and from pixel to pixel.
+    /// Input: channels, size of a block, distances between rows and between pixels.
     pub channels: usize,
     pub plane: usize,
     pub row: usize,
     pub step: usize,
-    /// Output channels, numbers of a block, from row to row; a pixel is one block wide.
+    /// Output: channels, size of a block, distance between rows; a pixel is one block wide.
     pub out_channels: usize,
     pub out_plane: usize,
     pub out_row: usize,
-    /// The first pixel of a block of the output's gradient.
+    /// Place of the first pixel in a block of the output's gradient.
     pub out_start: usize,
     /// Rows and columns of the output.
     pub rows: usize,
@@ -244,18 +246,19 @@ pub struct Outer {
 }
 
 dispatch! {
-    /// dw[o, i, tap] += Σ x[pixel + tap, i] · dz[pixel, o], dw laid out as the weights of `gather`.
+    /// Adds Σ x[pixel + tap, i] · dz[pixel, o] to dw[o, i, tap]; dw is laid out as the weights of
+    /// `gather`.
     pub fn outer<T>(g: &Outer, x: &[T], dz: &[T], dw: &mut [T]) by TilesOuter = outer_any;
 }
 
 #[inline(always)]
-fn outer_any<V: Wide>(g: &Outer, x: &[V::T], dz: &[V::T], dw: &mut [V::T]) {
+fn outer_any<V: Vector16>(g: &Outer, x: &[V::T], dz: &[V::T], dw: &mut [V::T]) {
     if g.rows == 0 || g.cols == 0 {
         return;
     }
     let (blocks, outs) = (g.channels.div_ceil(BLOCK), g.out_channels.div_ceil(BLOCK));
-    let reach = g.taps.iter().map(|t| t.offset).max().unwrap_or(0);
-    let last = reach + (g.rows - 1) * g.row + (g.cols - 1) * g.step + BLOCK;
+    let farthest = g.taps.iter().map(|t| t.offset).max().unwrap_or(0);
+    let last = farthest + (g.rows - 1) * g.row + (g.cols - 1) * g.step + BLOCK;
     assert!(last <= g.plane && blocks * g.plane <= x.len());
     let last = g.out_start + (g.rows - 1) * g.out_row + g.cols * BLOCK;
     assert!(last <= g.out_plane && outs * g.out_plane <= dz.len());
@@ -287,7 +290,7 @@ fn outer_any<V: Wide>(g: &Outer, x: &[V::T], dz: &[V::T], dw: &mut [V::T]) {
 }
 
 #[inline(always)]
-unsafe fn by_inputs<V: Wide, const N: usize>(
+unsafe fn by_inputs<V: Vector16, const N: usize>(
     g: &Outer,
     k: usize,
     x: *const V::T,
@@ -314,7 +317,7 @@ unsafe fn by_inputs<V: Wide, const N: usize>(
 
 /// Computes M input channels; returns M.
 #[inline(always)]
-unsafe fn outer_tile<V: Wide, const M: usize, const N: usize>(
+unsafe fn outer_tile<V: Vector16, const M: usize, const N: usize>(
     g: &Outer,
     x: *const V::T,
     dz: *const V::T,

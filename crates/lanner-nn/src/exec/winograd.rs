@@ -1,27 +1,28 @@
 //! Convolutions 3×3 of stride 1 with a quarter of the multiplications: F(4×4, 3×3) of Lavin & Gray
 //! (CVPR 2016).
 //!
-//! Tiles of 6×6 pixels and kernels are transformed to 36 points each; at each point, the output is a
-//! product of matrices, tiles × input channels × output channels; a transformation of those gives 4×4
-//! pixels. Y = Aᵀ[(G w Gᵀ) ⊙ (Bᵀ x B)]A, so the gradient of the kernel is Gᵀ[(A dy Aᵀ) ⊙ (Bᵀ x B)]G,
-//! summed over the tiles. Rounding errors are some ten times those of the direct sum: right for
-//! `f32`, where they stay far below those of the batch norms; `f64` asks for exactness and gets the
-//! direct sum.
+//! Tiles of 6×6 pixels and kernels are transformed to 36 points each. At each point, the output is
+//! a matrix product (tiles × input channels × output channels), and a last transformation turns the
+//! 36 points of a tile into 4×4 pixels: Y = Aᵀ[(G w Gᵀ) ⊙ (Bᵀ x B)]A. So the gradient of the kernel
+//! is Gᵀ[(A dy Aᵀ) ⊙ (Bᵀ x B)]G, summed over the tiles. Rounding errors are some ten times those of
+//! the direct sum. In `f32` that is still far below the errors of the batch norms; `f64` is for
+//! exactness and uses the direct sum.
 
 use super::Float;
 use super::blocked::Blocked;
 use super::tiles::{Gather, Outer, Tap, gather, outer};
-use super::wide::{BLOCK, Wide, dispatch};
+use super::vector::{BLOCK, Vector16, dispatch};
 
-/// Points of a transformed tile.
+/// Number of points of a transformed tile.
 const POINTS: usize = 36;
-/// Side of a tile of the output.
+/// Side of an output tile, in pixels.
 const SIDE: usize = 4;
-/// Tiles that are multiplied at once: enough to use weights often, few enough for the cache.
+/// Number of tiles that are multiplied at once: enough to reuse weights, few enough for the cache.
 const TILES: usize = 16;
 
-/// Numbers of transformed tiles from a point to the next. One cache line more than there are: else
-/// the 36 places that a tile is written to often lie a power of two apart, where caches keep few.
+/// Distance in numbers from a point of the transformed tiles to the next. It is one cache line more
+/// than a point has: else the 36 places that a tile is written to often lie a power of two apart,
+/// and evict each other from the cache.
 fn point_len(blocks: usize, tiles: usize) -> usize {
     (blocks * tiles + 1) * BLOCK
 }
@@ -33,7 +34,7 @@ pub struct Winograd {
     width: usize,
     inputs: usize,
     outputs: usize,
-    /// Images that are computed together.
+    /// Number of images that are computed together.
     pub images: usize,
 }
 
@@ -44,7 +45,7 @@ impl Winograd {
         Winograd { height, width, inputs, outputs, images }
     }
 
-    /// A blocked image with margins that whole tiles need.
+    /// Shape of a blocked image, with the margins that whole tiles need.
     pub fn blocked(&self, channels: usize) -> Blocked {
         Blocked {
             groups: 1,
@@ -58,7 +59,7 @@ impl Winograd {
         }
     }
 
-    /// Tiles of an image.
+    /// Number of tiles of an image.
     fn tiles(&self) -> usize {
         self.height.div_ceil(SIDE) * self.width.div_ceil(SIDE)
     }
@@ -67,12 +68,12 @@ impl Winograd {
         channels.div_ceil(BLOCK)
     }
 
-    /// Numbers of transformed weights, of either direction, and of their gradients.
+    /// Length of the transformed weights, for either direction, and of their gradients.
     pub fn weights_len(&self) -> usize {
         POINTS * Self::blocks(self.inputs) * Self::blocks(self.outputs) * BLOCK * BLOCK
     }
 
-    /// Numbers of transformed tiles of `images` images.
+    /// Length of the transformed tiles of `images` images.
     pub fn tiles_len(&self, images: usize, channels: usize) -> usize {
         POINTS * point_len(Self::blocks(channels), images * self.tiles())
     }
@@ -82,7 +83,7 @@ impl Winograd {
         weights(packed, out);
     }
 
-    /// Adds the gradient of packed weights from that of transformed ones.
+    /// Transforms the gradient of transformed weights, and adds it to that of packed weights.
     pub fn weights_back<T: Float>(&self, gradient: &[T], packed: &mut [T]) {
         weights_back(gradient, packed);
     }
@@ -104,8 +105,8 @@ impl Winograd {
         gradient(&self.blocked(self.outputs), dz, at, images, out);
     }
 
-    /// The products at all points: `x` transformed tiles of `from` channels, `w` transformed weights,
-    /// `out` transformed tiles of `to` channels.
+    /// Multiplies at all points: `x`: transformed tiles of `from` channels; `w`: transformed
+    /// weights; `out`: transformed tiles of `to` channels.
     pub fn products<T: Float>(
         &self,
         x: &[T],
@@ -165,9 +166,9 @@ impl Winograd {
     }
 }
 
-/// Bᵀ of a row or column of six.
+/// Multiplies a row or column of six by Bᵀ.
 #[inline(always)]
-fn b_t<V: Wide>(d: [V; 6]) -> [V; 6] {
+fn b_t<V: Vector16>(d: [V; 6]) -> [V; 6] {
     let k = |x: f64| V::splat(V::T::of(x));
     let (a, b) = (d[4].add_product(k(-4.0), d[2]), d[3].add_product(k(-4.0), d[1]));
     let (c, e) = (d[4].sub(d[2]), d[3].sub(d[1]).mul(k(2.0)));
@@ -181,9 +182,9 @@ fn b_t<V: Wide>(d: [V; 6]) -> [V; 6] {
     ]
 }
 
-/// Aᵀ of a row or column of six.
+/// Multiplies a row or column of six by Aᵀ.
 #[inline(always)]
-fn a_t<V: Wide>(m: [V; 6]) -> [V; 4] {
+fn a_t<V: Vector16>(m: [V; 6]) -> [V; 4] {
     let k = |x: f64| V::splat(V::T::of(x));
     let (p, q) = (m[1].add(m[2]), m[1].sub(m[2]));
     let (r, s) = (m[3].add(m[4]), m[3].sub(m[4]));
@@ -195,9 +196,9 @@ fn a_t<V: Wide>(m: [V; 6]) -> [V; 4] {
     ]
 }
 
-/// A of a row or column of four.
+/// Multiplies a row or column of four by A.
 #[inline(always)]
-fn a<V: Wide>(y: [V; 4]) -> [V; 6] {
+fn a<V: Vector16>(y: [V; 4]) -> [V; 6] {
     let k = |x: f64| V::splat(V::T::of(x));
     let (even, odd) = (y[0].add(y[2]), y[1].add(y[3]));
     let even2 = y[0].add_product(k(4.0), y[2]);
@@ -205,9 +206,9 @@ fn a<V: Wide>(y: [V; 4]) -> [V; 6] {
     [y[0], even.add(odd), even.sub(odd), even2.add(odd2), even2.sub(odd2), y[3]]
 }
 
-/// G of a row or column of three.
+/// Multiplies a row or column of three by G.
 #[inline(always)]
-fn g<V: Wide>(w: [V; 3]) -> [V; 6] {
+fn g<V: Vector16>(w: [V; 3]) -> [V; 6] {
     let k = |x: f64| V::splat(V::T::of(x));
     let t = w[0].add(w[2]).mul(k(-1.0 / 6.0));
     let v = w[0].mul(k(1.0 / 24.0)).add_product(k(1.0 / 6.0), w[2]);
@@ -221,9 +222,9 @@ fn g<V: Wide>(w: [V; 3]) -> [V; 6] {
     ]
 }
 
-/// Gᵀ of a row or column of six.
+/// Multiplies a row or column of six by Gᵀ.
 #[inline(always)]
-fn g_t<V: Wide>(u: [V; 6]) -> [V; 3] {
+fn g_t<V: Vector16>(u: [V; 6]) -> [V; 3] {
     let k = |x: f64| V::splat(V::T::of(x));
     let (p, q) = (u[1].add(u[2]), u[2].sub(u[1]));
     let (r, s) = (u[3].add(u[4]), u[3].sub(u[4]));
@@ -235,8 +236,8 @@ fn g_t<V: Wide>(u: [V; 6]) -> [V; 3] {
     ]
 }
 
-/// `f` along the columns of an I×I tile, then along the rows: an O×O tile. A macro, since what is
-/// passed as a function is not sure to be inlined, and then is not compiled for the instruction set.
+/// Applies `f` to the columns of a tile and then to the rows. A macro, since a function argument
+/// may not be inlined, and is then not compiled for the instruction set.
 macro_rules! both {
     ($from:literal, $to:literal, |$y:ident, $x:ident| $read:expr, $f:ident,
      |$r:ident, $c:ident, $v:ident| $write:expr) => {
@@ -266,7 +267,7 @@ dispatch! {
 }
 
 #[inline(always)]
-fn weights_any<V: Wide>(packed: &[V::T], out: &mut [V::T]) {
+fn weights_any<V: Vector16>(packed: &[V::T], out: &mut [V::T]) {
     let point = out.len() / POINTS;
     let block = BLOCK * BLOCK;
     for (b, packed) in packed.chunks_exact(9 * block).enumerate() {
@@ -296,7 +297,7 @@ dispatch! {
 }
 
 #[inline(always)]
-fn weights_back_any<V: Wide>(gradient: &[V::T], packed: &mut [V::T]) {
+fn weights_back_any<V: Vector16>(gradient: &[V::T], packed: &mut [V::T]) {
     let point = gradient.len() / POINTS;
     let block = BLOCK * BLOCK;
     for (b, packed) in packed.chunks_exact_mut(9 * block).enumerate() {
@@ -326,7 +327,7 @@ dispatch! {
 }
 
 #[inline(always)]
-fn input_any<V: Wide>(s: &Blocked, x: &[V::T], at: usize, images: usize, out: &mut [V::T]) {
+fn input_any<V: Vector16>(s: &Blocked, x: &[V::T], at: usize, images: usize, out: &mut [V::T]) {
     let (rows, cols) = ((s.rows - 2) / SIDE, (s.cols - 2) / SIDE);
     let tiles = images * rows * cols;
     let point = point_len(s.blocks(), tiles);
@@ -351,7 +352,7 @@ dispatch! {
 }
 
 #[inline(always)]
-fn gradient_any<V: Wide>(s: &Blocked, dz: &[V::T], at: usize, images: usize, out: &mut [V::T]) {
+fn gradient_any<V: Vector16>(s: &Blocked, dz: &[V::T], at: usize, images: usize, out: &mut [V::T]) {
     let (rows, cols) = ((s.rows - 2) / SIDE, (s.cols - 2) / SIDE);
     let tiles = images * rows * cols;
     let point = point_len(s.blocks(), tiles);
@@ -377,7 +378,7 @@ dispatch! {
 }
 
 #[inline(always)]
-fn output_any<V: Wide>(
+fn output_any<V: Vector16>(
     [height, width, channels]: [usize; 3],
     products: &[V::T],
     bias: &[V::T],

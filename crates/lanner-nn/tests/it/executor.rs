@@ -1,13 +1,13 @@
-//! What an executor promises beside right numbers: bits, memory, observers, errors.
+//! Promises of an executor beside right numbers: equal bits, memory, observers, errors.
 
 use std::sync::Mutex;
 
 use crate::networks::{BATCH_NORM, golden, mobile, zoo};
 use lanner_network::{Builder, Conv, Init, Network, Op, Shape, Weights};
-use lanner_nn::{ExecError, Executor, Mode, Observer, Options, Params, Wants, rng, uniform};
+use lanner_nn::{ExecError, ExecOptions, Executor, Mode, Observer, Params, Wants, rng, uniform};
 
-fn options(threads: usize, training: bool) -> Options {
-    Options { threads, training, ..Options::default() }
+fn options(threads: usize, training: bool) -> ExecOptions {
+    ExecOptions { threads, training, ..ExecOptions::default() }
 }
 
 fn numbers(len: usize, seed: u64) -> Vec<f32> {
@@ -21,7 +21,7 @@ fn fresh(network: &Network) -> Params<f32> {
     Params::from_weights(network, &weights).unwrap()
 }
 
-/// Output, gradients and the input's gradient.
+/// Runs a step; returns the output, the gradients of the parameters and that of the images.
 fn step(executor: &mut Executor<f32>, params: &Params<f32>, images: &[f32]) -> [Vec<f32>; 3] {
     let output = executor.forward(params, images, Mode::Batch, &()).unwrap().to_vec();
     let mut gradients = vec![f32::NAN; params.values.len()];
@@ -52,8 +52,8 @@ fn a_second_backward_pass_is_as_good_as_one_alone() {
     for (name, network, _) in golden() {
         let (params, batch) = (fresh(&network), 9);
         let images = numbers(batch * network.input().len(), 1);
-        let passes = |again, seeds: &[u64]| {
-            let options = Options { again, ..options(2, true) };
+        let passes = |repeat_backward, seeds: &[u64]| {
+            let options = ExecOptions { repeat_backward, ..options(2, true) };
             let mut executor = Executor::new(&network, batch, options).unwrap();
             let len = executor.forward(&params, &images, Mode::Batch, &()).unwrap().len();
             let mut gradients = vec![f32::NAN; params.values.len()];
@@ -127,7 +127,7 @@ fn a_chain_holds_two_tensors_at_inference_and_each_convolution_once_in_training(
     assert_eq!(training.memory(), (1 + 6 + 1 + 2) * tensor);
 }
 
-/// Sums of output · gradient, and of outputs, by layer.
+/// For each layer, the sums of output · gradient, of outputs forward and of outputs backward.
 struct Sums(Mutex<Vec<[f64; 3]>>);
 
 impl Observer<f64> for Sums {
@@ -145,8 +145,8 @@ impl Observer<f64> for Sums {
 fn observers_see_outputs_and_their_gradients() {
     for (name, network, batch) in golden() {
         // Σ w·∂L/∂w = Σ a·∂L/∂a where the output a is linear in the weights w (and the bias).
-        let watch: Vec<usize> = (0..network.layers.len()).collect();
-        let options = Options { watch, ..options(2, true) };
+        let observed: Vec<usize> = (0..network.layers.len()).collect();
+        let options = ExecOptions { observed, ..options(2, true) };
         let mut executor = Executor::<f64>::new(&network, batch, options).unwrap();
         let params = fresh(&network);
         let params = Params::<f64>::from_weights(&network, &params.to_weights()).unwrap();
@@ -226,9 +226,9 @@ fn errors_say_what_was_expected() {
     let message = |error: ExecError| error.to_string();
     let new = |batch, options| Executor::<f32>::new(&network, batch, options);
     assert_eq!(message(new(0, options(1, true)).unwrap_err()), "batch is 0, expected 1 or more");
-    let watch = Options { watch: vec![999], ..options(1, true) };
-    assert!(message(new(1, watch).unwrap_err()).starts_with("watched layer is 999"));
-    let small = Options { memory_limit: Some(1000), ..options(1, true) };
+    let observed = ExecOptions { observed: vec![999], ..options(1, true) };
+    assert!(message(new(1, observed).unwrap_err()).starts_with("observed layer is 999"));
+    let small = ExecOptions { memory_limit: Some(1000), ..options(1, true) };
     let text = message(new(2, small).unwrap_err());
     assert!(
         text.starts_with("network 'mobile' at batch 2 needs") && text.contains("limit of 1000")
@@ -239,7 +239,7 @@ fn errors_say_what_was_expected() {
     let mut gradients = vec![0.0; params.values.len()];
     let wants = Wants::PARAMS;
     let early = executor.backward(&params, &[0.0; 20], wants, &mut gradients, &());
-    assert_eq!(message(early.unwrap_err()), "backward needs a forward pass before");
+    assert_eq!(message(early.unwrap_err()), "`backward` needs a forward pass before it");
     for wrong in [&images[1..], &[], &numbers(3 * network.input().len(), 1)] {
         let text = message(executor.forward(&params, wrong, Mode::Batch, &()).unwrap_err());
         assert!(text.ends_with("expected 1 to 2 times 768"), "{text}");
@@ -257,9 +257,9 @@ fn errors_say_what_was_expected() {
     assert!(inference.backward(&params, &[0.0; 20], wants, &mut gradients, &()).is_err());
 }
 
-/// An executor made to hold, in `f64` with its parameters and images.
+/// Makes an executor in `f64` that can hold states, with parameters and images.
 fn exact(network: &Network, batch: usize) -> (Executor<f64>, Params<f64>, Vec<f64>) {
-    let options = Options { hold: true, ..options(2, true) };
+    let options = ExecOptions { hold_states: true, ..options(2, true) };
     let executor = Executor::<f64>::new(network, batch, options).unwrap();
     let params = Params::<f64>::from_weights(network, &fresh(network).to_weights()).unwrap();
     let images = numbers(batch * network.input().len(), 1);
@@ -276,7 +276,7 @@ fn states_held_where_they_are_change_nothing() {
             let mut gradients = vec![f64::NAN; params.values.len()];
             executor.backward(&params, &d, Wants::PARAMS, &mut gradients, &()).unwrap();
             if !held {
-                executor.hold(true).unwrap();
+                executor.hold_states(true).unwrap();
             }
             (output, gradients)
         };
@@ -294,8 +294,8 @@ fn held_states_are_smooth_away_from_where_they_were_taken() {
     for (name, network, batch) in golden() {
         let (mut executor, params, images) = exact(&network, batch);
         executor.forward(&params, &images, Mode::Batch, &()).unwrap();
-        executor.hold(true).unwrap();
-        // So far off that many states would change, and none from one outer piece to the other.
+        executor.hold_states(true).unwrap();
+        // Far enough that many states would change, but none from one outer piece to the other.
         let away = numbers(images.len(), 2);
         let other: Vec<f64> =
             images.iter().zip(away).map(|(x, a)| x + 0.05 * f64::from(a)).collect();
@@ -310,11 +310,12 @@ fn held_states_are_smooth_away_from_where_they_were_taken() {
             let output = executor.forward(&params, &moved, Mode::Batch, &()).unwrap();
             output.iter().zip(&d).map(|(o, d)| o * d).sum()
         };
-        // Small for the deepest: their batch norms over few pixels bend, by an error that falls with h⁴.
+        // Small because of the deepest networks: batch norms over few pixels are curved. The error
+        // of the difference falls with h⁴.
         let h = 2e-4;
         let found = (8.0 * (value(h) - value(-h)) - value(2.0 * h) + value(-2.0 * h)) / (12.0 * h);
         assert!((found - want).abs() < 1e-6 * (1.0 + want.abs()), "{name}: {found} for {want}");
-        executor.hold(false).unwrap();
+        executor.hold_states(false).unwrap();
         let free = executor.forward(&params, &other, Mode::Batch, &()).unwrap();
         assert!(free.iter().zip(&output).any(|(a, b)| (a - b).abs() > 1e-6), "{name}");
     }
@@ -324,13 +325,13 @@ fn held_states_are_smooth_away_from_where_they_were_taken() {
 fn states_are_held_only_where_they_were_taken() {
     let network = zoo();
     let (mut executor, params, images) = exact(&network, 3);
-    assert!(executor.hold(true).is_err(), "before any pass");
+    assert!(executor.hold_states(true).is_err(), "before any pass");
     executor.forward(&params, &images, Mode::Batch, &()).unwrap();
-    executor.hold(true).unwrap();
+    executor.hold_states(true).unwrap();
     let fewer = &images[..2 * network.input().len()];
     let error = executor.forward(&params, fewer, Mode::Batch, &()).unwrap_err().to_string();
     assert!(error.contains("while states are held"), "{error}");
     let mut plain = Executor::<f64>::new(&network, 3, options(1, true)).unwrap();
     plain.forward(&params, &images, Mode::Batch, &()).unwrap();
-    assert!(plain.hold(true).is_err(), "not made to hold");
+    assert!(plain.hold_states(true).is_err(), "not made to hold");
 }

@@ -1,9 +1,9 @@
-//! Whole networks against PyTorch: outputs and all gradients (each by its norm and its product with
-//! fixed numbers), from `benches/peers/executor_torch.py golden`.
+//! Compares whole networks with PyTorch: outputs and all gradients (each by its norm and its
+//! product with fixed numbers), from `benches/peers/executor_torch.py golden`.
 
 use crate::networks::{golden, number};
 use lanner_network::Op;
-use lanner_nn::{Executor, Float, Mode, Options, Params, Wants};
+use lanner_nn::{ExecOptions, Executor, Float, Mode, Params, Wants};
 
 fn check<T: Float>(tolerance: f64) {
     let text = include_str!("../data/executor_golden.json");
@@ -11,12 +11,12 @@ fn check<T: Float>(tolerance: f64) {
     for (name, network, batch) in golden() {
         let named = |e: &&serde_json::Value| e["name"] == name;
         let expected = expected.as_array().unwrap().iter().find(named).unwrap();
-        // Rounding errors grow from batch norm to batch norm, the more so over few pixels.
+        // Rounding errors grow with every batch norm, the more so over few pixels.
         let norms = network.layers.iter().filter(|l| matches!(l.op, Op::BatchNorm { .. })).count();
         let tolerance = if norms > 30 { 30.0 * tolerance } else { tolerance };
         let numbers =
             |stream, n: usize| -> Vec<T> { (0..n).map(|k| T::of(number(stream, k))).collect() };
-        let options = Options { threads: 2, training: true, ..Options::default() };
+        let options = ExecOptions { threads: 2, training: true, ..ExecOptions::default() };
         let mut executor = Executor::<T>::new(&network, batch, options).unwrap();
         let mut params = Params::zeros(&network);
         params.values = numbers(1, params.values.len());
@@ -29,7 +29,7 @@ fn check<T: Float>(tolerance: f64) {
         assert_eq!(output.len(), want.len());
         let largest = want.iter().fold(0.0f64, |a, x| a.max(x.abs()));
         for (o, w) in output.iter().zip(&want) {
-            assert!((o.wide() - w).abs() <= tolerance * largest, "{name}: output {o} for {w}");
+            assert!((o.to_f64() - w).abs() <= tolerance * largest, "{name}: output {o} for {w}");
         }
         let r = numbers(3, output.len());
         let mut gradients = vec![T::ZERO; params.values.len()];
@@ -51,8 +51,8 @@ fn check<T: Float>(tolerance: f64) {
         let scale = expected.iter().map(|e| list(e)[0]).fold(0.0, f64::max);
         for ((layer, got), want) in tensors.zip(expected) {
             let want = list(want);
-            let norm = got.iter().map(|g| g.wide().powi(2)).sum::<f64>().sqrt();
-            let product: f64 = got.iter().enumerate().map(|(k, g)| g.wide() * number(4, k)).sum();
+            let norm = got.iter().map(|g| g.to_f64().powi(2)).sum::<f64>().sqrt();
+            let product: f64 = got.iter().enumerate().map(|(k, g)| g.to_f64() * number(4, k)).sum();
             let allowed = tolerance * (want[0] + 1e-3 * scale);
             assert!((norm - want[0]).abs() <= allowed, "{name}, {layer}: norm {norm} for {want:?}");
             assert!(

@@ -1,12 +1,12 @@
-//! Gradients against central finite differences in f64, layer kind by layer kind.
+//! Compares gradients with central finite differences in f64, for each kind of layer.
 
 use crate::networks::{BATCH_NORM, mobile, nasbench201, number, zoo};
 use lanner_network::{Builder, Conv, Network, Op, Pool, Shape};
-use lanner_nn::{Executor, Mode, Options, Params, Wants};
+use lanner_nn::{ExecOptions, Executor, Mode, Params, Wants};
 
-/// Checks the gradient of Σ r·output by some of the parameters and of the input.
+/// Checks the gradient of Σ r·output by some of the parameters and some numbers of the input.
 fn check(network: &Network, batch: usize, mode: Mode) {
-    let options = Options { threads: 2, training: true, ..Options::default() };
+    let options = ExecOptions { threads: 2, training: true, ..ExecOptions::default() };
     let mut executor = Executor::<f64>::new(network, batch, options).unwrap();
     let mut params = Params::<f64>::zeros(network);
     let normal = |stream, n: usize| -> Vec<f64> { (0..n).map(|k| number(stream, k)).collect() };

@@ -1,4 +1,4 @@
-//! Networks for tests, and numbers for them that PyTorch scripts make the same way.
+//! Networks for tests, and pseudo-random numbers that PyTorch scripts generate the same way.
 use lanner_network::{Builder, Conv, Nasbench201, Network, Op, Pool, Shape, Skeleton, View};
 use lanner_space::{Architecture, Space};
 
@@ -60,7 +60,7 @@ fn inverted_residual(
     }
 }
 
-/// A small network like MobileNetV3: its channels are no multiples of 16.
+/// A small network like MobileNetV3, whose channels are not multiples of 16.
 pub fn mobile(width: usize, resolution: usize) -> Network {
     let mut net = Builder::new("mobile", Shape::new(3, resolution, resolution)).unwrap();
     let stem = Conv { stride: 2, ..Conv::same(width, 3) };
@@ -85,7 +85,7 @@ pub fn mobile(width: usize, resolution: usize) -> Network {
     net.finish()
 }
 
-/// Every kind of layer and every way to read one, in one odd network.
+/// An odd network with every kind of layer and every way to read one.
 pub fn zoo() -> Network {
     let mut net = Builder::new("zoo", Shape::new(5, 11, 9)).unwrap();
     let mut add = |name: &str, op: Op, inputs: &[usize]| net.add(name, op, inputs).unwrap();
@@ -132,7 +132,7 @@ pub fn zoo() -> Network {
     net.finish()
 }
 
-/// A small network of any space: channels, cells and resolution.
+/// A small network of any space; `sizes`: channels, cells, resolution.
 pub fn of_space(space: &str, codes: &[u8], sizes: [usize; 3]) -> Network {
     let [channels, cells, resolution] = sizes;
     let space = Space::by_name(space).unwrap();
@@ -140,7 +140,7 @@ pub fn of_space(space: &str, codes: &[u8], sizes: [usize; 3]) -> Network {
     skeleton.build(&Architecture::new(codes), View::Raw).unwrap()
 }
 
-/// A network of each space whose blocks are not all in the others.
+/// A network of each space that has blocks which the others lack.
 pub fn of_spaces() -> Vec<(&'static str, Network, usize)> {
     // Five vertices feed the output, with 4, 3, 3, 3 and 3 of 16 channels, and each other.
     let cell101 = [

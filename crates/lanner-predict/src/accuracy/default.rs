@@ -14,11 +14,11 @@
 //! Values in the metric's own unit come from where the score falls among the training values, and
 //! intervals from predictions of training rows that were held out.
 
+use super::features::AccuracyFeatures;
 use super::scores::{Calibration, NormalScores};
-use super::views::AccuracyViews;
 use crate::checks::check_lengths;
-use crate::regress::gp::{Component, Gp, MOST, Options as GpOptions, Prior};
-use crate::regress::trees::{ExtraTrees, Options as TreeOptions};
+use crate::regress::gp::{Component, Gp, GpOptions, HyperPrior, MOST};
+use crate::regress::trees::{ExtraTrees, TreeOptions};
 use crate::{Forecast, PredictError};
 
 /// Fewest training rows.
@@ -28,9 +28,14 @@ const HYPER_ROWS: usize = 500;
 /// Parts in which the trees hold training rows out to learn how far they err.
 const FOLDS: usize = 5;
 
-/// How [`AccuracyModel`], [`GraphGp`] and the search fit their processes.
+/// Options by which [`AccuracyModel`], [`GraphGp`](super::GraphGp) and the search fit their processes.
 pub fn gp_options(iterations: usize) -> GpOptions {
-    GpOptions { noise: Prior::new(0.135, 1.0), iterations, hyper_rows: HYPER_ROWS, student: None }
+    GpOptions {
+        noise: HyperPrior::new(0.135, 1.0),
+        iterations,
+        hyper_rows: HYPER_ROWS,
+        student: None,
+    }
 }
 
 /// A fitted `default` accuracy predictor.
@@ -55,7 +60,7 @@ enum MemberKind {
 impl AccuracyModel {
     /// Fits accuracies (any unit, more is better) of pool rows `rows`; the seed is that of the trees.
     pub fn fit(
-        views: &AccuracyViews,
+        views: &AccuracyFeatures,
         rows: &[usize],
         values: &[f64],
         seed: u64,
@@ -104,9 +109,9 @@ impl AccuracyModel {
         self.calibration.forecast(&self.scores(rows))
     }
 
-    /// Accuracies of other architectures, by [`AccuracyViews::of`] the views that this was fitted on.
+    /// Accuracies of other architectures, by [`AccuracyFeatures::of`] the features that this was fitted on.
     /// Beyond the best and the worst that a member predicts in the pool, its scores go on in a line.
-    pub fn predict_others(&self, views: &AccuracyViews) -> Forecast {
+    pub fn predict_others(&self, views: &AccuracyFeatures) -> Forecast {
         let mut scores = vec![0.0; views.len()];
         let mut asked = views.members().into_iter();
         for member in &self.members {
@@ -129,7 +134,7 @@ impl AccuracyModel {
 /// The trees, and predictions for the training rows by trees without them. Of more than [`MOST`] rows
 /// each tree sees some, so that there are trees without each.
 fn trees(
-    views: &AccuracyViews,
+    views: &AccuracyFeatures,
     rows: &[usize],
     t: &[f64],
     seed: u64,

@@ -1,8 +1,8 @@
 //! The Gaussian process that [`AccuracyModel`](super::AccuracyModel) has to beat.
 
 use super::default::{check, gp_options};
+use super::features::{AccuracyFeatures, component};
 use super::scores::{Calibration, NormalScores};
-use super::views::{AccuracyViews, component};
 use crate::regress::gp::{Component, Gp, Kernel};
 use crate::{Forecast, PredictError};
 
@@ -18,7 +18,7 @@ pub struct GraphGp {
 impl GraphGp {
     /// Fits accuracies (any unit, more is better) of pool rows `rows`.
     pub fn fit(
-        views: &AccuracyViews,
+        views: &AccuracyFeatures,
         rows: &[usize],
         values: &[f64],
     ) -> Result<GraphGp, PredictError> {

@@ -4,11 +4,11 @@
 
 pub mod adapted;
 mod default;
+mod features;
 mod graph_gp;
 pub mod relation;
 mod scores;
-mod views;
 
 pub use default::{AccuracyModel, gp_options};
+pub use features::AccuracyFeatures;
 pub use graph_gp::GraphGp;
-pub use views::AccuracyViews;

@@ -23,6 +23,7 @@
 //! [`copeland`] counts instead how many opponents a model beats, for comparison.
 
 mod fit;
+mod margins;
 mod recipe;
 mod store;
 mod thurstone;
@@ -30,11 +31,13 @@ mod thurstone;
 use lanner_space::{Architecture, Space};
 
 use crate::PredictError;
-use crate::encode::graph::{Encoding, Graphs};
+use crate::encode::graph::Graphs;
 use crate::general::gcn::{Progress, Samples};
-use crate::regress::gcn::{Gcn, Shared};
+use crate::regress::gcn::Shared;
 
-pub use recipe::{NetworkRecipe, Objective, Pairs, Recipe, Worth};
+pub use fit::Networks;
+pub use margins::{Margins, copeland};
+pub use recipe::{NetworkRecipe, Objective, Pairs, RelationRecipe, Worth};
 pub use thurstone::{Features, Thurstone};
 
 /// A trained relation.
@@ -50,16 +53,6 @@ pub struct Relation {
 pub enum Model {
     Thurstone(Thurstone),
     Networks(Networks),
-}
-
-/// An ensemble of networks, each with a head of its own.
-#[derive(Debug, Clone, PartialEq)]
-pub struct Networks {
-    pub encoding: Encoding,
-    /// Decides what the heads' outputs mean.
-    pub objective: Objective,
-    /// All of one shape.
-    pub members: Vec<Gcn>,
 }
 
 /// Architectures encoded for one kind of relation, see [`Relation::prepare`].
@@ -81,7 +74,7 @@ pub enum Prepared {
 pub fn fit(
     space: &Space,
     train: Samples,
-    recipe: &Recipe,
+    recipe: &RelationRecipe,
     start: Option<&Relation>,
     seed: u64,
     threads: usize,
@@ -89,13 +82,13 @@ pub fn fit(
 ) -> Result<Relation, PredictError> {
     train.check("a binary relation", 2, |t| t.is_finite())?;
     let model = match (recipe, start.map(|s| &s.model)) {
-        (Recipe::Thurstone, None | Some(Model::Thurstone(_))) => {
+        (RelationRecipe::Thurstone, None | Some(Model::Thurstone(_))) => {
             Model::Thurstone(Thurstone::fit(space, train)?)
         }
-        (Recipe::Networks(recipe), None) => {
+        (RelationRecipe::Networks(recipe), None) => {
             Model::Networks(fit::fit(space, train, recipe, None, seed, threads, progress)?)
         }
-        (Recipe::Networks(recipe), Some(Model::Networks(start))) => {
+        (RelationRecipe::Networks(recipe), Some(Model::Networks(start))) => {
             Model::Networks(fit::fit(space, train, recipe, Some(start), seed, threads, progress)?)
         }
         _ => {
@@ -109,40 +102,6 @@ pub fn fit(
         }
     };
     Ok(Relation { recipe: recipe.name().into(), model })
-}
-
-/// Which is how much better: margin(i, j) = `first[i]` + `second[j]` + `constant`.
-#[derive(Debug, Clone, PartialEq)]
-pub struct Margins {
-    pub first: Vec<f32>,
-    pub second: Vec<f32>,
-    pub constant: f32,
-}
-
-impl Margins {
-    /// The log-odds of i being better than j.
-    pub fn margin(&self, i: usize, j: usize) -> f32 {
-        self.first[i] + self.second[j] + self.constant
-    }
-
-    /// The symmetrised scores: higher is better.
-    pub fn scores(&self) -> Vec<f64> {
-        let pairs = self.first.iter().zip(&self.second);
-        pairs.map(|(a, b)| f64::from(*a) - f64::from(*b)).collect()
-    }
-}
-
-/// The number of opponents that each model beats (a draw counts half), by the symmetrised relation
-/// of all members' margins averaged: O(n²) comparisons. Where every member agrees on the order, it
-/// is the order of the scores.
-pub fn copeland(margins: &[Margins]) -> Vec<f64> {
-    let n = margins.first().map_or(0, |m| m.first.len());
-    let beats = |i: usize, j: usize| {
-        let votes: i32 =
-            margins.iter().map(|m| m.margin(i, j).total_cmp(&m.margin(j, i)) as i32).sum();
-        0.5 + 0.5 * f64::from(votes.signum())
-    };
-    (0..n).map(|i| (0..n).filter(|&j| j != i).map(|j| beats(i, j)).sum()).collect()
 }
 
 impl Relation {
@@ -193,41 +152,5 @@ impl Relation {
             }
         }
         total
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn the_score_orders_as_the_mean_margin_over_all_opponents() {
-        let n = 7;
-        let value = |k: usize, i: usize| ((i * 37 + k * 11) % 13) as f32 / 3.0;
-        let margins = Margins {
-            first: (0..n).map(|i| value(1, i)).collect(),
-            second: (0..n).map(|i| -value(2, i)).collect(),
-            constant: 0.7,
-        };
-        let scores = margins.scores();
-        let mean = |i: usize| -> f64 {
-            (0..n).map(|j| f64::from(margins.margin(i, j) - margins.margin(j, i))).sum::<f64>()
-                / n as f64
-        };
-        for i in 0..n {
-            for j in 0..n {
-                let difference = mean(i) - mean(j);
-                assert!((difference - (scores[i] - scores[j])).abs() < 1e-5);
-                let symmetrised = margins.margin(i, j) - margins.margin(j, i);
-                assert!((f64::from(symmetrised) - (scores[i] - scores[j])).abs() < 1e-5);
-            }
-        }
-        let counts = copeland(std::slice::from_ref(&margins));
-        let order = |v: &[f64]| {
-            let mut o: Vec<usize> = (0..n).collect();
-            o.sort_by(|&a, &b| v[a].total_cmp(&v[b]).then(a.cmp(&b)));
-            o
-        };
-        assert_eq!(order(&counts), order(&scores));
     }
 }

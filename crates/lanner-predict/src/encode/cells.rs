@@ -25,15 +25,10 @@ use rayon::prelude::*;
 use crate::Pool;
 use crate::encode::counts;
 use crate::regress::linalg::Mat;
-use cell::Cell;
+use cell::{Cell, POOLING};
 pub use cost::log_flops;
 use operation::{Operations, Set};
 use shares::Shares;
-
-/// What part of the variance average pooling passes: not tuned; 1 (no loss) is the other view.
-const POOLING: f64 = 0.35;
-/// Keeps logarithms of variances finite when nothing reaches the output.
-const FLOOR: f64 = 0.1;
 
 /// The features of every architecture of a pool, one matrix (p × d) a group, in natural units.
 ///

@@ -5,11 +5,11 @@
 mod layers;
 
 use lanner_network::OpNode;
-use lanner_space::{Architecture, Space, View, user};
+use lanner_space::{Architecture, Space, View};
 use rayon::prelude::*;
 
 use crate::regress::linalg::Mat;
-use layers::{Kind, Layer};
+use layers::{Layer, LayerKind};
 
 /// A device that runs one layer after the other, each bound by arithmetic, by memory, or by the
 /// time that it takes to start a layer (the roofline model; Williams et al. 2009). Units are
@@ -36,7 +36,7 @@ impl Device {
     }
 
     fn time(&self, layer: &Layer) -> f64 {
-        let light = matches!(layer.kind, Kind::Depthwise | Kind::Pool);
+        let light = matches!(layer.kind, LayerKind::Depthwise | LayerKind::Pool);
         let compute = layer.macs * if light { self.light } else { 1.0 };
         self.start.max(compute).max(self.balance * (layer.elements + layer.weights))
     }
@@ -57,7 +57,8 @@ pub struct AnalyticCosts {
 }
 
 /// Kinds of layers that are counted.
-const KINDS: [Kind; 5] = [Kind::Conv, Kind::Depthwise, Kind::Shuffle, Kind::Add, Kind::Pool];
+const KINDS: [LayerKind; 5] =
+    [LayerKind::Conv, LayerKind::Depthwise, LayerKind::Shuffle, LayerKind::Add, LayerKind::Pool];
 
 impl AnalyticCosts {
     /// Costs of all that the text says, or of what is live: without operations that lead nowhere.
@@ -101,11 +102,7 @@ impl AnalyticCosts {
 
 /// Whether texts of a space can have operations that lead nowhere.
 pub(crate) fn shows_dead(space: &Space) -> bool {
-    match space {
-        Space::NasBench201 | Space::TransBench101Micro => true,
-        Space::User(user) => matches!(user.kind, user::Kind::Cell(_)),
-        _ => false,
-    }
+    space.cell().is_some()
 }
 
 /// Times of an operation on the family of simulated devices.
@@ -115,12 +112,12 @@ pub(crate) fn times_of(op: &OpNode) -> Vec<f64> {
 }
 
 fn totals(layers: &[Layer]) -> Vec<f64> {
-    let of = |kind: Kind| layers.iter().filter(move |l| l.kind == kind);
+    let of = |kind: LayerKind| layers.iter().filter(move |l| l.kind == kind);
     let macs = |kind| of(kind).map(|l| l.macs).sum::<f64>();
     let mut row: Vec<f64> = KINDS.iter().map(|&kind| of(kind).count() as f64).collect();
     row.extend([
-        macs(Kind::Conv),
-        macs(Kind::Depthwise),
+        macs(LayerKind::Conv),
+        macs(LayerKind::Depthwise),
         layers.iter().map(|l| l.elements).sum(),
         layers.iter().map(|l| l.weights).sum(),
     ]);

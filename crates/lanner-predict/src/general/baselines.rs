@@ -6,7 +6,7 @@ use crate::encode::counts;
 use crate::metrics::mean_and_error;
 use crate::regress::linalg::Mat;
 use crate::regress::ridge::Ridge;
-use crate::regress::trees::{ExtraTrees, Options};
+use crate::regress::trees::{ExtraTrees, TreeOptions};
 use crate::{Forecast, Pool, PredictError};
 
 /// Most columns of which ridge sees all products.
@@ -98,7 +98,7 @@ impl Baseline {
         let regressor = match self {
             Baseline::LayerWise => LayerWise::fit(known, y).map(Regressor::LayerWise)?,
             Baseline::ExtraTrees => {
-                Regressor::Trees(ExtraTrees::fit(known, &target, &Options::default(), seed)?)
+                Regressor::Trees(ExtraTrees::fit(known, &target, &TreeOptions::default(), seed)?)
             }
             _ => Regressor::Ridge(Ridge::fit(known, &target)?),
         };

@@ -16,7 +16,7 @@ use crate::encode::costs::AnalyticCosts;
 use crate::encode::counts::{live_one_hot, one_hot};
 use crate::encode::program::{Counts, ProgramCounts};
 use crate::metrics::quantile;
-use crate::regress::gp::{Component, Gp, Kernel, Options, Predictions, Prior};
+use crate::regress::gp::{Component, Gp, GpOptions, HyperPrior, Kernel, Predictions};
 use crate::regress::linalg::{Mat, Standardiser};
 use crate::{Forecast, Pool, PredictError};
 
@@ -28,7 +28,7 @@ const LEVEL: f64 = 0.92;
 
 /// The encodings that the predictor sees, for every architecture of a pool.
 #[derive(Debug, Clone)]
-pub struct LatencyViews {
+pub struct LatencyFeatures {
     /// Features of each component of the covariance, p × d.
     groups: Vec<(Kernel, Mat)>,
     encoder: Arc<Encoder>,
@@ -43,23 +43,21 @@ struct Encoder {
     program: Option<[Vec<String>; 5]>,
 }
 
-impl LatencyViews {
-    pub fn new(pool: &Pool) -> LatencyViews {
+impl LatencyFeatures {
+    pub fn new(pool: &Pool) -> LatencyFeatures {
         let space = &pool.space;
-        // Both have the same edges and codes, of which TransNAS-Bench-101 leaves out the pooling.
-        let program = matches!(space, Space::NasBench201 | Space::TransBench101Micro);
         let encoder = Encoder {
             space: space.clone(),
             features: CellEncoder::new(space),
-            program: program.then(|| Programs::new(space, &pool.archs).names()),
+            program: space.has_known_program().then(|| Programs::new(space, &pool.archs).names()),
         };
-        LatencyViews { groups: encoder.groups(&pool.archs), encoder: Arc::new(encoder) }
+        LatencyFeatures { groups: encoder.groups(&pool.archs), encoder: Arc::new(encoder) }
     }
 
     /// The same columns for other architectures of the space.
-    pub fn of(&self, archs: &[Architecture]) -> LatencyViews {
+    pub fn of(&self, archs: &[Architecture]) -> LatencyFeatures {
         let encoder = Arc::clone(&self.encoder);
-        LatencyViews { groups: encoder.groups(archs), encoder }
+        LatencyFeatures { groups: encoder.groups(archs), encoder }
     }
 
     /// Steps of the merged program, and extremes over its paths.
@@ -97,8 +95,8 @@ impl LatencyViews {
             .map(|((kernel, x), by)| Component {
                 kernel: *kernel,
                 x: by.apply(x),
-                amplitude: Prior::new(0.3, 4.0),
-                length: Prior::new(0.7, 4.0),
+                amplitude: HyperPrior::new(0.3, 4.0),
+                length: HyperPrior::new(0.7, 4.0),
             })
             .collect()
     }
@@ -262,7 +260,7 @@ impl Transform {
 impl LatencyModel {
     /// Fits latencies (any unit, positive) measured for pool rows `rows`.
     pub fn fit(
-        views: &LatencyViews,
+        views: &LatencyFeatures,
         rows: &[usize],
         latencies: &[f64],
     ) -> Result<LatencyModel, PredictError> {
@@ -277,8 +275,8 @@ impl LatencyModel {
         let y: Vec<f64> = latencies.iter().map(|&v| transform.apply(v)).collect();
         let standardisers = views.standardisers(rows);
         let components = views.components(&standardisers);
-        let options = Options {
-            noise: Prior::new(0.02, 4.0),
+        let options = GpOptions {
+            noise: HyperPrior::new(0.02, 4.0),
             iterations: 40,
             hyper_rows: 450,
             student: Some(FREEDOM),
@@ -294,7 +292,7 @@ impl LatencyModel {
 
     /// The same model again from the same rows, latencies and [`LatencyModel::into_state`].
     pub fn restore(
-        views: &LatencyViews,
+        views: &LatencyFeatures,
         rows: &[usize],
         latencies: &[f64],
         (hyper, precisions): (Vec<f64>, Vec<f64>),
@@ -328,8 +326,8 @@ impl LatencyModel {
         self.forecast(&self.gp.predict(&self.components, rows, true))
     }
 
-    /// Latencies of other architectures, by [`LatencyViews::of`] the views that this was fitted on.
-    pub fn predict_others(&self, views: &LatencyViews) -> Forecast {
+    /// Latencies of other architectures, by [`LatencyFeatures::of`] the features that this was fitted on.
+    pub fn predict_others(&self, views: &LatencyFeatures) -> Forecast {
         let asked = views.components(&self.standardisers);
         self.forecast(&self.gp.predict_others(&self.components, &asked, true))
     }

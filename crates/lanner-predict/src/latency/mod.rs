@@ -9,5 +9,5 @@ pub mod operations;
 mod within_limit;
 
 pub use choose::choose;
-pub use default::{LatencyModel, LatencyViews};
+pub use default::{LatencyFeatures, LatencyModel};
 pub use within_limit::{Belief, LatencyProcess};

@@ -1,6 +1,6 @@
 //! Latency as a sum over operations: a predictor that is not bound to a search space.
 //!
-//! A network is counted as the [`OpNode`]s of its [`OpGraph`]: operations by what they are (kind,
+//! A network is counted as the [`OpNode`]s of its [`OpGraph`](lanner_network::OpGraph): operations by what they are (kind,
 //! kernel, stride, groups, channels, resolution, cost), not by a space's own codes. Each takes
 //!
 //! > t(v) = base(v) · (1 + g(v))
@@ -101,7 +101,7 @@ impl OperationsModel {
         best.map(|fitted| fitted.model).ok_or_else(none)
     }
 
-    /// What the device runs, of a space's [`views`]; one that has a single view has it live.
+    /// What the device runs, of a space's [`views`](crate::encode::operations::views); one that has a single view has it live.
     pub fn seen<'a, T>(&self, views: &'a [T]) -> Option<&'a T> {
         views.get(self.view).or(views.last())
     }

@@ -3,12 +3,12 @@
 use crate::encode::cells::{CellFeatures, standardised};
 use crate::encode::costs::AnalyticCosts;
 use crate::encode::counts::one_hot;
-use crate::regress::gp::{Component, Gp, Kernel, Options, Prior};
+use crate::regress::gp::{Component, Gp, GpOptions, HyperPrior, Kernel};
 use crate::{Pool, PredictError};
 
 /// How the process is fitted.
-const OPTIONS: Options =
-    Options { noise: Prior::new(0.05, 1.0), iterations: 40, hyper_rows: 150, student: None };
+const OPTIONS: GpOptions =
+    GpOptions { noise: HyperPrior::new(0.05, 1.0), iterations: 40, hyper_rows: 150, student: None };
 
 /// Belief in a network's metric.
 #[derive(Debug, Clone, Copy, PartialEq)]
@@ -51,8 +51,8 @@ impl LatencyProcess {
                 .map(|(kernel, groups)| Component {
                     kernel,
                     x: standardised(&groups),
-                    amplitude: Prior::new(0.37, 1.5),
-                    length: Prior::new(1.17, 0.7),
+                    amplitude: HyperPrior::new(0.37, 1.5),
+                    length: HyperPrior::new(1.17, 0.7),
                 })
                 .collect(),
             hyper: None,

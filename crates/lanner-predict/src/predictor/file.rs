@@ -22,7 +22,7 @@
 use std::collections::{BTreeMap, HashMap};
 use std::path::Path;
 
-use lanner_space::{Architecture, Space, user::UserSpace};
+use lanner_space::{Architecture, Space};
 use safetensors::tensor::{Dtype, SafeTensors, TensorView, serialize};
 use serde::{Deserialize, Serialize};
 
@@ -69,7 +69,7 @@ impl Header {
     pub fn known_space(&self) -> Option<Space> {
         let space = match self.space_toml.as_str() {
             "" => Space::by_name(&self.space).ok(),
-            toml => UserSpace::from_toml(toml).ok().map(|user| Space::User(user.into())),
+            toml => Space::from_toml(toml).ok(),
         };
         // Another version may read another space from the same text.
         space.filter(|space| space.identity() == self.space)
@@ -164,8 +164,8 @@ impl ModelFile {
     /// Adds architectures as the array `codes`: a row each, filled up with −1 to the space's longest;
     /// and what a user's space is.
     pub fn set_archs(&mut self, space: &Space, archs: &[Architecture]) {
-        if let Space::User(user) = space {
-            self.header.space_toml = user.toml().into();
+        if let Some(toml) = space.toml() {
+            self.header.space_toml = toml.into();
         }
         let width = space.max_codes();
         let mut codes = Vec::with_capacity(archs.len() * width);

@@ -1,7 +1,7 @@
 //! A predictor of a user's own table: fitted, asked, saved and loaded by the name of its method.
 //!
 //! A [`Fitted`] predictor answers for any architectures of its space, each for itself, so that a space
-//! of any size can be predicted in blocks. [`Views`] are what a method sees of a *reference*: the whole
+//! of any size can be predicted in blocks. [`MethodFeatures`] are what a method sees of a *reference*: the whole
 //! space where that is small, else random architectures beside the table's own; the accuracy predictor
 //! measures its features and scores by it. [`Saved`] is a predictor's content on disk.
 
@@ -12,12 +12,12 @@ use lanner_space::{Architecture, SMALL_SPACE, Space, View};
 use serde::{Deserialize, Serialize};
 
 use crate::accuracy::relation::{self, Margins, Relation};
-use crate::accuracy::{AccuracyModel, AccuracyViews};
+use crate::accuracy::{AccuracyFeatures, AccuracyModel};
 use crate::encode::{counts, operations as counted};
 use crate::general::baselines::{Baseline, BaselineModel};
 use crate::general::gcn::{self, GcnPredictor, Samples};
 use crate::latency::operations::{OPERATIONS, OperationsModel};
-use crate::latency::{LatencyModel, LatencyViews};
+use crate::latency::{LatencyFeatures, LatencyModel};
 use crate::predictor::file::{Array, Header, ModelFile, training_hash};
 use crate::regress::linalg::Mat;
 use crate::{Forecast, Pool, PredictError};
@@ -50,12 +50,12 @@ pub fn reference(space: &Space, archs: &[Architecture]) -> Pool {
 }
 
 /// The encodings of a pool that a method needs, made once for many fits.
-pub enum Views {
-    Latency(LatencyViews),
-    Accuracy(AccuracyViews),
+pub enum MethodFeatures {
+    Latency(LatencyFeatures),
+    Accuracy(AccuracyFeatures),
     Baseline(Baseline, Mat),
     /// A regression by a graph network, of these architectures.
-    Gcn(Box<gcn::Recipe>, Vec<Architecture>),
+    Gcn(Box<gcn::GcnRecipe>, Vec<Architecture>),
     /// Worths from Thurstone's model, of these architectures.
     Binary(Vec<Architecture>),
     /// Sums over operations, of these architectures.
@@ -67,36 +67,36 @@ const GCN: &str = "gcn";
 const GCN_BRP_NAS: &str = "gcn-brp-nas";
 const BINARY: &str = "binary";
 
-impl Views {
-    /// For one of [`Views::methods`]; `None` for any other name.
-    pub fn new(method: &str, target: Target, pool: &Pool) -> Option<Views> {
+impl MethodFeatures {
+    /// For one of [`MethodFeatures::methods`]; `None` for any other name.
+    pub fn new(method: &str, target: Target, pool: &Pool) -> Option<MethodFeatures> {
         if method == "default" {
             return Some(match target {
-                Target::Latency => Views::Latency(LatencyViews::new(pool)),
-                Target::Accuracy => Views::Accuracy(AccuracyViews::new(pool)),
+                Target::Latency => MethodFeatures::Latency(LatencyFeatures::new(pool)),
+                Target::Accuracy => MethodFeatures::Accuracy(AccuracyFeatures::new(pool)),
             });
         }
         let recipe = match (method, target) {
-            (GCN, Target::Latency) => Some(gcn::Recipe::default_latency()),
-            (GCN, Target::Accuracy) => Some(gcn::Recipe::default_accuracy()),
-            (GCN_BRP_NAS, Target::Latency) => Some(gcn::Recipe::brp_nas_latency()),
-            (GCN_BRP_NAS, Target::Accuracy) => Some(gcn::Recipe::brp_nas_accuracy()),
+            (GCN, Target::Latency) => Some(gcn::GcnRecipe::default_latency()),
+            (GCN, Target::Accuracy) => Some(gcn::GcnRecipe::default_accuracy()),
+            (GCN_BRP_NAS, Target::Latency) => Some(gcn::GcnRecipe::brp_nas_latency()),
+            (GCN_BRP_NAS, Target::Accuracy) => Some(gcn::GcnRecipe::brp_nas_accuracy()),
             _ => None,
         };
         if let Some(recipe) = recipe {
-            return Some(Views::Gcn(Box::new(recipe), pool.archs.clone()));
+            return Some(MethodFeatures::Gcn(Box::new(recipe), pool.archs.clone()));
         }
         if method == BINARY && target == Target::Accuracy {
-            return Some(Views::Binary(pool.archs.clone()));
+            return Some(MethodFeatures::Binary(pool.archs.clone()));
         }
         if method == OPERATIONS && target == Target::Latency {
-            return Some(Views::Operations(pool.archs.clone()));
+            return Some(MethodFeatures::Operations(pool.archs.clone()));
         }
         let (_, baseline) = Baseline::ALL.iter().find(|b| b.0 == method)?;
-        Some(Views::Baseline(*baseline, baseline.columns(&pool.space, &pool.archs)))
+        Some(MethodFeatures::Baseline(*baseline, baseline.columns(&pool.space, &pool.archs)))
     }
 
-    /// The methods that [`Views::new`] knows and that have something to go by in a space.
+    /// The methods that [`MethodFeatures::new`] knows and that have something to go by in a space.
     pub fn methods(space: &Space, target: Target) -> Vec<&'static str> {
         let mut all = vec!["default", GCN, GCN_BRP_NAS];
         all.push(match target {
@@ -128,18 +128,18 @@ impl Views {
         state: Option<(Vec<f64>, Vec<f64>)>,
     ) -> Result<Fitted, PredictError> {
         let model = match self {
-            Views::Latency(views) => {
+            MethodFeatures::Latency(views) => {
                 let model = match state {
                     Some(state) => LatencyModel::restore(views, rows, values, state)?,
                     None => LatencyModel::fit(views, rows, values)?,
                 };
                 Model::Latency(Box::new(model), views.of(&[]))
             }
-            Views::Accuracy(views) => {
+            MethodFeatures::Accuracy(views) => {
                 let model = AccuracyModel::fit(views, rows, values, seed)?;
                 Model::Accuracy(Box::new(model), views.of(&[]))
             }
-            Views::Baseline(baseline, x) => {
+            MethodFeatures::Baseline(baseline, x) => {
                 let mut known = x.select(rows);
                 let mut pairs = Vec::new();
                 if *baseline == Baseline::RidgePairs {
@@ -149,21 +149,21 @@ impl Views {
                 let model = baseline.fit(&known, values, target == Target::Latency, seed)?;
                 Model::Baseline(*baseline, Box::new(model), pairs)
             }
-            Views::Gcn(recipe, archs) => {
+            MethodFeatures::Gcn(recipe, archs) => {
                 let archs: Vec<_> = rows.iter().map(|&r| archs[r].clone()).collect();
                 let samples = Samples { architectures: &archs, targets: values };
                 let (threads, go_on) =
                     (rayon::current_num_threads(), &mut |_| ControlFlow::Continue(()));
                 Model::Gcn(gcn::fit(space, samples, None, recipe, None, seed, threads, go_on)?)
             }
-            Views::Binary(archs) => {
+            MethodFeatures::Binary(archs) => {
                 let archs: Vec<_> = rows.iter().map(|&r| archs[r].clone()).collect();
                 let samples = Samples { architectures: &archs, targets: values };
                 let go_on = &mut |_| ControlFlow::Continue(());
-                let recipe = relation::Recipe::Thurstone;
+                let recipe = relation::RelationRecipe::Thurstone;
                 Model::Binary(relation::fit(space, samples, &recipe, None, seed, 1, go_on)?)
             }
-            Views::Operations(archs) => {
+            MethodFeatures::Operations(archs) => {
                 let archs: Vec<_> = rows.iter().map(|&r| archs[r].clone()).collect();
                 let skeleton = published(space)?;
                 let views: Vec<_> = (counted::views(space).iter())
@@ -187,9 +187,9 @@ pub struct Fitted {
 }
 
 enum Model {
-    /// With views of no architectures, which make those of others.
-    Latency(Box<LatencyModel>, LatencyViews),
-    Accuracy(Box<AccuracyModel>, AccuracyViews),
+    /// With features of no architectures, which make those of others.
+    Latency(Box<LatencyModel>, LatencyFeatures),
+    Accuracy(Box<AccuracyModel>, AccuracyFeatures),
     /// With the pairs of columns whose products it sees.
     Baseline(Baseline, Box<BaselineModel>, Vec<(usize, usize)>),
     Gcn(GcnPredictor),
@@ -277,10 +277,10 @@ impl Saved {
     pub const KIND: &str = "trained on a table";
 
     /// Fits and keeps what is needed to predict again; the method must be one of
-    /// [`Views::methods`].
+    /// [`MethodFeatures::methods`].
     pub fn fit(
         pool: &Pool,
-        views: &Views,
+        views: &MethodFeatures,
         settings: Settings,
         (rows, values): (&[usize], &[f64]),
         seed: u64,
@@ -324,7 +324,7 @@ impl Saved {
             Target::Accuracy if method == "default" => reference(&self.space, &self.archs),
             _ => Pool::new(self.space.clone(), self.archs.clone()),
         };
-        let views = Views::new(method, *target, &pool)
+        let views = MethodFeatures::new(method, *target, &pool)
             .ok_or_else(|| PredictError::Model { why: format!("unknown method '{method}'") })?;
         let rows: Vec<usize> = self.archs.iter().filter_map(|a| pool.row_of(a)).collect();
         let state = (self.hyper.clone(), self.precisions.clone());

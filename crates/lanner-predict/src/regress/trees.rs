@@ -11,7 +11,7 @@ use crate::regress::linalg::Mat;
 
 /// How the trees are grown.
 #[derive(Debug, Clone, Copy)]
-pub struct Options {
+pub struct TreeOptions {
     pub trees: usize,
     /// Share of the non-constant features that a split chooses from.
     pub features: f64,
@@ -21,9 +21,9 @@ pub struct Options {
     pub rows: usize,
 }
 
-impl Default for Options {
+impl Default for TreeOptions {
     fn default() -> Self {
-        Options { trees: 200, features: 0.5, leaf: 1, rows: usize::MAX }
+        TreeOptions { trees: 200, features: 0.5, leaf: 1, rows: usize::MAX }
     }
 }
 
@@ -53,7 +53,7 @@ impl ExtraTrees {
     pub fn fit(
         x: &Mat,
         y: &[f64],
-        options: &Options,
+        options: &TreeOptions,
         seed: u64,
     ) -> Result<ExtraTrees, PredictError> {
         if y.is_empty() || x.rows != y.len() {
@@ -81,7 +81,7 @@ impl ExtraTrees {
 
     /// Predicts each training row by the mean of the trees that did not see it, from the arguments of the
     /// fit. Zero for a row that all saw: with many trees of at most four fifths of the rows there is none.
-    pub fn out_of_bag(&self, x: &Mat, options: &Options, seed: u64) -> Vec<f64> {
+    pub fn out_of_bag(&self, x: &Mat, options: &TreeOptions, seed: u64) -> Vec<f64> {
         let of_trees: Vec<Vec<Option<f64>>> = (self.trees.par_iter().enumerate())
             .map(|(t, nodes)| {
                 let mut out = vec![true; x.rows];
@@ -128,7 +128,7 @@ impl ExtraTrees {
 }
 
 /// The rows that a tree grows on, and the generator that its growth goes on with.
-fn sample_of(tree: u64, rows: usize, options: &Options, seed: u64) -> (Vec<u32>, ChaCha8Rng) {
+fn sample_of(tree: u64, rows: usize, options: &TreeOptions, seed: u64) -> (Vec<u32>, ChaCha8Rng) {
     let mut rng = ChaCha8Rng::seed_from_u64(seed);
     rng.set_stream(tree);
     let mut all: Vec<u32> = (0..rows as u32).collect();
@@ -164,7 +164,7 @@ struct Sample<'a> {
     /// Features, d × n.
     columns: &'a Mat,
     y: &'a [f64],
-    options: &'a Options,
+    options: &'a TreeOptions,
 }
 
 impl Sample<'_> {
@@ -286,23 +286,28 @@ mod tests {
         let x = Mat::from_fn(300, 4, |_, _| rng.random_range(-1.0..1.0));
         let y: Vec<f64> = (0..300).map(|i| x[(i, 0)].signum() * x[(i, 1)] + x[(i, 2)]).collect();
         let rows: Vec<usize> = (0..200).collect();
-        let forest = ExtraTrees::fit(&x.select(&rows), &y[..200], &Options::default(), 3).unwrap();
+        let forest =
+            ExtraTrees::fit(&x.select(&rows), &y[..200], &TreeOptions::default(), 3).unwrap();
         let all = forest.predict(&x);
         // Leaves of one row: training rows come back exactly.
         assert!(all[..200].iter().zip(&y).all(|(p, y)| (p - y).abs() < 1e-12));
         let error: f64 = (200..300).map(|i| (all[i] - y[i]).powi(2)).sum();
         let spread: f64 = (200..300).map(|i| y[i].powi(2)).sum();
         assert!(error < 0.3 * spread, "{error} of {spread}");
-        let again = ExtraTrees::fit(&x.select(&rows), &y[..200], &Options::default(), 3).unwrap();
+        let again =
+            ExtraTrees::fit(&x.select(&rows), &y[..200], &TreeOptions::default(), 3).unwrap();
         assert_eq!(again.predict(&x), all);
     }
 
     #[test]
     fn constant_features_give_the_mean() {
         let x = Mat::zeros(4, 2);
-        let forest = ExtraTrees::fit(&x, &[1.0, 2.0, 3.0, 6.0], &Options::default(), 0).unwrap();
+        let forest =
+            ExtraTrees::fit(&x, &[1.0, 2.0, 3.0, 6.0], &TreeOptions::default(), 0).unwrap();
         assert!(forest.predict(&x).iter().all(|p| (p - 3.0).abs() < 1e-12));
-        assert!(ExtraTrees::fit(&x, &[1.0, f64::NAN, 3.0, 6.0], &Options::default(), 0).is_err());
-        assert!(ExtraTrees::fit(&Mat::zeros(0, 2), &[], &Options::default(), 0).is_err());
+        assert!(
+            ExtraTrees::fit(&x, &[1.0, f64::NAN, 3.0, 6.0], &TreeOptions::default(), 0).is_err()
+        );
+        assert!(ExtraTrees::fit(&Mat::zeros(0, 2), &[], &TreeOptions::default(), 0).is_err());
     }
 }

@@ -91,12 +91,12 @@ pub fn most_informative(
 mod tests {
     use super::*;
     use crate::Pool;
-    use crate::latency::{LatencyViews, choose};
+    use crate::latency::{LatencyFeatures, choose};
 
     #[test]
     fn choices_are_distinct_grow_and_are_the_same_by_seed() {
         let pool = Pool::whole(Space::NasBench201);
-        let views = LatencyViews::new(&pool);
+        let views = LatencyFeatures::new(&pool);
         let rows: Vec<usize> = (0..pool.len()).step_by(13).collect();
         let ten = choose(&views, &rows, 10, 3);
         assert_eq!(ten.len(), 10);
@@ -115,7 +115,7 @@ mod tests {
     #[test]
     fn less_is_left_unknown_than_by_chance() {
         let pool = Pool::whole(Space::NasBench201);
-        let views = LatencyViews::new(&pool);
+        let views = LatencyFeatures::new(&pool);
         let rows: Vec<usize> = (0..pool.len()).step_by(40).collect();
         let components = views.prior_components(&rows);
         let prior = PriorCovariance::new(&components, &rows);

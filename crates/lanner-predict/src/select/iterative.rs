@@ -4,7 +4,7 @@
 //! The budget T is spent in I rounds of T/I models. Round 0 is uniformly random. In round i ≥ 1 all
 //! M candidates are scored with the predictor of the round before; α·T/I are the best not yet taken,
 //! the rest are random among the top M/2ⁱ. The caller trains them, carries the predictor's weights
-//! over and fits again (see [`crate::accuracy::relation::Recipe::at_iteration`]), with any predictor.
+//! over and fits again (see [`crate::accuracy::relation::RelationRecipe::at_iteration`]), with any predictor.
 
 use lanner_nn::Rng;
 use rand::seq::{IteratorRandom, SliceRandom};

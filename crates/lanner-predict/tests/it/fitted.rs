@@ -1,9 +1,9 @@
 //! Predictors of a table by name: on any space, in blocks, saved and loaded.
 
-use lanner_predict::accuracy::{AccuracyModel, AccuracyViews};
-use lanner_predict::latency::{LatencyModel, LatencyViews};
+use lanner_predict::accuracy::{AccuracyFeatures, AccuracyModel};
+use lanner_predict::latency::{LatencyFeatures, LatencyModel};
 use lanner_predict::metrics::spearman;
-use lanner_predict::predictor::fitted::{Saved, Settings, Target, Views, reference};
+use lanner_predict::predictor::fitted::{MethodFeatures, Saved, Settings, Target, reference};
 use lanner_predict::{Forecast, Pool};
 use lanner_space::{Architecture, Space, View};
 
@@ -27,8 +27,7 @@ fn cost(space: &Space, arch: &Architecture) -> f64 {
 }
 
 fn user(text: &str) -> Space {
-    let space = lanner_space::user::UserSpace::from_toml(text).unwrap();
-    Space::User(std::sync::Arc::new(space))
+    Space::from_toml(text).unwrap()
 }
 
 const CHAIN: &str = r#"
@@ -64,14 +63,14 @@ fn every_method_answers_on_every_space_whatever_else_is_asked() {
         let values: Vec<f64> = known.iter().map(|a| cost(&space, a)).collect();
         let truth: Vec<f64> = asked.iter().map(|a| cost(&space, a)).collect();
         for target in [Target::Latency, Target::Accuracy] {
-            for method in Views::methods(&space, target) {
+            for method in MethodFeatures::methods(&space, target) {
                 // Training and thousands of products take seconds, a sum of layers networks of one.
                 if method.starts_with("gcn") || ["layer-wise", "ridge-pairs"].contains(&method) {
                     continue;
                 }
                 let pool = reference(&space, &known);
                 let rows: Vec<usize> = known.iter().map(|a| pool.row_of(a).unwrap()).collect();
-                let views = Views::new(method, target, &pool).unwrap();
+                let views = MethodFeatures::new(method, target, &pool).unwrap();
                 let fitted = views.fit(&space, target, (&rows, &values), 3).unwrap();
                 let all = fitted.predict(&asked);
                 let halves = [&asked[..7], &asked[7..]].map(|part| fitted.predict(part).mean);
@@ -94,12 +93,12 @@ fn others_are_predicted_as_rows_of_the_pool_are() {
     let y: Vec<f64> = known.iter().map(|&r| values[r]).collect();
     let rows: Vec<usize> = (0..pool.len()).collect();
 
-    let views = AccuracyViews::new(&pool);
+    let views = AccuracyFeatures::new(&pool);
     let model = AccuracyModel::fit(&views, &known, &y, 0).unwrap();
     let (inside, outside) = (model.predict(&rows), model.predict_others(&views.of(&pool.archs)));
     assert!(near(&inside.mean, &outside.mean) && near(&inside.low, &outside.low));
 
-    let views = LatencyViews::new(&pool);
+    let views = LatencyFeatures::new(&pool);
     let model = LatencyModel::fit(&views, &known, &y).unwrap();
     let (inside, outside) = (model.predict(&rows), model.predict_others(&views.of(&pool.archs)));
     assert!(near(&inside.mean, &outside.mean) && near(&inside.high, &outside.high));
@@ -107,7 +106,7 @@ fn others_are_predicted_as_rows_of_the_pool_are() {
     // Columns of what no training network has are constant there, and left out either way.
     let few = Pool::new(Space::NasBench201, known.iter().map(|&r| pool.archs[r].clone()).collect());
     let few_rows: Vec<usize> = (0..few.len()).collect();
-    let views = LatencyViews::new(&few);
+    let views = LatencyFeatures::new(&few);
     let alone = LatencyModel::fit(&views, &few_rows, &y).unwrap();
     assert!(near(&alone.predict_others(&views.of(&pool.archs)).mean, &inside.mean));
 }
@@ -127,7 +126,7 @@ fn a_saved_predictor_predicts_the_same_and_refuses_other_files() {
         ("gcn", Target::Accuracy),
         ("binary", Target::Accuracy),
     ] {
-        let views = Views::new(method, target, &pool).unwrap();
+        let views = MethodFeatures::new(method, target, &pool).unwrap();
         let settings = Settings { method: method.into(), target, metric: "m_ms".into() };
         let saved = Saved::fit(&pool, &views, settings, (&rows, &values), 5).unwrap();
         let path = dir.path().join("model");
@@ -165,7 +164,7 @@ fn a_changed_file_of_the_same_name_is_another_space() {
     let pool = Pool::new(space.clone(), known);
     let rows: Vec<usize> = (0..pool.len()).collect();
     let (method, target) = ("ridge-counts".to_string(), Target::Latency);
-    let views = Views::new(&method, target, &pool).unwrap();
+    let views = MethodFeatures::new(&method, target, &pool).unwrap();
     let settings = Settings { method, target, metric: "m_ms".into() };
     let saved = Saved::fit(&pool, &views, settings, (&rows, &values), 0).unwrap();
     let path = tempfile::tempdir().unwrap().path().join("model");

@@ -2,7 +2,7 @@
 
 use std::ops::ControlFlow;
 
-use lanner_predict::accuracy::relation::{self, NetworkRecipe, Pairs, Recipe, Relation};
+use lanner_predict::accuracy::relation::{self, NetworkRecipe, Pairs, Relation, RelationRecipe};
 use lanner_predict::encode::graph::Encoding;
 use lanner_predict::general::gcn::{self, GcnPredictor, Samples};
 use lanner_predict::metrics::spearman;
@@ -19,8 +19,13 @@ fn made_up(from: usize, count: usize) -> (Vec<Architecture>, Vec<f64>) {
     (all, targets)
 }
 
-fn small() -> gcn::Recipe {
-    gcn::Recipe { widths: vec![32; 2], epochs: 120, members: 2, ..gcn::Recipe::default_latency() }
+fn small() -> gcn::GcnRecipe {
+    gcn::GcnRecipe {
+        widths: vec![32; 2],
+        epochs: 120,
+        members: 2,
+        ..gcn::GcnRecipe::default_latency()
+    }
 }
 
 fn silent(_: gcn::Epoch) -> ControlFlow<()> {
@@ -65,7 +70,7 @@ fn the_best_weights_of_the_validation_are_kept() {
     let train = Samples { architectures: &architectures, targets: &targets };
     let validation = Samples { architectures: &others, targets: &truth };
     // A rate so high that the loss jumps: the last epoch is not the best.
-    let recipe = gcn::Recipe {
+    let recipe = gcn::GcnRecipe {
         learning_rate: 0.03,
         keep_best: true,
         early_stop: Some(8),
@@ -98,13 +103,13 @@ fn transfer_starts_from_the_other_network() {
     // Ten samples of a related target, a few epochs.
     let related: Vec<f64> = targets.iter().map(|t| 5.0 + t * t).collect();
     let few = Samples { architectures: &architectures[..10], targets: &related[..10] };
-    let recipe = gcn::Recipe { epochs: 10, learning_rate: 1e-3, ..small() };
+    let recipe = gcn::GcnRecipe { epochs: 10, learning_rate: 1e-3, ..small() };
     let quality = |start| {
         let p = gcn::fit(&space, few, None, &recipe, start, 1, 2, &mut silent).expect("a fit");
         spearman(&p.predict(&p.prepare(&space, &architectures), 1), &related)
     };
     assert!(quality(Some(&source)) > quality(None) + 0.05);
-    let narrow = gcn::Recipe { widths: vec![16; 2], ..recipe.clone() };
+    let narrow = gcn::GcnRecipe { widths: vec![16; 2], ..recipe.clone() };
     let error = gcn::fit(&space, few, None, &narrow, Some(&source), 1, 1, &mut silent);
     assert!(error.expect_err("other widths").to_string().contains("[16, 16]"));
 }
@@ -119,7 +124,7 @@ fn every_kind_of_relation_ranks() {
         [relation::Objective::Softmax, relation::Objective::OneWay, relation::Objective::OneWayHard]
     {
         for pairs in [Pairs::Among(20), Pairs::Batches(64)] {
-            let recipe = Recipe::Networks(NetworkRecipe {
+            let recipe = RelationRecipe::Networks(NetworkRecipe {
                 objective,
                 pairs,
                 encoding: Encoding::Both, // the metric counts dead operations too
@@ -160,10 +165,10 @@ fn thurstones_model_ranks_survives_a_file_and_needs_no_start() {
     let (architectures, targets) = made_up(0, 60);
     let (others, truth) = made_up(40, 80);
     let train = Samples { architectures: &architectures, targets: &targets };
-    let fit = |recipe: &Recipe, start, seed, threads| {
+    let fit = |recipe: &RelationRecipe, start, seed, threads| {
         relation::fit(&space, train, recipe, start, seed, threads, &mut silent)
     };
-    let default = Recipe::default_ranking();
+    let default = RelationRecipe::default_ranking();
     let relation = fit(&default, None, 1, 1).expect("a fit");
     let prepared = relation.prepare(&space, &others);
     let scores = relation.scores(&prepared, 1);
@@ -180,7 +185,8 @@ fn thurstones_model_ranks_survives_a_file_and_needs_no_start() {
     broken.tensors.insert("hyper".into(), Array::f64(vec![0.0; 5]));
     assert!(Relation::from_model(&broken, &space).is_err());
 
-    let networks = Recipe::Networks(NetworkRecipe { epochs: 1, ..NetworkRecipe::networks() });
+    let networks =
+        RelationRecipe::Networks(NetworkRecipe { epochs: 1, ..NetworkRecipe::networks() });
     let error = fit(&networks, Some(&relation), 1, 1).expect_err("another kind").to_string();
     assert!(error.contains("'default'") && error.contains("'networks'"), "{error}");
 }

@@ -1,6 +1,6 @@
 //! The default latency predictor.
 
-use lanner_predict::latency::{LatencyModel, LatencyViews};
+use lanner_predict::latency::{LatencyFeatures, LatencyModel};
 use lanner_predict::metrics::{coverage, within_of_truth};
 use lanner_predict::{Forecast, Pool};
 use lanner_space::Space;
@@ -36,7 +36,8 @@ fn same(a: &Forecast, b: &Forecast) -> bool {
 #[test]
 fn outliers_do_not_bend_it_and_intervals_cover_what_they_say() {
     let pool = Pool::whole(Space::NasBench201);
-    let (views, values, (known, rest)) = (LatencyViews::new(&pool), device(&pool, 1), split(&pool));
+    let (views, values, (known, rest)) =
+        (LatencyFeatures::new(&pool), device(&pool, 1), split(&pool));
     let got = LatencyModel::fit(&views, &known, &pick(&values, &known)).unwrap().predict(&rest);
     let truth = pick(&values, &rest);
     // 2.5 % are on the slow path and out of reach.
@@ -49,7 +50,8 @@ fn outliers_do_not_bend_it_and_intervals_cover_what_they_say() {
 #[test]
 fn the_same_bits_at_any_number_of_threads() {
     let pool = Pool::whole(Space::NasBench201);
-    let (views, values, (known, rest)) = (LatencyViews::new(&pool), device(&pool, 2), split(&pool));
+    let (views, values, (known, rest)) =
+        (LatencyFeatures::new(&pool), device(&pool, 2), split(&pool));
     let y = pick(&values, &known);
     let with = |threads: usize| {
         let workers = rayon::ThreadPoolBuilder::new().num_threads(threads).build().unwrap();
@@ -62,7 +64,7 @@ fn the_same_bits_at_any_number_of_threads() {
 #[test]
 fn latencies_that_cannot_be_are_refused() {
     let pool = Pool::whole(Space::NasBench201);
-    let views = LatencyViews::new(&pool);
+    let views = LatencyFeatures::new(&pool);
     let rows: Vec<usize> = (0..8).collect();
     for bad in [0.0, -1.0, f64::NAN, f64::INFINITY] {
         let mut y = vec![1.0; 8];

@@ -2,7 +2,7 @@
 
 use lanner_evaluate::measure::median;
 use lanner_evaluate::meter::{Effort, Latency, Meter};
-use lanner_predict::{Pool, choose, latency::LatencyViews};
+use lanner_predict::{Pool, choose, latency::LatencyFeatures};
 use lanner_space::{Architecture, Space};
 
 use super::control::{Control, Phase};
@@ -68,7 +68,7 @@ pub(super) fn median_limit(
     let archs = lanner_predict::candidates_to_measure(space, setup.latency_samples, &mut rng);
     let pool = Pool::new(space.clone(), archs);
     let rows: Vec<usize> = (0..pool.len()).collect();
-    let views = LatencyViews::new(&pool);
+    let views = LatencyFeatures::new(&pool);
     let chosen = choose(&views, &rows, setup.latency_samples, seed);
     let chosen = chosen.iter().map(|&r| pool.archs[r].clone()).collect();
     let mut first = latencies(meter, chosen, control)?;

@@ -48,7 +48,7 @@ pub(super) fn evaluator(
         Evaluate::Proxies => {
             let set = image_set(setup, skeleton)?;
             Arc::new(ProxyEvaluator {
-                table: proxies::Table {
+                campaign: proxies::ProxyCampaign {
                     space: skeleton.space.clone(),
                     skeleton: skeleton.clone(),
                     pooling_norms: false,
@@ -56,9 +56,9 @@ pub(super) fn evaluator(
                     batch: proxies::Batch::of_images(&set.train, BATCH, job.seed)?,
                     dataset: setup.dataset.clone(),
                     seeds: 1,
-                    options: proxies::Options {
+                    options: proxies::ProxyOptions {
                         seed: job.seed,
-                        weights: proxies::Weights::of(&skeleton.space),
+                        weights: proxies::ProxyWeights::of(&skeleton.space),
                         threads: 1,
                         memory_limit,
                     },
@@ -66,7 +66,7 @@ pub(super) fn evaluator(
             })
         }
         Evaluate::Train => Arc::new(TrainEvaluator {
-            data: train::Data::new(image_set(setup, skeleton)?, VALIDATION, job.seed)?,
+            data: train::TrainData::new(image_set(setup, skeleton)?, VALIDATION, job.seed)?,
             dataset: setup.dataset.clone(),
             recipe: setup.recipe(),
             skeleton: skeleton.clone(),
@@ -127,27 +127,13 @@ fn image_set(setup: &Setup, skeleton: &Skeleton) -> Result<images::DataSet, Sear
     }
 }
 
-/// The skeleton of trainings here: the published one with few cells, for images of a data set.
-///
-/// With one cell a stage of NAS-Bench-201, the stem and the layers between the stages learn the digits,
-/// whatever the cells are (docs/benchmarks.md, "The main job").
+/// The skeleton of trainings here: [`Skeleton::small`] for images of a data set.
 ///
 /// # Errors
 /// The data set cannot be read.
 pub fn small_skeleton(space: &Space, dataset: &str) -> Result<Skeleton, SearchError> {
-    let set = images::by_name(dataset)?;
-    let published = Skeleton::of(space)?;
-    let least = match space {
-        Space::Darts => 5,
-        Space::NasBench201 => 3,
-        _ => 1,
-    };
-    Ok(Skeleton {
-        cells: least.min(published.cells),
-        resolution: set.train.shape().height,
-        classes: set.train.classes.len(),
-        ..published
-    })
+    let train = images::by_name(dataset)?.train;
+    Ok(Skeleton::small(space, train.shape().height, train.classes.len())?)
 }
 
 /// Refuses a first objective that the evaluation will not tell, before anything is measured.

@@ -2,7 +2,7 @@
 
 use lanner_nn::Rng;
 use lanner_predict::encode::counts;
-use lanner_predict::regress::trees::{ExtraTrees, Options};
+use lanner_predict::regress::trees::{ExtraTrees, TreeOptions};
 use lanner_predict::{Pool, PredictError};
 use rand::RngExt;
 
@@ -158,7 +158,7 @@ impl Strategy for WeakPredictors {
         }
         let x = self.encoding.get_or_insert_with(|| counts::one_hot(&pool.space, &pool.archs));
         let known = x.select(&history.rows());
-        let options = Options { trees: 100, ..Options::default() };
+        let options = TreeOptions { trees: 100, ..TreeOptions::default() };
         let Ok(trees) = ExtraTrees::fit(&known, &history.values(), &options, self.seed) else {
             return draw(&mut open, round, &mut self.rng);
         };

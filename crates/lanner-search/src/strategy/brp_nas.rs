@@ -20,9 +20,9 @@ use super::state::{Reader, Writer};
 #[derive(Debug, Clone)]
 pub enum Ranker {
     /// The binary relation predictor.
-    Binary(relation::Recipe),
+    Binary(relation::RelationRecipe),
     /// A GCN that predicts the accuracy of one model.
-    Unary(gcn::Recipe),
+    Unary(gcn::GcnRecipe),
 }
 
 /// The strategy and its state.

@@ -37,7 +37,7 @@ const UPPER: f64 = 0.25;
 ///
 /// - **Start.** Most of a space hardly learns, and ten networks drawn from all of it say much about
 ///   the bad and little about the good. The larger half by FLOPs says more of what matters.
-/// - **Processes.** Three are those of [`AccuracyViews::diverse_components`], the fourth sees pairs
+/// - **Processes.** Three are those of [`AccuracyFeatures::diverse_components`], the fourth sees pairs
 ///   of operations on edges. One alone is now and then sure of the wrong region; where they disagree
 ///   is worth a look, so their disagreement counts as deviation. For the first three, networks that
 ///   differ in one edge are nearly the same network; the fourth can learn from few examples that
@@ -61,7 +61,7 @@ const UPPER: f64 = 0.25;
 ///   all before in the better quarter: deviations say little of what all processes overlook. After
 ///   250 trials rounds are a fiftieth of what was tried, which changes beliefs as little as four did before.
 ///
-/// [`AccuracyViews::diverse_components`]: lanner_predict::accuracy::AccuracyViews::diverse_components
+/// [`AccuracyFeatures::diverse_components`]: lanner_predict::accuracy::AccuracyFeatures::diverse_components
 pub struct DefaultSearch {
     rng: Rng,
     model: Option<Model>,

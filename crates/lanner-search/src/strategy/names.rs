@@ -58,7 +58,7 @@ impl StrategyName {
             StrategyName::RegularizedEvolution => Box::new(Evolution::new(seed)),
             StrategyName::WeakPredictors => Box::new(WeakPredictors::new(seed)),
             StrategyName::BrpNas => {
-                let ranker = Ranker::Binary(relation::Recipe::default_ranking());
+                let ranker = Ranker::Binary(relation::RelationRecipe::default_ranking());
                 let threads = rayon::current_num_threads();
                 Box::new(BrpNas::new(Selection::brp_nas(budget), ranker, seed, threads))
             }

@@ -57,13 +57,8 @@ impl Exact {
     fn of(job: &Job, space: &Space) -> Result<Exact, SearchError> {
         let mut limits: Vec<_> =
             (job.limits.iter()).filter_map(|l| Some((analytic(&l.metric)?, l.at_most))).collect();
-        if let Space::User(user) = space {
-            let own = user.limits;
-            let named = [("params", own.params), ("flops", own.flops)];
-            for (metric, most) in named.into_iter().chain([("memory_bytes", own.memory_bytes)]) {
-                limits.extend(analytic(metric).zip(most.map(|m| m as f64)));
-            }
-        }
+        let own = space.limits().named().into_iter();
+        limits.extend(own.filter_map(|(metric, most)| Some((analytic(metric)?, most as f64))));
         Ok(Exact { skeleton: job.skeleton(space)?, limits })
     }
 

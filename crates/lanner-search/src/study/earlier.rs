@@ -8,7 +8,7 @@
 use std::collections::HashMap;
 
 use lanner_predict::Pool;
-use lanner_predict::accuracy::{AccuracyModel, AccuracyViews};
+use lanner_predict::accuracy::{AccuracyFeatures, AccuracyModel};
 use lanner_space::{Architecture, Space};
 use rusqlite::{Connection, OptionalExtension};
 use serde::{Deserialize, Serialize};
@@ -33,7 +33,7 @@ pub(super) struct Earlier {
     values: HashMap<Architecture, f64>,
     /// Those to learn from, with the best first; the model is fitted when it is first needed.
     learned: Vec<(Architecture, f64)>,
-    model: Option<Box<(AccuracyViews, AccuracyModel)>>,
+    model: Option<Box<(AccuracyFeatures, AccuracyModel)>>,
 }
 
 /// What stands in the file for values that a study is given to start from; nothing if there are none.
@@ -109,7 +109,7 @@ impl Earlier {
         }
         if self.model.is_none() {
             let (archs, values): (Vec<_>, Vec<f64>) = self.learned.iter().cloned().unzip();
-            let views = AccuracyViews::new(&Pool::new(pool.space.clone(), archs));
+            let views = AccuracyFeatures::new(&Pool::new(pool.space.clone(), archs));
             let rows: Vec<usize> = (0..values.len()).collect();
             let model = AccuracyModel::fit(&views, &rows, &values, 0).ok();
             self.model = model.map(|m| Box::new((views, m)));

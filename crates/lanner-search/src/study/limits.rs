@@ -2,7 +2,7 @@
 
 use std::collections::{BTreeMap, HashMap};
 
-use lanner_predict::latency::LatencyViews;
+use lanner_predict::latency::LatencyFeatures;
 use lanner_predict::{Pool, choose};
 use lanner_space::{Architecture, Space};
 use rusqlite::Connection;
@@ -134,7 +134,7 @@ impl Study {
             self.strategy = None;
         }
         let rows: Vec<usize> = (0..current.pool.len()).filter(|&r| current.may[r]).collect();
-        let views = LatencyViews::new(&current.pool);
+        let views = LatencyFeatures::new(&current.pool);
         let chosen = choose(&views, &rows, n, self.job.seed);
         Ok(chosen.into_iter().map(|r| current.pool.archs[r].clone()).collect())
     }

@@ -18,7 +18,7 @@ fn objective(pool: &Pool, row: usize) -> f64 {
 }
 
 fn small_relation() -> Ranker {
-    Ranker::Binary(relation::Recipe::Networks(relation::NetworkRecipe {
+    Ranker::Binary(relation::RelationRecipe::Networks(relation::NetworkRecipe {
         widths: vec![32; 2],
         epochs: 40,
         members: 1,
@@ -33,7 +33,7 @@ fn strategies(seed: u64) -> Vec<(&'static str, Box<dyn Strategy>)> {
         ("weak", Box::new(WeakPredictors::new(seed))),
         ("brp-nas", Box::new(BrpNas::new(Selection::brp_nas(40), small_relation(), seed, 1))),
         ("brp-nas, default recipe", {
-            let ranker = Ranker::Binary(relation::Recipe::default_ranking());
+            let ranker = Ranker::Binary(relation::RelationRecipe::default_ranking());
             Box::new(BrpNas::new(Selection::brp_nas(40), ranker, seed, 1))
         }),
         ("default", Box::new(DefaultSearch::new(seed))),

@@ -1,9 +1,9 @@
 //! Texts of cells: the short form, the official `ModelSpec` and NASLib's tuple.
 
-use super::{Cell, MAX_VERTICES, NAME, OPS, cell_of_matrix};
+use super::{Cell, MAX_VERTICES, OPS, cell_of_matrix};
 use crate::{Architecture, SpaceError, independent, literal::Literal};
 
-pub(crate) fn print(arch: &Architecture) -> String {
+pub(super) fn print(arch: &Architecture) -> String {
     let cell = Cell::from_codes(arch.codes());
     let (ops, edges) = arch.codes()[1..].split_at(cell.vertices - 2);
     let mut text = independent::digits(ops) + "-";
@@ -30,9 +30,9 @@ pub fn json(arch: &Architecture) -> String {
     format!("{{\"matrix\": [{}], \"ops\": [\"{}\"]}}", matrix.join(", "), ops.join("\", \""))
 }
 
-pub(crate) fn parse(text: &str) -> Result<Architecture, SpaceError> {
+pub(super) fn parse(space: &str, text: &str) -> Result<Architecture, SpaceError> {
     let text = text.trim();
-    let fail = |why| SpaceError::text(NAME, text, why);
+    let fail = |why| SpaceError::text(space, text, why);
     let cell = if !Literal::opens(text) {
         parse_short(text)
     } else {

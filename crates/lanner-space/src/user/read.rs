@@ -3,15 +3,19 @@
 use toml::Spanned;
 use toml::de::{DeTable, DeValue};
 
-use super::cell::{CellSkeleton, CellSpace, Edge};
-use super::chain::{Block, ChainSkeleton, ChainSpace, Layer, Stage};
-use super::{Kind, Limits, OPERATIONS, UserSpace};
+use super::OPERATIONS;
 use crate::Space;
+use crate::definition::{Definition, Limits};
+use crate::family::{
+    Block, CellSkeleton, CellSpace, ChainSkeleton, ChainSpace, Edge, Layer, Stage,
+};
 
 /// Edges and layers are nodes of graphs, which have at most 255.
 const MOST_NODES: usize = 200;
 
-pub(super) fn space(text: &str) -> Result<UserSpace, String> {
+/// The space that a text describes and a fingerprint of what it says, without names, comments and
+/// limits; or the line and the field that are wrong.
+pub(crate) fn definition(text: &str) -> Result<(Definition, u64), String> {
     let document = DeTable::parse(text).map_err(|e| {
         let line = e.span().map_or(1, |span| line_of(text, span.start));
         format!("line {line}: {}", e.message().trim().replace('\n', ", "))
@@ -41,11 +45,25 @@ pub(super) fn space(text: &str) -> Result<UserSpace, String> {
         None => Limits::default(),
     };
     let skeleton = root.required("skeleton")?.table()?;
-    let kind = match kind.text()? {
-        "cell" => Kind::Cell(read_cell(&root, &skeleton)?),
-        _ => Kind::Chain(read_chain(&root, &skeleton)?),
+    let (said, definition) = match kind.text()? {
+        "cell" => {
+            let cell = read_cell(&root, &skeleton)?;
+            (format!("Cell({cell:?})"), Definition::of_cell(called, cell))
+        }
+        _ => {
+            let chain = read_chain(&root, &skeleton)?;
+            (format!("Chain({chain:?})"), Definition::of_chain(called, chain))
+        }
     };
-    UserSpace::new(called, kind, limits, text)
+    definition.check()?;
+    Ok((Definition { limits, ..definition }, fingerprint(&said)))
+}
+
+/// FNV-1a of the choices and the skeleton, as this version of the program spells them.
+fn fingerprint(said: &str) -> u64 {
+    said.bytes().fold(0xcbf2_9ce4_8422_2325, |hash, byte| {
+        (hash ^ u64::from(byte)).wrapping_mul(0x0000_0100_0000_01b3)
+    })
 }
 
 fn read_limits(limits: &Fields) -> Result<Limits, String> {
@@ -100,7 +118,7 @@ fn read_cell(root: &Fields, skeleton: &Fields) -> Result<CellSpace, String> {
             skeleton_sizes.resolution, skeleton_sizes.stages
         ));
     }
-    Ok(CellSpace { nodes, edges, operations, skeleton: skeleton_sizes })
+    Ok(CellSpace::new(nodes, edges, operations, skeleton_sizes))
 }
 
 fn read_edge(edge: &Fields, nodes: u8, operations: &[String]) -> Result<Edge, String> {
@@ -160,7 +178,7 @@ fn read_chain(root: &Fields, skeleton: &Fields) -> Result<ChainSpace, String> {
             sizes.resolution
         ));
     }
-    Ok(ChainSpace { stages, skeleton: sizes })
+    Ok(ChainSpace::new(stages, sizes))
 }
 
 fn read_stage(stage: &Fields) -> Result<Stage, String> {

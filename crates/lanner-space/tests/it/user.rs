@@ -2,9 +2,7 @@
 
 use std::collections::BTreeSet;
 use std::path::Path;
-use std::sync::Arc;
 
-use lanner_space::user::{Kind, UserSpace};
 use lanner_space::{Space, View};
 use proptest::prelude::*;
 use rand_chacha::{ChaCha8Rng, rand_core::SeedableRng};
@@ -15,7 +13,7 @@ fn example(name: &str) -> Space {
 }
 
 fn from_toml(text: &str) -> Space {
-    Space::User(Arc::new(UserSpace::from_toml(text).unwrap()))
+    Space::from_toml(text).unwrap()
 }
 
 const SMALL_CHAIN: &str = r#"
@@ -114,15 +112,14 @@ fn a_chain_tells_its_layers() {
     let text = "w8:conv_k3/w24:mb_k5_e6,sep_k3/w40:identity/w96:mb_k7_e4";
     let arch = space.parse(text).unwrap();
     assert_eq!(space.print(&arch), text);
-    let Space::User(user) = &space else { panic!("a user's space") };
-    let Kind::Chain(chain) = &user.kind else { panic!("a chain") };
+    let chain = space.chain().expect("a chain");
     let layers = chain.layers(&arch);
     assert_eq!(layers[1].0, 24);
     assert_eq!(
         layers[1].1.iter().map(|l| l.to_string()).collect::<Vec<_>>(),
         ["mb_k5_e6", "sep_k3"]
     );
-    assert_eq!(user.limits.memory_bytes, Some(1_048_576));
+    assert_eq!(space.limits().memory_bytes, Some(1_048_576));
 }
 
 #[test]
@@ -195,7 +192,7 @@ fn mistakes_in_a_file_are_told_with_line_and_field() {
         ),
         (many, "more than 2^128 architectures"),
     ] {
-        let why = UserSpace::from_toml(&text).unwrap_err();
+        let why = Space::from_toml(&text).unwrap_err();
         assert!(why.contains(part), "{part}\n{why}");
     }
     let error = Space::by_name("absent.toml").unwrap_err().to_string();
@@ -265,8 +262,7 @@ proptest! {
             let from = from.min(file.len());
             let to = (from + length).min(file.len());
             let changed = [&file[..from], &text, &file[to..]].concat();
-            if let Ok(user) = UserSpace::from_toml(&changed) {
-                let space = Space::User(Arc::new(user));
+            if let Ok(space) = Space::from_toml(&changed) {
                 let arch = space.at(space.size() - 1).unwrap();
                 prop_assert_eq!(space.index_of(&arch), Some(space.size() - 1));
             }

@@ -14,15 +14,8 @@ pub fn nothing_found(run: &Run) -> anyhow::Result<String> {
     let counts = study.counts()?;
     if counts.all() == 0 {
         let mut limits: Vec<String> = job.limits.iter().map(|l| l.to_string()).collect();
-        if let lanner_space::Space::User(space) = study.space() {
-            let own = space.limits;
-            let named =
-                [("params", own.params), ("flops", own.flops), ("memory_bytes", own.memory_bytes)];
-            let text = |(name, most): (&str, Option<u64>)| {
-                Some(format!("{name} <= {} of the space's file", most?))
-            };
-            limits.extend(named.into_iter().filter_map(text));
-        }
+        let own = study.space().limits().named().into_iter();
+        limits.extend(own.map(|(name, most)| format!("{name} <= {most} of the space's file")));
         let limits = limits.join(", ");
         return Ok(format!("no network is likely to be within the limits ({limits}); raise one"));
     }

@@ -29,11 +29,11 @@ fn numbers_of_onnx(json: &Value) -> u64 {
 }
 
 fn keeps_limits(space: &Space, cost: &Cost) -> bool {
-    let Space::User(user) = space else { return true };
+    let limits = space.limits();
     let pairs = [
-        (user.limits.flops, cost.flops),
-        (user.limits.params, cost.params),
-        (user.limits.memory_bytes, cost.peak_bytes),
+        (limits.flops, cost.flops),
+        (limits.params, cost.params),
+        (limits.memory_bytes, cost.peak_bytes),
     ];
     pairs.iter().all(|(limit, value)| limit.is_none_or(|limit| *value <= limit))
 }

@@ -11,4 +11,5 @@ mod search;
 mod search_interrupted;
 mod search_options;
 mod study;
+mod toy_space;
 mod train;

@@ -4,7 +4,7 @@ use std::collections::HashSet;
 use std::path::Path;
 
 use crate::common::{fails, lanner, lines, ok, rows, script, text};
-use lanner::evaluate::train::{Data, Part};
+use lanner::evaluate::train::{DataPart, TrainData};
 use lanner_search::study::{State, Study};
 use rten_tensor::{NdTensor, prelude::*};
 use serde_json::Value;
@@ -13,7 +13,7 @@ use serde_json::Value;
 const ALL: &str = "params<=1e7";
 
 /// How many % of the images are classified right by an ONNX file.
-fn accuracy(onnx: &Path, data: &Data, part: Part) -> f64 {
+fn accuracy(onnx: &Path, data: &TrainData, part: DataPart) -> f64 {
     let model = rten::Model::load_file(onnx).unwrap();
     let (from, to) = (model.input_ids()[0], model.output_ids()[0]);
     let count = data.len(part);
@@ -46,9 +46,9 @@ fn from_nothing_to_a_network_with_the_accuracy_and_latency_that_are_printed() {
     let number = |name: &str| row[name].as_f64().unwrap_or_else(|| panic!("{name}: {row}"));
     assert_eq!(number("evaluations"), 2.0);
     assert!(number("latency_ms") <= number("limit_latency_ms"), "{row}");
-    let data = Data::new(lanner::data::images::digits().unwrap(), 0.2, seed).unwrap();
+    let data = TrainData::new(lanner::data::images::digits().unwrap(), 0.2, seed).unwrap();
     let onnx = out.join("best.onnx");
-    let named = [("val_accuracy", Part::Validation), ("test_accuracy", Part::Test)];
+    let named = [("val_accuracy", DataPart::Validation), ("test_accuracy", DataPart::Test)];
     for (name, part) in named {
         let again = accuracy(&onnx, &data, part);
         assert!((again - number(name)).abs() <= 0.1, "{name}: {again}, {row}");

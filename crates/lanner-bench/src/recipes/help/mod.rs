@@ -29,7 +29,7 @@ use rand::seq::SliceRandom;
 use rayon::prelude::*;
 
 use crate::recipes::pre_training::{Form, check, common_rows};
-use lanner_predict::general::gcn::{Scale, Target};
+use lanner_predict::general::gcn::{Scale, TargetScaling};
 use lanner_predict::{Pool, PredictError};
 use network::{Batch, Network, Of};
 
@@ -244,7 +244,8 @@ impl PreTrained {
     /// A device from its latencies of the references and of samples.
     fn task(&self, known: &[f64], samples: &[usize], latencies: &[f64]) -> (Task, Scale) {
         let all: Vec<f64> = known.iter().chain(latencies).copied().collect();
-        let (scale, own) = (Scale::of(Target::MinMax, &all), Scale::of(Target::MinMax, known));
+        let (scale, own) =
+            (Scale::of(TargetScaling::MinMax, &all), Scale::of(TargetScaling::MinMax, known));
         let device = known.iter().map(|&v| own.apply(v) as f32).collect();
         let targets = all.iter().map(|&v| scale.apply(v) as f32).collect();
         let rows: Vec<usize> = self.references.iter().chain(samples).copied().collect();

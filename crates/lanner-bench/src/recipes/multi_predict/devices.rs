@@ -30,7 +30,7 @@ use crate::recipes::pre_training::{Form, check, common_rows, epochs, plus, proxi
 use interaction::Interaction;
 use lanner_predict::accuracy::adapted::PROXIES;
 use lanner_predict::encode::graph::Graphs;
-use lanner_predict::general::gcn::{Scale, Target};
+use lanner_predict::general::gcn::{Scale, TargetScaling};
 use lanner_predict::regress::gcn::{Gcn, Shape, Shared, Trainer};
 use lanner_predict::{Pool, PredictError};
 
@@ -114,7 +114,7 @@ impl PreTrained {
         let mut targets = vec![0.0; rows.len() * sources.len()];
         for (s, source) in sources.iter().enumerate() {
             let of: Vec<f64> = rows.iter().map(|&r| source[r]).collect();
-            let scale = Scale::of(Target::MinMax, &of);
+            let scale = Scale::of(TargetScaling::MinMax, &of);
             let column = targets.iter_mut().skip(s).step_by(sources.len());
             column.zip(of).for_each(|(to, v)| *to = scale.apply(v) as f32);
         }
@@ -144,7 +144,7 @@ impl PreTrained {
         seed: u64,
     ) -> Result<OnDevice<'_>, PredictError> {
         check(rows, latencies, "multi-predict")?;
-        let scale = Scale::of(Target::MinMax, latencies);
+        let scale = Scale::of(TargetScaling::MinMax, latencies);
         let mut interaction = self.interaction.of_device(nearest(sources, rows, latencies)?);
         let mut optimiser = AdamW::new(interaction.weights.len(), WEIGHT_DECAY);
         let mut gradient = vec![0.0; interaction.weights.len()];

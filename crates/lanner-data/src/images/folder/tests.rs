@@ -29,7 +29,7 @@ fn assert_says(dir: &TempDir, path: &Path, what: &str) {
     assert!(message.contains(what), "{message}\nexpected: {what}");
 }
 
-/// Two classes, in train and test, of 3 rows and 4 columns.
+/// A folder with two classes, in train and test, of images of 3 rows and 4 columns.
 fn small() -> TempDir {
     let dir = tempfile::tempdir().unwrap();
     let (png, jpeg) = (ImageFormat::Png, ImageFormat::Jpeg);
@@ -110,7 +110,7 @@ fn what_is_wrong_is_told() {
     assert_says(&dir, &path, "damaged: ");
     fs::write(&path, b"text").unwrap();
     assert_says(&dir, &path, "neither a PNG nor a JPEG");
-    // Headers that claim any size, with their checksum.
+    // Headers that claim huge sizes, with correct checksums.
     for (side, what) in [(0x7fff_ffff, "damaged: "), (16_384u32, "more than 536870912 bytes")] {
         let mut huge = png.clone();
         huge[16..20].copy_from_slice(&side.to_be_bytes());

@@ -1,10 +1,11 @@
-//! Random bytes, and good files cut off or changed: an error or a sound data set, and no panic.
+//! Random bytes, and good files that are cut off or changed, give an error or a sound data set, never
+//! a panic.
 
 use proptest::prelude::*;
 
 use super::*;
 
-/// A good file, changed: cut off, or with some bytes replaced.
+/// A good file that is cut off, or has some bytes replaced.
 fn damaged(good: Vec<u8>) -> impl Strategy<Value = Vec<u8>> {
     let places = prop::collection::vec((any::<prop::sample::Index>(), any::<u8>()), 0..6);
     (Just(good), any::<prop::sample::Index>(), any::<bool>(), places).prop_map(
@@ -21,7 +22,7 @@ fn damaged(good: Vec<u8>) -> impl Strategy<Value = Vec<u8>> {
     )
 }
 
-/// Whatever comes is an error or a data set that is what it says.
+/// Asserts that the result is an error or a consistent data set.
 fn assert_sound(result: Result<DataSet, DataError>) {
     if let Ok(set) = result {
         for images in [set.train, set.test] {
@@ -61,7 +62,7 @@ proptest! {
         bytes in prop_oneof![
             prop::collection::vec(any::<u8>(), 0..1024),
             damaged(good_archive()),
-            // The archive inside, which the checksums would protect.
+            // Damages the archive inside, which the checksum of the .gz would protect.
             damaged(good_archive()).prop_map(|packed| {
                 let mut plain = vec![];
                 let _ = std::io::Read::read_to_end(&mut flate2::read::GzDecoder::new(&*packed), &mut plain);

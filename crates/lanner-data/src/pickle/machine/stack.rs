@@ -1,39 +1,39 @@
-//! Stack, marks and memo of the machine, and what opcodes have in common.
+//! Stack, marks and memo of the machine, and steps that several opcodes share.
 
 use std::io::Read;
 
-use super::{EMPTY, Machine, Stop};
+use super::{EMPTY, Machine, StepError};
 use crate::pickle::{
     globals,
     value::{Object, Value},
 };
 
 impl<R: Read> Machine<'_, R> {
-    /// The bytes of this pickle so far: what the account of memory goes by.
+    /// Number of bytes of this pickle so far, which limits its memory.
     pub(super) fn here(&self) -> u64 {
         self.input.offset() - self.start
     }
 
-    pub(super) fn u32(&mut self) -> Result<u64, Stop> {
+    pub(super) fn u32(&mut self) -> Result<u64, StepError> {
         Ok(u32::from_le_bytes(self.input.array()?).into())
     }
 
-    pub(super) fn u64(&mut self) -> Result<u64, Stop> {
+    pub(super) fn u64(&mut self) -> Result<u64, StepError> {
         Ok(u64::from_le_bytes(self.input.array()?))
     }
 
-    pub(super) fn bytes(&mut self, n: u64) -> Result<Vec<u8>, Stop> {
-        // The bytes themselves count as read: they are what the memory is for.
+    pub(super) fn bytes(&mut self, n: u64) -> Result<Vec<u8>, StepError> {
+        // The bytes count as read already, since they are what needs the memory.
         let limit = self.arena.left(self.here().saturating_add(n));
         Ok(self.input.bytes(n, limit)?)
     }
 
-    pub(super) fn byte_string(&mut self, n: u64) -> Result<(), Stop> {
+    pub(super) fn byte_string(&mut self, n: u64) -> Result<(), StepError> {
         let bytes = self.bytes(n)?;
         self.push(Object::Bytes(bytes.into()))
     }
 
-    pub(super) fn unicode(&mut self, n: u64) -> Result<(), Stop> {
+    pub(super) fn unicode(&mut self, n: u64) -> Result<(), StepError> {
         let bytes = self.bytes(n)?;
         match String::from_utf8(bytes) {
             Ok(text) => self.push_text(text),
@@ -41,15 +41,15 @@ impl<R: Read> Machine<'_, R> {
         }
     }
 
-    /// A `str` of Python 2 is text or bytes; its numpy numbers are the latter.
-    pub(super) fn python2(&mut self, bytes: Vec<u8>) -> Result<(), Stop> {
+    /// Pushes a `str` of Python 2: text or, as in numpy's numbers, bytes.
+    pub(super) fn python2(&mut self, bytes: Vec<u8>) -> Result<(), StepError> {
         match String::from_utf8(bytes) {
             Ok(text) => self.push_text(text),
             Err(e) => self.push(Object::Bytes(e.into_bytes().into())),
         }
     }
 
-    pub(super) fn long(&mut self, n: u64) -> Result<(), Stop> {
+    pub(super) fn long(&mut self, n: u64) -> Result<(), StepError> {
         let bytes = self.bytes(n)?;
         if bytes.len() > 8 {
             return self.push(Object::Big(bytes.into()));
@@ -61,50 +61,50 @@ impl<R: Read> Machine<'_, R> {
         Ok(())
     }
 
-    pub(super) fn push(&mut self, object: Object) -> Result<(), Stop> {
+    pub(super) fn push(&mut self, object: Object) -> Result<(), StepError> {
         let at = self.here();
         let value = self.arena.push(object, at)?;
         self.stack.push(value);
         Ok(())
     }
 
-    pub(super) fn push_text(&mut self, text: String) -> Result<(), Stop> {
+    pub(super) fn push_text(&mut self, text: String) -> Result<(), StepError> {
         let at = self.here();
         let value = self.arena.text(text, at)?;
         self.stack.push(value);
         Ok(())
     }
 
-    /// The stack above the last MARK; what is below belongs to others.
+    /// Number of values above the last MARK; those below belong to outer containers.
     pub(super) fn depth(&self) -> usize {
         self.stack.len() - self.marks.last().copied().unwrap_or(0)
     }
 
-    pub(super) fn top(&self) -> Result<Value, Stop> {
+    pub(super) fn top(&self) -> Result<Value, StepError> {
         match self.stack.last() {
             Some(&top) if self.depth() > 0 => Ok(top),
             _ => Err("the stack is empty".into()),
         }
     }
 
-    pub(super) fn pop(&mut self) -> Result<Value, Stop> {
+    pub(super) fn pop(&mut self) -> Result<Value, StepError> {
         let top = self.top()?;
         self.stack.pop();
         Ok(top)
     }
 
-    pub(super) fn pop_many(&mut self, n: usize) -> Result<Vec<Value>, Stop> {
+    pub(super) fn pop_many(&mut self, n: usize) -> Result<Vec<Value>, StepError> {
         match self.depth() >= n {
             true => Ok(self.stack.split_off(self.stack.len() - n)),
             false => Err(format!("the stack has {} values, expected {n}", self.depth()).into()),
         }
     }
 
-    pub(super) fn mark(&mut self) -> Result<usize, Stop> {
+    pub(super) fn mark(&mut self) -> Result<usize, StepError> {
         self.marks.pop().ok_or_else(|| "no mark on the stack".into())
     }
 
-    pub(super) fn append(&mut self, values: &[Value]) -> Result<(), Stop> {
+    pub(super) fn append(&mut self, values: &[Value]) -> Result<(), StepError> {
         let (target, at) = (self.top()?, self.here());
         self.arena.charge_values(values.len(), at)?;
         match self.arena.get_mut(target) {
@@ -114,7 +114,7 @@ impl<R: Read> Machine<'_, R> {
         Ok(())
     }
 
-    pub(super) fn set_items(&mut self, values: &[Value]) -> Result<(), Stop> {
+    pub(super) fn set_items(&mut self, values: &[Value]) -> Result<(), StepError> {
         let (target, at) = (self.top()?, self.here());
         let (pairs, rest) = values.as_chunks::<2>();
         if !rest.is_empty() {
@@ -135,9 +135,9 @@ impl<R: Read> Machine<'_, R> {
         Ok(())
     }
 
-    pub(super) fn put(&mut self, index: u64) -> Result<(), Stop> {
+    pub(super) fn put(&mut self, index: u64) -> Result<(), StepError> {
         let (top, at) = (self.top()?, self.here());
-        // A pickler numbers from 0, so a number beyond the bytes read is an attempt on memory.
+        // A pickler counts from 0, so a number beyond the bytes read would only waste memory.
         let index = match usize::try_from(index) {
             Ok(i) if index <= at => i,
             _ => return Err(format!("memo number {index} after only {at} bytes").into()),
@@ -157,7 +157,7 @@ impl<R: Read> Machine<'_, R> {
         Ok(())
     }
 
-    pub(super) fn get(&mut self, index: u64) -> Result<(), Stop> {
+    pub(super) fn get(&mut self, index: u64) -> Result<(), StepError> {
         let found = usize::try_from(index).ok().and_then(|i| self.memo.get(i));
         match found {
             Some(&id) if id != EMPTY => {
@@ -172,16 +172,16 @@ impl<R: Read> Machine<'_, R> {
         }
     }
 
-    pub(super) fn global(&mut self, module: &str, name: &str) -> Result<(), Stop> {
+    pub(super) fn global(&mut self, module: &str, name: &str) -> Result<(), StepError> {
         match globals::find(module, name) {
             Some(global) => self.push(Object::Global(global)),
-            None => Err(Stop::Global(crate::error::shown(&format!("{module}.{name}")))),
+            None => Err(StepError::Global(crate::error::shown(&format!("{module}.{name}")))),
         }
     }
 
-    pub(super) fn call_with(&mut self, callable: Value, args: Value) -> Result<(), Stop> {
+    pub(super) fn call_with(&mut self, callable: Value, args: Value) -> Result<(), StepError> {
         match self.arena.tuple(args) {
-            // None of ours takes as many; and copies of a long tuple would cost a lot of time.
+            // No known global takes as many, and copies of a long tuple would take long.
             Some(args) if args.len() > 16 => Err("a call with more than 16 arguments".into()),
             Some(args) => {
                 let args = args.to_vec();
@@ -191,7 +191,7 @@ impl<R: Read> Machine<'_, R> {
         }
     }
 
-    pub(super) fn call(&mut self, callable: Value, args: &[Value]) -> Result<(), Stop> {
+    pub(super) fn call(&mut self, callable: Value, args: &[Value]) -> Result<(), StepError> {
         let at = self.here();
         match self.arena.get(callable) {
             Some(&Object::Global(global)) => {

@@ -6,7 +6,7 @@
 //! common are zero-cost proxies, and measures of a cell's graph that mean the same in all of them.
 //!
 //! ```
-//! use lanner_predict::accuracy::adapted::{Adapted, Inputs, Source, Views};
+//! use lanner_predict::accuracy::adapted::{AdaptedAccuracy, Inputs, Source, TaskFeatures};
 //! use lanner_predict::{Pool, metrics};
 //! use lanner_space::Space;
 //! let pool = Pool::whole(Space::NasBench201);
@@ -20,13 +20,13 @@
 //! };
 //! let (other, mine) = (task([0., 1., 2., 3., 0.5]), task([0., 0.5, 2., 3., 1.]));
 //!
-//! let views = Views::new(&pool, &[])?; // no proxies at hand
+//! let features = TaskFeatures::new(&pool, &[])?; // no proxies at hand
 //! let trained: Vec<usize> = (0..pool.len()).step_by(100).collect();
 //! let values: Vec<f64> = trained.iter().map(|&row| other[row]).collect();
-//! let source = Source::new(&views, &trained, &values, &views, Inputs::Both)?;
+//! let source = Source::new(&features, &trained, &values, &features, Inputs::Both)?;
 //! let few: Vec<usize> = (7..pool.len()).step_by(800).collect();
 //! let values: Vec<f64> = few.iter().map(|&row| mine[row]).collect();
-//! let adapted = Adapted::fit(&views.prior(&[source], Inputs::Both), &few, &values)?;
+//! let adapted = AdaptedAccuracy::fit(&features.prior(&[source], Inputs::Both), &few, &values)?;
 //! let all: Vec<usize> = (0..pool.len()).collect();
 //! assert!(metrics::spearman(&adapted.scores(&all), &mine) > 0.9);
 //! # Ok::<(), lanner_predict::PredictError>(())
@@ -37,13 +37,13 @@
 //! proxies *and* graphs are; additive ones, and lines in proxies, mislead when the targets are few.
 //! Three length scales and three weights of the blocks compete by evidence. What a source says of a
 //! network is the prior mean, with a slope that the evidence decides on. It is positive from the start,
-//! better there is better here, and its median depends on how the two are related ([`Relation`]): twenty
+//! better there is better here, and its median depends on how the two are related ([`SourceRelation`]): twenty
 //! targets tell a good source from a useless one, but for that the useless one has to be improbable from
 //! the start. A line without a sign, which is all that a covariance can say, gave almost nothing.
 
 mod average;
+mod features;
 mod source;
-mod views;
 
 use crate::accuracy::default::check;
 use crate::accuracy::scores::{Calibration, NormalScores};
@@ -52,27 +52,9 @@ use crate::regress::gp::{Kernel, base_scale, base_values};
 use crate::regress::linalg::Mat;
 use crate::{Forecast, PredictError};
 use average::{Average, LogNormal};
-pub use source::{Relation, Source};
-use views::balanced;
-pub use views::{PROXIES, Views, without_failures};
-
-/// What predictions are made from.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Inputs {
-    Proxies,
-    Graph,
-    Both,
-}
-
-impl Inputs {
-    fn proxies(self) -> bool {
-        self != Inputs::Graph
-    }
-
-    fn graph(self) -> bool {
-        self != Inputs::Proxies
-    }
-}
+use features::balanced;
+pub use features::{Inputs, PROXIES, TaskFeatures, without_failures};
+pub use source::{Source, SourceRelation};
 
 /// The amplitude of a smooth function.
 const SMOOTH: LogNormal = (0.3, 2.0);
@@ -81,13 +63,13 @@ const LENGTHS: [f64; 3] = [0.5, 1.0, 2.0];
 /// The amplitude of a line in the scores of each source of the same space, beside their common slope.
 const LINE: LogNormal = (0.03, 1.0);
 
-impl Relation {
+impl SourceRelation {
     /// The slope of the sources' mean scores, in units of the targets' deviation.
     fn slope(self) -> LogNormal {
         match self {
-            Relation::SameSpace => (0.05, 0.7),
-            Relation::OtherCells => (0.07, 0.7),
-            Relation::ProxiesAlone => (0.03, 0.7),
+            SourceRelation::SameSpace => (0.05, 0.7),
+            SourceRelation::OtherCells => (0.07, 0.7),
+            SourceRelation::ProxiesAlone => (0.03, 0.7),
         }
     }
 }
@@ -119,17 +101,17 @@ impl Group {
 
 /// What is assumed of a task before its first network is trained.
 #[derive(Debug, Clone)]
-pub struct Prior {
+pub struct TaskPrior {
     groups: Vec<Group>,
     /// Mean scores of the sources of a kind, one a row, and their slope's prior.
     sources: Vec<(Vec<f64>, LogNormal)>,
     rows: usize,
 }
 
-impl Views {
+impl TaskFeatures {
     /// The prior of a task beside sources, each of which [`Source::new`] made for this pool; of no
     /// sources, that of a task on its own.
-    pub fn prior(&self, sources: &[Source], inputs: Inputs) -> Prior {
+    pub fn prior(&self, sources: &[Source], inputs: Inputs) -> TaskPrior {
         let sizes = self.size_and_flops();
         let with_proxies = inputs.proxies() && self.proxies.cols > 0;
         let joint = match (with_proxies, inputs.graph()) {
@@ -149,7 +131,9 @@ impl Views {
         }
         let mut means = Vec::new();
         let all: Vec<usize> = (0..self.len()).collect();
-        for relation in [Relation::SameSpace, Relation::OtherCells, Relation::ProxiesAlone] {
+        for relation in
+            [SourceRelation::SameSpace, SourceRelation::OtherCells, SourceRelation::ProxiesAlone]
+        {
             let some: Vec<&Source> = sources.iter().filter(|s| s.relation == relation).collect();
             let x = Mat::from_fn(self.len(), some.len(), |i, j| some[j].scores[i]);
             let x = x.standardised_by(&all);
@@ -161,24 +145,28 @@ impl Views {
             if mean.cols > 0 {
                 means.push((mean.data, relation.slope()));
             }
-            if relation == Relation::SameSpace {
+            if relation == SourceRelation::SameSpace {
                 groups.extend(Group::new(Kernel::Linear, x, 1.0, LINE));
             }
         }
-        Prior { groups, sources: means, rows: self.len() }
+        TaskPrior { groups, sources: means, rows: self.len() }
     }
 }
 
 /// A predictor for a task of which a few networks are trained.
-pub struct Adapted {
+pub struct AdaptedAccuracy {
     scores: Vec<f64>,
     calibration: Calibration,
 }
 
-impl Adapted {
+impl AdaptedAccuracy {
     /// Fits accuracies (any unit, more is better) of rows of the prior's pool; at least five, not all
     /// equal.
-    pub fn fit(prior: &Prior, rows: &[usize], values: &[f64]) -> Result<Adapted, PredictError> {
+    pub fn fit(
+        prior: &TaskPrior,
+        rows: &[usize],
+        values: &[f64],
+    ) -> Result<AdaptedAccuracy, PredictError> {
         check(rows, values)?;
         check_varied(values, "accuracies")?;
         let target = NormalScores::new(values);
@@ -206,7 +194,7 @@ impl Adapted {
             }
         }
         let calibration = Calibration::new(target, &average.left_out, &y);
-        Ok(Adapted { scores, calibration })
+        Ok(AdaptedAccuracy { scores, calibration })
     }
 
     /// Scores of pool rows, by which they rank.

@@ -2,8 +2,7 @@
 
 use rand::RngExt;
 
-use super::Inputs;
-use super::views::{Views, balanced};
+use super::features::{Inputs, TaskFeatures, balanced};
 use crate::PredictError;
 use crate::accuracy::scores::NormalScores;
 use crate::checks::{check_lengths, check_varied};
@@ -24,7 +23,7 @@ const FEWEST: usize = 20;
 
 /// How a source's networks are related to the target's.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Relation {
+pub enum SourceRelation {
     /// They are the same networks, trained on something else.
     SameSpace,
     /// Cells of another space: they have proxies and measures of their graphs in common.
@@ -36,7 +35,7 @@ pub enum Relation {
 /// One number for each architecture of the target, higher is better, that a source gives.
 #[derive(Debug, Clone)]
 pub struct Source {
-    pub relation: Relation,
+    pub relation: SourceRelation,
     pub scores: Vec<f64>,
 }
 
@@ -45,10 +44,10 @@ impl Source {
     /// space, a network that both pools have keeps the score of its rank in the source; all others are
     /// predicted from the encodings that both have in common.
     pub fn new(
-        source: &Views,
+        source: &TaskFeatures,
         rows: &[usize],
         values: &[f64],
-        target: &Views,
+        target: &TaskFeatures,
         inputs: Inputs,
     ) -> Result<Source, PredictError> {
         check_lengths(rows, values)?;
@@ -67,9 +66,9 @@ impl Source {
         let y: Vec<f64> = values.iter().map(|&v| scale.score(v)).collect();
         let same = source.space() == target.space();
         let relation = match (same, source.is_chain() == target.is_chain()) {
-            (true, _) => Relation::SameSpace,
-            (false, true) => Relation::OtherCells,
-            (false, false) => Relation::ProxiesAlone,
+            (true, _) => SourceRelation::SameSpace,
+            (false, true) => SourceRelation::OtherCells,
+            (false, false) => SourceRelation::ProxiesAlone,
         };
         let [known, asked] = common(source, target, inputs);
         if known.cols == 0 && !same {
@@ -91,10 +90,10 @@ impl Source {
 }
 
 /// The same columns of both pools.
-fn common(source: &Views, target: &Views, inputs: Inputs) -> [Mat; 2] {
+fn common(source: &TaskFeatures, target: &TaskFeatures, inputs: Inputs) -> [Mat; 2] {
     let shared: Vec<&String> =
         source.names.iter().filter(|n| inputs.proxies() && target.names.contains(n)).collect();
-    let of = |views: &Views| {
+    let of = |views: &TaskFeatures| {
         let place = |name: &String| views.names.iter().position(|n| n == name).unwrap_or(0);
         let places: Vec<usize> = shared.iter().map(|n| place(n)).collect();
         let mut x = Mat::from_fn(views.len(), places.len(), |i, j| views.proxies[(i, places[j])]);
@@ -106,7 +105,7 @@ fn common(source: &Views, target: &Views, inputs: Inputs) -> [Mat; 2] {
     };
     if source.space() == target.space() && inputs.graph() {
         // All features mean the same; their columns may differ where pools leave constant ones out.
-        let all = |v: &Views| balanced(&[&of(v), &v.graph, &v.shares]);
+        let all = |v: &TaskFeatures| balanced(&[&of(v), &v.graph, &v.shares]);
         let both = [all(source), all(target)];
         if both[0].cols == both[1].cols {
             return both;

@@ -31,17 +31,17 @@ fn all(n: usize) -> Vec<usize> {
 #[test]
 fn another_space_helps_and_a_constant_one_is_refused() {
     let (pool, columns, values) = micro();
-    let target = Views::new(&pool, &columns).unwrap();
+    let target = TaskFeatures::new(&pool, &columns).unwrap();
     let (other, columns, worth) = task(Space::NasBench201, 60, 2.0);
-    let other = Views::new(&other, &columns).unwrap();
+    let other = TaskFeatures::new(&other, &columns).unwrap();
     let rows = all(other.len());
     let few: Vec<usize> = (0..pool.len()).step_by(60).collect();
     let y: Vec<f64> = few.iter().map(|&r| values[r]).collect();
     for inputs in [Inputs::Proxies, Inputs::Graph, Inputs::Both] {
         let source = Source::new(&other, &rows, &worth, &target, inputs).unwrap();
-        assert_eq!(source.relation, Relation::OtherCells);
+        assert_eq!(source.relation, SourceRelation::OtherCells);
         let rank = |sources: &[Source]| {
-            let fit = Adapted::fit(&target.prior(sources, inputs), &few, &y).unwrap();
+            let fit = AdaptedAccuracy::fit(&target.prior(sources, inputs), &few, &y).unwrap();
             spearman(&fit.scores(&all(pool.len())), &values)
         };
         let (with, without) = (rank(&[source]), rank(&[]));
@@ -57,15 +57,15 @@ fn another_space_helps_and_a_constant_one_is_refused() {
 #[test]
 fn networks_of_one_space_keep_their_rank_in_the_source() {
     let (pool, columns, values) = micro();
-    let target = Views::new(&pool, &columns).unwrap();
+    let target = TaskFeatures::new(&pool, &columns).unwrap();
     // The source knows every second network, and has no proxies.
     let trained: Vec<usize> = (0..pool.len()).step_by(2).collect();
     let some =
         Pool::new(pool.space.clone(), trained.iter().map(|&r| pool.archs[r].clone()).collect());
-    let source = Views::new(&some, &[]).unwrap();
+    let source = TaskFeatures::new(&some, &[]).unwrap();
     let y: Vec<f64> = trained.iter().map(|&r| values[r]).collect();
     let told = Source::new(&source, &all(some.len()), &y, &target, Inputs::Both).unwrap();
-    assert_eq!(told.relation, Relation::SameSpace);
+    assert_eq!(told.relation, SourceRelation::SameSpace);
     let of = |rows: &[usize], v: &[f64]| -> Vec<f64> { rows.iter().map(|&r| v[r]).collect() };
     assert!(spearman(&of(&trained, &told.scores), &y) > 1.0 - 1e-9);
     let rest: Vec<usize> = (1..pool.len()).step_by(2).collect();
@@ -80,21 +80,21 @@ fn failed_proxies_count_as_the_median() {
     columns.push(("jacov".into(), vec![-1e8; pool.len()]));
     columns.push(("snip".into(), vec![1.0; pool.len()]));
     columns.push(("accuracy".into(), (0..pool.len()).map(|i| i as f64).collect()));
-    let views = Views::new(&pool, &columns).unwrap();
+    let views = TaskFeatures::new(&pool, &columns).unwrap();
     assert_eq!(views.proxies(), ["synflow", "plain"]);
     assert_eq!((views.proxy_scores()[(3, 0)], views.proxy_scores()[(4, 0)]), (0.0, 0.0));
     assert!(views.proxy_scores().data.iter().all(|v| v.is_finite()));
     columns[1].1.pop();
-    let error = Views::new(&pool, &columns).unwrap_err().to_string();
+    let error = TaskFeatures::new(&pool, &columns).unwrap_err().to_string();
     assert!(error.contains("410 architectures, but 409 targets"), "{error}");
 }
 
 #[test]
 fn samples_that_tell_nothing_are_refused() {
     let (pool, columns, values) = micro();
-    let prior = Views::new(&pool, &columns).unwrap().prior(&[], Inputs::Both);
+    let prior = TaskFeatures::new(&pool, &columns).unwrap().prior(&[], Inputs::Both);
     let says = |rows: &[usize], y: &[f64], what: &str| {
-        let error = Adapted::fit(&prior, rows, y).map(|_| ()).unwrap_err().to_string();
+        let error = AdaptedAccuracy::fit(&prior, rows, y).map(|_| ()).unwrap_err().to_string();
         assert!(error.contains(what), "{error}");
     };
     says(&[0, 1], &values[..2], "at least 5");
@@ -106,16 +106,16 @@ fn samples_that_tell_nothing_are_refused() {
 #[test]
 fn intervals_hold_most_and_values_have_the_samples_unit() {
     let (pool, columns, values) = micro();
-    let prior = Views::new(&pool, &columns).unwrap().prior(&[], Inputs::Both);
+    let prior = TaskFeatures::new(&pool, &columns).unwrap().prior(&[], Inputs::Both);
     let few: Vec<usize> = (0..pool.len()).step_by(14).collect();
     let y: Vec<f64> = few.iter().map(|&r| values[r]).collect();
     let rows = all(pool.len());
-    let forecast = Adapted::fit(&prior, &few, &y).unwrap().predict(&rows);
+    let forecast = AdaptedAccuracy::fit(&prior, &few, &y).unwrap().predict(&rows);
     let inside = crate::metrics::coverage(&forecast.low, &forecast.high, &values);
     assert!((0.75..=1.0).contains(&inside), "{inside}");
     // The same ranking, whatever the unit.
     let scaled: Vec<f64> = y.iter().map(|v| 40.0 + 10.0 * v).collect();
-    let other = Adapted::fit(&prior, &few, &scaled).unwrap();
+    let other = AdaptedAccuracy::fit(&prior, &few, &scaled).unwrap();
     assert!(spearman(&other.scores(&rows), &forecast.mean) > 0.999);
     let back: Vec<f64> = other.predict(&rows).mean.iter().map(|v| (v - 40.0) / 10.0).collect();
     assert!(back.iter().zip(&forecast.mean).all(|(a, b)| (a - b).abs() < 1e-6));

@@ -28,7 +28,7 @@ fn example() -> (Pool, Vec<f64>) {
 #[test]
 fn ranks_unseen_networks_and_covers_their_values() {
     let (pool, values) = example();
-    let views = AccuracyViews::new(&pool);
+    let views = AccuracyFeatures::new(&pool);
     let rows: Vec<usize> = (0..100).collect();
     let rest: Vec<usize> = (100..1500).collect();
     let model = AccuracyModel::fit(&views, &rows, &values[..100], 0).unwrap();
@@ -51,7 +51,7 @@ fn ranks_unseen_networks_and_covers_their_values() {
 #[test]
 fn the_scale_and_unit_of_the_metric_do_not_matter() {
     let (pool, values) = example();
-    let views = AccuracyViews::new(&pool);
+    let views = AccuracyFeatures::new(&pool);
     let rows: Vec<usize> = (0..40).collect();
     let scaled: Vec<f64> = values[..40].iter().map(|v| v / 100.0 - 7.0).collect();
     let a = AccuracyModel::fit(&views, &rows, &values[..40], 3).unwrap();
@@ -66,7 +66,7 @@ fn the_scale_and_unit_of_the_metric_do_not_matter() {
 #[test]
 fn bad_targets_are_errors_and_equal_ones_are_not() {
     let (pool, values) = example();
-    let views = AccuracyViews::new(&pool);
+    let views = AccuracyFeatures::new(&pool);
     let fit = |rows: &[usize], y: &[f64]| AccuracyModel::fit(&views, rows, y, 0);
     assert!(fit(&[0, 1], &values[..2]).is_err());
     assert!(fit(&[0, 1, 2], &values[..6]).is_err());

@@ -6,15 +6,25 @@ use lanner_nn::{EarlyStop, Matrix, cosine, rng, subseed};
 use lanner_space::Space;
 use rand::seq::SliceRandom;
 
+use super::margins::Margins;
 use super::recipe::{NetworkRecipe, Objective, Pairs, sigmoid};
-use super::{Margins, Networks};
 use crate::PredictError;
-use crate::encode::graph::Graphs;
+use crate::encode::graph::{Encoding, Graphs};
 use crate::general::gcn::{Epoch, Progress, Samples, on_members};
 use crate::regress::gcn::{Gcn, Shape, Shared, Trainer};
 
 /// Early stop does not look at the epochs up to this one (0-based).
 const QUIET: usize = 20;
+
+/// An ensemble of networks, each with a head of its own.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Networks {
+    pub encoding: Encoding,
+    /// Decides what the heads' outputs mean.
+    pub objective: Objective,
+    /// All of one shape.
+    pub members: Vec<Gcn>,
+}
 
 /// Trains networks; the samples have been checked. See [`super::fit`].
 pub(super) fn fit(

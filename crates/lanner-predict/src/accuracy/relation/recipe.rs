@@ -2,12 +2,12 @@
 
 use lanner_nn::Matrix;
 
-use super::Margins;
+use super::margins::Margins;
 use crate::encode::graph::Encoding;
 
 /// How [`super::fit`] learns a relation.
 #[derive(Debug, Clone, PartialEq)]
-pub enum Recipe {
+pub enum RelationRecipe {
     /// Thurstone's model, see [`super::Thurstone`]. It has nothing to set.
     Thurstone,
     /// Graph networks trained on pairs.
@@ -70,33 +70,33 @@ pub enum Pairs {
     Among(usize),
 }
 
-impl Recipe {
+impl RelationRecipe {
     /// What BRP-NAS does: [`NetworkRecipe::brp_nas`].
-    pub fn brp_nas() -> Recipe {
-        Recipe::Networks(NetworkRecipe::brp_nas())
+    pub fn brp_nas() -> RelationRecipe {
+        RelationRecipe::Networks(NetworkRecipe::brp_nas())
     }
 
     /// The best known: Thurstone's model, chosen by Kendall's τ on NAS-Bench-201's 12-epoch
     /// validation accuracies, not on the 200-epoch test accuracies.
-    pub fn default_ranking() -> Recipe {
-        Recipe::Thurstone
+    pub fn default_ranking() -> RelationRecipe {
+        RelationRecipe::Thurstone
     }
 
     /// The name in model files and on the command line.
     pub fn name(&self) -> &'static str {
         match self {
-            Recipe::Thurstone => "default",
-            Recipe::Networks(recipe) => recipe.name,
+            RelationRecipe::Thurstone => "default",
+            RelationRecipe::Networks(recipe) => recipe.name,
         }
     }
 
     /// The recipe for iteration `iteration` (from 0) of `iterations` of iterative selection, see
     /// [`NetworkRecipe::at_iteration`]. Thurstone's model is the same in all.
-    pub fn at_iteration(&self, iteration: usize, iterations: usize) -> Recipe {
+    pub fn at_iteration(&self, iteration: usize, iterations: usize) -> RelationRecipe {
         match self {
-            Recipe::Thurstone => Recipe::Thurstone,
-            Recipe::Networks(recipe) => {
-                Recipe::Networks(recipe.at_iteration(iteration, iterations))
+            RelationRecipe::Thurstone => RelationRecipe::Thurstone,
+            RelationRecipe::Networks(recipe) => {
+                RelationRecipe::Networks(recipe.at_iteration(iteration, iterations))
             }
         }
     }
@@ -124,7 +124,7 @@ impl NetworkRecipe {
 
     /// The best networks known: every model embedded once a step for all pairs among 25 models; ranks
     /// as worth; three layers of 256, two networks. As good as [`NetworkRecipe::brp_nas`] and over a
-    /// hundred times as fast, but far from [`Recipe::Thurstone`]. Chosen by Kendall's τ on NAS-Bench-201's 12-epoch validation accuracy,
+    /// hundred times as fast, but far from [`RelationRecipe::Thurstone`]. Chosen by Kendall's τ on NAS-Bench-201's 12-epoch validation accuracy,
     /// not on the 200-epoch test accuracy. (On TransNAS-Bench-101 micro, with 100 models, the
     /// encoding [`Encoding::Both`] with two layers is better.)
     pub fn networks() -> NetworkRecipe {

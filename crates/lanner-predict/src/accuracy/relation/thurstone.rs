@@ -3,10 +3,10 @@
 use lanner_nn::rng;
 use lanner_space::{Architecture, Space};
 
-use super::Margins;
+use super::margins::Margins;
+use crate::accuracy::features::component;
 use crate::accuracy::gp_options;
 use crate::accuracy::scores::NormalScores;
-use crate::accuracy::views::component;
 use crate::encode::cells::CellFeatures;
 use crate::general::gcn::Samples;
 use crate::regress::gp::{Component, Gp, Kernel};

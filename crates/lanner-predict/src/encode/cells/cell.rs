@@ -2,8 +2,12 @@
 
 use lanner_space::{Architecture, Space, View};
 
-use super::operation::{Kind, Operations, Set};
-use super::{FLOOR, POOLING};
+use super::operation::{OperationKind, Operations, Set};
+
+/// What part of the variance average pooling passes: not tuned; 1 (no loss) is the other view.
+pub(super) const POOLING: f64 = 0.35;
+/// Keeps logarithms of variances finite when nothing reaches the output.
+pub(super) const FLOOR: f64 = 0.1;
 
 /// A cell: operations as nodes in topological order. Sums are in the arcs: an operation reads the
 /// sum of all its predecessors.
@@ -47,7 +51,7 @@ impl Cell {
         arcs.for_each(|(from, to)| before[to].push(from));
         // Nodes that only join arcs give way to their predecessors.
         let inner = |v: usize| v >= inputs && v < last;
-        let joins = |v: usize| inner(v) && operations.kind(labels[v]) == Kind::Join;
+        let joins = |v: usize| inner(v) && operations.kind(labels[v]) == OperationKind::Join;
         for v in 0..labels.len() {
             let sources = std::mem::take(&mut before[v]);
             let mut all = Vec::with_capacity(sources.len());
@@ -68,7 +72,7 @@ impl Cell {
         }
 
         let n = labels.len();
-        let open = |v: usize| operations.kind(labels[v]) != Kind::None;
+        let open = |v: usize| operations.kind(labels[v]) != OperationKind::None;
         let (mut reached, mut used) = (vec![false; n], vec![false; n]);
         for v in 0..n {
             reached[v] = v < inputs || open(v) && before[v].iter().any(|&u| reached[u]);
@@ -166,7 +170,7 @@ impl Cell {
                 leaving as f64,
             ]);
         }
-        let open = |label: u8| operations.kind(label) != Kind::None;
+        let open = |label: u8| operations.kind(label) != OperationKind::None;
         for family in families {
             let one = |label: u8| f64::from(u8::from(family.has(label)));
             let most = self.fold(open, one, f64::max);
@@ -183,8 +187,8 @@ impl Cell {
         let mut gain = vec![0.0; n];
         gain[n - 1] = 1.0;
         let passed = |w: usize, gain: f64| match operations.kind(self.labels[w]) {
-            Kind::None => 0.0,
-            Kind::Pool => gain * POOLING,
+            OperationKind::None => 0.0,
+            OperationKind::Pool => gain * POOLING,
             _ => gain,
         };
         for v in (0..n - 1).rev() {
@@ -197,7 +201,7 @@ impl Cell {
         sums.sort_unstable();
         sums.dedup();
         let is_input = |u: &usize| *u < self.inputs;
-        let open = |label: u8| operations.kind(label) != Kind::None;
+        let open = |label: u8| operations.kind(label) != OperationKind::None;
         [
             (gain[..self.inputs].iter().sum::<f64>() + FLOOR).ln(),
             number(&|_| true),

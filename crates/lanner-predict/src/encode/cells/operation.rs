@@ -4,7 +4,7 @@ use lanner_space::Space;
 
 /// What a node of a cell's graph does.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Kind {
+pub(super) enum OperationKind {
     /// Passes nothing.
     None,
     Identity,
@@ -17,17 +17,17 @@ pub(super) enum Kind {
     Join,
 }
 
-impl Kind {
+impl OperationKind {
     /// Of a label, as the spaces' communities name operations.
-    fn of(label: &str) -> Kind {
+    fn of(label: &str) -> OperationKind {
         let is = |part: &str| label.contains(part);
         match label {
-            "none" | "zero" => Kind::None,
-            "add" | "addition" | "sum" | "concat" | "global" => Kind::Join,
-            _ if is("input") || is("output") => Kind::Join,
-            _ if is("skip") || is("identity") || is("absent") => Kind::Identity,
-            _ if is("pool") => Kind::Pool,
-            _ => Kind::Learned { kernel: kernel(label).unwrap_or(3) },
+            "none" | "zero" => OperationKind::None,
+            "add" | "addition" | "sum" | "concat" | "global" => OperationKind::Join,
+            _ if is("input") || is("output") => OperationKind::Join,
+            _ if is("skip") || is("identity") || is("absent") => OperationKind::Identity,
+            _ if is("pool") => OperationKind::Pool,
+            _ => OperationKind::Learned { kernel: kernel(label).unwrap_or(3) },
         }
     }
 }
@@ -54,7 +54,7 @@ pub(super) type Slots = [bool; MOST];
 /// The operations of a space, by label code.
 #[derive(Debug, Clone)]
 pub(super) struct Operations {
-    pub kinds: Vec<Kind>,
+    pub kinds: Vec<OperationKind>,
     /// The label codes of operations, in ascending order.
     pub codes: Vec<u8>,
     /// The label codes of those that pass something.
@@ -72,17 +72,20 @@ pub(super) struct Operations {
 
 impl Operations {
     pub fn new(space: &Space) -> Operations {
-        let kinds: Vec<Kind> = space.labels().iter().map(|l| Kind::of(l)).collect();
-        let those = |f: &dyn Fn(Kind) -> bool| -> Vec<u8> {
+        let kinds: Vec<OperationKind> =
+            space.labels().iter().map(|l| OperationKind::of(l)).collect();
+        let those = |f: &dyn Fn(OperationKind) -> bool| -> Vec<u8> {
             (0..kinds.len()).filter(|&c| f(kinds[c])).map(|c| c as u8).collect()
         };
-        let changes = |k: Kind| matches!(k, Kind::Learned { .. } | Kind::Pool);
-        let learned = |least: u8| move |k| matches!(k, Kind::Learned { kernel } if kernel >= least);
+        let changes =
+            |k: OperationKind| matches!(k, OperationKind::Learned { .. } | OperationKind::Pool);
+        let learned =
+            |least: u8| move |k| matches!(k, OperationKind::Learned { kernel } if kernel >= least);
         let changing = those(&changes);
         let slot = |c: usize| changing.iter().position(|&l| usize::from(l) == c);
         let slots: Vec<Option<u8>> =
             (0..kinds.len()).map(|c| slot(c).map(|s| s.min(MOST - 1) as u8)).collect();
-        let set = |f: &dyn Fn(Kind) -> bool| -> Slots {
+        let set = |f: &dyn Fn(OperationKind) -> bool| -> Slots {
             let mut set = [false; MOST];
             for (slot, &kind) in slots.iter().zip(&kinds) {
                 slot.iter().for_each(|&s| set[usize::from(s)] |= f(kind));
@@ -93,7 +96,7 @@ impl Operations {
         for set in [
             set(&learned(0)),
             set(&learned(2)),
-            set(&|k| k == Kind::Pool),
+            set(&|k| k == OperationKind::Pool),
             set(&changes),
             set(&learned(5)),
         ] {
@@ -102,8 +105,8 @@ impl Operations {
             }
         }
         Operations {
-            codes: those(&|k| k != Kind::Join),
-            passing: those(&|k| !matches!(k, Kind::Join | Kind::None)),
+            codes: those(&|k| k != OperationKind::Join),
+            passing: those(&|k| !matches!(k, OperationKind::Join | OperationKind::None)),
             changing: changing.len().min(MOST),
             learned: set(&learned(0)),
             counted,
@@ -115,13 +118,13 @@ impl Operations {
     /// Sets of operations that share a trait: spatial, learned, pointwise, pooling, identity, wide
     /// (kernels of 5 and more). Sets that are empty or equal to one before are left out.
     pub fn families(&self) -> Vec<Set> {
-        let learned = |least: u8, most: u8| move |k: Kind| matches!(k, Kind::Learned { kernel } if (least..=most).contains(&kernel));
-        let traits: [&dyn Fn(Kind) -> bool; 6] = [
+        let learned = |least: u8, most: u8| move |k: OperationKind| matches!(k, OperationKind::Learned { kernel } if (least..=most).contains(&kernel));
+        let traits: [&dyn Fn(OperationKind) -> bool; 6] = [
             &learned(2, 255),
             &learned(0, 255),
             &learned(0, 1),
-            &|k| k == Kind::Pool,
-            &|k| k == Kind::Identity,
+            &|k| k == OperationKind::Pool,
+            &|k| k == OperationKind::Identity,
             &learned(5, 255),
         ];
         let mut sets: Vec<Set> = Vec::new();
@@ -156,7 +159,7 @@ impl Operations {
         let families = self.families();
         sets.extend(families.iter().cloned());
         // What passes a signal without learning, with each family beside it.
-        let idle = set(&|i| !matches!(self.kind(self.passing[i]), Kind::Learned { .. }));
+        let idle = set(&|i| !matches!(self.kind(self.passing[i]), OperationKind::Learned { .. }));
         sets.extend(families.iter().map(|f| f.or(&idle)));
         sets.extend((0..n).map(|out| set(&|i| i != out)));
         sets.push(set(&|_| true));
@@ -169,17 +172,17 @@ impl Operations {
         distinct
     }
 
-    pub fn kind(&self, label: u8) -> Kind {
+    pub fn kind(&self, label: u8) -> OperationKind {
         self.kinds[usize::from(label)]
     }
 
     pub fn is_learned(&self, label: u8) -> bool {
-        matches!(self.kind(label), Kind::Learned { .. })
+        matches!(self.kind(label), OperationKind::Learned { .. })
     }
 
     /// Spatial: a learned operation that sees more than one pixel.
     pub fn is_spatial(&self, label: u8) -> bool {
-        matches!(self.kind(label), Kind::Learned { kernel } if kernel > 1)
+        matches!(self.kind(label), OperationKind::Learned { kernel } if kernel > 1)
     }
 }
 
@@ -216,23 +219,23 @@ mod tests {
 
     #[test]
     fn names_of_all_spaces_are_understood() {
-        let learned = |kernel| Kind::Learned { kernel };
+        let learned = |kernel| OperationKind::Learned { kernel };
         for (label, kind) in [
-            ("none", Kind::None),
-            ("skip_connect", Kind::Identity),
+            ("none", OperationKind::None),
+            ("skip_connect", OperationKind::Identity),
             ("nor_conv_1x1", learned(1)),
             ("conv3x3-bn-relu", learned(3)),
-            ("maxpool3x3", Kind::Pool),
-            ("avg_pool_3x3", Kind::Pool),
+            ("maxpool3x3", OperationKind::Pool),
+            ("avg_pool_3x3", OperationKind::Pool),
             ("dil_conv_5x5", learned(5)),
-            ("addition", Kind::Join),
-            ("input_128", Kind::Join),
+            ("addition", OperationKind::Join),
+            ("input_128", OperationKind::Join),
             ("k5_e1_g2", learned(5)),
             ("mb3_k3", learned(3)),
-            ("skip", Kind::Identity),
+            ("skip", OperationKind::Identity),
             ("double_channels", learned(3)),
         ] {
-            assert_eq!(Kind::of(label), kind, "{label}");
+            assert_eq!(OperationKind::of(label), kind, "{label}");
         }
     }
 

@@ -1,8 +1,7 @@
 //! How much of a cell's output came through which operations.
 
-use super::FLOOR;
-use super::cell::Cell;
-use super::operation::{Kind, MOST, Operations, Slots};
+use super::cell::{Cell, FLOOR};
+use super::operation::{MOST, OperationKind, Operations, Slots};
 
 /// What a signal went through, identities not counted. `first` and `last` are one more than the
 /// operation's slot, 0 for no operation.
@@ -58,10 +57,10 @@ impl Shares {
                 let slot = operations.slots[usize::from(label)];
                 let Some(source) = &read[u] else { continue };
                 let passes = match operations.kind(label) {
-                    Kind::None => continue,
-                    Kind::Learned { .. } => 1.0,
-                    Kind::Pool => pooling * source.variance,
-                    Kind::Identity | Kind::Join => source.variance,
+                    OperationKind::None => continue,
+                    OperationKind::Learned { .. } => 1.0,
+                    OperationKind::Pool => pooling * source.variance,
+                    OperationKind::Identity | OperationKind::Join => source.variance,
                 };
                 variance += passes;
                 for (past, share) in &source.of {

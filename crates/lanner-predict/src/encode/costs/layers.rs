@@ -5,7 +5,7 @@ use lanner_space::{Architecture, Space, View};
 
 /// What a layer does, as far as devices treat it differently.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Kind {
+pub(super) enum LayerKind {
     Conv,
     Depthwise,
     Pool,
@@ -16,7 +16,7 @@ pub(super) enum Kind {
 /// The analytic costs of a layer.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub(super) struct Layer {
-    pub kind: Kind,
+    pub kind: LayerKind,
     /// Multiply-accumulates (of a pooling, additions).
     pub macs: f64,
     /// Values read and written.
@@ -29,21 +29,25 @@ impl Layer {
     pub fn of_operation(op: &OpNode) -> Layer {
         let depthwise = op.groups > 1 && op.groups == op.out_channels;
         let kind = match op.kind {
-            OpKind::Conv if depthwise => Kind::Depthwise,
-            OpKind::Conv | OpKind::Linear => Kind::Conv,
-            OpKind::MaxPool | OpKind::AvgPool | OpKind::GlobalPool => Kind::Pool,
-            OpKind::Add | OpKind::Mul => Kind::Add,
-            _ => Kind::Shuffle,
+            OpKind::Conv if depthwise => LayerKind::Depthwise,
+            OpKind::Conv | OpKind::Linear => LayerKind::Conv,
+            OpKind::MaxPool | OpKind::AvgPool | OpKind::GlobalPool => LayerKind::Pool,
+            OpKind::Add | OpKind::Mul => LayerKind::Add,
+            _ => LayerKind::Shuffle,
         };
         let side = match op.kind {
             OpKind::GlobalPool => op.kernel,
             _ => op.resolution * op.stride,
         };
-        let inputs = if kind == Kind::Add { 2 } else { 1 };
+        let inputs = if kind == LayerKind::Add { 2 } else { 1 };
         let read = inputs * op.in_channels * side * side;
         Layer {
             kind,
-            macs: if matches!(kind, Kind::Add | Kind::Shuffle) { 0.0 } else { op.flops as f64 },
+            macs: if matches!(kind, LayerKind::Add | LayerKind::Shuffle) {
+                0.0
+            } else {
+                op.flops as f64
+            },
             elements: (read + op.out_channels * op.resolution * op.resolution) as f64,
             weights: op.params as f64,
         }
@@ -53,9 +57,7 @@ impl Layer {
 /// The published skeleton with one cell a stage, or with a few of each kind: proportions are what
 /// counts, and twenty cells take long to make.
 pub(super) fn skeleton(space: &Space) -> Result<Skeleton, NetworkError> {
-    let published = Skeleton::of(space)?;
-    let least = if *space == Space::Darts { 6 } else { 1 };
-    Ok(Skeleton { cells: published.cells.min(least), ..published })
+    Ok(Skeleton::of(space)?.with_cells(space.few_cells().costed))
 }
 
 /// The layers that take time on a device: batch norms and activations run with the convolution
@@ -65,8 +67,8 @@ pub(super) fn of(
     arch: &Architecture,
     view: View,
 ) -> Result<Vec<Layer>, NetworkError> {
-    if *space == Space::Fbnet {
-        return Ok(fbnet(arch.codes()));
+    if let Some((_, layers)) = MEASURED.iter().find(|m| m.0 == space.name()) {
+        return Ok(layers(arch.codes()));
     }
     let network = skeleton(space)?.build(arch, view)?;
     Ok((network.layers.iter())
@@ -75,14 +77,16 @@ pub(super) fn of(
             let read: usize = network.input_shapes(layer).iter().map(|s| s.len()).sum();
             let (kind, macs) = match layer.op {
                 Op::Conv(c) if c.groups > 1 && c.groups == c.out_channels => {
-                    (Kind::Depthwise, cost.macs)
+                    (LayerKind::Depthwise, cost.macs)
                 }
-                Op::Conv(_) | Op::Linear { .. } => (Kind::Conv, cost.macs),
-                Op::MaxPool(_) | Op::AvgPool { .. } | Op::GlobalAvgPool => (Kind::Pool, cost.flops),
+                Op::Conv(_) | Op::Linear { .. } => (LayerKind::Conv, cost.macs),
+                Op::MaxPool(_) | Op::AvgPool { .. } | Op::GlobalAvgPool => {
+                    (LayerKind::Pool, cost.flops)
+                }
                 // A sum of one term is no sum.
-                Op::Add | Op::Mul if layer.inputs.len() > 1 => (Kind::Add, 0),
+                Op::Add | Op::Mul if layer.inputs.len() > 1 => (LayerKind::Add, 0),
                 Op::Concat | Op::ChannelShuffle { .. } | Op::Slice { .. } | Op::Shift => {
-                    (Kind::Shuffle, 0)
+                    (LayerKind::Shuffle, 0)
                 }
                 _ => return None,
             };
@@ -95,6 +99,12 @@ pub(super) fn of(
         })
         .collect())
 }
+
+/// Layers of a network by its codes.
+type OfCodes = fn(&[u8]) -> Vec<Layer>;
+
+/// Spaces of which another network than the published one was measured: the name, and its layers.
+const MEASURED: [(&str, OfCodes); 1] = [("fbnet", fbnet)];
 
 /// Output channels and stride of FBNet's layers, behind a stem of 16 channels and 32 pixels: the
 /// network that HW-NAS-Bench and HELP measured. Costs agree with its published FLOPs.
@@ -145,35 +155,35 @@ fn fbnet(codes: &[u8]) -> Vec<Layer> {
             Some(&(kernel, expansion, groups)) => {
                 let inner = from * expansion;
                 all.push(Layer {
-                    kind: Kind::Conv,
+                    kind: LayerKind::Conv,
                     macs: from * inner * before / groups,
                     elements: (from + inner) * before,
                     weights: from * inner / groups,
                 });
                 if groups > 1.0 {
                     let elements = 2.0 * inner * before;
-                    all.push(Layer { kind: Kind::Shuffle, macs: 0.0, elements, weights: 0.0 });
+                    all.push(Layer { kind: LayerKind::Shuffle, macs: 0.0, elements, weights: 0.0 });
                 }
                 all.push(Layer {
-                    kind: Kind::Depthwise,
+                    kind: LayerKind::Depthwise,
                     macs: kernel * kernel * inner * behind,
                     elements: inner * (before + behind),
                     weights: kernel * kernel * inner,
                 });
                 all.push(Layer {
-                    kind: Kind::Conv,
+                    kind: LayerKind::Conv,
                     macs: inner * to * behind / groups,
                     elements: (inner + to) * behind,
                     weights: inner * to / groups,
                 });
                 if same {
                     let elements = 3.0 * to * behind;
-                    all.push(Layer { kind: Kind::Add, macs: 0.0, elements, weights: 0.0 });
+                    all.push(Layer { kind: LayerKind::Add, macs: 0.0, elements, weights: 0.0 });
                 }
             }
             None if same => {}
             None => all.push(Layer {
-                kind: Kind::Conv,
+                kind: LayerKind::Conv,
                 macs: from * to * behind,
                 elements: from * before + to * behind,
                 weights: from * to,

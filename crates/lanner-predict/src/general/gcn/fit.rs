@@ -8,7 +8,7 @@ use lanner_space::{Architecture, Space};
 use rand::seq::SliceRandom;
 use rayon::prelude::*;
 
-use super::recipe::{Recipe, Scale, Schedule, Target};
+use super::recipe::{GcnRecipe, Scale, Schedule, TargetScaling};
 use crate::PredictError;
 use crate::encode::graph::{Encoding, Graphs};
 use crate::regress::gcn::{Gcn, Shape, Shared, Trainer};
@@ -67,13 +67,13 @@ pub fn fit(
     space: &Space,
     train: Samples,
     validation: Option<Samples>,
-    recipe: &Recipe,
+    recipe: &GcnRecipe,
     start: Option<&GcnPredictor>,
     seed: u64,
     threads: usize,
     progress: Progress,
 ) -> Result<GcnPredictor, PredictError> {
-    let good = |t: f64| t.is_finite() && (recipe.target != Target::LogStandard || t > 0.0);
+    let good = |t: f64| t.is_finite() && (recipe.target != TargetScaling::LogStandard || t > 0.0);
     train.check("a GCN", 2, good)?;
     if let Some(v) = validation {
         v.check("the validation of a GCN", 1, good)?;
@@ -150,7 +150,11 @@ pub(crate) fn on_members(
     runs.flat_map_iter(|run| run.iter().map(|&m| train(m, 1))).collect()
 }
 
-fn transferred(start: &GcnPredictor, recipe: &Recipe, shape: &Shape) -> Result<Gcn, PredictError> {
+fn transferred(
+    start: &GcnPredictor,
+    recipe: &GcnRecipe,
+    shape: &Shape,
+) -> Result<Gcn, PredictError> {
     match start.members.first() {
         Some(gcn) if start.encoding == recipe.encoding && gcn.shape == *shape => Ok(gcn.clone()),
         other => Err(PredictError::Transfer {
@@ -175,7 +179,7 @@ struct Task<'a> {
     targets: Vec<f32>,
     judge: Option<Judge>,
     judge_is_validation: bool,
-    recipe: &'a Recipe,
+    recipe: &'a GcnRecipe,
     shape: Shape,
     first: Option<Gcn>,
     progress: Mutex<Progress<'a>>,
@@ -285,7 +289,7 @@ impl Task<'_> {
 }
 
 impl Judge {
-    fn loss(&self, gcn: &Gcn, recipe: &Recipe, threads: usize) -> f64 {
+    fn loss(&self, gcn: &Gcn, recipe: &GcnRecipe, threads: usize) -> f64 {
         let outputs = self.shared.outputs(gcn, threads);
         let bias = gcn.biases()[0];
         let each = outputs.data.iter().zip(&self.targets);

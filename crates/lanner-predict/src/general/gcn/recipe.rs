@@ -4,7 +4,7 @@ use crate::encode::graph::Encoding;
 
 /// Everything that [`super::fit`] decides by.
 #[derive(Debug, Clone, PartialEq)]
-pub struct Recipe {
+pub struct GcnRecipe {
     /// The name in model files and on the command line.
     pub name: &'static str,
     pub encoding: Encoding,
@@ -12,7 +12,7 @@ pub struct Recipe {
     pub widths: Vec<usize>,
     /// Dropped after each layer.
     pub dropout: f32,
-    pub target: Target,
+    pub target: TargetScaling,
     pub loss: Loss,
     /// Graphs a step.
     pub batch: usize,
@@ -32,7 +32,7 @@ pub struct Recipe {
 
 /// How targets become numbers of order one.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Target {
+pub enum TargetScaling {
     /// Linear to [0, 1] over the training targets, as the authors' `normalize.py`.
     MinMax,
     /// To mean 0 and deviation 1.
@@ -62,15 +62,15 @@ pub enum Schedule {
     Plateau { patience: usize, threshold: f64 },
 }
 
-impl Recipe {
+impl GcnRecipe {
     /// BRP-NAS, latency: 4 × 600, L1, batch 1, halved on plateau.
-    pub fn brp_nas_latency() -> Recipe {
-        Recipe {
+    pub fn brp_nas_latency() -> GcnRecipe {
+        GcnRecipe {
             name: "brp-nas",
             encoding: Encoding::BrpNas,
             widths: vec![600; 4],
             dropout: 0.002,
-            target: Target::MinMax,
+            target: TargetScaling::MinMax,
             loss: Loss::L1,
             batch: 1,
             epochs: 250,
@@ -85,24 +85,24 @@ impl Recipe {
 
     /// BRP-NAS, accuracy from single models: 4 × 600, L1, batch 64, cosine. (The authors' code stops
     /// early here too.)
-    pub fn brp_nas_accuracy() -> Recipe {
-        Recipe {
+    pub fn brp_nas_accuracy() -> GcnRecipe {
+        GcnRecipe {
             dropout: 0.2,
             batch: 64,
             learning_rate: 3.5e-4,
             schedule: Schedule::Cosine,
-            ..Recipe::brp_nas_latency()
+            ..GcnRecipe::brp_nas_latency()
         }
     }
 
     /// A narrow, fast ensemble on raw and pruned cell.
-    pub fn default_latency() -> Recipe {
-        Recipe {
+    pub fn default_latency() -> GcnRecipe {
+        GcnRecipe {
             name: "default",
             encoding: Encoding::Both,
             widths: vec![128; 4],
             dropout: 0.0,
-            target: Target::LogStandard,
+            target: TargetScaling::LogStandard,
             loss: Loss::SmoothL1,
             batch: 32,
             epochs: 150,
@@ -115,14 +115,14 @@ impl Recipe {
         }
     }
 
-    /// As [`Recipe::default_latency`] for accuracies: no logarithm, fewer and wider layers, more
+    /// As [`GcnRecipe::default_latency`] for accuracies: no logarithm, fewer and wider layers, more
     /// regularisation.
-    pub fn default_accuracy() -> Recipe {
-        Recipe {
+    pub fn default_accuracy() -> GcnRecipe {
+        GcnRecipe {
             widths: vec![256; 2],
             dropout: 0.1,
-            target: Target::Standard,
-            ..Recipe::default_latency()
+            target: TargetScaling::Standard,
+            ..GcnRecipe::default_latency()
         }
     }
 }
@@ -151,17 +151,17 @@ pub struct Scale {
 }
 
 impl Scale {
-    /// The constants for these targets. For [`Target::LogStandard`] they must be positive.
-    pub fn of(target: Target, values: &[f64]) -> Scale {
-        let log = target == Target::LogStandard;
+    /// The constants for these targets. For [`TargetScaling::LogStandard`] they must be positive.
+    pub fn of(target: TargetScaling, values: &[f64]) -> Scale {
+        let log = target == TargetScaling::LogStandard;
         let values = values.iter().map(|&v| if log { v.ln() } else { v });
         let n = values.len().max(1) as f64;
         let (shift, factor) = match target {
-            Target::MinMax => {
+            TargetScaling::MinMax => {
                 let low = values.clone().fold(f64::INFINITY, f64::min);
                 (low, values.fold(f64::NEG_INFINITY, f64::max) - low)
             }
-            Target::Standard | Target::LogStandard => {
+            TargetScaling::Standard | TargetScaling::LogStandard => {
                 let mean = values.clone().sum::<f64>() / n;
                 (mean, (values.map(|v| (v - mean).powi(2)).sum::<f64>() / n).sqrt())
             }
@@ -190,14 +190,14 @@ mod tests {
     #[test]
     fn scales_invert_and_bring_targets_to_order_one() {
         let values = [3.0, 4.0, 10.0, 7.5];
-        for target in [Target::MinMax, Target::Standard, Target::LogStandard] {
+        for target in [TargetScaling::MinMax, TargetScaling::Standard, TargetScaling::LogStandard] {
             let scale = Scale::of(target, &values);
             let scaled: Vec<f64> = values.iter().map(|&v| scale.apply(v)).collect();
             assert!(values.iter().zip(&scaled).all(|(v, s)| (scale.invert(*s) - v).abs() < 1e-12));
             assert!(scaled.iter().all(|s| s.abs() < 2.0));
         }
-        assert_eq!(Scale::of(Target::MinMax, &values).apply(10.0), 1.0);
-        let same = Scale::of(Target::Standard, &[5.0; 3]);
+        assert_eq!(Scale::of(TargetScaling::MinMax, &values).apply(10.0), 1.0);
+        let same = Scale::of(TargetScaling::Standard, &[5.0; 3]);
         assert_eq!(same.invert(same.apply(5.0)), 5.0);
     }
 

@@ -15,13 +15,11 @@ use super::slope::{Slope, Truncated};
 use crate::regress::lanes::{self, Lanes};
 use crate::regress::linalg::Mat;
 pub(super) use candidates::{Candidate, candidates};
-use evidence::{Products, Summary, evidences};
+use evidence::{FLOOR, Products, Summary, evidences};
 
 /// Degrees of freedom of the noise's Student-t distribution, and rounds of re-weighting.
 const FREEDOM: f64 = 1.0;
 const ROUNDS: usize = 4;
-/// Keeps covariances well conditioned.
-const FLOOR: f64 = 1e-6;
 /// Variances are averaged over so many of the best candidates.
 const KEPT: usize = 16;
 

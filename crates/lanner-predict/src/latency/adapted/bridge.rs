@@ -9,7 +9,10 @@
 //! What layers cost that the source space does not vary, as poolings towards NAS-Bench-201, the references
 //! tell alone. So there are two more guesses by which these cost more or less than that.
 
-use super::{FewShot, Prior, Views, simulated};
+use super::features::DeviceFeatures;
+use super::few_shot::FewShot;
+use super::prior::{Confidence, DevicePrior, Guess};
+use super::simulated;
 use crate::PredictError;
 use crate::metrics::pearson;
 use crate::regress::linalg::{Cholesky, Mat};
@@ -28,38 +31,9 @@ const SIMULATED: f64 = 3.0;
 /// than it says.
 const NEW_KINDS: [f64; 2] = [0.7, -0.4];
 
-/// What another space tells of a device's latencies.
-#[derive(Debug, Clone)]
-pub struct Guess {
-    /// Log latencies over the target pool, but for a constant and a factor: p × 1, or p × 2 where the
-    /// target space has two views and the source cannot tell which of them counts.
-    pub latencies: Mat,
-    pub belief: Belief,
-}
-
-/// How far a guess is believed in.
-#[derive(Debug, Clone, Copy)]
-pub struct Belief {
-    /// How much of the device's function is known, over what is not.
-    pub odds: f64,
-    /// The part of those candidates that believe in this one, of all that believe in any, for three
-    /// measurements.
-    pub share: f64,
-    /// Whether the share falls with the square of the number of measurements: more of them tell
-    /// themselves what the guess is about.
-    pub fades: bool,
-}
-
-impl Belief {
-    /// For so many measurements.
-    pub(super) fn share_of(&self, measured: usize) -> f64 {
-        self.share * if self.fades { (3.0 / measured as f64).powi(2) } else { 1.0 }
-    }
-}
-
 /// References in two spaces.
 pub struct Bridge {
-    source: Prior,
+    source: DevicePrior,
     /// Rows of the source pool, and each reference's function at them.
     compared: Vec<usize>,
     references: Vec<Vec<f64>>,
@@ -74,10 +48,10 @@ pub struct Bridge {
 }
 
 impl Bridge {
-    /// The views of the source and the target space, and what [`Views::smooth`] made of the references
+    /// The views of the source and the target space, and what [`DeviceFeatures::smooth`] made of the references
     /// in each, in the same order.
     pub fn new(
-        [source, target]: [&Views; 2],
+        [source, target]: [&DeviceFeatures; 2],
         [from, to]: [&Mat; 2],
     ) -> Result<Bridge, PredictError> {
         let shared = from.cols.min(to.cols);
@@ -135,7 +109,7 @@ impl Bridge {
         let odds = known / (1.0 - known);
         let guess = |latencies, odds, share, fades| Guess {
             latencies,
-            belief: Belief { odds, share, fades },
+            belief: Confidence { odds, share, fades },
         };
         let mut guesses = vec![guess(of_references, odds, (1.0 - last) * as_it_is, false)];
         let changed = others.into_iter().map(|l| guess(l, odds, (1.0 - last) * of_each, true));
@@ -160,7 +134,7 @@ impl Bridge {
 
 /// The mean of the target pool's totals of what does not differ within the source pool, each in
 /// standard deviations.
-fn new_kinds(source: &Views, target: &Views) -> Mat {
+fn new_kinds(source: &DeviceFeatures, target: &DeviceFeatures) -> Mat {
     let varies = |totals: &Mat, j| (1..totals.rows).any(|i| totals[(i, j)] != totals[(0, j)]);
     let new: Vec<usize> = (0..source.costs[0].totals.cols)
         .filter(|&j| !source.costs.iter().any(|costs| varies(&costs.totals, j)))

@@ -2,12 +2,16 @@ use lanner_nn::rng;
 use rand::seq::SliceRandom;
 
 use super::*;
+use crate::Pool;
+use crate::encode::costs::AnalyticCosts;
 use crate::metrics::{pearson, spearman};
+use crate::regress::linalg::Mat;
+use lanner_space::{Architecture, Space};
 
 /// Two spaces and what a device in them costs: shares of arithmetic, memory and starts of layers.
 struct Spaces {
     pools: [Pool; 2],
-    views: [Views; 2],
+    views: [DeviceFeatures; 2],
 }
 
 impl Spaces {
@@ -16,7 +20,7 @@ impl Spaces {
         let mut rng = rng(3, "chains");
         let chains: Vec<_> = (0..500).map(|_| Space::Fbnet.sample(&mut rng)).collect();
         let pools = [Pool::new(Space::NasBench201, cells), Pool::new(Space::Fbnet, chains)];
-        let views = [Views::new(&pools[0]), Views::new(&pools[1])];
+        let views = [DeviceFeatures::new(&pools[0]), DeviceFeatures::new(&pools[1])];
         Spaces { pools, views }
     }
 
@@ -151,9 +155,9 @@ fn what_is_carried_over_helps_and_nonsense_does_little_harm() {
     let truth = spaces.device(1, shares);
     let mut shuffled = carried[0].latencies.data.clone();
     shuffled.shuffle(&mut rng(1, "nonsense"));
-    let belief = Belief { odds: 2.0, share: 1.0, fades: false };
+    let belief = Confidence { odds: 2.0, share: 1.0, fades: false };
     let carry = |data| Guess { latencies: Mat { rows: 500, cols: 1, data }, belief };
-    let quality = |prior: &Prior, n: usize| -> f64 {
+    let quality = |prior: &DevicePrior, n: usize| -> f64 {
         let of = |seed: u64| {
             let mut rows: Vec<usize> = (0..500).collect();
             rows.shuffle(&mut rng(seed, "test"));

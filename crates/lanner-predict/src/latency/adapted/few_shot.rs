@@ -5,8 +5,8 @@ use std::collections::HashMap;
 
 use rayon::prelude::*;
 
-use super::Prior;
 use super::average::Average;
+use super::prior::DevicePrior;
 use super::slope::Slope;
 use crate::checks::{check_lengths, check_varied};
 use crate::regress::lanes::{LANES, Lanes, add};
@@ -69,7 +69,11 @@ struct Part {
 
 impl FewShot {
     /// Fits latencies (any unit, positive) measured for rows of the pool.
-    pub fn fit(prior: &Prior, rows: &[usize], latencies: &[f64]) -> Result<FewShot, PredictError> {
+    pub fn fit(
+        prior: &DevicePrior,
+        rows: &[usize],
+        latencies: &[f64],
+    ) -> Result<FewShot, PredictError> {
         check_lengths(rows, latencies)?;
         let pool = prior.groups.first().map_or(0, |g| g.x.rows);
         if let Some(row) = rows.iter().find(|r| **r >= pool) {
@@ -115,16 +119,16 @@ impl FewShot {
     }
 
     /// Latencies of rows of the pool of that prior, with 90 % intervals for a new measurement.
-    pub fn predict(&self, prior: &Prior, rows: &[usize]) -> Forecast {
+    pub fn predict(&self, prior: &DevicePrior, rows: &[usize]) -> Forecast {
         self.in_blocks(prior, rows, true)
     }
 
     /// The same latencies without intervals, which take most of the time.
-    pub fn latencies(&self, prior: &Prior, rows: &[usize]) -> Vec<f64> {
+    pub fn latencies(&self, prior: &DevicePrior, rows: &[usize]) -> Vec<f64> {
         self.in_blocks(prior, rows, false).mean
     }
 
-    fn in_blocks(&self, prior: &Prior, rows: &[usize], intervals: bool) -> Forecast {
+    fn in_blocks(&self, prior: &DevicePrior, rows: &[usize], intervals: bool) -> Forecast {
         let known: Vec<Mat> = prior.groups.iter().map(|g| g.x.select(&self.rows)).collect();
         let block = |block: &[usize]| self.predict_block(prior, &known, block, intervals);
         let blocks: Vec<Forecast> = rows.par_chunks(256).map(block).collect();
@@ -139,7 +143,7 @@ impl FewShot {
 
     fn predict_block(
         &self,
-        prior: &Prior,
+        prior: &DevicePrior,
         known: &[Mat],
         block: &[usize],
         intervals: bool,

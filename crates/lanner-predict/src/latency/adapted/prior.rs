@@ -1,9 +1,9 @@
 //! What is assumed of a new device.
 
 use super::average::{Candidate, candidates};
-use super::bridge::{Belief, Guess};
 use super::group::{Direction, Group, Shown};
-use crate::regress::gp::{Component, Kernel, Prior as HyperPrior};
+use crate::regress::gp::{Component, HyperPrior, Kernel};
+use crate::regress::linalg::Mat;
 use crate::select::informative::most_informative;
 
 /// How much more amplitude than other groups is given to what was carried over from another space, at
@@ -12,20 +12,49 @@ const CARRIED: f64 = 20.0;
 /// Its multiples spread evenly over the unit interval.
 const GOLDEN: f64 = 0.618_033_988;
 
+/// What another space tells of a device's latencies.
+#[derive(Debug, Clone)]
+pub struct Guess {
+    /// Log latencies over the target pool, but for a constant and a factor: p × 1, or p × 2 where the
+    /// target space has two views and the source cannot tell which of them counts.
+    pub latencies: Mat,
+    pub belief: Confidence,
+}
+
+/// How far a guess is believed in.
+#[derive(Debug, Clone, Copy)]
+pub struct Confidence {
+    /// How much of the device's function is known, over what is not.
+    pub odds: f64,
+    /// The part of those candidates that believe in this one, of all that believe in any, for three
+    /// measurements.
+    pub share: f64,
+    /// Whether the share falls with the square of the number of measurements: more of them tell
+    /// themselves what the guess is about.
+    pub fades: bool,
+}
+
+impl Confidence {
+    /// For so many measurements.
+    pub(super) fn share_of(&self, measured: usize) -> f64 {
+        self.share * if self.fades { (3.0 / measured as f64).powi(2) } else { 1.0 }
+    }
+}
+
 /// What is assumed of a new device before its first measurement.
 #[derive(Debug, Clone)]
-pub struct Prior {
+pub struct DevicePrior {
     pub(super) groups: Vec<Group>,
     /// Of the last groups, which are guesses from the device's latencies in another space.
-    pub(super) carried: Vec<Belief>,
+    pub(super) carried: Vec<Confidence>,
     pub(super) direction: Direction,
 }
 
-impl Prior {
+impl DevicePrior {
     /// With guesses that a [`Bridge`](super::Bridge) carried over from another space: a group each.
     /// Candidates believe in one, by their shares, or in none: at most half of them, the fewer the more
     /// the first guess knows.
-    pub fn with_carried(mut self, carried: &[Guess]) -> Prior {
+    pub fn with_carried(mut self, carried: &[Guess]) -> DevicePrior {
         for Guess { latencies, belief } in carried {
             if let Some(group) = Group::new(Kernel::Linear, latencies, 1.0, &self.direction) {
                 self.carried.push(*belief);
@@ -38,7 +67,7 @@ impl Prior {
     /// For so many measurements.
     pub(super) fn candidates(&self, measured: usize) -> Vec<Candidate> {
         let shown: Vec<Shown> = self.groups.iter().map(|g| g.shown).collect();
-        let Some(Belief { odds, .. }) = self.carried.first() else {
+        let Some(Confidence { odds, .. }) = self.carried.first() else {
             return candidates(&shown, measured);
         };
         let first = shown.len() - self.carried.len();

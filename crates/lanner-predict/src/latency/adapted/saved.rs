@@ -6,20 +6,21 @@ use std::path::Path;
 use lanner_space::Space;
 use serde::{Deserialize, Serialize};
 
-use super::{FewShot, Views};
+use super::features::DeviceFeatures;
+use super::few_shot::FewShot;
 use crate::predictor::file::{Array, Header, ModelFile, training_hash};
 use crate::regress::linalg::Mat;
 use crate::{Forecast, Pool, PredictError};
 
 /// A predictor that `lanner adapt` made.
 #[derive(Debug, Clone)]
-pub struct Adapted {
+pub struct AdaptedLatency {
     pub pool: Pool,
     /// The column that was learnt.
     pub metric: String,
     /// Names of the sources.
     pub sources: Vec<String>,
-    /// What [`Views::smooth`] made of them, p × sources.
+    /// What [`DeviceFeatures::smooth`] made of them, p × sources.
     pub functions: Mat,
     /// The measured rows of the pool and their latencies.
     pub rows: Vec<usize>,
@@ -33,13 +34,13 @@ struct Settings {
     pool: usize,
 }
 
-impl Adapted {
+impl AdaptedLatency {
     /// The kind in the file's header.
     pub const KIND: &'static str = "adapted to a device";
 
     /// Latencies of rows of the pool, with 90 % intervals.
     pub fn predict(&self, rows: &[usize]) -> Result<Forecast, PredictError> {
-        let prior = Views::new(&self.pool).with_sources(&self.functions);
+        let prior = DeviceFeatures::new(&self.pool).with_sources(&self.functions);
         Ok(FewShot::fit(&prior, &self.rows, &self.values)?.predict(&prior, rows))
     }
 
@@ -71,10 +72,10 @@ impl Adapted {
         file.save(path)
     }
 
-    /// Reads a file that [`Adapted::save`] wrote for this space.
-    pub fn load(path: &Path, space: &Space) -> Result<Adapted, PredictError> {
+    /// Reads a file that [`AdaptedLatency::save`] wrote for this space.
+    pub fn load(path: &Path, space: &Space) -> Result<AdaptedLatency, PredictError> {
         let file = ModelFile::load(path, Self::KIND, &space.identity())?;
-        let read = || -> Result<Adapted, PredictError> {
+        let read = || -> Result<AdaptedLatency, PredictError> {
             let Settings { metric, sources, pool } = file.settings()?;
             let archs = file.archs(space, pool)?;
             let shape = [pool, sources.len()];
@@ -89,7 +90,7 @@ impl Adapted {
                 });
             }
             let rows = rows.iter().map(|&r| r as usize).collect();
-            Ok(Adapted {
+            Ok(AdaptedLatency {
                 pool: Pool::new(space.clone(), archs),
                 metric,
                 sources,

@@ -1,10 +1,14 @@
 use lanner_nn::rng;
+use lanner_space::Space;
 use rand::RngExt;
 use rand::seq::SliceRandom;
 
+use super::features::codes;
 use super::few_shot::{POWERS, Scale, student_quantile_95};
 use super::*;
+use crate::Pool;
 use crate::metrics::{coverage, spearman};
+use crate::regress::linalg::Mat;
 
 /// A device that pays for operations (live ones, or all) with noise.
 fn device(pool: &Pool, costs: [f64; 5], live: bool, noise: f64, seed: u64) -> Vec<f64> {
@@ -37,7 +41,7 @@ fn ten_measurements_beat_the_nearest_source_and_intervals_cover() {
     let phone = device(&pool, [0., 0.1, 1., 3., 0.5], true, 0.05, 1);
     let server = device(&pool, [0., 0.3, 0.4, 0.6, 0.5], false, 0.05, 2);
     let mine = device(&pool, [0., 0.1, 0.7, 1.8, 1.2], true, 0.05, 3);
-    let views = Views::new(&pool);
+    let views = DeviceFeatures::new(&pool);
     let prior = views.with_sources(&views.smooth(&[&phone, &server]).unwrap());
     let mut covered = 0.0;
     for seed in 0..4 {
@@ -62,7 +66,7 @@ fn ten_measurements_beat_the_nearest_source_and_intervals_cover() {
 fn one_outlier_among_twelve_does_little_harm() {
     let pool = pool();
     let mine = device(&pool, [0., 0.1, 0.7, 1.8, 1.2], false, 0.02, 3);
-    let views = Views::new(&pool);
+    let views = DeviceFeatures::new(&pool);
     let prior = views.with_sources(&Mat::zeros(pool.len(), 0));
     let (known, rest) = some(&pool, 12, 5);
     let mut values: Vec<f64> = known.iter().map(|&r| mine[r]).collect();
@@ -83,7 +87,7 @@ fn smoothing_removes_noise_and_fills_what_is_missing() {
             *v = f64::NAN;
         }
     }
-    let function = Views::new(&pool).smooth(&[&noisy]).unwrap().data;
+    let function = DeviceFeatures::new(&pool).smooth(&[&noisy]).unwrap().data;
     let measured: Vec<usize> = (0..pool.len()).filter(|i| i % 3 != 0).collect();
     let pick = |v: &[f64], rows: &[usize]| -> Vec<f64> { rows.iter().map(|&r| v[r]).collect() };
     let raw = spearman(&pick(&noisy, &measured), &pick(&clean, &measured));
@@ -96,7 +100,7 @@ fn smoothing_removes_noise_and_fills_what_is_missing() {
 #[test]
 fn bad_input_is_told() {
     let pool = pool();
-    let views = Views::new(&pool);
+    let views = DeviceFeatures::new(&pool);
     let prior = views.with_sources(&Mat::zeros(pool.len(), 0));
     let fails = |rows: &[usize], y: &[f64]| {
         FewShot::fit(&prior, rows, y).err().expect("an error").to_string()
@@ -119,7 +123,7 @@ fn every_space_has_a_prior() {
         let mut rng = rng(1, "test");
         let archs: Vec<_> = (0..120).map(|_| space.sample(&mut rng)).collect();
         let pool = Pool::new(space.clone(), archs);
-        let views = Views::new(&pool);
+        let views = DeviceFeatures::new(&pool);
         // Longer than others in proportion to a code, whatever that is.
         let y: Vec<f64> = (pool.archs.iter())
             .map(|a| 1.0 + a.codes().iter().map(|&c| f64::from(c)).sum::<f64>())
@@ -152,9 +156,9 @@ fn scales_invert() {
 fn a_saved_predictor_predicts_the_same() {
     let pool = pool();
     let mine = device(&pool, [0., 0.1, 0.7, 1.8, 1.2], true, 0.02, 3);
-    let functions = Views::new(&pool).smooth(&[&mine]).unwrap();
+    let functions = DeviceFeatures::new(&pool).smooth(&[&mine]).unwrap();
     let (rows, _) = some(&pool, 6, 5);
-    let adapted = Adapted {
+    let adapted = AdaptedLatency {
         pool: pool.clone(),
         metric: "mine_ms".into(),
         sources: vec!["a".into()],
@@ -165,11 +169,11 @@ fn a_saved_predictor_predicts_the_same() {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("mine.lanner");
     adapted.save(&path).unwrap();
-    let again = Adapted::load(&path, &pool.space).unwrap();
+    let again = AdaptedLatency::load(&path, &pool.space).unwrap();
     let all: Vec<usize> = (0..adapted.pool.len()).collect();
     assert_eq!(adapted.predict(&all).unwrap().low, again.predict(&all).unwrap().low);
     assert_eq!((again.metric.as_str(), &again.sources[..]), ("mine_ms", &["a".to_string()][..]));
-    assert!(Adapted::load(&path, &Space::Fbnet).is_err());
+    assert!(AdaptedLatency::load(&path, &Space::Fbnet).is_err());
 }
 
 /// Where there is no table of another device, the costs of the networks are the prior.
@@ -194,7 +198,7 @@ fn ten_measurements_are_enough_in_spaces_without_any_source() {
                 1e-8 * sum * (1.0 + 0.02 * generator.random_range(-1.0..1.0))
             })
             .collect();
-        let prior = Views::new(&pool).with_sources(&Mat::zeros(pool.len(), 0));
+        let prior = DeviceFeatures::new(&pool).with_sources(&Mat::zeros(pool.len(), 0));
         for seed in 0..3 {
             let (known, rest) = some(&pool, 10, seed);
             let values: Vec<f64> = known.iter().map(|&r| mine[r]).collect();

@@ -10,7 +10,7 @@ use rand::seq::SliceRandom;
 use rayon::prelude::*;
 
 use super::{
-    Component, Gp, Kernel, Options, SETTLED, STUDENT_ROUNDS, covariance, noise_of, singular,
+    Component, Gp, Kernel, GpOptions, SETTLED, STUDENT_ROUNDS, covariance, noise_of, singular,
     standardised, training_bases, update_precisions,
 };
 use crate::PredictError;
@@ -46,7 +46,7 @@ pub(super) fn fit(
     components: &[Component],
     rows: &[usize],
     y: &[f64],
-    options: &Options,
+    options: &GpOptions,
     start: Option<&[f64]>,
 ) -> Result<Gp, PredictError> {
     // Before the subset is taken, so that a wrong target is named by its own row.

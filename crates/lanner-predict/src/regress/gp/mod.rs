@@ -26,17 +26,17 @@ const SETTLED: f64 = 0.01;
 
 /// A normal distribution of the logarithm of a hyper-parameter; its mean is the start.
 #[derive(Debug, Clone, Copy, PartialEq)]
-pub struct Prior {
+pub struct HyperPrior {
     /// The hyper-parameter's median.
     pub median: f64,
     /// Standard deviation of its natural logarithm.
     pub spread: f64,
 }
 
-impl Prior {
+impl HyperPrior {
     /// A prior around `median` whose logarithm has standard deviation `spread`.
     pub const fn new(median: f64, spread: f64) -> Self {
-        Prior { median, spread }
+        HyperPrior { median, spread }
     }
 }
 
@@ -47,16 +47,16 @@ pub struct Component {
     /// Features of the pool, p × d.
     pub x: Mat,
     /// Variance that the term explains, in units of the target's variance.
-    pub amplitude: Prior,
+    pub amplitude: HyperPrior,
     /// Length scale ℓ, see [`Kernel`]; not used by linear and polynomial terms.
-    pub length: Prior,
+    pub length: HyperPrior,
 }
 
-/// What [`Gp::fit`] may do.
+/// Options of [`Gp::fit`].
 #[derive(Debug, Clone, Copy)]
-pub struct Options {
+pub struct GpOptions {
     /// Variance of the white noise, in units of the target's variance.
-    pub noise: Prior,
+    pub noise: HyperPrior,
     /// Most steps of the search for hyper-parameters; 0 keeps the start.
     pub iterations: usize,
     /// Hyper-parameters are fitted to at most this many of the rows (the first ones).
@@ -66,9 +66,14 @@ pub struct Options {
     pub student: Option<f64>,
 }
 
-impl Default for Options {
+impl Default for GpOptions {
     fn default() -> Self {
-        Options { noise: Prior::new(0.05, 2.0), iterations: 60, hyper_rows: 600, student: None }
+        GpOptions {
+            noise: HyperPrior::new(0.05, 2.0),
+            iterations: 60,
+            hyper_rows: 600,
+            student: None,
+        }
     }
 }
 
@@ -110,7 +115,7 @@ impl Gp {
         components: &[Component],
         rows: &[usize],
         y: &[f64],
-        options: &Options,
+        options: &GpOptions,
         start: Option<&[f64]>,
     ) -> Result<Gp, PredictError> {
         if rows.len() != y.len() || rows.len() < 2 {
@@ -126,7 +131,7 @@ impl Gp {
         let (target, mean, deviation) = standardised(y)?;
         let some = rows.len().min(options.hyper_rows.max(2));
         let (scales, bases) = training_bases(components, &rows[..some]);
-        let prior: Vec<Prior> = (components.iter().map(|c| c.amplitude))
+        let prior: Vec<HyperPrior> = (components.iter().map(|c| c.amplitude))
             .chain(components.iter().map(|c| c.length))
             .chain([options.noise])
             .collect();
@@ -458,7 +463,7 @@ fn covariance(hyper: &[f64], kernels: &[Kernel], bases: &[Mat], precisions: &[f6
 /// Negative log marginal likelihood plus negative log prior, and the gradient by the logarithms.
 fn objective(
     theta: &[f64],
-    prior: &[Prior],
+    prior: &[HyperPrior],
     kernels: &[Kernel],
     bases: &[Mat],
     y: &[f64],

@@ -16,8 +16,8 @@ fn components(x: &Mat) -> Vec<Component> {
         .map(|&kernel| Component {
             kernel,
             x: x.clone(),
-            amplitude: Prior::new(0.5, 2.0),
-            length: Prior::new(0.7, 1.0),
+            amplitude: HyperPrior::new(0.5, 2.0),
+            length: HyperPrior::new(0.7, 1.0),
         })
         .collect()
 }
@@ -29,7 +29,8 @@ fn gradient_equals_finite_differences() {
     let rows: Vec<usize> = (0..12).collect();
     let (_, bases) = training_bases(&parts, &rows);
     let y: Vec<f64> = (0..12).map(|i| (x[(i, 0)] * 3.0).sin() + x[(i, 1)]).collect();
-    let prior: Vec<Prior> = (0..11).map(|i| Prior::new(0.3 + 0.1 * i as f64, 1.5)).collect();
+    let prior: Vec<HyperPrior> =
+        (0..11).map(|i| HyperPrior::new(0.3 + 0.1 * i as f64, 1.5)).collect();
     let theta: Vec<f64> = (0..11).map(|i| -0.5 + 0.13 * i as f64).collect();
     let precisions: Vec<f64> = (0..12).map(|i| 0.3 + 0.1 * i as f64).collect();
     let f = |t: &[f64]| objective(t, &prior, &KERNELS, &bases, &y, &precisions);
@@ -52,7 +53,7 @@ fn predictions_equal_the_plain_formula() {
     let parts = components(&x);
     let rows: Vec<usize> = (0..20).collect();
     let y: Vec<f64> = (0..20).map(|i| 5.0 + x[(i, 0)] * x[(i, 1)] + 0.3 * x[(i, 2)]).collect();
-    let gp = Gp::fit(&parts, &rows, &y, &Options::default(), None).unwrap();
+    let gp = Gp::fit(&parts, &rows, &y, &GpOptions::default(), None).unwrap();
     let all: Vec<usize> = (0..30).collect();
     let k = covariance(&gp.hyper, &KERNELS, &bases_with(&parts, &all, &gp.scales), &[1.0; 30]);
     let k = |i: usize, j: usize| k[(i.max(j), i.min(j))];
@@ -79,7 +80,7 @@ fn leave_one_out_equals_refitting_without_the_row() {
     let parts = components(&x);
     let rows: Vec<usize> = (0..15).collect();
     let y: Vec<f64> = (0..15).map(|i| x[(i, 0)] - 2.0 * x[(i, 1)].powi(2)).collect();
-    let gp = Gp::fit(&parts, &rows, &y, &Options::default(), None).unwrap();
+    let gp = Gp::fit(&parts, &rows, &y, &GpOptions::default(), None).unwrap();
     let loo = gp.leave_one_out();
     let bases = bases_with(&parts, &rows, &gp.scales);
     let full = covariance(&gp.hyper, &KERNELS, &bases, &[1.0; 15]);
@@ -102,7 +103,7 @@ fn learns_a_smooth_function_and_knows_its_error() {
     let mut rng = ChaCha8Rng::seed_from_u64(5);
     let rows: Vec<usize> = (0..100).collect();
     let y: Vec<f64> = rows.iter().map(|&i| f(i) + 0.1 * (rng.random_range(-1.7..1.7))).collect();
-    let gp = Gp::fit(&parts, &rows, &y, &Options::default(), None).unwrap();
+    let gp = Gp::fit(&parts, &rows, &y, &GpOptions::default(), None).unwrap();
     let rest: Vec<usize> = (100..400).collect();
     let got = gp.predict(&parts, &rest, true);
     let worst = rest.iter().zip(&got.mean).map(|(&i, m)| (f(i) - m).abs()).fold(0.0, f64::max);
@@ -125,7 +126,7 @@ fn student_noise_shrugs_off_outliers() {
     let y: Vec<f64> = rows.iter().map(|&i| spoilt(i)).collect();
     let rest: Vec<usize> = (150..300).collect();
     let error = |student| {
-        let options = Options { student, ..Options::default() };
+        let options = GpOptions { student, ..GpOptions::default() };
         let gp = Gp::fit(parts, &rows, &y, &options, None).unwrap();
         let got = gp.predict(parts, &rest, false).mean;
         let error: f64 = rest.iter().zip(&got).map(|(&i, m)| (f(i) - m).abs()).sum();
@@ -141,7 +142,8 @@ fn student_noise_shrugs_off_outliers() {
 fn bad_targets_are_errors() {
     let x = pool(5, 2, 6);
     let parts = components(&x);
-    let fit = |rows: &[usize], y: &[f64]| Gp::fit(&parts, rows, y, &Options::default(), None).err();
+    let fit =
+        |rows: &[usize], y: &[f64]| Gp::fit(&parts, rows, y, &GpOptions::default(), None).err();
     assert!(fit(&[0], &[1.0]).is_some());
     assert!(fit(&[0, 1, 2], &[1.0, f64::NAN, 2.0]).is_some());
     // All targets equal is a constant, not an error.
@@ -212,7 +214,7 @@ fn more_rows_than_an_exact_process_takes() {
     let rows: Vec<usize> = (0..n).collect();
     let y: Vec<f64> = rows.iter().map(|&i| f(i) + rng.random_range(-1.0..1.0)).collect();
     let asked: Vec<usize> = (n..n + 200).collect();
-    let options = Options { iterations: 10, hyper_rows: 200, ..Options::default() };
+    let options = GpOptions { iterations: 10, hyper_rows: 200, ..GpOptions::default() };
     let fit = |n: usize, threads: usize| {
         let threads = rayon::ThreadPoolBuilder::new().num_threads(threads).build().unwrap();
         threads.install(|| {

@@ -2,9 +2,9 @@
 
 use std::collections::{BTreeMap, HashMap};
 
-use lanner_predict::accuracy::{AccuracyViews, gp_options};
+use lanner_predict::accuracy::{AccuracyFeatures, gp_options};
 use lanner_predict::encode::counts::live_one_hot;
-use lanner_predict::regress::gp::{Component, Gp, Kernel, Prior};
+use lanner_predict::regress::gp::{Component, Gp, HyperPrior, Kernel};
 use lanner_predict::regress::linalg::Mat;
 use lanner_predict::{Pool, PredictError};
 
@@ -72,22 +72,22 @@ impl Member {
 impl Model {
     /// `sizes` are of any unit, one a row of the pool, and so are the values of each of `earlier`.
     pub(super) fn new(pool: &Pool, sizes: Vec<f64>, earlier: &[Vec<f64>]) -> Model {
-        let views = AccuracyViews::new(pool);
+        let views = AccuracyFeatures::new(pool);
         let edges = live_one_hot(&pool.space, &pool.archs);
         // All pairs of operations on edges.
         let pairs = [Kernel::Linear, Kernel::Polynomial(2)].map(|kernel| Component {
             kernel,
             x: edges.clone(),
-            amplitude: Prior::new(0.37, 1.5),
-            length: Prior::new(1.17, 0.7),
+            amplitude: HyperPrior::new(0.37, 1.5),
+            length: HyperPrior::new(1.17, 0.7),
         });
         let networks = alike(&edges);
         let earlier: Vec<Vec<f64>> = earlier.iter().map(|values| feature(values)).collect();
         let linear = earlier.iter().map(|values| Component {
             kernel: Kernel::Linear,
             x: Mat::from_fn(values.len(), 1, |row, _| values[row]),
-            amplitude: Prior::new(0.37, 1.5),
-            length: Prior::new(1.17, 0.7),
+            amplitude: HyperPrior::new(0.37, 1.5),
+            length: HyperPrior::new(1.17, 0.7),
         });
         let members = (views.diverse_components().into_iter())
             .chain([pairs.to_vec()])

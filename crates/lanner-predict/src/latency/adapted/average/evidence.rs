@@ -9,10 +9,12 @@ use std::array::from_fn;
 use rayon::prelude::*;
 
 use super::super::slope::{Slope, Truncated};
-use super::{Candidate, FLOOR};
+use super::candidates::Candidate;
 use crate::regress::lanes::{LANES, Lanes, add, dot};
 use crate::regress::linalg::Mat;
 
+/// Keeps covariances well conditioned.
+pub(super) const FLOOR: f64 = 1e-6;
 /// What a candidate makes of the measurements: L is the factor of their covariance, 1 a vector of ones, y the
 /// measurements and k their covariances with the slope.
 #[derive(Debug, Clone, Copy)]

@@ -1,6 +1,6 @@
-//! What a command prints: latencies as numbers or JSON.
+//! Parses the output of a command: latencies as numbers or JSON.
 //!
-//! - `7.31 7.29, 7.40`: milliseconds between white space or commas;
+//! - `7.31 7.29, 7.40`: milliseconds, separated by white space or commas;
 //! - `[7.31, 7.29]`: the same as JSON;
 //! - `{"latency_ms": 7.31}` or `{"latency_ms": [7.31, 7.29]}`; `latency_s`, `latency_us` and
 //!   `latency_ns` are converted; `samples` is milliseconds too;
@@ -8,15 +8,15 @@
 
 use serde_json::Value;
 
-/// What the device says about a network.
-pub enum Answer {
-    /// Milliseconds, at least one.
+/// Answer of a device about a network.
+pub enum DeviceAnswer {
+    /// Latencies in milliseconds, at least one.
     Samples(Vec<f64>),
-    /// Why it cannot be run.
+    /// The reason why the device cannot run the network.
     Unsupported(String),
 }
 
-/// Keys of an object, and how many milliseconds their unit is.
+/// Keys of a JSON object, with their units in milliseconds.
 const KEYS: [(&str, f64); 5] = [
     ("latency_ms", 1.0),
     ("samples", 1.0),
@@ -25,13 +25,13 @@ const KEYS: [(&str, f64); 5] = [
     ("latency_ns", 1e-6),
 ];
 
-/// The reason of a line `unsupported: reason`.
+/// Finds the reason in a line `unsupported: reason`.
 pub fn refusal(text: &str) -> Option<String> {
     let reason = text.lines().find_map(|line| line.trim().strip_prefix("unsupported:"))?;
     Some(short(reason.trim()))
 }
 
-/// Milliseconds, at least one, all positive.
+/// Parses latencies in milliseconds: at least one, all positive.
 pub fn parse(text: &str) -> Result<Vec<f64>, String> {
     let text = text.trim();
     let samples = if text.starts_with(['{', '[']) {
@@ -83,7 +83,7 @@ fn wrong(value: &str) -> String {
     format!("printed '{}', expected a latency in milliseconds, a number above 0", short(value))
 }
 
-/// The start of a text, fit for a message of one line.
+/// Shortens a text for a message of one line.
 fn short(text: &str) -> String {
     const MOST: usize = 80;
     let clean = |c: char| if c.is_control() { ' ' } else { c };

@@ -6,7 +6,7 @@ use lanner_space::Architecture;
 
 use crate::Pool;
 use crate::encode::cells::{CellEncoder, CellFeatures};
-use crate::regress::gp::{Component, Kernel, Prior};
+use crate::regress::gp::{Component, HyperPrior, Kernel};
 use crate::regress::linalg::{Mat, Standardiser};
 
 /// Priors on amplitude and length scale that hold for any metric: targets are standardised and
@@ -15,14 +15,14 @@ pub(crate) fn component(kernel: Kernel, x: &Mat) -> Component {
     Component {
         kernel,
         x: x.clone(),
-        amplitude: Prior::new(0.37, 1.5),
-        length: Prior::new(1.17, 0.7),
+        amplitude: HyperPrior::new(0.37, 1.5),
+        length: HyperPrior::new(1.17, 0.7),
     }
 }
 
 /// The encodings that the accuracy predictors see, for every architecture of a pool.
 #[derive(Debug, Clone)]
-pub struct AccuracyViews {
+pub struct AccuracyFeatures {
     /// Graph properties and counts, p × d, standardised over the pool as the others.
     pub(crate) graph: Mat,
     /// Variance shares, sizes and live counts.
@@ -57,7 +57,7 @@ struct Encoder {
 }
 
 /// Length scale of a term that bends but little over a chain's totals.
-const CURVED: Prior = Prior::new(4.0, 0.5);
+const CURVED: HyperPrior = HyperPrior::new(4.0, 0.5);
 
 const GROUPS: usize = 7;
 
@@ -101,27 +101,27 @@ fn grouped(f: &CellFeatures) -> [Mat; GROUPS] {
     ]
 }
 
-impl AccuracyViews {
-    pub fn new(pool: &Pool) -> AccuracyViews {
+impl AccuracyFeatures {
+    pub fn new(pool: &Pool) -> AccuracyFeatures {
         let features = CellEncoder::new(&pool.space);
         let groups = grouped(&features.features(&pool.archs));
         let all: Vec<usize> = (0..pool.len()).collect();
         let standardisers = std::array::from_fn(|g| Standardiser::of(&groups[g], &all));
-        AccuracyViews::of_groups(groups, Arc::new(Encoder { features, standardisers }))
+        AccuracyFeatures::of_groups(groups, Arc::new(Encoder { features, standardisers }))
     }
 
     /// The same columns for other architectures of the space, in units of the pool's deviations.
-    pub fn of(&self, archs: &[Architecture]) -> AccuracyViews {
+    pub fn of(&self, archs: &[Architecture]) -> AccuracyFeatures {
         let groups = grouped(&self.encoder.features.features(archs));
-        AccuracyViews::of_groups(groups, Arc::clone(&self.encoder))
+        AccuracyFeatures::of_groups(groups, Arc::clone(&self.encoder))
     }
 
-    fn of_groups(groups: [Mat; GROUPS], encoder: Arc<Encoder>) -> AccuracyViews {
+    fn of_groups(groups: [Mat; GROUPS], encoder: Arc<Encoder>) -> AccuracyFeatures {
         let is_chain = groups[4].cols > 0;
         let mut by = encoder.standardisers.iter();
         let [graph, shares, plain, line, choices, early, totals] =
             groups.map(|x| by.next().map_or(Mat::default(), |by| by.apply(&x)));
-        AccuracyViews {
+        AccuracyFeatures {
             all: graph.beside(&shares),
             graph,
             shares,
@@ -175,7 +175,7 @@ impl AccuracyViews {
     }
 
     /// Covariances of three processes that see different things, for ensembles: that of
-    /// [`AccuracyViews::plain_components`], one that adds graph properties and variance shares, one on all columns.
+    /// [`AccuracyFeatures::plain_components`], one that adds graph properties and variance shares, one on all columns.
     pub fn diverse_components(&self) -> [Vec<Component>; 3] {
         let smooth = |x| component(Kernel::Matern52, x);
         [

@@ -1,20 +1,20 @@
-//! Sixteen numbers at once on every processor, and the run-time choice of instruction set.
+//! Vectors of sixteen numbers on every processor, and the run-time choice of the instruction set.
 //!
-//! A [`Wide`] is always [`BLOCK`] numbers, in as many registers as that takes: one of AVX-512 for
-//! `f32`, two of AVX2, a plain array elsewhere (which compilers turn into NEON). So the layouts of
-//! packed weights and of blocked images are the same everywhere, and a kernel is written once.
+//! A [`Vector16`] always has [`BLOCK`] numbers, in one register of AVX-512 for `f32`, in two of
+//! AVX2, in a plain array elsewhere (which compilers turn into NEON). So the layouts of packed
+//! weights and of blocked images are the same everywhere, and a kernel is written once.
 
 use super::Float;
 
-/// Numbers in a [`Wide`], and channels in a block.
+/// Number of numbers in a [`Vector16`], and of channels in a block.
 pub const BLOCK: usize = 16;
 
-/// [`BLOCK`] numbers. All methods must be inlined into a function that is compiled for the
-/// instruction set, see [`dispatch`].
-pub trait Wide: Copy {
+/// A vector of [`BLOCK`] numbers. All methods must be inlined into a function that is compiled for
+/// the instruction set, see [`dispatch`].
+pub trait Vector16: Copy {
     type T: Float;
-    /// How many accumulators a kernel should keep: a power of two, so many that they fill the
-    /// latency of the multiply-add units and fit the registers.
+    /// Number of accumulators that a kernel should keep, a power of two: enough to hide the latency
+    /// of a multiply-add, few enough to fit in the registers.
     const ACCUMULATORS: usize;
 
     fn splat(x: Self::T) -> Self;
@@ -24,17 +24,17 @@ pub trait Wide: Copy {
     /// # Safety
     /// `p` is writable for [`BLOCK`] numbers, and the processor has the instruction set.
     unsafe fn store(self, p: *mut Self::T);
-    /// self + a·b.
+    /// Computes self + a·b.
     fn add_product(self, a: Self, b: Self) -> Self;
     fn add(self, other: Self) -> Self;
     fn sub(self, other: Self) -> Self;
     fn mul(self, other: Self) -> Self;
-    /// The greater of each; NaN in self stays NaN.
+    /// Takes the greater of each pair; NaN in self stays NaN.
     fn at_least(self, floor: Self) -> Self;
-    /// The lesser of each; NaN in self stays NaN.
+    /// Takes the lesser of each pair; NaN in self stays NaN.
     fn at_most(self, ceiling: Self) -> Self;
 
-    /// The first `n` numbers from `p`, then zeros.
+    /// Loads `n` numbers from `p`, and zeros for the rest.
     ///
     /// # Safety
     /// `p` is readable for `n` ≤ [`BLOCK`] numbers, and the processor has the instruction set.
@@ -62,7 +62,7 @@ pub trait Wide: Copy {
         }
     }
 
-    /// `f` of each number.
+    /// Applies `f` to each number.
     #[inline(always)]
     fn map(self, f: impl Fn(Self::T) -> Self::T) -> Self {
         let mut all = [Self::T::ZERO; BLOCK];
@@ -78,11 +78,11 @@ pub trait Wide: Copy {
     }
 }
 
-/// Plain arrays.
+/// A vector in a plain array.
 #[derive(Clone, Copy)]
 pub struct Portable<T>([T; BLOCK]);
 
-impl<T: Float> Wide for Portable<T> {
+impl<T: Float> Vector16 for Portable<T> {
     type T = T;
     const ACCUMULATORS: usize = 4;
 
@@ -133,9 +133,9 @@ pub use x86::{V3F32, V3F64, V4F32, V4F64};
 mod x86 {
     use std::arch::x86_64::*;
 
-    use super::{BLOCK, Wide};
+    use super::{BLOCK, Vector16};
 
-    /// A [`Wide`] of `$n` registers of type `$reg`, each of `$lanes` numbers.
+    /// A [`Vector16`] of `$n` registers of type `$reg`, each of `$lanes` numbers.
     macro_rules! wide {
         ($(#[$meta:meta])* $name:ident, $t:ty, $reg:ty, $n:literal, $lanes:literal, $acc:literal,
          $set1:ident, $load:ident, $store:ident, $fma:ident, $add:ident, $sub:ident, $mul:ident,
@@ -147,7 +147,7 @@ mod x86 {
             // SAFETY of every block below: intrinsics need the instruction set, which is there
             // wherever a kernel of this type is dispatched; loads and stores stay within the BLOCK
             // numbers that the caller promises.
-            impl Wide for $name {
+            impl Vector16 for $name {
                 type T = $t;
                 const ACCUMULATORS: usize = $acc;
 
@@ -246,7 +246,7 @@ thread_local! {
 
 #[cfg(any(test, target_arch = "x86_64"))]
 impl Isa {
-    /// The best that the processor has.
+    /// The best instruction set of the processor.
     #[inline]
     pub fn detect() -> Isa {
         #[cfg(test)]
@@ -289,8 +289,8 @@ impl Isa {
     }
 }
 
-/// Runs the body for m = 0 to M − 1 (M ≤ 16), written out: arrays that are only ever indexed by
-/// constants are sure to be held in registers, and compilers give up on unrolling long bodies.
+/// Repeats the body for m = 0 to M − 1 (M ≤ 16). Arrays that are only indexed by constants are sure
+/// to be held in registers, and compilers give up on unrolling long bodies.
 macro_rules! unrolled {
     ($m:ident in $most:expr => $body:expr) => {
         unrolled!(@ $m, $most, $body, 0 1 2 3 4 5 6 7 8 9 10 11 12 13 14 15)
@@ -301,11 +301,12 @@ macro_rules! unrolled {
 }
 pub(crate) use unrolled;
 
-/// Defines a function that runs the best version of a kernel: `fn name<T>(args) by Trait = kernel;`,
-/// where `kernel<V: Wide<T = T>>` takes the same arguments and is `#[inline(always)]`.
+/// Defines a function that runs a kernel in the best instruction set: `fn name<T>(args) by Trait =
+/// kernel;`, where `kernel<V: Vector16<T = T>>` takes the same arguments and is
+/// `#[inline(always)]`.
 ///
-/// The trait, which [`Float`] has as a bound, keeps the machine code in this crate: as a generic
-/// function it would be compiled again, for each instruction set, in every crate that runs networks.
+/// The trait, a bound of [`Float`], keeps the machine code in this crate. A generic function would
+/// be compiled again, for each instruction set, in every crate that runs networks.
 macro_rules! dispatch {
     ($(#[$meta:meta])* $vis:vis fn $name:ident<T>($($arg:ident: $ty:ty),* $(,)?)
         by $trait:ident = $kernel:ident;) => {
@@ -319,8 +320,8 @@ macro_rules! dispatch {
             #[allow(clippy::too_many_arguments)]
             fn run($($arg: $ty),*);
         }
-        $crate::exec::wide::dispatch!(@ f32, $trait, $kernel, $($arg: $ty),*);
-        $crate::exec::wide::dispatch!(@ f64, $trait, $kernel, $($arg: $ty),*);
+        $crate::exec::vector::dispatch!(@ f32, $trait, $kernel, $($arg: $ty),*);
+        $crate::exec::vector::dispatch!(@ f64, $trait, $kernel, $($arg: $ty),*);
     };
     (@ $t:ident, $trait:ident, $kernel:ident, $($arg:ident: $ty:ty),*) => {
         const _: () = {
@@ -330,7 +331,7 @@ macro_rules! dispatch {
                 fn run($($arg: $ty),*) {
                     #[cfg(target_arch = "x86_64")]
                     {
-                        use $crate::exec::{Float, wide::Isa};
+                        use $crate::exec::{Float, vector::Isa};
                         #[target_feature(enable = "avx512f,avx512bw,avx512dq,avx512vl,avx2,fma")]
                         #[allow(clippy::too_many_arguments)]
                         fn v4($($arg: $ty),*) {
@@ -349,7 +350,7 @@ macro_rules! dispatch {
                             Isa::Portable => {}
                         }
                     }
-                    $kernel::<$crate::exec::wide::Portable<T>>($($arg),*)
+                    $kernel::<$crate::exec::vector::Portable<T>>($($arg),*)
                 }
             }
         };
@@ -357,8 +358,8 @@ macro_rules! dispatch {
 }
 pub(crate) use dispatch;
 
-/// Defines a function whose body, plain safe code over slices, is compiled for each instruction set;
-/// like [`dispatch`].
+/// Defines a function like [`dispatch`] does, from a body of plain safe code over slices that is
+/// compiled for each instruction set.
 macro_rules! vectorised {
     ($(#[$meta:meta])* $vis:vis fn $name:ident<T>($($arg:ident: $ty:ty),* $(,)?) by $trait:ident
         $body:block) => {
@@ -372,8 +373,8 @@ macro_rules! vectorised {
             #[allow(clippy::too_many_arguments)]
             fn run($($arg: $ty),*);
         }
-        $crate::exec::wide::vectorised!(@ f32, $trait, ($($arg: $ty),*), $body);
-        $crate::exec::wide::vectorised!(@ f64, $trait, ($($arg: $ty),*), $body);
+        $crate::exec::vector::vectorised!(@ f32, $trait, ($($arg: $ty),*), $body);
+        $crate::exec::vector::vectorised!(@ f64, $trait, ($($arg: $ty),*), $body);
     };
     (@ $t:ident, $trait:ident, ($($arg:ident: $ty:ty),*), $body:block) => {
         const _: () = {
@@ -386,7 +387,7 @@ macro_rules! vectorised {
                     fn body($($arg: $ty),*) $body
                     #[cfg(target_arch = "x86_64")]
                     {
-                        use $crate::exec::wide::Isa;
+                        use $crate::exec::vector::Isa;
                         #[target_feature(enable = "avx512f,avx512bw,avx512dq,avx512vl,avx2,fma")]
                         #[allow(clippy::too_many_arguments)]
                         fn v4($($arg: $ty),*) { body($($arg),*) }

@@ -2,8 +2,8 @@
 
 use lanner_space::Space;
 
+use crate::accuracy::features::graph_and_shares;
 use crate::accuracy::scores::NormalScores;
-use crate::accuracy::views::graph_and_shares;
 use crate::encode::cells::{CellFeatures, log_flops};
 use crate::regress::linalg::Mat;
 use crate::{Pool, PredictError};
@@ -38,10 +38,28 @@ pub fn without_failures(values: &[f64]) -> Vec<f64> {
     values.iter().map(|&v| kept(v)).collect()
 }
 
+/// Features that predictions are made from.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Inputs {
+    Proxies,
+    Graph,
+    Both,
+}
+
+impl Inputs {
+    pub(super) fn proxies(self) -> bool {
+        self != Inputs::Graph
+    }
+
+    pub(super) fn graph(self) -> bool {
+        self != Inputs::Proxies
+    }
+}
+
 /// The encodings of a pool: of its proxies, of its graphs, and of both what means the same in
 /// every space.
 #[derive(Debug, Clone)]
-pub struct Views {
+pub struct TaskFeatures {
     pub(super) pool: Pool,
     /// Normal scores of proxies, p × d, and their names.
     pub(super) proxies: Mat,
@@ -55,11 +73,11 @@ pub struct Views {
     pub(super) flops: Mat,
 }
 
-impl Views {
+impl TaskFeatures {
     /// Of a pool and its proxies, name and one value an architecture. Columns of other names than
     /// [`PROXIES`] are ignored, as are constant ones and those of which most values are missing (NaN,
     /// or a published sentinel). Of the rest, a missing value counts as the median.
-    pub fn new(pool: &Pool, columns: &[(String, Vec<f64>)]) -> Result<Views, PredictError> {
+    pub fn new(pool: &Pool, columns: &[(String, Vec<f64>)]) -> Result<TaskFeatures, PredictError> {
         let mut names: Vec<String> = Vec::new();
         let mut scores: Vec<Vec<f64>> = Vec::new();
         for (name, values) in columns {
@@ -94,7 +112,7 @@ impl Views {
         let flops = log_flops(&pool.space, &pool.archs);
         let [graph, shares] = graph_and_shares(&f);
         let all: Vec<usize> = (0..p).collect();
-        Ok(Views {
+        Ok(TaskFeatures {
             pool: pool.clone(),
             proxies: Mat::from_fn(p, scores.len(), |i, j| scores[j][i]),
             names,
@@ -123,7 +141,7 @@ impl Views {
         &self.names
     }
 
-    /// The normal scores of the proxies, p × [`Views::proxies`].
+    /// The normal scores of the proxies, p × [`TaskFeatures::proxies`].
     pub fn proxy_scores(&self) -> &Mat {
         &self.proxies
     }

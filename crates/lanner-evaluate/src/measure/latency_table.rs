@@ -1,5 +1,5 @@
-//! The file of a campaign: a header that says how was measured, and a row a network, each on disk
-//! before the next is begun.
+//! The file of a campaign: a header of settings, and a row for each network, on disk before the next
+//! begins.
 //!
 //! ```text
 //! # lanner latency table: 1
@@ -11,8 +11,7 @@
 //! ```
 //!
 //! `runs` is 0 in rows that repeat the value of a network which computes the same. `latency_ms` is
-//! empty where the runtime refused the network; `note` has its reason, or what is doubtful about a
-//! latency.
+//! empty if the runtime refused the network. `note` has the reason, or doubts about the latency.
 
 use std::path::{Path, PathBuf};
 
@@ -22,87 +21,92 @@ use lanner_space::{Architecture, Space};
 use super::{Block, Measurement};
 use crate::{
     EvaluateError, Header,
-    journal::{Journal, Kind, Opened, csv_text, read_header},
-    lines::Lines,
+    append_file::AppendFile,
+    journal::{FileKind, Journal, Opened, csv_text, read_header},
 };
 
-const KIND: Kind =
-    Kind { title: "lanner latency table", version: "1", command: "measure", doing: "measuring" };
+const KIND: FileKind = FileKind {
+    title: "lanner latency table",
+    version: "1",
+    command: "measure",
+    doing: "measuring",
+};
 const COLUMNS: [&str; 7] =
     ["arch", "latency_ms", "latency_ms_se", "runs", "drift", "unix_time", "note"];
 
 /// A row of the file.
 #[derive(Debug, Clone)]
-pub struct Row {
+pub struct LatencyRow {
     pub arch: Architecture,
-    /// `None` where the runtime refused the network.
+    /// Latency in milliseconds; `None` if the runtime refused the network.
     pub latency_ms: Option<f64>,
-    /// NaN where it is not known.
+    /// Standard error in milliseconds; NaN if unknown.
     pub error_ms: f64,
-    /// 0 where the value is that of a network which computes the same.
+    /// Number of runs; 0 if the latency is that of another network which computes the same.
     pub runs: usize,
     pub drift: f64,
     pub unix_time: u64,
     pub note: String,
 }
 
-/// A latency is doubtful when half the width of its 95 % interval is a larger share of it.
-pub const UNSURE: f64 = 0.1;
+/// Relative half-width of the 95 % interval above which a latency is doubtful.
+pub const DOUBTFUL: f64 = 0.1;
 
-/// Half the width of the 95 % interval, as a share of the latency.
-pub fn half_width(latency_ms: f64, error_ms: f64) -> f64 {
+/// Half the width of the 95 % interval, divided by the latency.
+pub fn relative_half_width(latency_ms: f64, error_ms: f64) -> f64 {
     1.96 * error_ms / latency_ms
 }
 
 /// An open file of measurements, locked against others.
 #[derive(Debug)]
-pub struct Log {
+pub struct LatencyTable {
     space: Space,
     journal: Journal,
-    blocks: Lines,
+    blocks: AppendFile,
 }
 
-impl Log {
-    /// Opens the file or begins it, and gives the rows that it has and the facts of its header. A
-    /// last row that a crash left torn is cut off. Refused: a file of other settings, another kind
-    /// of file, one that another process has open.
+impl LatencyTable {
+    /// Opens a file or creates it; returns it with its rows and its header. A last row that a crash
+    /// left torn is cut off.
+    ///
+    /// # Errors
+    /// When the file has other settings, is of another kind, or is open in another process.
     pub fn open(
         path: &Path,
         space: &Space,
         header: &Header,
-    ) -> Result<(Log, Vec<Row>, Header), EvaluateError> {
+    ) -> Result<(LatencyTable, Vec<LatencyRow>, Header), EvaluateError> {
         let Opened { journal, header, records } = Journal::open(path, KIND, &COLUMNS, header)?;
-        let mut blocks = Lines::open(blocks_path(path))?;
-        blocks.mend().map_err(EvaluateError::io(&blocks.path, "write"))?;
+        let mut blocks = AppendFile::open(blocks_path(path))?;
+        blocks.cut_torn_line().map_err(EvaluateError::io(&blocks.path, "write"))?;
         if blocks.len == 0 {
             blocks.append(b"arch,block,runs,median_ms,reference_ms\n")?;
         }
-        let rows: Result<Vec<Row>, EvaluateError> =
+        let rows: Result<Vec<LatencyRow>, EvaluateError> =
             records.iter().map(|(line, record)| parse_row(path, space, *line, record)).collect();
-        Ok((Log { space: space.clone(), journal, blocks }, rows?, header))
+        Ok((LatencyTable { space: space.clone(), journal, blocks }, rows?, header))
     }
 
-    /// Writes rows, all or none: what a full disk took half of is cut off again.
-    pub fn write(&mut self, rows: &[Row]) -> Result<(), EvaluateError> {
+    /// Appends all rows or none.
+    pub fn write(&mut self, rows: &[LatencyRow]) -> Result<(), EvaluateError> {
         let rows = self.fields(rows);
         self.journal.write(&rows)
     }
 
-    /// Puts a file with this header and these rows in the place of the file, as a whole or not at
-    /// all.
-    pub fn replace(self, header: &Header, rows: &[Row]) -> Result<(), EvaluateError> {
+    /// Replaces the whole file by this header and these rows, or leaves it as it is.
+    pub fn replace(self, header: &Header, rows: &[LatencyRow]) -> Result<(), EvaluateError> {
         let rows = self.fields(rows);
         self.journal.replace(header, &rows)
     }
 
-    fn fields(&self, rows: &[Row]) -> Vec<[String; 7]> {
-        // A latency has four digits or more, however small it is.
+    fn fields(&self, rows: &[LatencyRow]) -> Vec<[String; 7]> {
+        // Small latencies, too, keep at least four digits.
         let number = |v: f64| match v {
             v if !v.is_finite() => String::new(),
             v if v < 0.1 => format!("{v:.7}"),
             v => format!("{v:.5}"),
         };
-        let fields = |row: &Row| {
+        let fields = |row: &LatencyRow| {
             [
                 self.space.print(&row.arch),
                 row.latency_ms.map_or(String::new(), number),
@@ -116,7 +120,7 @@ impl Log {
         rows.iter().map(fields).collect()
     }
 
-    /// Writes the blocks of a measurement into the file beside (`table.blocks.csv`).
+    /// Appends the blocks of a measurement to the file beside the table (`table.blocks.csv`).
     pub fn write_blocks(
         &mut self,
         arch: &Architecture,
@@ -137,15 +141,16 @@ impl Log {
     }
 }
 
-/// The fact of a header that is the reference network's latency.
+/// Key of the header's fact with the reference network's latency.
 pub(super) const BASELINE: &str = "reference_ms";
 
-/// The reference network's latency in an earlier table, which must be of the same settings.
-pub fn baseline(path: &Path, header: &Header) -> Result<f64, EvaluateError> {
+/// Reads the reference network's latency in milliseconds from an earlier table, which must have the
+/// same settings.
+pub fn read_baseline(path: &Path, header: &Header) -> Result<f64, EvaluateError> {
     baseline_of(path, &read_header(path, KIND, header)?)
 }
 
-/// The reference network's latency that a file's header has, milliseconds.
+/// The reference network's latency in a file's header, in milliseconds.
 pub(super) fn baseline_of(path: &Path, header: &Header) -> Result<f64, EvaluateError> {
     let known = header.value(BASELINE).and_then(|v| v.parse().ok());
     known.filter(|v: &f64| v.is_finite() && *v > 0.0).ok_or_else(|| {
@@ -154,7 +159,7 @@ pub(super) fn baseline_of(path: &Path, header: &Header) -> Result<f64, EvaluateE
     })
 }
 
-/// `table.csv` has its blocks in `table.blocks.csv`.
+/// Path of the blocks of a table: `table.blocks.csv` for `table.csv`.
 pub fn blocks_path(path: &Path) -> PathBuf {
     path.with_extension("blocks.csv")
 }
@@ -164,7 +169,7 @@ fn parse_row(
     space: &Space,
     line: u64,
     record: &StringRecord,
-) -> Result<Row, EvaluateError> {
+) -> Result<LatencyRow, EvaluateError> {
     let wrong = |why: String| EvaluateError::File { path: path.into(), line, why };
     let bad = |name: &str, text: &str| {
         wrong(format!("{name} is '{text}', expected a number above 0, or nothing"))
@@ -177,7 +182,7 @@ fn parse_row(
         }
     };
     let latency = number(1)?;
-    Ok(Row {
+    Ok(LatencyRow {
         arch: space.parse(&record[0]).map_err(|e| wrong(e.to_string()))?,
         latency_ms: Some(latency).filter(|v| !v.is_nan()),
         error_ms: number(2)?,
@@ -189,5 +194,5 @@ fn parse_row(
 }
 
 #[cfg(test)]
-#[path = "log_tests.rs"]
+#[path = "latency_table_tests.rs"]
 mod tests;

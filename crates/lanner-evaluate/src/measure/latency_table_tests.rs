@@ -13,9 +13,9 @@ fn header() -> Header {
     }
 }
 
-fn row(index: u128, latency_ms: Option<f64>) -> Row {
+fn row(index: u128, latency_ms: Option<f64>) -> LatencyRow {
     let note = if latency_ms.is_none() { "lacks \"Conv\", says it".into() } else { String::new() };
-    Row {
+    LatencyRow {
         arch: SPACE.at(index).unwrap(),
         latency_ms,
         error_ms: 0.01,
@@ -26,8 +26,8 @@ fn row(index: u128, latency_ms: Option<f64>) -> Row {
     }
 }
 
-fn open(path: &Path) -> Result<(Log, Vec<Row>, Header), EvaluateError> {
-    Log::open(path, &SPACE, &header())
+fn open(path: &Path) -> Result<(LatencyTable, Vec<LatencyRow>, Header), EvaluateError> {
+    LatencyTable::open(path, &SPACE, &header())
 }
 
 #[test]
@@ -44,7 +44,7 @@ fn what_is_written_is_read_again() {
     let seen: Vec<_> = rows.iter().map(|r| (SPACE.index_of(&r.arch), r.latency_ms)).collect();
     assert_eq!(seen, [(Some(0), Some(1.25)), (Some(7), None), (Some(9), Some(0.012345))]);
     assert_eq!(rows[1].note, "lacks \"Conv\", says it");
-    // And by whoever reads tables.
+    // The reader of tables reads it, too.
     let mut changed = found.clone();
     changed.set("reference_ms", "5".into());
     log.replace(&changed, &rows).unwrap();
@@ -103,7 +103,7 @@ fn two_processes_do_not_write_one_file() {
 }
 
 proptest! {
-    /// Wherever a crash cuts the file, what was whole before is found, and the file goes on.
+    /// Wherever a crash cuts the file, the whole rows are found, and the file can be continued.
     #[test]
     fn a_torn_file_keeps_its_whole_rows(cut in 0.0f64..1.0, rows in 1usize..6) {
         let folder = tempfile::tempdir().unwrap();

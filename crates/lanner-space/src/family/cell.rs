@@ -1,17 +1,21 @@
 //! Cells of operations on edges.
 
-use crate::{Architecture, CellGraph};
+use std::fmt;
+
+use super::Family;
+use crate::{Architecture, CellGraph, SpaceError, View};
 
 /// A cell whose nodes add up the edges that end in them.
-#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+#[derive(Clone)]
 pub struct CellSpace {
     /// Node 0 is the input, the last one the output.
     pub nodes: u8,
     /// In the order of the codes.
     pub edges: Vec<Edge>,
-    /// Names of [`super::OPERATIONS`] that any edge has.
+    /// Names that any edge has, of [`crate::user::OPERATIONS`] where the skeleton builds the network.
     pub operations: Vec<String>,
     pub skeleton: CellSkeleton,
+    positions: Vec<u8>,
 }
 
 /// What may be on an edge.
@@ -45,34 +49,36 @@ impl CellSpace {
         (from[usize::from(code) / count], operations[usize::from(code) % count])
     }
 
-    pub(super) fn positions(&self) -> Vec<u8> {
-        self.edges.iter().map(|e| (e.from.len() * e.operations.len()) as u8).collect()
+    /// A cell of these parts; an edge has at most 255 choices.
+    pub fn new(
+        nodes: u8,
+        edges: Vec<Edge>,
+        operations: Vec<String>,
+        skeleton: CellSkeleton,
+    ) -> CellSpace {
+        let choices = |e: &Edge| (e.from.len() * e.operations.len()) as u8;
+        let positions = edges.iter().map(choices).collect();
+        CellSpace { nodes, edges, operations, skeleton, positions }
     }
 
-    pub(super) fn size(&self) -> Option<u128> {
-        self.positions().iter().try_fold(1u128, |size, &n| size.checked_mul(n.into()))
+    /// A cell with an edge from each node to each later one, all operations on each; edges by their
+    /// end, then by their start.
+    pub fn complete(nodes: u8, operations: &[&str], skeleton: CellSkeleton) -> CellSpace {
+        let all: Vec<u8> = (0..operations.len() as u8).collect();
+        let edge = |from, to| Edge { from: vec![from], to, operations: all.clone() };
+        let edges = (1..nodes).flat_map(|to| (0..to).map(move |from| (from, to)));
+        let edges = edges.map(|(from, to)| edge(from, to)).collect();
+        let operations = operations.iter().map(|&op| op.to_owned()).collect();
+        CellSpace::new(nodes, edges, operations, skeleton)
     }
 
-    pub(super) fn labels(&self) -> Vec<String> {
-        let ends = ["input".into(), "output".into()];
-        self.operations.iter().cloned().chain(ends).collect()
-    }
-
-    pub(crate) fn print(&self, codes: &[u8]) -> String {
-        let edge = |(i, &code): (usize, &u8)| {
-            let (from, op) = self.choice(i, code);
-            format!("{}~{from}", self.operations[usize::from(op)])
-        };
-        codes.iter().enumerate().map(edge).collect::<Vec<_>>().join("|")
-    }
-
-    pub(crate) fn parse(&self, text: &str) -> Result<Vec<u8>, String> {
+    fn codes_of(&self, text: &str) -> Result<Vec<u8>, String> {
         let edges: Vec<&str> = text.split('|').collect();
         if edges.len() != self.edges.len() {
             return Err(format!("{} edges, expected {}", edges.len(), self.edges.len()));
         }
         let code = |(i, text): (usize, &&str)| {
-            let known = (0..self.positions()[i]).map(|code| (code, self.choice(i, code)));
+            let known = (0..self.positions[i]).map(|code| (code, self.choice(i, code)));
             let (op, from) = text.split_once('~').ok_or(format!("edge '{text}' lacks '~'"))?;
             let fits = |&(_, (f, o)): &(u8, (u8, u8))| {
                 self.operations[usize::from(o)] == op && f.to_string() == from
@@ -88,14 +94,14 @@ impl CellSpace {
     }
 
     /// Codes of `none` and `skip_connect` among the operations; one that there is not, otherwise.
-    pub(crate) fn none_and_skip(&self) -> (u8, u8) {
+    fn none_and_skip(&self) -> (u8, u8) {
         let code = |name: &str| self.operations.iter().position(|op| op == name);
         let (none, skip) = (code("none"), code("skip_connect"));
         (none.map_or(u8::MAX, |c| c as u8), skip.map_or(u8::MAX, |c| c as u8))
     }
 
     /// The edges between the input (node 0) and the output (the last node).
-    pub(crate) fn graph(&self, arch: &Architecture) -> CellGraph {
+    fn raw_graph(&self, arch: &Architecture) -> CellGraph {
         let input = self.operations.len() as u8;
         let output = self.edges.len() as u8 + 1;
         // Arcs must point forwards: nodes of the graph are edges by the node that they end in.
@@ -123,9 +129,56 @@ impl CellSpace {
         arcs.sort_unstable();
         CellGraph::cell(labels, arcs)
     }
+}
+
+impl fmt::Debug for CellSpace {
+    /// Without what follows from the rest: the fingerprints of files are of this text.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("CellSpace")
+            .field("nodes", &self.nodes)
+            .field("edges", &self.edges)
+            .field("operations", &self.operations)
+            .field("skeleton", &self.skeleton)
+            .finish()
+    }
+}
+
+impl Family for CellSpace {
+    fn positions(&self) -> &[u8] {
+        &self.positions
+    }
+
+    fn labels(&self) -> Vec<&str> {
+        self.operations.iter().map(String::as_str).chain(["input", "output"]).collect()
+    }
+
+    fn graph(&self, arch: &Architecture, view: View) -> CellGraph {
+        let raw = self.raw_graph(arch);
+        match view {
+            View::Raw => raw,
+            View::Pruned => {
+                let (none, skip) = self.none_and_skip();
+                raw.pruned(none, skip)
+            }
+        }
+    }
+
+    fn parse(&self, space: &str, text: &str) -> Result<Architecture, SpaceError> {
+        let text = text.trim();
+        let codes = self.codes_of(text);
+        codes.map(Architecture::new).map_err(|why| SpaceError::text(space, text, why))
+    }
+
+    fn print(&self, arch: &Architecture) -> String {
+        let edge = |(i, &code): (usize, &u8)| {
+            let (from, op) = self.choice(i, code);
+            format!("{}~{from}", self.operations[usize::from(op)])
+        };
+        arch.codes().iter().enumerate().map(edge).collect::<Vec<_>>().join("|")
+    }
 
     /// Which edges are on a path of operations other than `none` from input to output.
-    pub(crate) fn live(&self, arch: &Architecture) -> Vec<bool> {
+    fn live(&self, arch: &Architecture) -> Vec<bool> {
         let (none, _) = self.none_and_skip();
         let choices: Vec<(u8, u8)> =
             arch.codes().iter().enumerate().map(|(e, &code)| self.choice(e, code)).collect();
@@ -147,5 +200,13 @@ impl CellSpace {
                 open(e) && reached[usize::from(choices[e].0)] && used[usize::from(self.edges[e].to)]
             })
             .collect()
+    }
+
+    fn max_nodes(&self) -> usize {
+        2 + self.edges.len()
+    }
+
+    fn cell(&self) -> Option<&CellSpace> {
+        Some(self)
     }
 }

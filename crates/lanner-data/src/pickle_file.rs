@@ -1,4 +1,4 @@
-//! What a pickle comes in: bare, bzip2, or one of torch's two containers.
+//! Reads pickles from their containers: a bare file, bzip2, or one of torch's two formats.
 
 use std::{
     collections::HashMap,
@@ -16,7 +16,7 @@ use crate::{
     pickle::{self, Input, Limits, Pickle},
 };
 
-/// The first integer of torch's older container, little-endian.
+/// First integer of torch's older container, little-endian.
 const TORCH_MAGIC: [u8; 10] = [0x6c, 0xfc, 0x9c, 0x46, 0xf9, 0x20, 0x6a, 0xa8, 0x50, 0x19];
 
 /// Reads the pickle of a file, and the tensors that it names.
@@ -34,15 +34,15 @@ pub(crate) fn load(
     match &magic[..got] {
         [] => Err(DataError::file(path, "the file is empty")),
         [b'B', b'Z', b'h', ..] => {
-            let plain = Bounded::new(MultiBzDecoder::new(progress.watch(file)), size);
+            let plain = Bounded::new(MultiBzDecoder::new(progress.count(file)), size);
             read(Input::new(plain, None), path, limits)
         }
         [b'P', b'K', ..] => read_zip(file, path, limits),
-        _ => read(Input::new(progress.watch(file), Some(size)), path, limits),
+        _ => read(Input::new(progress.count(file), Some(size)), path, limits),
     }
 }
 
-/// A bare pickle, or torch's container before 1.6: five pickles, then the storages.
+/// Reads a bare pickle, or torch's container before 1.6: five pickles, then the storages.
 fn read<R: Read>(
     mut input: Input<R>,
     path: &Path,
@@ -90,7 +90,7 @@ fn read<R: Read>(
     Ok(main)
 }
 
-/// Torch's container since 1.6: a zip with `data.pkl` and a record for each storage.
+/// Reads torch's container since 1.6: a zip with `data.pkl` and a record for each storage.
 fn read_zip(file: impl Read + Seek, path: &Path, limits: Limits<'_>) -> Result<Pickle, DataError> {
     let broken =
         |e: zip::result::ZipError| DataError::file(path, format!("not a readable zip file: {e}"));
@@ -147,14 +147,14 @@ fn read_zip(file: impl Read + Seek, path: &Path, limits: Limits<'_>) -> Result<P
     Ok(pickle)
 }
 
-/// Ends a decompression that yields far more than data does.
+/// A decompressor that stops with an error when it yields far more than real data would.
 struct Bounded<R> {
     inner: R,
     left: u64,
 }
 
 impl<R> Bounded<R> {
-    /// Benchmarks' pickles shrink to a tenth to a hundredth.
+    /// Largest ratio of decompression; the pickles of benchmarks shrink to a tenth to a hundredth.
     const MOST_RATIO: u64 = 2000;
     const FREE: u64 = 64 << 20;
 

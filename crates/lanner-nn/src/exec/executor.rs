@@ -1,61 +1,65 @@
 use lanner_network::{Network, Op, Shape};
 
+use super::activation_states::{self, ActivationStates};
 use super::batch_norm::BatchNorm;
 use super::blocked::{self, Blocked, Change};
 use super::conv::ConvKernel;
 use super::elementwise::{self, Act, Affine};
 use super::float::Buffer;
-use super::parts::Workers;
+use super::memory::MemoryNeeds;
 use super::plan::{Plan, View};
 use super::pool::PoolKernel;
-use super::sizes::Sizes;
-use super::states::{self, States};
+use super::workers::Workers;
 use super::{ExecError, Float, Layout, Params};
 
-/// How an [`Executor`] runs a network.
+/// Options of an [`Executor`].
 #[derive(Debug, Clone, Default)]
-pub struct Options {
-    /// Up to so many threads of rayon's pool; 0 is taken as 1. Results do not depend on it.
+pub struct ExecOptions {
+    /// Number of threads of rayon's pool to use at most; 0 is taken as 1. Results do not depend on
+    /// it.
     pub threads: usize,
-    /// [`Executor::backward`] will be called. Without, outputs are freed after their last reader.
+    /// Allows [`Executor::backward`]. Without it, outputs are freed after their last reader.
     pub training: bool,
-    /// [`Executor::backward`] will be called more than once after a forward pass: what it reads is
-    /// kept, which takes a little more memory.
-    pub again: bool,
-    /// States of activations are recorded, for [`Executor::states`] and [`Executor::hold`].
-    pub hold: bool,
-    /// Layers that an [`Observer`] sees.
-    pub watch: Vec<usize>,
-    /// The most bytes that an executor may hold; a network that needs more is refused. The
-    /// parameters and gradients, which are the caller's, are not counted.
+    /// Allows several calls of [`Executor::backward`] after a forward pass, for a little more
+    /// memory.
+    pub repeat_backward: bool,
+    /// Records the states of activations, for [`Executor::activation_states`] and
+    /// [`Executor::hold_states`].
+    pub hold_states: bool,
+    /// Numbers of the layers that an [`Observer`] sees.
+    pub observed: Vec<usize>,
+    /// Limit of the executor's memory in bytes; a network that needs more is refused. Parameters
+    /// and their gradients belong to the caller and are not counted.
     pub memory_limit: Option<u64>,
 }
 
-/// What batch norms do.
+/// Mode of the batch norms.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub enum Mode {
-    /// Normalise by the statistics of the batch, as in training. The variance is the biased one.
+    /// Normalises by the statistics of the batch, as in training. The variance is the biased one.
     #[default]
     Batch,
-    /// Normalise by the running statistics, as at inference.
+    /// Normalises by the running statistics, as at inference.
     Running,
-    /// Nothing: the output is the input (for SynFlow).
+    /// Copies the input to the output (for SynFlow).
     Bypass,
 }
 
-/// Sees watched layers while they run. Images are height × width × channels. Calls come from several
-/// threads at once and in any order of the images, one call an image and layer.
+/// Callbacks for the layers of [`ExecOptions::observed`] while they run. Images are height × width
+/// × channels. There is one call for each image and layer; calls come from several threads at once,
+/// and the images in any order.
 pub trait Observer<T>: Sync {
-    /// The output of a layer for an image of the batch.
+    /// Receives the output of a layer for an image of the batch.
     fn output(&self, _layer: usize, _image: usize, _output: &[T]) {}
-    /// The output of a layer and the loss's gradient by it. Not called for layers on which the
-    /// network's output does not depend, nor for the images unless their gradient is wanted.
+    /// Receives the output of a layer and the gradient of the loss by it. Not called for layers on
+    /// which the network's output does not depend, nor for the images unless their gradient is
+    /// wanted.
     fn gradient(&self, _layer: usize, _image: usize, _output: &[T], _gradient: &[T]) {}
 }
 
 impl<T> Observer<T> for () {}
 
-/// What a layer computes with, decided once.
+/// Kernel that computes a layer, chosen once.
 #[derive(Debug)]
 pub(super) enum Kernel {
     Conv(Box<ConvKernel>),
@@ -63,8 +67,8 @@ pub(super) enum Kernel {
     Plain,
 }
 
-/// A network prepared to run on a batch of images: a plan of what is stored where, the buffers, and
-/// the state between forward and backward.
+/// A network prepared to run on a batch of images: the plan of its buffers, the buffers, and the
+/// state between forward and backward.
 #[derive(Debug)]
 pub struct Executor<T> {
     pub(super) network: Network,
@@ -76,14 +80,14 @@ pub struct Executor<T> {
     pub(super) workers: Workers<T>,
     pub(super) training: bool,
     pub(super) can_hold: bool,
-    /// States of activations and max pools are those of an earlier pass.
+    /// Activations and max pools are held at the states of an earlier pass.
     pub(super) held: bool,
-    pub(super) states: Vec<States>,
+    pub(super) states: Vec<ActivationStates>,
     batch: usize,
-    /// Images of the last forward pass; 0 before the first.
+    /// Number of images of the last forward pass; 0 before the first.
     pub(super) images: usize,
     pub(super) mode: Mode,
-    /// Moments of each image, of layers that a batch norm reads.
+    /// For each layer that a batch norm reads, the moments of each image.
     pub(super) moments: Vec<Vec<T>>,
     pub(super) packed: Buffer<T>,
     pub(super) weights: Buffer<T>,
@@ -93,29 +97,30 @@ pub struct Executor<T> {
     output: Vec<T>,
 }
 
-/// A layer's output for reading: the stored numbers of its base, and what is applied to them.
+/// A layer's output for reading: the stored numbers of its base, and the batch norm and activation
+/// to apply to them.
 #[derive(Clone, Copy)]
 pub(super) struct Source<'a, T> {
     base: &'a [T],
     len: usize,
     pub norm: Option<Affine<'a, T>>,
     pub act: Option<Act>,
-    /// The activation's states, if they are held.
+    /// States of the activation, if they are held.
     pub held: Option<&'a [u64]>,
 }
 
 impl<'a, T: Float> Source<'a, T> {
-    /// The stored numbers of all images, before the batch norm and the activation.
+    /// Stored numbers of all images, before the batch norm and the activation.
     pub fn batch(&self) -> &'a [T] {
         self.base
     }
 
-    /// The stored numbers of an image, before the batch norm and the activation.
+    /// Stored numbers of an image, before the batch norm and the activation.
     pub fn raw(&self, image: usize) -> &'a [T] {
         &self.base[image * self.len..][..self.len]
     }
 
-    /// The numbers of an image; computed into `buffer` unless they are stored.
+    /// Numbers of an image; computed into `buffer` unless they are stored.
     pub fn image<'b>(&self, image: usize, buffer: &'b mut Buffer<T>) -> &'b [T]
     where
         'a: 'b,
@@ -128,18 +133,18 @@ impl<'a, T: Float> Source<'a, T> {
         out
     }
 
-    /// Writes the numbers of an image.
+    /// Writes the numbers of an image to `out`.
     pub fn apply(&self, image: usize, out: &mut [T]) {
         match (self.held, self.act) {
             (Some(bits), Some(act)) => {
                 elementwise::apply(self.raw(image), self.norm, None, out);
-                states::hold_image(bits, act, image, out);
+                activation_states::hold_image(bits, act, image, out);
             }
             _ => elementwise::apply(self.raw(image), self.norm, self.act, out),
         }
     }
 
-    /// Adds the numbers of an image.
+    /// Adds the numbers of an image to `out`.
     pub fn apply_add(&self, image: usize, buffer: &mut Buffer<T>, out: &mut [T]) {
         match self.held {
             Some(_) => elementwise::add(self.image(image, buffer), out),
@@ -158,16 +163,16 @@ impl<'a, T: Float> Source<'a, T> {
 }
 
 impl<T: Float> Executor<T> {
-    /// Plans a network for up to `batch` images at a time, and allocates all that it needs.
+    /// Plans a network for up to `batch` images at a time, and allocates its buffers.
     ///
     /// # Errors
-    /// When the batch is 0, a watched layer is not one, or more memory is needed than the limit.
-    pub fn new(network: &Network, batch: usize, options: Options) -> Result<Self, ExecError> {
+    /// When the batch is 0, an observed layer does not exist, or the memory limit is exceeded.
+    pub fn new(network: &Network, batch: usize, options: ExecOptions) -> Result<Self, ExecError> {
         Self::plan(network, batch, options, Vec::new())
     }
 
-    /// An executor for another network in the buffers of this one, as far as they are large enough:
-    /// fresh memory costs up to half as much time as a step.
+    /// Makes an executor for another network that reuses the buffers of this one where they are
+    /// large enough: fresh memory costs up to half as much time as a step.
     ///
     /// # Errors
     /// As for [`Executor::new`].
@@ -175,16 +180,16 @@ impl<T: Float> Executor<T> {
         self,
         network: &Network,
         batch: usize,
-        options: Options,
+        options: ExecOptions,
     ) -> Result<Self, ExecError> {
         Self::plan(network, batch, options, self.slots)
     }
 
-    /// `old` are buffers to use.
+    /// Plans a network; buffers of `old` are reused where they fit.
     fn plan(
         network: &Network,
         batch: usize,
-        options: Options,
+        options: ExecOptions,
         mut old: Vec<Buffer<T>>,
     ) -> Result<Self, ExecError> {
         let value = |name, value: usize, expected| {
@@ -193,13 +198,13 @@ impl<T: Float> Executor<T> {
         if batch == 0 {
             return value("batch", batch, "1 or more");
         }
-        if let Some(&layer) = options.watch.iter().find(|&&l| l >= network.layers.len()) {
-            return value("watched layer", layer, "the number of a layer");
+        if let Some(&layer) = options.observed.iter().find(|&&l| l >= network.layers.len()) {
+            return value("observed layer", layer, "the number of a layer");
         }
-        let plan = Plan::of(network, options.training, options.again, &options.watch);
+        let plan = Plan::of(network, options.training, options.repeat_backward, &options.observed);
         let kernels: Vec<Kernel> = network.layers.iter().map(|l| kernel::<T>(network, l)).collect();
-        let sizes = Sizes::of(network, &plan, &kernels, batch, &options);
-        let needed = sizes.bytes(size_of::<T>(), options.threads);
+        let needs = MemoryNeeds::of(network, &plan, &kernels, batch, &options);
+        let needed = needs.bytes(size_of::<T>(), options.threads);
         let limit = options.memory_limit.unwrap_or(isize::MAX as u64).min(isize::MAX as u64);
         if needed > u128::from(limit) {
             return Err(ExecError::Memory {
@@ -216,21 +221,22 @@ impl<T: Float> Executor<T> {
             .map(|(l, p)| vec![T::ZERO; if p.stats { 2 * batch * l.shape.channels } else { 0 }])
             .collect();
         let states = network.layers.iter().enumerate();
-        let states = states.map(|(i, _)| States::of(network, &plan, i, batch, &options)).collect();
+        let states =
+            states.map(|(i, _)| ActivationStates::of(network, &plan, i, batch, &options)).collect();
         Ok(Executor {
             layout: Layout::of(network),
             norms: network.layers.iter().map(|_| BatchNorm::default()).collect(),
             slots: plan.slots.iter().map(|&len| Buffer::of(len * batch, &mut old)).collect(),
-            packed: Buffer::zeros(sizes.packed),
-            weights: Buffer::zeros(sizes.weights),
-            bias: Buffer::zeros(sizes.bias),
-            partial: Buffer::zeros(sizes.partial),
+            packed: Buffer::zeros(needs.packed),
+            weights: Buffer::zeros(needs.weights),
+            bias: Buffer::zeros(needs.bias),
+            partial: Buffer::zeros(needs.partial),
             network: network.clone(),
             plan,
             kernels,
             workers: Workers::new(options.threads),
             training: options.training,
-            can_hold: options.hold,
+            can_hold: options.hold_states,
             held: false,
             states,
             batch,
@@ -242,21 +248,21 @@ impl<T: Float> Executor<T> {
         })
     }
 
-    /// Bytes of the buffers that hold activations and their gradients.
+    /// Size of the buffers of activations and their gradients, in bytes.
     pub fn memory(&self) -> u64 {
         self.plan.slots.iter().map(|&len| (len * self.batch * size_of::<T>()) as u64).sum()
     }
 
-    /// The network.
+    /// The network that it runs.
     pub fn network(&self) -> &Network {
         &self.network
     }
 
-    /// Runs the network on images (each channels × height × width, one after the other, at most as
-    /// many as the executor was made for) and returns the outputs, one image's after the other's.
+    /// Runs the network on `images` (images × channels × height × width, at most as many images as
+    /// the executor was made for), and returns its outputs, image after image.
     ///
     /// # Errors
-    /// When the images or the parameters have another length than the network's.
+    /// When the length of the images or of the parameters does not fit the network.
     pub fn forward(
         &mut self,
         params: &Params<T>,
@@ -295,16 +301,17 @@ impl<T: Float> Executor<T> {
         Ok(&self.output)
     }
 
-    /// Moves the running statistics towards those of the last forward pass, which must have been one
-    /// by [`Mode::Batch`]: running = (1 − momentum)·running + momentum·batch, with the unbiased
-    /// variance, as PyTorch does (its momentum is 0.1).
+    /// Moves the running statistics towards those of the last forward pass, which must have run in
+    /// [`Mode::Batch`]: running = (1 − momentum)·running + momentum·batch, with the unbiased variance,
+    /// as PyTorch does (its momentum is 0.1).
     ///
     /// # Errors
-    /// When there was no such pass, or the parameters are another network's.
+    /// When there was no such pass, or the parameters belong to another network.
     pub fn update_running(&self, params: &mut Params<T>, momentum: f64) -> Result<(), ExecError> {
         self.check_params(params)?;
         if self.images == 0 || self.mode != Mode::Batch {
-            return Err(ExecError::Order { needed: "a forward pass with the batch's statistics" });
+            let needed = "a forward pass in `Mode::Batch` before it";
+            return Err(ExecError::Order { method: "update_running", needed });
         }
         let (old, new) = (T::of(1.0 - momentum), T::of(momentum));
         for (place, norm) in params.layout.layers.iter().zip(&self.norms) {
@@ -319,8 +326,8 @@ impl<T: Float> Executor<T> {
         Ok(())
     }
 
-    /// Mean and biased variance by which a batch norm normalised in the last forward pass, one number
-    /// a channel each; empty for other layers.
+    /// Mean and biased variance that a batch norm used in the last forward pass, one number a
+    /// channel each; empty for other layers.
     pub fn statistics(&self, layer: usize) -> (&[T], &[T]) {
         self.norms.get(layer).map_or((&[], &[]), |n| (&n.mean, &n.variance))
     }
@@ -337,7 +344,7 @@ impl<T: Float> Executor<T> {
         Ok(())
     }
 
-    /// A layer's output for reading.
+    /// Source of a layer's output.
     pub(super) fn source(&self, layer: usize) -> Source<'_, T> {
         let View { base, norm, act } = self.plan.layers[layer].view;
         let values = match self.plan.layers[base].value_slot {
@@ -371,14 +378,14 @@ fn kernel<T: Float>(network: &Network, layer: &lanner_network::Layer) -> Kernel 
     }
 }
 
-/// From channels × height × width to height × width × channels.
+/// Converts an image from channels × height × width to height × width × channels.
 pub(super) fn from_planes<T: Float>(shape: Shape, planes: &[T], out: &mut [T]) {
     for (c, plane) in planes.chunks_exact(shape.height * shape.width).enumerate() {
         out[c..].iter_mut().step_by(shape.channels).zip(plane).for_each(|(o, x)| *o = *x);
     }
 }
 
-/// From height × width × channels to channels × height × width, image after image.
+/// Converts images from height × width × channels to channels × height × width.
 pub(super) fn to_planes<T: Float>(shape: Shape, images: &[T], out: &mut [T]) {
     for (image, out) in images.chunks_exact(shape.len()).zip(out.chunks_exact_mut(shape.len())) {
         for (c, plane) in out.chunks_exact_mut(shape.height * shape.width).enumerate() {

@@ -1,4 +1,4 @@
-//! Files that grow by whole lines.
+//! Files to which whole lines are appended.
 
 use std::{
     fs::{File, OpenOptions},
@@ -8,17 +8,17 @@ use std::{
 
 use crate::EvaluateError;
 
-/// A file that grows by whole lines, whatever happens.
+/// A file to which whole lines are appended: a failed write leaves no part of a line.
 #[derive(Debug)]
-pub(crate) struct Lines {
+pub(crate) struct AppendFile {
     pub path: PathBuf,
     pub file: File,
-    /// Bytes of the file that are whole.
+    /// Length of the whole lines, in bytes.
     pub len: u64,
 }
 
-impl Lines {
-    pub fn open(path: PathBuf) -> Result<Lines, EvaluateError> {
+impl AppendFile {
+    pub fn open(path: PathBuf) -> Result<AppendFile, EvaluateError> {
         let io = |doing| EvaluateError::io(&path, doing);
         let mut options = OpenOptions::new();
         let file = options.read(true).append(true).create(true).open(&path).map_err(io("open"))?;
@@ -27,11 +27,11 @@ impl Lines {
             let why = "not a regular file".into();
             return Err(EvaluateError::File { path, line: 1, why });
         }
-        Ok(Lines { file, len: about.len(), path })
+        Ok(AppendFile { file, len: about.len(), path })
     }
 
-    /// Cuts off a last line that a crash left torn: one that has no end.
-    pub fn mend(&mut self) -> std::io::Result<()> {
+    /// Cuts off a last line without an end, which a crash left.
+    pub fn cut_torn_line(&mut self) -> std::io::Result<()> {
         let mut end = self.len;
         while end > 0 {
             let start = end.saturating_sub(4096);
@@ -51,10 +51,10 @@ impl Lines {
         Ok(())
     }
 
-    /// Appends lines, all or none: what a full disk took half of is cut off again.
+    /// Appends all lines or none: after an error, such as a full disk, a partial write is cut off.
     pub fn append(&mut self, bytes: &[u8]) -> Result<(), EvaluateError> {
         if let Err(error) = self.file.write_all(bytes) {
-            // Whatever became of this, the lines before are whole.
+            // If this fails too, the next `cut_torn_line` mends the file.
             let _ = self.file.set_len(self.len);
             return Err(EvaluateError::Io { path: self.path.clone(), doing: "write", error });
         }

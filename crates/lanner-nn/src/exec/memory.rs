@@ -1,16 +1,16 @@
-//! How much memory an executor needs, before any is asked for.
+//! Counts the memory that an executor needs, before it is allocated.
 
 use lanner_network::Network;
 
-use super::parts::PARTS;
+use super::activation_states::ActivationStates;
+use super::executor::{ExecOptions, Kernel};
 use super::plan::Plan;
-use super::run::{Kernel, Options};
-use super::states::States;
+use super::workers::PARTS;
 
-/// Numbers of everything that is allocated, the slots of one batch among it.
-pub struct Sizes {
+/// Sizes of all that an executor allocates, in numbers; `scratch` is that of one worker.
+pub struct MemoryNeeds {
     pub slots: u128,
-    /// Bytes of the states of activations and max pools.
+    /// States of activations and max pools, in bytes.
     pub states: u128,
     pub packed: usize,
     pub weights: usize,
@@ -19,19 +19,20 @@ pub struct Sizes {
     pub scratch: usize,
 }
 
-impl Sizes {
+impl MemoryNeeds {
     pub fn of(
         network: &Network,
         plan: &Plan,
         kernels: &[Kernel],
         batch: usize,
-        options: &Options,
+        options: &ExecOptions,
     ) -> Self {
         let slots = plan.slots.iter().map(|&len| len as u128 * batch as u128).sum();
         let layers = 0..network.layers.len();
-        let states: usize = layers.map(|i| States::bytes(network, plan, i, options)).sum();
+        let states: usize =
+            layers.map(|i| ActivationStates::bytes(network, plan, i, options)).sum();
         let largest = network.layers.iter().map(|l| l.shape.len()).max().unwrap_or(0);
-        let mut sizes = Sizes {
+        let mut needs = MemoryNeeds {
             slots,
             states: states as u128 * batch as u128,
             packed: 0,
@@ -43,20 +44,20 @@ impl Sizes {
         for kernel in kernels {
             let Kernel::Conv(kernel) = kernel else { continue };
             let bias = kernel.bias_len().max(kernel.input_bias_len());
-            sizes.packed = sizes.packed.max(kernel.packed_len());
-            sizes.bias = sizes.bias.max(bias);
+            needs.packed = needs.packed.max(kernel.packed_len());
+            needs.bias = needs.bias.max(bias);
             if options.training {
                 let parts = PARTS.min(batch);
-                sizes.partial = sizes.partial.max(parts * (kernel.packed_len() + bias));
+                needs.partial = needs.partial.max(parts * (kernel.packed_len() + bias));
             }
-            sizes.weights = sizes.weights.max(kernel.weights_len());
+            needs.weights = needs.weights.max(kernel.weights_len());
             let images = 3 * kernel.images() * largest;
-            sizes.scratch = sizes.scratch.max(kernel.scratch_len() + images);
+            needs.scratch = needs.scratch.max(kernel.scratch_len() + images);
         }
-        sizes
+        needs
     }
 
-    /// Bytes for numbers of this size.
+    /// Bytes in all, for numbers of `size` bytes.
     pub fn bytes(&self, size: usize, threads: usize) -> u128 {
         let rest =
             self.packed + self.weights + self.bias + self.partial + self.scratch * threads.max(1);

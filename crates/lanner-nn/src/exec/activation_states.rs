@@ -1,96 +1,105 @@
-//! The states of activations and of max pools: which piece of its function each number is on.
+//! States of activations and max pools: the piece of the piecewise function that each number is on.
 //!
-//! Held at those of an earlier pass, a network of ReLUs is smooth in its parameters, so that the
-//! difference of two passes nearby is the derivative that automatic differentiation has: one that
-//! knows nothing of ReLUs which change their state.
+//! While states are held at those of an earlier pass, a network of ReLUs is smooth in its
+//! parameters. So a finite difference of two passes approximates the derivative that automatic
+//! differentiation computes, which ignores that ReLUs may change their state.
 
 use lanner_network::{Network, Op};
 
 use super::elementwise::{Act, relu, sigmoid};
+use super::executor::{ExecOptions, Executor, Kernel, Source};
 use super::float::Buffer;
-use super::parts::{cut, parts};
 use super::plan::Plan;
 use super::pool::{self, Winner};
-use super::run::{Executor, Kernel, Options, Source};
-use super::wide::vectorised;
+use super::vector::vectorised;
+use super::workers::{batch_parts, split_by_part};
 use super::{ExecError, Float};
 
-/// The states of one layer.
+/// States of one layer.
 #[derive(Debug, Default)]
-pub struct States {
-    /// Of an activation: a bit for each number, in words of 64 for each image, whether it is on the
-    /// middle piece: above 0 for a ReLU. Outside, a number is far from the other end of that piece,
-    /// so that its value tells which side it is on.
+pub struct ActivationStates {
+    /// For an activation: a bit for each number, in words of 64 for each image, set if it is on the
+    /// middle piece (for a ReLU, above 0). A number outside is far from the other end of that
+    /// piece, so that its value tells its side.
     pub bits: Vec<u64>,
-    /// Of a max pool: the tap that won, for each number of the output.
+    /// For a max pool: the tap that won, for each number of the output.
     pub winners: Vec<Winner>,
 }
 
-impl States {
-    /// Room for the states of a layer, empty where it has none that are needed.
-    pub fn of(network: &Network, plan: &Plan, i: usize, batch: usize, options: &Options) -> States {
+impl ActivationStates {
+    /// Allocates the states of a layer; empty if none are needed.
+    pub fn of(
+        network: &Network,
+        plan: &Plan,
+        i: usize,
+        batch: usize,
+        options: &ExecOptions,
+    ) -> ActivationStates {
         let numbers = network.layers[i].shape.len();
-        let act = options.hold && plan.layers[i].states == Some(i);
+        let act = options.hold_states && plan.layers[i].states == Some(i);
         let pool = matches!(network.layers[i].op, Op::MaxPool(_));
-        States {
+        ActivationStates {
             bits: vec![0; if act { batch * words(numbers) } else { 0 }],
             winners: vec![0; if pool && options.training { batch * numbers } else { 0 }],
         }
     }
 
-    /// Bytes that those of a layer take for an image.
-    pub fn bytes(network: &Network, plan: &Plan, i: usize, options: &Options) -> usize {
-        let one = States::of(network, plan, i, 1, options);
+    /// Bytes of the states of a layer for one image.
+    pub fn bytes(network: &Network, plan: &Plan, i: usize, options: &ExecOptions) -> usize {
+        let one = ActivationStates::of(network, plan, i, 1, options);
         8 * one.bits.len() + size_of::<Winner>() * one.winners.len()
     }
 }
 
-/// Words of the bits of an image.
+/// Number of words that hold `len` bits.
 pub fn words(len: usize) -> usize {
     len.div_ceil(64)
 }
 
 impl<T: Float> Executor<T> {
-    /// From now on activations and max pools keep the states of the last forward pass (a ReLU whether
-    /// it lets a number through, a max pool which number it takes) instead of taking them from what
-    /// they are given; with `false` no longer. In between, passes must be of as many images.
+    /// Holds activations and max pools at their states of the last forward pass: a ReLU passes the
+    /// same numbers, a max pool takes the same ones, whatever their inputs are then. With `false`,
+    /// the inputs decide again. While states are held, every pass must have the same number of
+    /// images.
     ///
     /// # Errors
     /// When there was no forward pass, or the executor was made without
-    /// [`Options::hold`](super::Options::hold).
-    pub fn hold(&mut self, held: bool) -> Result<(), ExecError> {
+    /// [`ExecOptions::hold_states`](super::ExecOptions::hold_states).
+    pub fn hold_states(&mut self, held: bool) -> Result<(), ExecError> {
         if self.images == 0 || !self.can_hold {
-            return Err(ExecError::Order { needed: "a forward pass of an executor made to hold" });
+            let needed = "a forward pass of an executor made with `hold_states`";
+            return Err(ExecError::Order { method: "hold_states", needed });
         }
         self.held = held;
         Ok(())
     }
 
-    /// The states of an activation in the last forward pass (where they are held, of that before): for
-    /// each image words of 64 bits, one a number, height × width × channels; whether a ReLU lets it
-    /// through. Empty unless the executor was made to [`hold`](super::Options::hold) states.
-    pub fn states(&self, layer: usize) -> &[u64] {
+    /// States of an activation in the last forward pass, or in the pass at which they are held. For
+    /// each image, words of 64 bits with a bit for each number (height × width × channels), set if
+    /// a ReLU passes it. Empty unless the executor was made with
+    /// [`hold_states`](super::ExecOptions::hold_states).
+    pub fn activation_states(&self, layer: usize) -> &[u64] {
         let plan = self.plan.layers.get(layer);
         plan.and_then(|p| p.states).map_or(&[], |first| &self.states[first].bits)
     }
 
-    /// The bits of an activation, while they are held.
+    /// Bits of an activation, if states are held.
     pub(super) fn held_bits(&self, layer: usize) -> Option<&[u64]> {
-        self.held.then(|| self.states(layer))
+        self.held.then(|| self.activation_states(layer))
     }
 
-    /// Takes the states of an activation or a max pool from its input.
+    /// Records the states of an activation or a max pool from its input.
     pub(super) fn record(&mut self, i: usize) {
         let mut states = std::mem::take(&mut self.states[i]);
         let layer = &self.network.layers[i];
         let len = layer.shape.len();
-        let parts = parts(self.images);
+        let parts = batch_parts(self.images);
         let (each, pool) = match self.kernels[i] {
             Kernel::Pool(_) => (0, len),
             _ => (words(len), 0),
         };
-        let bits = cut(&mut states.bits, &parts, each);
-        let winners = cut(&mut states.winners, &parts, pool);
+        let bits = split_by_part(&mut states.bits, &parts, each);
+        let winners = split_by_part(&mut states.winners, &parts, pool);
         let source = self.source(layer.inputs[0]);
         let jobs = parts.into_iter().zip(bits).zip(winners).collect();
         self.workers.each(jobs, |((part, bits), winners), s| {
@@ -111,12 +120,12 @@ impl<T: Float> Executor<T> {
     }
 }
 
-/// x = act(x) for an image's numbers.
+/// Applies an activation in place to an image, with its states held.
 pub fn hold_image<T: Float>(bits: &[u64], act: Act, image: usize, x: &mut [T]) {
     hold(x, act, &bits[image * words(x.len())..][..words(x.len())]);
 }
 
-/// d = d · act′(x) for an image's numbers; `x` is what the activation is given.
+/// Backward of [`hold_image`]: d = d · act′(x) in place, where `x` is the activation's input.
 pub fn hold_image_back<T: Float>(
     bits: &[u64],
     act: Act,
@@ -125,7 +134,7 @@ pub fn hold_image_back<T: Float>(
     x: &Source<T>,
     buffer: &mut Buffer<T>,
 ) {
-    // The slope of what is held and linear does not depend on what it is given.
+    // A held piece that is linear has the same slope for every input.
     let x = if let Act::Relu | Act::Relu6 | Act::HardSigmoid = act {
         &[]
     } else {
@@ -135,7 +144,7 @@ pub fn hold_image_back<T: Float>(
 }
 
 impl Act {
-    /// Whether `x` is on the middle piece.
+    /// Whether `x` is on the middle piece of the function.
     #[inline(always)]
     fn middle<T: Float>(self, x: T) -> bool {
         match self {
@@ -148,7 +157,7 @@ impl Act {
 }
 
 vectorised! {
-    /// The states of an image's numbers.
+    /// Records the states of an image's numbers.
     pub fn record<T>(x: &[T], act: Act, bits: &mut [u64]) by StatesRecord {
         match act {
             Act::Relu => each_word(x, bits, |x| Act::Relu.middle(x)),
@@ -166,7 +175,7 @@ fn each_word<T: Float>(x: &[T], bits: &mut [u64], f: impl Fn(T) -> bool) {
 }
 
 vectorised! {
-    /// x = act(x), with each number on its piece.
+    /// Computes x = act(x), with each number on its held piece.
     pub fn hold<T>(x: &mut [T], act: Act, bits: &[u64]) by StatesHold {
         match act {
             Act::Relu => each_held(x, bits, |x, on| if on { x } else { T::ZERO }),
@@ -190,7 +199,7 @@ vectorised! {
 }
 
 vectorised! {
-    /// d = d · act′(x), with each number on its piece.
+    /// Computes d = d · act′(x), with each number on its held piece.
     pub fn hold_back<T>(d: &mut [T], x: &[T], act: Act, bits: &[u64]) by StatesHoldBack {
         match act {
             Act::Relu | Act::Relu6 => each_held(d, bits, |d, on| if on { d } else { T::ZERO }),
@@ -218,7 +227,7 @@ vectorised! {
     }
 }
 
-/// x = f(x, state), sixteen at a time: a mask of processors that have one.
+/// Computes x = f(x, state), sixteen at a time, which compilers turn into mask registers.
 #[inline(always)]
 fn each_held<T: Float>(x: &mut [T], bits: &[u64], f: impl Fn(T, bool) -> T) {
     for (x, word) in x.chunks_mut(64).zip(bits) {

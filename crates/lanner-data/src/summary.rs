@@ -1,23 +1,23 @@
 use crate::Table;
 
-/// What a column of a table holds.
+/// Summary of the values of a column.
 #[derive(Debug, Clone, PartialEq)]
 pub struct ColumnSummary {
     pub name: String,
-    /// Rows with a value.
+    /// Number of rows with a value.
     pub present: usize,
-    /// Rows without.
+    /// Number of rows without a value.
     pub missing: usize,
-    /// Different values.
+    /// Number of distinct values.
     pub distinct: usize,
-    /// `NaN`, as are median and maximum, where no row has a value.
+    /// Minimum; like median and maximum, `NaN` if no row has a value.
     pub min: f64,
     pub median: f64,
     pub max: f64,
 }
 
 impl Table {
-    /// A summary of each column.
+    /// Summarises each column.
     pub fn describe(&self) -> Vec<ColumnSummary> {
         let summaries = self.names.iter().zip(&self.columns).map(|(name, column)| {
             let mut values: Vec<f64> = column.iter().copied().filter(|v| !v.is_nan()).collect();
@@ -31,7 +31,7 @@ impl Table {
                 missing: column.len() - n,
                 distinct: usize::from(n > 0) + values.windows(2).filter(|w| w[0] != w[1]).count(),
                 min: at(0),
-                // Half of each first: the sum of two large values may not be finite.
+                // Halved before they are added: the sum of two large values may not be finite.
                 median: if low == high { low } else { low / 2.0 + high / 2.0 },
                 max: at(n.saturating_sub(1)),
             }

@@ -1,4 +1,4 @@
-//! What CSV and Parquet share: rows as they stand in a file become a [`Table`].
+//! Checks the rows of a file, merges repeated ones, and makes a [`Table`], for CSV and Parquet alike.
 
 use std::{collections::HashMap, path::Path};
 
@@ -10,33 +10,32 @@ use crate::{
     table::{ARCH_NAMES, INDEX_NAMES, agree, check_name, check_value},
 };
 
-/// What reading a table met, beyond the table.
+/// Report on the reading of a table.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct ReadReport {
     /// The column that held the architecture.
     pub arch_column: String,
-    /// The rows of the file, before merging.
+    /// Number of rows in the file, before merging.
     pub rows: usize,
-    /// The rows that repeated an earlier one with the same values, and were merged with it. In
-    /// NAS-Bench-101, where several matrices are one cell, also those with other values: the mean is
-    /// taken.
+    /// Number of rows that were merged with an earlier one of the same architecture and values. In
+    /// NAS-Bench-101, where several matrices are one cell, values may differ: the mean is taken.
     pub merged: usize,
-    /// The cells of the table without a value.
+    /// Number of cells of the table without a value.
     pub missing: usize,
-    /// The columns that are not metrics: text, without a name, or the architecture once more.
+    /// Columns that are not metrics: text, columns without a name, the architecture in another form.
     pub skipped: Vec<String>,
 }
 
-/// The column of a header that holds the architecture, by its name.
+/// Finds the column that holds the architecture, by its name in the header.
 pub(crate) fn find_arch_column(
     path: &Path,
     space: &Space,
     header: &[String],
 ) -> Result<usize, DataError> {
-    let index_names = match space {
-        Space::NasBench201 => &INDEX_NAMES[..],
-        // Elsewhere an index is a file's own numbering, not a published order.
-        _ => &[],
+    let index_names = match space.has_published_order() {
+        true => &INDEX_NAMES[..],
+        // Elsewhere an index is a file's own numbering.
+        false => &[],
     };
     ARCH_NAMES
         .iter()
@@ -62,7 +61,7 @@ pub(crate) fn find_arch_column(
         })
 }
 
-/// Reads the architecture of a row from the column of that name.
+/// Parses the architecture of a row: a text of the space or, in a column of indices, its index.
 pub(crate) fn parse_arch(
     space: &Space,
     column: &str,
@@ -81,26 +80,26 @@ pub(crate) fn parse_arch(
     }
 }
 
-/// A column of few different texts, as the data set that a row is of.
+/// A column with few distinct texts, such as the name of the data set that a row belongs to.
 #[derive(Debug, Default)]
-pub(crate) struct Labels {
+pub(crate) struct TextColumn {
     pub name: String,
     texts: Vec<String>,
-    /// The number of each row's text; none once there are more than [`Labels::MOST`].
+    /// Index of each row's text; none once there are more than [`TextColumn::MAX_TEXTS`].
     numbers: Option<Vec<u8>>,
 }
 
-impl Labels {
-    const MOST: usize = 64;
+impl TextColumn {
+    const MAX_TEXTS: usize = 64;
 
-    pub fn new(name: &str) -> Labels {
-        Labels { name: name.into(), texts: Vec::new(), numbers: Some(Vec::new()) }
+    pub fn new(name: &str) -> TextColumn {
+        TextColumn { name: name.into(), texts: Vec::new(), numbers: Some(Vec::new()) }
     }
 
     pub fn push(&mut self, text: &str) {
         let Some(numbers) = &mut self.numbers else { return };
         let number = self.texts.iter().position(|t| t == text).unwrap_or(self.texts.len());
-        if number == Labels::MOST {
+        if number == TextColumn::MAX_TEXTS {
             self.numbers = None;
             return;
         }
@@ -110,33 +109,36 @@ impl Labels {
         numbers.push(number as u8);
     }
 
-    /// What two rows have, where it differs.
-    fn apart(&self, a: usize, b: usize) -> Option<(&str, &str)> {
+    /// The texts of two rows, if they differ.
+    fn difference(&self, a: usize, b: usize) -> Option<(&str, &str)> {
         let numbers = self.numbers.as_ref()?;
         let text = |row: usize| self.texts[usize::from(numbers[row])].as_str();
         (numbers[a] != numbers[b]).then(|| (text(a), text(b)))
     }
 }
 
-/// The rows of a file, architectures parsed, duplicates still there.
-pub(crate) struct Draft<'a> {
+/// Rows of a file with parsed architectures, before duplicates are merged.
+pub(crate) struct ParsedRows<'a> {
     pub path: &'a Path,
-    /// "line" or "row": what `places` counts.
+    /// Unit of `places`: "line" or "row".
     pub unit: &'static str,
     pub places: Vec<u64>,
     pub archs: Vec<Architecture>,
     pub names: Vec<String>,
     pub columns: Vec<Vec<f64>>,
-    /// Columns of text, to tell rows of one architecture apart by.
-    pub labels: Vec<Labels>,
+    /// Columns of text, which tell rows of one architecture apart.
+    pub texts: Vec<TextColumn>,
     pub report: ReadReport,
 }
 
-impl Draft<'_> {
-    /// Merges duplicate rows, checks names and values.
+impl ParsedRows<'_> {
+    /// Checks names and values, merges duplicate rows, and makes the table.
     pub fn finish(mut self, space: &Space) -> Result<(Table, ReadReport), DataError> {
         if self.archs.is_empty() {
-            return Err(DataError::file(self.path, "a header, but no row below it"));
+            return Err(DataError::file(
+                self.path,
+                "a header, but no row below it; expected one row for each architecture",
+            ));
         }
         for (i, name) in self.names.iter().enumerate() {
             let why = match check_name(name) {
@@ -171,12 +173,12 @@ impl Draft<'_> {
         format!("{} {}", self.unit, self.places[row])
     }
 
-    /// Folds each repeated architecture into its first row; values that disagree are an error.
+    /// Merges each repeated architecture into its first row; values that disagree are an error.
     ///
-    /// But not in NAS-Bench-101: there a cell was trained several times and may stand in a table as
-    /// matrices that differ, each with values of its own. The mean of these is the cell's value.
+    /// NAS-Bench-101 is an exception: one cell may be in a table as several matrices, each trained
+    /// with values of its own. Their mean is the cell's value.
     fn merge(&mut self, space: &Space) -> Result<(), DataError> {
-        if *space == Space::NasBench101 {
+        if space.repeats_rows() {
             self.average();
             return Ok(());
         }
@@ -198,7 +200,7 @@ impl Draft<'_> {
                             "{} again, as in {}, but '{name}' is {b} here and {a} there{}",
                             space.print(arch),
                             self.at(earlier),
-                            self.apart(row, earlier)
+                            self.difference(row, earlier)
                         ),
                     });
                 }
@@ -211,19 +213,19 @@ impl Draft<'_> {
         Ok(())
     }
 
-    /// By which column two rows of an architecture can be told apart, for a message.
-    fn apart(&self, here: usize, there: usize) -> String {
-        let differ = |l: &'_ Labels| l.apart(here, there).is_some();
-        let Some(labels) = self.labels.iter().find(|l| differ(l)) else { return String::new() };
-        let Some((here, there)) = labels.apart(here, there) else { return String::new() };
-        let (name, here, there) = (&labels.name, shown(here), shown(there));
+    /// Hint for a message: the column by which two rows of an architecture can be told apart.
+    fn difference(&self, here: usize, there: usize) -> String {
+        let differ = |l: &'_ TextColumn| l.difference(here, there).is_some();
+        let Some(column) = self.texts.iter().find(|l| differ(l)) else { return String::new() };
+        let Some((here, there)) = column.difference(here, there) else { return String::new() };
+        let (name, here, there) = (&column.name, shown(here), shown(there));
         format!(
             "; they differ in '{name}', {here} and {there}: `lanner import csv --rows {name}={here}` takes \
              the rows of one"
         )
     }
 
-    /// Puts the mean of the values that there are into the first row of each architecture.
+    /// Merges each repeated architecture into its first row, with the means of the values present.
     fn average(&mut self) {
         let mut rows_of: HashMap<&Architecture, Vec<usize>> = HashMap::new();
         let mut kept = Vec::with_capacity(self.archs.len());
@@ -244,7 +246,7 @@ impl Draft<'_> {
         self.keep(&kept);
     }
 
-    /// Leaves these rows, to which the others have been merged.
+    /// Removes all rows but these, into which the others were merged.
     fn keep(&mut self, rows: &[usize]) {
         self.report.merged = self.archs.len() - rows.len();
         if self.report.merged > 0 {

@@ -1,4 +1,4 @@
-//! Trainings of many networks, into one file: each network on disk as soon as it is trained.
+//! Trains many networks into one file, each on disk as soon as it is trained.
 
 use std::{
     collections::{BTreeMap, HashMap, HashSet},
@@ -14,54 +14,55 @@ use std::{
 use lanner_network::{Skeleton, View};
 use lanner_space::{Architecture, Space};
 
-use super::{Data, Epoch, Options, Part, Recipe, STATISTICS, Trained, train};
+use super::{DataPart, Epoch, STATISTICS, TrainData, TrainOptions, TrainRecipe, Trained, train};
 use crate::{
     EvaluateError, Header,
-    journal::{Journal, Kind, Opened},
+    journal::{FileKind, Journal, Opened},
 };
 
-const KIND: Kind =
-    Kind { title: "lanner training table", version: "1", command: "train", doing: "training" };
+const KIND: FileKind =
+    FileKind { title: "lanner training table", version: "1", command: "train", doing: "training" };
 
-/// How often the caller hears, and may stop.
+/// Interval at which the caller hears of the progress, and may stop.
 const PATIENCE: Duration = Duration::from_millis(100);
 
-/// What is trained, on what, and how.
+/// Settings of the training of many networks.
 #[derive(Debug, Clone)]
-pub struct Table {
+pub struct TrainCampaign {
     pub space: Space,
     pub skeleton: Skeleton,
-    pub data: Data,
-    /// Where the data are from, for the file's header.
+    pub data: TrainData,
+    /// Origin of the data, for the file's header.
     pub dataset: String,
-    pub recipe: Recipe,
-    /// Trainings of each network, of other seeds, that values are the mean over.
+    pub recipe: TrainRecipe,
+    /// Number of trainings of each network with different seeds, over which values are averaged.
     pub seeds: usize,
-    /// Of all trainings at once: they share threads and memory.
-    pub options: Options,
+    /// TrainOptions of all trainings together, which share threads and memory.
+    pub options: TrainOptions,
 }
 
-/// What became of a table.
+/// Summary of a run over many networks.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
-pub struct Outcome {
-    /// Networks trained now.
+pub struct TrainSummary {
+    /// Number of networks trained now.
     pub trained: usize,
-    /// Networks that were in the file already.
+    /// Number of networks that were in the file already.
     pub found: usize,
-    /// Networks trained now whose training diverged.
+    /// Number of networks trained now whose training diverged.
     pub diverged: usize,
-    /// Whether the caller stopped it.
+    /// Whether the caller stopped the run.
     pub stopped: bool,
 }
 
-/// One training's end.
-type Ended = Result<Trained, EvaluateError>;
+/// Result of one training.
+type TrainingResult = Result<Trained, EvaluateError>;
 
-impl Table {
-    /// The settings that all rows of a file must share.
+impl TrainCampaign {
+    /// Header of the file: settings that all its rows must share.
     pub fn header(&self) -> Header {
         let (data, recipe) = (&self.data, &self.recipe);
-        let counts = [Part::Training, Part::Validation, Part::Test].map(|p| data.len(p));
+        let counts =
+            [DataPart::Training, DataPart::Validation, DataPart::Test].map(|p| data.len(p));
         let [training, validation, test] = counts;
         let list =
             |values: &[f64]| values.iter().map(|v| format!("{v:.5}")).collect::<Vec<_>>().join(" ");
@@ -101,15 +102,15 @@ impl Table {
         ])
     }
 
-    /// Training number `k` of one network, of what is computed at all (the pruned network).
+    /// Runs training number `k` of one network, without the layers that lead nowhere.
     ///
     /// # Errors
-    /// As [`train`](fn@train).
+    /// As for [`train`](fn@train).
     pub fn one(
         &self,
         arch: &Architecture,
         k: usize,
-        options: &Options,
+        options: &TrainOptions,
         report: impl FnMut(&Epoch) -> ControlFlow<()>,
     ) -> Result<Trained, EvaluateError> {
         let network = self.skeleton.build(arch, View::Pruned)?;
@@ -117,14 +118,14 @@ impl Table {
             0 => options.seed,
             k => lanner_nn::subseed(options.seed, &format!("training: seed {k}")),
         };
-        let options = Options { seed, ..options.clone() };
+        let options = TrainOptions { seed, ..options.clone() };
         train(&network, &self.data, &self.recipe, &options, report)
     }
 
     /// Trains what is not in the file yet: as many networks at a time as there are threads, one thread
     /// each, since threads of one small network mostly wait for each other; fewer networks get more
-    /// threads each. `tell` hears now and then how many epochs are done and how many there are, and may
-    /// stop it: trainings under way are finished first.
+    /// threads each. `tell` hears now and then how many epochs are done and how many there are, and
+    /// may stop it: trainings under way are finished first.
     ///
     /// # Errors
     /// When the file was made with other settings or is none, or a network cannot be trained at all.
@@ -132,19 +133,19 @@ impl Table {
         &self,
         archs: &[Architecture],
         out: &Path,
-        tell: impl FnMut(usize, usize) -> ControlFlow<()>,
-    ) -> Result<Outcome, EvaluateError> {
+        on_progress: impl FnMut(usize, usize) -> ControlFlow<()>,
+    ) -> Result<TrainSummary, EvaluateError> {
         let (seeds, threads) = (self.seeds.max(1), self.options.threads.max(1));
         let shared = |trainings: usize| {
             let workers = threads.min(trainings).max(1);
-            let options = Options {
+            let options = TrainOptions {
                 threads: threads / workers,
                 memory_limit: self.options.memory_limit.map(|bytes| bytes / workers as u64),
                 ..self.options.clone()
             };
             (workers, options)
         };
-        // What cannot be trained is found before a file is made.
+        // Networks that cannot be trained are found before a file is made.
         let (_, options) = shared(archs.len() * seeds);
         for arch in archs {
             self.fits(arch, &options)?;
@@ -162,35 +163,36 @@ impl Table {
         }
         let todo: Vec<&Architecture> =
             archs.iter().filter(|a| known.insert((*a).clone())).collect();
-        let mut outcome = Outcome { found: archs.len() - todo.len(), ..Outcome::default() };
+        let mut outcome =
+            TrainSummary { found: archs.len() - todo.len(), ..TrainSummary::default() };
         let (workers, options) = shared(todo.len() * seeds);
-        let write = |network: usize, trainings: Vec<Ended>| {
+        let write = |network: usize, trainings: Vec<TrainingResult>| {
             let row = self.row(todo[network], trainings, &mut outcome.diverged)?;
             journal.write(&[row])?;
             outcome.trained += 1;
             Ok(())
         };
-        self.each(&todo, workers, &options, write, tell)?;
+        self.each(&todo, workers, &options, write, on_progress)?;
         outcome.stopped = outcome.trained < todo.len();
         Ok(outcome)
     }
 
-    /// Runs all trainings of networks, `workers` at a time, and hands over those of a network when they
-    /// are complete.
+    /// Runs all trainings, `workers` at a time; calls `done` with the trainings of a network when all
+    /// of them have ended.
     fn each(
         &self,
         archs: &[&Architecture],
         workers: usize,
-        options: &Options,
-        mut done: impl FnMut(usize, Vec<Ended>) -> Result<(), EvaluateError>,
-        mut tell: impl FnMut(usize, usize) -> ControlFlow<()>,
+        options: &TrainOptions,
+        mut done: impl FnMut(usize, Vec<TrainingResult>) -> Result<(), EvaluateError>,
+        mut on_progress: impl FnMut(usize, usize) -> ControlFlow<()>,
     ) -> Result<(), EvaluateError> {
         let seeds = self.seeds.max(1);
         let trainings = archs.len() * seeds;
         let (next, epochs) = (AtomicUsize::new(0), AtomicUsize::new(0));
-        // No further training is begun; those under way do not matter any more.
+        // After `stop`, no further training begins; after `abort`, running ones end early, too.
         let (stop, abort) = (AtomicBool::new(false), AtomicBool::new(false));
-        let work = |send: mpsc::Sender<(usize, Ended)>| {
+        let work = |send: mpsc::Sender<(usize, TrainingResult)>| {
             while !stop.load(Ordering::Relaxed) {
                 let at = next.fetch_add(1, Ordering::Relaxed);
                 if at >= trainings {
@@ -215,7 +217,7 @@ impl Table {
                 scope.spawn(|| work(send));
             }
             drop(send);
-            let mut ended: HashMap<usize, BTreeMap<usize, Ended>> = HashMap::new();
+            let mut ended: HashMap<usize, BTreeMap<usize, TrainingResult>> = HashMap::new();
             loop {
                 match receive.recv_timeout(PATIENCE) {
                     Ok((at, training)) if failed.is_none() => {
@@ -231,7 +233,9 @@ impl Table {
                     Err(RecvTimeoutError::Disconnected) => break,
                 }
                 let so_far = epochs.load(Ordering::Relaxed);
-                if tell(so_far, trainings * self.recipe.epochs).is_break() || failed.is_some() {
+                if on_progress(so_far, trainings * self.recipe.epochs).is_break()
+                    || failed.is_some()
+                {
                     stop.store(true, Ordering::Relaxed);
                     abort.store(failed.is_some(), Ordering::Relaxed);
                 }
@@ -240,17 +244,17 @@ impl Table {
         failed.map_or(Ok(()), Err)
     }
 
-    /// Whether the network is within the limit of memory, before any of them is trained.
-    fn fits(&self, arch: &Architecture, options: &Options) -> Result<(), EvaluateError> {
+    /// Checks that a network can be trained within the limit of memory, before any training.
+    fn fits(&self, arch: &Architecture, options: &TrainOptions) -> Result<(), EvaluateError> {
         let network = self.skeleton.build(arch, View::Pruned)?;
         super::fits(&network, &self.data, &self.recipe, options)
     }
 
-    /// The fields of a row: means over seeds, or nothing and the reason why.
+    /// Fields of a row: means over seeds, or empty ones with the reason in the note.
     fn row(
         &self,
         arch: &Architecture,
-        trainings: Vec<Ended>,
+        trainings: Vec<TrainingResult>,
         diverged: &mut usize,
     ) -> Result<Vec<String>, EvaluateError> {
         let mut trained = Vec::with_capacity(trainings.len());
@@ -293,7 +297,7 @@ impl Table {
     }
 }
 
-/// The mean and its standard error.
+/// Mean of the values, and its standard error.
 fn mean_and_error(values: &[f64]) -> (f64, f64) {
     let n = values.len() as f64;
     let mean = values.iter().sum::<f64>() / n;

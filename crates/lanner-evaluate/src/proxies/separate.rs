@@ -1,4 +1,4 @@
-//! Proxies that share nothing: of the weights alone, SynFlow, Zen.
+//! Proxies that share no pass with others: L2 norm, SynFlow, Zen.
 
 use std::sync::{Mutex, PoisonError};
 
@@ -6,7 +6,7 @@ use lanner_network::{Network, Op};
 use lanner_nn::{Executor, Mode, Observer, Params, Wants};
 
 use super::proxy::{finite, log};
-use super::{Absence, Options, Score, init, shared::weighted};
+use super::{Absence, ProxyOptions, Score, init, shared::weighted};
 use crate::EvaluateError;
 
 pub fn l2_norm(network: &Network, params: &Params<f32>) -> Score {
@@ -16,11 +16,11 @@ pub fn l2_norm(network: &Network, params: &Params<f32>) -> Score {
     finite(norms.sum())
 }
 
-/// In `f64`: without batch norms numbers grow beyond `f32` within twenty layers.
+/// Computes SynFlow in `f64`: without batch norms, numbers exceed `f32` within twenty layers.
 pub fn synflow(
     network: &Network,
     params: &Params<f32>,
-    options: &Options,
+    options: &ProxyOptions,
 ) -> Result<Score, EvaluateError> {
     if weighted(network, params).next().is_none() {
         return Ok(Err(Absence::NoWeights));
@@ -29,7 +29,7 @@ pub fn synflow(
     for (p, w) in positive.values.iter_mut().zip(&params.values) {
         *p = f64::from(w.abs());
     }
-    let run = lanner_nn::Options { training: true, ..options.executor() };
+    let run = lanner_nn::ExecOptions { training: true, ..options.executor() };
     let mut executor = Executor::<f64>::new(network, 1, run)?;
     executor.forward(&positive, &vec![1.0; network.input().len()], Mode::Bypass, &())?;
     let mut gradient = vec![0.0; positive.values.len()];
@@ -42,12 +42,12 @@ pub fn synflow(
     Ok(log(flows.sum()))
 }
 
-/// Images of `Zen`: how many, and of which seed.
+/// Computes Zen from `images` pairs of random images.
 pub fn zen(
     network: &Network,
     images: usize,
     seed: u64,
-    options: &Options,
+    options: &ProxyOptions,
 ) -> Result<Score, EvaluateError> {
     let len = network.input().len();
     let mut generator = lanner_nn::rng(seed, "proxies: images of zen");
@@ -58,18 +58,18 @@ pub fn zen(
     zen_of(network, init::normal(network, seed), [&first, &second], options)
 }
 
-/// Zen of these weights and images.
+/// Computes Zen from given weights and both sets of images.
 pub fn zen_of(
     network: &Network,
     mut params: Params<f32>,
     both: [&[f32]; 2],
-    options: &Options,
+    options: &ProxyOptions,
 ) -> Result<Score, EvaluateError> {
     let images = both[0].len() / network.input().len();
-    // Before the last global pooling; a network without it is taken whole.
+    // Features are the input of the last global pooling; without one, the output of the network.
     let pooling = network.layers.iter().rev().find(|l| l.op == Op::GlobalAvgPool);
     let features = pooling.map_or(network.layers.len() - 1, |l| l.inputs[0]);
-    let run = lanner_nn::Options { watch: vec![features], ..options.executor() };
+    let run = lanner_nn::ExecOptions { observed: vec![features], ..options.executor() };
     let mut executor = Executor::<f32>::new(network, images, run)?;
     let kept = Kept::new(images);
     let mut differences = 0.0;
@@ -93,7 +93,7 @@ pub fn zen_of(
     Ok(log(differences / images as f64).and_then(|change| finite(change + scale)))
 }
 
-/// Keeps the output of the watched layer, image by image.
+/// Keeps the output of the observed layer, image by image.
 struct Kept(Mutex<Vec<Vec<f32>>>);
 
 impl Kept {
@@ -101,7 +101,7 @@ impl Kept {
         Kept(Mutex::new(vec![Vec::new(); images]))
     }
 
-    /// What was kept, to be kept anew.
+    /// Takes the outputs that were kept, and starts anew.
     fn take(&self) -> Vec<Vec<f32>> {
         let mut kept = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         let empty = vec![Vec::new(); kept.len()];

@@ -1,34 +1,35 @@
-//! What is seen of layers while they run: activations times gradients.
+//! Fisher: sums of activations times gradients, observed while layers run.
 
 use std::sync::{Mutex, PoisonError};
 
 use lanner_network::{Network, Op};
 use lanner_nn::Observer;
 
-/// Sees a batch pass through a network.
-pub struct Watch {
+/// Observer that sums activations times gradients of a batch.
+pub struct FisherSums {
     images: usize,
-    /// One entry a layer; of convolutions and linear layers: images × channels, Σ over pixels of a·g.
+    /// For each convolution and linear layer: images × channels, Σ over pixels of activation ·
+    /// gradient.
     products: Vec<Option<Mutex<Vec<f64>>>>,
 }
 
-impl Watch {
-    /// Sees convolutions and linear layers, if that is `wanted`.
-    pub fn new(network: &Network, images: usize, wanted: bool) -> Watch {
+impl FisherSums {
+    /// Observes convolutions and linear layers if `wanted`, else nothing.
+    pub fn new(network: &Network, images: usize, wanted: bool) -> FisherSums {
         let products = network.layers.iter().map(|layer| {
             let weighted = matches!(layer.op, Op::Conv(_) | Op::Linear { .. });
             let sums = || Mutex::new(vec![0.0; images * layer.shape.channels]);
             (wanted && weighted).then(sums)
         });
-        Watch { images, products: products.collect() }
+        FisherSums { images, products: products.collect() }
     }
 
-    /// The layers to watch.
+    /// Layers to observe.
     pub fn layers(&self) -> Vec<usize> {
         (0..self.products.len()).filter(|&i| self.products[i].is_some()).collect()
     }
 
-    /// Fisher's sum over layers, given the weights of an output channel of each layer.
+    /// Fisher's sum over layers; `weights` gives the number of weights of a layer's output channel.
     pub fn fisher(&self, weights: impl Fn(usize) -> usize) -> f64 {
         let mut sum = 0.0;
         for (layer, products) in self.products.iter().enumerate() {
@@ -41,7 +42,7 @@ impl Watch {
     }
 }
 
-impl Observer<f32> for Watch {
+impl Observer<f32> for FisherSums {
     fn gradient(&self, layer: usize, image: usize, output: &[f32], gradient: &[f32]) {
         let Some(products) = &self.products[layer] else { return };
         let channels = {

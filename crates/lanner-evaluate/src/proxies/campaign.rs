@@ -1,56 +1,56 @@
-//! Proxies of many networks, into one file: each network on disk before the next is begun.
+//! Computes proxies of many networks into one file, each network on disk before the next begins.
 
 use std::{collections::HashSet, ops::ControlFlow, path::Path, time::Instant};
 
 use lanner_network::{Skeleton, View};
 use lanner_space::{Architecture, Space};
 
-use super::{Batch, Options, Proxy, Score, average};
+use super::{Batch, Proxy, ProxyOptions, Score, average};
 use crate::{
     EvaluateError, Header,
-    journal::{Journal, Kind, Opened},
+    journal::{FileKind, Journal, Opened},
 };
 
-const KIND: Kind = Kind {
+const KIND: FileKind = FileKind {
     title: "lanner proxy table",
     version: "1",
     command: "proxies",
     doing: "computing proxies",
 };
 
-/// What is computed, of which networks' skeleton, on what.
+/// Settings of the proxies of many networks.
 #[derive(Debug, Clone)]
-pub struct Table {
+pub struct ProxyCampaign {
     pub space: Space,
     pub skeleton: Skeleton,
-    /// Whether a batch norm stands behind each pooling, see
+    /// Whether to add a batch norm behind each pooling, see
     /// [`Network::with_pooling_norms`](lanner_network::Network::with_pooling_norms).
     pub pooling_norms: bool,
-    /// The columns, in this order.
+    /// Proxies to compute, in the order of the columns.
     pub proxies: Vec<Proxy>,
     pub batch: Batch,
-    /// Where the batch is from, for the file's header.
+    /// Origin of the batch, for the file's header.
     pub dataset: String,
-    /// Weights that values are the mean over.
+    /// Number of initialisations, over which values are averaged.
     pub seeds: usize,
-    pub options: Options,
+    pub options: ProxyOptions,
 }
 
-/// What became of a table.
+/// Summary of a run over many networks.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
-pub struct Outcome {
-    /// Networks computed now.
+pub struct ProxySummary {
+    /// Number of networks computed now.
     pub computed: usize,
-    /// Networks that were in the file already.
+    /// Number of networks that were in the file already.
     pub found: usize,
-    /// Values that are absent, of the networks computed now.
+    /// Number of absent values of the networks computed now.
     pub absent: usize,
-    /// Whether the caller stopped it.
+    /// Whether the caller stopped the run.
     pub stopped: bool,
 }
 
-impl Table {
-    /// The settings that all rows of a file must share.
+impl ProxyCampaign {
+    /// Header of the file: settings that all its rows must share.
     pub fn header(&self) -> Header {
         let norms = if self.pooling_norms { ", batch norms behind poolings" } else { "" };
         Header::now([
@@ -70,10 +70,10 @@ impl Table {
         ])
     }
 
-    /// The proxies of one network, as published: layers that lead nowhere count.
+    /// Computes the proxies of one network as published: layers that lead nowhere count.
     ///
     /// # Errors
-    /// As [`compute`](super::compute).
+    /// As for [`compute`](super::compute).
     pub fn one(&self, arch: &Architecture) -> Result<Vec<(Proxy, Score)>, EvaluateError> {
         let mut network = self.skeleton.build(arch, View::Raw)?;
         if self.pooling_norms {
@@ -82,17 +82,18 @@ impl Table {
         average(&network, &self.batch, &self.proxies, self.seeds, &self.options)
     }
 
-    /// Computes what is not in the file yet. `tell` hears before each network how many are done and
-    /// how many there are, and may stop it.
+    /// Computes the networks that are not in the file yet. `on_progress(done, all)` is called before
+    /// each network and may stop the run.
     ///
     /// # Errors
-    /// When the file was made with other settings or is none, or a network cannot be computed at all.
+    /// When the file was made with other settings or is not such a file, or a network cannot be
+    /// computed.
     pub fn run(
         &self,
         archs: &[Architecture],
         out: &Path,
-        mut tell: impl FnMut(usize, usize) -> ControlFlow<()>,
-    ) -> Result<Outcome, EvaluateError> {
+        mut on_progress: impl FnMut(usize, usize) -> ControlFlow<()>,
+    ) -> Result<ProxySummary, EvaluateError> {
         let mut columns = vec!["arch"];
         columns.extend(self.proxies.iter().map(|p| p.name()));
         columns.extend(["seconds", "note"]);
@@ -103,9 +104,9 @@ impl Table {
             let wrong = |why: String| EvaluateError::File { path: out.into(), line: *line, why };
             known.insert(self.space.parse(&record[0]).map_err(|e| wrong(e.to_string()))?);
         }
-        let mut outcome = Outcome::default();
+        let mut outcome = ProxySummary::default();
         for (done, arch) in archs.iter().enumerate() {
-            if tell(done, archs.len()).is_break() {
+            if on_progress(done, archs.len()).is_break() {
                 outcome.stopped = true;
                 return Ok(outcome);
             }
@@ -120,11 +121,11 @@ impl Table {
             outcome.computed += 1;
             outcome.absent += scores.iter().filter(|(_, s)| s.is_err()).count();
         }
-        let _ = tell(archs.len(), archs.len());
+        let _ = on_progress(archs.len(), archs.len());
         Ok(outcome)
     }
 
-    /// The fields of a row; absent values are empty, and the note has their reasons.
+    /// Fields of a row; absent values are empty, and the note has their reasons.
     fn row(&self, arch: &Architecture, scores: &[(Proxy, Score)], seconds: f64) -> Vec<String> {
         let mut row = vec![self.space.print(arch)];
         let mut notes = Vec::new();

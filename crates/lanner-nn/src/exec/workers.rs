@@ -1,8 +1,8 @@
-//! Work on a batch, image by image, on several threads.
+//! Runs work on the images of a batch on several threads.
 //!
-//! A batch is always cut into the same parts, whatever the number of threads: what is summed over
-//! images is summed within a part in their order, and then over the parts in theirs. So the bits of a
-//! result do not depend on the threads.
+//! A batch is cut into the same parts for every number of threads. Sums over images run in order
+//! within a part, and then over the parts in order, so that the bits of a result do not depend on
+//! the threads.
 
 use std::ops::Range;
 use std::sync::Mutex;
@@ -12,10 +12,10 @@ use rayon::prelude::*;
 use super::Float;
 use super::float::Buffer;
 
-/// Parts of a batch.
+/// Number of parts of a batch; fewer where it has fewer images.
 pub const PARTS: usize = 8;
 
-/// Buffers that a worker needs for the image it is at.
+/// Buffers of a worker for the image that it computes.
 #[derive(Debug, Default)]
 pub struct Scratch<T> {
     pub x: Buffer<T>,
@@ -23,13 +23,14 @@ pub struct Scratch<T> {
     pub dx: Buffer<T>,
     pub plain: Buffer<T>,
     pub spare: Buffer<T>,
-    pub lanes: Buffer<T>,
-    /// Transformed tiles, and the gradient of transformed weights, of Winograd's convolutions.
+    pub by_channel: Buffer<T>,
+    /// Winograd's transformed tiles; `weights`: the gradient of its transformed weights.
     pub tiles: [Buffer<T>; 3],
     pub weights: Buffer<T>,
 }
 
-/// Scratch of the workers that run at the moment; what was used last is used next, it is in the cache.
+/// A number of threads, and scratch for each. The scratch that was used last is used next, since it
+/// is in the cache.
 #[derive(Debug, Default)]
 pub struct Workers<T> {
     pub threads: usize,
@@ -64,18 +65,18 @@ impl<T: Float> Workers<T> {
     }
 }
 
-/// Images of a part that are computed together.
+/// Consecutive images of a part that are computed together.
 #[derive(Debug, Clone, Copy)]
 pub struct Group {
-    /// The first, and how many.
+    /// Number of the first image.
     pub image: usize,
     pub count: usize,
-    /// Whether they are the first or the last of their part.
+    /// Whether this is the first or the last group of its part.
     pub first: bool,
     pub last: bool,
 }
 
-/// A part in groups of at most `size` images.
+/// Divides a part into groups of at most `size` images.
 pub fn groups(part: Range<usize>, size: usize) -> impl Iterator<Item = Group> {
     part.clone().step_by(size).map(move |image| Group {
         image,
@@ -85,14 +86,18 @@ pub fn groups(part: Range<usize>, size: usize) -> impl Iterator<Item = Group> {
     })
 }
 
-/// The images of each part, of a batch of `images`.
-pub fn parts(images: usize) -> Vec<Range<usize>> {
+/// Divides a batch of `images` into parts: at most [`PARTS`] ranges of images.
+pub fn batch_parts(images: usize) -> Vec<Range<usize>> {
     let per = images.div_ceil(PARTS).max(1);
     (0..images).step_by(per).map(|at| at..(at + per).min(images)).collect()
 }
 
-/// Cuts a batch of `len` numbers an image into the parts' images; empty slices where `len` is 0.
-pub fn cut<'a, T>(mut all: &'a mut [T], parts: &[Range<usize>], len: usize) -> Vec<&'a mut [T]> {
+/// Splits a buffer of `len` numbers an image into a slice for each part, empty where `len` is 0.
+pub fn split_by_part<'a, T>(
+    mut all: &'a mut [T],
+    parts: &[Range<usize>],
+    len: usize,
+) -> Vec<&'a mut [T]> {
     let mut cuts = Vec::with_capacity(parts.len());
     for part in parts {
         let (head, tail) = all.split_at_mut(part.len() * len);

@@ -1,11 +1,11 @@
-//! Data sets by a text, as a command line has it.
+//! Reads the data set that a text of the command line names.
 
 use std::path::Path;
 
 use super::{DataSet, cifar10, cifar100, digits, fashion_mnist, mnist};
 use crate::{DataError, error::shown};
 
-/// The data set of a text: `digits`, `cifar10:PATH`, `cifar100:PATH`, `mnist:DIR`,
+/// Reads the data set that a text names: `digits`, `cifar10:PATH`, `cifar100:PATH`, `mnist:DIR`,
 /// `fashion-mnist:DIR`, `folder:DIR` or `folder:DIR@HEIGHTxWIDTH`.
 pub fn by_name(text: &str) -> Result<DataSet, DataError> {
     match text.split_once(':') {

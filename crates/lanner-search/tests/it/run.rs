@@ -1,0 +1,257 @@
+//! Runs: a program's own evaluator and meter, workers that do not wait, errors that lose nothing, and
+//! studies of earlier versions.
+
+use std::path::Path;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::time::{Duration, Instant};
+
+use lanner_evaluate::EvaluateError;
+use lanner_evaluate::evaluator::{Answer, Request};
+use lanner_evaluate::meter::{Effort, Latency, Meter};
+use lanner_search::run::{Control, Event, Own, Phase, Run, Stop};
+use lanner_search::study::{State, Study};
+use lanner_search::{Evaluate, Job, SearchError, Setup, StrategyName, TableColumn};
+use lanner_space::Architecture;
+
+fn convolutions(arch: &Architecture) -> f64 {
+    arch.codes().iter().filter(|&&code| code == 3).count() as f64
+}
+
+fn job(parallel: usize, budget: usize) -> Job {
+    let setup = Setup { parallel, ..Setup::new(Evaluate::Function) };
+    let job = Job::new("nasbench201").maximise("score").budget(budget).seed(4);
+    Job { setup: Some(setup), strategy: StrategyName::Random, ..job }
+}
+
+/// A device on which each 3×3 convolution takes a millisecond.
+struct Toy(Arc<AtomicUsize>);
+
+impl Meter for Toy {
+    fn measure(
+        &mut self,
+        arch: &Architecture,
+        _: Effort,
+    ) -> Result<Option<Latency>, EvaluateError> {
+        self.0.fetch_add(1, Ordering::Relaxed);
+        Ok(Some(Latency { ms: 1.0 + convolutions(arch), se: 0.01 }))
+    }
+}
+
+fn score(request: &Request) -> Result<Answer, EvaluateError> {
+    Ok(Answer::metric("score", convolutions(request.arch)))
+}
+
+fn finish(run: &mut Run) -> lanner_search::run::Found {
+    run.finish(&mut Control::default()).unwrap()
+}
+
+#[test]
+fn an_own_function_and_device_are_searched_within_the_limit_and_resumed() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("study");
+    let measured = Arc::new(AtomicUsize::new(0));
+    let own = || Own { meter: Some(Box::new(Toy(measured.clone()))), ..Own::evaluator(score) };
+    let job = job(1, 15).at_most("latency_ms", 4.5);
+    let mut run = Run::create(&path, &job, own(), &mut Control::default()).unwrap();
+    let found = finish(&mut run);
+    let (best, latency) = found.best.as_ref().unwrap();
+    assert_eq!(latency.unwrap().ms, 1.0 + convolutions(&best.arch));
+    assert!(latency.unwrap().ms <= 4.5);
+    // An own function may take hours: the largest network is one of those evaluated.
+    assert_eq!(found.by_size.as_ref().unwrap().how, "evaluated by the search");
+    assert_eq!(run.study().counts().unwrap().done, 15);
+    let about = run.hand_over(&found).unwrap().unwrap();
+    assert_eq!(about["arch"], run.study().space().print(&best.arch));
+    assert!(path.join("best.json").exists() && !path.join("best.onnx").exists());
+    drop(run);
+    // Networks that were measured are not measured again, but for the finalist.
+    let before = measured.load(Ordering::Relaxed);
+    let mut run = Run::resume(&path, own()).unwrap();
+    let again = finish(&mut run);
+    assert_eq!(again.best.unwrap().0, *best);
+    assert!(measured.load(Ordering::Relaxed) <= before + 20);
+    drop(run);
+    // The command cannot go on with a function that it does not have.
+    let error = Run::resume(&path, Own::default()).err().unwrap().to_string();
+    assert!(error.contains("function of the program that began the study"), "{error}");
+}
+
+/// Of two workers one is slow: the other does not wait for it.
+#[test]
+fn a_free_worker_claims_the_next_trial_at_once() {
+    let folder = tempfile::tempdir().unwrap();
+    let count = Arc::new(AtomicUsize::new(0));
+    let calls = count.clone();
+    let alternating = move |request: &Request| {
+        let is_slow = calls.fetch_add(1, Ordering::Relaxed).is_multiple_of(2);
+        std::thread::sleep(Duration::from_millis(if is_slow { 400 } else { 20 }));
+        assert!(request.worker < 2);
+        score(request)
+    };
+    let path = folder.path().join("study");
+    let own = Own::evaluator(alternating);
+    let mut run = Run::create(&path, &job(2, 8), own, &mut Control::default()).unwrap();
+    let start = Instant::now();
+    finish(&mut run);
+    let seconds = start.elapsed().as_secs_f64();
+    // Four times .4 s in pairs of batches would be 1.6 s; two workers need .8 s.
+    assert!(seconds < 1.35, "{seconds}");
+    assert_eq!(count.load(Ordering::Relaxed), 8);
+}
+
+/// The trials of one worker are those of asking, evaluating all and asking again.
+#[test]
+fn one_worker_has_the_trials_of_a_plain_loop() {
+    for strategy in [StrategyName::Default, StrategyName::RegularizedEvolution] {
+        let folder = tempfile::tempdir().unwrap();
+        let job = Job { strategy, ..job(1, 24) };
+        let path = folder.path().join("run");
+        let mut run =
+            Run::create(&path, &job, Own::evaluator(score), &mut Control::default()).unwrap();
+        finish(&mut run);
+        let mut plain = Study::create(folder.path().join("plain"), &job).unwrap();
+        loop {
+            while let Some(trial) = plain.claim().unwrap() {
+                let metrics = [("score".to_string(), convolutions(&trial.arch))].into();
+                let outcome = lanner_search::study::Outcome::Done { metrics };
+                plain.tell(trial.id, outcome).unwrap();
+            }
+            if plain.ask(24).unwrap().is_empty() {
+                break;
+            }
+        }
+        let archs = |study: &Study| -> Vec<(i64, u32, Architecture)> {
+            let trials = study.trials().unwrap().into_iter();
+            trials.map(|t| (t.id, t.round, t.arch)).collect()
+        };
+        assert_eq!(archs(run.study()), archs(&plain), "{strategy}");
+    }
+}
+
+#[test]
+fn an_error_ends_the_run_and_loses_no_result() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("study");
+    let calls = Arc::new(AtomicUsize::new(0));
+    let faulty = move |request: &Request| match calls.fetch_add(1, Ordering::Relaxed) {
+        // The others end later.
+        2 => Err(EvaluateError::Device("unplugged".into())),
+        3 => panic!("a bug"),
+        _ => {
+            std::thread::sleep(Duration::from_millis(100));
+            score(request)
+        }
+    };
+    let own = Own::evaluator(faulty);
+    let mut run = Run::create(&path, &job(3, 12), own, &mut Control::default()).unwrap();
+    let error = run.finish(&mut Control::default()).err().unwrap();
+    assert!(error.to_string().contains("unplugged"), "{error}");
+    let counts = run.study().counts().unwrap();
+    assert_eq!((counts.done, counts.running), (2, 1), "what ended is kept: {counts:?}");
+    drop(run);
+    let mut run = Run::resume(&path, Own::evaluator(score)).unwrap();
+    finish(&mut run);
+    assert_eq!(run.study().counts().unwrap().done, 12);
+}
+
+#[test]
+fn stops_and_events() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("study");
+    let (asked, mut seen) = (AtomicUsize::new(0), Vec::new());
+    let mut run =
+        Run::create(&path, &job(1, 9), Own::evaluator(score), &mut Control::default()).unwrap();
+    let stop = || match asked.fetch_add(1, Ordering::Relaxed) {
+        0..5 => Stop::No,
+        _ => Stop::Finish,
+    };
+    let mut control = Control {
+        events: Box::new(|event| seen.push(event)),
+        stop: Box::new(stop),
+        deadline: None,
+    };
+    let stopped = run.finish(&mut control);
+    drop(control);
+    let Err(SearchError::Stopped { when }) = stopped else { panic!("not stopped") };
+    let done = run.study().counts().unwrap().done;
+    assert!((1..9).contains(&done) && when == format!("after {done} of 9 evaluations"), "{when}");
+    let last = Event::Progress { phase: Phase::Searching, done, total: 9 };
+    assert!(seen.ends_with(&[last, Event::Ended(Phase::Searching)]), "{seen:?}");
+    // The time is up at once: that is no error, and nothing is begun.
+    let deadline = Some(Instant::now());
+    let found = run.finish(&mut Control { deadline, ..Control::default() }).unwrap();
+    assert!(found.is_early);
+    assert_eq!(run.study().counts().unwrap().done, done);
+    assert_eq!(finish(&mut run).is_early, false);
+}
+
+/// Writes a study as version 2 of the schema had it.
+fn version_2(path: &Path) {
+    let settings = r#"{"space":"nasbench201","objectives":[{"metric":"score","maximise":true}],
+        "limits":[{"metric":"latency_ms","at_most":3.5}],"strategy":"default","seed":3,"budget":2,
+        "driver":{"command":"lanner search","evaluate":"command:python train.py {arch}","dataset":"digits",
+        "epochs":1,"timeout":86400,"parallel":1,"latency_table":"l.csv:a_ms","tables":["l.csv:a_ms","m.csv"],
+        "latency_samples":20,"median_limit":false}}"#;
+    let text = "|nor_conv_3x3~0|+|none~0|none~1|+|none~0|none~1|none~2|";
+    let connection = rusqlite::Connection::open(path).unwrap();
+    connection.execute_batch(include_str!("data/version_2.sql")).unwrap();
+    connection.execute("INSERT INTO study VALUES ('settings', ?)", [settings]).unwrap();
+    connection
+        .execute(
+            "INSERT INTO trial (round, arch, state, seed, asked_at, value)
+             VALUES (1, ?, 'done', 5, 1.5, 2.0)",
+            [text],
+        )
+        .unwrap();
+    let measure =
+        "INSERT INTO measurement (arch, metric, value, se, trial, seed, budget, unix_time)
+                   VALUES (?, ?, ?, NULL, NULL, 0, ?, 2.5)";
+    for (arch, metric, value, budget) in [
+        ("reference", "reference_ms", 0.25, "a second"),
+        (text, "latency_ms", 2.0, "default, at most 0.4 s"),
+        (text, "score", 7.0, "the most FLOPs, beside the budget"),
+    ] {
+        connection.execute(measure, (arch, metric, value, budget)).unwrap();
+    }
+}
+
+#[test]
+fn a_study_of_the_version_before_can_be_looked_at_and_gone_on_with() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("study.db");
+    version_2(&path);
+    let version = |path: &Path| -> i64 {
+        let connection = rusqlite::Connection::open(path).unwrap();
+        connection.pragma_query_value(None, "user_version", |r| r.get(0)).unwrap()
+    };
+    let looked_at = Study::open_read_only(&path).unwrap();
+    let check = |study: &Study| {
+        let trial = study.trial(1).unwrap();
+        assert_eq!((trial.state, convolutions(&trial.arch)), (State::Done, 1.0));
+        assert_eq!(study.baseline_ms().unwrap(), Some(0.25));
+        let kinds: Vec<(String, bool)> =
+            study.measurements().unwrap().into_iter().map(|m| (m.metric, m.comparison)).collect();
+        assert_eq!(kinds, [("latency_ms".to_string(), false), ("score".to_string(), true)]);
+        let setup = study.job().setup.as_ref().unwrap();
+        assert_eq!(setup.evaluate, Evaluate::Command("python train.py {arch}".into()));
+        let column = |file: &str, column: Option<&str>| TableColumn {
+            file: file.into(),
+            column: column.map(String::from),
+        };
+        assert_eq!(setup.tables, [column("l.csv", Some("a_ms")), column("m.csv", None)]);
+        assert_eq!(setup.latency_column().unwrap().1, "a_ms");
+    };
+    check(&looked_at);
+    drop(looked_at);
+    assert_eq!(version(&path), 2, "looking changes nothing");
+    check(&Study::open(&path).unwrap());
+    assert_eq!(version(&path), 3);
+    check(&Study::open_read_only(&path).unwrap());
+    // A text that is no architecture is told, not guessed.
+    let connection = rusqlite::Connection::open(&path).unwrap();
+    connection.execute("UPDATE trial SET arch = '|nor_conv_9x9~0|'", []).unwrap();
+    let error = Study::open(&path).unwrap().trials().unwrap_err();
+    assert!(matches!(error, SearchError::Damaged { .. }), "{error}");
+    assert!(error.to_string().contains("nor_conv_9x9"), "{error}");
+}

@@ -1,0 +1,251 @@
+//! The architectures of a space: texts, indices, samples, neighbours, graphs.
+
+use rand::{Rng, RngExt};
+
+use crate::family::{CellSpace, ChainSpace};
+use crate::permutation::Permutation;
+use crate::{Architecture, CellGraph, Space, SpaceError, View, independent};
+
+const CHECKED: &str = "checked when the space was defined";
+
+impl Space {
+    /// How many architectures the space has, which are those that have an index.
+    pub fn size(&self) -> u128 {
+        self.family().size().expect(CHECKED)
+    }
+
+    /// How many different ones [`Space::canonical`] leaves.
+    pub fn distinct(&self) -> u128 {
+        match self.definition().classes {
+            Some(classes) => classes.count,
+            None => self.family().distinct().expect(CHECKED),
+        }
+    }
+
+    /// The number of values at each position of [`Space::aligned`].
+    pub fn positions(&self) -> &[u8] {
+        self.family().positions()
+    }
+
+    /// The choices of an architecture at positions that mean the same for all architectures, as
+    /// encodings need them; `None` where an architecture has nothing to choose.
+    ///
+    /// These are the codes, except where those are of different lengths.
+    pub fn aligned(&self, arch: &Architecture) -> Vec<Option<u8>> {
+        self.family().aligned(arch)
+    }
+
+    /// The number of choices at each position of the codes, where every combination is an
+    /// architecture; `None` where the choices depend on each other.
+    pub fn choices(&self) -> Option<&[u8]> {
+        self.family().choices()
+    }
+
+    /// The most codes that an architecture has.
+    pub fn max_codes(&self) -> usize {
+        self.family().max_codes()
+    }
+
+    /// Tells whether the codes belong to the space, and if not, which one is wrong.
+    pub fn check(&self, arch: &Architecture) -> Result<(), SpaceError> {
+        self.family().check(arch.codes()).map_err(|why| self.wrong(arch, why))
+    }
+
+    /// The same for codes of which only the order may be another than the stored one: vertices of
+    /// NAS-Bench-101 with other numbers, whose networks differ in the channels of the vertices.
+    pub fn check_unordered(&self, arch: &Architecture) -> Result<(), SpaceError> {
+        self.family().check_unordered(arch.codes()).map_err(|why| self.wrong(arch, why))
+    }
+
+    fn wrong(&self, arch: &Architecture, why: String) -> SpaceError {
+        SpaceError::Codes { space: self.name().into(), codes: arch.codes().to_vec(), why }
+    }
+
+    /// Reads an architecture from its community's text form (and the short forms that the space's
+    /// module documents).
+    pub fn parse(&self, text: &str) -> Result<Architecture, SpaceError> {
+        match self.definition().text {
+            Some(own) => (own.parse)(text),
+            None => self.family().parse(self.name(), text),
+        }
+    }
+
+    /// The text form. `parse(print(a)) == a` for every architecture of the space.
+    ///
+    /// # Panics
+    /// When the codes are not of this space (see [`Space::check`]).
+    pub fn print(&self, arch: &Architecture) -> String {
+        match self.definition().text {
+            Some(own) => (own.print)(arch),
+            None => self.family().print(arch),
+        }
+    }
+
+    /// The architecture of an index: the published order where there is one, else the one that the
+    /// space's module documents.
+    pub fn at(&self, index: u128) -> Result<Architecture, SpaceError> {
+        if index >= self.size() {
+            return Err(SpaceError::Index {
+                space: self.name().into(),
+                last: (self.size() - 1).to_string(),
+                index: index.to_string(),
+            });
+        }
+        Ok(match self.definition().order {
+            Some(order) => (order.at)(index),
+            None => self.family().at(index),
+        })
+    }
+
+    /// The index of an architecture: the inverse of [`Space::at`]. `None` for one that a table may
+    /// hold but the space does not count.
+    ///
+    /// # Panics
+    /// When the codes are not of this space (see [`Space::check`]).
+    pub fn index_of(&self, arch: &Architecture) -> Option<u128> {
+        match self.definition().order {
+            Some(order) => Some((order.index_of)(arch)),
+            None => self.family().index_of(arch),
+        }
+    }
+
+    /// Whether indices are a published order, as files of others mean it by an index.
+    pub fn has_published_order(&self) -> bool {
+        self.definition().order.is_some()
+    }
+
+    /// Every architecture once, in index order. A space of 10^18 points never ends.
+    pub fn iter(&self) -> impl Iterator<Item = Architecture> + '_ {
+        (0..self.size()).map(|i| self.at(i).expect("index below size"))
+    }
+
+    /// All of them in index order, as long as they fit in memory (at most 10 million).
+    pub fn list(&self) -> Result<Vec<Architecture>, SpaceError> {
+        match self.size() {
+            0..=10_000_000 => Ok(self.iter().collect()),
+            size => Err(SpaceError::TooMany { space: self.name().into(), size: size.to_string() }),
+        }
+    }
+
+    /// An architecture drawn uniformly: of NAS-Bench-201 among all with an index, of the others
+    /// among the distinct ones.
+    pub fn sample(&self, rng: &mut impl Rng) -> Architecture {
+        if let Some(choices) = self.choices() {
+            return independent::sample(choices, rng);
+        }
+        let candidates = self.candidates();
+        loop {
+            if let Some(arch) = self.candidate(rng.random_range(0..candidates)) {
+                return arch;
+            }
+        }
+    }
+
+    /// Every architecture that [`Space::sample`] can draw once, in an order that the generator
+    /// decides, without a list in memory: the first n are a uniform sample without replacement.
+    pub fn shuffled<R: Rng>(&self, rng: &mut R) -> impl Iterator<Item = Architecture> + use<'_, R> {
+        let shuffle = self.shuffle(rng);
+        (0..shuffle.len()).filter_map(move |place| shuffle.at(place))
+    }
+
+    /// The order of [`Space::shuffled`], of which several threads can take parts.
+    pub fn shuffle(&self, rng: &mut impl Rng) -> Shuffle<'_> {
+        Shuffle { space: self, order: Permutation::new(self.candidates(), rng) }
+    }
+
+    /// How many numbers [`Space::candidate`] takes.
+    fn candidates(&self) -> u128 {
+        self.family().candidates().expect(CHECKED)
+    }
+
+    /// An architecture by a number, in some order, or nothing: each that can be drawn once.
+    fn candidate(&self, number: u128) -> Option<Architecture> {
+        match self.definition().order {
+            Some(order) => Some((order.at)(number)),
+            None => self.family().candidate(number),
+        }
+    }
+
+    /// Another architecture, one step away: uniformly among [`Space::neighbours`] or, where choices
+    /// are independent, among the positions and then among what is left to choose there.
+    pub fn mutate(&self, arch: &Architecture, rng: &mut impl Rng) -> Architecture {
+        if let Some(choices) = self.choices() {
+            return independent::mutate(choices, arch.codes(), rng);
+        }
+        let mut all = self.neighbours(arch);
+        match all.len() {
+            0 => arch.clone(),
+            n => all.swap_remove(rng.random_range(0..n)),
+        }
+    }
+
+    /// All architectures one step away: that differ in exactly one choice, or as the space's module
+    /// says where choices depend on each other.
+    pub fn neighbours(&self, arch: &Architecture) -> Vec<Architecture> {
+        self.family().neighbours(arch)
+    }
+
+    /// One of all architectures that the space's authors count as the same, always the same one.
+    /// Also of codes that [`Space::check`] refuses because they are not the way to store a cell.
+    pub fn canonical(&self, arch: &Architecture) -> Architecture {
+        match self.definition().classes {
+            Some(classes) => (classes.canonical)(arch),
+            None => self.family().canonical(arch),
+        }
+    }
+
+    /// Which choices take part in what the network computes, one answer a position of
+    /// [`Space::aligned`]. Identities do.
+    pub fn live(&self, arch: &Architecture) -> Vec<bool> {
+        self.family().live(arch)
+    }
+
+    /// The meaning of the node labels of this space's graphs, by code.
+    pub fn labels(&self) -> Vec<&str> {
+        self.family().labels()
+    }
+
+    /// The most nodes that a graph of this space has.
+    pub fn max_nodes(&self) -> usize {
+        self.family().max_nodes()
+    }
+
+    /// The architecture as a labelled acyclic graph with operations as nodes.
+    pub fn graph(&self, arch: &Architecture, view: View) -> CellGraph {
+        self.family().graph(arch, view)
+    }
+
+    /// The cell, where an architecture has an operation on each edge of one. Only there are texts
+    /// with operations that lead nowhere.
+    pub fn cell(&self) -> Option<&CellSpace> {
+        self.family().cell()
+    }
+
+    /// The stages, where an architecture has a width and a depth in each.
+    pub fn chain(&self) -> Option<&ChainSpace> {
+        self.family().chain()
+    }
+}
+
+/// All architectures of a space in a random order, see [`Space::shuffle`].
+#[derive(Debug, Clone)]
+pub struct Shuffle<'a> {
+    space: &'a Space,
+    order: Permutation,
+}
+
+impl Shuffle<'_> {
+    /// The number of places, of which some may be empty.
+    pub fn len(&self) -> u128 {
+        self.space.candidates()
+    }
+
+    pub fn is_empty(&self) -> bool {
+        self.len() == 0
+    }
+
+    /// What stands at a place below [`Shuffle::len`], if anything: each architecture once.
+    pub fn at(&self, place: u128) -> Option<Architecture> {
+        self.space.candidate(self.order.at(place))
+    }
+}
