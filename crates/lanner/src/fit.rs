@@ -6,7 +6,7 @@ use anyhow::Context;
 use lanner_data::Table;
 use lanner_predict::metrics::{coverage, kendall, spearman, within_of_truth};
 use lanner_predict::predictor::fitted::{MethodFeatures, Saved, Settings, Target, reference};
-use lanner_predict::regress::gp::MOST;
+use lanner_predict::regress::gp::EXACT_ROWS;
 use lanner_predict::{Forecast, Pool};
 use lanner_space::Space;
 use rand::seq::SliceRandom;
@@ -154,7 +154,7 @@ fn known(table: &Table, metric: &str, pool: &Pool) -> anyhow::Result<(Vec<usize>
 }
 
 /// Values, in the order of the rows, and what a fit that did not see their part predicts: all of them,
-/// or of more than [`MOST`] rows those of one part.
+/// or of more than [`EXACT_ROWS`] rows those of one part.
 fn cross_validated(
     (views, target): (&MethodFeatures, Target),
     pool: &Pool,
@@ -167,7 +167,7 @@ fn cross_validated(
     order.shuffle(&mut lanner_nn::rng(seed, "cross-validation"));
     // For each row the mean and, where there is one, the interval.
     let mut all: Vec<Option<(f64, Option<(f64, f64)>)>> = vec![None; n];
-    let parts = if n > MOST { 1 } else { folds };
+    let parts = if n > EXACT_ROWS { 1 } else { folds };
     let bar = progress(parts as u64, "cross-validation");
     for fold in 0..parts {
         let part = |inside: bool| -> Vec<usize> {

@@ -17,7 +17,7 @@
 use super::features::AccuracyFeatures;
 use super::scores::{Calibration, NormalScores};
 use crate::checks::check_lengths;
-use crate::regress::gp::{Component, Gp, GpOptions, HyperPrior, MOST};
+use crate::regress::gp::{Component, EXACT_ROWS, Gp, GpOptions, HyperPrior};
 use crate::regress::trees::{ExtraTrees, TreeOptions};
 use crate::{Forecast, PredictError};
 
@@ -131,7 +131,7 @@ impl AccuracyModel {
     }
 }
 
-/// The trees, and predictions for the training rows by trees without them. Of more than [`MOST`] rows
+/// The trees, and predictions for the training rows by trees without them. Of more than [`EXACT_ROWS`] rows
 /// each tree sees some, so that there are trees without each.
 fn trees(
     views: &AccuracyFeatures,
@@ -141,8 +141,8 @@ fn trees(
 ) -> Result<(ExtraTrees, Vec<f64>), PredictError> {
     let mut options = TreeOptions::default();
     let known = views.all.select(rows);
-    if rows.len() > MOST {
-        options.rows = MOST.min(rows.len() * 4 / 5);
+    if rows.len() > EXACT_ROWS {
+        options.rows = EXACT_ROWS.min(rows.len() * 4 / 5);
         let all = ExtraTrees::fit(&known, t, &options, seed)?;
         let held_out = all.out_of_bag(&known, &options, seed);
         return Ok((all, held_out));

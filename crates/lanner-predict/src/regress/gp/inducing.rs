@@ -1,6 +1,6 @@
 //! Gaussian processes of more rows than the covariance of all can be factored for.
 //!
-//! Hyper-parameters are those of the exact process of [`MOST`] random rows. Given them, these rows
+//! Hyper-parameters are those of the exact process of [`EXACT_ROWS`] random rows. Given them, these rows
 //! are *inducing*: all rows bear on predictions, but through their covariance with the inducing
 //! ones alone, and what that leaves of a row's variance counts as noise of its own. That is FITC
 //! (Snelson & Ghahramani 2006; Quiñonero-Candela & Rasmussen 2005). With m inducing rows of n it
@@ -10,14 +10,14 @@ use rand::seq::SliceRandom;
 use rayon::prelude::*;
 
 use super::{
-    Component, Gp, Kernel, GpOptions, SETTLED, STUDENT_ROUNDS, covariance, noise_of, singular,
+    Component, Gp, GpOptions, Kernel, SETTLED, STUDENT_ROUNDS, covariance, noise_of, singular,
     standardised, training_bases, update_precisions,
 };
 use crate::PredictError;
 use crate::regress::linalg::{Cholesky, Mat, plus_weighted_squares};
 
 /// Most rows of an exact process; of more, this many are inducing.
-pub const MOST: usize = 2000;
+pub const EXACT_ROWS: usize = 2000;
 /// What is added to the inducing rows' own variance so that their covariance can be factored.
 const JITTER: f64 = 1e-8;
 /// Rows that are computed together.
@@ -37,11 +37,11 @@ pub(super) struct Inducing {
 pub(super) fn places(n: usize) -> Vec<usize> {
     let mut all: Vec<usize> = (0..n).collect();
     all.shuffle(&mut lanner_nn::rng(0, "inducing rows"));
-    all.truncate(MOST);
+    all.truncate(EXACT_ROWS);
     all
 }
 
-/// [`Gp::fit`] for more than [`MOST`] rows.
+/// [`Gp::fit`] for more than [`EXACT_ROWS`] rows.
 pub(super) fn fit(
     components: &[Component],
     rows: &[usize],

@@ -13,8 +13,8 @@ use rayon::prelude::*;
 
 use crate::PredictError;
 use crate::regress::linalg::{Cholesky, Mat};
+pub use inducing::EXACT_ROWS;
 use inducing::Inducing;
-pub use inducing::MOST;
 pub use kernel::Kernel;
 pub(crate) use kernel::{base_scale, base_values, own_base};
 pub(crate) use prior::PriorCovariance;
@@ -84,7 +84,7 @@ pub struct Gp {
     /// Precision of each training row's noise in units of the common one (all 1 for normal noise).
     pub precisions: Vec<f64>,
     /// The rows whose covariance with a question decides the answer: those trained on, or of more
-    /// than [`MOST`] the inducing ones.
+    /// than [`EXACT_ROWS`] the inducing ones.
     rows: Vec<usize>,
     scales: Vec<f64>,
     /// Of the covariance of `rows`, in exact processes with the noise.
@@ -125,7 +125,7 @@ impl Gp {
                 got: rows.len().min(y.len()),
             });
         }
-        if rows.len() > MOST {
+        if rows.len() > EXACT_ROWS {
             return inducing::fit(components, rows, y, options, start);
         }
         let (target, mean, deviation) = standardised(y)?;
@@ -204,7 +204,7 @@ impl Gp {
                 got: hyper.len(),
             });
         }
-        if rows.len() > MOST {
+        if rows.len() > EXACT_ROWS {
             let places = inducing::places(rows.len());
             return inducing::conditioned(components, (rows, y), &places, hyper, precisions, None);
         }

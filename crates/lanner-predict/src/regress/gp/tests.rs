@@ -206,7 +206,7 @@ fn inducing_rows_equal_the_plain_formula() {
 /// process of as many rows.
 #[test]
 fn more_rows_than_an_exact_process_takes() {
-    let n = MOST + 1500;
+    let n = EXACT_ROWS + 1500;
     let x = pool(n + 200, 4, 9);
     let parts = &components(&x)[2..3];
     let f = |i: usize| (2.0 * x[(i, 0)]).sin() + x[(i, 1)] * x[(i, 2)];
@@ -231,6 +231,6 @@ fn more_rows_than_an_exact_process_takes() {
     let error = |p: &Predictions| -> f64 {
         asked.iter().zip(&p.mean).map(|(&i, m)| (f(i) - m).powi(2)).sum()
     };
-    let (_, fewer) = fit(MOST, 2);
+    let (_, fewer) = fit(EXACT_ROWS, 2);
     assert!(error(&got) < 0.9 * error(&fewer), "{} {}", error(&got), error(&fewer));
 }
