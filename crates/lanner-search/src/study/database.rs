@@ -74,7 +74,8 @@ INSERT INTO study SELECT 'baseline_ms', value FROM measurement
 DELETE FROM measurement WHERE metric = 'reference_ms' AND arch = 'reference';
 ";
 
-/// Numbers of trials are asked for with every round; counting a million takes longer than all else.
+/// Counters of trials by state, kept by triggers: every round needs them, and counting a million trials
+/// would take longer than all else.
 const COUNTED: &str = "
 CREATE TABLE trial_count (
     state TEXT PRIMARY KEY, trials INTEGER NOT NULL, imported INTEGER NOT NULL
