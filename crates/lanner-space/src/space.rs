@@ -13,7 +13,8 @@ use crate::{
 
 /// A search space; the crate's documentation has a tour.
 ///
-/// It is a handle on a [`Definition`]: cheap to copy, and equal to another one with the same content.
+/// `Space` is a handle on a [`Definition`]: cheap to copy, and equal to another one with the same
+/// content.
 #[derive(Clone)]
 pub struct Space(Handle);
 

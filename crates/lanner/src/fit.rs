@@ -1,4 +1,4 @@
-//! `lanner fit`: a predictor of a user's own table.
+//! `lanner fit` fits a predictor to a user's own table.
 
 use std::path::PathBuf;
 
@@ -46,8 +46,8 @@ pub struct FitArgs {
     /// Where to save the predictor, for `lanner rank`
     #[arg(long, value_name = "FILE")]
     out: Option<PathBuf>,
-    /// Parts of the cross-validation that tells the quality; 0 for none. Of more than 2,000 rows only the
-    /// first part is held out: it is large enough
+    /// Number of parts of the cross-validation that tells the quality; 0 for none. With more than
+    /// 2,000 rows, only the first part is held out, since it is large enough
     #[arg(long, default_value_t = 5)]
     folds: usize,
     /// Seed of the folds and of the predictor
@@ -58,7 +58,7 @@ pub struct FitArgs {
     json: bool,
 }
 
-/// Each of two folds must leave the five rows that the latency predictor needs.
+/// Least number of rows: each of two folds must leave the five that the latency predictor needs.
 const FEWEST: usize = 10;
 
 pub fn fit(args: FitArgs) -> anyhow::Result<()> {
@@ -127,7 +127,7 @@ pub fn fit(args: FitArgs) -> anyhow::Result<()> {
     print_rows(&[row], args.json)
 }
 
-/// How well predictions agree with the truth.
+/// Adds to a row how well predictions agree with the truth.
 pub fn with_quality(row: Row, target: Target, forecast: &Forecast, truth: &[f64]) -> Row {
     let mut row = row
         .with("spearman", spearman(&forecast.mean, truth))
@@ -145,7 +145,7 @@ pub fn with_quality(row: Row, target: Target, forecast: &Forecast, truth: &[f64]
     row
 }
 
-/// Pool rows with a value of the metric, and the values.
+/// Returns the pool's rows with a value of the metric, and the values.
 fn known(table: &Table, metric: &str, pool: &Pool) -> anyhow::Result<(Vec<usize>, Vec<f64>)> {
     let column = table.column(metric).map_err(|e| usage(e.to_string()))?;
     Ok(table
@@ -157,8 +157,8 @@ fn known(table: &Table, metric: &str, pool: &Pool) -> anyhow::Result<(Vec<usize>
         .unzip())
 }
 
-/// Values, in the order of the rows, and what a fit that did not see their part predicts: all of them,
-/// or of more than [`EXACT_ROWS`] rows those of one part.
+/// Returns values in the order of the rows, with their predictions by a fit that did not see their
+/// part: all values, or with more than [`EXACT_ROWS`] rows those of one part.
 fn cross_validated(
     (views, settings): (&MethodFeatures, &Settings),
     pool: &Pool,
@@ -169,7 +169,7 @@ fn cross_validated(
     let n = rows.len();
     let mut order: Vec<usize> = (0..n).collect();
     order.shuffle(&mut lanner_nn::rng(seed, "cross-validation"));
-    // For each row the mean and, where there is one, the interval.
+    // Mean of each row, with its interval if there is one.
     let mut all: Vec<Option<(f64, Option<(f64, f64)>)>> = vec![None; n];
     let parts = if n > EXACT_ROWS { 1 } else { folds };
     let bar = progress(parts as u64, "cross-validation");

@@ -1,4 +1,4 @@
-//! `lanner rank`: the best architectures by a fitted predictor, of a space of any size.
+//! `lanner rank` lists the best architectures by a fitted predictor, in a space of any size.
 
 use std::collections::{HashMap, HashSet};
 use std::path::{Path, PathBuf};
@@ -60,9 +60,9 @@ pub struct RankArgs {
     json: bool,
 }
 
-/// Spaces of at most this many architectures are ranked whole: they pass one by one.
+/// Largest size of spaces that are ranked whole: architectures pass one by one.
 const RANKED: u128 = 10_000_000;
-/// No network is predicted to be faster, ms.
+/// Smallest latency of a prediction, ms.
 const LEAST_MS: f64 = 1e-6;
 
 pub fn run(args: RankArgs) -> anyhow::Result<()> {
@@ -76,7 +76,7 @@ pub fn run(args: RankArgs) -> anyhow::Result<()> {
     ranking.finish(&args, &*predictor)
 }
 
-/// The predictor, for --space if that is given.
+/// Reads the predictor, for --space if that is given.
 fn load(args: &RankArgs) -> anyhow::Result<Box<dyn Predictor>> {
     let space = args.space.as_deref().map(Space::by_name).transpose();
     let space = space.map_err(|e| usage(e.to_string()))?;
@@ -105,10 +105,10 @@ fn load(args: &RankArgs) -> anyhow::Result<Box<dyn Predictor>> {
     Ok(predictor)
 }
 
-/// Where architectures come from.
+/// Source of the architectures to rank.
 enum Source<'a> {
     Whole(&'a Space),
-    /// So many of them.
+    /// A number of random ones.
     Sample(Shuffle<'a>, u64),
     List(Vec<Architecture>),
 }
@@ -138,7 +138,7 @@ impl Source<'_> {
         }
     }
 
-    /// The number of places, of which some may be empty.
+    /// Returns the number of places, some of which may be empty.
     fn places(&self) -> u128 {
         match self {
             Source::Whole(space) => space.size(),
@@ -150,7 +150,7 @@ impl Source<'_> {
     fn wanted(&self) -> u64 {
         match self {
             Source::Sample(_, count) => *count,
-            // At most ten million, or what fits in memory.
+            // This is at most ten million, or a list that is in memory.
             _ => self.places() as u64,
         }
     }
@@ -163,7 +163,8 @@ impl Source<'_> {
         }
     }
 
-    /// Predicts all, and tells each block in the order of the places, whatever the number of threads.
+    /// Predicts all architectures, and passes each block to `tell` in the order of the places, for any
+    /// number of threads.
     fn each_block(
         &self,
         predictor: &dyn Predictor,
@@ -208,18 +209,18 @@ impl Source<'_> {
 struct Place {
     arch: Architecture,
     mean: f64,
-    /// The interval, where the predictor has one.
+    /// Interval of the prediction, if the predictor has one.
     interval: Option<(f64, f64)>,
 }
 
-/// The best so far, and all where a table is to be written.
+/// The best architectures so far, and all of them if a table is to be written.
 struct Ranking {
     target: Target,
     top: usize,
-    /// The best first; of equal ones that which came first.
+    /// The best first; of equal ones, the one that came first.
     best: Vec<Place>,
     count: u64,
-    /// What is kept for the table.
+    /// Architectures and predictions for the table.
     all: Option<(Vec<Architecture>, Forecast)>,
 }
 
@@ -238,7 +239,7 @@ impl Ranking {
 
     fn add(&mut self, archs: Vec<Architecture>, mut forecast: Forecast) {
         if self.target == Target::Latency {
-            // A straight line through latencies can go below zero, which none of them does.
+            // A straight line through latencies can go below zero, but no latency does.
             for values in [&mut forecast.mean, &mut forecast.low, &mut forecast.high] {
                 values.iter_mut().for_each(|v| *v = v.max(LEAST_MS));
             }
@@ -301,7 +302,7 @@ impl Ranking {
     }
 }
 
-/// How well predictions agree with a table's metric.
+/// Makes a row that tells how well predictions agree with a table's metric.
 fn check(
     file: &Path,
     space: &Space,
