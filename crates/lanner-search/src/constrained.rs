@@ -1,10 +1,9 @@
 //! Searching under a latency limit with few measurements of the device.
 //!
-//! A small Gaussian process learns log-latency from the networks that were measured, and gives for
-//! all others the probability that they meet the limit. Predictions alone would sometimes be wrong
-//! where it matters, near the limit. So [`best_within`] measures each network before it returns it,
-//! learns from a miss, and goes on: the network that it returns did meet the limit when it was
-//! measured.
+//! A small Gaussian process learns log-latency from the networks that were measured, and gives for all
+//! others the probability that they meet the limit. Predictions alone would sometimes be wrong where
+//! it matters, near the limit. So [`best_within`] measures each network before it returns it, learns
+//! from a miss, and goes on: the network that it returns did meet the limit when it was measured.
 
 use lanner_predict::Pool;
 pub use lanner_predict::latency::Belief;

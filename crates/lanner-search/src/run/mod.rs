@@ -22,9 +22,8 @@
 //! ```
 //!
 //! **Workers.** Evaluations run on `parallel` threads. A free worker claims the next trial at once;
-//! when none waits, the strategy is asked for more, and knows which trials still run. With one
-//! worker, a seed gives one result; with several, the result also depends on which evaluation ends
-//! first.
+//! when none waits, the strategy is asked for more, and knows which trials still run. With one worker,
+//! a seed gives one result; with several, the result also depends on which evaluation ends first.
 //!
 //! **Quiet.** Evaluations in this process pause while a latency is measured on this machine.
 

@@ -90,8 +90,7 @@ const DRAWS: usize = 200;
 
 impl DefaultSearch {
     /// Predicts the best value of `n` random networks of `rows` from the trials: the mean over many
-    /// draws of the networks, and of their values from the model. `None` if there are too few
-    /// trials.
+    /// draws of the networks, and of their values from the model. `None` if there are too few trials.
     pub(crate) fn by_chance(
         &mut self,
         pool: &Pool,
@@ -233,9 +232,8 @@ fn upper(beliefs: &[(f64, f64)], open: &[usize]) -> Vec<usize> {
     open.iter().zip(hopes).filter(|(_, hope)| *hope >= least).map(|(&row, _)| row).collect()
 }
 
-/// Returns the positions of up to `n` predictions (mean and deviation): each has the highest
-/// mean + k · deviation of those left. The k are quantiles of an exponential distribution with mean
-/// `scale`.
+/// Returns the positions of up to `n` predictions (mean and deviation): each has the highest mean + k
+/// · deviation of those left. The k are quantiles of an exponential distribution with mean `scale`.
 fn highest_by_quantile(beliefs: &[(f64, f64)], scale: f64, n: usize) -> Vec<usize> {
     let mut chosen: Vec<usize> = Vec::new();
     for i in 0..n.min(beliefs.len()) {

@@ -21,8 +21,7 @@ pub struct History {
     taken: HashSet<usize>,
     /// Rows that are being evaluated; `taken` has them too.
     pub pending: Vec<usize>,
-    /// Number of architectures that were asked for but are not in the pool, or not among these
-    /// trials.
+    /// Number of architectures that were asked for but are not in the pool, or not among these trials.
     pub elsewhere: usize,
     /// Second value of each trial in a search with two objectives; larger is better.
     pub second: Vec<f64>,

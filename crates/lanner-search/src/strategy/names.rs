@@ -49,9 +49,8 @@ impl StrategyName {
         self == StrategyName::Default
     }
 
-    /// Makes the strategy for a search of `budget` evaluations; for `brp-nas`, all of them are
-    /// phase 1, by our recipe. `signs` has 1 for each objective to maximise and −1 for each to
-    /// minimise.
+    /// Makes the strategy for a search of `budget` evaluations; for `brp-nas`, all of them are phase
+    /// 1, by our recipe. `signs` has 1 for each objective to maximise and −1 for each to minimise.
     pub fn make(self, signs: &[f64], budget: usize, seed: u64) -> Box<dyn Strategy + Send> {
         let one: Box<dyn Strategy + Send> = match self {
             StrategyName::Default => Box::new(DefaultSearch::new(seed)),

@@ -16,8 +16,7 @@ use crate::{History, Job};
 /// of all would take hours.
 const BEST: usize = 150;
 const LATEST: usize = 150;
-/// Largest number of empty rounds in sequence that a strategy may have (brp-nas with a tiny
-/// budget).
+/// Largest number of empty rounds in sequence that a strategy may have (brp-nas with a tiny budget).
 const EMPTY_ROUNDS: usize = 8;
 
 /// The file's content at the time when a round is chosen.

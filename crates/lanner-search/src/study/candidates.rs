@@ -20,8 +20,7 @@ use crate::strategy::draw;
 
 /// Largest size of spaces and lists that are used as a whole.
 const WHOLE: usize = lanner_space::SMALL_SPACE as usize;
-/// Number of candidates drawn from larger spaces, and number of trials after which others are
-/// drawn.
+/// Number of candidates drawn from larger spaces, and number of trials after which others are drawn.
 const SAMPLE: usize = 2000;
 const RENEWED: usize = 1000;
 /// Largest number of draws, as a multiple of [`SAMPLE`], where few are within the limits.

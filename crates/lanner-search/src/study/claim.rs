@@ -54,8 +54,7 @@ impl Study {
         Ok(claimed)
     }
 
-    /// Records the result of a trial, and returns its new state; both are on disk when this
-    /// returns.
+    /// Records the result of a trial, and returns its new state; both are on disk when this returns.
     ///
     /// # Errors
     /// The trial has ended before, or another process took it over; then the other result counts.
@@ -118,8 +117,7 @@ impl Study {
         [value(0), value(1)]
     }
 
-    /// Stores a measurement, which is on disk when this returns. One that is not finite is left
-    /// out.
+    /// Stores a measurement, which is on disk when this returns. One that is not finite is left out.
     pub fn measured(&mut self, m: &Measurement) -> Result<(), SearchError> {
         if !m.value.is_finite() {
             return Ok(());

@@ -11,10 +11,9 @@ use super::{SearchError, Study, limits};
 use crate::{DefaultSearch, History};
 
 impl Study {
-    /// Returns the `n` candidates with the most FLOPs, the largest first, that are likely to be
-    /// within all limits by what is known now: the choice of somebody who knows only that larger
-    /// networks tend to be better. In a large space they are the largest of those drawn from it,
-    /// not of all.
+    /// Returns the `n` candidates with the most FLOPs, the largest first, that are likely to be within
+    /// all limits by what is known now: the choice of somebody who knows only that larger networks
+    /// tend to be better. In a large space they are the largest of those drawn from it, not of all.
     pub fn largest(&mut self, n: usize) -> Result<Vec<Architecture>, SearchError> {
         let skeleton = self.job.skeleton(&self.space)?;
         let (current, open) = self.likely()?;

@@ -60,8 +60,7 @@ CREATE TABLE measurement (
 CREATE INDEX measurement_metric ON measurement (metric);
 ";
 
-/// The index for the last measurement of an architecture, which every query of the best trial
-/// needs.
+/// The index for the last measurement of an architecture, which every query of the best trial needs.
 const MEASURED: &str = "CREATE INDEX measurement_arch ON measurement (arch, metric)";
 
 /// Moves the reference network's latency out of the measurements, where it had no architecture, and
@@ -248,8 +247,7 @@ impl Database {
         })
     }
 
-    /// Writes in one transaction, which is on disk when this returns, and leaves no trace if it
-    /// fails.
+    /// Writes in one transaction, which is on disk when this returns, and leaves no trace if it fails.
     pub fn write<T>(
         &mut self,
         work: impl FnOnce(&Connection) -> rusqlite::Result<T>,

@@ -103,9 +103,8 @@ pub(super) fn measured(c: &Connection, space: &Space, metric: &str) -> rusqlite:
 }
 
 impl Study {
-    /// Predicts a metric of any architectures from the measurements so far: median, standard
-    /// deviation of a new measurement, and the probability to be within the study's limit (1
-    /// without a limit).
+    /// Predicts a metric of any architectures from the measurements so far: median, standard deviation
+    /// of a new measurement, and the probability to be within the study's limit (1 without a limit).
     ///
     /// # Errors
     /// There are fewer than two measurements.
@@ -128,8 +127,7 @@ impl Study {
     }
 
     /// Returns the `n` networks whose measurements tell most about all others, the most informative
-    /// first. They should be measured before the first [`Study::ask`] of a study with measured
-    /// limits.
+    /// first. They should be measured before the first [`Study::ask`] of a study with measured limits.
     pub fn first_measurements(&mut self, n: usize) -> Result<Vec<Architecture>, SearchError> {
         let (current, changed) = self.candidates.at(0, 0, &[], &[]);
         if changed {

@@ -24,8 +24,7 @@ impl Owner {
         &self.text
     }
 
-    /// Tells whether the process of another owner still runs; `None` if that cannot be seen from
-    /// here.
+    /// Tells whether the process of another owner still runs; `None` if that cannot be seen from here.
     pub fn is_alive(&self, other: &str) -> Option<bool> {
         let mut numbers = other.strip_prefix(&self.machine)?.split('/');
         let pid = numbers.next()?.parse().ok()?;

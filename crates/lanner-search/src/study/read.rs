@@ -136,10 +136,9 @@ impl Study {
         })
     }
 
-    /// Returns the trials that no other one beats in both objectives, the best first value first;
-    /// with one objective the best alone. Limits count as in [`Study::best`]. For an objective that
-    /// was measured apart from the trial, such as a latency, the architecture's last measurement
-    /// counts.
+    /// Returns the trials that no other one beats in both objectives, the best first value first; with
+    /// one objective the best alone. Limits count as in [`Study::best`]. For an objective that was
+    /// measured apart from the trial, such as a latency, the architecture's last measurement counts.
     pub fn front(&self) -> Result<Vec<Trial>, SearchError> {
         if self.job.objectives.len() < 2 {
             return Ok(self.best()?.into_iter().collect());
@@ -165,8 +164,7 @@ impl Study {
                 }
                 within.push((row.get(0)?, values));
             }
-            // Removes trials over a limit from the front, again and again until all on it are
-            // within.
+            // Removes trials over a limit from the front, again and again until all on it are within.
             loop {
                 let points: Vec<[f64; 2]> = within.iter().map(|d| d.1).collect();
                 let ids: Vec<i64> = front(&points).into_iter().map(|i| within[i].0).collect();

@@ -20,8 +20,7 @@ const SLOPE: f64 = 0.3;
 const SOFTENING: f64 = 0.1;
 /// Number of imagined repetitions of a training without any difference, as a prior for luck.
 const REPETITIONS: f64 = 4.0;
-/// Steps of the hyper-parameter search in a round, each search starting from the last round's
-/// result.
+/// Steps of the hyper-parameter search in a round, each search starting from the last round's result.
 const ITERATIONS: usize = 15;
 
 /// Precomputed features of a pool, and each process's hyper-parameters from the last round.
@@ -31,8 +30,7 @@ pub(super) struct Model {
     sizes: Vec<f64>,
     /// Size of each row, scaled to mean 0 and variance 1.
     standing: Vec<f64>,
-    /// For each row, a number that it shares with all rows that differ from it in dead choices
-    /// only.
+    /// For each row, a number that it shares with all rows that differ from it in dead choices only.
     networks: Vec<usize>,
     /// Mean of each row's warm-start values; empty if there are none.
     promise: Vec<f64>,
@@ -74,8 +72,7 @@ impl Member {
 }
 
 impl Model {
-    /// Makes a model of a pool. `sizes` has one value a row, in any unit; so has each of
-    /// `warm_start`.
+    /// Makes a model of a pool. `sizes` has one value a row, in any unit; so has each of `warm_start`.
     pub(super) fn new(pool: &Pool, sizes: Vec<f64>, warm_start: &[Vec<f64>]) -> Model {
         let views = AccuracyFeatures::new(pool);
         let edges = live_one_hot(&pool.space, &pool.archs);
