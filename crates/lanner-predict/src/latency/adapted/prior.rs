@@ -64,6 +64,14 @@ impl DevicePrior {
         self
     }
 
+    /// The same assumptions of architectures outside the pool: `features` of them for each group.
+    pub(super) fn of_others(&self, features: &[Mat]) -> DevicePrior {
+        let of = |(group, x): (&Group, &Mat)| group.of_others(x, &self.direction);
+        let groups = self.groups.iter().zip(features).map(of).collect();
+        let (carried, direction) = (self.carried.clone(), self.direction.clone());
+        DevicePrior { groups, carried, direction }
+    }
+
     /// For so many measurements.
     pub(super) fn candidates(&self, measured: usize) -> Vec<Candidate> {
         let shown: Vec<Shown> = self.groups.iter().map(|g| g.shown).collect();
