@@ -41,8 +41,9 @@ fn another_space_helps_and_a_constant_one_is_refused() {
         let source = Source::new(&other, &rows, &worth, &target, inputs).unwrap();
         assert_eq!(source.relation, SourceRelation::OtherCells);
         let rank = |sources: &[Source]| {
-            let fit = AdaptedAccuracy::fit(&target.prior(sources, inputs), &few, &y).unwrap();
-            spearman(&fit.scores(&all(pool.len())), &values)
+            let prior = target.prior(sources, inputs);
+            let fit = AdaptedAccuracy::fit(&prior, &few, &y).unwrap();
+            spearman(&fit.scores(&prior, &all(pool.len())), &values)
         };
         let (with, without) = (rank(&[source]), rank(&[]));
         assert!(with > without && with > 0.75, "{inputs:?}: {with} {without}");
@@ -110,13 +111,14 @@ fn intervals_hold_most_and_values_have_the_samples_unit() {
     let few: Vec<usize> = (0..pool.len()).step_by(14).collect();
     let y: Vec<f64> = few.iter().map(|&r| values[r]).collect();
     let rows = all(pool.len());
-    let forecast = AdaptedAccuracy::fit(&prior, &few, &y).unwrap().predict(&rows);
+    let forecast = AdaptedAccuracy::fit(&prior, &few, &y).unwrap().predict(&prior, &rows);
     let inside = crate::metrics::coverage(&forecast.low, &forecast.high, &values);
     assert!((0.75..=1.0).contains(&inside), "{inside}");
     // The same ranking, whatever the unit.
     let scaled: Vec<f64> = y.iter().map(|v| 40.0 + 10.0 * v).collect();
     let other = AdaptedAccuracy::fit(&prior, &few, &scaled).unwrap();
-    assert!(spearman(&other.scores(&rows), &forecast.mean) > 0.999);
-    let back: Vec<f64> = other.predict(&rows).mean.iter().map(|v| (v - 40.0) / 10.0).collect();
+    assert!(spearman(&other.scores(&prior, &rows), &forecast.mean) > 0.999);
+    let back: Vec<f64> =
+        other.predict(&prior, &rows).mean.iter().map(|v| (v - 40.0) / 10.0).collect();
     assert!(back.iter().zip(&forecast.mean).all(|(a, b)| (a - b).abs() < 1e-6));
 }
