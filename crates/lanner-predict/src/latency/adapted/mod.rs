@@ -57,7 +57,7 @@ mod saved;
 mod simulated;
 mod slope;
 
-pub use bridge::Bridge;
+pub use bridge::{Bridge, Carried};
 pub use features::DeviceFeatures;
 pub use few_shot::FewShot;
 pub use prior::{Confidence, DevicePrior, Guess};
