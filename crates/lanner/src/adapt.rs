@@ -6,6 +6,7 @@ use std::time::Instant;
 use lanner_data::{Table, built_in};
 use lanner_predict::latency::adapted::{AdaptedLatency, DeviceFeatures, FewShot};
 use lanner_predict::metrics::{coverage, spearman, within_of_truth};
+use lanner_predict::predictor::Predictor;
 use lanner_predict::regress::linalg::Mat;
 use lanner_predict::{Forecast, Pool, all_or_some};
 use lanner_space::Space;
@@ -121,16 +122,15 @@ pub fn run(args: AdaptArgs) -> anyhow::Result<()> {
             .smooth(&columns)
             .map_err(|e| anyhow::anyhow!("the sources {}: {e}", names.join(", ")))?
     };
-    let prior = views.with_sources(&functions);
-    // Fails here rather than when loaded.
-    FewShot::fit(&prior, &rows, &values)
+    let data = (rows.clone(), values.clone());
+    let adapted = AdaptedLatency::fit(pool, &views, &metric, (names, functions), data)
         .map_err(|e| anyhow::anyhow!("{} column '{metric}': {e}", args.target.display()))?;
     let mut row = Row::new()
         .with("metric", metric.as_str())
         .with("measured", rows.len())
-        .with("sources", names.len())
-        .with("architectures", pool.len());
-    if let Some(left_out) = leave_one_out(&prior, &rows, &values) {
+        .with("sources", columns.len())
+        .with("architectures", adapted.candidates().map_or(0, <[_]>::len));
+    if let Some(left_out) = leave_one_out(adapted.prior(), &rows, &values) {
         let inside = 100.0 * coverage(&left_out.low, &left_out.high, &values);
         let within = 100.0 * within_of_truth(&left_out.mean, &values, 10.0);
         let rank = spearman(&left_out.mean, &values);
@@ -140,7 +140,7 @@ pub fn run(args: AdaptArgs) -> anyhow::Result<()> {
         row = row.with("within_10", within).with("coverage_90", inside);
     }
     if let Some(out) = &args.out {
-        AdaptedLatency { pool, metric, sources: names, functions, rows, values }.save(out)?;
+        adapted.save(out)?;
         row = row.with("file", out.display().to_string());
     }
     print_rows(&[row.with("seconds", start.elapsed().as_secs_f64())], args.json)

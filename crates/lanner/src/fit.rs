@@ -5,7 +5,8 @@ use std::path::PathBuf;
 use anyhow::Context;
 use lanner_data::Table;
 use lanner_predict::metrics::{coverage, kendall, spearman, within_of_truth};
-use lanner_predict::predictor::fitted::{MethodFeatures, Saved, Settings, Target, reference};
+use lanner_predict::predictor::fitted::{Fitted, MethodFeatures, Settings, reference};
+use lanner_predict::predictor::{Predictor, Target};
 use lanner_predict::{Forecast, Pool};
 use lanner_space::Space;
 use rand::seq::SliceRandom;
@@ -102,14 +103,14 @@ pub fn fit(args: FitArgs) -> anyhow::Result<()> {
         .with("train", rows.len());
     if args.folds > 1 {
         let forecast =
-            cross_validated((&views, target), &pool, (&rows, &values), args.folds, args.seed)
+            cross_validated((&views, &settings), &pool, (&rows, &values), args.folds, args.seed)
                 .with_context(context)?;
         row = with_quality(row.with("folds", args.folds), target, &forecast, &values);
     }
     if let Some(out) = &args.out {
         let data = (rows.as_slice(), values.as_slice());
-        let saved = Saved::fit(&pool, &views, settings, data, args.seed).with_context(context)?;
-        saved.save(out)?;
+        let fitted = Fitted::fit(&pool, &views, settings, data, args.seed).with_context(context)?;
+        fitted.save(out)?;
         row = row.with("out", out.display().to_string());
     }
     print_rows(&[row], args.json)
@@ -147,7 +148,7 @@ fn known(table: &Table, metric: &str, pool: &Pool) -> anyhow::Result<(Vec<usize>
 
 /// Each value predicted by a fit that did not see its part.
 fn cross_validated(
-    (views, target): (&MethodFeatures, Target),
+    (views, settings): (&MethodFeatures, &Settings),
     pool: &Pool,
     (rows, values): (&[usize], &[f64]),
     folds: usize,
@@ -170,7 +171,8 @@ fn cross_validated(
         let train: Vec<usize> = rest.iter().map(|&i| rows[i]).collect();
         let y: Vec<f64> = rest.iter().map(|&i| values[i]).collect();
         let ask: Vec<_> = held.iter().map(|&i| pool.archs[rows[i]].clone()).collect();
-        let got = views.fit(&pool.space, target, (&train, &y), seed)?.predict(&ask);
+        let fitted = Fitted::fit(pool, views, settings.clone(), (&train, &y), seed)?;
+        let got = fitted.predict(&ask);
         for (k, &i) in held.iter().enumerate() {
             all.mean[i] = got.mean[k];
             if got.low.is_empty() {

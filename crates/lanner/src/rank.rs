@@ -4,11 +4,9 @@ use std::collections::{HashMap, HashSet};
 use std::path::{Path, PathBuf};
 
 use lanner_data::Table;
-use lanner_predict::Forecast;
-use lanner_predict::latency::adapted::AdaptedLatency;
 use lanner_predict::latency::operations::OPERATIONS;
-use lanner_predict::predictor::file::{Header, ModelFile};
-use lanner_predict::predictor::fitted::{Fitted, Saved, Target};
+use lanner_predict::predictor::{self, Predictor, Target};
+use lanner_predict::{Forecast, PredictError};
 use lanner_space::{Architecture, Shuffle, Space};
 use rayon::prelude::*;
 
@@ -71,89 +69,40 @@ pub fn run(args: RankArgs) -> anyhow::Result<()> {
     if let Some(out) = &args.out {
         Table::check_writable(out)?;
     }
-    let header = ModelFile::header(&args.predictor)?;
-    let (own, space) = spaces(&args, &header)?;
-    if header.kind == AdaptedLatency::KIND {
-        return adapted(&args, &space);
-    }
-    let saved = Saved::load(&args.predictor, &own)?;
-    let mut fitted = saved.restore()?;
-    if own != space {
+    let predictor = load(&args)?;
+    let source = Source::new(&args, &*predictor)?;
+    let mut ranking = Ranking::new(&args, predictor.target());
+    source.each_block(&*predictor, |archs, forecast| ranking.add(archs, forecast))?;
+    ranking.finish(&args, &*predictor)
+}
+
+/// The predictor, for --space if that is given.
+fn load(args: &RankArgs) -> anyhow::Result<Box<dyn Predictor>> {
+    let space = args.space.as_deref().map(Space::by_name).transpose();
+    let space = space.map_err(|e| usage(e.to_string()))?;
+    let loaded = match &space {
+        None => predictor::load(&args.predictor),
+        Some(space) => predictor::load_for(&args.predictor, space),
+    };
+    let predictor = loaded.map_err(|e| match e {
+        PredictError::UnknownSpace { path, made_for } => usage(format!(
+            "{} is for the space '{made_for}', whose file it lacks: --space FILE.toml",
+            path.display()
+        )),
+        PredictError::OtherSpace { path, made_for, wanted } => usage(format!(
+            "{} is for the space '{made_for}', and --space is '{wanted}': leave it out, or fit another \
+             predictor; those of `lanner fit --predictor {OPERATIONS}` rank any space",
+            path.display()
+        )),
+        other => other.into(),
+    })?;
+    if space.is_some() && predictor.measured().is_empty() {
+        let (file, space) = (args.predictor.display(), predictor.space());
         eprintln!(
-            "note: {} was fitted in {own}; of {space} it tells an order rather than values",
-            args.predictor.display()
+            "note: {file} was fitted in another space; of {space} it tells an order rather than values"
         );
-        fitted = fitted
-            .elsewhere(&space)
-            .ok_or_else(|| other_space(&args, &own.identity(), &space.identity()))?;
     }
-    let source = Source::new(&args, &space)?;
-    let target = saved.settings.target;
-    let mut ranking = Ranking::new(&args, target);
-    source.each_block(&fitted, |archs, forecast| ranking.add(archs, forecast))?;
-    let measured: &[Architecture] = if own == space { &saved.archs } else { &[] };
-    ranking.finish(&args, &space, &saved.settings.metric, measured)
-}
-
-/// The predictor's own space, and that to rank: the same for all predictors but those of operations.
-fn spaces(args: &RankArgs, header: &Header) -> anyhow::Result<(Space, Space)> {
-    let (file, made_for) = (args.predictor.display(), &header.space);
-    let own = header.known_space();
-    let Some(name) = &args.space else {
-        let own = own.ok_or_else(|| {
-            usage(format!(
-                "{file} is for the space '{made_for}', whose file it lacks: --space FILE.toml"
-            ))
-        })?;
-        return Ok((own.clone(), own));
-    };
-    let space = Space::by_name(name).map_err(|e| usage(e.to_string()))?;
-    if space.identity() == *made_for {
-        return Ok((space.clone(), space));
-    }
-    match own {
-        Some(own) if header.kind == Saved::KIND && header.recipe == OPERATIONS => Ok((own, space)),
-        _ => Err(other_space(args, made_for, &space.identity())),
-    }
-}
-
-fn other_space(args: &RankArgs, made_for: &str, space: &str) -> anyhow::Error {
-    let file = args.predictor.display();
-    usage(format!(
-        "{file} is for the space '{made_for}', and --space is '{space}': leave it out, or fit another \
-         predictor; those of `lanner fit --predictor {OPERATIONS}` rank any space"
-    ))
-}
-
-/// A predictor of a few measurements knows the architectures of its own pool.
-fn adapted(args: &RankArgs, space: &Space) -> anyhow::Result<()> {
-    let file = args.predictor.display();
-    if args.sample.is_some() {
-        return Err(usage(format!(
-            "{file} is from `lanner adapt` and ranks what it was made for: give --sample to that"
-        )));
-    }
-    let adapted = AdaptedLatency::load(&args.predictor, space)?;
-    let rows: Vec<usize> = match &args.archs {
-        None => (0..adapted.pool.len()).collect(),
-        Some(archs) => (read_archs(archs, space)?.iter())
-            .map(|arch| {
-                adapted.pool.row_of(arch).ok_or_else(|| {
-                    usage(format!(
-                        "{} is not among what {file} was made for: `lanner adapt --archs {}` takes it in",
-                        space.print(arch),
-                        archs.display()
-                    ))
-                })
-            })
-            .collect::<anyhow::Result<_>>()?,
-    };
-    let forecast = adapted.predict(&rows)?;
-    let pool = &adapted.pool.archs;
-    let measured: Vec<Architecture> = adapted.rows.iter().map(|&r| pool[r].clone()).collect();
-    let mut ranking = Ranking::new(args, Target::Latency);
-    ranking.add(rows.iter().map(|&r| pool[r].clone()).collect(), forecast);
-    ranking.finish(args, space, &adapted.metric, &measured)
+    Ok(predictor)
 }
 
 /// Where architectures come from.
@@ -165,7 +114,8 @@ enum Source<'a> {
 }
 
 impl Source<'_> {
-    fn new<'a>(args: &RankArgs, space: &'a Space) -> anyhow::Result<Source<'a>> {
+    fn new<'a>(args: &RankArgs, predictor: &'a dyn Predictor) -> anyhow::Result<Source<'a>> {
+        let space = predictor.space();
         if let Some(file) = &args.archs {
             return Ok(Source::List(read_archs(file, space)?));
         }
@@ -176,6 +126,9 @@ impl Source<'_> {
             }
             let mut rng = lanner_nn::rng(args.seed, "sample to rank");
             return Ok(Source::Sample(space.shuffle(&mut rng), count));
+        }
+        if let Some(archs) = predictor.candidates() {
+            return Ok(Source::List(archs.to_vec()));
         }
         match space.size() {
             0..=RANKED => Ok(Source::Whole(space)),
@@ -213,11 +166,11 @@ impl Source<'_> {
     /// Predicts all, and tells each block in the order of the places, whatever the number of threads.
     fn each_block(
         &self,
-        fitted: &Fitted,
+        predictor: &dyn Predictor,
         mut tell: impl FnMut(Vec<Architecture>, Forecast),
     ) -> anyhow::Result<()> {
         let wanted = self.wanted();
-        let block = fitted.block().min(wanted.max(1) as usize) as u128;
+        let block = predictor.block().min(wanted.max(1) as usize) as u128;
         let wave = 2 * rayon::current_num_threads() as u128;
         let bar = progress(wanted, "ranking");
         let (mut place, mut done) = (0, 0);
@@ -228,7 +181,7 @@ impl Source<'_> {
                 .map(|&start| {
                     let places = start.min(self.places())..(start + block).min(self.places());
                     let archs: Vec<Architecture> = places.filter_map(|p| self.at(p)).collect();
-                    let forecast = fitted.predict(&archs);
+                    let forecast = predictor.predict(&archs);
                     (archs, forecast)
                 })
                 .collect();
@@ -311,13 +264,9 @@ impl Ranking {
     }
 
     /// Writes the table and prints the best.
-    fn finish(
-        self,
-        args: &RankArgs,
-        space: &Space,
-        metric: &str,
-        measured: &[Architecture],
-    ) -> anyhow::Result<()> {
+    fn finish(self, args: &RankArgs, predictor: &dyn Predictor) -> anyhow::Result<()> {
+        let (space, metric) = (predictor.space(), predictor.metric());
+        let measured = predictor.measured();
         if let (true, Some(file), Some(all)) = (args.check, &args.archs, &self.all) {
             print_rows(&[check(file, space, (metric, self.target), all, measured)?], args.json)?;
         }

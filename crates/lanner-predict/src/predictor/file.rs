@@ -215,15 +215,6 @@ impl ModelFile {
         Ok(lanner_data::write_file(path, &bytes)?)
     }
 
-    /// What a file says of itself.
-    pub fn header(path: &Path) -> Result<Header, PredictError> {
-        let bytes =
-            std::fs::read(path).map_err(|error| PredictError::Io { path: path.into(), error })?;
-        let file = ModelFile::from_bytes(&bytes)
-            .map_err(|e| PredictError::ModelFile { path: path.into(), why: e.to_string() })?;
-        Ok(file.header)
-    }
-
     /// Reads a file that must be for this kind of predictor and this space.
     pub fn load(path: &Path, kind: &str, space: &str) -> Result<ModelFile, PredictError> {
         let bytes =

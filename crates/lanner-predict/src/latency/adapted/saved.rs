@@ -1,30 +1,31 @@
-//! An adapted predictor on disk: its pool, the smoothed sources and the measurements. Fitting takes
-//! less than a second, so loading fits again.
+//! A predictor adapted to a device, and its file: the pool, the smoothed sources and the measurements.
+//! Fitting takes less than a second, so loading fits again.
 
-use std::path::Path;
-
-use lanner_space::Space;
+use lanner_space::{Architecture, Space};
 use serde::{Deserialize, Serialize};
 
 use super::features::DeviceFeatures;
 use super::few_shot::FewShot;
+use super::prior::DevicePrior;
 use crate::predictor::file::{Array, Header, ModelFile, training_hash};
+use crate::predictor::{Predictor, Target};
 use crate::regress::linalg::Mat;
 use crate::{Forecast, Pool, PredictError};
 
-/// A predictor that `lanner adapt` made.
-#[derive(Debug, Clone)]
+/// A latency predictor of few measurements of a device, beside tables of others.
 pub struct AdaptedLatency {
-    pub pool: Pool,
-    /// The column that was learnt.
-    pub metric: String,
+    pool: Pool,
+    metric: String,
     /// Names of the sources.
-    pub sources: Vec<String>,
+    sources: Vec<String>,
     /// What [`DeviceFeatures::smooth`] made of them, p × sources.
-    pub functions: Mat,
-    /// The measured rows of the pool and their latencies.
-    pub rows: Vec<usize>,
-    pub values: Vec<f64>,
+    functions: Mat,
+    /// The measured rows of the pool, their architectures and latencies.
+    rows: Vec<usize>,
+    measured: Vec<Architecture>,
+    values: Vec<f64>,
+    prior: DevicePrior,
+    model: FewShot,
 }
 
 #[derive(Serialize, Deserialize)]
@@ -36,19 +37,103 @@ struct Settings {
 
 impl AdaptedLatency {
     /// The kind in the file's header.
-    pub const KIND: &'static str = "adapted to a device";
+    pub(crate) const KIND: &str = "adapted to a device";
 
-    /// Latencies of rows of the pool, with 90 % intervals.
-    pub fn predict(&self, rows: &[usize]) -> Result<Forecast, PredictError> {
-        let prior = DeviceFeatures::new(&self.pool).with_sources(&self.functions);
-        Ok(FewShot::fit(&prior, &self.rows, &self.values)?.predict(&prior, rows))
+    /// Fits latencies (any unit, positive) of the pool's `rows`, beside `functions` that
+    /// [`DeviceFeatures::smooth`] made of the sources of these names (p × sources).
+    pub fn fit(
+        pool: Pool,
+        features: &DeviceFeatures,
+        metric: &str,
+        (sources, functions): (Vec<String>, Mat),
+        (rows, values): (Vec<usize>, Vec<f64>),
+    ) -> Result<AdaptedLatency, PredictError> {
+        let prior = features.with_sources(&functions);
+        let model = FewShot::fit(&prior, &rows, &values)?;
+        let measured = rows.iter().map(|&r| pool.archs[r].clone()).collect();
+        let metric = metric.to_owned();
+        Ok(AdaptedLatency {
+            pool,
+            metric,
+            sources,
+            functions,
+            rows,
+            measured,
+            values,
+            prior,
+            model,
+        })
     }
 
-    /// Writes the file.
-    pub fn save(&self, path: &Path) -> Result<(), PredictError> {
+    /// What is assumed of the device before it is measured.
+    pub fn prior(&self) -> &DevicePrior {
+        &self.prior
+    }
+
+    /// Reads what [`Predictor::to_file`] wrote for this space.
+    pub(crate) fn read(
+        file: &ModelFile,
+        space: &Space,
+    ) -> Result<Box<dyn Predictor>, PredictError> {
+        let Settings { metric, sources, pool } = file.settings()?;
+        let archs = file.archs(space, pool)?;
+        let shape = [pool, sources.len()];
+        let data = file.f64("functions", &shape)?.to_vec();
+        let functions = Mat { rows: pool, cols: sources.len(), data };
+        let count = file.tensors.get("rows").map_or(0, |a| a.shape().iter().product());
+        let rows = file.f64("rows", &[count])?;
+        let values = file.f64("values", &[count])?.to_vec();
+        if rows.iter().any(|&r| !(r >= 0.0 && r < pool as f64)) {
+            return Err(PredictError::Model { why: "a measured row is not in the pool".into() });
+        }
+        let rows = rows.iter().map(|&r| r as usize).collect();
+        let pool = Pool::new(space.clone(), archs);
+        let features = DeviceFeatures::new(&pool);
+        let (known, data) = ((sources, functions), (rows, values));
+        Ok(Box::new(AdaptedLatency::fit(pool, &features, &metric, known, data)?))
+    }
+}
+
+impl Predictor for AdaptedLatency {
+    fn space(&self) -> &Space {
+        &self.pool.space
+    }
+
+    fn metric(&self) -> &str {
+        &self.metric
+    }
+
+    fn target(&self) -> Target {
+        Target::Latency
+    }
+
+    fn predict(&self, archs: &[Architecture]) -> Forecast {
+        let rows: Vec<Option<usize>> = archs.iter().map(|a| self.pool.row_of(a)).collect();
+        let inside: Vec<usize> = rows.iter().flatten().copied().collect();
+        let known = self.model.predict(&self.prior, &inside);
+        let mut next = 0..;
+        let place: Vec<Option<usize>> = rows.iter().map(|r| r.and_then(|_| next.next())).collect();
+        let spread =
+            |values: &[f64]| place.iter().map(|p| p.map_or(f64::NAN, |p| values[p])).collect();
+        Forecast { mean: spread(&known.mean), low: spread(&known.low), high: spread(&known.high) }
+    }
+
+    fn measured(&self) -> &[Architecture] {
+        &self.measured
+    }
+
+    fn candidates(&self) -> Option<&[Architecture]> {
+        Some(&self.pool.archs)
+    }
+
+    fn describe(&self) -> String {
+        let (metric, known, sources) = (&self.metric, self.rows.len(), self.sources.len());
+        format!("{metric} from {known} measurements and {sources} other devices")
+    }
+
+    fn to_file(&self) -> ModelFile {
         let space = &self.pool.space;
-        let texts: Vec<String> =
-            self.rows.iter().map(|&r| space.print(&self.pool.archs[r])).collect();
+        let texts: Vec<String> = self.measured.iter().map(|a| space.print(a)).collect();
         let mut header = Header::new(Self::KIND, &space.identity(), "default", 0);
         header.training_hash =
             training_hash(texts.iter().map(String::as_str).zip(self.values.iter().copied()));
@@ -69,36 +154,6 @@ impl AdaptedLatency {
         ] {
             file.tensors.insert(name.into(), array);
         }
-        file.save(path)
-    }
-
-    /// Reads a file that [`AdaptedLatency::save`] wrote for this space.
-    pub fn load(path: &Path, space: &Space) -> Result<AdaptedLatency, PredictError> {
-        let file = ModelFile::load(path, Self::KIND, &space.identity())?;
-        let read = || -> Result<AdaptedLatency, PredictError> {
-            let Settings { metric, sources, pool } = file.settings()?;
-            let archs = file.archs(space, pool)?;
-            let shape = [pool, sources.len()];
-            let data = file.f64("functions", &shape)?.to_vec();
-            let functions = Mat { rows: pool, cols: sources.len(), data };
-            let count = file.tensors.get("rows").map_or(0, |a| a.shape().iter().product());
-            let rows = file.f64("rows", &[count])?;
-            let values = file.f64("values", &[count])?.to_vec();
-            if rows.iter().any(|&r| !(r >= 0.0 && r < pool as f64)) {
-                return Err(PredictError::Model {
-                    why: "a measured row is not in the pool".into(),
-                });
-            }
-            let rows = rows.iter().map(|&r| r as usize).collect();
-            Ok(AdaptedLatency {
-                pool: Pool::new(space.clone(), archs),
-                metric,
-                sources,
-                functions,
-                rows,
-                values,
-            })
-        };
-        read().map_err(|e| PredictError::ModelFile { path: path.into(), why: e.to_string() })
+        file
     }
 }

@@ -8,6 +8,7 @@ use super::few_shot::{POWERS, Scale, student_quantile_95};
 use super::*;
 use crate::Pool;
 use crate::metrics::{coverage, spearman};
+use crate::predictor::{Predictor, load, load_for};
 use crate::regress::linalg::Mat;
 
 /// A device that pays for operations (live ones, or all) with noise.
@@ -158,22 +159,18 @@ fn a_saved_predictor_predicts_the_same() {
     let mine = device(&pool, [0., 0.1, 0.7, 1.8, 1.2], true, 0.02, 3);
     let functions = DeviceFeatures::new(&pool).smooth(&[&mine]).unwrap();
     let (rows, _) = some(&pool, 6, 5);
-    let adapted = AdaptedLatency {
-        pool: pool.clone(),
-        metric: "mine_ms".into(),
-        sources: vec!["a".into()],
-        functions,
-        values: rows.iter().map(|&r| mine[r]).collect(),
-        rows,
-    };
+    let features = DeviceFeatures::new(&pool);
+    let values = rows.iter().map(|&r| mine[r]).collect();
+    let sources = (vec!["a".into()], functions);
+    let adapted =
+        AdaptedLatency::fit(pool.clone(), &features, "mine_ms", sources, (rows, values)).unwrap();
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("mine.lanner");
     adapted.save(&path).unwrap();
-    let again = AdaptedLatency::load(&path, &pool.space).unwrap();
-    let all: Vec<usize> = (0..adapted.pool.len()).collect();
-    assert_eq!(adapted.predict(&all).unwrap().low, again.predict(&all).unwrap().low);
-    assert_eq!((again.metric.as_str(), &again.sources[..]), ("mine_ms", &["a".to_string()][..]));
-    assert!(AdaptedLatency::load(&path, &Space::Fbnet).is_err());
+    let again = load(&path).unwrap();
+    assert_eq!(adapted.predict(&pool.archs).low, again.predict(&pool.archs).low);
+    assert_eq!((again.metric(), again.measured().len()), ("mine_ms", 6));
+    assert!(load_for(&path, &Space::Fbnet).is_err());
 }
 
 /// Where there is no table of another device, the costs of the networks are the prior.
