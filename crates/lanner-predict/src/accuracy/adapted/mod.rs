@@ -44,6 +44,7 @@
 
 mod average;
 mod features;
+mod saved;
 mod source;
 
 use crate::accuracy::default::check;
@@ -55,6 +56,7 @@ use crate::{Forecast, PredictError};
 use average::{Average, LogNormal};
 use features::Balance;
 pub use features::{Inputs, PROXIES, TaskFeatures, without_failures};
+pub use saved::{TaskPredictor, TaskTable};
 pub use source::{Source, SourceRelation};
 
 /// The amplitude of a smooth function.

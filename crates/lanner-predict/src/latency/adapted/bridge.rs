@@ -50,7 +50,7 @@ pub struct Bridge {
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Carried {
     /// Weights of the references.
-    pub(super) mixture: Vec<f64>,
+    mixture: Vec<f64>,
     /// How much of the device's function they know, of 1.
     known: f64,
     simulated: Simulated,
@@ -104,6 +104,14 @@ impl Bridge {
 }
 
 impl Carried {
+    /// The same for more devices than the references: the place among these of each, if it is one.
+    pub(super) fn among(mut self, places: &[Option<usize>]) -> Carried {
+        let mut weights = self.mixture.iter().copied();
+        let of = |place: &Option<usize>| place.and_then(|_| weights.next()).unwrap_or(0.0);
+        self.mixture = places.iter().map(of).collect();
+        self
+    }
+
     /// Guesses over the target pool, from its features and the same references' functions there: as a
     /// mixture of the references, first, and of simulated devices, last; between them, where there are new
     /// kinds of layers, as the first with these at other costs.
@@ -148,8 +156,7 @@ fn at_other_costs(guess: &Mat, new_kinds: &Mat) -> Vec<Mat> {
     if standardised.cols == 0 || new_kinds.cols == 0 {
         return Vec::new();
     }
-    let of =
-        |by| Mat::from_fn(guess.rows, 1, |i, j| standardised[(i, j)] + by * new_kinds[(i, j)]);
+    let of = |by| Mat::from_fn(guess.rows, 1, |i, j| standardised[(i, j)] + by * new_kinds[(i, j)]);
     NEW_KINDS.map(of).to_vec()
 }
 

@@ -62,8 +62,7 @@ mod tests {
         // The text's times have nothing to do with the latencies.
         let text = times(60, 17.0);
         let other = times(25, 5.0);
-        let carried =
-            Simulated::fit(&[text, from.clone()], &latencies).latencies(&[&other, &to]);
+        let carried = Simulated::fit(&[text, from.clone()], &latencies).latencies(&[&other, &to]);
         assert_eq!((carried.rows, carried.cols), (25, 1));
         for i in 0..25 {
             let (ours, truth) = (carried[(i, 0)], mine(&to, i).ln());
