@@ -11,7 +11,7 @@ use lanner_data::{Table, built_in};
 use lanner_predict::Forecast;
 use lanner_predict::accuracy::adapted::PROXIES;
 use lanner_predict::metrics::{coverage, spearman, within_of_truth};
-use lanner_predict::predictor::{Predictor, Target};
+use lanner_predict::predictor::Target;
 use lanner_space::Space;
 
 use crate::output::{Row, print_rows, usage};

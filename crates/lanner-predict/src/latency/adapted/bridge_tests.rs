@@ -5,7 +5,9 @@ use super::*;
 use crate::Pool;
 use crate::encode::costs::AnalyticCosts;
 use crate::metrics::{pearson, spearman};
+use crate::predictor::{Predictor, load};
 use crate::regress::linalg::Mat;
+use lanner_data::Table;
 use lanner_space::{Architecture, Space};
 
 /// Two spaces and what a device in them costs: shares of arithmetic, memory and starts of layers.
@@ -197,4 +199,80 @@ fn bad_input_is_told() {
     assert!(message.contains("row 10000") && message.contains("another space"), "{message}");
     assert!(fails(&[1, 2, 3], &[1.0, -2.0, 3.0]).contains("latency 1 is -2"));
     assert!(fails(&[1, 2], &[1.0, 2.0]).contains("at least 3"));
+}
+
+/// As [`Spaces::device`], a table; of the other space it is in the same columns.
+fn table(spaces: &Spaces, space: usize, devices: &[(&str, [f64; 3])], rows: &[usize]) -> Table {
+    let pool = &spaces.pools[space];
+    let archs = rows.iter().map(|&r| pool.archs[r].clone()).collect();
+    let column = |&(_, shares): &(&str, [f64; 3])| {
+        let all = spaces.device(space, shares);
+        rows.iter().map(|&r| all[r]).collect()
+    };
+    let names = devices.iter().map(|d| d.0.to_owned()).collect();
+    Table::new(pool.space.clone(), archs, names, devices.iter().map(column).collect()).unwrap()
+}
+
+#[test]
+fn tables_of_two_spaces_make_a_predictor_that_comes_back_from_its_file() {
+    let spaces = Spaces::new();
+    let [cells, chains] = &spaces.pools;
+    let all: Vec<usize> = (0..cells.len().max(chains.len())).collect();
+    let names = ["a_ms", "b_ms", "c_ms", "d_ms", "e_ms"];
+    let devices: Vec<(&str, [f64; 3])> = names.into_iter().zip(DEVICES).collect();
+    let shares = [0.5, 0.1, 0.4];
+    let (few, many): (Vec<usize>, Vec<usize>) =
+        (vec![7, 150, 320, 500], (0..40).map(|i| 12 * i).collect());
+    let make = |file, table: &Table| DeviceTable::new(file, table, None).unwrap();
+    let target = make("mine.csv", &table(&spaces, 0, &[("mine_ms", shares)], &few));
+    // One of the sources was measured in one space only.
+    let sources = [make("cells.csv", &table(&spaces, 0, &devices, &all[..cells.len()]))];
+    let there = [
+        make("chains.csv", &table(&spaces, 1, &devices[1..], &all[..chains.len()])),
+        make("own.csv", &table(&spaces, 1, &[("own_ms", shares)], &many)),
+    ];
+    let fit = |elsewhere| AdaptedLatency::from_tables(cells.clone(), &target, &sources, elsewhere);
+    let fitted = fit(Some(OtherSpace { tables: &there, device: "own_ms" })).unwrap();
+    let truth = spaces.device(0, shares);
+    let said = fitted.predict(&cells.archs);
+    let (with, without) = (
+        spearman(&said.mean, &truth),
+        spearman(&fit(None).unwrap().predict(&cells.archs).mean, &truth),
+    );
+    assert!(with > 0.97 && with >= without, "{with} {without}");
+
+    // The same as by hand.
+    let bridge = Bridge::new(&spaces.views[1], &spaces.smooth(1, &DEVICES[1..])).unwrap();
+    let own = spaces.device(1, shares);
+    let own: Vec<f64> = many.iter().map(|&r| own[r]).collect();
+    let carried = bridge.carry(&many, &own).unwrap();
+    let functions = spaces.smooth(0, &DEVICES);
+    let shared = Mat::from_fn(functions.rows, 4, |i, j| functions[(i, j + 1)]);
+    let prior = spaces.views[0].with_sources(&functions);
+    let prior = prior.with_carried(&carried.guesses(&spaces.views[0], &shared).unwrap());
+    let y: Vec<f64> = few.iter().map(|&r| truth[r]).collect();
+    let by_hand = FewShot::fit(&prior, &few, &y).unwrap().latencies(&prior, &all[..cells.len()]);
+    let near = |a: &[f64], b: &[f64]| a.iter().zip(b).all(|(a, b)| (a / b - 1.0).abs() < 1e-6);
+    assert!(near(&said.mean, &by_hand));
+
+    let path = tempfile::tempdir().unwrap().path().join("mine.lanner");
+    fitted.save(&path).unwrap();
+    assert!(near(&load(&path).unwrap().predict(&cells.archs).low, &said.low));
+
+    let fails = |tables: &[DeviceTable], device: &str, says: &str| {
+        let message = fit(Some(OtherSpace { tables, device })).err().unwrap().to_string();
+        assert!(message.contains(says), "{message}");
+    };
+    fails(&there, "mine_ms", "fbnet have no column 'mine_ms', the device's own; there are: b_ms");
+    fails(&there[1..], "own_ms", "share 0 other devices");
+    fails(
+        &[there.clone(), there.clone()].concat(),
+        "own_ms",
+        "'own_ms' is a column of own.csv and",
+    );
+    let accuracies = table(&spaces, 1, &[("accuracy", shares)], &many);
+    for column in [None, Some("accuracy")] {
+        let message = DeviceTable::new("a.csv", &accuracies, column).unwrap_err().to_string();
+        assert!(message.starts_with("a.csv: ") && message.contains("_ms"), "{message}");
+    }
 }
