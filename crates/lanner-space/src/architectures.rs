@@ -9,12 +9,12 @@ use crate::{Architecture, CellGraph, Space, SpaceError, View, independent};
 const CHECKED: &str = "checked when the space was defined";
 
 impl Space {
-    /// How many architectures the space has, which are those that have an index.
+    /// Number of architectures that have an index.
     pub fn size(&self) -> u128 {
         self.family().size().expect(CHECKED)
     }
 
-    /// How many different ones [`Space::canonical`] leaves.
+    /// Number of different architectures that [`Space::canonical`] leaves.
     pub fn distinct(&self) -> u128 {
         match self.definition().classes {
             Some(classes) => classes.count,
@@ -51,7 +51,7 @@ impl Space {
         self.family().check(arch.codes()).map_err(|why| self.wrong(arch, why))
     }
 
-    /// The same for codes of which only the order may be another than the stored one: vertices of
+    /// Like [`Space::check`], but lets pass codes in another order than the stored one: vertices of
     /// NAS-Bench-101 with other numbers, whose networks differ in the channels of the vertices.
     pub fn check_unordered(&self, arch: &Architecture) -> Result<(), SpaceError> {
         self.family().check_unordered(arch.codes()).map_err(|why| self.wrong(arch, why))
@@ -119,7 +119,7 @@ impl Space {
         (0..self.size()).map(|i| self.at(i).expect("index below size"))
     }
 
-    /// All of them in index order, as long as they fit in memory (at most 10 million).
+    /// Lists every architecture in index order, if they fit in memory (at most 10 million).
     pub fn list(&self) -> Result<Vec<Architecture>, SpaceError> {
         match self.size() {
             0..=10_000_000 => Ok(self.iter().collect()),
@@ -153,7 +153,7 @@ impl Space {
         Shuffle { space: self, order: Permutation::new(self.candidates(), rng) }
     }
 
-    /// How many numbers [`Space::candidate`] takes.
+    /// Number of numbers that [`Space::candidate`] takes.
     fn candidates(&self) -> u128 {
         self.family().candidates().expect(CHECKED)
     }
@@ -179,14 +179,14 @@ impl Space {
         }
     }
 
-    /// All architectures one step away: that differ in exactly one choice, or as the space's module
-    /// says where choices depend on each other.
+    /// Architectures one step away: they differ in exactly one choice, or as the space's family says
+    /// where choices depend on each other.
     pub fn neighbours(&self, arch: &Architecture) -> Vec<Architecture> {
         self.family().neighbours(arch)
     }
 
-    /// One of all architectures that the space's authors count as the same, always the same one.
-    /// Also of codes that [`Space::check`] refuses because they are not the way to store a cell.
+    /// Returns the one architecture that stands for all that the space's authors count as the same.
+    /// Takes codes, too, that [`Space::check`] refuses because a cell is stored otherwise.
     pub fn canonical(&self, arch: &Architecture) -> Architecture {
         match self.definition().classes {
             Some(classes) => (classes.canonical)(arch),
@@ -194,7 +194,7 @@ impl Space {
         }
     }
 
-    /// Which choices take part in what the network computes, one answer a position of
+    /// Tells which choices take part in the network's computation, one answer a position of
     /// [`Space::aligned`]. Identities do.
     pub fn live(&self, arch: &Architecture) -> Vec<bool> {
         self.family().live(arch)
@@ -227,7 +227,7 @@ impl Space {
     }
 }
 
-/// All architectures of a space in a random order, see [`Space::shuffle`].
+/// Random order of a space's architectures, see [`Space::shuffle`].
 #[derive(Debug, Clone)]
 pub struct Shuffle<'a> {
     space: &'a Space,
@@ -244,7 +244,7 @@ impl Shuffle<'_> {
         self.len() == 0
     }
 
-    /// What stands at a place below [`Shuffle::len`], if anything: each architecture once.
+    /// The architecture at a place below [`Shuffle::len`], if there is one; each stands at one place.
     pub fn at(&self, place: u128) -> Option<Architecture> {
         self.space.candidate(self.order.at(place))
     }

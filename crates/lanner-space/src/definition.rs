@@ -102,12 +102,12 @@ pub struct FanOut {
     pub linear: Option<f32>,
 }
 
-/// What the network of an architecture may cost; nothing where there is no limit.
+/// Limits on the cost of an architecture's network; `None` is no limit.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Hash)]
 pub struct Limits {
     pub flops: Option<u64>,
     pub params: Option<u64>,
-    /// Of all tensors that are alive at a time, for one image of 32-bit floats.
+    /// Bytes of all tensors that are alive at a time, for one image of 32-bit floats.
     pub memory_bytes: Option<u64>,
 }
 

@@ -1,6 +1,6 @@
 use thiserror::Error;
 
-/// What can be wrong with a name, a text or an index of a search space.
+/// Errors of names, texts, indices and definitions of search spaces.
 #[derive(Debug, Clone, PartialEq, Eq, Error)]
 #[non_exhaustive]
 pub enum SpaceError {

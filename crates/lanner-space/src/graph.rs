@@ -1,11 +1,11 @@
 use std::collections::BTreeSet;
 
-/// Which graph of an architecture is meant.
+/// The two graphs of an architecture.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum View {
     /// Every operation of the text, `none` and `skip` included.
     Raw,
-    /// What is computed: `none` and all that is on no path from input to output removed, skips
+    /// The computation: `none` and all that is on no path from input to output removed, skips
     /// bypassed (each predecessor joined to each successor). In a chain of layers, where the
     /// position decides channels and stride, nothing is bypassed.
     Pruned,
@@ -140,7 +140,7 @@ impl CellGraph {
         whole
     }
 
-    /// Of one cell. Nodes are refined by their neighbourhoods; of what stays tied each in turn is
+    /// Canonical form of one cell. Nodes are refined by their neighbourhoods; of what stays tied each in turn is
     /// told apart from the others, until none is, and the smallest graph of all these is taken.
     fn canonical_cell(&self) -> CellGraph {
         let n = self.len();

@@ -10,7 +10,7 @@ pub(crate) fn size(choices: &[u8]) -> u128 {
     choices.iter().map(|&n| u128::from(n)).product()
 }
 
-/// The same, if it is below 2^128.
+/// The product of the numbers of choices, if it is below 2^128.
 pub(crate) fn checked_size(choices: &[u8]) -> Option<u128> {
     choices.iter().try_fold(1u128, |size, &n| size.checked_mul(n.into()))
 }
@@ -46,7 +46,7 @@ pub(crate) fn sample(choices: &[u8], rng: &mut impl Rng) -> Architecture {
     Architecture::new(choices.iter().map(|&n| rng.random_range(0..n)).collect::<Vec<_>>())
 }
 
-/// One position with more than one choice changed: the position uniformly, then its code.
+/// Changes one position that has more than one choice: the position uniformly, then its code.
 pub(crate) fn mutate(choices: &[u8], codes: &[u8], rng: &mut impl Rng) -> Architecture {
     let mut codes = codes.to_vec();
     let free: Vec<usize> = (0..codes.len()).filter(|&i| choices[i] > 1).collect();
@@ -57,7 +57,7 @@ pub(crate) fn mutate(choices: &[u8], codes: &[u8], rng: &mut impl Rng) -> Archit
     Architecture::new(codes)
 }
 
-/// All that differ at exactly one position.
+/// Architectures that differ at exactly one position.
 pub(crate) fn neighbours(choices: &[u8], codes: &[u8]) -> Vec<Architecture> {
     let mut all = Vec::new();
     for (i, &n) in choices.iter().enumerate() {

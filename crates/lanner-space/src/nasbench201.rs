@@ -130,7 +130,7 @@ fn parse(text: &str) -> Result<Architecture, SpaceError> {
     Ok(Architecture::new(codes))
 }
 
-/// Of a text that is an index or a list of codes: how to write what it may mean.
+/// Says how to write what an index or a list of codes may mean, if the text is one.
 fn numbers(text: &str) -> Option<String> {
     if let Some(index) = text.parse::<usize>().ok().filter(|i| text.len() < 6 && *i < SIZE) {
         let arch = print(&at(index as u128));
@@ -171,7 +171,7 @@ fn flops_and_params(arch: &Architecture) -> (f64, f64) {
 /// The number of classes of equal [`unique_string`].
 const CLASSES: u128 = 6_466;
 
-/// Of each architecture, by lexicographic rank, the first rank with the same [`unique_string`].
+/// The first rank with the same [`unique_string`], for each lexicographic rank.
 static FIRSTS: LazyLock<Vec<u16>> = LazyLock::new(|| {
     let mut firsts = HashMap::new();
     (0..SIZE as u16)

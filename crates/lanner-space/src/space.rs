@@ -170,8 +170,8 @@ impl Space {
         }
     }
 
-    /// What tables and models are known by: the name, and of a user's space a fingerprint of what its
-    /// file says, without names, comments and limits, so that a changed file is told from the one before.
+    /// The text by which tables and models know the space: its name, and for a file a fingerprint of what it
+    /// says, without names, comments and limits, so that a changed file is told from the one before.
     pub fn identity(&self) -> String {
         match self.file() {
             Some(file) => format!("{} {:016x}", self.name(), file.fingerprint),
@@ -184,7 +184,7 @@ impl Space {
         self.file().map(|file| file.text.as_str())
     }
 
-    /// What the network of an architecture may cost by the file of the space.
+    /// Limits of the space's file on the cost of a network.
     pub fn limits(&self) -> Limits {
         self.definition().limits
     }
@@ -204,7 +204,7 @@ impl Space {
         self.definition().relative_costs.map(|of| of(arch))
     }
 
-    /// What else its community knows an architecture by, as names and values.
+    /// Other names that its community has for an architecture, as names and values.
     pub fn details(&self, arch: &Architecture) -> Vec<(&'static str, String)> {
         self.definition().details.map_or_else(Vec::new, |of| of(arch))
     }

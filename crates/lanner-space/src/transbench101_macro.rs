@@ -12,7 +12,7 @@ use crate::{Architecture, SpaceError, independent, literal::Literal};
 
 /// The name on the command line.
 pub const NAME: &str = "transbench101-macro";
-/// What a module does, by code.
+/// Effects of a module, by code.
 pub const OPS: [&str; 4] = ["normal", "double_channels", "halve_resolution", "double_and_halve"];
 /// The most modules.
 pub const MODULES: usize = 6;

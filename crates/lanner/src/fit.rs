@@ -7,6 +7,7 @@ use lanner_data::Table;
 use lanner_predict::metrics::{coverage, kendall, spearman, within_of_truth};
 use lanner_predict::predictor::fitted::{Fitted, MethodFeatures, Settings};
 use lanner_predict::predictor::{Predictor, Target};
+use lanner_predict::regress::gp::EXACT_ROWS;
 use lanner_predict::{Forecast, Pool, reference};
 use lanner_space::Space;
 use rand::seq::SliceRandom;
@@ -20,32 +21,36 @@ Examples:
   lanner fit latency.csv --metric pixel_ms --out pixel.lanner
   lanner fit trained.csv --metric val_accuracy --out accuracy.lanner --json
   lanner fit latency.csv --metric pixel_ms --predictor ridge-counts
-  lanner fit trained.csv --metric val_accuracy --space darts --predictor gcn --out darts.lanner
-  lanner fit latency.csv --metric pixel_ms --predictor operations --out pixel-operations.lanner
-  lanner fit mine.csv --metric board_ms --space my-space.toml --out board.lanner")]
+  lanner fit trained.csv --metric val_accuracy --space darts --predictor gcn \\
+    --out darts.lanner
+  lanner fit latency.csv --metric pixel_ms --predictor operations \\
+    --out pixel-operations.lanner
+  lanner fit mine.csv --metric board_ms --space my.toml --out board.lanner")]
 pub struct FitArgs {
     /// A table with a column of architectures and one of the metric
     table: PathBuf,
     /// The column to learn; a name that ends in _ms is a latency
     #[arg(long)]
     metric: String,
-    /// Latency (positive, less is better) or accuracy (more is better) [default: by the name]
+    /// latency (positive, less is better) or accuracy (more is better) [default: by the metric's name]
     #[arg(long, value_parser = ["latency", "accuracy"])]
     target: Option<String>,
-    /// A name, or a file .toml
+    /// The search space: a name or a .toml file
     #[arg(long, default_value = "nasbench201")]
     space: String,
-    /// default, gcn, gcn-brp-nas, binary (an order, for accuracies), operations (latencies as sums over
-    /// operations, which `lanner rank --space` takes to any other space), flops, layer-wise, ridge-counts,
-    /// ridge-onehot, ridge-pairs or extra-trees
+    /// default, gcn, gcn-brp-nas, binary (an order, for accuracies), operations (latencies as sums
+    /// over operations, which `lanner rank --space` takes to any other space), flops, layer-wise,
+    /// ridge-counts, ridge-onehot, ridge-pairs or extra-trees
     #[arg(long, default_value = "default")]
     predictor: String,
     /// Where to save the predictor, for `lanner rank`
     #[arg(long, value_name = "FILE")]
     out: Option<PathBuf>,
-    /// Parts of the cross-validation that tells the quality; 0 for none
+    /// Parts of the cross-validation that tells the quality; 0 for none. Of more than 2,000 rows only the
+    /// first part is held out: it is large enough
     #[arg(long, default_value_t = 5)]
     folds: usize,
+    /// Seed of the folds and of the predictor
     #[arg(long, default_value_t = 0)]
     seed: u64,
     /// Print JSON
@@ -102,14 +107,20 @@ pub fn fit(args: FitArgs) -> anyhow::Result<()> {
         .with("predictor", args.predictor.as_str())
         .with("train", rows.len());
     if args.folds > 1 {
-        let forecast =
+        let (forecast, truth) =
             cross_validated((&views, &settings), &pool, (&rows, &values), args.folds, args.seed)
                 .with_context(context)?;
-        row = with_quality(row.with("folds", args.folds), target, &forecast, &values);
+        row = row.with("folds", args.folds);
+        if truth.len() < rows.len() {
+            row = row.with("checked", truth.len());
+        }
+        row = with_quality(row, target, &forecast, &truth);
     }
     if let Some(out) = &args.out {
         let data = (rows.as_slice(), values.as_slice());
+        let bar = progress(1, "fitting");
         let fitted = Fitted::fit(&pool, &views, settings, data, args.seed).with_context(context)?;
+        bar.clear();
         fitted.save(out)?;
         row = row.with("out", out.display().to_string());
     }
@@ -146,21 +157,23 @@ fn known(table: &Table, metric: &str, pool: &Pool) -> anyhow::Result<(Vec<usize>
         .unzip())
 }
 
-/// Each value predicted by a fit that did not see its part.
+/// Values, in the order of the rows, and what a fit that did not see their part predicts: all of them,
+/// or of more than [`EXACT_ROWS`] rows those of one part.
 fn cross_validated(
     (views, settings): (&MethodFeatures, &Settings),
     pool: &Pool,
     (rows, values): (&[usize], &[f64]),
     folds: usize,
     seed: u64,
-) -> anyhow::Result<Forecast> {
-    let mut order: Vec<usize> = (0..rows.len()).collect();
-    order.shuffle(&mut lanner_nn::rng(seed, "cross-validation"));
+) -> anyhow::Result<(Forecast, Vec<f64>)> {
     let n = rows.len();
-    let mut all =
-        Forecast { mean: vec![f64::NAN; n], low: vec![f64::NAN; n], high: vec![f64::NAN; n] };
-    let bar = progress(folds as u64, "cross-validation");
-    for fold in 0..folds {
+    let mut order: Vec<usize> = (0..n).collect();
+    order.shuffle(&mut lanner_nn::rng(seed, "cross-validation"));
+    // For each row the mean and, where there is one, the interval.
+    let mut all: Vec<Option<(f64, Option<(f64, f64)>)>> = vec![None; n];
+    let parts = if n > EXACT_ROWS { 1 } else { folds };
+    let bar = progress(parts as u64, "cross-validation");
+    for fold in 0..parts {
         let part = |inside: bool| -> Vec<usize> {
             (0..n).filter(|k| (k % folds == fold) == inside).map(|k| order[k]).collect()
         };
@@ -174,15 +187,19 @@ fn cross_validated(
         let fitted = Fitted::fit(pool, views, settings.clone(), (&train, &y), seed)?;
         let got = fitted.predict(&ask);
         for (k, &i) in held.iter().enumerate() {
-            all.mean[i] = got.mean[k];
-            if got.low.is_empty() {
-                all.low.clear();
-            } else if !all.low.is_empty() {
-                (all.low[i], all.high[i]) = (got.low[k], got.high[k]);
-            }
+            let interval = got.low.get(k).copied().zip(got.high.get(k).copied());
+            all[i] = Some((got.mean[k], interval));
         }
         bar.inc(1);
     }
     bar.clear();
-    Ok(all)
+    let (mut forecast, mut truth) = (Forecast::default(), Vec::new());
+    for (predicted, value) in all.into_iter().zip(values) {
+        let Some((mean, interval)) = predicted else { continue };
+        forecast.mean.push(mean);
+        forecast.low.extend(interval.map(|i| i.0));
+        forecast.high.extend(interval.map(|i| i.1));
+        truth.push(*value);
+    }
+    Ok((forecast, truth))
 }

@@ -17,9 +17,9 @@ use crate::which::read_archs;
 /// Rank architectures by a fitted predictor: the whole space, or some of it
 #[derive(clap::Args)]
 #[command(after_help = "\
-The best first: the fastest for a latency, the most accurate for an accuracy. A space of more than ten
-million architectures is ranked in part, by --sample or --archs. Architectures are drawn, encoded and
-predicted in blocks: however many there are, only the best are kept, and --out's table.
+The best come first: the fastest for a latency, the most accurate for an accuracy. Of a space of more \
+than ten million architectures, only a part can be ranked, by --sample or --archs. Architectures are \
+predicted in blocks: memory holds only the best ones, and the table of --out.
 
 Examples:
   lanner rank pixel.lanner --top 10
@@ -28,31 +28,31 @@ Examples:
   lanner rank darts.lanner --sample 10000000 --top 100
   lanner rank board.lanner --archs candidates.txt
   lanner rank board.lanner --archs measured.csv --check
-  lanner rank operations.lanner --space fbnet --sample 100000    # of lanner fit --predictor operations")]
+  lanner rank operations.lanner --space fbnet --sample 100000")]
 pub struct RankArgs {
     /// A file that `lanner fit --out` or `lanner adapt --out` wrote
     predictor: PathBuf,
-    /// How many to print
+    /// Number of architectures to print
     #[arg(long, default_value_t = 20)]
     top: usize,
-    /// So many at random, each once, instead of the whole space
+    /// Rank N architectures at random, each once, instead of the whole space
     #[arg(long, value_name = "N", conflicts_with = "archs", value_parser = clap::value_parser!(u64).range(1..))]
     sample: Option<u64>,
-    /// Those of a file: an architecture a line, or a .csv or .parquet table
+    /// Rank the architectures of a file: one a line, or a .csv or .parquet table
     #[arg(long, value_name = "FILE")]
     archs: Option<PathBuf>,
     /// Print how well the predictions agree with the metric in the table of --archs instead, on the
     /// architectures that it was not fitted to
     #[arg(long, requires = "archs")]
     check: bool,
-    /// Of --sample
+    /// Seed of --sample
     #[arg(long, default_value_t = 0)]
     seed: u64,
-    /// Write the predictions of all that are ranked to this table
+    /// Write the predictions of all ranked architectures to this table
     #[arg(long, value_name = "TABLE")]
     out: Option<PathBuf>,
-    /// A name, or a file .toml [default: what the predictor was made for; another one for those of
-    /// operations only]
+    /// The search space: a name or a .toml file [default: the space that the predictor was made for;
+    /// only predictors of `lanner fit --predictor operations` take another one]
     #[arg(long)]
     space: Option<String>,
     /// Print JSON

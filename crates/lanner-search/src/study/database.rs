@@ -12,7 +12,7 @@ use super::SearchError;
 const APPLICATION: i64 = 0x4c4e_4e52;
 
 /// What turns a file of each schema version into one of the next; the first makes it from nothing.
-const MIGRATIONS: [&str; 3] = [FIRST, MEASURED, TYPED];
+const MIGRATIONS: [&str; 4] = [FIRST, MEASURED, TYPED, COUNTED];
 
 const FIRST: &str = "
 CREATE TABLE study (key TEXT PRIMARY KEY, value NOT NULL) WITHOUT ROWID;
@@ -71,6 +71,31 @@ UPDATE measurement SET comparison = 1 WHERE budget = 'the most FLOPs, beside the
 INSERT INTO study SELECT 'baseline_ms', value FROM measurement
     WHERE metric = 'reference_ms' AND arch = 'reference' ORDER BY id LIMIT 1;
 DELETE FROM measurement WHERE metric = 'reference_ms' AND arch = 'reference';
+";
+
+/// Numbers of trials are asked for with every round; counting a million takes longer than all else.
+const COUNTED: &str = "
+CREATE TABLE trial_count (
+    state TEXT PRIMARY KEY, trials INTEGER NOT NULL, imported INTEGER NOT NULL
+) WITHOUT ROWID;
+INSERT INTO trial_count SELECT column1, 0, 0
+    FROM (VALUES ('asked'), ('running'), ('done'), ('failed'), ('infeasible'));
+UPDATE trial_count SET (trials, imported) =
+    (SELECT count(*), count(origin) FROM trial WHERE trial.state = trial_count.state);
+CREATE TRIGGER trial_added AFTER INSERT ON trial BEGIN
+    UPDATE trial_count SET trials = trials + 1, imported = imported + (NEW.origin IS NOT NULL)
+        WHERE state = NEW.state;
+END;
+CREATE TRIGGER trial_removed AFTER DELETE ON trial BEGIN
+    UPDATE trial_count SET trials = trials - 1, imported = imported - (OLD.origin IS NOT NULL)
+        WHERE state = OLD.state;
+END;
+CREATE TRIGGER trial_moved AFTER UPDATE OF state, origin ON trial BEGIN
+    UPDATE trial_count SET trials = trials - 1, imported = imported - (OLD.origin IS NOT NULL)
+        WHERE state = OLD.state;
+    UPDATE trial_count SET trials = trials + 1, imported = imported + (NEW.origin IS NOT NULL)
+        WHERE state = NEW.state;
+END;
 ";
 
 /// The schema version of this program.
@@ -351,19 +376,47 @@ mod tests {
         let mut database = Database::create(&path, |_| Ok(())).unwrap();
         database.connection.execute(TRIAL, []).unwrap();
         let next = "ALTER TABLE trial ADD COLUMN energy REAL; CREATE TABLE device (name TEXT);";
-        let broken = [FIRST, MEASURED, TYPED, next, "CREATE TABLE device (name TEXT);"];
+        let broken = [FIRST, MEASURED, TYPED, COUNTED, next, "CREATE TABLE device (name TEXT);"];
         assert!(database.migrate(&broken).is_err());
         assert_eq!(database.version().unwrap(), VERSION);
         assert!(database.connection.prepare("SELECT energy FROM trial").is_err());
-        database.migrate(&broken[..4]).unwrap();
+        database.migrate(&broken[..5]).unwrap();
         assert_eq!((count(&database, "trial"), count(&database, "device")), (1, 0));
         assert!(database.connection.prepare("SELECT energy FROM trial").is_ok());
         // Run again, nothing is left to do.
-        database.migrate(&broken[..4]).unwrap();
+        database.migrate(&broken[..5]).unwrap();
         assert!(matches!(
             database.version(),
-            Err(SearchError::Newer { found: 4, known: VERSION, .. })
+            Err(SearchError::Newer { found: 5, known: VERSION, .. })
         ));
+    }
+
+    #[test]
+    fn trials_are_counted_whatever_becomes_of_them() {
+        let folder = tempfile::tempdir().unwrap();
+        let flags = OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_CREATE;
+        let mut database = Database::connect(&folder.path().join("study.db"), flags).unwrap();
+        let right = |database: &Database| {
+            let wrong = "SELECT count(*) FROM trial_count AS c WHERE (trials, imported) <>
+                 (SELECT count(*), count(origin) FROM trial WHERE trial.state = c.state)";
+            let sql = format!("SELECT sum(trials), ({wrong}) FROM trial_count");
+            let all = |r: &rusqlite::Row| Ok((r.get::<_, i64>(0)?, r.get::<_, i64>(1)?));
+            database.connection.query_row(&sql, [], all).unwrap()
+        };
+        database.migrate(&[FIRST]).unwrap();
+        (0..3).for_each(|_| assert_eq!(database.connection.execute(TRIAL, []).unwrap(), 1));
+        database.migrate(&MIGRATIONS).unwrap();
+        assert_eq!(right(&database), (3, 0));
+        for (sql, left) in [
+            ("UPDATE trial SET origin = 'elsewhere' WHERE id = 1", 3),
+            ("UPDATE trial SET state = 'failed' WHERE id < 3", 3),
+            (TRIAL, 4),
+            ("INSERT OR IGNORE INTO trial SELECT * FROM trial", 4),
+            ("DELETE FROM trial WHERE id = 1", 3),
+        ] {
+            database.connection.execute(sql, []).unwrap();
+            assert_eq!(right(&database), (left, 0), "{sql}");
+        }
     }
 
     #[test]

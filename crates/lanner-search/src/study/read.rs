@@ -311,8 +311,8 @@ fn measurement(row: &Row, space: &Space) -> rusqlite::Result<Measurement> {
 
 pub(super) fn counts(connection: &Connection) -> rusqlite::Result<Counts> {
     let mut counts = Counts::default();
-    let mut select = connection
-        .prepare_cached("SELECT state, count(*), count(origin) FROM trial GROUP BY state")?;
+    let mut select =
+        connection.prepare_cached("SELECT state, trials, imported FROM trial_count")?;
     let mut rows = select.query([])?;
     while let Some(row) = rows.next()? {
         let count = row.get::<_, i64>(1)? as usize;

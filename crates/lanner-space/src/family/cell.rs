@@ -18,7 +18,7 @@ pub struct CellSpace {
     positions: Vec<u8>,
 }
 
-/// What may be on an edge.
+/// Choices of an edge: where it starts, and its operation.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub struct Edge {
     /// The nodes that it may start at, all below `to`.
@@ -28,16 +28,16 @@ pub struct Edge {
     pub operations: Vec<u8>,
 }
 
-/// What surrounds the cells: stages of equal cells; between stages, a residual block halves the
+/// The network around the cells: stages of equal cells; between stages, a residual block halves the
 /// resolution and doubles the channels, as in NAS-Bench-201.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub struct CellSkeleton {
     pub resolution: u16,
     pub classes: u32,
-    /// Of the first stage.
+    /// Channels of the first stage.
     pub channels: u16,
     pub stages: u8,
-    /// In each stage.
+    /// Cells in each stage.
     pub cells: u8,
 }
 
@@ -177,7 +177,7 @@ impl Family for CellSpace {
         arch.codes().iter().enumerate().map(edge).collect::<Vec<_>>().join("|")
     }
 
-    /// Which edges are on a path of operations other than `none` from input to output.
+    /// Tells which edges are on a path of operations other than `none` from input to output.
     fn live(&self, arch: &Architecture) -> Vec<bool> {
         let (none, _) = self.none_and_skip();
         let choices: Vec<(u8, u8)> =

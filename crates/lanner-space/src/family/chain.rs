@@ -11,20 +11,20 @@ pub struct ChainSpace {
     pub stages: Vec<Stage>,
     pub skeleton: ChainSkeleton,
     positions: Vec<u8>,
-    /// All layers and widths, then an absent layer and the ends.
+    /// Node labels: the layers and widths, then an absent layer and the ends.
     labels: Vec<String>,
 }
 
-/// What a stage may be.
+/// Choices of a stage.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub struct Stage {
     /// Numbers of layers, ascending.
     pub depth: Vec<u8>,
     /// Channels of all its layers.
     pub width: Vec<u16>,
-    /// Of its first layer.
+    /// Stride of its first layer.
     pub stride: u8,
-    /// What each of its layers may be.
+    /// Choices of each of its layers.
     pub layers: Vec<Layer>,
 }
 
@@ -47,7 +47,7 @@ pub enum Block {
     Identity,
 }
 
-/// What surrounds the stages.
+/// The network around the stages.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub struct ChainSkeleton {
     pub resolution: u16,

@@ -16,7 +16,7 @@ pub struct Layers {
     positions: Vec<u8>,
 }
 
-/// Which chains are architectures, where not all are.
+/// Condition on chains, where not all are architectures.
 #[derive(Debug)]
 struct Rule {
     /// The fewest layers.
@@ -28,7 +28,7 @@ struct Rule {
 }
 
 impl Layers {
-    /// All chains of that many layers.
+    /// A space of all chains of this many layers.
     pub fn new(operations: &'static [&'static str], layers: usize) -> Layers {
         Layers { operations, rule: None, positions: vec![operations.len() as u8; layers] }
     }
@@ -108,7 +108,7 @@ impl Family for Layers {
         all.binary_search_by_key(&key(arch), key).ok().map(|i| i as u128)
     }
 
-    /// All with another operation in one layer or, where lengths differ, with one layer more or less.
+    /// Chains with another operation in one layer or, where lengths differ, with one layer more or less.
     fn neighbours(&self, arch: &Architecture) -> Vec<Architecture> {
         let codes = arch.codes();
         let Some(rule) = &self.rule else {

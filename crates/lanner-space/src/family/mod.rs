@@ -11,6 +11,9 @@
 
 mod cell;
 mod chain;
+pub(crate) mod dag;
+pub(crate) mod dag_text;
+mod elastic;
 mod layers;
 mod pair;
 
@@ -18,11 +21,11 @@ use std::fmt::Debug;
 
 pub use cell::{CellSkeleton, CellSpace, Edge};
 pub use chain::{Block, ChainSkeleton, ChainSpace, Layer, Stage};
+pub use dag::LabelledDag;
+pub use elastic::ElasticStages;
 pub use layers::Layers;
 pub use pair::CellPair;
 
-pub use crate::mobilenetv3::ElasticStages;
-pub use crate::nasbench101::LabelledDag;
 use crate::{Architecture, CellGraph, SpaceError, View, independent};
 
 /// The answers that a family gives for one of its members. The given ones are those of spaces with
@@ -63,7 +66,7 @@ pub trait Family: Debug + Send + Sync {
         independent::check(self.positions(), codes)
     }
 
-    /// The same for codes that need not be in the order in which they are stored.
+    /// Like [`Family::check`], for codes that need not be in the order in which they are stored.
     fn check_unordered(&self, codes: &[u8]) -> Result<(), String> {
         self.check(codes)
     }
@@ -78,7 +81,7 @@ pub trait Family: Debug + Send + Sync {
         Some(independent::index_of(self.positions(), arch.codes()))
     }
 
-    /// How many numbers [`Family::candidate`] takes.
+    /// Number of numbers that [`Family::candidate`] takes.
     fn candidates(&self) -> Option<u128> {
         self.size()
     }
@@ -88,7 +91,7 @@ pub trait Family: Debug + Send + Sync {
         Some(self.at(number))
     }
 
-    /// All architectures one step away.
+    /// Architectures one step away.
     fn neighbours(&self, arch: &Architecture) -> Vec<Architecture> {
         independent::neighbours(self.positions(), arch.codes())
     }
@@ -105,7 +108,7 @@ pub trait Family: Debug + Send + Sync {
         values
     }
 
-    /// Which of the aligned choices take part in what the network computes.
+    /// Tells which of the aligned choices take part in the network's computation.
     fn live(&self, arch: &Architecture) -> Vec<bool> {
         self.aligned(arch).iter().map(Option::is_some).collect()
     }

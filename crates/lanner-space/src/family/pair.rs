@@ -1,16 +1,4 @@
 //! Pairs of cells.
-//!
-//! Codes: the normal cell, then the reduction cell; in each, four nodes of two edges, an edge being
-//! (input, operation). Inputs 0 and 1 are the cells before, 2 to 5 the nodes. The two edges of a
-//! node are in ascending order.
-//!
-//! **What is the same.** Renumbering the nodes leaves a cell as it is, but for the order of the
-//! channels in its output. Canonical is the numbering whose inputs, then operations, are
-//! lexicographically first; [`crate::Space::sample`] and [`crate::Space::shuffled`] are uniform over
-//! these.
-//!
-//! Texts: `Genotype(normal=[('sep_conv_3x3', 1), …], normal_concat=range(2, 6), reduce=[…],
-//! reduce_concat=range(2, 6))`, NASLib's `[[(input, operation), …], […]]`, or 32 digits.
 
 use std::sync::{LazyLock, OnceLock};
 
@@ -29,6 +17,18 @@ const TOPOLOGIES: usize = 180;
 
 /// A normal and a reduction cell, each of four nodes that add up two operations on earlier nodes or on
 /// the outputs of the two cells before.
+///
+/// Codes: the normal cell, then the reduction cell; in each, four nodes of two edges, an edge being
+/// (input, operation). Inputs 0 and 1 are the cells before, 2 to 5 the nodes. The two edges of a
+/// node are in ascending order.
+///
+/// **What is the same.** Renumbering the nodes leaves a cell as it is, but for the order of the
+/// channels in its output. Canonical is the numbering whose inputs, then operations, are
+/// lexicographically first; [`crate::Space::sample`] and [`crate::Space::shuffled`] are uniform over
+/// these.
+///
+/// Texts: `Genotype(normal=[('sep_conv_3x3', 1), …], normal_concat=range(2, 6), reduce=[…],
+/// reduce_concat=range(2, 6))`, NASLib's `[[(input, operation), …], […]]`, or 32 digits.
 #[derive(Debug)]
 pub struct CellPair {
     operations: &'static [&'static str],
@@ -85,7 +85,7 @@ impl CellPair {
 /// The inputs of the eight edges of a cell.
 type Topology = [u8; 8];
 
-/// All topologies, lexicographically.
+/// Every topology, lexicographically.
 static ALL: LazyLock<Vec<Topology>> = LazyLock::new(|| {
     let pairs = |node: u8| (0..node + 2).flat_map(move |a| (a + 1..node + 2).map(move |b| [a, b]));
     let mut all = vec![Vec::new()];
@@ -118,7 +118,7 @@ fn sort_edges(cell: &mut [u8]) {
     }
 }
 
-/// How many canonical cells there are of so many operations: each canonical topology has
+/// Number of canonical cells of `ops` operations: each canonical topology has
 /// (operations)^8 labellings, of which its symmetries make some equal (Burnside's lemma).
 fn classes(ops: u128) -> u128 {
     let of_topology = |topology: &Topology| {
@@ -293,7 +293,7 @@ impl Family for CellPair {
         self.cells().checked_mul(self.cells())
     }
 
-    /// How many canonical architectures there are.
+    /// Number of canonical architectures.
     fn distinct(&self) -> Option<u128> {
         let cells = self.classes.get_or_init(|| classes(self.counted().into()));
         cells.checked_mul(*cells)
@@ -330,7 +330,7 @@ impl Family for CellPair {
         })
     }
 
-    /// How many pairs of a canonical topology and operations there are, for both cells.
+    /// Number of pairs of a canonical topology and operations, for both cells.
     fn candidates(&self) -> Option<u128> {
         (CANONICAL.len() as u128 * self.labellings()).checked_pow(2)
     }
@@ -346,7 +346,7 @@ impl Family for CellPair {
         Some(Architecture::new([cell(index / cells)?, cell(index % cells)?].concat()))
     }
 
-    /// All with another operation or another input on one edge, canonical.
+    /// Architectures with another operation or another input on one edge, canonical.
     fn neighbours(&self, arch: &Architecture) -> Vec<Architecture> {
         let codes = arch.codes();
         let mut all = Vec::new();

@@ -4,7 +4,7 @@ use std::ops::ControlFlow;
 use std::sync::LazyLock;
 
 use lanner::data::{Table, images};
-use lanner::evaluate::proxies::{self, Batch, Proxy, ProxyWeights as Initial};
+use lanner::evaluate::proxies::{self, Batch, Proxy, ProxyOptions, ProxyWeights};
 use lanner::evaluate::train;
 use lanner::network::{Cost, Diagram, Init, OnnxOptions, Skeleton, View, Weights, onnx};
 use lanner::predict::Pool;
@@ -101,18 +101,18 @@ fn its_networks_are_built_drawn_written_and_run() {
     let output: NdTensor<f32, 2> = outputs.into_iter().next().unwrap().try_into().unwrap();
     assert!(output.shape() == [1, 10] && output.iter().all(|v| v.is_finite()));
 
-    assert_eq!(Initial::of(toy), Initial::Pytorch);
+    assert_eq!(ProxyWeights::of(toy), ProxyWeights::Pytorch);
     let batch = Batch::random(8, network.input().len(), 10, 1);
     let raw = skeleton.build(&arch, View::Raw).unwrap();
     let asked = [Proxy::Synflow, Proxy::Params];
-    let scores = proxies::compute(&raw, &batch, &asked, &proxies::ProxyOptions::default()).unwrap();
+    let scores = proxies::compute(&raw, &batch, &asked, &ProxyOptions::default()).unwrap();
     assert!(scores.iter().all(|(_, score)| score.is_ok()));
 
     let digits = train::TrainData::new(images::by_name("digits").unwrap(), 0.2, 3).unwrap();
     let recipe = train::TrainRecipe { epochs: 1, ..train::TrainRecipe::default() };
     let options = train::TrainOptions { seed: 1, threads: 1, memory_limit: None };
-    let grey = train::train(&network, &digits, &recipe, &options, |_| ControlFlow::Continue(()));
-    assert!(grey.unwrap().test.accuracy > 20.0);
+    let trained = train::train(&network, &digits, &recipe, &options, |_| ControlFlow::Continue(()));
+    assert!(trained.unwrap().test.accuracy > 20.0);
 }
 
 #[test]

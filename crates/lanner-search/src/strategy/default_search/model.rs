@@ -4,9 +4,10 @@ use std::collections::{BTreeMap, HashMap};
 
 use lanner_predict::accuracy::{AccuracyFeatures, gp_options};
 use lanner_predict::encode::counts::live_one_hot;
-use lanner_predict::regress::gp::{Component, Gp, HyperPrior, Kernel};
+use lanner_predict::regress::gp::{Component, Gp, HyperPrior, Kernel, Predictions};
 use lanner_predict::regress::linalg::Mat;
 use lanner_predict::{Pool, PredictError};
+use rayon::prelude::*;
 
 use super::START;
 use crate::strategy::history::History;
@@ -168,20 +169,22 @@ impl Model {
         // Sums over members of their means, squared means and variances without noise.
         let mut sums = vec![[0.0; 3]; open.len()];
         let luck = self.luck(&rows, &plain);
-        for member in &mut self.members {
-            let options = gp_options(ITERATIONS);
-            let gp =
-                Gp::fit(&member.components, &rows, &targets, &options, member.hyper.as_deref())?;
-            let hyper = gp.hyper.clone();
-            let gp = member.with_pending(gp, &rows, &targets, &history.pending)?;
-            let p = gp.predict(&member.components, open, true);
-            let noise = gp.noise() * variance;
+        let of_members: Vec<(Predictions, f64)> = (self.members.par_iter_mut())
+            .map(|member| {
+                let (parts, options) = (&member.components, gp_options(ITERATIONS));
+                let gp = Gp::fit(parts, &rows, &targets, &options, member.hyper.as_deref())?;
+                let hyper = gp.hyper.clone();
+                let gp = member.with_pending(gp, &rows, &targets, &history.pending)?;
+                member.hyper = Some(hyper);
+                Ok((gp.predict(&member.components, open, true), gp.noise() * variance))
+            })
+            .collect::<Result<_, PredictError>>()?;
+        for (p, noise) in &of_members {
             for (sums, (mean, sd)) in sums.iter_mut().zip(p.mean.iter().zip(&p.sd)) {
                 sums[0] += mean;
                 sums[1] += mean * mean;
                 sums[2] += (sd * sd - noise).max(0.0);
             }
-            member.hyper = Some(hyper);
         }
         let count = self.members.len() as f64;
         Ok((sums.iter().zip(open))
