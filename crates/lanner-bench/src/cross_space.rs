@@ -3,7 +3,7 @@
 use crate::recipes::multi_predict::spaces::{LatencyAcross, encoding};
 use crate::recipes::peers::Peer;
 use lanner_predict::encode::operations::Counted;
-use lanner_predict::latency::adapted::{Bridge, DevicePrior, FewShot};
+use lanner_predict::latency::adapted::{Bridge, DevicePrior, FewShot, Guess};
 use lanner_predict::latency::operations::OperationsModel;
 use lanner_predict::metrics::{mean_and_error, spearman};
 use lanner_predict::regress::linalg::Mat;
@@ -136,6 +136,8 @@ struct Game<'a> {
     /// Columns of the references in each space.
     references: [Vec<usize>; 2],
     bridge: Bridge,
+    /// The references' functions in the target space.
+    to_functions: Mat,
     prior: DevicePrior,
     /// Encodings of the recipe in each space.
     encodings: [Mat; 2],
@@ -262,10 +264,15 @@ impl<'a> Game<'a> {
         let columns = [columns(source, &references[0]), columns(target, &references[1])];
         let [from_functions, to_functions] = functions;
         let prior = target.views.with_sources(&to_functions);
-        let views = [&source.views, &target.views];
-        let bridge = Bridge::new(views, [&from_functions, &to_functions])?;
+        let bridge = Bridge::new(&source.views, &from_functions)?;
         let encodings = [encoding(&columns[0]), encoding(&columns[1])];
-        Ok(Game { source, target, own, references, bridge, prior, encodings })
+        Ok(Game { source, target, own, references, bridge, to_functions, prior, encodings })
+    }
+
+    /// Guesses from latencies of these rows of the source space.
+    fn guesses(&self, rows: &[usize], latencies: &[f64]) -> anyhow::Result<Vec<Guess>> {
+        let carried = self.bridge.carry(rows, latencies)?;
+        Ok(carried.guesses(&self.target.views, &self.to_functions)?)
     }
 
     /// Returns the Spearman correlation of a method on one draw of samples.
@@ -288,7 +295,7 @@ impl<'a> Game<'a> {
         let (y, truth) = (pick(values, known), pick(values, ask));
         let scores = match method {
             Method::Transfer => {
-                let carried = self.bridge.carry(&source_rows, &pick(of_source, &source_rows))?;
+                let carried = self.guesses(&source_rows, &pick(of_source, &source_rows))?;
                 let prior = self.prior.clone().with_carried(&carried);
                 FewShot::fit(&prior, known, &y)?.latencies(&prior, ask)
             }
@@ -306,7 +313,7 @@ impl<'a> Game<'a> {
             }
             Method::References | Method::Simulated => {
                 let known_there = pick(of_source, &source_rows);
-                let guesses = self.bridge.carry(&source_rows, &known_there)?;
+                let guesses = self.guesses(&source_rows, &known_there)?;
                 let place = if method == Method::References { 0 } else { guesses.len() - 1 };
                 let of = &guesses[place].latencies;
                 ask.iter().map(|&r| of.row(r)[of.cols - 1]).collect()

@@ -121,7 +121,9 @@ impl Game {
     fn adapted(&self, target: &Task, sources: &[Source], inputs: Inputs) -> anyhow::Result<Seeds> {
         let prior = target.views.prior(sources, inputs);
         let all: Vec<usize> = (0..target.values.len()).collect();
-        self.play(target, |rows, y, _| Ok(AdaptedAccuracy::fit(&prior, rows, y)?.scores(&all)))
+        self.play(target, |rows, y, _| {
+            Ok(AdaptedAccuracy::fit(&prior, rows, y)?.scores(&prior, &all))
+        })
     }
 
     /// Runs a method that needs no source.

@@ -5,10 +5,10 @@ use std::path::PathBuf;
 use anyhow::Context;
 use lanner_data::Table;
 use lanner_predict::metrics::{coverage, kendall, spearman, within_of_truth};
-use lanner_predict::predictor::fitted::{Fitted, MethodFeatures, Settings, reference};
+use lanner_predict::predictor::fitted::{Fitted, MethodFeatures, Settings};
 use lanner_predict::predictor::{Predictor, Target};
 use lanner_predict::regress::gp::EXACT_ROWS;
-use lanner_predict::{Forecast, Pool};
+use lanner_predict::{Forecast, Pool, reference};
 use lanner_space::Space;
 use rand::seq::SliceRandom;
 

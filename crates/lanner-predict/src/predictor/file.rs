@@ -167,19 +167,34 @@ impl ModelFile {
         if let Some(toml) = space.toml() {
             self.header.space_toml = toml.into();
         }
+        self.insert_archs(CODES, space, archs);
+    }
+
+    /// Adds architectures as an array of that name.
+    pub(crate) fn insert_archs(&mut self, name: &str, space: &Space, archs: &[Architecture]) {
         let width = space.max_codes();
         let mut codes = Vec::with_capacity(archs.len() * width);
         for arch in archs {
             codes.extend(arch.codes().iter().map(|&c| f32::from(c)));
             codes.resize(codes.len() + width - arch.codes().len(), -1.0);
         }
-        self.tensors.insert(CODES.into(), Array::f32(codes));
+        self.tensors.insert(name.into(), Array::f32(codes));
     }
 
     /// The `count` architectures that [`ModelFile::set_archs`] added.
     pub fn archs(&self, space: &Space, count: usize) -> Result<Vec<Architecture>, PredictError> {
+        self.archs_of(CODES, space, count)
+    }
+
+    /// The `count` architectures of the array of that name.
+    pub(crate) fn archs_of(
+        &self,
+        name: &str,
+        space: &Space,
+        count: usize,
+    ) -> Result<Vec<Architecture>, PredictError> {
         let width = space.max_codes();
-        let rows = self.f32(CODES, &[count * width])?.chunks(width);
+        let rows = self.f32(name, &[count * width])?.chunks(width);
         rows.map(|row| {
             let codes: Vec<u8> = row.iter().filter(|c| **c >= 0.0).map(|&c| c as u8).collect();
             let arch = Architecture::new(codes);

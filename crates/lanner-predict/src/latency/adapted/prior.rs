@@ -51,7 +51,7 @@ pub struct DevicePrior {
 }
 
 impl DevicePrior {
-    /// With guesses that a [`Bridge`](super::Bridge) carried over from another space: a group each.
+    /// With guesses that were [`Carried`](super::Carried) over from another space: a group each.
     /// Candidates believe in one, by their shares, or in none: at most half of them, the fewer the more
     /// the first guess knows.
     pub fn with_carried(mut self, carried: &[Guess]) -> DevicePrior {

@@ -4,9 +4,11 @@
 use lanner_space::{Architecture, Space};
 use serde::{Deserialize, Serialize};
 
+use super::bridge::Carried;
 use super::features::DeviceFeatures;
 use super::few_shot::FewShot;
 use super::prior::DevicePrior;
+use crate::metrics::leave_one_out;
 use crate::predictor::file::{Array, Header, ModelFile, training_hash};
 use crate::predictor::{Predictor, Target};
 use crate::regress::linalg::Mat;
@@ -24,6 +26,8 @@ pub struct AdaptedLatency {
     rows: Vec<usize>,
     measured: Vec<Architecture>,
     values: Vec<f64>,
+    /// From another space, with a weight for each of the sources.
+    carried: Option<Carried>,
     prior: DevicePrior,
     model: FewShot,
 }
@@ -33,6 +37,8 @@ struct Settings {
     metric: String,
     sources: Vec<String>,
     pool: usize,
+    #[serde(default)]
+    carried: Option<Carried>,
 }
 
 impl AdaptedLatency {
@@ -40,15 +46,20 @@ impl AdaptedLatency {
     pub(crate) const KIND: &str = "adapted to a device";
 
     /// Fits latencies (any unit, positive) of the pool's `rows`, beside `functions` that
-    /// [`DeviceFeatures::smooth`] made of the sources of these names (p × sources).
+    /// [`DeviceFeatures::smooth`] made of the sources of these names (p × sources), and beside what was
+    /// carried over from another space by some or all of them.
     pub fn fit(
         pool: Pool,
         features: &DeviceFeatures,
         metric: &str,
         (sources, functions): (Vec<String>, Mat),
+        carried: Option<Carried>,
         (rows, values): (Vec<usize>, Vec<f64>),
     ) -> Result<AdaptedLatency, PredictError> {
-        let prior = features.with_sources(&functions);
+        let mut prior = features.with_sources(&functions);
+        if let Some(carried) = &carried {
+            prior = prior.with_carried(&carried.guesses(features, &functions)?);
+        }
         let model = FewShot::fit(&prior, &rows, &values)?;
         let measured = rows.iter().map(|&r| pool.archs[r].clone()).collect();
         let metric = metric.to_owned();
@@ -60,14 +71,24 @@ impl AdaptedLatency {
             rows,
             measured,
             values,
+            carried,
             prior,
             model,
         })
     }
 
-    /// What is assumed of the device before it is measured.
-    pub fn prior(&self) -> &DevicePrior {
-        &self.prior
+    /// Names of the sources.
+    pub fn sources(&self) -> &[String] {
+        &self.sources
+    }
+
+    /// The latencies, and each predicted from all others; see [`leave_one_out`].
+    pub fn left_out(&self) -> (&[f64], Option<Forecast>) {
+        let AdaptedLatency { prior, rows, values, .. } = self;
+        let forecast = leave_one_out(rows, values, |rows, values, asked| {
+            Ok(FewShot::fit(prior, rows, values)?.predict(prior, &[asked]))
+        });
+        (values, forecast)
     }
 
     /// Reads what [`Predictor::to_file`] wrote for this space.
@@ -75,7 +96,7 @@ impl AdaptedLatency {
         file: &ModelFile,
         space: &Space,
     ) -> Result<Box<dyn Predictor>, PredictError> {
-        let Settings { metric, sources, pool } = file.settings()?;
+        let Settings { metric, sources, pool, carried } = file.settings()?;
         let archs = file.archs(space, pool)?;
         let shape = [pool, sources.len()];
         let data = file.f64("functions", &shape)?.to_vec();
@@ -90,7 +111,7 @@ impl AdaptedLatency {
         let pool = Pool::new(space.clone(), archs);
         let features = DeviceFeatures::new(&pool);
         let (known, data) = ((sources, functions), (rows, values));
-        Ok(Box::new(AdaptedLatency::fit(pool, &features, &metric, known, data)?))
+        Ok(Box::new(AdaptedLatency::fit(pool, &features, &metric, known, carried, data)?))
     }
 }
 
@@ -141,6 +162,7 @@ impl Predictor for AdaptedLatency {
             metric: self.metric.clone(),
             sources: self.sources.clone(),
             pool: self.pool.len(),
+            carried: self.carried.clone(),
         });
         let mut file = ModelFile::new(header);
         file.set_archs(space, &self.pool.archs);

@@ -163,7 +163,8 @@ fn a_saved_predictor_predicts_the_same() {
     let values = rows.iter().map(|&r| mine[r]).collect();
     let sources = (vec!["a".into()], functions);
     let adapted =
-        AdaptedLatency::fit(pool.clone(), &features, "mine_ms", sources, (rows, values)).unwrap();
+        AdaptedLatency::fit(pool.clone(), &features, "mine_ms", sources, None, (rows, values))
+            .unwrap();
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("mine.lanner");
     adapted.save(&path).unwrap();
