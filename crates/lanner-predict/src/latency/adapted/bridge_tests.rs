@@ -231,7 +231,9 @@ fn tables_of_two_spaces_make_a_predictor_that_comes_back_from_its_file() {
         make("chains.csv", &table(&spaces, 1, &devices[1..], &all[..chains.len()])),
         make("own.csv", &table(&spaces, 1, &[("own_ms", shares)], &many)),
     ];
-    let fit = |elsewhere| AdaptedLatency::from_tables(cells.clone(), &target, &sources, elsewhere);
+    let fit = |elsewhere: Option<OtherSpace>| {
+        AdaptedLatency::from_tables(cells.clone(), &target, &sources, elsewhere)
+    };
     let fitted = fit(Some(OtherSpace { tables: &there, device: "own_ms" })).unwrap();
     let truth = spaces.device(0, shares);
     let said = fitted.predict(&cells.archs);
