@@ -250,6 +250,7 @@ fn a_search_starts_from_tables_and_studies() {
     refused(&["--warm-start", &toy.path("none.csv")], "none.csv");
     refused(&["--warm-start", &toy.path("cold"), "--strategy", "random"], "--strategy");
     refused(&["--warm-start", &toy.path("cold"), "--space", "fbnet"], "fbnet");
+    refused(&["--latency-samples", "4"], "4 is not in 5..");
 }
 
 #[test]
