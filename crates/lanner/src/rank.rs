@@ -12,7 +12,7 @@ use rayon::prelude::*;
 
 use crate::fit::with_quality;
 use crate::output::{Row, print_rows, progress, usage};
-use crate::which::read_archs;
+use crate::selection::read_archs;
 
 /// Rank architectures by a fitted predictor: the whole space, or some of it
 #[derive(clap::Args)]
