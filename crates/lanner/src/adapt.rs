@@ -4,11 +4,11 @@ use std::path::PathBuf;
 use std::time::Instant;
 
 use lanner_data::{Table, built_in};
-use lanner_predict::latency::adapted::{AdaptedLatency, DeviceFeatures, FewShot};
+use lanner_predict::latency::adapted::{AdaptedLatency, DeviceFeatures};
 use lanner_predict::metrics::{coverage, spearman, within_of_truth};
 use lanner_predict::predictor::Predictor;
 use lanner_predict::regress::linalg::Mat;
-use lanner_predict::{Forecast, Pool, all_or_some};
+use lanner_predict::{Pool, all_or_some};
 use lanner_space::Space;
 
 use crate::output::{Row, print_rows, usage};
@@ -67,8 +67,6 @@ pub struct AdaptArgs {
 const PREDICTED: u128 = 200_000;
 /// Latencies of one space on one device are never so many times apart.
 const WIDEST: f64 = 1e6;
-/// Leave-one-out of so many measurements at most: each is a fit.
-const LEFT_OUT: usize = 50;
 
 pub fn run(args: AdaptArgs) -> anyhow::Result<()> {
     let start = Instant::now();
@@ -123,14 +121,14 @@ pub fn run(args: AdaptArgs) -> anyhow::Result<()> {
             .map_err(|e| anyhow::anyhow!("the sources {}: {e}", names.join(", ")))?
     };
     let data = (rows.clone(), values.clone());
-    let adapted = AdaptedLatency::fit(pool, &views, &metric, (names, functions), data)
+    let adapted = AdaptedLatency::fit(pool, views, &metric, (names, functions), data)
         .map_err(|e| anyhow::anyhow!("{} column '{metric}': {e}", args.target.display()))?;
     let mut row = Row::new()
         .with("metric", metric.as_str())
         .with("measured", rows.len())
         .with("sources", columns.len())
         .with("architectures", adapted.candidates().map_or(0, <[_]>::len));
-    if let Some(left_out) = leave_one_out(adapted.prior(), &rows, &values) {
+    if let Some(left_out) = adapted.leave_one_out() {
         let inside = 100.0 * coverage(&left_out.low, &left_out.high, &values);
         let within = 100.0 * within_of_truth(&left_out.mean, &values, 10.0);
         let rank = spearman(&left_out.mean, &values);
@@ -201,27 +199,4 @@ fn pool(
     let all = of_tables.chain(&asked).chain(&random);
     let archs = all.filter(|a| seen.insert((*a).clone())).cloned().collect();
     Ok(Pool::new(space.clone(), archs))
-}
-
-/// Each measurement from the others; `None` where there are too few or too many.
-fn leave_one_out(
-    prior: &lanner_predict::latency::adapted::DevicePrior,
-    rows: &[usize],
-    values: &[f64],
-) -> Option<Forecast> {
-    if !(4..=LEFT_OUT).contains(&rows.len()) {
-        return None;
-    }
-    let mut all = Forecast::default();
-    for i in 0..rows.len() {
-        let without = |v: &[usize]| -> Vec<usize> {
-            v.iter().enumerate().filter(|x| x.0 != i).map(|x| *x.1).collect()
-        };
-        let y: Vec<f64> = values.iter().enumerate().filter(|x| x.0 != i).map(|x| *x.1).collect();
-        let one = FewShot::fit(prior, &without(rows), &y).ok()?.predict(prior, &rows[i..=i]);
-        all.mean.extend(one.mean);
-        all.low.extend(one.low);
-        all.high.extend(one.high);
-    }
-    Some(all)
 }

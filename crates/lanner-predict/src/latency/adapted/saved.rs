@@ -1,5 +1,10 @@
 //! A predictor adapted to a device, and its file: the pool, the smoothed sources and the measurements.
 //! Fitting takes less than a second, so loading fits again.
+//!
+//! Architectures outside the pool are encoded and scaled as those of the pool are; the sources' functions go
+//! on there, since they are linear in features whose weights the pool tells.
+
+use std::sync::OnceLock;
 
 use lanner_space::{Architecture, Space};
 use serde::{Deserialize, Serialize};
@@ -24,9 +29,16 @@ pub struct AdaptedLatency {
     rows: Vec<usize>,
     measured: Vec<Architecture>,
     values: Vec<f64>,
+    features: DeviceFeatures,
     prior: DevicePrior,
     model: FewShot,
+    /// The functions' weights, made when first architectures outside the pool are predicted; `None` if
+    /// there are none.
+    weights: OnceLock<Option<Mat>>,
 }
+
+/// Leave-one-out of this many measurements at most: each is a fit.
+const LEFT_OUT: usize = 50;
 
 #[derive(Serialize, Deserialize)]
 struct Settings {
@@ -43,7 +55,7 @@ impl AdaptedLatency {
     /// [`DeviceFeatures::smooth`] made of the sources of these names (p × sources).
     pub fn fit(
         pool: Pool,
-        features: &DeviceFeatures,
+        features: DeviceFeatures,
         metric: &str,
         (sources, functions): (Vec<String>, Mat),
         (rows, values): (Vec<usize>, Vec<f64>),
@@ -60,14 +72,42 @@ impl AdaptedLatency {
             rows,
             measured,
             values,
+            features,
             prior,
             model,
+            weights: OnceLock::new(),
         })
     }
 
-    /// What is assumed of the device before it is measured.
-    pub fn prior(&self) -> &DevicePrior {
-        &self.prior
+    /// Each measurement predicted from the others; `None` where there are too few or too many.
+    pub fn leave_one_out(&self) -> Option<Forecast> {
+        let n = self.rows.len();
+        if !(4..=LEFT_OUT).contains(&n) {
+            return None;
+        }
+        let mut all = Forecast::default();
+        for left_out in 0..n {
+            let others = || (0..n).filter(move |&i| i != left_out);
+            let rows: Vec<usize> = others().map(|i| self.rows[i]).collect();
+            let values: Vec<f64> = others().map(|i| self.values[i]).collect();
+            let model = FewShot::fit(&self.prior, &rows, &values).ok()?;
+            let one = model.predict(&self.prior, &[self.rows[left_out]]);
+            all.mean.extend(one.mean);
+            all.low.extend(one.low);
+            all.high.extend(one.high);
+        }
+        Some(all)
+    }
+
+    /// A forecast of architectures outside the pool.
+    fn predict_others(&self, archs: &[Architecture]) -> Forecast {
+        let weights = self.weights.get_or_init(|| self.features.weights(&self.functions).ok());
+        let Some(weights) = weights else {
+            let unknown = || vec![f64::NAN; archs.len()];
+            return Forecast { mean: unknown(), low: unknown(), high: unknown() };
+        };
+        let others = self.features.prior_of_others(&self.prior, weights, archs);
+        self.model.predict_others(&self.prior, &others)
     }
 
     /// Reads what [`Predictor::to_file`] wrote for this space.
@@ -89,8 +129,8 @@ impl AdaptedLatency {
         let rows = rows.iter().map(|&r| r as usize).collect();
         let pool = Pool::new(space.clone(), archs);
         let features = DeviceFeatures::new(&pool);
-        let (known, data) = ((sources, functions), (rows, values));
-        Ok(Box::new(AdaptedLatency::fit(pool, &features, &metric, known, data)?))
+        let (sources, data) = ((sources, functions), (rows, values));
+        Ok(Box::new(AdaptedLatency::fit(pool, features, &metric, sources, data)?))
     }
 }
 
@@ -111,11 +151,23 @@ impl Predictor for AdaptedLatency {
         let rows: Vec<Option<usize>> = archs.iter().map(|a| self.pool.row_of(a)).collect();
         let inside: Vec<usize> = rows.iter().flatten().copied().collect();
         let known = self.model.predict(&self.prior, &inside);
-        let mut next = 0..;
-        let place: Vec<Option<usize>> = rows.iter().map(|r| r.and_then(|_| next.next())).collect();
-        let spread =
-            |values: &[f64]| place.iter().map(|p| p.map_or(f64::NAN, |p| values[p])).collect();
-        Forecast { mean: spread(&known.mean), low: spread(&known.low), high: spread(&known.high) }
+        if inside.len() == archs.len() {
+            return known;
+        }
+        let unknown = rows.iter().zip(archs).filter(|(row, _)| row.is_none());
+        let outside: Vec<Architecture> = unknown.map(|(_, arch)| arch.clone()).collect();
+        let others = self.predict_others(&outside);
+        let merge = |known: Vec<f64>, others: Vec<f64>| {
+            let (mut known, mut others) = (known.into_iter(), others.into_iter());
+            let next =
+                |row: &Option<usize>| if row.is_some() { known.next() } else { others.next() };
+            rows.iter().filter_map(next).collect()
+        };
+        Forecast {
+            mean: merge(known.mean, others.mean),
+            low: merge(known.low, others.low),
+            high: merge(known.high, others.high),
+        }
     }
 
     fn measured(&self) -> &[Architecture] {
