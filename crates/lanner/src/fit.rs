@@ -1,13 +1,13 @@
-//! `lanner fit`: a predictor of a user's own table.
+//! `lanner fit` fits a predictor to a user's own table.
 
 use std::path::PathBuf;
 
 use anyhow::Context;
 use lanner_data::Table;
 use lanner_predict::metrics::{coverage, kendall, spearman, within_of_truth};
-use lanner_predict::predictor::fitted::{Fitted, MethodFeatures, Settings, reference};
+use lanner_predict::predictor::fitted::{Fitted, MethodFeatures, Settings};
 use lanner_predict::predictor::{Predictor, Target, cross_validated};
-use lanner_predict::{Forecast, Pool};
+use lanner_predict::{Forecast, Pool, reference};
 use lanner_space::Space;
 
 use crate::output::{Row, print_rows, progress, usage};
@@ -44,8 +44,8 @@ pub struct FitArgs {
     /// Where to save the predictor, for `lanner rank`
     #[arg(long, value_name = "FILE")]
     out: Option<PathBuf>,
-    /// Parts of the cross-validation that tells the quality; 0 for none. Of more than 2,000 rows only the
-    /// first part is held out: it is large enough
+    /// Number of parts of the cross-validation that tells the quality; 0 for none. With more than
+    /// 2,000 rows, only the first part is held out, since it is large enough
     #[arg(long, default_value_t = 5)]
     folds: usize,
     /// Seed of the folds and of the predictor
@@ -56,7 +56,7 @@ pub struct FitArgs {
     json: bool,
 }
 
-/// Each of two folds must leave the five rows that the latency predictor needs.
+/// Least number of rows: each of two folds must leave the five that the latency predictor needs.
 const FEWEST: usize = 10;
 
 pub fn fit(args: FitArgs) -> anyhow::Result<()> {
@@ -128,7 +128,7 @@ pub fn fit(args: FitArgs) -> anyhow::Result<()> {
     print_rows(&[row], args.json)
 }
 
-/// How well predictions agree with the truth.
+/// Adds to a row how well predictions agree with the truth.
 pub fn with_quality(row: Row, target: Target, forecast: &Forecast, truth: &[f64]) -> Row {
     let mut row = row
         .with("spearman", spearman(&forecast.mean, truth))
@@ -146,7 +146,7 @@ pub fn with_quality(row: Row, target: Target, forecast: &Forecast, truth: &[f64]
     row
 }
 
-/// Pool rows with a value of the metric, and the values.
+/// Returns the pool's rows with a value of the metric, and the values.
 fn known(table: &Table, metric: &str, pool: &Pool) -> anyhow::Result<(Vec<usize>, Vec<f64>)> {
     let column = table.column(metric).map_err(|e| usage(e.to_string()))?;
     Ok(table

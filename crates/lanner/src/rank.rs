@@ -1,4 +1,4 @@
-//! `lanner rank`: the best architectures by a fitted predictor, of a space of any size.
+//! `lanner rank` lists the best architectures by a fitted predictor, in a space of any size.
 
 use std::collections::{HashMap, HashSet};
 use std::path::{Path, PathBuf};
@@ -92,7 +92,7 @@ fn ranked<'a>(args: &RankArgs, predictor: &'a dyn Predictor) -> anyhow::Result<R
     })
 }
 
-/// The predictor, for --space if that is given.
+/// Reads the predictor, for --space if that is given.
 fn load(args: &RankArgs) -> anyhow::Result<Box<dyn Predictor>> {
     let space = args.space.as_deref().map(Space::by_name).transpose();
     let space = space.map_err(|e| usage(e.to_string()))?;

@@ -173,6 +173,11 @@ impl ModelFile {
         if let Some(toml) = space.toml() {
             self.header.space_toml = toml.into();
         }
+        self.insert_archs(CODES, space, archs);
+    }
+
+    /// Adds architectures as an array of that name.
+    pub(crate) fn insert_archs(&mut self, name: &str, space: &Space, archs: &[Architecture]) {
         let width = space.max_codes();
         let mut data = Vec::with_capacity(archs.len() * width);
         for arch in archs {
@@ -180,19 +185,29 @@ impl ModelFile {
             data.resize(data.len() + width - arch.codes().len(), NO_CODE);
         }
         let shape = vec![archs.len(), width];
-        self.tensors.insert(CODES.into(), Array::U8 { shape, data });
+        self.tensors.insert(name.into(), Array::U8 { shape, data });
     }
 
     /// The `count` architectures that [`ModelFile::set_archs`] added.
     pub fn archs(&self, space: &Space, count: usize) -> Result<Vec<Architecture>, PredictError> {
+        self.archs_of(CODES, space, count)
+    }
+
+    /// The `count` architectures of the array of that name.
+    pub(crate) fn archs_of(
+        &self,
+        name: &str,
+        space: &Space,
+        count: usize,
+    ) -> Result<Vec<Architecture>, PredictError> {
         let width = space.max_codes();
-        let codes: Vec<u8> = match self.tensors.get(CODES) {
+        let codes: Vec<u8> = match self.tensors.get(name) {
             Some(Array::U8 { shape, data }) if shape[..] == [count, width] => data.clone(),
             Some(Array::F32 { data, .. }) if count.checked_mul(width) == Some(data.len()) => {
                 let code = |&c: &f32| if c < 0.0 { NO_CODE } else { c as u8 };
                 data.iter().map(code).collect()
             }
-            other => return Err(self.unexpected(CODES, "u8", &[count, width], other)),
+            other => return Err(self.unexpected(name, "u8", &[count, width], other)),
         };
         let rows = codes.chunks(width);
         rows.map(|row| {

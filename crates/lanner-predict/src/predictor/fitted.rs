@@ -8,7 +8,7 @@
 use std::ops::ControlFlow;
 
 use lanner_network::Skeleton;
-use lanner_space::{Architecture, SMALL_SPACE, Space, View};
+use lanner_space::{Architecture, Space, View};
 use serde::{Deserialize, Serialize};
 
 use crate::accuracy::relation::{self, Margins, Relation};
@@ -21,24 +21,7 @@ use crate::latency::{LatencyFeatures, LatencyModel};
 use crate::predictor::file::{Array, Header, ModelFile, training_hash};
 use crate::predictor::{Predictor, Target};
 use crate::regress::linalg::Mat;
-use crate::{Forecast, Pool, PredictError};
-
-/// Size of the random reference of a space that is not small.
-const SAMPLE: usize = 2_000;
-
-/// The architectures by which a predictor of a table measures what it sees: the whole space if it is
-/// small, else the table's own and random ones, always the same.
-pub fn reference(space: &Space, archs: &[Architecture]) -> Pool {
-    let mut rng = lanner_nn::rng(0, "reference of a space");
-    let all: Vec<Architecture> = match space.size() <= SMALL_SPACE {
-        true => space.iter().collect(),
-        false => space.shuffled(&mut rng).take(SAMPLE).collect(),
-    };
-    let mut seen: std::collections::HashSet<Architecture> = all.iter().cloned().collect();
-    let others = archs.iter().filter(|a| seen.insert((*a).clone()));
-    let all = all.iter().chain(others).cloned().collect();
-    Pool::new(space.clone(), all)
-}
+use crate::{Forecast, Pool, PredictError, reference};
 
 /// The encodings of a pool that a method needs, made once for many fits.
 pub enum MethodFeatures {

@@ -8,14 +8,18 @@ use super::Predictor;
 use super::file::{Header, ModelFile};
 use super::fitted::Fitted;
 use crate::PredictError;
+use crate::accuracy::adapted::TaskPredictor;
 use crate::latency::adapted::AdaptedLatency;
 
 /// Makes a predictor of a file's content, which is for the space.
 type Read = fn(&ModelFile, &Space) -> Result<Box<dyn Predictor>, PredictError>;
 
 /// The kinds in headers, and who reads them. A new kind is a line here.
-const KINDS: [(&str, Read); 2] =
-    [(Fitted::KIND, Fitted::read), (AdaptedLatency::KIND, AdaptedLatency::read)];
+const KINDS: [(&str, Read); 3] = [
+    (Fitted::KIND, Fitted::read),
+    (AdaptedLatency::KIND, AdaptedLatency::read),
+    (TaskPredictor::KIND, TaskPredictor::read),
+];
 
 /// Reads a predictor of any kind.
 pub fn load(path: &Path) -> Result<Box<dyn Predictor>, PredictError> {

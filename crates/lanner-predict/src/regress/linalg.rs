@@ -40,6 +40,11 @@ impl Mat {
         &mut self.data[i * self.cols..(i + 1) * self.cols]
     }
 
+    /// The values of a column.
+    pub fn column(&self, j: usize) -> Vec<f64> {
+        (0..self.rows).map(|i| self[(i, j)]).collect()
+    }
+
     /// These rows, in this order.
     pub fn select(&self, rows: &[usize]) -> Mat {
         let mut data = Vec::with_capacity(rows.len() * self.cols);
@@ -145,6 +150,11 @@ impl Standardiser {
             }
         }
         found
+    }
+
+    /// The number of columns that are not constant.
+    pub fn width(&self) -> usize {
+        self.columns.len()
     }
 
     /// A matrix with the columns of the one that this was made from.

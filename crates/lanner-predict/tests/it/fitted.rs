@@ -4,9 +4,9 @@ use lanner_predict::accuracy::{AccuracyFeatures, AccuracyModel};
 use lanner_predict::latency::{LatencyFeatures, LatencyModel};
 use lanner_predict::metrics::spearman;
 use lanner_predict::predictor::file::{Array, ModelFile};
-use lanner_predict::predictor::fitted::{Fitted, MethodFeatures, Settings, reference};
+use lanner_predict::predictor::fitted::{Fitted, MethodFeatures, Settings};
 use lanner_predict::predictor::{Predictor, Target, load, load_for};
-use lanner_predict::{Forecast, Pool};
+use lanner_predict::{Forecast, Pool, reference};
 use lanner_space::{Architecture, Space, View};
 
 fn same(a: &Forecast, b: &Forecast) -> bool {

@@ -26,7 +26,7 @@ fn darts_is_drawn_and_ranked_in_blocks() {
     let model = dir.path().join("darts.lanner").display().to_string();
     let fit = ["fit", &table, "--metric", "score", "--space", "darts", "--out", &model];
     ok(&[&fit[..], &["--predictor", "binary", "--folds", "0"]].concat());
-    // More than a block of 2,048, and no whole number of them.
+    // The count is larger than a block of 2,048, and not a multiple of it.
     let rank = |threads: &str, more: &[&str]| {
         let args = ["rank", &model, "--sample", "5000", "--threads", threads];
         ok(&[&args[..], &["--json"], more].concat())
@@ -113,7 +113,7 @@ fn a_predictor_of_operations_ranks_another_space() {
         let space = Space::by_name(space).unwrap();
         assert!(best.iter().all(|row| space.parse(row["arch"].as_str().unwrap()).is_ok()));
     }
-    // What a table says is compared, but for what the predictor was fitted to.
+    // The check compares all rows of a table except those that the predictor was fitted to.
     let others = ok(&["space", "sample", "nasbench201", "-n", "30", "--seed", "8"]);
     let truth = std::fs::read_to_string(&table).unwrap();
     let fitted_to = truth.lines().nth(1).unwrap();
@@ -232,8 +232,8 @@ fn architectures_and_spaces_that_cannot_be_are_told() {
     }
 }
 
-/// In a space too large to list: ten networks are chosen, and a few measured latencies predict candidates
-/// that no table has.
+/// The space is too large to list: ten networks are chosen, and a few measured latencies predict
+/// candidates that no table has.
 #[test]
 fn a_device_is_adapted_to_in_a_space_too_large_to_list() {
     let dir = tempfile::tempdir().unwrap();

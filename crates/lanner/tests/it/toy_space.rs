@@ -130,7 +130,7 @@ fn its_tables_predictors_and_studies_are_read_again() {
     assert_eq!(table.archs, archs);
     assert!(Table::read(&file, &Space::NasBench201).is_err());
 
-    let pool = fitted::reference(toy, &archs);
+    let pool = lanner::predict::reference(toy, &archs);
     let rows: Vec<usize> = (0..64).step_by(2).collect();
     let values: Vec<f64> = rows.iter().map(|&r| truth[r]).collect();
     let views = fitted::MethodFeatures::new("default", Target::Latency, &pool).unwrap();

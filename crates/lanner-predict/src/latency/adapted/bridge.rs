@@ -9,13 +9,16 @@
 //! What layers cost that the source space does not vary, as poolings towards NAS-Bench-201, the references
 //! tell alone. So there are two more guesses by which these cost more or less than that.
 
+use serde::{Deserialize, Serialize};
+
 use super::features::DeviceFeatures;
 use super::few_shot::FewShot;
 use super::prior::{Confidence, DevicePrior, Guess};
-use super::simulated;
+use super::simulated::Simulated;
 use crate::PredictError;
+use crate::encode::costs::AnalyticCosts;
 use crate::metrics::pearson;
-use crate::regress::linalg::{Cholesky, Mat};
+use crate::regress::linalg::{Cholesky, Mat, Standardiser};
 
 /// The covariance of two devices falls exponentially with the distance of their standardised
 /// functions, by this length; noise of so much variance stands for what differs between spaces.
@@ -31,59 +34,61 @@ const SIMULATED: f64 = 3.0;
 /// than it says.
 const NEW_KINDS: [f64; 2] = [0.7, -0.4];
 
-/// References in two spaces.
+/// References in the space where a device was measured.
 pub struct Bridge {
     source: DevicePrior,
     /// Rows of the source pool, and each reference's function at them.
     compared: Vec<usize>,
     references: Vec<Vec<f64>>,
     factor: Cholesky,
-    /// The references' functions over the target pool.
-    to: Mat,
-    /// Of the simulated devices, at the compared rows and over the target pool.
-    times: [Vec<Mat>; 2],
-    /// How much the target pool's networks have of what the source space does not vary, p × 1, or
-    /// p × 0 where there is no such thing.
-    new_kinds: Mat,
+    /// Times of the simulated devices at the compared rows, by view.
+    times: Vec<Mat>,
+    /// The totals that do not vary in the source space.
+    new_kinds: Vec<usize>,
+}
+
+/// What a device's latencies in one space tell of it in any other.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Carried {
+    /// Weights of the references.
+    mixture: Vec<f64>,
+    /// How much of the device's function they know, of 1.
+    known: f64,
+    simulated: Simulated,
+    new_kinds: Vec<usize>,
+}
+
+fn too_few(needed: usize, got: usize) -> PredictError {
+    let what = "transfer between spaces, whose devices measured in both,".into();
+    PredictError::TooFew { what, needed, got }
 }
 
 impl Bridge {
-    /// The views of the source and the target space, and what [`DeviceFeatures::smooth`] made of the references
-    /// in each, in the same order.
-    pub fn new(
-        [source, target]: [&DeviceFeatures; 2],
-        [from, to]: [&Mat; 2],
-    ) -> Result<Bridge, PredictError> {
-        let shared = from.cols.min(to.cols);
-        if shared < 2 || from.cols != to.cols {
-            return Err(PredictError::TooFew {
-                what: "transfer between spaces, whose devices measured in both,".into(),
-                needed: from.cols.max(2),
-                got: shared,
-            });
+    /// The features of the source space, and what [`DeviceFeatures::smooth`] made of the references there.
+    pub fn new(source: &DeviceFeatures, from: &Mat) -> Result<Bridge, PredictError> {
+        if from.cols < 2 {
+            return Err(too_few(2, from.cols));
         }
         let compared: Vec<usize> =
             (0..from.rows).step_by(from.rows.div_ceil(COMPARED).max(1)).collect();
         let references: Vec<Vec<f64>> =
-            (0..shared).map(|j| compared.iter().map(|&i| from[(i, j)]).collect()).collect();
-        let k = Mat::from_fn(shared, shared, |i, j| {
+            (0..from.cols).map(|j| compared.iter().map(|&i| from[(i, j)]).collect()).collect();
+        let k = Mat::from_fn(from.cols, from.cols, |i, j| {
             covariance(&references[i], &references[j]) + if i == j { NOISE } else { 0.0 }
         });
         let factor = Cholesky::new(k)
             .ok_or_else(|| PredictError::Singular { what: "likeness of references".into() })?;
-        let times = [
-            source.costs.iter().map(|costs| costs.times.select(&compared)).collect(),
-            target.costs.iter().map(|costs| costs.times.clone()).collect(),
-        ];
-        let new_kinds = new_kinds(source, target);
+        let times = source.costs.iter().map(|costs| costs.times.select(&compared)).collect();
+        let varies = |totals: &Mat, j| (1..totals.rows).any(|i| totals[(i, j)] != totals[(0, j)]);
+        let new_kinds = (0..source.costs[0].totals.cols)
+            .filter(|&j| !source.costs.iter().any(|costs| varies(&costs.totals, j)))
+            .collect();
         let source = source.with_sources(from);
-        Ok(Bridge { source, compared, references, factor, to: to.clone(), times, new_kinds })
+        Ok(Bridge { source, compared, references, factor, times, new_kinds })
     }
 
-    /// What is told of a device whose latencies were measured for `rows` of the source pool: as a
-    /// mixture of the references, first, and of simulated devices, last; between them, where there are
-    /// new kinds of layers, as the first with these at other costs.
-    pub fn carry(&self, rows: &[usize], latencies: &[f64]) -> Result<Vec<Guess>, PredictError> {
+    /// What is told of a device whose latencies were measured for `rows` of the source pool.
+    pub fn carry(&self, rows: &[usize], latencies: &[f64]) -> Result<Carried, PredictError> {
         let model = FewShot::fit(&self.source, rows, latencies)?;
         let smooth = model.latencies(&self.source, &self.compared);
         let mine: Vec<f64> = smooth.iter().map(|v| v.ln()).collect();
@@ -94,12 +99,53 @@ impl Bridge {
         let ones = self.factor.solve(&vec![1.0; alike.len()]);
         let rest = (1.0 - weights.iter().sum::<f64>()) / ones.iter().sum::<f64>();
         let mixture: Vec<f64> = weights.iter().zip(&ones).map(|(w, o)| w + rest * o).collect();
-        let of_references = Mat::from_fn(self.to.rows, 1, |i, _| {
-            self.to.row(i).iter().zip(&mixture).map(|(x, w)| x * w).sum()
-        });
-        let [from, to] = &self.times;
-        let simulated = simulated::carry(from, &smooth, to);
-        let others = self.at_other_costs(&of_references);
+        let simulated = Simulated::fit(&self.times, &smooth);
+        Ok(Carried { mixture, known, simulated, new_kinds: self.new_kinds.clone() })
+    }
+}
+
+impl Carried {
+    /// The same for more devices than the references: the place among these of each, if it is one.
+    pub(super) fn among(mut self, places: &[Option<usize>]) -> Carried {
+        let mut weights = self.mixture.iter().copied();
+        let of = |place: &Option<usize>| place.and_then(|_| weights.next()).unwrap_or(0.0);
+        self.mixture = places.iter().map(of).collect();
+        self
+    }
+
+    /// Guesses over the target pool, from its features and the same references' functions there: as a
+    /// mixture of the references, first, and of simulated devices, last; between them, where there are new
+    /// kinds of layers, as the first with these at other costs.
+    pub fn guesses(
+        &self,
+        target: &DeviceFeatures,
+        references: &Mat,
+    ) -> Result<Vec<Guess>, PredictError> {
+        let known = (&target.costs[..], references);
+        self.guesses_of(known, known)
+    }
+
+    /// The same over other architectures, from their costs and the references' functions there, scaled as
+    /// over the target `pool`.
+    pub(super) fn guesses_of(
+        &self,
+        pool: (&[AnalyticCosts], &Mat),
+        asked: (&[AnalyticCosts], &Mat),
+    ) -> Result<Vec<Guess>, PredictError> {
+        let Carried { mixture, known, simulated, .. } = self;
+        if asked.1.cols != mixture.len() {
+            return Err(too_few(mixture.len(), asked.1.cols));
+        }
+        let mixed = |references: &Mat| {
+            Mat::from_fn(references.rows, 1, |i, _| {
+                references.row(i).iter().zip(mixture).map(|(x, w)| x * w).sum()
+            })
+        };
+        let of_references = mixed(asked.1);
+        let times: Vec<&Mat> = asked.0.iter().map(|costs| &costs.times).collect();
+        let simulated = simulated.latencies(&times);
+        let new = new_kinds(&self.new_kinds, pool.0, asked.0);
+        let others = at_other_costs(&mixed(pool.1), &of_references, &new);
         // The less the references know of the device, the more candidates believe in simulated ones.
         let last = (1.0 - known).powi(3);
         // Half of the rest believes in the mixture of references as it is.
@@ -117,36 +163,37 @@ impl Bridge {
         guesses.push(guess(simulated, SIMULATED, last, false));
         Ok(guesses)
     }
-
-    /// A guess with new kinds of layers at more or less than it says; none where there are none.
-    fn at_other_costs(&self, guess: &Mat) -> Vec<Mat> {
-        let all: Vec<usize> = (0..guess.rows).collect();
-        let standardised = guess.standardised_by(&all);
-        if standardised.cols == 0 || self.new_kinds.cols == 0 {
-            return Vec::new();
-        }
-        let of = |by| {
-            Mat::from_fn(guess.rows, 1, |i, j| standardised[(i, j)] + by * self.new_kinds[(i, j)])
-        };
-        NEW_KINDS.map(of).to_vec()
-    }
 }
 
-/// The mean of the target pool's totals of what does not differ within the source pool, each in
-/// standard deviations.
-fn new_kinds(source: &DeviceFeatures, target: &DeviceFeatures) -> Mat {
-    let varies = |totals: &Mat, j| (1..totals.rows).any(|i| totals[(i, j)] != totals[(0, j)]);
-    let new: Vec<usize> = (0..source.costs[0].totals.cols)
-        .filter(|&j| !source.costs.iter().any(|costs| varies(&costs.totals, j)))
-        .collect();
-    let rows: Vec<usize> = (0..target.costs[0].totals.rows).collect();
-    let columns = (target.costs.iter()).fold(Mat::zeros(rows.len(), 0), |all, costs| {
-        let totals = &costs.totals;
-        all.beside(&Mat::from_fn(rows.len(), new.len(), |i, k| totals[(i, new[k])]))
-    });
-    let columns = columns.standardised_by(&rows);
+/// A guess with new kinds of layers at more or less than it says, in standard deviations over the pool; none
+/// where there are none.
+fn at_other_costs(pool: &Mat, guess: &Mat, new_kinds: &Mat) -> Vec<Mat> {
+    let all: Vec<usize> = (0..pool.rows).collect();
+    let standardised = Standardiser::of(pool, &all).apply(guess);
+    if standardised.cols == 0 || new_kinds.cols == 0 {
+        return Vec::new();
+    }
+    let of = |by| Mat::from_fn(guess.rows, 1, |i, j| standardised[(i, j)] + by * new_kinds[(i, j)]);
+    NEW_KINDS.map(of).to_vec()
+}
+
+/// How much the asked networks have of what the source space does not vary: the mean of these totals,
+/// each in standard deviations over the target pool, n × 1, or n × 0 where there is no such thing.
+fn new_kinds(new: &[usize], pool: &[AnalyticCosts], asked: &[AnalyticCosts]) -> Mat {
+    let columns = |costs: &[AnalyticCosts]| {
+        let rows = costs[0].totals.rows;
+        costs.iter().fold(Mat::zeros(rows, 0), |all, costs| {
+            let totals = &costs.totals;
+            all.beside(&Mat::from_fn(rows, new.len(), |i, k| totals[(i, new[k])]))
+        })
+    };
+    let pool = columns(pool);
+    let all: Vec<usize> = (0..pool.rows).collect();
+    let columns = Standardiser::of(&pool, &all).apply(&columns(asked));
     let count = columns.cols as f64;
-    Mat::from_fn(rows.len(), columns.cols.min(1), |i, _| columns.row(i).iter().sum::<f64>() / count)
+    Mat::from_fn(columns.rows, columns.cols.min(1), |i, _| {
+        columns.row(i).iter().sum::<f64>() / count
+    })
 }
 
 fn covariance(a: &[f64], b: &[f64]) -> f64 {

@@ -9,9 +9,11 @@ use std::sync::OnceLock;
 use lanner_space::{Architecture, Space};
 use serde::{Deserialize, Serialize};
 
+use super::bridge::Carried;
 use super::features::DeviceFeatures;
 use super::few_shot::FewShot;
 use super::prior::DevicePrior;
+use crate::metrics::leave_one_out;
 use crate::predictor::file::{Array, Header, ModelFile, training_hash};
 use crate::predictor::{Predictor, Target};
 use crate::regress::linalg::Mat;
@@ -30,6 +32,8 @@ pub struct AdaptedLatency {
     measured: Vec<Architecture>,
     values: Vec<f64>,
     features: DeviceFeatures,
+    /// From another space, with a weight for each of the sources.
+    carried: Option<Carried>,
     prior: DevicePrior,
     model: FewShot,
     /// The functions' weights, made when first architectures outside the pool are predicted; `None` if
@@ -37,14 +41,13 @@ pub struct AdaptedLatency {
     weights: OnceLock<Option<Mat>>,
 }
 
-/// Leave-one-out of this many measurements at most: each is a fit.
-const LEFT_OUT: usize = 50;
-
 #[derive(Serialize, Deserialize)]
 struct Settings {
     metric: String,
     sources: Vec<String>,
     pool: usize,
+    #[serde(default)]
+    carried: Option<Carried>,
 }
 
 impl AdaptedLatency {
@@ -52,15 +55,20 @@ impl AdaptedLatency {
     pub(crate) const KIND: &str = "adapted to a device";
 
     /// Fits latencies (any unit, positive) of the pool's `rows`, beside `functions` that
-    /// [`DeviceFeatures::smooth`] made of the sources of these names (p × sources).
+    /// [`DeviceFeatures::smooth`] made of the sources of these names (p × sources), and beside what was
+    /// carried over from another space by some or all of them.
     pub fn fit(
         pool: Pool,
         features: DeviceFeatures,
         metric: &str,
         (sources, functions): (Vec<String>, Mat),
+        carried: Option<Carried>,
         (rows, values): (Vec<usize>, Vec<f64>),
     ) -> Result<AdaptedLatency, PredictError> {
-        let prior = features.with_sources(&functions);
+        let mut prior = features.with_sources(&functions);
+        if let Some(carried) = &carried {
+            prior = prior.with_carried(&carried.guesses(&features, &functions)?);
+        }
         let model = FewShot::fit(&prior, &rows, &values)?;
         let measured = rows.iter().map(|&r| pool.archs[r].clone()).collect();
         let metric = metric.to_owned();
@@ -73,41 +81,41 @@ impl AdaptedLatency {
             measured,
             values,
             features,
+            carried,
             prior,
             model,
             weights: OnceLock::new(),
         })
     }
 
-    /// Each measurement predicted from the others; `None` where there are too few or too many.
-    pub fn leave_one_out(&self) -> Option<Forecast> {
-        let n = self.rows.len();
-        if !(4..=LEFT_OUT).contains(&n) {
-            return None;
-        }
-        let mut all = Forecast::default();
-        for left_out in 0..n {
-            let others = || (0..n).filter(move |&i| i != left_out);
-            let rows: Vec<usize> = others().map(|i| self.rows[i]).collect();
-            let values: Vec<f64> = others().map(|i| self.values[i]).collect();
-            let model = FewShot::fit(&self.prior, &rows, &values).ok()?;
-            let one = model.predict(&self.prior, &[self.rows[left_out]]);
-            all.mean.extend(one.mean);
-            all.low.extend(one.low);
-            all.high.extend(one.high);
-        }
-        Some(all)
+    /// Names of the sources.
+    pub fn sources(&self) -> &[String] {
+        &self.sources
+    }
+
+    /// The latencies, and each predicted from all others; see [`leave_one_out`].
+    pub fn left_out(&self) -> (&[f64], Option<Forecast>) {
+        let AdaptedLatency { prior, rows, values, .. } = self;
+        let forecast = leave_one_out(rows, values, |rows, values, asked| {
+            Ok(FewShot::fit(prior, rows, values)?.predict(prior, &[asked]))
+        });
+        (values, forecast)
     }
 
     /// A forecast of architectures outside the pool.
     fn predict_others(&self, archs: &[Architecture]) -> Forecast {
-        let weights = self.weights.get_or_init(|| self.features.weights(&self.functions).ok());
-        let Some(weights) = weights else {
-            let unknown = || vec![f64::NAN; archs.len()];
-            return Forecast { mean: unknown(), low: unknown(), high: unknown() };
-        };
-        let others = self.features.prior_of_others(&self.prior, weights, archs);
-        self.model.predict_others(&self.prior, &others)
+        let AdaptedLatency { features, functions, carried, prior, .. } = self;
+        let weights = self.weights.get_or_init(|| features.weights(functions).ok());
+        let others = weights.as_ref().and_then(|weights| {
+            features.prior_of_others(prior, (functions, weights), carried.as_ref(), archs).ok()
+        });
+        match others {
+            Some(others) => self.model.predict_others(prior, &others),
+            None => {
+                let unknown = || vec![f64::NAN; archs.len()];
+                Forecast { mean: unknown(), low: unknown(), high: unknown() }
+            }
+        }
     }
 
     /// Reads what [`Predictor::to_file`] wrote for this space.
@@ -115,7 +123,7 @@ impl AdaptedLatency {
         file: &ModelFile,
         space: &Space,
     ) -> Result<Box<dyn Predictor>, PredictError> {
-        let Settings { metric, sources, pool } = file.settings()?;
+        let Settings { metric, sources, pool, carried } = file.settings()?;
         let archs = file.archs(space, pool)?;
         let shape = [pool, sources.len()];
         let data = file.f64("functions", &shape)?.to_vec();
@@ -130,7 +138,7 @@ impl AdaptedLatency {
         let pool = Pool::new(space.clone(), archs);
         let features = DeviceFeatures::new(&pool);
         let (sources, data) = ((sources, functions), (rows, values));
-        Ok(Box::new(AdaptedLatency::fit(pool, features, &metric, sources, data)?))
+        Ok(Box::new(AdaptedLatency::fit(pool, features, &metric, sources, carried, data)?))
     }
 }
 
@@ -193,6 +201,7 @@ impl Predictor for AdaptedLatency {
             metric: self.metric.clone(),
             sources: self.sources.clone(),
             pool: self.pool.len(),
+            carried: self.carried.clone(),
         });
         let mut file = ModelFile::new(header);
         file.set_archs(space, &self.pool.archs);

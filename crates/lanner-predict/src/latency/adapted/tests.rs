@@ -163,7 +163,8 @@ fn a_saved_predictor_predicts_the_same() {
     let values = rows.iter().map(|&r| mine[r]).collect();
     let sources = (vec!["a".into()], functions);
     let adapted =
-        AdaptedLatency::fit(pool.clone(), features, "mine_ms", sources, (rows, values)).unwrap();
+        AdaptedLatency::fit(pool.clone(), features, "mine_ms", sources, None, (rows, values))
+            .unwrap();
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("mine.lanner");
     adapted.save(&path).unwrap();
@@ -190,7 +191,7 @@ fn architectures_outside_the_pool_are_predicted_like_those_inside() {
         let rows: Vec<usize> = known.map(|arch| pool.row_of(&arch).unwrap()).collect();
         let values = rows.iter().map(|&r| mine[r]).collect();
         let sources = (vec!["a".into(), "b".into()], functions);
-        AdaptedLatency::fit(pool.clone(), features, "m_ms", sources, (rows, values)).unwrap()
+        AdaptedLatency::fit(pool.clone(), features, "m_ms", sources, None, (rows, values)).unwrap()
     };
     let (part, all) = (made(&pool), made(&whole));
     let outside: Vec<_> =
@@ -226,7 +227,8 @@ fn the_weights_of_smooth_functions_are_found_from_their_values() {
         let functions = features.smooth(&[&y]).unwrap();
         let weights = features.weights(&functions).unwrap();
         let prior = features.with_sources(&functions);
-        let others = features.prior_of_others(&prior, &weights, &pool.archs);
+        let others =
+            features.prior_of_others(&prior, (&functions, &weights), None, &pool.archs).unwrap();
         assert_eq!(prior.groups.len(), others.groups.len());
         for (group, other) in prior.groups.iter().zip(&others.groups) {
             for (a, b) in group.x.data.iter().zip(&other.x.data) {
