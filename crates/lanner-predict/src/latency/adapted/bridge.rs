@@ -16,8 +16,9 @@ use super::few_shot::FewShot;
 use super::prior::{Confidence, DevicePrior, Guess};
 use super::simulated::Simulated;
 use crate::PredictError;
+use crate::encode::costs::AnalyticCosts;
 use crate::metrics::pearson;
-use crate::regress::linalg::{Cholesky, Mat};
+use crate::regress::linalg::{Cholesky, Mat, Standardiser};
 
 /// The covariance of two devices falls exponentially with the distance of their standardised
 /// functions, by this length; noise of so much variance stands for what differs between spaces.
@@ -120,57 +121,70 @@ impl Carried {
         target: &DeviceFeatures,
         references: &Mat,
     ) -> Result<Vec<Guess>, PredictError> {
-        let Carried { mixture, known, simulated, .. } = self;
-        if references.cols != mixture.len() {
-            return Err(too_few(mixture.len(), references.cols));
+        let known = self.known;
+        if references.cols != self.mixture.len() {
+            return Err(too_few(self.mixture.len(), references.cols));
         }
-        let of_references = Mat::from_fn(references.rows, 1, |i, _| {
-            references.row(i).iter().zip(mixture).map(|(x, w)| x * w).sum()
-        });
-        let times: Vec<&Mat> = target.costs.iter().map(|costs| &costs.times).collect();
-        let simulated = simulated.latencies(&times);
-        let others = at_other_costs(&of_references, &new_kinds(&self.new_kinds, target));
+        let scales = self.scales(&target.costs, references);
+        let latencies = self.latencies(&target.costs, references, &scales);
         // The less the references know of the device, the more candidates believe in simulated ones.
         let last = (1.0 - known).powi(3);
+        let others = latencies.len() - 2;
         // Half of the rest believes in the mixture of references as it is.
-        let as_it_is = if others.is_empty() { 1.0 } else { 0.5 };
-        let of_each = (1.0 - as_it_is) / others.len().max(1) as f64;
+        let as_it_is = if others == 0 { 1.0 } else { 0.5 };
+        let of_each = (1.0 - as_it_is) / others.max(1) as f64;
         // The noise keeps what is known below one.
         let odds = known / (1.0 - known);
-        let guess = |latencies, odds, share, fades| Guess {
-            latencies,
-            belief: Confidence { odds, share, fades },
+        let belief = |place| match place {
+            0 => Confidence { odds, share: (1.0 - last) * as_it_is, fades: false },
+            _ if place > others => Confidence { odds: SIMULATED, share: last, fades: false },
+            _ => Confidence { odds, share: (1.0 - last) * of_each, fades: true },
         };
-        let mut guesses = vec![guess(of_references, odds, (1.0 - last) * as_it_is, false)];
-        let changed = others.into_iter().map(|l| guess(l, odds, (1.0 - last) * of_each, true));
-        guesses.extend(changed);
-        guesses.push(guess(simulated, SIMULATED, last, false));
-        Ok(guesses)
+        let guess = |(i, latencies)| Guess { latencies, belief: belief(i) };
+        Ok(latencies.into_iter().enumerate().map(guess).collect())
     }
-}
 
-/// A guess with new kinds of layers at more or less than it says; none where there are none.
-fn at_other_costs(guess: &Mat, new_kinds: &Mat) -> Vec<Mat> {
-    let all: Vec<usize> = (0..guess.rows).collect();
-    let standardised = guess.standardised_by(&all);
-    if standardised.cols == 0 || new_kinds.cols == 0 {
-        return Vec::new();
+    /// What scales the guesses: the mixture, and totals of new kinds of layers, over the target pool.
+    pub(super) fn scales(&self, costs: &[AnalyticCosts], references: &Mat) -> [Standardiser; 2] {
+        let rows: Vec<usize> = (0..references.rows).collect();
+        [self.mixed(references), self.new_totals(costs)].map(|x| Standardiser::of(&x, &rows))
     }
-    let of = |by| Mat::from_fn(guess.rows, 1, |i, j| standardised[(i, j)] + by * new_kinds[(i, j)]);
-    NEW_KINDS.map(of).to_vec()
-}
 
-/// How much the target pool's networks have of what the source space does not vary: the mean of these
-/// totals, each in standard deviations, p × 1, or p × 0 where there is no such thing.
-fn new_kinds(new: &[usize], target: &DeviceFeatures) -> Mat {
-    let rows: Vec<usize> = (0..target.costs[0].totals.rows).collect();
-    let columns = (target.costs.iter()).fold(Mat::zeros(rows.len(), 0), |all, costs| {
-        let totals = &costs.totals;
-        all.beside(&Mat::from_fn(rows.len(), new.len(), |i, k| totals[(i, new[k])]))
-    });
-    let columns = columns.standardised_by(&rows);
-    let count = columns.cols as f64;
-    Mat::from_fn(rows.len(), columns.cols.min(1), |i, _| columns.row(i).iter().sum::<f64>() / count)
+    /// The guesses of some architectures, from their costs and the references' functions of them.
+    pub(super) fn latencies(
+        &self,
+        costs: &[AnalyticCosts],
+        references: &Mat,
+        [mixture, totals]: &[Standardiser; 2],
+    ) -> Vec<Mat> {
+        let mixed = self.mixed(references);
+        let (known, new) = (mixture.apply(&mixed), totals.apply(&self.new_totals(costs)));
+        let mut guesses = vec![mixed];
+        if known.cols > 0 && new.cols > 0 {
+            guesses.extend(NEW_KINDS.map(|by| {
+                Mat::from_fn(known.rows, 1, |i, j| {
+                    known[(i, j)] + by * (new.row(i).iter().sum::<f64>() / new.cols as f64)
+                })
+            }));
+        }
+        let times: Vec<&Mat> = costs.iter().map(|costs| &costs.times).collect();
+        guesses.push(self.simulated.latencies(&times));
+        guesses
+    }
+
+    fn mixed(&self, references: &Mat) -> Mat {
+        let mix = |row: &[f64]| row.iter().zip(&self.mixture).map(|(x, w)| x * w).sum();
+        Mat::from_fn(references.rows, 1, |i, _| mix(references.row(i)))
+    }
+
+    /// How much networks have of what the source space does not vary.
+    fn new_totals(&self, costs: &[AnalyticCosts]) -> Mat {
+        let new = &self.new_kinds;
+        let of = |c: &AnalyticCosts| {
+            Mat::from_fn(c.totals.rows, new.len(), |i, k| c.totals[(i, new[k])])
+        };
+        Mat::joined(&costs.iter().map(of).collect::<Vec<_>>().iter().collect::<Vec<_>>())
+    }
 }
 
 fn covariance(a: &[f64], b: &[f64]) -> f64 {

@@ -257,7 +257,8 @@ fn tables_of_two_spaces_make_a_predictor_that_comes_back_from_its_file() {
     let near = |a: &[f64], b: &[f64]| a.iter().zip(b).all(|(a, b)| (a / b - 1.0).abs() < 1e-6);
     assert!(near(&said.mean, &by_hand));
 
-    let path = tempfile::tempdir().unwrap().path().join("mine.lanner");
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("mine.lanner");
     fitted.save(&path).unwrap();
     assert!(near(&load(&path).unwrap().predict(&cells.archs).low, &said.low));
 

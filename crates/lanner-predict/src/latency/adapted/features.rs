@@ -4,6 +4,7 @@ use std::sync::OnceLock;
 
 use lanner_space::{Architecture, Space};
 
+use super::bridge::Carried;
 use super::group::{Direction, Group, Shown};
 use super::prior::DevicePrior;
 use crate::encode::costs::AnalyticCosts;
@@ -31,8 +32,10 @@ const FEWEST_OF_SOURCE: usize = 20;
 pub struct DeviceFeatures {
     encoder: Encoder,
     groups: Vec<Group>,
-    /// The groups' places among the encoder's, which may be constant over the pool.
+    /// The groups' places among the encoder's terms, of which some may be constant over the pool, and the
+    /// number of these.
     places: Vec<usize>,
+    terms: usize,
     /// One-hots of the choices that are live, whose products count too when sources are smoothed, and
     /// what else counts then.
     used: Mat,
@@ -57,7 +60,7 @@ impl DeviceFeatures {
     pub fn new(pool: &Pool) -> DeviceFeatures {
         let (encoder, encoded) = Encoder::new(pool);
         let direction = Direction::new(&encoded.costs);
-        let (mut groups, mut places) = (Vec::new(), Vec::new());
+        let (mut groups, mut places, terms) = (Vec::new(), Vec::new(), encoded.terms.len());
         for (place, Term { shown, kernel, x, length }) in encoded.terms.into_iter().enumerate() {
             if let Some(group) = Group::new(kernel, &x, length, &direction) {
                 groups.push(Group { shown, ..group });
@@ -66,7 +69,7 @@ impl DeviceFeatures {
         }
         let costs = encoded.costs.into_iter().map(|(_, costs)| costs).collect();
         let (used, unpaired, design) = (encoded.used, encoded.unpaired, OnceLock::new());
-        DeviceFeatures { encoder, groups, places, used, unpaired, design, direction, costs }
+        DeviceFeatures { encoder, groups, places, terms, used, unpaired, design, direction, costs }
     }
 
     /// What sources are smoothed on: made when first asked for, since it is large.
@@ -103,27 +106,32 @@ impl DeviceFeatures {
         Ok(Mat::from_fn(x.cols, functions.cols, |j, s| solved[s][j]))
     }
 
-    /// What a prior [with sources](DeviceFeatures::with_sources) of these
-    /// [weights](DeviceFeatures::weights) assumes of architectures outside the pool.
+    /// What a prior [with sources](DeviceFeatures::with_sources) assumes of architectures outside the pool:
+    /// with the sources' functions, their [weights](DeviceFeatures::weights), and what was carried over.
     pub(super) fn prior_of_others(
         &self,
         prior: &DevicePrior,
-        weights: &Mat,
+        (functions, weights): (&Mat, &Mat),
+        carried: Option<&Carried>,
         archs: &[Architecture],
-    ) -> DevicePrior {
+    ) -> Result<DevicePrior, PredictError> {
         let encoded = self.encoder.encode(archs, None);
-        let terms = encoded.terms;
-        let mut features: Vec<Mat> = self.places.iter().map(|&p| terms[p].x.clone()).collect();
+        let mut features: Vec<Mat> = encoded.terms.into_iter().map(|term| term.x).collect();
         if weights.cols > 0 {
             let Design { pairs, standardiser, .. } = self.design();
             let x = with_these_pairs(&encoded.used, pairs).beside(&encoded.unpaired);
             let x = standardiser.apply(&x);
-            let functions = Mat::from_fn(archs.len(), weights.cols, |i, s| {
+            let asked = Mat::from_fn(archs.len(), weights.cols, |i, s| {
                 x.row(i).iter().enumerate().map(|(j, x)| x * weights[(j, s)]).sum()
             });
-            features.extend(with_mean(&functions));
+            features.extend(with_mean(&asked));
+            if let Some(carried) = carried {
+                let costs: Vec<AnalyticCosts> = encoded.costs.into_iter().map(|c| c.1).collect();
+                let scales = carried.scales(&self.costs, functions);
+                features.extend(carried.latencies(&costs, &asked, &scales));
+            }
         }
-        prior.of_others(&features)
+        Ok(prior.of_others(&features))
     }
 
     /// Each source's log latencies (one a row of the pool, NaN where none was measured) as a smooth
@@ -234,14 +242,19 @@ impl DeviceFeatures {
     /// The prior for a new device beside sources that [`DeviceFeatures::smooth`] made; of no sources (no
     /// columns), the one from analytic features alone.
     pub fn with_sources(&self, functions: &Mat) -> DevicePrior {
-        let mut groups = self.groups.clone();
+        let mut prior = DevicePrior {
+            groups: self.groups.clone(),
+            places: self.places.clone(),
+            offered: self.terms,
+            carried: Vec::new(),
+            direction: self.direction.clone(),
+        };
         if functions.cols > 0 {
             for x in with_mean(functions) {
-                let group = Group::new(Kernel::Linear, &x, 1.0, &self.direction);
-                groups.extend(group.map(|g| Group { shown: Shown::Sources, ..g }));
+                prior.offer(&x, Shown::Sources);
             }
         }
-        DevicePrior { groups, carried: Vec::new(), direction: self.direction.clone() }
+        prior
     }
 }
 

@@ -20,7 +20,7 @@ pub(super) struct Group {
     /// The covariance of the slope with every row of the pool, and with itself.
     pub slope: (Vec<f64>, f64),
     /// What scaled the features.
-    standardiser: Standardiser,
+    pub standardiser: Standardiser,
 }
 
 /// What a group of features shows.
