@@ -156,7 +156,7 @@ fn finish(ranking: Ranking, args: &RankArgs, predictor: &dyn Predictor) -> anyho
     let rows: Vec<Row> = ranking.best.iter().enumerate().map(row).collect();
     print_rows(&rows, args.json)
 }
-/// How well predictions agree with a table's metric.
+/// Makes a row that tells how well predictions agree with a table's metric.
 fn check(
     file: &Path,
     space: &Space,
