@@ -17,22 +17,23 @@ pub(crate) fn definition() -> Definition {
     let sizes = Sizes { channels: 128, cells: 3, resolution: 32, classes: 10 };
     Definition {
         details: Some(|arch| vec![("module hash", module_hash(arch)), ("spec", json(arch))]),
-        // Those of NASLib.
+        // The weights of NASLib.
         proxy_weights: Some(FanOut { linear: Some(0.01) }),
         repeats_rows: true,
         ..Definition::new(NAME, LabelledDag::new(OPS), sizes)
     }
 }
 
-/// The architecture of a cell as the benchmark describes it: a square matrix of 0 and 1 above the
-/// diagonal, row = source, and the operations of the inner vertices. Pruned and renumbered.
+/// Makes the architecture of a cell from the benchmark's description: a square matrix of 0 and 1 above
+/// the diagonal, row = source, and the operations of the inner vertices. The result is pruned and
+/// renumbered.
 pub fn from_matrix(matrix: &[Vec<u8>], ops: &[u8]) -> Result<Architecture, SpaceError> {
     let codes = matrix.concat();
     let fail = |why| SpaceError::Codes { space: NAME.into(), codes: codes.clone(), why };
     cell_of_matrix(matrix, ops).map(|cell| cell.architecture()).map_err(fail)
 }
 
-/// The cell as the official `ModelSpec` takes it.
+/// Prints the cell in the form that the official `ModelSpec` takes.
 pub fn json(arch: &Architecture) -> String {
     let cell = Cell::from_codes(arch.codes());
     let n = cell.vertices;
@@ -46,14 +47,15 @@ pub fn json(arch: &Architecture) -> String {
     format!("{{\"matrix\": [{}], \"ops\": [\"{}\"]}}", matrix.join(", "), ops.join("\", \""))
 }
 
-/// The codes of the inner operations among `input`, …, `output`.
+/// Returns the codes of the inner operations of `input`, …, `output`.
 pub fn codes_of_names(names: &[&str]) -> Result<Vec<u8>, String> {
     dag_text::codes_of_names(names, &OPS)
 }
 
-/// The module hash by which the benchmark's own tables know a cell (`graph_util.hash_module`): MD5
-/// of degrees and label of each vertex, as often as there are vertices of the sorted neighbours'
-/// and one's own, and of all of them sorted, in the spelling of Python's `str`.
+/// Computes the module hash of a cell in the benchmark's own tables (`graph_util.hash_module`). Each
+/// vertex has a hash, at first the MD5 of its degrees and its label. As often as there are vertices,
+/// it becomes the MD5 of the neighbours' sorted hashes and its own. The module hash is the MD5 of all
+/// sorted hashes. Lists are spelled as by Python's `str`.
 pub fn module_hash(arch: &Architecture) -> String {
     let cell = Cell::from_codes(arch.codes());
     let n = cell.vertices;

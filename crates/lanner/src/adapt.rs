@@ -1,4 +1,4 @@
-//! `lanner adapt`: a predictor of a latency or an accuracy of which a few values exist, with tables of
+//! `lanner adapt` fits a predictor to a few values of a latency or an accuracy, with the help of tables of
 //! other devices, tasks and spaces.
 
 mod device;
@@ -19,60 +19,66 @@ use crate::output::{Row, print_rows, usage};
 /// Predict a latency or an accuracy from a few values and tables of other devices, tasks and spaces
 #[derive(clap::Args)]
 #[command(after_help = "\
-A metric whose name ends in _ms is a latency. Any other is taken as an accuracy: more is better. What is
-printed is leave-one-out: each value predicted from the others.
+A metric whose name ends in _ms is a latency. Any other one is taken as an accuracy: more is better. \
+The printed quality is leave-one-out: each value is predicted from the others.
 
-LATENCIES. Every column of the sources that ends in _ms is a source device. Without --sources, analytic
-costs of the networks alone are the prior. `--sources built-in` is Lanner's own table of NAS-Bench-201: one
-server processor, two runtimes, two precisions. Ten measurements are enough for a start; choose them by
-`lanner measure --choose 10`. A device that was measured in another space: --from has its measurements
-there, and those of at least two other devices that --sources has too, in columns of the same names.
+LATENCIES. Every column of the sources that ends in _ms is a source device. Without --sources, the \
+prior is made of analytic costs of the networks only. `--sources built-in` is Lanner's own table of \
+NAS-Bench-201: one server processor, two runtimes, two precisions. Ten measurements are enough for a \
+start; choose them by `lanner measure --choose 10`. For a device that was measured in another space, \
+give --from tables with its measurements there, and with those of at least two other devices that \
+--sources has too, in columns with the same names.
 
-ACCURACIES. Twenty trained networks are enough for a start. Each table of --sources and --from is another
-task, in this space or in --from-space; its column is TABLE:COLUMN, or has the metric's name. Columns of
-zero-cost proxies (named as those of `lanner proxies`) in these tables and in --proxies are made use of.
+ACCURACIES. Twenty trained networks are enough for a start. Each table of --sources and --from is \
+another task, in this space or in --from-space. Its accuracies are in the column of TABLE:COLUMN, else \
+in the column with the metric's name. Columns of zero-cost proxies (with the names that `lanner \
+proxies` uses) in these tables and in --proxies are used too.
 
 Examples:
   lanner measure --choose 10 --out mine.csv
   lanner adapt --target mine.csv --out mine.lanner
   lanner rank mine.lanner --top 10
-  lanner adapt --sources a.csv b.csv --target mine.csv --metric phone_ms --out phone.lanner --json
-  lanner adapt --space darts --target mine.csv --archs candidates.txt --out mine.lanner
-  lanner adapt --space fbnet --target three.csv --metric phone_ms --sources devices-fbnet.csv \\
-    --from-space nasbench201 --from phone-201.csv devices-201.csv --out phone.lanner
-  lanner adapt --target twenty.csv --metric val_accuracy --sources cifar10.csv:test_accuracy \\
-    --proxies proxies.csv --out mine.lanner
+  lanner adapt --sources a.csv b.csv --target mine.csv --metric phone_ms \\
+    --out phone.lanner --json
+  lanner adapt --space darts --target mine.csv --archs candidates.txt \\
+    --out mine.lanner
+  lanner adapt --space fbnet --target three.csv --metric phone_ms \\
+    --sources devices-fbnet.csv --from-space nasbench201 \\
+    --from phone-201.csv devices-201.csv --out phone.lanner
+  lanner adapt --target twenty.csv --metric val_accuracy \\
+    --sources cifar10.csv:test_accuracy --proxies proxies.csv --out mine.lanner
   lanner adapt --space darts --target twenty.csv --metric val_accuracy \\
     --from-space nasbench201 --from cifar10.csv:test_accuracy --out mine.lanner")]
 pub struct AdaptArgs {
-    /// The table of the own measurements or trainings
+    /// The table of your own measurements or trainings
     #[arg(long, value_name = "TABLE")]
     target: PathBuf,
     /// The column to predict [default: the one that ends in _ms, else the only one]
     #[arg(long)]
     metric: Option<String>,
-    /// A name, or a file .toml
+    /// The search space: a name or a .toml file
     #[arg(long, default_value = "nasbench201")]
     space: String,
-    /// Tables of other devices or tasks on the same space; built-in is Lanner's own of nasbench201
+    /// Tables of other devices or tasks in the same space; built-in is Lanner's own for nasbench201
     #[arg(long, value_name = "TABLE[:COLUMN]", num_args = 1..)]
     sources: Vec<String>,
-    /// Another space, that of the tables of --from
+    /// The search space of the tables of --from, another one than --space
     #[arg(long, value_name = "SPACE", requires = "from")]
     from_space: Option<String>,
-    /// Tables of other tasks on that space; of a latency, of the own device and of other devices
+    /// Tables in --from-space: of other tasks, or for a latency of your own device and of other devices
     #[arg(long, value_name = "TABLE[:COLUMN]", num_args = 1.., requires = "from_space")]
     from: Vec<String>,
-    /// Latencies: the own device's column in the tables of --from [default: as --metric]
+    /// For latencies: your own device's column in the tables of --from [default: as --metric]
     #[arg(long, value_name = "COLUMN", requires = "from")]
     from_metric: Option<String>,
-    /// Accuracies: zero-cost proxies of networks of the space, as `lanner proxies` writes them
+    /// For accuracies: a table of zero-cost proxies of networks, as `lanner proxies` writes it
     #[arg(long, value_name = "TABLE")]
     proxies: Option<PathBuf>,
-    /// Latencies: predict these too: an architecture a line, or a .csv or .parquet table
+    /// For latencies: predict also the networks of this file, one architecture a line, or a .csv or
+    /// .parquet table
     #[arg(long, value_name = "FILE")]
     archs: Option<PathBuf>,
-    /// Latencies in a large space: predict this many networks at random
+    /// For latencies in a large space: predict N networks at random
     #[arg(long, value_name = "N", default_value_t = 10_000)]
     sample: usize,
     /// Seed of --sample
@@ -86,7 +92,7 @@ pub struct AdaptArgs {
     json: bool,
 }
 
-/// A table of a command line: its name there, its content, and the column if one was named.
+/// A table from the command line: its name there, its content, and the column if one was named.
 struct Source {
     name: String,
     table: Table,
@@ -142,7 +148,7 @@ fn metric(args: &AdaptArgs, target: &Table) -> anyhow::Result<String> {
     }
 }
 
-/// The tables of TABLE or TABLE:COLUMN.
+/// Reads the tables of TABLE or TABLE:COLUMN.
 fn sources(texts: &[String], space: &Space) -> anyhow::Result<Vec<Source>> {
     let read = |text: &String| -> anyhow::Result<Source> {
         if text == built_in::NAME {
@@ -163,7 +169,7 @@ fn sources(texts: &[String], space: &Space) -> anyhow::Result<Vec<Source>> {
     texts.iter().map(read).collect()
 }
 
-/// How well values were predicted from all others.
+/// Adds to a row how well values were predicted from all others.
 fn with_quality(mut row: Row, target: Target, forecast: Option<Forecast>, truth: &[f64]) -> Row {
     let Some(Forecast { mean, low, high }) = forecast else { return row };
     let rank = spearman(&mean, truth);

@@ -1,4 +1,4 @@
-//! `lanner fit`: a predictor of a user's own table.
+//! `lanner fit` fits a predictor to a user's own table.
 
 use std::path::PathBuf;
 
@@ -6,11 +6,9 @@ use anyhow::Context;
 use lanner_data::Table;
 use lanner_predict::metrics::{coverage, kendall, spearman, within_of_truth};
 use lanner_predict::predictor::fitted::{Fitted, MethodFeatures, Settings};
-use lanner_predict::predictor::{Predictor, Target};
-use lanner_predict::regress::gp::EXACT_ROWS;
+use lanner_predict::predictor::{Predictor, Target, cross_validated};
 use lanner_predict::{Forecast, Pool, reference};
 use lanner_space::Space;
-use rand::seq::SliceRandom;
 
 use crate::output::{Row, print_rows, progress, usage};
 use crate::skeleton;
@@ -46,8 +44,8 @@ pub struct FitArgs {
     /// Where to save the predictor, for `lanner rank`
     #[arg(long, value_name = "FILE")]
     out: Option<PathBuf>,
-    /// Parts of the cross-validation that tells the quality; 0 for none. Of more than 2,000 rows only the
-    /// first part is held out: it is large enough
+    /// Number of parts of the cross-validation that tells the quality; 0 for none. With more than
+    /// 2,000 rows, only the first part is held out, since it is large enough
     #[arg(long, default_value_t = 5)]
     folds: usize,
     /// Seed of the folds and of the predictor
@@ -58,7 +56,7 @@ pub struct FitArgs {
     json: bool,
 }
 
-/// Each of two folds must leave the five rows that the latency predictor needs.
+/// Least number of rows: each of two folds must leave the five that the latency predictor needs.
 const FEWEST: usize = 10;
 
 pub fn fit(args: FitArgs) -> anyhow::Result<()> {
@@ -106,10 +104,14 @@ pub fn fit(args: FitArgs) -> anyhow::Result<()> {
         .with("metric", args.metric.as_str())
         .with("predictor", args.predictor.as_str())
         .with("train", rows.len());
+    let data = (rows.as_slice(), values.as_slice());
     if args.folds > 1 {
+        let bar = progress(0, "cross-validation");
+        let mut tell = |done, parts| bar.tell(done, parts);
         let (forecast, truth) =
-            cross_validated((&views, &settings), &pool, (&rows, &values), args.folds, args.seed)
+            cross_validated(&pool, &views, &settings, data, args.folds, args.seed, &mut tell)
                 .with_context(context)?;
+        bar.clear();
         row = row.with("folds", args.folds);
         if truth.len() < rows.len() {
             row = row.with("checked", truth.len());
@@ -117,7 +119,6 @@ pub fn fit(args: FitArgs) -> anyhow::Result<()> {
         row = with_quality(row, target, &forecast, &truth);
     }
     if let Some(out) = &args.out {
-        let data = (rows.as_slice(), values.as_slice());
         let bar = progress(1, "fitting");
         let fitted = Fitted::fit(&pool, &views, settings, data, args.seed).with_context(context)?;
         bar.clear();
@@ -127,7 +128,7 @@ pub fn fit(args: FitArgs) -> anyhow::Result<()> {
     print_rows(&[row], args.json)
 }
 
-/// How well predictions agree with the truth.
+/// Adds to a row how well predictions agree with the truth.
 pub fn with_quality(row: Row, target: Target, forecast: &Forecast, truth: &[f64]) -> Row {
     let mut row = row
         .with("spearman", spearman(&forecast.mean, truth))
@@ -145,7 +146,7 @@ pub fn with_quality(row: Row, target: Target, forecast: &Forecast, truth: &[f64]
     row
 }
 
-/// Pool rows with a value of the metric, and the values.
+/// Returns the pool's rows with a value of the metric, and the values.
 fn known(table: &Table, metric: &str, pool: &Pool) -> anyhow::Result<(Vec<usize>, Vec<f64>)> {
     let column = table.column(metric).map_err(|e| usage(e.to_string()))?;
     Ok(table
@@ -155,51 +156,4 @@ fn known(table: &Table, metric: &str, pool: &Pool) -> anyhow::Result<(Vec<usize>
         .filter(|(_, v)| v.is_finite())
         .filter_map(|(arch, v)| Some((pool.row_of(arch)?, *v)))
         .unzip())
-}
-
-/// Values, in the order of the rows, and what a fit that did not see their part predicts: all of them,
-/// or of more than [`EXACT_ROWS`] rows those of one part.
-fn cross_validated(
-    (views, settings): (&MethodFeatures, &Settings),
-    pool: &Pool,
-    (rows, values): (&[usize], &[f64]),
-    folds: usize,
-    seed: u64,
-) -> anyhow::Result<(Forecast, Vec<f64>)> {
-    let n = rows.len();
-    let mut order: Vec<usize> = (0..n).collect();
-    order.shuffle(&mut lanner_nn::rng(seed, "cross-validation"));
-    // For each row the mean and, where there is one, the interval.
-    let mut all: Vec<Option<(f64, Option<(f64, f64)>)>> = vec![None; n];
-    let parts = if n > EXACT_ROWS { 1 } else { folds };
-    let bar = progress(parts as u64, "cross-validation");
-    for fold in 0..parts {
-        let part = |inside: bool| -> Vec<usize> {
-            (0..n).filter(|k| (k % folds == fold) == inside).map(|k| order[k]).collect()
-        };
-        let (held, rest) = (part(true), part(false));
-        if held.is_empty() {
-            continue;
-        }
-        let train: Vec<usize> = rest.iter().map(|&i| rows[i]).collect();
-        let y: Vec<f64> = rest.iter().map(|&i| values[i]).collect();
-        let ask: Vec<_> = held.iter().map(|&i| pool.archs[rows[i]].clone()).collect();
-        let fitted = Fitted::fit(pool, views, settings.clone(), (&train, &y), seed)?;
-        let got = fitted.predict(&ask);
-        for (k, &i) in held.iter().enumerate() {
-            let interval = got.low.get(k).copied().zip(got.high.get(k).copied());
-            all[i] = Some((got.mean[k], interval));
-        }
-        bar.inc(1);
-    }
-    bar.clear();
-    let (mut forecast, mut truth) = (Forecast::default(), Vec::new());
-    for (predicted, value) in all.into_iter().zip(values) {
-        let Some((mean, interval)) = predicted else { continue };
-        forecast.mean.push(mean);
-        forecast.low.extend(interval.map(|i| i.0));
-        forecast.high.extend(interval.map(|i| i.1));
-        truth.push(*value);
-    }
-    Ok((forecast, truth))
 }

@@ -9,13 +9,13 @@ mod proxies;
 mod rank;
 mod report;
 mod search;
+mod selection;
 mod skeleton;
 mod space;
 mod stop;
 mod study;
 mod table;
 mod train;
-mod which;
 
 use clap::{Parser, Subcommand};
 use lanner::output;

@@ -20,9 +20,9 @@ use lanner_space::Space;
 
 use crate::{
     output::{Row, print_rows, progress, usage},
+    selection::Selection,
     skeleton::SkeletonArgs,
     stop::on_interrupt,
-    which::Which,
 };
 
 /// Measure latencies of networks on a device, into a table
@@ -53,7 +53,7 @@ Examples:
   lanner fit mine.csv --metric latency_ms --out mine.lanner")]
 pub struct MeasureArgs {
     #[command(flatten)]
-    which: Which,
+    selection: Selection,
     /// Seed of --sample, --choose and the order of measurement
     #[arg(long, default_value_t = 0)]
     seed: u64,
@@ -143,7 +143,7 @@ pub fn run(args: MeasureArgs, threads: usize) -> anyhow::Result<()> {
             return Err(usage(format!("{name} is {value}, expected a number above 0")));
         }
     }
-    let groups = args.which.groups(&space, args.seed)?;
+    let groups = args.selection.groups(&space, args.seed)?;
     if !args.cores.is_empty() {
         machine::pin(&args.cores).map_err(|why| usage(format!("--cores: {why}")))?;
     }

@@ -171,12 +171,12 @@ pub fn print_rows(rows: &[Row], json: bool) -> anyhow::Result<()> {
     Ok(())
 }
 
-/// Progress on standard error while something runs: in a terminal a bar that appears after two seconds,
+/// Progress on standard error while something runs: on a terminal a bar that appears after two seconds,
 /// elsewhere a line a minute.
 pub struct Progress {
-    /// What is done, and of how many.
+    /// Numbers of steps: done, and in all.
     state: Arc<[AtomicU64; 2]>,
-    /// Dropped to end the thread that draws.
+    /// The drawing thread, which ends when the sender is dropped.
     running: RefCell<Option<(Sender<()>, JoinHandle<()>)>>,
 }
 
@@ -186,12 +186,12 @@ pub fn progress(total: u64, what: &'static str) -> Progress {
     let (sender, stopped) = channel();
     let seen = state.clone();
     let thread = std::thread::Builder::new().name("progress".into());
-    // Without a thread there is no bar, and the work goes on.
+    // If no thread can be started, the work goes on without a bar.
     let thread = thread.spawn(move || draw(what, &seen, &stopped)).ok();
     Progress { state, running: RefCell::new(thread.map(|thread| (sender, thread))) }
 }
 
-/// Shows progress until the other end of `stopped` is gone.
+/// Draws progress until the sender of `stopped` is dropped.
 fn draw(what: &'static str, state: &[AtomicU64; 2], stopped: &Receiver<()>) {
     const PATIENCE: Duration = Duration::from_secs(2);
     let start = Instant::now();
@@ -236,7 +236,7 @@ impl Progress {
         self.state[1].store(total, Ordering::Relaxed);
     }
 
-    /// Takes the bar away; also done when this is dropped.
+    /// Removes the bar; dropping does so too.
     pub fn clear(&self) {
         if let Some((sender, thread)) = self.running.borrow_mut().take() {
             drop(sender);

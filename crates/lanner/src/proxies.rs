@@ -11,9 +11,9 @@ use lanner_space::{Architecture, Space};
 
 use crate::{
     output::{Row, print_rows, progress, usage},
+    selection::Selection,
     skeleton::SkeletonArgs,
     stop::on_interrupt,
-    which::Which,
 };
 
 /// Compute zero-cost proxies of networks, into a table
@@ -36,7 +36,7 @@ Examples:
     --seeds 3 --out cifar10.csv")]
 pub struct ProxiesArgs {
     #[command(flatten)]
-    which: Which,
+    selection: Selection,
     /// Seed of --sample, of the minibatch and of the weights
     #[arg(long, default_value_t = 0)]
     seed: u64,
@@ -72,7 +72,7 @@ pub fn run(args: ProxiesArgs, threads: usize) -> anyhow::Result<()> {
     let space = Space::by_name(&args.skeleton.space).map_err(|e| usage(e.to_string()))?;
     let table = table(&args, space, threads)?;
     // Finds wrong options of the skeleton before a file is made.
-    let groups = args.which.groups(&table.space, args.seed)?;
+    let groups = args.selection.groups(&table.space, args.seed)?;
     let archs: Vec<Architecture> = groups.into_iter().map(|mut g| g.swap_remove(0)).collect();
     table.skeleton.build(&archs[0], View::Raw).map_err(|e| usage(e.to_string()))?;
     let stopped = on_interrupt();

@@ -1,18 +1,18 @@
-//! `lanner rank`: the best architectures by a fitted predictor, of a space of any size.
+//! `lanner rank` lists the best architectures by a fitted predictor, in a space of any size.
 
 use std::collections::{HashMap, HashSet};
 use std::path::{Path, PathBuf};
 
 use lanner_data::Table;
 use lanner_predict::latency::operations::OPERATIONS;
+use lanner_predict::predictor::ranking::{Place, Ranked, Ranking};
 use lanner_predict::predictor::{self, Predictor, Target};
 use lanner_predict::{Forecast, PredictError};
-use lanner_space::{Architecture, Shuffle, Space};
-use rayon::prelude::*;
+use lanner_space::{Architecture, Space};
 
 use crate::fit::with_quality;
 use crate::output::{Row, print_rows, progress, usage};
-use crate::which::read_archs;
+use crate::selection::read_archs;
 
 /// Rank architectures by a fitted predictor: the whole space, or some of it
 #[derive(clap::Args)]
@@ -60,23 +60,39 @@ pub struct RankArgs {
     json: bool,
 }
 
-/// Spaces of at most this many architectures are ranked whole: they pass one by one.
-const RANKED: u128 = 10_000_000;
-/// No network is predicted to be faster, ms.
-const LEAST_MS: f64 = 1e-6;
-
 pub fn run(args: RankArgs) -> anyhow::Result<()> {
     if let Some(out) = &args.out {
         Table::check_writable(out)?;
     }
     let predictor = load(&args)?;
-    let source = Source::new(&args, &*predictor)?;
-    let mut ranking = Ranking::new(&args, predictor.target());
-    source.each_block(&*predictor, |archs, forecast| ranking.add(archs, forecast))?;
-    ranking.finish(&args, &*predictor)
+    let ranked = ranked(&args, &*predictor)?;
+    let bar = progress(0, "ranking");
+    let all = args.out.is_some() || args.check;
+    let mut tell = |done, wanted| bar.tell(done, wanted);
+    let ranking = Ranking::new(&*predictor, &ranked, args.top, all, &mut tell)?;
+    bar.clear();
+    finish(ranking, &args, &*predictor)
 }
 
-/// The predictor, for --space if that is given.
+/// The architectures to rank.
+fn ranked<'a>(args: &RankArgs, predictor: &'a dyn Predictor) -> anyhow::Result<Ranked<'a>> {
+    let space = predictor.space();
+    if let Some(file) = &args.archs {
+        return Ok(Ranked::List(read_archs(file, space)?));
+    }
+    if let Some(count) = args.sample {
+        let sample = Ranked::sample(space, count, args.seed);
+        return sample.map_err(|e| usage(format!("--sample: {e}")));
+    }
+    Ranked::all(predictor).ok_or_else(|| {
+        usage(format!(
+            "{space} has {} architectures, too many to rank: some of them by --sample N or --archs FILE",
+            space.size()
+        ))
+    })
+}
+
+/// Reads the predictor, for --space if that is given.
 fn load(args: &RankArgs) -> anyhow::Result<Box<dyn Predictor>> {
     let space = args.space.as_deref().map(Space::by_name).transpose();
     let space = space.map_err(|e| usage(e.to_string()))?;
@@ -105,202 +121,41 @@ fn load(args: &RankArgs) -> anyhow::Result<Box<dyn Predictor>> {
     Ok(predictor)
 }
 
-/// Where architectures come from.
-enum Source<'a> {
-    Whole(&'a Space),
-    /// So many of them.
-    Sample(Shuffle<'a>, u64),
-    List(Vec<Architecture>),
+/// Writes the table and prints the best.
+fn finish(ranking: Ranking, args: &RankArgs, predictor: &dyn Predictor) -> anyhow::Result<()> {
+    let (space, metric) = (predictor.space(), predictor.metric());
+    let measured = predictor.measured();
+    if let (true, Some(file), Some(all)) = (args.check, &args.archs, &ranking.all) {
+        print_rows(&[check(file, space, (metric, predictor.target()), all, measured)?], args.json)?;
+    }
+    if let (Some(out), Some((archs, forecast))) = (&args.out, ranking.all) {
+        let mut names = vec![metric.to_owned()];
+        let mut columns = vec![forecast.mean];
+        if !forecast.low.is_empty() {
+            // The unit stays at the end of the name.
+            let (stem, unit) = match metric.strip_suffix("_ms") {
+                Some(stem) => (stem, "_ms"),
+                None => (metric, ""),
+            };
+            names.extend([format!("{stem}_low{unit}"), format!("{stem}_high{unit}")]);
+            columns.extend([forecast.low, forecast.high]);
+        }
+        Table::new(space.clone(), archs, names, columns)?.write(out)?;
+    }
+    if args.check {
+        return Ok(());
+    }
+    let row = |(i, place): (usize, &Place)| {
+        let mut row =
+            Row::new().with("rank", i + 1).with("of", ranking.count).with(metric, place.mean);
+        if let Some((low, high)) = place.interval {
+            row = row.with("low_90", low).with("high_90", high);
+        }
+        row.with("measured", measured.contains(&place.arch)).with("arch", space.print(&place.arch))
+    };
+    let rows: Vec<Row> = ranking.best.iter().enumerate().map(row).collect();
+    print_rows(&rows, args.json)
 }
-
-impl Source<'_> {
-    fn new<'a>(args: &RankArgs, predictor: &'a dyn Predictor) -> anyhow::Result<Source<'a>> {
-        let space = predictor.space();
-        if let Some(file) = &args.archs {
-            return Ok(Source::List(read_archs(file, space)?));
-        }
-        if let Some(count) = args.sample {
-            let most = space.distinct().max(space.choices().map_or(0, |_| space.size()));
-            if u128::from(count) > most {
-                return Err(usage(format!("--sample is {count}, expected 1 to {most}")));
-            }
-            let mut rng = lanner_nn::rng(args.seed, "sample to rank");
-            return Ok(Source::Sample(space.shuffle(&mut rng), count));
-        }
-        if let Some(archs) = predictor.candidates() {
-            return Ok(Source::List(archs.to_vec()));
-        }
-        match space.size() {
-            0..=RANKED => Ok(Source::Whole(space)),
-            size => Err(usage(format!(
-                "{space} has {size} architectures, too many to rank: some of them by --sample N or --archs FILE"
-            ))),
-        }
-    }
-
-    /// The number of places, of which some may be empty.
-    fn places(&self) -> u128 {
-        match self {
-            Source::Whole(space) => space.size(),
-            Source::Sample(shuffle, _) => shuffle.len(),
-            Source::List(archs) => archs.len() as u128,
-        }
-    }
-
-    fn wanted(&self) -> u64 {
-        match self {
-            Source::Sample(_, count) => *count,
-            // At most ten million, or what fits in memory.
-            _ => self.places() as u64,
-        }
-    }
-
-    fn at(&self, place: u128) -> Option<Architecture> {
-        match self {
-            Source::Whole(space) => space.at(place).ok(),
-            Source::Sample(shuffle, _) => shuffle.at(place),
-            Source::List(archs) => archs.get(place as usize).cloned(),
-        }
-    }
-
-    /// Predicts all, and tells each block in the order of the places, whatever the number of threads.
-    fn each_block(
-        &self,
-        predictor: &dyn Predictor,
-        mut tell: impl FnMut(Vec<Architecture>, Forecast),
-    ) -> anyhow::Result<()> {
-        let wanted = self.wanted();
-        let block = predictor.block().min(wanted.max(1) as usize) as u128;
-        let wave = 2 * rayon::current_num_threads() as u128;
-        let bar = progress(wanted, "ranking");
-        let (mut place, mut done) = (0, 0);
-        while place < self.places() && done < wanted {
-            let starts: Vec<u128> = (0..wave).map(|b| place + b * block).collect();
-            let blocks: Vec<(Vec<Architecture>, Forecast)> = starts
-                .par_iter()
-                .map(|&start| {
-                    let places = start.min(self.places())..(start + block).min(self.places());
-                    let archs: Vec<Architecture> = places.filter_map(|p| self.at(p)).collect();
-                    let forecast = predictor.predict(&archs);
-                    (archs, forecast)
-                })
-                .collect();
-            for (mut archs, mut forecast) in blocks {
-                let left = (wanted - done) as usize;
-                archs.truncate(left);
-                for values in [&mut forecast.mean, &mut forecast.low, &mut forecast.high] {
-                    values.truncate(left);
-                }
-                done += archs.len() as u64;
-                tell(archs, forecast);
-            }
-            place += wave * block;
-            bar.tell(done, wanted);
-        }
-        bar.clear();
-        anyhow::ensure!(done == wanted, "{done} of {wanted} architectures could be drawn");
-        Ok(())
-    }
-}
-
-/// An architecture among the best.
-#[derive(Clone)]
-struct Place {
-    arch: Architecture,
-    mean: f64,
-    /// The interval, where the predictor has one.
-    interval: Option<(f64, f64)>,
-}
-
-/// The best so far, and all where a table is to be written.
-struct Ranking {
-    target: Target,
-    top: usize,
-    /// The best first; of equal ones that which came first.
-    best: Vec<Place>,
-    count: u64,
-    /// What is kept for the table.
-    all: Option<(Vec<Architecture>, Forecast)>,
-}
-
-impl Ranking {
-    fn new(args: &RankArgs, target: Target) -> Ranking {
-        let all = (args.out.is_some() || args.check).then(Default::default);
-        Ranking { target, top: args.top, best: Vec::new(), count: 0, all }
-    }
-
-    fn better(&self, a: f64, b: f64) -> bool {
-        match self.target {
-            Target::Latency => a.total_cmp(&b).is_lt(),
-            Target::Accuracy => a.total_cmp(&b).is_gt(),
-        }
-    }
-
-    fn add(&mut self, archs: Vec<Architecture>, mut forecast: Forecast) {
-        if self.target == Target::Latency {
-            // A straight line through latencies can go below zero, which none of them does.
-            for values in [&mut forecast.mean, &mut forecast.low, &mut forecast.high] {
-                values.iter_mut().for_each(|v| *v = v.max(LEAST_MS));
-            }
-        }
-        self.count += archs.len() as u64;
-        for (i, arch) in archs.iter().enumerate() {
-            let mean = forecast.mean[i];
-            let full = self.best.len() >= self.top;
-            if full && self.best.last().is_none_or(|last| !self.better(mean, last.mean)) {
-                continue;
-            }
-            let at = self.best.partition_point(|p| !self.better(mean, p.mean));
-            let interval = forecast.low.get(i).copied().zip(forecast.high.get(i).copied());
-            self.best.insert(at, Place { arch: arch.clone(), mean, interval });
-            self.best.truncate(self.top);
-        }
-        if let Some((all, values)) = &mut self.all {
-            all.extend(archs);
-            values.mean.extend(forecast.mean);
-            values.low.extend(forecast.low);
-            values.high.extend(forecast.high);
-        }
-    }
-
-    /// Writes the table and prints the best.
-    fn finish(self, args: &RankArgs, predictor: &dyn Predictor) -> anyhow::Result<()> {
-        let (space, metric) = (predictor.space(), predictor.metric());
-        let measured = predictor.measured();
-        if let (true, Some(file), Some(all)) = (args.check, &args.archs, &self.all) {
-            print_rows(&[check(file, space, (metric, self.target), all, measured)?], args.json)?;
-        }
-        if let (Some(out), Some((archs, forecast))) = (&args.out, self.all) {
-            let mut names = vec![metric.to_owned()];
-            let mut columns = vec![forecast.mean];
-            if !forecast.low.is_empty() {
-                // The unit stays at the end of the name.
-                let (stem, unit) = match metric.strip_suffix("_ms") {
-                    Some(stem) => (stem, "_ms"),
-                    None => (metric, ""),
-                };
-                names.extend([format!("{stem}_low{unit}"), format!("{stem}_high{unit}")]);
-                columns.extend([forecast.low, forecast.high]);
-            }
-            Table::new(space.clone(), archs, names, columns)?.write(out)?;
-        }
-        if args.check {
-            return Ok(());
-        }
-        let row = |(i, place): (usize, &Place)| {
-            let mut row =
-                Row::new().with("rank", i + 1).with("of", self.count).with(metric, place.mean);
-            if let Some((low, high)) = place.interval {
-                row = row.with("low_90", low).with("high_90", high);
-            }
-            row.with("measured", measured.contains(&place.arch))
-                .with("arch", space.print(&place.arch))
-        };
-        let rows: Vec<Row> = self.best.iter().enumerate().map(row).collect();
-        print_rows(&rows, args.json)
-    }
-}
-
 /// How well predictions agree with a table's metric.
 fn check(
     file: &Path,

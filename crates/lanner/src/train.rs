@@ -9,8 +9,8 @@ use lanner_space::{Architecture, Space};
 
 use crate::{
     output::{Row, print_rows, progress, usage},
+    selection::Selection,
     stop::on_interrupt,
-    which::Which,
 };
 
 /// Train networks, into a table
@@ -36,7 +36,7 @@ Examples:
     --resolution 16 --out cifar10.csv")]
 pub struct TrainArgs {
     #[command(flatten)]
-    which: Which,
+    selection: Selection,
     /// Seed of --sample, of the validation split, of the weights and of the order of images
     #[arg(long, default_value_t = 0)]
     seed: u64,
@@ -108,7 +108,7 @@ pub fn run(args: TrainArgs, threads: Option<usize>) -> anyhow::Result<()> {
     let threads =
         threads.unwrap_or_else(|| std::thread::available_parallelism().map_or(1, usize::from));
     let table = table(&args, space, threads)?;
-    let groups = args.which.groups(&table.space, args.seed)?;
+    let groups = args.selection.groups(&table.space, args.seed)?;
     let archs: Vec<Architecture> = groups.into_iter().map(|mut g| g.swap_remove(0)).collect();
     // Finds wrong options of the skeleton before a file is made.
     table.skeleton.build(&archs[0], View::Pruned).map_err(|e| usage(e.to_string()))?;

@@ -2,7 +2,8 @@
 //!
 //! A [`Predictor`] answers for any architectures of its space, however it was made: trained on a table
 //! ([`fitted`]), or adapted to a device ([`AdaptedLatency`](crate::latency::adapted::AdaptedLatency)). Any of them
-//! writes a file, and [`load`] reads it again without being told what it is.
+//! writes a file, and [`load`] reads it again without being told what it is. [`cross_validated`] tells
+//! how good one of a table is, and [`ranking`] has the best architectures by any of them.
 //!
 //! ```
 //! use lanner_predict::Pool;
@@ -35,10 +36,13 @@ use serde::{Deserialize, Serialize};
 
 use crate::{Forecast, PredictError};
 
+mod cross_validation;
 pub mod file;
 pub mod fitted;
 mod kinds;
+pub mod ranking;
 
+pub use cross_validation::cross_validated;
 pub use kinds::{load, load_for};
 
 /// What the numbers are: it decides how they are modelled and which end is better.

@@ -3,6 +3,7 @@
 use lanner_predict::accuracy::{AccuracyFeatures, AccuracyModel};
 use lanner_predict::latency::{LatencyFeatures, LatencyModel};
 use lanner_predict::metrics::spearman;
+use lanner_predict::predictor::file::{Array, ModelFile};
 use lanner_predict::predictor::fitted::{Fitted, MethodFeatures, Settings};
 use lanner_predict::predictor::{Predictor, Target, load, load_for};
 use lanner_predict::{Forecast, Pool, reference};
@@ -176,4 +177,32 @@ fn a_changed_file_of_the_same_name_is_another_space() {
     assert!(load_for(&path, &commented).is_ok());
     let message = load_for(&path, &changed).err().unwrap().to_string();
     assert!(message.contains("trained on search space 'small-chain "), "{message}");
+}
+
+/// The files are older than the first release; their README says how they were made.
+#[test]
+fn files_of_format_1_predict_what_they_did() {
+    let data = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/data/format-1/");
+    let dir = tempfile::tempdir().unwrap();
+    for (name, metric) in [("fitted", "own"), ("adapted", "mine")] {
+        let path = std::path::PathBuf::from(format!("{data}{name}.lanner"));
+        let old = load(&path).unwrap();
+        assert_eq!(old.metric(), format!("{metric}_ms"));
+        let table = std::path::PathBuf::from(format!("{data}{name}.csv"));
+        let (then, _) = lanner_data::Table::read(&table, old.space()).unwrap();
+        let column = |end: &str| then.column(&format!("{metric}{end}_ms")).unwrap();
+        let check = |predictor: &dyn Predictor| {
+            let now = predictor.predict(&then.archs);
+            assert!(near(&now.mean, column("")), "{name}");
+            assert!(near(&now.low, column("_low")) && near(&now.high, column("_high")), "{name}");
+        };
+        check(&*old);
+        // Saved again it is a file of today, in which codes are integers.
+        let again = dir.path().join(name);
+        old.save(&again).unwrap();
+        let file = ModelFile::from_bytes(&std::fs::read(&again).unwrap()).unwrap();
+        assert_eq!(file.header.format, 2);
+        assert!(matches!(file.tensors["codes"], Array::U8 { .. }));
+        check(&*load(&again).unwrap());
+    }
 }

@@ -1,4 +1,4 @@
-//! Limits on metrics that are measured: what is likely to be within.
+//! Limits on measured metrics: predicts which networks are within.
 
 use std::collections::{BTreeMap, HashMap};
 
@@ -12,24 +12,24 @@ use super::{SearchError, Study, read};
 use crate::Limit;
 use crate::constrained::{Belief, LatencyProcess};
 
-/// [`Study::ask`] gives what is within all limits with at least this probability each: before a
-/// network is measured, one that may as well be within as not is worth a look.
+/// Least probability, for each limit, that a network that [`Study::ask`] returns is within it. It
+/// is not higher since the network is measured before it is evaluated.
 pub const PROBABLE: f64 = 0.5;
-/// When nothing is so likely, what still may be within.
+/// Least probability where no network reaches [`PROBABLE`].
 const POSSIBLE: f64 = 0.1;
-/// A process is fitted to so many measurements at most, the latest.
+/// Largest number of measurements that a process is fitted to, the latest ones.
 const MOST: usize = 200;
 
-/// The measured limits of a study.
+/// The limits of a study on measured metrics.
 pub(super) struct Limits {
-    /// With their numbers among all limits.
+    /// Limits, with their positions among all limits.
     measured: Vec<(usize, Limit)>,
     process: Option<LatencyProcess>,
 }
 
 /// Architectures and their values.
 pub(super) type Known = Vec<(Architecture, f64)>;
-/// For a metric, beliefs by row.
+/// Predictions by row, for each metric.
 pub(super) type Beliefs = Vec<(String, HashMap<usize, Belief>)>;
 
 impl Limits {
@@ -43,10 +43,11 @@ impl Limits {
         self.process = None;
     }
 
-    /// Closes what is not likely to be within all limits, and tells what is believed of the rest.
+    /// Closes the rows that are not likely to be within all limits, and returns the predictions of
+    /// the rows.
     pub fn allowed(&mut self, pool: &Pool, measured: &[Known], open: &mut [bool]) -> Beliefs {
         let mut beliefs = Beliefs::new();
-        // The least probability of all limits.
+        // Least probability over all limits.
         let mut within = vec![1.0f64; pool.len()];
         for (number, limit) in &self.measured.clone() {
             let known: Vec<(usize, f64)> = (measured[*number].iter())
@@ -54,7 +55,7 @@ impl Limits {
                 .collect();
             let rows: Vec<usize> = (0..pool.len()).filter(|&r| open[r]).collect();
             let process = self.process.get_or_insert_with(|| LatencyProcess::new(pool));
-            // Too few measurements to know anything: all is worth a look.
+            // Without enough measurements for a process, every row stays open.
             if let Ok(believed) = process.beliefs(&known, limit.at_most, &rows) {
                 rows.iter().zip(&believed).for_each(|(&r, b)| within[r] = within[r].min(b.within));
                 let of_rows = rows.into_iter().zip(believed).collect();
@@ -71,8 +72,8 @@ impl Limits {
     }
 }
 
-/// The latest value of a metric for each architecture, of the latest of them, measured apart or with
-/// a trial.
+/// Returns the latest value of a metric for each architecture, measured apart or with a trial; of
+/// the latest architectures only.
 pub(super) fn measured(c: &Connection, space: &Space, metric: &str) -> rusqlite::Result<Known> {
     let mut values: BTreeMap<String, f64> = BTreeMap::new();
     for sql in [
@@ -80,7 +81,7 @@ pub(super) fn measured(c: &Connection, space: &Space, metric: &str) -> rusqlite:
         "SELECT trial.arch, metric.value FROM metric JOIN trial ON trial.id = metric.trial
          WHERE metric.name = ? ORDER BY metric.trial DESC LIMIT ?",
     ] {
-        // To look for what no trial has would be to look through all of them.
+        // A search for values that no trial has would read all trials.
         if values.len() >= MOST {
             break;
         }
@@ -102,8 +103,8 @@ pub(super) fn measured(c: &Connection, space: &Space, metric: &str) -> rusqlite:
 }
 
 impl Study {
-    /// What the measurements so far say of a metric of any architectures: median, standard deviation
-    /// of a new measurement, and how probable one within the study's limit is (1 without a limit).
+    /// Predicts a metric of any architectures from the measurements so far: median, standard deviation
+    /// of a new measurement, and the probability to be within the study's limit (1 without a limit).
     ///
     /// # Errors
     /// There are fewer than two measurements.
@@ -125,8 +126,8 @@ impl Study {
         Ok(LatencyProcess::new(&pool).beliefs(&rows, at_most, &asked)?)
     }
 
-    /// The `n` networks whose measurements say most of the others', the most informative first: to
-    /// measure before the first [`Study::ask`] of a study with measured limits.
+    /// Returns the `n` networks whose measurements tell most about all others, the most informative
+    /// first. They should be measured before the first [`Study::ask`] of a study with measured limits.
     pub fn first_measurements(&mut self, n: usize) -> Result<Vec<Architecture>, SearchError> {
         let (current, changed) = self.candidates.at(0, 0, &[], &[]);
         if changed {

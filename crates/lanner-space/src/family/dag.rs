@@ -6,23 +6,23 @@ use super::Family;
 use super::dag_text as text;
 use crate::{Architecture, CellGraph, SpaceError, View};
 
-/// The most vertices.
+/// Largest number of vertices.
 pub(super) const MAX_VERTICES: usize = 7;
-/// The most edges.
+/// Largest number of edges.
 const MAX_EDGES: u32 = 9;
-/// Operations of a vertex.
+/// Number of operations of a vertex.
 const OPERATIONS: usize = 3;
-/// Different graphs.
+/// Number of different graphs.
 const SIZE: usize = 423_624;
-/// Operations of the five inner vertices, then the 21 places for edges.
+/// Numbers of choices: operations of the five inner vertices, then the 21 places for edges.
 const POSITIONS: [u8; 26] =
     [3, 3, 3, 3, 3, 2, 2, 2, 2, 2, 2, 2, 2, 2, 2, 2, 2, 2, 2, 2, 2, 2, 2, 2, 2, 2];
 const MAX_CODES: usize = 1 + POSITIONS.len();
 
 const NO_PATH: &str = "no path leads from input to output";
 
-/// A cell: a bit for each edge, that of 0→1 the highest, and a base-3 digit for each operation,
-/// that of vertex 1 the highest.
+/// A cell: a bit for each edge, the highest for 0→1, and a base-3 digit for each operation, the
+/// highest for vertex 1.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct Cell {
     pub vertices: usize,
@@ -30,12 +30,12 @@ pub(crate) struct Cell {
     ops: u8,
 }
 
-/// The edges (from, to) of so many vertices in the order of their bits.
+/// Returns the edges (from, to) among `vertices`, in the order of their bits.
 fn places(vertices: usize) -> impl Iterator<Item = (usize, usize)> {
     (0..vertices).flat_map(move |from| (from + 1..vertices).map(move |to| (from, to)))
 }
 
-/// Bits above that of `from`→`to`, among so many vertices, counted from the right.
+/// Returns the position of the bit of `from`→`to` among `vertices`, counted from the right.
 fn shift(vertices: usize, from: usize, to: usize) -> usize {
     let rest = vertices - 1 - from;
     rest * (rest - 1) / 2 + vertices - 1 - to
@@ -75,7 +75,7 @@ impl Cell {
         places(self.vertices).filter(|&(from, to)| self.has(from, to))
     }
 
-    /// The cell with its vertices at new places: vertex v at `place[v]`, all still after their inputs.
+    /// Returns the cell with vertex v at `place[v]`; `None` if an edge would lead backwards.
     fn moved(&self, place: &[usize], vertices: usize) -> Option<Cell> {
         let edges = moved_edges(vertices, self.arcs(), place)?;
         Some(Cell { vertices, edges, ops: self.moved_ops(place, vertices) })
@@ -87,7 +87,7 @@ impl Cell {
         ops[1..vertices - 1].iter().fold(0, |n, &op| 3 * n + op)
     }
 
-    /// Without the vertices on no path from input to output; none if there is no such path.
+    /// Removes the vertices on no path from input to output; `None` if there is no such path.
     fn pruned(&self) -> Option<Cell> {
         let n = self.vertices;
         let (mut forward, mut backward) = ([false; MAX_VERTICES], [false; MAX_VERTICES]);
@@ -130,7 +130,7 @@ impl Cell {
         first
     }
 
-    /// Vertices, edges and operations in one number, which sorts as the index does.
+    /// Packs vertices, edges and operations into one number, which sorts as the index does.
     fn key(&self) -> u32 {
         (self.vertices as u32) << 29 | self.edges << 8 | u32::from(self.ops)
     }
@@ -140,7 +140,7 @@ impl Cell {
     }
 }
 
-/// The bits of arcs between vertices at new places; none if one leads backwards.
+/// Returns the bits of arcs between vertices at new places; `None` if one leads backwards.
 fn moved_edges(
     vertices: usize,
     mut arcs: impl Iterator<Item = (usize, usize)>,
@@ -152,12 +152,12 @@ fn moved_edges(
     })
 }
 
-/// By number of vertices: where each vertex goes, for all orders of the inner ones.
+/// By number of vertices: the new place of each vertex, for all orders of the inner ones.
 static ORDERS: LazyLock<Vec<Vec<Vec<usize>>>> = LazyLock::new(|| {
     let mut all = vec![vec![], vec![], vec![vec![0, 1]]];
     for vertices in 3..=MAX_VERTICES {
         let shorter: &Vec<Vec<usize>> = &all[vertices - 1];
-        // The last inner vertex goes to each place, those at it and after it one further.
+        // Puts the last inner vertex in each place, and moves those from there on one further.
         let longer = shorter.iter().flat_map(|order| {
             (1..vertices - 1).map(move |at| {
                 let mut order: Vec<usize> =
@@ -172,7 +172,7 @@ static ORDERS: LazyLock<Vec<Vec<Vec<usize>>>> = LazyLock::new(|| {
     all
 });
 
-/// The keys of all different cells, ascending.
+/// Keys of all different cells, ascending.
 static ALL: LazyLock<Vec<u32>> = LazyLock::new(|| {
     let mut keys = Vec::with_capacity(SIZE);
     for vertices in 2..=MAX_VERTICES {
@@ -193,8 +193,8 @@ static ALL: LazyLock<Vec<u32>> = LazyLock::new(|| {
     keys
 });
 
-/// The orders of its vertices that leave the edges as they are; none if some make them smaller, or
-/// if a vertex is on no path from input to output.
+/// Returns the orders of the vertices that leave the edges as they are; `None` if some order makes
+/// them smaller, or if a vertex is on no path from input to output.
 fn symmetries(cell: &Cell) -> Option<Vec<&'static Vec<usize>>> {
     let n = cell.vertices;
     let (mut sources, mut targets) = (0u32, 0u32);
@@ -217,7 +217,7 @@ fn symmetries(cell: &Cell) -> Option<Vec<&'static Vec<usize>>> {
     Some(same)
 }
 
-/// Whether codes describe a graph at all.
+/// Checks that codes describe a graph.
 fn check_graph(codes: &[u8]) -> Result<(), String> {
     let n = codes.first().copied().unwrap_or(0).into();
     if !(2..=MAX_VERTICES).contains(&n) {
@@ -237,7 +237,7 @@ fn check_graph(codes: &[u8]) -> Result<(), String> {
     }
 }
 
-/// The cell pruned and canonical, if the space has it.
+/// Returns the cell pruned and canonical, if the space has it.
 fn stored(cell: Cell) -> Result<Cell, String> {
     let pruned = cell.pruned().ok_or(NO_PATH)?;
     match pruned.edges.count_ones() {
@@ -273,31 +273,29 @@ pub(crate) fn cell_of_matrix(matrix: &[Vec<u8>], ops: &[u8]) -> Result<Cell, Str
     stored(Cell::from_codes(&codes))
 }
 
-/// Graphs of up to seven vertices and nine edges, one of three operations on each inner vertex.
+/// Graphs of up to seven vertices and nine edges, with one of three operations on each inner vertex.
 ///
-/// Codes: the number of vertices n (2 to 7), the operations of vertices 1 to n − 2, and the
-/// adjacency matrix above its diagonal, row by row. Vertex 0 is the input, vertex
-/// n − 1 the output.
+/// Codes: the number of vertices n (2 to 7), the operations of vertices 1 to n − 2, and the adjacency
+/// matrix above its diagonal, row by row. Vertex 0 is the input, vertex n − 1 the output.
 ///
-/// **One cell, one architecture.** The benchmark counts cells that differ by the numbers of inner
-/// vertices, or by vertices on no path from input to output, as one. So does this space: texts are
-/// pruned and renumbered when they are read, and [`crate::Space::check`] refuses other codes
-/// ([`crate::Space::canonical`] makes them right). Of all numberings, the one with the smallest
-/// adjacency bits is taken, and of these the one with the smallest operations. The index counts
-/// the cells by vertices, then adjacency, then operations, each read as a number whose first digit
-/// is the largest.
+/// **Equality.** The benchmark counts cells as one that differ only in the numbers of inner vertices,
+/// or in vertices on no path from input to output. So does this space: texts are pruned and renumbered
+/// when they are read, and [`crate::Space::check`] refuses other codes ([`crate::Space::canonical`]
+/// corrects them). The stored numbering has the smallest adjacency bits and, among these, the smallest
+/// operations. The index counts the cells by vertices, then adjacency, then operations, each read as a
+/// number with the largest digit first.
 ///
-/// Texts: operations, `-`, and the rows of the matrix above the diagonal (`0-11_1`: a 3×3
-/// convolution beside a projection of the input); JSON `{"matrix": [[0, 1], [0, 0]], "ops":
-/// ["input", "output"]}` as in the official `ModelSpec`; or NASLib's tuple of n² matrix entries
-/// and n operations (0 input, 1 output, 2 pooling, 3 1×1, 4 3×3).
+/// Texts: operations, `-`, and the rows of the matrix above the diagonal (`0-11_1`: a 3×3 convolution
+/// beside a projection of the input); JSON `{"matrix": [[0, 1], [0, 0]], "ops": ["input", "output"]}`
+/// as in the official `ModelSpec`; or NASLib's tuple of n² matrix entries and n operations (0 input, 1
+/// output, 2 pooling, 3 1×1, 4 3×3).
 #[derive(Debug)]
 pub struct LabelledDag {
     operations: [&'static str; OPERATIONS],
 }
 
 impl LabelledDag {
-    /// Graphs of these operations, by code.
+    /// Makes the space of graphs with these operations, by code.
     pub fn new(operations: [&'static str; OPERATIONS]) -> LabelledDag {
         LabelledDag { operations }
     }
@@ -362,7 +360,8 @@ impl Family for LabelledDag {
         ALL.binary_search(&Cell::from_codes(arch.codes()).key()).ok().map(|i| i as u128)
     }
 
-    /// Cells with one operation changed, one edge more or less, or a vertex more between two others.
+    /// Returns the cells with one operation changed, one edge more or less, or a vertex more between
+    /// two others.
     fn neighbours(&self, arch: &Architecture) -> Vec<Architecture> {
         let cell = Cell::from_codes(arch.codes());
         let n = cell.vertices;
@@ -380,7 +379,7 @@ impl Family for LabelledDag {
             if n == MAX_VERTICES {
                 continue;
             }
-            // A new vertex right after `from`.
+            // The new vertex comes right after `from`.
             let place: Vec<usize> = (0..n).map(|v| if v > from { v + 1 } else { v }).collect();
             let longer = cell.moved(&place, n + 1).expect("the order stays");
             for op in 0..OPERATIONS as u8 {
@@ -398,7 +397,8 @@ impl Family for LabelledDag {
         all
     }
 
-    /// The same cell for codes that are not stored so; what is no graph or no cell of the space stays.
+    /// Returns the same cell as it is stored; codes that are not a graph, or not a cell of the space,
+    /// stay as they are.
     fn canonical(&self, arch: &Architecture) -> Architecture {
         match check_graph(arch.codes()).and_then(|()| stored(Cell::from_codes(arch.codes()))) {
             Ok(cell) => cell.architecture(),
@@ -406,7 +406,7 @@ impl Family for LabelledDag {
         }
     }
 
-    /// Operations and edges at the places that they have among seven vertices, the output the last.
+    /// Returns operations and edges at their places among seven vertices, the output the last.
     fn aligned(&self, arch: &Architecture) -> Vec<Option<u8>> {
         let cell = Cell::from_codes(arch.codes());
         let n = cell.vertices;

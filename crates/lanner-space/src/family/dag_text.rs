@@ -1,4 +1,4 @@
-//! Texts of cells: the short form, the official `ModelSpec` and NASLib's tuple.
+//! Reads and prints cells as text: the short form, the official `ModelSpec` and NASLib's tuple.
 
 use super::dag::{Cell, MAX_VERTICES, cell_of_matrix};
 use crate::{Architecture, SpaceError, independent, literal::Literal};
@@ -81,7 +81,7 @@ fn parse_naslib(list: &Literal) -> Result<Cell, String> {
     cell_of_matrix(&matrix.chunks(n).map(<[u8]>::to_vec).collect::<Vec<_>>(), &ops)
 }
 
-/// The codes of the inner operations among `input`, …, `output`.
+/// Returns the codes of the inner operations of `input`, …, `output`.
 pub(crate) fn codes_of_names(names: &[&str], operations: &[&str]) -> Result<Vec<u8>, String> {
     let ["input", inner @ .., "output"] = names else {
         return Err("the first operation must be 'input' and the last 'output'".into());

@@ -1,24 +1,24 @@
-//! Chains of stages whose layers have one width, as Once-for-All searches them.
+//! Chains of stages whose layers have one width, as in Once-for-All.
 
 use super::Family;
 use crate::{Architecture, CellGraph, SpaceError, View, independent, literal::Literal};
 
 const STAGES: usize = 5;
-/// The most layers in a stage.
+/// Largest number of layers in a stage.
 const DEPTH: usize = 4;
 const LAYERS: usize = STAGES * DEPTH;
 const DEPTHS: [u8; 3] = [2, 3, 4];
 const KERNELS: [u8; 3] = [3, 5, 7];
 const EXPANSIONS: [u8; 3] = [3, 4, 6];
-/// Resolutions from 128 to 224 pixels, 4 apart.
+/// Number of resolutions: from 128 to 224 pixels, in steps of 4.
 const RESOLUTIONS: u8 = 25;
 
-/// The resolution of a code, pixels.
+/// Returns the resolution for a code, pixels.
 fn resolution(code: u8) -> usize {
     128 + 4 * usize::from(code)
 }
 
-/// Where the codes begin of the depths, kernels and expansions.
+/// Places of the first code of the depths, kernels and expansions.
 const FIRST_DEPTH: usize = 1;
 const FIRST_KERNEL: usize = FIRST_DEPTH + STAGES;
 const FIRST_EXPANSION: usize = FIRST_KERNEL + LAYERS;
@@ -29,7 +29,7 @@ const POSITIONS: [u8; FIRST_EXPANSION + LAYERS] = {
     positions
 };
 
-/// Node labels of the graphs: layers by kernel and expansion, an absent one, the ends.
+/// Labels of nodes: layers by kernel and expansion, an absent layer, the ends.
 const LABELS: [&str; 36] = [
     "k3_e3",
     "k3_e4",
@@ -70,26 +70,27 @@ const LABELS: [&str; 36] = [
 ];
 const ABSENT: u8 = 9;
 
-/// Architectures of a stage: 9 layers to the power of each depth.
+/// Number of architectures of a stage: the sum of 9^depth over its depths.
 const OF_STAGE: u128 = 81 + 729 + 6561;
-/// 25 · 7371⁵ ≈ 5.4 · 10²⁰.
+/// Number of architectures: 25 · 7371⁵ ≈ 5.4 · 10²⁰.
 const SIZE: u128 = RESOLUTIONS as u128 * OF_STAGE.pow(STAGES as u32);
 
-/// Whether a layer (0 to 19) is there.
+/// Tells whether a layer (0 to 19) is there.
 fn is_active(arch: &Architecture, layer: usize) -> bool {
     layer % DEPTH < usize::from(DEPTHS[usize::from(arch.codes()[FIRST_DEPTH + layer / DEPTH])])
 }
 
-/// Once-for-All's stages: a depth each, a kernel and an expansion a layer, one resolution for all.
+/// Once-for-All's stages: each has a depth, each layer has a kernel and an expansion, and all share
+/// one resolution.
 ///
-/// Codes: the resolution (0 to 24 for 128, 132, … 224), the depth of each stage (0 to 2 for 2 to
-/// 4), the kernel of each of the 20 layers (0 to 2 for 3, 5, 7), and the expansion of each (0 to 2
-/// for 3, 4, 6). A stage that is less deep leaves its last layers out: their codes are 0.
+/// Codes: the resolution (0 to 24 for 128, 132, … 224), the depth of each stage (0 to 2 for 2 to 4),
+/// the kernel of each of the 20 layers (0 to 2 for 3, 5, 7), and the expansion of each (0 to 2 for 3,
+/// 4, 6). A stage that is less deep leaves its last layers out: their codes are 0.
 ///
-/// Texts: Once-for-All's own `{"ks": [3, …], "e": [4, …], "d": [2, …], "r": [224]}`, or the
-/// resolution and the layers of each stage, kernel and expansion a layer
-/// (`224:33,56/33,33,74/33,33/33,33/33,33`). The index counts by resolution, then by stage, of
-/// which the first is the slowest: by depth, then by the layers' kernels and expansions.
+/// Texts: Once-for-All's own `{"ks": [3, …], "e": [4, …], "d": [2, …], "r": [224]}`, or the resolution
+/// and the layers of each stage, with kernel and expansion of each layer
+/// (`224:33,56/33,33,74/33,33/33,33/33,33`). The index counts by resolution, then by stages, the first
+/// the slowest; in a stage by depth, then by the layers' kernels and expansions.
 #[derive(Debug)]
 pub struct ElasticStages;
 
@@ -102,8 +103,8 @@ impl Family for ElasticStages {
         LABELS.to_vec()
     }
 
-    /// A chain of the 20 layers between an input that says its resolution and the output; absent layers
-    /// keep their place.
+    /// Makes a chain of the 20 layers between an input that tells its resolution and the output;
+    /// absent layers keep their places.
     fn graph(&self, arch: &Architecture, _: View) -> CellGraph {
         let codes = arch.codes();
         let mut labels = vec![ABSENT + 2 + codes[0]];
@@ -200,11 +201,11 @@ impl Family for ElasticStages {
         }))
     }
 
-    /// Architectures with another resolution, another depth of one stage, or another kernel or expansion of one
-    /// layer that is there. Layers that a deeper stage gains have code 0.
+    /// Returns the architectures with another resolution, another depth of one stage, or another
+    /// kernel or expansion of one layer that is there. Layers that a deeper stage gains have code 0.
     fn neighbours(&self, arch: &Architecture) -> Vec<Architecture> {
         let all = independent::neighbours(&POSITIONS, arch.codes());
-        // A change of what is absent is undone by making it canonical.
+        // Making it canonical undoes a change of an absent layer.
         all.iter().map(|a| self.canonical(a)).filter(|a| a != arch).collect()
     }
 
@@ -218,7 +219,7 @@ impl Family for ElasticStages {
         Architecture::new(codes)
     }
 
-    /// Whether the choice at each position is one of a layer that is there.
+    /// Tells for each position whether it is of a layer that is there.
     fn live(&self, arch: &Architecture) -> Vec<bool> {
         let active = |i: usize| i < FIRST_KERNEL || is_active(arch, (i - FIRST_KERNEL) % LAYERS);
         (0..POSITIONS.len()).map(active).collect()
@@ -233,7 +234,7 @@ impl Family for ElasticStages {
     }
 }
 
-/// The code of a value, or what would have been right.
+/// Returns the code of a value, or an error with the expected values.
 fn code_of(what: &str, place: usize, values: [u8; 3], value: u8) -> Result<u8, String> {
     let code = values.iter().position(|&v| v == value);
     code.map(|c| c as u8)

@@ -1,4 +1,4 @@
-//! A latency on a new device.
+//! Adapts a predictor of latencies to a new device.
 
 use std::collections::HashSet;
 
@@ -9,10 +9,10 @@ use lanner_predict::{Pool, all_or_some};
 
 use super::{AdaptArgs, Source, with_quality};
 use crate::output::{Row, usage};
+use crate::selection::read_archs;
 use crate::skeleton;
-use crate::which::read_archs;
 
-/// Spaces of at most this many architectures are predicted whole: all are in memory.
+/// Largest size of spaces that are predicted whole: all architectures are in memory.
 const PREDICTED: u128 = 200_000;
 
 pub(super) fn adapt(

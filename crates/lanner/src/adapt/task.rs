@@ -1,4 +1,4 @@
-//! An accuracy on a new task.
+//! Adapts a predictor of accuracies to a new task.
 
 use std::path::Path;
 

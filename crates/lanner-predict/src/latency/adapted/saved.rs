@@ -1,5 +1,10 @@
 //! A predictor adapted to a device, and its file: the pool, the smoothed sources and the measurements.
 //! Fitting takes less than a second, so loading fits again.
+//!
+//! Architectures outside the pool are encoded and scaled as those of the pool are; the sources' functions go
+//! on there, since they are linear in features whose weights the pool tells.
+
+use std::sync::OnceLock;
 
 use lanner_space::{Architecture, Space};
 use serde::{Deserialize, Serialize};
@@ -26,10 +31,14 @@ pub struct AdaptedLatency {
     rows: Vec<usize>,
     measured: Vec<Architecture>,
     values: Vec<f64>,
+    features: DeviceFeatures,
     /// From another space, with a weight for each of the sources.
     carried: Option<Carried>,
     prior: DevicePrior,
     model: FewShot,
+    /// The functions' weights, made when first architectures outside the pool are predicted; `None` if
+    /// there are none.
+    weights: OnceLock<Option<Mat>>,
 }
 
 #[derive(Serialize, Deserialize)]
@@ -50,7 +59,7 @@ impl AdaptedLatency {
     /// carried over from another space by some or all of them.
     pub fn fit(
         pool: Pool,
-        features: &DeviceFeatures,
+        features: DeviceFeatures,
         metric: &str,
         (sources, functions): (Vec<String>, Mat),
         carried: Option<Carried>,
@@ -58,7 +67,7 @@ impl AdaptedLatency {
     ) -> Result<AdaptedLatency, PredictError> {
         let mut prior = features.with_sources(&functions);
         if let Some(carried) = &carried {
-            prior = prior.with_carried(&carried.guesses(features, &functions)?);
+            prior = prior.with_carried(&carried.guesses(&features, &functions)?);
         }
         let model = FewShot::fit(&prior, &rows, &values)?;
         let measured = rows.iter().map(|&r| pool.archs[r].clone()).collect();
@@ -71,9 +80,11 @@ impl AdaptedLatency {
             rows,
             measured,
             values,
+            features,
             carried,
             prior,
             model,
+            weights: OnceLock::new(),
         })
     }
 
@@ -89,6 +100,22 @@ impl AdaptedLatency {
             Ok(FewShot::fit(prior, rows, values)?.predict(prior, &[asked]))
         });
         (values, forecast)
+    }
+
+    /// A forecast of architectures outside the pool.
+    fn predict_others(&self, archs: &[Architecture]) -> Forecast {
+        let AdaptedLatency { features, functions, carried, prior, .. } = self;
+        let weights = self.weights.get_or_init(|| features.weights(functions).ok());
+        let others = weights.as_ref().and_then(|weights| {
+            features.prior_of_others(prior, (functions, weights), carried.as_ref(), archs).ok()
+        });
+        match others {
+            Some(others) => self.model.predict_others(prior, &others),
+            None => {
+                let unknown = || vec![f64::NAN; archs.len()];
+                Forecast { mean: unknown(), low: unknown(), high: unknown() }
+            }
+        }
     }
 
     /// Reads what [`Predictor::to_file`] wrote for this space.
@@ -110,8 +137,8 @@ impl AdaptedLatency {
         let rows = rows.iter().map(|&r| r as usize).collect();
         let pool = Pool::new(space.clone(), archs);
         let features = DeviceFeatures::new(&pool);
-        let (known, data) = ((sources, functions), (rows, values));
-        Ok(Box::new(AdaptedLatency::fit(pool, &features, &metric, known, carried, data)?))
+        let (sources, data) = ((sources, functions), (rows, values));
+        Ok(Box::new(AdaptedLatency::fit(pool, features, &metric, sources, carried, data)?))
     }
 }
 
@@ -132,11 +159,23 @@ impl Predictor for AdaptedLatency {
         let rows: Vec<Option<usize>> = archs.iter().map(|a| self.pool.row_of(a)).collect();
         let inside: Vec<usize> = rows.iter().flatten().copied().collect();
         let known = self.model.predict(&self.prior, &inside);
-        let mut next = 0..;
-        let place: Vec<Option<usize>> = rows.iter().map(|r| r.and_then(|_| next.next())).collect();
-        let spread =
-            |values: &[f64]| place.iter().map(|p| p.map_or(f64::NAN, |p| values[p])).collect();
-        Forecast { mean: spread(&known.mean), low: spread(&known.low), high: spread(&known.high) }
+        if inside.len() == archs.len() {
+            return known;
+        }
+        let unknown = rows.iter().zip(archs).filter(|(row, _)| row.is_none());
+        let outside: Vec<Architecture> = unknown.map(|(_, arch)| arch.clone()).collect();
+        let others = self.predict_others(&outside);
+        let merge = |known: Vec<f64>, others: Vec<f64>| {
+            let (mut known, mut others) = (known.into_iter(), others.into_iter());
+            let next =
+                |row: &Option<usize>| if row.is_some() { known.next() } else { others.next() };
+            rows.iter().filter_map(next).collect()
+        };
+        Forecast {
+            mean: merge(known.mean, others.mean),
+            low: merge(known.low, others.low),
+            high: merge(known.high, others.high),
+        }
     }
 
     fn measured(&self) -> &[Architecture] {

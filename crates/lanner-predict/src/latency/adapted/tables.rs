@@ -97,7 +97,7 @@ impl AdaptedLatency {
         let functions = devices.smooth(&features, &all)?;
         let carried = elsewhere.map(|other| devices.carried(metric, other)).transpose()?;
         let names = devices.names.iter().map(|(name, file)| format!("{name} of {file}")).collect();
-        AdaptedLatency::fit(pool, &features, metric, (names, functions), carried, (rows, values))
+        AdaptedLatency::fit(pool, features, metric, (names, functions), carried, (rows, values))
             .map_err(|e| wrong(e.to_string()))
     }
 }

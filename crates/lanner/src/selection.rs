@@ -12,7 +12,7 @@ use crate::output::usage;
 /// The networks that a command works on.
 #[derive(clap::Args)]
 #[group(required = true, multiple = false)]
-pub struct Which {
+pub struct Selection {
     /// Every network of the space
     #[arg(long)]
     all: bool,
@@ -30,11 +30,11 @@ pub struct Which {
     archs: Option<PathBuf>,
 }
 
-impl Which {
+impl Selection {
     /// Returns the networks in groups: with --unique, a group holds all that compute the same; else
     /// each network is a group of its own.
     pub fn groups(&self, space: &Space, seed: u64) -> anyhow::Result<Vec<Vec<Architecture>>> {
-        let Which { all, unique, sample, choose, archs } = self;
+        let Selection { all, unique, sample, choose, archs } = self;
         let whole = *all || *unique;
         let listed = if whole { space.list() } else { Ok(Vec::new()) };
         let listed = listed.map_err(|e| usage(format!("{e} (--sample)")))?;
