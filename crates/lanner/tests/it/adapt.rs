@@ -117,7 +117,7 @@ fn an_accuracy_is_adapted_from_other_tasks_and_spaces() {
     };
     let asked = some(&micro, 300, 1);
     let twenty = write("twenty.csv", &micro, &asked[..20], "mine", false);
-    let proxies = write("proxies.csv", &micro, &asked, "unused", true);
+    let proxies = write("proxies.csv", &micro, &asked, "mine", true);
     let here = write("here.csv", &micro, &some(&micro, 200, 2), "accuracy", false);
     let there = write("there.csv", &cells, &some(&cells, 200, 3), "accuracy", true);
     let (here, there) = (format!("{here}:accuracy"), format!("{there}:accuracy"));
@@ -158,4 +158,9 @@ fn an_accuracy_is_adapted_from_other_tasks_and_spaces() {
     refused(&["--metric", "top1"], "twenty.csv: no column 'top1'");
     refused(&["--archs", &proxies], "--archs is for latencies, and 'mine' does not end in _ms");
     refused(&["--proxies", &bare], "there.csv");
+    refused(
+        &["--proxies", &twenty],
+        "twenty.csv: no column is named as one of the proxies epe_nas",
+    );
+    refused(&["--sources", &format!("{here}_ms")], "no column 'accuracy_ms'");
 }

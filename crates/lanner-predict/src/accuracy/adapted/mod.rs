@@ -308,6 +308,3 @@ impl AdaptedAccuracy {
         scores
     }
 }
-
-#[cfg(test)]
-mod tests;

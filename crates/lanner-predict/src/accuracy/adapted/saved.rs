@@ -147,7 +147,9 @@ impl TaskPredictor {
     /// twenty are trained.
     pub fn fit(target: TaskTable, sources: Vec<TaskTable>) -> Result<TaskPredictor, PredictError> {
         let trained = target.trained().iter().map(|&i| target.table.archs[i].clone()).collect();
-        let with_proxies = (0..target.table.len()).any(|i| target.has_proxies(i));
+        // Proxies of the trained networks alone tell nothing of the others.
+        let helps = |i| target.has_proxies(i) && !target.is_trained(i);
+        let with_proxies = (0..target.table.len()).any(helps);
         let proxies = with_proxies.then(|| Fit::new(&target, &sources, true)).transpose()?;
         let graphs = Fit::new(&target, &sources, false)?;
         Ok(TaskPredictor { target, sources, trained, proxies, graphs })

@@ -1,8 +1,11 @@
-use super::*;
-use crate::Pool;
-use crate::metrics::spearman;
-use crate::predictor::{Predictor, load};
+//! Accuracies adapted to a task from tables of other tasks and spaces.
+
 use lanner_data::Table;
+use lanner_predict::accuracy::adapted::*;
+use lanner_predict::encode::cells::log_flops;
+use lanner_predict::metrics::{coverage, spearman};
+use lanner_predict::predictor::{Predictor, load};
+use lanner_predict::{Pool, PredictError};
 use lanner_space::Space;
 
 /// Networks, their proxies, their accuracies.
@@ -13,7 +16,7 @@ type Task = (Pool, Vec<(String, Vec<f64>)>, Vec<f64>);
 fn task(space: Space, every: usize, conv: f64) -> Task {
     let archs = space.iter().step_by(every).collect();
     let pool = Pool::new(space, archs);
-    let flops = crate::encode::cells::log_flops(&pool.space, &pool.archs);
+    let flops = log_flops(&pool.space, &pool.archs);
     let noise = |i: usize| ((i * 7919) % 101) as f64 / 101.0;
     let values = (0..pool.len()).map(|i| conv * flops[i] + 0.3 * noise(i)).collect();
     let synflow = flops.iter().map(|f| (2.0 * f).exp()).collect();
@@ -118,7 +121,7 @@ fn intervals_hold_most_and_values_have_the_samples_unit() {
     let y: Vec<f64> = few.iter().map(|&r| values[r]).collect();
     let rows = all(pool.len());
     let forecast = AdaptedAccuracy::fit(&prior, &few, &y).unwrap().predict(&prior, &rows);
-    let inside = crate::metrics::coverage(&forecast.low, &forecast.high, &values);
+    let inside = coverage(&forecast.low, &forecast.high, &values);
     assert!((0.75..=1.0).contains(&inside), "{inside}");
     // The same ranking, whatever the unit.
     let scaled: Vec<f64> = y.iter().map(|v| 40.0 + 10.0 * v).collect();
@@ -198,7 +201,7 @@ fn tables_make_a_predictor_that_comes_back_from_its_file() {
 
     // Networks without proxies too.
     let others: Vec<_> = pool.space.iter().skip(5).step_by(10).take(80).collect();
-    let flops = crate::encode::cells::log_flops(&pool.space, &others);
+    let flops = log_flops(&pool.space, &others);
     let mixed = [&pool.archs[..5], &others[..]].concat();
     let forecast = fitted.predict(&mixed);
     assert!(near(&forecast.mean[..5], &said.mean[..5]));
@@ -230,7 +233,7 @@ fn a_space_too_large_to_list_is_predicted_from_another() {
     let other = TaskTable::new("cells.csv", &table(&task(Space::NasBench201, 60, 2.0)), "worth");
     let draw = |n| Space::Darts.shuffled(&mut lanner_nn::rng(n, "test")).take(60);
     let (trained, asked): (Vec<_>, Vec<_>) = (draw(1).take(20).collect(), draw(2).collect());
-    let worth = |archs: &[_]| crate::encode::cells::log_flops(&Space::Darts, archs);
+    let worth = |archs: &[_]| log_flops(&Space::Darts, archs);
     let target =
         Table::new(Space::Darts, trained.clone(), vec!["worth".into()], vec![worth(&trained)]);
     let target = TaskTable::new("mine.csv", &target.unwrap(), "worth").unwrap();
