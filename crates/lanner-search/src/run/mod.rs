@@ -52,6 +52,7 @@ use lanner_evaluate::meter::Meter;
 use lanner_network::Skeleton;
 
 use crate::job::LATENCY;
+use crate::study::predictors::Predictors;
 use crate::study::{Study, Trial};
 use crate::{Evaluate, Job, Limit, SearchError, Setup};
 pub use baseline::{Baseline, spaced};
@@ -136,6 +137,8 @@ impl Run {
         };
         let columns = Columns::of(&job, &setup, &*evaluator, &space, &mut tables)?;
         let warm_start = warm_start::read(&own.warm_start, &job, &space, &mut tables)?;
+        let is_limited = setup.median_limit || job.limit_of(LATENCY).is_some();
+        let predictors = Predictors::load(&job, &space, is_limited)?;
         let mut meter = own.meter;
         let mut first = Vec::new();
         if setup.median_limit {
@@ -148,7 +151,7 @@ impl Run {
             (first, meter) = (measured.0, Some(usable));
         }
         let archs = evaluator.listed().unwrap_or_default();
-        let study = Study::create_warm(folder, &job, archs, &warm_start)?;
+        let study = Study::create_with(folder, &job, archs, &warm_start, predictors)?;
         let mut run = Run {
             study,
             setup,

@@ -113,6 +113,7 @@ impl Study {
         if self.warm_start.is_none() {
             self.warm_start = Some(self.read_warm_start()?);
         }
+        self.load_predictors()?;
         let Snapshot { round, counts, state, done, pending, measured } = snapshot;
         let known: Vec<Architecture> = (done.iter().map(|d| &d.0))
             .chain(&pending)
@@ -130,9 +131,12 @@ impl Study {
             self.limits.new_pool();
             self.strategy = None;
         }
+        let predictors = self.predictors.get_or_insert_default();
         if self.strategy.as_ref().is_none_or(|s| s.0 != round) {
             let origins = self.warm_start.get_or_insert_default();
-            let values: Vec<Vec<f64>> = origins.iter_mut().map(|o| o.of(pool)).collect();
+            let mut values: Vec<Vec<f64>> = origins.iter_mut().map(|o| o.of(pool)).collect();
+            let priors = predictors.accuracies.iter_mut();
+            values.extend(priors.map(|prior| prior.accuracies(&pool.archs)));
             let Job { strategy, budget, seed, .. } = self.job;
             let mut strategy = strategy.make(&self.job.signs(), budget, seed);
             strategy.warm_start(pool, &values);
@@ -147,7 +151,8 @@ impl Study {
         history.round = round;
         let mut open = current.may.clone();
         open.iter_mut().enumerate().for_each(|(r, o)| *o &= !history.is_taken(r));
-        let limits = self.limits.allowed(pool, &measured, &mut open);
+        let predictor = predictors.latency.as_mut();
+        let limits = self.limits.allowed(pool, &measured, predictor, &mut open);
         let Some((_, strategy)) = &mut self.strategy else { unreachable!("made above") };
         let mut rows = Vec::new();
         for _ in 0..EMPTY_ROUNDS {

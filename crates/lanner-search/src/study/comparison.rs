@@ -52,6 +52,7 @@ impl Study {
     /// Returns the candidates, evaluated ones too, and which of them are likely to be within the
     /// limits.
     fn likely(&mut self) -> Result<(&Current, Vec<bool>), SearchError> {
+        self.load_predictors()?;
         let (limits, space) = (&self.job.limits, &self.space);
         let measured = self.database.read(|c| {
             let each = limits.iter().map(|l| limits::measured(c, space, &l.metric));
@@ -67,7 +68,8 @@ impl Study {
             self.strategy = None;
         }
         let mut open = current.may.clone();
-        self.limits.allowed(&current.pool, &measured, &mut open);
+        let predictor = self.predictors.as_mut().and_then(|p| p.latency.as_mut());
+        self.limits.allowed(&current.pool, &measured, predictor, &mut open);
         Ok((current, open))
     }
 }

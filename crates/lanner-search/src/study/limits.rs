@@ -2,15 +2,17 @@
 
 use std::collections::{BTreeMap, HashMap};
 
-use lanner_predict::latency::LatencyFeatures;
+use lanner_predict::latency::{Expected, LatencyFeatures};
 use lanner_predict::{Pool, choose};
 use lanner_space::{Architecture, Space};
 use rusqlite::Connection;
 
 use super::candidates::ANALYTIC;
+use super::predictors::Asked;
 use super::{SearchError, Study, read};
 use crate::Limit;
 use crate::constrained::{Belief, LatencyProcess};
+use crate::job::LATENCY;
 
 /// Least probability, for each limit, that a network that [`Study::ask`] returns is within it. It
 /// is not higher since the network is measured before it is evaluated.
@@ -25,6 +27,8 @@ pub(super) struct Limits {
     /// Limits, with their positions among all limits.
     measured: Vec<(usize, Limit)>,
     process: Option<LatencyProcess>,
+    /// What a saved predictor expects of the pool's latencies.
+    expected: Option<Vec<Expected>>,
 }
 
 /// Architectures and their values.
@@ -36,16 +40,33 @@ impl Limits {
     pub fn of(limits: &[Limit]) -> Limits {
         let all = limits.iter().cloned().enumerate();
         let measured = all.filter(|(_, l)| !ANALYTIC.contains(&l.metric.as_str())).collect();
-        Limits { measured, process: None }
+        Limits { measured, process: None, expected: None }
     }
 
     pub fn new_pool(&mut self) {
         self.process = None;
+        self.expected = None;
+    }
+
+    /// The probability of each row to be within the limit of the latency before any is measured; `None`
+    /// without a limit or a saved predictor.
+    pub fn expected(&mut self, pool: &Pool, predictor: Option<&mut Asked>) -> Option<Vec<f64>> {
+        let limits = self.measured.iter().filter(|(_, l)| l.metric == LATENCY);
+        let limit = limits.map(|(_, l)| l.at_most).reduce(f64::min)?;
+        let predictor = predictor?;
+        let expected = self.expected.get_or_insert_with(|| predictor.latencies(&pool.archs));
+        Some(expected.iter().map(|e| e.within(limit)).collect())
     }
 
     /// Closes the rows that are not likely to be within all limits, and returns the predictions of
-    /// the rows.
-    pub fn allowed(&mut self, pool: &Pool, measured: &[Known], open: &mut [bool]) -> Beliefs {
+    /// the rows. A saved predictor tells what is expected of latencies before they are measured.
+    pub fn allowed(
+        &mut self,
+        pool: &Pool,
+        measured: &[Known],
+        mut predictor: Option<&mut Asked>,
+        open: &mut [bool],
+    ) -> Beliefs {
         let mut beliefs = Beliefs::new();
         // Least probability over all limits.
         let mut within = vec![1.0f64; pool.len()];
@@ -55,8 +76,17 @@ impl Limits {
                 .collect();
             let rows: Vec<usize> = (0..pool.len()).filter(|&r| open[r]).collect();
             let process = self.process.get_or_insert_with(|| LatencyProcess::new(pool));
+            let predictor = predictor.as_deref_mut().filter(|_| limit.metric == LATENCY);
+            let believed = match predictor {
+                Some(predictor) => {
+                    let expected =
+                        self.expected.get_or_insert_with(|| predictor.latencies(&pool.archs));
+                    Ok(process.corrected(expected, &known, limit.at_most, &rows))
+                }
+                None => process.beliefs(&known, limit.at_most, &rows),
+            };
             // Without enough measurements for a process, every row stays open.
-            if let Ok(believed) = process.beliefs(&known, limit.at_most, &rows) {
+            if let Ok(believed) = believed {
                 rows.iter().zip(&believed).for_each(|(&r, b)| within[r] = within[r].min(b.within));
                 let of_rows = rows.into_iter().zip(believed).collect();
                 beliefs.push((limit.metric.clone(), of_rows));
@@ -128,13 +158,24 @@ impl Study {
 
     /// Returns the `n` networks whose measurements tell most about all others, the most informative
     /// first. They should be measured before the first [`Study::ask`] of a study with measured limits.
+    ///
+    /// A saved predictor of the job limits them to those likely within the limit.
     pub fn first_measurements(&mut self, n: usize) -> Result<Vec<Architecture>, SearchError> {
+        self.load_predictors()?;
         let (current, changed) = self.candidates.at(0, 0, &[], &[]);
         if changed {
             self.limits.new_pool();
             self.strategy = None;
         }
-        let rows: Vec<usize> = (0..current.pool.len()).filter(|&r| current.may[r]).collect();
+        let mut rows: Vec<usize> = (0..current.pool.len()).filter(|&r| current.may[r]).collect();
+        let predictor = self.predictors.as_mut().and_then(|p| p.latency.as_mut());
+        if let Some(within) = self.limits.expected(&current.pool, predictor) {
+            // Those over the limit would teach the process as well, but could not be chosen.
+            rows.sort_by(|&a, &b| within[b].total_cmp(&within[a]).then(a.cmp(&b)));
+            let likely = rows.partition_point(|&r| within[r] >= PROBABLE);
+            rows.truncate(likely.max(n));
+            rows.sort_unstable();
+        }
         let views = LatencyFeatures::new(&current.pool);
         let chosen = choose(&views, &rows, n, self.job.seed);
         Ok(chosen.into_iter().map(|r| current.pool.archs[r].clone()).collect())

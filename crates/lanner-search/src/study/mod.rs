@@ -49,6 +49,7 @@ mod comparison;
 mod database;
 mod limits;
 mod owner;
+pub(crate) mod predictors;
 mod read;
 mod types;
 mod warm_start;
@@ -60,6 +61,7 @@ use lanner_space::{Architecture, Space};
 use rusqlite::OptionalExtension;
 
 pub use crate::constrained::Belief;
+use crate::job::LATENCY;
 use crate::{Job, SearchError, Strategy};
 use candidates::Candidates;
 pub use candidates::{ANALYTIC, analytic};
@@ -69,6 +71,7 @@ use database::Database;
 use limits::Limits;
 pub use limits::PROBABLE;
 use owner::Owner;
+use predictors::Predictors;
 pub use types::{Counts, Measurement, Outcome, State, Trial};
 
 /// Name of the file in a study's folder.
@@ -87,6 +90,8 @@ pub struct Study {
     limits: Limits,
     /// Warm-start values, read when a strategy is made.
     warm_start: Option<Vec<warm_start::Origin>>,
+    /// The job's saved predictors, read when they are first needed.
+    predictors: Option<Predictors>,
 }
 
 impl Study {
@@ -122,6 +127,19 @@ impl Study {
         archs: &[Architecture],
         warm_start: &[(String, Vec<(Architecture, f64)>)],
     ) -> Result<Study, SearchError> {
+        let is_limited = job.limit_of(LATENCY).is_some();
+        let predictors = Predictors::load(job, &job.space()?, is_limited)?;
+        Study::create_with(path, job, archs, warm_start, predictors)
+    }
+
+    /// [`Study::create_warm`] with the job's predictors, which were read before.
+    pub(crate) fn create_with(
+        path: impl AsRef<Path>,
+        job: &Job,
+        archs: &[Architecture],
+        warm_start: &[(String, Vec<(Architecture, f64)>)],
+        predictors: Predictors,
+    ) -> Result<Study, SearchError> {
         job.check()?;
         let space = job.space()?;
         for arch in archs {
@@ -144,7 +162,9 @@ impl Study {
             }
             Ok(())
         })?;
-        Ok(Study::of(database, job.clone(), space, candidates))
+        let mut study = Study::of(database, job.clone(), space, candidates);
+        study.predictors = Some(predictors);
+        Ok(study)
     }
 
     /// Tells whether there is a study at a path, so that [`Study::create`] would fail.
@@ -207,7 +227,16 @@ impl Study {
             heartbeat: None,
             strategy: None,
             warm_start: None,
+            predictors: None,
         }
+    }
+
+    /// Reads the saved predictors that the job names, if they were not read before.
+    fn load_predictors(&mut self) -> Result<(), SearchError> {
+        if self.predictors.is_none() {
+            self.predictors = Some(Predictors::load(&self.job, &self.space, true)?);
+        }
+        Ok(())
     }
 
     pub fn job(&self) -> &Job {

@@ -64,6 +64,8 @@ pub fn job(args: &SearchArgs) -> anyhow::Result<Job> {
         strategy: args.strategy.parse().map_err(|why: String| usage(why))?,
         seed: args.seed,
         budget: args.budget.unwrap_or(40),
+        latency_predictor: args.latency_predictor.clone(),
+        accuracy_prior: args.accuracy_prior.clone(),
         setup: None,
     };
     check_metrics(&job, &setup, &mut Tables::default()).map_err(search_error)?;

@@ -47,7 +47,12 @@ on the front with the best --metric; networks/TRIAL.onnx are the others.
 --warm-start SOURCE, for the default strategy, takes values from a table or another study of the same \
 space. They may come from another task or a shorter training: they are not mixed with this study's \
 values and cost no budget. Half of the first ten networks are the best by these values, and this \
-study's own trials teach how much the values say about all other networks.
+study's own trials teach how much the values say about all other networks. --accuracy-prior FILE takes \
+the values from a saved predictor instead.
+
+--latency-predictor FILE spares measurements of networks over the limit: what the predictor thinks too \
+slow is not measured, and the first measurements are of networks that it thinks fast enough. They show \
+how far it is off, and measured values always count before predicted ones.
 
 The table at the end compares the best network with two others. One has the most FLOPs within the \
 limits; it is evaluated outside the budget (with a command, it is the largest of those evaluated). The \
@@ -67,6 +72,8 @@ Examples:
       --metric val_accuracy --limit 'latency_ms<=4' --timeout 3600 --budget 60
   lanner search --evaluate table:accuracy.csv --metric c100_test_200 \\
       --limit 'latency_ms<=5' --latency-table latency.csv:pixel3_ms
+  lanner search --limit 'latency_ms<=0.2' --latency-predictor mine.lanner \\
+      --latency-samples 5
   lanner search --pareto latency_ms --budget 60 --out front
   lanner search --evaluate table:accuracy.csv --metric cifar100_test_200 \\
       --warm-start accuracy.csv:cifar10_test_200
@@ -93,6 +100,14 @@ pub struct SearchArgs {
     /// Start from the values of a table, FILE[:COLUMN], or of a study, STUDY[:METRIC]; may be repeated
     #[arg(long, value_name = "SOURCE")]
     warm_start: Vec<String>,
+    /// A predictor of `lanner fit` or `lanner adapt` that tells which networks are likely within the limit
+    /// of latency_ms before any is measured; measurements correct it
+    #[arg(long, value_name = "FILE")]
+    latency_predictor: Option<PathBuf>,
+    /// A predictor of `lanner fit` or `lanner adapt` whose accuracies the search starts from, like values
+    /// of --warm-start; may be repeated
+    #[arg(long, value_name = "FILE")]
+    accuracy_prior: Vec<PathBuf>,
     /// Make the metric as small as possible
     #[arg(long)]
     minimise: bool,
