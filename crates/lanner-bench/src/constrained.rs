@@ -1,4 +1,4 @@
-//! `lanner-bench constrained`.
+//! `lanner-bench constrained` searches within latency limits.
 
 use std::time::Instant;
 
@@ -14,9 +14,9 @@ use crate::output::{Row, print_rows, progress};
 
 #[derive(clap::Args)]
 #[command(after_help = "\
-The pool is MetaD2A's 500 candidates with their CIFAR-100 accuracy; latencies are known only where
-measured. `samples` counts every measurement, those that check the answer too. `violations` is the
-share of answers over their limit in the published table.
+The pool is MetaD2A's 500 candidates with their CIFAR-100 accuracies; latencies are known only where \
+measured. `samples` counts every measurement, also those that check the answer. `violations` is the \
+share of answers that are over their limit in the published table.
 
 Examples:
   lanner-bench constrained
@@ -24,10 +24,10 @@ Examples:
 pub struct ConstrainedArgs {
     #[command(flatten)]
     common: Common,
-    /// Devices [default: all with published figures]
+    /// Target devices [default: all with published figures]
     #[arg(long, value_delimiter = ',')]
     device: Vec<String>,
-    /// Networks measured before the first choice
+    /// Number of networks measured before the first choice
     #[arg(long, default_value_t = 20)]
     samples: usize,
     #[arg(long, default_value_t = 20, value_parser = clap::value_parser!(u64).range(1..))]

@@ -1,9 +1,9 @@
-//! `lanner-bench cross-space`.
+//! `lanner-bench cross-space` predicts latencies in a space in which the device is new.
 
 use crate::recipes::multi_predict::spaces::{LatencyAcross, encoding};
 use crate::recipes::peers::Peer;
 use lanner_predict::encode::operations::Counted;
-use lanner_predict::latency::adapted::{Bridge, DevicePrior, FewShot};
+use lanner_predict::latency::adapted::{Bridge, DevicePrior, FewShot, Guess};
 use lanner_predict::latency::operations::OperationsModel;
 use lanner_predict::metrics::{mean_and_error, spearman};
 use lanner_predict::regress::linalg::Mat;
@@ -16,21 +16,24 @@ use crate::output::{Row, print_rows, progress, usage};
 
 #[derive(clap::Args)]
 #[command(after_help = "\
-A device was measured in one space and is new in another: --measured 65+20 is 65 latencies of the
-source space and 20 of the target space. The references are other devices that were measured in
-both, by default the 16 (of 21) that correlate least with the device in the source space, as in
-Multi-Predict. Spearman correlation on all other architectures of the target space; errors are over seeds.
-`gain` is the first method's lead over no-transfer on the same draws.
+A device was measured in one space and is new in another: --measured 65+20 means 65 latencies in the \
+source space and 20 in the target space. The references are other devices that were measured in both: \
+by default the 16 (of 21) that correlate least with the device in the source space, as in \
+Multi-Predict. Spearman correlations are over all other architectures of the target space; errors are \
+over seeds. `gain` is the first method's lead over no-transfer on the same draws.
 
-  transfer             the few-shot predictor, which also knows what the source space tells
-  no-transfer          the same without
-  references           a mixture of the references alone, as the source space tells it
-  simulated            a mixture of simulated devices alone, as the source space tells it
-  operations           sums over operations, fitted in the source space alone; no references either
+  transfer             the few-shot predictor, with what the source space tells
+  no-transfer          the same without the source space
+  references           only a mixture of the references, with weights from
+                       the source space
+  simulated            only a mixture of simulated devices, with weights from
+                       the source space
+  operations           only sums over operations, fitted in the source space,
+                       without references
   flops                FLOPs of the target space
-  multi-predict        the recipe: a network on the references' latencies, trained on the source
-                       space, then on the target's samples
-  multi-predict-new    the same network trained on the target's samples alone
+  multi-predict        the recipe: a network on the references' latencies,
+                       trained on the source space, then on the samples
+  multi-predict-new    the same network trained on the samples only
   ridge-sources        ridge on the references' latencies and operation counts
   ridge-counts         ridge on operation counts
 
@@ -41,13 +44,13 @@ Examples:
 pub struct CrossSpaceArgs {
     #[command(flatten)]
     common: Common,
-    /// Target spaces: fbnet, nasbench201; the other one is the source
+    /// Target spaces, fbnet or nasbench201; the other one is the source
     #[arg(long, value_delimiter = ',', default_value = "fbnet,nasbench201")]
     to: Vec<String>,
     /// Target devices [default: all 22 that were measured in both spaces]
     #[arg(long, value_delimiter = ',')]
     device: Vec<String>,
-    /// Measurements of the device in the source and in the target space
+    /// Numbers of measurements of the device in the source and in the target space
     #[arg(
         long,
         value_delimiter = ',',
@@ -55,7 +58,7 @@ pub struct CrossSpaceArgs {
         default_value = "82+3,80+5,65+20,17+3,15+5,10+10"
     )]
     measured: Vec<String>,
-    /// How many devices that were measured in both spaces help
+    /// Number of reference devices, which were measured in both spaces
     #[arg(long, default_value_t = 16, value_parser = clap::value_parser!(u32).range(2..=21))]
     references: u32,
     #[arg(
@@ -103,7 +106,7 @@ impl Method {
     }
 }
 
-/// Measurements of the device in the source and in the target space.
+/// Numbers of measurements of the device in the source and in the target space.
 #[derive(Clone, Copy)]
 struct Budget {
     source: usize,
@@ -124,17 +127,19 @@ impl Budget {
     }
 }
 
-/// One device as target in one direction.
+/// A device as the target in one direction.
 struct Game<'a> {
     source: &'a World,
     target: &'a World,
-    /// The device's columns.
+    /// Columns of the device in each space.
     own: [usize; 2],
-    /// The references' columns in each space.
+    /// Columns of the references in each space.
     references: [Vec<usize>; 2],
     bridge: Bridge,
+    /// The references' functions in the target space.
+    to_functions: Mat,
     prior: DevicePrior,
-    /// Of the recipe, in each space.
+    /// Encodings of the recipe in each space.
     encodings: [Mat; 2],
 }
 
@@ -172,7 +177,7 @@ pub fn run(args: CrossSpaceArgs) -> anyhow::Result<()> {
             .collect::<anyhow::Result<_>>()?
     };
     let bar = progress((args.to.len() * devices.len()) as u64 * args.seeds, "cross-space");
-    // Together: devices with the same architectures share the expensive part.
+    // All devices together, since those with the same architectures share the expensive part.
     for world in &mut worlds {
         let places: Vec<usize> =
             common.iter().map(|name| world.place(name)).collect::<anyhow::Result<_>>()?;
@@ -181,7 +186,7 @@ pub fn run(args: CrossSpaceArgs) -> anyhow::Result<()> {
     let mut rows = Vec::new();
     for to in &args.to {
         let fbnet = to == "fbnet";
-        // By method, then budget: a value a seed, by device.
+        // By method, then budget: for each device one value a seed.
         let mut all = vec![vec![Vec::new(); budgets.len()]; methods.len()];
         for device in &devices {
             let game = Game::new(&mut worlds, fbnet, device, &common, args.references as usize)?;
@@ -221,7 +226,7 @@ pub fn run(args: CrossSpaceArgs) -> anyhow::Result<()> {
     print_rows(&rows, args.common.json)
 }
 
-/// Names of the devices measured in both spaces.
+/// Returns the names of the devices that were measured in both spaces.
 fn common(worlds: &[World; 2]) -> Vec<String> {
     let names = |world: &World| -> Vec<String> {
         let latencies = world.measured.columns.iter().filter_map(|c| c.0.strip_suffix("_ms"));
@@ -259,13 +264,18 @@ impl<'a> Game<'a> {
         let columns = [columns(source, &references[0]), columns(target, &references[1])];
         let [from_functions, to_functions] = functions;
         let prior = target.views.with_sources(&to_functions);
-        let views = [&source.views, &target.views];
-        let bridge = Bridge::new(views, [&from_functions, &to_functions])?;
+        let bridge = Bridge::new(&source.views, &from_functions)?;
         let encodings = [encoding(&columns[0]), encoding(&columns[1])];
-        Ok(Game { source, target, own, references, bridge, prior, encodings })
+        Ok(Game { source, target, own, references, bridge, to_functions, prior, encodings })
     }
 
-    /// Spearman correlation of one method on one draw of samples.
+    /// Guesses from latencies of these rows of the source space.
+    fn guesses(&self, rows: &[usize], latencies: &[f64]) -> anyhow::Result<Vec<Guess>> {
+        let carried = self.bridge.carry(rows, latencies)?;
+        Ok(carried.guesses(&self.target.views, &self.to_functions)?)
+    }
+
+    /// Returns the Spearman correlation of a method on one draw of samples.
     fn play(&self, method: Method, budget: Budget, seed: u64) -> anyhow::Result<f64> {
         let values = &self.target.measured.columns[self.own[1]].1;
         let rows = shuffled(values, seed);
@@ -285,7 +295,7 @@ impl<'a> Game<'a> {
         let (y, truth) = (pick(values, known), pick(values, ask));
         let scores = match method {
             Method::Transfer => {
-                let carried = self.bridge.carry(&source_rows, &pick(of_source, &source_rows))?;
+                let carried = self.guesses(&source_rows, &pick(of_source, &source_rows))?;
                 let prior = self.prior.clone().with_carried(&carried);
                 FewShot::fit(&prior, known, &y)?.latencies(&prior, ask)
             }
@@ -303,7 +313,7 @@ impl<'a> Game<'a> {
             }
             Method::References | Method::Simulated => {
                 let known_there = pick(of_source, &source_rows);
-                let guesses = self.bridge.carry(&source_rows, &known_there)?;
+                let guesses = self.guesses(&source_rows, &known_there)?;
                 let place = if method == Method::References { 0 } else { guesses.len() - 1 };
                 let of = &guesses[place].latencies;
                 ask.iter().map(|&r| of.row(r)[of.cols - 1]).collect()
@@ -334,7 +344,7 @@ impl<'a> Game<'a> {
             }
         };
         let rank = spearman(&scores, &truth);
-        // A method that says the same of all architectures ranks nothing.
+        // A constant prediction ranks nothing.
         Ok(if rank.is_finite() { rank } else { 0.0 })
     }
 }
@@ -354,13 +364,13 @@ fn row(to: &str, device: &str, budget: &str, methods: &[(&str, Method)], of: &[&
     }
 }
 
-/// The first method's lead over no-transfer, a value a seed.
+/// Returns the lead of the first method over no-transfer, one value a seed.
 fn gain(methods: &[(&str, Method)], of: &[&Vec<f64>]) -> Option<Vec<f64>> {
     let without = methods.iter().position(|m| m.1 == Method::NoTransfer).filter(|m| *m > 0)?;
     Some(of[0].iter().zip(of[without]).map(|(a, b)| a - b).collect())
 }
 
-/// Means over devices, seed by seed, and on how many devices the first method leads.
+/// Averages over devices, seed by seed, and counts the devices on which the first method leads.
 fn summary(to: &str, budget: &str, methods: &[(&str, Method)], of: &[&Vec<Vec<f64>>]) -> Row {
     let means: Vec<Vec<f64>> = (of.iter())
         .map(|devices| {

@@ -1,4 +1,4 @@
-//! `lanner-bench cross-task`.
+//! `lanner-bench cross-task` predicts accuracies on a new task from other tasks and spaces.
 
 mod tasks;
 
@@ -18,22 +18,23 @@ use tasks::{Task, named};
 
 #[derive(clap::Args)]
 #[command(after_help = "\
-Spearman correlation on all networks of the target's table that were not trained on, for every ordered
-pair of data sets. Standard errors are over seeds: a seed draws the target's samples.
+Spearman correlations are over all networks of the target's table that were not trained on, for every \
+ordered pair of data sets. Standard errors are over seeds: a seed draws the target's samples.
 
 Examples:
   lanner-bench cross-task
-  lanner-bench cross-task --set nasbench201-cifar100,micro-jigsaw --method default,no-transfer
+  lanner-bench cross-task --set nasbench201-cifar100,micro-jigsaw \\
+    --method default,no-transfer
   lanner-bench cross-task --csv > heat-map.csv
   lanner-bench cross-task --set dev --seed 1000")]
 pub struct CrossTaskArgs {
     #[command(flatten)]
     common: Common,
-    /// Data sets, of which all ordered pairs are taken: names as in the table, all, or dev: those on which
-    /// the method was developed
+    /// Data sets, of which all ordered pairs are compared: names as in the table, all, or dev (the
+    /// ones used in development)
     #[arg(long, value_delimiter = ',', default_value = "all")]
     set: Vec<String>,
-    /// Trained networks of the target
+    /// Number of trained networks of the target
     #[arg(long, default_value_t = 20, value_parser = clap::value_parser!(u32).range(5..500))]
     samples: u32,
     /// default, default-proxies, default-graph, no-transfer, multi-predict, accuracy, ridge-proxies,
@@ -44,12 +45,13 @@ pub struct CrossTaskArgs {
         default_value = "default,default-proxies,default-graph,no-transfer,multi-predict,accuracy,ridge-proxies,best-proxy"
     )]
     method: Vec<String>,
-    /// Also with all other data sets together, and all of other spaces, as sources of `default`
+    /// Add rows for `default` with all other data sets together as sources, and with all of other
+    /// spaces
     #[arg(long)]
     several: bool,
     #[arg(long, default_value_t = 20, value_parser = clap::value_parser!(u64).range(1..))]
     seeds: u64,
-    /// Print a line for each pair and method as CSV instead: source,target,method,spearman,spearman_se
+    /// Print a line for each pair and method as CSV: source,target,method,spearman,spearman_se
     #[arg(long, conflicts_with = "json")]
     csv: bool,
 }
@@ -60,10 +62,10 @@ enum Method {
     /// `default` without a source.
     NoTransfer,
     MultiPredict,
-    /// The accuracy predictor `default`, which sees graphs alone.
+    /// The accuracy predictor `default`, which sees only graphs.
     Accuracy,
     RidgeProxies,
-    /// The proxy that the samples correlate with best, with the sign that it has there.
+    /// The proxy that correlates best with the samples, with the sign of that correlation.
     BestProxy,
 }
 
@@ -87,14 +89,15 @@ impl Method {
 /// Spearman correlations, one a seed.
 type Seeds = Vec<f64>;
 
-/// What is the same for all pairs.
+/// The setting that is the same for all pairs.
 struct Game {
     samples: usize,
     seeds: Vec<u64>,
 }
 
 impl Game {
-    /// Scores of a whole pool by `predict` for each draw of samples, compared with the rest.
+    /// Scores the whole pool by `predict` for each draw of samples, and correlates the scores with the
+    /// values of the rest.
     fn play(
         &self,
         target: &Task,
@@ -118,10 +121,12 @@ impl Game {
     fn adapted(&self, target: &Task, sources: &[Source], inputs: Inputs) -> anyhow::Result<Seeds> {
         let prior = target.views.prior(sources, inputs);
         let all: Vec<usize> = (0..target.values.len()).collect();
-        self.play(target, |rows, y, _| Ok(AdaptedAccuracy::fit(&prior, rows, y)?.scores(&all)))
+        self.play(target, |rows, y, _| {
+            Ok(AdaptedAccuracy::fit(&prior, rows, y)?.scores(&prior, &all))
+        })
     }
 
-    /// Of a method that knows no source.
+    /// Runs a method that needs no source.
     fn alone(&self, method: Method, target: &Task) -> anyhow::Result<Seeds> {
         let proxies = target.views.proxy_scores();
         match method {
@@ -154,7 +159,7 @@ impl Game {
     }
 }
 
-/// The recipe is pre-trained on at most so many networks of a source.
+/// Largest number of networks of a source on which the recipe is pre-trained.
 const PRE_TRAINED_ON: usize = 1000;
 
 fn pre_trained(task: &Task, seeds: &[u64]) -> anyhow::Result<Vec<MultiPredict>> {
@@ -168,18 +173,18 @@ fn pre_trained(task: &Task, seeds: &[u64]) -> anyhow::Result<Vec<MultiPredict>> 
         .collect()
 }
 
-/// What a source tells of a target.
+/// Makes a source from a task, for a target.
 fn source(of: &Task, target: &Task, inputs: Inputs) -> anyhow::Result<Source> {
     let rows: Vec<usize> = (0..of.values.len()).collect();
     Ok(Source::new(&of.views, &rows, &of.values, &target.views, inputs)?)
 }
 
-/// One ordered pair.
+/// An ordered pair of source and target.
 struct Pair<'a> {
     source: &'a str,
     target: &'a str,
     relation: SourceRelation,
-    /// One a method.
+    /// Results, one a method.
     results: Vec<Seeds>,
 }
 
@@ -290,8 +295,8 @@ fn print_csv(pairs: &[Pair], names: &[&str]) -> anyhow::Result<()> {
     Ok(())
 }
 
-/// Means over pairs, their errors over seeds; then on how many % of the pairs the first method is above
-/// each other one, and above or below by more than two standard errors of the difference.
+/// Averages over pairs, with errors over seeds. Then tells on how many % of the pairs the first method
+/// is above each other one, and above or below by more than two standard errors of the difference.
 fn summary(pairs: &[Pair], names: &[&str]) -> Vec<Row> {
     let groups: [(&str, Option<SourceRelation>); 4] = [
         ("all pairs", None),

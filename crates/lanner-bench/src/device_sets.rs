@@ -1,11 +1,11 @@
-//! Which devices predict which: NASFLAT's twelve sets, and what was published of them.
+//! Sets of source and target devices: NASFLAT's twelve, with the published figures.
 
-/// Source and target devices of one space, and published Spearman correlations with 20 samples.
+/// Source and target devices in one space, and published Spearman correlations with 20 samples.
 pub struct DeviceSet {
     pub name: &'static str,
     pub sources: &'static str,
     pub targets: &'static str,
-    /// NASFLAT, HELP, Multi-Predict.
+    /// Correlations of NASFLAT, HELP and Multi-Predict.
     pub published: [f64; 3],
 }
 
@@ -15,7 +15,7 @@ impl DeviceSet {
     }
 }
 
-/// Who published, in the order of [`DeviceSet::published`]; figures as in NASFLAT's tables.
+/// Publishers in the order of [`DeviceSet::published`]; figures as in NASFLAT's tables.
 pub const PUBLISHERS: [&str; 3] = ["NASFLAT", "HELP", "Multi-Predict"];
 pub const SOURCE: &str = "Akhauri & Abdelfattah 2024, NASFLAT";
 
@@ -109,7 +109,7 @@ pub const SETS: [DeviceSet; 12] = [
     ),
 ];
 
-/// Sets on which `default` was developed: no target of theirs is one of [`SETS`].
+/// Sets used in the development of `default`: none of their targets is in one of [`SETS`].
 pub const DEVELOPMENT: [DeviceSet; 10] = [
     set(
         "N-dev1",
@@ -177,7 +177,8 @@ pub const DEVELOPMENT: [DeviceSet; 10] = [
     ),
 ];
 
-/// All devices of NAS-Bench-201, in two halves without sources: every other one in the tables' order.
+/// Two halves of all devices of NAS-Bench-201, without sources: every other device in the order of the
+/// tables.
 pub const HALVES: [DeviceSet; 2] = [
     set(
         "N-even",

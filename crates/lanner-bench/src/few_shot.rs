@@ -1,4 +1,4 @@
-//! `lanner-bench few-shot`.
+//! `lanner-bench few-shot` predicts latencies on a new device from a few measurements.
 
 mod method;
 mod world;
@@ -18,35 +18,39 @@ pub(super) use world::World;
 
 #[derive(clap::Args)]
 #[command(after_help = "\
-Spearman correlation on all architectures that were not measured; a row is the mean over a set's
-target devices. Standard errors are over seeds: a seed draws the measured architectures. processor_s is the
-processor time to fit and to predict all others, sources_processor_s that to learn from the set's sources:
-default smooths those that no set before had, multi-predict, nasflat and help are pre-trained, once a set,
-by --seed. Neither has a meaning unless --threads is 1.
+Spearman correlations are over all architectures that were not measured; a row is the mean over a \
+set's target devices. Standard errors are over seeds: a seed draws the measured architectures. \
+processor_s is the processor time to fit and to predict all other architectures; sources_processor_s \
+is the time to learn from the set's sources: default smooths those that no set before had, while \
+multi-predict, nasflat and help are pre-trained once a set, by --seed. Both times need --threads 1.
 
-help measures its ten reference networks first: of 20 samples ten are drawn.
+help measures its ten reference networks first: with 20 samples, only ten are drawn.
 
 Examples:
   lanner-bench few-shot
-  lanner-bench few-shot --set ND,F1 --samples 5,10,20,50 --method default --devices
+  lanner-bench few-shot --set ND,F1 --samples 5,10,20,50 --devices
   lanner-bench few-shot --set all --method default --choose
-  lanner-bench few-shot --set ND,FD --method default,multi-predict --samples 10,20   # half a minute a set
-  lanner-bench few-shot --set N1,F1 --method multi-predict,nasflat --devices         # minutes a set
   lanner-bench few-shot --set ND,FD --help-slice --method default
-  lanner-bench few-shot --set FA,F4 --samples 2500 --method ridge-one-hots   # what devices' noise allows
-  lanner-bench few-shot --set F4 --samples 10 --method default --noiseless   # what the samples' noise costs
-  lanner-bench few-shot --set ND --samples 10 --method default --threads 1   # processor seconds
-  lanner-bench few-shot --set N-even,N-odd --samples 10 --method default --sources built-in
+  # half a minute a set
+  lanner-bench few-shot --set ND,FD --method multi-predict --samples 10,20
+  # minutes a set
+  lanner-bench few-shot --set N1,F1 --method multi-predict,nasflat --devices
+  # the best that the devices' noise allows
+  lanner-bench few-shot --set FA,F4 --samples 2500 --method ridge-one-hots
+  # the cost of the samples' noise
+  lanner-bench few-shot --set F4 --samples 10 --method default --noiseless
+  # processor seconds
+  lanner-bench few-shot --set ND --samples 10 --method default --threads 1
+  lanner-bench few-shot --set N-even,N-odd --samples 10 --sources built-in
   lanner-bench few-shot --set dev --seed 1000")]
 pub struct FewShotArgs {
     #[command(flatten)]
     common: Common,
-    /// ND, NA, N1 to N4 (NAS-Bench-201), FD, FA, F1 to F4 (FBNet), all of these, dev: those on
-    /// which the method was developed, or N-even and N-odd: all devices of NAS-Bench-201 without
-    /// sources
+    /// ND, NA, N1 to N4 (NAS-Bench-201), FD, FA, F1 to F4 (FBNet), all of these, dev (the ones used in
+    /// development), or N-even and N-odd (all devices of NAS-Bench-201, without sources)
     #[arg(long, value_delimiter = ',', default_value = "all")]
     set: Vec<String>,
-    /// Measurements of the target device
+    /// Numbers of measurements of the target device
     #[arg(long, value_delimiter = ',', default_value = "20", value_parser = clap::value_parser!(u32).range(3..10_000))]
     samples: Vec<u32>,
     /// default, multi-predict, nasflat, help, ridge-counts, ridge-sources, ridge-one-hots, grouped-gp,
@@ -60,19 +64,18 @@ pub struct FewShotArgs {
     /// Measure the most informative architectures instead of random ones
     #[arg(long)]
     choose: bool,
-    /// As HELP: architectures below 900 are measured, of 900 to 1899 those between the device's
-    /// 5 % and 95 % quantiles tested
+    /// Choose architectures as HELP does: measure those below 900; of 900 to 1899, test those between
+    /// the device's 5 % and 95 % quantiles
     #[arg(long)]
     help_slice: bool,
-    /// As if the samples had been measured without noise: by a smooth function that is fitted to all
-    /// measurements of the device. Shows what the noise of the samples costs; intervals leave it out
+    /// Use samples without noise, from a smooth function fitted to all measurements of the device.
+    /// Shows the cost of the samples' noise; intervals leave it out
     #[arg(long)]
     noiseless: bool,
-    /// What is known of other devices: those of the set, none, or Lanner's own table, which is
-    /// built in
+    /// Source devices: those of the set, none, or Lanner's own built-in table
     #[arg(long, value_enum, default_value = "set")]
     sources: Sources,
-    /// A row for every device as well
+    /// Add a row for every device
     #[arg(long)]
     devices: bool,
     #[arg(long, default_value_t = 20, value_parser = clap::value_parser!(u64).range(1..))]
@@ -86,12 +89,12 @@ enum Sources {
     BuiltIn,
 }
 
-/// What one method reached on one device with so many samples, a value a seed.
+/// Results of a method on a device with one number of samples, one value a seed.
 #[derive(Default, Clone)]
 struct Results {
     spearman: Vec<f64>,
     coverage: Vec<f64>,
-    /// Seconds of processor time to fit and to predict all others.
+    /// Seconds of processor time to fit and to predict all other architectures.
     processor: Vec<f64>,
 }
 
@@ -124,7 +127,7 @@ pub fn run(args: FewShotArgs) -> anyhow::Result<()> {
     let bar = progress(targets as u64 * args.seeds + epochs as u64, "few-shot");
     let mut worlds: [Option<World>; 2] = [None, None];
     let mut rows = Vec::new();
-    // A mean over seeds for each set: by method, then samples.
+    // Means over seeds for each set: by method, then number of samples.
     let mut means = vec![vec![Vec::new(); args.samples.len()]; methods.len()];
     for set in &sets {
         let at = usize::from(set.is_fbnet());
@@ -164,7 +167,7 @@ pub fn run(args: FewShotArgs) -> anyhow::Result<()> {
         learning.push(("help", since(start)));
         let learned = Learned { prior, joint, nasflat, help };
         let mut chosen = Chosen::new();
-        // By device, method, samples.
+        // By device, method, number of samples.
         let mut all = Vec::new();
         let names: Vec<&str> = set.targets.split_whitespace().collect();
         for device in &names {
@@ -228,7 +231,7 @@ pub fn run(args: FewShotArgs) -> anyhow::Result<()> {
     print_rows(&rows, args.common.json)
 }
 
-/// Processor time since then.
+/// Returns the processor time since `start`.
 fn since(start: Option<f64>) -> Option<f64> {
     start.zip(processor::seconds()).map(|(from, to)| to - from)
 }
@@ -268,7 +271,7 @@ impl WithResults for Row {
     }
 }
 
-/// The mean over devices, seed by seed.
+/// Averages over devices, seed by seed.
 fn mean_of(devices: &[&Results]) -> Results {
     let mean = |of: fn(&Results) -> &Vec<f64>| -> Vec<f64> {
         let seeds = devices.iter().map(|d| of(d).len()).min().unwrap_or(0);
@@ -282,19 +285,19 @@ fn mean_of(devices: &[&Results]) -> Results {
     }
 }
 
-/// What was chosen by a seed among these architectures: the same for all devices of a set that were
-/// measured on the same ones.
+/// Rows that were chosen by a seed among these architectures: the same for all devices of a set that
+/// were measured on the same ones.
 type Chosen = HashMap<(u64, Vec<usize>), Vec<usize>>;
 
-/// One draw of samples of one device.
+/// A draw of samples of a device.
 struct Draw<'a> {
     target: usize,
     seed: u64,
-    /// What samples are said to have taken instead.
+    /// Latencies without noise, which replace those of the samples.
     noiseless: Option<&'a [f64]>,
 }
 
-/// One draw: all methods on its beginnings.
+/// Runs all methods on one draw: on its first samples, for each number of them.
 fn one_seed(
     args: &FewShotArgs,
     world: &World,
@@ -306,7 +309,7 @@ fn one_seed(
 ) -> anyhow::Result<()> {
     let values = &world.measured.columns[target].1;
     let columns = world.measured.values(sources);
-    // Where all sources were measured too: the peers need them.
+    // Only rows at which all sources were measured too: the peers need them.
     let mut rows = shuffled(values, seed);
     rows.retain(|&r| columns.iter().all(|c| c[r].is_finite()));
     let (mut measurable, tested) = if args.help_slice {
@@ -351,7 +354,7 @@ fn one_seed(
                 method.forecast(&world.peers, learned, &columns, (known, y), ask, seed)?;
             let results = &mut results[s];
             results.processor.extend(since(start));
-            // A method that says the same of all architectures ranks nothing.
+            // A constant prediction ranks nothing.
             let quality = spearman(&forecast.mean, truth);
             results.spearman.push(if quality.is_finite() { quality } else { 0.0 });
             if !forecast.low.is_empty() {

@@ -1,4 +1,4 @@
-//! `lanner-bench latency`.
+//! `lanner-bench latency` predicts latencies on known devices.
 
 use std::collections::{HashMap, HashSet};
 use std::ops::ControlFlow;
@@ -20,37 +20,40 @@ use crate::output::{Row, print_rows, progress, usage};
 
 #[derive(clap::Args)]
 #[command(after_help = "\
-Percentages are of the networks that were not measured for training or validation; within_X is
-relative to the truth, hit_X to the prediction (as the BRP-NAS code counts).
-`twin` is no predictor: it answers with the median of all other networks that compute the same, where
-there are any, and shows how well the device repeats itself.
+Percentages are of the networks that were not measured for training or validation; within_X is \
+relative to the truth, hit_X to the prediction (as the BRP-NAS code counts). `twin` is not a \
+predictor: its answer is the median of all other networks that compute the same, where there are \
+any, which shows how well the device repeats itself.
 
 Examples:
   lanner-bench latency
-  lanner-bench latency --device desktop-gpu-gtx-1080ti-fp32 --train 100,500,900 --seeds 10
+  lanner-bench latency --device desktop-gpu-gtx-1080ti-fp32 \\
+    --train 100,500,900 --seeds 10
   lanner-bench latency --device help --predictor default,ridge-pairs --json
-  lanner-bench latency --table mine.csv --predictor default,flops,table:layer-wise.csv")]
+  lanner-bench latency --table mine.csv \\
+    --predictor default,flops,table:layer-wise.csv")]
 pub struct LatencyArgs {
     #[command(flatten)]
     common: Common,
-    /// A table of your own instead of the published ones; a column in milliseconds is a device
+    /// A table of your own instead of the published ones; each column in milliseconds is a device
     #[arg(long, value_name = "FILE")]
     table: Option<PathBuf>,
-    /// Devices: names, 'latbench' (all eleven), 'help' (HELP's six test devices) or 'all'
-    /// [default: latbench, of a --table all]
+    /// Devices: names, 'latbench' (all eleven), 'help' (HELP's six test devices) or 'all' [default:
+    /// latbench, with --table all]
     #[arg(long, value_delimiter = ',')]
     device: Vec<String>,
-    /// Training networks
+    /// Number of training networks
     #[arg(long, value_delimiter = ',', default_value = "900", value_parser = clap::value_parser!(u32).range(5..15000))]
     train: Vec<u32>,
-    /// Train on the most informative networks, as `measure --choose` picks them, not on random ones
+    /// Train on the most informative networks, as `measure --choose` picks them, instead of random
+    /// ones
     #[arg(long)]
     choose: bool,
-    /// Validation networks, used by recipes that stop early; never trained on
+    /// Number of validation networks for recipes that stop early; they are never trained on
     #[arg(long, default_value_t = 100)]
     validation: usize,
-    /// default, gcn, twin, flops, layer-wise, ridge-counts, ridge-onehot, ridge-pairs, extra-trees,
-    /// or table:FILE, which has its predictions under the device's name
+    /// default, gcn, twin, flops, layer-wise, ridge-counts, ridge-onehot, ridge-pairs, extra-trees, or
+    /// table:FILE with predictions in a column with the device's name
     #[arg(
         long,
         value_delimiter = ',',
@@ -79,13 +82,13 @@ const METRICS: [&str; 9] = [
     "seconds",
 ];
 
-/// A predictor and what it needs of the pool, made once.
+/// A predictor with the features of the pool that it needs.
 enum Ready {
     Default(LatencyFeatures),
     Gcn(gcn::GcnRecipe),
-    /// The class of each network: those with isomorphic pruned cells compute the same.
+    /// Class of each network: those with isomorphic pruned cells compute the same.
     Twin(Vec<usize>),
-    /// Predictions that somebody else made.
+    /// Predictions made elsewhere.
     Table(Measured),
     Baseline(Baseline, Mat),
 }
@@ -123,7 +126,7 @@ impl Ready {
         Ok(Ready::Baseline(*baseline, baseline.encode(pool)))
     }
 
-    /// `known` is trained on, `judged` may decide when to stop.
+    /// Fits to `known` and predicts; `judged` may decide when to stop.
     fn fit_predict(
         &self,
         pool: &Pool,
@@ -252,7 +255,7 @@ fn devices(args: &LatencyArgs, measured: &Measured) -> anyhow::Result<Vec<String
             "help" => devices.extend(HELP_TEST.map(String::from)),
             "latbench" | "all" => {
                 let all = device == "all";
-                // LatBench names say the precision; HELP's do not.
+                // Names of LatBench say the precision; those of HELP do not.
                 let wanted = |n: &str| all || n.contains("-fp") || n.contains("-int8");
                 devices.extend(measured.columns.iter().map(|c| c.0.clone()).filter(|n| wanted(n)));
             }
@@ -262,7 +265,7 @@ fn devices(args: &LatencyArgs, measured: &Measured) -> anyhow::Result<Vec<String
     Ok(devices)
 }
 
-/// The median of the measurements of all other networks of the same class.
+/// Returns the median measurement of all other networks of the same class.
 fn twins(classes: &[usize], values: &[f64], row: usize) -> Option<f64> {
     let same = |r: &usize| *r != row && classes[*r] == classes[row] && values[*r].is_finite();
     let mut others: Vec<f64> = (0..values.len()).filter(same).map(|r| values[r]).collect();
@@ -271,7 +274,7 @@ fn twins(classes: &[usize], values: &[f64], row: usize) -> Option<f64> {
     (n > 0).then(|| (others[(n - 1) / 2] + others[n / 2]) / 2.0)
 }
 
-/// All metrics of one draw, in the order of [`METRICS`].
+/// Returns all metrics of one draw, in the order of [`METRICS`].
 fn one_seed(
     ready: &Ready,
     pool: &Pool,
@@ -326,7 +329,8 @@ fn one_seed(
     Ok(out)
 }
 
-/// The layer-wise sum measures single layers instead of random networks: it is given those.
+/// Returns the rows to train on: for the layer-wise sum, which measures single layers instead of
+/// random networks, networks of single layers.
 fn with_single_layers(ready: &Ready, known: &[usize], values: &[f64]) -> Vec<usize> {
     let Ready::Baseline(Baseline::LayerWise, x) = ready else {
         return known.to_vec();
@@ -336,8 +340,8 @@ fn with_single_layers(ready: &Ready, known: &[usize], values: &[f64]) -> Vec<usi
     (0..x.rows).filter(|&r| values[r].is_finite() && layers(r) <= 1.0).collect()
 }
 
-/// The mean over devices of each predictor and size, with the error of that mean over devices left
-/// out: devices are not draws.
+/// Averages each predictor and size over devices, without an error over devices, since they are not
+/// random draws.
 fn means(args: &LatencyArgs, rows: &[Row]) -> Vec<Row> {
     let mut out = Vec::new();
     for predictor in &args.predictor {

@@ -1,5 +1,5 @@
-//! The `lanner-bench` command: predictors and strategies on published tables, the plain baselines and
-//! the published figures in the same table.
+//! The `lanner-bench` command compares predictors and strategies on published tables with plain
+//! baselines and published figures.
 
 mod constrained;
 mod cross_space;
@@ -19,7 +19,7 @@ use std::path::PathBuf;
 use clap::{Parser, Subcommand};
 use lanner::output::{self, usage};
 
-/// Large blocks are allocated often, as in `lanner`.
+/// Keeps large blocks, which are allocated often, as in `lanner`.
 #[global_allocator]
 static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
 
@@ -35,7 +35,7 @@ Examples:
   lanner-bench search --seeds 20"
 )]
 struct Cli {
-    /// Threads to compute with (default: all cores)
+    /// Threads to compute with [default: all cores]
     #[arg(long, global = true, value_name = "N", value_parser = clap::value_parser!(u16).range(1..))]
     threads: Option<u16>,
     #[command(subcommand)]
@@ -44,28 +44,28 @@ struct Cli {
 
 #[derive(Subcommand)]
 enum Command {
-    /// Latency prediction on LatBench and HELP devices
+    /// Compare latency predictors on devices of LatBench and HELP
     Latency(latency::LatencyArgs),
-    /// Latency on an unseen device from a handful of measurements
+    /// Predict latencies on an unseen device from a handful of measurements
     FewShot(few_shot::FewShotArgs),
-    /// Latency in a space where the device is new, with its latencies in another space
+    /// Predict latencies in a space where the device is new, from its latencies in another space
     CrossSpace(cross_space::CrossSpaceArgs),
-    /// Accuracy prediction: rank correlation with few trained networks
+    /// Compare accuracy predictors by rank correlation with few trained networks
     Ranking(ranking::RankingArgs),
-    /// Accuracy on a task of which 20 networks are trained, with other tasks and spaces
+    /// Predict accuracies on a task from 20 trained networks, and from other tasks and spaces
     CrossTask(cross_task::CrossTaskArgs),
-    /// Search over a table of accuracies
+    /// Compare strategies of search over a table of accuracies
     Search(search::SearchArgs),
-    /// Search within latency limits on MetaD2A's candidates
+    /// Search within latency limits among MetaD2A's candidates
     Constrained(constrained::ConstrainedArgs),
 }
 
 /// A named set of hyper-parameters.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
 pub enum RecipeName {
-    /// The paper's
+    /// Hyper-parameters of the paper
     BrpNas,
-    /// Ours
+    /// Our own hyper-parameters
     Default,
 }
 
@@ -78,13 +78,13 @@ impl RecipeName {
     }
 }
 
-/// What all benches take.
+/// Options of all benches.
 #[derive(clap::Args, Clone)]
 pub struct Common {
     /// Folder of published tables [default: $LANNER_DATA, else ../shared/data]
     #[arg(long, value_name = "DIR")]
     data: Option<PathBuf>,
-    /// First seed
+    /// The first seed
     #[arg(long, value_name = "S", default_value_t = 0)]
     seed: u64,
     /// Print JSON: {"rows": [...]}
@@ -114,7 +114,7 @@ impl Common {
 fn main() -> std::process::ExitCode {
     let cli = Cli::parse();
     if let Some(n) = cli.threads {
-        // Fails only if a pool exists already, which it cannot before this line.
+        // Fails only where a pool exists already; none does at this point.
         let _ = rayon::ThreadPoolBuilder::new().num_threads(n.into()).build_global();
     }
     let done = match cli.command {

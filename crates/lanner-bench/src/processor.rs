@@ -1,13 +1,13 @@
-//! Processor time, which other programs on a machine do not lengthen as they do the clock's.
+//! Processor time, which other programs do not lengthen as they do the clock's.
 
-/// Seconds that this process has computed for, all threads together, in steps of a hundredth. `None`
-/// where there is no Linux to say.
+/// Returns the seconds that this process has computed, over all threads, in steps of a hundredth.
+/// `None` without Linux.
 pub fn seconds() -> Option<f64> {
     of_stat(&std::fs::read_to_string("/proc/self/stat").ok()?)
 }
 
-/// proc_pid_stat(5): utime and stime are fields 14 and 15, in ticks of 1/100 s on every architecture.
-/// Field 2 is the program's name, which may contain spaces and parentheses.
+/// Reads utime and stime, which are fields 14 and 15 of proc_pid_stat(5), in ticks of 1/100 s on every
+/// architecture. Field 2 is the program's name, which may contain spaces and parentheses.
 fn of_stat(stat: &str) -> Option<f64> {
     let (_, rest) = stat.rsplit_once(')')?;
     let mut fields = rest.split_whitespace().skip(11);

@@ -1,6 +1,6 @@
-//! Figures of papers, for the rows that stand beside ours.
+//! Figures from papers, for the rows beside ours.
 
-/// One published figure: what it is of, which column, the value, where it was published.
+/// A published figure: its subject, its column, its value and its source.
 pub struct Published {
     pub of: &'static str,
     pub predictor: &'static str,

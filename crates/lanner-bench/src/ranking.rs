@@ -1,4 +1,4 @@
-//! `lanner-bench ranking`.
+//! `lanner-bench ranking` predicts accuracies from few trained networks.
 
 use std::ops::ControlFlow;
 use std::time::Instant;
@@ -18,28 +18,31 @@ use crate::output::{Row, print_rows, progress, usage};
 
 #[derive(clap::Args)]
 #[command(after_help = "\
-Of NAS-Bench-201, correlations are over all networks of the space, those trained on included, as
-published. Of the other tables they are over all networks but those. first_ahead is how far the first
-predictor's kendall is ahead on the same draws.
+For NAS-Bench-201, correlations are over all networks of the space, including those trained on, as in \
+publications. For other tables they are over all networks that were not trained on. first_ahead is \
+the lead of the first predictor's kendall on the same draws.
 
 Examples:
   lanner-bench ranking --train 78,156,781
   lanner-bench ranking --metric c100_test_200 --predictor default,gp --seeds 10
-  lanner-bench ranking --train 100 --predictor binary --recipe brp-nas --seeds 1
+  lanner-bench ranking --train 100 --predictor binary --recipe brp-nas \\
+    --seeds 1
   lanner-bench ranking --space darts --train 100
-  lanner-bench ranking --space nasbench201 --table mine.csv --metric accuracy --train 50")]
+  lanner-bench ranking --space nasbench201 --table mine.csv \\
+    --metric accuracy --train 50")]
 pub struct RankingArgs {
     #[command(flatten)]
     common: Common,
     #[command(flatten)]
     accuracies: Accuracies,
-    /// Columns of the table [default: c10_test_200; of other spaces each task's accuracy]
+    /// Columns of the table [default: c10_test_200; for other spaces each task's accuracy]
     #[arg(long, value_delimiter = ',')]
     metric: Vec<String>,
-    /// Trained networks
+    /// Numbers of trained networks
     #[arg(long, value_delimiter = ',', default_value = "78,156,781", value_parser = clap::value_parser!(u32).range(5..15000))]
     train: Vec<u32>,
-    /// default, gp, binary, binary-networks, unary, transfer, flops, ridge-counts, ridge-onehot, ridge-pairs, extra-trees
+    /// default, gp, binary, binary-networks, unary, transfer, flops, ridge-counts, ridge-onehot,
+    /// ridge-pairs, extra-trees
     #[arg(
         long,
         value_delimiter = ',',
@@ -56,13 +59,13 @@ pub struct RankingArgs {
 const METRICS: [&str; 6] =
     ["kendall", "spearman", "regret_1", "regret_10", "coverage_90", "seconds"];
 
-/// A predictor and what it needs of the pool, made once.
+/// A predictor with the features of the pool that it needs.
 enum Ready {
     Default(AccuracyFeatures),
     Gp(AccuracyFeatures),
     Binary(relation::RelationRecipe),
     Unary(gcn::GcnRecipe),
-    /// A unary GCN that starts as one of FLOPs.
+    /// A unary GCN whose weights begin as those of a predictor of FLOPs.
     Transfer(gcn::GcnRecipe),
     Baseline(Baseline, Mat),
 }
@@ -125,7 +128,7 @@ impl Ready {
                 predict(gcn::fit(&pool.space, samples, None, recipe, None, seed, threads, go_on)?)
             }
             Ready::Transfer(recipe) => {
-                // FLOPs cost nothing: the first network learns those of 900 others.
+                // FLOPs cost nothing: the first network learns those of 900 other networks.
                 let other = shuffled(&vec![0.0; pool.len()], seed ^ 1);
                 let other: Vec<_> =
                     other.iter().take(900).map(|&r| pool.archs[r].clone()).collect();
@@ -227,8 +230,8 @@ pub fn run(args: RankingArgs) -> anyhow::Result<()> {
     print_rows(&rows, args.common.json)
 }
 
-/// All metrics of one draw, in the order of [`METRICS`]: rank correlations of all networks with a
-/// value if `whole`, else of those that were not trained on; regrets of all.
+/// Returns all metrics of one draw, in the order of [`METRICS`]: rank correlations over all networks
+/// with a value if `whole`, else over those that were not trained on; regrets over all.
 fn one_seed(
     ready: &Ready,
     (pool, values): (&Pool, &[f64]),

@@ -1,4 +1,4 @@
-//! `lanner-bench search`.
+//! `lanner-bench search` compares search strategies over a table of accuracies.
 
 use std::time::Instant;
 
@@ -14,34 +14,37 @@ use crate::output::{Row, print_rows, progress, usage};
 
 #[derive(clap::Args)]
 #[command(after_help = "\
-best_N is the metric of the model that the strategy would deploy after N trainings: the best so far,
-or with --signal the one that the signal picks. queries_to_optimum counts trainings until the
-network with the best metric of the whole space is trained; searches that do not find it within the
-budget count as the budget, and `found` is the share of those that do. queries_within counts until
-one within 0.1 % of the best is trained (relatively: at 45 %, one of 44.955 %).
+best_N is the metric of the model that the strategy would deploy after N trainings: the best so far, \
+or with --signal the one with the best signal. queries_to_optimum is the number of trainings until \
+the best network of the whole space is trained; a search that does not find it counts as its budget, \
+and `found` is the share of searches that find it. queries_within is the number of trainings until a \
+network within 0.1 % of the best is trained (a relative difference: if the best has 45 %, one with \
+44.955 %).
 
 Examples:
   lanner-bench search --seeds 20
   lanner-bench search --metric c10_test_200 --signal c10_val_200_1seed
-  lanner-bench search --strategy default --metric c100_test_200 --warm-start c10_test_12
-  lanner-bench search --strategy brp-nas --recipe brp-nas --seeds 1 --budget 100
-  lanner-bench search --space transbench101-micro --strategy default,regularized-evolution,random")]
+  lanner-bench search --strategy default --metric c100_test_200 \\
+    --warm-start c10_test_12
+  lanner-bench search --strategy brp-nas --recipe brp-nas --budget 100
+  lanner-bench search --space transbench101-micro \\
+    --strategy default,regularized-evolution,random")]
 pub struct SearchArgs {
     #[command(flatten)]
     common: Common,
     #[command(flatten)]
     accuracies: Accuracies,
-    /// Columns of the table [default: c10_test_200,c100_test_200; of other spaces each task's
+    /// Columns of the table [default: c10_test_200,c100_test_200; for other spaces each task's
     /// accuracy]
     #[arg(long, value_delimiter = ',')]
     metric: Vec<String>,
-    /// Column that the search sees instead of the metric, one a metric
+    /// Columns that the search sees instead of the metrics, one for each metric
     #[arg(long, value_delimiter = ',')]
     signal: Vec<String>,
-    /// Columns that the search knows of all networks beforehand (only default uses them)
+    /// Columns whose values the search knows for all networks before (only default uses them)
     #[arg(long, value_delimiter = ',', value_name = "COLUMN")]
     warm_start: Vec<String>,
-    /// Mix the values of --warm-start up, so that they know nothing
+    /// Shuffle the values of --warm-start, so that they tell nothing
     #[arg(long, requires = "warm_start")]
     shuffled: bool,
     /// default, brp-nas, weak-predictors, regularized-evolution, random
@@ -51,26 +54,26 @@ pub struct SearchArgs {
         default_value = "default,brp-nas,weak-predictors,regularized-evolution,random"
     )]
     strategy: Vec<String>,
-    /// Most trainings of a search
+    /// Largest number of trainings of a search
     #[arg(long, default_value_t = 200)]
     budget: usize,
-    /// Models that brp-nas trains in phase 1
+    /// Number of models that brp-nas trains in phase 1
     #[arg(long, default_value_t = 100)]
     phase1: usize,
     /// Recipe of brp-nas: brp-nas or default
     #[arg(long, default_value = "default")]
     recipe: super::RecipeName,
-    /// What ranks in brp-nas: binary or unary
+    /// Ranker of brp-nas: binary or unary
     #[arg(long, default_value = "binary", value_parser = ["binary", "unary"])]
     predictor: String,
     #[arg(long, default_value_t = 20, value_parser = clap::value_parser!(u64).range(1..))]
     seeds: u64,
 }
 
-/// Trainings after which the best so far is reported.
+/// Numbers of trainings after which the best so far is reported.
 const MARKS: [usize; 8] = [20, 25, 40, 60, 80, 100, 130, 200];
 
-/// The strategy of a name; `brp-nas` by the recipe and predictor that are compared.
+/// Makes the strategy of a name; `brp-nas` by the recipe and the ranker that are compared.
 fn strategy(
     name: &str,
     recipe: super::RecipeName,
@@ -121,7 +124,7 @@ pub fn run(args: SearchArgs) -> anyhow::Result<()> {
             for seed in args.common.seed..args.common.seed + args.seeds {
                 let mut strategy = strategy(name, args.recipe, &args.predictor, args.phase1, seed)?;
                 let start = Instant::now();
-                strategy.warm_start(&measured.pool, &earlier(&args, &measured, seed)?);
+                strategy.warm_start(&measured.pool, &warm_start(&args, &measured, seed)?);
                 let run =
                     one_search(&mut *strategy, &measured, truth, signal, optimum, args.budget);
                 seconds.push(start.elapsed().as_secs_f64());
@@ -175,8 +178,8 @@ pub fn run(args: SearchArgs) -> anyhow::Result<()> {
     print_rows(&rows, args.common.json)
 }
 
-/// The columns of `--warm-start`.
-fn earlier(args: &SearchArgs, measured: &Measured, seed: u64) -> anyhow::Result<Vec<Vec<f64>>> {
+/// Returns the columns of `--warm-start`.
+fn warm_start(args: &SearchArgs, measured: &Measured, seed: u64) -> anyhow::Result<Vec<Vec<f64>>> {
     use rand::seq::SliceRandom;
     let mut rng = lanner_nn::rng(seed, "shuffled");
     let columns = args.warm_start.iter().map(|name| {
@@ -189,15 +192,15 @@ fn earlier(args: &SearchArgs, measured: &Measured, seed: u64) -> anyhow::Result<
     columns.collect()
 }
 
-/// What part of the optimum is near it.
+/// Fraction of the optimum that counts as near it.
 const NEAR: f64 = 0.999;
 
 struct Run {
-    /// Trainings until the optimum was among them.
+    /// Number of trainings until the optimum was found.
     queries: Option<usize>,
-    /// Trainings until one within [`NEAR`] of the optimum was.
+    /// Number of trainings until one within [`NEAR`] of the optimum was found.
     near: Option<usize>,
-    /// The metric of the deployed model at each mark within the budget.
+    /// Metric of the deployed model at each mark within the budget.
     best: Vec<Option<f64>>,
 }
 
@@ -229,7 +232,7 @@ fn one_search(
             if let Some(at) = MARKS.iter().position(|&m| m == asked) {
                 run.best[at] = strategy.recommend(pool, &history).map(|t| truth[t.row]);
             }
-            // Without noise nothing changes once the optimum is known.
+            // Without noise, nothing changes once the optimum is known.
             if std::ptr::eq(signal, truth) && run.queries.is_some() {
                 for (mark, best) in MARKS.iter().zip(&mut run.best) {
                     if (asked..=budget).contains(mark) {

@@ -1,4 +1,4 @@
-//! Published tables as columns over the whole space.
+//! Reads published tables as columns over a pool.
 
 use std::path::PathBuf;
 
@@ -10,14 +10,14 @@ use rand::RngExt;
 use super::Common;
 use crate::output::usage;
 
-/// The networks of a table, or a whole space, and named columns over them, NaN where nothing was
+/// The networks of a table, or a whole space, with named columns over them; NaN where nothing was
 /// measured.
 pub struct Measured {
     pub pool: Pool,
     pub columns: Vec<(String, Vec<f64>)>,
 }
 
-/// The tables of accuracies of the published data's folder, and the metrics that benches report.
+/// Tables of accuracies in the folder of published data, and the metrics that benches report.
 const TABLES: [(&str, &str, &[&str]); 6] = [
     ("nasbench201", "nasbench201/accuracy.csv", &["c10_test_200", "c100_test_200"]),
     ("transbench101-micro", "transbench101/micro.csv", &TASKS),
@@ -27,25 +27,25 @@ const TABLES: [(&str, &str, &[&str]); 6] = [
     ("nasbench301", "nasbench301/accuracy_surrogate_and_proxies.csv", &["val_accuracy"]),
 ];
 
-/// The tasks of TransNAS-Bench-101's tables.
+/// Tasks in TransNAS-Bench-101's tables.
 const TASKS: [&str; 5] =
     ["val_class_scene", "val_class_object", "val_jigsaw", "val_segmentsemantic", "val_autoencoder"];
 
-/// Which table of accuracies a bench is about.
+/// The table of accuracies for a bench.
 #[derive(clap::Args, Clone)]
 pub struct Accuracies {
-    /// nasbench201, transbench101-micro, transbench101-macro, nasbench101, darts, nasbench301 (the
-    /// surrogate's values in the space darts), or with --table any space
+    /// nasbench201, transbench101-micro, transbench101-macro, nasbench101, darts, nasbench301 (values
+    /// of its surrogate, in the space darts), or with --table any space
     #[arg(long, default_value = "nasbench201")]
     pub space: String,
-    /// Another table of accuracies than the published data's
+    /// A table of accuracies instead of the published one
     #[arg(long, value_name = "FILE")]
     table: Option<PathBuf>,
 }
 
 impl Accuracies {
-    /// The table, and the metrics to report when none are asked for. Of NAS-Bench-201 the pool is
-    /// the whole space in its official order, of any other the table's networks.
+    /// Reads the table, and returns it with the metrics to report by default. For NAS-Bench-201 the
+    /// pool is the whole space in its official order, for any other space the table's networks.
     pub fn read(&self, common: &Common) -> anyhow::Result<(Measured, &'static [&'static str])> {
         let known = TABLES.iter().find(|t| t.0 == self.space);
         let path = match (&self.table, known) {
@@ -77,14 +77,15 @@ impl Accuracies {
 }
 
 impl Measured {
-    /// Reads tables of NAS-Bench-201 and puts their columns side by side in the official order.
+    /// Reads published tables of NAS-Bench-201, and puts their columns side by side in the official
+    /// order.
     pub fn read(common: &Common, files: &[&str]) -> anyhow::Result<Measured> {
         let paths: Vec<PathBuf> =
             files.iter().map(|file| common.file(file)).collect::<Result<_, _>>()?;
         Measured::read_paths(&paths)
     }
 
-    /// The same of any files.
+    /// Reads any files as [`Measured::read`].
     pub fn read_paths(paths: &[PathBuf]) -> anyhow::Result<Measured> {
         let pool = Pool::whole(Space::NasBench201);
         let mut columns = Vec::new();
@@ -104,12 +105,12 @@ impl Measured {
         Ok(Measured { pool, columns })
     }
 
-    /// The values of the columns at these places.
+    /// Returns the values of the columns at these places.
     pub fn values(&self, places: &[usize]) -> Vec<&[f64]> {
         places.iter().map(|&p| self.columns[p].1.as_slice()).collect()
     }
 
-    /// The column of that name, or whose name ends with it but for the unit.
+    /// Returns the column with a name, or whose name without its unit ends with it.
     pub fn column(&self, name: &str) -> anyhow::Result<(&str, &[f64])> {
         let found =
             self.columns.iter().find(|(n, _)| n == name || n.trim_end_matches("_ms") == name);
@@ -120,7 +121,7 @@ impl Measured {
     }
 }
 
-/// The rows with a value, shuffled by the seed.
+/// Returns the rows with a value, shuffled by the seed.
 pub fn shuffled(values: &[f64], seed: u64) -> Vec<usize> {
     let mut rows: Vec<usize> = (0..values.len()).filter(|&i| values[i].is_finite()).collect();
     let mut rng = lanner_nn::rng(seed, "train and test split");

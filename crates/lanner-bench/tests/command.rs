@@ -2,6 +2,14 @@
 
 use std::process::{Command, Output};
 
+use lanner_data::Table;
+use lanner_predict::Pool;
+use lanner_predict::accuracy::adapted::{TaskPredictor, TaskTable};
+use lanner_predict::latency::adapted::{AdaptedLatency, DeviceTable, OtherSpace};
+use lanner_predict::metrics::spearman;
+use lanner_predict::predictor::Predictor;
+use lanner_space::Space;
+use rand::RngExt;
 use serde_json::Value;
 
 fn bench(args: &[&str]) -> Output {
@@ -142,6 +150,42 @@ fn accuracy_is_carried_over_from_another_task() {
     assert_eq!(pair["default"].as_f64(), Some(of[&("micro-scene", "default")]));
     let (code, message) = fails(&["cross-task", "--data", &dir, "--set", "nope"]);
     assert!(code == 2 && message.contains("nasbench201-cifar100"), "{message}");
+
+    // What `lanner adapt` makes of the same tables.
+    let space = Space::by_name("transbench101-micro").unwrap();
+    let read = |task| {
+        let file = format!("{dir}/transbench101/micro_proxies.csv");
+        Table::read_where(file, &space, "dataset", task).unwrap().0
+    };
+    let (scene, object) = (read("class_scene"), read("class_object"));
+    let values = scene.column("val_accuracy").unwrap();
+    let one_seed = |seed| {
+        let rows = shuffled(values, seed);
+        let mut target = scene.clone();
+        let own = target.names.iter().position(|n| n == "val_accuracy").unwrap();
+        rows[10..].iter().for_each(|&r| target.columns[own][r] = f64::NAN);
+        let task = |table| TaskTable::new("a task", table, "val_accuracy").unwrap();
+        let adapted = TaskPredictor::fit(task(&target), vec![task(&object)]).unwrap();
+        spearman_of_rest(&adapted.predict(&scene.archs).mean, values, &rows[10..])
+    };
+    let mean = (0..2).map(one_seed).sum::<f64>() / 2.0;
+    let bench = of[&("micro-scene", "default")];
+    assert!((mean - bench).abs() < 1e-6, "{mean} {bench}");
+}
+
+/// The rows with a value in the order in which benches draw them.
+fn shuffled(values: &[f64], seed: u64) -> Vec<usize> {
+    let mut rows: Vec<usize> = (0..values.len()).filter(|&i| values[i].is_finite()).collect();
+    let mut rng = lanner_nn::rng(seed, "train and test split");
+    for i in (1..rows.len()).rev() {
+        rows.swap(i, rng.random_range(0..=i));
+    }
+    rows
+}
+
+fn spearman_of_rest(said: &[f64], truth: &[f64], rest: &[usize]) -> f64 {
+    let of = |values: &[f64]| rest.iter().map(|&r| values[r]).collect::<Vec<f64>>();
+    spearman(&of(said), &of(truth))
 }
 
 #[test]
@@ -158,12 +202,45 @@ fn latency_is_carried_over_from_another_space() {
         let (code, message) = fails(&[&base[..3], &more].concat());
         assert!(code == 2 && message.contains(part), "{message}");
     }
-    let more = ["--device", "titanx_1", "--measured", "40+4", "--seeds", "2"];
-    let method = ["--method", "transfer,no-transfer,references,simulated", "--json"];
+    let more = ["--device", "titanx_1", "--measured", "40+4", "--references", "21"];
+    let method =
+        ["--seeds", "2", "--method", "transfer,no-transfer,references,simulated", "--json"];
     let table = rows(&ok(&[&base[..], &more, &method].concat()));
     assert_eq!(table.len(), 2, "a device and the mean");
     let of = |name: &str| table[0][name].as_f64().unwrap();
     assert!((of("transfer") - of("no-transfer") - of("gain")).abs() < 1e-9);
     assert!(of("gain") > 0.0 && of("references") > 0.8 && of("simulated") > 0.4, "{table:?}");
     assert_eq!(table[1]["device"], "mean of 1");
+
+    // What `lanner adapt --from-space` makes of the same tables.
+    let read = |file, space| Table::read(format!("{dir}/{file}"), &space).unwrap().0;
+    let cells = read("nasbench201/latency_help.csv", Space::NasBench201);
+    let chains = read("fbnet/latency_and_proxies.csv", Space::Fbnet);
+    let own = "titanx_1_ms";
+    let shared = |name: &&String| name.ends_with("_ms") && chains.names.contains(name);
+    let shared: Vec<String> = cells.names.iter().filter(shared).cloned().collect();
+    assert_eq!(shared.len(), 22);
+    let part = |table: &Table, names: &[&str], rows: &[usize]| {
+        let table = table.select(rows).unwrap();
+        let columns = names.iter().map(|n| table.column(n).unwrap().to_vec()).collect();
+        let names = names.iter().map(|n| n.to_string()).collect();
+        let table = Table::new(table.space.clone(), table.archs.clone(), names, columns);
+        DeviceTable::new("devices", &table.unwrap(), None).unwrap()
+    };
+    let others: Vec<&str> = shared.iter().map(String::as_str).filter(|n| *n != own).collect();
+    let whole = |table: &Table| part(table, &others, &(0..table.len()).collect::<Vec<_>>());
+    let sources = [whole(&chains)];
+    let one_seed = |seed| {
+        let rows = shuffled(chains.column(own).unwrap(), seed);
+        let there = &shuffled(cells.column(own).unwrap(), seed)[..40];
+        let tables = [whole(&cells), part(&cells, &[own], there)];
+        let target = part(&chains, &[own], &rows[..4]);
+        let pool = Pool::new(Space::Fbnet, chains.archs.clone());
+        let elsewhere = Some(OtherSpace { tables: &tables, device: own });
+        let adapted = AdaptedLatency::from_tables(pool, &target, &sources, elsewhere).unwrap();
+        let said = adapted.predict(&chains.archs).mean;
+        spearman_of_rest(&said, chains.column(own).unwrap(), &rows[4..])
+    };
+    let mean = (0..2).map(one_seed).sum::<f64>() / 2.0;
+    assert!((mean - of("transfer")).abs() < 1e-6, "{mean} {table:?}");
 }

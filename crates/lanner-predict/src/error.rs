@@ -20,6 +20,13 @@ pub enum PredictError {
     Io { path: std::path::PathBuf, error: std::io::Error },
     #[error("model file {}: {why}", path.display())]
     ModelFile { path: std::path::PathBuf, why: String },
+    #[error("model file {} is for the space '{made_for}', not '{wanted}'", path.display())]
+    OtherSpace { path: std::path::PathBuf, made_for: String, wanted: String },
+    #[error(
+        "model file {} is for the space '{made_for}', whose description it lacks: give the space itself",
+        path.display()
+    )]
+    UnknownSpace { path: std::path::PathBuf, made_for: String },
     #[error("{why}")]
     Model { why: String },
     #[error(transparent)]

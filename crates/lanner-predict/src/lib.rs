@@ -59,7 +59,7 @@ pub mod select;
 
 pub use error::PredictError;
 pub use latency::choose;
-pub use pool::{Pool, all_or_some, distinct};
+pub use pool::{Pool, all_or_some, distinct, reference};
 pub use select::informative::{CANDIDATES, candidates_to_measure};
 
 /// Predicted values and, where the predictor knows its uncertainty, 90 % intervals.

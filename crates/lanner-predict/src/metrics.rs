@@ -1,5 +1,7 @@
-//! How good predictions are: error bands, rank correlations, regret, coverage, and the mean and
-//! standard error over seeds.
+//! How good predictions are: error bands, rank correlations, regret, coverage, the mean and standard
+//! error over seeds, and predictions of values that a fit did not see.
+
+use crate::{Forecast, PredictError};
 
 /// Fraction of predictions within `percent` % of the *truth*: |p − t| ≤ percent/100 · |t|.
 pub fn within_of_truth(predicted: &[f64], truth: &[f64], percent: f64) -> f64 {
@@ -110,6 +112,32 @@ pub fn mean_and_error(values: &[f64]) -> (f64, f64) {
     }
     let variance = values.iter().map(|v| (v - mean).powi(2)).sum::<f64>() / (n - 1.0);
     (mean, (variance / n).sqrt())
+}
+
+/// The fewest and the most values that are left out one by one: each is a fit.
+const LEFT_OUT: std::ops::RangeInclusive<usize> = 4..=50;
+
+/// A forecast of each row's value by `predict`, which gets all other rows, their values, and that row;
+/// `None` where there are fewer than 4 rows or more than 50, or a fit fails.
+pub fn leave_one_out(
+    rows: &[usize],
+    values: &[f64],
+    mut predict: impl FnMut(&[usize], &[f64], usize) -> Result<Forecast, PredictError>,
+) -> Option<Forecast> {
+    fn without<T: Copy>(items: &[T], i: usize) -> Vec<T> {
+        [&items[..i], &items[i + 1..]].concat()
+    }
+    if !LEFT_OUT.contains(&rows.len()) {
+        return None;
+    }
+    let mut all = Forecast::default();
+    for (i, &row) in rows.iter().enumerate() {
+        let one = predict(&without(rows, i), &without(values, i), row).ok()?;
+        all.mean.extend(one.mean);
+        all.low.extend(one.low);
+        all.high.extend(one.high);
+    }
+    Some(all)
 }
 
 /// Linear interpolation between order statistics of sorted values.

@@ -1,6 +1,6 @@
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 
-use lanner_space::{Architecture, Space};
+use lanner_space::{Architecture, SMALL_SPACE, Space};
 
 /// The architectures among which a predictor is fitted and asked: a whole space or the rows of a
 /// table. Everything in this crate speaks of them by their number.
@@ -41,6 +41,23 @@ impl Pool {
     }
 }
 
+/// Size of the random reference of a space that is not small.
+const SAMPLE: usize = 2_000;
+
+/// The architectures by which a predictor of a table measures what it sees: the whole space if it is
+/// small, else the table's own and random ones, always the same.
+pub fn reference(space: &Space, archs: &[Architecture]) -> Pool {
+    let mut rng = lanner_nn::rng(0, "reference of a space");
+    let all: Vec<Architecture> = match space.size() <= SMALL_SPACE {
+        true => space.iter().collect(),
+        false => space.shuffled(&mut rng).take(SAMPLE).collect(),
+    };
+    let mut seen: HashSet<Architecture> = all.iter().cloned().collect();
+    let others = archs.iter().filter(|a| seen.insert((*a).clone()));
+    let all = all.iter().chain(others).cloned().collect();
+    Pool::new(space.clone(), all)
+}
+
 /// All architectures of a space of at most `whole`, or `count` distinct ones of a larger one at random.
 pub fn all_or_some(
     space: &Space,
@@ -59,7 +76,7 @@ pub fn all_or_some(
 
 /// `count` distinct architectures at random; the space must have as many.
 pub fn distinct(space: &Space, count: usize, generator: &mut impl rand::Rng) -> Vec<Architecture> {
-    let mut seen = std::collections::HashSet::new();
+    let mut seen = HashSet::new();
     let mut archs = Vec::new();
     while archs.len() < count {
         let arch = space.sample(generator);

@@ -1,5 +1,5 @@
-//! What the page needs of every trial, as columns. A study of a million trials is gigabytes as text
-//! and maps; of most of them the page shows a number or two.
+//! Columns with what the page needs of every trial. As text and maps, a study of a million trials
+//! takes gigabytes; of most trials the page shows a number or two.
 
 use std::collections::{BTreeMap, HashMap};
 
@@ -9,31 +9,31 @@ use lanner_space::Architecture;
 
 use crate::text::last_line;
 
-/// Different causes of failures that are counted.
+/// Largest number of different causes of failures that are counted.
 const CAUSES: usize = 1000;
 
-/// Of each trial, in the order of asking. Columns of numbers are NaN where a value is not known.
+/// Columns with one value a trial, in the order of asking. Numbers are NaN where a value is unknown.
 pub(crate) struct Columns {
     pub id: Vec<i64>,
     pub round: Vec<u32>,
     pub state: Vec<State>,
     pub imported: Vec<bool>,
-    /// The first objective of those that are done, as it was evaluated.
+    /// First objective of done trials, as evaluated.
     pub value: Vec<f64>,
     /// Objectives, limited metrics, latencies and sizes: as last measured, else as evaluated.
     pub known: BTreeMap<String, Vec<f64>>,
-    /// What was believed before: median and standard deviation.
+    /// Predictions from the time of asking: median and standard deviation.
     pub predicted: BTreeMap<String, Vec<(f64, f64)>>,
-    /// How many measurements there are.
+    /// Number of measurements.
     pub measurements: usize,
-    /// When the first of this search was asked for and the last ended.
+    /// Time when the first trial of this search was asked for, and when the last one ended.
     pub begin: f64,
     pub end: f64,
-    /// The last lines of the notes of failed ones, counted.
+    /// Last lines of the notes of failed trials, counted.
     pub causes: BTreeMap<String, usize>,
     objective: String,
     named: Vec<String>,
-    /// By metric and architecture, until all trials are in.
+    /// Measured values by metric and architecture, until all trials are added.
     measured: HashMap<String, HashMap<Architecture, f64>>,
 }
 
@@ -69,8 +69,8 @@ impl Columns {
             || ["flops", "params", "peak_memory"].contains(&metric)
     }
 
-    /// Before the trials, in the order of measuring. Measured again later means measured better: the
-    /// last one counts.
+    /// Adds a measurement: before all trials, and in the order of measuring. A later measurement of
+    /// the same network is the better one, so the last one counts.
     pub fn add_measurement(&mut self, m: Measurement) {
         self.measurements += 1;
         if m.value.is_finite() && self.is_kept(&m.metric) {
@@ -112,7 +112,7 @@ impl Columns {
         }
     }
 
-    /// After the trials.
+    /// Ends the columns after all trials.
     pub fn finish(mut self) -> Columns {
         self.measured = HashMap::new();
         let n = self.len();
@@ -122,7 +122,7 @@ impl Columns {
     }
 }
 
-/// Sets row `n`, which is the last, of a column that may be new or shorter.
+/// Sets row `n`, which is the last one, of a column that may be new or shorter.
 fn put<T: Copy>(columns: &mut BTreeMap<String, Vec<T>>, name: &str, n: usize, v: T, none: T) {
     if !columns.contains_key(name) {
         columns.insert(name.into(), Vec::new());

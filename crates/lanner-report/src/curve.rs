@@ -1,4 +1,4 @@
-//! The search curve: the best so far against the number of evaluations.
+//! Plots the search curve: the best value so far against the number of evaluations.
 
 use crate::facts::Facts;
 use crate::figure::{Figure, Key, nothing};
@@ -8,7 +8,7 @@ use lanner_search::run::{Baseline, spaced};
 
 const ID: &str = "curve";
 
-/// From here on the evaluations are on a logarithmic axis.
+/// From this number of evaluations on, their axis is logarithmic.
 const MANY: usize = 2000;
 
 pub(crate) fn html(facts: &Facts, given: Option<&Baseline>) -> String {
@@ -31,8 +31,8 @@ pub(crate) fn html(facts: &Facts, given: Option<&Baseline>) -> String {
         facts.improvements.iter().map(|&(n, i)| (n as f64, facts.value(i))).collect();
     steps.push((n as f64, facts.value(best)));
 
-    // Bad trials would press the curve flat: the frame has what the better three quarters reach, and
-    // both curves from where they are out of their first steps.
+    // Bad trials would press the curve flat: the frame spans the better three quarters of the trials,
+    // and both curves without their first steps.
     let mut dots: Vec<f64> =
         facts.evaluated.iter().map(|&i| facts.value(i)).filter(|v| v.is_finite()).collect();
     dots.sort_by(f64::total_cmp);
@@ -108,8 +108,8 @@ pub(crate) fn html(facts: &Facts, given: Option<&Baseline>) -> String {
     Figure { id: ID, heading, plot, keys, caption }.html()
 }
 
-/// The reference and what must be said of it: what the caller knows, else what can be said from this
-/// study's own trials.
+/// Returns the curve of random search and a sentence about it: the caller's curve, else one that is
+/// computed from this study's own start.
 fn reference(facts: &Facts, given: Option<&Baseline>) -> Option<(Baseline, String)> {
     if let Some(b) = given {
         let mut b = b.clone();
@@ -128,7 +128,7 @@ fn reference(facts: &Facts, given: Option<&Baseline>) -> Option<(Baseline, Strin
         return None;
     }
     let n = values.len();
-    // All others begin with networks that are drawn at random.
+    // All other strategies begin with networks drawn at random.
     let (what, chosen) = match strategy {
         "default" => (
             "its own start, mean over all orders",
@@ -160,7 +160,7 @@ fn evaluations(n: usize) -> Axis {
     }
 }
 
-/// Of two objectives: how much of what the final front dominates was dominated when.
+/// Plots, for two objectives, the share of the final front's hypervolume after each evaluation.
 fn hypervolume(facts: &Facts) -> String {
     let heading = "Hypervolume of the front so far";
     let mut steps: Vec<(f64, f64)> =

@@ -1,4 +1,4 @@
-//! What the page's script knows of the trials that are shown one by one.
+//! Makes the page script's data about the trials that are shown one by one.
 
 use lanner_search::study::{State, Trial};
 use serde_json::{Map, Value, json};
@@ -7,15 +7,16 @@ use crate::drawing::Drawings;
 use crate::facts::Facts;
 use crate::text::{date, duration, ending};
 
-/// Measurements of one architecture that are listed.
+/// Largest number of listed measurements of one architecture.
 const MEASUREMENTS: usize = 12;
-/// Characters at the end of a failed program's output; there may be a thousand such trials.
+/// Characters of a failed program's output that are kept, from its end; there may be a thousand such
+/// trials.
 const NOTE: usize = 600;
 
-/// `{"space": …, "trials": {id: {arch, state, rows: [[name, value], …], drawing}}, "drawings": […]}`.
-/// All values are texts as the page shows them.
+/// Returns `{"space": …, "trials": {id: {arch, state, rows: [[name, value], …], drawing}}, "drawings":
+/// […]}`. All values are texts as the page shows them.
 pub(crate) fn json(facts: &Facts, drawings: &mut Drawings) -> Value {
-    // What comes first gets its drawing.
+    // The first trials of this order get drawings until the room is used up.
     let mut order: Vec<usize> = facts.listed().to_vec();
     order.extend(facts.marked_front());
     order.extend(facts.marked_improvements().iter().rev().map(|p| p.1));
@@ -38,13 +39,13 @@ pub(crate) fn json(facts: &Facts, drawings: &mut Drawings) -> Value {
         if let (Some(start), Some(end)) = (t.started_at, t.finished_at) {
             rows.push(("took".into(), duration(end - start)));
         }
-        // In one line: what is pointed at, the objective first.
+        // Text for the pointed-at trial in one line, the objective first.
         let mut short = format!("trial {id}");
         let objective = &facts.objective.metric;
         if facts.value(i).is_finite() {
             short += &format!(", {objective} {}", facts.unit(objective).text(facts.value(i)));
         }
-        if let Some(a) = facts.across.as_ref().filter(|a| a.values[i].is_finite()) {
+        if let Some(a) = facts.second.as_ref().filter(|a| a.values[i].is_finite()) {
             short += &format!(", {} {}", a.metric, facts.unit(&a.metric).text(a.values[i]));
         }
         if t.state == State::Failed {
@@ -68,7 +69,7 @@ pub(crate) fn json(facts: &Facts, drawings: &mut Drawings) -> Value {
     json!({ "space": facts.job.space, "trials": trials, "drawings": images })
 }
 
-/// What is known of a trial: names and values.
+/// Returns names and values of all that is known of a trial.
 pub(crate) fn values(facts: &Facts, t: &Trial) -> Vec<(String, String)> {
     let mut rows: Vec<(String, String)> = Vec::new();
     for (name, v) in &t.metrics {

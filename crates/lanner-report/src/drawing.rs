@@ -1,11 +1,11 @@
-//! Drawings of architectures, each made once, within what a page may weigh.
+//! Draws architectures, each once, within the size that a page may have.
 
 use std::collections::HashMap;
 
 use lanner_network::{Diagram, View};
 use lanner_space::{Architecture, Space};
 
-/// Bytes of all drawings.
+/// Largest number of bytes of all drawings together.
 const ROOM: usize = 1_800_000;
 
 pub(crate) struct Drawings {
@@ -19,8 +19,8 @@ impl Drawings {
         Drawings { space, made: HashMap::new(), left: ROOM }
     }
 
-    /// The cell as SVG, without what is not computed. `None` where there is no cell, or when earlier
-    /// drawings took all the room.
+    /// Draws the cell as SVG, without operations that are not computed. `None` where there is no cell,
+    /// or when earlier drawings took all the room.
     pub fn of(&mut self, arch: &Architecture) -> Option<&str> {
         if !self.made.contains_key(arch) {
             let svg = self.draw(arch).filter(|svg| svg.len() <= self.left);

@@ -3,13 +3,13 @@ use std::path::PathBuf;
 use lanner_search::SearchError;
 use thiserror::Error;
 
-/// What can go wrong with a report.
+/// Errors of reports.
 #[derive(Debug, Error)]
 pub enum ReportError {
     /// The study cannot be read.
     #[error(transparent)]
     Study(#[from] SearchError),
-    /// The file cannot be written; what stood there before is unchanged. The message has its cause.
+    /// The file cannot be written; an existing one is unchanged. The message includes its cause.
     #[error("the report {}: {why}", path.display())]
     Write { path: PathBuf, why: String },
     /// The live report cannot be served.

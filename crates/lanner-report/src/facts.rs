@@ -1,5 +1,5 @@
-//! What the sections of the report have in common: each trial's values, the best, the front, and the
-//! trials that are shown one by one.
+//! Facts that the sections of the report share: each trial's values, the best trials, the front, and
+//! the trials that are shown one by one.
 
 use std::collections::{BTreeSet, HashMap};
 
@@ -10,22 +10,22 @@ use lanner_space::{Architecture, Space};
 use crate::columns::Columns;
 use crate::unit::Unit;
 
-/// Trials in the table of the best, and those of a front that are marked and listed.
+/// Trials in the table of the best, and trials of a front that are marked and listed.
 const BEST: usize = 25;
 const FRONT: usize = 400;
-/// Trials with details, besides the best and the front: as many as one can still point at.
+/// Trials with details besides the best and the front: as many as a reader can still point at.
 const SAMPLE: usize = 1000;
-/// Improvements that are marked, if there are more: the last ones.
+/// Largest number of improvements that are marked, the last ones.
 const IMPROVEMENTS: usize = 200;
-/// Failures that are listed with their notes: the last ones.
+/// Largest number of failures that are listed with their notes, the last ones.
 const FAILURES: usize = 50;
 
-/// The second dimension of the front.
+/// The metric on the second axis of the front.
 #[derive(Debug, Clone)]
-pub(crate) struct Across {
+pub(crate) struct SecondAxis {
     pub metric: String,
     pub maximise: bool,
-    /// Of each trial; NaN where it is not known.
+    /// Value of each trial; NaN where it is unknown.
     pub values: Vec<f64>,
     pub limit: Option<f64>,
 }
@@ -35,33 +35,35 @@ pub(crate) struct Facts {
     pub space: Space,
     pub trials: Columns,
     pub objective: Objective,
-    pub across: Option<Across>,
-    /// Whether each trial exceeds no limit as far as is known, as [`lanner_search::study::Study::best`].
+    pub second: Option<SecondAxis>,
+    /// Whether each trial exceeds no limit as far as is known, as in
+    /// [`lanner_search::study::Study::best`].
     pub within: Vec<bool>,
-    /// How many of each state, in the order of [`State::ALL`], without the imported ones.
+    /// Numbers of trials by state, in the order of [`State::ALL`], without the imported ones.
     pub states: [usize; 5],
     pub imported: usize,
-    /// Trials that cost budget and have ended, in the order in which they were asked for.
+    /// Trials that cost budget and have ended, in the order of asking.
     pub evaluated: Vec<usize>,
-    /// Positions in `evaluated` (from 1) of trials within the limits that were better than all before.
+    /// Trials within the limits that were better than all before, each with its position in
+    /// `evaluated` (from 1).
     pub improvements: Vec<(usize, usize)>,
-    /// Done and within the limits, the best first.
+    /// Done trials within the limits, the best first.
     pub best: Vec<usize>,
-    /// Those that no other beats in both dimensions, by the second dimension upwards.
+    /// Trials that no other one beats on both axes, by rising values on the second axis.
     pub front: Vec<usize>,
-    /// What can be pointed at.
+    /// Trials that the reader can point at.
     pub shown: BTreeSet<usize>,
-    /// The last of those that failed.
+    /// The last failed trials.
     pub failed: Vec<usize>,
-    /// All of those that are shown or failed last.
+    /// All trials that are shown or failed last.
     pub details: HashMap<usize, Trial>,
-    /// By architecture, of those.
+    /// Measurements of these trials' architectures.
     pub measurements: HashMap<Architecture, Vec<Measurement>>,
     units: HashMap<String, Unit>,
 }
 
 impl Facts {
-    /// Without details, which are to be filled in.
+    /// Makes the facts without details, which the caller then fills in.
     pub fn of(job: Job, space: Space, trials: Columns) -> Facts {
         let objective = (job.objectives.first().cloned())
             .unwrap_or(Objective { metric: "objective".into(), maximise: true });
@@ -70,7 +72,7 @@ impl Facts {
             space,
             trials,
             objective,
-            across: None,
+            second: None,
             within: Vec::new(),
             states: [0; 5],
             imported: 0,
@@ -94,19 +96,20 @@ impl Facts {
             }
         }
         facts.within = within;
-        facts.across = facts.second_dimension();
+        facts.second = facts.find_second();
         facts.count();
         facts.rank();
-        facts.choose();
+        facts.choose_shown();
         facts
     }
 
-    /// The first objective of a trial; NaN where it was not evaluated.
+    /// Returns the first objective of a trial; NaN if it was not evaluated.
     pub fn value(&self, i: usize) -> f64 {
         self.trials.value[i]
     }
 
-    /// A metric of a trial's architecture: as last measured, or as the trial's evaluation gave it.
+    /// Returns a metric of a trial's architecture as last measured, else as the trial's evaluation
+    /// gave it.
     pub fn metric(&self, i: usize, metric: &str) -> f64 {
         match self.trials.known.get(metric) {
             Some(values) => values[i],
@@ -117,17 +120,17 @@ impl Facts {
         }
     }
 
-    /// The architecture of a trial as text.
+    /// Returns the architecture of a trial as text.
     pub fn text(&self, trial: &Trial) -> String {
         self.space.print(&trial.arch)
     }
 
-    /// How values of a metric are written.
+    /// Returns the format for values of a metric.
     pub fn unit(&self, metric: &str) -> Unit {
         self.units.get(metric).copied().unwrap_or_else(|| Unit::of(metric, []))
     }
 
-    /// Chooses the units by what is shown: to be called when the details are there.
+    /// Chooses the formats by the values that are shown; needs the details.
     pub fn choose_units(&mut self) {
         let names: BTreeSet<&String> = (self.trials.known.keys())
             .chain(self.details.values().flat_map(|t| t.metrics.keys()))
@@ -136,7 +139,7 @@ impl Facts {
         self.units = names.into_iter().map(|m| (m.clone(), unit(m))).collect();
     }
 
-    /// Whether the objective `a` is better than `b`. NaN is worse than all.
+    /// Tells whether the objective `a` is better than `b`. NaN is worse than all numbers.
     pub fn better(&self, a: f64, b: f64) -> bool {
         match self.objective.maximise {
             _ if b.is_nan() => !a.is_nan(),
@@ -145,8 +148,9 @@ impl Facts {
         }
     }
 
-    /// The second objective; else what is limited; else a latency or a size that the trials have.
-    fn second_dimension(&self) -> Option<Across> {
+    /// Finds the metric of the second axis: the second objective, else a limited metric, else a
+    /// latency or a size that the trials have.
+    fn find_second(&self) -> Option<SecondAxis> {
         let job = &self.job;
         let known = &self.trials.known;
         let (metric, maximise) = match job.objectives.get(1) {
@@ -162,7 +166,7 @@ impl Facts {
         let unknown = || vec![f64::NAN; self.trials.len()];
         let values = known.get(&metric).cloned().unwrap_or_else(unknown);
         let limit = job.limits.iter().find(|l| l.metric == metric).map(|l| l.at_most);
-        Some(Across { metric, maximise, values, limit })
+        Some(SecondAxis { metric, maximise, values, limit })
     }
 
     fn count(&mut self) {
@@ -187,23 +191,23 @@ impl Facts {
         }
     }
 
-    /// Imported trials are not of this search: they are neither the best nor on the front.
+    /// Ranks the trials of this search; imported ones are neither among the best nor on the front.
     fn rank(&mut self) {
         let all = self.evaluated.iter().copied();
         let sign = if self.objective.maximise { -1.0 } else { 1.0 };
         let mut done: Vec<usize> =
             all.filter(|&i| self.within[i] && self.value(i).is_finite()).collect();
         let value = &self.trials.value;
-        // Equal ones in the order in which they were asked for.
+        // Equal trials keep the order of asking.
         done.sort_by(|&a, &b| (sign * value[a]).total_cmp(&(sign * value[b])).then(a.cmp(&b)));
-        if let Some(across) = &self.across {
-            let towards = if across.maximise { -1.0 } else { 1.0 };
+        if let Some(second) = &self.second {
+            let towards = if second.maximise { -1.0 } else { 1.0 };
             let mut least = f64::INFINITY;
             let mut front: Vec<usize> = Vec::new();
             for &i in &done {
-                let x = towards * across.values[i];
+                let x = towards * second.values[i];
                 if x < least {
-                    // The better of two with one and the same objective.
+                    // Of two trials with the same objective, the better one stays.
                     if front.last().is_some_and(|&f| value[f] == value[i]) {
                         front.pop();
                     }
@@ -211,18 +215,18 @@ impl Facts {
                     least = x;
                 }
             }
-            front.sort_by(|&a, &b| across.values[a].total_cmp(&across.values[b]));
+            front.sort_by(|&a, &b| second.values[a].total_cmp(&second.values[b]));
             self.front = front;
         }
         self.best = done;
     }
 
-    fn choose(&mut self) {
+    fn choose_shown(&mut self) {
         let mut shown: BTreeSet<usize> = self.listed().iter().copied().collect();
         shown.extend(self.marked_front());
         shown.extend(self.marked_improvements().iter().map(|p| p.1));
-        // One that failed may have been measured before.
-        let measured = |i: usize| self.across.as_ref().is_some_and(|a| a.values[i].is_finite());
+        // A failed trial may have been measured before.
+        let measured = |i: usize| self.second.as_ref().is_some_and(|a| a.values[i].is_finite());
         let others: Vec<usize> = (self.evaluated.iter().copied())
             .filter(|&i| (self.value(i).is_finite() || measured(i)) && !shown.contains(&i))
             .collect();
@@ -238,12 +242,12 @@ impl Facts {
         self.failed.reverse();
     }
 
-    /// The trials that the page has details of.
+    /// Returns the trials of which the page has details.
     pub fn detailed(&self) -> Vec<usize> {
         self.shown.iter().chain(&self.failed).copied().collect()
     }
 
-    /// The trials of the table: the front of two objectives, else the best.
+    /// Returns the trials of the table: the front of two objectives, else the best ones.
     pub fn listed(&self) -> &[usize] {
         match self.job.objectives.len() {
             2 => &self.front[..self.front.len().min(2 * BEST)],
@@ -251,7 +255,7 @@ impl Facts {
         }
     }
 
-    /// The front, or evenly some of it.
+    /// Returns the front, or an even sample of it.
     pub fn marked_front(&self) -> Vec<usize> {
         let step = self.front.len().div_ceil(FRONT).max(1);
         self.front.iter().copied().step_by(step).collect()
@@ -265,29 +269,29 @@ impl Facts {
         State::ALL.iter().position(|s| *s == state).map_or(0, |s| self.states[s])
     }
 
-    /// The share of its final hypervolume that the front had after some evaluations, in percent, over
-    /// the box between the best and the worst values of the front's two ends.
+    /// Returns the share of its final hypervolume that the front had after each evaluation that
+    /// widened it, in percent. The hypervolume begins at the worst values of all evaluated trials.
     pub fn hypervolume(&self) -> Vec<(usize, f64)> {
-        let Some(across) = &self.across else { return Vec::new() };
+        let Some(second) = &self.second else { return Vec::new() };
         let (sx, sy) = (
-            if across.maximise { 1.0 } else { -1.0 },
+            if second.maximise { 1.0 } else { -1.0 },
             if self.objective.maximise { 1.0 } else { -1.0 },
         );
-        // The reference point: the worst of all that were evaluated, in each dimension.
+        // The reference point is the worst value of all evaluated trials on each axis.
         let known = |&&i: &&usize| self.within[i] && self.value(i).is_finite();
         let points = || self.evaluated.iter().filter(known);
-        let x0 = points().map(|&i| sx * across.values[i]).fold(f64::INFINITY, f64::min);
+        let x0 = points().map(|&i| sx * second.values[i]).fold(f64::INFINITY, f64::min);
         let y0 = points().map(|&i| sy * self.value(i)).fold(f64::INFINITY, f64::min);
-        // The front so far: x upwards, y downwards.
+        // The front so far, with x rising and y falling.
         let mut front: Vec<(f64, f64)> = Vec::new();
         let mut volume = Vec::new();
         for (n, &i) in self.evaluated.iter().enumerate() {
-            let (x, y) = (sx * across.values[i], sy * self.value(i));
+            let (x, y) = (sx * second.values[i], sy * self.value(i));
             if !self.within[i] || !x.is_finite() || !y.is_finite() {
                 continue;
             }
             let at = front.partition_point(|p| p.0 < x);
-            // Of those to the right the next one has the largest y.
+            // Of the points to the right, the next one has the largest y.
             if front.get(at).is_some_and(|p| p.1 >= y) {
                 continue;
             }

@@ -1,23 +1,23 @@
-//! A plot with its heading, what its marks mean, and what it shows in words.
+//! A section of the page with a plot, its heading, its legend and a caption.
 
 use crate::plot::{Mark, Plot};
 use crate::text::escape;
 
-/// One section of the page with a plot in it.
+/// A section of the page with a plot.
 pub(crate) struct Figure {
     pub id: &'static str,
     pub heading: String,
     pub plot: Plot,
     pub keys: Vec<(Key, String)>,
-    /// What the plot says, in sentences; also what a screen reader reads first.
+    /// Sentences that tell what the plot shows; a screen reader reads them first.
     pub caption: String,
 }
 
-/// What stands beside a word of the legend.
+/// Swatch beside a word of the legend.
 #[derive(Debug, Clone, Copy)]
 pub(crate) enum Key {
     Mark(Mark),
-    /// Lines of these classes.
+    /// A line of this class.
     Line(&'static str),
 }
 
@@ -49,7 +49,7 @@ impl Figure {
     }
 }
 
-/// A section that has words only, where there is nothing to plot.
+/// Makes a section with words only, where there is nothing to plot.
 pub(crate) fn nothing(id: &str, heading: &str, why: &str) -> String {
     format!(
         "<section id=\"{id}\" class=\"card figure\" aria-labelledby=\"{id}-h\">\n\

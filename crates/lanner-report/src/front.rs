@@ -1,4 +1,4 @@
-//! The objective against latency, or against the second objective, with the front.
+//! Plots the objective against latency, or against the second objective, with the front.
 
 use lanner_search::study::State;
 
@@ -11,15 +11,15 @@ const ID: &str = "front";
 
 pub(crate) fn html(facts: &Facts) -> String {
     let metric = &facts.objective.metric;
-    let Some(across) = &facts.across else {
+    let Some(second) = &facts.second else {
         return nothing(
             ID,
             "Trade-offs",
             "The trials have no second metric, such as a latency, to set against the objective.",
         );
     };
-    let heading = format!("{metric} against {}", across.metric);
-    let place = |i: usize| (across.values[i], facts.value(i));
+    let heading = format!("{metric} against {}", second.metric);
+    let place = |i: usize| (second.values[i], facts.value(i));
     let known = |i: &usize| {
         let (x, y) = place(*i);
         x.is_finite() && y.is_finite()
@@ -30,12 +30,13 @@ pub(crate) fn html(facts: &Facts) -> String {
     }
     let (x, y) = (frame(facts, &done, true), frame(facts, &done, false));
     let mut plot = Plot::new(x, y);
-    if let Some(limit) = across.limit {
-        plot.upright(limit, &format!("limit {}", facts.unit(&across.metric).text(limit)));
+    if let Some(limit) = second.limit {
+        plot.upright(limit, &format!("limit {}", facts.unit(&second.metric).text(limit)));
     }
     let mut line: Vec<(f64, f64)> = facts.front.iter().map(|&i| place(i)).collect();
-    // Level until the next one that is better: from the left where less is better, else the right.
-    if across.maximise == facts.objective.maximise {
+    // The line runs level until the next better point: from the left where less is better, else from
+    // the right.
+    if second.maximise == facts.objective.maximise {
         line.reverse();
     }
     plot.line("search", &line, true);
@@ -46,7 +47,7 @@ pub(crate) fn html(facts: &Facts) -> String {
         let id = facts.trials.id[i];
         let (x, y) = place(i);
         if facts.trials.state[i] == State::Infeasible && plot.x.has(x) {
-            // Without an objective: on the base line.
+            // Without a value of the objective, the mark is on the base line.
             let base = plot.y.low;
             plot.trial(Mark::Over, id, x, base);
             seen[2] = true;
@@ -73,7 +74,7 @@ pub(crate) fn html(facts: &Facts) -> String {
         "{} of {} on the front: no other has both a better {metric} and a better {}.",
         several(facts.front.len(), "network"),
         several(done.len(), "trial"),
-        across.metric
+        second.metric
     );
     if outside > 0 {
         caption += &format!(" {} outside the frame.", several(outside, "trial"));
@@ -84,11 +85,11 @@ pub(crate) fn html(facts: &Facts) -> String {
     Figure { id: ID, heading, plot, keys, caption }.html()
 }
 
-/// A direction that has the whole front, the limit and all trials but the far worst.
+/// Makes an axis that spans the whole front, the limit, and all trials but the worst ones.
 fn frame(facts: &Facts, done: &[usize], is_x: bool) -> Axis {
-    let Some(across) = &facts.across else { return Axis::around("", []) };
+    let Some(second) = &facts.second else { return Axis::around("", []) };
     let (metric, values, maximise) = match is_x {
-        true => (&across.metric, &across.values, across.maximise),
+        true => (&second.metric, &second.values, second.maximise),
         false => (&facts.objective.metric, &facts.trials.value, facts.objective.maximise),
     };
     let mut sorted: Vec<f64> = done.iter().map(|&i| values[i]).collect();
@@ -96,13 +97,13 @@ fn frame(facts: &Facts, done: &[usize], is_x: bool) -> Axis {
     if maximise {
         sorted.reverse();
     }
-    // Ten percent are cut off only where they would take up more than half of the frame.
+    // The worst ten percent are cut off only where they would take more than half of the frame.
     let at = |share: f64| sorted[((sorted.len() - 1) as f64 * share) as usize];
     let (best, most, worst) = (at(0.0), at(0.9), at(1.0));
     let far = (worst - best).abs() > 2.0 * (most - best).abs() && sorted.len() >= 10;
     let end = if far { most } else { worst };
     let front = facts.front.iter().map(|&i| values[i]);
-    let limit = across.limit.filter(|_| is_x);
+    let limit = second.limit.filter(|_| is_x);
     let unit = facts.unit(metric);
     Axis::around(unit.label(metric), front.chain([best, end]).chain(limit)).scaled(unit.scale)
 }

@@ -18,20 +18,20 @@
 //! # Ok::<(), lanner_report::ReportError>(())
 //! ```
 //!
-//! **What is in it.** The best network with its drawing; the search curve beside what random search
-//! reaches, as far as that is known ([`Baseline`]); the front of the objective against latency or
-//! against a second objective; what the predictor believed against what came, and how well it ranked
-//! over the rounds; tables of the best and of what failed; the settings and the command to run it
-//! again. Plots are SVG drawn here, with a little script to point at marks and to sort tables;
-//! without scripts all but the details is there.
+//! **Content.** The best network with its drawing; the search curve beside that of random search, as
+//! far as that is known ([`Baseline`]); the front of the objective against latency or a second
+//! objective; the predictor's values against the actual ones, and how well it ranked over the rounds;
+//! tables of the best and of the failed trials; the settings, and the command to run the search again.
+//! Plots are SVG drawn here, with a small script to point at marks and to sort tables; without
+//! scripts, all but the details is there.
 //!
 //! **Self-contained.** The file has no address in it that a browser would load, and forbids loading
 //! by a content security policy. All text of a study (architectures, names, the output of failed
 //! programs) is escaped; drawings are images, in which nothing runs.
 //!
-//! **Size.** Of 20,000 trials or more a report is of some 3.4 MB: the best, the front, what was
-//! better than all before, and an even sample of the others are shown one by one, and counts,
-//! correlations and curves are over all. A study is read trial by trial; of most only numbers stay.
+//! **Size.** A report of 20,000 trials or more has about 3.4 MB: the best trials, the front, the
+//! improvements and an even sample of the others are shown one by one; counts, correlations and curves
+//! are over all. A study is read trial by trial; of most trials only numbers stay in memory.
 //!
 //! **Live.** [`serve`] shows a study while a search writes to it, on this machine only.
 
@@ -62,15 +62,15 @@ use lanner_search::study::{Measurement, Study, Trial};
 use lanner_space::Space;
 pub use serve::{Server, serve};
 
-/// The name of the file in a study's folder.
+/// Name of the file in a study's folder.
 pub const FILE: &str = "report.html";
 
-/// What a report is made of.
+/// A report of a study.
 pub struct Report {
-    /// What random search reaches; without one, the start of the study itself stands there, as the mean
-    /// over all orders.
+    /// Curve of random search; without one, the page computes a curve from the study's own start, as
+    /// the mean over all orders.
     pub baseline: Option<Baseline>,
-    /// The command that makes such a study: that of the job's setup, if it has one.
+    /// The command that makes such a study, taken from the job's setup if it has one.
     pub command: Option<String>,
     /// Whether the page asks its server for news.
     pub live: bool,
@@ -98,8 +98,8 @@ impl Report {
         Ok(Report::with(facts))
     }
 
-    /// A report of trials in the order of asking and measurements in the order of measuring that are
-    /// not in a file.
+    /// Makes a report of trials (in the order of asking) and measurements (in the order of measuring)
+    /// that are not in a file.
     pub fn of_trials(
         job: Job,
         space: Space,
@@ -128,17 +128,17 @@ impl Report {
         &self.facts.job
     }
 
-    /// How many trials there are.
+    /// Returns the number of trials.
     pub fn trials(&self) -> usize {
         self.facts.trials.len()
     }
 
-    /// The page; the same study gives the same bytes.
+    /// Returns the page; the same study gives the same bytes.
     pub fn html(&self) -> String {
         page::html(self)
     }
 
-    /// Writes the page as a whole or not at all and returns its bytes' number.
+    /// Writes the page as a whole or not at all, and returns its size in bytes.
     pub fn write(&self, path: impl AsRef<Path>) -> Result<usize, ReportError> {
         let path = path.as_ref();
         let html = self.html();

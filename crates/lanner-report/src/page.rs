@@ -1,4 +1,4 @@
-//! The page around the sections. It is well-formed XML as well as HTML, but for its first line.
+//! The page around the sections. It is well-formed XML as well as HTML, except for its first line.
 
 use crate::drawing::Drawings;
 use crate::text::{escape, json_in_script};
@@ -14,7 +14,7 @@ pub(crate) fn html(report: &Report) -> String {
     let title = format!("{} · Lanner", job.space);
     let summary = tables::summary(facts, &mut drawings);
     let data = json_in_script(&data::json(facts, &mut drawings));
-    // Nothing is loaded from anywhere; a live page asks its own server for news.
+    // The page loads nothing; a live page only asks its own server for news.
     let connect = if report.live { "; connect-src 'self'" } else { "" };
     let live = if report.live { " data-live=\"yes\"" } else { "" };
     let status = match report.live {

@@ -1,32 +1,32 @@
-//! Axes and marks as SVG. Colours and sizes of text are in the page's style, by class, so that a plot
-//! follows the light or dark scheme.
+//! Draws axes and marks as SVG. Colours and text sizes are in the page's style, by class, so that a
+//! plot follows the light or dark scheme.
 
 use std::fmt::Write;
 
 use crate::text::{count, escape, grouped, number};
 
-/// Size of a plot in its own units, and the room around its frame.
+/// Size of a plot in its own units, and the margins around its frame.
 const WIDTH: f64 = 520.0;
 const HEIGHT: f64 = 330.0;
-/// At least; the numbers of the axis may need more.
+/// Least left margin; the numbers of the axis may need more.
 const LEFT: f64 = 62.0;
 const RIGHT: f64 = 16.0;
 const TOP: f64 = 14.0;
 const BOTTOM: f64 = 54.0;
 
-/// One direction of a plot.
+/// An axis of a plot.
 #[derive(Debug, Clone)]
 pub(crate) struct Axis {
     pub label: String,
     pub low: f64,
     pub high: f64,
     pub log: bool,
-    /// What values are multiplied with where they are written.
+    /// Factor from a value to the number that is written.
     pub scale: f64,
 }
 
 impl Axis {
-    /// An axis that has all of these values, and a little room.
+    /// Makes an axis that spans all values, with a little room.
     pub fn around(label: impl Into<String>, values: impl IntoIterator<Item = f64>) -> Axis {
         let (mut low, mut high) = (f64::INFINITY, f64::NEG_INFINITY);
         for v in values.into_iter().filter(|v| v.is_finite()) {
@@ -46,7 +46,7 @@ impl Axis {
         Axis { scale, ..self }
     }
 
-    /// Where a value stands between low (0) and high (1).
+    /// Returns the place of a value between low (0) and high (1).
     fn at(&self, v: f64) -> f64 {
         match self.log {
             true => (v.max(self.low) / self.low).ln() / (self.high / self.low).ln(),
@@ -58,7 +58,7 @@ impl Axis {
         v >= self.low && v <= self.high
     }
 
-    /// Round values to write beside the axis, about as many as wanted, and how they are written.
+    /// Returns round values to write beside the axis, about as many as wanted, with their texts.
     fn ticks(&self, wanted: f64) -> Vec<(f64, String)> {
         if self.log {
             let decades = (self.low.log10().floor() as i32)..=(self.high.log10().ceil() as i32);
@@ -71,7 +71,7 @@ impl Axis {
         let step = step.unwrap_or(unit * 10.0);
         let first = (self.low / step).ceil() as i64;
         let last = (self.high / step).floor() as i64;
-        // As many decimals as tell one from the next, on all of them.
+        // All ticks get so many decimals that neighbours differ.
         let decimals = -(step * self.scale).log10().floor();
         let large = self.low.abs().max(self.high.abs()) * self.scale >= 1e9;
         let words = |v: f64| match decimals {
@@ -83,19 +83,19 @@ impl Axis {
     }
 }
 
-/// Powers of ten.
+/// Formats a power of ten.
 fn number_or_count(v: f64) -> String {
     if v >= 1.0 { count(v as usize) } else { number(v) }
 }
 
-/// What a mark means; its shape differs as well as its colour.
+/// Meaning of a mark; marks differ in shape as well as in colour.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Mark {
     /// A trial: a dot.
     Trial,
     /// A trial outside the limits: a small cross.
     Over,
-    /// On the front, or better than all before: a diamond.
+    /// A trial on the front, or better than all before: a diamond.
     Front,
     /// An early, middle or late trial: a dot, a square, a triangle.
     Early,
@@ -115,7 +115,7 @@ impl Mark {
         }
     }
 
-    /// The shape around a point.
+    /// Returns the SVG shape around a point.
     pub fn shape(self, x: f64, y: f64) -> String {
         let at = |d: &str| format!("<path transform=\"translate({x:.1} {y:.1})\" d=\"{d}\"");
         match self {
@@ -128,7 +128,7 @@ impl Mark {
     }
 }
 
-/// A plot that is being drawn: what comes later lies above.
+/// A plot to draw in: later marks lie above earlier ones.
 pub(crate) struct Plot {
     pub x: Axis,
     pub y: Axis,
@@ -138,7 +138,7 @@ pub(crate) struct Plot {
 
 impl Plot {
     pub fn new(x: Axis, y: Axis) -> Plot {
-        // Digits of the size that a small screen gets.
+        // The digits are as wide as on a small screen.
         let longest = y.ticks(5.0).iter().map(|t| t.1.chars().count()).max().unwrap_or(0);
         let left = (34.0 + 9.2 * longest as f64).max(LEFT);
         Plot { x, y, left, body: String::new() }
@@ -153,7 +153,8 @@ impl Plot {
         self.x.has(x) && self.y.has(y)
     }
 
-    /// A polygonal line; what is outside the frame is cut off. As steps: level, then up or down.
+    /// Draws a polygonal line; parts outside the frame are cut off. With `steps`, it runs level, then
+    /// up or down.
     pub fn line(&mut self, class: &str, points: &[(f64, f64)], steps: bool) {
         let mut path = String::new();
         let mut last = None;
@@ -176,21 +177,21 @@ impl Plot {
         }
     }
 
-    /// A mark without a trial behind it.
+    /// Draws a mark without a trial behind it.
     pub fn dot(&mut self, mark: Mark, class: &str, x: f64, y: f64) {
         let (px, py) = self.at(x, y);
         let shape = mark.shape(px, py);
         let _ = writeln!(self.body, "{shape} class=\"dot {class}\"/>");
     }
 
-    /// The mark of a trial that the reader can point at.
+    /// Draws the mark of a trial that the reader can point at.
     pub fn trial(&mut self, mark: Mark, trial: i64, x: f64, y: f64) {
         let (px, py) = self.at(x, y);
         let (shape, class) = (mark.shape(px, py), mark.class());
         let _ = writeln!(self.body, "{shape} class=\"m {class}\" data-t=\"{trial}\"/>");
     }
 
-    /// An upright bar of an interval, cut off at the frame.
+    /// Draws an upright bar for an interval, cut off at the frame.
     pub fn interval(&mut self, x: f64, low: f64, high: f64) {
         let (low, high) = (low.max(self.y.low), high.min(self.y.high));
         if low < high {
@@ -202,7 +203,7 @@ impl Plot {
         }
     }
 
-    /// A dashed line across the frame with a word beside it.
+    /// Draws an upright dashed line over the frame, with a word beside it.
     pub fn upright(&mut self, x: f64, word: &str) {
         if !self.x.has(x) {
             return;
@@ -220,10 +221,10 @@ impl Plot {
         );
     }
 
-    /// The image with its axes. `id` is the figure's, `title` what a screen reader says of it.
+    /// Returns the image with its axes. `id` is the figure's; `title` is what a screen reader says.
     pub fn svg(self, id: &str, title: &str) -> String {
         let (left, right, bottom) = (self.left, WIDTH - RIGHT, HEIGHT - BOTTOM);
-        // The one clip path of a document could not serve all: an id stands once in a page.
+        // Each plot has a clip path of its own, since an id may occur only once in a page.
         let clip = format!("{id}-frame");
         let mut out = format!(
             "<svg class=\"plot\" id=\"{id}-plot\" viewBox=\"0 0 {WIDTH} {HEIGHT}\" role=\"group\" \

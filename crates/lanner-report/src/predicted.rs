@@ -1,4 +1,4 @@
-//! How good the predictor was: what was believed when a trial was asked for against what came.
+//! Shows the quality of the predictor: predictions from the time of asking against actual values.
 
 use lanner_predict::metrics::{ranks, spearman};
 
@@ -7,36 +7,36 @@ use crate::figure::{Figure, Key, nothing};
 use crate::plot::{Axis, Mark, Plot};
 use crate::text::{count, several};
 
-/// Standard deviations to each side that have 90 % of a normal distribution.
+/// Number of standard deviations to each side that hold 90 % of a normal distribution.
 const NINETY: f64 = 1.644_853_6;
-/// Fewer pairs say nothing of a rank correlation.
+/// Least number of pairs for a rank correlation.
 const FEW: usize = 8;
-/// Points of the correlation over rounds.
+/// Largest number of points of the correlation over rounds.
 const GROUPS: usize = 40;
-/// Intervals in a plot.
+/// Largest number of intervals in a plot.
 const INTERVALS: usize = 250;
 
-/// A prediction and what came.
+/// A trial's prediction and its actual value.
 struct Pair {
     trial: usize,
     mean: f64,
     sd: f64,
-    came: f64,
+    actual: f64,
 }
 
 fn pairs(facts: &Facts, metric: &str) -> Vec<Pair> {
     let trials = &facts.trials;
-    let (Some(predicted), Some(came)) = (trials.predicted.get(metric), trials.known.get(metric))
+    let (Some(predicted), Some(actual)) = (trials.predicted.get(metric), trials.known.get(metric))
     else {
         return Vec::new();
     };
-    let both = predicted.iter().zip(came).enumerate();
-    both.filter(|(i, (p, came))| !trials.imported[*i] && p.0.is_finite() && came.is_finite())
-        .map(|(trial, (&(mean, sd), &came))| Pair { trial, mean, sd, came })
+    let both = predicted.iter().zip(actual).enumerate();
+    both.filter(|(i, (p, actual))| !trials.imported[*i] && p.0.is_finite() && actual.is_finite())
+        .map(|(trial, (&(mean, sd), &actual))| Pair { trial, mean, sd, actual })
         .collect()
 }
 
-/// One plot a metric that was predicted other than the first objective: at most three.
+/// Plots each predicted metric except the first objective, at most three.
 pub(crate) fn metrics(facts: &Facts) -> String {
     let mut names: Vec<&str> = facts.trials.predicted.keys().map(String::as_str).collect();
     names.retain(|n| *n != facts.objective.metric);
@@ -57,7 +57,7 @@ fn one(facts: &Facts, metric: &str, id: &'static str) -> String {
     if all.is_empty() {
         return nothing(id, &heading, "Nothing that was predicted has been measured yet.");
     }
-    let both = || all.iter().flat_map(|p| [p.mean, p.came]);
+    let both = || all.iter().flat_map(|p| [p.mean, p.actual]);
     let unit = facts.unit(metric);
     let axis = |label: String| Axis::around(label, both()).scaled(unit.scale);
     let name = unit.label(metric);
@@ -67,14 +67,14 @@ fn one(facts: &Facts, metric: &str, id: &'static str) -> String {
     let shown: Vec<&Pair> = all.iter().filter(|p| facts.shown.contains(&p.trial)).collect();
     let step = shown.len().div_ceil(INTERVALS).max(1);
     for p in shown.iter().step_by(step) {
-        plot.interval(p.came, p.mean - NINETY * p.sd, p.mean + NINETY * p.sd);
+        plot.interval(p.actual, p.mean - NINETY * p.sd, p.mean + NINETY * p.sd);
     }
     for p in &shown {
-        plot.trial(Mark::Trial, facts.trials.id[p.trial], p.came, p.mean);
+        plot.trial(Mark::Trial, facts.trials.id[p.trial], p.actual, p.mean);
     }
     let with_sd: Vec<&Pair> = all.iter().filter(|p| p.sd.is_finite() && p.sd > 0.0).collect();
-    let inside = with_sd.iter().filter(|p| (p.came - p.mean).abs() <= NINETY * p.sd).count();
-    let close = |p: &&Pair| (p.mean - p.came).abs() <= 0.1 * p.came.abs();
+    let inside = with_sd.iter().filter(|p| (p.actual - p.mean).abs() <= NINETY * p.sd).count();
+    let close = |p: &&Pair| (p.mean - p.actual).abs() <= 0.1 * p.actual.abs();
     let mut keys = vec![
         (Key::Line("equal"), "predicted = measured".to_string()),
         (Key::Mark(Mark::Trial), "a trial".into()),
@@ -107,12 +107,12 @@ fn share(n: usize, of: usize) -> String {
 
 fn correlation(pairs: &[Pair]) -> Option<f64> {
     let mean: Vec<f64> = pairs.iter().map(|p| p.mean).collect();
-    let came: Vec<f64> = pairs.iter().map(|p| p.came).collect();
-    let rho = spearman(&mean, &came);
+    let actual: Vec<f64> = pairs.iter().map(|p| p.actual).collect();
+    let rho = spearman(&mean, &actual);
     (pairs.len() >= FEW && rho.is_finite()).then_some(rho)
 }
 
-/// The ranks that the predictor gave against those that came, and how well both agree over rounds.
+/// Plots predicted against actual ranks, and how well both agree over rounds.
 pub(crate) fn ranking(facts: &Facts) -> String {
     let metric = &facts.objective.metric;
     let heading = format!("Predicted against actual rank of {metric}");
@@ -127,7 +127,7 @@ pub(crate) fn ranking(facts: &Facts) -> String {
         ranks.iter_mut().for_each(|r| *r += 1.0);
         ranks
     };
-    let (predicted, actual) = (rank(|p| p.mean), rank(|p| p.came));
+    let (predicted, actual) = (rank(|p| p.mean), rank(|p| p.actual));
     let n = all.len() as f64;
     let axis = |label: &str| Axis::around(label, [1.0, n]);
     let mut plot = Plot::new(axis("actual rank (1: the best)"), axis("predicted rank"));
@@ -155,7 +155,7 @@ pub(crate) fn ranking(facts: &Facts) -> String {
     scatter + &over_rounds(facts, &all)
 }
 
-/// Rounds in a row are taken together until there are enough pairs for a correlation.
+/// Plots the correlation over rounds; rounds in a row are joined until there are enough pairs.
 fn over_rounds(facts: &Facts, all: &[Pair]) -> String {
     let heading = "Rank correlation of the predictor over rounds";
     let least = FEW.max(all.len().div_ceil(GROUPS));

@@ -1,4 +1,4 @@
-//! The live report: a study that is being written to, served on this machine only.
+//! Serves a live report of a study that is being written to, on this machine only.
 
 use std::io::{BufRead, BufReader, Read, Write};
 use std::net::{Ipv4Addr, SocketAddr, TcpListener, TcpStream};
@@ -10,17 +10,17 @@ use lanner_search::study::{Counts, Study};
 
 use crate::{Report, ReportError};
 
-/// A request is its head only, of this many bytes at most, within this time.
+/// Largest number of bytes of a request, which is a head only, and longest wait for it.
 const MOST: u64 = 16 * 1024;
 const PATIENCE: Duration = Duration::from_secs(5);
-/// Connections at a time; more are closed at once.
+/// Largest number of connections at a time; more are closed at once.
 const CONNECTIONS: usize = 16;
-/// A page that took longer to make than this stays for so many times as long as it took, whatever
-/// happens in the study.
+/// A page that took longer to make than `QUICK` is kept for `RATIO` times the excess, even if the
+/// study changes.
 const QUICK: Duration = Duration::from_millis(500);
 const RATIO: u32 = 10;
 
-/// A live report that waits for browsers.
+/// A live report that listens for browsers.
 pub struct Server {
     listener: TcpListener,
     address: SocketAddr,
@@ -33,9 +33,9 @@ struct Page {
     last: Mutex<Option<Last>>,
 }
 
-/// The last page that was made.
+/// The page that was made last.
 struct Last {
-    /// Of the study that it shows.
+    /// Version of the study that it shows.
     version: String,
     html: Arc<String>,
     made: Instant,
@@ -43,21 +43,21 @@ struct Last {
 }
 
 impl Last {
-    /// Of a study of a million trials a page takes seconds: while a search goes on, most of the time
-    /// is left to it.
+    /// Tells whether the page is kept. For a study of a million trials it takes seconds to make, and
+    /// most of the time should be left to the search.
     fn is_fresh(&self) -> bool {
         self.made.elapsed() < RATIO * self.took.saturating_sub(QUICK)
     }
 }
 
-/// Listens on 127.0.0.1, on a free port if `port` is 0. The study is only read, anew when something
-/// has changed; `finish` can add to each report what the study does not say.
+/// Listens on 127.0.0.1, on a free port if `port` is 0. The study is only read, and read again when it
+/// has changed. `finish` can add to each report what the study does not have.
 pub fn serve(
     study: impl AsRef<Path>,
     port: u16,
     finish: impl Fn(&mut Report) + Send + Sync + 'static,
 ) -> Result<Server, ReportError> {
-    // A path that is no study is told here, not to the browser.
+    // Reports a path without a study here, not to the browser.
     Study::open_read_only(&study)?;
     let listen = || {
         let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, port))?;
@@ -75,9 +75,9 @@ impl Server {
         self.address
     }
 
-    /// Answers until the process ends.
+    /// Answers requests until the process ends.
     pub fn run(self) {
-        // Each connection holds one; what is left over says how many there are.
+        // Each connection holds a clone; the count of clones tells the number of connections.
         let open = Arc::new(());
         for stream in self.listener.incoming().flatten() {
             if Arc::strong_count(&open) > CONNECTIONS {
@@ -85,7 +85,7 @@ impl Server {
             }
             let (page, one, port) = (self.page.clone(), open.clone(), self.address.port());
             std::thread::spawn(move || {
-                // A browser that goes away in the middle is none of our business.
+                // A browser may go away at any time.
                 let _ = answer(&stream, &page, port);
                 drop(one);
             });
@@ -93,7 +93,7 @@ impl Server {
     }
 }
 
-/// What is sent back.
+/// Response to a request.
 struct Answer {
     status: &'static str,
     kind: &'static str,
@@ -146,7 +146,7 @@ fn respond(head: &str, page: &Page, port: u16) -> Answer {
         .filter(|(name, _)| name.eq_ignore_ascii_case("host"))
         .map(|(_, value)| value.trim())
         .collect();
-    // A page of elsewhere whose name was made to point here (DNS rebinding) has another host.
+    // A page of another site whose name was made to point here (DNS rebinding) sends another host.
     let ours = [format!("127.0.0.1:{port}"), format!("localhost:{port}")];
     match hosts[..] {
         [host] if ours.iter().any(|o| o.eq_ignore_ascii_case(host)) => {}
@@ -168,7 +168,7 @@ fn respond(head: &str, page: &Page, port: u16) -> Answer {
 }
 
 impl Page {
-    /// Changes whenever a trial does: it counts them by state.
+    /// Returns a text that changes whenever a trial changes: it counts trials by state.
     fn version(&self) -> Result<String, ReportError> {
         let last = self.last.lock().unwrap_or_else(PoisonError::into_inner);
         if let Some(last) = last.as_ref().filter(|l| l.is_fresh()) {
@@ -185,7 +185,8 @@ impl Page {
         }
         let start = Instant::now();
         let study = Study::open_read_only(&self.study)?;
-        // Asked before reading: what comes in between makes the page newer than its version says.
+        // The version is read first: a change between the two makes the page newer than its version
+        // says, never older.
         let version = version(&study)?;
         if let Some(last) = last.as_ref().filter(|l| l.version == version) {
             return Ok(last.html.clone());

@@ -1,4 +1,4 @@
-//! The parts of the page that are words and tables: summary, the best, failures, settings.
+//! Makes the parts of the page that are words and tables: summary, best trials, failures, settings.
 
 use lanner_search::study::{State, Trial};
 
@@ -7,9 +7,9 @@ use crate::drawing::Drawings;
 use crate::facts::Facts;
 use crate::text::{count, date, duration, escape, image_address, last_line, number, several};
 
-/// Columns of other metrics.
+/// Largest number of columns of other metrics.
 const METRICS: usize = 5;
-/// Lines at the end of a failed program's output that are shown.
+/// Number of lines of a failed program's output that are shown, from its end.
 const LINES: usize = 40;
 
 fn section(id: &str, heading: &str, body: &str) -> String {
@@ -20,7 +20,7 @@ fn section(id: &str, heading: &str, body: &str) -> String {
     )
 }
 
-/// `accuracy highest, latency_ms ≤ 4`.
+/// Describes the aim: `accuracy highest, latency_ms ≤ 4`.
 pub(crate) fn aim(facts: &Facts) -> String {
     let job = &facts.job;
     let mut parts: Vec<String> = (job.objectives.iter())
@@ -30,7 +30,7 @@ pub(crate) fn aim(facts: &Facts) -> String {
     parts.join(", ")
 }
 
-/// Figures of the whole study, and the best network with its drawing.
+/// Makes the section with figures of the whole study, and the best network with its drawing.
 pub(crate) fn summary(facts: &Facts, drawings: &mut Drawings) -> String {
     let job = &facts.job;
     let metric = &facts.objective.metric;
@@ -43,11 +43,11 @@ pub(crate) fn summary(facts: &Facts, drawings: &mut Drawings) -> String {
         Some(&i) => {
             let at = format!("trial {}", facts.trials.id[i]);
             tile(&format!("best {metric}"), facts.unit(metric).text(facts.value(i)), at);
-            if let Some(across) = facts.across.as_ref().filter(|a| a.values[i].is_finite()) {
-                let unit = facts.unit(&across.metric);
-                let limit = across.limit.map(|l| format!("limit {}", unit.text(l)));
-                let name = format!("its {}", across.metric);
-                tile(&name, unit.text(across.values[i]), limit.unwrap_or_default());
+            if let Some(second) = facts.second.as_ref().filter(|a| a.values[i].is_finite()) {
+                let unit = facts.unit(&second.metric);
+                let limit = second.limit.map(|l| format!("limit {}", unit.text(l)));
+                let name = format!("its {}", second.metric);
+                tile(&name, unit.text(second.values[i]), limit.unwrap_or_default());
             }
         }
         None => tile(&format!("best {metric}"), "–".into(), "nothing to choose from yet".into()),
@@ -119,7 +119,7 @@ fn winner(facts: &Facts, i: usize, drawings: &mut Drawings) -> String {
     )
 }
 
-/// An architecture that shows its details when pressed.
+/// Shows an architecture that opens its details when pressed.
 fn architecture(facts: &Facts, trial: &Trial) -> String {
     format!(
         "<button type=\"button\" class=\"arch\" data-t=\"{}\">{}</button>",
@@ -128,7 +128,7 @@ fn architecture(facts: &Facts, trial: &Trial) -> String {
     )
 }
 
-/// The table of the best, or of the front of two objectives.
+/// Makes the table of the best trials, or of the front of two objectives.
 pub(crate) fn best(facts: &Facts) -> String {
     let job = &facts.job;
     let two = job.objectives.len() == 2;
@@ -145,12 +145,12 @@ pub(crate) fn best(facts: &Facts) -> String {
         return section("best", &heading, words);
     }
     let objective = facts.objective.metric.as_str();
-    let across = facts.across.iter().map(|a| &a.metric);
+    let second = facts.second.iter().map(|a| &a.metric);
     let limits = job.limits.iter().map(|l| &l.metric);
     let details = || listed.iter().filter_map(|i| facts.details.get(i));
     let others = details().flat_map(|t| t.metrics.keys());
     let mut columns = vec![objective];
-    for name in across.chain(limits).chain(others) {
+    for name in second.chain(limits).chain(others) {
         if columns.len() <= METRICS && !columns.contains(&name.as_str()) {
             columns.push(name);
         }
@@ -179,7 +179,7 @@ pub(crate) fn best(facts: &Facts) -> String {
             rows += &cell(p.map_or(f64::NAN, |p| p.0), &words.unwrap_or("–".into()));
         }
         rows += &cell(trial.id as f64, &trial.id.to_string());
-        // In a line of its own: some are longer than the page is wide.
+        // An architecture gets a line of its own: some are longer than the page is wide.
         rows += &format!(
             "</tr>\n<tr><td class=\"text\" colspan=\"{}\">{}</td></tr></tbody>\n",
             names.len(),
@@ -194,8 +194,8 @@ fn cell(value: f64, words: &str) -> String {
     format!("<td{key}>{}</td>", escape(words))
 }
 
-/// A table that the script makes sortable, in a box of its own that scrolls sideways. Each of `bodies`
-/// is a `tbody` that is sorted by the cells of its first row.
+/// Makes a table that the script makes sortable, in a box that scrolls sideways. Each of `bodies` is a
+/// `tbody` that is sorted by the cells of its first row.
 fn table(id: &str, names: &[String], bodies: &str) -> String {
     let mut head = String::new();
     for name in names {
@@ -208,7 +208,8 @@ fn table(id: &str, names: &[String], bodies: &str) -> String {
     )
 }
 
-/// Failed trials; equal last lines of output are counted, the last failures shown with their notes.
+/// Lists failed trials: counts equal last lines of output, and shows the last failures with their
+/// notes.
 pub(crate) fn failed(facts: &Facts) -> String {
     let n = facts.state(State::Failed);
     if n == 0 {
@@ -232,7 +233,7 @@ pub(crate) fn failed(facts: &Facts) -> String {
         let note = trial.note.as_deref().unwrap_or("no note");
         let lines: Vec<&str> = note.trim_end().lines().collect();
         let kept = lines[lines.len().saturating_sub(LINES)..].join("\n");
-        // What a program prints may be a single line of megabytes.
+        // A program may print a single line of megabytes.
         let start = kept.char_indices().rev().nth(8000).map_or(0, |c| c.0);
         let left_out = kept.len() < note.trim_end().len() || start > 0;
         body += &format!(
@@ -249,7 +250,7 @@ pub(crate) fn failed(facts: &Facts) -> String {
     section("failed", &several(n, "failed trial"), &body)
 }
 
-/// What the search was told, and how to run it again.
+/// Lists the settings of the search, and the command to run it again.
 pub(crate) fn settings(facts: &Facts, command: Option<&str>) -> String {
     let s = &facts.job;
     let mut rows: Vec<(&str, String)> = vec![
@@ -303,7 +304,7 @@ pub(crate) fn settings(facts: &Facts, command: Option<&str>) -> String {
     section("settings", "Settings", &body)
 }
 
-/// A value of the setup in words: tables as `FILE:COLUMN`.
+/// Writes a value of the setup in words: tables as `FILE:COLUMN`.
 fn words(value: &serde_json::Value) -> String {
     match value {
         serde_json::Value::String(text) => text.clone(),

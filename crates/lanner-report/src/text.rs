@@ -1,6 +1,6 @@
-//! Text of the page: escaping, numbers, times.
+//! Formats text for the page: escapes it, and writes numbers and times.
 
-/// Text as it may stand between tags and in attributes of HTML and SVG. Control characters, which a
+/// Escapes text for use between tags and in attributes of HTML and SVG. Control characters, which a
 /// program's output may have, become visible stand-ins.
 pub(crate) fn escape(text: &str) -> String {
     let mut out = String::with_capacity(text.len() + 16);
@@ -21,12 +21,12 @@ pub(crate) fn escape(text: &str) -> String {
     out
 }
 
-/// JSON as it may stand in a script element: nothing in it can end the element or open a comment.
+/// Escapes JSON for a script element: nothing in it can end the element or open a comment.
 pub(crate) fn json_in_script(value: &serde_json::Value) -> String {
     value.to_string().replace('<', "\\u003c").replace('>', "\\u003e").replace('&', "\\u0026")
 }
 
-/// An SVG image as the address of an `img` element. Scripts in such an image never run.
+/// Encodes an SVG image as the address of an `img` element. Scripts in such an image never run.
 pub(crate) fn image_address(svg: &str) -> String {
     let mut out = String::from("data:image/svg+xml,");
     for &b in svg.as_bytes() {
@@ -51,7 +51,8 @@ pub(crate) fn image_address(svg: &str) -> String {
     out
 }
 
-/// Four significant digits, no trailing zeros: `73.51`, `0.001234`, `15625`, `3.1e12`.
+/// Formats a number with four significant digits, without trailing zeros: `73.51`, `0.001234`,
+/// `15625`, `3.1e12`.
 pub(crate) fn number(v: f64) -> String {
     if !v.is_finite() {
         return "–".into();
@@ -71,12 +72,12 @@ pub(crate) fn number(v: f64) -> String {
     })
 }
 
-/// A typographic minus, as wide as the digits.
+/// Writes minus signs as typographic ones, as wide as digits.
 fn minus(text: String) -> String {
     text.replace('-', "−")
 }
 
-/// With so many decimals and the thousands apart: `−1,234.50`.
+/// Formats a number with fixed decimals and separated thousands: `−1,234.50`.
 pub(crate) fn grouped(v: f64, decimals: usize) -> String {
     let text = format!("{:.decimals$}", v.abs());
     let (whole, part) = text.split_at(text.find('.').unwrap_or(text.len()));
@@ -84,7 +85,7 @@ pub(crate) fn grouped(v: f64, decimals: usize) -> String {
     format!("{}{}{part}", if negative { "−" } else { "" }, thousands(whole))
 }
 
-/// A count with its thousands apart: `1,000,000`.
+/// Formats a count with separated thousands: `1,000,000`.
 pub(crate) fn count(n: usize) -> String {
     thousands(&n.to_string())
 }
@@ -100,7 +101,7 @@ fn thousands(digits: &str) -> String {
     out
 }
 
-/// The last line that says something, cut to a length that fits a row.
+/// Returns the last line that is not blank, cut to a length that fits a row.
 pub(crate) fn last_line(note: Option<&str>) -> String {
     let line = note.unwrap_or("").lines().rev().find(|l| !l.trim().is_empty());
     let line = line.map_or("no note", str::trim);
@@ -110,7 +111,7 @@ pub(crate) fn last_line(note: Option<&str>) -> String {
     }
 }
 
-/// The end of a text, of so many characters at most; what is cut off leaves a mark.
+/// Returns the end of a text, at most `most` characters, with a mark where something was cut off.
 pub(crate) fn ending(text: &str, most: usize) -> String {
     let text = text.trim_end();
     match text.char_indices().rev().nth(most) {
@@ -119,12 +120,12 @@ pub(crate) fn ending(text: &str, most: usize) -> String {
     }
 }
 
-/// A number of things: `1 trial`, `3 trials`.
+/// Formats a number of things: `1 trial`, `3 trials`.
 pub(crate) fn several(n: usize, what: &str) -> String {
     format!("{} {what}{}", count(n), if n == 1 { "" } else { "s" })
 }
 
-/// A length of time in the two largest units that it has: `2 d 3 h`, `4 min 5 s`, `0.8 s`.
+/// Formats a duration in the two largest units that it has: `2 d 3 h`, `4 min 5 s`, `0.8 s`.
 pub(crate) fn duration(seconds: f64) -> String {
     if !seconds.is_finite() || seconds < 0.0 {
         return "–".into();
@@ -141,14 +142,15 @@ pub(crate) fn duration(seconds: f64) -> String {
     }
 }
 
-/// A time as `2026-01-31 14:05 UTC`, by the proleptic Gregorian calendar.
+/// Formats a time as `2026-01-31 14:05 UTC`, by the proleptic Gregorian calendar.
 pub(crate) fn date(unix: f64) -> String {
     if !unix.is_finite() || !(0.0..4e11).contains(&unix) {
         return "–".into();
     }
     let minutes = (unix / 60.0).floor() as i64;
     let (days, minute) = (minutes.div_euclid(1440), minutes.rem_euclid(1440));
-    // Days from 0000-03-01, in eras of 400 years; years begin in March, so that leap days end them.
+    // Counts days from 0000-03-01, in eras of 400 years; years begin in March, so that leap days end
+    // them.
     let z = days + 719_468;
     let (era, day) = (z.div_euclid(146_097), z.rem_euclid(146_097));
     let year = (day - day / 1460 + day / 36_524 - day / 146_096) / 365;

@@ -1,21 +1,21 @@
-//! How values of a metric are written: in the digits and units that the field uses.
+//! Formats values of a metric with the digits and units that the field uses.
 
 use crate::text::{grouped, number};
 
-/// Of one metric. Columns of a table then have their points below each other.
+/// Format of one metric's values, the same for all, so that their decimal points align in a table.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub(crate) struct Unit {
     /// `%`, `ms`, `M` (million), `MB`, `s` or nothing.
     pub word: &'static str,
-    /// What values are multiplied with.
+    /// Factor from a value to the number that is written.
     pub scale: f64,
     decimals: usize,
 }
 
 impl Unit {
-    /// By the metric's name and values: accuracies in percent have two decimals, parameters and
-    /// operations are in millions, whole numbers stay whole, and of others the median gets four
-    /// digits.
+    /// Chooses the format by the metric's name and values: accuracies in percent get two decimals,
+    /// parameters and operations are in millions, whole numbers stay whole, and other values get so
+    /// many decimals that the median has four digits.
     pub fn of(metric: &str, values: impl IntoIterator<Item = f64>) -> Unit {
         let mut all: Vec<f64> =
             values.into_iter().filter(|v| v.is_finite()).map(f64::abs).collect();
@@ -43,7 +43,7 @@ impl Unit {
         Unit { word, scale, decimals }
     }
 
-    /// Without the unit.
+    /// Formats a value without its unit.
     pub fn digits(&self, v: f64) -> String {
         fixed(v * self.scale, self.decimals)
     }
@@ -52,7 +52,8 @@ impl Unit {
         self.with_word(self.digits(v))
     }
 
-    /// Value ± standard deviation or error, which has two digits; the value has as many decimals.
+    /// Formats a value ± its standard deviation or error, which has two digits; the value has as many
+    /// decimals.
     pub fn digits_of(&self, v: f64, sd: f64) -> String {
         if !sd.is_finite() || !v.is_finite() {
             return self.digits(v);
@@ -68,7 +69,7 @@ impl Unit {
         self.with_word(self.digits_of(v, sd))
     }
 
-    /// A metric beside an axis or above a column: with its unit, unless its name tells it.
+    /// Labels an axis or a column with the metric and its unit, unless the name tells the unit.
     pub fn label(&self, metric: &str) -> String {
         match self.word {
             "" | "ms" | "s" => metric.into(),
@@ -80,13 +81,13 @@ impl Unit {
         match digits.as_str() {
             "–" => digits,
             _ if self.word.is_empty() => digits,
-            // Not to be torn apart at the end of a line.
+            // A line must not break between number and unit.
             _ => format!("{digits}\u{a0}{}", self.word),
         }
     }
 }
 
-/// Decimals by which a number has so many digits.
+/// Returns the number of decimals with which a number has `digits` digits.
 fn decimals(v: f64, digits: i32) -> usize {
     match v > 0.0 {
         true => (digits - 1 - v.log10().floor() as i32).clamp(0, 9) as usize,
@@ -94,8 +95,8 @@ fn decimals(v: f64, digits: i32) -> usize {
     }
 }
 
-/// What would be nothing but zeros, or a row of digits that nobody counts, is written as a number of
-/// its own.
+/// Formats a number with fixed decimals. A number that would show zeros only, or a long row of digits,
+/// gets decimals of its own.
 fn fixed(v: f64, decimals: usize) -> String {
     let tiny = v != 0.0 && v.abs() < 0.5 * 0.1f64.powi(decimals as i32);
     if !v.is_finite() || tiny || v.abs() >= 1e12 {

@@ -43,8 +43,8 @@ fn main() -> Result<(), Box<dyn Error>> {
     Ok(())
 }
 
-/// What a search of as many rounds would have left: predictions, a measurement each, of a hundred
-/// one that failed with its output and some over the limit.
+/// Writes the record of a search with as many rounds: predictions, a measurement of each trial, and in
+/// a hundred trials one that failed with its output and some over the limit.
 fn fill(study: &Study, trials: usize) -> Result<(), Box<dyn Error>> {
     let space = study.space();
     let mut connection = rusqlite::Connection::open(study.path())?;

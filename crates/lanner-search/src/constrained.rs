@@ -1,9 +1,9 @@
 //! Searching under a latency limit with few measurements of the device.
 //!
-//! A small Gaussian process learns log-latency from the networks that were measured and tells for
-//! all others how probable it is that they meet the limit. Prediction alone would sometimes be
-//! wrong where it matters, next to the limit: [`best_within`] measures what it is about to return,
-//! learns from a miss and goes on, so that what it returns did meet the limit when measured.
+//! A small Gaussian process learns log-latency from the networks that were measured, and gives for all
+//! others the probability that they meet the limit. Predictions alone would sometimes be wrong where
+//! it matters, near the limit. So [`best_within`] measures each network before it returns it, learns
+//! from a miss, and goes on: the network that it returns did meet the limit when it was measured.
 
 use lanner_predict::Pool;
 pub use lanner_predict::latency::Belief;
@@ -13,27 +13,27 @@ use crate::strategy::draw;
 
 /// Networks less likely than this to meet the limit are not measured, however accurate.
 const WORTH_MEASURING: f64 = 0.1;
-/// Most measurements after the samples.
+/// Largest number of measurements after the samples.
 const WALK: usize = 25;
 
-/// What [`best_within`] found.
+/// Result of [`best_within`].
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct Found {
-    /// The network's number in the pool.
+    /// The network's row in the pool.
     pub row: usize,
-    /// As measured, within the limit.
+    /// Measured latency, within the limit.
     pub latency: f64,
-    /// How often `measure` was called.
+    /// Number of calls of `measure`.
     pub measurements: usize,
 }
 
-/// The most accurate network of a pool whose measured latency is within `limit`.
+/// Finds the most accurate network of a pool whose measured latency is within `limit`.
 ///
-/// `accuracy` has one value a row, measured or predicted; rows that are not finite are passed over.
-/// First `samples` random rows are measured. Then, of those that meet the limit with a probability
-/// of at least a tenth, always the most accurate is measured, until it meets the limit (or after 25
-/// more measurements). Measurements that are not positive numbers count as failed. `None` if nothing
-/// that was measured meets the limit.
+/// `accuracy` has one value a row, measured or predicted; rows whose value is not finite are
+/// skipped. First, `samples` random rows are measured. Then the most accurate row that meets the
+/// limit with a probability of at least a tenth is measured, again and again, until one meets the
+/// limit or 25 measurements are spent. Measurements that are not positive numbers count as failed.
+/// `None` if no measured network meets the limit.
 pub fn best_within(
     pool: &Pool,
     accuracy: &[f64],
@@ -49,14 +49,14 @@ pub fn best_within(
         measurements += 1;
         known[row] = Some(measure(row));
     };
-    // What has no accuracy can teach latency as well as any other.
+    // Networks without an accuracy can teach latencies as well as any other.
     let mut rows: Vec<usize> = (0..pool.len()).collect();
     for row in draw(&mut rows, samples, &mut rng) {
         look(row, &mut known);
     }
     let mut process = LatencyProcess::new(pool);
     for _ in 0..WALK {
-        // Without a model (all samples failed or there were none) anything is worth a try.
+        // Without a model (all samples failed, or there were none) every network is worth a try.
         let probable =
             process.probability_within(&known, limit).unwrap_or_else(|_| vec![1.0; pool.len()]);
         let next = (0..pool.len().min(accuracy.len()))
@@ -68,7 +68,7 @@ pub fn best_within(
             .max_by(|&a, &b| accuracy[a].total_cmp(&accuracy[b]));
         match next {
             Some(row) if known[row].is_none() => look(row, &mut known),
-            // The best that may meet the limit does, or nothing may.
+            // The best network that may meet the limit does meet it, or no network may.
             _ => break,
         }
     }

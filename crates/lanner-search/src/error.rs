@@ -26,9 +26,15 @@ pub enum SearchError {
          update Lanner", path.display()
     )]
     Newer { path: PathBuf, found: i64, known: i64 },
-    #[error("{}: cannot be written ({why}); it can still be read, and a copy elsewhere continued", path.display())]
+    #[error(
+        "{}: cannot be written ({why}); it can still be read, and a copy elsewhere can go on",
+        path.display()
+    )]
     ReadOnly { path: PathBuf, why: String },
-    #[error("{}: no space left on the disk; free some and go on, nothing that was finished is lost", path.display())]
+    #[error(
+        "{}: no space left on the disk; free some and go on: all finished work is kept",
+        path.display()
+    )]
     Full { path: PathBuf },
     #[error("{}: {source}", path.display())]
     Io { path: PathBuf, source: std::io::Error },
@@ -36,7 +42,7 @@ pub enum SearchError {
     Database { path: PathBuf, source: rusqlite::Error },
     #[error("settings of the study: {why}")]
     Settings { why: String },
-    /// One setting of a [`Job`](crate::Job) by its name on the command line.
+    /// A setting of a [`Job`](crate::Job) is wrong; `name` is its option on the command line.
     #[error("{name} {value}: {why}")]
     Setting { name: &'static str, value: String, why: String },
     #[error("stopped {when}")]

@@ -41,6 +41,14 @@ pub struct Job {
     pub seed: u64,
     /// Trials that are evaluated, failed ones included; infeasible and imported ones cost nothing.
     pub budget: usize,
+    /// File of a predictor that tells which networks are likely within the limit of [`LATENCY`] before any
+    /// is measured; measurements correct it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub latency_predictor: Option<PathBuf>,
+    /// Files of predictors whose values of the networks the strategy starts from, like values of earlier
+    /// searches.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub accuracy_prior: Vec<PathBuf>,
     /// How networks are evaluated and measured; `None` if the caller does that itself.
     #[serde(default, rename = "driver", skip_serializing_if = "Option::is_none")]
     pub setup: Option<Setup>,
@@ -302,6 +310,8 @@ impl Job {
             strategy: StrategyName::Default,
             seed: 0,
             budget: 40,
+            latency_predictor: None,
+            accuracy_prior: Vec::new(),
             setup: None,
         }
     }

@@ -1,8 +1,8 @@
 //! Strategies that decide which architecture to evaluate next.
 //!
-//! A [`Strategy`] is asked for rows of a [`Pool`](lanner_predict::Pool) and shown the [`History`] of what came back;
-//! values are accuracies or anything else of which more is better. [`simulate`](strategy::simulate) is the loop over a
-//! function that evaluates, such as a look-up in a published table:
+//! A [`Strategy`] is asked for rows of a [`Pool`](lanner_predict::Pool) and is shown the
+//! [`History`] of results; larger values are better. [`simulate`](strategy::simulate) is the loop
+//! over a function that evaluates a row, such as a look-up in a published table:
 //!
 //! ```
 //! use lanner_predict::Pool;
@@ -16,15 +16,16 @@
 //! assert!(history.best().unwrap().value >= 3.0);
 //! ```
 //!
-//! **Limits.** A mask tells which rows may be asked for at all, for example those whose predicted
-//! latency is likely to be within the limit (see [`constrained`]).
+//! **Limits.** A mask tells which rows may be asked for, for example those whose predicted latency
+//! is likely to be within a limit (see [`constrained`]).
 //!
 //! **Strategies.** [`RandomSearch`], [`Evolution`] (Real et al. 2019), [`WeakPredictors`] (Wu et
 //! al. 2021) and [`BrpNas`] (Dudziak et al. 2020) are the baselines of the literature;
 //! [`DefaultSearch`] is ours.
 //!
-//! **Studies.** A [`study`] keeps all of a search in a file, so that it can be killed, gone on with,
-//! shared by several processes and looked at. It is what the command line uses.
+//! **Studies.** A [`study`] keeps a whole search in a file, so that it can be killed, resumed,
+//! shared by several processes and examined. **Runs.** A [`run`] executes a [`Job`] from the first
+//! measurement to the best network; the command line and the examples use it.
 
 pub mod constrained;
 mod error;

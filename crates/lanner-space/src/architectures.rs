@@ -1,4 +1,4 @@
-//! The architectures of a space: texts, indices, samples, neighbours, graphs.
+//! Methods for the architectures of a space: texts, indices, samples, neighbours, graphs.
 
 use rand::{Rng, RngExt};
 
@@ -9,12 +9,12 @@ use crate::{Architecture, CellGraph, Space, SpaceError, View, independent};
 const CHECKED: &str = "checked when the space was defined";
 
 impl Space {
-    /// How many architectures the space has, which are those that have an index.
+    /// Returns the number of architectures with an index.
     pub fn size(&self) -> u128 {
         self.family().size().expect(CHECKED)
     }
 
-    /// How many different ones [`Space::canonical`] leaves.
+    /// Returns the number of different architectures that [`Space::canonical`] leaves.
     pub fn distinct(&self) -> u128 {
         match self.definition().classes {
             Some(classes) => classes.count,
@@ -22,36 +22,36 @@ impl Space {
         }
     }
 
-    /// The number of values at each position of [`Space::aligned`].
+    /// Returns the number of values at each position of [`Space::aligned`].
     pub fn positions(&self) -> &[u8] {
         self.family().positions()
     }
 
-    /// The choices of an architecture at positions that mean the same for all architectures, as
-    /// encodings need them; `None` where an architecture has nothing to choose.
+    /// Returns the choices of an architecture at positions that mean the same for all architectures,
+    /// as encodings need them; `None` where an architecture has nothing to choose.
     ///
-    /// These are the codes, except where those are of different lengths.
+    /// These are the codes, unless those have different lengths.
     pub fn aligned(&self, arch: &Architecture) -> Vec<Option<u8>> {
         self.family().aligned(arch)
     }
 
-    /// The number of choices at each position of the codes, where every combination is an
-    /// architecture; `None` where the choices depend on each other.
+    /// Returns the number of choices at each position of the codes if every combination is an
+    /// architecture; `None` if the choices depend on each other.
     pub fn choices(&self) -> Option<&[u8]> {
         self.family().choices()
     }
 
-    /// The most codes that an architecture has.
+    /// Returns the largest number of codes of an architecture.
     pub fn max_codes(&self) -> usize {
         self.family().max_codes()
     }
 
-    /// Tells whether the codes belong to the space, and if not, which one is wrong.
+    /// Checks that the codes belong to the space; an error tells which one is wrong.
     pub fn check(&self, arch: &Architecture) -> Result<(), SpaceError> {
         self.family().check(arch.codes()).map_err(|why| self.wrong(arch, why))
     }
 
-    /// The same for codes of which only the order may be another than the stored one: vertices of
+    /// Checks as [`Space::check`], but accepts codes in another order than the stored one: vertices of
     /// NAS-Bench-101 with other numbers, whose networks differ in the channels of the vertices.
     pub fn check_unordered(&self, arch: &Architecture) -> Result<(), SpaceError> {
         self.family().check_unordered(arch.codes()).map_err(|why| self.wrong(arch, why))
@@ -70,7 +70,7 @@ impl Space {
         }
     }
 
-    /// The text form. `parse(print(a)) == a` for every architecture of the space.
+    /// Prints the text form. `parse(print(a)) == a` for every architecture of the space.
     ///
     /// # Panics
     /// When the codes are not of this space (see [`Space::check`]).
@@ -81,8 +81,8 @@ impl Space {
         }
     }
 
-    /// The architecture of an index: the published order where there is one, else the one that the
-    /// space's module documents.
+    /// Returns the architecture with an index, in the published order if there is one, else in the
+    /// order that the space's module documents.
     pub fn at(&self, index: u128) -> Result<Architecture, SpaceError> {
         if index >= self.size() {
             return Err(SpaceError::Index {
@@ -97,8 +97,8 @@ impl Space {
         })
     }
 
-    /// The index of an architecture: the inverse of [`Space::at`]. `None` for one that a table may
-    /// hold but the space does not count.
+    /// Returns the index of an architecture, the inverse of [`Space::at`]. `None` for one that a table
+    /// may hold but the space does not count.
     ///
     /// # Panics
     /// When the codes are not of this space (see [`Space::check`]).
@@ -109,17 +109,18 @@ impl Space {
         }
     }
 
-    /// Whether indices are a published order, as files of others mean it by an index.
+    /// Tells whether indices are a published order, which files of others mean by an index.
     pub fn has_published_order(&self) -> bool {
         self.definition().order.is_some()
     }
 
-    /// Every architecture once, in index order. A space of 10^18 points never ends.
+    /// Iterates over every architecture once, in index order. For a space of 10^18 points it never
+    /// ends.
     pub fn iter(&self) -> impl Iterator<Item = Architecture> + '_ {
         (0..self.size()).map(|i| self.at(i).expect("index below size"))
     }
 
-    /// All of them in index order, as long as they fit in memory (at most 10 million).
+    /// Lists every architecture in index order, if they fit in memory (at most 10 million).
     pub fn list(&self) -> Result<Vec<Architecture>, SpaceError> {
         match self.size() {
             0..=10_000_000 => Ok(self.iter().collect()),
@@ -127,7 +128,7 @@ impl Space {
         }
     }
 
-    /// An architecture drawn uniformly: of NAS-Bench-201 among all with an index, of the others
+    /// Draws an architecture uniformly: for NAS-Bench-201 among all with an index, for other spaces
     /// among the distinct ones.
     pub fn sample(&self, rng: &mut impl Rng) -> Architecture {
         if let Some(choices) = self.choices() {
@@ -141,24 +142,26 @@ impl Space {
         }
     }
 
-    /// Every architecture that [`Space::sample`] can draw once, in an order that the generator
-    /// decides, without a list in memory: the first n are a uniform sample without replacement.
+    /// Returns every architecture that [`Space::sample`] can draw, once, in an order that the
+    /// generator decides, without a list in memory: the first n are a uniform sample without
+    /// replacement.
     pub fn shuffled<R: Rng>(&self, rng: &mut R) -> impl Iterator<Item = Architecture> + use<'_, R> {
         let shuffle = self.shuffle(rng);
         (0..shuffle.len()).filter_map(move |place| shuffle.at(place))
     }
 
-    /// The order of [`Space::shuffled`], of which several threads can take parts.
+    /// Returns the order of [`Space::shuffled`], of which several threads can take parts.
     pub fn shuffle(&self, rng: &mut impl Rng) -> Shuffle<'_> {
         Shuffle { space: self, order: Permutation::new(self.candidates(), rng) }
     }
 
-    /// How many numbers [`Space::candidate`] takes.
+    /// Returns how many numbers [`Space::candidate`] takes.
     fn candidates(&self) -> u128 {
         self.family().candidates().expect(CHECKED)
     }
 
-    /// An architecture by a number, in some order, or nothing: each that can be drawn once.
+    /// Returns the architecture of a number, or `None` for some numbers; each architecture that can be
+    /// drawn has one number.
     fn candidate(&self, number: u128) -> Option<Architecture> {
         match self.definition().order {
             Some(order) => Some((order.at)(number)),
@@ -166,8 +169,8 @@ impl Space {
         }
     }
 
-    /// Another architecture, one step away: uniformly among [`Space::neighbours`] or, where choices
-    /// are independent, among the positions and then among what is left to choose there.
+    /// Returns another architecture, one step away: uniformly drawn among [`Space::neighbours`] or,
+    /// where choices are independent, among the positions and then among the other choices there.
     pub fn mutate(&self, arch: &Architecture, rng: &mut impl Rng) -> Architecture {
         if let Some(choices) = self.choices() {
             return independent::mutate(choices, arch.codes(), rng);
@@ -179,14 +182,14 @@ impl Space {
         }
     }
 
-    /// All architectures one step away: that differ in exactly one choice, or as the space's module
-    /// says where choices depend on each other.
+    /// Returns the architectures one step away: they differ in exactly one choice or, where choices
+    /// depend on each other, in what the space's family says.
     pub fn neighbours(&self, arch: &Architecture) -> Vec<Architecture> {
         self.family().neighbours(arch)
     }
 
-    /// One of all architectures that the space's authors count as the same, always the same one.
-    /// Also of codes that [`Space::check`] refuses because they are not the way to store a cell.
+    /// Returns the one architecture that stands for all that the space's authors count as the same.
+    /// Accepts also codes that [`Space::check`] refuses because a cell is stored otherwise.
     pub fn canonical(&self, arch: &Architecture) -> Architecture {
         match self.definition().classes {
             Some(classes) => (classes.canonical)(arch),
@@ -194,40 +197,40 @@ impl Space {
         }
     }
 
-    /// Which choices take part in what the network computes, one answer a position of
+    /// Tells which choices take part in the network's computation, one answer a position of
     /// [`Space::aligned`]. Identities do.
     pub fn live(&self, arch: &Architecture) -> Vec<bool> {
         self.family().live(arch)
     }
 
-    /// The meaning of the node labels of this space's graphs, by code.
+    /// Returns the meaning of the node labels of this space's graphs, by code.
     pub fn labels(&self) -> Vec<&str> {
         self.family().labels()
     }
 
-    /// The most nodes that a graph of this space has.
+    /// Returns the largest number of nodes of a graph of this space.
     pub fn max_nodes(&self) -> usize {
         self.family().max_nodes()
     }
 
-    /// The architecture as a labelled acyclic graph with operations as nodes.
+    /// Returns the architecture as a labelled acyclic graph with operations as nodes.
     pub fn graph(&self, arch: &Architecture, view: View) -> CellGraph {
         self.family().graph(arch, view)
     }
 
-    /// The cell, where an architecture has an operation on each edge of one. Only there are texts
-    /// with operations that lead nowhere.
+    /// Returns the cell, if architectures have an operation on each edge of one. Only in these spaces
+    /// can a text have operations that lead nowhere.
     pub fn cell(&self) -> Option<&CellSpace> {
         self.family().cell()
     }
 
-    /// The stages, where an architecture has a width and a depth in each.
+    /// Returns the stages, if architectures have a width and a depth in each.
     pub fn chain(&self) -> Option<&ChainSpace> {
         self.family().chain()
     }
 }
 
-/// All architectures of a space in a random order, see [`Space::shuffle`].
+/// Random order of a space's architectures, see [`Space::shuffle`].
 #[derive(Debug, Clone)]
 pub struct Shuffle<'a> {
     space: &'a Space,
@@ -235,7 +238,7 @@ pub struct Shuffle<'a> {
 }
 
 impl Shuffle<'_> {
-    /// The number of places, of which some may be empty.
+    /// Returns the number of places, some of which may be empty.
     pub fn len(&self) -> u128 {
         self.space.candidates()
     }
@@ -244,7 +247,8 @@ impl Shuffle<'_> {
         self.len() == 0
     }
 
-    /// What stands at a place below [`Shuffle::len`], if anything: each architecture once.
+    /// Returns the architecture at a place below [`Shuffle::len`], if there is one; each architecture
+    /// has one place.
     pub fn at(&self, place: u128) -> Option<Architecture> {
         self.space.candidate(self.order.at(place))
     }

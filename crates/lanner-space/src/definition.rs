@@ -1,4 +1,4 @@
-//! A space as data.
+//! Definitions of spaces as data.
 
 use std::borrow::Cow;
 
@@ -25,11 +25,11 @@ pub struct Definition {
     /// Sizes of the published network.
     pub sizes: Sizes,
     pub few_cells: FewCells,
-    /// The community's text form, where it is not the family's.
+    /// The community's text form, unless it is the family's.
     pub text: Option<Text>,
-    /// The published numbers of architectures, where they are not in the family's order.
+    /// The published numbers of architectures, unless they are in the family's order.
     pub order: Option<Order>,
-    /// The authors' notion of equality, where it is not the family's.
+    /// The authors' notion of equality, unless it is the family's.
     pub classes: Option<Classes>,
     /// See [`crate::Space::flops_and_params`].
     pub flops_and_params: Option<fn(&Architecture) -> (f64, f64)>,
@@ -78,14 +78,14 @@ pub struct Sizes {
     pub classes: usize,
 }
 
-/// Sizes of networks that are smaller than the published one, as repetitions of cells.
+/// Sizes of networks that are smaller than the published one, as numbers of cells.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct FewCells {
-    /// The fewest that have a cell of each kind.
+    /// Smallest number with a cell of each kind.
     pub trained: usize,
-    /// The fewest whose accuracy depends on the cells, rather than on what is around them.
+    /// Smallest number whose accuracy depends on the cells rather than on the layers around them.
     pub searched: usize,
-    /// Enough for proportions of costs.
+    /// Number that suffices for ratios of costs.
     pub costed: usize,
 }
 
@@ -95,24 +95,24 @@ impl Default for FewCells {
     }
 }
 
-/// Weights by the fan-out (He et al. 2015), for `lanner_evaluate`'s proxies.
+/// Initial weights scaled by the fan-out (He et al. 2015), for `lanner_evaluate`'s proxies.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct FanOut {
-    /// Standard deviation in linear layers; PyTorch's default if none.
+    /// Standard deviation in linear layers; `None` for PyTorch's default.
     pub linear: Option<f32>,
 }
 
-/// What the network of an architecture may cost; nothing where there is no limit.
+/// Limits on the cost of an architecture's network; `None` stands for no limit.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Hash)]
 pub struct Limits {
     pub flops: Option<u64>,
     pub params: Option<u64>,
-    /// Of all tensors that are alive at a time, for one image of 32-bit floats.
+    /// Bytes of all tensors that are alive at the same time, for one image of 32-bit floats.
     pub memory_bytes: Option<u64>,
 }
 
 impl Limits {
-    /// The metrics and the most that each may be, where there is a limit.
+    /// Returns the limited metrics, each with its largest value.
     pub fn named(&self) -> Vec<(&'static str, u64)> {
         let all =
             [("params", self.params), ("flops", self.flops), ("memory_bytes", self.memory_bytes)];
@@ -121,7 +121,7 @@ impl Limits {
 }
 
 impl Definition {
-    /// A space of a family with nothing published beside its network.
+    /// Defines a space of a family, with nothing published except its network.
     pub fn new(
         name: impl Into<Cow<'static, str>>,
         family: impl Family + 'static,
@@ -146,7 +146,7 @@ impl Definition {
         }
     }
 
-    /// A space of cells with the network of their skeleton.
+    /// Defines a space of cells with the network of their skeleton.
     pub fn of_cell(name: impl Into<Cow<'static, str>>, cell: CellSpace) -> Definition {
         let s = cell.skeleton;
         let sizes = Sizes {
@@ -158,7 +158,7 @@ impl Definition {
         Definition::new(name, cell, sizes)
     }
 
-    /// A space of chains with the network of their skeleton.
+    /// Defines a space of chains with the network of their skeleton.
     pub fn of_chain(name: impl Into<Cow<'static, str>>, chain: ChainSpace) -> Definition {
         let s = chain.skeleton;
         let sizes = Sizes {
@@ -170,7 +170,7 @@ impl Definition {
         Definition::new(name, chain, sizes)
     }
 
-    /// Says why this can be no space.
+    /// Says why the definition is not a space.
     pub(crate) fn check(&self) -> Result<(), String> {
         let fits = |c: char| c.is_ascii_lowercase() || c.is_ascii_digit() || "-_.".contains(c);
         if self.name.is_empty() {

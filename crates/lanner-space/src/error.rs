@@ -1,6 +1,6 @@
 use thiserror::Error;
 
-/// What can be wrong with a name, a text or an index of a search space.
+/// Errors of names, texts, indices and definitions of search spaces.
 #[derive(Debug, Clone, PartialEq, Eq, Error)]
 #[non_exhaustive]
 pub enum SpaceError {
@@ -10,10 +10,10 @@ pub enum SpaceError {
     Text { space: Box<str>, text: String, why: String },
     #[error("codes {codes:?} are not a {space} architecture: {why}")]
     Codes { space: Box<str>, codes: Vec<u8>, why: String },
-    /// A [`crate::Definition`] that is none.
+    /// A [`crate::Definition`] is not a space.
     #[error("the search space '{name}' cannot be defined: {why}")]
     Definition { name: String, why: String },
-    /// A file that defines a space.
+    /// A file does not define a space.
     #[error("{}: {why}", path.display())]
     File { path: std::path::PathBuf, why: String },
     #[error(
@@ -25,7 +25,7 @@ pub enum SpaceError {
 }
 
 impl SpaceError {
-    /// An error about a text, which may be long: its beginning is shown.
+    /// Makes an error about a text, of which it shows the beginning.
     pub(crate) fn text(space: &str, text: &str, why: String) -> SpaceError {
         let mut shown: String = text.chars().take(200).collect();
         if shown.len() < text.len() {

@@ -2,7 +2,7 @@
 //! Architecture Search", CVPR 2019; as tabulated by HW-NAS-Bench and HELP): a chain of 22 layers,
 //! one of nine blocks each.
 //!
-//! Codes are blocks by layer. Texts: 22 digits (codes of [`OPS`]), or the 22 names with commas or
+//! Codes are blocks by layer. Texts are 22 digits (codes of [`OPS`]), or the 22 names with commas or
 //! spaces between them.
 
 use crate::definition::{Definition, FanOut, Sizes, Text};
@@ -23,7 +23,7 @@ pub(crate) fn definition() -> Definition {
     let sizes = Sizes { channels: 1984, cells: 0, resolution: 224, classes: 1000 };
     Definition {
         text: Some(Text { parse, print: |arch| independent::digits(arch.codes()) }),
-        // Those of HW-NAS-Bench.
+        // The weights of HW-NAS-Bench.
         proxy_weights: Some(FanOut { linear: Some(0.001) }),
         ..Definition::new(NAME, Layers::new(&OPS, LAYERS), sizes)
     }

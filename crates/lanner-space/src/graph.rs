@@ -1,68 +1,69 @@
 use std::collections::BTreeSet;
 
-/// Which graph of an architecture is meant.
+/// The two graphs of an architecture.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum View {
-    /// Every operation of the text, `none` and `skip` included.
+    /// The graph of every operation in the text, `none` and `skip` included.
     Raw,
-    /// What is computed: `none` and all that is on no path from input to output removed, skips
-    /// bypassed (each predecessor joined to each successor). In a chain of layers, where the
-    /// position decides channels and stride, nothing is bypassed.
+    /// The graph of the computation: without `none` and all that is on no path from input to output,
+    /// and with skips bypassed (each predecessor joined to each successor). In a chain of layers,
+    /// where the position decides channels and stride, nothing is bypassed.
     Pruned,
 }
 
 /// A directed acyclic graph with labelled nodes in topological order: arcs go from lower to higher
-/// numbers. Of one cell, or of several unconnected ones after each other; a cell has its inputs
-/// first and its one output last.
+/// numbers. It has one cell, or several unconnected ones after each other; a cell has its inputs first
+/// and its one output last.
 ///
-/// An arc may stand twice: the same tensor added to itself, as bypassed skips can leave behind.
+/// An arc may occur twice: then a tensor is added to itself, which bypassed skips can cause.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub struct CellGraph {
-    /// A label code a node, see [`crate::Space::labels`].
+    /// Label of each node, a code for [`crate::Space::labels`].
     pub labels: Vec<u8>,
-    /// (from, to), sorted.
+    /// Arcs (from, to), sorted.
     pub arcs: Vec<(u8, u8)>,
-    /// The nodes that are inputs of a cell, ascending.
+    /// Input nodes of all cells, ascending.
     pub inputs: Vec<u8>,
-    /// The output of each cell, ascending.
+    /// Output node of each cell, ascending.
     pub outputs: Vec<u8>,
 }
 
 impl CellGraph {
-    /// One cell: node 0 is the input, the last node the output.
+    /// Makes one cell: node 0 is the input, the last node the output.
     pub fn cell(labels: Vec<u8>, arcs: Vec<(u8, u8)>) -> CellGraph {
         let last = labels.len() as u8 - 1;
         CellGraph { labels, arcs, inputs: vec![0], outputs: vec![last] }
     }
 
-    /// One cell whose nodes follow each other, the first being the input and the last the output.
+    /// Makes one cell whose nodes follow each other; the first is the input, the last the output.
     pub fn chain(labels: Vec<u8>) -> CellGraph {
         let arcs = (1..labels.len() as u8).map(|v| (v - 1, v)).collect();
         CellGraph::cell(labels, arcs)
     }
 
-    /// The number of nodes.
+    /// Returns the number of nodes.
     pub fn len(&self) -> usize {
         self.labels.len()
     }
 
-    /// True without any node; a pruned cell whose output is not reached has only its ends left.
+    /// Tells whether there is no node at all. A pruned cell whose output is not reached still has its
+    /// inputs and output.
     pub fn is_empty(&self) -> bool {
         self.labels.is_empty()
     }
 
-    /// The nodes that read node `v`'s output, one entry an arc.
+    /// Returns the nodes that read node `v`'s output, once for each arc.
     pub fn successors(&self, v: usize) -> impl Iterator<Item = usize> + '_ {
         self.arcs.iter().filter(move |a| a.0 as usize == v).map(|a| a.1 as usize)
     }
 
-    /// The nodes that node `v` reads, one entry an arc.
+    /// Returns the nodes that node `v` reads, once for each arc.
     pub fn predecessors(&self, v: usize) -> impl Iterator<Item = usize> + '_ {
         self.arcs.iter().filter(move |a| a.1 as usize == v).map(|a| a.0 as usize)
     }
 
-    /// The graph without operations labelled `none`, with those labelled `skip` bypassed, and
-    /// without nodes on no path from an input to an output. Inputs and outputs always stay.
+    /// Removes operations labelled `none` and nodes on no path from an input to an output, and
+    /// bypasses operations labelled `skip`. Inputs and outputs always stay.
     pub(crate) fn pruned(&self, none: u8, skip: u8) -> CellGraph {
         let n = self.len();
         let mut arcs = self.arcs.clone();
@@ -113,9 +114,10 @@ impl CellGraph {
         }
     }
 
-    /// A representative of the graph's isomorphism class (labels and arc multiplicities respected):
-    /// two graphs are isomorphic exactly if their canonical graphs are equal. Inputs and outputs
-    /// keep their places: a DARTS cell's two inputs are not interchangeable, nor are its two cells.
+    /// Returns the representative of the graph's isomorphism class (labels and arc multiplicities
+    /// included): two graphs are isomorphic exactly if their canonical graphs are equal. Inputs and
+    /// outputs keep their places: a DARTS cell's two inputs are not interchangeable, nor are its two
+    /// cells.
     pub fn canonical(&self) -> CellGraph {
         let mut whole = self.clone();
         let mut start = 0;
@@ -140,16 +142,17 @@ impl CellGraph {
         whole
     }
 
-    /// Of one cell. Nodes are refined by their neighbourhoods; of what stays tied each in turn is
-    /// told apart from the others, until none is, and the smallest graph of all these is taken.
+    /// Returns the canonical form of one cell. Nodes are refined by their neighbourhoods. Of tied
+    /// nodes, each in turn is distinguished from the others until no ties are left; the smallest
+    /// resulting graph is the canonical one.
     fn canonical_cell(&self) -> CellGraph {
         let n = self.len();
         let mut depth = vec![0u64; n];
         for &(f, t) in &self.arcs {
             depth[t as usize] = depth[t as usize].max(depth[f as usize] + 1);
         }
-        // Inputs first, then by the longest path from an input, which is a topological order; the
-        // output last.
+        // Orders inputs first, then by the longest path from an input (which is a topological order),
+        // and the output last.
         let colours = (0..n)
             .map(|v| {
                 let end = match self.inputs.iter().position(|&i| usize::from(i) == v) {
@@ -198,8 +201,8 @@ impl CellGraph {
         }
     }
 
-    /// Colours split by the colours of the neighbours until nothing splits; small numbers in the
-    /// order of the given colours.
+    /// Splits colours by the colours of the neighbours until nothing splits. The result has small
+    /// numbers in the order of the given colours.
     fn refine(&self, mut colours: Vec<u64>) -> Vec<u64> {
         let n = self.len();
         let classes = |c: &[u64]| c.iter().collect::<BTreeSet<_>>().len();

@@ -1,21 +1,21 @@
-//! Spaces whose positions are chosen independently of each other: all that follows from the
-//! numbers of choices alone. Their order is lexicographic, the last position fastest.
+//! Spaces whose positions are chosen independently of each other, computed from the numbers of choices
+//! alone. Their order is lexicographic, with the last position fastest.
 
 use rand::{Rng, RngExt};
 
 use crate::{Architecture, SpaceError, literal::Literal};
 
-/// The product of the numbers of choices.
+/// Returns the product of the numbers of choices.
 pub(crate) fn size(choices: &[u8]) -> u128 {
     choices.iter().map(|&n| u128::from(n)).product()
 }
 
-/// The same, if it is below 2^128.
+/// Returns the product of the numbers of choices; `None` from 2^128.
 pub(crate) fn checked_size(choices: &[u8]) -> Option<u128> {
     choices.iter().try_fold(1u128, |size, &n| size.checked_mul(n.into()))
 }
 
-/// The architecture of an index below [`size`].
+/// Returns the architecture with an index below [`size`].
 pub(crate) fn at(choices: &[u8], mut index: u128) -> Architecture {
     let mut codes = vec![0; choices.len()];
     for (code, &n) in codes.iter_mut().zip(choices).rev() {
@@ -25,12 +25,12 @@ pub(crate) fn at(choices: &[u8], mut index: u128) -> Architecture {
     Architecture::new(codes)
 }
 
-/// The inverse of [`at`].
+/// Returns the index of an architecture, the inverse of [`at`].
 pub(crate) fn index_of(choices: &[u8], codes: &[u8]) -> u128 {
     codes.iter().zip(choices).fold(0, |index, (&c, &n)| index * u128::from(n) + u128::from(c))
 }
 
-/// Why codes do not belong to the space.
+/// Says why codes do not belong to the space.
 pub(crate) fn check(choices: &[u8], codes: &[u8]) -> Result<(), String> {
     if codes.len() != choices.len() {
         return Err(format!("expected {} codes, got {}", choices.len(), codes.len()));
@@ -41,12 +41,12 @@ pub(crate) fn check(choices: &[u8], codes: &[u8]) -> Result<(), String> {
     }
 }
 
-/// Each position uniformly.
+/// Draws each position uniformly.
 pub(crate) fn sample(choices: &[u8], rng: &mut impl Rng) -> Architecture {
     Architecture::new(choices.iter().map(|&n| rng.random_range(0..n)).collect::<Vec<_>>())
 }
 
-/// One position with more than one choice changed: the position uniformly, then its code.
+/// Changes one position that has more than one choice: draws the position uniformly, then its code.
 pub(crate) fn mutate(choices: &[u8], codes: &[u8], rng: &mut impl Rng) -> Architecture {
     let mut codes = codes.to_vec();
     let free: Vec<usize> = (0..codes.len()).filter(|&i| choices[i] > 1).collect();
@@ -57,7 +57,7 @@ pub(crate) fn mutate(choices: &[u8], codes: &[u8], rng: &mut impl Rng) -> Archit
     Architecture::new(codes)
 }
 
-/// All that differ at exactly one position.
+/// Returns the architectures that differ at exactly one position.
 pub(crate) fn neighbours(choices: &[u8], codes: &[u8]) -> Vec<Architecture> {
     let mut all = Vec::new();
     for (i, &n) in choices.iter().enumerate() {
@@ -70,12 +70,12 @@ pub(crate) fn neighbours(choices: &[u8], codes: &[u8]) -> Vec<Architecture> {
     all
 }
 
-/// Codes written one digit each.
+/// Prints codes as one digit each.
 pub(crate) fn digits(codes: &[u8]) -> String {
     codes.iter().map(|&c| (b'0' + c) as char).collect()
 }
 
-/// Reads codes as digits without anything between (`02121`), or as a Python tuple or a list.
+/// Reads codes as digits without separators (`02121`), or as a Python tuple or a list.
 pub(crate) fn parse(space: &str, text: &str, choices: &[u8]) -> Result<Architecture, SpaceError> {
     let text = text.trim();
     let fail = |why| SpaceError::text(space, text, why);

@@ -16,17 +16,17 @@
 //! # Ok::<(), lanner_space::SpaceError>(())
 //! ```
 //!
-//! **Which architectures are the same?** [`Space::canonical`] gives the space's published notion of
-//! equality (6,466 classes for NAS-Bench-201); [`CellGraph::canonical`] compares what is left after
-//! pruning, up to isomorphism, and is the right key where only the computation counts (latency).
+//! **Equality.** [`Space::canonical`] gives the space's published notion of equality (6,466 classes
+//! for NAS-Bench-201). [`CellGraph::canonical`] compares pruned graphs up to isomorphism, and is the
+//! right key where only the computation counts (latency).
 //!
 //! **Large spaces.** [`Space::size`] is a `u128`; [`Space::index_of`] and [`Space::at`] number the
-//! points without listing them, so sampling and ranking can stream; [`Space::shuffled`] draws without
-//! replacement. Every random choice takes the caller's generator: one seed, one result.
+//! points without listing them, so that sampling and ranking can stream; [`Space::shuffled`] draws
+//! without replacement. Every random choice takes the caller's generator: one seed gives one result.
 //!
 //! **Codes.** Most spaces are a fixed number of independent choices ([`Space::choices`]); in others
 //! the codes depend on each other or differ in number. [`Space::aligned`] has the choices of any
-//! architecture at fixed positions, for encodings. What has no meaning for a space is a `None`.
+//! architecture at fixed positions, for encodings. Methods return `None` where a space has no answer.
 //!
 //! **Your own.** A TOML file defines a cell or a chain, see [`user`]; [`Space::by_name`] takes its path.
 //!
@@ -62,6 +62,6 @@ pub use error::SpaceError;
 pub use graph::{CellGraph, View};
 pub use space::Space;
 
-/// Spaces of at most this many architectures are encoded, compared and listed as a whole; a random
-/// sample stands for a larger one. NAS-Bench-201 has 15,625, NAS-Bench-101 423,624.
+/// Largest size of spaces that are encoded, compared and listed as a whole; a random sample stands for
+/// a larger one. NAS-Bench-201 has 15,625 architectures, NAS-Bench-101 423,624.
 pub const SMALL_SPACE: u128 = 20_000;

@@ -1,7 +1,8 @@
-//! The small common part of Python literals and JSON in which tables write architectures: numbers,
-//! strings, lists, tuples, dicts, and calls with named arguments as a named tuple prints itself.
+//! Parses the small common part of Python literals and JSON that tables use for architectures:
+//! numbers, strings, lists, tuples, dicts, and calls with named arguments, as a named tuple is
+//! printed.
 
-/// A value of such a text.
+/// A parsed value.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) enum Literal {
     Int(i64),
@@ -12,11 +13,11 @@ pub(crate) enum Literal {
     Named(Vec<(String, Literal)>),
 }
 
-/// Texts nest a few levels: deeper is no architecture.
+/// Deepest nesting; no architecture has more.
 const DEPTH: usize = 8;
 
 impl Literal {
-    /// Reads the whole text, or says where it stops being a literal.
+    /// Reads the whole text, or tells where it stops being a literal.
     pub fn parse(text: &str) -> Result<Literal, String> {
         let mut reader = Reader { text, at: 0 };
         let value = reader.value(0)?;
@@ -26,7 +27,7 @@ impl Literal {
         }
     }
 
-    /// Whether a text can only be a literal: it starts with a bracket.
+    /// Tells whether a text can only be a literal, since it starts with a bracket.
     pub fn opens(text: &str) -> bool {
         text.trim_start().starts_with(['(', '[', '{'])
     }
@@ -45,7 +46,7 @@ impl Literal {
         }
     }
 
-    /// A whole number that a code can be.
+    /// Returns a whole number that can be a code.
     pub fn code(&self) -> Option<u8> {
         match self {
             Literal::Int(i) => u8::try_from(*i).ok(),
@@ -53,12 +54,12 @@ impl Literal {
         }
     }
 
-    /// A list of such numbers.
+    /// Returns a list of numbers that can be codes.
     pub fn codes(&self) -> Option<Vec<u8>> {
         self.list()?.iter().map(Literal::code).collect()
     }
 
-    /// The value of a name.
+    /// Returns the value of a name.
     pub fn get(&self, name: &str) -> Option<&Literal> {
         match self {
             Literal::Named(pairs) => pairs.iter().find(|p| p.0 == name).map(|p| &p.1),
@@ -73,7 +74,7 @@ struct Reader<'a> {
 }
 
 impl<'a> Reader<'a> {
-    /// The next character that is no space, not yet taken.
+    /// Returns the next character that is not a space, without taking it.
     fn peek(&mut self) -> Option<char> {
         let rest = &self.text[self.at..];
         self.at += rest.len() - rest.trim_start().len();
@@ -94,7 +95,7 @@ impl<'a> Reader<'a> {
         }
     }
 
-    /// The longest run of characters of that kind from here on.
+    /// Takes the longest run of characters that `of` accepts.
     fn run(&mut self, of: impl Fn(char) -> bool) -> &'a str {
         let rest = &self.text[self.at..];
         let end = rest.find(|c| !of(c)).unwrap_or(rest.len());
@@ -127,7 +128,8 @@ impl<'a> Reader<'a> {
         }
     }
 
-    /// `True`, `false` and their like (`None` is an empty list), `range(2, 6)`, or a call with named arguments.
+    /// Reads `True`, `false` and their like (`None` is an empty list), `range(2, 6)`, or a call with
+    /// named arguments.
     fn word(&mut self, depth: usize) -> Result<Literal, String> {
         let start = self.at;
         let word = self.run(|c| c.is_ascii_alphanumeric() || c == '_');
@@ -161,7 +163,7 @@ impl<'a> Reader<'a> {
             if !items.is_empty() && !self.take(',') {
                 return Err(self.expected(&format!("',' or '{close}'")));
             }
-            // A tuple of one has a comma after it.
+            // A tuple of one has a comma after its value.
             if self.take(close) {
                 break;
             }

@@ -1,5 +1,5 @@
-//! Python's Mersenne Twister, as far as `random.seed(int)` and `random.shuffle` need it: the
-//! official index order of NAS-Bench-201 is a shuffle by it (Matsumoto & Nishimura 1998).
+//! Python's Mersenne Twister (Matsumoto & Nishimura 1998), with what `random.seed(int)` and
+//! `random.shuffle` need: the official index order of NAS-Bench-201 is a shuffle by it.
 
 const N: usize = 624;
 const M: usize = 397;
@@ -10,7 +10,7 @@ pub(crate) struct Mt19937 {
 }
 
 impl Mt19937 {
-    /// As `random.seed(seed)` of CPython for a non-negative integer below 2^32.
+    /// Seeds as CPython's `random.seed(seed)` does, for a non-negative integer below 2^32.
     pub(crate) fn from_python_seed(seed: u32) -> Self {
         let mut state = [0u32; N];
         state[0] = 19_650_218;
@@ -60,7 +60,7 @@ impl Mt19937 {
         y ^ (y >> 18)
     }
 
-    /// As `random._randbelow(n)`: the top bits, drawn again until they are below `n`.
+    /// Draws as `random._randbelow(n)` does: takes the top bits, again until they are below `n`.
     fn below(&mut self, n: u32) -> u32 {
         let bits = 32 - n.leading_zeros();
         loop {
@@ -71,7 +71,7 @@ impl Mt19937 {
         }
     }
 
-    /// As `random.shuffle(items)`.
+    /// Shuffles as `random.shuffle(items)` does.
     pub(crate) fn shuffle<T>(&mut self, items: &mut [T]) {
         for i in (1..items.len()).rev() {
             let j = self.below(i as u32 + 1) as usize;

@@ -1,455 +1,61 @@
 //! NAS-Bench-101 (Ying et al., "NAS-Bench-101: Towards Reproducible Neural Architecture Search",
 //! ICML 2019): cells of up to seven vertices and nine edges, an operation on each inner vertex; all
-//! 423,624 different ones trained on CIFAR-10.
-//!
-//! Codes: the number of vertices n (2 to 7), the operations of vertices 1 to n − 2 (codes of
-//! [`OPS`]), and the adjacency matrix above its diagonal, row by row. Vertex 0 is the input, vertex
-//! n − 1 the output.
-//!
-//! **One cell, one architecture.** The benchmark counts cells that differ by the numbers of inner
-//! vertices, or by vertices on no path from input to output, as one. So does this space: texts are
-//! pruned and renumbered when they are read, and [`crate::Space::check`] refuses other codes
-//! ([`crate::Space::canonical`] makes them right). Of all numberings, the one with the smallest
-//! adjacency bits is taken, and of these the one with the smallest operations. The index counts
-//! the cells by vertices, then adjacency, then operations, each read as a number whose first digit
-//! is the largest.
-//!
-//! Texts: operations, `-`, and the rows of the matrix above the diagonal (`0-11_1`: a 3×3
-//! convolution beside a projection of the input); JSON `{"matrix": [[0, 1], [0, 0]], "ops":
-//! ["input", "output"]}` as in the official `ModelSpec`; or NASLib's tuple of n² matrix entries
-//! and n operations (0 input, 1 output, 2 pooling, 3 1×1, 4 3×3).
-
-use std::sync::LazyLock;
-
-mod text;
+//! 423,624 different ones trained on CIFAR-10. See [`LabelledDag`] for codes and texts.
 
 use crate::definition::{Definition, FanOut, Sizes};
-use crate::family::Family;
-use crate::{Architecture, CellGraph, SpaceError, View};
-pub use text::{codes_of_names, json};
+use crate::family::LabelledDag;
+use crate::family::dag::{Cell, cell_of_matrix};
+use crate::family::dag_text;
+use crate::{Architecture, SpaceError};
 
 /// The name on the command line.
 pub const NAME: &str = "nasbench101";
-/// The published number of different cells.
-pub const SIZE: usize = 423_624;
 /// The operations, by code.
 pub const OPS: [&str; 3] = ["conv3x3-bn-relu", "conv1x1-bn-relu", "maxpool3x3"];
-pub const MAX_VERTICES: usize = 7;
-pub const MAX_EDGES: u32 = 9;
-/// Node labels of the cell graphs: the operations, then the ends.
-const LABELS: [&str; 5] = ["conv3x3-bn-relu", "conv1x1-bn-relu", "maxpool3x3", "input", "output"];
-/// Operations of the five inner vertices, then the 21 places for edges.
-const POSITIONS: [u8; 26] =
-    [3, 3, 3, 3, 3, 2, 2, 2, 2, 2, 2, 2, 2, 2, 2, 2, 2, 2, 2, 2, 2, 2, 2, 2, 2, 2];
-const MAX_CODES: usize = 1 + POSITIONS.len();
-
-const NO_PATH: &str = "no path leads from input to output";
 
 pub(crate) fn definition() -> Definition {
     let sizes = Sizes { channels: 128, cells: 3, resolution: 32, classes: 10 };
     Definition {
         details: Some(|arch| vec![("module hash", module_hash(arch)), ("spec", json(arch))]),
-        // Those of NASLib.
+        // The weights of NASLib.
         proxy_weights: Some(FanOut { linear: Some(0.01) }),
         repeats_rows: true,
-        ..Definition::new(NAME, LabelledDag, sizes)
+        ..Definition::new(NAME, LabelledDag::new(OPS), sizes)
     }
 }
 
-/// A cell: a bit for each edge, that of 0→1 the highest, and a base-3 digit for each operation,
-/// that of vertex 1 the highest.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-struct Cell {
-    vertices: usize,
-    edges: u32,
-    ops: u8,
-}
-
-/// The edges (from, to) of so many vertices in the order of their bits.
-fn places(vertices: usize) -> impl Iterator<Item = (usize, usize)> {
-    (0..vertices).flat_map(move |from| (from + 1..vertices).map(move |to| (from, to)))
-}
-
-/// Bits above that of `from`→`to`, among so many vertices, counted from the right.
-fn shift(vertices: usize, from: usize, to: usize) -> usize {
-    let rest = vertices - 1 - from;
-    rest * (rest - 1) / 2 + vertices - 1 - to
-}
-
-impl Cell {
-    fn from_codes(codes: &[u8]) -> Cell {
-        let vertices = usize::from(codes[0]);
-        let (ops, edges) = codes[1..].split_at(vertices - 2);
-        Cell {
-            vertices,
-            edges: edges.iter().fold(0, |bits, &b| 2 * bits + u32::from(b)),
-            ops: ops.iter().fold(0, |n, &op| 3 * n + op),
-        }
-    }
-
-    fn codes(&self) -> Vec<u8> {
-        let mut codes = vec![self.vertices as u8];
-        codes.extend((0..self.vertices - 2).map(|i| self.op(i + 1)));
-        codes.extend(places(self.vertices).map(|(from, to)| u8::from(self.has(from, to))));
-        codes
-    }
-
-    fn architecture(&self) -> Architecture {
-        Architecture::new(self.codes())
-    }
-
-    fn op(&self, vertex: usize) -> u8 {
-        self.ops / 3u8.pow((self.vertices - 2 - vertex) as u32) % 3
-    }
-
-    fn has(&self, from: usize, to: usize) -> bool {
-        self.edges >> shift(self.vertices, from, to) & 1 == 1
-    }
-
-    fn arcs(&self) -> impl Iterator<Item = (usize, usize)> + '_ {
-        places(self.vertices).filter(|&(from, to)| self.has(from, to))
-    }
-
-    /// With its vertices at new places: vertex v at `place[v]`, all still after their inputs.
-    fn moved(&self, place: &[usize], vertices: usize) -> Option<Cell> {
-        let edges = moved_edges(vertices, self.arcs(), place)?;
-        Some(Cell { vertices, edges, ops: self.moved_ops(place, vertices) })
-    }
-
-    fn moved_ops(&self, place: &[usize], vertices: usize) -> u8 {
-        let mut ops = [0; MAX_VERTICES];
-        (1..self.vertices - 1).for_each(|v| ops[place[v]] = self.op(v));
-        ops[1..vertices - 1].iter().fold(0, |n, &op| 3 * n + op)
-    }
-
-    /// Without the vertices on no path from input to output; none if there is no such path.
-    fn pruned(&self) -> Option<Cell> {
-        let n = self.vertices;
-        let (mut forward, mut backward) = ([false; MAX_VERTICES], [false; MAX_VERTICES]);
-        forward[0] = true;
-        backward[n - 1] = true;
-        self.arcs().for_each(|(from, to)| forward[to] |= forward[from]);
-        let arcs: Vec<_> = self.arcs().collect();
-        arcs.iter().rev().for_each(|&(from, to)| backward[from] |= backward[to]);
-        if !forward[n - 1] {
-            return None;
-        }
-        let live: Vec<usize> = (0..n).filter(|&v| forward[v] && backward[v]).collect();
-        let mut cell = Cell { vertices: live.len(), edges: 0, ops: 0 };
-        for (to, &old_to) in live.iter().enumerate() {
-            for (from, &old_from) in live[..to].iter().enumerate() {
-                if self.has(old_from, old_to) {
-                    cell.edges |= 1 << shift(live.len(), from, to);
-                }
-            }
-        }
-        cell.ops = live[1..live.len() - 1].iter().fold(0, |n, &v| 3 * n + self.op(v));
-        Some(cell)
-    }
-
-    fn canonical(&self) -> Cell {
-        let arcs: Vec<_> = self.arcs().collect();
-        // The given order is one of them.
-        let mut first = *self;
-        for order in &ORDERS[self.vertices] {
-            match moved_edges(self.vertices, arcs.iter().copied(), order) {
-                Some(edges) if edges <= first.edges => {
-                    let ops = self.moved_ops(order, self.vertices);
-                    if (edges, ops) < (first.edges, first.ops) {
-                        first = Cell { edges, ops, ..first };
-                    }
-                }
-                _ => {}
-            }
-        }
-        first
-    }
-
-    /// Vertices, edges and operations in one number, which sorts as the index does.
-    fn key(&self) -> u32 {
-        (self.vertices as u32) << 29 | self.edges << 8 | u32::from(self.ops)
-    }
-
-    fn from_key(key: u32) -> Cell {
-        Cell { vertices: (key >> 29) as usize, edges: key >> 8 & 0x1f_ffff, ops: key as u8 }
-    }
-}
-
-/// The bits of arcs between vertices at new places; none if one leads backwards.
-fn moved_edges(
-    vertices: usize,
-    mut arcs: impl Iterator<Item = (usize, usize)>,
-    place: &[usize],
-) -> Option<u32> {
-    arcs.try_fold(0, |edges, (from, to)| {
-        let (from, to) = (place[from], place[to]);
-        (from < to).then(|| edges | 1 << shift(vertices, from, to))
-    })
-}
-
-/// By number of vertices: where each vertex goes, for all orders of the inner ones.
-static ORDERS: LazyLock<Vec<Vec<Vec<usize>>>> = LazyLock::new(|| {
-    let mut all = vec![vec![], vec![], vec![vec![0, 1]]];
-    for vertices in 3..=MAX_VERTICES {
-        let shorter: &Vec<Vec<usize>> = &all[vertices - 1];
-        // The last inner vertex goes to each place, those at it and after it one further.
-        let longer = shorter.iter().flat_map(|order| {
-            (1..vertices - 1).map(move |at| {
-                let mut order: Vec<usize> =
-                    order.iter().map(|&p| if p >= at { p + 1 } else { p }).collect();
-                order.insert(vertices - 2, at);
-                order
-            })
-        });
-        let longer = longer.collect();
-        all.push(longer);
-    }
-    all
-});
-
-/// The keys of all different cells, ascending.
-static ALL: LazyLock<Vec<u32>> = LazyLock::new(|| {
-    let mut keys = Vec::with_capacity(SIZE);
-    for vertices in 2..=MAX_VERTICES {
-        let bits = vertices * (vertices - 1) / 2;
-        for edges in (1..1u32 << bits).filter(|e| e.count_ones() <= MAX_EDGES) {
-            let cell = Cell { vertices, edges, ops: 0 };
-            if let Some(symmetries) = symmetries(&cell) {
-                let labellings = 3u32.pow(vertices as u32 - 2);
-                let labelled = (0..labellings).map(|ops| Cell { ops: ops as u8, ..cell });
-                let first = |c: &Cell| {
-                    let ops = |s: &&Vec<usize>| c.moved(s, vertices).map(|m| m.ops);
-                    symmetries.iter().all(|s| ops(s).is_none_or(|ops| ops >= c.ops))
-                };
-                keys.extend(labelled.filter(first).map(|c| c.key()));
-            }
-        }
-    }
-    keys
-});
-
-/// The orders of its vertices that leave the edges as they are; none if some make them smaller, or
-/// if a vertex is on no path from input to output.
-fn symmetries(cell: &Cell) -> Option<Vec<&'static Vec<usize>>> {
-    let n = cell.vertices;
-    let (mut sources, mut targets) = (0u32, 0u32);
-    for (from, to) in cell.arcs() {
-        sources |= 1 << from;
-        targets |= 1 << to;
-    }
-    let all = (1 << n) - 1;
-    if sources != all >> 1 || targets != all - 1 {
-        return None;
-    }
-    let mut same = Vec::new();
-    for order in &ORDERS[n] {
-        match cell.moved(order, n) {
-            Some(moved) if moved.edges < cell.edges => return None,
-            Some(moved) if moved.edges == cell.edges => same.push(order),
-            _ => {}
-        }
-    }
-    Some(same)
-}
-
-/// Whether codes describe a graph at all.
-fn check_graph(codes: &[u8]) -> Result<(), String> {
-    let n = codes.first().copied().unwrap_or(0).into();
-    if !(2..=MAX_VERTICES).contains(&n) {
-        return Err(format!("{n} vertices, expected 2 to {MAX_VERTICES}"));
-    }
-    let expected = 1 + n - 2 + n * (n - 1) / 2;
-    if codes.len() != expected {
-        return Err(format!("{} codes, expected {expected} for {n} vertices", codes.len()));
-    }
-    let (ops, edges) = codes[1..].split_at(n - 2);
-    if let Some(i) = ops.iter().position(|&op| usize::from(op) >= OPS.len()) {
-        return Err(format!("vertex {} has operation {}, expected 0 to 2", i + 1, ops[i]));
-    }
-    match edges.iter().position(|&e| e > 1) {
-        Some(i) => Err(format!("edge {} is {}, expected 0 or 1", i + 1, edges[i])),
-        None => Ok(()),
-    }
-}
-
-/// The cell pruned and canonical, if the space has it.
-fn stored(cell: Cell) -> Result<Cell, String> {
-    let pruned = cell.pruned().ok_or(NO_PATH)?;
-    match pruned.edges.count_ones() {
-        ..=MAX_EDGES => Ok(pruned.canonical()),
-        edges => Err(format!("{edges} edges after pruning, expected at most {MAX_EDGES}")),
-    }
-}
-
-/// The architecture of a cell as the benchmark describes it: a square matrix of 0 and 1 above the
-/// diagonal, row = source, and the operations of the inner vertices. Pruned and renumbered.
+/// Makes the architecture of a cell from the benchmark's description: a square matrix of 0 and 1 above
+/// the diagonal, row = source, and the operations of the inner vertices. The result is pruned and
+/// renumbered.
 pub fn from_matrix(matrix: &[Vec<u8>], ops: &[u8]) -> Result<Architecture, SpaceError> {
     let codes = matrix.concat();
     let fail = |why| SpaceError::Codes { space: NAME.into(), codes: codes.clone(), why };
     cell_of_matrix(matrix, ops).map(|cell| cell.architecture()).map_err(fail)
 }
 
-fn cell_of_matrix(matrix: &[Vec<u8>], ops: &[u8]) -> Result<Cell, String> {
-    let n = matrix.len();
-    if !(2..=MAX_VERTICES).contains(&n) {
-        return Err(format!("{n} vertices, expected 2 to {MAX_VERTICES}"));
-    }
-    if ops.len() != n - 2 {
-        return Err(format!("{} operations between input and output of {n} vertices", ops.len()));
-    }
-    let mut codes = vec![n as u8];
-    codes.extend(ops);
-    for (from, row) in matrix.iter().enumerate() {
-        if row.len() != n {
-            return Err(format!(
-                "row {from} of the matrix has {} entries, expected {n}",
-                row.len()
-            ));
-        }
-        if let Some(to) = row[..=from].iter().position(|&e| e != 0) {
-            let kind = if to == from { "a loop" } else { "an edge backwards" };
-            return Err(format!("{kind}, {from}→{to}: the matrix must be 0 up to its diagonal"));
-        }
-        codes.extend(&row[from + 1..]);
-    }
-    check_graph(&codes)?;
-    stored(Cell::from_codes(&codes))
+/// Prints the cell in the form that the official `ModelSpec` takes.
+pub fn json(arch: &Architecture) -> String {
+    let cell = Cell::from_codes(arch.codes());
+    let n = cell.vertices;
+    let row = |from: usize| {
+        let entries = (0..n).map(|to| if from < to && cell.has(from, to) { "1" } else { "0" });
+        format!("[{}]", entries.collect::<Vec<_>>().join(", "))
+    };
+    let matrix: Vec<String> = (0..n).map(row).collect();
+    let inner = (1..n - 1).map(|v| OPS[usize::from(cell.op(v))]);
+    let ops: Vec<&str> = std::iter::once("input").chain(inner).chain(["output"]).collect();
+    format!("{{\"matrix\": [{}], \"ops\": [\"{}\"]}}", matrix.join(", "), ops.join("\", \""))
 }
 
-/// Graphs of up to seven vertices and nine edges, an operation on each inner vertex.
-#[derive(Debug)]
-pub struct LabelledDag;
-
-impl Family for LabelledDag {
-    fn positions(&self) -> &[u8] {
-        &POSITIONS
-    }
-
-    fn labels(&self) -> Vec<&str> {
-        LABELS.to_vec()
-    }
-
-    fn graph(&self, arch: &Architecture, _: View) -> CellGraph {
-        let cell = Cell::from_codes(arch.codes());
-        let input = OPS.len() as u8;
-        let ops = &arch.codes()[1..cell.vertices - 1];
-        let labels = [&[input], ops, &[input + 1]].concat();
-        CellGraph::cell(labels, cell.arcs().map(|(from, to)| (from as u8, to as u8)).collect())
-    }
-
-    fn parse(&self, space: &str, text: &str) -> Result<Architecture, SpaceError> {
-        text::parse(space, text)
-    }
-
-    fn print(&self, arch: &Architecture) -> String {
-        text::print(arch)
-    }
-
-    fn choices(&self) -> Option<&[u8]> {
-        None
-    }
-
-    fn size(&self) -> Option<u128> {
-        Some(SIZE as u128)
-    }
-
-    fn check(&self, codes: &[u8]) -> Result<(), String> {
-        check_graph(codes)?;
-        let cell = Cell::from_codes(codes);
-        let stored = stored(cell)?;
-        match stored == cell {
-            true => Ok(()),
-            false => Err(format!(
-                "the same cell is stored pruned and renumbered, as {:?}",
-                stored.codes()
-            )),
-        }
-    }
-
-    fn check_unordered(&self, codes: &[u8]) -> Result<(), String> {
-        check_graph(codes)?;
-        Cell::from_codes(codes).pruned().map(|_| ()).ok_or_else(|| NO_PATH.into())
-    }
-
-    fn at(&self, index: u128) -> Architecture {
-        Cell::from_key(ALL[index as usize]).architecture()
-    }
-
-    fn index_of(&self, arch: &Architecture) -> Option<u128> {
-        ALL.binary_search(&Cell::from_codes(arch.codes()).key()).ok().map(|i| i as u128)
-    }
-
-    /// All with one operation changed, one edge more or less, or a vertex more between two others.
-    fn neighbours(&self, arch: &Architecture) -> Vec<Architecture> {
-        let cell = Cell::from_codes(arch.codes());
-        let n = cell.vertices;
-        let mut all = Vec::new();
-        let same_graph = |ops: Vec<u8>| [&[n as u8], &ops[..], &arch.codes()[n - 1..]].concat();
-        for v in 1..n - 1 {
-            for op in (0..OPS.len() as u8).filter(|&op| op != cell.op(v)) {
-                let mut ops = arch.codes()[1..n - 1].to_vec();
-                ops[v - 1] = op;
-                all.push(Cell::from_codes(&same_graph(ops)));
-            }
-        }
-        for (from, to) in places(n) {
-            all.push(Cell { edges: cell.edges ^ 1 << shift(n, from, to), ..cell });
-            if n == MAX_VERTICES {
-                continue;
-            }
-            // A new vertex right after `from`.
-            let place: Vec<usize> = (0..n).map(|v| if v > from { v + 1 } else { v }).collect();
-            let longer = cell.moved(&place, n + 1).expect("the order stays");
-            for op in 0..OPS.len() as u8 {
-                let new_edges =
-                    1 << shift(n + 1, from, from + 1) | 1 << shift(n + 1, from + 1, to + 1);
-                let ops = longer.ops + op * 3u8.pow((n - 2 - from) as u32);
-                all.push(Cell { edges: longer.edges | new_edges, ops, ..longer });
-            }
-        }
-        let mut all: Vec<Architecture> =
-            all.into_iter().filter_map(|c| Some(stored(c).ok()?.architecture())).collect();
-        all.retain(|a| a != arch);
-        all.sort_unstable();
-        all.dedup();
-        all
-    }
-
-    /// The same cell for codes that are not stored so; what is no graph or no cell of the space stays.
-    fn canonical(&self, arch: &Architecture) -> Architecture {
-        match check_graph(arch.codes()).and_then(|()| stored(Cell::from_codes(arch.codes()))) {
-            Ok(cell) => cell.architecture(),
-            Err(_) => arch.clone(),
-        }
-    }
-
-    /// Operations and edges at the places that they have among seven vertices, the output the last.
-    fn aligned(&self, arch: &Architecture) -> Vec<Option<u8>> {
-        let cell = Cell::from_codes(arch.codes());
-        let n = cell.vertices;
-        let mut values = vec![None; POSITIONS.len()];
-        (1..n - 1).for_each(|v| values[v - 1] = Some(cell.op(v)));
-        let seven = |v: usize| if v + 1 == n { MAX_VERTICES - 1 } else { v };
-        for (from, to) in places(n) {
-            let place = places(MAX_VERTICES).position(|p| p == (seven(from), seven(to)));
-            let place = place.expect("a place among seven vertices");
-            values[MAX_VERTICES - 2 + place] = Some(u8::from(cell.has(from, to)));
-        }
-        values
-    }
-
-    fn max_codes(&self) -> usize {
-        MAX_CODES
-    }
-
-    fn max_nodes(&self) -> usize {
-        MAX_VERTICES
-    }
+/// Returns the codes of the inner operations of `input`, …, `output`.
+pub fn codes_of_names(names: &[&str]) -> Result<Vec<u8>, String> {
+    dag_text::codes_of_names(names, &OPS)
 }
 
-/// The module hash by which the benchmark's own tables know a cell (`graph_util.hash_module`): MD5
-/// of degrees and label of each vertex, as often as there are vertices of the sorted neighbours'
-/// and one's own, and of all of them sorted, in the spelling of Python's `str`.
+/// Computes the module hash of a cell in the benchmark's own tables (`graph_util.hash_module`). Each
+/// vertex has a hash, at first the MD5 of its degrees and its label. As often as there are vertices,
+/// it becomes the MD5 of the neighbours' sorted hashes and its own. The module hash is the MD5 of all
+/// sorted hashes. Lists are spelled as by Python's `str`.
 pub fn module_hash(arch: &Architecture) -> String {
     let cell = Cell::from_codes(arch.codes());
     let n = cell.vertices;

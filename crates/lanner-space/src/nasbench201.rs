@@ -1,11 +1,11 @@
 //! NAS-Bench-201: a cell of four nodes, one of five operations on each of its six edges.
 //!
 //! Codes are operations by edge, edges in the order of the text: 0→1, 0→2, 1→2, 0→3, 1→3, 2→3.
-//! Texts: the official `|nor_conv_3x3~0|+|none~0|…|`, or six digits (`340123`, codes of [`OPS`]). A list
-//! of six numbers is refused: LatBench means these codes, NASLib other ones in another order.
+//! Texts are the official `|nor_conv_3x3~0|+|none~0|…|`, or six digits (`340123`, codes of [`OPS`]). A
+//! list of six numbers is refused: LatBench means these codes by it, NASLib other ones in another order.
 //!
-//! The official index (0..15,624, `meta_archs` of NAS-Bench-201 and NATS-Bench) is a shuffle of
-//! the lexicographic order by Python's generator with seed 88; it is remade here, not stored.
+//! The official index (0..15,624, `meta_archs` of NAS-Bench-201 and NATS-Bench) is a shuffle of the
+//! lexicographic order by Python's generator with seed 88; it is computed here, not stored.
 
 use std::{collections::HashMap, sync::LazyLock};
 
@@ -34,8 +34,8 @@ pub(crate) fn definition() -> Definition {
         order: Some(Order { at, index_of }),
         classes: Some(Classes { count: CLASSES, canonical }),
         flops_and_params: Some(flops_and_params),
-        // With one cell a stage, the stem and what is between the stages learn the digits, whatever the
-        // cells are (docs/benchmarks.md, "The main job").
+        // With one cell a stage, the layers around the cells learn the digits by themselves, whatever
+        // the cells are (docs/benchmarks.md, "The main job").
         few_cells: FewCells { searched: 3, ..FewCells::default() },
         known_program: true,
         uniform_layers: true,
@@ -130,7 +130,7 @@ fn parse(text: &str) -> Result<Architecture, SpaceError> {
     Ok(Architecture::new(codes))
 }
 
-/// Of a text that is an index or a list of codes: how to write what it may mean.
+/// Tells how to write the architecture that an index or a list of codes may mean, if the text is one.
 fn numbers(text: &str) -> Option<String> {
     if let Some(index) = text.parse::<usize>().ok().filter(|i| text.len() < 6 && *i < SIZE) {
         let arch = print(&at(index as u128));
@@ -143,8 +143,8 @@ fn numbers(text: &str) -> Option<String> {
     if codes.iter().any(|&c| c >= 5) {
         return Some(format!("{codes:?} has more than the operations 0 to 4"));
     }
-    // naslib/search_spaces/nasbench201/conversions.py: identity, zero, 3×3, 1×1, pooling on the edges
-    // by where they start.
+    // naslib/search_spaces/nasbench201/conversions.py has identity, zero, 3×3, 1×1, pooling, on edges
+    // ordered by their start.
     const OPERATIONS: [u8; 5] = [SKIP, NONE, 3, 2, 4];
     let naslib: Vec<u8> =
         [0, 1, 3, 2, 4, 5].iter().map(|&edge| OPERATIONS[usize::from(codes[edge])]).collect();
@@ -155,10 +155,11 @@ fn numbers(text: &str) -> Option<String> {
     ))
 }
 
-/// Multiply-accumulates and parameters in millions at 16 channels, 3 × 5 cells and 32 × 32 pixels.
+/// Returns multiply-accumulates and parameters in millions at 16 channels, 3 × 5 cells and 32 × 32
+/// pixels.
 ///
-/// Both are affine in the counts of operations; the coefficients reproduce the published values of
-/// all networks exactly (see the tests).
+/// Both are affine in the counts of operations; the coefficients reproduce the published values of all
+/// networks exactly (see the tests).
 fn flops_and_params(arch: &Architecture) -> (f64, f64) {
     let count = |op: u8| arch.codes().iter().filter(|&&c| c == op).count() as f64;
     let (one, three, pool) = (count(2), count(3), count(4));
@@ -168,10 +169,10 @@ fn flops_and_params(arch: &Architecture) -> (f64, f64) {
     )
 }
 
-/// The number of classes of equal [`unique_string`].
+/// Number of classes with equal [`unique_string`].
 const CLASSES: u128 = 6_466;
 
-/// Of each architecture, by lexicographic rank, the first rank with the same [`unique_string`].
+/// For each lexicographic rank, the first rank with the same [`unique_string`].
 static FIRSTS: LazyLock<Vec<u16>> = LazyLock::new(|| {
     let mut firsts = HashMap::new();
     (0..SIZE as u16)
@@ -182,14 +183,15 @@ static FIRSTS: LazyLock<Vec<u16>> = LazyLock::new(|| {
         .collect()
 });
 
-/// The lexicographically first of the class that the authors count as one.
+/// Returns the lexicographically first architecture of the class that the authors count as one.
 fn canonical(arch: &Architecture) -> Architecture {
     let rank = independent::index_of(&CHOICES, arch.codes());
     independent::at(&CHOICES, FIRSTS[rank as usize].into())
 }
 
-/// The authors' unique string: the output as an expression of the input, terms of a sum sorted,
-/// skips transparent, `#` for a term that is `none` or reads a single `#`. Equal strings: 6,466.
+/// Returns the authors' unique string: the output as an expression of the input, with sorted terms in
+/// sums, transparent skips, and `#` for a term that is `none` or reads a single `#`. There are 6,466
+/// different strings.
 ///
 /// It keeps the number of dead terms of a sum, and so separates cells that compute the same:
 /// [`CellGraph::canonical`] of the pruned graphs leaves 5,425.

@@ -1,7 +1,7 @@
-//! NAS-Bench-Macro (Su et al., "Prioritized Architecture Sampling with Monto-Carlo Tree Search",
-//! CVPR 2021): a chain of eight layers, one of three blocks each, all 6,561 trained on CIFAR-10.
+//! NAS-Bench-Macro (Su et al., "Prioritized Architecture Sampling with Monto-Carlo Tree Search", CVPR
+//! 2021): a chain of eight layers, one of three blocks each, all 6,561 trained on CIFAR-10.
 //!
-//! Codes are blocks by layer. Text: eight digits (codes of [`OPS`]), as the published table has it.
+//! Codes are blocks by layer. A text has eight digits (codes of [`OPS`]), as in the published table.
 
 use crate::definition::{Definition, Sizes};
 use crate::family::Layers;
@@ -10,7 +10,8 @@ use crate::family::Layers;
 pub const NAME: &str = "nas-bench-macro";
 /// The number of layers to choose.
 pub const LAYERS: usize = 8;
-/// The blocks, by code: identity, inverted bottlenecks of expansion 3 and kernel 3, 6 and 5.
+/// The blocks, by code: the identity, and inverted bottlenecks of expansion 3 with kernel 3, and of 6
+/// with 5.
 pub const OPS: [&str; 3] = ["identity", "mb3_k3", "mb6_k5"];
 
 pub(crate) fn definition() -> Definition {

@@ -2,9 +2,9 @@
 
 use rand::{Rng, RngExt};
 
-/// A permutation of the numbers below n, drawn by a few keys: a Feistel network on the smallest
-/// even number of bits that hold n − 1, walked on from numbers that are not below n (Black &
-/// Rogaway, "Ciphers with Arbitrary Finite Domains", CT-RSA 2002).
+/// A permutation of the numbers below n, given by a few keys: a Feistel network on the smallest even
+/// number of bits that hold n − 1, applied again to numbers that are not below n (Black & Rogaway,
+/// "Ciphers with Arbitrary Finite Domains", CT-RSA 2002).
 #[derive(Debug, Clone)]
 pub(crate) struct Permutation {
     n: u128,
@@ -22,7 +22,7 @@ impl Permutation {
         }
     }
 
-    /// The number at place `i`, below n.
+    /// Returns the number at place `i`, below n.
     pub fn at(&self, i: u128) -> u128 {
         assert!(i < self.n, "place {i} of a permutation of {}", self.n);
         let mut number = i;
@@ -76,8 +76,8 @@ mod tests {
 
     #[test]
     fn the_beginning_of_a_long_order_is_spread_evenly() {
-        // Means and correlation of successive numbers among 10^20, as fractions: uniform ones have
-        // a mean of 1/2 ± 0.003 (one standard error of 10,000) and are uncorrelated (± 0.01).
+        // Checks means and correlation of successive numbers among 10^20, as fractions: uniform ones
+        // have a mean of 1/2 ± 0.003 (one standard error of 10,000) and are uncorrelated (± 0.01).
         let n = 100_000_000_000_000_000_000;
         let order = Permutation::new(n, &mut ChaCha8Rng::seed_from_u64(7));
         let x: Vec<f64> = (0..10_000).map(|i| order.at(i) as f64 / n as f64 - 0.5).collect();

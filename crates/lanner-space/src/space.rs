@@ -11,32 +11,33 @@ use crate::{
     transbench101_macro,
 };
 
-/// A search space. See the crate's documentation for the tour.
+/// A search space; the crate's documentation has a tour.
 ///
-/// It is a handle on a [`Definition`]: cheap to copy, and equal to another one that says the same.
+/// `Space` is a handle on a [`Definition`]: cheap to copy, and equal to another one with the same
+/// content.
 #[derive(Clone)]
 pub struct Space(Handle);
 
 #[derive(Clone)]
 enum Handle {
-    /// The name, and the definition, made when it is first needed.
+    /// The name, and the definition, which is made when first needed.
     Listed(&'static str, fn() -> &'static Definition),
     Own(Arc<Own>),
 }
 
-/// A space of a file or of the program's own.
+/// A space from a file, or one of the program's own.
 struct Own {
     definition: Definition,
     file: Option<File>,
 }
 
-/// The text of a file, and the fingerprint of what it says.
+/// The text of a file, and the fingerprint of its content.
 struct File {
     text: String,
     fingerprint: u64,
 }
 
-/// The space that the module of that name defines.
+/// Refers to the space that a module defines.
 macro_rules! listed {
     ($module:ident) => {
         Space(Handle::Listed($module::NAME, || {
@@ -46,32 +47,32 @@ macro_rules! listed {
     };
 }
 
-/// Spaces of [`Space::define`].
+/// Spaces made by [`Space::define`].
 static DEFINED: Mutex<Vec<Space>> = Mutex::new(Vec::new());
 
-/// The published spaces. Names are those of the publications.
+/// The published spaces, under the names of the publications.
 #[allow(non_upper_case_globals)]
 impl Space {
     /// NAS-Bench-101 (Ying et al., ICML 2019).
     pub const NasBench101: Space = listed!(nasbench101);
     /// NAS-Bench-201 (Dong & Yang, ICLR 2020), the topology space of NATS-Bench.
     pub const NasBench201: Space = listed!(nasbench201);
-    /// DARTS (Liu et al., ICLR 2019), also that of NAS-Bench-301.
+    /// DARTS (Liu et al., ICLR 2019), which NAS-Bench-301 uses too.
     pub const Darts: Space = listed!(darts);
     /// FBNet (Wu et al., CVPR 2019).
     pub const Fbnet: Space = listed!(fbnet);
-    /// TransNAS-Bench-101 (Duan et al., CVPR 2021), cells.
+    /// TransNAS-Bench-101 (Duan et al., CVPR 2021), the cells.
     pub const TransBench101Micro: Space = listed!(transbench101);
-    /// TransNAS-Bench-101, chains of modules.
+    /// TransNAS-Bench-101, the chains of modules.
     pub const TransBench101Macro: Space = listed!(transbench101_macro);
-    /// MobileNetV3 of Once-for-All (Cai et al., ICLR 2020).
+    /// MobileNetV3 in Once-for-All (Cai et al., ICLR 2020).
     pub const MobileNetV3: Space = listed!(mobilenetv3);
     /// NAS-Bench-Macro (Su et al., CVPR 2021).
     pub const NasBenchMacro: Space = listed!(nasbench_macro);
 }
 
 impl Space {
-    /// The spaces that have a name, in the order of [`Space::NAMES`]. A new one is a line here:
+    /// All spaces with a name, in the order of [`Space::NAMES`]. A new one is a line here:
     /// `listed!(module)`.
     pub const ALL: [Space; 8] = [
         Space::NasBench101,
@@ -84,7 +85,7 @@ impl Space {
         Space::NasBenchMacro,
     ];
 
-    /// The names of [`Space::ALL`].
+    /// Names of [`Space::ALL`].
     pub const NAMES: [&'static str; Space::ALL.len()] = {
         let mut names = [""; Space::ALL.len()];
         let mut i = 0;
@@ -97,7 +98,7 @@ impl Space {
         names
     };
 
-    /// The space of that name, or of a file `….toml` (see [`crate::user`]).
+    /// Returns the space with a name, or reads a file `….toml` (see [`crate::user`]).
     pub fn by_name(name: &str) -> Result<Space, SpaceError> {
         if name.ends_with(".toml") {
             return Space::read(name);
@@ -122,14 +123,14 @@ impl Space {
         Space::from_toml(&text).map_err(fail)
     }
 
-    /// The space that the text of a file describes, or the line and the field that are wrong.
+    /// Reads a space from the text of a file; an error names the line and the field that are wrong.
     pub fn from_toml(text: &str) -> Result<Space, String> {
         let (definition, fingerprint) = user::definition(text)?;
         let file = Some(File { text: text.into(), fingerprint });
         Ok(Space(Handle::Own(Arc::new(Own { definition, file }))))
     }
 
-    /// A space of the program's own. From then on [`Space::by_name`] knows it in this process, so
+    /// Adds a space of the program's own. From then on [`Space::by_name`] knows it in this process, so
     /// that models and studies that name it can be read.
     pub fn define(definition: Definition) -> Result<Space, SpaceError> {
         let name = definition.name.to_string();
@@ -162,7 +163,7 @@ impl Space {
         &*self.definition().family
     }
 
-    /// The name, as on the command line.
+    /// Returns the name, as on the command line.
     pub fn name(&self) -> &str {
         match &self.0 {
             Handle::Listed(name, _) => name,
@@ -170,8 +171,9 @@ impl Space {
         }
     }
 
-    /// What tables and models are known by: the name, and of a user's space a fingerprint of what its
-    /// file says, without names, comments and limits, so that a changed file is told from the one before.
+    /// Returns the text by which tables and models know the space: its name and, for a file, a
+    /// fingerprint of its content without names, comments and limits, which tells a changed file from
+    /// the one before.
     pub fn identity(&self) -> String {
         match self.file() {
             Some(file) => format!("{} {:016x}", self.name(), file.fingerprint),
@@ -179,78 +181,80 @@ impl Space {
         }
     }
 
-    /// The text of the file that defines the space, which [`Space::from_toml`] reads.
+    /// Returns the text of the file that defines the space, which [`Space::from_toml`] reads.
     pub fn toml(&self) -> Option<&str> {
         self.file().map(|file| file.text.as_str())
     }
 
-    /// What the network of an architecture may cost by the file of the space.
+    /// Returns the limits in the space's file on the cost of a network.
     pub fn limits(&self) -> Limits {
         self.definition().limits
     }
 
-    /// FLOPs and parameters in millions of the published CIFAR-10 network, where a formula for all
-    /// of the space is known: NAS-Bench-201. For the others, build the network and ask its cost.
+    /// Returns FLOPs and parameters in millions of the published CIFAR-10 network, where a formula for
+    /// all of the space is known: NAS-Bench-201. For other spaces, build the network and compute its
+    /// cost.
     ///
-    /// The tables' convention: multiply-accumulates of convolutions, 2 a value of batch norm, 1 of
-    /// ReLU, k² of pooling; dead operations count too (lanner-network derives it layer by layer).
+    /// FLOPs are counted as in the published tables: multiply-accumulates of convolutions, 2 for each
+    /// value of a batch norm, 1 of ReLU, k² of pooling; dead operations count too (lanner-network
+    /// derives it layer by layer).
     pub fn flops_and_params(&self, arch: &Architecture) -> Option<(f64, f64)> {
         self.definition().flops_and_params.map(|of| of(arch))
     }
 
-    /// Multiply-accumulates and parameters in a unit of the space's own, where what an operation costs
-    /// depends on those before it and a formula is known.
+    /// Returns multiply-accumulates and parameters in a unit of the space's own, where the cost of an
+    /// operation depends on those before it and a formula is known.
     pub fn relative_costs(&self, arch: &Architecture) -> Option<(f64, f64)> {
         self.definition().relative_costs.map(|of| of(arch))
     }
 
-    /// What else its community knows an architecture by, as names and values.
+    /// Returns other notations of an architecture in its community, as names and values.
     pub fn details(&self, arch: &Architecture) -> Vec<(&'static str, String)> {
         self.definition().details.map_or_else(Vec::new, |of| of(arch))
     }
 
-    /// Sizes of the published network.
+    /// Returns the sizes of the published network.
     pub fn sizes(&self) -> Sizes {
         self.definition().sizes
     }
 
-    /// Sizes of smaller networks.
+    /// Returns the sizes of smaller networks.
     pub fn few_cells(&self) -> FewCells {
         self.definition().few_cells
     }
 
-    /// Height and width of the image, pixels, where the architecture chooses them.
+    /// Returns height and width of the image in pixels, where the architecture chooses them.
     pub fn resolution(&self, arch: &Architecture) -> Option<usize> {
         self.family().resolution(arch)
     }
 
-    /// The weights that published zero-cost proxies were computed with, where they are not PyTorch's
-    /// default. The published `l2_norm` tells them apart.
+    /// Returns the initial weights of published zero-cost proxies, unless they are PyTorch's default.
+    /// The published `l2_norm` tells them apart.
     pub fn proxy_weights(&self) -> Option<FanOut> {
         self.definition().proxy_weights
     }
 
-    /// Whether tables have several trainings of an architecture under texts that differ, so that the
-    /// mean of their rows is its value.
+    /// Tells whether tables have several trainings of an architecture, as different texts, so that its
+    /// value is the mean of their rows.
     pub fn repeats_rows(&self) -> bool {
         self.definition().repeats_rows
     }
 
-    /// Whether edges and codes are those of NAS-Bench-201, all or the first of them, of which it is known
-    /// what runtimes make.
+    /// Tells whether edges and codes are those of NAS-Bench-201, all or the first of them: for these,
+    /// the programs that runtimes make of a cell are known.
     pub fn has_known_program(&self) -> bool {
         self.definition().known_program
     }
 
-    /// Whether all layers of one operation are alike, so that counts of operations say what an
-    /// architecture costs.
+    /// Tells whether all layers with the same operation are alike, so that counts of operations tell
+    /// an architecture's cost.
     pub fn has_uniform_layers(&self) -> bool {
         self.definition().uniform_layers
     }
 }
 
 impl PartialEq for Space {
-    /// Files say the same if they differ in nothing but their text.
+    /// Spaces from files are equal if only their texts differ.
     fn eq(&self, other: &Space) -> bool {
         let (a, b) = match (&self.0, &other.0) {
             (Handle::Listed(a, _), Handle::Listed(b, _)) => return a == b,

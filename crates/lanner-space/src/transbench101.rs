@@ -2,9 +2,9 @@
 //! four operations on each of its six edges, in a fixed network. See [`crate::transbench101_macro`]
 //! for the other one.
 //!
-//! Codes are operations by edge, edges in the order 0→1, 0→2, 1→2, 0→3, 1→3, 2→3. Texts: the
-//! official `64-41414-1_02_333` (first channels, the network's modules, the edges into each node),
-//! six digits (`102333`), or a tuple of the codes.
+//! Codes are operations by edge, edges in the order 0→1, 0→2, 1→2, 0→3, 1→3, 2→3. Texts are the
+//! official `64-41414-1_02_333` (first channels, the network's modules, the edges into each node), six
+//! digits (`102333`), or a tuple of the codes.
 
 use crate::definition::{Definition, FanOut, Text};
 use crate::family::{CellSkeleton, CellSpace};
@@ -19,13 +19,13 @@ const CHOICES: [u8; 6] = [OPS.len() as u8; 6];
 const PREFIX: &str = "64-41414-";
 
 pub(crate) fn definition() -> Definition {
-    // Sizes only: the modules of the network are not the stages of a file's skeleton.
+    // These are sizes only: the modules of the network are not the stages of a file's skeleton.
     let skeleton = CellSkeleton { resolution: 256, classes: 75, channels: 64, stages: 5, cells: 2 };
     Definition {
         text: Some(Text { parse, print }),
-        // Those of NASLib.
+        // The weights of NASLib.
         proxy_weights: Some(FanOut { linear: None }),
-        // The edges and codes of NAS-Bench-201, without the pooling.
+        // It has the edges and codes of NAS-Bench-201, without the pooling.
         known_program: true,
         ..Definition::of_cell(NAME, CellSpace::complete(4, &OPS, skeleton))
     }

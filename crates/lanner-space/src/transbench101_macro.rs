@@ -1,10 +1,10 @@
 //! TransNAS-Bench-101 (Duan et al., CVPR 2021), the macro-level space: four to six modules of two
 //! residual blocks, each of which may double the channels, halve the resolution, or both.
 //!
-//! Codes are modules, 0 to 3 for the official types 1 to 4 of [`OPS`]. Of all chains those with one
-//! to three doublings and one to four halvings are in the space: the published 3,256.
-//! Texts: the official `64-1234-basic`, the digits alone, or NASLib's tuple, which is filled up
-//! with zeros to six. The order is by length, then lexicographic.
+//! Codes are modules, 0 to 3 for the official types 1 to 4 of [`OPS`]. The space has the chains with
+//! one to three doublings and one to four halvings: the published 3,256. Texts are the official
+//! `64-1234-basic`, the digits alone, or NASLib's tuple, which is filled up with zeros to six. The
+//! order is by length, then lexicographic.
 
 use crate::definition::{Definition, FanOut, Sizes, Text};
 use crate::family::Layers;
@@ -12,11 +12,11 @@ use crate::{Architecture, SpaceError, independent, literal::Literal};
 
 /// The name on the command line.
 pub const NAME: &str = "transbench101-macro";
-/// What a module does, by code.
+/// Effects of a module, by code.
 pub const OPS: [&str; 4] = ["normal", "double_channels", "halve_resolution", "double_and_halve"];
-/// The most modules.
+/// Largest number of modules.
 pub const MODULES: usize = 6;
-/// The fewest modules.
+/// Least number of modules.
 const LEAST: usize = 4;
 const POSITIONS: [u8; MODULES] = [OPS.len() as u8; MODULES];
 
@@ -25,18 +25,18 @@ pub(crate) fn definition() -> Definition {
     Definition {
         text: Some(Text { parse, print }),
         relative_costs: Some(relative_costs),
-        // Those of NASLib.
+        // The weights of NASLib.
         proxy_weights: Some(FanOut { linear: None }),
         ..Definition::new(NAME, Layers::new(&OPS, MODULES).limited(LEAST, check), sizes)
     }
 }
 
-/// Whether modules of that code double the channels.
+/// Tells whether modules with a code double the channels.
 fn doubles(code: u8) -> bool {
     matches!(code, 1 | 3)
 }
 
-/// Whether modules of that code halve the resolution.
+/// Tells whether modules with a code halve the resolution.
 fn halves(code: u8) -> bool {
     matches!(code, 2 | 3)
 }
@@ -83,9 +83,9 @@ fn parse(text: &str) -> Result<Architecture, SpaceError> {
     Ok(Architecture::new(codes))
 }
 
-/// Multiply-accumulates and parameters in units of a 3×3 convolution of the first module's channels at
-/// its resolution: two residual blocks a module, the first of which changes channels and resolution
-/// and projects its shortcut when it does.
+/// Returns multiply-accumulates and parameters in units of a 3×3 convolution with the first module's
+/// channels at its resolution. A module has two residual blocks; the first one changes channels and
+/// resolution, and then projects its shortcut.
 fn relative_costs(arch: &Architecture) -> (f64, f64) {
     let (mut channels, mut pixels) = (1.0, 1.0);
     let (mut flops, mut params) = (0.0, 0.0);

@@ -1,57 +1,87 @@
-//! `lanner adapt`: a latency predictor for a device of which a few measurements exist.
+//! `lanner adapt` fits a predictor to a few values of a latency or an accuracy, with the help of tables of
+//! other devices, tasks and spaces.
 
-use std::path::PathBuf;
+mod device;
+mod task;
+
+use std::path::{Path, PathBuf};
 use std::time::Instant;
 
 use lanner_data::{Table, built_in};
-use lanner_predict::latency::adapted::{AdaptedLatency, DeviceFeatures, FewShot};
+use lanner_predict::Forecast;
+use lanner_predict::accuracy::adapted::PROXIES;
 use lanner_predict::metrics::{coverage, spearman, within_of_truth};
-use lanner_predict::regress::linalg::Mat;
-use lanner_predict::{Forecast, Pool, all_or_some};
+use lanner_predict::predictor::Target;
 use lanner_space::Space;
 
 use crate::output::{Row, print_rows, usage};
-use crate::skeleton;
-use crate::which::read_archs;
 
-/// Predict latencies on a device from a few of them and tables of other devices
+/// Predict a latency or an accuracy from a few values and tables of other devices, tasks and spaces
 #[derive(clap::Args)]
 #[command(after_help = "\
-Every column of the sources that ends in _ms is a source device. Without --sources, analytic costs of
-the networks alone are the prior. `--sources built-in` is Lanner's own table of NAS-Bench-201: one server
-processor, two runtimes, two precisions. Ten measurements are enough for a start; choose them by
-`lanner measure --choose 10`. What is printed is leave-one-out: each measurement predicted from the
-others.
+A metric whose name ends in _ms is a latency. Any other one is taken as an accuracy: more is better. \
+The printed quality is leave-one-out: each value is predicted from the others.
 
-Of a space of up to 200,000 architectures `lanner rank` then has all; of a larger one those of the
-tables, of --archs, and --sample at random.
+LATENCIES. Every column of the sources that ends in _ms is a source device. Without --sources, the \
+prior is made of analytic costs of the networks only. `--sources built-in` is Lanner's own table of \
+NAS-Bench-201: one server processor, two runtimes, two precisions. Ten measurements are enough for a \
+start; choose them by `lanner measure --choose 10`. For a device that was measured in another space, \
+give --from tables with its measurements there, and with those of at least two other devices that \
+--sources has too, in columns with the same names.
+
+ACCURACIES. Twenty trained networks are enough for a start. Each table of --sources and --from is \
+another task, in this space or in --from-space. Its accuracies are in the column of TABLE:COLUMN, else \
+in the column with the metric's name. Columns of zero-cost proxies (with the names that `lanner \
+proxies` uses) in these tables and in --proxies are used too.
 
 Examples:
   lanner measure --choose 10 --out mine.csv
   lanner adapt --target mine.csv --out mine.lanner
   lanner rank mine.lanner --top 10
-  lanner adapt --sources a.csv b.csv --target mine.csv --metric phone_ms --out phone.lanner --json
-  lanner adapt --space darts --target mine.csv --archs candidates.txt --out mine.lanner")]
+  lanner adapt --sources a.csv b.csv --target mine.csv --metric phone_ms \\
+    --out phone.lanner --json
+  lanner adapt --space darts --target mine.csv --archs candidates.txt \\
+    --out mine.lanner
+  lanner adapt --space fbnet --target three.csv --metric phone_ms \\
+    --sources devices-fbnet.csv --from-space nasbench201 \\
+    --from phone-201.csv devices-201.csv --out phone.lanner
+  lanner adapt --target twenty.csv --metric val_accuracy \\
+    --sources cifar10.csv:test_accuracy --proxies proxies.csv --out mine.lanner
+  lanner adapt --space darts --target twenty.csv --metric val_accuracy \\
+    --from-space nasbench201 --from cifar10.csv:test_accuracy --out mine.lanner")]
 pub struct AdaptArgs {
-    /// Tables of other devices on the same space; built-in is Lanner's own of nasbench201
-    #[arg(long, value_name = "TABLE", num_args = 1..)]
-    sources: Vec<PathBuf>,
-    /// The table of the own device's measurements
+    /// The table of your own measurements or trainings
     #[arg(long, value_name = "TABLE")]
     target: PathBuf,
-    /// The column of latencies [default: the one that ends in _ms]
+    /// The column to predict [default: the one that ends in _ms, else the only one]
     #[arg(long)]
     metric: Option<String>,
-    /// A name, or a file .toml
+    /// The search space: a name or a .toml file
     #[arg(long, default_value = "nasbench201")]
     space: String,
-    /// Predict these too: an architecture a line, or a .csv or .parquet table
+    /// Tables of other devices or tasks in the same space; built-in is Lanner's own for nasbench201
+    #[arg(long, value_name = "TABLE[:COLUMN]", num_args = 1..)]
+    sources: Vec<String>,
+    /// The search space of the tables of --from, another one than --space
+    #[arg(long, value_name = "SPACE", requires = "from")]
+    from_space: Option<String>,
+    /// Tables in --from-space: of other tasks, or for a latency of your own device and of other devices
+    #[arg(long, value_name = "TABLE[:COLUMN]", num_args = 1.., requires = "from_space")]
+    from: Vec<String>,
+    /// For latencies: your own device's column in the tables of --from [default: as --metric]
+    #[arg(long, value_name = "COLUMN", requires = "from")]
+    from_metric: Option<String>,
+    /// For accuracies: a table of zero-cost proxies of networks, as `lanner proxies` writes it
+    #[arg(long, value_name = "TABLE")]
+    proxies: Option<PathBuf>,
+    /// For latencies: predict also the networks of this file, one architecture a line, or a .csv or
+    /// .parquet table
     #[arg(long, value_name = "FILE")]
     archs: Option<PathBuf>,
-    /// Of a large space, predict so many at random
+    /// For latencies in a large space: predict N networks at random
     #[arg(long, value_name = "N", default_value_t = 10_000)]
     sample: usize,
-    /// Of --sample
+    /// Seed of --sample
     #[arg(long, default_value_t = 0)]
     seed: u64,
     /// Where to save the predictor, for `lanner rank`
@@ -62,112 +92,53 @@ pub struct AdaptArgs {
     json: bool,
 }
 
-/// Spaces of at most this many architectures are predicted whole: all are in memory.
-const PREDICTED: u128 = 200_000;
-/// Latencies of one space on one device are never so many times apart.
-const WIDEST: f64 = 1e6;
-/// Leave-one-out of so many measurements at most: each is a fit.
-const LEFT_OUT: usize = 50;
+/// A table from the command line: its name there, its content, and the column if one was named.
+struct Source {
+    name: String,
+    table: Table,
+    column: Option<String>,
+}
 
 pub fn run(args: AdaptArgs) -> anyhow::Result<()> {
     let start = Instant::now();
     let space = Space::by_name(&args.space).map_err(|e| usage(e.to_string()))?;
     let (target, _) = Table::read(&args.target, &space)?;
     let metric = metric(&args, &target)?;
-    skeleton::note_other(&args.target, &space)?;
-    let tables = sources(&args, &space)?;
-    let pool = pool(&args, &space, &target, &tables)?;
-    let mut names = Vec::new();
-    let mut columns = Vec::new();
-    for (path, table) in &tables {
-        let before = names.len();
-        for (name, values) in table.names.iter().zip(&table.columns) {
-            if !name.ends_with("_ms") {
-                continue;
+    let sources = sources(&args.sources, &space)?;
+    let from = match &args.from_space {
+        None => Vec::new(),
+        Some(name) => {
+            let other = Space::by_name(name).map_err(|e| usage(e.to_string()))?;
+            if other == space {
+                let why =
+                    format!("--from-space is {name}, the target's own: give --from to --sources");
+                return Err(usage(why));
             }
-            let mut column = vec![f64::NAN; pool.len()];
-            for (arch, value) in table.archs.iter().zip(values) {
-                if let Some(row) = pool.row_of(arch) {
-                    column[row] = *value;
-                }
-            }
-            names.push(format!("{name} of {path}"));
-            columns.push(column);
+            self::sources(&args.from, &other)?
         }
-        if names.len() == before {
-            return Err(usage(format!("{path}: no column ends in _ms")));
-        }
-    }
-    let (mut rows, mut values) = (Vec::new(), Vec::new());
-    for (arch, &value) in target.archs.iter().zip(target.column(&metric)?) {
-        if let (Some(row), true) = (pool.row_of(arch), value.is_finite()) {
-            rows.push(row);
-            values.push(value);
-        }
-    }
-    let least = values.iter().copied().fold(f64::INFINITY, f64::min);
-    let most = values.iter().copied().fold(0.0, f64::max);
-    anyhow::ensure!(
-        most <= WIDEST * least,
-        "{} column '{metric}': latencies from {least} to {most} are not of one unit",
-        args.target.display()
-    );
-    let views = DeviceFeatures::new(&pool);
-    let functions = if columns.is_empty() {
-        Mat::zeros(pool.len(), 0)
-    } else {
-        let columns: Vec<&[f64]> = columns.iter().map(Vec::as_slice).collect();
-        views
-            .smooth(&columns)
-            .map_err(|e| anyhow::anyhow!("the sources {}: {e}", names.join(", ")))?
     };
-    let prior = views.with_sources(&functions);
-    // Fails here rather than when loaded.
-    FewShot::fit(&prior, &rows, &values)
-        .map_err(|e| anyhow::anyhow!("{} column '{metric}': {e}", args.target.display()))?;
-    let mut row = Row::new()
-        .with("metric", metric.as_str())
-        .with("measured", rows.len())
-        .with("sources", names.len())
-        .with("architectures", pool.len());
-    if let Some(left_out) = leave_one_out(&prior, &rows, &values) {
-        let inside = 100.0 * coverage(&left_out.low, &left_out.high, &values);
-        let within = 100.0 * within_of_truth(&left_out.mean, &values, 10.0);
-        let rank = spearman(&left_out.mean, &values);
-        if rank.is_finite() {
-            row = row.with("spearman", rank);
+    let adapt = if metric.ends_with("_ms") { device::adapt } else { task::adapt };
+    let (predictor, row) = adapt(&args, (&target, &metric), &sources, &from)?;
+    let row = match &args.out {
+        Some(out) => {
+            predictor.save(out)?;
+            row.with("file", out.display().to_string())
         }
-        row = row.with("within_10", within).with("coverage_90", inside);
-    }
-    if let Some(out) = &args.out {
-        AdaptedLatency { pool, metric, sources: names, functions, rows, values }.save(out)?;
-        row = row.with("file", out.display().to_string());
-    }
+        None => row,
+    };
     print_rows(&[row.with("seconds", start.elapsed().as_secs_f64())], args.json)
-}
-
-/// The tables of other devices, with their names.
-fn sources(args: &AdaptArgs, space: &Space) -> anyhow::Result<Vec<(String, Table)>> {
-    (args.sources.iter())
-        .map(|path| {
-            let name = path.display().to_string();
-            if name != built_in::NAME {
-                return Ok((name, Table::read(path, space)?.0));
-            }
-            let table = built_in::table(space);
-            Ok((name, table.map_err(|e| usage(format!("{e}: leave --sources out")))?))
-        })
-        .collect()
 }
 
 fn metric(args: &AdaptArgs, target: &Table) -> anyhow::Result<String> {
     if let Some(metric) = &args.metric {
-        target.column(metric)?;
+        target.column(metric).map_err(|e| usage(format!("{}: {e}", args.target.display())))?;
         return Ok(metric.clone());
     }
     let latencies: Vec<&String> = target.names.iter().filter(|n| n.ends_with("_ms")).collect();
-    match latencies[..] {
-        [one] => Ok(one.clone()),
+    let others: Vec<&String> =
+        target.names.iter().filter(|n| !PROXIES.contains(&n.as_str())).collect();
+    match (&latencies[..], &others[..]) {
+        ([one], _) | ([], [one]) => Ok((*one).clone()),
         _ => Err(usage(format!(
             "{} has {} columns that end in _ms: say which with --metric; there are: {}",
             args.target.display(),
@@ -177,51 +148,36 @@ fn metric(args: &AdaptArgs, target: &Table) -> anyhow::Result<String> {
     }
 }
 
-fn pool(
-    args: &AdaptArgs,
-    space: &Space,
-    target: &Table,
-    sources: &[(String, Table)],
-) -> anyhow::Result<Pool> {
-    let asked = match &args.archs {
-        Some(file) => read_archs(file, space)?,
-        None => Vec::new(),
+/// Reads the tables of TABLE or TABLE:COLUMN.
+fn sources(texts: &[String], space: &Space) -> anyhow::Result<Vec<Source>> {
+    let read = |text: &String| -> anyhow::Result<Source> {
+        if text == built_in::NAME {
+            let table = built_in::table(space);
+            let table = table.map_err(|e| usage(format!("{e}: leave it out")))?;
+            return Ok(Source { name: text.clone(), table, column: None });
+        }
+        let (file, column) = match text.rsplit_once(':') {
+            Some((file, column)) if !Path::new(text).exists() => (file, Some(column)),
+            _ => (text.as_str(), None),
+        };
+        let (table, _) = Table::read(file, space)?;
+        if let Some(column) = column {
+            table.column(column).map_err(|e| usage(format!("{file}: {e}")))?;
+        }
+        Ok(Source { name: file.into(), table, column: column.map(String::from) })
     };
-    let random = all_or_some(
-        space,
-        PREDICTED,
-        args.sample,
-        &mut lanner_nn::rng(args.seed, "sample to predict"),
-    );
-    if space.size() <= PREDICTED {
-        return Ok(Pool::new(space.clone(), random));
-    }
-    let mut seen = std::collections::HashSet::new();
-    let of_tables = sources.iter().map(|s| &s.1).chain([target]).flat_map(|t| &t.archs);
-    let all = of_tables.chain(&asked).chain(&random);
-    let archs = all.filter(|a| seen.insert((*a).clone())).cloned().collect();
-    Ok(Pool::new(space.clone(), archs))
+    texts.iter().map(read).collect()
 }
 
-/// Each measurement from the others; `None` where there are too few or too many.
-fn leave_one_out(
-    prior: &lanner_predict::latency::adapted::DevicePrior,
-    rows: &[usize],
-    values: &[f64],
-) -> Option<Forecast> {
-    if !(4..=LEFT_OUT).contains(&rows.len()) {
-        return None;
+/// Adds to a row how well values were predicted from all others.
+fn with_quality(mut row: Row, target: Target, forecast: Option<Forecast>, truth: &[f64]) -> Row {
+    let Some(Forecast { mean, low, high }) = forecast else { return row };
+    let rank = spearman(&mean, truth);
+    if rank.is_finite() {
+        row = row.with("spearman", rank);
     }
-    let mut all = Forecast::default();
-    for i in 0..rows.len() {
-        let without = |v: &[usize]| -> Vec<usize> {
-            v.iter().enumerate().filter(|x| x.0 != i).map(|x| *x.1).collect()
-        };
-        let y: Vec<f64> = values.iter().enumerate().filter(|x| x.0 != i).map(|x| *x.1).collect();
-        let one = FewShot::fit(prior, &without(rows), &y).ok()?.predict(prior, &rows[i..=i]);
-        all.mean.extend(one.mean);
-        all.low.extend(one.low);
-        all.high.extend(one.high);
+    if target == Target::Latency {
+        row = row.with("within_10", 100.0 * within_of_truth(&mean, truth, 10.0));
     }
-    Some(all)
+    row.with("coverage_90", 100.0 * coverage(&low, &high, truth))
 }

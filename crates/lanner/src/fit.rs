@@ -1,14 +1,14 @@
-//! `lanner fit`: a predictor of a user's own table.
+//! `lanner fit` fits a predictor to a user's own table.
 
 use std::path::PathBuf;
 
 use anyhow::Context;
 use lanner_data::Table;
 use lanner_predict::metrics::{coverage, kendall, spearman, within_of_truth};
-use lanner_predict::predictor::fitted::{MethodFeatures, Saved, Settings, Target, reference};
-use lanner_predict::{Forecast, Pool};
+use lanner_predict::predictor::fitted::{Fitted, MethodFeatures, Settings};
+use lanner_predict::predictor::{Predictor, Target, cross_validated};
+use lanner_predict::{Forecast, Pool, reference};
 use lanner_space::Space;
-use rand::seq::SliceRandom;
 
 use crate::output::{Row, print_rows, progress, usage};
 use crate::skeleton;
@@ -19,32 +19,36 @@ Examples:
   lanner fit latency.csv --metric pixel_ms --out pixel.lanner
   lanner fit trained.csv --metric val_accuracy --out accuracy.lanner --json
   lanner fit latency.csv --metric pixel_ms --predictor ridge-counts
-  lanner fit trained.csv --metric val_accuracy --space darts --predictor gcn --out darts.lanner
-  lanner fit latency.csv --metric pixel_ms --predictor operations --out pixel-operations.lanner
-  lanner fit mine.csv --metric board_ms --space my-space.toml --out board.lanner")]
+  lanner fit trained.csv --metric val_accuracy --space darts --predictor gcn \\
+    --out darts.lanner
+  lanner fit latency.csv --metric pixel_ms --predictor operations \\
+    --out pixel-operations.lanner
+  lanner fit mine.csv --metric board_ms --space my.toml --out board.lanner")]
 pub struct FitArgs {
     /// A table with a column of architectures and one of the metric
     table: PathBuf,
     /// The column to learn; a name that ends in _ms is a latency
     #[arg(long)]
     metric: String,
-    /// Latency (positive, less is better) or accuracy (more is better) [default: by the name]
+    /// latency (positive, less is better) or accuracy (more is better) [default: by the metric's name]
     #[arg(long, value_parser = ["latency", "accuracy"])]
     target: Option<String>,
-    /// A name, or a file .toml
+    /// The search space: a name or a .toml file
     #[arg(long, default_value = "nasbench201")]
     space: String,
-    /// default, gcn, gcn-brp-nas, binary (an order, for accuracies), operations (latencies as sums over
-    /// operations, which `lanner rank --space` takes to any other space), flops, layer-wise, ridge-counts,
-    /// ridge-onehot, ridge-pairs or extra-trees
+    /// default, gcn, gcn-brp-nas, binary (an order, for accuracies), operations (latencies as sums
+    /// over operations, which `lanner rank --space` takes to any other space), flops, layer-wise,
+    /// ridge-counts, ridge-onehot, ridge-pairs or extra-trees
     #[arg(long, default_value = "default")]
     predictor: String,
     /// Where to save the predictor, for `lanner rank`
     #[arg(long, value_name = "FILE")]
     out: Option<PathBuf>,
-    /// Parts of the cross-validation that tells the quality; 0 for none
+    /// Number of parts of the cross-validation that tells the quality; 0 for none. With more than
+    /// 2,000 rows, only the first part is held out, since it is large enough
     #[arg(long, default_value_t = 5)]
     folds: usize,
+    /// Seed of the folds and of the predictor
     #[arg(long, default_value_t = 0)]
     seed: u64,
     /// Print JSON
@@ -52,7 +56,7 @@ pub struct FitArgs {
     json: bool,
 }
 
-/// Each of two folds must leave the five rows that the latency predictor needs.
+/// Least number of rows: each of two folds must leave the five that the latency predictor needs.
 const FEWEST: usize = 10;
 
 pub fn fit(args: FitArgs) -> anyhow::Result<()> {
@@ -100,22 +104,31 @@ pub fn fit(args: FitArgs) -> anyhow::Result<()> {
         .with("metric", args.metric.as_str())
         .with("predictor", args.predictor.as_str())
         .with("train", rows.len());
+    let data = (rows.as_slice(), values.as_slice());
     if args.folds > 1 {
-        let forecast =
-            cross_validated((&views, target), &pool, (&rows, &values), args.folds, args.seed)
+        let bar = progress(0, "cross-validation");
+        let mut tell = |done, parts| bar.tell(done, parts);
+        let (forecast, truth) =
+            cross_validated(&pool, &views, &settings, data, args.folds, args.seed, &mut tell)
                 .with_context(context)?;
-        row = with_quality(row.with("folds", args.folds), target, &forecast, &values);
+        bar.clear();
+        row = row.with("folds", args.folds);
+        if truth.len() < rows.len() {
+            row = row.with("checked", truth.len());
+        }
+        row = with_quality(row, target, &forecast, &truth);
     }
     if let Some(out) = &args.out {
-        let data = (rows.as_slice(), values.as_slice());
-        let saved = Saved::fit(&pool, &views, settings, data, args.seed).with_context(context)?;
-        saved.save(out)?;
+        let bar = progress(1, "fitting");
+        let fitted = Fitted::fit(&pool, &views, settings, data, args.seed).with_context(context)?;
+        bar.clear();
+        fitted.save(out)?;
         row = row.with("out", out.display().to_string());
     }
     print_rows(&[row], args.json)
 }
 
-/// How well predictions agree with the truth.
+/// Adds to a row how well predictions agree with the truth.
 pub fn with_quality(row: Row, target: Target, forecast: &Forecast, truth: &[f64]) -> Row {
     let mut row = row
         .with("spearman", spearman(&forecast.mean, truth))
@@ -133,7 +146,7 @@ pub fn with_quality(row: Row, target: Target, forecast: &Forecast, truth: &[f64]
     row
 }
 
-/// Pool rows with a value of the metric, and the values.
+/// Returns the pool's rows with a value of the metric, and the values.
 fn known(table: &Table, metric: &str, pool: &Pool) -> anyhow::Result<(Vec<usize>, Vec<f64>)> {
     let column = table.column(metric).map_err(|e| usage(e.to_string()))?;
     Ok(table
@@ -143,44 +156,4 @@ fn known(table: &Table, metric: &str, pool: &Pool) -> anyhow::Result<(Vec<usize>
         .filter(|(_, v)| v.is_finite())
         .filter_map(|(arch, v)| Some((pool.row_of(arch)?, *v)))
         .unzip())
-}
-
-/// Each value predicted by a fit that did not see its part.
-fn cross_validated(
-    (views, target): (&MethodFeatures, Target),
-    pool: &Pool,
-    (rows, values): (&[usize], &[f64]),
-    folds: usize,
-    seed: u64,
-) -> anyhow::Result<Forecast> {
-    let mut order: Vec<usize> = (0..rows.len()).collect();
-    order.shuffle(&mut lanner_nn::rng(seed, "cross-validation"));
-    let n = rows.len();
-    let mut all =
-        Forecast { mean: vec![f64::NAN; n], low: vec![f64::NAN; n], high: vec![f64::NAN; n] };
-    let bar = progress(folds as u64, "cross-validation");
-    for fold in 0..folds {
-        let part = |inside: bool| -> Vec<usize> {
-            (0..n).filter(|k| (k % folds == fold) == inside).map(|k| order[k]).collect()
-        };
-        let (held, rest) = (part(true), part(false));
-        if held.is_empty() {
-            continue;
-        }
-        let train: Vec<usize> = rest.iter().map(|&i| rows[i]).collect();
-        let y: Vec<f64> = rest.iter().map(|&i| values[i]).collect();
-        let ask: Vec<_> = held.iter().map(|&i| pool.archs[rows[i]].clone()).collect();
-        let got = views.fit(&pool.space, target, (&train, &y), seed)?.predict(&ask);
-        for (k, &i) in held.iter().enumerate() {
-            all.mean[i] = got.mean[k];
-            if got.low.is_empty() {
-                all.low.clear();
-            } else if !all.low.is_empty() {
-                (all.low[i], all.high[i]) = (got.low[k], got.high[k]);
-            }
-        }
-        bar.inc(1);
-    }
-    bar.clear();
-    Ok(all)
 }

@@ -1,4 +1,4 @@
-//! `lanner import`: published benchmark files become a table.
+//! `lanner import` turns published benchmark files into a table.
 
 use std::path::PathBuf;
 
@@ -11,38 +11,45 @@ use lanner_space::Space;
 
 use crate::output::{progress, usage};
 
-/// Turn the files that a benchmark is published as into one table
+/// Turn the files of a published benchmark into one table
 ///
 /// Several files of one format become the columns of one table, joined on the architecture.
 #[derive(Args)]
 #[command(after_help = "Formats:
-  help         HELP's nasbench201_<device>_<batch>.pt, milliseconds; the index file
-               nasbench201_str_arch2idx.pt may come along. With --space fbnet: fbnet_<device>.pt
-               and fbnet_metainfo.pt, which has their architectures
-  latbench     LatBench's <device>.pickle, seconds; disconnected networks have no latency
-  nasbench101  nasbench_only108.tfrecord or nasbench_full.tfrecord: means over the trainings of
-               a cell, and val_108_1seed, the validation accuracy of the first alone
-  nasbench201  NAS-Bench-201-v1_1-096897.pth, or its folder of one .pth an architecture
-  nasbench301  the folder of results_*.json, or the zip of it: means over the trainings of an
-               architecture, of the setting that most were made with
+  help         HELP's nasbench201_<device>_<batch>.pt, in milliseconds; the
+               index file nasbench201_str_arch2idx.pt may be given too. With
+               --space fbnet: fbnet_<device>.pt, and fbnet_metainfo.pt, which
+               has the architectures
+  latbench     LatBench's <device>.pickle, in seconds; disconnected networks
+               have no latency
+  nasbench101  nasbench_only108.tfrecord or nasbench_full.tfrecord: means over
+               the trainings of a cell, and val_108_1seed, the validation
+               accuracy of its first training
+  nasbench201  NAS-Bench-201-v1_1-096897.pth, or its folder with one .pth for
+               each architecture
+  nasbench301  the folder of results_*.json, or the zip of it: means over the
+               trainings of an architecture with the most frequent setting
   natsbench    the folder NATS-tss-v1_0-3ffb9-simple, or the one .pickle.pbz2
-  csv          tables with a column arch, arch_str, architecture, ops, genotype, idx or index; of one
-               that has an architecture once for each data set, --rows takes those of one
+  csv          tables with a column arch, arch_str, architecture, ops,
+               genotype, idx or index. Where an architecture has a row for
+               each data set, --rows picks one data set
 
-Latencies become milliseconds; a column is called by its file, as in titan_rtx_256_ms.
-Pickles are only read, never run: one that names an unknown Python global is refused.
+Latencies become milliseconds. A column is named after its file, as in titan_rtx_256_ms. Pickles are \
+only read, never run: one that names an unknown Python global is refused.
 
 Examples:
-  lanner import help nasbench201_pixel3.pt nasbench201_raspi4.pt --out latency.csv
-  lanner import help fbnet_raspi4.pt fbnet_metainfo.pt --space fbnet --out fbnet.csv
+  lanner import help nasbench201_pixel3.pt --out latency.csv
+  lanner import help fbnet_raspi4.pt fbnet_metainfo.pt \\
+    --space fbnet --out fbnet.csv
   lanner import latbench *.pickle --out latbench.csv
   lanner import nasbench101 nasbench_only108.tfrecord --out nasbench101.csv
   lanner import nasbench301 nb_301_v13 --out nasbench301.csv
   lanner import natsbench NATS-tss-v1_0-3ffb9-simple --out accuracy.csv
   lanner import csv latency.csv accuracy.csv --out all.csv
-  lanner import csv micro_proxies.csv --rows dataset=jigsaw --space transbench101-micro --out jigsaw.csv")]
+  lanner import csv micro_proxies.csv --rows dataset=jigsaw \\
+    --space transbench101-micro --out jigsaw.csv")]
 pub struct ImportArgs {
-    /// What the files are
+    /// The format of the files
     #[arg(value_parser = PossibleValuesParser::new(Format::ALL.map(|(name, _)| name)))]
     format: String,
     /// The files, or for nasbench201, nasbench301 and natsbench a folder
@@ -55,7 +62,7 @@ pub struct ImportArgs {
     /// nasbench301, else nasbench201]
     #[arg(long)]
     space: Option<String>,
-    /// Of csv: only rows with this text in that column
+    /// For csv: only the rows with TEXT in the column COLUMN
     #[arg(long, value_name = "COLUMN=TEXT")]
     rows: Option<String>,
     /// Replace the table if it exists
@@ -72,7 +79,7 @@ pub fn run(args: ImportArgs) -> anyhow::Result<()> {
     };
     let space = Space::by_name(args.space.as_deref().unwrap_or(own));
     let space = space.map_err(|e| usage(e.to_string()))?;
-    // Minutes of reading must not end in a refusal that was clear from the start.
+    // Refuses before minutes of reading, not after them.
     Table::check_writable(&args.out).map_err(|e| usage(e.to_string()))?;
     if args.out.exists() && !args.force {
         return Err(usage(format!("{} exists; --force replaces it", args.out.display())));
@@ -101,7 +108,7 @@ pub fn run(args: ImportArgs) -> anyhow::Result<()> {
     Ok(())
 }
 
-/// The two sides of --rows.
+/// Splits --rows into column and text.
 fn column_and_text<'a>(rows: &'a str, format: &str) -> anyhow::Result<(&'a str, &'a str)> {
     if format != "csv" {
         return Err(usage(format!("--rows is for csv, not for {format}")));

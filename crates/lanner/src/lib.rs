@@ -1,6 +1,6 @@
 //! Lanner finds the neural network to deploy on your device with the fewest trainings and the
-//! fewest measurements. This crate is the facade: each room of the library under its own name.
-//! [`output`] is how its commands print.
+//! fewest measurements. This crate re-exports each library crate under a short name; [`output`] has
+//! the helpers by which its commands print.
 
 pub mod output;
 

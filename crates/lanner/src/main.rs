@@ -9,13 +9,13 @@ mod proxies;
 mod rank;
 mod report;
 mod search;
+mod selection;
 mod skeleton;
 mod space;
 mod stop;
 mod study;
 mod table;
 mod train;
-mod which;
 
 use clap::{Parser, Subcommand};
 use lanner::output;
@@ -37,12 +37,12 @@ Examples:
   lanner proxies --sample 100 --out proxies.csv
   lanner train --sample 40 --out trained.csv
   lanner fit latency.csv --metric pixel_ms --out pixel.lanner
-  lanner adapt --sources latbench/amd-epyc-2-cores.csv --target ten.csv --out mine.lanner
+  lanner adapt --sources built-in --target ten.csv --out mine.lanner
   lanner rank pixel.lanner --top 10
   lanner import latbench latbench-*.pickle --out latency.csv"
 )]
 struct Cli {
-    /// Threads to compute with (default: all cores)
+    /// Threads to compute with [default: all cores; 1 for measure and proxies]
     #[arg(long, global = true, value_name = "N", value_parser = clap::value_parser!(u16).range(1..))]
     threads: Option<u16>,
     #[command(subcommand)]
@@ -71,10 +71,10 @@ enum Command {
 }
 
 fn main() -> std::process::ExitCode {
-    // Wrong usage exits with 2 inside `parse`.
+    // `parse` exits with code 2 on wrong usage.
     let cli = Cli::parse();
     if let Some(n) = cli.threads {
-        // Fails only if a pool exists already, which it cannot before this line.
+        // Fails only where a pool exists already; none does at this point.
         let _ = rayon::ThreadPoolBuilder::new().num_threads(n.into()).build_global();
     }
     let done = match cli.command {

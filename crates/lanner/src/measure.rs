@@ -1,4 +1,4 @@
-//! `lanner measure`: latencies of networks on a device, into a table.
+//! `lanner measure` measures latencies of networks on a device, into a table.
 
 use std::{
     ops::ControlFlow,
@@ -20,25 +20,26 @@ use lanner_space::Space;
 
 use crate::{
     output::{Row, print_rows, progress, usage},
+    selection::Selection,
     skeleton::SkeletonArgs,
     stop::on_interrupt,
-    which::Which,
 };
 
 /// Measure latencies of networks on a device, into a table
 #[derive(clap::Args)]
 #[command(after_help = "\
-Each network is on disk before the next is begun: the same command again goes on where it was stopped,
-by Ctrl-C, a crash or a device that does not answer. A file of other settings is refused. The header
-of the table says how was measured; FILE.blocks.csv beside it has each block of runs.
+Each network is on disk before the next one begins: the same command again goes on where it was \
+stopped, by Ctrl-C, a crash or a device that does not answer. A file with other settings is refused. \
+The header of the table tells how latencies were measured; FILE.blocks.csv beside it has each block \
+of runs.
 
-The default protocol measures short blocks, with looks at a reference network between them to correct
-for a machine that becomes faster or slower, until the 95 % interval of the median is within
---tolerance or --budget is spent. The protocol latbench is that of the paper: 10 blocks of 100 runs,
-the interquartile mean of their interquartile means.
+The default protocol runs a network in short blocks until the 95 % interval of the median is within \
+--tolerance, or --budget is spent. Between the blocks it runs a reference network, to correct for a \
+machine that becomes faster or slower. The protocol latbench is that of the paper: 10 blocks of 100 \
+runs, the interquartile mean of their interquartile means.
 
-Networks run on one thread unless --threads says otherwise. With --unique the others of a kind get the
-latency of the one that is measured.
+Networks run on one thread unless --threads says otherwise. With --unique, the networks of a group \
+that computes the same get the latency of the one that is measured.
 
 Examples:
   lanner measure --sample 100 --out mine.csv
@@ -47,61 +48,67 @@ Examples:
   lanner measure --archs my.txt --precision int8 --out int8.csv
   lanner measure --all --layer-wise --out sums.csv
   lanner measure --sample 50 --cores 3 --protocol latbench --out pinned.csv
-  lanner measure --sample 50 --runtime command --device board --command './bench.sh {onnx} {runs}' --out board.csv
+  lanner measure --sample 50 --runtime command --device board \\
+    --command './bench.sh {onnx} {runs}' --out board.csv
   lanner fit mine.csv --metric latency_ms --out mine.lanner")]
 pub struct MeasureArgs {
     #[command(flatten)]
-    which: Which,
-    /// Of --sample, --choose and the order of measurement
+    selection: Selection,
+    /// Seed of --sample, --choose and the order of measurement
     #[arg(long, default_value_t = 0)]
     seed: u64,
-    /// The table: made, or gone on with
+    /// The table to write, or to go on with where it exists
     #[arg(long, value_name = "FILE")]
     out: PathBuf,
+    /// The runtime that runs the networks
     #[arg(long, value_enum, default_value_t = RuntimeName::Rten)]
     runtime: RuntimeName,
-    /// For --runtime command: words in which {onnx}, {batch}, {threads} and {runs} are filled in
+    /// For --runtime command: the command line, in which {onnx}, {batch}, {threads} and {runs} are
+    /// filled in
     #[arg(long, value_name = "LINE", required_if_eq("runtime", "command"))]
     command: Option<String>,
-    /// How long one call of the command may take, seconds
+    /// The longest that one call of the command may take, seconds
     #[arg(long, value_name = "SECONDS", default_value_t = 300)]
     timeout: u64,
-    /// How often a call of the command that failed is repeated before the campaign pauses
+    /// How often a failed call of the command is repeated before measuring stops
     #[arg(long, value_name = "N", default_value_t = 2)]
     retries: u32,
-    /// ONNX Runtime's library [default: $ORT_DYLIB_PATH, else that of Python's onnxruntime package]
+    /// ONNX Runtime's library [default: $ORT_DYLIB_PATH, else the one in Python's onnxruntime package]
     #[cfg(feature = "ort")]
     #[arg(long, value_name = "FILE")]
     ort_library: Option<PathBuf>,
-    /// Of convolutions and linear layers: f32, or int8, quantised dynamically
+    /// Precision of convolutions and linear layers: f32, or int8 (quantised dynamically)
     #[arg(long, default_value_t = Precision::F32)]
     precision: Precision,
-    /// Images at once
+    /// Number of images in one run
     #[arg(long, default_value_t = 1, value_parser = clap::value_parser!(u32).range(1..))]
     batch: u32,
-    /// Run on these processors only, as 0 or 2,3 (Linux)
+    /// Run on these processors only, such as 0 or 2,3 (Linux)
     #[arg(long, value_delimiter = ',')]
     cores: Vec<usize>,
-    /// The device, if not this machine; stands in the table's header
+    /// Name of the device for the table's header [default: this machine's processor]
     #[arg(long, required_if_eq("runtime", "command"))]
     device: Option<String>,
+    /// How latencies are measured (see below)
     #[arg(long, value_enum, default_value_t = ProtocolName::Default)]
     protocol: ProtocolName,
-    /// Half the width of the median's 95 % interval at which the default protocol is content, %
+    /// The default protocol ends when half the width of the median's 95 % interval is at most this
+    /// share of the median, %
     #[arg(long, value_name = "PERCENT", default_value_t = 1.0, allow_negative_numbers = true)]
     tolerance: f64,
-    /// Time for a network after which the default protocol is content anyway, seconds [default: 2,
+    /// The default protocol ends after this time for a network in any case, seconds [default: 2,
     /// with a command 20]
     #[arg(long, value_name = "SECONDS", allow_negative_numbers = true)]
     budget: Option<f64>,
-    /// Measure without a reference network: twice as fast, but drift of the machine stays in
+    /// Measure without a reference network: twice as fast, but not corrected for drift of the machine
     #[arg(long)]
     no_reference: bool,
-    /// Correct to the state that the machine was in during an earlier table of the same settings,
-    /// so that both can be compared
+    /// An earlier table of the same settings: correct for the machine's drift since then, so that both
+    /// can be compared
     #[arg(long, value_name = "FILE", conflicts_with = "no_reference")]
     baseline: Option<PathBuf>,
-    /// Predict instead: measure each distinct layer alone (FILE.layers.csv), a network as their sum
+    /// Predict instead of measuring networks: measure each distinct layer alone (FILE.layers.csv) and
+    /// sum up the layers of a network
     #[arg(long)]
     layer_wise: bool,
     #[command(flatten)]
@@ -136,7 +143,7 @@ pub fn run(args: MeasureArgs, threads: usize) -> anyhow::Result<()> {
             return Err(usage(format!("{name} is {value}, expected a number above 0")));
         }
     }
-    let groups = args.which.groups(&space, args.seed)?;
+    let groups = args.selection.groups(&space, args.seed)?;
     if !args.cores.is_empty() {
         machine::pin(&args.cores).map_err(|why| usage(format!("--cores: {why}")))?;
     }
@@ -188,7 +195,7 @@ pub fn run(args: MeasureArgs, threads: usize) -> anyhow::Result<()> {
         },
         baseline_ms: None,
     };
-    // Wrong options of the skeleton are found before a file is made.
+    // Finds wrong options of the skeleton before a file is made.
     campaign.model(&groups[0][0]).map_err(|e| usage(e.to_string()))?;
     let cores = match args.cores.as_slice() {
         [] => "any".into(),
@@ -224,7 +231,7 @@ pub fn run(args: MeasureArgs, threads: usize) -> anyhow::Result<()> {
     report(&args, &space, &outcome, groups.len(), start.elapsed().as_secs_f64())
 }
 
-/// Writes the sums to the table, and the layers beside it.
+/// Writes the sums over layers to the table, and the latencies of the layers to a file beside it.
 fn layer_wise(
     args: &MeasureArgs,
     space: &Space,
@@ -259,7 +266,7 @@ fn layer_wise(
     print_rows(&shown, args.json)
 }
 
-/// What is measured is kept: the way on belongs to the message.
+/// Adds to an error of the device that what is measured is kept, and how to go on.
 fn paused(error: EvaluateError, out: &Path) -> anyhow::Error {
     match error {
         EvaluateError::Device(_) => anyhow::anyhow!(
@@ -307,8 +314,8 @@ fn report(
         .count();
     if unsure > 0 {
         eprintln!(
-            "note: {unsure} of {} latencies are not known to {:.0} % (column note): is the machine busy? An idle \
-             processor (--cores) or more time (--budget) helps",
+            "note: {unsure} of {} latencies are not known to within {:.0} % (see the column note): is the \
+             machine busy? An idle processor (--cores) or more time (--budget) helps",
             latency.len(),
             100.0 * measure::DOUBTFUL
         );

@@ -1,4 +1,4 @@
-//! `lanner network`: the network of an architecture, its costs, drawings and ONNX model.
+//! `lanner network` shows the network of an architecture: costs, layers, drawings, ONNX model.
 
 use std::{io::Write, path::PathBuf};
 
@@ -13,16 +13,17 @@ use crate::skeleton::SkeletonArgs;
 
 #[derive(clap::Args)]
 #[command(after_help = "\
-Without an option for the output, the costs of the network are shown: as written, as the published
-tables count it, and pruned, which is what a runtime should get. FLOPs count as the published tables
-do (multiply-accumulates of convolutions, and batch norm, ReLU and pooling as well); MACs are those
-of convolutions and linear layers alone. Memory is for one image of 32-bit floats.
+Without an option for the output, the costs of the network are shown twice: as written, the way \
+published tables count it, and pruned, without its dead operations, the way a runtime should get it. \
+FLOPs are counted as in the published tables (multiply-accumulates of convolutions, and batch norm, \
+ReLU and pooling as well); MACs are those of convolutions and linear layers alone. Memory is for one \
+image of 32-bit floats.
 
-All other outputs are of the pruned network, or of the one as written with --as-written. A cell with
-no path from input to output yields zeros: it is written as that.
+All other outputs show the pruned network, or with --as-written the network as written. A cell with \
+no path from input to output yields zeros, and is written so.
 
 Examples:
-  lanner network '|nor_conv_3x3~0|+|none~0|skip_connect~1|+|skip_connect~0|none~1|nor_conv_1x1~2|'
+  lanner network '|none~0|+|none~0|none~1|+|nor_conv_3x3~0|none~1|none~2|'
   lanner network 333333 --table
   lanner network 302143 --onnx net.onnx --fold --seed 7
   lanner network 302143 --onnx net-int8.onnx --int8
@@ -30,14 +31,15 @@ Examples:
   lanner network 302143 --resolution 16 --classes 120 --json | jq .cost
   lanner network 302143 --dot | dot -Tpdf -o net.pdf
   lanner network 7818488874147327324245 --space fbnet
-  lanner network 7818488874147327324245 --space fbnet --channels 1504 --resolution 32 --classes 100")]
+  lanner network 7818488874147327324245 --space fbnet \\
+    --channels 1504 --resolution 32 --classes 100")]
 pub struct NetworkArgs {
     /// The architecture, as the search space writes it
     #[arg(value_name = "ARCH")]
     arch: String,
     #[command(flatten)]
     skeleton: SkeletonArgs,
-    /// The network with its dead operations, as the published one has them
+    /// Keep dead operations, as in the published networks
     #[arg(long)]
     as_written: bool,
     /// Print each layer with its shape and costs
@@ -58,10 +60,11 @@ pub struct NetworkArgs {
     /// Merge batch norms into the convolutions before them
     #[arg(long, requires = "onnx")]
     fold: bool,
-    /// Convolutions and linear layers in 8-bit integers, activations scaled at each run; folds too
+    /// Run convolutions and linear layers in 8-bit integers, scaling activations at each run; folds
+    /// too
     #[arg(long, requires = "onnx")]
     int8: bool,
-    /// Of the weights
+    /// Seed of the weights
     #[arg(long, default_value_t = 0, requires = "onnx")]
     seed: u64,
 }

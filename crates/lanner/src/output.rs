@@ -1,9 +1,13 @@
-//! How commands print: rows as a table or as JSON, progress, usage errors, and exit codes.
+//! Prints what commands tell: rows as a table or as JSON, progress, usage errors, exit codes.
 
-use std::cell::{Cell, RefCell};
+use std::cell::RefCell;
 use std::fmt;
 use std::io::{IsTerminal, Write};
 use std::process::ExitCode;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::mpsc::{Receiver, RecvTimeoutError, Sender, channel};
+use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
@@ -22,12 +26,12 @@ impl fmt::Display for Usage {
 
 impl std::error::Error for Usage {}
 
-/// An error of wrong usage.
+/// Makes an error of wrong usage.
 pub fn usage(message: impl Into<String>) -> anyhow::Error {
     Usage(message.into()).into()
 }
 
-/// An error of a search: a wrong setting is wrong usage of the option of that name.
+/// Converts an error of a search: a wrong setting becomes wrong usage of the option of that name.
 pub fn search_error(error: SearchError) -> anyhow::Error {
     match error {
         SearchError::Setting { .. } => usage(format!("--{error}")),
@@ -35,7 +39,8 @@ pub fn search_error(error: SearchError) -> anyhow::Error {
     }
 }
 
-/// Exit code of the command `name`, after printing its error: 2 for wrong usage, 1 for other errors.
+/// Prints the error of the command `name`, and returns its exit code: 2 for wrong usage, 1 for other
+/// errors, 0 for none.
 pub fn exit_code(name: &str, done: anyhow::Result<()>) -> ExitCode {
     match done {
         Ok(()) => ExitCode::SUCCESS,
@@ -47,7 +52,7 @@ pub fn exit_code(name: &str, done: anyhow::Result<()>) -> ExitCode {
     }
 }
 
-/// Whether the reader of our output went away, as `| head` does: no error.
+/// Tells whether the reader of our output went away, as `| head` does, which is no error.
 fn is_broken_pipe(error: &anyhow::Error) -> bool {
     error
         .downcast_ref::<std::io::Error>()
@@ -69,7 +74,8 @@ impl Row {
         self
     }
 
-    /// Mean and standard error over seeds; nothing where there are no values.
+    /// Adds mean and standard error over seeds; nothing where there are no values or one is not
+    /// finite.
     pub fn with_mean(mut self, name: &str, values: &[f64]) -> Row {
         if !values.is_empty() && values.iter().all(|v| v.is_finite()) {
             let (mean, error) = lanner_predict::metrics::mean_and_error(values);
@@ -79,7 +85,7 @@ impl Row {
         self
     }
 
-    /// The row but for those names.
+    /// Returns the row without the fields whose name the closure accepts.
     pub fn without(&self, name: impl Fn(&str) -> bool) -> Row {
         let rest = self.0.iter().filter(|(n, _)| !name(n)).map(|(n, v)| (n.clone(), v.clone()));
         Row(rest.collect())
@@ -130,7 +136,7 @@ pub fn print_rows_with(rows: &[Row], more: Vec<(&str, Value)>) -> anyhow::Result
     Ok(())
 }
 
-/// Prints `{"rows": [...]}` or a table whose columns are all names that occur.
+/// Prints `{"rows": [...]}`, or a table with a column for each name that occurs.
 pub fn print_rows(rows: &[Row], json: bool) -> anyhow::Result<()> {
     let mut out = std::io::stdout().lock();
     if json {
@@ -141,13 +147,13 @@ pub fn print_rows(rows: &[Row], json: bool) -> anyhow::Result<()> {
     let mut names: Vec<&str> = Vec::new();
     for row in rows {
         for name in row.0.keys() {
-            let of_a_mean = name.strip_suffix("_se").is_some_and(|n| row.0.contains_key(n));
-            if !of_a_mean && !names.contains(&name.as_str()) {
+            let is_error = name.strip_suffix("_se").is_some_and(|n| row.0.contains_key(n));
+            if !is_error && !names.contains(&name.as_str()) {
                 names.push(name);
             }
         }
     }
-    // What is cited stands last, where its length does no harm.
+    // A source is long: it stands last, where its length does no harm.
     if let Some(at) = names.iter().position(|n| *n == "source") {
         let source = names.remove(at);
         names.push(source);
@@ -165,58 +171,82 @@ pub fn print_rows(rows: &[Row], json: bool) -> anyhow::Result<()> {
     Ok(())
 }
 
-/// A bar on standard error that appears after two seconds, and never where that is no terminal.
+/// Progress on standard error while something runs: on a terminal a bar that appears after two seconds,
+/// elsewhere a line a minute.
 pub struct Progress {
-    what: &'static str,
-    start: Instant,
-    done: Cell<u64>,
-    total: Cell<u64>,
-    bar: RefCell<Option<ProgressBar>>,
-    terminal: bool,
+    /// Numbers of steps: done, and in all.
+    state: Arc<[AtomicU64; 2]>,
+    /// The drawing thread, which ends when the sender is dropped.
+    running: RefCell<Option<(Sender<()>, JoinHandle<()>)>>,
 }
 
-/// Progress towards `total`; 0 where it will only be known later.
+/// Makes a progress bar towards `total`, which is 0 where it will only be known later.
 pub fn progress(total: u64, what: &'static str) -> Progress {
-    Progress {
-        what,
-        start: Instant::now(),
-        done: Cell::new(0),
-        total: Cell::new(total),
-        bar: RefCell::new(None),
-        terminal: std::io::stderr().is_terminal(),
-    }
+    let state = Arc::new([AtomicU64::new(0), AtomicU64::new(total)]);
+    let (sender, stopped) = channel();
+    let seen = state.clone();
+    let thread = std::thread::Builder::new().name("progress".into());
+    // If no thread can be started, the work goes on without a bar.
+    let thread = thread.spawn(move || draw(what, &seen, &stopped)).ok();
+    Progress { state, running: RefCell::new(thread.map(|thread| (sender, thread))) }
 }
 
-impl Progress {
+/// Draws progress until the sender of `stopped` is dropped.
+fn draw(what: &'static str, state: &[AtomicU64; 2], stopped: &Receiver<()>) {
     const PATIENCE: Duration = Duration::from_secs(2);
-
-    pub fn inc(&self, more: u64) {
-        self.tell(self.done.get() + more, self.total.get());
-    }
-
-    pub fn tell(&self, done: u64, total: u64) {
-        self.done.set(done);
-        self.total.set(total);
-        let mut bar = self.bar.borrow_mut();
-        if !self.terminal || (bar.is_none() && self.start.elapsed() < Self::PATIENCE) {
-            return;
+    let start = Instant::now();
+    let terminal = std::io::stderr().is_terminal();
+    let mut wait = if terminal { PATIENCE } else { Duration::from_secs(60) };
+    let mut bar = None;
+    while stopped.recv_timeout(wait) == Err(RecvTimeoutError::Timeout) {
+        let [done, total] = [0, 1].map(|i| state[i].load(Ordering::Relaxed));
+        if !terminal {
+            let minutes = start.elapsed().as_secs() / 60;
+            match total {
+                0 => eprintln!("{what}: {minutes} min"),
+                _ => eprintln!("{what}: {done} of {total}, {minutes} min"),
+            }
+            continue;
         }
+        wait = Duration::from_millis(100);
         let bar = bar.get_or_insert_with(|| {
             let bar = ProgressBar::with_draw_target(Some(total), ProgressDrawTarget::stderr());
             match ProgressStyle::with_template("{msg} {bar:30} {percent} %, {eta} left") {
                 Ok(style) => bar.with_style(style),
                 Err(_) => bar,
             }
-            .with_message(self.what)
-            .with_elapsed(self.start.elapsed())
+            .with_message(what)
+            .with_elapsed(start.elapsed())
         });
         bar.set_length(total);
         bar.set_position(done);
     }
+    if let Some(bar) = bar {
+        bar.finish_and_clear();
+    }
+}
 
+impl Progress {
+    pub fn inc(&self, more: u64) {
+        self.state[0].fetch_add(more, Ordering::Relaxed);
+    }
+
+    pub fn tell(&self, done: u64, total: u64) {
+        self.state[0].store(done, Ordering::Relaxed);
+        self.state[1].store(total, Ordering::Relaxed);
+    }
+
+    /// Removes the bar; dropping does so too.
     pub fn clear(&self) {
-        if let Some(bar) = self.bar.borrow_mut().take() {
-            bar.finish_and_clear();
+        if let Some((sender, thread)) = self.running.borrow_mut().take() {
+            drop(sender);
+            let _ = thread.join();
         }
+    }
+}
+
+impl Drop for Progress {
+    fn drop(&mut self) {
+        self.clear();
     }
 }

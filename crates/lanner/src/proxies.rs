@@ -1,4 +1,4 @@
-//! `lanner proxies`: zero-cost proxies of networks, into a table.
+//! `lanner proxies` computes zero-cost proxies of networks, into a table.
 
 use std::{ops::ControlFlow, path::PathBuf, time::Instant};
 
@@ -11,47 +11,48 @@ use lanner_space::{Architecture, Space};
 
 use crate::{
     output::{Row, print_rows, progress, usage},
+    selection::Selection,
     skeleton::SkeletonArgs,
     stop::on_interrupt,
-    which::Which,
 };
 
 /// Compute zero-cost proxies of networks, into a table
 #[derive(clap::Args)]
 #[command(after_help = "\
-Proxies are numbers of an untrained network, from one minibatch: epe_nas, fisher, flops, grad_norm, grasp,
-jacov, l2_norm, nwot, params, plain, snip, synflow, zen, as NAS-Bench-Suite-Zero defines them. Only what
-those asked for need is computed. A value that does not exist is empty, and the note says why.
+Proxies are scores of an untrained network, computed from one minibatch: epe_nas, fisher, flops, \
+grad_norm, grasp, jacov, l2_norm, nwot, params, plain, snip, synflow, zen, as NAS-Bench-Suite-Zero \
+defines them. A value that does not exist is empty, and the column note says why.
 
-Each network is on disk before the next is begun: the same command again goes on where it was stopped. A
-file of other settings is refused.
+Each network is on disk before the next one begins: the same command again goes on where it was \
+stopped. A file with other settings is refused.
 
-Data sets: random (images and labels from N(0, 1)), digits, cifar10:PATH, cifar100:PATH, mnist:DIR,
+Data sets: random (images and labels from N(0, 1)), digits, cifar10:PATH, cifar100:PATH, mnist:DIR, \
 fashion-mnist:DIR. Grey images become three equal channels.
 
 Examples:
   lanner proxies --sample 100 --out proxies.csv
   lanner proxies --all --proxies synflow,params,flops --out cheap.csv
-  lanner proxies --sample 300 --dataset cifar10:cifar-10-batches-bin --seeds 3 --out cifar10.csv")]
+  lanner proxies --sample 300 --dataset cifar10:cifar-10-batches-bin \\
+    --seeds 3 --out cifar10.csv")]
 pub struct ProxiesArgs {
     #[command(flatten)]
-    which: Which,
-    /// Of --sample, of the minibatch and of the weights
+    selection: Selection,
+    /// Seed of --sample, of the minibatch and of the weights
     #[arg(long, default_value_t = 0)]
     seed: u64,
-    /// The table: made, or gone on with
+    /// The table to write, or to go on with where it exists
     #[arg(long, value_name = "FILE")]
     out: PathBuf,
-    /// Where the minibatch is from
+    /// The data set that the minibatch is taken from
     #[arg(long, value_name = "NAME", default_value = "random")]
     dataset: String,
     /// Images in the minibatch
     #[arg(long, default_value_t = 64, value_parser = clap::value_parser!(u32).range(1..=65536))]
     batch: u32,
-    /// Initialisations that values are the mean over
+    /// Number of initialisations over which values are averaged
     #[arg(long, default_value_t = 1, value_name = "K", value_parser = clap::value_parser!(u32).range(1..))]
     seeds: u32,
-    /// Those to compute [default: all]
+    /// The proxies to compute [default: all]
     #[arg(long, value_delimiter = ',', value_name = "LIST")]
     proxies: Vec<String>,
     /// The most memory for activations, MiB [default: 75 % of what is free]
@@ -59,7 +60,7 @@ pub struct ProxiesArgs {
     memory: Option<u64>,
     #[command(flatten)]
     skeleton: SkeletonArgs,
-    /// A batch norm behind each pooling, as in NASLib's networks of NAS-Bench-301
+    /// Add a batch norm after each pooling, as in NASLib's networks of NAS-Bench-301
     #[arg(long)]
     pooling_norms: bool,
     /// Print JSON: {"rows": [...]}
@@ -70,8 +71,8 @@ pub struct ProxiesArgs {
 pub fn run(args: ProxiesArgs, threads: usize) -> anyhow::Result<()> {
     let space = Space::by_name(&args.skeleton.space).map_err(|e| usage(e.to_string()))?;
     let table = table(&args, space, threads)?;
-    // Wrong options of the skeleton are found before a file is made.
-    let groups = args.which.groups(&table.space, args.seed)?;
+    // Finds wrong options of the skeleton before a file is made.
+    let groups = args.selection.groups(&table.space, args.seed)?;
     let archs: Vec<Architecture> = groups.into_iter().map(|mut g| g.swap_remove(0)).collect();
     table.skeleton.build(&archs[0], View::Raw).map_err(|e| usage(e.to_string()))?;
     let stopped = on_interrupt();
@@ -111,13 +112,13 @@ fn table(args: &ProxiesArgs, space: Space, threads: usize) -> anyhow::Result<Pro
     }
     let mut skeleton = args.skeleton.skeleton(&space).map_err(|e| usage(e.to_string()))?;
     if skeleton.resolution == 0 {
-        // All networks see the same images, also where the resolution is a choice.
+        // All networks see the same images, even where the space has the resolution as a choice.
         skeleton.resolution = 224;
     }
     let count = args.batch as usize;
     let (skeleton, batch) = match args.dataset.as_str() {
         "random" => {
-            // What is out of range is found by the skeleton, before room is made for images.
+            // The skeleton finds values out of range before memory for images is allocated.
             let arch = space.at(0)?;
             let network = skeleton.build(&arch, View::Raw).map_err(|e| usage(e.to_string()))?;
             let values = network.input().len();
@@ -136,7 +137,7 @@ fn table(args: &ProxiesArgs, space: Space, threads: usize) -> anyhow::Result<Pro
         }
     };
     let dataset = match args.dataset.split_once(':') {
-        // Where it lies does not change what it is.
+        // The path of a data set is no setting: only its kind goes into the table's header.
         Some((kind, _)) => format!("{kind}, seed {}", args.seed),
         None => format!("{}, seed {}", args.dataset, args.seed),
     };

@@ -1,27 +1,25 @@
-//! `lanner rank`: the best architectures by a fitted predictor, of a space of any size.
+//! `lanner rank` lists the best architectures by a fitted predictor, in a space of any size.
 
 use std::collections::{HashMap, HashSet};
 use std::path::{Path, PathBuf};
 
 use lanner_data::Table;
-use lanner_predict::Forecast;
-use lanner_predict::latency::adapted::AdaptedLatency;
 use lanner_predict::latency::operations::OPERATIONS;
-use lanner_predict::predictor::file::{Header, ModelFile};
-use lanner_predict::predictor::fitted::{Fitted, Saved, Target};
-use lanner_space::{Architecture, Shuffle, Space};
-use rayon::prelude::*;
+use lanner_predict::predictor::ranking::{Place, Ranked, Ranking};
+use lanner_predict::predictor::{self, Predictor, Target};
+use lanner_predict::{Forecast, PredictError};
+use lanner_space::{Architecture, Space};
 
 use crate::fit::with_quality;
 use crate::output::{Row, print_rows, progress, usage};
-use crate::which::read_archs;
+use crate::selection::read_archs;
 
 /// Rank architectures by a fitted predictor: the whole space, or some of it
 #[derive(clap::Args)]
 #[command(after_help = "\
-The best first: the fastest for a latency, the most accurate for an accuracy. A space of more than ten
-million architectures is ranked in part, by --sample or --archs. Architectures are drawn, encoded and
-predicted in blocks: however many there are, only the best are kept, and --out's table.
+The best come first: the fastest for a latency, the most accurate for an accuracy. Of a space of more \
+than ten million architectures, only a part can be ranked, by --sample or --archs. Architectures are \
+predicted in blocks: memory holds only the best ones, and the table of --out.
 
 Examples:
   lanner rank pixel.lanner --top 10
@@ -30,31 +28,31 @@ Examples:
   lanner rank darts.lanner --sample 10000000 --top 100
   lanner rank board.lanner --archs candidates.txt
   lanner rank board.lanner --archs measured.csv --check
-  lanner rank operations.lanner --space fbnet --sample 100000    # of lanner fit --predictor operations")]
+  lanner rank operations.lanner --space fbnet --sample 100000")]
 pub struct RankArgs {
     /// A file that `lanner fit --out` or `lanner adapt --out` wrote
     predictor: PathBuf,
-    /// How many to print
+    /// Number of architectures to print
     #[arg(long, default_value_t = 20)]
     top: usize,
-    /// So many at random, each once, instead of the whole space
+    /// Rank N architectures at random, each once, instead of the whole space
     #[arg(long, value_name = "N", conflicts_with = "archs", value_parser = clap::value_parser!(u64).range(1..))]
     sample: Option<u64>,
-    /// Those of a file: an architecture a line, or a .csv or .parquet table
+    /// Rank the architectures of a file: one a line, or a .csv or .parquet table
     #[arg(long, value_name = "FILE")]
     archs: Option<PathBuf>,
     /// Print how well the predictions agree with the metric in the table of --archs instead, on the
     /// architectures that it was not fitted to
     #[arg(long, requires = "archs")]
     check: bool,
-    /// Of --sample
+    /// Seed of --sample
     #[arg(long, default_value_t = 0)]
     seed: u64,
-    /// Write the predictions of all that are ranked to this table
+    /// Write the predictions of all ranked architectures to this table
     #[arg(long, value_name = "TABLE")]
     out: Option<PathBuf>,
-    /// A name, or a file .toml [default: what the predictor was made for; another one for those of
-    /// operations only]
+    /// The search space: a name or a .toml file [default: the space that the predictor was made for;
+    /// only predictors of `lanner fit --predictor operations` take another one]
     #[arg(long)]
     space: Option<String>,
     /// Print JSON
@@ -62,297 +60,103 @@ pub struct RankArgs {
     json: bool,
 }
 
-/// Spaces of at most this many architectures are ranked whole: they pass one by one.
-const RANKED: u128 = 10_000_000;
-/// No network is predicted to be faster, ms.
-const LEAST_MS: f64 = 1e-6;
-
 pub fn run(args: RankArgs) -> anyhow::Result<()> {
     if let Some(out) = &args.out {
         Table::check_writable(out)?;
     }
-    let header = ModelFile::header(&args.predictor)?;
-    let (own, space) = spaces(&args, &header)?;
-    if header.kind == AdaptedLatency::KIND {
-        return adapted(&args, &space);
+    let predictor = load(&args)?;
+    let ranked = ranked(&args, &*predictor)?;
+    let bar = progress(0, "ranking");
+    let all = args.out.is_some() || args.check;
+    let mut tell = |done, wanted| bar.tell(done, wanted);
+    let ranking = Ranking::new(&*predictor, &ranked, args.top, all, &mut tell)?;
+    bar.clear();
+    finish(ranking, &args, &*predictor)
+}
+
+/// The architectures to rank.
+fn ranked<'a>(args: &RankArgs, predictor: &'a dyn Predictor) -> anyhow::Result<Ranked<'a>> {
+    let space = predictor.space();
+    if let Some(file) = &args.archs {
+        return Ok(Ranked::List(read_archs(file, space)?));
     }
-    let saved = Saved::load(&args.predictor, &own)?;
-    let mut fitted = saved.restore()?;
-    if own != space {
+    if let Some(count) = args.sample {
+        let sample = Ranked::sample(space, count, args.seed);
+        return sample.map_err(|e| usage(format!("--sample: {e}")));
+    }
+    Ranked::all(predictor).ok_or_else(|| {
+        usage(format!(
+            "{space} has {} architectures, too many to rank: some of them by --sample N or --archs FILE",
+            space.size()
+        ))
+    })
+}
+
+/// Reads the predictor, for --space if that is given.
+fn load(args: &RankArgs) -> anyhow::Result<Box<dyn Predictor>> {
+    let space = args.space.as_deref().map(Space::by_name).transpose();
+    let space = space.map_err(|e| usage(e.to_string()))?;
+    let loaded = match &space {
+        None => predictor::load(&args.predictor),
+        Some(space) => predictor::load_for(&args.predictor, space),
+    };
+    let predictor = loaded.map_err(|e| match e {
+        PredictError::UnknownSpace { path, made_for } => usage(format!(
+            "{} is for the space '{made_for}', whose file it lacks: --space FILE.toml",
+            path.display()
+        )),
+        PredictError::OtherSpace { path, made_for, wanted } => usage(format!(
+            "{} is for the space '{made_for}', and --space is '{wanted}': leave it out, or fit another \
+             predictor; those of `lanner fit --predictor {OPERATIONS}` rank any space",
+            path.display()
+        )),
+        other => other.into(),
+    })?;
+    if space.is_some() && predictor.measured().is_empty() {
+        let (file, space) = (args.predictor.display(), predictor.space());
         eprintln!(
-            "note: {} was fitted in {own}; of {space} it tells an order rather than values",
-            args.predictor.display()
+            "note: {file} was fitted in another space; of {space} it tells an order rather than values"
         );
-        fitted = fitted
-            .elsewhere(&space)
-            .ok_or_else(|| other_space(&args, &own.identity(), &space.identity()))?;
     }
-    let source = Source::new(&args, &space)?;
-    let target = saved.settings.target;
-    let mut ranking = Ranking::new(&args, target);
-    source.each_block(&fitted, |archs, forecast| ranking.add(archs, forecast))?;
-    let measured: &[Architecture] = if own == space { &saved.archs } else { &[] };
-    ranking.finish(&args, &space, &saved.settings.metric, measured)
+    Ok(predictor)
 }
 
-/// The predictor's own space, and that to rank: the same for all predictors but those of operations.
-fn spaces(args: &RankArgs, header: &Header) -> anyhow::Result<(Space, Space)> {
-    let (file, made_for) = (args.predictor.display(), &header.space);
-    let own = header.known_space();
-    let Some(name) = &args.space else {
-        let own = own.ok_or_else(|| {
-            usage(format!(
-                "{file} is for the space '{made_for}', whose file it lacks: --space FILE.toml"
-            ))
-        })?;
-        return Ok((own.clone(), own));
+/// Writes the table and prints the best.
+fn finish(ranking: Ranking, args: &RankArgs, predictor: &dyn Predictor) -> anyhow::Result<()> {
+    let (space, metric) = (predictor.space(), predictor.metric());
+    let measured = predictor.measured();
+    if let (true, Some(file), Some(all)) = (args.check, &args.archs, &ranking.all) {
+        print_rows(&[check(file, space, (metric, predictor.target()), all, measured)?], args.json)?;
+    }
+    if let (Some(out), Some((archs, forecast))) = (&args.out, ranking.all) {
+        let mut names = vec![metric.to_owned()];
+        let mut columns = vec![forecast.mean];
+        if !forecast.low.is_empty() {
+            // The unit stays at the end of the name.
+            let (stem, unit) = match metric.strip_suffix("_ms") {
+                Some(stem) => (stem, "_ms"),
+                None => (metric, ""),
+            };
+            names.extend([format!("{stem}_low{unit}"), format!("{stem}_high{unit}")]);
+            columns.extend([forecast.low, forecast.high]);
+        }
+        Table::new(space.clone(), archs, names, columns)?.write(out)?;
+    }
+    if args.check {
+        return Ok(());
+    }
+    let row = |(i, place): (usize, &Place)| {
+        let mut row =
+            Row::new().with("rank", i + 1).with("of", ranking.count).with(metric, place.mean);
+        if let Some((low, high)) = place.interval {
+            row = row.with("low_90", low).with("high_90", high);
+        }
+        row.with("measured", measured.contains(&place.arch)).with("arch", space.print(&place.arch))
     };
-    let space = Space::by_name(name).map_err(|e| usage(e.to_string()))?;
-    if space.identity() == *made_for {
-        return Ok((space.clone(), space));
-    }
-    match own {
-        Some(own) if header.kind == Saved::KIND && header.recipe == OPERATIONS => Ok((own, space)),
-        _ => Err(other_space(args, made_for, &space.identity())),
-    }
+    let rows: Vec<Row> = ranking.best.iter().enumerate().map(row).collect();
+    print_rows(&rows, args.json)
 }
-
-fn other_space(args: &RankArgs, made_for: &str, space: &str) -> anyhow::Error {
-    let file = args.predictor.display();
-    usage(format!(
-        "{file} is for the space '{made_for}', and --space is '{space}': leave it out, or fit another \
-         predictor; those of `lanner fit --predictor {OPERATIONS}` rank any space"
-    ))
-}
-
-/// A predictor of a few measurements knows the architectures of its own pool.
-fn adapted(args: &RankArgs, space: &Space) -> anyhow::Result<()> {
-    let file = args.predictor.display();
-    if args.sample.is_some() {
-        return Err(usage(format!(
-            "{file} is from `lanner adapt` and ranks what it was made for: give --sample to that"
-        )));
-    }
-    let adapted = AdaptedLatency::load(&args.predictor, space)?;
-    let rows: Vec<usize> = match &args.archs {
-        None => (0..adapted.pool.len()).collect(),
-        Some(archs) => (read_archs(archs, space)?.iter())
-            .map(|arch| {
-                adapted.pool.row_of(arch).ok_or_else(|| {
-                    usage(format!(
-                        "{} is not among what {file} was made for: `lanner adapt --archs {}` takes it in",
-                        space.print(arch),
-                        archs.display()
-                    ))
-                })
-            })
-            .collect::<anyhow::Result<_>>()?,
-    };
-    let forecast = adapted.predict(&rows)?;
-    let pool = &adapted.pool.archs;
-    let measured: Vec<Architecture> = adapted.rows.iter().map(|&r| pool[r].clone()).collect();
-    let mut ranking = Ranking::new(args, Target::Latency);
-    ranking.add(rows.iter().map(|&r| pool[r].clone()).collect(), forecast);
-    ranking.finish(args, space, &adapted.metric, &measured)
-}
-
-/// Where architectures come from.
-enum Source<'a> {
-    Whole(&'a Space),
-    /// So many of them.
-    Sample(Shuffle<'a>, u64),
-    List(Vec<Architecture>),
-}
-
-impl Source<'_> {
-    fn new<'a>(args: &RankArgs, space: &'a Space) -> anyhow::Result<Source<'a>> {
-        if let Some(file) = &args.archs {
-            return Ok(Source::List(read_archs(file, space)?));
-        }
-        if let Some(count) = args.sample {
-            let most = space.distinct().max(space.choices().map_or(0, |_| space.size()));
-            if u128::from(count) > most {
-                return Err(usage(format!("--sample is {count}, expected 1 to {most}")));
-            }
-            let mut rng = lanner_nn::rng(args.seed, "sample to rank");
-            return Ok(Source::Sample(space.shuffle(&mut rng), count));
-        }
-        match space.size() {
-            0..=RANKED => Ok(Source::Whole(space)),
-            size => Err(usage(format!(
-                "{space} has {size} architectures, too many to rank: some of them by --sample N or --archs FILE"
-            ))),
-        }
-    }
-
-    /// The number of places, of which some may be empty.
-    fn places(&self) -> u128 {
-        match self {
-            Source::Whole(space) => space.size(),
-            Source::Sample(shuffle, _) => shuffle.len(),
-            Source::List(archs) => archs.len() as u128,
-        }
-    }
-
-    fn wanted(&self) -> u64 {
-        match self {
-            Source::Sample(_, count) => *count,
-            // At most ten million, or what fits in memory.
-            _ => self.places() as u64,
-        }
-    }
-
-    fn at(&self, place: u128) -> Option<Architecture> {
-        match self {
-            Source::Whole(space) => space.at(place).ok(),
-            Source::Sample(shuffle, _) => shuffle.at(place),
-            Source::List(archs) => archs.get(place as usize).cloned(),
-        }
-    }
-
-    /// Predicts all, and tells each block in the order of the places, whatever the number of threads.
-    fn each_block(
-        &self,
-        fitted: &Fitted,
-        mut tell: impl FnMut(Vec<Architecture>, Forecast),
-    ) -> anyhow::Result<()> {
-        let wanted = self.wanted();
-        let block = fitted.block().min(wanted.max(1) as usize) as u128;
-        let wave = 2 * rayon::current_num_threads() as u128;
-        let bar = progress(wanted, "ranking");
-        let (mut place, mut done) = (0, 0);
-        while place < self.places() && done < wanted {
-            let starts: Vec<u128> = (0..wave).map(|b| place + b * block).collect();
-            let blocks: Vec<(Vec<Architecture>, Forecast)> = starts
-                .par_iter()
-                .map(|&start| {
-                    let places = start.min(self.places())..(start + block).min(self.places());
-                    let archs: Vec<Architecture> = places.filter_map(|p| self.at(p)).collect();
-                    let forecast = fitted.predict(&archs);
-                    (archs, forecast)
-                })
-                .collect();
-            for (mut archs, mut forecast) in blocks {
-                let left = (wanted - done) as usize;
-                archs.truncate(left);
-                for values in [&mut forecast.mean, &mut forecast.low, &mut forecast.high] {
-                    values.truncate(left);
-                }
-                done += archs.len() as u64;
-                tell(archs, forecast);
-            }
-            place += wave * block;
-            bar.tell(done, wanted);
-        }
-        bar.clear();
-        anyhow::ensure!(done == wanted, "{done} of {wanted} architectures could be drawn");
-        Ok(())
-    }
-}
-
-/// An architecture among the best.
-#[derive(Clone)]
-struct Place {
-    arch: Architecture,
-    mean: f64,
-    /// The interval, where the predictor has one.
-    interval: Option<(f64, f64)>,
-}
-
-/// The best so far, and all where a table is to be written.
-struct Ranking {
-    target: Target,
-    top: usize,
-    /// The best first; of equal ones that which came first.
-    best: Vec<Place>,
-    count: u64,
-    /// What is kept for the table.
-    all: Option<(Vec<Architecture>, Forecast)>,
-}
-
-impl Ranking {
-    fn new(args: &RankArgs, target: Target) -> Ranking {
-        let all = (args.out.is_some() || args.check).then(Default::default);
-        Ranking { target, top: args.top, best: Vec::new(), count: 0, all }
-    }
-
-    fn better(&self, a: f64, b: f64) -> bool {
-        match self.target {
-            Target::Latency => a.total_cmp(&b).is_lt(),
-            Target::Accuracy => a.total_cmp(&b).is_gt(),
-        }
-    }
-
-    fn add(&mut self, archs: Vec<Architecture>, mut forecast: Forecast) {
-        if self.target == Target::Latency {
-            // A straight line through latencies can go below zero, which none of them does.
-            for values in [&mut forecast.mean, &mut forecast.low, &mut forecast.high] {
-                values.iter_mut().for_each(|v| *v = v.max(LEAST_MS));
-            }
-        }
-        self.count += archs.len() as u64;
-        for (i, arch) in archs.iter().enumerate() {
-            let mean = forecast.mean[i];
-            let full = self.best.len() >= self.top;
-            if full && self.best.last().is_none_or(|last| !self.better(mean, last.mean)) {
-                continue;
-            }
-            let at = self.best.partition_point(|p| !self.better(mean, p.mean));
-            let interval = forecast.low.get(i).copied().zip(forecast.high.get(i).copied());
-            self.best.insert(at, Place { arch: arch.clone(), mean, interval });
-            self.best.truncate(self.top);
-        }
-        if let Some((all, values)) = &mut self.all {
-            all.extend(archs);
-            values.mean.extend(forecast.mean);
-            values.low.extend(forecast.low);
-            values.high.extend(forecast.high);
-        }
-    }
-
-    /// Writes the table and prints the best.
-    fn finish(
-        self,
-        args: &RankArgs,
-        space: &Space,
-        metric: &str,
-        measured: &[Architecture],
-    ) -> anyhow::Result<()> {
-        if let (true, Some(file), Some(all)) = (args.check, &args.archs, &self.all) {
-            print_rows(&[check(file, space, (metric, self.target), all, measured)?], args.json)?;
-        }
-        if let (Some(out), Some((archs, forecast))) = (&args.out, self.all) {
-            let mut names = vec![metric.to_owned()];
-            let mut columns = vec![forecast.mean];
-            if !forecast.low.is_empty() {
-                // The unit stays at the end of the name.
-                let (stem, unit) = match metric.strip_suffix("_ms") {
-                    Some(stem) => (stem, "_ms"),
-                    None => (metric, ""),
-                };
-                names.extend([format!("{stem}_low{unit}"), format!("{stem}_high{unit}")]);
-                columns.extend([forecast.low, forecast.high]);
-            }
-            Table::new(space.clone(), archs, names, columns)?.write(out)?;
-        }
-        if args.check {
-            return Ok(());
-        }
-        let row = |(i, place): (usize, &Place)| {
-            let mut row =
-                Row::new().with("rank", i + 1).with("of", self.count).with(metric, place.mean);
-            if let Some((low, high)) = place.interval {
-                row = row.with("low_90", low).with("high_90", high);
-            }
-            row.with("measured", measured.contains(&place.arch))
-                .with("arch", space.print(&place.arch))
-        };
-        let rows: Vec<Row> = self.best.iter().enumerate().map(row).collect();
-        print_rows(&rows, args.json)
-    }
-}
-
-/// How well predictions agree with a table's metric.
+/// Makes a row that tells how well predictions agree with a table's metric.
 fn check(
     file: &Path,
     space: &Space,

@@ -1,4 +1,4 @@
-//! `lanner report` and `lanner watch`: a study as a page, written once or served live.
+//! `lanner report` writes a study as a page; `lanner watch` serves it live.
 
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
@@ -12,7 +12,7 @@ use crate::output::{Row, print_rows};
 /// Write the report of a search: one HTML file with plots, tables and drawings
 #[derive(clap::Args)]
 #[command(after_help = "\
-The file needs nothing beside it and no network. Without --out it is report.html beside the study.
+The file needs no other file and no network.
 
 Examples:
   lanner report lanner-study
@@ -22,9 +22,10 @@ pub struct ReportArgs {
     /// Folder of the study, or its database
     #[arg(value_name = "STUDY")]
     study: PathBuf,
+    /// The file to write [default: report.html beside the study]
     #[arg(long, value_name = "FILE")]
     out: Option<PathBuf>,
-    /// Show it in the browser
+    /// Show the report in the browser
     #[arg(long)]
     open: bool,
     /// Print the file's name and size as JSON
@@ -35,8 +36,8 @@ pub struct ReportArgs {
 /// Show the report of a search while it runs, in a browser on this machine
 #[derive(clap::Args)]
 #[command(after_help = "\
-The page follows the study by itself and keeps the reader's place. The study is only read. Nothing but
-this machine can reach the page; Ctrl-C ends it.
+The page follows the study by itself and keeps the reader's place. The study is only read. Only \
+programs on this machine can reach the page. Ctrl-C ends it.
 
 Examples:
   lanner watch lanner-study
@@ -45,10 +46,10 @@ pub struct WatchArgs {
     /// Folder of the study, or its database
     #[arg(value_name = "STUDY")]
     study: PathBuf,
-    /// Of 127.0.0.1 (default: a free one)
+    /// The port of 127.0.0.1 to serve the page on [default: a free one]
     #[arg(long, value_name = "N", default_value_t = 0, hide_default_value = true)]
     port: u16,
-    /// Show it in the browser
+    /// Show the page in the browser
     #[arg(long)]
     open: bool,
 }
@@ -93,17 +94,17 @@ pub fn write(run: &mut Run) -> anyhow::Result<()> {
     Ok(())
 }
 
-/// The report's place: beside the study's database.
+/// Returns the report's path, beside the study's database.
 fn beside(study: &Path) -> PathBuf {
     study.with_file_name(FILE)
 }
 
-/// Adds the curve of random search, which is known where a table stands for the trainings.
+/// Adds the curve of random search, which is known where a table replaces trainings.
 fn add_baseline(report: &mut Report) {
     report.baseline = random_search(report.job(), report.trials(), &mut Tables::default());
 }
 
-/// Shows a file or an address with the program that the desktop has for it.
+/// Opens a file or an address with the desktop's program for it.
 fn open(what: &str) -> anyhow::Result<()> {
     let program = if cfg!(target_os = "macos") { "open" } else { "xdg-open" };
     let started =

@@ -1,4 +1,4 @@
-//! The options that say which network an architecture stands for.
+//! The options for the network around an architecture's cells: width, repeats, input and output.
 
 use std::path::Path;
 
@@ -7,18 +7,20 @@ use lanner_space::{Architecture, Space};
 
 #[derive(clap::Args)]
 pub struct SkeletonArgs {
+    /// The search space: a name or a .toml file
     #[arg(long, default_value = "nasbench201")]
     pub space: String,
-    /// A width that others follow from: nasbench201's first stage, stems [default: as published]
+    /// The width that all others follow from: of nasbench201's first stage, else of the stem
+    /// [default: as published]
     #[arg(long)]
     channels: Option<usize>,
-    /// How often cells are repeated: a stage, in all for darts [default: as published]
+    /// Number of cells: in each stage, for darts in all [default: as published]
     #[arg(long)]
     cells: Option<usize>,
-    /// Height and width of the image, pixels [default: as published]
+    /// Height and width of the input image, pixels [default: as published]
     #[arg(long)]
     pub resolution: Option<usize>,
-    /// Length of the output [default: as published]
+    /// Number of classes, the length of the output [default: as published]
     #[arg(long)]
     pub classes: Option<usize>,
 }
@@ -40,22 +42,22 @@ impl SkeletonArgs {
     }
 }
 
-/// The network of an architecture with the skeleton of its space's publication or file.
+/// Builds the network of an architecture, with the skeleton of its space's publication or file.
 pub fn published(space: &Space, arch: &Architecture, view: View) -> anyhow::Result<Network> {
     Ok(Skeleton::of(space)?.build(arch, view)?)
 }
 
-/// Says so where a table's header has another skeleton than the published one, whose costs predictors of
-/// latencies go by: `lanner measure` takes any.
+/// Notes where a table was measured on another skeleton than the published one: latency predictors use
+/// the costs of the published one, while `lanner measure` takes any.
 pub fn note_other(table: &Path, space: &Space) -> anyhow::Result<()> {
     let published = Skeleton::of(space)?.describe();
     for comment in lanner_data::comments(table)? {
-        // A joined table has a metric's name in front.
+        // In a joined table, the name of a metric stands before the word.
         let Some((_, own)) = comment.split_once("skeleton: ") else { continue };
         if own != published {
             eprintln!(
-                "note: {} was measured on networks of {own}; what the predictor knows of costs is of the \
-                 published ones, {published}",
+                "note: {} was measured on networks of {own}; the predictor uses the costs of the published \
+                 ones, {published}",
                 table.display()
             );
         }

@@ -1,4 +1,4 @@
-//! `lanner space`: which spaces there are, what is in them, and what a text means.
+//! `lanner space` lists spaces, describes them, draws architectures and explains their texts.
 
 use std::collections::HashSet;
 use std::io::Write;
@@ -11,7 +11,7 @@ use serde_json::{Map, Value, json};
 use crate::output::{Row, print_rows, usage};
 use crate::skeleton::published;
 
-/// Search spaces: list them, look into them, draw from them, check texts
+/// List search spaces, describe them, draw architectures from them, and check texts
 #[derive(Args)]
 pub struct SpaceArgs {
     #[command(subcommand)]
@@ -26,7 +26,7 @@ enum SpaceCommand {
     Check(CheckArgs),
 }
 
-/// Every space with a name, and its size
+/// List every space with a name, and its size
 #[derive(Args)]
 #[command(after_help = "Example:\n  lanner space list --json | jq '.rows[].space'")]
 struct ListArgs {
@@ -35,20 +35,20 @@ struct ListArgs {
     json: bool,
 }
 
-/// Size, choices, number of distinct networks and an example
+/// Show a space's size, choices, number of distinct networks and an example
 #[derive(Args)]
 #[command(after_help = "Examples:
   lanner space info nasbench201
   lanner space info --space darts --json")]
 struct InfoArgs {
     #[command(flatten)]
-    space: Which,
+    space: SpaceName,
     /// Print JSON
     #[arg(long)]
     json: bool,
 }
 
-/// Random architectures, none twice, an architecture a line
+/// Draw random architectures, each at most once, and print one a line
 #[derive(Args)]
 #[command(after_help = "Examples:
   lanner space sample darts -n 3
@@ -56,10 +56,11 @@ struct InfoArgs {
   lanner space sample nasbench101 -n 1000000 --json | jq .[0]")]
 struct SampleArgs {
     #[command(flatten)]
-    space: Which,
-    /// How many
+    space: SpaceName,
+    /// Number of architectures
     #[arg(short = 'n', long, default_value_t = 10)]
     count: u64,
+    /// Seed of the draws
     #[arg(long, default_value_t = 0)]
     seed: u64,
     /// Print JSON, with the index of each
@@ -67,25 +68,28 @@ struct SampleArgs {
     json: bool,
 }
 
-/// Check a space, or what architectures of it mean
+/// Check a space, or explain architectures of it
 ///
-/// Without architectures: size, and of a random sample that every text reads back, what the networks
-/// cost, and how many are within the limits of the space's file. With architectures: codes, index, what
-/// counts as the same, dead choices, costs.
+/// Without architectures, prints the size of the space, draws a random sample, checks that every text
+/// reads back, and prints what the networks cost and how many are within the limits of the space's
+/// file. With architectures, prints the codes, the index, the canonical form, the dead choices and the
+/// costs of each.
 #[derive(Args)]
 #[command(after_help = "Examples:
   lanner space check examples/microcontroller.toml
   lanner space check transbench101-micro 64-41414-1_02_333
-  lanner space check nasbench101 '{\"matrix\": [[0, 1, 1], [0, 0, 1], [0, 0, 0]], \"ops\": [\"input\", \"maxpool3x3\", \"output\"]}'")]
+  lanner space check nasbench101 \\
+  '{\"matrix\":[[0,1,1],[0,0,1],[0,0,0]],\"ops\":[\"input\",\"maxpool3x3\",\"output\"]}'")]
 struct CheckArgs {
-    /// The space: a name or a file .toml
+    /// The space: a name or a .toml file
     space: String,
     /// Architectures, as the space writes them
     #[arg(value_name = "ARCH", allow_negative_numbers = true)]
     archs: Vec<String>,
-    /// Architectures to draw
+    /// Number of architectures to draw
     #[arg(long, default_value_t = 200)]
     sample: usize,
+    /// Seed of the draws
     #[arg(long, default_value_t = 0)]
     seed: u64,
     /// Print JSON
@@ -95,15 +99,15 @@ struct CheckArgs {
 
 #[derive(Args)]
 #[group(required = true, multiple = false)]
-struct Which {
-    /// Name of the space, or a file .toml
+struct SpaceName {
+    /// Name of the space, or a .toml file
     name: Option<String>,
-    /// The same as an option
+    /// Another way to give the name
     #[arg(long)]
     space: Option<String>,
 }
 
-impl Which {
+impl SpaceName {
     fn space(self) -> anyhow::Result<Space> {
         let name = self.name.or(self.space).unwrap_or_default();
         Space::by_name(&name).map_err(|e| usage(e.to_string()))
@@ -119,7 +123,7 @@ pub fn run(args: SpaceArgs) -> anyhow::Result<()> {
     }
 }
 
-/// JSON numbers end at 2^53; larger ones are texts.
+/// Converts a number to JSON; beyond 2^53, where JSON numbers are no longer exact, to a text.
 fn number(n: u128) -> Value {
     match u64::try_from(n) {
         Ok(n) if n <= 1 << 53 => n.into(),
@@ -184,7 +188,7 @@ fn sample(args: SampleArgs) -> anyhow::Result<()> {
     }
     let mut generator = lanner_nn::rng(args.seed, "sample of a space");
     let archs = space.shuffled(&mut generator).take(args.count.try_into().unwrap_or(usize::MAX));
-    // Written as they are drawn: there may be millions.
+    // Writes each one as it is drawn: there may be millions.
     let mut out = std::io::BufWriter::new(std::io::stdout().lock());
     let mut drawn = 0;
     for arch in archs {
@@ -242,7 +246,7 @@ fn print_facts(facts: Map<String, Value>) -> anyhow::Result<()> {
     print_rows(&facts.into_iter().map(row).collect::<Vec<_>>(), false)
 }
 
-/// Draws architectures and looks whether they are what they should be.
+/// Draws architectures, checks them, and prints a summary of the space and their costs.
 fn check_space(args: &CheckArgs, space: &Space) -> anyhow::Result<()> {
     if args.sample == 0 {
         return Err(usage("--sample is 0, expected at least 1"));
@@ -300,7 +304,8 @@ fn check_space(args: &CheckArgs, space: &Space) -> anyhow::Result<()> {
     }
 }
 
-/// The limits that none of these costs is within, or that it takes all limits to shut them out.
+/// Says which limits none of the costs is within; if there is none, that only all limits together
+/// exclude every network.
 fn reasons(limits: Limits, costs: &[Cost]) -> String {
     type Of = fn(&Cost) -> u64;
     let all: [(&str, Option<u64>, Of); 3] = [

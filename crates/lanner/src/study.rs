@@ -1,4 +1,4 @@
-//! `lanner study`: what searches have left behind.
+//! `lanner study` lists, shows and exports the records of searches.
 
 use std::collections::{BTreeSet, HashMap};
 use std::path::{Path, PathBuf};
@@ -32,6 +32,7 @@ enum StudyCommand {
   lanner study list
   lanner study list ~/searches --json | jq '.rows[].best'")]
 struct ListArgs {
+    /// The folder to look in
     #[arg(default_value = ".")]
     folder: PathBuf,
     /// Print JSON
@@ -39,14 +40,14 @@ struct ListArgs {
     json: bool,
 }
 
-/// Tell the settings of a study, how far it is, why trials failed, and its best network, or all on the
-/// front of two objectives
+/// Show the settings of a study, its progress, why trials failed, and its best network, or for two
+/// objectives all networks on the front
 #[derive(Args)]
 #[command(after_help = "Examples:
   lanner study show lanner-study
   lanner study show lanner-study --json | jq .best.arch")]
 struct ShowArgs {
-    /// Its folder or its .db file
+    /// Folder of the study, or its .db file
     study: PathBuf,
     /// Print one JSON object instead
     #[arg(long)]
@@ -56,22 +57,22 @@ struct ShowArgs {
 /// Write the trials or the measurements of a study to a file
 #[derive(Args)]
 #[command(after_help = "\
-A .csv file has a line a trial: what was evaluated, when and by whom, each metric, and what was
-believed of it before. A .json file has the same. A .parquet file is a table of numbers, a row an
-architecture with metrics (of several measurements the last). The .csv and .parquet files are tables
-that other commands read.
+A .csv file has one line a trial: what was evaluated, when and by which process, each metric, and its \
+prediction before the evaluation. A .json file has the same. A .parquet file is a table of numbers, \
+one row an architecture that has metrics (the last of several measurements). Other commands read the \
+.csv and .parquet files as tables.
 
 Examples:
   lanner study export lanner-study --out trials.csv
   lanner study export lanner-study --out trials.json
   lanner study export lanner-study --measurements --out latencies.csv")]
 struct ExportArgs {
-    /// Its folder or its .db file
+    /// Folder of the study, or its .db file
     study: PathBuf,
     /// The file to write: .csv, .json or .parquet
     #[arg(long, value_name = "FILE")]
     out: PathBuf,
-    /// The measurements instead of the trials
+    /// Write the measurements instead of the trials
     #[arg(long)]
     measurements: bool,
 }
@@ -84,7 +85,7 @@ pub fn run(args: StudyArgs) -> anyhow::Result<()> {
     }
 }
 
-/// How deep below the folder studies are looked for.
+/// Levels of folders below the given one in which studies are looked for.
 const DEPTH: usize = 4;
 
 fn list(args: &ListArgs) -> anyhow::Result<()> {
@@ -94,7 +95,7 @@ fn list(args: &ListArgs) -> anyhow::Result<()> {
     let mut rows = Vec::new();
     for file in files {
         let row = Row::new().with("study", place(&file).display().to_string());
-        // One that cannot be read is no reason to hide the others.
+        // A study that cannot be read does not hide the others.
         rows.push(match summary(&file, row.clone()) {
             Ok(row) => row,
             Err(error) => row.with("error", error.to_string()),
@@ -107,7 +108,7 @@ fn list(args: &ListArgs) -> anyhow::Result<()> {
     print_rows(&rows, args.json)
 }
 
-/// A study by the name of its folder.
+/// Shortens the path of a study's database to its folder, where the file has the usual name.
 fn place(file: &Path) -> PathBuf {
     match file.parent() {
         Some(folder) if file.ends_with(FILE) && folder.file_name().is_some() => folder.into(),
@@ -120,7 +121,7 @@ fn find(folder: &Path, depth: usize, files: &mut Vec<PathBuf>) -> std::io::Resul
         let entry = entry?;
         let (path, kind) = (entry.path(), entry.file_type()?);
         if kind.is_dir() && depth > 0 {
-            // A folder that may not be looked into has nothing to show.
+            // A folder that cannot be read is skipped.
             let _ = find(&path, depth - 1, files);
         } else if kind.is_file() && path.extension().is_some_and(|e| e == "db") {
             files.push(path);
@@ -219,10 +220,10 @@ fn show(args: &ShowArgs) -> anyhow::Result<()> {
     print_rows(&rows, false)
 }
 
-/// How many failed trials are shown; an export has all.
+/// Number of failed trials that are shown; an export has all.
 const FAILURES: usize = 20;
 
-/// A value of the settings in a line.
+/// Shortens a value of the settings to one line.
 fn short(value: &Value) -> String {
     let text = match value {
         Value::String(text) => text.clone(),
@@ -283,7 +284,7 @@ fn export(args: &ExportArgs) -> anyhow::Result<()> {
     Ok(())
 }
 
-/// Trial by trial: all of them as such would take more memory than the file.
+/// Writes trial by trial: all of them at once would take more memory than the file.
 fn trials_csv(study: &Study) -> anyhow::Result<Vec<u8>> {
     let (mut metrics, mut believed) = (BTreeSet::new(), BTreeSet::new());
     study.for_each_trial(|t| {
@@ -299,7 +300,7 @@ fn trials_csv(study: &Study) -> anyhow::Result<Vec<u8>> {
     let facts = ["arch", "trial", "round", "state", "seed"];
     let about = ["origin", "owner", "asked_at", "started_at", "finished_at", "note"];
     let mut header: Vec<String> = facts.map(String::from).into();
-    // A metric that is called like a fact would be the second column of that name.
+    // A metric with the name of another column gets a prefix.
     let taken = |name: &str| facts.contains(&name) || about.contains(&name);
     let named = |name: &String| if taken(name) { format!("metric_{name}") } else { name.clone() };
     header.extend(metrics.iter().map(named));
@@ -363,13 +364,13 @@ fn measurements_csv(study: &Study) -> anyhow::Result<Vec<u8>> {
     Ok(out.into_inner()?)
 }
 
-/// One row an architecture; of several values the last.
+/// Columns of numbers, one row an architecture; the last of several values counts.
 #[derive(Default)]
 struct Columns {
     rows: HashMap<Architecture, usize>,
     archs: Vec<Architecture>,
     names: Vec<String>,
-    /// As long as their last value needs.
+    /// Columns of values; one may be shorter than `archs` until [`Columns::table`] fills it up.
     values: Vec<Vec<f64>>,
 }
 
@@ -382,7 +383,7 @@ impl Columns {
     }
 
     fn set(&mut self, row: usize, name: &str, value: f64) {
-        // A table has no place for latencies that are none.
+        // A table refuses latencies that are not above 0.
         if name.ends_with("_ms") && value <= 0.0 {
             return;
         }

@@ -1,4 +1,4 @@
-//! `lanner table`: what tables hold, and several as one.
+//! `lanner table` describes tables, and joins several into one.
 
 use std::{collections::HashSet, io::Write, path::PathBuf};
 
@@ -22,16 +22,16 @@ enum TableCommand {
     Join(JoinArgs),
 }
 
-/// Tell the rows, columns and gaps of a table, and how much of the search space it covers
+/// Show the rows, columns and gaps of a table, and how much of the search space it covers
 #[derive(Args)]
 #[command(after_help = "Examples:
   lanner table describe latency.csv
   lanner table describe latency.csv --json | jq '.columns[].median'")]
 struct DescribeArgs {
-    /// A .csv or .parquet table; the column arch, arch_str, architecture, ops, genotype, idx or
-    /// index holds the architecture
+    /// A .csv or .parquet table, with architectures in a column arch, arch_str, architecture, ops,
+    /// genotype, idx or index
     file: PathBuf,
-    /// The search space of its architectures
+    /// The search space of the architectures
     #[arg(long, default_value = "nasbench201")]
     space: String,
     /// Print one JSON object instead
@@ -39,23 +39,24 @@ struct DescribeArgs {
     json: bool,
 }
 
-/// Put metrics of several tables side by side, an architecture a row
+/// Put the metrics of several tables side by side, one architecture a row
 #[derive(Args)]
 #[command(after_help = "\
-What stands in lines with # at the top of the files is kept, with the metric's name in front.
+Comment lines (#) at the top of the files are kept, with the metric's name in front.
 
 Examples:
-  lanner table join phone_ms=phone.csv:latency_ms board_ms=board.csv:latency_ms --out both.csv
+  lanner table join phone_ms=phone.csv:latency_ms \\
+    board_ms=board.csv:latency_ms --out both.csv
   lanner table join rten_ms=rten.csv:latency_ms --unique --out small.csv
   lanner table join accuracy.csv phone_ms=phone.csv:latency_ms --out all.csv")]
 struct JoinArgs {
-    /// FILE for all metrics of a table, NAME=FILE:METRIC for one under another name
+    /// FILE for all metrics of a table, NAME=FILE:METRIC for one metric under the name NAME
     #[arg(required = true, value_name = "TABLE")]
     tables: Vec<String>,
     /// The table to write, .csv or .parquet
     #[arg(long, value_name = "FILE")]
     out: PathBuf,
-    /// Keep one of all networks that compute the same (isomorphic pruned cells): the first one
+    /// Of networks that compute the same (isomorphic pruned cells), keep only the first
     #[arg(long)]
     unique: bool,
     /// The search space of the architectures
@@ -97,13 +98,13 @@ fn join(args: &JoinArgs) -> anyhow::Result<()> {
             },
         };
         let mut table = Table::read(file, &space)?.0;
-        let mut told = lanner_data::comments(file)?;
+        let mut file_comments = lanner_data::comments(file)?;
         if let Some((name, metric)) = metric {
             let column = table.column(metric)?.to_vec();
             table = Table::new(space.clone(), table.archs, vec![name.into()], vec![column])?;
-            told.iter_mut().for_each(|comment| *comment = format!("{name}: {comment}"));
+            file_comments.iter_mut().for_each(|comment| *comment = format!("{name}: {comment}"));
         }
-        comments.extend(told);
+        comments.extend(file_comments);
         all = Some(match all {
             Some(all) => all.join(&table)?,
             None => table,
@@ -194,7 +195,7 @@ fn as_text(table: &Table, report: &ReadReport) -> String {
     text
 }
 
-/// Six significant digits, as published tables have them.
+/// Formats a number with six significant digits, as published tables do.
 fn short(x: f64) -> String {
     match x.abs() {
         _ if x.is_nan() => "-".into(),

@@ -1,4 +1,4 @@
-//! `lanner train`: trains networks, into a table.
+//! `lanner train` trains networks, into a table.
 
 use std::{ops::ControlFlow, path::PathBuf, time::Instant};
 
@@ -9,39 +9,41 @@ use lanner_space::{Architecture, Space};
 
 use crate::{
     output::{Row, print_rows, progress, usage},
+    selection::Selection,
     stop::on_interrupt,
-    which::Which,
 };
 
 /// Train networks, into a table
 #[derive(clap::Args)]
 #[command(after_help = "\
-Networks are small by default, for small budgets: docs/training.md has how well such trainings tell which
-network is better at full size. Some training images are kept for validation; val_accuracy is that of the
-best epoch, and what networks should be chosen by. test_accuracy is that of the same weights. Accuracies are
-in %. A training whose loss becomes infinite or NaN has empty values, and the note says so.
+Networks are small by default, for small budgets: docs/training.md shows how well such trainings tell \
+which network is better at full size. Some training images are kept for validation; val_accuracy is \
+that of the best epoch, and the value to choose networks by. test_accuracy is measured with the same \
+weights. Accuracies are in %. A training whose loss becomes infinite or NaN has empty values, and the \
+column note says so.
 
-As many networks as there are --threads are trained at a time, one thread each. Results are the same to the
-bit whatever the number of threads. Each network is on disk as soon as it is trained: the same command again
-goes on where it was stopped. A file of other settings is refused.
+As many networks as there are --threads are trained at a time, one thread each. Results are the same \
+to the bit for any number of threads. Each network is on disk as soon as it is trained: the same \
+command again goes on where it was stopped. A file with other settings is refused.
 
-Data sets: digits, cifar10:PATH, cifar100:PATH, mnist:DIR, fashion-mnist:DIR. Grey images become three equal
-channels. With --resolution images are reduced to means of blocks.
+Data sets: digits, cifar10:PATH, cifar100:PATH, mnist:DIR, fashion-mnist:DIR. Grey images become three \
+equal channels. With --resolution, images are reduced to means of blocks.
 
 Examples:
   lanner train --sample 40 --out trained.csv
   lanner train --archs best.txt --epochs 40 --cells 5 --seeds 3 --out again.csv
-  lanner train --sample 60 --dataset cifar10:cifar-10-batches-bin --resolution 16 --out cifar10.csv")]
+  lanner train --sample 60 --dataset cifar10:cifar-10-batches-bin \\
+    --resolution 16 --out cifar10.csv")]
 pub struct TrainArgs {
     #[command(flatten)]
-    which: Which,
-    /// Of --sample, of the validation split, of weights and order
+    selection: Selection,
+    /// Seed of --sample, of the validation split, of the weights and of the order of images
     #[arg(long, default_value_t = 0)]
     seed: u64,
-    /// The table: made, or gone on with
+    /// The table to write, or to go on with where it exists
     #[arg(long, value_name = "FILE")]
     out: PathBuf,
-    /// What to train on
+    /// The data set to train on
     #[arg(long, value_name = "NAME", default_value = "digits")]
     dataset: String,
     /// The share of the training images kept for validation
@@ -50,7 +52,7 @@ pub struct TrainArgs {
     /// Passes over the training images
     #[arg(long, default_value_t = TrainRecipe::default().epochs)]
     epochs: usize,
-    /// Images in a step
+    /// Images in a training step
     #[arg(long, default_value_t = TrainRecipe::default().batch)]
     batch: usize,
     /// The highest learning rate
@@ -59,28 +61,31 @@ pub struct TrainArgs {
     /// Epochs over which the learning rate rises
     #[arg(long, default_value_t = TrainRecipe::default().warm_up)]
     warm_up: f32,
+    /// Weight decay of the optimiser
     #[arg(long, default_value_t = TrainRecipe::default().weight_decay)]
     weight_decay: f32,
+    /// Share of a label that is spread over all classes
     #[arg(long, default_value_t = TrainRecipe::default().label_smoothing)]
     label_smoothing: f32,
     /// Flips and crops [default: for colour images]
     #[arg(long, value_enum)]
     augment: Option<Augment>,
-    /// Trainings of each network that values are the mean over
+    /// Number of trainings of each network over which values are averaged
     #[arg(long, default_value_t = 1, value_name = "K", value_parser = clap::value_parser!(u32).range(1..))]
     seeds: u32,
-    /// The most memory of all networks under way, MiB [default: 75 % of what is free]
+    /// The most memory for all networks in training together, MiB [default: 75 % of what is free]
     #[arg(long, value_name = "MIB")]
     memory: Option<u64>,
+    /// The search space: a name or a .toml file
     #[arg(long, default_value = "nasbench201")]
     space: String,
-    /// A width that others follow from [default: as published, 16 of nasbench201]
+    /// The width that all others follow from [default: as published, 16 for nasbench201]
     #[arg(long)]
     channels: Option<usize>,
-    /// How often cells are repeated [default: 1, for darts 5]
+    /// Number of cells: in each stage, for darts in all [default: 1, for darts 5]
     #[arg(long)]
     cells: Option<usize>,
-    /// Height and width to reduce images to, pixels [default: those they have]
+    /// Height and width to reduce images to, pixels [default: the size they have]
     #[arg(long)]
     resolution: Option<usize>,
     /// Print JSON: {"rows": [...]}
@@ -103,9 +108,9 @@ pub fn run(args: TrainArgs, threads: Option<usize>) -> anyhow::Result<()> {
     let threads =
         threads.unwrap_or_else(|| std::thread::available_parallelism().map_or(1, usize::from));
     let table = table(&args, space, threads)?;
-    let groups = args.which.groups(&table.space, args.seed)?;
+    let groups = args.selection.groups(&table.space, args.seed)?;
     let archs: Vec<Architecture> = groups.into_iter().map(|mut g| g.swap_remove(0)).collect();
-    // Wrong options of the skeleton are found before a file is made.
+    // Finds wrong options of the skeleton before a file is made.
     table.skeleton.build(&archs[0], View::Pruned).map_err(|e| usage(e.to_string()))?;
     let stopped = on_interrupt();
     let bar = progress(0, "training");
@@ -167,7 +172,7 @@ fn table(args: &TrainArgs, space: Space, threads: usize) -> anyhow::Result<Train
         classes: data.classes().len(),
         ..published
     };
-    // Where a data set lies does not change what it is.
+    // The path of a data set is no setting: only its kind goes into the table's header.
     let name = args.dataset.split_once(':').map_or(args.dataset.as_str(), |(kind, _)| kind);
     let options = TrainOptions {
         seed: args.seed,

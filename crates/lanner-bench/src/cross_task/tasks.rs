@@ -1,4 +1,4 @@
-//! The data sets: networks with their accuracies and proxies.
+//! Data sets: networks with their accuracies and proxies.
 
 use crate::recipes::multi_predict::tasks::normalised;
 use lanner_data::Table;
@@ -10,17 +10,17 @@ use lanner_space::Space;
 use super::super::Common;
 use crate::output::usage;
 
-/// Where a data set's networks, accuracies and proxies stand.
+/// Files and columns of a data set's networks, accuracies and proxies.
 #[derive(Clone, Copy)]
 pub struct Named {
     pub name: &'static str,
     space: &'static str,
-    /// Proxies, and the accuracies where there is no other file.
+    /// File of the proxies, and of the accuracies unless there is another one.
     file: &'static str,
-    /// The column of accuracies, and its file.
+    /// Column of the accuracies, and its file.
     metric: &'static str,
     accuracies: Option<&'static str>,
-    /// In tables of several tasks, what stands in the column `dataset`.
+    /// Text in the column `dataset` of tables with several tasks.
     dataset: Option<&'static str>,
 }
 
@@ -39,8 +39,8 @@ const fn alone(name: &'static str, space: &'static str, file: &'static str) -> N
     Named { name, space, file, metric: "val_accuracy", accuracies: None, dataset: None }
 }
 
-/// A task of TransNAS-Bench-101. Its accuracies are those beside the proxies, whose epoch is another one
-/// than that of the tables of all networks.
+/// Makes a task of TransNAS-Bench-101. Its accuracies stand beside the proxies; they are from another
+/// epoch than those in the tables of all networks.
 const fn micro(name: &'static str, dataset: &'static str) -> Named {
     let file = "transbench101/micro_proxies.csv";
     Named { dataset: Some(dataset), ..alone(name, "transbench101-micro", file) }
@@ -71,7 +71,7 @@ const ALL: [Named; 14] = [
     macro_("macro-autoencoder", "autoencoder"),
 ];
 
-/// On which the method was developed: accuracies after 12 epochs, and 5 of the 14.
+/// Data sets used in development: accuracies after 12 epochs, and 5 of the 14.
 const DEVELOPMENT: [Named; 7] = [
     nasbench201("nasbench201-cifar10-12", "c10_val_12"),
     nasbench201("nasbench201-cifar100-12", "c100_val_12"),
@@ -82,7 +82,7 @@ const DEVELOPMENT: [Named; 7] = [
     macro_("macro-jigsaw", "jigsaw"),
 ];
 
-/// The data sets of these names, each once.
+/// Returns the data sets with these names, each once.
 pub fn named(names: &[String]) -> anyhow::Result<Vec<Named>> {
     let mut found: Vec<Named> = Vec::new();
     for name in names {
@@ -107,14 +107,14 @@ pub fn named(names: &[String]) -> anyhow::Result<Vec<Named>> {
     Ok(found)
 }
 
-/// A data set, read and encoded.
+/// A data set that was read and encoded.
 pub struct Task {
     pub name: String,
     pub pool: Pool,
     /// Accuracies, one a network.
     pub values: Vec<f64>,
     pub views: TaskFeatures,
-    /// Proxies as the recipe `multi-predict` sees them.
+    /// Proxies, normalised for the recipe `multi-predict`.
     pub normalised: Mat,
 }
 

@@ -1,4 +1,4 @@
-//! The methods of `lanner-bench few-shot`.
+//! Methods of `lanner-bench few-shot`.
 
 use crate::recipes::peers::{Peer, PeerViews};
 use crate::recipes::{help, multi_predict::devices, nasflat};
@@ -16,14 +16,14 @@ pub enum Method {
     Peer(Peer),
 }
 
-/// What methods know of a set's sources.
+/// Models that methods learn from a set's sources.
 pub struct Learned {
     pub prior: DevicePrior,
-    /// Where multi-predict is asked for.
+    /// Present if multi-predict was asked for.
     pub joint: Option<devices::PreTrained>,
-    /// Where nasflat is asked for.
+    /// Present if nasflat was asked for.
     pub nasflat: Option<nasflat::PreTrained>,
-    /// Where help is asked for.
+    /// Present if help was asked for.
     pub help: Option<help::PreTrained>,
 }
 
@@ -45,7 +45,7 @@ impl Method {
         })
     }
 
-    /// For the rows `ask`, from latencies of others.
+    /// Predicts the rows `ask` from latencies of other rows.
     pub fn forecast(
         self,
         peers: &PeerViews,

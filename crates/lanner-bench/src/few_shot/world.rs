@@ -1,4 +1,4 @@
-//! The published devices of a space.
+//! Published devices of a space.
 
 use std::sync::OnceLock;
 
@@ -17,16 +17,16 @@ use crate::Common;
 use crate::output::usage;
 use crate::tables::Measured;
 
-/// A space with its devices, and what is made of it once.
+/// A space with its devices, and with features that are computed once.
 pub(crate) struct World {
     pub(crate) measured: Measured,
     pub(crate) views: DeviceFeatures,
     pub(crate) peers: PeerViews,
-    /// Smoothed devices, in the order of the columns; made when first asked for.
+    /// Smoothed devices in the order of the columns, computed when first needed.
     functions: Vec<Option<Mat>>,
-    /// What multi-predict sees; made when first asked for.
+    /// Inputs of multi-predict, made when first needed.
     joint: Option<Inputs>,
-    /// Operations of the networks that were measured, by view; made when first asked for.
+    /// Operations of the measured networks, by view, counted when first needed.
     counted: OnceLock<Vec<Vec<Counted>>>,
 }
 
@@ -54,7 +54,7 @@ impl World {
         Ok(self.measured.columns.iter().position(|c| c.0 == name).unwrap_or(0))
     }
 
-    /// The operations of all networks, in the space's views.
+    /// Returns the operations of all networks, in the space's views.
     pub(crate) fn counted(&self) -> anyhow::Result<&[Vec<Counted>]> {
         if let Some(counted) = self.counted.get() {
             return Ok(counted);
@@ -62,7 +62,7 @@ impl World {
         let pool = &self.measured.pool;
         let published = Skeleton::of(&pool.space)?;
         let skeleton = match pool.space == Space::Fbnet {
-            // HW-NAS-Bench's form for CIFAR-100.
+            // HW-NAS-Bench's skeleton for CIFAR-100.
             true => Skeleton { channels: 1504, resolution: 32, classes: 100, ..published },
             false => published,
         };
@@ -72,7 +72,7 @@ impl World {
         Ok(self.counted.get_or_init(|| counted))
     }
 
-    /// The smoothed columns of Lanner's own table.
+    /// Returns the smoothed columns of Lanner's own table.
     pub(super) fn built_in(&self) -> anyhow::Result<Mat> {
         let pool = &self.measured.pool;
         let table = lanner_data::built_in::table(&pool.space).map_err(|e| usage(e.to_string()))?;
@@ -86,9 +86,9 @@ impl World {
         Ok(self.views.smooth(&columns)?)
     }
 
-    /// The smoothed functions of these columns side by side.
+    /// Returns the smoothed functions of these columns side by side.
     pub(crate) fn functions(&mut self, places: &[usize]) -> anyhow::Result<Mat> {
-        // Together: devices with the same architectures share the expensive part.
+        // All columns together, since devices with the same architectures share the expensive part.
         let missing: Vec<usize> =
             places.iter().copied().filter(|&p| self.functions[p].is_none()).collect();
         let columns: Vec<&[f64]> =
@@ -104,7 +104,7 @@ impl World {
         Ok(Mat::from_fn(self.measured.pool.len(), of.len(), |i, j| of[j][(i, 0)]))
     }
 
-    /// A column's latencies as its smoothed function has them.
+    /// Returns a column's latencies by its smoothed function.
     pub(super) fn noiseless(&mut self, place: usize) -> anyhow::Result<Vec<f64>> {
         let function = self.functions(&[place])?.data;
         let values = &self.measured.columns[place].1;
@@ -118,7 +118,7 @@ impl World {
         Ok(function.iter().map(|x| (y0 + slope * (x - x0)).exp()).collect())
     }
 
-    /// The recipe `multi-predict`, pre-trained on these columns by the first seed.
+    /// Pre-trains the recipe `multi-predict` on these columns by the first seed.
     pub(super) fn multi_predict(
         &mut self,
         common: &Common,
@@ -135,7 +135,7 @@ impl World {
         Ok(devices::PreTrained::new(inputs, &columns, common.seed, threads, progress)?)
     }
 
-    /// The recipe `nasflat`, in the same way.
+    /// Pre-trains the recipe `nasflat` as [`World::multi_predict`].
     pub(super) fn nasflat(
         &self,
         common: &Common,
@@ -149,7 +149,7 @@ impl World {
         Ok(nasflat::PreTrained::new(pool, &proxies, &columns, seed, threads, progress)?)
     }
 
-    /// The recipe `help`, in the same way.
+    /// Pre-trains the recipe `help` as [`World::multi_predict`].
     pub(super) fn help(
         &self,
         common: &Common,
@@ -161,15 +161,16 @@ impl World {
         Ok(help::PreTrained::new(pool, self.references(), &columns, common.seed, progress)?)
     }
 
-    /// The rows of HELP's reference architectures.
+    /// Returns the rows of HELP's reference architectures.
     pub(super) fn references(&self) -> &'static [usize] {
         let space = &self.measured.pool.space;
         help::REFERENCES.iter().find(|r| r.0 == *space).map_or(&[], |r| &r.1)
     }
 
-    /// Columns of zero-cost proxies over the pool. Of NAS-Bench-201 only the 9,445 architectures
-    /// without dead operations were published: another has the values of the one that is left when
-    /// its dead operations are none, but for FLOPs and parameters, which count them.
+    /// Reads columns of zero-cost proxies over the pool. For NAS-Bench-201 only the 9,445
+    /// architectures without dead operations were published. Any other one gets the values of the
+    /// architecture that is left when its dead operations are none, except for FLOPs and parameters,
+    /// which count them.
     fn proxies(&self, common: &Common) -> anyhow::Result<Vec<(String, Vec<f64>)>> {
         let pool = &self.measured.pool;
         if pool.space != Space::NasBench201 {

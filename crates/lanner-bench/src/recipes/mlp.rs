@@ -1,5 +1,5 @@
-//! Multi-layer perceptrons, for the recipes that are built of them: linear layers with ReLU between
-//! them, forward and backward side by side, trained by L1 loss and AdamW.
+//! Multi-layer perceptrons for the recipes: linear layers with ReLU between them, forward and backward
+//! side by side, trained with L1 loss and AdamW.
 
 use lanner_nn::matmul;
 use lanner_nn::optim::AdamW;
@@ -12,25 +12,25 @@ use lanner_predict::regress::linalg::Mat;
 const BATCH: usize = 64;
 pub(crate) const WEIGHT_DECAY: f32 = 5e-4;
 
-/// How long a network is trained, and how fast.
+/// Length and learning rate of a training.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub(crate) struct Training {
     pub epochs: usize,
     pub rate: f32,
-    /// Whether the rate falls along a cosine.
+    /// Whether the learning rate falls along a cosine.
     pub falling: bool,
 }
 
-/// A perceptron.
+/// A multi-layer perceptron.
 #[derive(Debug, Clone)]
 pub(crate) struct Mlp {
-    /// Of the input, of every hidden layer, of the output.
+    /// Widths of the input, of every hidden layer, of the output.
     widths: Vec<usize>,
     /// Weights (out × in) and biases of all layers, one after the other.
     pub weights: Vec<f32>,
 }
 
-/// A layer's place among the weights, inputs and outputs.
+/// A layer's place among the weights, and its numbers of inputs and outputs.
 #[derive(Clone, Copy)]
 struct Layer {
     at: usize,
@@ -46,7 +46,8 @@ impl Layer {
 }
 
 impl Mlp {
-    /// So many inputs, hidden layers of one width, one output; random weights, as PyTorch draws them.
+    /// Makes a perceptron with hidden layers of one width and one output; random weights, as PyTorch
+    /// draws them.
     pub fn new(inputs: usize, layers: usize, width: usize, seed: u64) -> Mlp {
         let mut widths = vec![width; layers + 2];
         widths[0] = inputs;
@@ -54,7 +55,7 @@ impl Mlp {
         Mlp::of_widths(widths, seed)
     }
 
-    /// Of these widths: of the input, of every hidden layer, of the output.
+    /// Makes a perceptron of these widths: of the input, of every hidden layer, of the output.
     pub fn of_widths(widths: Vec<usize>, seed: u64) -> Mlp {
         let mut mlp = Mlp { widths, weights: Vec::new() };
         let layers = mlp.layers();
@@ -78,7 +79,7 @@ impl Mlp {
             .collect()
     }
 
-    /// Predictions for rows of features, in no unit: they rank.
+    /// Predicts scores for rows of features, without a unit, for ranking.
     pub fn predict(&self, x: &Mat) -> Vec<f64> {
         let input: Vec<f32> = x.data.iter().map(|&v| v as f32).collect();
         let mut states = Vec::new();
@@ -86,7 +87,7 @@ impl Mlp {
         states.pop().unwrap_or_default().into_iter().map(f64::from).collect()
     }
 
-    /// Trains on rows of features and their targets, which are scaled to lie between 0 and 1.
+    /// Trains on rows of features and their targets, which are scaled to [0, 1].
     pub fn train(
         &mut self,
         x: &Mat,
@@ -127,7 +128,8 @@ impl Mlp {
         Ok(())
     }
 
-    /// `states[l]` becomes the output of layer l, rows × its outputs, after ReLU but for the last.
+    /// Computes all layers: `states[l]` becomes the output of layer l, rows × its outputs, after ReLU
+    /// except for the last.
     pub fn forward(&self, input: &[f32], rows: usize, states: &mut Vec<Vec<f32>>) {
         states.clear();
         let layers = self.layers();
@@ -145,8 +147,8 @@ impl Mlp {
         }
     }
 
-    /// From the loss's gradient by the outputs, that by the weights, and that by the inputs where
-    /// `d_input` (rows × inputs) is not empty.
+    /// Computes the gradient by the weights from the gradient by the outputs; also the one by the
+    /// inputs if `d_input` (rows × inputs) is not empty.
     pub fn backward(
         &self,
         input: &[f32],
@@ -175,7 +177,7 @@ impl Mlp {
             }
             let mut d_in = vec![0.0; rows * inputs];
             matmul::nn(rows, outputs, inputs, &d_out, weights, &mut d_in, false, 1);
-            // Through the ReLU of the layer before.
+            // Goes back through the ReLU of the layer before.
             d_in.iter_mut().zip(before).filter(|x| *x.1 <= 0.0).for_each(|(d, _)| *d = 0.0);
             d_out = d_in;
         }

@@ -1,5 +1,5 @@
-//! Published methods that Lanner's own predictors are compared with: `help`, `nasflat` and `multi-predict`
-//! by their authors' recipes, and plain methods ([`peers`]).
+//! Published methods to compare Lanner's own predictors with: `help`, `nasflat` and `multi-predict` by
+//! their authors' recipes, and plain methods ([`peers`]).
 
 pub mod help;
 mod mlp;

@@ -2,18 +2,18 @@
 //! Architecture Search", MLSys 2024).
 //!
 //! The device is part of the graph: every pair of architecture and device is a graph of its own, in
-//! which each node sees the embedding of its operation and that of the device. Graph layers 3 × 128,
-//! then a perceptron [graph; 13 proxies] → 200, 200, 200 → 1, give a score that only ranks: the loss
-//! is a hinge of margin 0.1 over pairs of architectures on one device. Pre-trained on 900
-//! architectures on all sources (150 epochs from 1e-3 along a cosine, 128 graphs a step); for a new
-//! device all weights are trained 30 epochs on its samples, from the embedding of the source that ranks
-//! them most alike. Every new device begins from the pre-trained weights.
+//! which each node sees the embeddings of its operation and of the device. Graph layers 3 × 128, then
+//! a perceptron [graph; 13 proxies] → 200, 200, 200 → 1, give a score that only ranks: the loss is a
+//! hinge of margin 0.1 over pairs of architectures on one device. Pre-trained on 900 architectures on
+//! all sources (150 epochs from 1e-3 along a cosine, 128 graphs a step). For a new device, all weights
+//! are trained for 30 epochs on its samples; its embedding begins as that of the source whose ranking
+//! of them is most similar. Every new device begins from the pre-trained weights.
 //!
-//! Where this differs from the authors' network: layers are those of [`gcn`](lanner_predict::regress::gcn), with layer
-//! norm, and the device is a node that all others see, instead of an average of graph flow and attention
-//! gated by both embeddings, which are refined by a pass of their own before; the operations of a
-//! space without cells are told apart by their layer; no dropout. Pairs of a batch are all those of one
-//! device, not a random part of all.
+//! Differences from the authors' network: layers are those of [`gcn`](lanner_predict::regress::gcn),
+//! with layer norm. The device is a node that all others see; theirs averages graph flow and
+//! attention, gated by both embeddings, which a pass of their own refines before. The layer of an
+//! operation tells it apart in a space without cells. There is no dropout. The pairs of a batch are
+//! all those of one device, not a random part of all.
 
 use std::sync::OnceLock;
 
@@ -30,24 +30,24 @@ use lanner_predict::{Pool, PredictError};
 
 const LAYERS: usize = 3;
 const WIDTH: usize = 128;
-/// What the perceptron gets of a graph.
+/// Width of the graph's encoding, an input of the perceptron.
 const ENCODING: usize = 48;
 const HEAD: [usize; 3] = [200; 3];
 const MARGIN: f32 = 0.1;
 const WEIGHT_DECAY: f32 = 1e-5;
 const RATE: f32 = 1e-3;
 const ADAPTING: usize = 30;
-/// Architectures to pre-train on, and graphs a step.
+/// Number of architectures to pre-train on, and of graphs in a step.
 const ROWS: usize = 900;
 const BATCH: usize = 128;
 
-/// The network, pre-trained on the sources.
+/// A network that is pre-trained on the sources.
 pub struct PreTrained {
     pool: Pool,
-    /// Normalised, p × 13.
+    /// Normalised proxies, p × 13.
     proxies: Vec<f32>,
     network: Network,
-    /// The pool on each source, made when first asked for.
+    /// The pool's graphs on each source, made when first needed.
     whole: Vec<OnceLock<Shared>>,
 }
 
@@ -58,12 +58,13 @@ struct Network {
 }
 
 impl PreTrained {
-    /// Epochs of pre-training: how often `progress` is called.
+    /// Number of pre-training epochs, and of calls of `progress`.
     pub const EPOCHS: usize = 150;
 
-    /// Trains on architectures, drawn by the seed, of which every source (one value a row of the
-    /// pool, NaN where none was measured) is known. `proxies` are columns over the pool as of
-    /// [`Inputs`](super::multi_predict::devices::Inputs). The number of threads does not change a bit.
+    /// Trains on architectures, drawn by the seed, that every source has measured (sources have one
+    /// value a row of the pool, NaN where none was measured). `proxies` are columns over the pool as
+    /// for [`Inputs`](super::multi_predict::devices::Inputs). The number of threads does not change a
+    /// bit.
     pub fn new(
         pool: &Pool,
         proxies: &[(String, Vec<f64>)],
@@ -109,8 +110,8 @@ impl PreTrained {
         Ok(PreTrained { pool: pool.clone(), proxies, network, whole })
     }
 
-    /// The network for a new device, by its latencies of `rows`. `sources` are those of the
-    /// pre-training; they must be known at all of these rows.
+    /// Returns the network for a new device, from its latencies of `rows`. `sources` are those of the
+    /// pre-training; they must be known at all these rows.
     pub fn adapt(
         &self,
         sources: &[&[f64]],
@@ -146,7 +147,7 @@ fn proxies_at(proxies: &[f32], row: usize) -> &[f32] {
     &proxies[row * PROXIES.len()..][..PROXIES.len()]
 }
 
-/// The network for one device.
+/// The network adapted to one device.
 pub struct OnDevice<'a> {
     pre_trained: &'a PreTrained,
     network: Network,
@@ -154,7 +155,7 @@ pub struct OnDevice<'a> {
 }
 
 impl OnDevice<'_> {
-    /// Scores of rows of the pool, in no unit: the greater, the slower.
+    /// Scores rows of the pool, without a unit: the greater, the slower.
     pub fn predict(&self, rows: &[usize]) -> Vec<f64> {
         let Network { gcn, head } = &self.network;
         let outputs = self.pre_trained.whole(self.device).outputs(gcn, 1);
@@ -182,7 +183,7 @@ impl Network {
     }
 }
 
-/// Takes steps of a network over one set of graphs.
+/// A training of a network over one set of graphs.
 struct Training<'g> {
     trainer: Trainer<'g>,
     optimiser: AdamW,
@@ -201,8 +202,9 @@ impl<'g> Training<'g> {
         }
     }
 
-    /// One step on the graphs of these indices and their `proxies`. `slower(a, b)` is by how much
-    /// graph a of the batch is slower than b, `None` if they are not to be compared. Returns the loss.
+    /// Takes one step on the graphs with these indices and their `proxies`. `slower(a, b)` tells by
+    /// how much graph a of the batch is slower than b, `None` if they are not to be compared. Returns
+    /// the loss.
     fn step(
         &mut self,
         network: &mut Network,
@@ -229,8 +231,8 @@ impl<'g> Training<'g> {
     }
 }
 
-/// From the graphs' encodings through the head to the loss and back: the gradients of the head's weights
-/// and of the encodings. Returns the loss.
+/// Goes from the graphs' encodings through the head to the loss and back: computes the gradients of
+/// the head's weights and of the encodings. Returns the loss.
 fn joint_gradients(
     head: &Mlp,
     proxies: &[f32],
@@ -258,8 +260,8 @@ fn joint_gradients(
     loss
 }
 
-/// The mean over comparable pairs of max(0, margin − (score of the slower − score of the faster)), and
-/// its gradient. Equally fast ones are not compared.
+/// Returns the mean over comparable pairs of max(0, margin − (score of the slower − score of the
+/// faster)), and its gradient. Equally fast ones are not compared.
 fn hinge(scores: &[f32], slower: &impl Fn(usize, usize) -> Option<f64>) -> (f64, Vec<f32>) {
     let mut d = vec![0.0; scores.len()];
     let (mut sum, mut pairs) = (0.0, 0);
@@ -281,11 +283,11 @@ fn hinge(scores: &[f32], slower: &impl Fn(usize, usize) -> Option<f64>) -> (f64,
     (sum * each, d)
 }
 
-/// A graph of each pair of a row and a device: the cell as the text says it under the global node, and
-/// a node for the device that every node aggregates.
+/// Makes a graph of each pair of a row and a device: the cell as its text says under the global node,
+/// and a node for the device that every node aggregates.
 fn graphs(pool: &Pool, devices: usize, pairs: &[(usize, usize)]) -> Graphs {
     let labels = pool.space.labels().len();
-    // In a chain of layers the position decides what an operation costs.
+    // In a chain of layers, the position decides the cost of an operation.
     let positions = if pool.space.has_uniform_layers() { 1 } else { pool.space.max_nodes() };
     let operations = labels * positions;
     let mut graphs = Graphs::new(operations + devices + 1);

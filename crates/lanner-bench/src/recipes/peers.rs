@@ -1,4 +1,5 @@
-//! Plain methods for a new device, which [`FewShot`](lanner_predict::latency::adapted::FewShot) must beat.
+//! Plain methods for a new device, which [`FewShot`](lanner_predict::latency::adapted::FewShot) must
+//! beat.
 
 use lanner_space::Space;
 
@@ -13,16 +14,16 @@ use lanner_predict::{Pool, PredictError};
 /// A plain method.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Peer {
-    /// Ridge on operation counts, in the text and live.
+    /// Ridge on operation counts, both as in the text and live ones only.
     RidgeCounts,
     /// Ridge on the sources' log latencies and operation counts.
     RidgeSources,
-    /// Ridge on these and one-hots of all choices: what a device's noise leaves to be known, when
-    /// thousands of measurements are at hand.
+    /// Ridge on the sources' log latencies, operation counts and one-hots of all choices: with
+    /// thousands of measurements it shows the best that a device's noise allows.
     RidgeOneHots,
-    /// A Gaussian process on groups of features, its hyper-parameters by marginal likelihood.
+    /// A Gaussian process on groups of features, with hyper-parameters by marginal likelihood.
     GroupedGp,
-    /// The source whose latencies rank the measured networks most alike.
+    /// The source whose ranking of the measured networks is most similar.
     NearestSource,
 }
 
@@ -36,7 +37,7 @@ impl Peer {
     ];
 }
 
-/// The source whose latencies of `rows` rank most like these.
+/// Returns the source whose latencies of `rows` rank most like these.
 pub(super) fn nearest(
     sources: &[&[f64]],
     rows: &[usize],
@@ -52,7 +53,7 @@ pub(super) fn nearest(
     })
 }
 
-/// The features of a pool that the peers need.
+/// Features of a pool that the peers need.
 pub struct PeerViews {
     counts: Mat,
     groups: Vec<Mat>,
@@ -81,8 +82,8 @@ impl PeerViews {
         PeerViews { counts, groups, smooth: cells }
     }
 
-    /// Predictions for the pool rows `ask` from latencies of `rows`. Every source (one value a row
-    /// of the pool) must be known at all of these rows.
+    /// Predicts the pool rows `ask` from latencies of `rows`. Every source (one value a row of the
+    /// pool) must be known at all of `rows`.
     pub fn fit_predict(
         &self,
         peer: Peer,

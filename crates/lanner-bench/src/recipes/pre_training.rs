@@ -1,4 +1,4 @@
-//! What the recipes that are pre-trained on source devices share.
+//! Helpers for the recipes that are pre-trained on source devices.
 
 use lanner_nn::{Matrix, cosine};
 use lanner_space::View;
@@ -10,10 +10,10 @@ use lanner_predict::encode::counts::one_hot;
 use lanner_predict::encode::graph::Graphs;
 use lanner_predict::{Pool, PredictError};
 
-/// The architectures of a pool: cells as the text says them, or of a space without cells the choices.
+/// The architectures of a pool: cells as their texts say, or for a space without cells its choices.
 pub enum Form {
     Graphs(Graphs),
-    /// One-hot, p × choices.
+    /// One-hot choices, p × choices.
     Choices(Matrix),
 }
 
@@ -33,13 +33,13 @@ impl Form {
     }
 }
 
-/// Normalised proxies of a pool, p × 13.
+/// Normalises the proxies of a pool, p × 13.
 pub fn proxies_of(pool: &Pool, proxies: &[(String, Vec<f64>)]) -> Vec<f32> {
     let proxies = normalised_of(&PROXIES, proxies, pool.len());
     proxies.data.iter().map(|&v| v as f32).collect()
 }
 
-/// So many rows, drawn by the seed, of which every source is known.
+/// Draws rows by the seed, at which every source is known.
 pub fn common_rows(
     (of, wanted): (usize, usize),
     sources: &[&[f64]],
@@ -76,7 +76,7 @@ pub fn check(rows: &[usize], latencies: &[f64], what: &str) -> Result<(), Predic
     Ok(())
 }
 
-/// The sum of two rows.
+/// Adds two rows.
 pub fn plus<'a>(a: &'a [f32], b: &'a [f32]) -> impl Iterator<Item = f32> + 'a {
     a.iter().zip(b).map(|(a, b)| a + b)
 }
@@ -99,7 +99,7 @@ pub fn epochs(
     }
 }
 
-/// What tests of the recipes are about.
+/// Made-up devices for tests of the recipes.
 #[cfg(test)]
 pub mod made_up {
     use lanner_space::Space;
@@ -111,7 +111,7 @@ pub mod made_up {
         Pool::new(Space::NasBench201, archs)
     }
 
-    /// What a device takes for each operation, dead ones too.
+    /// Latencies on a device with a cost for each operation, dead ones too.
     pub fn device(pool: &Pool, costs: [f64; 5]) -> Vec<f64> {
         let cost = |arch: &lanner_space::Architecture| -> f64 {
             1.0 + arch.codes().iter().map(|&c| costs[usize::from(c)]).sum::<f64>()

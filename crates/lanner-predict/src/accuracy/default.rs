@@ -17,7 +17,7 @@
 use super::features::AccuracyFeatures;
 use super::scores::{Calibration, NormalScores};
 use crate::checks::check_lengths;
-use crate::regress::gp::{Component, Gp, GpOptions, HyperPrior};
+use crate::regress::gp::{Component, EXACT_ROWS, Gp, GpOptions, HyperPrior};
 use crate::regress::trees::{ExtraTrees, TreeOptions};
 use crate::{Forecast, PredictError};
 
@@ -131,15 +131,22 @@ impl AccuracyModel {
     }
 }
 
-/// The trees, and predictions for the training rows by trees without them.
+/// The trees, and predictions for the training rows by trees without them. Of more than [`EXACT_ROWS`] rows
+/// each tree sees some, so that there are trees without each.
 fn trees(
     views: &AccuracyFeatures,
     rows: &[usize],
     t: &[f64],
     seed: u64,
 ) -> Result<(ExtraTrees, Vec<f64>), PredictError> {
-    let options = TreeOptions::default();
+    let mut options = TreeOptions::default();
     let known = views.all.select(rows);
+    if rows.len() > EXACT_ROWS {
+        options.rows = EXACT_ROWS.min(rows.len() * 4 / 5);
+        let all = ExtraTrees::fit(&known, t, &options, seed)?;
+        let held_out = all.out_of_bag(&known, &options, seed);
+        return Ok((all, held_out));
+    }
     let all = ExtraTrees::fit(&known, t, &options, seed)?;
     let mut held_out = vec![0.0; rows.len()];
     let some = TreeOptions { trees: options.trees / 4, ..options };

@@ -286,11 +286,11 @@ impl LatencyModel {
     }
 
     /// The fitted logarithms of hyper-parameters and the precisions of the rows' noise.
-    pub fn into_state(self) -> (Vec<f64>, Vec<f64>) {
-        (self.gp.hyper, self.gp.precisions)
+    pub fn state(&self) -> (&[f64], &[f64]) {
+        (&self.gp.hyper, &self.gp.precisions)
     }
 
-    /// The same model again from the same rows, latencies and [`LatencyModel::into_state`].
+    /// The same model again from the same rows, latencies and [`LatencyModel::state`].
     pub fn restore(
         views: &LatencyFeatures,
         rows: &[usize],

@@ -10,4 +10,4 @@ mod within_limit;
 
 pub use choose::choose;
 pub use default::{LatencyFeatures, LatencyModel};
-pub use within_limit::{Belief, LatencyProcess};
+pub use within_limit::{Belief, Expected, LatencyProcess};

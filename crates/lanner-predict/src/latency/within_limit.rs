@@ -10,6 +10,16 @@ use crate::{Pool, PredictError};
 const OPTIONS: GpOptions =
     GpOptions { noise: HyperPrior::new(0.05, 1.0), iterations: 40, hyper_rows: 150, student: None };
 
+/// Errors of expected latencies are a process from this many measurements on.
+const FEWEST: usize = 5;
+/// The standard deviation of a logarithm where a predictor does not tell it, and the least that is believed.
+const USUAL_SD: f64 = 0.1;
+const LEAST_SD: f64 = 0.01;
+/// Width of a 90 % interval in standard deviations.
+const INTERVAL: f64 = 2.0 * 1.645;
+/// No latency is less, in milliseconds.
+const LEAST: f64 = 1e-6;
+
 /// Belief in a network's metric.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct Belief {
@@ -19,6 +29,42 @@ pub struct Belief {
     pub sd: f64,
     /// Probability that a measurement is within the limit.
     pub within: f64,
+}
+
+impl Belief {
+    /// The belief in a value whose logarithm has this mean and standard deviation.
+    fn of_log(mean: f64, sd: f64, limit: f64) -> Belief {
+        let within = if limit <= 0.0 { 0.0 } else { normal_below((limit.ln() - mean) / sd) };
+        Belief { median: mean.exp(), sd: mean.exp() * sd, within }
+    }
+}
+
+/// The latency that a predictor expects of a network before it is measured: mean and standard deviation
+/// of the logarithm.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct Expected {
+    log: f64,
+    sd: f64,
+}
+
+impl Expected {
+    /// A median and, where it is known, a 90 % interval. A median that is no number expects nothing.
+    pub fn new(median: f64, interval: Option<(f64, f64)>) -> Expected {
+        let log = if median.is_nan() { f64::NAN } else { median.max(LEAST).ln() };
+        let sd = interval.map_or(f64::NAN, |(low, high)| (high / low).ln() / INTERVAL);
+        Expected { log, sd: if sd.is_finite() { sd.max(LEAST_SD) } else { USUAL_SD } }
+    }
+
+    /// Probability that a measurement is within the limit; one half where nothing is expected.
+    pub fn within(&self, limit: f64) -> f64 {
+        self.belief(0.0, self.sd, limit).within
+    }
+
+    /// The belief in a latency that is `error` more, as a logarithm, than is expected.
+    fn belief(&self, error: f64, sd: f64, limit: f64) -> Belief {
+        let belief = Belief::of_log(self.log + error, sd, limit);
+        if self.log.is_nan() { Belief { within: 0.5, ..belief } } else { belief }
+    }
 }
 
 /// Log-latency over a pool: linear in counts of all and of live operations, in one-hots and in times on
@@ -72,15 +118,41 @@ impl LatencyProcess {
         let (at, values): (Vec<usize>, Vec<f64>) = known.iter().map(|k| (k.0, of(k.1))).unzip();
         let gp = Gp::fit(&self.components, &at, &values, &OPTIONS, None)?;
         let p = gp.predict(&self.components, rows, true);
-        let belief = |(&mean, &sd): (&f64, &f64)| {
-            let (median, slope) = if logs { (mean.exp(), mean.exp()) } else { (mean, 1.0) };
-            let within = match logs && limit <= 0.0 {
-                true => 0.0,
-                false => normal_below((of(limit) - mean) / sd),
-            };
-            Belief { median, sd: slope * sd, within }
+        let belief = |(&mean, &sd): (&f64, &f64)| match logs {
+            true => Belief::of_log(mean, sd, limit),
+            false => Belief { median: mean, sd, within: normal_below((limit - mean) / sd) },
         };
         Ok(p.mean.iter().zip(&p.sd).map(belief).collect())
+    }
+
+    /// Beliefs in latencies of which a predictor expects something of each row of the pool. Measurements (row
+    /// and value) teach how far the expectation is off: a few of them a common factor, more of them the
+    /// process of its errors.
+    pub fn corrected(
+        &self,
+        expected: &[Expected],
+        known: &[(usize, f64)],
+        limit: f64,
+        rows: &[usize],
+    ) -> Vec<Belief> {
+        let error = |&(row, value): &(usize, f64)| (row, value.ln() - expected[row].log);
+        let (at, errors): (Vec<usize>, Vec<f64>) =
+            known.iter().map(error).filter(|(_, error)| error.is_finite()).unzip();
+        let gp = match at.len() >= FEWEST {
+            true => Gp::fit(&self.components, &at, &errors, &OPTIONS, None).ok(),
+            false => None,
+        };
+        let Some(gp) = gp else {
+            // As if one more measurement had been as expected.
+            let error = errors.iter().sum::<f64>() / (errors.len() + 1) as f64;
+            return rows
+                .iter()
+                .map(|&r| expected[r].belief(error, expected[r].sd, limit))
+                .collect();
+        };
+        let p = gp.predict(&self.components, rows, true);
+        let errors = p.mean.iter().zip(&p.sd);
+        rows.iter().zip(errors).map(|(&r, (&e, &sd))| expected[r].belief(e, sd, limit)).collect()
     }
 
     /// Probability that a measurement of each row of the pool is at most `limit`, after a fit to every
@@ -143,6 +215,41 @@ mod tests {
         let medians: Vec<f64> = beliefs.iter().map(|b| b.median).collect();
         let rank = spearman(&medians, &latency[15..]);
         assert!(rank > 0.9, "{rank}");
+    }
+
+    /// Without measurements the predictor decides; with them, how far it is off.
+    #[test]
+    fn expectations_are_corrected_by_measurements() {
+        let space = Space::NasBench201;
+        let pool = Pool::new(space.clone(), space.iter().step_by(70).collect());
+        let n = pool.len();
+        let truth: Vec<f64> = (pool.archs.iter())
+            .map(|a| 1.0 + a.codes().iter().filter(|&&c| c == 3).count() as f64)
+            .collect();
+        // Twice too fast, and more so where there are poolings.
+        let pools = |r: usize| pool.archs[r].codes().iter().filter(|&&c| c == 4).count() as f64;
+        let expected: Vec<Expected> = (0..n)
+            .map(|r| Expected::new(truth[r] / (2.0 + 0.3 * pools(r)), Some((1.0, 1.2))))
+            .collect();
+        let process = LatencyProcess::new(&pool);
+        let rows: Vec<usize> = (30..n).collect();
+        let mut errors = Vec::new();
+        for measured in [0, 3, 30] {
+            let known: Vec<(usize, f64)> = (0..measured).map(|r| (r, truth[r])).collect();
+            let beliefs = process.corrected(&expected, &known, 2.9, &rows);
+            assert_eq!(beliefs.len(), rows.len());
+            let error = |(b, &r): (&Belief, &usize)| (b.median / truth[r]).ln().abs();
+            errors.push(beliefs.iter().zip(&rows).map(error).sum::<f64>() / rows.len() as f64);
+        }
+        assert!(errors[1] < 0.7 * errors[0] && errors[2] < 0.3 * errors[1], "{errors:?}");
+        assert!(Expected::new(2.0, Some((1.9, 2.1))).within(3.0) > 0.99);
+        assert!(Expected::new(2.0, None).within(1.0) < 0.01);
+        assert_eq!(Expected::new(f64::NAN, None).within(3.0), 0.5);
+        // Where it is right, there is nothing to learn.
+        let right: Vec<Expected> = truth.iter().map(|&t| Expected::new(t, None)).collect();
+        let known: Vec<(usize, f64)> = (0..20).map(|r| (r, truth[r])).collect();
+        let beliefs = process.corrected(&right, &known, 2.9, &rows);
+        assert!(beliefs.iter().zip(&rows).all(|(b, &r)| (b.median / truth[r] - 1.0).abs() < 1e-6));
     }
 
     #[test]

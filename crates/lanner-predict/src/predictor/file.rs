@@ -28,12 +28,15 @@ use serde::{Deserialize, Serialize};
 
 use crate::PredictError;
 
-/// The version of the format that this crate writes, and the only one that it reads.
-pub const FORMAT: u32 = 1;
+/// The version of the format that this crate writes; it reads earlier ones too. In format 1, codes of
+/// architectures were of type `f32`, filled up with −1.
+pub const FORMAT: u32 = 2;
 /// The key of the header in the safetensors metadata.
 const KEY: &str = "lanner";
-/// The array of training architectures.
+/// The array of training architectures, and what rows shorter than the longest are filled up with: a place
+/// has at most 255 choices.
 const CODES: &str = "codes";
+const NO_CODE: u8 = u8::MAX;
 
 /// What a model file is, and where it comes from.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -97,6 +100,7 @@ impl Header {
 pub enum Array {
     F32 { shape: Vec<usize>, data: Vec<f32> },
     F64 { shape: Vec<usize>, data: Vec<f64> },
+    U8 { shape: Vec<usize>, data: Vec<u8> },
 }
 
 impl Array {
@@ -113,7 +117,7 @@ impl Array {
     /// The sizes of its dimensions.
     pub fn shape(&self) -> &[usize] {
         match self {
-            Array::F32 { shape, .. } | Array::F64 { shape, .. } => shape,
+            Array::F32 { shape, .. } | Array::F64 { shape, .. } | Array::U8 { shape, .. } => shape,
         }
     }
 
@@ -121,6 +125,7 @@ impl Array {
         match self {
             Array::F32 { data, .. } => data.iter().flat_map(|x| x.to_le_bytes()).collect(),
             Array::F64 { data, .. } => data.iter().flat_map(|x| x.to_le_bytes()).collect(),
+            Array::U8 { data, .. } => data.clone(),
         }
     }
 
@@ -128,6 +133,7 @@ impl Array {
         match self {
             Array::F32 { .. } => Dtype::F32,
             Array::F64 { .. } => Dtype::F64,
+            Array::U8 { .. } => Dtype::U8,
         }
     }
 }
@@ -161,27 +167,51 @@ impl ModelFile {
         }
     }
 
-    /// Adds architectures as the array `codes`: a row each, filled up with −1 to the space's longest;
-    /// and what a user's space is.
+    /// Adds architectures as the array `codes`, n × the space's longest, filled up with 255; and what a
+    /// user's space is.
     pub fn set_archs(&mut self, space: &Space, archs: &[Architecture]) {
         if let Some(toml) = space.toml() {
             self.header.space_toml = toml.into();
         }
+        self.insert_archs(CODES, space, archs);
+    }
+
+    /// Adds architectures as an array of that name.
+    pub(crate) fn insert_archs(&mut self, name: &str, space: &Space, archs: &[Architecture]) {
         let width = space.max_codes();
-        let mut codes = Vec::with_capacity(archs.len() * width);
+        let mut data = Vec::with_capacity(archs.len() * width);
         for arch in archs {
-            codes.extend(arch.codes().iter().map(|&c| f32::from(c)));
-            codes.resize(codes.len() + width - arch.codes().len(), -1.0);
+            data.extend_from_slice(arch.codes());
+            data.resize(data.len() + width - arch.codes().len(), NO_CODE);
         }
-        self.tensors.insert(CODES.into(), Array::f32(codes));
+        let shape = vec![archs.len(), width];
+        self.tensors.insert(name.into(), Array::U8 { shape, data });
     }
 
     /// The `count` architectures that [`ModelFile::set_archs`] added.
     pub fn archs(&self, space: &Space, count: usize) -> Result<Vec<Architecture>, PredictError> {
+        self.archs_of(CODES, space, count)
+    }
+
+    /// The `count` architectures of the array of that name.
+    pub(crate) fn archs_of(
+        &self,
+        name: &str,
+        space: &Space,
+        count: usize,
+    ) -> Result<Vec<Architecture>, PredictError> {
         let width = space.max_codes();
-        let rows = self.f32(CODES, &[count * width])?.chunks(width);
+        let codes: Vec<u8> = match self.tensors.get(name) {
+            Some(Array::U8 { shape, data }) if shape[..] == [count, width] => data.clone(),
+            Some(Array::F32 { data, .. }) if count.checked_mul(width) == Some(data.len()) => {
+                let code = |&c: &f32| if c < 0.0 { NO_CODE } else { c as u8 };
+                data.iter().map(code).collect()
+            }
+            other => return Err(self.unexpected(name, "u8", &[count, width], other)),
+        };
+        let rows = codes.chunks(width);
         rows.map(|row| {
-            let codes: Vec<u8> = row.iter().filter(|c| **c >= 0.0).map(|&c| c as u8).collect();
+            let codes: Vec<u8> = row.iter().copied().filter(|&c| c != NO_CODE).collect();
             let arch = Architecture::new(codes);
             space.check(&arch).map_err(|e| model(e.to_string()))?;
             Ok(arch)
@@ -213,15 +243,6 @@ impl ModelFile {
     pub fn save(&self, path: &Path) -> Result<(), PredictError> {
         let bytes = self.to_bytes()?;
         Ok(lanner_data::write_file(path, &bytes)?)
-    }
-
-    /// What a file says of itself.
-    pub fn header(path: &Path) -> Result<Header, PredictError> {
-        let bytes =
-            std::fs::read(path).map_err(|error| PredictError::Io { path: path.into(), error })?;
-        let file = ModelFile::from_bytes(&bytes)
-            .map_err(|e| PredictError::ModelFile { path: path.into(), why: e.to_string() })?;
-        Ok(file.header)
     }
 
     /// Reads a file that must be for this kind of predictor and this space.
@@ -282,9 +303,9 @@ impl ModelFile {
         }
         let version: Version =
             serde_json::from_str(text).map_err(|e| model(format!("unreadable header: {e}")))?;
-        if version.format != FORMAT {
+        if !(1..=FORMAT).contains(&version.format) {
             return Err(model(format!(
-                "model format {}; this version of Lanner reads {FORMAT}",
+                "model format {}; this version of Lanner reads 1 to {FORMAT}",
                 version.format
             )));
         }
@@ -310,6 +331,7 @@ impl ModelFile {
                     shape,
                     data: bytes.as_chunks().0.iter().map(|b| f64::from_le_bytes(*b)).collect(),
                 },
+                Dtype::U8 => Array::U8 { shape, data: bytes.to_vec() },
                 other => return Err(model(format!("array '{name}' is of type {other}"))),
             };
             tensors.insert(name.to_string(), array);

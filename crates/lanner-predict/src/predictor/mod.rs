@@ -1,5 +1,102 @@
-//! Predictors by the names of their methods, and on disk: [`fitted`] fits, asks and saves any method,
-//! [`mod@file`] is the format of all of them.
+//! Predictors of every kind behind one trait, and on disk.
+//!
+//! A [`Predictor`] answers for any architectures of its space, however it was made: trained on a table
+//! ([`fitted`]), or adapted to a device ([`AdaptedLatency`](crate::latency::adapted::AdaptedLatency)). Any of them
+//! writes a file, and [`load`] reads it again without being told what it is. [`cross_validated`] tells
+//! how good one of a table is, and [`ranking`] has the best architectures by any of them.
+//!
+//! ```
+//! use lanner_predict::Pool;
+//! use lanner_predict::predictor::fitted::{Fitted, MethodFeatures, Settings};
+//! use lanner_predict::predictor::{Predictor, Target, load};
+//! use lanner_space::Space;
+//! let pool = Pool::new(Space::NasBench201, Space::NasBench201.iter().take(50).collect());
+//! let rows: Vec<usize> = (0..40).collect();
+//! let values: Vec<f64> = rows.iter().map(|row| 1.0 + (row % 5) as f64).collect();
+//! let features = MethodFeatures::new("ridge-counts", Target::Latency, &pool).unwrap();
+//! let settings = Settings {
+//!     method: "ridge-counts".into(),
+//!     target: Target::Latency,
+//!     metric: "mine_ms".into(),
+//! };
+//! let fitted = Fitted::fit(&pool, &features, settings, (&rows, &values), 0)?;
+//! let folder = tempfile::tempdir()?;
+//! let path = folder.path().join("mine.lanner");
+//! fitted.save(&path)?;
+//! let again = load(&path)?;
+//! assert_eq!(again.predict(&pool.archs).mean, fitted.predict(&pool.archs).mean);
+//! assert_eq!((again.metric(), again.target()), ("mine_ms", Target::Latency));
+//! # Ok::<(), Box<dyn std::error::Error>>(())
+//! ```
 
+use std::path::Path;
+
+use lanner_space::{Architecture, Space};
+use serde::{Deserialize, Serialize};
+
+use crate::{Forecast, PredictError};
+
+mod cross_validation;
 pub mod file;
 pub mod fitted;
+mod kinds;
+pub mod ranking;
+
+pub use cross_validation::cross_validated;
+pub use kinds::{load, load_for};
+
+/// What the numbers are: it decides how they are modelled and which end is better.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Target {
+    /// Positive, less is better, relative errors matter.
+    Latency,
+    /// More is better, the order matters.
+    Accuracy,
+}
+
+/// A predictor of one metric for any architectures of one space.
+pub trait Predictor: Send + Sync {
+    /// The space whose architectures it predicts.
+    fn space(&self) -> &Space;
+
+    /// The name of the metric, with its unit: `pixel_ms`.
+    fn metric(&self) -> &str;
+
+    fn target(&self) -> Target;
+
+    /// A forecast for each architecture, whatever the others are: medians and, where the predictor
+    /// knows its uncertainty, 90 % intervals. Features are held for all of them at once: ask in blocks of
+    /// [`Predictor::block`].
+    fn predict(&self, archs: &[Architecture]) -> Forecast;
+
+    /// How many architectures to ask about at a time, so that memory stays within some hundred
+    /// megabytes a thread.
+    fn block(&self) -> usize {
+        1 << 11
+    }
+
+    /// The architectures from whose values of the metric it learnt.
+    fn measured(&self) -> &[Architecture];
+
+    /// The architectures that it was made to rank, if they are not the whole space.
+    fn candidates(&self) -> Option<&[Architecture]> {
+        None
+    }
+
+    /// The same predictor for the networks of another space, if it does not depend on the space.
+    fn elsewhere(&self, _space: &Space) -> Option<Box<dyn Predictor>> {
+        None
+    }
+
+    /// One line for people: what it predicts, and from what.
+    fn describe(&self) -> String;
+
+    /// The content of its file.
+    fn to_file(&self) -> file::ModelFile;
+
+    /// Writes the file that [`load`] reads.
+    fn save(&self, path: &Path) -> Result<(), PredictError> {
+        self.to_file().save(path)
+    }
+}

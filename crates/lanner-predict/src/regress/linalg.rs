@@ -6,6 +6,8 @@
 
 use std::ops::{Index, IndexMut};
 
+use rayon::prelude::*;
+
 /// Rows and columns that the unblocked loops handle at a time.
 const BLOCK: usize = 64;
 
@@ -36,6 +38,11 @@ impl Mat {
 
     pub fn row_mut(&mut self, i: usize) -> &mut [f64] {
         &mut self.data[i * self.cols..(i + 1) * self.cols]
+    }
+
+    /// The values of a column.
+    pub fn column(&self, j: usize) -> Vec<f64> {
+        (0..self.rows).map(|i| self[(i, j)]).collect()
     }
 
     /// These rows, in this order.
@@ -91,6 +98,18 @@ impl Mat {
         out
     }
 
+    /// The entries whose row and column are the same.
+    pub(crate) fn diagonal(&self) -> Vec<f64> {
+        (0..self.rows.min(self.cols)).map(|i| self[(i, i)]).collect()
+    }
+
+    /// Adds `sign` times the squares of each column to its sum.
+    pub(crate) fn add_squares(&self, sums: &mut [f64], sign: f64) {
+        for i in 0..self.rows {
+            sums.iter_mut().zip(self.row(i)).for_each(|(sum, v)| *sum += sign * v * v);
+        }
+    }
+
     /// Each column shifted and scaled so that it has mean 0 and variance 1 over `rows`; columns that
     /// are constant there are left out.
     pub fn standardised_by(&self, rows: &[usize]) -> Mat {
@@ -131,6 +150,11 @@ impl Standardiser {
             }
         }
         found
+    }
+
+    /// The number of columns that are not constant.
+    pub fn width(&self) -> usize {
+        self.columns.len()
     }
 
     /// A matrix with the columns of the one that this was made from.
@@ -200,6 +224,31 @@ fn product(
     }
 }
 
+/// I + V W Vᵀ (m × m) of a matrix V that is given in blocks of columns, m × b each, and a diagonal
+/// matrix W of weights, one a column of V. Only the lower half is filled.
+pub(crate) fn plus_weighted_squares(blocks: &[Mat], weights: &[f64]) -> Mat {
+    let m = blocks.first().map_or(0, |v| v.rows);
+    let mut sum = Mat::zeros(m, m);
+    sum.data.par_chunks_mut((2 * BLOCK * m).max(1)).enumerate().for_each(|(stripe, out)| {
+        let (start, height) = (2 * BLOCK * stripe, out.len() / m);
+        let mut done = 0;
+        for v in blocks {
+            let weights = &weights[done..done + v.cols];
+            done += v.cols;
+            let left = Mat::from_fn(height, v.cols, |i, j| v[(start + i, j)] * weights[j]);
+            product(
+                [height, v.cols, start + height],
+                (&left.data, 0, v.cols, 1),
+                (&v.data, 0, 1, v.cols),
+                (out, 0, m),
+                [1.0, 1.0],
+            );
+        }
+        (0..height).for_each(|i| out[i * m + start + i] += 1.0);
+    });
+    sum
+}
+
 /// The lower Cholesky factor L of a positive definite matrix, A = L Lᵀ.
 #[derive(Debug, Clone)]
 pub struct Cholesky {
@@ -250,6 +299,11 @@ impl Cholesky {
         Some(Cholesky { l: a, diagonal })
     }
 
+    /// The number of rows.
+    pub(crate) fn rows(&self) -> usize {
+        self.l.rows
+    }
+
     /// Sum of the logarithms of L's diagonal: half of A's log determinant.
     pub fn half_log_det(&self) -> f64 {
         (0..self.l.rows).map(|i| self.l[(i, i)].ln()).sum()
@@ -285,8 +339,12 @@ impl Cholesky {
         let n = self.l.rows;
         let mut x = Mat { rows: n, cols: 1, data: b.to_vec() };
         self.solve_lower(&mut x);
-        let mut x = x.data;
-        for i in (0..n).rev() {
+        self.solve_upper(x.data)
+    }
+
+    /// L⁻ᵀ x.
+    pub(crate) fn solve_upper(&self, mut x: Vec<f64>) -> Vec<f64> {
+        for i in (0..self.l.rows).rev() {
             x[i] /= self.l[(i, i)];
             let xi = x[i];
             // Row i of L is column i of Lᵀ: what x[i] takes from the earlier equations.

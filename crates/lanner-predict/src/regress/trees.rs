@@ -1,6 +1,7 @@
 //! Extremely randomised trees for regression (Geurts, Ernst & Wehenkel, Machine Learning 2006):
 //! each split is the best of a few features cut at a uniformly random place.
 
+use rand::seq::SliceRandom;
 use rand::{Rng, RngExt};
 use rand_chacha::{ChaCha8Rng, rand_core::SeedableRng};
 use rayon::prelude::*;
@@ -16,11 +17,13 @@ pub struct TreeOptions {
     pub features: f64,
     /// Fewest training rows of a leaf.
     pub leaf: usize,
+    /// Most rows that a tree grows on: of more, each tree sees its own random ones.
+    pub rows: usize,
 }
 
 impl Default for TreeOptions {
     fn default() -> Self {
-        TreeOptions { trees: 200, features: 0.5, leaf: 1 }
+        TreeOptions { trees: 200, features: 0.5, leaf: 1, rows: usize::MAX }
     }
 }
 
@@ -66,9 +69,7 @@ impl ExtraTrees {
         let trees = (0..options.trees as u64)
             .into_par_iter()
             .map(|t| {
-                let mut rng = ChaCha8Rng::seed_from_u64(seed);
-                rng.set_stream(t);
-                let mut rows: Vec<u32> = (0..y.len() as u32).collect();
+                let (mut rows, mut rng) = sample_of(t, y.len(), options, seed);
                 let mut nodes = Vec::new();
                 let sample = Sample { columns: &columns, y, options };
                 sample.grow(&mut nodes, &mut rows, &features, &mut rng);
@@ -76,6 +77,32 @@ impl ExtraTrees {
             })
             .collect();
         Ok(ExtraTrees { trees })
+    }
+
+    /// Predicts each training row by the mean of the trees that did not see it, from the arguments of the
+    /// fit. Zero for a row that all saw: with many trees of at most four fifths of the rows there is none.
+    pub fn out_of_bag(&self, x: &Mat, options: &TreeOptions, seed: u64) -> Vec<f64> {
+        let of_trees: Vec<Vec<Option<f64>>> = (self.trees.par_iter().enumerate())
+            .map(|(t, nodes)| {
+                let mut out = vec![true; x.rows];
+                let (seen, _) = sample_of(t as u64, x.rows, options, seed);
+                seen.iter().for_each(|&i| out[i as usize] = false);
+                let rows: Vec<usize> = (0..x.rows).filter(|&i| out[i]).collect();
+                let mut predicted = vec![None; x.rows];
+                for block in rows.chunks(ABREAST) {
+                    let row = |k: usize| x.row(block[k.min(block.len() - 1)]);
+                    let leaves = leaves_of(nodes, &std::array::from_fn(row));
+                    block.iter().zip(leaves).for_each(|(&i, leaf)| predicted[i] = Some(leaf));
+                }
+                predicted
+            })
+            .collect();
+        let mean = |i: usize| {
+            let (sum, count) = (of_trees.iter().filter_map(|t| t[i]))
+                .fold((0.0, 0), |(sum, count), leaf| (sum + leaf, count + 1));
+            sum / f64::from(count.max(1))
+        };
+        (0..x.rows).map(mean).collect()
     }
 
     /// Mean of the trees for each row of `x`.
@@ -98,6 +125,18 @@ impl ExtraTrees {
         all.truncate(x.rows);
         all
     }
+}
+
+/// The rows that a tree grows on, and the generator that its growth goes on with.
+fn sample_of(tree: u64, rows: usize, options: &TreeOptions, seed: u64) -> (Vec<u32>, ChaCha8Rng) {
+    let mut rng = ChaCha8Rng::seed_from_u64(seed);
+    rng.set_stream(tree);
+    let mut all: Vec<u32> = (0..rows as u32).collect();
+    if rows > options.rows {
+        all.shuffle(&mut rng);
+        all.truncate(options.rows);
+    }
+    (all, rng)
 }
 
 /// The leaves of some rows, which go down together.

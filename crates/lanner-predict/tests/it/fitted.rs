@@ -3,8 +3,10 @@
 use lanner_predict::accuracy::{AccuracyFeatures, AccuracyModel};
 use lanner_predict::latency::{LatencyFeatures, LatencyModel};
 use lanner_predict::metrics::spearman;
-use lanner_predict::predictor::fitted::{MethodFeatures, Saved, Settings, Target, reference};
-use lanner_predict::{Forecast, Pool};
+use lanner_predict::predictor::file::{Array, ModelFile};
+use lanner_predict::predictor::fitted::{Fitted, MethodFeatures, Settings};
+use lanner_predict::predictor::{Predictor, Target, load, load_for};
+use lanner_predict::{Forecast, Pool, reference};
 use lanner_space::{Architecture, Space, View};
 
 fn same(a: &Forecast, b: &Forecast) -> bool {
@@ -71,7 +73,8 @@ fn every_method_answers_on_every_space_whatever_else_is_asked() {
                 let pool = reference(&space, &known);
                 let rows: Vec<usize> = known.iter().map(|a| pool.row_of(a).unwrap()).collect();
                 let views = MethodFeatures::new(method, target, &pool).unwrap();
-                let fitted = views.fit(&space, target, (&rows, &values), 3).unwrap();
+                let settings = Settings { method: method.into(), target, metric: "m".into() };
+                let fitted = Fitted::fit(&pool, &views, settings, (&rows, &values), 3).unwrap();
                 let all = fitted.predict(&asked);
                 let halves = [&asked[..7], &asked[7..]].map(|part| fitted.predict(part).mean);
                 assert!(near(&halves.concat(), &all.mean), "{space} {method}");
@@ -128,17 +131,18 @@ fn a_saved_predictor_predicts_the_same_and_refuses_other_files() {
     ] {
         let views = MethodFeatures::new(method, target, &pool).unwrap();
         let settings = Settings { method: method.into(), target, metric: "m_ms".into() };
-        let saved = Saved::fit(&pool, &views, settings, (&rows, &values), 5).unwrap();
+        let saved = Fitted::fit(&pool, &views, settings, (&rows, &values), 5).unwrap();
         let path = dir.path().join("model");
         saved.save(&path).unwrap();
-        let back = Saved::load(&path, &space).unwrap();
-        assert_eq!((&back.archs, &back.values), (&saved.archs, &saved.values));
-        assert_eq!(back.settings, saved.settings);
-        let first = saved.restore().unwrap().predict(&asked);
-        assert!(same(&first, &back.restore().unwrap().predict(&asked)), "{method}");
-        let direct = views.fit(&space, target, (&rows, &values), 5).unwrap().predict(&asked);
-        assert!(near(&first.mean, &direct.mean), "{method}: saving changes nothing");
-        assert!(Saved::load(&path, &Space::Darts).is_err());
+        let back = load(&path).unwrap();
+        assert_eq!((back.measured(), back.space()), (saved.archs.as_slice(), &space));
+        assert_eq!((back.metric(), back.target()), ("m_ms", target));
+        assert_eq!(back.describe(), saved.describe());
+        let (first, again) = (saved.predict(&asked), back.predict(&asked));
+        assert!(near(&first.mean, &again.mean), "{method}: saving changes nothing");
+        back.save(&path).unwrap();
+        assert!(same(&again, &load(&path).unwrap().predict(&asked)), "{method}");
+        assert!(load_for(&path, &Space::Darts).is_err());
 
         let mut bytes = std::fs::read(&path).unwrap();
         for broken in [bytes[..bytes.len() / 2].to_vec(), {
@@ -147,7 +151,7 @@ fn a_saved_predictor_predicts_the_same_and_refuses_other_files() {
             bytes
         }] {
             std::fs::write(&path, broken).unwrap();
-            assert!(Saved::load(&path, &space).is_err());
+            assert!(load(&path).is_err());
         }
     }
 }
@@ -166,11 +170,39 @@ fn a_changed_file_of_the_same_name_is_another_space() {
     let (method, target) = ("ridge-counts".to_string(), Target::Latency);
     let views = MethodFeatures::new(&method, target, &pool).unwrap();
     let settings = Settings { method, target, metric: "m_ms".into() };
-    let saved = Saved::fit(&pool, &views, settings, (&rows, &values), 0).unwrap();
+    let saved = Fitted::fit(&pool, &views, settings, (&rows, &values), 0).unwrap();
     let path = tempfile::tempdir().unwrap().path().join("model");
     std::fs::create_dir_all(path.parent().unwrap()).unwrap();
     saved.save(&path).unwrap();
-    assert!(Saved::load(&path, &commented).is_ok());
-    let message = Saved::load(&path, &changed).unwrap_err().to_string();
+    assert!(load_for(&path, &commented).is_ok());
+    let message = load_for(&path, &changed).err().unwrap().to_string();
     assert!(message.contains("trained on search space 'small-chain "), "{message}");
+}
+
+/// The files are older than the first release; their README says how they were made.
+#[test]
+fn files_of_format_1_predict_what_they_did() {
+    let data = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/data/format-1/");
+    let dir = tempfile::tempdir().unwrap();
+    for (name, metric) in [("fitted", "own"), ("adapted", "mine")] {
+        let path = std::path::PathBuf::from(format!("{data}{name}.lanner"));
+        let old = load(&path).unwrap();
+        assert_eq!(old.metric(), format!("{metric}_ms"));
+        let table = std::path::PathBuf::from(format!("{data}{name}.csv"));
+        let (then, _) = lanner_data::Table::read(&table, old.space()).unwrap();
+        let column = |end: &str| then.column(&format!("{metric}{end}_ms")).unwrap();
+        let check = |predictor: &dyn Predictor| {
+            let now = predictor.predict(&then.archs);
+            assert!(near(&now.mean, column("")), "{name}");
+            assert!(near(&now.low, column("_low")) && near(&now.high, column("_high")), "{name}");
+        };
+        check(&*old);
+        // Saved again it is a file of today, in which codes are integers.
+        let again = dir.path().join(name);
+        old.save(&again).unwrap();
+        let file = ModelFile::from_bytes(&std::fs::read(&again).unwrap()).unwrap();
+        assert_eq!(file.header.format, 2);
+        assert!(matches!(file.tensors["codes"], Array::U8 { .. }));
+        check(&*load(&again).unwrap());
+    }
 }

@@ -1,5 +1,6 @@
 //! Tests of lanner-predict from outside, in one program: linked once.
 
+mod accuracy_adapted;
 mod fitted;
 mod gcn_fit;
 mod gcn_golden;

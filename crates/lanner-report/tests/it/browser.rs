@@ -120,7 +120,7 @@ fn chromium() -> Option<PathBuf> {
     std::env::split_paths(&path).flat_map(|d| names.map(|n| d.join(n))).find(|f| f.is_file())
 }
 
-/// What Chromium prints: the page's elements, and its log.
+/// Returns what Chromium prints: the page's elements, and its log.
 fn dump(chromium: &Path, folder: &Path, page: &Path) -> (String, String) {
     let out = Command::new("timeout")
         .arg("120")
@@ -184,7 +184,7 @@ fn pages_work_in_a_browser() {
             assert_eq!(f["marks"].as_f64() > Some(0.0), works, "{at}");
             if works {
                 assert_eq!((&f["moved"], &f["back"]), (&true.into(), &true.into()), "{at}");
-                // All that failed have been measured at most.
+                // In the study named "failed", trials have measurements at most.
                 assert_eq!(f["sorted"] == true, name != "failed", "{at}");
                 assert_eq!(f["focus"], true, "{at}");
                 let has_front = !["plain", "failed"].contains(&name);

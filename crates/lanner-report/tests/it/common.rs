@@ -5,7 +5,7 @@ use lanner_search::study::{Measurement, State, Trial};
 use lanner_search::{Evaluate, Job, Limit, Objective, Setup};
 use lanner_space::Space;
 
-/// What a hostile program prints.
+/// The output of a hostile program.
 pub const HOSTILE: &str = "Traceback\n</script><script>document.title='broken'</script><!--\n\
                            \"><img src=x onerror=\"document.title='broken'\"> & \u{1b}[31m]]>\nKilled";
 

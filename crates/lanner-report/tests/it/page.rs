@@ -82,7 +82,7 @@ fn nothing_from_a_study_becomes_markup() {
     assert_eq!(notes.iter().filter(|n| **n == note).count(), failed.trials.len());
 }
 
-/// Those that no other beats, by comparing all with all.
+/// The trials that no other one beats, found by comparing all with all.
 fn front(report: &MadeUp) -> BTreeSet<i64> {
     let limit = report.settings.limits.first().map_or(f64::INFINITY, |l| l.at_most);
     let points: Vec<(i64, f64, f64)> = (report.trials.iter())

@@ -1,20 +1,21 @@
 //! The curve of random search, as far as it is known.
 
-/// A curve to stand beside the search's, and its description.
+/// A curve to compare the search's with, and its description.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Baseline {
-    /// For the reader: `random search in the table, expected`.
+    /// Description for the reader: `random search in the table, expected`.
     pub what: String,
-    /// Evaluations and the best of them, in increasing order of evaluations.
+    /// Numbers of evaluations, increasing, and the best value after each.
     pub curve: Vec<(usize, f64)>,
 }
 
-/// Points of a curve are computed at no more evaluations than this.
+/// Largest number of points of a curve.
 const POINTS: usize = 160;
 
 impl Baseline {
-    /// The mean over all orders of the best of the first n of `values` (those that are finite), for n
-    /// up to `most`; exact, for drawing without replacement. `None` without a value.
+    /// Computes the mean, over all orders, of the best of the first n of `values`, for n up to
+    /// `most`: exact, for drawing without replacement. Values that are not finite are left out.
+    /// `None` without a finite value.
     ///
     /// E max = Σᵢ x₍ᵢ₎ C(i−1, n−1) / C(N, n) over the ascending order statistics.
     pub fn expected(
@@ -35,7 +36,7 @@ impl Baseline {
     }
 }
 
-/// The mean of the largest of n drawn from ascending `x` without replacement.
+/// Mean of the largest of n values drawn from ascending `x` without replacement.
 fn expected_max(x: &[f64], n: usize) -> f64 {
     let mut weight = n as f64 / x.len() as f64;
     let mut sum = 0.0;
@@ -49,7 +50,7 @@ fn expected_max(x: &[f64], n: usize) -> f64 {
     sum
 }
 
-/// Numbers from 1 to `most`: all of them, or some 160 ever farther apart.
+/// Returns numbers from 1 to `most`: all of them, or about 160 with growing distances.
 pub fn spaced(most: usize) -> Vec<usize> {
     if most <= POINTS {
         return (1..=most).collect();

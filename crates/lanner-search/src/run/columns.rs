@@ -1,4 +1,4 @@
-//! Metrics that are columns of tables: looked up for networks that are asked for, predicted for the
+//! Metrics that are columns of tables: looked up for networks that are asked for, predicted for all
 //! others.
 
 use std::sync::Arc;
@@ -12,16 +12,16 @@ use crate::job::LATENCY;
 use crate::study::ANALYTIC;
 use crate::{Evaluate, Job, SearchError, Setup};
 
-/// The tables' columns that limits and objectives are about.
+/// The columns of tables that limits and objectives name.
 #[derive(Default)]
 pub(super) struct Columns {
     tables: Vec<Arc<Table>>,
-    /// Metric, table, column.
+    /// Metric, number of the table, number of the column.
     known: Vec<(String, usize, usize)>,
 }
 
 impl Columns {
-    /// The columns of the setup's tables, then of the table that is searched.
+    /// Collects the columns from the setup's tables, then from the table that is searched.
     pub fn of(
         job: &Job,
         setup: &Setup,
@@ -50,7 +50,7 @@ impl Columns {
             });
             match place {
                 Some(place) => columns.known.push(place),
-                // Then it is for the evaluation to tell.
+                // Then the evaluation gives the metric.
                 None if evaluator.may_tell(metric) => {}
                 None => return Err(unknown(metric, &columns.tables)),
             }

@@ -1,4 +1,4 @@
-//! Networks chosen without learning, to stand beside the one that the search found.
+//! Networks chosen without learning, to compare with the one that the search found.
 
 use std::collections::BTreeMap;
 
@@ -16,23 +16,23 @@ use crate::job::LATENCY;
 use crate::study::{Measurement, State, analytic};
 use crate::{Evaluate, Job, SearchError};
 
-/// Networks that are looked at, the largest first, until one is within the limits.
+/// Number of largest networks that are tried until one is within the limits.
 const LOOK: usize = 10;
 
-/// A network that is chosen by its size.
+/// The network that is chosen by its size.
 pub struct BySize {
     pub arch: Architecture,
     pub metrics: BTreeMap<String, f64>,
     pub latency: Option<Latency>,
-    /// How its metrics came to be known.
+    /// How its metrics were found.
     pub how: &'static str,
 }
 
 impl Run {
-    /// The network with the most FLOPs of those within the limits. If the search did not evaluate it,
-    /// that is done now, once and beside the budget. Evaluations elsewhere may take hours: then it is
-    /// the largest that the search did evaluate, and so it is if none of the largest that are likely to
-    /// be within the limits is.
+    /// Returns the network with the most FLOPs within the limits. If the search did not evaluate
+    /// it, it is evaluated now, once and outside the budget. Evaluations elsewhere may take hours:
+    /// then it is the largest network that the search evaluated. The same holds if none of the
+    /// largest networks that are likely to be within the limits is within them.
     pub(super) fn by_size(&mut self, control: &mut Control) -> Result<Option<BySize>, SearchError> {
         let trials = self.study.trials()?;
         let done =
@@ -69,17 +69,18 @@ impl Run {
         Ok(None)
     }
 
-    /// The metrics of an evaluation beside the budget, made now if it was not made before.
+    /// Returns the metrics of an evaluation outside the budget, which is made now unless it was
+    /// made before.
     fn evaluated_beside(
         &mut self,
         arch: &Architecture,
         control: &Control,
     ) -> Result<Option<BTreeMap<String, f64>>, SearchError> {
         let known = self.study.measurements_of(arch)?;
-        let earlier: BTreeMap<String, f64> =
+        let stored: BTreeMap<String, f64> =
             known.into_iter().filter(|m| m.comparison).map(|m| (m.metric, m.value)).collect();
-        if !earlier.is_empty() {
-            return Ok(Some(earlier));
+        if !stored.is_empty() {
+            return Ok(Some(stored));
         }
         let stop = &*control.stop;
         let answer = self.evaluator.evaluate(&Request {
@@ -101,7 +102,7 @@ impl Run {
         Ok(Some(metrics))
     }
 
-    /// Trials that are done, those with the most FLOPs first.
+    /// Returns the architectures of done trials, those with the most FLOPs first.
     fn evaluated_by_size(&self) -> Result<Vec<Architecture>, SearchError> {
         let mut sized = Vec::new();
         for t in self.study.trials()?.into_iter().filter(|t| t.state == State::Done) {
@@ -112,8 +113,8 @@ impl Run {
         Ok(sized.into_iter().map(|s| s.2).collect())
     }
 
-    /// The expected best of as many random networks as were evaluated, and how that is known: over a
-    /// table exactly, else by what the trials let one expect.
+    /// Returns the expected best of as many random networks as were evaluated, and how it was
+    /// found: exactly over a table, else predicted from the trials.
     pub(super) fn by_chance(
         &mut self,
         evaluated: usize,
@@ -131,13 +132,13 @@ impl Run {
     }
 }
 
-/// The curve that random search over a table is expected to have within the limits; `None` if there is
-/// no table or there are two objectives.
+/// Computes the expected curve of random search over a table within the limits; `None` if there is
+/// no table, or there are two objectives.
 pub fn random_search(job: &Job, most: usize, tables: &mut Tables) -> Option<Baseline> {
     let job_setup = job.setup.as_ref()?;
     let Evaluate::Table(file) = &job_setup.evaluate else { return None };
     let [objective] = &job.objectives[..] else { return None };
-    // A table may be gone since: then nothing is known.
+    // The table may be gone by now: then the curve is unknown.
     let space = job.space().ok()?;
     let skeleton = job.skeleton(&space).ok()?;
     let table = tables.read(file, &space).ok()?;

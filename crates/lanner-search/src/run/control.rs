@@ -1,33 +1,33 @@
-//! The caller's view of a run: events out, the wish to stop in.
+//! The caller's side of a run: receives events, and decides when to stop.
 
 use std::time::{Duration, Instant};
 
-/// The caller's wish.
+/// The caller's decision whether to stop.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Stop {
     /// Go on.
     No,
-    /// Begin nothing new. Programs that run are waited for; work in this process is given up.
+    /// Begin nothing new. Wait for running programs; give up work in this process.
     Finish,
-    /// End all that runs; it is done again later.
+    /// End everything that runs; it is done again later.
     Now,
 }
 
 /// A part of a run that takes time.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Phase {
-    /// The first latencies.
+    /// Measuring the first latencies.
     Measuring,
-    /// The trials.
+    /// Evaluating the trials.
     Searching,
-    /// The best networks, with more effort.
+    /// Measuring the best networks with more effort.
     MeasuringAgain,
-    /// The networks that trade one objective for another.
+    /// Measuring the networks on the front of two objectives.
     MeasuringFront,
 }
 
 impl Phase {
-    /// A word or two for people.
+    /// Describes the phase in a word or two.
     pub fn describe(self) -> &'static str {
         match self {
             Phase::Measuring => "measuring",
@@ -41,29 +41,29 @@ impl Phase {
 /// Progress of a run.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Event {
-    /// `done` of `total` steps of a phase; `total` is 0 where it is not known yet.
+    /// `done` of `total` steps of a phase are done; `total` is 0 while it is not known.
     Progress { phase: Phase, done: usize, total: usize },
     /// A phase has ended.
     Ended(Phase),
 }
 
-/// Hears events, and tells whether to stop.
+/// The caller's callbacks: receives events, and tells whether to stop.
 pub struct Control<'a> {
     pub events: Box<dyn FnMut(Event) + 'a>,
     pub stop: Box<dyn Fn() -> Stop + Sync + 'a>,
-    /// No evaluation begins after this moment.
+    /// Moment after which no evaluation begins.
     pub deadline: Option<Instant>,
 }
 
 impl Default for Control<'_> {
-    /// Hears nothing and never stops.
+    /// Ignores events and never stops.
     fn default() -> Self {
         Control { events: Box::new(|_| ()), stop: Box::new(|| Stop::No), deadline: None }
     }
 }
 
 impl Control<'_> {
-    /// Lets no evaluation begin after `time` from now.
+    /// Sets the deadline to `time` from now.
     pub fn set_time(&mut self, time: Duration) {
         self.deadline = Instant::now().checked_add(time);
     }

@@ -1,4 +1,4 @@
-//! The best trials, measured again before one of them is returned.
+//! Measures the best trials again before one of them is returned.
 
 use lanner_evaluate::meter::{Effort, Latency};
 
@@ -7,11 +7,11 @@ use super::control::{Control, Phase};
 use crate::SearchError;
 use crate::study::{State, Trial};
 
-/// Most networks that are measured again, until one is surely within the limit.
+/// Largest number of networks to measure again, until one is surely within the limit.
 const FINALISTS: usize = 20;
 
 impl Run {
-    /// The best trial that is surely within the limit when measured with more effort.
+    /// Returns the best trial that is surely within the limit when measured with more effort.
     pub(super) fn finalist(
         &mut self,
         control: &mut Control,

@@ -1,4 +1,4 @@
-//! The first latencies, from which the limit or the first predictor is learned.
+//! Measures the first latencies, from which the limit or the first predictor is learned.
 
 use lanner_evaluate::measure::median;
 use lanner_evaluate::meter::{Effort, Latency, Meter};
@@ -10,7 +10,7 @@ use super::{Run, setup};
 use crate::job::LATENCY;
 use crate::{SearchError, Setup};
 
-/// Networks and their latencies.
+/// Measured networks with their latencies.
 pub(super) type Measured = Vec<(Architecture, Latency)>;
 
 impl Run {
@@ -21,16 +21,16 @@ impl Run {
         }
     }
 
-    /// Measures or looks up what the study does not have yet of the first networks.
+    /// Measures or looks up the first networks, except those that the study has already.
     pub(super) fn first_measurements(&mut self, control: &mut Control) -> Result<(), SearchError> {
         self.look_up_first()?;
         if !self.needs_latency() {
             return Ok(());
         }
-        let earlier = self.study.baseline_ms()?;
+        let baseline = self.study.baseline_ms()?;
         let mut meter = match self.meter.take() {
             Some(meter) => meter,
-            None => setup::meter(&self.setup, &self.skeleton, earlier, &mut self.tables)?,
+            None => setup::meter(&self.setup, &self.skeleton, baseline, &mut self.tables)?,
         };
         let mut first = Vec::new();
         let known = self.study.measurements()?;
@@ -42,11 +42,11 @@ impl Run {
             missing.retain(|arch| !measured.contains(&arch));
             first = latencies(&mut *meter, missing, control)?;
         }
-        if earlier.is_none() {
+        if baseline.is_none() {
             scale(&mut first, meter.settle());
         }
         self.meter = Some(meter);
-        if earlier.is_none() {
+        if baseline.is_none() {
             self.keep_baseline()?;
         }
         for (arch, latency) in first {
@@ -56,7 +56,7 @@ impl Run {
     }
 }
 
-/// Measures the first networks of a study to be, and their median, which is its limit.
+/// Measures the first networks of a future study, and returns them with their median, its limit.
 pub(super) fn median_limit(
     meter: &mut dyn Meter,
     setup: &Setup,
@@ -85,17 +85,17 @@ pub(super) fn median_limit(
     }
 }
 
-/// The limit is at least this many times the latency of the fastest network: where all are about as
-/// fast, as in a space of two, none would be surely within their median.
+/// Smallest ratio of the limit to the latency of the fastest network. Where all networks are about
+/// equally fast, as in a space of two, none would be surely within their median.
 const ROOM: f64 = 1.2;
 
-/// The median, and of networks that are as fast as each other a little more.
+/// Returns the median, or a little more where the networks are about equally fast.
 fn default_limit(latencies: &[f64]) -> f64 {
     let fastest = latencies.iter().copied().fold(f64::INFINITY, f64::min);
     three_digits(median(latencies).max(ROOM * fastest))
 }
 
-/// Rounded down to three digits, which are what can be repeated.
+/// Rounds down to three digits, as many as can be measured again.
 fn three_digits(value: f64) -> f64 {
     let text = format!("{value:e}");
     let (digits, exponent) = text.split_once('e').unwrap_or((&text, "0"));
@@ -144,7 +144,7 @@ mod tests {
         ] {
             assert_eq!(default_limit(latencies), limit, "{latencies:?}");
             let fastest = latencies.iter().copied().fold(f64::INFINITY, f64::min);
-            // Also when it is measured again, and takes 5 % more.
+            // It stays within the limit when it is measured again and takes 5 % more.
             let again = Latency { ms: 1.05 * fastest, se: 0.01 * fastest };
             assert!(again.is_surely_within(limit, 0.045), "{latencies:?}");
         }

@@ -1,4 +1,4 @@
-//! The front of two objectives, measured again.
+//! The front of two objectives, with its latencies measured again.
 
 use std::collections::{BTreeMap, HashMap};
 
@@ -10,25 +10,25 @@ use super::control::{Control, Phase};
 use crate::study::{State, Trial};
 use crate::{SearchError, hypervolume};
 
-/// Trials none of which beats another in both objectives.
+/// Trials none of which beats another one in both objectives.
 pub struct Front {
     pub points: Vec<Point>,
     /// Area between the front and the reference point.
     pub hypervolume: f64,
-    /// The worst value of each objective among all trials that are done.
+    /// Worst value of each objective among all done trials.
     pub reference: [f64; 2],
 }
 
 pub struct Point {
     pub trial: Trial,
-    /// Both objectives, as last measured.
+    /// Last measured values of both objectives.
     pub values: [f64; 2],
     pub latency: Option<Latency>,
 }
 
 impl Run {
-    /// The front of two objectives. Latencies are measured with more effort, one after the other, until
-    /// all networks of the front as it is then have been.
+    /// Computes the front of two objectives. Latencies are measured with more effort, one after the
+    /// other, until all networks on the resulting front were measured so.
     pub(super) fn front(&mut self, control: &mut Control) -> Result<Option<Front>, SearchError> {
         let objectives = self.study.job().objectives.clone();
         let [first, second] = &objectives[..] else { return Ok(None) };
@@ -38,7 +38,7 @@ impl Run {
             front.retain(|t| self.keeps_evaluated_limits(t));
             let next = front.iter().find(|t| !again.contains_key(&t.id)).cloned();
             let Some(trial) = next.filter(|_| self.needs_latency()) else { break front };
-            // One that can no longer be measured stays as it was.
+            // A network that can no longer be measured keeps its values.
             let lost = Latency { ms: f64::NAN, se: f64::NAN };
             let latency = self.measure(&trial.arch, Some(trial.id), Effort::Final)?;
             again.insert(trial.id, latency.unwrap_or(lost));

@@ -1,4 +1,4 @@
-//! The files that a run hands over: `best.onnx` and `best.json`.
+//! Writes the final files of a run: `best.onnx` and `best.json`.
 
 use std::collections::BTreeMap;
 
@@ -10,7 +10,7 @@ use crate::SearchError;
 use crate::job::LATENCY;
 
 impl Run {
-    /// Writes `best.json` and, where networks were trained here or left by a command, `best.onnx`.
+    /// Writes `best.json` and, if networks were trained here or a command left them, `best.onnx`.
     /// Returns the content of `best.json`; `None` if nothing was found.
     pub fn hand_over(&self, found: &Found) -> Result<Option<Value>, SearchError> {
         let Some((trial, latency)) = &found.best else { return Ok(None) };
@@ -37,7 +37,7 @@ impl Run {
             "trained_weights": is_trained,
         });
         if let Some(images) = self.evaluator.images() {
-            // An image becomes (pixel / 255 − mean) / std before the network takes it.
+            // The network takes images as (pixel / 255 − mean) / std.
             about["input"] = json!({
                 "dataset": images.dataset,
                 "mean": images.statistics.mean,
@@ -58,7 +58,7 @@ impl Run {
         Ok(Some(about))
     }
 
-    /// The fields of a point of the front.
+    /// Describes a point of the front.
     fn point(&self, point: &Point) -> Value {
         let mut fields = json!({ "trial": point.trial.id });
         for (objective, value) in self.study.job().objectives.iter().zip(point.values) {

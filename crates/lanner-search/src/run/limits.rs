@@ -1,4 +1,4 @@
-//! Limits of a run: what is measured or looked up of a network before it is evaluated.
+//! Limits of a run: measures or looks up a network's metrics before its evaluation.
 
 use std::collections::BTreeMap;
 
@@ -14,18 +14,18 @@ use crate::study::{ANALYTIC, Measurement, Trial, analytic};
 type Metrics = BTreeMap<String, f64>;
 
 impl Run {
-    /// The limit of the latency.
+    /// Returns the limit of the latency.
     pub(super) fn limit(&self) -> Option<f64> {
         self.study.job().limit_of(LATENCY)
     }
 
-    /// Whether latencies are limited or an objective.
+    /// Tells whether latency is limited or an objective.
     pub(super) fn needs_latency(&self) -> bool {
         let objectives = &self.study.job().objectives;
         self.limit().is_some() || objectives.iter().any(|o| o.metric == LATENCY)
     }
 
-    /// Limits that are columns, or that the evaluation tells of.
+    /// Returns the limits that are columns, or that the evaluation tells.
     fn other_limits(&self) -> Vec<(String, f64)> {
         (self.study.job().limits.iter())
             .filter(|l| l.metric != LATENCY && !ANALYTIC.contains(&l.metric.as_str()))
@@ -48,7 +48,7 @@ impl Run {
         })
     }
 
-    /// Measures a network and keeps its latency; `None` if it cannot be measured.
+    /// Measures a network and stores its latency; `None` if it cannot be measured.
     pub(super) fn measure(
         &mut self,
         arch: &Architecture,
@@ -63,7 +63,7 @@ impl Run {
         Ok(latency)
     }
 
-    /// The latency of a network when it was last measured.
+    /// Returns the last measured latency of a network.
     pub(super) fn known_latency(
         &self,
         arch: &Architecture,
@@ -78,7 +78,7 @@ impl Run {
         self.limit().is_none_or(|limit| latency.is_surely_within(limit, repeatability))
     }
 
-    /// The metrics of a trial's network that is not surely within the limits; `None` if it is.
+    /// Returns the metrics of a trial's network if it is not surely within the limits, else `None`.
     pub(super) fn over(&mut self, trial: &Trial) -> Result<Option<Metrics>, SearchError> {
         if let Some(metrics) = self.over_a_column(Some(trial.id), &trial.arch)? {
             return Ok(Some(metrics));
@@ -86,7 +86,7 @@ impl Run {
         if !self.needs_latency() {
             return Ok(None);
         }
-        // One that was measured before the search, or before a crash, is not measured twice.
+        // A network that was measured before the search, or before a crash, is not measured again.
         let latency = match self.known_latency(&trial.arch)? {
             Some(latency) => Some(latency),
             None => self.measure(&trial.arch, Some(trial.id), Effort::Quick)?,
@@ -98,7 +98,8 @@ impl Run {
         })
     }
 
-    /// The metrics of a network that is over a limit of a column, or of which a column has no value.
+    /// Returns the metrics of a network that is over a limit of a column, or for which a column has
+    /// no value; else `None`.
     pub(super) fn over_a_column(
         &mut self,
         trial: Option<i64>,
@@ -124,7 +125,7 @@ impl Run {
         Ok(None)
     }
 
-    /// Looks columns up for the networks that say most of the others.
+    /// Looks up columns for the networks that tell most about all others.
     pub(super) fn look_up_first(&mut self) -> Result<(), SearchError> {
         let samples = self.setup.latency_samples;
         let limits = self.other_limits();
@@ -146,14 +147,15 @@ impl Run {
         Ok(())
     }
 
-    /// Whether a trial keeps the limits that only its evaluation could tell of.
+    /// Tells whether a trial keeps the limits that only its evaluation could tell.
     pub(super) fn keeps_evaluated_limits(&self, trial: &Trial) -> bool {
         let limits = self.other_limits();
         let mut evaluated = limits.iter().filter(|l| !self.columns.has(&l.0));
         evaluated.all(|(metric, most)| trial.metrics.get(metric).is_some_and(|v| v <= most))
     }
 
-    /// Metrics that the evaluation has to tell: the first objective, and those that nothing else does.
+    /// Metrics that the evaluation has to give: the first objective, and those that have no other
+    /// source.
     pub(super) fn needed(&self) -> Vec<String> {
         let job = self.study.job();
         let all =
@@ -163,7 +165,7 @@ impl Run {
         first.chain(all.skip(1).filter(|m| !elsewhere(m)).cloned()).collect()
     }
 
-    /// The second objective, where it is known without the evaluation.
+    /// Returns the second objective, if it is known without the evaluation.
     pub(super) fn beside_the_evaluation(
         &self,
         arch: &Architecture,

@@ -1,8 +1,8 @@
-//! Runs: the execution of a [`Job`], from the first measurement to the network that is returned.
+//! Runs, which execute a [`Job`] from the first measurement to the best network.
 //!
-//! A [`Run`] measures a few networks, asks the strategy, measures and evaluates what it chooses, and
-//! measures the best ones again before it returns one. All of it is in the study before it is used, so
-//! that a run that was killed goes on.
+//! A [`Run`] measures a few networks, asks the strategy, measures and evaluates its choices, and
+//! measures the best ones again before it returns one. All results are in the study before they are
+//! used, so that a killed run can be resumed.
 //!
 //! ```
 //! use lanner_evaluate::evaluator::{Answer, Request};
@@ -21,12 +21,11 @@
 //! # Ok::<(), lanner_search::SearchError>(())
 //! ```
 //!
-//! **Workers.** Evaluations run on `parallel` threads. A worker that is free claims the next trial at
-//! once; when none waits, the strategy is asked for more, in sight of those that still run. With one
-//! worker a seed gives one result; with several it also depends on which evaluation ends first.
+//! **Workers.** Evaluations run on `parallel` threads. A free worker claims the next trial at once;
+//! when none waits, the strategy is asked for more, and knows which trials still run. With one worker,
+//! a seed gives one result; with several, the result also depends on which evaluation ends first.
 //!
-//! **Quiet.** While a latency is measured on this machine, evaluations that compute in this process
-//! pause.
+//! **Quiet.** Evaluations in this process pause while a latency is measured on this machine.
 
 mod baseline;
 mod columns;
@@ -53,6 +52,7 @@ use lanner_evaluate::meter::Meter;
 use lanner_network::Skeleton;
 
 use crate::job::LATENCY;
+use crate::study::predictors::Predictors;
 use crate::study::{Study, Trial};
 use crate::{Evaluate, Job, Limit, SearchError, Setup};
 pub use baseline::{Baseline, spaced};
@@ -65,7 +65,7 @@ use quiet::Quiet;
 pub use setup::{check_metrics, small_skeleton};
 pub use tables::Tables;
 
-/// A search under way.
+/// A search in progress.
 pub struct Run {
     study: Study,
     setup: Setup,
@@ -78,17 +78,17 @@ pub struct Run {
     quiet: Arc<Quiet>,
 }
 
-/// The caller's own parts of a run, in place of those that the job names.
+/// The caller's own parts of a run, which replace those that the job names.
 #[derive(Default)]
 pub struct Own {
     pub evaluator: Option<Arc<dyn Evaluator>>,
     pub meter: Option<Box<dyn Meter>>,
-    /// Tables and studies to start from, `FILE[:COLUMN]` or `STUDY[:METRIC]`.
+    /// Tables and studies to start from: `FILE[:COLUMN]` or `STUDY[:METRIC]`.
     pub warm_start: Vec<String>,
 }
 
 impl Own {
-    /// An own evaluator, such as a closure over a [`Request`].
+    /// Sets an evaluator of the caller's own, such as a closure over a [`Request`].
     pub fn evaluator<F>(evaluator: F) -> Own
     where
         F: Fn(&Request) -> Result<lanner_evaluate::evaluator::Answer, EvaluateError>,
@@ -100,13 +100,13 @@ impl Own {
 
 /// The result of a run.
 pub struct Found {
-    /// The best trial, with its latency as measured last where that counts.
+    /// The best trial, with its last measured latency if latencies matter.
     pub best: Option<(Trial, Option<Latency>)>,
     /// The trade-offs between two objectives.
     pub front: Option<Front>,
-    /// The network with the most FLOPs within the limits.
+    /// The network with the most FLOPs within the limits, for comparison.
     pub by_size: Option<BySize>,
-    /// The value that random search is expected to reach, and how that is known.
+    /// The expected result of random search, and how it was found.
     pub by_chance: Option<(f64, String)>,
     /// Whether the time was up before the budget was spent.
     pub is_early: bool,
@@ -115,11 +115,11 @@ pub struct Found {
 }
 
 impl Run {
-    /// Begins a study in `folder`. With [`Setup::median_limit`] the first networks are measured here,
-    /// since the limit belongs to the study.
+    /// Begins a study in `folder`. With [`Setup::median_limit`], it measures the first networks
+    /// before, since their median is the study's limit.
     ///
     /// # Errors
-    /// A study is there already, or a setting that names itself is wrong; then nothing is written.
+    /// A study exists already, or a setting is wrong (the error names it); then nothing is written.
     pub fn create(
         folder: &Path,
         job: &Job,
@@ -136,7 +136,9 @@ impl Run {
             None => setup::evaluator(&job, &setup, &skeleton, &mut tables)?,
         };
         let columns = Columns::of(&job, &setup, &*evaluator, &space, &mut tables)?;
-        let earlier = warm_start::read(&own.warm_start, &job, &space, &mut tables)?;
+        let warm_start = warm_start::read(&own.warm_start, &job, &space, &mut tables)?;
+        let is_limited = setup.median_limit || job.limit_of(LATENCY).is_some();
+        let predictors = Predictors::load(&job, &space, is_limited)?;
         let mut meter = own.meter;
         let mut first = Vec::new();
         if setup.median_limit {
@@ -149,7 +151,7 @@ impl Run {
             (first, meter) = (measured.0, Some(usable));
         }
         let archs = evaluator.listed().unwrap_or_default();
-        let study = Study::create_warm(folder, &job, archs, &earlier)?;
+        let study = Study::create_with(folder, &job, archs, &warm_start, predictors)?;
         let mut run = Run {
             study,
             setup,
@@ -168,10 +170,10 @@ impl Run {
         Ok(run)
     }
 
-    /// Opens the study of `folder` to go on with.
+    /// Opens the study in `folder` to resume it.
     ///
     /// # Errors
-    /// There is none, it was not made by a run, or a file that it names is gone.
+    /// There is no study, it was not made by a run, or a file that it names is gone.
     pub fn resume(folder: &Path, own: Own) -> Result<Run, SearchError> {
         let study = Study::open(folder)?;
         let job = study.job().clone();
@@ -224,7 +226,8 @@ impl Run {
         self.study.set_budget(budget)
     }
 
-    /// The curve of random search over the table that stands for the trainings.
+    /// Computes the curve of random search over the table that replaces trainings; `None` without a
+    /// table.
     pub fn baseline(&mut self, most: usize) -> Option<Baseline> {
         random_search(self.study.job(), most, &mut self.tables)
     }
@@ -232,7 +235,7 @@ impl Run {
     /// Searches until the budget is spent, and chooses the best network.
     ///
     /// # Errors
-    /// [`SearchError::Stopped`] when `control` said so; the same call goes on later.
+    /// [`SearchError::Stopped`] if `control` said so; a later call goes on.
     pub fn finish(&mut self, control: &mut Control) -> Result<Found, SearchError> {
         let start = Instant::now();
         self.first_measurements(control)?;

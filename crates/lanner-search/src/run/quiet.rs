@@ -1,9 +1,9 @@
-//! Quiet for measurements: computations of this process pause while a latency is measured.
+//! Makes computations of this process pause while a latency is measured.
 
 use std::sync::{Condvar, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
-/// A computation that does not pause within this time is measured beside.
+/// Longest wait for a computation to pause; after it, the measurement begins anyway.
 const PATIENCE: Duration = Duration::from_secs(2);
 
 /// Pauses workers while another thread measures.
@@ -15,7 +15,7 @@ pub(super) struct Quiet {
 
 #[derive(Default)]
 struct State {
-    /// Whether somebody measures or is about to.
+    /// Whether a thread measures or is about to.
     is_wanted: bool,
     working: usize,
     paused: usize,
@@ -23,7 +23,7 @@ struct State {
 
 impl Quiet {
     fn state(&self) -> MutexGuard<'_, State> {
-        // A worker that panicked has left numbers that are still right: guards count back.
+        // The counts are right even after a worker panicked, since guards count back.
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
@@ -33,7 +33,7 @@ impl Quiet {
         Working(self)
     }
 
-    /// Called by workers often: waits while quiet is wanted.
+    /// Waits while quiet is wanted. Workers call this often.
     pub fn pause(&self) {
         let mut state = self.state();
         if !state.is_wanted {
@@ -67,7 +67,7 @@ impl Quiet {
     }
 }
 
-/// A worker that computes.
+/// A guard of a working worker.
 pub(super) struct Working<'a>(&'a Quiet);
 
 impl Drop for Working<'_> {
@@ -110,7 +110,7 @@ mod tests {
             end.store(true, SeqCst);
         });
         assert_eq!(quiet.state().working, 0);
-        // Nobody works: nothing is waited for.
+        // Without workers there is nothing to wait for.
         assert_eq!(quiet.during(|| 7), 7);
     }
 }

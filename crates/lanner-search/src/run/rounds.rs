@@ -1,4 +1,4 @@
-//! The loop: ask, measure, evaluate on free workers, tell.
+//! The loop of a run: ask, measure, evaluate on free workers, tell.
 
 use std::collections::BTreeMap;
 use std::panic::{AssertUnwindSafe, catch_unwind};
@@ -14,13 +14,13 @@ use super::control::{Control, Event, Phase, Stop};
 use crate::SearchError;
 use crate::study::{Outcome, Trial};
 
-/// A trial to evaluate, and the metrics that are known without that.
+/// A trial to evaluate, with the metrics that are known before.
 struct Task {
     trial: Trial,
     beside: BTreeMap<String, f64>,
 }
 
-/// An evaluation that has ended.
+/// A finished evaluation.
 struct Ended {
     worker: usize,
     task: Task,
@@ -28,8 +28,8 @@ struct Ended {
 }
 
 impl Run {
-    /// Evaluates trials until the budget is spent; true if `control` ended it before. A result is in
-    /// the study as soon as it is there, also when another evaluation meets an error that ends the run.
+    /// Evaluates trials until the budget is spent; returns true if `control` ended it before. A
+    /// result is written to the study at once, even if another evaluation's error ends the run.
     pub(super) fn search(&mut self, control: &mut Control) -> Result<bool, SearchError> {
         let networks = self.folder.join("networks");
         std::fs::create_dir_all(&networks)
@@ -37,7 +37,7 @@ impl Run {
         let (needed, budget) = (self.needed(), self.study.job().budget);
         let (evaluator, quiet) = (Arc::clone(&self.evaluator), Arc::clone(&self.quiet));
         let is_here = evaluator.place() == Place::Here;
-        // Workers ask whether to give up while this thread tells events.
+        // Workers ask whether to stop while this thread reports events.
         let Control { events, stop, deadline } = control;
         let (stop, deadline) = (&**stop, *deadline);
         let give_up = || {
@@ -73,7 +73,7 @@ impl Run {
                         let (arch, seed) = (&task.trial.arch, task.trial.seed);
                         let request =
                             Request { arch, seed, needed, out: &out, worker, stop: give_up };
-                        // A worker that panicked would be waited for without end.
+                        // Without this, a worker that panicked would be waited for forever.
                         let evaluate = || evaluator.evaluate(&request);
                         let answer = catch_unwind(AssertUnwindSafe(evaluate))
                             .unwrap_or_else(|p| Ok(Answer::Failed(panic_message(&*p))));
@@ -107,8 +107,8 @@ impl Run {
         }
     }
 
-    /// The next trial that is within the limits as far as can be measured, asked for if none waits;
-    /// `None` if nothing is left or `is_early`.
+    /// Returns the next trial that is within the limits as far as can be measured, and asks the
+    /// strategy if none waits. `None` if nothing is left, or `is_early` says so.
     fn next(&mut self, is_early: &dyn Fn() -> bool) -> Result<Option<Task>, SearchError> {
         loop {
             if is_early() {
@@ -146,7 +146,7 @@ impl Run {
             }
         };
         match self.study.tell(task.trial.id, outcome) {
-            // Another process was faster: its result counts.
+            // If another process was faster, its result counts.
             Ok(_) | Err(SearchError::Told { .. } | SearchError::TakenOver { .. }) => Ok(()),
             Err(error) => Err(error),
         }

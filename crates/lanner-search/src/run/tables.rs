@@ -1,4 +1,4 @@
-//! The tables that a job names, each read once.
+//! Reads each table that a job names once.
 
 use std::path::{Path, PathBuf};
 use std::sync::Arc;

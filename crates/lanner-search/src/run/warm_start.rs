@@ -1,4 +1,4 @@
-//! Earlier searches and tables to start from.
+//! Reads the tables and studies to start from.
 
 use std::path::Path;
 
@@ -8,7 +8,7 @@ use super::tables::Tables;
 use crate::study::{FILE, State, Study};
 use crate::{Job, SearchError, TableColumn};
 
-/// An origin's name and its values.
+/// Name of an origin, and its values.
 type Origin = (String, Vec<(Architecture, f64)>);
 
 pub(super) fn read(
@@ -19,7 +19,7 @@ pub(super) fn read(
 ) -> Result<Vec<Origin>, SearchError> {
     let Some(first) = sources.first() else { return Ok(Vec::new()) };
     if !job.strategy.takes_warm_start() {
-        let why = format!("it is for --strategy default, not {}", job.strategy);
+        let why = format!("only --strategy default takes it, not {}", job.strategy);
         return Err(SearchError::Setting { name: "warm-start", value: first.clone(), why });
     }
     let metric = job.objectives.first().map_or("", |o| o.metric.as_str());
@@ -63,7 +63,7 @@ fn of_study(
     let study = Study::open_read_only(path)?;
     let (its, ours) = (study.space().identity(), space.identity());
     if its != ours {
-        let why = format!("a study of search space '{its}', not '{ours}'");
+        let why = format!("this study is of the search space '{its}', expected '{ours}'");
         return Err(SearchError::Nothing { why });
     }
     let trials = study.trials()?.into_iter().filter(|t| t.state == State::Done);

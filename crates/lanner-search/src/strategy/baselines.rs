@@ -1,4 +1,4 @@
-//! The strategies that every other one is compared with.
+//! Strategies from the literature, as baselines for every other one.
 
 use lanner_nn::Rng;
 use lanner_predict::encode::counts;
@@ -9,7 +9,7 @@ use rand::RngExt;
 use super::history::{History, Strategy, open_rows};
 use super::state::{Reader, Writer};
 
-/// Uniformly random, without repetition.
+/// Uniformly random search without repetition.
 pub struct RandomSearch {
     rng: Rng,
 }
@@ -40,7 +40,7 @@ impl Strategy for RandomSearch {
     }
 }
 
-/// The state of a strategy that has nothing but a generator.
+/// Saves the state of a strategy that has a generator only.
 fn save_rng(rng: &Rng) -> Vec<u8> {
     let mut state = Writer::default();
     state.rng(rng);
@@ -53,7 +53,7 @@ fn restore_rng(rng: &mut Rng, state: &[u8]) -> Result<(), PredictError> {
     state.end()
 }
 
-/// The first `n` of a random order of `rows`.
+/// Returns the first `n` rows of a random order.
 pub(crate) fn draw(rows: &mut [usize], n: usize, rng: &mut Rng) -> Vec<usize> {
     let n = n.min(rows.len());
     for i in 0..n {
@@ -67,14 +67,15 @@ pub(crate) fn draw(rows: &mut [usize], n: usize, rng: &mut Rng) -> Vec<usize> {
 /// child by one mutation (Real et al., AAAI 2019).
 pub struct Evolution {
     rng: Rng,
-    /// The oldest beyond this many die.
+    /// Number of youngest architectures that are alive.
     population: usize,
-    /// How many compete for parenthood.
+    /// Number of architectures that compete to become the parent.
     sample: usize,
 }
 
 impl Evolution {
-    /// Population 20 and sample 10: small, since budgets here are about a hundred evaluations.
+    /// Makes a search with population 20 and sample 10: small, since budgets here are about a
+    /// hundred evaluations.
     pub fn new(seed: u64) -> Self {
         Evolution { rng: lanner_nn::rng(seed, "evolution"), population: 20, sample: 10 }
     }
@@ -82,7 +83,7 @@ impl Evolution {
     fn child(&mut self, pool: &Pool, history: &History, allowed: Option<&[bool]>) -> Option<usize> {
         let young = history.trials.len().saturating_sub(self.population);
         let population = &history.trials[young..];
-        // A child that was evaluated before teaches nothing: draw another, mutating it further.
+        // A child that was evaluated before teaches nothing: try another one.
         for _ in 0..100 {
             let parent = (0..self.sample)
                 .map(|_| population[self.rng.random_range(0..population.len())])
@@ -124,17 +125,17 @@ impl Strategy for Evolution {
     }
 }
 
-/// A coarse-to-fine sequence of weak predictors (WeakNAS, Wu et al., NeurIPS 2021): each round
-/// fits a weak one to all that is known and evaluates a few random ones of its highest-ranked.
+/// A coarse-to-fine sequence of weak predictors (WeakNAS, Wu et al., NeurIPS 2021): each round fits
+/// one to all results and evaluates some random rows of its highest-ranked.
 pub struct WeakPredictors {
     rng: Rng,
     seed: u64,
     encoding: Option<lanner_predict::regress::linalg::Mat>,
 }
 
-/// Evaluations a round, also the random ones at the start.
+/// Evaluations in a round, and in the random start.
 const ROUND: usize = 10;
-/// Rounds draw from this many of the highest-ranked.
+/// Number of highest-ranked rows from which a round draws.
 const TOP: usize = 100;
 
 impl WeakPredictors {

@@ -1,7 +1,8 @@
 //! The two-phase search of BRP-NAS (Dudziak et al., NeurIPS 2020).
 //!
-//! Phase 1 spends T trainings by iterative selection (see [`Selection`]), fitting the predictor
-//! after each round, networks with their weights carried over. Phase 2 trains the highest-ranked of the rest in
+//! Phase 1 spends T trainings by iterative selection (see [`Selection`]), and fits the ranker after
+//! each round. The networks of a binary ranker keep their weights from round to round; Thurstone's
+//! model, the default ranker, has none. Phase 2 trains the highest-ranked other architectures in
 //! order, without fitting again.
 
 use lanner_nn::{Rng, rng, subseed};
@@ -16,12 +17,12 @@ use lanner_space::Architecture;
 use super::history::{History, Strategy};
 use super::state::{Reader, Writer};
 
-/// What ranks the candidates.
+/// Predictor that ranks the candidates.
 #[derive(Debug, Clone)]
 pub enum Ranker {
     /// The binary relation predictor.
     Binary(relation::RelationRecipe),
-    /// A GCN that predicts the accuracy of one model.
+    /// A GCN that predicts the accuracy of one architecture.
     Unary(gcn::GcnRecipe),
 }
 
@@ -34,13 +35,13 @@ pub struct BrpNas {
     rng: Rng,
     iteration: usize,
     fitted: Option<Fitted>,
-    /// Pool encoded for the binary ranker, made once.
+    /// The pool encoded for the binary ranker.
     prepared: Option<Prepared>,
-    /// Pool encoded for the unary ranker, made once.
+    /// The pool encoded for the unary ranker.
     graphs: Option<Shared>,
-    /// Phase 2: rows in the order of training.
+    /// Phase 2: all rows in the order of training.
     ranking: Option<Vec<usize>>,
-    /// Scores known before any training, one a row of the pool.
+    /// Scores that are known before any training, one a row of the pool.
     proxies: Option<Vec<f64>>,
 }
 
@@ -50,7 +51,7 @@ enum Fitted {
 }
 
 impl BrpNas {
-    /// `selection.budget` is T.
+    /// Makes a search; `selection.budget` is T.
     pub fn new(selection: Selection, ranker: Ranker, seed: u64, threads: usize) -> BrpNas {
         BrpNas {
             selection,
@@ -67,9 +68,9 @@ impl BrpNas {
         }
     }
 
-    /// Zero-cost warm-up (Abdelfattah et al., ICLR 2021): the ranker first learns to order models by
-    /// these scores, one a row of the pool, and round 0 is chosen by it instead of at random. Networks
-    /// carry what they learned so into the later rounds.
+    /// Adds zero-cost warm-up (Abdelfattah et al., ICLR 2021): the ranker first learns to order
+    /// architectures by `scores`, one a row of the pool, and chooses round 0 instead of chance. A
+    /// ranker of networks carries what it learned into the later rounds.
     pub fn warmed_up_by(mut self, scores: Vec<f64>) -> BrpNas {
         self.proxies = Some(scores);
         self
@@ -115,7 +116,7 @@ impl BrpNas {
         Ok(())
     }
 
-    /// Scores of the whole pool by the last fit.
+    /// Scores the whole pool by the last fit.
     fn scores(&mut self, pool: &Pool) -> Vec<f64> {
         match &self.fitted {
             None => Vec::new(),
@@ -132,7 +133,7 @@ impl BrpNas {
         }
     }
 
-    /// All rows, the highest score first.
+    /// Returns all rows, the highest score first.
     fn ranked(&mut self, pool: &Pool) -> Vec<usize> {
         let scores = self.scores(pool);
         let mut order: Vec<usize> = (0..pool.len()).collect();
@@ -195,7 +196,7 @@ impl Strategy for BrpNas {
             Some(Fitted::Binary(r)) => Some(r.to_model(&pool.space, self.seed, String::new())),
             Some(Fitted::Unary(g)) => Some(g.to_model(&pool.space, self.seed, String::new())),
         };
-        // What cannot be written is fitted again from the trials.
+        // If the file cannot be written, the ranker is fitted again from the trials.
         state.bytes(&file.and_then(|f| f.to_bytes().ok()).unwrap_or_default());
         state.finish()
     }
@@ -218,7 +219,7 @@ impl Strategy for BrpNas {
                 Some(Fitted::Unary(GcnPredictor::from_model(&file, &pool.space)?))
             }
         };
-        // Of the pool as it is now, without fitting again.
+        // Ranks the pool as it is now, without fitting again.
         self.ranking = ranked.then(|| self.ranked(pool));
         Ok(())
     }

@@ -1,5 +1,5 @@
-//! The `default` strategy: Bayesian optimisation with Gaussian processes that see different things,
-//! from a start among large networks and with a weak belief in size.
+//! The `default` strategy: Bayesian optimisation with Gaussian processes on different features,
+//! which starts among large networks and weakly favours size.
 
 mod model;
 mod start;
@@ -17,79 +17,80 @@ use start::{far_off, spread};
 
 /// Evaluations before the first model.
 const START: usize = 10;
-/// Evaluations a model: so many, or this part of those before if that is more.
+/// Evaluations for each model: `ROUND`, or the share `ROUND_PART` of those before if that is more.
 const ROUND: usize = 4;
 const ROUND_PART: f64 = 0.02;
 /// Scale of the exploration factors k of a round: the acquisition is mean + k · deviation.
 const EXPLORATION: f64 = 0.6;
-/// What part of itself the scale grows by with every evaluation that brings nothing better.
+/// Growth of the scale with every evaluation that finds nothing better, as a fraction of the scale.
 const IMPATIENCE: f64 = 0.05;
-/// The most that the scale grows to, in units of itself.
+/// Largest scale, as a multiple of the initial one.
 const MOST_IMPATIENT: f64 = 4.0;
-/// After this many evaluations that brought nothing better, the last network of a round is one unlike
-/// all before, of those in the upper part by mean + `EXPLORATION` · deviation.
+/// After this many evaluations without an improvement, the last network of a round is one unlike
+/// all before, from the upper part by mean + `EXPLORATION` · deviation.
 const FRUITLESS: usize = 8;
 const UPPER: f64 = 0.25;
 
-/// Bayesian optimisation: ten networks that are spread over the larger half of the space, then
-/// rounds of four that maximise mean + k · standard deviation of four Gaussian processes, with k
-/// from 0.08 to 1.25.
+/// Bayesian optimisation: starts with ten networks spread over the larger half of the space, then
+/// runs rounds of four that maximise mean + k · standard deviation of four Gaussian processes, with
+/// k from 0.08 to 1.25.
 ///
-/// - **Start.** Most of a space hardly learns, and ten networks drawn from all of it say much about
-///   the bad and little about the good. The larger half by FLOPs says more of what matters.
-/// - **Processes.** Three are those of [`AccuracyFeatures::diverse_components`], the fourth sees pairs
-///   of operations on edges. One alone is now and then sure of the wrong region; where they disagree
-///   is worth a look, so their disagreement counts as deviation. For the first three, networks that
-///   differ in one edge are nearly the same network; the fourth can learn from few examples that
-///   one operation on one edge goes well with another elsewhere, where the best networks may be
-///   a small family apart.
-/// - **Prior mean.** Larger networks tend to be better: the processes model what the target differs
-///   from a line in log FLOPs, whose slope is small enough for a few trials to overrule.
-/// - **Target.** −log(best − accuracy + κ): it resolves the crowd below the optimum, where the search
-///   is decided, and does not care how bad bad networks are.
-/// - **Earlier values** ([`Strategy::warm_start`]), say of a shorter training or of another task, are not
-///   data of this search: each origin is one more feature, in which the processes are linear, and how much
-///   it weighs they learn from this search's own trials. Half of the start are what earlier values
-///   promise most of.
-/// - **Luck.** A search ends with its best training, not with the network that is best in the mean. How
-///   much trainings of one network differ is told by trials that differ in dead choices alone; that
-///   counts as deviation of all. So a network is tried again, under another text, where others promise
-///   less, and what is unknown is worth less where luck alone decides.
-/// - **Rounds.** The factors k are the quantiles of an exponential distribution, so that a round has
-///   mostly exploitation and one bold guess, and no round proposes four times the same. They grow
-///   while nothing better is found, up to four times, and then the last of a round is a network unlike
-///   all before in the better quarter: deviations say little of what all processes overlook. After
-///   250 trials rounds are a fiftieth of what was tried, which changes beliefs as little as four did before.
+/// - **Start.** Most networks of a space hardly learn, so that ten networks drawn from all of it
+///   tell much about the bad ones and little about the good. The larger half by FLOPs tells more
+///   about the good ones.
+/// - **Processes.** Three are those of [`AccuracyFeatures::diverse_components`]; the fourth sees
+///   pairs of operations on edges. A single process is sometimes sure of the wrong region. Where
+///   they disagree is worth a look, so their disagreement counts as deviation. For the first three,
+///   networks that differ in one edge are nearly the same network. The fourth can learn from few
+///   examples that an operation on one edge goes well with another one elsewhere; the best networks
+///   may be such a small family.
+/// - **Prior mean.** Larger networks tend to be better: the processes model the target's difference
+///   from a line in log FLOPs. Its slope is small enough for a few trials to overrule it.
+/// - **Target.** −log(best − accuracy + κ) resolves the many networks just below the optimum, where
+///   the search is decided, and ignores how bad the bad ones are.
+/// - **Warm start.** Values known before ([`Strategy::warm_start`]), say from a shorter training or
+///   another task, are not data of this search: each origin is one more feature, in which the
+///   processes are linear, and this search's own trials teach its weight. Half of the start are the
+///   rows with the best warm-start values.
+/// - **Luck.** A search ends with its best training, not with the network that is best in the mean.
+///   Trials that differ in dead choices only tell how much trainings of one network differ; that
+///   counts as deviation of all networks. So a network is tried again, as another text, where
+///   others promise less, and unknown regions are worth less where luck alone decides.
+/// - **Rounds.** The factors k are the quantiles of an exponential distribution: most of a round is
+///   exploitation, one guess is bold, and no round proposes the same network four times. They grow
+///   up to fourfold while nothing better is found. Then the last network of a round is one unlike
+///   all before, from the better quarter: deviations do not show what all processes overlook. After
+///   250 trials, a round is a fiftieth of the trials so far, which changes the model as little as
+///   four did before.
 ///
 /// [`AccuracyFeatures::diverse_components`]: lanner_predict::accuracy::AccuracyFeatures::diverse_components
 pub struct DefaultSearch {
     rng: Rng,
     model: Option<Model>,
-    /// Of each origin of earlier values, one a row.
-    earlier: Vec<Vec<f64>>,
-    /// Of what the last ask gave.
+    /// Warm-start values, one list an origin with one value a row.
+    warm_start: Vec<Vec<f64>>,
+    /// Predictions of the rows that the last ask returned.
     beliefs: Vec<(f64, f64)>,
 }
 
 impl DefaultSearch {
-    /// A search over one pool; the seed decides the start.
+    /// Makes a search over one pool; the seed decides the start.
     pub fn new(seed: u64) -> Self {
         DefaultSearch {
             rng: lanner_nn::rng(seed, "default search"),
             model: None,
-            earlier: Vec::new(),
+            warm_start: Vec::new(),
             beliefs: Vec::new(),
         }
     }
 }
 
-/// Times that a random search is drawn for [`DefaultSearch::by_chance`].
+/// Number of random searches that [`DefaultSearch::by_chance`] draws.
 const DRAWS: usize = 200;
 
 impl DefaultSearch {
-    /// What the best of `n` random networks of `rows` is expected to reach, by what the trials say: the
-    /// mean over many draws of the networks and of their values from what is believed of them. Nothing
-    /// if there are too few trials.
+    /// Predicts the best value of `n` random networks of `rows` from the trials: the mean over many
+    /// draws of the networks, and of their values from the model. `None` if there are too few trials.
     pub(crate) fn by_chance(
         &mut self,
         pool: &Pool,
@@ -98,7 +99,7 @@ impl DefaultSearch {
         n: usize,
     ) -> Option<f64> {
         let sizes = log_flops(&pool.space, &pool.archs);
-        let mut model = Model::new(pool, sizes, &self.earlier);
+        let mut model = Model::new(pool, sizes, &self.warm_start);
         let beliefs = model.beliefs(history, rows).ok()?;
         let targets = Targets::of(&history.values());
         let mut sum = 0.0;
@@ -115,7 +116,7 @@ impl DefaultSearch {
     }
 }
 
-/// From N(0, 1), by Box and Muller.
+/// Draws from N(0, 1), by Box and Muller.
 fn normal(rng: &mut Rng) -> f64 {
     let [u, v]: [f64; 2] = rng.random();
     (-2.0 * (1.0 - u).ln()).sqrt() * (std::f64::consts::TAU * v).cos()
@@ -135,18 +136,18 @@ impl Strategy for DefaultSearch {
             return Vec::new();
         }
         let model = self.model.get_or_insert_with(|| {
-            Model::new(pool, log_flops(&pool.space, &pool.archs), &self.earlier)
+            Model::new(pool, log_flops(&pool.space, &pool.archs), &self.warm_start)
         });
         if history.asked() >= START
             && let Ok(beliefs) = model.beliefs(history, &open)
         {
             let fruitless = fruitless(history);
-            // What counts is the best training, so the noise of trainings is hope as well.
+            // The best training counts, so the noise of trainings belongs to the deviation.
             let beliefs: Vec<(f64, f64)> =
                 beliefs.into_iter().map(|b| (b.mean, b.trained_sd)).collect();
             let round = (ROUND_PART * history.asked() as f64) as usize;
             let round = round.max(ROUND).min(n).min(open.len());
-            let mut rows: Vec<usize> = choose(&beliefs, exploration(fruitless), round)
+            let mut rows: Vec<usize> = highest_by_quantile(&beliefs, exploration(fruitless), round)
                 .into_iter()
                 .map(|j| open[j])
                 .collect();
@@ -165,7 +166,7 @@ impl Strategy for DefaultSearch {
                 .collect();
             return rows;
         }
-        // The start, or nearly every evaluation failed and there is nothing to model yet.
+        // This is the start, or nearly every evaluation failed and there is nothing to model yet.
         let missing = START.saturating_sub(history.asked()).max(1).min(n);
         let mut rows = model.promising(&open, missing / 2);
         let others = missing - rows.len();
@@ -175,8 +176,8 @@ impl Strategy for DefaultSearch {
         rows
     }
 
-    fn warm_start(&mut self, _: &Pool, earlier: &[Vec<f64>]) {
-        self.earlier = earlier.to_vec();
+    fn warm_start(&mut self, _: &Pool, values: &[Vec<f64>]) {
+        self.warm_start = values.to_vec();
         self.model = None;
     }
 
@@ -201,27 +202,27 @@ impl Strategy for DefaultSearch {
         state.end()?;
         if !hyper.is_empty() {
             let sizes = log_flops(&pool.space, &pool.archs);
-            let earlier = &self.earlier;
-            let model = self.model.get_or_insert_with(|| Model::new(pool, sizes, earlier));
+            let warm_start = &self.warm_start;
+            let model = self.model.get_or_insert_with(|| Model::new(pool, sizes, warm_start));
             model.set_hyper(hyper);
         }
         Ok(())
     }
 }
 
-/// The mean of the factors k of a round.
+/// Scale (mean) of the factors k of a round.
 fn exploration(fruitless: usize) -> f64 {
     EXPLORATION * (1.0 + IMPATIENCE * fruitless as f64).min(MOST_IMPATIENT)
 }
 
-/// How many trials after the start came after the best one.
+/// Number of trials after the start that came after the best one.
 fn fruitless(history: &History) -> usize {
     let best = history.best().map(|t| t.row);
     let at = history.trials.iter().position(|t| Some(t.row) == best).unwrap_or(0);
     history.trials.len().saturating_sub((at + 1).max(START))
 }
 
-/// The upper part of `open` by mean + deviation.
+/// Returns the upper part of `open` by mean + deviation.
 fn upper(beliefs: &[(f64, f64)], open: &[usize]) -> Vec<usize> {
     let hopes: Vec<f64> = beliefs.iter().map(|(mean, sd)| mean + EXPLORATION * sd).collect();
     let mut sorted = hopes.clone();
@@ -231,9 +232,9 @@ fn upper(beliefs: &[(f64, f64)], open: &[usize]) -> Vec<usize> {
     open.iter().zip(hopes).filter(|(_, hope)| *hope >= least).map(|(&row, _)| row).collect()
 }
 
-/// Positions of up to `n` beliefs (mean and deviation), each the highest mean + k · deviation of those
-/// left, k the quantiles of an exponential distribution with mean `scale`.
-fn choose(beliefs: &[(f64, f64)], scale: f64, n: usize) -> Vec<usize> {
+/// Returns the positions of up to `n` predictions (mean and deviation): each has the highest mean + k
+/// · deviation of those left. The k are quantiles of an exponential distribution with mean `scale`.
+fn highest_by_quantile(beliefs: &[(f64, f64)], scale: f64, n: usize) -> Vec<usize> {
     let mut chosen: Vec<usize> = Vec::new();
     for i in 0..n.min(beliefs.len()) {
         let k = -scale * (1.0 - (i as f64 + 0.5) / n as f64).ln();

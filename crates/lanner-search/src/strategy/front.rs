@@ -1,9 +1,10 @@
-//! Two objectives: which trials are not beaten in both, how much they cover, and one number for both.
+//! Computes with two objectives: the front, its hypervolume, and one number for both values.
 
 use rand::RngExt;
 
-/// Positions of the points that no other one is at least as good as in both values and better in
-/// one (more is better), by the first value from the best; of equal points the first.
+/// Returns the positions of the points on the front: no other point is at least as good in both
+/// values and better in one (larger is better). The best first value comes first; of equal points,
+/// the first one stands for all.
 pub fn front(points: &[[f64; 2]]) -> Vec<usize> {
     let mut order: Vec<usize> = (0..points.len()).collect();
     order.retain(|&i| points[i].iter().all(|v| v.is_finite()));
@@ -20,7 +21,8 @@ pub fn front(points: &[[f64; 2]]) -> Vec<usize> {
     order
 }
 
-/// The area that is at most as good as one of the points and at least as good as `reference`.
+/// Computes the area of all points that are at most as good as one of `points` and at least as good
+/// as `reference`.
 pub fn hypervolume(points: &[[f64; 2]], reference: [f64; 2]) -> f64 {
     let mut low = reference[1];
     let mut area = 0.0;
@@ -34,11 +36,11 @@ pub fn hypervolume(points: &[[f64; 2]], reference: [f64; 2]) -> f64 {
     area
 }
 
-/// How little the smallest weighted shortfall is helped by the other objective.
+/// Weight of the sum of both shortfalls beside the largest one.
 const AUGMENTED: f64 = 0.05;
 
-/// One number for both values by the augmented Chebyshev function with random weights, others for
-/// each round (ParEGO: Knowles 2006). Values are brought to [0, 1].
+/// Combines both values into one number by the augmented Chebyshev function, with other random
+/// weights in each round (ParEGO: Knowles 2006). Values are scaled to [0, 1].
 pub(crate) fn scalarised<T>(points: &[(T, [f64; 2])], seed: u64, round: u32) -> Vec<f64> {
     let mut rng = lanner_nn::rng(seed, &format!("weights {round}"));
     let weight: f64 = rng.random();
@@ -54,10 +56,11 @@ pub(crate) fn scalarised<T>(points: &[(T, [f64; 2])], seed: u64, round: u32) -> 
     first.iter().zip(&second).map(|(a, b)| -(a.max(*b) + AUGMENTED * (a + b))).collect()
 }
 
-/// Rows that promise to add most to the area, one after the other: what is believed of both values
-/// of each of `rows` (median and standard deviation, more is better) plus k deviations, against
-/// `known` values and those believed of rows chosen before (SMS-EGO: Ponweiser et al. 2008). The k
-/// are quantiles of an exponential distribution with mean `scale`, larger where nothing adds.
+/// Returns rows that promise to add most to the area, one after the other. The prediction of both
+/// values of each of `rows` (median and standard deviation, larger is better) plus k deviations is
+/// compared with the `known` values and with the predictions of rows chosen before (SMS-EGO:
+/// Ponweiser et al. 2008). The k are quantiles of an exponential distribution with mean `scale`,
+/// and grow where no row adds anything.
 pub(crate) fn promising(
     rows: &[usize],
     beliefs: &[[(f64, f64); 2]],
@@ -100,14 +103,14 @@ pub(crate) fn promising(
     chosen.into_iter().map(|j| rows[j]).collect()
 }
 
-/// How often k grows before nothing is thought to add anything.
+/// Number of times that k grows before the search for additions ends.
 const BOLDER: usize = 6;
 
 #[cfg(test)]
 mod tests {
     use super::*;
 
-    /// By the definitions: pairs for the front, a grid of cells for the area.
+    /// Compares with the definitions: all pairs for the front, a grid of cells for the area.
     #[test]
     fn front_and_area_are_what_they_should_be() {
         let mut rng = lanner_nn::rng(3, "front test");

@@ -1,4 +1,4 @@
-//! The record that strategies choose by, and the trait that they have.
+//! The record of trials that strategies choose by, and the trait [`Strategy`].
 
 use std::collections::HashSet;
 
@@ -7,40 +7,40 @@ use lanner_predict::{Pool, PredictError};
 /// One evaluated architecture.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct Trial {
-    /// Its number in the pool.
+    /// The architecture's row in the pool.
     pub row: usize,
-    /// What came back; more is better.
+    /// Result; larger is better.
     pub value: f64,
 }
 
-/// Everything that was evaluated, in order.
+/// All trials, in the order of their results.
 #[derive(Debug, Clone, Default)]
 pub struct History {
     pub trials: Vec<Trial>,
-    /// Rows that were asked for, with or without success.
+    /// Rows that were asked for, evaluated successfully or not.
     taken: HashSet<usize>,
-    /// Rows whose values are awaited, taken too.
+    /// Rows that are being evaluated; `taken` has them too.
     pub pending: Vec<usize>,
-    /// How many were asked for that are not in the pool or not among these trials.
+    /// Number of architectures that were asked for but are not in the pool, or not among these trials.
     pub elsewhere: usize,
-    /// With two objectives the second value of each trial; more is better.
+    /// Second value of each trial in a search with two objectives; larger is better.
     pub second: Vec<f64>,
-    /// The number of rounds that were asked for before.
+    /// Number of rounds that were asked for before.
     pub round: u32,
 }
 
 impl History {
-    /// The best trial so far, the earliest of equals.
+    /// Returns the best trial so far, the earliest of equals.
     pub fn best(&self) -> Option<Trial> {
         self.trials.iter().copied().reduce(|a, b| if b.value > a.value { b } else { a })
     }
 
-    /// Whether a row was asked for before.
+    /// Tells whether a row was asked for before.
     pub fn is_taken(&self, row: usize) -> bool {
         self.taken.contains(&row)
     }
 
-    /// How many rows were asked for, failures included.
+    /// Returns the number of rows that were asked for, failures included.
     pub fn asked(&self) -> usize {
         self.taken.len() + self.elsewhere
     }
@@ -52,7 +52,7 @@ impl History {
         }
     }
 
-    /// Notes a row and what came back, if anything did.
+    /// Notes a row and its result; `None` if the evaluation failed.
     pub fn tell(&mut self, row: usize, value: Option<f64>) {
         self.taken.insert(row);
         if let Some(value) = value.filter(|v| v.is_finite()) {
@@ -76,10 +76,10 @@ impl History {
     }
 }
 
-/// Decides what to evaluate next.
+/// A search strategy: decides which architectures to evaluate next.
 pub trait Strategy {
-    /// Up to `n` rows that are neither taken nor forbidden by `allowed` (one flag a row); fewer
-    /// than `n` is a choice to look at results sooner, none means that nothing is left.
+    /// Chooses up to `n` rows that are neither taken nor forbidden by `allowed` (one flag a row). A
+    /// strategy returns fewer than `n` to see results sooner, and none if nothing is left.
     fn ask(
         &mut self,
         pool: &Pool,
@@ -88,40 +88,42 @@ pub trait Strategy {
         n: usize,
     ) -> Vec<usize>;
 
-    /// The trial that the strategy would deploy: under a noisy signal not always the one with the
-    /// best value.
+    /// Returns the trial that the strategy would deploy. If values are noisy, this is not always
+    /// the one with the best value.
     fn recommend(&mut self, pool: &Pool, history: &History) -> Option<Trial> {
         let _ = pool;
         history.best()
     }
 
-    /// What was known of the rows before the search: of each origin (an earlier search, a table) one
-    /// value a row, NaN where there is none. More is better, but neither scale nor effort need be those
-    /// of this search. Called before the first [`Strategy::ask`] over a pool; strategies that have no
-    /// use for it keep this default.
-    fn warm_start(&mut self, pool: &Pool, earlier: &[Vec<f64>]) {
-        let _ = (pool, earlier);
+    /// Takes values that were known before the search: from each origin (an earlier search, a
+    /// table) one value a row, NaN where there is none. Larger is better, but scale and effort may
+    /// differ from this search's. Called before the first [`Strategy::ask`] over a pool; strategies
+    /// without a use for them keep this default.
+    fn warm_start(&mut self, pool: &Pool, values: &[Vec<f64>]) {
+        let _ = (pool, values);
     }
 
-    /// Median and standard deviation of the value of each row that the last [`Strategy::ask`] gave, as
-    /// believed then; nothing of strategies that have no such belief.
+    /// Returns the predicted median and standard deviation of the value of each row that the last
+    /// [`Strategy::ask`] returned; empty for strategies that do not predict values.
     fn beliefs(&self) -> &[(f64, f64)] {
         &[]
     }
 
-    /// What it remembers from one [`Strategy::ask`] to the next and could not work out again.
+    /// Saves the state that the strategy remembers from one [`Strategy::ask`] to the next and could
+    /// not compute again.
     fn save(&self, pool: &Pool) -> Vec<u8>;
 
-    /// Makes a new strategy, of the same arguments, go on bit for bit as the one that was saved.
+    /// Restores a saved state into a new strategy with the same arguments, which then goes on bit
+    /// for bit as the saved one.
     fn restore(&mut self, pool: &Pool, state: &[u8]) -> Result<(), PredictError>;
 }
 
-/// Rows that may still be asked for.
+/// Returns the rows that may still be asked for.
 pub(crate) fn open_rows(pool: &Pool, history: &History, allowed: Option<&[bool]>) -> Vec<usize> {
     (0..pool.len()).filter(|&r| !history.is_taken(r) && allowed.is_none_or(|a| a[r])).collect()
 }
 
-/// Asks and evaluates until `budget` architectures were asked for or none is left.
+/// Asks and evaluates until `budget` architectures were asked for, or none is left.
 pub fn simulate(
     strategy: &mut dyn Strategy,
     pool: &Pool,

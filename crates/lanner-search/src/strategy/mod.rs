@@ -1,4 +1,4 @@
-//! Strategies: which architecture to evaluate next.
+//! Strategies, which decide which architecture to evaluate next.
 
 mod baselines;
 mod brp_nas;

@@ -8,7 +8,7 @@ use serde::{Deserialize, Serialize};
 use super::two_objectives::TwoObjectives;
 use super::{BrpNas, DefaultSearch, Evolution, RandomSearch, Ranker, Strategy, WeakPredictors};
 
-/// The strategies that a study can be searched with.
+/// Names of the strategies that can search a study.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(try_from = "String", into = "String")]
 pub enum StrategyName {
@@ -28,7 +28,7 @@ impl StrategyName {
         StrategyName::Random,
     ];
 
-    /// The name as on the command line.
+    /// Returns the name that the command line uses.
     pub fn text(self) -> &'static str {
         match self {
             StrategyName::Default => "default",
@@ -39,18 +39,18 @@ impl StrategyName {
         }
     }
 
-    /// Whether trials decide what is tried next.
+    /// Tells whether trials decide what is tried next.
     pub fn learns(self) -> bool {
         self != StrategyName::Random
     }
 
-    /// Whether it makes use of [`Strategy::warm_start`].
+    /// Tells whether the strategy uses [`Strategy::warm_start`].
     pub fn takes_warm_start(self) -> bool {
         self == StrategyName::Default
     }
 
-    /// The strategy for a search of `budget` evaluations (all of them phase 1 of `brp-nas`, by our
-    /// recipe). `signs` has 1 for each objective that is to be large and −1 for each to be small.
+    /// Makes the strategy for a search of `budget` evaluations; for `brp-nas`, all of them are phase
+    /// 1, by our recipe. `signs` has 1 for each objective to maximise and −1 for each to minimise.
     pub fn make(self, signs: &[f64], budget: usize, seed: u64) -> Box<dyn Strategy + Send> {
         let one: Box<dyn Strategy + Send> = match self {
             StrategyName::Default => Box::new(DefaultSearch::new(seed)),

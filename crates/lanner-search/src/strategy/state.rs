@@ -1,14 +1,14 @@
-//! What strategies remember, as bytes.
+//! Writes and reads the states of strategies as bytes.
 
 use lanner_nn::Rng;
 use lanner_predict::PredictError;
 
-/// Writes numbers one after the other, little-endian; every bit is kept.
+/// Writes numbers one after the other, little-endian, without loss.
 #[derive(Default)]
 pub(crate) struct Writer(Vec<u8>);
 
 impl Writer {
-    /// Where a generator stands. Its seed is the strategy's.
+    /// Writes the position of a generator; its seed is the strategy's.
     pub fn rng(&mut self, rng: &Rng) {
         self.0.extend(rng.get_word_pos().to_le_bytes());
     }
@@ -32,7 +32,7 @@ impl Writer {
     }
 }
 
-/// Reads what a [`Writer`] wrote, in the same order.
+/// Reads the bytes of a [`Writer`], in the same order.
 pub(crate) struct Reader<'a>(pub &'a [u8]);
 
 impl<'a> Reader<'a> {

@@ -1,4 +1,4 @@
-//! Searching the trade-offs of two objectives with strategies that know one.
+//! Searches the trade-offs between two objectives with a strategy that knows one.
 
 use lanner_predict::{Pool, PredictError};
 
@@ -6,17 +6,17 @@ use super::front::{promising, scalarised};
 use super::history::{History, Strategy};
 use crate::constrained::LatencyProcess;
 
-/// Trials asked for by one weighting of the objectives.
+/// Number of trials asked for with the same weights of the objectives.
 const WEIGHTING: usize = 2;
-/// Trials before the first processes, trials of a round then, and the mean of the standard deviations
-/// by which hope goes beyond belief: those of [`DefaultSearch`](super::DefaultSearch).
+/// Trials before the first model, trials in a round after it, and the mean factor of the standard
+/// deviation in the acquisition, as in [`DefaultSearch`](super::DefaultSearch).
 const START: usize = 10;
 const BATCH: usize = 4;
 const EXPLORATION: f64 = 0.6;
 
-/// Gives another strategy one number for both values, by random weights in each round (ParEGO). If
-/// `widens`, it asks instead for what promises most to widen the front, as soon as there are trials to
-/// learn both objectives from.
+/// Gives another strategy one number for both values, with random weights in each round (ParEGO).
+/// With `widens`, it asks instead for the rows that promise most to widen the front, as soon as
+/// there are enough trials to learn both objectives.
 pub(super) struct TwoObjectives {
     one: Box<dyn Strategy + Send>,
     signs: [f64; 2],
@@ -35,7 +35,7 @@ impl TwoObjectives {
         TwoObjectives { one, signs, widens, seed, process: None }
     }
 
-    /// Rows that promise most to widen the front; none if nothing promises anything.
+    /// Returns the rows that promise most to widen the front; none if no row promises anything.
     fn widening(
         &mut self,
         pool: &Pool,
@@ -49,7 +49,7 @@ impl TwoObjectives {
         let asked = [&rows[..], &history.pending].concat();
         let process = self.process.get_or_insert_with(|| LatencyProcess::new(pool));
         let believed = [0, 1].map(|j| {
-            // In the metric's own sign, by which latencies are positive and so seen as logarithms.
+            // Uses the metric's own sign: latencies are then positive, and seen as logarithms.
             let sign = self.signs[j];
             let values: Vec<(usize, f64)> = known.iter().map(|(r, v)| (*r, sign * v[j])).collect();
             let beliefs = process.beliefs(&values, f64::INFINITY, &asked)?;
@@ -89,8 +89,8 @@ impl Strategy for TwoObjectives {
         self.one.ask(pool, &weighted, allowed, n.min(WEIGHTING))
     }
 
-    fn warm_start(&mut self, pool: &Pool, earlier: &[Vec<f64>]) {
-        self.one.warm_start(pool, earlier);
+    fn warm_start(&mut self, pool: &Pool, values: &[Vec<f64>]) {
+        self.one.warm_start(pool, values);
     }
 
     fn save(&self, pool: &Pool) -> Vec<u8> {

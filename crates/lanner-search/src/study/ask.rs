@@ -1,4 +1,4 @@
-//! Asking the strategy for trials.
+//! Asks the strategy for trials.
 
 use std::collections::{BTreeMap, HashMap};
 
@@ -16,10 +16,10 @@ use crate::{History, Job};
 /// of all would take hours.
 const BEST: usize = 150;
 const LATEST: usize = 150;
-/// Empty rounds that a strategy may have in sequence (brp-nas of a tiny budget).
+/// Largest number of empty rounds in sequence that a strategy may have (brp-nas with a tiny budget).
 const EMPTY_ROUNDS: usize = 8;
 
-/// The file's content when a round is chosen.
+/// The file's content at the time when a round is chosen.
 pub(super) struct Snapshot {
     round: u32,
     counts: Counts,
@@ -27,11 +27,11 @@ pub(super) struct Snapshot {
     /// Trials with values, in the order of asking.
     pub done: Vec<(Architecture, [f64; 2])>,
     pending: Vec<Architecture>,
-    /// Measured architectures of each limit.
+    /// Measured architectures for each limit.
     measured: Vec<Known>,
 }
 
-/// The strategy's choice, and its state after it.
+/// A strategy's choice, and its state after it.
 struct Proposal {
     /// Architectures as text.
     archs: Vec<String>,
@@ -40,14 +40,14 @@ struct Proposal {
 }
 
 impl Study {
-    /// Up to `n` new trials, as the budget allows, in a batch of the strategy's choice: fewer than
-    /// `n` is its wish to see results first. Empty when the budget is spent or nothing is left that
-    /// may be within the limits.
+    /// Asks the strategy for up to `n` new trials, as the budget allows. A strategy may return
+    /// fewer to see results first. Empty when the budget is spent, or no network is left that may
+    /// be within the limits.
     ///
-    /// The trials and what the strategy remembers are on disk when this returns. Limits on
-    /// [`ANALYTIC`](super::ANALYTIC) metrics hold for all of them. For limits on others, a process is
-    /// fitted to all measurements of the study, and what is asked for has been measured to be within,
-    /// or is so with a probability of at least [`PROBABLE`](super::PROBABLE).
+    /// The trials and the strategy's state are on disk when this returns. All of them keep the
+    /// limits on [`ANALYTIC`](super::ANALYTIC) metrics. For limits on other metrics, a process is
+    /// fitted to the study's measurements, and each trial was measured to be within the limit, or
+    /// is within it with a probability of at least [`PROBABLE`](super::PROBABLE).
     pub fn ask(&mut self, n: usize) -> Result<Vec<Trial>, SearchError> {
         loop {
             let (job, space) = (&self.job, &self.space);
@@ -67,7 +67,7 @@ impl Study {
                     self.strategy = self.strategy.take().map(|(_, s)| (round + 1, s));
                     return Ok(trials);
                 }
-                // Another process asked in between: choose again in sight of its trials.
+                // Another process asked meanwhile: choose again, knowing its trials.
                 None => self.strategy = None,
             }
         }
@@ -110,16 +110,17 @@ impl Study {
     }
 
     fn propose(&mut self, snapshot: Snapshot, n: usize) -> Result<Proposal, SearchError> {
-        if self.earlier.is_none() {
-            self.earlier = Some(self.read_earlier()?);
+        if self.warm_start.is_none() {
+            self.warm_start = Some(self.read_warm_start()?);
         }
+        self.load_predictors()?;
         let Snapshot { round, counts, state, done, pending, measured } = snapshot;
         let known: Vec<Architecture> = (done.iter().map(|d| &d.0))
             .chain(&pending)
             .chain(measured.iter().flatten().map(|m| &m.0))
             .cloned()
             .collect();
-        // Mutations of good ones are not what a random search asks for.
+        // A random search does not ask for mutations of good networks.
         let parents = match self.job.strategy.learns() {
             true => parents(&self.weighted(&done, round)),
             false => Vec::new(),
@@ -130,12 +131,15 @@ impl Study {
             self.limits.new_pool();
             self.strategy = None;
         }
+        let predictors = self.predictors.get_or_insert_default();
         if self.strategy.as_ref().is_none_or(|s| s.0 != round) {
-            let earlier = self.earlier.get_or_insert_default();
-            let earlier: Vec<Vec<f64>> = earlier.iter_mut().map(|e| e.of(pool)).collect();
+            let origins = self.warm_start.get_or_insert_default();
+            let mut values: Vec<Vec<f64>> = origins.iter_mut().map(|o| o.of(pool)).collect();
+            let priors = predictors.accuracies.iter_mut();
+            values.extend(priors.map(|prior| prior.accuracies(&pool.archs)));
             let Job { strategy, budget, seed, .. } = self.job;
             let mut strategy = strategy.make(&self.job.signs(), budget, seed);
-            strategy.warm_start(pool, &earlier);
+            strategy.warm_start(pool, &values);
             if let Some(state) = state {
                 strategy.restore(pool, &state)?;
             }
@@ -147,7 +151,8 @@ impl Study {
         history.round = round;
         let mut open = current.may.clone();
         open.iter_mut().enumerate().for_each(|(r, o)| *o &= !history.is_taken(r));
-        let limits = self.limits.allowed(pool, &measured, &mut open);
+        let predictor = predictors.latency.as_mut();
+        let limits = self.limits.allowed(pool, &measured, predictor, &mut open);
         let Some((_, strategy)) = &mut self.strategy else { unreachable!("made above") };
         let mut rows = Vec::new();
         for _ in 0..EMPTY_ROUNDS {
@@ -159,7 +164,7 @@ impl Study {
         let beliefs = strategy.beliefs();
         let predicted = rows.iter().enumerate().map(|(i, &row)| {
             let objective = match &self.job.objectives[..] {
-                // Two are known to the strategy as one number.
+                // A strategy sees two objectives as one number.
                 [one] if beliefs.len() == rows.len() => {
                     Some((one.metric.clone(), (one.signed(beliefs[i].0), beliefs[i].1)))
                 }
@@ -180,7 +185,7 @@ impl Study {
 }
 
 impl Study {
-    /// One value for each trial to choose the parents of mutations by.
+    /// Returns one value for each trial, to choose the parents of mutations by.
     fn weighted(&self, done: &[(Architecture, [f64; 2])], round: u32) -> Known {
         let values = match self.job.objectives.len() {
             1 => done.iter().map(|d| d.1[0]).collect(),
@@ -191,13 +196,13 @@ impl Study {
 }
 
 impl Study {
-    /// The seed that the evaluation of an architecture has in this study, whoever asks for it.
+    /// Returns the seed for an architecture's evaluation, the same whoever asks for it.
     pub fn seed_of(&self, arch: &Architecture) -> u64 {
         seed_of(self.job.seed, &self.space.print(arch)) as u64
     }
 }
 
-/// For the evaluation of an architecture: below 2³².
+/// Returns the seed for an architecture's evaluation, below 2³².
 pub(super) fn seed_of(study: u64, arch: &str) -> i64 {
     (lanner_nn::subseed(study, &format!("trial {arch}")) >> 32) as i64
 }
@@ -249,13 +254,13 @@ impl Snapshot {
     }
 }
 
-/// The last round that was asked for.
+/// Returns the last round that was asked for.
 fn last_round(connection: &Connection) -> rusqlite::Result<u32> {
     let round = connection.query_row("SELECT round FROM strategy", [], |r| r.get(0)).optional()?;
     Ok(round.unwrap_or(0))
 }
 
-/// The record that the strategy is shown.
+/// Makes the record that the strategy is shown.
 fn history(
     c: &Connection,
     current: &Current,
@@ -295,7 +300,7 @@ fn history(
     Ok(history)
 }
 
-/// Codes one after the other, each with its length before it.
+/// Encodes the codes of architectures one after the other, each preceded by its length.
 pub(super) fn pack(archs: &[Architecture]) -> Vec<u8> {
     let mut bytes = Vec::new();
     for arch in archs {
@@ -305,7 +310,7 @@ pub(super) fn pack(archs: &[Architecture]) -> Vec<u8> {
     bytes
 }
 
-/// The inverse of [`pack`].
+/// Decodes the bytes of [`pack`].
 pub(super) fn unpack(mut bytes: &[u8]) -> Vec<Architecture> {
     let mut archs = Vec::new();
     while let Some((&length, rest)) = bytes.split_first() {

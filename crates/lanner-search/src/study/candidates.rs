@@ -1,9 +1,9 @@
-//! Which architectures a strategy chooses from.
+//! Chooses the architectures from which a strategy chooses.
 //!
-//! A space (or a list that the study was created with) of up to 20,000 architectures is there as a
-//! whole, one network for all that compute the same. Of a larger one there are 2,000 drawn at
-//! random, others after every 1,000 trials, and with each round mutations of the best and the latest
-//! trials. All of it follows from the seed and the trials, so nothing of it is stored.
+//! A space (or a list that the study was created with) of up to 20,000 architectures is used as a
+//! whole, with one network for all that compute the same. From a larger one, 2,000 are drawn at
+//! random, others after every 1,000 trials, and each round adds mutations of the best and the
+//! latest trials. All of it follows from the seed and the trials, so it is not stored.
 
 use std::collections::HashSet;
 
@@ -18,25 +18,26 @@ use super::SearchError;
 use crate::Job;
 use crate::strategy::draw;
 
-/// Spaces and lists up to this size are used as a whole.
+/// Largest size of spaces and lists that are used as a whole.
 const WHOLE: usize = lanner_space::SMALL_SPACE as usize;
-/// So many are drawn from others, and after so many trials anew.
+/// Number of candidates drawn from larger spaces, and number of trials after which others are drawn.
 const SAMPLE: usize = 2000;
 const RENEWED: usize = 1000;
-/// Where few are within the limits, at most this many times [`SAMPLE`] are looked at.
+/// Largest number of draws, as a multiple of [`SAMPLE`], where few are within the limits.
 const PATIENCE: usize = 10;
-/// Trials that are mutated, of the best and of the latest, and how often.
+/// Numbers of the best and of the latest trials that are mutated, and of mutations of each.
 const PARENTS: usize = 20;
 const CHILDREN: usize = 10;
 
-/// Metrics that are computed from the network (as pruned, batch 1) instead of measured: limits on
-/// them are exact. `memory_bytes` is the peak of 32-bit activations.
+/// Metrics that are computed from the network (pruned, batch 1) instead of measured, so that limits
+/// on them are exact. `memory_bytes` is the peak of 32-bit activations.
 pub const ANALYTIC: [&str; 4] = ["params", "flops", "macs", "memory_bytes"];
 
-/// Reads a metric off a cost.
+/// Reads a metric from a cost.
 type Part = fn(&Cost) -> u64;
 
-/// The part of a network's cost that a metric of [`ANALYTIC`] is; `None` for other metrics.
+/// Returns the function that reads a metric of [`ANALYTIC`] from a network's cost; `None` for other
+/// metrics.
 pub fn analytic(metric: &str) -> Option<Part> {
     Some(match metric {
         "params" => |c| c.params,
@@ -47,7 +48,7 @@ pub fn analytic(metric: &str) -> Option<Part> {
     })
 }
 
-/// Limits that hold or not by what the network is.
+/// Limits that a network's cost decides.
 struct Exact {
     skeleton: Skeleton,
     limits: Vec<(Part, f64)>,
@@ -62,7 +63,7 @@ impl Exact {
         Ok(Exact { skeleton: job.skeleton(space)?, limits })
     }
 
-    /// A network that cannot be built is not within.
+    /// Tells whether the limits hold; a network that cannot be built does not hold them.
     fn hold(&self, arch: &Architecture) -> bool {
         if self.limits.is_empty() {
             return true;
@@ -81,7 +82,7 @@ impl Exact {
     }
 }
 
-/// What decides the candidates.
+/// The rules that decide the candidates.
 pub(super) struct Candidates {
     space: Space,
     seed: u64,
@@ -93,7 +94,7 @@ pub(super) struct Candidates {
 
 struct List {
     archs: Vec<Architecture>,
-    /// Of a long list, for looking mutations up.
+    /// All architectures of a long list, to look mutations up.
     all: HashSet<Architecture>,
 }
 
@@ -102,7 +103,7 @@ pub(super) struct Current {
     pub pool: Pool,
     /// Each row as text.
     pub texts: Vec<String>,
-    /// Which rows may be asked for.
+    /// Whether each row may be asked for.
     pub may: Vec<bool>,
     block: usize,
     added: Vec<Architecture>,
@@ -128,7 +129,7 @@ impl Candidates {
         })
     }
 
-    /// Whether all there are are candidates at any time.
+    /// Tells whether all architectures are candidates at any time.
     fn is_whole(&self) -> bool {
         match &self.list {
             Some(list) => list.archs.len() <= WHOLE,
@@ -136,9 +137,9 @@ impl Candidates {
         }
     }
 
-    /// The candidates after `asked` trials. `known` are architectures that must have a row;
-    /// `parents` are mutated where the space is not there as a whole. Also tells whether they are
-    /// others than the last time.
+    /// Returns the candidates after `asked` trials, and whether they differ from the last time.
+    /// `known` are architectures that must have a row; `parents` are mutated unless the space is
+    /// used as a whole.
     pub fn at(
         &mut self,
         asked: usize,
@@ -178,7 +179,7 @@ impl Candidates {
     fn is_listed(&self, arch: &Architecture) -> bool {
         match &self.list {
             None => true,
-            // All of a short list are in the base already, but for those over a limit.
+            // A short list is in the base already, except for architectures over a limit.
             Some(list) if list.all.is_empty() => list.archs.contains(arch),
             Some(list) => list.all.contains(arch),
         }
@@ -218,7 +219,7 @@ impl Candidates {
         }
     }
 
-    /// Each parent with one or two choices changed, several times.
+    /// Returns each parent with one or two choices changed, several times.
     fn mutations(&self, parents: &[Architecture], rng: &mut Rng) -> Vec<Architecture> {
         let mut children = Vec::new();
         for parent in parents {
@@ -239,7 +240,8 @@ impl Candidates {
     }
 }
 
-/// Of trials in the order of asking, with values of which more is better, those to mutate.
+/// Chooses the trials to mutate; `trials` are in the order of asking, with values of which larger
+/// is better.
 pub(super) fn parents(trials: &[(Architecture, f64)]) -> Vec<Architecture> {
     let mut order: Vec<usize> = (0..trials.len()).collect();
     order.sort_by(|&a, &b| trials[b].1.total_cmp(&trials[a].1).then(a.cmp(&b)));
@@ -250,7 +252,7 @@ pub(super) fn parents(trials: &[(Architecture, f64)]) -> Vec<Architecture> {
     order.into_iter().map(|i| trials[i].0.clone()).collect()
 }
 
-/// One architecture for all whose pruned graphs are the same network, the first by index.
+/// Returns one architecture for all whose pruned graphs are the same network, the first by index.
 fn representatives(space: &Space) -> Vec<Architecture> {
     let archs: Vec<Architecture> = space.iter().collect();
     let graphs: Vec<_> =

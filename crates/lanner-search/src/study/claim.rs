@@ -1,4 +1,4 @@
-//! Handing trials out and taking results in.
+//! Hands out trials, and records their results.
 
 use std::collections::BTreeMap;
 use std::sync::mpsc::{RecvTimeoutError, Sender, channel};
@@ -11,15 +11,16 @@ use super::read::{self, TrialRow};
 use super::types::{Measurement, Outcome, State, Trial};
 use super::{SearchError, Study, now};
 
-/// Signs of life, and after how many seconds without one a process that cannot be seen is dead.
+/// Time between signs of life, and time without one after which a process that cannot be seen
+/// counts as dead.
 const BEAT: Duration = Duration::from_secs(20);
 const LEASE: f64 = 120.0;
-/// Most times that a trial is handed out: a network may kill the process that evaluates it.
+/// Largest number of times that a trial is handed out: a network may kill its process.
 const ATTEMPTS: i64 = 10;
 
 impl Study {
-    /// The next trial to evaluate, which is this process's from now on; nothing if none waits. First
-    /// come those that were asked for first, be it that their process died.
+    /// Claims the next trial to evaluate for this process; `None` if none waits. Those that were
+    /// asked for first come first, also where their process died.
     pub fn claim(&mut self) -> Result<Option<Trial>, SearchError> {
         let (owner, time) = (&self.owner, now());
         let is_free = |other: Option<&str>, heartbeat: Option<f64>| match other {
@@ -53,10 +54,10 @@ impl Study {
         Ok(claimed)
     }
 
-    /// Records how a trial ended and returns what it counts as; on disk when this returns.
+    /// Records the result of a trial, and returns its new state; both are on disk when this returns.
     ///
     /// # Errors
-    /// It has ended before, or another process took it over: then that one's result counts.
+    /// The trial has ended before, or another process took it over; then the other result counts.
     pub fn tell(&mut self, trial: i64, outcome: Outcome) -> Result<State, SearchError> {
         let (state, metrics, note) = self.judged(outcome);
         let values = match state {
@@ -84,7 +85,7 @@ impl Study {
         }
     }
 
-    /// State, finite metrics and note of an outcome.
+    /// Returns state, finite metrics and note for an outcome.
     fn judged(&self, outcome: Outcome) -> (State, BTreeMap<String, f64>, Option<String>) {
         let finite = |mut metrics: BTreeMap<String, f64>| {
             metrics.retain(|_, v| v.is_finite());
@@ -107,7 +108,7 @@ impl Study {
         }
     }
 
-    /// The objectives with a sign by which more is better.
+    /// Returns the objectives with a sign by which larger is better.
     pub(super) fn values(&self, metrics: &BTreeMap<String, f64>) -> [Option<f64>; 2] {
         let value = |i: usize| {
             let objective = self.job.objectives.get(i)?;
@@ -116,7 +117,7 @@ impl Study {
         [value(0), value(1)]
     }
 
-    /// Records a measurement; on disk when this returns. One that is not finite is left out.
+    /// Stores a measurement, which is on disk when this returns. One that is not finite is left out.
     pub fn measured(&mut self, m: &Measurement) -> Result<(), SearchError> {
         if !m.value.is_finite() {
             return Ok(());
@@ -149,7 +150,7 @@ impl Drop for Study {
     fn drop(&mut self) {
         if self.heartbeat.take().is_some() {
             let owner = self.owner.text();
-            // If this fails, they are taken over when this process is gone.
+            // If this fails, others take the trials over once this process is gone.
             let _ = self.database.write(|c| {
                 c.execute(
                     "UPDATE trial SET state = 'asked', owner = NULL, heartbeat = NULL,
@@ -161,7 +162,7 @@ impl Drop for Study {
     }
 }
 
-/// The first trial that waits or whose owner is dead, with how often it was handed out.
+/// Returns the first trial that waits or whose owner is dead, and how often it was handed out.
 fn first_free(
     connection: &Connection,
     is_free: &dyn Fn(Option<&str>, Option<f64>) -> bool,
@@ -216,7 +217,7 @@ pub(super) fn insert_metrics(
     Ok(())
 }
 
-/// The thread that gives signs of life while a study has trials to run; it ends with this.
+/// A thread that gives signs of life while a study runs trials; it ends when this is dropped.
 pub(super) struct Heartbeat {
     stop: Option<Sender<()>>,
     thread: Option<JoinHandle<()>>,
@@ -227,7 +228,7 @@ impl Heartbeat {
         let (stop, stopped) = channel::<()>();
         let beat = move || {
             while stopped.recv_timeout(BEAT) == Err(RecvTimeoutError::Timeout) {
-                // A sign that is missed is made up for by the next.
+                // If one sign is missed, the next one makes up for it.
                 let Ok(connection) = Connection::open(&path) else { continue };
                 let _ = connection.busy_timeout(BEAT).and_then(|()| {
                     connection.execute(

@@ -1,4 +1,4 @@
-//! Choices without learning, to compare a search with: by size and by chance.
+//! Choices without learning, to compare a search with: by size, and by chance.
 
 use lanner_network::{Cost, Skeleton, View};
 use lanner_space::Architecture;
@@ -11,9 +11,9 @@ use super::{SearchError, Study, limits};
 use crate::{DefaultSearch, History};
 
 impl Study {
-    /// The `n` candidates with the most FLOPs, the largest first, that are likely to be within all
-    /// limits as far as is known now: what one would look at who only knows that larger networks
-    /// tend to be better. Of a large space they are the largest of those drawn from it, not of all.
+    /// Returns the `n` candidates with the most FLOPs, the largest first, that are likely to be within
+    /// all limits by what is known now: the choice of somebody who knows only that larger networks
+    /// tend to be better. In a large space they are the largest of those drawn from it, not of all.
     pub fn largest(&mut self, n: usize) -> Result<Vec<Architecture>, SearchError> {
         let skeleton = self.job.skeleton(&self.space)?;
         let (current, open) = self.likely()?;
@@ -25,10 +25,9 @@ impl Study {
         Ok(sized.into_iter().take(n).map(|(_, r)| current.pool.archs[r].clone()).collect())
     }
 
-    /// What the best of `n` random networks that are likely to be within the limits would reach, as
-    /// the study's own trials let one expect: the processes of [`DefaultSearch`] are fitted to them,
-    /// and random searches drawn from what they believe. Nothing with two objectives or too few
-    /// trials.
+    /// Predicts the best value of `n` random networks that are likely to be within the limits, from
+    /// the study's own trials: fits the processes of [`DefaultSearch`] and draws random searches
+    /// from their predictions. `None` with two objectives or too few trials.
     pub fn by_chance(&mut self, n: usize) -> Result<Option<f64>, SearchError> {
         let [objective] = &self.job.objectives[..] else { return Ok(None) };
         let objective = objective.clone();
@@ -50,8 +49,10 @@ impl Study {
         Ok(best.map(|value| objective.signed(value)))
     }
 
-    /// The candidates, evaluated ones too, and which are likely to be within the limits.
+    /// Returns the candidates, evaluated ones too, and which of them are likely to be within the
+    /// limits.
     fn likely(&mut self) -> Result<(&Current, Vec<bool>), SearchError> {
+        self.load_predictors()?;
         let (limits, space) = (&self.job.limits, &self.space);
         let measured = self.database.read(|c| {
             let each = limits.iter().map(|l| limits::measured(c, space, &l.metric));
@@ -67,12 +68,13 @@ impl Study {
             self.strategy = None;
         }
         let mut open = current.may.clone();
-        self.limits.allowed(&current.pool, &measured, &mut open);
+        let predictor = self.predictors.as_mut().and_then(|p| p.latency.as_mut());
+        self.limits.allowed(&current.pool, &measured, predictor, &mut open);
         Ok((current, open))
     }
 }
 
-/// Of the network as it runs; none of one that cannot be built.
+/// Returns the FLOPs of the pruned network; `None` if it cannot be built.
 fn flops(skeleton: &Skeleton, arch: &Architecture) -> Option<u64> {
     Some(Cost::of(&skeleton.build(arch, View::Pruned).ok()?).flops)
 }

@@ -1,4 +1,4 @@
-//! The file: opening, schema, and what errors of SQLite mean to the user.
+//! The database file: opens it, keeps its schema, and explains errors of SQLite.
 
 use std::path::{Path, PathBuf};
 use std::time::Duration;
@@ -11,8 +11,8 @@ use super::SearchError;
 /// Marks the file as ours: "LNNR".
 const APPLICATION: i64 = 0x4c4e_4e52;
 
-/// What turns a file of each schema version into one of the next; the first makes it from nothing.
-const MIGRATIONS: [&str; 3] = [FIRST, MEASURED, TYPED];
+/// Steps from each schema version to the next; the first one makes the schema.
+const MIGRATIONS: [&str; 4] = [FIRST, MEASURED, TYPED, COUNTED];
 
 const FIRST: &str = "
 CREATE TABLE study (key TEXT PRIMARY KEY, value NOT NULL) WITHOUT ROWID;
@@ -60,11 +60,11 @@ CREATE TABLE measurement (
 CREATE INDEX measurement_metric ON measurement (metric);
 ";
 
-/// What an architecture was last measured to be is asked for at every look at the best.
+/// The index for the last measurement of an architecture, which every query of the best trial needs.
 const MEASURED: &str = "CREATE INDEX measurement_arch ON measurement (arch, metric)";
 
-/// The reference network's latency was a measurement of an architecture that is none, and a comparison
-/// was told by its words.
+/// Moves the reference network's latency out of the measurements, where it had no architecture, and
+/// marks comparisons by a column instead of a text.
 const TYPED: &str = "
 ALTER TABLE measurement ADD COLUMN comparison INTEGER NOT NULL DEFAULT 0;
 UPDATE measurement SET comparison = 1 WHERE budget = 'the most FLOPs, beside the budget';
@@ -73,21 +73,47 @@ INSERT INTO study SELECT 'baseline_ms', value FROM measurement
 DELETE FROM measurement WHERE metric = 'reference_ms' AND arch = 'reference';
 ";
 
+/// Counters of trials by state, kept by triggers: every round needs them, and counting a million trials
+/// would take longer than all else.
+const COUNTED: &str = "
+CREATE TABLE trial_count (
+    state TEXT PRIMARY KEY, trials INTEGER NOT NULL, imported INTEGER NOT NULL
+) WITHOUT ROWID;
+INSERT INTO trial_count SELECT column1, 0, 0
+    FROM (VALUES ('asked'), ('running'), ('done'), ('failed'), ('infeasible'));
+UPDATE trial_count SET (trials, imported) =
+    (SELECT count(*), count(origin) FROM trial WHERE trial.state = trial_count.state);
+CREATE TRIGGER trial_added AFTER INSERT ON trial BEGIN
+    UPDATE trial_count SET trials = trials + 1, imported = imported + (NEW.origin IS NOT NULL)
+        WHERE state = NEW.state;
+END;
+CREATE TRIGGER trial_removed AFTER DELETE ON trial BEGIN
+    UPDATE trial_count SET trials = trials - 1, imported = imported - (OLD.origin IS NOT NULL)
+        WHERE state = OLD.state;
+END;
+CREATE TRIGGER trial_moved AFTER UPDATE OF state, origin ON trial BEGIN
+    UPDATE trial_count SET trials = trials - 1, imported = imported - (OLD.origin IS NOT NULL)
+        WHERE state = OLD.state;
+    UPDATE trial_count SET trials = trials + 1, imported = imported + (NEW.origin IS NOT NULL)
+        WHERE state = NEW.state;
+END;
+";
+
 /// The schema version of this program.
 pub(super) const VERSION: i64 = MIGRATIONS.len() as i64;
 
-/// How long to wait for another process that writes; a commit takes milliseconds.
+/// Longest wait for another process that writes; a commit takes milliseconds.
 const PATIENCE: Duration = Duration::from_secs(60);
 
-/// A connection, and the file's name for messages.
+/// A connection, and the file's path for messages.
 pub(super) struct Database {
     pub path: PathBuf,
     pub connection: Connection,
 }
 
 impl Database {
-    /// Makes a new file with what `fill` writes, in one transaction: what a crash leaves in the middle
-    /// is an empty database, which is as good as no file. One that is there stays as it is.
+    /// Makes a new file with what `fill` writes, in one transaction: a crash leaves an empty
+    /// database, which counts as no file. An existing file stays as it is.
     pub fn create(
         path: &Path,
         fill: impl FnOnce(&Connection) -> rusqlite::Result<()>,
@@ -104,7 +130,7 @@ impl Database {
         let mut database = Database::connect(path, flags)?;
         database.writable()?;
         let made = database.write(|c| {
-            // Another process may have been faster.
+            // Another process may have made the study meanwhile.
             if !is_empty(c)? {
                 return Ok(false);
             }
@@ -115,14 +141,14 @@ impl Database {
         if made { Ok(database) } else { Err(exists()) }
     }
 
-    /// Whether there is a file that is not what a crash left of making one.
+    /// Tells whether there is a file, other than the empty one that a crash leaves.
     pub fn is_there(path: &Path) -> bool {
         path.exists()
             && !Database::connect(path, OpenFlags::SQLITE_OPEN_READ_ONLY)
                 .is_ok_and(|database| database.run(is_empty).unwrap_or(false))
     }
 
-    /// Opens a file to go on with, and brings it up to this program's schema.
+    /// Opens a file to read and write, and migrates it to this program's schema.
     pub fn open(path: &Path) -> Result<Database, SearchError> {
         exists(path)?;
         let mut database = Database::connect(path, OpenFlags::SQLITE_OPEN_READ_WRITE)?;
@@ -134,14 +160,14 @@ impl Database {
         Ok(database)
     }
 
-    /// Opens a file to look at, which another process may be writing.
+    /// Opens a file to read, which another process may be writing.
     pub fn open_read_only(path: &Path) -> Result<Database, SearchError> {
         exists(path)?;
         let flags = OpenFlags::SQLITE_OPEN_READ_ONLY;
         let database = Database::connect(path, flags)?;
         let version = match database.version() {
-            // Where nothing can be written beside the file, there is no log to share with others; a
-            // file without one is all there is.
+            // Where nothing can be written beside the file, there is no log to share with others:
+            // the file is complete without one.
             Err(SearchError::Database { .. }) if !has_log(path) => {
                 let uri = PathBuf::from(immutable(path));
                 let connection =
@@ -161,7 +187,7 @@ impl Database {
         }
     }
 
-    /// A copy in memory with this program's schema, of a file of an older one.
+    /// Copies a file with an older schema into memory, with this program's schema.
     fn up_to_date_in_memory(self) -> Result<Database, SearchError> {
         let mut copy = Connection::open_in_memory().map_err(|e| explain(&self.path, e))?;
         self.run(|c| Backup::new(c, &mut copy)?.run_to_completion(1000, Duration::ZERO, None))?;
@@ -178,7 +204,7 @@ impl Database {
         Ok(database)
     }
 
-    /// The schema version of a file that is ours.
+    /// Returns the schema version of the file, and refuses a file that is no study.
     fn version(&self) -> Result<i64, SearchError> {
         let no = |why: &str| SearchError::NoStudy { path: self.path.clone(), why: why.into() };
         let pragma = |name| self.run(|c| c.pragma_query_value(None, name, |r| r.get::<_, i64>(0)));
@@ -190,9 +216,9 @@ impl Database {
                 Err(SearchError::Newer { path: self.path.clone(), found, known: VERSION })
             }
             (0, 0) if self.run(is_empty)? => {
-                Err(no("an empty database, no study; delete it and start anew"))
+                Err(no("this database is empty and not a study; delete it and start anew"))
             }
-            _ => Err(no("a database of another program, no study of Lanner")),
+            _ => Err(no("this database belongs to another program and is not a study of Lanner")),
         }
     }
 
@@ -205,12 +231,12 @@ impl Database {
         })
     }
 
-    /// Runs the steps that the file has not seen, in one transaction: all or none.
+    /// Runs the migration steps that the file has not seen, in one transaction: all or none.
     fn migrate(&mut self, steps: &[&str]) -> Result<(), SearchError> {
         self.write(|c| take_steps(c, steps))
     }
 
-    /// Reads, from one moment's state.
+    /// Reads from one moment's state.
     pub fn read<T>(
         &self,
         work: impl FnOnce(&Connection) -> rusqlite::Result<T>,
@@ -221,7 +247,7 @@ impl Database {
         })
     }
 
-    /// Writes in one transaction, which is on disk when this returns and without a trace if not.
+    /// Writes in one transaction, which is on disk when this returns, and leaves no trace if it fails.
     pub fn write<T>(
         &mut self,
         work: impl FnOnce(&Connection) -> rusqlite::Result<T>,
@@ -247,7 +273,7 @@ impl Database {
 }
 
 fn take_steps(c: &Connection, steps: &[&str]) -> rusqlite::Result<()> {
-    // Another process may have been faster.
+    // Another process may have migrated the file meanwhile.
     let seen: i64 = c.pragma_query_value(None, "user_version", |r| r.get(0))?;
     for step in steps.iter().skip(seen as usize) {
         c.execute_batch(step)?;
@@ -264,14 +290,14 @@ fn exists(path: &Path) -> Result<(), SearchError> {
     }
 }
 
-/// Whether there is a write-ahead log with something in it.
+/// Tells whether there is a write-ahead log that is not empty.
 fn has_log(path: &Path) -> bool {
     let mut log = path.as_os_str().to_owned();
     log.push("-wal");
     std::fs::metadata(log).is_ok_and(|m| m.len() > 0)
 }
 
-/// The file as a URI by which SQLite takes it for one that nobody changes.
+/// Makes the URI that tells SQLite that nobody changes the file.
 fn immutable(path: &Path) -> String {
     let path = path.to_string_lossy();
     let path = path.replace('%', "%25").replace('?', "%3f").replace('#', "%23");
@@ -282,7 +308,7 @@ fn is_empty(connection: &Connection) -> rusqlite::Result<bool> {
     connection.query_row("SELECT count(*) FROM sqlite_schema", [], |r| Ok(r.get::<_, i64>(0)? == 0))
 }
 
-/// What an error of SQLite means.
+/// Converts an error of SQLite into one that says what it means.
 pub(super) fn explain(path: &Path, error: rusqlite::Error) -> SearchError {
     let path = path.to_path_buf();
     let why = error.to_string();
@@ -291,7 +317,7 @@ pub(super) fn explain(path: &Path, error: rusqlite::Error) -> SearchError {
     }
     match error.sqlite_error_code() {
         Some(ErrorCode::NotADatabase) => {
-            SearchError::NoStudy { path, why: "no database, so no study".into() }
+            SearchError::NoStudy { path, why: "this file is not a database, so not a study".into() }
         }
         Some(ErrorCode::DatabaseCorrupt) => SearchError::Damaged { path, why },
         Some(ErrorCode::ReadOnly | ErrorCode::PermissionDenied) => {
@@ -343,7 +369,7 @@ mod tests {
         assert!(Database::is_there(&path));
     }
 
-    /// To a made-up next version: what is there stays, and a step that fails leaves no trace.
+    /// Migrates to a made-up next version: the data stays, and a step that fails leaves no trace.
     #[test]
     fn migrations_keep_what_is_there() {
         let folder = tempfile::tempdir().unwrap();
@@ -351,19 +377,47 @@ mod tests {
         let mut database = Database::create(&path, |_| Ok(())).unwrap();
         database.connection.execute(TRIAL, []).unwrap();
         let next = "ALTER TABLE trial ADD COLUMN energy REAL; CREATE TABLE device (name TEXT);";
-        let broken = [FIRST, MEASURED, TYPED, next, "CREATE TABLE device (name TEXT);"];
+        let broken = [FIRST, MEASURED, TYPED, COUNTED, next, "CREATE TABLE device (name TEXT);"];
         assert!(database.migrate(&broken).is_err());
         assert_eq!(database.version().unwrap(), VERSION);
         assert!(database.connection.prepare("SELECT energy FROM trial").is_err());
-        database.migrate(&broken[..4]).unwrap();
+        database.migrate(&broken[..5]).unwrap();
         assert_eq!((count(&database, "trial"), count(&database, "device")), (1, 0));
         assert!(database.connection.prepare("SELECT energy FROM trial").is_ok());
-        // Run again, nothing is left to do.
-        database.migrate(&broken[..4]).unwrap();
+        // On a second run there is nothing left to do.
+        database.migrate(&broken[..5]).unwrap();
         assert!(matches!(
             database.version(),
-            Err(SearchError::Newer { found: 4, known: VERSION, .. })
+            Err(SearchError::Newer { found: 5, known: VERSION, .. })
         ));
+    }
+
+    #[test]
+    fn trials_are_counted_whatever_becomes_of_them() {
+        let folder = tempfile::tempdir().unwrap();
+        let flags = OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_CREATE;
+        let mut database = Database::connect(&folder.path().join("study.db"), flags).unwrap();
+        let right = |database: &Database| {
+            let wrong = "SELECT count(*) FROM trial_count AS c WHERE (trials, imported) <>
+                 (SELECT count(*), count(origin) FROM trial WHERE trial.state = c.state)";
+            let sql = format!("SELECT sum(trials), ({wrong}) FROM trial_count");
+            let all = |r: &rusqlite::Row| Ok((r.get::<_, i64>(0)?, r.get::<_, i64>(1)?));
+            database.connection.query_row(&sql, [], all).unwrap()
+        };
+        database.migrate(&[FIRST]).unwrap();
+        (0..3).for_each(|_| assert_eq!(database.connection.execute(TRIAL, []).unwrap(), 1));
+        database.migrate(&MIGRATIONS).unwrap();
+        assert_eq!(right(&database), (3, 0));
+        for (sql, left) in [
+            ("UPDATE trial SET origin = 'elsewhere' WHERE id = 1", 3),
+            ("UPDATE trial SET state = 'failed' WHERE id < 3", 3),
+            (TRIAL, 4),
+            ("INSERT OR IGNORE INTO trial SELECT * FROM trial", 4),
+            ("DELETE FROM trial WHERE id = 1", 3),
+        ] {
+            database.connection.execute(sql, []).unwrap();
+            assert_eq!(right(&database), (left, 0), "{sql}");
+        }
     }
 
     #[test]
@@ -375,7 +429,7 @@ mod tests {
         database.connection.pragma_update(None, "max_page_count", 1).unwrap();
         let fill = database.write(|c| (0..500).try_for_each(|_| c.execute(TRIAL, []).map(|_| ())));
         assert!(matches!(fill, Err(SearchError::Full { .. })), "{fill:?}");
-        // Nothing of it is there.
+        // The failed transaction left nothing.
         assert_eq!(count(&database, "trial"), 1);
         drop(database);
         let mut reader = Database::open_read_only(&path).unwrap();

@@ -1,52 +1,74 @@
-//! Limits on metrics that are measured: what is likely to be within.
+//! Limits on measured metrics: predicts which networks are within.
 
 use std::collections::{BTreeMap, HashMap};
 
-use lanner_predict::latency::LatencyFeatures;
+use lanner_predict::latency::{Expected, LatencyFeatures};
 use lanner_predict::{Pool, choose};
 use lanner_space::{Architecture, Space};
 use rusqlite::Connection;
 
 use super::candidates::ANALYTIC;
+use super::predictors::Asked;
 use super::{SearchError, Study, read};
 use crate::Limit;
 use crate::constrained::{Belief, LatencyProcess};
+use crate::job::LATENCY;
 
-/// [`Study::ask`] gives what is within all limits with at least this probability each: before a
-/// network is measured, one that may as well be within as not is worth a look.
+/// Least probability, for each limit, that a network that [`Study::ask`] returns is within it. It
+/// is not higher since the network is measured before it is evaluated.
 pub const PROBABLE: f64 = 0.5;
-/// When nothing is so likely, what still may be within.
+/// Least probability where no network reaches [`PROBABLE`].
 const POSSIBLE: f64 = 0.1;
-/// A process is fitted to so many measurements at most, the latest.
+/// Largest number of measurements that a process is fitted to, the latest ones.
 const MOST: usize = 200;
 
-/// The measured limits of a study.
+/// The limits of a study on measured metrics.
 pub(super) struct Limits {
-    /// With their numbers among all limits.
+    /// Limits, with their positions among all limits.
     measured: Vec<(usize, Limit)>,
     process: Option<LatencyProcess>,
+    /// What a saved predictor expects of the pool's latencies.
+    expected: Option<Vec<Expected>>,
 }
 
 /// Architectures and their values.
 pub(super) type Known = Vec<(Architecture, f64)>;
-/// For a metric, beliefs by row.
+/// Predictions by row, for each metric.
 pub(super) type Beliefs = Vec<(String, HashMap<usize, Belief>)>;
 
 impl Limits {
     pub fn of(limits: &[Limit]) -> Limits {
         let all = limits.iter().cloned().enumerate();
         let measured = all.filter(|(_, l)| !ANALYTIC.contains(&l.metric.as_str())).collect();
-        Limits { measured, process: None }
+        Limits { measured, process: None, expected: None }
     }
 
     pub fn new_pool(&mut self) {
         self.process = None;
+        self.expected = None;
     }
 
-    /// Closes what is not likely to be within all limits, and tells what is believed of the rest.
-    pub fn allowed(&mut self, pool: &Pool, measured: &[Known], open: &mut [bool]) -> Beliefs {
+    /// The probability of each row to be within the limit of the latency before any is measured; `None`
+    /// without a limit or a saved predictor.
+    pub fn expected(&mut self, pool: &Pool, predictor: Option<&mut Asked>) -> Option<Vec<f64>> {
+        let limits = self.measured.iter().filter(|(_, l)| l.metric == LATENCY);
+        let limit = limits.map(|(_, l)| l.at_most).reduce(f64::min)?;
+        let predictor = predictor?;
+        let expected = self.expected.get_or_insert_with(|| predictor.latencies(&pool.archs));
+        Some(expected.iter().map(|e| e.within(limit)).collect())
+    }
+
+    /// Closes the rows that are not likely to be within all limits, and returns the predictions of
+    /// the rows. A saved predictor tells what is expected of latencies before they are measured.
+    pub fn allowed(
+        &mut self,
+        pool: &Pool,
+        measured: &[Known],
+        mut predictor: Option<&mut Asked>,
+        open: &mut [bool],
+    ) -> Beliefs {
         let mut beliefs = Beliefs::new();
-        // The least probability of all limits.
+        // Least probability over all limits.
         let mut within = vec![1.0f64; pool.len()];
         for (number, limit) in &self.measured.clone() {
             let known: Vec<(usize, f64)> = (measured[*number].iter())
@@ -54,8 +76,17 @@ impl Limits {
                 .collect();
             let rows: Vec<usize> = (0..pool.len()).filter(|&r| open[r]).collect();
             let process = self.process.get_or_insert_with(|| LatencyProcess::new(pool));
-            // Too few measurements to know anything: all is worth a look.
-            if let Ok(believed) = process.beliefs(&known, limit.at_most, &rows) {
+            let predictor = predictor.as_deref_mut().filter(|_| limit.metric == LATENCY);
+            let believed = match predictor {
+                Some(predictor) => {
+                    let expected =
+                        self.expected.get_or_insert_with(|| predictor.latencies(&pool.archs));
+                    Ok(process.corrected(expected, &known, limit.at_most, &rows))
+                }
+                None => process.beliefs(&known, limit.at_most, &rows),
+            };
+            // Without enough measurements for a process, every row stays open.
+            if let Ok(believed) = believed {
                 rows.iter().zip(&believed).for_each(|(&r, b)| within[r] = within[r].min(b.within));
                 let of_rows = rows.into_iter().zip(believed).collect();
                 beliefs.push((limit.metric.clone(), of_rows));
@@ -71,8 +102,8 @@ impl Limits {
     }
 }
 
-/// The latest value of a metric for each architecture, of the latest of them, measured apart or with
-/// a trial.
+/// Returns the latest value of a metric for each architecture, measured apart or with a trial; of
+/// the latest architectures only.
 pub(super) fn measured(c: &Connection, space: &Space, metric: &str) -> rusqlite::Result<Known> {
     let mut values: BTreeMap<String, f64> = BTreeMap::new();
     for sql in [
@@ -80,7 +111,7 @@ pub(super) fn measured(c: &Connection, space: &Space, metric: &str) -> rusqlite:
         "SELECT trial.arch, metric.value FROM metric JOIN trial ON trial.id = metric.trial
          WHERE metric.name = ? ORDER BY metric.trial DESC LIMIT ?",
     ] {
-        // To look for what no trial has would be to look through all of them.
+        // A search for values that no trial has would read all trials.
         if values.len() >= MOST {
             break;
         }
@@ -102,8 +133,8 @@ pub(super) fn measured(c: &Connection, space: &Space, metric: &str) -> rusqlite:
 }
 
 impl Study {
-    /// What the measurements so far say of a metric of any architectures: median, standard deviation
-    /// of a new measurement, and how probable one within the study's limit is (1 without a limit).
+    /// Predicts a metric of any architectures from the measurements so far: median, standard deviation
+    /// of a new measurement, and the probability to be within the study's limit (1 without a limit).
     ///
     /// # Errors
     /// There are fewer than two measurements.
@@ -125,15 +156,26 @@ impl Study {
         Ok(LatencyProcess::new(&pool).beliefs(&rows, at_most, &asked)?)
     }
 
-    /// The `n` networks whose measurements say most of the others', the most informative first: to
-    /// measure before the first [`Study::ask`] of a study with measured limits.
+    /// Returns the `n` networks whose measurements tell most about all others, the most informative
+    /// first. They should be measured before the first [`Study::ask`] of a study with measured limits.
+    ///
+    /// A saved predictor of the job limits them to those likely within the limit.
     pub fn first_measurements(&mut self, n: usize) -> Result<Vec<Architecture>, SearchError> {
+        self.load_predictors()?;
         let (current, changed) = self.candidates.at(0, 0, &[], &[]);
         if changed {
             self.limits.new_pool();
             self.strategy = None;
         }
-        let rows: Vec<usize> = (0..current.pool.len()).filter(|&r| current.may[r]).collect();
+        let mut rows: Vec<usize> = (0..current.pool.len()).filter(|&r| current.may[r]).collect();
+        let predictor = self.predictors.as_mut().and_then(|p| p.latency.as_mut());
+        if let Some(within) = self.limits.expected(&current.pool, predictor) {
+            // Those over the limit would teach the process as well, but could not be chosen.
+            rows.sort_by(|&a, &b| within[b].total_cmp(&within[a]).then(a.cmp(&b)));
+            let likely = rows.partition_point(|&r| within[r] >= PROBABLE);
+            rows.truncate(likely.max(n));
+            rows.sort_unstable();
+        }
         let views = LatencyFeatures::new(&current.pool);
         let chosen = choose(&views, &rows, n, self.job.seed);
         Ok(chosen.into_iter().map(|r| current.pool.archs[r].clone()).collect())

@@ -1,4 +1,4 @@
-//! The record of a search: what is asked for, by whom it is evaluated, what came back.
+//! The record of a search: the trials that were asked for, who evaluates them, and their results.
 //!
 //! ```
 //! use lanner_search::Job;
@@ -23,34 +23,36 @@
 //! # Ok::<(), lanner_search::SearchError>(())
 //! ```
 //!
-//! **Rounds.** [`Study::ask`] lets the strategy choose and commits the trials and all that the
-//! strategy remembers in one transaction. [`Study::claim`] hands them out one after the other,
-//! [`Study::tell`] records what became of one. Whoever first evaluates all that was asked for and
-//! then asks for more gets the same trials from the same seed, whatever was killed in between.
+//! **Rounds.** [`Study::ask`] lets the strategy choose, and commits the trials and the strategy's
+//! state in one transaction. [`Study::claim`] hands out the trials one after the other;
+//! [`Study::tell`] records a result. A caller who evaluates all trials before asking for more gets
+//! the same trials from the same seed, whatever was killed in between.
 //!
-//! **Crashes.** A result is on disk when `tell` returns. Trials of a process that is gone are handed
-//! out again with the same seed (after ten attempts they count as failed: such a network kills its
-//! process). A process is known by its number and its start on this machine; of one elsewhere, such
-//! as in another container, a sign of life is expected every two minutes, which a thread of the study
-//! gives. Dropping a study gives back what it runs.
+//! **Crashes.** A result is on disk when `tell` returns. Trials of a dead process are handed out
+//! again with the same seed; after ten attempts they count as failed, since such a network kills
+//! its process. On the same machine, a process is known by its number and its start time. A process
+//! elsewhere, such as in another container, must give a sign of life every two minutes; a thread of
+//! the study does so. Dropping a study gives back the trials that it runs.
 //!
-//! **Several processes** may work on one file: a claim is atomic, and where all that was asked for
-//! is taken, `ask` gives more, with networks unlike the pending ones. The file uses a write-ahead log, which
+//! **Several processes** may work on one file. A claim is atomic; when all trials are claimed,
+//! `ask` adds more, with networks unlike the pending ones. The file uses a write-ahead log, which
 //! needs a local disk.
 //!
 //! **The file** is an SQLite database, documented by its schema: tables `trial`, `metric`,
-//! `prediction`, `measurement`, and `study` with the settings as JSON.
+//! `prediction`, `measurement`, `strategy` with the strategy's state, and `study` with the settings
+//! as JSON.
 
 mod ask;
 mod candidates;
 mod claim;
 mod comparison;
 mod database;
-mod earlier;
 mod limits;
 mod owner;
+pub(crate) mod predictors;
 mod read;
 mod types;
+mod warm_start;
 
 use std::path::{Path, PathBuf};
 use std::time::{SystemTime, UNIX_EPOCH};
@@ -59,45 +61,51 @@ use lanner_space::{Architecture, Space};
 use rusqlite::OptionalExtension;
 
 pub use crate::constrained::Belief;
+use crate::job::LATENCY;
 use crate::{Job, SearchError, Strategy};
 use candidates::Candidates;
 pub use candidates::{ANALYTIC, analytic};
 use claim::Heartbeat;
 use database::Database;
-use earlier::Earlier;
+
 use limits::Limits;
 pub use limits::PROBABLE;
 use owner::Owner;
+use predictors::Predictors;
 pub use types::{Counts, Measurement, Outcome, State, Trial};
 
-/// The name of the file in a study's folder.
+/// Name of the file in a study's folder.
 pub const FILE: &str = "study.db";
 
-/// An open study. It is for one thread at a time: share it behind a `Mutex`.
+/// An open study, for one thread at a time: share it behind a `Mutex`.
 pub struct Study {
     database: Database,
     job: Job,
     space: Space,
     owner: Owner,
     heartbeat: Option<Heartbeat>,
-    /// With the round after which it stands so.
+    /// The strategy, and the round whose state it has.
     strategy: Option<(u32, Box<dyn Strategy + Send>)>,
     candidates: Candidates,
     limits: Limits,
-    /// Read when a strategy is made.
-    earlier: Option<Vec<Earlier>>,
+    /// Warm-start values, read when a strategy is made.
+    warm_start: Option<Vec<warm_start::Origin>>,
+    /// The job's saved predictors, read when they are first needed.
+    predictors: Option<Predictors>,
 }
 
 impl Study {
-    /// Makes a study. `path` is a file `….db` or a folder, made if there is none, for `study.db` in it.
+    /// Makes a study. `path` is a file `….db`, or a folder, which is made if there is none, for a
+    /// file `study.db`.
     ///
     /// # Errors
-    /// A study is there already, wrong settings, or the file cannot be written.
+    /// A study exists already, settings are wrong, or the file cannot be written.
     pub fn create(path: impl AsRef<Path>, job: &Job) -> Result<Study, SearchError> {
         Study::create_of(path, job, &[])
     }
 
-    /// The same, of these architectures only, such as those of a table; none stand for all.
+    /// [`Study::create`] with these architectures only, such as those of a table; an empty list
+    /// stands for all of the space.
     pub fn create_of(
         path: impl AsRef<Path>,
         job: &Job,
@@ -106,17 +114,31 @@ impl Study {
         Study::create_warm(path, job, archs, &[])
     }
 
-    /// The same, with what earlier searches or tables know of networks of the space: by the name of
-    /// each origin, values of the first objective's direction, in any unit (those that are not finite are
-    /// left out). They are no trials and cost no budget; see [`Strategy::warm_start`].
+    /// [`Study::create_of`] with values of networks that are known from earlier searches or tables:
+    /// for each origin, by its name, values in the direction of the first objective, in any unit.
+    /// Values that are not finite are left out. They are no trials and cost no budget; see
+    /// [`Strategy::warm_start`].
     ///
     /// # Errors
-    /// As [`Study::create`], or an origin is there twice.
+    /// As [`Study::create`], or an origin is given twice.
     pub fn create_warm(
         path: impl AsRef<Path>,
         job: &Job,
         archs: &[Architecture],
-        earlier: &[(String, Vec<(Architecture, f64)>)],
+        warm_start: &[(String, Vec<(Architecture, f64)>)],
+    ) -> Result<Study, SearchError> {
+        let is_limited = job.limit_of(LATENCY).is_some();
+        let predictors = Predictors::load(job, &job.space()?, is_limited)?;
+        Study::create_with(path, job, archs, warm_start, predictors)
+    }
+
+    /// [`Study::create_warm`] with the job's predictors, which were read before.
+    pub(crate) fn create_with(
+        path: impl AsRef<Path>,
+        job: &Job,
+        archs: &[Architecture],
+        warm_start: &[(String, Vec<(Architecture, f64)>)],
+        predictors: Predictors,
     ) -> Result<Study, SearchError> {
         job.check()?;
         let space = job.space()?;
@@ -126,7 +148,7 @@ impl Study {
         let candidates = Candidates::new(job, &space, archs.to_vec())?;
         let text = json(job)?;
         let archs = ask::pack(archs);
-        let earlier = earlier::text(earlier, job, &space)?;
+        let warm_start = warm_start::text(warm_start, job, &space)?;
         let database = Database::create(&file(path.as_ref(), true), |c| {
             let mut insert = c.prepare("INSERT INTO study VALUES (?, ?)")?;
             insert.execute(("settings", text))?;
@@ -135,15 +157,17 @@ impl Study {
             if !archs.is_empty() {
                 insert.execute(("architectures", archs))?;
             }
-            if let Some(earlier) = earlier {
-                insert.execute(("earlier", earlier))?;
+            if let Some(text) = warm_start {
+                insert.execute(("earlier", text))?;
             }
             Ok(())
         })?;
-        Ok(Study::of(database, job.clone(), space, candidates))
+        let mut study = Study::of(database, job.clone(), space, candidates);
+        study.predictors = Some(predictors);
+        Ok(study)
     }
 
-    /// Whether [`Study::create`] would find something in its way.
+    /// Tells whether there is a study at a path, so that [`Study::create`] would fail.
     pub fn is_there(path: impl AsRef<Path>) -> bool {
         Database::is_there(&file(path.as_ref(), true))
     }
@@ -151,12 +175,13 @@ impl Study {
     /// Opens a study to go on with.
     ///
     /// # Errors
-    /// There is none, or the file is none, is damaged, of a newer version or cannot be written.
+    /// There is no study; or the file is not a study, is damaged, has a newer schema, or cannot be
+    /// written.
     pub fn open(path: impl AsRef<Path>) -> Result<Study, SearchError> {
         Study::read_settings(Database::open(&file(path.as_ref(), false))?)
     }
 
-    /// Opens a study to look at; what writes fails.
+    /// Opens a study to read; methods that write fail.
     pub fn open_read_only(path: impl AsRef<Path>) -> Result<Study, SearchError> {
         Study::read_settings(Database::open_read_only(&file(path.as_ref(), false))?)
     }
@@ -201,8 +226,17 @@ impl Study {
             owner: Owner::new(),
             heartbeat: None,
             strategy: None,
-            earlier: None,
+            warm_start: None,
+            predictors: None,
         }
+    }
+
+    /// Reads the saved predictors that the job names, if they were not read before.
+    fn load_predictors(&mut self) -> Result<(), SearchError> {
+        if self.predictors.is_none() {
+            self.predictors = Some(Predictors::load(&self.job, &self.space, true)?);
+        }
+        Ok(())
     }
 
     pub fn job(&self) -> &Job {
@@ -213,12 +247,12 @@ impl Study {
         &self.space
     }
 
-    /// The database's file.
+    /// Returns the path of the database file.
     pub fn path(&self) -> &Path {
         &self.database.path
     }
 
-    /// Raises or lowers the budget of a study to go on with.
+    /// Raises or lowers the budget.
     pub fn set_budget(&mut self, budget: usize) -> Result<(), SearchError> {
         let job = Job { budget, ..self.job.clone() };
         let text = json(&job)?;
@@ -228,7 +262,7 @@ impl Study {
         Ok(())
     }
 
-    /// Latency of the reference network that measurements are corrected to, milliseconds.
+    /// Returns the reference network's latency to which measurements are corrected, milliseconds.
     pub fn baseline_ms(&self) -> Result<Option<f64>, SearchError> {
         self.database.read(|c| {
             c.query_row("SELECT value FROM study WHERE key = 'baseline_ms'", [], |r| r.get(0))
@@ -236,7 +270,7 @@ impl Study {
         })
     }
 
-    /// Keeps the reference network's latency to go on with.
+    /// Stores the reference network's latency.
     pub fn set_baseline_ms(&mut self, ms: f64) -> Result<(), SearchError> {
         self.database.write(|c| {
             c.execute("INSERT OR REPLACE INTO study VALUES ('baseline_ms', ?)", [ms]).map(|_| ())
@@ -248,13 +282,13 @@ fn json(job: &Job) -> Result<String, SearchError> {
     serde_json::to_string(job).map_err(|e| SearchError::Settings { why: e.to_string() })
 }
 
-/// The file that a path stands for.
+/// Returns the database file for a path, which may be a folder.
 fn file(path: &Path, create: bool) -> PathBuf {
     let names_file = path.extension().is_some_and(|e| e == "db");
     if path.is_dir() || (create && !names_file) { path.join(FILE) } else { path.into() }
 }
 
-/// Unix seconds.
+/// Returns the time in Unix seconds.
 fn now() -> f64 {
     SystemTime::now().duration_since(UNIX_EPOCH).map_or(0.0, |d| d.as_secs_f64())
 }

@@ -1,11 +1,11 @@
-//! Which process runs a trial, and whether it is alive.
+//! Tells which process runs a trial, and whether it is alive.
 
 use std::fs;
 use std::sync::atomic::{AtomicU64, Ordering};
 
 /// One open study of one process, as text in the file.
 pub(super) struct Owner {
-    /// `host/boot/pid namespace/`: processes of equal ones see each other.
+    /// `host/boot/pid namespace/`: processes with equal texts see each other.
     machine: String,
     text: String,
 }
@@ -24,12 +24,12 @@ impl Owner {
         &self.text
     }
 
-    /// Whether the process of another owner still runs; nothing if that cannot be seen from here.
+    /// Tells whether the process of another owner still runs; `None` if that cannot be seen from here.
     pub fn is_alive(&self, other: &str) -> Option<bool> {
         let mut numbers = other.strip_prefix(&self.machine)?.split('/');
         let pid = numbers.next()?.parse().ok()?;
         let start: u64 = numbers.next()?.parse().ok()?;
-        // Where starts of processes cannot be seen, its own could not either.
+        // If this process's own start cannot be seen, neither can another's.
         start_of(std::process::id())?;
         Some(start_of(pid) == Some(start))
     }
@@ -44,17 +44,17 @@ fn machine() -> String {
     format!("{host}/{boot}/{space}/")
 }
 
-/// When a process was started, in ticks since the machine was, as Linux tells; nothing if there is no
-/// such process. One that ended and was not waited for is none.
+/// Returns the start time of a process, in ticks since the machine's start, as Linux tells; `None`
+/// if there is no such process. A zombie, which ended but was not waited for, counts as none.
 fn start_of(pid: u32) -> Option<u64> {
     let stat = fs::read_to_string(format!("/proc/{pid}/stat")).ok()?;
-    // The second field is the program's name in parentheses, which may have anything in it.
+    // The second field is the program's name in parentheses, which may hold any character.
     let mut fields = stat.rsplit_once(')')?.1.split_whitespace();
     let state = fields.next()?;
     if matches!(state, "Z" | "X") {
         return None;
     }
-    // This is field 3; the start is field 22.
+    // The iterator begins at field 3; the start is field 22.
     fields.nth(18)?.parse().ok()
 }
 
@@ -70,11 +70,11 @@ mod tests {
         let start = start_of(child.id()).unwrap();
         let text = format!("{}{}/{start}/1", here.machine, child.id());
         assert_eq!(here.is_alive(&text), Some(true));
-        // Another process got its number.
+        // Another process got the same number.
         let other = format!("{}{}/{}/1", here.machine, child.id(), start + 1);
         assert_eq!(here.is_alive(&other), Some(false));
         child.kill().unwrap();
-        // A zombie until it is waited for.
+        // The child is a zombie until it is waited for.
         while start_of(child.id()).is_some() {
             std::thread::yield_now();
         }

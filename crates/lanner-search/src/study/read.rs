@@ -1,4 +1,4 @@
-//! Reading a study.
+//! Reads studies.
 
 use std::cmp::Ordering;
 use std::collections::{BTreeMap, HashMap};
@@ -11,14 +11,14 @@ use super::types::{Counts, Measurement, State, Trial};
 use super::{SearchError, Study};
 use crate::front;
 
-/// Columns of [`trial_of`].
+/// Columns that [`trial_of`] reads.
 const COLUMNS: &str =
     "id, round, arch, state, seed, origin, owner, asked_at, started_at, finished_at, note";
-/// Columns of [`measurement`].
+/// Columns that [`measurement`] reads.
 const MEASUREMENT: &str = "arch, metric, value, se, trial, seed, budget, comparison, unix_time";
 
 impl Study {
-    /// All trials in the order of asking.
+    /// Returns all trials in the order of asking.
     pub fn trials(&self) -> Result<Vec<Trial>, SearchError> {
         let mut trials = Vec::new();
         self.for_each_trial(|trial| {
@@ -28,8 +28,9 @@ impl Study {
         Ok(trials)
     }
 
-    /// Gives all trials in the order of asking, of one moment's state, without holding them; ends at
-    /// the first error. Meanwhile nothing else can be asked of this study.
+    /// Calls `each` with all trials in the order of asking, without holding them in memory. All are
+    /// of one moment's state; the first error ends it. During this call nothing else can be asked
+    /// of this study.
     pub fn for_each_trial<E: From<SearchError>>(
         &self,
         mut each: impl FnMut(Trial) -> Result<(), E>,
@@ -39,8 +40,8 @@ impl Study {
             let mut metrics = c.prepare("SELECT trial, name, value FROM metric ORDER BY trial")?;
             let mut predictions =
                 c.prepare("SELECT trial, name, median, sd FROM prediction ORDER BY trial")?;
-            let mut metrics = Beside::new(metrics.query([])?)?;
-            let mut predictions = Beside::new(predictions.query([])?)?;
+            let mut metrics = RowsByTrial::new(metrics.query([])?)?;
+            let mut predictions = RowsByTrial::new(predictions.query([])?)?;
             let mut rows = select.query([])?;
             while let Some(row) = rows.next()? {
                 let mut trial = trial_of(row, &self.space)?;
@@ -60,12 +61,12 @@ impl Study {
         })?
     }
 
-    /// One trial.
+    /// Returns one trial.
     pub fn trial(&self, id: i64) -> Result<Trial, SearchError> {
         self.database.read(|c| trial(c, &self.space, id))?.ok_or(SearchError::NoTrial { trial: id })
     }
 
-    /// The last `count` trials that failed, in the order of asking.
+    /// Returns the last `count` failed trials, in the order of asking.
     pub fn failures(&self, count: usize) -> Result<Vec<Trial>, SearchError> {
         self.database.read(|c| {
             let ids = c
@@ -76,14 +77,15 @@ impl Study {
         })
     }
 
-    /// All measurements in the order in which they were made.
+    /// Returns all measurements in the order in which they were made.
     pub fn measurements(&self) -> Result<Vec<Measurement>, SearchError> {
         let mut measurements = Vec::new();
         self.for_each_measurement(|m| measurements.push(m))?;
         Ok(measurements)
     }
 
-    /// The same, without holding them.
+    /// Calls the closure with all measurements in the order in which they were made, without
+    /// holding them in memory.
     pub fn for_each_measurement(
         &self,
         mut each: impl FnMut(Measurement),
@@ -99,7 +101,7 @@ impl Study {
         })
     }
 
-    /// The measurements of one architecture in the order in which they were made.
+    /// Returns the measurements of one architecture in the order in which they were made.
     pub fn measurements_of(&self, arch: &Architecture) -> Result<Vec<Measurement>, SearchError> {
         let text = self.space.print(arch);
         self.database.read(|c| {
@@ -111,13 +113,13 @@ impl Study {
         })
     }
 
-    /// Numbers of trials by state.
+    /// Counts trials by state.
     pub fn counts(&self) -> Result<Counts, SearchError> {
         self.database.read(counts)
     }
 
-    /// The best trial by the first objective that is done and exceeds no limit as far as its metrics
-    /// and the last measurements of its architecture tell; the earliest of equals.
+    /// Returns the best done trial by the first objective, the earliest of equals. It exceeds no
+    /// limit, by its metrics and by the last measurements of its architecture.
     pub fn best(&self) -> Result<Option<Trial>, SearchError> {
         self.database.read(|c| {
             let mut select = c.prepare_cached(
@@ -134,9 +136,9 @@ impl Study {
         })
     }
 
-    /// The trials of [`Study::best`]'s kind that no other one beats in both objectives, by the first
-    /// from the best; with one objective the best alone. Of an objective that was measured apart from
-    /// the trial, such as a latency, the architecture's last measurement counts.
+    /// Returns the trials that no other one beats in both objectives, the best first value first; with
+    /// one objective the best alone. Limits count as in [`Study::best`]. For an objective that was
+    /// measured apart from the trial, such as a latency, the architecture's last measurement counts.
     pub fn front(&self) -> Result<Vec<Trial>, SearchError> {
         if self.job.objectives.len() < 2 {
             return Ok(self.best()?.into_iter().collect());
@@ -162,7 +164,7 @@ impl Study {
                 }
                 within.push((row.get(0)?, values));
             }
-            // Of those on the front, the ones over a limit go, until none is.
+            // Removes trials over a limit from the front, again and again until all on it are within.
             loop {
                 let points: Vec<[f64; 2]> = within.iter().map(|d| d.1).collect();
                 let ids: Vec<i64> = front(&points).into_iter().map(|i| within[i].0).collect();
@@ -203,25 +205,25 @@ impl Study {
     }
 }
 
-/// The last value of a metric that was measured of each architecture.
+/// Returns the last measured value of a metric for each architecture.
 fn last_measured(c: &Connection, metric: &str) -> rusqlite::Result<HashMap<String, f64>> {
     c.prepare_cached("SELECT arch, value FROM measurement WHERE metric = ? ORDER BY id")?
         .query_map([metric], |r| Ok((r.get(0)?, r.get(1)?)))?
         .collect()
 }
 
-/// Rows of another table in the order of their trials, taken in trial by trial.
-struct Beside<'s> {
+/// Rows of another table in the order of their trials, read trial by trial.
+struct RowsByTrial<'s> {
     rows: Rows<'s>,
 }
 
-impl<'s> Beside<'s> {
-    fn new(mut rows: Rows<'s>) -> rusqlite::Result<Beside<'s>> {
+impl<'s> RowsByTrial<'s> {
+    fn new(mut rows: Rows<'s>) -> rusqlite::Result<RowsByTrial<'s>> {
         rows.advance()?;
-        Ok(Beside { rows })
+        Ok(RowsByTrial { rows })
     }
 
-    /// Those of a trial, later than the trial before.
+    /// Passes the rows of a trial to `add`; each call needs a later trial than the call before.
     fn rows_of(
         &mut self,
         trial: i64,
@@ -239,7 +241,7 @@ impl<'s> Beside<'s> {
     }
 }
 
-/// A trial without metrics and predictions.
+/// Reads a trial without metrics and predictions.
 fn trial_of(row: &Row, space: &Space) -> rusqlite::Result<Trial> {
     Ok(Trial {
         id: row.get(0)?,
@@ -258,13 +260,13 @@ fn trial_of(row: &Row, space: &Space) -> rusqlite::Result<Trial> {
     })
 }
 
-/// The architecture of a text column; the error names it.
+/// Parses the architecture in a text column; an error names the text.
 pub(super) fn parsed(row: &Row, column: usize, space: &Space) -> rusqlite::Result<Architecture> {
     let text = row.get_ref(column)?.as_str()?;
     space.parse(text).map_err(|e| unreadable(column, e.to_string()))
 }
 
-/// The error of a column whose text means nothing.
+/// Makes the error of a column whose text means nothing.
 pub(super) fn unreadable(column: usize, why: String) -> rusqlite::Error {
     rusqlite::Error::FromSqlConversionFailure(column, rusqlite::types::Type::Text, why.into())
 }
@@ -272,7 +274,7 @@ pub(super) fn unreadable(column: usize, why: String) -> rusqlite::Error {
 fn state(row: &Row, column: usize) -> rusqlite::Result<State> {
     let name: String = row.get(column)?;
     State::by_name(&name)
-        .ok_or_else(|| unreadable(column, format!("'{name}' is no state of a trial")))
+        .ok_or_else(|| unreadable(column, format!("'{name}' is not a state of a trial")))
 }
 
 pub(super) fn trial(
@@ -311,8 +313,8 @@ fn measurement(row: &Row, space: &Space) -> rusqlite::Result<Measurement> {
 
 pub(super) fn counts(connection: &Connection) -> rusqlite::Result<Counts> {
     let mut counts = Counts::default();
-    let mut select = connection
-        .prepare_cached("SELECT state, count(*), count(origin) FROM trial GROUP BY state")?;
+    let mut select =
+        connection.prepare_cached("SELECT state, trials, imported FROM trial_count")?;
     let mut rows = select.query([])?;
     while let Some(row) = rows.next()? {
         let count = row.get::<_, i64>(1)? as usize;
@@ -328,7 +330,7 @@ pub(super) fn counts(connection: &Connection) -> rusqlite::Result<Counts> {
     Ok(counts)
 }
 
-/// State and owner of a trial, which decide whether a result may be told.
+/// State and owner of a trial, which decide whether a result is accepted.
 pub(super) struct TrialRow {
     pub state: State,
     pub owner: Option<String>,

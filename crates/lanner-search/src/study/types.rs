@@ -10,15 +10,15 @@ use serde_json::{Value, json};
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize)]
 #[serde(rename_all = "lowercase")]
 pub enum State {
-    /// The strategy asked for it; nobody runs it.
+    /// The strategy asked for it; no process runs it.
     Asked,
     /// A process evaluates it.
     Running,
     /// Its metrics are known.
     Done,
-    /// The evaluation gave nothing.
+    /// The evaluation gave no metrics.
     Failed,
-    /// A limit is exceeded, as was measured before the evaluation.
+    /// A limit was exceeded, as was measured before the evaluation.
     Infeasible,
 }
 
@@ -26,7 +26,7 @@ impl State {
     pub const ALL: [State; 5] =
         [State::Asked, State::Running, State::Done, State::Failed, State::Infeasible];
 
-    /// As in the database, lower case.
+    /// Returns the name in the database, in lower case.
     pub fn name(self) -> &'static str {
         match self {
             State::Asked => "asked",
@@ -41,7 +41,7 @@ impl State {
         State::ALL.into_iter().find(|s| s.name() == name)
     }
 
-    /// Whether its result is awaited.
+    /// Tells whether the result is still to come.
     pub fn is_pending(self) -> bool {
         matches!(self, State::Asked | State::Running)
     }
@@ -50,36 +50,37 @@ impl State {
 /// One architecture that the strategy asked for.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Trial {
-    /// From 1, in the order of asking.
+    /// Number of the trial, from 1, in the order of asking.
     pub id: i64,
-    /// The batch, from 1; 0 of imported ones.
+    /// Number of the round, from 1; 0 for imported trials.
     pub round: u32,
     pub arch: Architecture,
     pub state: State,
-    /// For the evaluation; below 2³², so that any program takes it.
+    /// Seed for the evaluation, below 2³², so that any program can take it.
     pub seed: u64,
-    /// Where it was imported from; such trials cost no budget. What a study is given to start from
-    /// ([`Study::create_warm`](super::Study::create_warm)) are no trials.
+    /// Source of an imported trial, which costs no budget. Warm-start values
+    /// ([`Study::create_warm`](super::Study::create_warm)) are not trials.
     pub origin: Option<String>,
-    /// The process that runs it or did: `host/boot/pid namespace/pid/start/number`.
+    /// Process that runs or ran it: `host/boot/pid namespace/pid/start/number`.
     pub owner: Option<String>,
-    /// Unix seconds, as all times.
+    /// Time when it was asked for, in Unix seconds like all times.
     pub asked_at: f64,
-    /// When it was claimed, the last time if the process before died.
+    /// Time when it was last claimed.
     pub started_at: Option<f64>,
     pub finished_at: Option<f64>,
     pub metrics: BTreeMap<String, f64>,
-    /// What was believed when it was asked for: median and standard deviation of the objectives and
-    /// the metrics that are limited.
+    /// Predictions from the time of asking: median and standard deviation of the objectives and of
+    /// the limited metrics.
     pub predicted: BTreeMap<String, (f64, f64)>,
-    /// Why it failed.
+    /// Reason of a failure.
     pub note: Option<String>,
 }
 
-/// How a trial ended.
+/// Result of a trial's evaluation.
 #[derive(Debug, Clone, PartialEq)]
 pub enum Outcome {
-    /// Values that are not finite count as missing, and a trial without an objective as failed.
+    /// Metrics of a successful evaluation. Values that are not finite count as missing, and a trial
+    /// without an objective as failed.
     Done {
         metrics: BTreeMap<String, f64>,
     },
@@ -99,18 +100,18 @@ pub struct Measurement {
     pub value: f64,
     /// Standard error.
     pub se: Option<f64>,
-    /// The trial that it was made for.
+    /// Trial for which it was made.
     pub trial: Option<i64>,
     pub seed: u64,
-    /// The effort, in the caller's words.
+    /// Effort of the measurement, in the caller's words.
     pub budget: String,
-    /// Whether it is from an evaluation beside the budget, for comparison with the search.
+    /// Whether it comes from an evaluation outside the budget, for comparison with the search.
     pub comparison: bool,
     pub unix_time: f64,
 }
 
 impl Measurement {
-    /// A measurement made now, without standard error, trial and words.
+    /// Makes a measurement of now, without standard error, trial and effort.
     pub fn new(arch: &Architecture, metric: &str, value: f64) -> Measurement {
         Measurement {
             arch: arch.clone(),
@@ -125,7 +126,7 @@ impl Measurement {
         }
     }
 
-    /// The fields by name, the architecture as text.
+    /// Returns the fields by name, with the architecture as text.
     pub fn json(&self, space: &Space) -> Value {
         json!({
             "arch": space.print(&self.arch), "metric": self.metric, "value": self.value,
@@ -136,7 +137,7 @@ impl Measurement {
 }
 
 impl Trial {
-    /// The fields by name, the architecture as text.
+    /// Returns the fields by name, with the architecture as text.
     pub fn json(&self, space: &Space) -> Value {
         json!({
             "id": self.id, "round": self.round, "arch": space.print(&self.arch),
@@ -148,7 +149,7 @@ impl Trial {
     }
 }
 
-/// Numbers of trials by state, and of imported ones among all.
+/// Numbers of trials by state, and of imported ones among them.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize)]
 pub struct Counts {
     pub asked: usize,
@@ -164,7 +165,7 @@ impl Counts {
         self.asked + self.running + self.done + self.failed + self.infeasible
     }
 
-    /// Trials that cost budget, pending ones included.
+    /// Returns the number of trials that cost budget, pending ones included.
     pub fn spent(&self) -> usize {
         (self.all() - self.infeasible).saturating_sub(self.imported)
     }

@@ -9,23 +9,24 @@ pub fn job(strategy: StrategyName, budget: usize) -> Job {
     Job { strategy, ..job }
 }
 
-/// Every 40th architecture, as if a table had these.
+/// Every 40th architecture, as a list like that of a table.
 pub fn some_archs() -> Vec<Architecture> {
     (0..390).map(|i| Space::NasBench201.at(i * 40).unwrap()).collect()
 }
 
-/// Convolutions help, and every one of them costs a millisecond.
-/// The text form of a NAS-Bench-201 architecture.
+/// Prints a NAS-Bench-201 architecture.
 pub fn text(arch: &Architecture) -> String {
     Space::NasBench201.print(arch)
 }
 
+/// Made-up accuracy: convolutions help, as long as there are not too many.
 pub fn accuracy(text: &str) -> f64 {
     let count = |what| text.matches(what).count() as f64;
     let gain = count("conv_3x3") + 0.6 * count("conv_1x1") + 0.3 * count("skip");
     50.0 + 10.0 * gain - gain * gain
 }
 
+/// Made-up latency: a 3×3 convolution costs a millisecond, other operations less.
 pub fn latency(text: &str) -> f64 {
     let count = |what| text.matches(what).count() as f64;
     1.0 + count("conv_3x3") + 0.4 * count("conv_1x1") + 0.2 * count("pool")
@@ -48,7 +49,7 @@ pub fn go_on(study: &mut Study) {
     }
 }
 
-/// What must be the same whenever and wherever it came about.
+/// The facts that must be the same however a study came about.
 pub fn essence(trials: &[Trial]) -> Vec<String> {
     (trials.iter())
         .map(|t| {

@@ -1,6 +1,7 @@
 //! Tests of lanner-search from outside, in one program: linked once.
 
 mod common;
+mod predictors;
 mod run;
 mod strategies;
 mod study;

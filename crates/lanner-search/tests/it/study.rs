@@ -1,4 +1,4 @@
-//! Studies: what is asked for, by all strategies, within limits, of all spaces.
+//! Studies: the trials of all strategies, within limits, in all spaces.
 
 use crate::common::{accuracy, done, essence, go_on, job, latency, some_archs, text};
 use lanner_search::study::{Measurement, Outcome, State, Study, Trial};
@@ -54,7 +54,7 @@ fn learning_beats_chance_and_errors_are_made_small() {
                 break;
             }
         }
-        // What was believed is in the metric's own sign.
+        // Predictions have the metric's own sign.
         for trial in study.trials().unwrap().iter().skip(20) {
             if let Some((median, _)) = trial.predicted.get("accuracy") {
                 assert!((sign * median - 60.0).abs() < 20.0, "{median}");
@@ -144,7 +144,7 @@ fn batches_asked_while_others_are_pending_are_of_others() {
     assert!(study.claim().unwrap().is_none() && other.claim().unwrap().is_none());
     let (first, last) = (ids[0], ids[1]);
     assert!(matches!(other.tell(first, done("")), Err(SearchError::TakenOver { .. })));
-    // What a closed study ran is free again, with its seed.
+    // A trial that a closed study ran is free again, with its seed.
     let seed = study.trial(first).unwrap().seed;
     drop(study);
     let again = other.claim().unwrap().unwrap();
@@ -303,7 +303,7 @@ params = 6000
     assert!(space.iter().any(|a| params(&a) > 6000));
 }
 
-/// One by one they are what they are all together, and the first error ends it.
+/// Trials one by one are the same as all together, and the first error ends it.
 #[test]
 fn trials_are_given_one_by_one() {
     let folder = tempfile::tempdir().unwrap();

@@ -1,18 +1,19 @@
-//! What a study knows without its own trials: earlier values, the largest network, and chance.
+//! What a study can tell without trials of its own: warm-start values, the largest network, and
+//! chance.
 
 use crate::common::{accuracy, done, essence, go_on, job, latency, some_archs, text};
 use lanner_search::study::{Measurement, Study};
 use lanner_search::{Limit, StrategyName};
 use lanner_space::{Architecture, Space};
 
-/// What is known from elsewhere is no trial: it leads the start, and a study that is closed between all
-/// steps asks for the same trials.
+/// Warm-start values are not trials: they lead the start, and a study that is closed between all steps
+/// asks for the same trials.
 #[test]
 fn earlier_values_lead_but_cost_nothing() {
     let folder = tempfile::tempdir().unwrap();
     let archs = some_archs();
     let print = |a: &Architecture| Space::NasBench201.print(a);
-    // Of another scale, and of every other network.
+    // Warm-start values on another scale, for every other network.
     let known: Vec<(Architecture, f64)> =
         archs.iter().step_by(2).map(|a| (a.clone(), 0.01 * accuracy(&print(a)))).collect();
     let make = |name: &str| {

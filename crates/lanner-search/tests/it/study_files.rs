@@ -1,4 +1,4 @@
-//! Files of studies: others, damaged ones, settings that make none, and large ones.
+//! Files of studies: files of others, damaged ones, wrong settings, and large ones.
 
 use crate::common::{go_on, job};
 use lanner_search::study::Study;

@@ -1,4 +1,4 @@
-//! Studies of several processes, whatever dies.
+//! Studies with several processes, some of which die.
 
 use std::path::Path;
 
@@ -6,8 +6,8 @@ use crate::common::{done, essence, job, some_archs};
 use lanner_search::StrategyName;
 use lanner_search::study::{State, Study};
 
-/// Not a test: the process that others start and kill. Evaluates until nothing is left and writes
-/// down what it begins and ends.
+/// Not a test, but the process that the tests start and kill. Evaluates until nothing is left, and
+/// writes down what it begins and ends.
 #[test]
 #[ignore]
 fn worker() {
@@ -132,7 +132,7 @@ fn processes_elsewhere_have_a_lease() {
     beat(600.0);
     let claimed = study.claim().unwrap().unwrap();
     assert_eq!((claimed.id, claimed.seed), (trial.id, trial.seed));
-    // What kills every process that runs it is given up.
+    // A trial that kills every process that runs it is given up.
     for _ in 0..9 {
         beat(600.0);
         assert!(study.claim().unwrap().is_some());

@@ -1,4 +1,4 @@
-//! Cells of operations on edges.
+//! Cells with operations on edges.
 
 use std::fmt;
 
@@ -8,48 +8,49 @@ use crate::{Architecture, CellGraph, SpaceError, View};
 /// A cell whose nodes add up the edges that end in them.
 #[derive(Clone)]
 pub struct CellSpace {
-    /// Node 0 is the input, the last one the output.
+    /// Number of nodes; node 0 is the input, the last one the output.
     pub nodes: u8,
-    /// In the order of the codes.
+    /// Edges in the order of the codes.
     pub edges: Vec<Edge>,
-    /// Names that any edge has, of [`crate::user::OPERATIONS`] where the skeleton builds the network.
+    /// Names of all operations that some edge has, from [`crate::user::OPERATIONS`] if the skeleton
+    /// builds the network.
     pub operations: Vec<String>,
     pub skeleton: CellSkeleton,
     positions: Vec<u8>,
 }
 
-/// What may be on an edge.
+/// Choices of an edge: where it starts, and its operation.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub struct Edge {
-    /// The nodes that it may start at, all below `to`.
+    /// Nodes where it may start, all below `to`.
     pub from: Vec<u8>,
     pub to: u8,
-    /// The operations that it may have, numbers of [`CellSpace::operations`].
+    /// Operations that it may have, as numbers among [`CellSpace::operations`].
     pub operations: Vec<u8>,
 }
 
-/// What surrounds the cells: stages of equal cells; between stages, a residual block halves the
+/// The network around the cells: stages of equal cells; between stages, a residual block halves the
 /// resolution and doubles the channels, as in NAS-Bench-201.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub struct CellSkeleton {
     pub resolution: u16,
     pub classes: u32,
-    /// Of the first stage.
+    /// Channels of the first stage.
     pub channels: u16,
     pub stages: u8,
-    /// In each stage.
+    /// Cells in each stage.
     pub cells: u8,
 }
 
 impl CellSpace {
-    /// Where an edge starts, and the number of its operation, by its code.
+    /// Returns the start of an edge and the number of its operation, for a code.
     pub fn choice(&self, edge: usize, code: u8) -> (u8, u8) {
         let Edge { from, operations, .. } = &self.edges[edge];
         let count = operations.len();
         (from[usize::from(code) / count], operations[usize::from(code) % count])
     }
 
-    /// A cell of these parts; an edge has at most 255 choices.
+    /// Makes a cell; an edge has at most 255 choices.
     pub fn new(
         nodes: u8,
         edges: Vec<Edge>,
@@ -61,8 +62,8 @@ impl CellSpace {
         CellSpace { nodes, edges, operations, skeleton, positions }
     }
 
-    /// A cell with an edge from each node to each later one, all operations on each; edges by their
-    /// end, then by their start.
+    /// Makes a cell with an edge from each node to each later one, with all operations on each. Edges
+    /// are ordered by their end, then by their start.
     pub fn complete(nodes: u8, operations: &[&str], skeleton: CellSkeleton) -> CellSpace {
         let all: Vec<u8> = (0..operations.len() as u8).collect();
         let edge = |from, to| Edge { from: vec![from], to, operations: all.clone() };
@@ -93,18 +94,20 @@ impl CellSpace {
         edges.iter().enumerate().map(code).collect()
     }
 
-    /// Codes of `none` and `skip_connect` among the operations; one that there is not, otherwise.
+    /// Returns the codes of `none` and `skip_connect` among the operations; a code that no operation
+    /// has for one that is missing.
     fn none_and_skip(&self) -> (u8, u8) {
         let code = |name: &str| self.operations.iter().position(|op| op == name);
         let (none, skip) = (code("none"), code("skip_connect"));
         (none.map_or(u8::MAX, |c| c as u8), skip.map_or(u8::MAX, |c| c as u8))
     }
 
-    /// The edges between the input (node 0) and the output (the last node).
+    /// Makes the graph of the edges between the input (node 0) and the output (the last node).
     fn raw_graph(&self, arch: &Architecture) -> CellGraph {
         let input = self.operations.len() as u8;
         let output = self.edges.len() as u8 + 1;
-        // Arcs must point forwards: nodes of the graph are edges by the node that they end in.
+        // Arcs must point forwards: the edges, which are nodes of the graph, are ordered by the node
+        // in which they end.
         let mut order: Vec<usize> = (0..self.edges.len()).collect();
         order.sort_by_key(|&e| self.edges[e].to);
         let mut labels = vec![input];
@@ -132,7 +135,7 @@ impl CellSpace {
 }
 
 impl fmt::Debug for CellSpace {
-    /// Without what follows from the rest: the fingerprints of files are of this text.
+    /// Prints only the fields that define the space: files' fingerprints are of this text.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("CellSpace")
             .field("nodes", &self.nodes)
@@ -177,7 +180,7 @@ impl Family for CellSpace {
         arch.codes().iter().enumerate().map(edge).collect::<Vec<_>>().join("|")
     }
 
-    /// Which edges are on a path of operations other than `none` from input to output.
+    /// Tells which edges are on a path of operations other than `none` from input to output.
     fn live(&self, arch: &Architecture) -> Vec<bool> {
         let (none, _) = self.none_and_skip();
         let choices: Vec<(u8, u8)> =

@@ -5,30 +5,30 @@ use std::fmt;
 use super::Family;
 use crate::{Architecture, CellGraph, SpaceError, View, independent};
 
-/// Stages after each other, each of layers of one width.
+/// Stages after each other; the layers of a stage have one width.
 #[derive(Clone)]
 pub struct ChainSpace {
     pub stages: Vec<Stage>,
     pub skeleton: ChainSkeleton,
     positions: Vec<u8>,
-    /// All layers and widths, then an absent layer and the ends.
+    /// Labels of nodes: layers and widths, then an absent layer, then the ends.
     labels: Vec<String>,
 }
 
-/// What a stage may be.
+/// Choices of a stage.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub struct Stage {
-    /// Numbers of layers, ascending.
+    /// Possible numbers of layers, ascending.
     pub depth: Vec<u8>,
-    /// Channels of all its layers.
+    /// Possible channels of all its layers.
     pub width: Vec<u16>,
-    /// Of its first layer.
+    /// Stride of its first layer.
     pub stride: u8,
-    /// What each of its layers may be.
+    /// Possible layers, for each of its layers.
     pub layers: Vec<Layer>,
 }
 
-/// A layer; what its block does not have is 0.
+/// A layer; a size that its block does not have is 0.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct Layer {
     pub block: Block,
@@ -36,7 +36,7 @@ pub struct Layer {
     pub expansion: u8,
 }
 
-/// See [`crate::user`].
+/// Kind of layer, see [`crate::user`].
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub enum Block {
     /// Inverted bottleneck.
@@ -47,7 +47,7 @@ pub enum Block {
     Identity,
 }
 
-/// What surrounds the stages.
+/// The network around the stages.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub struct ChainSkeleton {
     pub resolution: u16,
@@ -94,17 +94,17 @@ impl std::fmt::Display for Layer {
 }
 
 impl Stage {
-    /// The most layers.
+    /// Returns the largest number of layers.
     pub fn deepest(&self) -> usize {
         self.depth.iter().copied().max().unwrap_or(0).into()
     }
 
-    /// Codes: width, depth, layers.
+    /// Returns the number of codes: width, depth, layers.
     fn codes(&self) -> usize {
         2 + self.deepest()
     }
 
-    /// Choices of layers at that depth code.
+    /// Returns the number of choices of layers for a depth code.
     fn of_depth(&self, code: usize) -> Option<u128> {
         (self.layers.len() as u128).checked_pow(self.depth[code].into())
     }
@@ -117,7 +117,7 @@ impl Stage {
 }
 
 impl ChainSpace {
-    /// A chain of these stages.
+    /// Makes a chain of these stages.
     pub fn new(stages: Vec<Stage>, skeleton: ChainSkeleton) -> ChainSpace {
         let positions = |s: &Stage| {
             let mut positions = vec![s.width.len() as u8, s.depth.len() as u8];
@@ -138,7 +138,7 @@ impl ChainSpace {
         ChainSpace { stages, skeleton, positions, labels }
     }
 
-    /// The stages with their codes.
+    /// Splits codes into stages and their codes.
     pub fn split<'a>(&'a self, codes: &'a [u8]) -> impl Iterator<Item = (&'a Stage, &'a [u8])> {
         let mut rest = codes;
         self.stages.iter().map(move |stage| {
@@ -148,7 +148,7 @@ impl ChainSpace {
         })
     }
 
-    /// Width and layers of each stage.
+    /// Returns width and layers of each stage.
     pub fn layers(&self, arch: &Architecture) -> Vec<(u16, Vec<Layer>)> {
         let stage = |(stage, codes): (&Stage, &[u8])| {
             let depth = usize::from(stage.depth[usize::from(codes[1])]);
@@ -189,7 +189,7 @@ impl ChainSpace {
 }
 
 impl fmt::Debug for ChainSpace {
-    /// Without what follows from the rest: the fingerprints of files are of this text.
+    /// Prints only the fields that define the space: files' fingerprints are of this text.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("ChainSpace")
             .field("stages", &self.stages)
@@ -207,7 +207,7 @@ impl Family for ChainSpace {
         self.labels.iter().map(String::as_str).collect()
     }
 
-    /// A chain: of each stage its width, then its layers, those left out as absent.
+    /// Makes a chain: for each stage its width, then its layers, with absent ones for those left out.
     fn graph(&self, arch: &Architecture, _: View) -> CellGraph {
         let label = |text: &str| self.labels.iter().position(|l| l == text).expect("a label") as u8;
         let mut nodes = vec![label("input")];
@@ -256,7 +256,8 @@ impl Family for ChainSpace {
         Ok(())
     }
 
-    /// Stages as digits, the first the slowest; in a stage width, then depth, then layers.
+    /// Reads the index as digits, one a stage, the first the slowest; in a stage width, then depth,
+    /// then layers.
     fn at(&self, mut index: u128) -> Architecture {
         let mut stages = Vec::with_capacity(self.stages.len());
         for stage in self.stages.iter().rev() {
@@ -301,7 +302,7 @@ impl Family for ChainSpace {
 
     fn neighbours(&self, arch: &Architecture) -> Vec<Architecture> {
         let all = independent::neighbours(&self.positions, arch.codes());
-        // A change of a layer that is left out is undone by making it canonical.
+        // Making it canonical undoes a change of a layer that is left out.
         all.iter().map(|a| self.canonical(a)).filter(|a| a != arch).collect()
     }
 

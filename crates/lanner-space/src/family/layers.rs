@@ -1,14 +1,14 @@
-//! Chains of layers of one operation each.
+//! Chains of layers with one operation each.
 
 use std::sync::OnceLock;
 
 use super::Family;
 use crate::{Architecture, CellGraph, SpaceError, View, independent};
 
-/// A chain of layers, each of which has one of at most ten operations. Texts are a digit a layer.
+/// A chain of layers, each with one of at most ten operations. Texts have one digit a layer.
 ///
-/// Operations stay in the graph even where they pass their input on: what a layer costs and learns
-/// depends on its place.
+/// Operations stay in the graph even where they pass their input on: the cost and the effect of a
+/// layer depend on its place.
 #[derive(Debug)]
 pub struct Layers {
     operations: &'static [&'static str],
@@ -16,24 +16,25 @@ pub struct Layers {
     positions: Vec<u8>,
 }
 
-/// Which chains are architectures, where not all are.
+/// Condition on chains, for spaces in which not all chains are architectures.
 #[derive(Debug)]
 struct Rule {
-    /// The fewest layers.
+    /// Least number of layers.
     least: usize,
-    /// Says why codes, any, are no architecture.
+    /// Says why codes are not an architecture.
     check: fn(&[u8]) -> Result<(), String>,
-    /// By length, then lexicographically.
+    /// All architectures, by length, then lexicographically.
     all: OnceLock<Vec<Architecture>>,
 }
 
 impl Layers {
-    /// All chains of that many layers.
+    /// Makes a space of all chains with this many layers.
     pub fn new(operations: &'static [&'static str], layers: usize) -> Layers {
         Layers { operations, rule: None, positions: vec![operations.len() as u8; layers] }
     }
 
-    /// The chains of `least` to all layers that `check` lets pass; few enough to be listed.
+    /// Keeps the chains of `least` to all layers that `check` accepts; they must be few enough to be
+    /// listed.
     pub fn limited(self, least: usize, check: fn(&[u8]) -> Result<(), String>) -> Layers {
         Layers { rule: Some(Rule { least, check, all: OnceLock::new() }), ..self }
     }
@@ -108,7 +109,8 @@ impl Family for Layers {
         all.binary_search_by_key(&key(arch), key).ok().map(|i| i as u128)
     }
 
-    /// All with another operation in one layer or, where lengths differ, with one layer more or less.
+    /// Returns the chains with another operation in one layer or, where lengths differ, with one layer
+    /// more or less.
     fn neighbours(&self, arch: &Architecture) -> Vec<Architecture> {
         let codes = arch.codes();
         let Some(rule) = &self.rule else {

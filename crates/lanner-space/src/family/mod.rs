@@ -1,4 +1,4 @@
-//! Families of spaces: what an architecture is made of, whatever its space is called.
+//! Families of spaces: kinds of architectures, each shared by several spaces.
 //!
 //! | family | an architecture is | spaces |
 //! |---|---|---|
@@ -11,6 +11,9 @@
 
 mod cell;
 mod chain;
+pub(crate) mod dag;
+pub(crate) mod dag_text;
+mod elastic;
 mod layers;
 mod pair;
 
@@ -18,42 +21,42 @@ use std::fmt::Debug;
 
 pub use cell::{CellSkeleton, CellSpace, Edge};
 pub use chain::{Block, ChainSkeleton, ChainSpace, Layer, Stage};
+pub use dag::LabelledDag;
+pub use elastic::ElasticStages;
 pub use layers::Layers;
 pub use pair::CellPair;
 
-pub use crate::mobilenetv3::ElasticStages;
-pub use crate::nasbench101::LabelledDag;
 use crate::{Architecture, CellGraph, SpaceError, View, independent};
 
-/// The answers that a family gives for one of its members. The given ones are those of spaces with
-/// an independent choice at every position.
+/// The answers of a family for one of its members. The default ones are for spaces with an independent
+/// choice at every position.
 pub trait Family: Debug + Send + Sync {
-    /// The number of values at each position of [`Family::aligned`].
+    /// Returns the number of values at each position of [`Family::aligned`].
     fn positions(&self) -> &[u8];
 
-    /// The meaning of the graphs' labels, by code.
+    /// Returns the meaning of the graphs' labels, by code.
     fn labels(&self) -> Vec<&str>;
 
-    /// The architecture as a labelled graph.
+    /// Returns the architecture as a labelled graph.
     fn graph(&self, arch: &Architecture, view: View) -> CellGraph;
 
     /// Reads a text; errors name the `space`.
     fn parse(&self, space: &str, text: &str) -> Result<Architecture, SpaceError>;
 
-    /// The text that [`Family::parse`] reads.
+    /// Prints the text that [`Family::parse`] reads.
     fn print(&self, arch: &Architecture) -> String;
 
-    /// The positions where every combination of choices is an architecture, else `None`.
+    /// Returns the numbers of choices if every combination of them is an architecture, else `None`.
     fn choices(&self) -> Option<&[u8]> {
         Some(self.positions())
     }
 
-    /// The number of architectures; `None` from 2^128.
+    /// Returns the number of architectures; `None` from 2^128.
     fn size(&self) -> Option<u128> {
         independent::checked_size(self.positions())
     }
 
-    /// The number of different architectures that [`Family::canonical`] leaves.
+    /// Returns the number of different architectures that [`Family::canonical`] leaves.
     fn distinct(&self) -> Option<u128> {
         self.size()
     }
@@ -63,74 +66,75 @@ pub trait Family: Debug + Send + Sync {
         independent::check(self.positions(), codes)
     }
 
-    /// The same for codes that need not be in the order in which they are stored.
+    /// Checks as [`Family::check`], but accepts codes in another order than the stored one.
     fn check_unordered(&self, codes: &[u8]) -> Result<(), String> {
         self.check(codes)
     }
 
-    /// The architecture of an index below the size.
+    /// Returns the architecture with an index below the size.
     fn at(&self, index: u128) -> Architecture {
         independent::at(self.positions(), index)
     }
 
-    /// The index of an architecture, if it is counted.
+    /// Returns the index of an architecture, if it is counted.
     fn index_of(&self, arch: &Architecture) -> Option<u128> {
         Some(independent::index_of(self.positions(), arch.codes()))
     }
 
-    /// How many numbers [`Family::candidate`] takes.
+    /// Returns how many numbers [`Family::candidate`] takes.
     fn candidates(&self) -> Option<u128> {
         self.size()
     }
 
-    /// An architecture by a number, or nothing: each that can be drawn once.
+    /// Returns the architecture of a number, or `None` for some numbers; each architecture that can be
+    /// drawn has one number.
     fn candidate(&self, number: u128) -> Option<Architecture> {
         Some(self.at(number))
     }
 
-    /// All architectures one step away.
+    /// Returns the architectures one step away.
     fn neighbours(&self, arch: &Architecture) -> Vec<Architecture> {
         independent::neighbours(self.positions(), arch.codes())
     }
 
-    /// The one of all equal architectures that stands for them.
+    /// Returns the one of all equal architectures that stands for them.
     fn canonical(&self, arch: &Architecture) -> Architecture {
         arch.clone()
     }
 
-    /// The choices at positions that mean the same for all architectures.
+    /// Returns the choices at positions that mean the same for all architectures.
     fn aligned(&self, arch: &Architecture) -> Vec<Option<u8>> {
         let mut values: Vec<Option<u8>> = arch.codes().iter().map(|&c| Some(c)).collect();
         values.resize(self.positions().len(), None);
         values
     }
 
-    /// Which of the aligned choices take part in what the network computes.
+    /// Tells which of the aligned choices take part in the network's computation.
     fn live(&self, arch: &Architecture) -> Vec<bool> {
         self.aligned(arch).iter().map(Option::is_some).collect()
     }
 
-    /// The most codes of an architecture.
+    /// Returns the largest number of codes of an architecture.
     fn max_codes(&self) -> usize {
         self.positions().len()
     }
 
-    /// The most nodes of a graph.
+    /// Returns the largest number of nodes of a graph.
     fn max_nodes(&self) -> usize {
         self.positions().len() + 2
     }
 
-    /// Height and width of the image, where the architecture chooses them.
+    /// Returns height and width of the image, where the architecture chooses them.
     fn resolution(&self, _arch: &Architecture) -> Option<usize> {
         None
     }
 
-    /// The cell, where operations are on its edges.
+    /// Returns the cell, if operations are on its edges.
     fn cell(&self) -> Option<&CellSpace> {
         None
     }
 
-    /// The stages, where they have widths, depths and layers.
+    /// Returns the stages, if they have widths, depths and layers.
     fn chain(&self) -> Option<&ChainSpace> {
         None
     }

@@ -1,45 +1,45 @@
 //! Pairs of cells.
-//!
-//! Codes: the normal cell, then the reduction cell; in each, four nodes of two edges, an edge being
-//! (input, operation). Inputs 0 and 1 are the cells before, 2 to 5 the nodes. The two edges of a
-//! node are in ascending order.
-//!
-//! **What is the same.** Renumbering the nodes leaves a cell as it is, but for the order of the
-//! channels in its output. Canonical is the numbering whose inputs, then operations, are
-//! lexicographically first; [`crate::Space::sample`] and [`crate::Space::shuffled`] are uniform over
-//! these.
-//!
-//! Texts: `Genotype(normal=[('sep_conv_3x3', 1), …], normal_concat=range(2, 6), reduce=[…],
-//! reduce_concat=range(2, 6))`, NASLib's `[[(input, operation), …], […]]`, or 32 digits.
 
 use std::sync::{LazyLock, OnceLock};
 
 use super::Family;
 use crate::{Architecture, CellGraph, SpaceError, View, independent, literal::Literal};
 
-/// The nodes of a cell.
+/// Number of nodes of a cell.
 const NODES: usize = 4;
-/// The codes of a cell.
+/// Number of codes of a cell.
 const CELL: usize = 4 * NODES;
 
-/// Two cells of 2 inputs, 4 × (2 operations and their sum) and an output.
+/// Largest number of graph nodes: two cells of 2 inputs, 4 × (2 operations and their sum) and an
+/// output.
 const MAX_NODES: usize = 30;
-/// Nodes have 1, 3, 6 and 10 pairs of inputs.
+/// Number of topologies: the nodes have 1, 3, 6 and 10 pairs of inputs.
 const TOPOLOGIES: usize = 180;
 
-/// A normal and a reduction cell, each of four nodes that add up two operations on earlier nodes or on
-/// the outputs of the two cells before.
+/// A normal and a reduction cell. Each has four nodes, and a node adds up two operations on earlier
+/// nodes or on the outputs of the two cells before.
+///
+/// Codes: the normal cell, then the reduction cell; a cell has four nodes of two edges, and an edge is
+/// (input, operation). Inputs 0 and 1 are the cells before, 2 to 5 the nodes. The two edges of a node
+/// are in ascending order.
+///
+/// **Equality.** Renumbering the nodes changes only the order of the channels in a cell's output. The
+/// canonical numbering has the lexicographically first inputs and, among these, operations;
+/// [`crate::Space::sample`] and [`crate::Space::shuffled`] are uniform over canonical architectures.
+///
+/// Texts: `Genotype(normal=[('sep_conv_3x3', 1), …], normal_concat=range(2, 6), reduce=[…],
+/// reduce_concat=range(2, 6))`, NASLib's `[[(input, operation), …], […]]`, or 32 digits.
 #[derive(Debug)]
 pub struct CellPair {
     operations: &'static [&'static str],
     positions: Vec<u8>,
-    /// Different cells, counted when first asked for.
+    /// Number of different cells, counted when first needed.
     classes: OnceLock<u128>,
 }
 
 impl CellPair {
-    /// Cells of these operations, by code. If the last one is `none`, architectures with it are known but
-    /// not counted.
+    /// Makes cells with these operations, by code. If the last one is `none`, architectures with it
+    /// are accepted, but not counted.
     pub fn new(operations: &'static [&'static str]) -> CellPair {
         let choices = |i: usize| match i % 2 {
             0 => (i % CELL / 4) as u8 + 2,
@@ -53,12 +53,12 @@ impl CellPair {
         self.operations.iter().position(|&o| o == operation).map(|code| code as u8)
     }
 
-    /// Operations that are counted.
+    /// Returns the number of counted operations.
     fn counted(&self) -> u8 {
         self.operations.len() as u8 - u8::from(self.operations.last() == Some(&"none"))
     }
 
-    /// Choices of operations on eight edges.
+    /// Returns the number of choices of operations on eight edges.
     fn labellings(&self) -> u128 {
         u128::from(self.counted()).pow(8)
     }
@@ -67,7 +67,7 @@ impl CellPair {
         TOPOLOGIES as u128 * self.labellings()
     }
 
-    /// The topology and the number of the operations of a cell that is counted.
+    /// Returns the topology and the number of the operations of a counted cell.
     fn split(&self, cell: &[u8]) -> Option<(Topology, u128)> {
         let inputs: Topology = std::array::from_fn(|e| cell[2 * e]);
         let ops: [u8; 8] = std::array::from_fn(|e| cell[2 * e + 1]);
@@ -82,10 +82,10 @@ impl CellPair {
     }
 }
 
-/// The inputs of the eight edges of a cell.
+/// Inputs of the eight edges of a cell.
 type Topology = [u8; 8];
 
-/// All topologies, lexicographically.
+/// All topologies, in lexicographic order.
 static ALL: LazyLock<Vec<Topology>> = LazyLock::new(|| {
     let pairs = |node: u8| (0..node + 2).flat_map(move |a| (a + 1..node + 2).map(move |b| [a, b]));
     let mut all = vec![Vec::new()];
@@ -96,14 +96,14 @@ static ALL: LazyLock<Vec<Topology>> = LazyLock::new(|| {
     all.into_iter().map(|t| t.try_into().expect("eight inputs")).collect()
 });
 
-/// The topologies that are canonical: the first of each set that renumbering makes equal.
+/// Canonical topologies: the first of each set that renumbering makes equal.
 static CANONICAL: LazyLock<Vec<Topology>> = LazyLock::new(|| {
     let cell =
         |t: &Topology| -> [u8; CELL] { std::array::from_fn(|i| t[i / 2] * (1 - i as u8 % 2)) };
     ALL.iter().copied().filter(|t| canonical_cell(&cell(t)) == cell(t)).collect()
 });
 
-/// The orders of the four nodes.
+/// All orders of the four nodes.
 static ORDERS: LazyLock<Vec<[u8; NODES]>> = LazyLock::new(|| {
     let all = (0..256u32).map(|i| [i / 64, i / 16 % 4, i / 4 % 4, i % 4].map(|x| x as u8));
     all.filter(|o| (0..4u8).all(|v| o.contains(&v))).collect()
@@ -118,11 +118,11 @@ fn sort_edges(cell: &mut [u8]) {
     }
 }
 
-/// How many canonical cells there are of so many operations: each canonical topology has
-/// (operations)^8 labellings, of which its symmetries make some equal (Burnside's lemma).
+/// Counts canonical cells with `ops` operations: each canonical topology has ops^8 labellings, of
+/// which its symmetries make some equal (Burnside's lemma).
 fn classes(ops: u128) -> u128 {
     let of_topology = |topology: &Topology| {
-        // Edges as labels tell which edge a symmetry takes to which.
+        // Edges as labels tell which edge a symmetry moves where.
         let labelled: [u8; CELL] =
             std::array::from_fn(|i| if i % 2 == 0 { topology[i / 2] } else { i as u8 / 2 });
         let images = ORDERS.iter().filter_map(|order| renumbered(&labelled, order));
@@ -134,7 +134,7 @@ fn classes(ops: u128) -> u128 {
     CANONICAL.iter().map(of_topology).sum()
 }
 
-/// The cycles of the permutation of eight edges in the operations' places.
+/// Counts the cycles of the permutation of eight edges that stands in the operations' places.
 fn cycles(image: &[u8; CELL]) -> u32 {
     let mut seen = [false; 8];
     let mut count = 0;
@@ -149,7 +149,8 @@ fn cycles(image: &[u8; CELL]) -> u32 {
     count
 }
 
-/// The cell with its nodes in that order (old numbers), if none comes before its inputs.
+/// Returns the cell with its nodes in an order (of old numbers); `None` if a node would come before
+/// one of its inputs.
 fn renumbered(cell: &[u8; CELL], order: &[u8; NODES]) -> Option<[u8; CELL]> {
     let mut number = [0, 1, 0, 0, 0, 0];
     let mut new = [0; CELL];
@@ -157,7 +158,7 @@ fn renumbered(cell: &[u8; CELL], order: &[u8; NODES]) -> Option<[u8; CELL]> {
         let edges = &cell[4 * usize::from(node)..][..4];
         let renumber = |input: u8| number[usize::from(input)];
         let inputs = [renumber(edges[0]), renumber(edges[2])];
-        // Nodes that have no number yet are still 0.
+        // Nodes without a number so far are 0.
         if (edges[0] > 1 && inputs[0] == 0) || (edges[2] > 1 && inputs[1] == 0) {
             return None;
         }
@@ -168,7 +169,7 @@ fn renumbered(cell: &[u8; CELL], order: &[u8; NODES]) -> Option<[u8; CELL]> {
     Some(new)
 }
 
-/// Inputs before operations: what canonical cells are the first by.
+/// Returns inputs before operations: canonical cells are the first by this key.
 fn key(cell: &[u8; CELL]) -> [u8; CELL] {
     std::array::from_fn(|i| if i < 8 { cell[2 * i] } else { cell[2 * (i - 8) + 1] })
 }
@@ -187,7 +188,8 @@ impl Family for CellPair {
         self.operations.iter().copied().chain(["addition", "input", "output"]).collect()
     }
 
-    /// Both cells: two inputs, for each node its two operations and their sum, and the output.
+    /// Makes the graph of both cells: two inputs, for each node its two operations and their sum, and
+    /// the output.
     fn graph(&self, arch: &Architecture, view: View) -> CellGraph {
         let addition = self.operations.len() as u8;
         let mut graph = CellGraph { labels: vec![], arcs: vec![], inputs: vec![], outputs: vec![] };
@@ -223,7 +225,7 @@ impl Family for CellPair {
 
     fn parse(&self, space: &str, text: &str) -> Result<Architecture, SpaceError> {
         let mut text = text.trim();
-        // As lists of genotypes have it: `DARTS_V2 = Genotype(…)`.
+        // Lists of genotypes have the form `DARTS_V2 = Genotype(…)`.
         if let Some((_, genotype)) = text.split_once('=')
             && genotype.trim_start().starts_with("Genotype(")
         {
@@ -293,7 +295,7 @@ impl Family for CellPair {
         self.cells().checked_mul(self.cells())
     }
 
-    /// How many canonical architectures there are.
+    /// Returns the number of canonical architectures.
     fn distinct(&self) -> Option<u128> {
         let cells = self.classes.get_or_init(|| classes(self.counted().into()));
         cells.checked_mul(*cells)
@@ -315,7 +317,7 @@ impl Family for CellPair {
         Ok(())
     }
 
-    /// Cells by topology, then operations; the normal cell before the reduction cell.
+    /// Orders cells by topology, then operations; the normal cell before the reduction cell.
     fn at(&self, index: u128) -> Architecture {
         let (cells, labellings) = (self.cells(), self.labellings());
         let cell = |i: u128| self.join(&ALL[(i / labellings) as usize], i % labellings);
@@ -330,12 +332,12 @@ impl Family for CellPair {
         })
     }
 
-    /// How many pairs of a canonical topology and operations there are, for both cells.
+    /// Returns the number of pairs of a canonical topology and operations, for both cells.
     fn candidates(&self) -> Option<u128> {
         (CANONICAL.len() as u128 * self.labellings()).checked_pow(2)
     }
 
-    /// The candidate of that number, if it is canonical.
+    /// Returns the candidate with a number, if it is canonical.
     fn candidate(&self, index: u128) -> Option<Architecture> {
         let labellings = self.labellings();
         let cells = CANONICAL.len() as u128 * labellings;
@@ -346,7 +348,7 @@ impl Family for CellPair {
         Some(Architecture::new([cell(index / cells)?, cell(index % cells)?].concat()))
     }
 
-    /// All with another operation or another input on one edge, canonical.
+    /// Returns the canonical architectures with another operation or another input on one edge.
     fn neighbours(&self, arch: &Architecture) -> Vec<Architecture> {
         let codes = arch.codes();
         let mut all = Vec::new();
@@ -375,7 +377,8 @@ impl Family for CellPair {
         Architecture::new(cells.collect::<Vec<u8>>())
     }
 
-    /// An edge is dead if its operation is `none` or its input has only dead edges.
+    /// Tells which edges are live: one is dead if its operation is `none`, or its input has only dead
+    /// edges.
     fn live(&self, arch: &Architecture) -> Vec<bool> {
         let none = self.code("none");
         let mut live = Vec::with_capacity(2 * CELL);
@@ -397,7 +400,7 @@ impl Family for CellPair {
     }
 }
 
-/// The codes of a cell of eight edges; `edge` reads an input and an operation, or the name of an
+/// Reads the codes of a cell of eight edges; `edge` reads an input and an operation, or the name of an
 /// unknown one.
 fn read_cell(
     (name, operations): (&str, &[&str]),

@@ -51,16 +51,16 @@
 //! head = 64                   # of the 1×1 convolution before pooling; 0 leaves it out
 //! ```
 //!
-//! **Blocks.** `mb`: 1×1 convolution to expansion × channels, depthwise k×k, 1×1, a sum with the
+//! **Blocks.** `mb`: 1×1 convolution to expansion × channels, depthwise k×k, 1×1, and a sum with the
 //! input where shapes allow; `sep`: depthwise k×k and 1×1; `conv`: k×k; `identity`: nothing, or a 1×1
-//! convolution where channels or resolution change. Each convolution with batch norm.
+//! convolution where channels or resolution change. Each convolution has a batch norm.
 //!
-//! **Texts.** A cell: operation and source of each edge in the file's order,
-//! `nor_conv_3x3~0|sep_conv_5x5~1|none~2`. A chain: width and layers of each stage,
+//! **Texts.** A cell has operation and source of each edge in the file's order,
+//! `nor_conv_3x3~0|sep_conv_5x5~1|none~2`. A chain has width and layers of each stage,
 //! `w16:mb_k3_e6,sep_k5/w24:mb_k5_e3`.
 //!
-//! **Codes.** A cell: for each edge, source × number of operations + operation. A chain: for each
-//! stage the width, the depth, and for each layer up to the greatest depth the number of its
+//! **Codes.** A cell has for each edge: source × number of operations + operation. A chain has for
+//! each stage the width, the depth, and for each layer up to the greatest depth the number of its
 //! [`Layer`](crate::family::Layer) among the stage's; layers that are left out have code 0.
 
 mod read;

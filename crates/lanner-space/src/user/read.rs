@@ -1,4 +1,4 @@
-//! The TOML file: every error has the line and the field.
+//! Reads the TOML file of a space; every error names the line and the field.
 
 use toml::Spanned;
 use toml::de::{DeTable, DeValue};
@@ -10,11 +10,11 @@ use crate::family::{
     Block, CellSkeleton, CellSpace, ChainSkeleton, ChainSpace, Edge, Layer, Stage,
 };
 
-/// Edges and layers are nodes of graphs, which have at most 255.
+/// Largest number of edges or layers: they are nodes of graphs, which have at most 255.
 const MOST_NODES: usize = 200;
 
-/// The space that a text describes and a fingerprint of what it says, without names, comments and
-/// limits; or the line and the field that are wrong.
+/// Reads a space from text, and returns it with a fingerprint of its content, without names, comments
+/// and limits. An error names the line and the field that are wrong.
 pub(crate) fn definition(text: &str) -> Result<(Definition, u64), String> {
     let document = DeTable::parse(text).map_err(|e| {
         let line = e.span().map_or(1, |span| line_of(text, span.start));
@@ -59,7 +59,7 @@ pub(crate) fn definition(text: &str) -> Result<(Definition, u64), String> {
     Ok((Definition { limits, ..definition }, fingerprint(&said)))
 }
 
-/// FNV-1a of the choices and the skeleton, as this version of the program spells them.
+/// FNV-1a of the choices and the skeleton, as this version of the program prints them.
 fn fingerprint(said: &str) -> u64 {
     said.bytes().fold(0xcbf2_9ce4_8422_2325, |hash, byte| {
         (hash ^ u64::from(byte)).wrapping_mul(0x0000_0100_0000_01b3)
@@ -90,7 +90,7 @@ fn read_cell(root: &Fields, skeleton: &Fields) -> Result<CellSpace, String> {
         .iter()
         .map(|edge| read_edge(edge, nodes, &operations))
         .collect::<Result<_, String>>()?;
-    // Whatever is chosen, the output must be able to depend on the input.
+    // For any choices, the output must be able to depend on the input.
     let mut reached = vec![false; nodes.into()];
     reached[0] = true;
     for node in 1..nodes {
@@ -253,7 +253,7 @@ impl<'a> Fields<'a> {
         self.get(name).ok_or_else(|| self.message(&format!("'{name}' is missing")))
     }
 
-    /// Refuses fields that are not among those.
+    /// Refuses all fields except these.
     fn only(&self, names: &[&str]) -> Result<(), String> {
         let unknown = self.table.iter().find(|(key, _)| !names.contains(&key.get_ref().as_ref()));
         match unknown.and_then(|(key, _)| self.get(key.get_ref())) {
@@ -262,7 +262,7 @@ impl<'a> Fields<'a> {
         }
     }
 
-    /// The tables `[[name]]`, at least one.
+    /// Returns the tables `[[name]]`, at least one.
     fn tables(&self, name: &str) -> Result<Vec<Fields<'a>>, String> {
         let field = self.required(name)?;
         let Some(items) = field.value.get_ref().as_array().filter(|a| !a.is_empty()) else {
@@ -330,7 +330,7 @@ impl<'a> Field<'a> {
         }
     }
 
-    /// The items of a list, or the one value that stands for a list of one; none twice.
+    /// Returns the items of a list, or a single value as a list of one; no item may occur twice.
     fn each<T: PartialEq>(
         &self,
         read: impl Fn(&Field<'a>) -> Result<T, String>,

@@ -1,4 +1,4 @@
-//! What holds for every space, and the published counts and texts of each.
+//! Properties of every space, and the published counts and texts of each.
 
 use std::collections::BTreeSet;
 
@@ -135,7 +135,7 @@ fn texts_of_each_space() {
     let dict =
         format!(r#"{{"ks": [{kernels}], "e": [{expansions}], "d": [2, 3, 2, 4, 2], "r": [160]}}"#);
     assert_eq!(ofa.print(&arch), dict);
-    // What absent layers say is forgotten; Python prints a width, and single quotes.
+    // The choices of absent layers are dropped; Python prints a width, and single quotes.
     let other =
         dict.replace("\"ks\": [3, 5, 3,", "'wid': None, \"ks\": [3, 5, 7,").replace('"', "'");
     assert_eq!(ofa.parse(&other).unwrap(), arch);

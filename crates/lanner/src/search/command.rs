@@ -1,4 +1,4 @@
-//! The command: Ctrl-C and progress around a run, and its files and rows at the end.
+//! Runs a search with Ctrl-C and a progress bar, and prints its rows and writes its files at the end.
 
 use std::path::Path;
 use std::sync::Arc;
@@ -14,7 +14,7 @@ use super::{SearchArgs, job, summary};
 use crate::output::{Progress, progress, search_error, usage};
 use crate::stop::interrupts;
 
-/// Searches in `folder`, which is kept or, `kept` being false, gone afterwards.
+/// Searches with the study in `folder`; `kept` tells whether the caller keeps the folder afterwards.
 pub fn run(args: &SearchArgs, folder: &Path, kept: bool) -> anyhow::Result<()> {
     let start = Instant::now();
     if let Some(minutes) = args.time.filter(|m| !(m.is_finite() && *m > 0.0)) {
@@ -25,7 +25,8 @@ pub fn run(args: &SearchArgs, folder: &Path, kept: bool) -> anyhow::Result<()> {
     let pressed = interrupts(move |times| {
         if times == 1 && is_waiting.load(Ordering::Relaxed) {
             eprintln!(
-                "lanner: finishing what runs; Ctrl-C again ends it, to be run anew by --resume"
+                "lanner: waiting for the running evaluations; Ctrl-C again ends them, and --resume runs \
+                 them anew"
             );
         }
     });
@@ -38,7 +39,7 @@ pub fn run(args: &SearchArgs, folder: &Path, kept: bool) -> anyhow::Result<()> {
     let mut control = Control {
         events: Box::new(|event| bar.show(event)),
         stop: Box::new(stop),
-        // More minutes than there is time are no limit.
+        // More minutes than an `Instant` can hold are no limit.
         deadline: (args.time.map(|m| Duration::try_from_secs_f64(60.0 * m)))
             .and_then(|time| start.checked_add(time.ok()?)),
     };
@@ -66,7 +67,7 @@ pub fn run(args: &SearchArgs, folder: &Path, kept: bool) -> anyhow::Result<()> {
             let name = job::quoted(&folder.display().to_string());
             format!("lanner search --resume --out {name} goes on from there")
         }
-        false => "with --out DIR it would be kept, to go on with".into(),
+        false => "with --out DIR the study is kept, and --resume goes on with it".into(),
     };
     waits.store(run.evaluator().place() == Place::Elsewhere, Ordering::Relaxed);
     let found = run.finish(&mut control);
@@ -86,7 +87,7 @@ pub fn run(args: &SearchArgs, folder: &Path, kept: bool) -> anyhow::Result<()> {
     }
     warn_of_chance(&run, &found);
     let about = run.hand_over(&found)?;
-    // Also of a search that found nothing: the report shows why.
+    // A search that found nothing has a report too: it shows why.
     if kept {
         crate::report::write(&mut run)?;
     }
@@ -96,7 +97,7 @@ pub fn run(args: &SearchArgs, folder: &Path, kept: bool) -> anyhow::Result<()> {
     }
 }
 
-/// Says so where the best network has hardly learnt anything.
+/// Warns where the best network's accuracy is hardly better than chance.
 fn warn_of_chance(run: &Run, found: &Found) {
     let (Some((trial, _)), Some(images)) = (&found.best, run.evaluator().images()) else { return };
     let chance = 100.0 / images.classes.len() as f64;
@@ -108,7 +109,7 @@ fn warn_of_chance(run: &Run, found: &Found) {
     }
 }
 
-/// The bar of the phase under way.
+/// The progress bar of the current phase.
 #[derive(Default)]
 struct Bar(Option<(Phase, Progress)>);
 

@@ -1,4 +1,4 @@
-//! `lanner search study.toml`: the options from a file, and over them those of the command line.
+//! `lanner search study.toml`: reads options from a file; options of the command line override them.
 
 use std::collections::BTreeSet;
 use std::path::Path;
@@ -9,10 +9,10 @@ use toml::{Spanned, de::DeTable, de::DeValue};
 use super::SearchArgs;
 use crate::output::usage;
 
-/// The options of a file, where the command line does not give them too.
+/// Reads the options of a file, and overrides them by those of the command line.
 ///
 /// # Errors
-/// Name the file, the line and the key: one that is no option, or a value that the option does not take.
+/// A key is no option, or the option does not take its value. The message names file, line and key.
 pub fn with_file(file: &Path) -> anyhow::Result<SearchArgs> {
     let name = file.display();
     let text =
@@ -25,7 +25,7 @@ pub fn with_file(file: &Path) -> anyhow::Result<SearchArgs> {
 
 fn merged(name: &str, text: &str, given: &[String]) -> anyhow::Result<SearchArgs> {
     let options = DeTable::parse(text).map_err(|e| usage(format!("{name}: {e}")))?.into_inner();
-    let of_command = parsed(given).map_err(|e| usage(e.to_string()))?;
+    let command_line = parsed(given).map_err(|e| usage(e.to_string()))?;
     let mut words = Vec::new();
     let mut keys: Vec<_> = options.into_iter().collect();
     keys.sort_by_key(|(key, _)| key.span().start);
@@ -39,10 +39,10 @@ fn merged(name: &str, text: &str, given: &[String]) -> anyhow::Result<SearchArgs
         };
         let is_switch = is_switch(&option);
         let own = words_of(&option, value, is_switch).map_err(|why| at(format!(": {why}")))?;
-        // Alone first, so that the error is of this line.
+        // Parses this key alone first, so that an error names its line.
         parsed(&own).map_err(|e| at(format!(": {}", reason(&e))))?;
         let id = option.replace('-', "_");
-        if of_command.value_source(&id) != Some(clap::parser::ValueSource::CommandLine) {
+        if command_line.value_source(&id) != Some(clap::parser::ValueSource::CommandLine) {
             words.extend(own);
         }
     }
@@ -51,7 +51,7 @@ fn merged(name: &str, text: &str, given: &[String]) -> anyhow::Result<SearchArgs
     SearchArgs::from_arg_matches(&matches).map_err(|e| usage(format!("{name}: {e}")))
 }
 
-/// The words of the command line that stand for a key and its value.
+/// Turns a key and its value into words of a command line.
 fn words_of(key: &str, value: Spanned<DeValue>, is_switch: bool) -> Result<Vec<String>, String> {
     let values = match value.into_inner() {
         DeValue::Array(values) => values.into_iter().map(Spanned::into_inner).collect(),
@@ -78,7 +78,7 @@ fn words_of(key: &str, value: Spanned<DeValue>, is_switch: bool) -> Result<Vec<S
 }
 
 fn command() -> Command {
-    // Of the whole program, not of the search.
+    // An option of the whole program, which may stand behind `search` too.
     let threads = Arg::new("threads").long("threads");
     SearchArgs::augment_args(Command::new("lanner search")).arg(threads)
 }
@@ -99,7 +99,7 @@ fn is_switch(key: &str) -> bool {
     all.any(|a| a.get_long() == Some(key) && matches!(a.get_action(), ArgAction::SetTrue))
 }
 
-/// The first line of the parser's message, without what it says of the command line.
+/// Returns the first line of the parser's message, without its "error: ".
 fn reason(error: &clap::Error) -> String {
     let text = error.to_string();
     let line = text.lines().next().unwrap_or_default();
@@ -116,7 +116,7 @@ mod tests {
     }
 
     #[test]
-    fn the_command_line_goes_before_the_file() {
+    fn the_command_line_overrides_the_file() {
         let text = "budget = 1_000\nlimit = [\"latency_ms<=4\", \"params<=1e6\"]\nminimise = true\ntime = 1.5";
         let args = read(text, &[]).unwrap();
         assert_eq!((args.budget, args.minimise, args.time), (Some(1000), true, Some(1.5)));

@@ -1,4 +1,4 @@
-//! The job that the options describe.
+//! Makes a [`Job`] of the options.
 
 use lanner_network::Skeleton;
 use lanner_search::run::{Tables, check_metrics, small_skeleton};
@@ -8,11 +8,12 @@ use lanner_space::Space;
 use super::SearchArgs;
 use crate::output::{search_error, usage};
 
-/// Passes over the training images of the default job: after more, most networks classify nearly all
-/// digits, and the differences are chance (docs/training.md).
+/// Default number of passes over the training images. After more passes, most networks classify nearly
+/// all digits, and the differences are chance (docs/training.md).
 pub const EPOCHS: usize = 1;
 
-/// The job of the options; with [`Setup::median_limit`] the limit is still to be measured.
+/// Makes a job of the options. With [`Setup::median_limit`], the latency limit is still to be
+/// measured.
 pub fn job(args: &SearchArgs) -> anyhow::Result<Job> {
     let wrong = |e: &dyn std::fmt::Display| usage(e.to_string());
     let space = Space::by_name(&args.space).map_err(|e| wrong(&e))?;
@@ -40,12 +41,12 @@ pub fn job(args: &SearchArgs) -> anyhow::Result<Job> {
         timeout: args.timeout,
         parallel: parallel.max(1),
         tables: tables(args)?,
-        latency_samples: args.latency_samples.max(5),
+        latency_samples: args.latency_samples as usize,
         median_limit: limits.is_empty() && args.pareto.is_none() && !is_table,
         evaluate,
     };
     setup.recipe().check().map_err(|e| wrong(&e))?;
-    // Losses are better when smaller, whatever was said.
+    // A smaller loss is better, with or without --minimise.
     let is_loss = setup.evaluate == Evaluate::Train && metric.ends_with("_loss");
     let mut objectives = vec![Objective { metric, maximise: !(args.minimise || is_loss) }];
     if let Some(second) = &args.pareto {
@@ -63,19 +64,21 @@ pub fn job(args: &SearchArgs) -> anyhow::Result<Job> {
         strategy: args.strategy.parse().map_err(|why: String| usage(why))?,
         seed: args.seed,
         budget: args.budget.unwrap_or(40),
+        latency_predictor: args.latency_predictor.clone(),
+        accuracy_prior: args.accuracy_prior.clone(),
         setup: None,
     };
     check_metrics(&job, &setup, &mut Tables::default()).map_err(search_error)?;
     Ok(Job { setup: Some(setup), ..job })
 }
 
-/// The command line of this process, for a shell.
+/// Returns the command line of this process, quoted for a shell.
 fn command() -> String {
     let words = std::env::args().skip(1).map(|word| quoted(&word));
     std::iter::once("lanner".to_string()).chain(words).collect::<Vec<_>>().join(" ")
 }
 
-/// A word as a shell takes it.
+/// Quotes a word for a shell, where it needs quotes.
 pub fn quoted(word: &str) -> String {
     let plain = |c: char| c.is_ascii_alphanumeric() || "-_./:=,".contains(c);
     match !word.is_empty() && word.chars().all(plain) {
@@ -84,20 +87,20 @@ pub fn quoted(word: &str) -> String {
     }
 }
 
-/// The tables to look metrics up in, of which at most one names a column.
+/// Parses the tables in which metrics are looked up; at most one may name a column.
 fn tables(args: &SearchArgs) -> anyhow::Result<Vec<TableColumn>> {
     let all: Vec<TableColumn> = args.latency_table.iter().map(|t| TableColumn::parse(t)).collect();
     match all.iter().filter(|t| t.column.is_some()).nth(1) {
         Some(second) => Err(usage(format!(
-            "--latency-table {second}: {} is a column already; of other files give the name alone and \
-             limit their columns by name",
+            "--latency-table {second}: another table's column is {} already; give this file without a \
+             column, and limit its columns by their names",
             lanner_search::LATENCY
         ))),
         None => Ok(all),
     }
 }
 
-/// The network around an architecture: small for trainings here, as published for others'.
+/// Returns the skeleton of the networks: small for evaluations in this process, else as published.
 fn skeleton(args: &SearchArgs, space: &Space, is_here: bool) -> anyhow::Result<Skeleton> {
     let usual = match is_here {
         true => small_skeleton(space, &args.dataset).map_err(search_error)?,

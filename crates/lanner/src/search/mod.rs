@@ -1,4 +1,4 @@
-//! `lanner search`: the main job, from nothing to a network that was measured and trained.
+//! `lanner search` finds a network: from nothing to one that was measured and trained.
 
 mod command;
 mod file;
@@ -12,128 +12,160 @@ use std::path::PathBuf;
 #[command(
     args_override_self = true,
     after_help = "\
-Without options: NAS-Bench-201 at a small size on the built-in digits, for this machine's processor, one thread,
-within the median latency of the first measurements (at least 1.2 times the fastest), 40 trainings. A few networks
-are measured to predict the latency of all; each network is measured before it is trained, and the best ones again, with more effort, before
-one is returned. What is found lies in a folder (lanner-study): study.db, report.html,
+Without options, a search runs 40 trainings of NAS-Bench-201 at a small size on the built-in digits, \
+for this machine's processor with one thread. The latency limit is the median of the first latencies \
+measured, or 1.2 times the fastest if that is more. A few networks are measured to predict the latency \
+of all. Each network is measured before it is trained. The best ones are measured again, with more \
+effort, before one is returned. The results are in a folder (lanner-study): study.db, report.html, \
 best.onnx, best.json and networks/.
 
-Everything is on disk before it is used: after Ctrl-C, kill or a power cut `--resume` goes on.
+Everything is on disk before it is used: after Ctrl-C, kill or a power cut, --resume goes on.
 
---evaluate command:'LINE' runs your own training. The line is split into words as a shell does it; {arch}, {onnx}
-(the network, untrained), {out} (where the trained ONNX file may be left) and {seed} are filled in. The last line
-of its output that is a JSON object has the metrics: {\"val_accuracy\": 93.1}. Another exit code than 0, no such
-line or a time-out makes the trial a failed one, with its last lines kept, and the search goes on.
+--evaluate command:'LINE' runs your own training. The line is split into words as by a shell. {arch}, \
+{onnx} (a file with the untrained network), {out} (where your program may leave the trained network as \
+ONNX) and {seed} are filled in. The last line of its output that is a JSON object has the metrics: \
+{\"val_accuracy\": 93.1}. A trial fails if the exit code is not 0, if there is no such line, or if \
+--timeout is over; then its last lines are kept, and the search goes on.
 
---evaluate table:FILE looks values up instead. With a limit, latencies are looked up only for a few networks, the
-others are predicted. Without --out nothing is written. --evaluate proxies trains nothing: --metric names the
-zero-cost proxy (of 64 images of --dataset) that is to be large.
+--evaluate table:FILE looks values up instead. With a limit, latencies are looked up for a few \
+networks only, and predicted for the others. Without --out nothing is written.
 
---limit may be given several times, also for columns of the table or of a --latency-table FILE (a second device), and
-for metrics that a command prints. What is measured or looked up is predicted before; what a command prints is known
-only after its evaluation, which then has cost budget.
+--evaluate proxies trains nothing: --metric names the zero-cost proxy to make large, computed from 64 \
+images of --dataset.
 
---pareto METRIC searches the trade-offs of two metrics: latency_ms, params, flops, macs, memory_bytes, a column, or
-what the evaluation tells. There is no limit then but those given. The latencies of the front are measured again; the
-table has the front and its hypervolume from the worst values of all evaluated. best.onnx is the network with the best
---metric on it, networks/TRIAL.onnx are the others.
+--limit may be repeated. It may name a column of the table or of a --latency-table FILE (a second \
+device), or a metric that a command prints. Values that are measured or looked up are predicted \
+before a network is chosen; values that a command prints are known only after the evaluation, which \
+counts against the budget.
 
---warm-start SOURCE, for the default strategy, takes values from a table or another study of the same space. They may
-be of another task or a shorter training: they are not mixed with this study's and cost no budget. Half of the first
-ten networks are the best by them, and how much they say of the others is learned from this study's own trials.
+--pareto METRIC searches the trade-offs between --metric and a second one: latency_ms, params, flops, \
+macs, memory_bytes, a column, or a metric that the evaluation tells. Then there is no limit without \
+--limit. The latencies of the networks on the front are measured again. The printed table has the \
+front, and its hypervolume from the worst values of all evaluated networks. best.onnx is the network \
+on the front with the best --metric; networks/TRIAL.onnx are the others.
 
-Beside the best network stand the one with the most FLOPs within the limits, evaluated once more beside the budget (of a
-command, the largest of those evaluated), and what the best of as many random networks would be: over a table the exact
-mean, else what the trials let one expect.
+--warm-start SOURCE, for the default strategy, takes values from a table or another study of the same \
+space. They may come from another task or a shorter training: they are not mixed with this study's \
+values and cost no budget. Half of the first ten networks are the best by these values, and this \
+study's own trials teach how much the values say about all other networks. --accuracy-prior FILE takes \
+the values from a saved predictor instead.
 
-A file study.toml has the same options; those of the command line go before its. examples/study.toml:
+--latency-predictor FILE spares measurements of networks over the limit: what the predictor thinks too \
+slow is not measured, and the first measurements are of networks that it thinks fast enough. They show \
+how far it is off, and measured values always count before predicted ones.
+
+The table at the end compares the best network with two others. One has the most FLOPs within the \
+limits; it is evaluated outside the budget (with a command, it is the largest of those evaluated). The \
+other is the best of as many random networks: its exact mean with a table, else an estimate from the \
+trials.
+
+A file study.toml has the same options; the command line overrides it. examples/study.toml:
   evaluate = \"train\"
   limit = [\"latency_ms<=0.12\", \"params<=200000\"]
   budget = 60
 
 Examples:
   lanner search
-  lanner search --limit 'latency_ms<=0.2' --limit 'params<=200000' --budget 80 --out small
-  lanner search --evaluate command:'python train.py --arch {arch} --onnx {onnx} --seed {seed}' \\
+  lanner search --limit 'latency_ms<=0.2' --limit 'params<=200000' \\
+      --budget 80 --out small
+  lanner search --evaluate command:'python train.py {arch} --seed {seed}' \\
       --metric val_accuracy --limit 'latency_ms<=4' --timeout 3600 --budget 60
-  lanner search --evaluate table:accuracy.csv --metric c100_test_200 --budget 60 \\
+  lanner search --evaluate table:accuracy.csv --metric c100_test_200 \\
       --limit 'latency_ms<=5' --latency-table latency.csv:pixel3_ms
+  lanner search --limit 'latency_ms<=0.2' --latency-predictor mine.lanner \\
+      --latency-samples 5
   lanner search --pareto latency_ms --budget 60 --out front
-  lanner search --evaluate table:accuracy.csv --metric cifar100_test_200 --warm-start accuracy.csv:cifar10_test_200
-  lanner search --evaluate proxies --metric nwot --limit 'params<=200000' --budget 200 --out untrained
+  lanner search --evaluate table:accuracy.csv --metric cifar100_test_200 \\
+      --warm-start accuracy.csv:cifar10_test_200
+  lanner search --evaluate proxies --metric nwot --limit 'params<=200000' \\
+      --budget 200 --out untrained
   lanner search study.toml --resume"
 )]
 pub struct SearchArgs {
-    /// A TOML file of options; those of the command line go before it
+    /// A TOML file of options; the command line overrides it
     #[arg(value_name = "FILE.toml")]
     file: Option<PathBuf>,
-    /// A space's name or TOML file
+    /// The search space: a name or a .toml file
     #[arg(long, default_value = "nasbench201")]
     space: String,
-    /// Where values come from: train, proxies, command:LINE or table:FILE
+    /// How networks are evaluated: train, proxies, command:LINE or table:FILE
     #[arg(long, value_name = "HOW", default_value = "train")]
     evaluate: String,
-    /// What is to be best [default: val_accuracy of train and command]
+    /// The metric to make as large as possible [default: val_accuracy for train and command]
     #[arg(long, value_name = "NAME")]
     metric: Option<String>,
-    /// A second metric, as small as possible: the trade-offs between the two are searched
+    /// A second metric, to make as small as possible: searches the trade-offs between the two
     #[arg(long, value_name = "METRIC")]
     pareto: Option<String>,
-    /// A table or an earlier study to start from, FILE[:COLUMN] or STUDY[:METRIC]; may be repeated
+    /// Start from the values of a table, FILE[:COLUMN], or of a study, STUDY[:METRIC]; may be repeated
     #[arg(long, value_name = "SOURCE")]
     warm_start: Vec<String>,
-    /// Less is better
+    /// A predictor of `lanner fit` or `lanner adapt` that tells which networks are likely within the limit
+    /// of latency_ms before any is measured; measurements correct it
+    #[arg(long, value_name = "FILE")]
+    latency_predictor: Option<PathBuf>,
+    /// A predictor of `lanner fit` or `lanner adapt` whose accuracies the search starts from, like values
+    /// of --warm-start; may be repeated
+    #[arg(long, value_name = "FILE")]
+    accuracy_prior: Vec<PathBuf>,
+    /// Make the metric as small as possible
     #[arg(long)]
     minimise: bool,
-    /// Networks that are evaluated [default: 40]
+    /// Number of networks to evaluate [default: 40]
     #[arg(long)]
     budget: Option<usize>,
-    /// Begin no evaluation after so many minutes
+    /// Begin no evaluation after this time, minutes
     #[arg(long, value_name = "MINUTES")]
     time: Option<f64>,
-    /// NAME<=NUMBER of latency_ms, params, flops, macs, memory_bytes or a column; may be repeated
+    /// NAME<=NUMBER, a limit of latency_ms, params, flops, macs, memory_bytes or a column; may be
+    /// repeated
     #[arg(long, value_name = "LIMIT")]
     limit: Vec<String>,
-    /// FILE:COLUMN with latencies in milliseconds in place of this machine's, or FILE for --limit of
-    /// its columns; may be repeated
+    /// FILE:COLUMN with latencies in milliseconds to use instead of this machine's, or FILE whose
+    /// columns --limit may name; may be repeated
     #[arg(long, value_name = "FILE[:COLUMN]")]
     latency_table: Vec<String>,
-    /// Latencies measured before the search starts
-    #[arg(long, default_value_t = 20)]
-    latency_samples: usize,
-    /// default, brp-nas, weak-predictors, regularized-evolution, random
+    /// Number of latencies measured before the search starts, at least 5
+    #[arg(long, default_value_t = 20, value_parser = clap::value_parser!(u32).range(5..))]
+    latency_samples: u32,
+    /// default, brp-nas, weak-predictors, regularized-evolution or random
     #[arg(long, default_value = "default")]
     strategy: String,
+    /// Seed of the search
     #[arg(long, default_value_t = 0)]
     seed: u64,
-    /// Evaluations at a time [default: all cores for train, 1 of a command]
+    /// Number of evaluations at a time [default: all cores for train and proxies, 1 for a command or
+    /// a table]
     #[arg(long, value_name = "N")]
     parallel: Option<usize>,
-    /// How long a call of the command may take, seconds
+    /// The longest that a call of the command may take, seconds
     #[arg(long, value_name = "SECONDS", default_value_t = 86_400)]
     timeout: u64,
-    /// What to train on
+    /// The data set for train and proxies
     #[arg(long, value_name = "NAME", default_value = "digits")]
     dataset: String,
     /// Passes over the training images
     #[arg(long, default_value_t = job::EPOCHS)]
     epochs: usize,
-    /// A width that others follow from [default: as published, 16 of nasbench201]
+    /// The width that all others follow from [default: as published, 16 for nasbench201]
     #[arg(long)]
     channels: Option<usize>,
-    /// How often cells are repeated [default: 3 of nasbench201, 5 of darts, else 1; of a command as published]
+    /// Number of cells: in each stage, for darts in all [default: 3 for nasbench201, 5 for darts, else
+    /// 1; for a command as published]
     #[arg(long)]
     cells: Option<usize>,
-    /// Height and width of the image, pixels [default: those of the data; of a command as published]
+    /// Height and width of the input image, pixels [default: those of the data; for a command as
+    /// published]
     #[arg(long)]
     resolution: Option<usize>,
-    /// Length of the output, for a command [default: as published]
+    /// Number of classes, for a command [default: as published]
     #[arg(long)]
     classes: Option<usize>,
     /// The study's folder [default: lanner-study]
     #[arg(long, value_name = "DIR")]
     out: Option<PathBuf>,
-    /// Go on with the study of the folder, by its own settings; --budget may raise its budget
+    /// Go on with the study in --out, with its own settings: --budget (larger or smaller), --time and
+    /// --json count, all other options are ignored
     #[arg(long)]
     resume: bool,
     /// Print JSON
@@ -146,7 +178,7 @@ pub fn run(args: SearchArgs) -> anyhow::Result<()> {
         Some(file) => file::with_file(file)?,
         None => args,
     };
-    // A search over a table takes seconds: without --out its study is of no use afterwards.
+    // A search over a table takes seconds: its study is kept only with --out.
     if args.evaluate.starts_with("table:") && args.out.is_none() && !args.resume {
         let folder = tempfile::tempdir()?;
         return command::run(&args, &folder.path().join("study"), false);

@@ -1,4 +1,4 @@
-//! The short table that a search ends with.
+//! Prints the short table that a search ends with.
 
 use std::collections::BTreeMap;
 
@@ -8,7 +8,7 @@ use serde_json::Value;
 
 use crate::output::{Row, print_rows, print_rows_with};
 
-/// Why nothing was found: limits that nothing meets, or trials of which none was good.
+/// Says why nothing was found: no network meets the limits, or no trial was good.
 pub fn nothing_found(run: &Run) -> anyhow::Result<String> {
     let (study, job) = (run.study(), run.study().job());
     let counts = study.counts()?;
@@ -27,8 +27,8 @@ pub fn nothing_found(run: &Run) -> anyhow::Result<String> {
     ))
 }
 
-/// Prints what was found; `about` is the content of best.json. `kept` tells whether the study's folder
-/// is there afterwards.
+/// Prints the result. `about` is the content of best.json; `kept` tells whether the study's folder
+/// stays.
 pub fn print(
     run: &Run,
     found: &Found,
@@ -80,7 +80,9 @@ pub fn print(
         let reference = about["reference"].as_object().into_iter().flatten();
         let worst: Vec<String> = reference.map(|(m, v)| format!("{m} {:.4}", number(v))).collect();
         let (area, worst) = (number(&about["hypervolume"]), worst.join(", "));
-        println!("\nhypervolume {area:.4} from the worst of all that were evaluated ({worst})");
+        println!(
+            "\nhypervolume {area:.4} from the worst values of all evaluated networks ({worst})"
+        );
     } else if kept {
         let is_trained = about["trained_weights"] == true;
         let weights = if is_trained { "best.onnx, best.json" } else { "best.json" };
@@ -89,7 +91,8 @@ pub fn print(
     Ok(())
 }
 
-/// The choices as a table that fits a terminal, and below it what they cost and how they are known.
+/// Prints the choices as a table that fits a terminal, and below it the costs of the search and how
+/// each choice was found.
 fn print_short(rows: &[Row], job: &Job) -> anyhow::Result<()> {
     let below = ["evaluations", "failed", "over_a_limit", "measurements", "seconds", "how"];
     let is_below = |name: &str| below.contains(&name) || name.starts_with("limit_");
@@ -112,7 +115,7 @@ fn print_short(rows: &[Row], job: &Job) -> anyhow::Result<()> {
     Ok(())
 }
 
-/// The objectives, and the accuracies of a training.
+/// Adds the objectives to a row, and the accuracies of a training.
 fn metrics(mut row: Row, job: &Job, metrics: &BTreeMap<String, f64>) -> Row {
     let objectives = job.objectives.iter().map(|o| o.metric.as_str());
     for name in objectives.chain(["val_accuracy", "test_accuracy"]) {

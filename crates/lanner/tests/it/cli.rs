@@ -152,7 +152,7 @@ fn ten_measurements_and_another_device_make_a_predictor() {
     assert!(message.contains("at least 20"), "{message}");
     let (_, message) = fails(&["adapt", "--space", "fbnet", "--target", &target]);
     assert!(message.contains("mine.csv") && message.contains("fbnet"), "{message}");
-    // No source is needed; of the built-in table there are five columns.
+    // No source is needed; the built-in table has five columns.
     for (more, count) in [(&[][..], 0), (&["--sources", "built-in"], 5)] {
         let row = &rows(&ok(&[&["adapt", "--target", &target, "--json"], more].concat()))[0];
         assert_eq!(row["sources"].as_u64(), Some(count), "{row}");

@@ -52,7 +52,7 @@ impl Running {
         assert!(Command::new("sh").args(["-c", &script]).status().unwrap().success());
     }
 
-    /// Whether the call came to its end.
+    /// Tells whether the call has ended.
     pub fn has_ended(&mut self) -> bool {
         self.0.try_wait().unwrap().is_some()
     }
@@ -69,7 +69,7 @@ impl Running {
         (out.status.code(), message)
     }
 
-    /// What the call prints next.
+    /// Returns the next line that the call prints.
     pub fn line(&mut self) -> String {
         let mut bytes = Vec::new();
         let mut byte = [0];

@@ -1,5 +1,6 @@
 //! Tests of lanner from outside, in one program: linked once.
 
+mod adapt;
 mod cli;
 mod common;
 mod every_space;

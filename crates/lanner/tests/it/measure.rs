@@ -48,7 +48,7 @@ fn a_table_is_measured_once_and_gone_on_with() {
         text.lines().find(|l| l.starts_with("# reference_ms")).unwrap().to_string()
     };
     assert_eq!(line(&again), line(&out));
-    // What the skeleton's sizes were is told to whoever learns from the table.
+    // A command that learns from the table tells the skeleton's sizes.
     let adapted = crate::common::lanner(&["adapt", "--target", &out]);
     let message = crate::common::text(&adapted.stderr);
     assert!(adapted.status.success(), "{message}");

@@ -20,7 +20,7 @@ fn a_table_is_computed_once_and_gone_on_with() {
     let first = rows(&ok(&proxies(&out, &[&random[..], &["3"]].concat())));
     assert_eq!((first[0]["computed"].as_u64(), first[0]["found"].as_u64()), (Some(3), Some(0)));
     let text = fs::read_to_string(&out).unwrap();
-    // What a crash left torn is computed again, to the same numbers.
+    // A row that a crash left torn is computed again, to the same numbers.
     fs::write(&out, &text[..text.len() - 20]).unwrap();
     let second = rows(&ok(&proxies(&out, &[&random[..], &["4"]].concat())));
     assert_eq!((second[0]["computed"].as_u64(), second[0]["found"].as_u64()), (Some(2), Some(2)));
@@ -54,7 +54,7 @@ fn a_file_says_whether_poolings_have_batch_norms() {
     let dir = tempfile::tempdir().unwrap();
     let out = |name: &str| dir.path().join(name).display().to_string();
     let (plain, norms) = (out("plain.csv"), out("norms.csv"));
-    // All edges average poolings, and all skip connections.
+    // In one cell all edges are average poolings, in the other all are skip connections.
     let archs = out("archs.txt");
     fs::write(&archs, "444444\n111111\n").unwrap();
     let more = ["--resolution", "8", "--proxies", "params,nwot", "--archs", &archs];

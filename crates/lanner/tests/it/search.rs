@@ -73,7 +73,7 @@ fn from_nothing_to_a_network_with_the_accuracy_and_latency_that_are_printed() {
     assert!(code == 2 && message.contains("--resume"), "{message}");
 }
 
-/// In a space of one network that is the best, and the limit is no reason against it.
+/// In a space of one network, this one is the best, and the limit does not exclude it.
 #[test]
 fn a_space_of_one_network_has_a_best() {
     let dir = tempfile::tempdir().unwrap();
@@ -140,7 +140,7 @@ echo "{{\"val_accuracy\": $n}}"
         fails(&["search", "--evaluate", &command, "--limit", ALL, "--budget", "3", "--out", &name]);
     assert!(code == 1 && message.contains("3 failed") && message.contains("JSON"), "{message}");
     assert!(ok(&["study", "show", &name]).contains("    93.1\n    a"));
-    // One that cannot be started is no study.
+    // A program that cannot be started leaves no study.
     let name = dir.path().join("none").display().to_string();
     for program in ["/nonexistent/train", "no-such-program-anywhere"] {
         let command = format!("command:{program} {{arch}}");

@@ -1,4 +1,4 @@
-//! `lanner search` that is stopped, killed and gone on with, and that of two processes.
+//! `lanner search` that is stopped, killed and resumed, and searches by two processes.
 
 use std::collections::{BTreeMap, BTreeSet, HashSet};
 use std::path::Path;
@@ -51,7 +51,7 @@ fn trials(out: &Path) -> Vec<Trial> {
     Study::open_read_only(out).unwrap().trials().unwrap()
 }
 
-/// What must be the same whenever and wherever it came about: predictions to the last bit.
+/// The facts that must be the same however a study came about: predictions to the last bit.
 fn essence(out: &Path) -> Vec<String> {
     let of = |t: &Trial| {
         let Trial { id, round, arch, state, seed, metrics, predicted, .. } = t;
@@ -65,7 +65,7 @@ fn measured(out: &Path) -> BTreeSet<String> {
     measurements.iter().map(|m| format!("{:?} {} {}", m.arch, m.metric, m.value)).collect()
 }
 
-/// What has ended, and when: it must not end again.
+/// The trials that have ended, with their times: they must not end again.
 fn ended(out: &Path) -> BTreeMap<i64, (State, Option<u64>)> {
     let ended = trials(out).into_iter().filter(|t| t.finished_at.is_some());
     ended.map(|t| (t.id, (t.state, t.finished_at.map(f64::to_bits)))).collect()
@@ -191,7 +191,7 @@ fn signals_end_commands_with_all_that_they_started() {
     let numbers = dir.path().join("numbers");
     let is_alive = |number: &String| {
         let stat = std::fs::read_to_string(format!("/proc/{number}/stat")).unwrap_or_default();
-        // Of one that nobody has waited for, the state is Z.
+        // A process that nobody has waited for has the state Z.
         stat.rsplit_once(") ").is_some_and(|(_, rest)| !rest.starts_with('Z'))
     };
     let way = "search --resume --out ";
@@ -228,7 +228,7 @@ fn signals_end_commands_with_all_that_they_started() {
         wait_for("the end of the command", || !running.iter().any(is_alive));
         std::fs::remove_file(&numbers).unwrap();
     }
-    // The same network each time, which nothing has come of yet.
+    // The same network each time, since nothing has come of it yet.
     let calls = lines(&dir.path().join("log"));
     assert!(calls.len() == 4 && calls.iter().all(|c| *c == calls[0]), "{calls:?}");
     std::fs::write(dir.path().join("quick"), "").unwrap();

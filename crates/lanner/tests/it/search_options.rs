@@ -1,5 +1,5 @@
-//! `lanner search`: what it sets beside its choice, two objectives, several limits, earlier values,
-//! proxies, and what it refuses.
+//! `lanner search`: the comparison beside its choice, two objectives, several limits, warm starts,
+//! proxies, and the errors.
 
 use std::collections::BTreeMap;
 use std::path::Path;
@@ -100,7 +100,7 @@ fn beside_the_choice_stand_those_by_size_and_by_chance() {
     }
     let text = ok(&["search", "--resume", "--out", &toy.path("free")]);
     assert!(text.contains("most FLOPs") && text.contains("random search"), "{text}");
-    // The same where no folder is named.
+    // A search without a named folder gives the same.
     let table = format!("table:{}", toy.path("toy.csv"));
     let args = ["search", "--evaluate", &table, "--metric", "score", "--budget", "20", "--json"];
     let unnamed = rows(&ok(&args));
@@ -152,7 +152,7 @@ fn two_objectives_give_a_front() {
     let area: f64 =
         by_latency.iter().zip(ends).map(|(p, end)| (p[0] - worst[0]) * (end - p[1])).sum();
     assert!((answer["hypervolume"].as_f64().unwrap() - area).abs() < 1e-9);
-    // What is returned is the front's best by the first objective.
+    // The returned network is the front's best by the first objective.
     let best = points.iter().map(|p| p[0]).fold(f64::MIN, f64::max);
     assert_eq!(answer["rows"][0]["score"].as_f64(), Some(best));
     let shown: Value =
@@ -250,6 +250,7 @@ fn a_search_starts_from_tables_and_studies() {
     refused(&["--warm-start", &toy.path("none.csv")], "none.csv");
     refused(&["--warm-start", &toy.path("cold"), "--strategy", "random"], "--strategy");
     refused(&["--warm-start", &toy.path("cold"), "--space", "fbnet"], "fbnet");
+    refused(&["--latency-samples", "4"], "4 is not in 5..");
 }
 
 #[test]

@@ -47,7 +47,7 @@ fn studies_are_listed_shown_and_exported() {
     let listed = rows(&ok(&["study", "list", &dir(""), "--json"]));
     assert_eq!(listed.len(), 2);
     assert_eq!((&listed[0]["done"], &listed[0]["best"]), (&json!(5), &json!(76.0)));
-    assert!(listed[1]["error"].as_str().unwrap().contains("no database"));
+    assert!(listed[1]["error"].as_str().unwrap().contains("not a database"));
 
     let print = |trial: &Trial| study.space().print(&trial.arch);
     let mine = dir("mine");
@@ -76,7 +76,7 @@ fn studies_are_listed_shown_and_exported() {
         let accuracy = trial.metrics.get("accuracy").map(f64::to_string).unwrap_or_default();
         assert_eq!(line[column("accuracy")], accuracy);
     }
-    // It is a table for the other commands.
+    // Other commands read it as a table.
     assert!(ok(&["table", "describe", &dir("trials.csv")]).contains("accuracy"));
     ok(&["study", "export", &mine, "--out", &dir("trials.json")]);
     let text = std::fs::read(dir("trials.json")).unwrap();
@@ -146,7 +146,7 @@ fn a_report_is_written_and_served() {
     let (code, message) = fails(&["watch", &name, "--port", port]);
     assert!(code == 1 && message.contains(port) && message.contains("--port"), "{message}");
     assert!(!call.has_ended());
-    // It ends by the signal itself: there is nothing to finish. A call in the background ignores INT.
+    // The signal itself ends it: there is nothing to finish. A call in the background ignores INT.
     call.signal("TERM");
     let end = call.end();
     assert!(!end.status.success() && text(&end.stderr).is_empty());

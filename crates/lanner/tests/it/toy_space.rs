@@ -4,13 +4,14 @@ use std::ops::ControlFlow;
 use std::sync::LazyLock;
 
 use lanner::data::{Table, images};
-use lanner::evaluate::proxies::{self, Batch, Proxy, Weights as Initial};
+use lanner::evaluate::proxies::{self, Batch, Proxy, ProxyOptions, ProxyWeights};
 use lanner::evaluate::train;
 use lanner::network::{Cost, Diagram, Init, OnnxOptions, Skeleton, View, Weights, onnx};
 use lanner::predict::Pool;
 use lanner::predict::latency::adapted::{self, FewShot};
 use lanner::predict::metrics::spearman;
-use lanner::predict::predictor::fitted::{self, Saved, Target};
+use lanner::predict::predictor::fitted::{self, Fitted};
+use lanner::predict::predictor::{Predictor, Target, load_for};
 use lanner::search::Job;
 use lanner::search::study::{Outcome, Study};
 use lanner::space::family::{CellSkeleton, CellSpace};
@@ -100,18 +101,18 @@ fn its_networks_are_built_drawn_written_and_run() {
     let output: NdTensor<f32, 2> = outputs.into_iter().next().unwrap().try_into().unwrap();
     assert!(output.shape() == [1, 10] && output.iter().all(|v| v.is_finite()));
 
-    assert_eq!(Initial::of(toy), Initial::Pytorch);
+    assert_eq!(ProxyWeights::of(toy), ProxyWeights::Pytorch);
     let batch = Batch::random(8, network.input().len(), 10, 1);
     let raw = skeleton.build(&arch, View::Raw).unwrap();
     let asked = [Proxy::Synflow, Proxy::Params];
-    let scores = proxies::compute(&raw, &batch, &asked, &proxies::Options::default()).unwrap();
+    let scores = proxies::compute(&raw, &batch, &asked, &ProxyOptions::default()).unwrap();
     assert!(scores.iter().all(|(_, score)| score.is_ok()));
 
-    let digits = train::Data::new(images::by_name("digits").unwrap(), 0.2, 3).unwrap();
-    let recipe = train::Recipe { epochs: 1, ..train::Recipe::default() };
-    let options = train::Options { seed: 1, threads: 1, memory_limit: None };
-    let grey = train::train(&network, &digits, &recipe, &options, |_| ControlFlow::Continue(()));
-    assert!(grey.unwrap().test.accuracy > 20.0);
+    let digits = train::TrainData::new(images::by_name("digits").unwrap(), 0.2, 3).unwrap();
+    let recipe = train::TrainRecipe { epochs: 1, ..train::TrainRecipe::default() };
+    let options = train::TrainOptions { seed: 1, threads: 1, memory_limit: None };
+    let trained = train::train(&network, &digits, &recipe, &options, |_| ControlFlow::Continue(()));
+    assert!(trained.unwrap().test.accuracy > 20.0);
 }
 
 #[test]
@@ -129,7 +130,7 @@ fn its_tables_predictors_and_studies_are_read_again() {
     assert_eq!(table.archs, archs);
     assert!(Table::read(&file, &Space::NasBench201).is_err());
 
-    let pool = fitted::reference(toy, &archs);
+    let pool = lanner::predict::reference(toy, &archs);
     let rows: Vec<usize> = (0..64).step_by(2).collect();
     let values: Vec<f64> = rows.iter().map(|&r| truth[r]).collect();
     let views = fitted::MethodFeatures::new("default", Target::Latency, &pool).unwrap();
@@ -139,11 +140,11 @@ fn its_tables_predictors_and_studies_are_read_again() {
         metric: "own_ms".into(),
     };
     let model = folder.path().join("model.lanner");
-    let saved = Saved::fit(&pool, &views, settings, (&rows, &values), 1).unwrap();
+    let saved = Fitted::fit(&pool, &views, settings, (&rows, &values), 1).unwrap();
     saved.save(&model).unwrap();
-    let back = Saved::load(&model, &Space::by_name(NAME).unwrap()).unwrap().restore().unwrap();
+    let back = load_for(&model, &Space::by_name(NAME).unwrap()).unwrap();
     assert!(spearman(&back.predict(&archs).mean, &truth) > 0.9);
-    assert!(Saved::load(&model, &Space::NasBench201).is_err());
+    assert!(load_for(&model, &Space::NasBench201).is_err());
 
     // Eight measurements of a device, half of them of one that is twice as fast.
     let pool = Pool::new(toy.clone(), archs.clone());

@@ -28,7 +28,7 @@ fn a_table_is_trained_once_and_gone_on_with() {
     ] {
         assert!(text.lines().any(|l| l == line), "{line} in {text}");
     }
-    // What a crash left torn is trained again, to the same numbers, whatever the threads.
+    // A row that a crash left torn is trained again, to the same numbers with any number of threads.
     fs::write(&out, &text[..text.len() - 9]).unwrap();
     let threads = ["--threads", "1", "--seed", "3", "--json", "--sample", "3"];
     let second = rows(&ok(&train(&out, &threads)));

@@ -1,23 +1,25 @@
 //! The recipe `help` for a new device (Lee et al., "HELP: Hardware-Adaptive Efficient Latency
 //! Prediction for NAS via Meta-Learning", NeurIPS 2021).
 //!
-//! A device is described by its latencies of ten fixed *reference* architectures. One network (an
-//! encoder of the architecture: four graph layers on the cell as the text says it, of a space without
-//! cells two linear ones on its one-hot choices; a perceptron 10 → 100 → 100 of the references; 200,
-//! 200 → 1 on both) starts from weights that two steps of gradient descent on the few measurements make
-//! good: they are *meta-learned*, and with them the rate of every weight (Meta-SGD, Li et al. 2017).
-//! An episode takes up to eight of the sources, goes those two steps on each from 10 architectures beside
-//! the references, and descends the squared error on 200 others: through the steps, so that second
-//! derivatives count. 2,000 episodes of Adam at 1e-4, rates from 1e-3, 900 architectures.
+//! A device is described by its latencies of ten fixed *reference* architectures. The network has an
+//! encoder of the architecture (four graph layers on the cell as its text says; for a space without
+//! cells two linear layers on its one-hot choices), a perceptron 10 → 100 → 100 for the references,
+//! and a head 200, 200 → 1 on both. Two steps of gradient descent on the few measurements adapt its
+//! weights to a device. The weights before these steps are *meta-learned*, together with a rate for
+//! every weight (Meta-SGD, Li et al. 2017). An episode takes up to eight sources, runs the two steps
+//! on each with 10 architectures beside the references, and descends the squared error on 200 others:
+//! through the steps, so that second derivatives count. 2,000 episodes of Adam at 1e-4, rates from
+//! 1e-3, 900 architectures.
 //!
 //! Products with Hessians are exact: a direction of the weights is carried through the backward pass.
 //!
-//! Where this differs from the authors' code: latencies are scaled to lie between 0 and 1 by those that
-//! are measured, references and samples, on sources too, not by 720 of the device's; steps are taken on
-//! the references as well, which are measured; no validation devices choose the episode to stop at;
-//! slow and fast outliers are not removed. Their network that scales weights of the head by the
-//! references is left out: with a factor of .01 and a divergence from its prior that weighs .1 for each
-//! of 1,203 numbers, beside squared errors of a few hundredths, it has no reason to leave the prior, which is noise.
+//! Differences from the authors' code: latencies are scaled to [0, 1] by the measured ones (references
+//! and samples, on sources too), not by 720 latencies of the device; the steps use the references as
+//! well, which are measured anyway; no validation devices choose the episode to stop at; slow and fast
+//! outliers are not removed. Their network that scales weights of the head by the references is left
+//! out. Its divergence from the prior, with weight .1 for each of 1,203 numbers, exceeds squared
+//! errors of a few hundredths, and its factor is .01: it has no reason to leave the prior, which is
+//! noise.
 
 mod network;
 #[cfg(test)]
@@ -33,36 +35,36 @@ use lanner_predict::general::gcn::{Scale, TargetScaling};
 use lanner_predict::{Pool, PredictError};
 use network::{Batch, Network, Of};
 
-/// Layers of the encoder, of graphs and of one-hot choices, and the width of all.
+/// Numbers of the encoder's layers, for graphs and for one-hot choices, and the width of all.
 const GRAPH_LAYERS: usize = 4;
 const CHOICE_LAYERS: usize = 2;
 const WIDTH: usize = 100;
-/// Architectures to learn from, of an episode's devices and of each one's samples and questions.
+/// Number of architectures to learn from; devices of an episode; samples and questions of each.
 const ROWS: usize = 900;
 const TASKS: usize = 8;
 const SAMPLES: usize = 10;
 const QUESTIONS: usize = 200;
-/// Steps on a device, and the rate that each weight's own begins at.
+/// Number of steps on a device, and the initial rate of each weight.
 const STEPS: usize = 2;
 const INNER_RATE: f32 = 1e-3;
 const RATE: f32 = 1e-4;
-/// Rows that are predicted at once.
+/// Rows predicted at once.
 const BLOCK: usize = 512;
 
-/// The reference architectures that the authors published, of NAS-Bench-201 in its official order
-/// and of FBNet in that of the table.
+/// The reference architectures that the authors published: for NAS-Bench-201 in its official order,
+/// for FBNet in the order of the table.
 pub const REFERENCES: [(Space, [usize; 10]); 2] = [
     (Space::NasBench201, [11982, 431, 55, 9, 14451, 8636, 9881, 13479, 6196, 1462]),
     (Space::Fbnet, [3328, 3790, 3313, 890, 3052, 2538, 1640, 2514, 457, 2100]),
 ];
 
-/// The network, meta-learned on the sources.
+/// A network that is meta-learned on the sources.
 pub struct PreTrained {
     inputs: Form,
     references: Vec<usize>,
     network: Network,
     weights: Vec<f32>,
-    /// A rate for each weight.
+    /// Rate of each weight.
     rates: Vec<f32>,
 }
 
@@ -71,7 +73,7 @@ impl Form {
         matches!(self, Form::Graphs(_))
     }
 
-    /// Architectures of the pool.
+    /// Returns the number of architectures in the pool.
     fn len(&self) -> usize {
         match self {
             Form::Graphs(graphs) => graphs.len(),
@@ -86,7 +88,7 @@ impl Form {
         }
     }
 
-    /// Of these rows of the pool.
+    /// Makes a batch of these rows of the pool.
     fn batch(&self, rows: &[usize]) -> Batch {
         let graphs = match self {
             Form::Graphs(graphs) => graphs,
@@ -113,14 +115,14 @@ impl Form {
     }
 }
 
-/// One device with its latencies, all scaled.
+/// A device with its scaled latencies.
 struct Task {
     device: Vec<f32>,
     samples: Batch,
     targets: Vec<f32>,
 }
 
-/// How long to learn, and on how many architectures at most.
+/// Length of the learning, and its largest number of architectures.
 #[derive(Clone, Copy)]
 struct Plan {
     rows: usize,
@@ -128,12 +130,12 @@ struct Plan {
 }
 
 impl PreTrained {
-    /// How often `progress` is called.
+    /// Number of episodes, and of calls of `progress`.
     pub const EPISODES: usize = 2000;
 
-    /// Learns from architectures, drawn by the seed, of which every source (one value a row of the
-    /// pool, NaN where none was measured) is known. `references` are rows of the pool that all
-    /// sources are known at. The number of threads does not change a bit.
+    /// Learns from architectures, drawn by the seed, that every source has measured (sources have one
+    /// value a row of the pool, NaN where none was measured). `references` are rows of the pool at
+    /// which all sources are known. The number of threads does not change a bit.
     pub fn new(
         pool: &Pool,
         references: &[usize],
@@ -198,7 +200,8 @@ impl PreTrained {
         Ok(learned)
     }
 
-    /// The gradients by weights and by rates of one device's error on what comes after its samples.
+    /// Computes the gradients, by weights and by rates, of a device's error on the rows after its
+    /// samples.
     fn episode(&self, source: &[f64], rows: &[usize]) -> [Vec<f32>; 2] {
         let (samples, questions) = rows.split_at(SAMPLES.min(rows.len() / 2));
         let latencies: Vec<f64> = samples.iter().map(|&r| source[r]).collect();
@@ -208,7 +211,7 @@ impl PreTrained {
         self.meta_gradients(&task, &self.inputs.batch(questions), &targets)
     }
 
-    /// The gradients by weights and by rates of the error after the steps.
+    /// Computes the gradients, by weights and by rates, of the error after the steps.
     fn meta_gradients(&self, task: &Task, questions: &Batch, targets: &[f32]) -> [Vec<f32>; 2] {
         let PreTrained { network, rates, .. } = self;
         let Task { device, samples, targets: known } = task;
@@ -227,7 +230,7 @@ impl PreTrained {
         [towards, by_rates]
     }
 
-    /// The weights before, between and after the steps on a device, and the gradients of these.
+    /// Returns the weights before, between and after the steps on a device, and their gradients.
     fn descend(&self, task: &Task) -> (Vec<Vec<f32>>, Vec<Vec<f32>>) {
         let (mut path, mut gradients) = (vec![self.weights.clone()], Vec::new());
         for step in 0..STEPS {
@@ -241,7 +244,7 @@ impl PreTrained {
         (path, gradients)
     }
 
-    /// A device from its latencies of the references and of samples.
+    /// Makes a device from its latencies of the references and of samples.
     fn task(&self, known: &[f64], samples: &[usize], latencies: &[f64]) -> (Task, Scale) {
         let all: Vec<f64> = known.iter().chain(latencies).copied().collect();
         let (scale, own) =
@@ -252,7 +255,8 @@ impl PreTrained {
         (Task { device, samples: self.inputs.batch(&rows), targets }, scale)
     }
 
-    /// The network for a new device, by its latencies of `rows`, which must hold the references.
+    /// Returns the network for a new device, from its latencies of `rows`, which must include the
+    /// references.
     pub fn adapt(&self, rows: &[usize], latencies: &[f64]) -> Result<OnDevice<'_>, PredictError> {
         check(rows, latencies, "help")?;
         let pool = self.inputs.len();
@@ -273,7 +277,7 @@ impl PreTrained {
     }
 }
 
-/// The network for one device.
+/// The network adapted to one device.
 pub struct OnDevice<'a> {
     learned: &'a PreTrained,
     weights: Vec<f32>,
@@ -282,8 +286,8 @@ pub struct OnDevice<'a> {
 }
 
 impl OnDevice<'_> {
-    /// Latencies of rows of the pool, in the unit of the samples. Those of fast networks may be
-    /// below 0: nothing in the recipe forbids it.
+    /// Predicts latencies of rows of the pool, in the unit of the samples. Those of fast networks may
+    /// be below 0, which the recipe does not prevent.
     pub fn predict(&self, rows: &[usize]) -> Vec<f64> {
         let PreTrained { inputs, network, .. } = self.learned;
         let block = |rows: &[usize]| -> Vec<f64> {

@@ -1,5 +1,5 @@
-//! The network of HELP, its loss, and derivatives of both: gradients, and how they change along a
-//! direction of the weights.
+//! The network of HELP and its loss, with two derivatives: gradients, and the change of gradients
+//! along a direction of the weights.
 
 use std::ops::Range;
 
@@ -7,8 +7,8 @@ use lanner_nn::Pattern;
 use lanner_nn::matmul;
 use lanner_nn::sparse::{gather, scatter};
 
-/// Numbers and how fast they change along a direction of the weights: forward-mode differentiation,
-/// carried through gradients, gives products with their Hessian. `slope` is empty where it is 0.
+/// Numbers with their change along a direction of the weights: forward-mode differentiation, carried
+/// through gradients, gives products with the Hessian. `slope` is empty where it is 0.
 #[derive(Debug, Clone, Default)]
 pub struct Dual {
     pub value: Vec<f32>,
@@ -23,7 +23,7 @@ pub struct Of<'a> {
 }
 
 impl<'a> Of<'a> {
-    /// What does not change.
+    /// Makes numbers that do not change.
     pub fn fixed(value: &'a [f32]) -> Of<'a> {
         Of { value, slope: &[] }
     }
@@ -39,13 +39,13 @@ impl Dual {
         Of { value: &self.value, slope: &self.slope }
     }
 
-    /// The same linear map of both.
+    /// Applies a linear map to both numbers and slopes.
     fn map(&self, map: impl Fn(&[f32]) -> Vec<f32>) -> Dual {
         let slope = if self.slope.is_empty() { Vec::new() } else { map(&self.slope) };
         Dual { value: map(&self.value), slope }
     }
 
-    /// Zeros where the output of a ReLU is 0.
+    /// Sets entries to zero where the output of a ReLU is 0.
     fn masked(mut self, by: &[f32]) -> Dual {
         for part in [&mut self.value, &mut self.slope] {
             part.iter_mut().zip(by).filter(|x| *x.1 <= 0.0).for_each(|(v, _)| *v = 0.0);
@@ -56,7 +56,7 @@ impl Dual {
 
 type Product = fn(usize, usize, usize, &[f32], &[f32], &mut [f32], bool, usize);
 
-/// A product of matrices, whose slope is da·b + a·db.
+/// Multiplies matrices; the slope of the product is da·b + a·db.
 fn product(product: Product, [m, k, n]: [usize; 3], a: Of, b: Of) -> Dual {
     let mut out = Dual { value: vec![0.0; m * n], slope: Vec::new() };
     product(m, k, n, a.value, b.value, &mut out.value, false, 1);
@@ -72,14 +72,14 @@ fn product(product: Product, [m, k, n]: [usize; 3], a: Of, b: Of) -> Dual {
     out
 }
 
-/// The sum of all rows.
+/// Sums all rows.
 fn sum_of_rows(rows: &[f32], width: usize) -> Vec<f32> {
     let mut sum = vec![0.0; width];
     rows.chunks_exact(width).for_each(|r| sum.iter_mut().zip(r).for_each(|(s, v)| *s += v));
     sum
 }
 
-/// Architectures as the network sees them: rows of features, of nodes where `aggregates` says which
+/// Inputs of the network for architectures: rows of features, for nodes where `aggregates` says which
 /// nodes each one sums, and the rows that stand for an architecture.
 #[derive(Debug, Clone)]
 pub struct Batch {
@@ -88,7 +88,8 @@ pub struct Batch {
     pub rows: Vec<usize>,
 }
 
-/// A layer's place among the weights (outputs × inputs, then biases), inputs and outputs.
+/// A layer's place among the weights (outputs × inputs, then biases), and its numbers of inputs and
+/// outputs.
 #[derive(Debug, Clone, Copy)]
 struct Layer {
     at: usize,
@@ -107,8 +108,8 @@ impl Layer {
     }
 }
 
-/// An encoder of architectures (graph layers, or linear ones where there are no graphs), one of the
-/// device beside it, and a perceptron on both; ReLU after every layer but the last.
+/// An encoder of architectures (graph layers, or linear ones where there are no graphs), an encoder of
+/// the device beside it, and a perceptron on both; ReLU after every layer except the last.
 #[derive(Debug, Clone)]
 pub struct Network {
     encoder: Vec<Layer>,
@@ -117,16 +118,17 @@ pub struct Network {
     width: usize,
 }
 
-/// The outputs of all layers.
+/// Outputs of all layers.
 struct States {
     encoder: Vec<Dual>,
     device: Vec<Dual>,
-    /// The input of the head, then its layers'.
+    /// Input of the head, then the outputs of its layers.
     head: Vec<Dual>,
 }
 
 impl Network {
-    /// With so many encoding layers of one width, for `features` of a row and `references` of a device.
+    /// Makes a network with `layers` encoding layers of one width, for `features` of a row and
+    /// `references` of a device.
     pub fn new(features: usize, layers: usize, references: usize, width: usize) -> Network {
         let mut at = 0;
         let mut chain = |widths: &[usize]| -> Vec<Layer> {
@@ -145,7 +147,7 @@ impl Network {
         Network { encoder, device, head, width }
     }
 
-    /// Weights as PyTorch draws those of linear layers; kernels of graph layers within ±.05.
+    /// Draws weights as PyTorch does for linear layers; kernels of graph layers are within ±.05.
     pub fn weights(&self, graphs: bool, seed: u64) -> Vec<f32> {
         let mut rng = lanner_nn::rng(seed, "weights of HELP");
         let end = self.head.last().map_or(0, |l| l.biases().end);
@@ -180,7 +182,7 @@ impl Network {
         states
     }
 
-    /// [encoding; device] of each architecture.
+    /// Joins encoding and device for each architecture.
     fn joined(&self, states: &States, batch: &Batch) -> Dual {
         let w = self.width;
         let (Some(networks), Some(device)) = (states.encoder.last(), states.device.last()) else {
@@ -199,13 +201,13 @@ impl Network {
         Dual { value: join(&networks.value, &device.value), slope }
     }
 
-    /// One number an architecture.
+    /// Predicts one number an architecture.
     pub fn predict(&self, weights: &[f32], batch: &Batch, device: &[f32]) -> Vec<f32> {
         self.states(Of::fixed(weights), batch, device).head.pop().unwrap_or_default().value
     }
 
-    /// The gradient of the mean squared error by the weights, and, where these have a slope, its own
-    /// slope: the product of the Hessian with that direction.
+    /// Computes the gradient of the mean squared error by the weights and, if these have a slope, the
+    /// gradient's slope: the product of the Hessian with that direction.
     pub fn gradient(&self, weights: Of, batch: &Batch, device: &[f32], targets: &[f32]) -> Dual {
         let states = self.states(weights, batch, device);
         let (w, n) = (self.width, targets.len());
@@ -218,7 +220,7 @@ impl Network {
         for (l, layer) in self.head.iter().enumerate().rev() {
             let x = states.head[l].of();
             let d_x = backward(*layer, weights, x, d, None, &mut gradient);
-            // The joined input comes from ReLUs as well: those of the encoders mask it below.
+            // The joined input comes from ReLUs too; the encoders mask it below.
             d = if l > 0 { d_x.masked(x.value) } else { d_x };
         }
         let d_device = d.map(|d| sum_of_rows(d, 2 * w).split_off(w));
@@ -244,7 +246,8 @@ impl Network {
     }
 }
 
-/// The output of a layer; of a graph layer each node's is the sum over those that it aggregates.
+/// Computes the output of a layer; in a graph layer, each node's output is the sum over the nodes that
+/// it aggregates.
 fn forward(layer: Layer, weights: Of, x: Of, pattern: Option<&Pattern>, relu: bool) -> Dual {
     let Layer { inputs, outputs, .. } = layer;
     let rows = x.value.len() / inputs;
@@ -271,8 +274,8 @@ fn forward(layer: Layer, weights: Of, x: Of, pattern: Option<&Pattern>, relu: bo
     out
 }
 
-/// From the loss's gradient by a layer's output before its ReLU: adds that by its weights, and returns
-/// that by its input.
+/// Takes the loss's gradient by a layer's output before its ReLU, adds the gradient by its weights,
+/// and returns the gradient by its input.
 fn backward(
     layer: Layer,
     weights: Of,

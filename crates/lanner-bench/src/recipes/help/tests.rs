@@ -12,7 +12,7 @@ fn learned(pool: &Pool, sources: &[&[f64]], episodes: usize) -> PreTrained {
     done
 }
 
-/// Graphs and choices, the mean squared error of some of them.
+/// Makes a small network with or without graphs, and data for its mean squared error.
 fn small(graphs: bool) -> (Network, Vec<f32>, Batch, Vec<f32>, Vec<f32>) {
     let pool = match graphs {
         true => cells(),
@@ -25,7 +25,7 @@ fn small(graphs: bool) -> (Network, Vec<f32>, Batch, Vec<f32>, Vec<f32>) {
     };
     let inputs = Form::new(&pool);
     let network = Network::new(inputs.features(), if graphs { 3 } else { 2 }, 3, 12);
-    // Kernels within .05 leave gradients of nothing in so small a network.
+    // Kernels within ±.05 would have gradients near zero in such a small network.
     let weights = network.weights(graphs, 5).iter().map(|w| 2.0 * w).collect();
     let rows: Vec<usize> = (0..20).collect();
     let targets = rows.iter().map(|&r| ((r * 7) % 5) as f32 / 4.0).collect();
@@ -42,8 +42,8 @@ fn length(v: &[f32]) -> f64 {
     v.iter().map(|v| f64::from(*v).powi(2)).sum::<f64>().sqrt()
 }
 
-/// The least of what differences of several steps are off by: large ones cross a ReLU's corner, small
-/// ones drown in rounding.
+/// Returns the smallest error of finite differences over several steps: large steps cross a ReLU's
+/// corner, small ones drown in rounding.
 fn least(off: impl FnMut(f32) -> f64) -> f64 {
     [3e-3, 1e-3, 3e-4, 1e-4, 3e-5].into_iter().map(off).fold(f64::INFINITY, f64::min)
 }
@@ -99,13 +99,13 @@ fn slopes_of_gradients_are_those_of_differences() {
     }
 }
 
-/// The error after the steps, as a function of the weights before them and of the rates.
+/// The error after the steps is a function of the weights before them and of the rates.
 #[test]
 fn meta_gradients_go_through_the_steps() {
     let pool = cells();
     let source = device(&pool, [0.0, 0.2, 1.0, 3.0, 0.5]);
     let mut learned = learned(&pool, &[&source], 1);
-    // Far enough that first derivatives alone would not do.
+    // The rates are so large that first derivatives alone would not suffice.
     learned.rates.fill(0.05);
     let known: Vec<f64> = REFERENCES.iter().map(|&r| source[r]).collect();
     let samples = [40, 50, 60];
@@ -124,7 +124,7 @@ fn meta_gradients_go_through_the_steps() {
         let last = learned.descend(&task).0.pop().unwrap();
         loss(&learned.network, &last, &questions, &task.device, &targets)
     };
-    // Along the gradients themselves the error changes by their lengths.
+    // Along the gradients themselves, the error changes by their lengths.
     let unit =
         |v: &[f32], length: f64| -> Vec<f32> { v.iter().map(|x| x / length as f32).collect() };
     let ours = length(&by_weights);

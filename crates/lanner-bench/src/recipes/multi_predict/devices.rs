@@ -1,20 +1,20 @@
-//! The recipe `multi-predict` for a new device in a space that other devices were measured in
+//! The recipe `multi-predict` for a new device, in a space in which other devices were measured
 //! (Akhauri & Abdelfattah, "Multi-Predict", AutoML-Conf 2023).
 //!
-//! One network for all devices: an encoder of the architecture (GCN 4 × 200 → 30 on the cell as the
-//! text says it; of a space without cells a perceptron 100, 100 → 30 on its one-hot choices), beside
-//! it 13 zero-cost proxies, a learned embedding of eight numbers a device, and a perceptron
+//! One network serves all devices. An encoder of the architecture (GCN 4 × 200 → 30 on the cell as its
+//! text says; for a space without cells a perceptron 100, 100 → 30 on its one-hot choices), 13
+//! zero-cost proxies and a learned embedding of eight numbers a device are the inputs of a perceptron
 //! [encoding; proxies; device] → 1000 → 1. It is *pre-trained* on the sources: L1 loss, AdamW, 250
-//! epochs from 4e-4 along a cosine, on 900 architectures (4,000 of a space without cells). For a new
-//! device the embedding begins as that of the source that ranks the measured architectures most
-//! alike; it and the perceptron are trained 50 epochs from 1e-3 along a cosine on two batches an
-//! epoch, and the encoder stays as it is: encodings are computed once for the whole pool.
+//! epochs from 4e-4 along a cosine, on 900 architectures (4,000 for a space without cells). For a new
+//! device, the embedding begins as that of the source whose ranking of the measured architectures is
+//! most similar. The embedding and the perceptron are trained for 50 epochs from 1e-3 along a cosine,
+//! with two batches an epoch. The encoder stays fixed: encodings are computed once for the whole pool.
 //!
-//! Where this differs from the authors' code: latencies are scaled to lie between 0 and 1 by those
-//! that are learned from, not by the whole table; every new device begins from the pre-trained
-//! weights, instead of from those of the device before; layers of the GCN have the layer norm of
-//! BRP-NAS, and the output has no sigmoid. A batch is 128 pairs of architecture and source as theirs,
-//! but not any pairs: all sources of a few architectures, each of which is encoded once.
+//! Differences from the authors' code: latencies are scaled to [0, 1] by the training samples, not by
+//! the whole table; every new device begins from the pre-trained weights, not from the weights of the
+//! device before; layers of the GCN have the layer norm of BRP-NAS, and the output has no sigmoid. A
+//! batch has 128 pairs of architecture and source as theirs, but not random pairs: all sources of a
+//! few architectures, each of which is encoded once.
 
 mod interaction;
 #[cfg(test)]
@@ -35,18 +35,18 @@ use lanner_predict::regress::gcn::{Gcn, Shape, Shared, Trainer};
 use lanner_predict::{Pool, PredictError};
 
 const ENCODING: usize = 30;
-/// Layers of the GCN and their width.
+/// Number and width of the GCN's layers.
 const GRAPH_LAYERS: usize = 4;
 const GRAPH_WIDTH: usize = 200;
-/// Hidden layers of the perceptron and their width.
+/// Number and width of the perceptron's hidden layers.
 const CHOICE_LAYERS: usize = 2;
 const CHOICE_WIDTH: usize = 100;
-/// Pairs of architecture and source a step.
+/// Pairs of architecture and source in a step.
 const BATCH: usize = 128;
-/// Rows that are predicted at once.
+/// Rows predicted at once.
 const BLOCK: usize = 512;
 
-/// What the network sees of a pool's architectures.
+/// Inputs of the network for a pool's architectures.
 pub struct Inputs {
     form: Form,
     /// Normalised, p × 13.
@@ -54,8 +54,8 @@ pub struct Inputs {
 }
 
 impl Inputs {
-    /// `proxies` are columns over the pool by the names of NAS-Bench-Suite-Zero; a missing one, or a
-    /// missing value, counts as 0 after normalisation.
+    /// Encodes a pool. `proxies` are columns over the pool with the names of NAS-Bench-Suite-Zero; a
+    /// missing proxy or value becomes 0 after normalisation.
     pub fn new(pool: &Pool, proxies: &[(String, Vec<f64>)]) -> Inputs {
         Inputs { form: Form::new(pool), proxies: proxies_of(pool, proxies) }
     }
@@ -68,7 +68,7 @@ impl Inputs {
         &self.proxies[row * PROXIES.len()..][..PROXIES.len()]
     }
 
-    /// Architectures to pre-train on.
+    /// Number of architectures to pre-train on.
     fn wanted(&self) -> usize {
         match self.form {
             Form::Graphs(_) => 900,
@@ -77,7 +77,7 @@ impl Inputs {
     }
 }
 
-/// The network, pre-trained on the sources.
+/// A network that is pre-trained on the sources.
 pub struct PreTrained {
     /// [encoding; proxies] of the whole pool.
     networks: Matrix,
@@ -85,11 +85,12 @@ pub struct PreTrained {
 }
 
 impl PreTrained {
-    /// Epochs of pre-training: how often `progress` is called.
+    /// Number of pre-training epochs, and of calls of `progress`.
     pub const EPOCHS: usize = PRE_TRAINING.epochs;
 
-    /// Trains on architectures, drawn by the seed, of which every source (one value a row of the
-    /// pool, NaN where none was measured) is known. The number of threads does not change a bit.
+    /// Trains on architectures, drawn by the seed, that every source has measured (sources have one
+    /// value a row of the pool, NaN where none was measured). The number of threads does not change a
+    /// bit.
     pub fn new(
         inputs: &Inputs,
         sources: &[&[f64]],
@@ -135,8 +136,8 @@ impl PreTrained {
         Ok(PreTrained { networks, interaction: joint.interaction })
     }
 
-    /// The network for a new device, by its latencies of `rows`. `sources` are those of the
-    /// pre-training; they must be known at all of these rows.
+    /// Returns the network for a new device, from its latencies of `rows`. `sources` are those of the
+    /// pre-training; they must be known at all these rows.
     pub fn adapt(
         &self,
         sources: &[&[f64]],
@@ -167,14 +168,14 @@ impl PreTrained {
     }
 }
 
-/// How long to pre-train, and on how many architectures at most.
+/// Length of the pre-training, and its largest number of architectures.
 #[derive(Clone, Copy)]
 struct Plan {
     rows: usize,
     epochs: usize,
 }
 
-/// The network for one device.
+/// The network adapted to one device.
 pub struct OnDevice<'a> {
     networks: &'a Matrix,
     interaction: Interaction,
@@ -182,8 +183,8 @@ pub struct OnDevice<'a> {
 }
 
 impl OnDevice<'_> {
-    /// Latencies of rows of the pool, in the unit of the samples. Those of fast networks may be
-    /// below 0: nothing in the recipe forbids it.
+    /// Predicts latencies of rows of the pool, in the unit of the samples. Those of fast networks may
+    /// be below 0, which the recipe does not prevent.
     pub fn predict(&self, rows: &[usize]) -> Vec<f64> {
         let block = |rows: &[usize]| -> Vec<f64> {
             let networks: Vec<f32> =
@@ -195,7 +196,7 @@ impl OnDevice<'_> {
     }
 }
 
-/// Pre-training.
+/// The state of the pre-training.
 struct Joint<'a> {
     inputs: &'a Inputs,
     /// Scaled latencies, training rows × sources.
@@ -206,8 +207,9 @@ struct Joint<'a> {
 }
 
 impl Joint<'_> {
-    /// The gradients of the L1 loss of a batch: of the interaction's weights, and in `d` (batch ×
-    /// ENCODING) of the encodings. `batch` are places among the training rows.
+    /// Computes the gradients of a batch's L1 loss: returns those of the interaction's weights, and
+    /// writes those of the encodings to `d` (batch × ENCODING). `batch` holds positions among the
+    /// training rows.
     fn gradients(&mut self, rows: &[usize], batch: &[usize], encodings: &[f32], d: &mut [f32]) {
         let width = ENCODING + PROXIES.len();
         let mut networks = Vec::with_capacity(batch.len() * width);
@@ -227,7 +229,7 @@ impl Joint<'_> {
         }
     }
 
-    /// Architectures a step.
+    /// Number of architectures in a step.
     fn batch(&self) -> usize {
         (BATCH / self.interaction.devices).max(1)
     }
@@ -236,7 +238,7 @@ impl Joint<'_> {
         self.optimiser.step(&mut self.interaction.weights, &self.gradient, rate, 1);
     }
 
-    /// [encoding; proxies] of the whole pool.
+    /// Joins encodings and proxies of the whole pool.
     fn networks(&self, encodings: impl Iterator<Item = f32>) -> Matrix {
         let (mut encodings, rows) = (encodings, self.inputs.len());
         let mut data = Vec::with_capacity(rows * (ENCODING + PROXIES.len()));

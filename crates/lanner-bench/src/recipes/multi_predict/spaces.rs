@@ -1,11 +1,11 @@
 //! The recipe `multi-predict` for latency across search spaces (Akhauri & Abdelfattah,
 //! "Multi-Predict", AutoML-Conf 2023).
 //!
-//! A network is encoded by its latencies on reference devices, which were measured in both spaces;
-//! an MLP of four layers of 256 learns the target device's latencies from 100 or so samples of the
-//! source space and then, with all its weights, from the few of the target space. L1 loss, AdamW;
-//! 250 epochs at 4e-4 along a cosine, then 50 at 1e-3. Every call begins from the pre-trained
-//! weights: in the official code repetitions go on training one and the same network.
+//! A network is encoded by its latencies on reference devices, which were measured in both spaces. An
+//! MLP of four layers of 256 learns the target device's latencies from about 100 samples of the source
+//! space and then, with all its weights, from the few of the target space. L1 loss, AdamW; 250 epochs
+//! at 4e-4 along a cosine, then 50 at 1e-3. Every call begins from the pre-trained weights, unlike the
+//! official code, whose repetitions go on training the same network.
 
 use crate::recipes::mlp::Mlp;
 use crate::recipes::multi_predict::tasks::{FINE_TUNING, PRE_TRAINING};
@@ -15,8 +15,8 @@ use lanner_predict::regress::linalg::Mat;
 const LAYERS: usize = 4;
 const WIDTH: usize = 256;
 
-/// Latencies on reference devices (a slice a device, one value a row of the pool), each scaled to
-/// lie between 0 and 1 over the pool: p × references.
+/// Encodes a pool as latencies on reference devices (a slice a device, one value a row of the pool),
+/// each scaled to [0, 1] over the pool: p × references.
 pub fn encoding(references: &[&[f64]]) -> Mat {
     let rows = references.iter().map(|r| r.len()).min().unwrap_or(0);
     let scales: Vec<(f64, f64)> = (references.iter())
@@ -29,27 +29,27 @@ pub fn encoding(references: &[&[f64]]) -> Mat {
     Mat::from_fn(rows, references.len(), |i, j| (references[j][i] - scales[j].0) / scales[j].1)
 }
 
-/// The network.
+/// A network that predicts latencies from latencies on reference devices.
 #[derive(Debug, Clone)]
 pub struct LatencyAcross(Mlp);
 
 impl LatencyAcross {
-    /// Pre-training on the source space: rows of [`encoding`] and latencies. On samples of the
-    /// target space it is the same network without transfer.
+    /// Trains a new network on the source space: rows of [`encoding`] and latencies. Trained on
+    /// samples of the target space, it is the same network without transfer.
     pub fn pre_train(x: &Mat, y: &[f64], seed: u64) -> Result<LatencyAcross, PredictError> {
         let mut network = Mlp::new(x.cols, LAYERS, WIDTH, seed);
         network.train(x, y, PRE_TRAINING, seed)?;
         Ok(LatencyAcross(network))
     }
 
-    /// The same network after training on samples of the target space.
+    /// Returns a copy that is trained further on samples of the target space.
     pub fn fine_tuned(&self, x: &Mat, y: &[f64], seed: u64) -> Result<LatencyAcross, PredictError> {
         let mut network = self.clone();
         network.0.train(x, y, FINE_TUNING, seed)?;
         Ok(network)
     }
 
-    /// Predictions in no unit: they rank.
+    /// Predicts scores without a unit, for ranking.
     pub fn predict(&self, x: &Mat) -> Vec<f64> {
         self.0.predict(x)
     }
@@ -67,7 +67,8 @@ mod tests {
     const DEVICES: [[f64; 3]; 5] =
         [[1.0, 0.1, 0.1], [0.1, 1.0, 0.1], [0.1, 0.1, 1.0], [0.5, 0.5, 0.1], [0.3, 0.1, 0.6]];
 
-    /// Times of a pool on simulated devices of three kinds: arithmetic, memory, starts of layers.
+    /// Times of a pool on simulated devices of three kinds, limited by arithmetic, by memory, and by
+    /// starts of layers.
     fn simulated(space: Space) -> Mat {
         let mut rng = lanner_nn::rng(3, "chains");
         let archs: Vec<_> = match space.has_uniform_layers() {
@@ -77,7 +78,7 @@ mod tests {
         AnalyticCosts::new(&space, &archs, false).times
     }
 
-    /// Latencies of a device that mixes the three kinds, each in units of its mean.
+    /// Latencies on a device that mixes the three kinds, each in units of its mean.
     fn device(times: &Mat, shares: [f64; 3]) -> Vec<f64> {
         let mut sum = vec![0.2; times.rows];
         for (share, column) in shares.iter().zip([0, 4, 25]) {
@@ -106,7 +107,7 @@ mod tests {
         let truth = device(&spaces[1], shares);
         let source = LatencyAcross::pre_train(&from.select(&rows), &values, 0).unwrap();
         let rank = |network: &LatencyAcross| spearman(&network.predict(&to), &truth);
-        // Two measurements of the target space teach a new network nothing reliable.
+        // From two measurements of the target space a new network learns nothing reliable.
         let (mut tuned, mut new) = (0.0, 0.0);
         for few in [[3, 77], [150, 260], [301, 12], [40, 41], [9, 222]] {
             let y = few.map(|r| truth[r]);

@@ -3,9 +3,9 @@
 //!
 //! Twelve proxies → MLP of four layers of 128 → accuracy, by L1 loss and AdamW. Trained on the source
 //! (250 epochs, 4e-4, cosine), then on the target's samples alone (50 epochs at 1e-3, all weights).
-//! Proxies are normalised over each data set as in NASFLAT, accuracies by the least and greatest of the
-//! samples that are learned from. Every call begins from the pre-trained weights: in the official code
-//! repetitions go on training one and the same network.
+//! Proxies are normalised over each data set as in NASFLAT; accuracies are scaled by the least and the
+//! greatest value in the training samples. Every call begins from the pre-trained weights, unlike the
+//! official code, whose repetitions go on training the same network.
 
 use crate::recipes::mlp::{Mlp, Training};
 use lanner_predict::PredictError;
@@ -17,7 +17,7 @@ const WIDTH: usize = 128;
 pub(crate) const PRE_TRAINING: Training = Training { epochs: 250, rate: 4e-4, falling: true };
 pub(crate) const FINE_TUNING: Training = Training { epochs: 50, rate: 1e-3, falling: false };
 
-/// The proxies that it sees, in order.
+/// Proxies in the order of the inputs.
 pub const PROXIES: [&str; 12] = [
     "epe_nas",
     "fisher",
@@ -32,16 +32,16 @@ pub const PROXIES: [&str; 12] = [
     "snip",
     "synflow",
 ];
-/// Those of which the logarithm is normalised.
+/// Proxies whose logarithm is normalised.
 const LOGARITHMS: [&str; 6] = ["fisher", "flops", "grad_norm", "params", "snip", "synflow"];
 
-/// NASFLAT's normalisation over a data set, p × 12: log1p and min–max for magnitudes, z-score for
-/// grasp, min–max for the rest. Where a proxy or a value is missing there is 0.
+/// Normalises proxies over a data set as NASFLAT does, p × 12: log1p and min–max for magnitudes,
+/// z-score for grasp, min–max for the rest. A missing proxy or value becomes 0.
 pub fn normalised(columns: &[(String, Vec<f64>)], rows: usize) -> Mat {
     normalised_of(&PROXIES, columns, rows)
 }
 
-/// The same of the proxies of these names.
+/// Normalises the proxies of these names as [`normalised`].
 pub(crate) fn normalised_of(names: &[&str], columns: &[(String, Vec<f64>)], rows: usize) -> Mat {
     let column = |name: &str| -> Vec<f64> {
         let Some((_, values)) = columns.iter().find(|c| c.0 == name) else {
@@ -69,26 +69,26 @@ pub(crate) fn normalised_of(names: &[&str], columns: &[(String, Vec<f64>)], rows
     Mat::from_fn(rows, names.len(), |i, j| columns[j][i])
 }
 
-/// The network.
+/// A network that predicts accuracies from proxies.
 #[derive(Debug, Clone)]
 pub struct MultiPredict(Mlp);
 
 impl MultiPredict {
-    /// Pre-training on a source: rows of normalised proxies and their accuracies.
+    /// Trains a new network on a source: rows of normalised proxies and their accuracies.
     pub fn pre_train(x: &Mat, y: &[f64], seed: u64) -> Result<MultiPredict, PredictError> {
         let mut network = Mlp::new(x.cols, LAYERS, WIDTH, seed);
         network.train(x, y, PRE_TRAINING, seed)?;
         Ok(MultiPredict(network))
     }
 
-    /// The same network after fine-tuning on a target's samples.
+    /// Returns a copy that is fine-tuned on a target's samples.
     pub fn fine_tuned(&self, x: &Mat, y: &[f64], seed: u64) -> Result<MultiPredict, PredictError> {
         let mut network = self.clone();
         network.0.train(x, y, FINE_TUNING, seed)?;
         Ok(network)
     }
 
-    /// Predictions in no unit: they rank.
+    /// Predicts scores without a unit, for ranking.
     pub fn predict(&self, x: &Mat) -> Vec<f64> {
         self.0.predict(x)
     }

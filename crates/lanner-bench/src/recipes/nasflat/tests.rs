@@ -18,11 +18,11 @@ fn the_gradient_of_the_hinge_is_that_of_differences() {
         scores[i] = kept;
         assert!(((up - down) / 2e-3 - f64::from(d[i])).abs() < 1e-3, "{i}");
     }
-    // In the right order by more than the margin there is nothing to learn.
+    // Nothing is left to learn when pairs are in the right order by more than the margin.
     assert_eq!(hinge(&[9.0, 1.0, 2.0, 2.0], &slower).0, 0.0);
 }
 
-/// The derivative of the loss along the gradient of all graph layers is its square.
+/// Along the gradient of all graph layers, the derivative of the loss is the gradient's square.
 #[test]
 fn the_gradient_reaches_the_graph_layers() {
     let pool = cells();
@@ -74,7 +74,7 @@ fn a_new_device_is_ranked_and_the_same_seed_gives_the_same() {
     assert_eq!(adapted, pre.adapt(&sources, (&known, &values), 7).unwrap().predict(&rest));
     let again = short(1, 2);
     assert_eq!(adapted, again.adapt(&sources, (&known, &values), 7).unwrap().predict(&rest));
-    // A device's embedding makes the network's scores those of the device.
+    // With a device's embedding, the network's scores are those of the device.
     let on = |device| {
         let network = pre.network.clone();
         OnDevice { pre_trained: &pre, network, device }.predict(&rest)

@@ -26,9 +26,10 @@
 //! let source = Source::new(&features, &trained, &values, &features, Inputs::Both)?;
 //! let few: Vec<usize> = (7..pool.len()).step_by(800).collect();
 //! let values: Vec<f64> = few.iter().map(|&row| mine[row]).collect();
-//! let adapted = AdaptedAccuracy::fit(&features.prior(&[source], Inputs::Both), &few, &values)?;
+//! let prior = features.prior(&[source], Inputs::Both);
+//! let adapted = AdaptedAccuracy::fit(&prior, &few, &values)?;
 //! let all: Vec<usize> = (0..pool.len()).collect();
-//! assert!(metrics::spearman(&adapted.scores(&all), &mine) > 0.9);
+//! assert!(metrics::spearman(&adapted.scores(&prior, &all), &mine) > 0.9);
 //! # Ok::<(), lanner_predict::PredictError>(())
 //! ```
 //!
@@ -43,17 +44,19 @@
 
 mod average;
 mod features;
+mod saved;
 mod source;
 
 use crate::accuracy::default::check;
 use crate::accuracy::scores::{Calibration, NormalScores};
 use crate::checks::check_varied;
 use crate::regress::gp::{Kernel, base_scale, base_values};
-use crate::regress::linalg::Mat;
+use crate::regress::linalg::{Mat, Standardiser};
 use crate::{Forecast, PredictError};
 use average::{Average, LogNormal};
-use features::balanced;
+use features::Balance;
 pub use features::{Inputs, PROXIES, TaskFeatures, without_failures};
+pub use saved::{TaskPredictor, TaskTable};
 pub use source::{Source, SourceRelation};
 
 /// The amplitude of a smooth function.
@@ -74,9 +77,38 @@ impl SourceRelation {
     }
 }
 
+/// Blocks of features that a group of the covariance sees.
+#[derive(Debug, Clone, Copy)]
+enum Blocks {
+    Joint(Inputs),
+    Graph,
+    /// Proxies weigh as much as three other blocks.
+    MoreProxies,
+    /// Scores of the sources of the same space.
+    Sources,
+}
+
+impl Blocks {
+    fn of(self, features: &TaskFeatures) -> Vec<&Mat> {
+        let TaskFeatures { graph, shares, proxies, flops, .. } = features;
+        let sizes = features.size_and_flops();
+        match self {
+            Blocks::Joint(Inputs::Both) => vec![graph, shares, proxies, sizes],
+            Blocks::Joint(Inputs::Proxies) => vec![proxies, flops],
+            Blocks::Joint(Inputs::Graph) => vec![graph, shares, sizes],
+            Blocks::Graph => vec![graph, shares],
+            Blocks::MoreProxies => vec![graph, shares, proxies, proxies, proxies],
+            Blocks::Sources => Vec::new(),
+        }
+    }
+}
+
+/// A term of the covariance.
 #[derive(Debug, Clone)]
 struct Group {
     kernel: Kernel,
+    blocks: Blocks,
+    balance: Balance,
     x: Mat,
     scale: f64,
     length: f64,
@@ -85,77 +117,133 @@ struct Group {
 
 impl Group {
     /// `None` if all features are constant.
-    fn new(kernel: Kernel, x: Mat, length: f64, prior: LogNormal) -> Option<Group> {
+    fn smooth(features: &TaskFeatures, blocks: Blocks, length: f64) -> Option<Group> {
+        let balance = Balance::new(&blocks.of(features));
+        let x = balance.apply(&blocks.of(features));
+        let (kernel, prior) = (Kernel::Matern52, SMOOTH);
         let scale = base_scale(kernel, &x);
-        (x.cols > 0).then_some(Group { kernel, x, scale, length, prior })
+        (x.cols > 0).then_some(Group { kernel, blocks, balance, x, scale, length, prior })
     }
 
-    /// Covariances of some rows with others.
-    fn covariance(&self, rows: &[usize], others: &Mat) -> Mat {
-        let mut k = base_values(self.kernel, &self.x.select(rows), others, self.scale);
+    /// A line in each source's scores.
+    fn line(x: Mat) -> Group {
+        let (kernel, blocks, balance) = (Kernel::Linear, Blocks::Sources, Balance::new(&[]));
+        let scale = base_scale(kernel, &x);
+        Group { kernel, blocks, balance, x, scale, length: 1.0, prior: LINE }
+    }
+
+    /// Covariances of architectures with others.
+    fn covariance(&self, x: &Mat, others: &Mat) -> Mat {
+        let mut k = base_values(self.kernel, x, others, self.scale);
         let inv_l2 = self.length.powi(-2);
         k.data.iter_mut().for_each(|b| *b = self.kernel.value_and_slope(*b, inv_l2).0);
         k
     }
 }
 
+/// The sources of one relation, as one.
+#[derive(Debug, Clone)]
+struct Together {
+    relation: SourceRelation,
+    sources: Vec<Source>,
+    /// Scales of their scores, and of the sum.
+    each: Standardiser,
+    sum: Standardiser,
+}
+
+impl Together {
+    /// Their scaled scores for some architectures, and the mean of these.
+    fn scores(&self, each: &[Vec<f64>]) -> [Mat; 2] {
+        let rows = each.first().map_or(0, Vec::len);
+        let x = self.each.apply(&Mat::from_fn(rows, each.len(), |i, j| each[j][i]));
+        let mean = self.sum.apply(&sums(&x));
+        [x, mean]
+    }
+}
+
+fn sums(x: &Mat) -> Mat {
+    Mat::from_fn(x.rows, 1, |i, _| x.row(i).iter().sum())
+}
+
 /// What is assumed of a task before its first network is trained.
 #[derive(Debug, Clone)]
 pub struct TaskPrior {
     groups: Vec<Group>,
-    /// Mean scores of the sources of a kind, one a row, and their slope's prior.
-    sources: Vec<(Vec<f64>, LogNormal)>,
-    rows: usize,
+    together: Vec<Together>,
+    /// Mean scores of the sources of a kind over the pool, and their slope's prior.
+    means: Vec<(Vec<f64>, LogNormal)>,
 }
 
 impl TaskFeatures {
     /// The prior of a task beside sources, each of which [`Source::new`] made for this pool; of no
     /// sources, that of a task on its own.
     pub fn prior(&self, sources: &[Source], inputs: Inputs) -> TaskPrior {
-        let sizes = self.size_and_flops();
         let with_proxies = inputs.proxies() && self.proxies.cols > 0;
-        let joint = match (with_proxies, inputs.graph()) {
-            (true, true) => balanced(&[&self.graph, &self.shares, &self.proxies, sizes]),
-            (true, false) => balanced(&[&self.proxies, &self.flops]),
-            (false, _) => balanced(&[&self.graph, &self.shares, sizes]),
-        };
-        let smooth = |x: &Mat, length| Group::new(Kernel::Matern52, x.clone(), length, SMOOTH);
+        let joint = Blocks::Joint(if with_proxies { inputs } else { Inputs::Graph });
+        let smooth = |blocks, length| Group::smooth(self, blocks, length);
         let mut groups: Vec<Group> =
-            LENGTHS.iter().filter_map(|&length| smooth(&joint, length)).collect();
+            LENGTHS.iter().filter_map(|&length| smooth(joint, length)).collect();
         if inputs.graph() {
-            groups.extend(smooth(&balanced(&[&self.graph, &self.shares]), 1.0));
+            groups.extend(smooth(Blocks::Graph, 1.0));
         }
         if with_proxies && inputs.graph() {
-            let p = &self.proxies;
-            groups.extend(smooth(&balanced(&[&self.graph, &self.shares, p, p, p]), 1.0));
+            groups.extend(smooth(Blocks::MoreProxies, 1.0));
         }
-        let mut means = Vec::new();
+        let mut prior = TaskPrior { groups, together: Vec::new(), means: Vec::new() };
         let all: Vec<usize> = (0..self.len()).collect();
         for relation in
             [SourceRelation::SameSpace, SourceRelation::OtherCells, SourceRelation::ProxiesAlone]
         {
-            let some: Vec<&Source> = sources.iter().filter(|s| s.relation == relation).collect();
+            let some: Vec<Source> =
+                sources.iter().filter(|s| s.relation == relation).cloned().collect();
             let x = Mat::from_fn(self.len(), some.len(), |i, j| some[j].scores[i]);
-            let x = x.standardised_by(&all);
-            if x.cols == 0 {
+            let each = Standardiser::of(&x, &all);
+            if each.width() == 0 {
                 continue;
             }
-            let mean = Mat::from_fn(self.len(), 1, |i, _| x.row(i).iter().sum());
-            let mean = mean.standardised_by(&all);
-            if mean.cols > 0 {
-                means.push((mean.data, relation.slope()));
+            let x = each.apply(&x);
+            let sum = Standardiser::of(&sums(&x), &all);
+            if sum.width() > 0 {
+                prior.means.push((sum.apply(&sums(&x)).data, relation.slope()));
             }
             if relation == SourceRelation::SameSpace {
-                groups.extend(Group::new(Kernel::Linear, x, 1.0, LINE));
+                prior.groups.push(Group::line(x));
+            }
+            prior.together.push(Together { relation, sources: some, each, sum });
+        }
+        prior
+    }
+}
+
+impl TaskPrior {
+    /// The features of each group, and the mean scores of sources, for other architectures than the
+    /// pool's.
+    fn of(&self, others: &TaskFeatures) -> (Vec<Mat>, Vec<Vec<f64>>) {
+        let (mut lines, mut means) = (Vec::new(), Vec::new());
+        for together in &self.together {
+            let each: Vec<Vec<f64>> =
+                together.sources.iter().map(|s| s.scores_of(others)).collect();
+            let [x, mean] = together.scores(&each);
+            if together.sum.width() > 0 {
+                means.push(mean.data);
+            }
+            if together.relation == SourceRelation::SameSpace {
+                lines.push(x);
             }
         }
-        TaskPrior { groups, sources: means, rows: self.len() }
+        let x = |g: &Group| match g.blocks {
+            Blocks::Sources => lines[0].clone(),
+            blocks => g.balance.apply(&blocks.of(others)),
+        };
+        (self.groups.iter().map(x).collect(), means)
     }
 }
 
 /// A predictor for a task of which a few networks are trained.
 pub struct AdaptedAccuracy {
-    scores: Vec<f64>,
+    /// Features of the trained networks, one a group.
+    known: Vec<Mat>,
+    average: Average,
     calibration: Calibration,
 }
 
@@ -172,41 +260,51 @@ impl AdaptedAccuracy {
         let target = NormalScores::new(values);
         let y: Vec<f64> = values.iter().map(|&v| target.score(v)).collect();
         let known: Vec<Mat> = prior.groups.iter().map(|g| g.x.select(rows)).collect();
-        let kernels: Vec<(Mat, LogNormal)> = (prior.groups.iter().zip(&known))
-            .map(|(g, x)| (g.covariance(rows, x), g.prior))
-            .collect();
-        let sources: Vec<(Vec<f64>, LogNormal)> = (prior.sources.iter())
+        let kernels: Vec<(Mat, LogNormal)> =
+            (prior.groups.iter().zip(&known)).map(|(g, x)| (g.covariance(x, x), g.prior)).collect();
+        let sources: Vec<(Vec<f64>, LogNormal)> = (prior.means.iter())
             .map(|(scores, slope)| (rows.iter().map(|&r| scores[r]).collect(), *slope))
             .collect();
         let average = Average::fit(&kernels, &sources, &y)
             .ok_or_else(|| PredictError::Singular { what: "covariance".into() })?;
-        let mut scores = vec![average.mean; prior.rows];
-        for ((of_source, _), slope) in prior.sources.iter().zip(&average.slopes) {
+        let calibration = Calibration::new(target, &average.left_out, &y);
+        Ok(AdaptedAccuracy { known, average, calibration })
+    }
+
+    /// Scores of rows of the prior's pool, by which they rank.
+    pub fn scores(&self, prior: &TaskPrior, rows: &[usize]) -> Vec<f64> {
+        let x = prior.groups.iter().map(|g| g.x.select(rows)).collect();
+        let of = |scores: &Vec<f64>| rows.iter().map(|&r| scores[r]).collect();
+        self.posterior(prior, (x, prior.means.iter().map(|m| of(&m.0)).collect()))
+    }
+
+    /// Accuracies of rows of the prior's pool in the unit of the training values, with 90 % intervals.
+    pub fn predict(&self, prior: &TaskPrior, rows: &[usize]) -> Forecast {
+        self.calibration.forecast(&self.scores(prior, rows))
+    }
+
+    /// The same of any architectures, whose features [`TaskFeatures::of`] the pool made.
+    pub fn predict_others(&self, prior: &TaskPrior, others: &TaskFeatures) -> Forecast {
+        self.calibration.forecast(&self.posterior(prior, prior.of(others)))
+    }
+
+    fn posterior(&self, prior: &TaskPrior, (x, means): (Vec<Mat>, Vec<Vec<f64>>)) -> Vec<f64> {
+        let average = &self.average;
+        let rows: Vec<usize> = (0..x.first().map_or(0, |x| x.rows)).collect();
+        let mut scores = vec![average.mean; rows.len()];
+        for (of_source, slope) in means.iter().zip(&average.slopes) {
             scores.iter_mut().zip(of_source).for_each(|(sum, s)| *sum += slope * s);
         }
-        let all: Vec<usize> = (0..prior.rows).collect();
-        for (block, sums) in all.chunks(512).zip(scores.chunks_mut(512)) {
-            for (g, (group, x)) in prior.groups.iter().zip(&known).enumerate() {
-                let (k, weights) = (group.covariance(block, x), average.weights.row(g));
+        for (block, sums) in rows.chunks(512).zip(scores.chunks_mut(512)) {
+            for (g, ((group, x), known)) in prior.groups.iter().zip(&x).zip(&self.known).enumerate()
+            {
+                let k = group.covariance(&x.select(block), known);
+                let weights = average.weights.row(g);
                 for (i, sum) in sums.iter_mut().enumerate() {
                     *sum += k.row(i).iter().zip(weights).map(|(k, w)| k * w).sum::<f64>();
                 }
             }
         }
-        let calibration = Calibration::new(target, &average.left_out, &y);
-        Ok(AdaptedAccuracy { scores, calibration })
-    }
-
-    /// Scores of pool rows, by which they rank.
-    pub fn scores(&self, rows: &[usize]) -> Vec<f64> {
-        rows.iter().map(|&r| self.scores[r]).collect()
-    }
-
-    /// Accuracies of pool rows in the unit of the training values, with 90 % intervals.
-    pub fn predict(&self, rows: &[usize]) -> Forecast {
-        self.calibration.forecast(&self.scores(rows))
+        scores
     }
 }
-
-#[cfg(test)]
-mod tests;

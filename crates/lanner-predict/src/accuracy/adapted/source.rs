@@ -1,8 +1,11 @@
 //! What the trained networks of another task say of those of the target.
 
+use std::collections::HashMap;
+
+use lanner_space::Architecture;
 use rand::RngExt;
 
-use super::features::{Inputs, TaskFeatures, balanced};
+use super::features::{Balance, Inputs, TaskFeatures};
 use crate::PredictError;
 use crate::accuracy::scores::NormalScores;
 use crate::checks::{check_lengths, check_varied};
@@ -37,6 +40,11 @@ pub enum SourceRelation {
 pub struct Source {
     pub relation: SourceRelation,
     pub scores: Vec<f64>,
+    process: Process,
+    /// What the target's encodings have in common with the source's.
+    common: Common,
+    /// Scores of the source's own networks, where they are of the target's space.
+    own: HashMap<Architecture, f64>,
 }
 
 impl Source {
@@ -70,48 +78,74 @@ impl Source {
             (false, true) => SourceRelation::OtherCells,
             (false, false) => SourceRelation::ProxiesAlone,
         };
-        let [known, asked] = common(source, target, inputs);
+        let [known, asked] = Common::of_both(source, target, inputs);
+        let known = known.columns(source);
         if known.cols == 0 && !same {
             return Err(PredictError::Model {
                 why: "source and target have nothing in common: no proxy, and not the space".into(),
             });
         }
-        let known = known.select(&some(rows));
-        let mut scores = predicted(&known, &some(&y), &asked, if same { SAME } else { OTHER })?;
+        let process =
+            Process::new(known.select(&some(rows)), &some(&y), if same { SAME } else { OTHER })?;
+        let mut own = HashMap::new();
         if same {
-            for (&row, &y) in rows.iter().zip(&y) {
-                if let Some(own) = target.pool.row_of(&source.pool.archs[row]) {
-                    scores[own] = y;
-                }
-            }
+            own.extend(rows.iter().zip(&y).map(|(&r, &y)| (source.pool.archs[r].clone(), y)));
         }
-        Ok(Source { relation, scores })
+        let mut made = Source { relation, scores: Vec::new(), process, common: asked, own };
+        made.scores = made.scores_of(target);
+        Ok(made)
+    }
+
+    /// Scores of other architectures, whose features [`TaskFeatures::of`] the target's pool made.
+    pub fn scores_of(&self, others: &TaskFeatures) -> Vec<f64> {
+        let predicted = self.process.predict(&self.common.columns(others));
+        let own = |(arch, score)| self.own.get(arch).copied().unwrap_or(score);
+        others.pool.archs.iter().zip(predicted).map(own).collect()
     }
 }
 
-/// The same columns of both pools.
-fn common(source: &TaskFeatures, target: &TaskFeatures, inputs: Inputs) -> [Mat; 2] {
-    let shared: Vec<&String> =
-        source.names.iter().filter(|n| inputs.proxies() && target.names.contains(n)).collect();
-    let of = |views: &TaskFeatures| {
-        let place = |name: &String| views.names.iter().position(|n| n == name).unwrap_or(0);
-        let places: Vec<usize> = shared.iter().map(|n| place(n)).collect();
-        let mut x = Mat::from_fn(views.len(), places.len(), |i, j| views.proxies[(i, places[j])]);
+/// The columns that a source and the target have in common, of one of the two.
+#[derive(Debug, Clone)]
+struct Common {
+    /// Places of proxies.
+    proxies: Vec<usize>,
+    cells: bool,
+    /// In one space, all features mean the same.
+    all: Option<Balance>,
+}
+
+impl Common {
+    fn of_both(source: &TaskFeatures, target: &TaskFeatures, inputs: Inputs) -> [Common; 2] {
+        let shared: Vec<&String> =
+            source.names.iter().filter(|n| inputs.proxies() && target.names.contains(n)).collect();
+        let cells = inputs.graph() && source.cells.cols == target.cells.cols;
+        let both = [source, target].map(|views| {
+            let place = |name: &&String| views.names.iter().position(|n| n == *name).unwrap_or(0);
+            Common { proxies: shared.iter().map(place).collect(), cells, all: None }
+        });
+        if source.space() == target.space() && inputs.graph() {
+            let balance = |common: &Common, views: &TaskFeatures| {
+                Balance::new(&[&common.columns(views), &views.graph, &views.shares])
+            };
+            let [from, to] = [balance(&both[0], source), balance(&both[1], target)];
+            // Their columns may differ where pools leave constant ones out.
+            if from.width() == to.width() {
+                let [a, b] = both;
+                return [Common { all: Some(from), ..a }, Common { all: Some(to), ..b }];
+            }
+        }
+        both
+    }
+
+    fn columns(&self, views: &TaskFeatures) -> Mat {
+        let Common { proxies, cells, all } = self;
+        let mut x = Mat::from_fn(views.len(), proxies.len(), |i, j| views.proxies[(i, proxies[j])]);
         x = x.beside(&views.flops);
-        if inputs.graph() && source.cells.cols == target.cells.cols {
+        if *cells {
             x = x.beside(&views.cells);
         }
-        x
-    };
-    if source.space() == target.space() && inputs.graph() {
-        // All features mean the same; their columns may differ where pools leave constant ones out.
-        let all = |v: &TaskFeatures| balanced(&[&of(v), &v.graph, &v.shares]);
-        let both = [all(source), all(target)];
-        if both[0].cols == both[1].cols {
-            return both;
-        }
+        all.as_ref().map_or_else(|| x.clone(), |all| all.apply(&[&x, &views.graph, &views.shares]))
     }
-    [of(source), of(target)]
 }
 
 /// At most [`MOST`] of the items, the same on every call.
@@ -126,37 +160,50 @@ fn some<T: Copy>(items: &[T]) -> Vec<T> {
     items
 }
 
-/// The posterior mean of a process with fixed hyper-parameters.
-fn predicted(
-    x: &Mat,
-    y: &[f64],
-    asked: &Mat,
-    (noise, length): (f64, f64),
-) -> Result<Vec<f64>, PredictError> {
-    let parts = [(Kernel::Linear, LINE), (Kernel::Matern52, SMOOTH)]
-        .map(|(kernel, share)| (kernel, share, base_scale(kernel, x)));
-    let covariance = |rows: &Mat| {
-        let mut sum = Mat::zeros(rows.rows, x.rows);
-        for (kernel, share, scale) in parts {
-            let base = base_values(kernel, rows, x, scale);
+/// A process with fixed hyper-parameters.
+#[derive(Debug, Clone)]
+struct Process {
+    x: Mat,
+    /// Kernels with their shares and scales.
+    parts: [(Kernel, f64, f64); 2],
+    length: f64,
+    weights: Vec<f64>,
+}
+
+impl Process {
+    fn new(x: Mat, y: &[f64], (noise, length): (f64, f64)) -> Result<Process, PredictError> {
+        let parts = [(Kernel::Linear, LINE), (Kernel::Matern52, SMOOTH)]
+            .map(|(kernel, share)| (kernel, share, base_scale(kernel, &x)));
+        let mut process = Process { x, parts, length, weights: Vec::new() };
+        let mut k = process.covariance(&process.x);
+        (0..k.rows).for_each(|i| k[(i, i)] += noise);
+        let factor = Cholesky::new(k)
+            .ok_or_else(|| PredictError::Singular { what: "covariance of a source".into() })?;
+        let mean = y.iter().sum::<f64>() / y.len() as f64;
+        process.weights = factor.solve(&y.iter().map(|y| y - mean).collect::<Vec<_>>());
+        Ok(process)
+    }
+
+    fn covariance(&self, rows: &Mat) -> Mat {
+        let mut sum = Mat::zeros(rows.rows, self.x.rows);
+        for (kernel, share, scale) in self.parts {
+            let base = base_values(kernel, rows, &self.x, scale);
             for (sum, &b) in sum.data.iter_mut().zip(&base.data) {
-                *sum += share * kernel.value_and_slope(b, length.powi(-2)).0;
+                *sum += share * kernel.value_and_slope(b, self.length.powi(-2)).0;
             }
         }
         sum
-    };
-    let mut k = covariance(x);
-    (0..x.rows).for_each(|i| k[(i, i)] += noise);
-    let factor = Cholesky::new(k)
-        .ok_or_else(|| PredictError::Singular { what: "covariance of a source".into() })?;
-    let mean = y.iter().sum::<f64>() / y.len() as f64;
-    let weights = factor.solve(&y.iter().map(|y| y - mean).collect::<Vec<_>>());
-    let mut scores = Vec::with_capacity(asked.rows);
-    let all: Vec<usize> = (0..asked.rows).collect();
-    for block in all.chunks(512) {
-        let k = covariance(&asked.select(block));
-        let dot = |i| k.row(i).iter().zip(&weights).map(|(k, w)| k * w).sum::<f64>();
-        scores.extend((0..block.len()).map(dot));
     }
-    Ok(scores)
+
+    /// The posterior mean, but for the mean of the targets.
+    fn predict(&self, asked: &Mat) -> Vec<f64> {
+        let mut scores = Vec::with_capacity(asked.rows);
+        let all: Vec<usize> = (0..asked.rows).collect();
+        for block in all.chunks(512) {
+            let k = self.covariance(&asked.select(block));
+            let dot = |i| k.row(i).iter().zip(&self.weights).map(|(k, w)| k * w).sum::<f64>();
+            scores.extend((0..block.len()).map(dot));
+        }
+        scores
+    }
 }

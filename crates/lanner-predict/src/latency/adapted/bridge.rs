@@ -9,13 +9,16 @@
 //! What layers cost that the source space does not vary, as poolings towards NAS-Bench-201, the references
 //! tell alone. So there are two more guesses by which these cost more or less than that.
 
+use serde::{Deserialize, Serialize};
+
 use super::features::DeviceFeatures;
 use super::few_shot::FewShot;
 use super::prior::{Confidence, DevicePrior, Guess};
-use super::simulated;
+use super::simulated::Simulated;
 use crate::PredictError;
+use crate::encode::costs::AnalyticCosts;
 use crate::metrics::pearson;
-use crate::regress::linalg::{Cholesky, Mat};
+use crate::regress::linalg::{Cholesky, Mat, Standardiser};
 
 /// The covariance of two devices falls exponentially with the distance of their standardised
 /// functions, by this length; noise of so much variance stands for what differs between spaces.
@@ -31,59 +34,61 @@ const SIMULATED: f64 = 3.0;
 /// than it says.
 const NEW_KINDS: [f64; 2] = [0.7, -0.4];
 
-/// References in two spaces.
+/// References in the space where a device was measured.
 pub struct Bridge {
     source: DevicePrior,
     /// Rows of the source pool, and each reference's function at them.
     compared: Vec<usize>,
     references: Vec<Vec<f64>>,
     factor: Cholesky,
-    /// The references' functions over the target pool.
-    to: Mat,
-    /// Of the simulated devices, at the compared rows and over the target pool.
-    times: [Vec<Mat>; 2],
-    /// How much the target pool's networks have of what the source space does not vary, p × 1, or
-    /// p × 0 where there is no such thing.
-    new_kinds: Mat,
+    /// Times of the simulated devices at the compared rows, by view.
+    times: Vec<Mat>,
+    /// The totals that do not vary in the source space.
+    new_kinds: Vec<usize>,
+}
+
+/// What a device's latencies in one space tell of it in any other.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Carried {
+    /// Weights of the references.
+    mixture: Vec<f64>,
+    /// How much of the device's function they know, of 1.
+    known: f64,
+    simulated: Simulated,
+    new_kinds: Vec<usize>,
+}
+
+fn too_few(needed: usize, got: usize) -> PredictError {
+    let what = "transfer between spaces, whose devices measured in both,".into();
+    PredictError::TooFew { what, needed, got }
 }
 
 impl Bridge {
-    /// The views of the source and the target space, and what [`DeviceFeatures::smooth`] made of the references
-    /// in each, in the same order.
-    pub fn new(
-        [source, target]: [&DeviceFeatures; 2],
-        [from, to]: [&Mat; 2],
-    ) -> Result<Bridge, PredictError> {
-        let shared = from.cols.min(to.cols);
-        if shared < 2 || from.cols != to.cols {
-            return Err(PredictError::TooFew {
-                what: "transfer between spaces, whose devices measured in both,".into(),
-                needed: from.cols.max(2),
-                got: shared,
-            });
+    /// The features of the source space, and what [`DeviceFeatures::smooth`] made of the references there.
+    pub fn new(source: &DeviceFeatures, from: &Mat) -> Result<Bridge, PredictError> {
+        if from.cols < 2 {
+            return Err(too_few(2, from.cols));
         }
         let compared: Vec<usize> =
             (0..from.rows).step_by(from.rows.div_ceil(COMPARED).max(1)).collect();
         let references: Vec<Vec<f64>> =
-            (0..shared).map(|j| compared.iter().map(|&i| from[(i, j)]).collect()).collect();
-        let k = Mat::from_fn(shared, shared, |i, j| {
+            (0..from.cols).map(|j| compared.iter().map(|&i| from[(i, j)]).collect()).collect();
+        let k = Mat::from_fn(from.cols, from.cols, |i, j| {
             covariance(&references[i], &references[j]) + if i == j { NOISE } else { 0.0 }
         });
         let factor = Cholesky::new(k)
             .ok_or_else(|| PredictError::Singular { what: "likeness of references".into() })?;
-        let times = [
-            source.costs.iter().map(|costs| costs.times.select(&compared)).collect(),
-            target.costs.iter().map(|costs| costs.times.clone()).collect(),
-        ];
-        let new_kinds = new_kinds(source, target);
+        let times = source.costs.iter().map(|costs| costs.times.select(&compared)).collect();
+        let varies = |totals: &Mat, j| (1..totals.rows).any(|i| totals[(i, j)] != totals[(0, j)]);
+        let new_kinds = (0..source.costs[0].totals.cols)
+            .filter(|&j| !source.costs.iter().any(|costs| varies(&costs.totals, j)))
+            .collect();
         let source = source.with_sources(from);
-        Ok(Bridge { source, compared, references, factor, to: to.clone(), times, new_kinds })
+        Ok(Bridge { source, compared, references, factor, times, new_kinds })
     }
 
-    /// What is told of a device whose latencies were measured for `rows` of the source pool: as a
-    /// mixture of the references, first, and of simulated devices, last; between them, where there are
-    /// new kinds of layers, as the first with these at other costs.
-    pub fn carry(&self, rows: &[usize], latencies: &[f64]) -> Result<Vec<Guess>, PredictError> {
+    /// What is told of a device whose latencies were measured for `rows` of the source pool.
+    pub fn carry(&self, rows: &[usize], latencies: &[f64]) -> Result<Carried, PredictError> {
         let model = FewShot::fit(&self.source, rows, latencies)?;
         let smooth = model.latencies(&self.source, &self.compared);
         let mine: Vec<f64> = smooth.iter().map(|v| v.ln()).collect();
@@ -94,59 +99,92 @@ impl Bridge {
         let ones = self.factor.solve(&vec![1.0; alike.len()]);
         let rest = (1.0 - weights.iter().sum::<f64>()) / ones.iter().sum::<f64>();
         let mixture: Vec<f64> = weights.iter().zip(&ones).map(|(w, o)| w + rest * o).collect();
-        let of_references = Mat::from_fn(self.to.rows, 1, |i, _| {
-            self.to.row(i).iter().zip(&mixture).map(|(x, w)| x * w).sum()
-        });
-        let [from, to] = &self.times;
-        let simulated = simulated::carry(from, &smooth, to);
-        let others = self.at_other_costs(&of_references);
-        // The less the references know of the device, the more candidates believe in simulated ones.
-        let last = (1.0 - known).powi(3);
-        // Half of the rest believes in the mixture of references as it is.
-        let as_it_is = if others.is_empty() { 1.0 } else { 0.5 };
-        let of_each = (1.0 - as_it_is) / others.len().max(1) as f64;
-        // The noise keeps what is known below one.
-        let odds = known / (1.0 - known);
-        let guess = |latencies, odds, share, fades| Guess {
-            latencies,
-            belief: Confidence { odds, share, fades },
-        };
-        let mut guesses = vec![guess(of_references, odds, (1.0 - last) * as_it_is, false)];
-        let changed = others.into_iter().map(|l| guess(l, odds, (1.0 - last) * of_each, true));
-        guesses.extend(changed);
-        guesses.push(guess(simulated, SIMULATED, last, false));
-        Ok(guesses)
-    }
-
-    /// A guess with new kinds of layers at more or less than it says; none where there are none.
-    fn at_other_costs(&self, guess: &Mat) -> Vec<Mat> {
-        let all: Vec<usize> = (0..guess.rows).collect();
-        let standardised = guess.standardised_by(&all);
-        if standardised.cols == 0 || self.new_kinds.cols == 0 {
-            return Vec::new();
-        }
-        let of = |by| {
-            Mat::from_fn(guess.rows, 1, |i, j| standardised[(i, j)] + by * self.new_kinds[(i, j)])
-        };
-        NEW_KINDS.map(of).to_vec()
+        let simulated = Simulated::fit(&self.times, &smooth);
+        Ok(Carried { mixture, known, simulated, new_kinds: self.new_kinds.clone() })
     }
 }
 
-/// The mean of the target pool's totals of what does not differ within the source pool, each in
-/// standard deviations.
-fn new_kinds(source: &DeviceFeatures, target: &DeviceFeatures) -> Mat {
-    let varies = |totals: &Mat, j| (1..totals.rows).any(|i| totals[(i, j)] != totals[(0, j)]);
-    let new: Vec<usize> = (0..source.costs[0].totals.cols)
-        .filter(|&j| !source.costs.iter().any(|costs| varies(&costs.totals, j)))
-        .collect();
-    let rows: Vec<usize> = (0..target.costs[0].totals.rows).collect();
-    let columns = (target.costs.iter()).fold(Mat::zeros(rows.len(), 0), |all, costs| {
-        let totals = &costs.totals;
-        all.beside(&Mat::from_fn(rows.len(), new.len(), |i, k| totals[(i, new[k])]))
-    });
-    let columns = columns.standardised_by(&rows);
-    let count = columns.cols as f64;
-    Mat::from_fn(rows.len(), columns.cols.min(1), |i, _| columns.row(i).iter().sum::<f64>() / count)
+impl Carried {
+    /// The same for more devices than the references: the place among these of each, if it is one.
+    pub(super) fn among(mut self, places: &[Option<usize>]) -> Carried {
+        let mut weights = self.mixture.iter().copied();
+        let of = |place: &Option<usize>| place.and_then(|_| weights.next()).unwrap_or(0.0);
+        self.mixture = places.iter().map(of).collect();
+        self
+    }
+
+    /// Guesses over the target pool, from its features and the same references' functions there: as a
+    /// mixture of the references, first, and of simulated devices, last; between them, where there are new
+    /// kinds of layers, as the first with these at other costs.
+    pub fn guesses(
+        &self,
+        target: &DeviceFeatures,
+        references: &Mat,
+    ) -> Result<Vec<Guess>, PredictError> {
+        let known = self.known;
+        if references.cols != self.mixture.len() {
+            return Err(too_few(self.mixture.len(), references.cols));
+        }
+        let scales = self.scales(&target.costs, references);
+        let latencies = self.latencies(&target.costs, references, &scales);
+        // The less the references know of the device, the more candidates believe in simulated ones.
+        let last = (1.0 - known).powi(3);
+        let others = latencies.len() - 2;
+        // Half of the rest believes in the mixture of references as it is.
+        let as_it_is = if others == 0 { 1.0 } else { 0.5 };
+        let of_each = (1.0 - as_it_is) / others.max(1) as f64;
+        // The noise keeps what is known below one.
+        let odds = known / (1.0 - known);
+        let belief = |place| match place {
+            0 => Confidence { odds, share: (1.0 - last) * as_it_is, fades: false },
+            _ if place > others => Confidence { odds: SIMULATED, share: last, fades: false },
+            _ => Confidence { odds, share: (1.0 - last) * of_each, fades: true },
+        };
+        let guess = |(i, latencies)| Guess { latencies, belief: belief(i) };
+        Ok(latencies.into_iter().enumerate().map(guess).collect())
+    }
+
+    /// What scales the guesses: the mixture, and totals of new kinds of layers, over the target pool.
+    pub(super) fn scales(&self, costs: &[AnalyticCosts], references: &Mat) -> [Standardiser; 2] {
+        let rows: Vec<usize> = (0..references.rows).collect();
+        [self.mixed(references), self.new_totals(costs)].map(|x| Standardiser::of(&x, &rows))
+    }
+
+    /// The guesses of some architectures, from their costs and the references' functions of them.
+    pub(super) fn latencies(
+        &self,
+        costs: &[AnalyticCosts],
+        references: &Mat,
+        [mixture, totals]: &[Standardiser; 2],
+    ) -> Vec<Mat> {
+        let mixed = self.mixed(references);
+        let (known, new) = (mixture.apply(&mixed), totals.apply(&self.new_totals(costs)));
+        let mut guesses = vec![mixed];
+        if known.cols > 0 && new.cols > 0 {
+            guesses.extend(NEW_KINDS.map(|by| {
+                Mat::from_fn(known.rows, 1, |i, j| {
+                    known[(i, j)] + by * (new.row(i).iter().sum::<f64>() / new.cols as f64)
+                })
+            }));
+        }
+        let times: Vec<&Mat> = costs.iter().map(|costs| &costs.times).collect();
+        guesses.push(self.simulated.latencies(&times));
+        guesses
+    }
+
+    fn mixed(&self, references: &Mat) -> Mat {
+        let mix = |row: &[f64]| row.iter().zip(&self.mixture).map(|(x, w)| x * w).sum();
+        Mat::from_fn(references.rows, 1, |i, _| mix(references.row(i)))
+    }
+
+    /// How much networks have of what the source space does not vary.
+    fn new_totals(&self, costs: &[AnalyticCosts]) -> Mat {
+        let new = &self.new_kinds;
+        let of = |c: &AnalyticCosts| {
+            Mat::from_fn(c.totals.rows, new.len(), |i, k| c.totals[(i, new[k])])
+        };
+        Mat::joined(&costs.iter().map(of).collect::<Vec<_>>().iter().collect::<Vec<_>>())
+    }
 }
 
 fn covariance(a: &[f64], b: &[f64]) -> f64 {

@@ -5,7 +5,9 @@ use super::*;
 use crate::Pool;
 use crate::encode::costs::AnalyticCosts;
 use crate::metrics::{pearson, spearman};
+use crate::predictor::{Predictor, load};
 use crate::regress::linalg::Mat;
+use lanner_data::Table;
 use lanner_space::{Architecture, Space};
 
 /// Two spaces and what a device in them costs: shares of arithmetic, memory and starts of layers.
@@ -42,10 +44,11 @@ impl Spaces {
         self.views[space].smooth(&columns).unwrap()
     }
 
-    /// From cells to chains.
-    fn bridge(&self, devices: &[[f64; 3]]) -> Bridge {
-        let from = self.smooth(0, devices);
-        Bridge::new([&self.views[0], &self.views[1]], [&from, &self.smooth(1, devices)]).unwrap()
+    /// Guesses from cells to chains.
+    fn carry(&self, devices: &[[f64; 3]], (rows, values): (&[usize], &[f64])) -> Vec<Guess> {
+        let bridge = Bridge::new(&self.views[0], &self.smooth(0, devices)).unwrap();
+        let carried = bridge.carry(rows, values).unwrap();
+        carried.guesses(&self.views[1], &self.smooth(1, devices)).unwrap()
     }
 
     fn measured(&self, shares: [f64; 3], n: usize) -> (Vec<usize>, Vec<f64>) {
@@ -69,11 +72,10 @@ fn logs(values: &[f64]) -> Vec<f64> {
 fn a_device_like_a_reference_in_one_space_is_like_it_in_the_other() {
     let spaces = Spaces::new();
     let devices = [[1.0, 0.0, 0.0], [0.0, 1.0, 0.0], [0.0, 0.0, 1.0]];
-    let bridge = spaces.bridge(&devices);
     for (j, &shares) in devices.iter().enumerate() {
         let (rows, values) = spaces.measured(shares, 30);
         let [references, dear, cheap, simulated] =
-            <[Guess; 4]>::try_from(bridge.carry(&rows, &values).unwrap()).unwrap();
+            <[Guess; 4]>::try_from(spaces.carry(&devices, (&rows, &values))).unwrap();
         // The others are far, so that no more than the own part is known.
         let odds = references.belief.odds;
         assert!((1.0..20.0).contains(&odds), "{j}: {odds}");
@@ -102,7 +104,7 @@ fn new_kinds_of_layers_cost_more_or_less_in_two_guesses() {
     let spaces = Spaces::new();
     let chains = &spaces.pools[1].archs;
     let (rows, values) = spaces.measured([0.5, 0.1, 0.4], 20);
-    let guesses = spaces.bridge(&DEVICES).carry(&rows, &values).unwrap();
+    let guesses = spaces.carry(&DEVICES, (&rows, &values));
     let new = |which: usize| -> Vec<f64> {
         let all: Vec<usize> = (0..500).collect();
         let said = guesses[0].latencies.standardised_by(&all);
@@ -125,19 +127,19 @@ fn new_kinds_of_layers_cost_more_or_less_in_two_guesses() {
     assert!(pearson(&dear, &blocks) > pearson(&dear, &dense));
     // Within one space nothing is new.
     let from = spaces.smooth(0, &DEVICES);
-    let within = Bridge::new([&spaces.views[0]; 2], [&from; 2]).unwrap();
-    assert_eq!(within.carry(&rows, &values).unwrap().len(), 2);
+    let within = Bridge::new(&spaces.views[0], &from).unwrap().carry(&rows, &values).unwrap();
+    assert_eq!(within.guesses(&spaces.views[0], &from).unwrap().len(), 2);
 }
 
 #[test]
 fn neither_units_nor_the_order_of_references_matter() {
     let spaces = Spaces::new();
     let (rows, values) = spaces.measured([0.6, 0.3, 0.2], 20);
-    let carried = spaces.bridge(&DEVICES).carry(&rows, &values).unwrap();
+    let carried = spaces.carry(&DEVICES, (&rows, &values));
     let seconds: Vec<f64> = values.iter().map(|v| v / 1000.0).collect();
     let mut turned = DEVICES;
     turned.reverse();
-    let again = spaces.bridge(&turned).carry(&rows, &seconds).unwrap();
+    let again = spaces.carry(&turned, (&rows, &seconds));
     for (carried, again) in carried.iter().zip(&again) {
         assert!(pearson(&carried.latencies.data, &again.latencies.data) > 1.0 - 1e-6);
         assert!((carried.belief.odds / again.belief.odds - 1.0).abs() < 1e-6);
@@ -149,7 +151,7 @@ fn what_is_carried_over_helps_and_nonsense_does_little_harm() {
     let spaces = Spaces::new();
     let shares = [0.5, 0.1, 0.4];
     let (rows, values) = spaces.measured(shares, 30);
-    let carried = spaces.bridge(&DEVICES).carry(&rows, &values).unwrap();
+    let carried = spaces.carry(&DEVICES, (&rows, &values));
     // A new space without any source.
     let prior = spaces.views[1].with_sources(&Mat::zeros(500, 0));
     let truth = spaces.device(1, shares);
@@ -182,15 +184,98 @@ fn what_is_carried_over_helps_and_nonsense_does_little_harm() {
 #[test]
 fn bad_input_is_told() {
     let spaces = Spaces::new();
-    let (from, to) = (spaces.smooth(0, &DEVICES[..2]), spaces.smooth(1, &DEVICES[..2]));
-    let views = [&spaces.views[0], &spaces.views[1]];
+    let from = spaces.smooth(0, &DEVICES[..2]);
     let none = Mat::zeros(500, 0);
-    let message = Bridge::new(views, [&from, &none]).err().unwrap().to_string();
-    assert!(message.contains("measured in both") && message.contains("got 0"), "{message}");
-    let bridge = Bridge::new(views, [&from, &to]).unwrap();
+    let bridge = Bridge::new(&spaces.views[0], &from).unwrap();
+    let carried = bridge.carry(&[1, 2, 3], &[1.0, 2.0, 3.0]).unwrap();
+    for message in [
+        Bridge::new(&spaces.views[0], &none).err().unwrap().to_string(),
+        carried.guesses(&spaces.views[1], &none).unwrap_err().to_string(),
+    ] {
+        assert!(message.contains("measured in both") && message.contains("got 0"), "{message}");
+    }
     let fails = |rows: &[usize], y: &[f64]| bridge.carry(rows, y).unwrap_err().to_string();
     let message = fails(&[1, 2, 10_000], &[1.0, 2.0, 3.0]);
     assert!(message.contains("row 10000") && message.contains("another space"), "{message}");
     assert!(fails(&[1, 2, 3], &[1.0, -2.0, 3.0]).contains("latency 1 is -2"));
     assert!(fails(&[1, 2], &[1.0, 2.0]).contains("at least 3"));
+}
+
+/// As [`Spaces::device`], a table; of the other space it is in the same columns.
+fn table(spaces: &Spaces, space: usize, devices: &[(&str, [f64; 3])], rows: &[usize]) -> Table {
+    let pool = &spaces.pools[space];
+    let archs = rows.iter().map(|&r| pool.archs[r].clone()).collect();
+    let column = |&(_, shares): &(&str, [f64; 3])| {
+        let all = spaces.device(space, shares);
+        rows.iter().map(|&r| all[r]).collect()
+    };
+    let names = devices.iter().map(|d| d.0.to_owned()).collect();
+    Table::new(pool.space.clone(), archs, names, devices.iter().map(column).collect()).unwrap()
+}
+
+#[test]
+fn tables_of_two_spaces_make_a_predictor_that_comes_back_from_its_file() {
+    let spaces = Spaces::new();
+    let [cells, chains] = &spaces.pools;
+    let all: Vec<usize> = (0..cells.len().max(chains.len())).collect();
+    let names = ["a_ms", "b_ms", "c_ms", "d_ms", "e_ms"];
+    let devices: Vec<(&str, [f64; 3])> = names.into_iter().zip(DEVICES).collect();
+    let shares = [0.5, 0.1, 0.4];
+    let (few, many): (Vec<usize>, Vec<usize>) =
+        (vec![7, 150, 320, 500], (0..40).map(|i| 12 * i).collect());
+    let make = |file, table: &Table| DeviceTable::new(file, table, None).unwrap();
+    let target = make("mine.csv", &table(&spaces, 0, &[("mine_ms", shares)], &few));
+    // One of the sources was measured in one space only.
+    let sources = [make("cells.csv", &table(&spaces, 0, &devices, &all[..cells.len()]))];
+    let there = [
+        make("chains.csv", &table(&spaces, 1, &devices[1..], &all[..chains.len()])),
+        make("own.csv", &table(&spaces, 1, &[("own_ms", shares)], &many)),
+    ];
+    let fit = |elsewhere: Option<OtherSpace>| {
+        AdaptedLatency::from_tables(cells.clone(), &target, &sources, elsewhere)
+    };
+    let fitted = fit(Some(OtherSpace { tables: &there, device: "own_ms" })).unwrap();
+    let truth = spaces.device(0, shares);
+    let said = fitted.predict(&cells.archs);
+    let (with, without) = (
+        spearman(&said.mean, &truth),
+        spearman(&fit(None).unwrap().predict(&cells.archs).mean, &truth),
+    );
+    assert!(with > 0.97 && with >= without, "{with} {without}");
+
+    // The same as by hand.
+    let bridge = Bridge::new(&spaces.views[1], &spaces.smooth(1, &DEVICES[1..])).unwrap();
+    let own = spaces.device(1, shares);
+    let own: Vec<f64> = many.iter().map(|&r| own[r]).collect();
+    let carried = bridge.carry(&many, &own).unwrap();
+    let functions = spaces.smooth(0, &DEVICES);
+    let shared = Mat::from_fn(functions.rows, 4, |i, j| functions[(i, j + 1)]);
+    let prior = spaces.views[0].with_sources(&functions);
+    let prior = prior.with_carried(&carried.guesses(&spaces.views[0], &shared).unwrap());
+    let y: Vec<f64> = few.iter().map(|&r| truth[r]).collect();
+    let by_hand = FewShot::fit(&prior, &few, &y).unwrap().latencies(&prior, &all[..cells.len()]);
+    let near = |a: &[f64], b: &[f64]| a.iter().zip(b).all(|(a, b)| (a / b - 1.0).abs() < 1e-6);
+    assert!(near(&said.mean, &by_hand));
+
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("mine.lanner");
+    fitted.save(&path).unwrap();
+    assert!(near(&load(&path).unwrap().predict(&cells.archs).low, &said.low));
+
+    let fails = |tables: &[DeviceTable], device: &str, says: &str| {
+        let message = fit(Some(OtherSpace { tables, device })).err().unwrap().to_string();
+        assert!(message.contains(says), "{message}");
+    };
+    fails(&there, "mine_ms", "fbnet have no column 'mine_ms', the device's own; there are: b_ms");
+    fails(&there[1..], "own_ms", "share 0 other devices");
+    fails(
+        &[there.clone(), there.clone()].concat(),
+        "own_ms",
+        "'own_ms' is a column of own.csv and",
+    );
+    let accuracies = table(&spaces, 1, &[("accuracy", shares)], &many);
+    for column in [None, Some("accuracy")] {
+        let message = DeviceTable::new("a.csv", &accuracies, column).unwrap_err().to_string();
+        assert!(message.starts_with("a.csv: ") && message.contains("_ms"), "{message}");
+    }
 }

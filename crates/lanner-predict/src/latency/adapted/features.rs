@@ -4,13 +4,14 @@ use std::sync::OnceLock;
 
 use lanner_space::{Architecture, Space};
 
+use super::bridge::Carried;
 use super::group::{Direction, Group, Shown};
 use super::prior::DevicePrior;
 use crate::encode::costs::AnalyticCosts;
-use crate::encode::counts::{live_one_hot, one_hot, with_pairs};
+use crate::encode::counts::{live_one_hot, one_hot, pairs, with_these_pairs};
 use crate::latency::LatencyFeatures;
 use crate::regress::gp::Kernel;
-use crate::regress::linalg::{Cholesky, Mat};
+use crate::regress::linalg::{Cholesky, Mat, Standardiser};
 use crate::{Pool, PredictError};
 
 /// Length scales of the smooth functions: of the choices, and of the program.
@@ -20,80 +21,117 @@ const PROGRAM_LENGTH: f64 = 1.0;
 const PENALTIES: [f64; 5] = [1.0, 5.0, 25.0, 125.0, 625.0];
 /// One-hots of at most so many columns are smoothed with all their products.
 const PAIRED: usize = 64;
+/// What is added to the variance of each column where weights are found from functions, which are exact:
+/// far less than any of the penalties.
+const RECOVERY: f64 = 1e-7;
 /// A source must have so many rows with a value.
 const FEWEST_OF_SOURCE: usize = 20;
 
 /// Features of a pool's architectures, known without any measurement of the device.
 #[derive(Debug, Clone)]
 pub struct DeviceFeatures {
+    encoder: Encoder,
     groups: Vec<Group>,
+    /// The groups' places among the encoder's terms, of which some may be constant over the pool, and the
+    /// number of these.
+    places: Vec<usize>,
+    terms: usize,
     /// One-hots of the choices that are live, whose products count too when sources are smoothed, and
     /// what else counts then.
     used: Mat,
     unpaired: Mat,
-    design: OnceLock<Mat>,
+    design: OnceLock<Design>,
     direction: Direction,
     /// Of all that texts say and, where that differs, of what is live.
     pub(super) costs: Vec<AnalyticCosts>,
 }
 
+/// What sources are smoothed on.
+#[derive(Debug, Clone)]
+struct Design {
+    /// Pairs of columns whose products count.
+    pairs: Vec<(usize, usize)>,
+    standardiser: Standardiser,
+    /// The pool's, p × d.
+    x: Mat,
+}
+
 impl DeviceFeatures {
     pub fn new(pool: &Pool) -> DeviceFeatures {
-        let (space, archs) = (&pool.space, &pool.archs);
-        let raw = one_hot(space, archs);
-        let live = Some(live_one_hot(space, archs)).filter(|live| *live != raw);
-        let cells = space.has_uniform_layers().then(|| LatencyFeatures::new(pool));
-        let (of_text, of_live) = AnalyticCosts::views(space, archs);
-        let differ = live.is_some() && of_live.is_some();
-        let mut shown = vec![(if differ { Shown::Text } else { Shown::Both }, of_text)];
-        shown.extend(of_live.filter(|_| differ).map(|costs| (Shown::Live, costs)));
-        let direction = Direction::new(&shown);
-        let mut groups = Vec::new();
-        let mut add = |shown, kernel, features: &Mat, length| {
-            let group = Group::new(kernel, features, length, &direction);
-            groups.extend(group.map(|g| Group { shown, ..g }));
-        };
-        let text = if live.is_some() { Shown::Text } else { Shown::Both };
-        for (shown, costs) in &shown {
-            // Where all layers of one operation are alike, their counts say more than their sums.
-            match space.has_uniform_layers() {
-                true => {
-                    let counts = counts(pool, *shown == Shown::Live);
-                    add(*shown, Kernel::Linear, &counts, 1.0);
-                }
-                false => add(*shown, Kernel::Linear, &costs.totals, 1.0),
+        let (encoder, encoded) = Encoder::new(pool);
+        let direction = Direction::new(&encoded.costs);
+        let (mut groups, mut places, terms) = (Vec::new(), Vec::new(), encoded.terms.len());
+        for (place, Term { shown, kernel, x, length }) in encoded.terms.into_iter().enumerate() {
+            if let Some(group) = Group::new(kernel, &x, length, &direction) {
+                groups.push(Group { shown, ..group });
+                places.push(place);
             }
         }
-        for (shown, costs) in &shown {
-            add(*shown, Kernel::Linear, &costs.times, 1.0);
-        }
-        add(text, Kernel::Matern52, &raw, CHOICES_LENGTH);
-        if let Some(live) = &live {
-            add(Shown::Live, Kernel::Matern52, live, CHOICES_LENGTH);
-        }
-        if let Some(cells) = &cells {
-            add(Shown::Live, Kernel::Matern52, cells.steps_and_paths(), PROGRAM_LENGTH);
-        }
-        let mut unpaired = Mat::zeros(pool.len(), 0);
-        if live.is_some() {
-            unpaired = unpaired.beside(&raw);
-        }
-        if let Some(cells) = &cells {
-            unpaired = unpaired.beside(cells.arcs_steps_and_paths());
-        }
-        let used = live.unwrap_or(raw);
-        let costs = shown.into_iter().map(|(_, costs)| costs).collect();
-        DeviceFeatures { groups, used, unpaired, design: OnceLock::new(), direction, costs }
+        let costs = encoded.costs.into_iter().map(|(_, costs)| costs).collect();
+        let (used, unpaired, design) = (encoded.used, encoded.unpaired, OnceLock::new());
+        DeviceFeatures { encoder, groups, places, terms, used, unpaired, design, direction, costs }
     }
 
-    /// What sources are smoothed on, p × d: made when first asked for, since it is large.
-    fn design(&self) -> &Mat {
+    /// What sources are smoothed on: made when first asked for, since it is large.
+    fn design(&self) -> &Design {
         self.design.get_or_init(|| {
             let DeviceFeatures { used, unpaired, .. } = self;
-            let paired = if used.cols <= PAIRED { &with_pairs(used) } else { used };
+            let pairs = if used.cols <= PAIRED { pairs(used) } else { Vec::new() };
+            let x = with_these_pairs(used, &pairs).beside(unpaired);
             let all: Vec<usize> = (0..used.rows).collect();
-            paired.beside(unpaired).standardised_by(&all)
+            let standardiser = Standardiser::of(&x, &all);
+            let x = standardiser.apply(&x);
+            Design { pairs, standardiser, x }
         })
+    }
+
+    /// Weights of the design's columns in `functions` that [`DeviceFeatures::smooth`] made: d × sources.
+    /// Smooth functions are linear in the design, so the pool tells the weights.
+    pub(super) fn weights(&self, functions: &Mat) -> Result<Mat, PredictError> {
+        let x = &self.design().x;
+        let mut gram = x.gram();
+        (0..x.cols).for_each(|j| gram[(j, j)] += RECOVERY * x.rows as f64);
+        let factor = Cholesky::new(gram)
+            .ok_or_else(|| PredictError::Singular { what: "design of the sources".into() })?;
+        let solved: Vec<Vec<f64>> = (0..functions.cols)
+            .map(|s| {
+                let mut sum = vec![0.0; x.cols];
+                for i in 0..x.rows {
+                    let value = functions[(i, s)];
+                    sum.iter_mut().zip(x.row(i)).for_each(|(sum, x)| *sum += value * x);
+                }
+                factor.solve(&sum)
+            })
+            .collect();
+        Ok(Mat::from_fn(x.cols, functions.cols, |j, s| solved[s][j]))
+    }
+
+    /// What a prior [with sources](DeviceFeatures::with_sources) assumes of architectures outside the pool:
+    /// with the sources' functions, their [weights](DeviceFeatures::weights), and what was carried over.
+    pub(super) fn prior_of_others(
+        &self,
+        prior: &DevicePrior,
+        (functions, weights): (&Mat, &Mat),
+        carried: Option<&Carried>,
+        archs: &[Architecture],
+    ) -> Result<DevicePrior, PredictError> {
+        let encoded = self.encoder.encode(archs, None);
+        let mut features: Vec<Mat> = encoded.terms.into_iter().map(|term| term.x).collect();
+        if weights.cols > 0 {
+            let Design { pairs, standardiser, .. } = self.design();
+            let x = with_these_pairs(&encoded.used, pairs).beside(&encoded.unpaired);
+            let x = standardiser.apply(&x);
+            let asked = Mat::from_fn(archs.len(), weights.cols, |i, s| {
+                x.row(i).iter().enumerate().map(|(j, x)| x * weights[(j, s)]).sum()
+            });
+            features.extend(with_mean(&asked));
+            if let Some(carried) = carried {
+                let costs: Vec<AnalyticCosts> = encoded.costs.into_iter().map(|c| c.1).collect();
+                let scales = carried.scales(&self.costs, functions);
+                features.extend(carried.latencies(&costs, &asked, &scales));
+            }
+        }
+        Ok(prior.of_others(&features))
     }
 
     /// Each source's log latencies (one a row of the pool, NaN where none was measured) as a smooth
@@ -137,7 +175,8 @@ impl DeviceFeatures {
         sources: &[&[f64]],
         out: &mut Mat,
     ) -> Result<(), PredictError> {
-        let d = self.design().cols;
+        let design = &self.design().x;
+        let d = design.cols;
         let (held, kept): (Vec<usize>, Vec<usize>) = rows.iter().partition(|&&r| r % 10 == 7);
         let y: Vec<Vec<f64>> = of
             .iter()
@@ -148,7 +187,7 @@ impl DeviceFeatures {
             })
             .collect();
         let products = |rows: &[usize]| {
-            let x = self.design().select(rows);
+            let x = design.select(rows);
             let towards: Vec<Vec<f64>> = y
                 .iter()
                 .map(|y| {
@@ -170,7 +209,7 @@ impl DeviceFeatures {
             Ok::<_, PredictError>(towards.iter().map(|t| factor.solve(t)).collect::<Vec<_>>())
         };
         let value = |weights: &[f64], row: usize| -> f64 {
-            self.design().row(row).iter().zip(weights).map(|(x, w)| x * w).sum()
+            design.row(row).iter().zip(weights).map(|(x, w)| x * w).sum()
         };
         let mut best = vec![(f64::INFINITY, PENALTIES[1]); of.len()];
         for penalty in PENALTIES {
@@ -203,27 +242,131 @@ impl DeviceFeatures {
     /// The prior for a new device beside sources that [`DeviceFeatures::smooth`] made; of no sources (no
     /// columns), the one from analytic features alone.
     pub fn with_sources(&self, functions: &Mat) -> DevicePrior {
-        let mut groups = self.groups.clone();
+        let mut prior = DevicePrior {
+            groups: self.groups.clone(),
+            places: self.places.clone(),
+            offered: self.terms,
+            carried: Vec::new(),
+            direction: self.direction.clone(),
+        };
         if functions.cols > 0 {
-            let mean = Mat::from_fn(functions.rows, 1, |i, _| functions.row(i).iter().sum());
-            for x in [functions, &mean] {
-                let group = Group::new(Kernel::Linear, x, 1.0, &self.direction);
-                groups.extend(group.map(|g| Group { shown: Shown::Sources, ..g }));
+            for x in with_mean(functions) {
+                prior.offer(&x, Shown::Sources);
             }
         }
-        DevicePrior { groups, carried: Vec::new(), direction: self.direction.clone() }
+        prior
     }
 }
 
-/// How often each code stands in the text, or among the live choices without the first code.
-fn counts(pool: &Pool, live: bool) -> Mat {
-    let codes: Vec<Vec<u8>> =
-        pool.archs.iter().map(|arch| codes(&pool.space, arch, live)).collect();
-    let most = codes.iter().flatten().copied().max().map_or(0, |c| usize::from(c) + 1);
-    let first = usize::from(live);
-    Mat::from_fn(codes.len(), most - first.min(most), |i, c| {
-        codes[i].iter().filter(|&&code| usize::from(code) == c + first).count() as f64
-    })
+/// The features of the sources: their functions, and what these have in common.
+fn with_mean(functions: &Mat) -> [Mat; 2] {
+    let mean = Mat::from_fn(functions.rows, 1, |i, _| functions.row(i).iter().sum());
+    [functions.clone(), mean]
+}
+
+/// What decides the columns of a pool's features.
+#[derive(Debug, Clone)]
+struct Encoder {
+    space: Space,
+    /// Whether there are architectures with operations that lead nowhere.
+    dead: bool,
+    /// Of uniform layers, the encoder of their cells, without architectures.
+    cells: Option<LatencyFeatures>,
+    /// The number of codes that stand in texts, and among what is live.
+    codes: [usize; 2],
+}
+
+/// Features of one term of the covariance.
+struct Term {
+    shown: Shown,
+    kernel: Kernel,
+    x: Mat,
+    length: f64,
+}
+
+/// Features of some architectures.
+struct Encoded {
+    terms: Vec<Term>,
+    used: Mat,
+    unpaired: Mat,
+    costs: Vec<(Shown, AnalyticCosts)>,
+}
+
+impl Encoder {
+    /// The encoder of a pool, and the pool's features.
+    fn new(pool: &Pool) -> (Encoder, Encoded) {
+        let (space, archs) = (&pool.space, &pool.archs);
+        let cells = space.has_uniform_layers().then(|| LatencyFeatures::new(pool));
+        let most = |live| {
+            let codes = archs.iter().flat_map(|arch| codes(space, arch, live));
+            codes.max().map_or(0, |code| usize::from(code) + 1)
+        };
+        let encoder = Encoder {
+            space: space.clone(),
+            dead: live_one_hot(space, archs) != one_hot(space, archs),
+            cells: cells.as_ref().map(|cells| cells.of(&[])),
+            codes: if cells.is_some() { [most(false), most(true)] } else { [0, 0] },
+        };
+        let encoded = encoder.encode(archs, cells);
+        (encoder, encoded)
+    }
+
+    /// Features of architectures, the cells' of which may be known already.
+    fn encode(&self, archs: &[Architecture], cells: Option<LatencyFeatures>) -> Encoded {
+        let space = &self.space;
+        let raw = one_hot(space, archs);
+        let live = self.dead.then(|| live_one_hot(space, archs));
+        let cells = cells.or_else(|| self.cells.as_ref().map(|cells| cells.of(archs)));
+        let (of_text, of_live) = AnalyticCosts::views(space, archs);
+        let differ = live.is_some() && of_live.is_some();
+        let mut costs = vec![(if differ { Shown::Text } else { Shown::Both }, of_text)];
+        costs.extend(of_live.filter(|_| differ).map(|costs| (Shown::Live, costs)));
+        let mut terms = Vec::new();
+        let mut add = |shown, kernel, x, length| terms.push(Term { shown, kernel, x, length });
+        let text = if live.is_some() { Shown::Text } else { Shown::Both };
+        for (shown, costs) in &costs {
+            // Where all layers of one operation are alike, their counts say more than their sums.
+            let x = match space.has_uniform_layers() {
+                true => self.counts(archs, *shown == Shown::Live),
+                false => costs.totals.clone(),
+            };
+            add(*shown, Kernel::Linear, x, 1.0);
+        }
+        for (shown, costs) in &costs {
+            add(*shown, Kernel::Linear, costs.times.clone(), 1.0);
+        }
+        add(text, Kernel::Matern52, raw.clone(), CHOICES_LENGTH);
+        if let Some(live) = &live {
+            add(Shown::Live, Kernel::Matern52, live.clone(), CHOICES_LENGTH);
+        }
+        if let Some(cells) = &cells {
+            let program = cells.steps_and_paths().clone();
+            add(Shown::Live, Kernel::Matern52, program, PROGRAM_LENGTH);
+        }
+        let mut unpaired = Mat::zeros(archs.len(), 0);
+        if live.is_some() {
+            unpaired = unpaired.beside(&raw);
+        }
+        if let Some(cells) = &cells {
+            unpaired = unpaired.beside(cells.arcs_steps_and_paths());
+        }
+        Encoded { terms, used: live.unwrap_or(raw), unpaired, costs }
+    }
+
+    /// How often each code stands in the text, or among the live choices without the first code.
+    fn counts(&self, archs: &[Architecture], live: bool) -> Mat {
+        let first = usize::from(live);
+        let most = self.codes[first];
+        let mut counts = Mat::zeros(archs.len(), most - first.min(most));
+        for (i, arch) in archs.iter().enumerate() {
+            for code in codes(&self.space, arch, live) {
+                if (first..most).contains(&usize::from(code)) {
+                    counts[(i, usize::from(code) - first)] += 1.0;
+                }
+            }
+        }
+        counts
+    }
 }
 
 /// The codes of an architecture, with dead choices (of spaces that have them) as the first code.

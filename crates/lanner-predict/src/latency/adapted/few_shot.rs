@@ -120,17 +120,30 @@ impl FewShot {
 
     /// Latencies of rows of the pool of that prior, with 90 % intervals for a new measurement.
     pub fn predict(&self, prior: &DevicePrior, rows: &[usize]) -> Forecast {
-        self.in_blocks(prior, rows, true)
+        self.in_blocks(prior, prior, rows, true)
     }
 
     /// The same latencies without intervals, which take most of the time.
     pub fn latencies(&self, prior: &DevicePrior, rows: &[usize]) -> Vec<f64> {
-        self.in_blocks(prior, rows, false).mean
+        self.in_blocks(prior, prior, rows, false).mean
     }
 
-    fn in_blocks(&self, prior: &DevicePrior, rows: &[usize], intervals: bool) -> Forecast {
+    /// Latencies of all rows of `others`, which are architectures outside the pool of the prior.
+    pub(super) fn predict_others(&self, prior: &DevicePrior, others: &DevicePrior) -> Forecast {
+        let rows: Vec<usize> = (0..others.groups.first().map_or(0, |g| g.x.rows)).collect();
+        self.in_blocks(prior, others, &rows, true)
+    }
+
+    /// Forecasts for rows of `asked`, by the measured rows of `prior`.
+    fn in_blocks(
+        &self,
+        prior: &DevicePrior,
+        asked: &DevicePrior,
+        rows: &[usize],
+        intervals: bool,
+    ) -> Forecast {
         let known: Vec<Mat> = prior.groups.iter().map(|g| g.x.select(&self.rows)).collect();
-        let block = |block: &[usize]| self.predict_block(prior, &known, block, intervals);
+        let block = |block: &[usize]| self.predict_block(asked, &known, block, intervals);
         let blocks: Vec<Forecast> = rows.par_chunks(256).map(block).collect();
         let mut all = Forecast::default();
         for block in blocks {

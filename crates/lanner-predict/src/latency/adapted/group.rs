@@ -4,7 +4,7 @@ use rayon::prelude::*;
 
 use crate::encode::costs::AnalyticCosts;
 use crate::regress::gp::{Kernel, base_scale, base_values, own_base};
-use crate::regress::linalg::Mat;
+use crate::regress::linalg::{Mat, Standardiser};
 
 /// On how many rows of the pool the slope is taken.
 const SLOPE: usize = 128;
@@ -19,6 +19,8 @@ pub(super) struct Group {
     pub shown: Shown,
     /// The covariance of the slope with every row of the pool, and with itself.
     pub slope: (Vec<f64>, f64),
+    /// What scaled the features.
+    pub standardiser: Standardiser,
 }
 
 /// What a group of features shows.
@@ -43,11 +45,25 @@ impl Group {
         direction: &Direction,
     ) -> Option<Group> {
         let all: Vec<usize> = (0..features.rows).collect();
-        let x = features.standardised_by(&all);
+        let standardiser = Standardiser::of(features, &all);
+        let x = standardiser.apply(features);
+        if x.cols == 0 {
+            return None;
+        }
         let (scale, shown, slope) = (base_scale(kernel, &x), Shown::Both, Default::default());
-        let mut group = (x.cols > 0).then_some(Group { kernel, x, scale, length, shown, slope })?;
-        group.slope = group.covariance_with(direction);
+        let mut group = Group { kernel, x, scale, length, shown, slope, standardiser };
+        let along = group.slope_of(&group.x, direction);
+        let own = direction.weigh(&direction.rows.iter().map(|&r| along[r]).collect::<Vec<_>>());
+        group.slope = (along, own);
         Some(group)
+    }
+
+    /// The same term for architectures outside the pool, of which these are the features.
+    pub fn of_others(&self, features: &Mat, direction: &Direction) -> Group {
+        let x = self.standardiser.apply(features);
+        let slope = (self.slope_of(&x, direction), self.slope.1);
+        let Group { kernel, scale, length, shown, .. } = *self;
+        Group { kernel, x, scale, length, shown, slope, standardiser: self.standardiser.clone() }
     }
 
     /// Covariances of some rows with others.
@@ -58,28 +74,24 @@ impl Group {
         k
     }
 
-    /// Covariances of the slope with every row, and with itself.
-    fn covariance_with(&self, direction: &Direction) -> (Vec<f64>, f64) {
+    /// Covariances of the slope with rows of scaled features.
+    fn slope_of(&self, x: &Mat, direction: &Direction) -> Vec<f64> {
         let among = self.x.select(&direction.rows);
-        let weigh = |k: &[f64]| k.iter().zip(&direction.weights).map(|(k, w)| k * w).sum::<f64>();
-        let along: Vec<f64> = if self.kernel == Kernel::Linear {
+        if self.kernel == Kernel::Linear {
             let sum = Mat::from_fn(1, among.cols, |_, j| {
-                weigh(&(0..among.rows).map(|i| among[(i, j)]).collect::<Vec<_>>())
+                direction.weigh(&(0..among.rows).map(|i| among[(i, j)]).collect::<Vec<_>>())
             });
-            self.covariance(&self.x, &sum).data
-        } else {
-            let blocks: Vec<Vec<f64>> = (0..self.x.rows.div_ceil(256))
-                .into_par_iter()
-                .map(|b| {
-                    let rows: Vec<usize> = (256 * b..self.x.rows.min(256 * (b + 1))).collect();
-                    let k = self.covariance(&self.x.select(&rows), &among);
-                    (0..k.rows).map(|i| weigh(k.row(i))).collect()
-                })
-                .collect();
-            blocks.concat()
-        };
-        let own = weigh(&direction.rows.iter().map(|&r| along[r]).collect::<Vec<_>>());
-        (along, own)
+            return self.covariance(x, &sum).data;
+        }
+        let blocks: Vec<Vec<f64>> = (0..x.rows.div_ceil(256))
+            .into_par_iter()
+            .map(|b| {
+                let rows: Vec<usize> = (256 * b..x.rows.min(256 * (b + 1))).collect();
+                let k = self.covariance(&x.select(&rows), &among);
+                (0..k.rows).map(|i| direction.weigh(k.row(i))).collect()
+            })
+            .collect();
+        blocks.concat()
     }
 
     pub fn own(&self, row: &[f64]) -> f64 {
@@ -107,5 +119,10 @@ impl Direction {
             }
         }
         Direction { rows, weights }
+    }
+
+    /// The weighted sum of one number of each of its rows.
+    fn weigh(&self, numbers: &[f64]) -> f64 {
+        numbers.iter().zip(&self.weights).map(|(k, w)| k * w).sum()
     }
 }

@@ -56,12 +56,14 @@ mod prior;
 mod saved;
 mod simulated;
 mod slope;
+mod tables;
 
-pub use bridge::Bridge;
+pub use bridge::{Bridge, Carried};
 pub use features::DeviceFeatures;
 pub use few_shot::FewShot;
 pub use prior::{Confidence, DevicePrior, Guess};
 pub use saved::AdaptedLatency;
+pub use tables::{DeviceTable, OtherSpace};
 
 #[cfg(test)]
 mod bridge_tests;

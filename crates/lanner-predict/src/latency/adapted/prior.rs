@@ -45,23 +45,52 @@ impl Confidence {
 #[derive(Debug, Clone)]
 pub struct DevicePrior {
     pub(super) groups: Vec<Group>,
+    /// The groups' places among all features that were offered, of which constant ones make no group, and
+    /// the number of these.
+    pub(super) places: Vec<usize>,
+    pub(super) offered: usize,
     /// Of the last groups, which are guesses from the device's latencies in another space.
     pub(super) carried: Vec<Confidence>,
     pub(super) direction: Direction,
 }
 
 impl DevicePrior {
-    /// With guesses that a [`Bridge`](super::Bridge) carried over from another space: a group each.
+    /// With guesses that were [`Carried`](super::Carried) over from another space: a group each.
     /// Candidates believe in one, by their shares, or in none: at most half of them, the fewer the more
     /// the first guess knows.
     pub fn with_carried(mut self, carried: &[Guess]) -> DevicePrior {
         for Guess { latencies, belief } in carried {
-            if let Some(group) = Group::new(Kernel::Linear, latencies, 1.0, &self.direction) {
+            if self.offer(latencies, Shown::Both) {
                 self.carried.push(*belief);
-                self.groups.push(group);
             }
         }
         self
+    }
+
+    /// Adds a linear group of features; false if they are constant.
+    pub(super) fn offer(&mut self, features: &Mat, shown: Shown) -> bool {
+        let group = Group::new(Kernel::Linear, features, 1.0, &self.direction);
+        let is_new = group.is_some();
+        if let Some(group) = group {
+            self.groups.push(Group { shown, ..group });
+            self.places.push(self.offered);
+        }
+        self.offered += 1;
+        is_new
+    }
+
+    /// The same assumptions of architectures outside the pool, of which these are all features that were
+    /// offered.
+    pub(super) fn of_others(&self, features: &[Mat]) -> DevicePrior {
+        let of =
+            |(group, &place): (&Group, &usize)| group.of_others(&features[place], &self.direction);
+        DevicePrior {
+            groups: self.groups.iter().zip(&self.places).map(of).collect(),
+            places: self.places.clone(),
+            offered: self.offered,
+            carried: self.carried.clone(),
+            direction: self.direction.clone(),
+        }
     }
 
     /// For so many measurements.

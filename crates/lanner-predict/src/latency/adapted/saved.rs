@@ -1,30 +1,44 @@
-//! An adapted predictor on disk: its pool, the smoothed sources and the measurements. Fitting takes
-//! less than a second, so loading fits again.
+//! A predictor adapted to a device, and its file: the pool, the smoothed sources and the measurements.
+//! Fitting takes less than a second, so loading fits again.
+//!
+//! Architectures outside the pool are encoded and scaled as those of the pool are; the sources' functions go
+//! on there, since they are linear in features whose weights the pool tells.
 
-use std::path::Path;
+use std::sync::OnceLock;
 
-use lanner_space::Space;
+use lanner_space::{Architecture, Space};
 use serde::{Deserialize, Serialize};
 
+use super::bridge::Carried;
 use super::features::DeviceFeatures;
 use super::few_shot::FewShot;
+use super::prior::DevicePrior;
+use crate::metrics::leave_one_out;
 use crate::predictor::file::{Array, Header, ModelFile, training_hash};
+use crate::predictor::{Predictor, Target};
 use crate::regress::linalg::Mat;
 use crate::{Forecast, Pool, PredictError};
 
-/// A predictor that `lanner adapt` made.
-#[derive(Debug, Clone)]
+/// A latency predictor of few measurements of a device, beside tables of others.
 pub struct AdaptedLatency {
-    pub pool: Pool,
-    /// The column that was learnt.
-    pub metric: String,
+    pool: Pool,
+    metric: String,
     /// Names of the sources.
-    pub sources: Vec<String>,
+    sources: Vec<String>,
     /// What [`DeviceFeatures::smooth`] made of them, p × sources.
-    pub functions: Mat,
-    /// The measured rows of the pool and their latencies.
-    pub rows: Vec<usize>,
-    pub values: Vec<f64>,
+    functions: Mat,
+    /// The measured rows of the pool, their architectures and latencies.
+    rows: Vec<usize>,
+    measured: Vec<Architecture>,
+    values: Vec<f64>,
+    features: DeviceFeatures,
+    /// From another space, with a weight for each of the sources.
+    carried: Option<Carried>,
+    prior: DevicePrior,
+    model: FewShot,
+    /// The functions' weights, made when first architectures outside the pool are predicted; `None` if
+    /// there are none.
+    weights: OnceLock<Option<Mat>>,
 }
 
 #[derive(Serialize, Deserialize)]
@@ -32,23 +46,154 @@ struct Settings {
     metric: String,
     sources: Vec<String>,
     pool: usize,
+    #[serde(default)]
+    carried: Option<Carried>,
 }
 
 impl AdaptedLatency {
     /// The kind in the file's header.
-    pub const KIND: &'static str = "adapted to a device";
+    pub(crate) const KIND: &str = "adapted to a device";
 
-    /// Latencies of rows of the pool, with 90 % intervals.
-    pub fn predict(&self, rows: &[usize]) -> Result<Forecast, PredictError> {
-        let prior = DeviceFeatures::new(&self.pool).with_sources(&self.functions);
-        Ok(FewShot::fit(&prior, &self.rows, &self.values)?.predict(&prior, rows))
+    /// Fits latencies (any unit, positive) of the pool's `rows`, beside `functions` that
+    /// [`DeviceFeatures::smooth`] made of the sources of these names (p × sources), and beside what was
+    /// carried over from another space by some or all of them.
+    pub fn fit(
+        pool: Pool,
+        features: DeviceFeatures,
+        metric: &str,
+        (sources, functions): (Vec<String>, Mat),
+        carried: Option<Carried>,
+        (rows, values): (Vec<usize>, Vec<f64>),
+    ) -> Result<AdaptedLatency, PredictError> {
+        let mut prior = features.with_sources(&functions);
+        if let Some(carried) = &carried {
+            prior = prior.with_carried(&carried.guesses(&features, &functions)?);
+        }
+        let model = FewShot::fit(&prior, &rows, &values)?;
+        let measured = rows.iter().map(|&r| pool.archs[r].clone()).collect();
+        let metric = metric.to_owned();
+        Ok(AdaptedLatency {
+            pool,
+            metric,
+            sources,
+            functions,
+            rows,
+            measured,
+            values,
+            features,
+            carried,
+            prior,
+            model,
+            weights: OnceLock::new(),
+        })
     }
 
-    /// Writes the file.
-    pub fn save(&self, path: &Path) -> Result<(), PredictError> {
+    /// Names of the sources.
+    pub fn sources(&self) -> &[String] {
+        &self.sources
+    }
+
+    /// The latencies, and each predicted from all others; see [`leave_one_out`].
+    pub fn left_out(&self) -> (&[f64], Option<Forecast>) {
+        let AdaptedLatency { prior, rows, values, .. } = self;
+        let forecast = leave_one_out(rows, values, |rows, values, asked| {
+            Ok(FewShot::fit(prior, rows, values)?.predict(prior, &[asked]))
+        });
+        (values, forecast)
+    }
+
+    /// A forecast of architectures outside the pool.
+    fn predict_others(&self, archs: &[Architecture]) -> Forecast {
+        let AdaptedLatency { features, functions, carried, prior, .. } = self;
+        let weights = self.weights.get_or_init(|| features.weights(functions).ok());
+        let others = weights.as_ref().and_then(|weights| {
+            features.prior_of_others(prior, (functions, weights), carried.as_ref(), archs).ok()
+        });
+        match others {
+            Some(others) => self.model.predict_others(prior, &others),
+            None => {
+                let unknown = || vec![f64::NAN; archs.len()];
+                Forecast { mean: unknown(), low: unknown(), high: unknown() }
+            }
+        }
+    }
+
+    /// Reads what [`Predictor::to_file`] wrote for this space.
+    pub(crate) fn read(
+        file: &ModelFile,
+        space: &Space,
+    ) -> Result<Box<dyn Predictor>, PredictError> {
+        let Settings { metric, sources, pool, carried } = file.settings()?;
+        let archs = file.archs(space, pool)?;
+        let shape = [pool, sources.len()];
+        let data = file.f64("functions", &shape)?.to_vec();
+        let functions = Mat { rows: pool, cols: sources.len(), data };
+        let count = file.tensors.get("rows").map_or(0, |a| a.shape().iter().product());
+        let rows = file.f64("rows", &[count])?;
+        let values = file.f64("values", &[count])?.to_vec();
+        if rows.iter().any(|&r| !(r >= 0.0 && r < pool as f64)) {
+            return Err(PredictError::Model { why: "a measured row is not in the pool".into() });
+        }
+        let rows = rows.iter().map(|&r| r as usize).collect();
+        let pool = Pool::new(space.clone(), archs);
+        let features = DeviceFeatures::new(&pool);
+        let (sources, data) = ((sources, functions), (rows, values));
+        Ok(Box::new(AdaptedLatency::fit(pool, features, &metric, sources, carried, data)?))
+    }
+}
+
+impl Predictor for AdaptedLatency {
+    fn space(&self) -> &Space {
+        &self.pool.space
+    }
+
+    fn metric(&self) -> &str {
+        &self.metric
+    }
+
+    fn target(&self) -> Target {
+        Target::Latency
+    }
+
+    fn predict(&self, archs: &[Architecture]) -> Forecast {
+        let rows: Vec<Option<usize>> = archs.iter().map(|a| self.pool.row_of(a)).collect();
+        let inside: Vec<usize> = rows.iter().flatten().copied().collect();
+        let known = self.model.predict(&self.prior, &inside);
+        if inside.len() == archs.len() {
+            return known;
+        }
+        let unknown = rows.iter().zip(archs).filter(|(row, _)| row.is_none());
+        let outside: Vec<Architecture> = unknown.map(|(_, arch)| arch.clone()).collect();
+        let others = self.predict_others(&outside);
+        let merge = |known: Vec<f64>, others: Vec<f64>| {
+            let (mut known, mut others) = (known.into_iter(), others.into_iter());
+            let next =
+                |row: &Option<usize>| if row.is_some() { known.next() } else { others.next() };
+            rows.iter().filter_map(next).collect()
+        };
+        Forecast {
+            mean: merge(known.mean, others.mean),
+            low: merge(known.low, others.low),
+            high: merge(known.high, others.high),
+        }
+    }
+
+    fn measured(&self) -> &[Architecture] {
+        &self.measured
+    }
+
+    fn candidates(&self) -> Option<&[Architecture]> {
+        Some(&self.pool.archs)
+    }
+
+    fn describe(&self) -> String {
+        let (metric, known, sources) = (&self.metric, self.rows.len(), self.sources.len());
+        format!("{metric} from {known} measurements and {sources} other devices")
+    }
+
+    fn to_file(&self) -> ModelFile {
         let space = &self.pool.space;
-        let texts: Vec<String> =
-            self.rows.iter().map(|&r| space.print(&self.pool.archs[r])).collect();
+        let texts: Vec<String> = self.measured.iter().map(|a| space.print(a)).collect();
         let mut header = Header::new(Self::KIND, &space.identity(), "default", 0);
         header.training_hash =
             training_hash(texts.iter().map(String::as_str).zip(self.values.iter().copied()));
@@ -56,6 +201,7 @@ impl AdaptedLatency {
             metric: self.metric.clone(),
             sources: self.sources.clone(),
             pool: self.pool.len(),
+            carried: self.carried.clone(),
         });
         let mut file = ModelFile::new(header);
         file.set_archs(space, &self.pool.archs);
@@ -69,36 +215,6 @@ impl AdaptedLatency {
         ] {
             file.tensors.insert(name.into(), array);
         }
-        file.save(path)
-    }
-
-    /// Reads a file that [`AdaptedLatency::save`] wrote for this space.
-    pub fn load(path: &Path, space: &Space) -> Result<AdaptedLatency, PredictError> {
-        let file = ModelFile::load(path, Self::KIND, &space.identity())?;
-        let read = || -> Result<AdaptedLatency, PredictError> {
-            let Settings { metric, sources, pool } = file.settings()?;
-            let archs = file.archs(space, pool)?;
-            let shape = [pool, sources.len()];
-            let data = file.f64("functions", &shape)?.to_vec();
-            let functions = Mat { rows: pool, cols: sources.len(), data };
-            let count = file.tensors.get("rows").map_or(0, |a| a.shape().iter().product());
-            let rows = file.f64("rows", &[count])?;
-            let values = file.f64("values", &[count])?.to_vec();
-            if rows.iter().any(|&r| !(r >= 0.0 && r < pool as f64)) {
-                return Err(PredictError::Model {
-                    why: "a measured row is not in the pool".into(),
-                });
-            }
-            let rows = rows.iter().map(|&r| r as usize).collect();
-            Ok(AdaptedLatency {
-                pool: Pool::new(space.clone(), archs),
-                metric,
-                sources,
-                functions,
-                rows,
-                values,
-            })
-        };
-        read().map_err(|e| PredictError::ModelFile { path: path.into(), why: e.to_string() })
+        file
     }
 }

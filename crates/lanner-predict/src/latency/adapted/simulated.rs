@@ -5,26 +5,42 @@
 //! relative to them. The same weights give its latencies elsewhere. This carries over what no other
 //! device is like; what the simulation leaves out, other devices carry ([`Bridge`](super::Bridge)).
 
+use serde::{Deserialize, Serialize};
+
 use crate::regress::linalg::Mat;
 use crate::regress::mixture::weights;
 
-/// `times` are those of the source space's views (all that texts say and, where that differs, what is
-/// live) for architectures with `latencies`, `elsewhere` the times of the target's views.
-/// Log latencies over the target pool (p × 1, or p × 2 where the target has
-/// two views and the source cannot tell which of them counts).
-pub(super) fn carry(times: &[Mat], latencies: &[f64], elsewhere: &[Mat]) -> Mat {
-    let fits: Vec<(f64, Vec<f64>)> = times.iter().map(|t| weights(t, latencies)).collect();
-    let best = if fits.len() > 1 && fits[1].0 < fits[0].0 { 1 } else { 0 };
-    let weights = &fits[best].1;
-    let chosen: Vec<&Mat> = match elsewhere {
-        [_, _] if times.len() == 2 => vec![&elsewhere[best]],
-        all => all.iter().collect(),
-    };
-    let log = |row: &[f64]| {
-        let sum: f64 = row.iter().zip(weights).map(|(t, w)| t * w).sum();
-        (sum + weights[row.len()]).max(1e-300).ln()
-    };
-    Mat::from_fn(elsewhere[0].rows, chosen.len(), |i, view| log(chosen[view].row(i)))
+/// A mixture of simulated devices.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub(super) struct Simulated {
+    /// A weight each, and a constant.
+    weights: Vec<f64>,
+    /// Which view of the networks fits, where the source space has two: all that texts say, or what is
+    /// live.
+    view: Option<usize>,
+}
+
+impl Simulated {
+    /// `times` are those of the source space's views for architectures with `latencies`.
+    pub fn fit(times: &[Mat], latencies: &[f64]) -> Simulated {
+        let mut fits: Vec<(f64, Vec<f64>)> = times.iter().map(|t| weights(t, latencies)).collect();
+        let best = if fits.len() > 1 && fits[1].0 < fits[0].0 { 1 } else { 0 };
+        Simulated { view: (fits.len() == 2).then_some(best), weights: fits.swap_remove(best).1 }
+    }
+
+    /// Log latencies for the times of the target space's views, p × 1, or p × 2 where there are two and
+    /// the source cannot tell which of them counts.
+    pub fn latencies(&self, times: &[&Mat]) -> Mat {
+        let chosen: Vec<&Mat> = match (times, self.view) {
+            ([_, _], Some(view)) => vec![times[view]],
+            (all, _) => all.to_vec(),
+        };
+        let log = |row: &[f64]| {
+            let sum: f64 = row.iter().zip(&self.weights).map(|(t, w)| t * w).sum();
+            (sum + self.weights[row.len()]).max(1e-300).ln()
+        };
+        Mat::from_fn(times[0].rows, chosen.len(), |i, view| log(chosen[view].row(i)))
+    }
 }
 
 #[cfg(test)]
@@ -45,15 +61,15 @@ mod tests {
         let latencies: Vec<f64> = (0..60).map(|i| mine(&from, i)).collect();
         // The text's times have nothing to do with the latencies.
         let text = times(60, 17.0);
-        let target = [times(25, 5.0), to.clone()];
-        let carried = carry(&[text, from.clone()], &latencies, &target);
+        let other = times(25, 5.0);
+        let carried = Simulated::fit(&[text, from.clone()], &latencies).latencies(&[&other, &to]);
         assert_eq!((carried.rows, carried.cols), (25, 1));
         for i in 0..25 {
             let (ours, truth) = (carried[(i, 0)], mine(&to, i).ln());
             assert!((ours - truth).abs() < 0.05, "{i}: {ours} {truth}");
         }
         // A space without dead operations does not know which view counts elsewhere.
-        let both = carry(&[from], &latencies, &[to.clone(), to]);
+        let both = Simulated::fit(&[from], &latencies).latencies(&[&to, &to]);
         assert_eq!(both.cols, 2);
     }
 }

@@ -8,6 +8,7 @@ use super::few_shot::{POWERS, Scale, student_quantile_95};
 use super::*;
 use crate::Pool;
 use crate::metrics::{coverage, spearman};
+use crate::predictor::{Predictor, load, load_for};
 use crate::regress::linalg::Mat;
 
 /// A device that pays for operations (live ones, or all) with noise.
@@ -158,22 +159,86 @@ fn a_saved_predictor_predicts_the_same() {
     let mine = device(&pool, [0., 0.1, 0.7, 1.8, 1.2], true, 0.02, 3);
     let functions = DeviceFeatures::new(&pool).smooth(&[&mine]).unwrap();
     let (rows, _) = some(&pool, 6, 5);
-    let adapted = AdaptedLatency {
-        pool: pool.clone(),
-        metric: "mine_ms".into(),
-        sources: vec!["a".into()],
-        functions,
-        values: rows.iter().map(|&r| mine[r]).collect(),
-        rows,
-    };
+    let features = DeviceFeatures::new(&pool);
+    let values = rows.iter().map(|&r| mine[r]).collect();
+    let sources = (vec!["a".into()], functions);
+    let adapted =
+        AdaptedLatency::fit(pool.clone(), features, "mine_ms", sources, None, (rows, values))
+            .unwrap();
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("mine.lanner");
     adapted.save(&path).unwrap();
-    let again = AdaptedLatency::load(&path, &pool.space).unwrap();
-    let all: Vec<usize> = (0..adapted.pool.len()).collect();
-    assert_eq!(adapted.predict(&all).unwrap().low, again.predict(&all).unwrap().low);
-    assert_eq!((again.metric.as_str(), &again.sources[..]), ("mine_ms", &["a".to_string()][..]));
-    assert!(AdaptedLatency::load(&path, &Space::Fbnet).is_err());
+    let again = load(&path).unwrap();
+    assert_eq!(adapted.predict(&pool.archs).low, again.predict(&pool.archs).low);
+    assert_eq!((again.metric(), again.measured().len()), ("mine_ms", 6));
+    assert!(load_for(&path, &Space::Fbnet).is_err());
+}
+
+/// Those of a tenth of the space, and a file of them, know the rest as well as if it had been there.
+#[test]
+fn architectures_outside_the_pool_are_predicted_like_those_inside() {
+    let space = Space::NasBench201;
+    let pool = pool();
+    let whole = Pool::whole(space.clone());
+    let costs = [[0., 0.1, 1., 3., 0.5], [0., 0.3, 0.4, 0.6, 0.5]];
+    let made = |pool: &Pool| -> AdaptedLatency {
+        let mine = device(pool, [0., 0.1, 0.7, 1.8, 1.2], true, 0.0, 3);
+        let sources: Vec<Vec<f64>> =
+            costs.iter().map(|&c| device(pool, c, c[1] < 0.2, 0.0, 1)).collect();
+        let features = DeviceFeatures::new(pool);
+        let functions = features.smooth(&[&sources[0], &sources[1]]).unwrap();
+        let known = (0..10).map(|i| space.at(11 * 137 * i).unwrap());
+        let rows: Vec<usize> = known.map(|arch| pool.row_of(&arch).unwrap()).collect();
+        let values = rows.iter().map(|&r| mine[r]).collect();
+        let sources = (vec!["a".into(), "b".into()], functions);
+        AdaptedLatency::fit(pool.clone(), features, "m_ms", sources, None, (rows, values)).unwrap()
+    };
+    let (part, all) = (made(&pool), made(&whole));
+    let outside: Vec<_> =
+        (0..2000).map(|i| space.at(11 * (i / 2) + 5 * (i % 2)).unwrap()).collect();
+    let ours = part.predict(&outside);
+    assert!(ours.low.iter().zip(&ours.high).all(|(low, high)| low < high));
+    // Rows of the pool are as they are, whatever is beside them.
+    let inside: Vec<_> = outside.iter().step_by(2).cloned().collect();
+    let alone = part.predict(&inside);
+    let every_other: Vec<f64> = ours.mean.iter().copied().step_by(2).collect();
+    assert!(alone.mean.iter().zip(&every_other).all(|(a, b)| (a - b).abs() < 1e-9 * b));
+    // Outside, the truth and what a pool of everything says of it.
+    let others: Vec<_> = outside.iter().skip(1).step_by(2).cloned().collect();
+    let (ours, theirs) = (part.predict(&others).mean, all.predict(&others).mean);
+    assert!(spearman(&ours, &theirs) > 0.99, "{}", spearman(&ours, &theirs));
+    let rest = Pool::new(space.clone(), others);
+    let truth = device(&rest, [0., 0.1, 0.7, 1.8, 1.2], true, 0.0, 3);
+    let quality = (spearman(&ours, &truth), spearman(&theirs, &truth));
+    assert!(quality.0 > quality.1 - 0.01, "{quality:?}");
+}
+
+/// Functions go on outside the pool: their weights come back from their values in it.
+#[test]
+fn the_weights_of_smooth_functions_are_found_from_their_values() {
+    for space in [Space::NasBench201, Space::Fbnet, Space::Darts] {
+        let mut generator = rng(2, "test");
+        let archs = (0..300).map(|_| space.sample(&mut generator)).collect();
+        let pool = Pool::new(space, archs);
+        let y: Vec<f64> = (pool.archs.iter())
+            .map(|a| 1.0 + a.codes().iter().map(|&c| f64::from(c)).sum::<f64>())
+            .collect();
+        let features = DeviceFeatures::new(&pool);
+        let functions = features.smooth(&[&y]).unwrap();
+        let weights = features.weights(&functions).unwrap();
+        let prior = features.with_sources(&functions);
+        let others =
+            features.prior_of_others(&prior, (&functions, &weights), None, &pool.archs).unwrap();
+        assert_eq!(prior.groups.len(), others.groups.len());
+        for (group, other) in prior.groups.iter().zip(&others.groups) {
+            for (a, b) in group.x.data.iter().zip(&other.x.data) {
+                assert!((a - b).abs() < 1e-3, "{}: {a} {b}", pool.space);
+            }
+            for (a, b) in group.slope.0.iter().zip(&other.slope.0) {
+                assert!((a - b).abs() < 1e-3, "{}: {a} {b}", pool.space);
+            }
+        }
+    }
 }
 
 /// Where there is no table of another device, the costs of the networks are the prior.

@@ -4,6 +4,7 @@
 //! A [`Component`] holds the features of *all* architectures that will ever be asked for (the pool,
 //! p × d); training sets and questions are row numbers of it. Targets are standardised inside.
 
+mod inducing;
 mod kernel;
 mod lbfgs;
 mod prior;
@@ -12,6 +13,8 @@ use rayon::prelude::*;
 
 use crate::PredictError;
 use crate::regress::linalg::{Cholesky, Mat};
+pub use inducing::EXACT_ROWS;
+use inducing::Inducing;
 pub use kernel::Kernel;
 pub(crate) use kernel::{base_scale, base_values, own_base};
 pub(crate) use prior::PriorCovariance;
@@ -80,10 +83,15 @@ pub struct Gp {
     pub hyper: Vec<f64>,
     /// Precision of each training row's noise in units of the common one (all 1 for normal noise).
     pub precisions: Vec<f64>,
+    /// The rows whose covariance with a question decides the answer: those trained on, or of more
+    /// than [`EXACT_ROWS`] the inducing ones.
     rows: Vec<usize>,
     scales: Vec<f64>,
+    /// Of the covariance of `rows`, in exact processes with the noise.
     factor: Cholesky,
     weights: Vec<f64>,
+    inducing: Option<Inducing>,
+    /// Standardised targets of all training rows.
     target: Vec<f64>,
     mean: f64,
     deviation: f64,
@@ -100,6 +108,9 @@ pub struct Predictions {
 impl Gp {
     /// Fits targets `y` at pool rows `rows`. `start` continues from the `hyper` of an earlier fit
     /// with the same components.
+    ///
+    /// Up to 2,000 rows the process is exact; of more, 2,000 random ones stand between the others and
+    /// the predictions, so that time and memory grow as the number of rows.
     pub fn fit(
         components: &[Component],
         rows: &[usize],
@@ -113,6 +124,9 @@ impl Gp {
                 needed: 2,
                 got: rows.len().min(y.len()),
             });
+        }
+        if rows.len() > EXACT_ROWS {
+            return inducing::fit(components, rows, y, options, start);
         }
         let (target, mean, deviation) = standardised(y)?;
         let some = rows.len().min(options.hyper_rows.max(2));
@@ -143,10 +157,11 @@ impl Gp {
             match options.student {
                 Some(freedom) if rounds > 0 => {
                     let before = precisions.clone();
+                    let inverse = factor.inverse().diagonal();
                     if rounds == STUDENT_ROUNDS {
-                        spot_outliers(&mut precisions, freedom, &mut hyper, &factor, &weights);
+                        spot_outliers(&mut precisions, freedom, &mut hyper, &inverse, &weights);
                     } else {
-                        update_precisions(&mut precisions, freedom, &hyper, &factor, &weights);
+                        update_precisions(&mut precisions, freedom, &hyper, &inverse, &weights);
                     }
                     let change = before.iter().zip(&precisions).map(|(a, b)| (a - b).abs());
                     if change.sum::<f64>() < SETTLED * before.len() as f64 {
@@ -165,6 +180,7 @@ impl Gp {
             scales,
             factor,
             weights,
+            inducing: None,
             target,
             mean,
             deviation,
@@ -188,13 +204,29 @@ impl Gp {
                 got: hyper.len(),
             });
         }
+        if rows.len() > EXACT_ROWS {
+            let places = inducing::places(rows.len());
+            return inducing::conditioned(components, (rows, y), &places, hyper, precisions, None);
+        }
         let (target, mean, deviation) = standardised(y)?;
         let (scales, bases) = training_bases(components, rows);
         let kernels: Vec<Kernel> = components.iter().map(|c| c.kernel).collect();
         let factor = factored(&hyper, &kernels, &bases, &precisions)?;
         let weights = factor.solve(&target);
         let rows = rows.to_vec();
-        Ok(Gp { hyper, precisions, rows, scales, factor, weights, target, mean, deviation })
+        let inducing = None;
+        Ok(Gp {
+            hyper,
+            precisions,
+            rows,
+            scales,
+            factor,
+            weights,
+            inducing,
+            target,
+            mean,
+            deviation,
+        })
     }
 
     /// Variance of the noise in units of the target's variance.
@@ -242,7 +274,7 @@ impl Gp {
         all
     }
 
-    /// Of features a matrix a term, `trained` (n × d) and `asked` (any number × d).
+    /// Means and standard deviations at `asked`, see [`Gp::covariances`].
     fn predict_block(
         &self,
         kernels: &[Kernel],
@@ -250,11 +282,38 @@ impl Gp {
         asked: &[Mat],
         with_sd: bool,
     ) -> (Vec<f64>, Vec<f64>) {
+        let (mut cross, mut own) = self.covariances(kernels, trained, asked, self.noise());
+        let mut sums = vec![0.0; cross.cols];
+        for (i, w) in self.weights.iter().enumerate() {
+            sums.iter_mut().zip(cross.row(i)).for_each(|(s, k)| *s += w * k);
+        }
+        let mean = sums.iter().map(|s| self.mean + self.deviation * s).collect();
+        if !with_sd {
+            return (mean, Vec::new());
+        }
+        self.factor.solve_lower(&mut cross);
+        cross.add_squares(&mut own, -1.0);
+        if let Some(inducing) = &self.inducing {
+            inducing.inner.solve_lower(&mut cross);
+            cross.add_squares(&mut own, 1.0);
+        }
+        let sd = own.iter().map(|v| self.deviation * v.max(1e-12).sqrt()).collect();
+        (mean, sd)
+    }
+
+    /// Covariances (n × m) of the rows that predictions go by with m others, and the variances of
+    /// these plus `noise`, from features that are a matrix a term: `trained` n × d, `asked` m × d.
+    fn covariances(
+        &self,
+        kernels: &[Kernel],
+        trained: &[Mat],
+        asked: &[Mat],
+        noise: f64,
+    ) -> (Mat, Vec<f64>) {
         let count = kernels.len();
-        let n = self.rows.len();
         let size = asked.first().map_or(0, |x| x.rows);
-        let mut cross = Mat::zeros(n, size);
-        let mut own = vec![self.noise(); size];
+        let mut cross = Mat::zeros(self.rows.len(), size);
+        let mut own = vec![noise; size];
         for (c, (&kernel, x)) in kernels.iter().zip(asked).enumerate() {
             let scale = self.scales[c];
             let amplitude = self.hyper[c].exp();
@@ -268,31 +327,24 @@ impl Gp {
                 *own += amplitude * kernel.value_and_slope(base, inv_l2).0;
             }
         }
-        let mut sums = vec![0.0; size];
-        for (i, w) in self.weights.iter().enumerate() {
-            sums.iter_mut().zip(cross.row(i)).for_each(|(s, k)| *s += w * k);
-        }
-        let mean = sums.iter().map(|s| self.mean + self.deviation * s).collect();
-        if !with_sd {
-            return (mean, Vec::new());
-        }
-        self.factor.solve_lower(&mut cross);
-        for i in 0..n {
-            own.iter_mut().zip(cross.row(i)).for_each(|(own, v)| *own -= v * v);
-        }
-        let sd = own.iter().map(|v| self.deviation * v.max(1e-12).sqrt()).collect();
-        (mean, sd)
+        (cross, own)
     }
 
     /// What the process would have predicted for each training row without it, in closed form
     /// (Rasmussen & Williams, eq. 5.12; hyper-parameters stay). The standard deviation is that of a
     /// measurement with common noise, whatever the row's own.
     pub fn leave_one_out(&self) -> Predictions {
-        let inverse = self.factor.inverse();
+        let exact;
+        let (dual, diagonal) = match &self.inducing {
+            Some(inducing) => (&inducing.dual, &inducing.diagonal),
+            None => {
+                exact = self.factor.inverse().diagonal();
+                (&self.weights, &exact)
+            }
+        };
         let mut out = Predictions::default();
-        for i in 0..self.rows.len() {
-            let precision = inverse[(i, i)];
-            let z = self.target[i] - self.weights[i] / precision;
+        for (i, &precision) in diagonal.iter().enumerate() {
+            let z = self.target[i] - dual[i] / precision;
             out.mean.push(self.mean + self.deviation * z);
             let of_mean = precision.recip() - self.noise() / self.precisions[i];
             out.sd.push(self.deviation * (of_mean.max(1e-9) + self.noise()).sqrt());
@@ -325,8 +377,11 @@ fn factored(
     bases: &[Mat],
     precisions: &[f64],
 ) -> Result<Cholesky, PredictError> {
-    Cholesky::new(covariance(hyper, kernels, bases, precisions))
-        .ok_or_else(|| PredictError::Singular { what: "Gaussian process covariance".into() })
+    Cholesky::new(covariance(hyper, kernels, bases, precisions)).ok_or_else(singular)
+}
+
+fn singular() -> PredictError {
+    PredictError::Singular { what: "Gaussian process covariance".into() }
 }
 
 fn training_bases(components: &[Component], rows: &[usize]) -> (Vec<f64>, Vec<Mat>) {
@@ -353,12 +408,10 @@ fn spot_outliers(
     precisions: &mut [f64],
     freedom: f64,
     hyper: &mut [f64],
-    factor: &Cholesky,
+    inverse: &[f64],
     weights: &[f64],
 ) {
-    let inverse = factor.inverse();
-    let squares: Vec<f64> =
-        weights.iter().enumerate().map(|(i, w)| (w / inverse[(i, i)]).powi(2)).collect();
+    let squares: Vec<f64> = weights.iter().zip(inverse).map(|(w, v)| (w / v).powi(2)).collect();
     let mut sorted = squares.clone();
     sorted.sort_by(f64::total_cmp);
     // The median of a squared standard normal variable is 0.455.
@@ -371,20 +424,20 @@ fn spot_outliers(
 }
 
 /// The expected precision of each row's noise given its posterior residual: r² is the squared
-/// posterior mean of the noise plus its posterior variance.
+/// posterior mean of the noise plus its posterior variance. `inverse` is the diagonal of the inverse
+/// covariance of the targets, `weights` that covariance's inverse times them.
 fn update_precisions(
     precisions: &mut [f64],
     freedom: f64,
     hyper: &[f64],
-    factor: &Cholesky,
+    inverse: &[f64],
     weights: &[f64],
 ) {
     let noise = noise_of(hyper);
-    let inverse = factor.inverse();
     for (i, w) in precisions.iter_mut().enumerate() {
         let own = noise / *w;
         let mean = weights[i] * own;
-        let variance = (own - inverse[(i, i)] * own * own).max(0.0);
+        let variance = (own - inverse[i] * own * own).max(0.0);
         *w = (freedom + 1.0) / (freedom + (mean * mean + variance) / noise);
     }
 }

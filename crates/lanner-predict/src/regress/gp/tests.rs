@@ -149,3 +149,88 @@ fn bad_targets_are_errors() {
     // All targets equal is a constant, not an error.
     assert!(fit(&[0, 1, 2], &[1.0; 3]).is_none());
 }
+
+/// Means, variances and leave-one-out from an explicit covariance of all targets: that of the inducing
+/// rows between any two, and the exact variances.
+#[test]
+fn inducing_rows_equal_the_plain_formula() {
+    let x = pool(34, 3, 8);
+    let parts = components(&x);
+    let rows: Vec<usize> = (0..30).collect();
+    let places: Vec<usize> = (0..30).step_by(3).collect();
+    let y: Vec<f64> = (0..30).map(|i| 2.0 + x[(i, 0)] * x[(i, 1)] + x[(i, 2)].sin()).collect();
+    let hyper: Vec<f64> = (0..11).map(|i| -0.8 + 0.05 * i as f64).collect();
+    let precisions: Vec<f64> = (0..30).map(|i| 0.4 + 0.1 * f64::from(i % 7)).collect();
+    let noise = noise_of(&hyper);
+    let gp = inducing::conditioned(&parts, (&rows, &y), &places, hyper, precisions.clone(), None)
+        .unwrap();
+    let all: Vec<usize> = (0..34).collect();
+    let bases = bases_with(&parts, &all, &gp.scales);
+    let full = covariance(&gp.hyper, &KERNELS, &bases, &[f64::INFINITY; 34]);
+    let k = |i: usize, j: usize| full[(i.max(j), i.min(j))];
+    let inner = Mat::from_fn(10, 10, |i, j| k(places[i], places[j]));
+    let inner = Cholesky::new(inner).unwrap().inverse();
+    let q = |i: usize, j: usize| -> f64 {
+        let pairs = (0..10).flat_map(|a| (0..10).map(move |b| (a, b)));
+        pairs.map(|(a, b)| k(i, places[a]) * inner[(a, b)] * k(places[b], j)).sum()
+    };
+    let solved = |rows: &[usize]| {
+        let of = |i: usize, j: usize| match i == j {
+            true => k(i, i) + noise / precisions[i],
+            false => q(i, j),
+        };
+        Cholesky::new(Mat::from_fn(rows.len(), rows.len(), |i, j| of(rows[i], rows[j]))).unwrap()
+    };
+    let expected = |rows: &[usize], asked: usize| {
+        let cross: Vec<f64> = rows.iter().map(|&i| q(asked, i)).collect();
+        let z: Vec<f64> = rows.iter().map(|&i| gp.target[i]).collect();
+        let dot = |a: &[f64], b: &[f64]| a.iter().zip(b).map(|(a, b)| a * b).sum::<f64>();
+        let factor = solved(rows);
+        let variance = k(asked, asked) + noise - dot(&cross, &factor.solve(&cross));
+        (gp.mean + gp.deviation * dot(&cross, &factor.solve(&z)), gp.deviation * variance.sqrt())
+    };
+    let near = |got: (f64, f64), (mean, sd): (f64, f64)| {
+        assert!((got.0 - mean).abs() < 1e-5 && (got.1 - sd).abs() < 1e-5, "{got:?} {mean} {sd}");
+    };
+    let asked: Vec<usize> = (30..34).collect();
+    let got = gp.predict(&parts, &asked, true);
+    (0..4).for_each(|i| near((got.mean[i], got.sd[i]), expected(&rows, 30 + i)));
+    let loo = gp.leave_one_out();
+    for out in 0..30 {
+        let rest: Vec<usize> = (0..30).filter(|&i| i != out).collect();
+        near((loo.mean[out], loo.sd[out]), expected(&rest, out));
+    }
+}
+
+/// The same bits from any number of threads and when restored, and nearer the truth than the exact
+/// process of as many rows.
+#[test]
+fn more_rows_than_an_exact_process_takes() {
+    let n = EXACT_ROWS + 1500;
+    let x = pool(n + 200, 4, 9);
+    let parts = &components(&x)[2..3];
+    let f = |i: usize| (2.0 * x[(i, 0)]).sin() + x[(i, 1)] * x[(i, 2)];
+    let mut rng = ChaCha8Rng::seed_from_u64(10);
+    let rows: Vec<usize> = (0..n).collect();
+    let y: Vec<f64> = rows.iter().map(|&i| f(i) + rng.random_range(-1.0..1.0)).collect();
+    let asked: Vec<usize> = (n..n + 200).collect();
+    let options = GpOptions { iterations: 10, hyper_rows: 200, ..GpOptions::default() };
+    let fit = |n: usize, threads: usize| {
+        let threads = rayon::ThreadPoolBuilder::new().num_threads(threads).build().unwrap();
+        threads.install(|| {
+            let gp = Gp::fit(parts, &rows[..n], &y[..n], &options, None).unwrap();
+            let predictions = gp.predict(parts, &asked, true);
+            (gp, predictions)
+        })
+    };
+    let (gp, got) = fit(n, 1);
+    let (_, again) = fit(n, 3);
+    assert_eq!((&got.mean, &got.sd), (&again.mean, &again.sd));
+    let restored = Gp::restore(parts, &rows, &y, gp.hyper, gp.precisions).unwrap();
+    assert_eq!(restored.predict(parts, &asked, true).sd, got.sd);
+    let error = |p: &Predictions| -> f64 {
+        asked.iter().zip(&p.mean).map(|(&i, m)| (f(i) - m).powi(2)).sum()
+    };
+    let (_, fewer) = fit(EXACT_ROWS, 2);
+    assert!(error(&got) < 0.9 * error(&fewer), "{} {}", error(&got), error(&fewer));
+}

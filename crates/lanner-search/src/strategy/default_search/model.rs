@@ -1,44 +1,46 @@
-//! What the trials so far say about every other network.
+//! The model of the default search: predicts all networks from the trials so far.
 
 use std::collections::{BTreeMap, HashMap};
 
 use lanner_predict::accuracy::{AccuracyFeatures, gp_options};
 use lanner_predict::encode::counts::live_one_hot;
-use lanner_predict::regress::gp::{Component, Gp, HyperPrior, Kernel};
+use lanner_predict::regress::gp::{Component, Gp, HyperPrior, Kernel, Predictions};
 use lanner_predict::regress::linalg::Mat;
 use lanner_predict::{Pool, PredictError};
+use rayon::prelude::*;
 
 use super::START;
 use crate::strategy::history::History;
 
-/// Rise of the prior mean, in standard deviations of the target for one of log FLOPs over the pool.
+/// Rise of the prior mean, in standard deviations of the target, for one standard deviation of log
+/// FLOPs over the pool.
 const SLOPE: f64 = 0.3;
-/// Distance below the best at which the target's logarithm flattens, in units of what the best is
-/// above the median of the start.
+/// Distance below the best at which the target's logarithm flattens, as a fraction of the distance
+/// between the best and the median of the start.
 const SOFTENING: f64 = 0.1;
-/// So many repetitions of a training without a difference are imagined before any are seen.
+/// Number of imagined repetitions of a training without any difference, as a prior for luck.
 const REPETITIONS: f64 = 4.0;
-/// Steps of the search for hyper-parameters a round, each from where the last round ended.
+/// Steps of the hyper-parameter search in a round, each search starting from the last round's result.
 const ITERATIONS: usize = 15;
 
-/// What is computed once a pool, and each process's hyper-parameters of the last round.
+/// Precomputed features of a pool, and each process's hyper-parameters from the last round.
 pub(super) struct Model {
     members: Vec<Member>,
     features: Mat,
     sizes: Vec<f64>,
-    /// Of each row, the sizes with mean 0 and variance 1.
+    /// Size of each row, scaled to mean 0 and variance 1.
     standing: Vec<f64>,
-    /// Of each row, a number that it shares with all that are the same but for dead choices.
+    /// For each row, a number that it shares with all rows that differ from it in dead choices only.
     networks: Vec<usize>,
-    /// Of each row, the mean of what is known of it from elsewhere; empty if nothing is.
+    /// Mean of each row's warm-start values; empty if there are none.
     promise: Vec<f64>,
 }
 
-/// What is believed of a row's target.
+/// Prediction of a row's target.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Belief {
     pub mean: f64,
-    /// Standard deviation of what the network is worth: the mean over many trainings.
+    /// Standard deviation of the network's worth: the mean over many trainings.
     pub sd: f64,
     /// Standard deviation of the next training's value.
     pub trained_sd: f64,
@@ -50,8 +52,8 @@ struct Member {
 }
 
 impl Member {
-    /// As if rows whose values are awaited had come out as believed, so that others are asked for
-    /// meanwhile (the "believer" of Ginsbourger et al. 2010).
+    /// Adds the pending rows with their predicted values as if they were measured, so that other
+    /// rows are asked for meanwhile (the "believer" of Ginsbourger et al. 2010).
     fn with_pending(
         &self,
         gp: Gp,
@@ -70,8 +72,8 @@ impl Member {
 }
 
 impl Model {
-    /// `sizes` are of any unit, one a row of the pool, and so are the values of each of `earlier`.
-    pub(super) fn new(pool: &Pool, sizes: Vec<f64>, earlier: &[Vec<f64>]) -> Model {
+    /// Makes a model of a pool. `sizes` has one value a row, in any unit; so has each of `warm_start`.
+    pub(super) fn new(pool: &Pool, sizes: Vec<f64>, warm_start: &[Vec<f64>]) -> Model {
         let views = AccuracyFeatures::new(pool);
         let edges = live_one_hot(&pool.space, &pool.archs);
         // All pairs of operations on edges.
@@ -82,8 +84,8 @@ impl Model {
             length: HyperPrior::new(1.17, 0.7),
         });
         let networks = alike(&edges);
-        let earlier: Vec<Vec<f64>> = earlier.iter().map(|values| feature(values)).collect();
-        let linear = earlier.iter().map(|values| Component {
+        let origins: Vec<Vec<f64>> = warm_start.iter().map(|values| feature(values)).collect();
+        let linear = origins.iter().map(|values| Component {
             kernel: Kernel::Linear,
             x: Mat::from_fn(values.len(), 1, |row, _| values[row]),
             amplitude: HyperPrior::new(0.37, 1.5),
@@ -96,8 +98,8 @@ impl Model {
                 hyper: None,
             })
             .collect();
-        let known = if earlier.is_empty() { 0 } else { pool.len() };
-        let mean = |row: usize| earlier.iter().map(|e| e[row]).sum::<f64>() / earlier.len() as f64;
+        let known = if origins.is_empty() { 0 } else { pool.len() };
+        let mean = |row: usize| origins.iter().map(|o| o[row]).sum::<f64>() / origins.len() as f64;
         let promise = (0..known).map(mean).collect();
         let (mean, deviation) = moments(&sizes);
         let scale = if deviation > 0.0 { deviation.recip() } else { 0.0 };
@@ -111,7 +113,7 @@ impl Model {
         }
     }
 
-    /// Up to `n` of `open` that are the best by what is known from elsewhere.
+    /// Returns up to `n` rows of `open` with the best warm-start values.
     pub(super) fn promising(&self, open: &[usize], n: usize) -> Vec<usize> {
         if self.promise.is_empty() {
             return Vec::new();
@@ -122,7 +124,7 @@ impl Model {
         best
     }
 
-    /// Hyper-parameters of the processes that were fitted, empty for the others.
+    /// Returns the hyper-parameters of each fitted process, empty for one that was not fitted.
     pub(super) fn hyper(&self) -> Vec<Vec<f64>> {
         self.members.iter().map(|m| m.hyper.clone().unwrap_or_default()).collect()
     }
@@ -133,7 +135,7 @@ impl Model {
         }
     }
 
-    /// By which rows are near or far from each other, p × d.
+    /// Features that tell how near two rows are to each other, p × d.
     pub(super) fn features(&self) -> &Mat {
         &self.features
     }
@@ -142,8 +144,8 @@ impl Model {
         &self.sizes
     }
 
-    /// Variance of the targets of rows that differ in dead choices alone. Shrunk, as there are few; 0 as
-    /// long as there are none.
+    /// Variance of the targets of rows that differ in dead choices only: 0 as long as there are
+    /// none, and shrunk, since there are few.
     fn luck(&self, rows: &[usize], targets: &[f64]) -> f64 {
         let mut groups: BTreeMap<usize, Vec<f64>> = BTreeMap::new();
         for (&row, &target) in rows.iter().zip(targets) {
@@ -153,7 +155,7 @@ impl Model {
         squares / ((rows.len() - groups.len()) as f64 + REPETITIONS)
     }
 
-    /// What is believed of each of `open`; an error if there are too few trials for a process.
+    /// Predicts each row of `open`; an error if there are too few trials for a process.
     pub(super) fn beliefs(
         &mut self,
         history: &History,
@@ -168,20 +170,22 @@ impl Model {
         // Sums over members of their means, squared means and variances without noise.
         let mut sums = vec![[0.0; 3]; open.len()];
         let luck = self.luck(&rows, &plain);
-        for member in &mut self.members {
-            let options = gp_options(ITERATIONS);
-            let gp =
-                Gp::fit(&member.components, &rows, &targets, &options, member.hyper.as_deref())?;
-            let hyper = gp.hyper.clone();
-            let gp = member.with_pending(gp, &rows, &targets, &history.pending)?;
-            let p = gp.predict(&member.components, open, true);
-            let noise = gp.noise() * variance;
+        let of_members: Vec<(Predictions, f64)> = (self.members.par_iter_mut())
+            .map(|member| {
+                let (parts, options) = (&member.components, gp_options(ITERATIONS));
+                let gp = Gp::fit(parts, &rows, &targets, &options, member.hyper.as_deref())?;
+                let hyper = gp.hyper.clone();
+                let gp = member.with_pending(gp, &rows, &targets, &history.pending)?;
+                member.hyper = Some(hyper);
+                Ok((gp.predict(&member.components, open, true), gp.noise() * variance))
+            })
+            .collect::<Result<_, PredictError>>()?;
+        for (p, noise) in &of_members {
             for (sums, (mean, sd)) in sums.iter_mut().zip(p.mean.iter().zip(&p.sd)) {
                 sums[0] += mean;
                 sums[1] += mean * mean;
                 sums[2] += (sd * sd - noise).max(0.0);
             }
-            member.hyper = Some(hyper);
         }
         let count = self.members.len() as f64;
         Ok((sums.iter().zip(open))
@@ -196,8 +200,8 @@ impl Model {
     }
 }
 
-/// Earlier values as the target sees this search's, so that one may be a line in the other: mean 0 and
-/// variance 1 over those there are, and 0 for the others.
+/// Transforms warm-start values as the targets of this search, so that one may be linear in the
+/// other: scaled to mean 0 and variance 1, and 0 where a value is missing.
 fn feature(values: &[f64]) -> Vec<f64> {
     let mut known: Vec<f64> = values.iter().copied().filter(|v| v.is_finite()).collect();
     known.sort_by(f64::total_cmp);
@@ -212,21 +216,21 @@ fn feature(values: &[f64]) -> Vec<f64> {
     values.iter().map(one).collect()
 }
 
-/// Of each row of `x`, the first that equals it.
+/// Returns for each row of `x` the first row that equals it.
 fn alike(x: &Mat) -> Vec<usize> {
     let mut firsts = HashMap::new();
     let bits = |row: usize| x.row(row).iter().map(|v| v.to_bits()).collect::<Vec<u64>>();
     (0..x.rows).map(|row| *firsts.entry(bits(row)).or_insert(row)).collect()
 }
 
-/// Mean and standard deviation.
+/// Returns mean and standard deviation.
 fn moments(values: &[f64]) -> (f64, f64) {
     let n = values.len().max(1) as f64;
     let mean = values.iter().sum::<f64>() / n;
     (mean, (values.iter().map(|v| (v - mean) * (v - mean)).sum::<f64>() / n).sqrt())
 }
 
-/// The target −log(best − value + κ), and back.
+/// Converts values to targets, −log(best − value + κ), and back.
 pub(super) struct Targets {
     best: f64,
     kappa: f64,
@@ -243,7 +247,7 @@ impl Targets {
     }
 
     fn scaled(best: f64, median: f64, worst: f64) -> Targets {
-        // More than half may share the best value (chance level); all may, and then any κ will do.
+        // More than half of the values may equal the best (chance level). If all do, any κ works.
         let scale = [best - median, best - worst].into_iter().find(|s| *s > 0.0).unwrap_or(1.0);
         Targets { best, kappa: SOFTENING * scale }
     }
@@ -252,15 +256,15 @@ impl Targets {
         -(self.best - value + self.kappa).ln()
     }
 
-    /// Median and standard deviation (to first order) of the value whose target has this mean and
-    /// deviation.
+    /// Converts mean and standard deviation of a target to median and standard deviation (to first
+    /// order) of the value.
     pub(super) fn value(&self, (mean, sd): (f64, f64)) -> (f64, f64) {
         let below = (-mean).exp();
         (self.best + self.kappa - below, below * sd)
     }
 }
 
-/// The targets of all values.
+/// Converts all values to targets.
 pub(super) fn targets(values: &[f64]) -> Vec<f64> {
     let targets = Targets::of(values);
     values.iter().map(|&v| targets.target(v)).collect()

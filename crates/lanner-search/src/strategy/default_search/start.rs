@@ -1,14 +1,15 @@
-//! Networks unlike all before: where a search begins, and where it looks when nothing gets better.
+//! Chooses networks unlike all before: at the start of a search, and when nothing gets better.
 
 use lanner_nn::Rng;
 use lanner_predict::regress::linalg::Mat;
 use rand::RngExt;
 
-/// Of this many random candidates, the one farthest from all before is taken.
+/// Number of random candidates, of which the one farthest from all before is taken.
 const CANDIDATES: usize = 8;
 
-/// Up to `n` rows of `open`, each the farthest (by `features`, p × d) of a few random ones from all
-/// `taken`. Only of those with at least the median of `sizes` (p) among `open`, as long as there are any.
+/// Returns up to `n` rows of `open`, each the farthest (by `features`, p × d) from all `taken`
+/// among a few random rows. Chooses only from rows with at least the median of `sizes` (p) among
+/// `open`, as long as there are any.
 pub(super) fn spread(
     features: &Mat,
     sizes: &[f64],
@@ -32,7 +33,8 @@ pub(super) fn spread(
     chosen
 }
 
-/// Takes from `open` the row that is the farthest from all `taken` among a few random ones.
+/// Removes from `open` the row that is the farthest from all `taken` among a few random rows, and
+/// returns it.
 pub(super) fn far_off(
     features: &Mat,
     taken: &[usize],
@@ -56,7 +58,7 @@ pub(super) fn far_off(
     best.map(|(_, at)| open.swap_remove(at))
 }
 
-/// Squared, between two rows.
+/// Squared distance between two rows.
 fn distance(features: &Mat, a: usize, b: usize) -> f64 {
     (features.row(a).iter().zip(features.row(b))).map(|(a, b)| (a - b) * (a - b)).sum()
 }

@@ -2,7 +2,7 @@ use super::*;
 use crate::{RandomSearch, strategy::simulate};
 use lanner_space::Space;
 
-/// An objective with one optimum class: deep 3×3 chains with shortcuts, no pooling.
+/// Objective with one class of optima: deep chains of 3×3 convolutions with shortcuts, no pooling.
 fn value(pool: &Pool, row: usize) -> f64 {
     let live = pool.space.live(&pool.archs[row]);
     let codes = pool.archs[row].codes();
@@ -34,7 +34,7 @@ fn goes_on_through_failures_equal_values_masks_and_small_pools() {
     let space = Space::NasBench201;
     let pool = Pool::new(space.clone(), space.iter().take(60).collect());
     let allowed: Vec<bool> = (0..60).map(|r| r % 2 == 0).collect();
-    // Everything that is allowed gets asked for, and nothing else or twice.
+    // All allowed rows are asked for, each once, and no others.
     let outcomes: [fn(usize) -> Option<f64>; 4] = [
         |_| None,
         |_| Some(10.0),
@@ -70,7 +70,7 @@ fn the_unit_of_the_metric_does_not_matter() {
 fn the_start_is_among_the_larger_half_of_what_is_open() {
     let pool = Pool::whole(Space::NasBench201);
     let sizes: Vec<f64> = log_flops(&pool.space, &pool.archs);
-    // A limit leaves the small ones: then it is the larger half of these.
+    // With a limit only small networks are left: the search starts in the larger half of these.
     let mut sorted = sizes.clone();
     sorted.sort_by(f64::total_cmp);
     let (quarter, half) = (sorted[pool.len() / 4], sorted[pool.len() / 2]);
@@ -109,7 +109,7 @@ fn impatience_has_an_end() {
     assert_eq!(all[199], MOST_IMPATIENT * EXPLORATION);
 }
 
-/// What one network comes out differently by is told from what is not known of networks.
+/// The model tells the luck of a training from doubt about networks.
 #[test]
 fn luck_is_told_from_doubt() {
     let pool = Pool::whole(Space::TransBench101Micro);
@@ -121,7 +121,7 @@ fn luck_is_told_from_doubt() {
     };
     let mut open: Vec<usize> = (0..pool.len()).collect();
     let rows = draw(&mut open, 200, &mut lanner_nn::rng(4, "rows"));
-    // Variance of luck, the same for all.
+    // Variance of luck, the same for all networks.
     let variance = |luck: f64| {
         let mut rng = lanner_nn::rng(4, "luck");
         let mut history = History::default();
@@ -140,10 +140,10 @@ fn luck_is_told_from_doubt() {
 #[test]
 fn impatience_prefers_the_unknown() {
     let beliefs = [(1.0, 0.1), (0.9, 0.2), (0.0, 1.0), (-3.0, 2.0)];
-    assert_eq!(choose(&beliefs, 0.1, 2), [0, 1]);
-    assert_eq!(choose(&beliefs, 1.0, 2), [0, 2]);
-    assert_eq!(choose(&beliefs, 20.0, 2), [3, 2]);
-    let mut all = choose(&beliefs, 0.6, 9);
+    assert_eq!(highest_by_quantile(&beliefs, 0.1, 2), [0, 1]);
+    assert_eq!(highest_by_quantile(&beliefs, 1.0, 2), [0, 2]);
+    assert_eq!(highest_by_quantile(&beliefs, 20.0, 2), [3, 2]);
+    let mut all = highest_by_quantile(&beliefs, 0.6, 9);
     all.sort_unstable();
     assert_eq!(all, [0, 1, 2, 3]);
 }
@@ -152,7 +152,7 @@ fn impatience_prefers_the_unknown() {
 fn without_success_a_round_ends_far_off() {
     let pool = Pool::whole(Space::NasBench201);
     let open: Vec<usize> = (0..pool.len()).collect();
-    // The plain round and the real one, after so many trials none of which beats the first.
+    // The plain round and the real one, after a number of trials none of which beats the first.
     let rounds = |trials: usize| {
         let mut search = DefaultSearch::new(8);
         let mut history = History::default();
@@ -162,11 +162,11 @@ fn without_success_a_round_ends_far_off() {
         }
         let rows = search.ask(&pool, &history, None, ROUND);
         let open: Vec<usize> = open.iter().copied().filter(|&r| !history.is_taken(r)).collect();
-        // A second model, as a fit goes on from the last.
+        // A second model, since a fit starts from the last one.
         let sizes = log_flops(&pool.space, &pool.archs);
         let beliefs = Model::new(&pool, sizes, &[]).beliefs(&history, &open).unwrap();
         let beliefs: Vec<_> = beliefs.iter().map(|b| (b.mean, b.trained_sd)).collect();
-        let plain = choose(&beliefs, exploration(fruitless(&history)), ROUND);
+        let plain = highest_by_quantile(&beliefs, exploration(fruitless(&history)), ROUND);
         let plain: Vec<usize> = plain.into_iter().map(|j| open[j]).collect();
         (rows, plain, upper(&beliefs, &open))
     };
@@ -198,8 +198,8 @@ fn a_few_trials_overrule_the_belief_in_size() {
     }
 }
 
-/// Most networks with convolutions are about equally good; a few, told by what two edges do
-/// together, are better.
+/// Most networks with convolutions are about equally good; a few are better, by what two edges do
+/// together.
 #[test]
 fn leaves_a_plateau_for_a_family_apart() {
     let pool = Pool::whole(Space::NasBench201);
@@ -229,8 +229,8 @@ fn published_accuracies_of_cifar_100() {
     }
 }
 
-/// What random search would reach, read off a search's own trials, against the truth. Prints the figures of
-/// docs/benchmarks.md; run with `--ignored --nocapture`.
+/// Compares the expected result of random search, predicted from a search's own trials, with the
+/// truth. Prints the figures of docs/benchmarks.md; run with `--ignored --nocapture`.
 #[test]
 #[ignore = "takes a minute"]
 fn chance_is_read_off_the_trials() {

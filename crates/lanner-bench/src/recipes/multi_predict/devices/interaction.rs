@@ -1,4 +1,4 @@
-//! The network that meets networks with devices: [network; device] → 1000 → 1.
+//! The perceptron that joins networks and devices: [network; device] → 1000 → 1.
 
 use std::ops::Range;
 
@@ -8,21 +8,22 @@ use lanner_nn::{matmul, uniform};
 const HIDDEN: usize = 1000;
 /// Width of a device's embedding.
 const DEVICE: usize = 8;
-/// Sums are kept in so many parts, which processors add side by side. HIDDEN is a multiple.
-const LANES: usize = 8;
+/// Number of partial sums, which processors add side by side; HIDDEN is a multiple of it.
+const PARTS: usize = 8;
 
-/// An embedding a device and the hidden layer over both. The layer's product with [network; device]
-/// is the sum of a product a network and one a device, so that each is taken once for all pairs.
+/// An embedding for each device, and the hidden layer over network and device. The layer's product
+/// with [network; device] is the sum of a product with the network and one with the device, so that
+/// each is computed once for all pairs.
 #[derive(Debug, Clone)]
 pub(super) struct Interaction {
-    /// Numbers of a network.
+    /// Number of a network's inputs.
     inputs: usize,
     pub devices: usize,
-    /// See [`Interaction::ranges`].
+    /// All weights, in the places of [`Interaction::ranges`].
     pub weights: Vec<f32>,
 }
 
-/// Where things lie among the weights.
+/// Places of the layers among the weights.
 struct Ranges {
     /// HIDDEN × inputs.
     network: Range<usize>,
@@ -37,7 +38,7 @@ struct Ranges {
 }
 
 impl Interaction {
-    /// Random weights as PyTorch draws them; embeddings of variance 1.
+    /// Makes random weights as PyTorch draws them, and embeddings of variance 1.
     pub fn new(inputs: usize, devices: usize, seed: u64) -> Interaction {
         let mut new = Interaction { inputs, devices, weights: Vec::new() };
         let ranges = new.ranges();
@@ -51,7 +52,7 @@ impl Interaction {
         new
     }
 
-    /// The same layers for one device, which begins as `device`.
+    /// Returns the same layers for one device, whose embedding begins as that of `device`.
     pub fn of_device(&self, device: usize) -> Interaction {
         let table = self.ranges().table.start;
         let mut weights = self.weights[..table].to_vec();
@@ -74,7 +75,8 @@ impl Interaction {
         }
     }
 
-    /// What the hidden layer gets of each network (rows × HIDDEN, with the bias) and of each device.
+    /// Computes the hidden layer's inputs from each network (rows × HIDDEN, with the bias) and from
+    /// each device.
     fn shares(&self, networks: &[f32]) -> (Vec<f32>, Vec<f32>) {
         let Ranges { network, device, bias, table, .. } = self.ranges();
         let (rows, w) = (networks.len() / self.inputs, &self.weights);
@@ -87,7 +89,7 @@ impl Interaction {
         (of_networks, of_devices)
     }
 
-    /// Of networks (rows × inputs) on all devices: rows × devices.
+    /// Computes the outputs of networks (rows × inputs) on all devices: rows × devices.
     pub fn forward(&self, networks: &[f32]) -> Vec<f32> {
         let (of_networks, of_devices) = self.shares(networks);
         let (out, bias) = self.out();
@@ -102,8 +104,8 @@ impl Interaction {
         (&out[..HIDDEN], out[HIDDEN])
     }
 
-    /// Forward and backward: `slope(row, device, output)` is the loss's derivative. Writes the
-    /// gradient of the weights to `gradient` and that of the networks to `d_networks`.
+    /// Computes forward and backward; `slope(row, device, output)` is the loss's derivative. Writes
+    /// the gradient of the weights to `gradient`, and that of the networks to `d_networks`.
     pub fn gradients(
         &self,
         networks: &[f32],
@@ -161,12 +163,12 @@ impl Interaction {
     }
 }
 
-/// Σ max(0, u + v)·w
+/// Computes Σ max(0, u + v)·w.
 fn dot_relu(u: &[f32], v: &[f32], w: &[f32]) -> f32 {
-    let mut sums = [0.0; LANES];
-    let terms = u.chunks_exact(LANES).zip(v.chunks_exact(LANES)).zip(w.chunks_exact(LANES));
+    let mut sums = [0.0; PARTS];
+    let terms = u.chunks_exact(PARTS).zip(v.chunks_exact(PARTS)).zip(w.chunks_exact(PARTS));
     for ((u, v), w) in terms {
-        for i in 0..LANES {
+        for i in 0..PARTS {
             sums[i] += (u[i] + v[i]).max(0.0) * w[i];
         }
     }

@@ -30,7 +30,7 @@ fn gradients_of_the_interaction_are_those_of_differences() {
     };
     let step = 1e-2f32;
     let weights = network.weights.len();
-    // A few of each kind: weights by network, by device, biases, the output's, embeddings.
+    // Some weights of each kind: by network, by device, biases, the output's, embeddings.
     for at in
         (0..weights).step_by(1501).chain([12_100, 13_010, 14_000]).chain(weights - 24..weights)
     {
@@ -53,7 +53,7 @@ fn gradients_of_the_interaction_are_those_of_differences() {
     }
 }
 
-/// A step of the encoder is one along the gradient of the loss of all pairs: a small one lowers it.
+/// A small step along the encoder's gradient of the loss of all pairs lowers the loss.
 #[test]
 fn the_encoder_learns_through_the_interaction() {
     let pool = cells();
@@ -68,7 +68,7 @@ fn the_encoder_learns_through_the_interaction() {
     let rows: Vec<usize> = (0..10).collect();
     let gcn = Gcn::new(shape, 24, &mut lanner_nn::rng(3, "test"));
     let interaction = Interaction::new(ENCODING + PROXIES.len(), 2, 3);
-    // Targets far from all outputs: the loss is linear.
+    // The targets are far from all outputs, so that the loss is linear.
     let joint = |inputs| Joint {
         inputs,
         targets: (0..20).map(|i| if i % 3 == 0 { 9.0 } else { -9.0 }).collect(),
@@ -125,7 +125,7 @@ fn a_new_device_is_ranked_and_the_same_seed_gives_the_same() {
     assert!(spearman(&adapted, &truth) > 0.8, "{}", spearman(&adapted, &truth));
     let least = values.iter().copied().fold(f64::INFINITY, f64::min);
     assert!(adapted.iter().all(|v| *v > least - 10.0), "in the samples' unit");
-    // Nothing is left behind by an adaptation, and threads do not matter.
+    // An adaptation leaves no trace, and the number of threads does not matter.
     assert_eq!(adapted, pre.adapt(&sources, (&known, &values), 7).unwrap().predict(&rest));
     let again = short(&inputs, &sources, 1, 2);
     assert_eq!(adapted, again.adapt(&sources, (&known, &values), 7).unwrap().predict(&rest));
@@ -173,7 +173,7 @@ fn what_cannot_be_learned_from_is_refused() {
     for bad in [&[1.0, -2.0][..], &[f64::NAN, 1.0], &[1.0]] {
         assert!(pre.adapt(&[&phone], (&[0, 1], bad), 0).is_err());
     }
-    // All alike: nothing to rank by, but nothing to break either.
+    // Equal latencies: there is nothing to rank by, but nothing breaks.
     let same = pre.adapt(&[&phone], (&[0, 1, 2], &[2.0; 3]), 0).unwrap();
     assert!(same.predict(&[5, 6]).iter().all(|v| v.is_finite()));
 }

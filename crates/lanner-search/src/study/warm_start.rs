@@ -1,9 +1,10 @@
-//! What was known before the study: values of earlier searches and of tables.
+//! Warm-start values: values of networks known before the study, from earlier searches and from
+//! tables.
 //!
-//! They are of any effort, task and scale, so they are never mixed with the study's own. They are no
-//! trials, cost no budget, and their networks may be asked for. The strategy gets them as they are, one
-//! list an origin ([`Strategy::warm_start`](crate::Strategy::warm_start)), and for networks of which an
-//! origin has no value what a predictor makes of it.
+//! They may come from any effort, task and scale, so they are never mixed with the study's own
+//! values. They are no trials, cost no budget, and their networks may be asked for. The strategy
+//! gets them as one list an origin ([`Strategy::warm_start`](crate::Strategy::warm_start)); a
+//! predictor fills in the networks for which an origin has no value.
 
 use std::collections::HashMap;
 
@@ -16,36 +17,36 @@ use serde::{Deserialize, Serialize};
 use super::{SearchError, Study};
 use crate::Job;
 
-/// A predictor learns from so many of the best values and so many of the others.
+/// Numbers of the best values, and of others, from which a predictor learns.
 const BEST: usize = 150;
 const OTHERS: usize = 150;
 
-/// As it stands in the file.
+/// An origin as stored in the file.
 #[derive(Serialize, Deserialize)]
-struct Origin {
+struct StoredOrigin {
     origin: String,
-    /// In the space's text form, with values of which more is better.
+    /// Architectures in the space's text form, with values of which larger is better.
     values: Vec<(String, f64)>,
 }
 
-/// One origin, to tell values of any network.
-pub(super) struct Earlier {
+/// An origin that gives values for any network.
+pub(super) struct Origin {
     values: HashMap<Architecture, f64>,
-    /// Those to learn from, with the best first; the model is fitted when it is first needed.
+    /// Values to learn from, the best first; the model is fitted when it is first needed.
     learned: Vec<(Architecture, f64)>,
     model: Option<Box<(AccuracyFeatures, AccuracyModel)>>,
 }
 
-/// What stands in the file for values that a study is given to start from; nothing if there are none.
+/// Makes the stored text of warm-start values; `None` if there are none.
 pub(super) fn text(
-    earlier: &[(String, Vec<(Architecture, f64)>)],
+    warm_start: &[(String, Vec<(Architecture, f64)>)],
     job: &Job,
     space: &Space,
 ) -> Result<Option<String>, SearchError> {
     let wrong = |why: String| SearchError::Settings { why };
     let sign = job.objectives.first().map_or(1.0, |o| o.signed(1.0));
-    let mut origins: Vec<Origin> = Vec::new();
-    for (origin, values) in earlier {
+    let mut origins: Vec<StoredOrigin> = Vec::new();
+    for (origin, values) in warm_start {
         if origins.iter().any(|o| o.origin == *origin) {
             return Err(wrong(format!("'{origin}' is given twice to start from")));
         }
@@ -54,31 +55,31 @@ pub(super) fn text(
         }
         let values = values.iter().filter(|v| v.1.is_finite());
         let values = values.map(|(a, v)| (space.print(a), sign * v)).collect();
-        origins.push(Origin { origin: origin.clone(), values });
+        origins.push(StoredOrigin { origin: origin.clone(), values });
     }
     let text = || serde_json::to_string(&origins).map_err(|e| wrong(e.to_string()));
     (!origins.is_empty()).then(text).transpose()
 }
 
 impl Study {
-    /// The origins of earlier values, and how many each has.
+    /// Returns the origins of warm-start values, and how many values each has.
     pub fn origins(&self) -> Result<Vec<(String, usize)>, SearchError> {
         let origins = self.database.read(origins)?;
         Ok(origins.into_iter().map(|o| (o.origin, o.values.len())).collect())
     }
 
-    /// All origins, ready to be asked.
-    pub(super) fn read_earlier(&self) -> Result<Vec<Earlier>, SearchError> {
-        let parsed = |origin: Origin| {
+    /// Reads all origins, ready to give values.
+    pub(super) fn read_warm_start(&self) -> Result<Vec<Origin>, SearchError> {
+        let parsed = |origin: StoredOrigin| {
             let values = origin.values.into_iter();
             let values = values.map(|(text, v)| Ok((self.space.parse(&text)?, v)));
-            Ok(Earlier::new(values.collect::<Result<_, SearchError>>()?))
+            Ok(Origin::new(values.collect::<Result<_, SearchError>>()?))
         };
         self.database.read(origins)?.into_iter().map(parsed).collect()
     }
 }
 
-fn origins(connection: &Connection) -> rusqlite::Result<Vec<Origin>> {
+fn origins(connection: &Connection) -> rusqlite::Result<Vec<StoredOrigin>> {
     let text: Option<String> = connection
         .query_row("SELECT value FROM study WHERE key = 'earlier'", [], |r| r.get(0))
         .optional()?;
@@ -88,18 +89,18 @@ fn origins(connection: &Connection) -> rusqlite::Result<Vec<Origin>> {
     text.map_or(Ok(Vec::new()), |text| serde_json::from_str(&text).map_err(wrong))
 }
 
-impl Earlier {
-    fn new(values: Vec<(Architecture, f64)>) -> Earlier {
+impl Origin {
+    fn new(values: Vec<(Architecture, f64)>) -> Origin {
         let mut order = values.clone();
         order.sort_by(|a, b| b.1.total_cmp(&a.1).then_with(|| a.0.codes().cmp(b.0.codes())));
         let others = order.split_off(order.len().min(BEST));
         let step = others.len().div_ceil(OTHERS).max(1);
         order.extend(others.into_iter().step_by(step));
-        Earlier { values: values.into_iter().collect(), learned: order, model: None }
+        Origin { values: values.into_iter().collect(), learned: order, model: None }
     }
 
-    /// A value for each network of a pool: the one there is, else the one that is predicted from
-    /// those; NaN where there are too few to predict from.
+    /// Returns a value for each network of a pool: the known one, else a prediction from the known
+    /// ones; NaN where there are too few to predict from.
     pub fn of(&mut self, pool: &Pool) -> Vec<f64> {
         let mut all: Vec<f64> =
             pool.archs.iter().map(|a| self.values.get(a).copied().unwrap_or(f64::NAN)).collect();

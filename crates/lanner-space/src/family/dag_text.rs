@@ -1,6 +1,6 @@
-//! Texts of cells: the short form, the official `ModelSpec` and NASLib's tuple.
+//! Reads and prints cells as text: the short form, the official `ModelSpec` and NASLib's tuple.
 
-use super::{Cell, MAX_VERTICES, OPS, cell_of_matrix};
+use super::dag::{Cell, MAX_VERTICES, cell_of_matrix};
 use crate::{Architecture, SpaceError, independent, literal::Literal};
 
 pub(super) fn print(arch: &Architecture) -> String {
@@ -16,28 +16,18 @@ pub(super) fn print(arch: &Architecture) -> String {
     text
 }
 
-/// The cell as the official `ModelSpec` takes it.
-pub fn json(arch: &Architecture) -> String {
-    let cell = Cell::from_codes(arch.codes());
-    let n = cell.vertices;
-    let row = |from: usize| {
-        let entries = (0..n).map(|to| if from < to && cell.has(from, to) { "1" } else { "0" });
-        format!("[{}]", entries.collect::<Vec<_>>().join(", "))
-    };
-    let matrix: Vec<String> = (0..n).map(row).collect();
-    let inner = (1..n - 1).map(|v| OPS[usize::from(cell.op(v))]);
-    let ops: Vec<&str> = std::iter::once("input").chain(inner).chain(["output"]).collect();
-    format!("{{\"matrix\": [{}], \"ops\": [\"{}\"]}}", matrix.join(", "), ops.join("\", \""))
-}
-
-pub(super) fn parse(space: &str, text: &str) -> Result<Architecture, SpaceError> {
+pub(super) fn parse(
+    space: &str,
+    text: &str,
+    operations: &[&str],
+) -> Result<Architecture, SpaceError> {
     let text = text.trim();
     let fail = |why| SpaceError::text(space, text, why);
     let cell = if !Literal::opens(text) {
         parse_short(text)
     } else {
         match Literal::parse(text).map_err(fail)? {
-            spec @ Literal::Named(_) => parse_spec(&spec),
+            spec @ Literal::Named(_) => parse_spec(&spec, operations),
             list => parse_naslib(&list),
         }
     };
@@ -60,7 +50,7 @@ fn parse_short(text: &str) -> Result<Cell, String> {
     cell_of_matrix(&(0..n).map(square).collect::<Vec<_>>(), &digits(ops)?)
 }
 
-fn parse_spec(spec: &Literal) -> Result<Cell, String> {
+fn parse_spec(spec: &Literal, operations: &[&str]) -> Result<Cell, String> {
     let field = |name: &str| {
         let value = spec.get(name).or_else(|| spec.get(&format!("module_{name}")));
         value.and_then(Literal::list).ok_or(format!("no list called '{name}'"))
@@ -71,23 +61,7 @@ fn parse_spec(spec: &Literal) -> Result<Cell, String> {
     let names = field("ops").or_else(|why| field("operations").map_err(|_| why))?;
     let names: Option<Vec<&str>> = names.iter().map(Literal::text).collect();
     let names = names.ok_or("the operations are not strings")?;
-    cell_of_matrix(&matrix, &codes_of_names(&names)?)
-}
-
-/// The codes of the inner operations among `input`, …, `output`.
-pub fn codes_of_names(names: &[&str]) -> Result<Vec<u8>, String> {
-    let ["input", inner @ .., "output"] = names else {
-        return Err("the first operation must be 'input' and the last 'output'".into());
-    };
-    let code = |(i, name): (usize, &&str)| match OPS.iter().position(|op| op == name) {
-        Some(code) => Ok(code as u8),
-        None => Err(format!(
-            "vertex {} has operation '{name}', expected one of {}",
-            i + 1,
-            OPS.join(", ")
-        )),
-    };
-    inner.iter().enumerate().map(code).collect()
+    cell_of_matrix(&matrix, &codes_of_names(&names, operations)?)
 }
 
 fn parse_naslib(list: &Literal) -> Result<Cell, String> {
@@ -105,4 +79,20 @@ fn parse_naslib(list: &Literal) -> Result<Cell, String> {
     };
     let ops = ops[1..n - 1].iter().enumerate().map(code).collect::<Result<Vec<u8>, String>>()?;
     cell_of_matrix(&matrix.chunks(n).map(<[u8]>::to_vec).collect::<Vec<_>>(), &ops)
+}
+
+/// Returns the codes of the inner operations of `input`, …, `output`.
+pub(crate) fn codes_of_names(names: &[&str], operations: &[&str]) -> Result<Vec<u8>, String> {
+    let ["input", inner @ .., "output"] = names else {
+        return Err("the first operation must be 'input' and the last 'output'".into());
+    };
+    let code = |(i, name): (usize, &&str)| match operations.iter().position(|op| op == name) {
+        Some(code) => Ok(code as u8),
+        None => Err(format!(
+            "vertex {} has operation '{name}', expected one of {}",
+            i + 1,
+            operations.join(", ")
+        )),
+    };
+    inner.iter().enumerate().map(code).collect()
 }

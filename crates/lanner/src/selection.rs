@@ -1,4 +1,4 @@
-//! The options that say which networks of a space a command is about.
+//! The options that select networks of a space: --all, --unique, --sample, --choose, --archs.
 
 use std::path::{Path, PathBuf};
 
@@ -9,31 +9,32 @@ use lanner_space::{Architecture, Space};
 
 use crate::output::usage;
 
-/// Which networks a command is about.
+/// The networks that a command works on.
 #[derive(clap::Args)]
 #[group(required = true, multiple = false)]
-pub struct Which {
+pub struct Selection {
     /// Every network of the space
     #[arg(long)]
     all: bool,
-    /// One network of each kind that computes the same
+    /// One network of each group that computes the same
     #[arg(long)]
     unique: bool,
-    /// So many at random
+    /// N networks at random
     #[arg(long, value_name = "N")]
     sample: Option<usize>,
-    /// The so many whose latencies tell a predictor the most about all others
+    /// The N networks whose latencies tell a predictor the most about all others
     #[arg(long, value_name = "N")]
     choose: Option<usize>,
-    /// Those of a file: an architecture a line, or a .csv or .parquet table
+    /// The networks of a file: one architecture a line, or a .csv or .parquet table
     #[arg(long, value_name = "FILE")]
     archs: Option<PathBuf>,
 }
 
-impl Which {
-    /// The networks in groups: with --unique of those that compute the same, else of one each.
+impl Selection {
+    /// Returns the networks in groups: with --unique, a group holds all that compute the same; else
+    /// each network is a group of its own.
     pub fn groups(&self, space: &Space, seed: u64) -> anyhow::Result<Vec<Vec<Architecture>>> {
-        let Which { all, unique, sample, choose, archs } = self;
+        let Selection { all, unique, sample, choose, archs } = self;
         let whole = *all || *unique;
         let listed = if whole { space.list() } else { Ok(Vec::new()) };
         let listed = listed.map_err(|e| usage(format!("{e} (--sample)")))?;
@@ -68,7 +69,7 @@ fn check_count(option: &str, count: usize, space: &Space) -> anyhow::Result<()> 
     }
 }
 
-/// The architectures of a file, each once.
+/// Reads the architectures of a file, each once.
 pub fn read_archs(file: &Path, space: &Space) -> anyhow::Result<Vec<Architecture>> {
     let table = file.extension().is_some_and(|e| e == "csv" || e == "parquet");
     let mut archs = Vec::new();

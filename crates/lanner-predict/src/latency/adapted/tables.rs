@@ -1,0 +1,196 @@
+//! A predictor of a device from tables, of its own space and of another one.
+
+use std::collections::HashSet;
+
+use lanner_data::Table;
+use lanner_space::Architecture;
+
+use super::{AdaptedLatency, Bridge, Carried, DeviceFeatures};
+use crate::regress::linalg::Mat;
+use crate::{Pool, PredictError};
+
+/// Source spaces of at most this many architectures are seen whole, of others those in tables.
+const WHOLE: u128 = 200_000;
+/// The widest ratio of latencies of one space on one device.
+const WIDEST: f64 = 1e6;
+
+/// A table of latencies, a device in each column.
+#[derive(Debug, Clone)]
+pub struct DeviceTable {
+    /// What errors call it.
+    name: String,
+    table: Table,
+}
+
+/// Tables of another space that a device was measured in.
+#[derive(Debug, Clone, Copy)]
+pub struct OtherSpace<'a> {
+    /// With the device's column, and with columns of other devices, which have the same names as in the
+    /// device's new space.
+    pub tables: &'a [DeviceTable],
+    /// The name of the device's column there.
+    pub device: &'a str,
+}
+
+impl DeviceTable {
+    /// One column, or all whose names end in `_ms`.
+    pub fn new(
+        name: &str,
+        table: &Table,
+        column: Option<&str>,
+    ) -> Result<DeviceTable, PredictError> {
+        let wrong = |why: String| PredictError::Model { why: format!("{name}: {why}") };
+        if let Some(column) = column {
+            table.column(column).map_err(|e| wrong(e.to_string()))?;
+        }
+        let taken = |n: &&String| n.ends_with("_ms") && column.is_none_or(|c| c == n.as_str());
+        let names: Vec<String> = table.names.iter().filter(taken).cloned().collect();
+        if names.is_empty() {
+            return Err(wrong(match column {
+                None => "no column ends in _ms".into(),
+                Some(column) => format!("'{column}' does not end in _ms, as latencies do"),
+            }));
+        }
+        let columns = names.iter().map(|n| table.column(n).map(<[f64]>::to_vec));
+        let columns = columns.collect::<Result<_, _>>()?;
+        let table = Table::new(table.space.clone(), table.archs.clone(), names, columns)?;
+        Ok(DeviceTable { name: name.into(), table })
+    }
+}
+
+/// Latencies of devices over a pool, NaN where none was measured.
+struct Devices<'a> {
+    /// The column, and the table's name.
+    names: Vec<(&'a str, &'a str)>,
+    columns: Vec<Vec<f64>>,
+}
+
+impl AdaptedLatency {
+    /// Fits the first column of `target` beside the devices of other tables of its space and, if the device
+    /// was measured in another space, what these measurements tell. `pool` are the architectures to
+    /// predict, with those of `target` among them.
+    pub fn from_tables(
+        pool: Pool,
+        target: &DeviceTable,
+        sources: &[DeviceTable],
+        elsewhere: Option<OtherSpace>,
+    ) -> Result<AdaptedLatency, PredictError> {
+        let (metric, column) = (target.table.names[0].as_str(), &target.table.columns[0]);
+        let wrong = |why: String| PredictError::Model {
+            why: format!("{} column '{metric}': {why}", target.name),
+        };
+        let (mut rows, mut values) = (Vec::new(), Vec::new());
+        for (arch, &value) in target.table.archs.iter().zip(column) {
+            if let (Some(row), true) = (pool.row_of(arch), value.is_finite()) {
+                rows.push(row);
+                values.push(value);
+            }
+        }
+        let least = values.iter().copied().fold(f64::INFINITY, f64::min);
+        let most = values.iter().copied().fold(0.0, f64::max);
+        if most > WIDEST * least {
+            return Err(wrong(format!("latencies from {least} to {most} are not of one unit")));
+        }
+        let devices = Devices::new(&pool, sources);
+        let features = DeviceFeatures::new(&pool);
+        let all: Vec<usize> = (0..devices.names.len()).collect();
+        let functions = devices.smooth(&features, &all)?;
+        let carried = elsewhere.map(|other| devices.carried(metric, other)).transpose()?;
+        let names = devices.names.iter().map(|(name, file)| format!("{name} of {file}")).collect();
+        AdaptedLatency::fit(pool, features, metric, (names, functions), carried, (rows, values))
+            .map_err(|e| wrong(e.to_string()))
+    }
+}
+
+impl<'a> Devices<'a> {
+    fn new(pool: &Pool, tables: &'a [DeviceTable]) -> Devices<'a> {
+        let (mut names, mut columns) = (Vec::new(), Vec::new());
+        for DeviceTable { name: file, table } in tables {
+            for (name, values) in table.names.iter().zip(&table.columns) {
+                let mut column = vec![f64::NAN; pool.len()];
+                for (arch, &value) in table.archs.iter().zip(values) {
+                    if let Some(row) = pool.row_of(arch) {
+                        column[row] = value;
+                    }
+                }
+                names.push((name.as_str(), file.as_str()));
+                columns.push(column);
+            }
+        }
+        Devices { names, columns }
+    }
+
+    /// The place of the column of that name, of which there must not be two.
+    fn place(&self, name: &str) -> Result<Option<usize>, PredictError> {
+        let mut found = (0..self.names.len()).filter(|&i| self.names[i].0 == name);
+        match (found.next(), found.next()) {
+            (Some(a), Some(b)) => {
+                let (a, b) = (self.names[a].1, self.names[b].1);
+                let why = format!("'{name}' is a column of {a} and of {b}: take one of the two");
+                Err(PredictError::Model { why })
+            }
+            (one, _) => Ok(one),
+        }
+    }
+
+    /// Smooth functions of the devices at these places.
+    fn smooth(&self, features: &DeviceFeatures, places: &[usize]) -> Result<Mat, PredictError> {
+        let columns: Vec<&[f64]> = places.iter().map(|&p| self.columns[p].as_slice()).collect();
+        features.smooth(&columns).map_err(|e| {
+            let name = |&p: &usize| format!("{} of {}", self.names[p].0, self.names[p].1);
+            let names = places.iter().map(name).collect::<Vec<_>>().join(", ");
+            PredictError::Model { why: format!("the sources {names}: {e}") }
+        })
+    }
+
+    /// What the device's latencies in another space tell, by those of these devices that were measured
+    /// there too.
+    fn carried(&self, metric: &str, other: OtherSpace) -> Result<Carried, PredictError> {
+        let OtherSpace { tables, device } = other;
+        let wrong = |why: String| Err(PredictError::Model { why });
+        let Some(space) = tables.first().map(|t| t.table.space.clone()) else {
+            return wrong("no table of the other space".into());
+        };
+        let mut seen = HashSet::new();
+        let archs: Vec<Architecture> = match space.size() <= WHOLE {
+            true => space.iter().collect(),
+            false => {
+                let all = tables.iter().flat_map(|t| &t.table.archs);
+                all.filter(|a| seen.insert((*a).clone())).cloned().collect()
+            }
+        };
+        let pool = Pool::new(space, archs);
+        let there = Devices::new(&pool, tables);
+        let Some(own) = there.place(device)? else {
+            let known: Vec<&str> = there.names.iter().map(|n| n.0).collect();
+            let known = known.join(", ");
+            return wrong(format!(
+                "the tables of {} have no column '{device}', the device's own; there are: {known}",
+                pool.space
+            ));
+        };
+        // Of each device here, the place there.
+        let mut places = Vec::new();
+        for (name, _) in &self.names {
+            let own = [metric, device].contains(name);
+            places.push(if own { None } else { there.place(name)? });
+        }
+        let shared: Vec<usize> = places.iter().flatten().copied().collect();
+        if shared.len() < 2 {
+            return wrong(format!(
+                "the tables of both spaces share {} other devices, columns of one name; transfer from {} \
+                 needs 2",
+                shared.len(),
+                pool.space
+            ));
+        }
+        let features = DeviceFeatures::new(&pool);
+        let functions = there.smooth(&features, &shared)?;
+        let column = there.columns[own].iter().copied().enumerate();
+        let (rows, values): (Vec<usize>, Vec<f64>) = column.filter(|v| v.1.is_finite()).unzip();
+        match Bridge::new(&features, &functions)?.carry(&rows, &values) {
+            Ok(carried) => Ok(carried.among(&places)),
+            Err(e) => wrong(format!("{} column '{device}': {e}", there.names[own].1)),
+        }
+    }
+}

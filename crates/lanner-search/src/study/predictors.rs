@@ -1,0 +1,113 @@
+//! Saved predictors that a job names: what is likely before this study has measured or evaluated anything.
+
+use std::collections::HashMap;
+use std::path::{Path, PathBuf};
+
+use lanner_predict::latency::Expected;
+use lanner_predict::predictor::{Predictor, Target, load_for};
+use lanner_space::{Architecture, Space};
+use rayon::prelude::*;
+
+use crate::job::LATENCY;
+use crate::{Job, SearchError};
+
+/// The names of the settings, as on the command line.
+const LATENCY_PREDICTOR: &str = "latency-predictor";
+const ACCURACY_PRIOR: &str = "accuracy-prior";
+
+/// The saved predictors of a job, each read once.
+#[derive(Default)]
+pub(crate) struct Predictors {
+    pub latency: Option<Asked>,
+    /// In the order of the job.
+    pub accuracies: Vec<Asked>,
+}
+
+impl Predictors {
+    /// Reads those that a job names.
+    ///
+    /// # Errors
+    /// A file cannot be read, is for another space or target, or would not be used.
+    pub fn load(job: &Job, space: &Space, is_limited: bool) -> Result<Predictors, SearchError> {
+        let latency = match &job.latency_predictor {
+            None => None,
+            Some(file) if !is_limited => {
+                let why = format!("there is no limit of {LATENCY} for it to predict: add one");
+                return Err(wrong(LATENCY_PREDICTOR, file, why));
+            }
+            Some(file) => Some(Asked::load(LATENCY_PREDICTOR, file, space, Target::Latency)?),
+        };
+        if let (Some(file), false) = (job.accuracy_prior.first(), job.strategy.takes_warm_start()) {
+            let why = format!("only --strategy default takes it, not {}", job.strategy);
+            return Err(wrong(ACCURACY_PRIOR, file, why));
+        }
+        let accuracies = job.accuracy_prior.iter();
+        let load = |file: &PathBuf| Asked::load(ACCURACY_PRIOR, file, space, Target::Accuracy);
+        Ok(Predictors { latency, accuracies: accuracies.map(load).collect::<Result<_, _>>()? })
+    }
+}
+
+/// A predictor, and what it said so far: candidates change a little with every round.
+pub(crate) struct Asked {
+    predictor: Box<dyn Predictor>,
+    known: HashMap<Architecture, Predicted>,
+}
+
+/// A median and, where the predictor has one, a 90 % interval.
+#[derive(Clone, Copy)]
+struct Predicted {
+    median: f64,
+    interval: Option<(f64, f64)>,
+}
+
+impl Asked {
+    fn load(
+        setting: &'static str,
+        file: &Path,
+        space: &Space,
+        target: Target,
+    ) -> Result<Asked, SearchError> {
+        let predictor = load_for(file, space).map_err(|e| wrong(setting, file, e.to_string()))?;
+        if predictor.target() != target {
+            let word = |target| if target == Target::Latency { "latencies" } else { "accuracies" };
+            let why = format!(
+                "it predicts {} ({}), expected {}",
+                word(predictor.target()),
+                predictor.metric(),
+                word(target)
+            );
+            return Err(wrong(setting, file, why));
+        }
+        Ok(Asked { predictor, known: HashMap::new() })
+    }
+
+    fn of(&mut self, archs: &[Architecture]) -> Vec<Predicted> {
+        let missing: Vec<Architecture> =
+            archs.iter().filter(|arch| !self.known.contains_key(*arch)).cloned().collect();
+        let predictor = &*self.predictor;
+        let blocks: Vec<Vec<Predicted>> = (missing.par_chunks(predictor.block()))
+            .map(|block| {
+                let forecast = predictor.predict(block);
+                let interval = |i: usize| Some((*forecast.low.get(i)?, *forecast.high.get(i)?));
+                let medians = forecast.mean.iter().enumerate();
+                medians.map(|(i, &median)| Predicted { median, interval: interval(i) }).collect()
+            })
+            .collect();
+        self.known.extend(missing.into_iter().zip(blocks.into_iter().flatten()));
+        archs.iter().map(|arch| self.known[arch]).collect()
+    }
+
+    /// What is expected of the latencies of architectures.
+    pub fn latencies(&mut self, archs: &[Architecture]) -> Vec<Expected> {
+        self.of(archs).iter().map(|p| Expected::new(p.median, p.interval)).collect()
+    }
+
+    /// A value for each architecture of which more is better.
+    pub fn accuracies(&mut self, archs: &[Architecture]) -> Vec<f64> {
+        self.of(archs).iter().map(|p| p.median).collect()
+    }
+}
+
+fn wrong(name: &'static str, file: &Path, why: String) -> SearchError {
+    SearchError::Setting { name, value: file.display().to_string(), why }
+}

@@ -1,0 +1,64 @@
+//! Adapts a predictor of latencies to a new device.
+
+use std::collections::HashSet;
+
+use lanner_data::Table;
+use lanner_predict::latency::adapted::{AdaptedLatency, DeviceTable, OtherSpace};
+use lanner_predict::predictor::{Predictor, Target};
+use lanner_predict::{Pool, all_or_some};
+
+use super::{AdaptArgs, Source, with_quality};
+use crate::output::{Row, usage};
+use crate::selection::read_archs;
+use crate::skeleton;
+
+/// Largest size of spaces that are predicted whole: all architectures are in memory.
+const PREDICTED: u128 = 200_000;
+
+pub(super) fn adapt(
+    args: &AdaptArgs,
+    (target, metric): (&Table, &str),
+    sources: &[Source],
+    from: &[Source],
+) -> anyhow::Result<(Box<dyn Predictor>, Row)> {
+    if args.proxies.is_some() {
+        return Err(usage(format!("--proxies is for accuracies, and '{metric}' ends in _ms")));
+    }
+    skeleton::note_other(&args.target, &target.space)?;
+    let tables = |sources: &[Source]| -> anyhow::Result<Vec<DeviceTable>> {
+        let table = |s: &Source| DeviceTable::new(&s.name, &s.table, s.column.as_deref());
+        sources.iter().map(table).collect::<Result<_, _>>().map_err(|e| usage(e.to_string()))
+    };
+    let pool = pool(args, target, sources)?;
+    let (sources, from) = (tables(sources)?, tables(from)?);
+    let own = DeviceTable::new(&args.target.display().to_string(), target, Some(metric))?;
+    let device = args.from_metric.as_deref().unwrap_or(metric);
+    let elsewhere = (!from.is_empty()).then_some(OtherSpace { tables: &from, device });
+    let adapted = AdaptedLatency::from_tables(pool, &own, &sources, elsewhere)?;
+    let (values, left_out) = adapted.left_out();
+    let row = Row::new()
+        .with("metric", metric)
+        .with("measured", values.len())
+        .with("sources", adapted.sources().len())
+        .with("architectures", adapted.candidates().map_or(0, <[_]>::len));
+    let row = with_quality(row, Target::Latency, left_out, values);
+    Ok((Box::new(adapted), row))
+}
+
+fn pool(args: &AdaptArgs, target: &Table, sources: &[Source]) -> anyhow::Result<Pool> {
+    let space = &target.space;
+    let asked = match &args.archs {
+        Some(file) => read_archs(file, space)?,
+        None => Vec::new(),
+    };
+    let mut rng = lanner_nn::rng(args.seed, "sample to predict");
+    let random = all_or_some(space, PREDICTED, args.sample, &mut rng);
+    if space.size() <= PREDICTED {
+        return Ok(Pool::new(space.clone(), random));
+    }
+    let mut seen = HashSet::new();
+    let of_tables = sources.iter().map(|s| &s.table).chain([target]).flat_map(|t| &t.archs);
+    let all = of_tables.chain(&asked).chain(&random);
+    let archs = all.filter(|a| seen.insert((*a).clone())).cloned().collect();
+    Ok(Pool::new(space.clone(), archs))
+}
