@@ -1,4 +1,4 @@
-//! Jobs: what a search is about.
+//! Jobs, which describe a search: its space, objectives, limits and evaluation.
 
 use std::fmt;
 use std::path::{Path, PathBuf};
@@ -13,10 +13,10 @@ use serde::{Deserialize, Serialize};
 
 use crate::{SearchError, StrategyName};
 
-/// Name of the latency that a meter tells.
+/// Name of the latency metric.
 pub const LATENCY: &str = "latency_ms";
 
-/// What a search is to find and how; fixed when its study is created, but for the budget.
+/// Description of a search; fixed when its study is created, except for the budget.
 ///
 /// ```
 /// use lanner_search::Job;
@@ -33,20 +33,20 @@ pub struct Job {
     /// Sizes of the network around an architecture; the published ones if `None`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub skeleton: Option<Sizes>,
-    /// One, or two between which the trade-offs are searched.
+    /// One objective, or two whose trade-offs are searched.
     pub objectives: Vec<Objective>,
     #[serde(default)]
     pub limits: Vec<Limit>,
     pub strategy: StrategyName,
     pub seed: u64,
-    /// Trials that are evaluated, failed ones included; infeasible and imported ones cost nothing.
+    /// Number of trials to evaluate, failed ones included; infeasible and imported trials cost
+    /// nothing.
     pub budget: usize,
-    /// File of a predictor that tells which networks are likely within the limit of [`LATENCY`] before any
-    /// is measured; measurements correct it.
+    /// File of a predictor of [`LATENCY`]: it tells which networks are likely within the limit before
+    /// any is measured, and measurements correct it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub latency_predictor: Option<PathBuf>,
-    /// Files of predictors whose values of the networks the strategy starts from, like values of earlier
-    /// searches.
+    /// Files of predictors whose values the strategy starts from, as from values of earlier searches.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub accuracy_prior: Vec<PathBuf>,
     /// How networks are evaluated and measured; `None` if the caller does that itself.
@@ -54,7 +54,7 @@ pub struct Job {
     pub setup: Option<Setup>,
 }
 
-/// The sizes of a [`Skeleton`].
+/// Sizes of a [`Skeleton`].
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Sizes {
     pub channels: usize,
@@ -78,13 +78,13 @@ pub struct Objective {
 }
 
 impl Objective {
-    /// The value with a sign by which more is better.
+    /// Returns the value with a sign by which larger is better.
     pub fn signed(&self, value: f64) -> f64 {
         if self.maximise { value } else { -value }
     }
 }
 
-/// The most that a metric may be.
+/// Largest allowed value of a metric.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Limit {
     pub metric: String,
@@ -116,15 +116,15 @@ impl FromStr for Limit {
     }
 }
 
-/// The source of a network's metrics.
+/// Source of a network's metrics.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(try_from = "String", into = "String")]
 pub enum Evaluate {
-    /// Trained here.
+    /// Trainings in this process.
     Train,
     /// Zero-cost proxies, without training.
     Proxies,
-    /// A command line, as [`lanner_evaluate::script`] takes it.
+    /// A command line, in the form of [`lanner_evaluate::script`].
     Command(String),
     /// A table of networks that were trained before.
     Table(PathBuf),
@@ -180,7 +180,7 @@ impl From<Evaluate> for String {
 }
 
 impl Evaluate {
-    /// The first word of its text form.
+    /// Returns the first word of the text form.
     pub fn kind(&self) -> &'static str {
         match self {
             Evaluate::Train => "train",
@@ -191,7 +191,7 @@ impl Evaluate {
         }
     }
 
-    /// The metrics that it can tell; `None` where any is possible or the file has to be read.
+    /// Returns the metrics that it can give; `None` where any is possible, or the file has to be read.
     pub fn metrics(&self) -> Option<Vec<&'static str>> {
         match self {
             Evaluate::Train => Some(TRAINED.to_vec()),
@@ -210,7 +210,7 @@ pub struct TableColumn {
     pub column: Option<String>,
 }
 
-/// How a study may have it: as text before version 3 of the schema.
+/// Forms in which a study may store it: a text, before version 3 of the schema.
 #[derive(Deserialize)]
 #[serde(untagged)]
 enum StoredColumn {
@@ -246,33 +246,33 @@ impl fmt::Display for TableColumn {
     }
 }
 
-/// How networks are evaluated and measured: what a run needs to go on with a study.
+/// Settings of evaluations and measurements, which a run needs to go on with a study.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Setup {
     /// Command line that began the study, for people.
     #[serde(default)]
     pub command: String,
     pub evaluate: Evaluate,
-    /// Name of the images that are trained on.
+    /// Name of the images to train on.
     pub dataset: String,
     /// Passes over the training images.
     pub epochs: usize,
-    /// Time limit of one call of the command, seconds.
+    /// Time limit for one call of the command, seconds.
     pub timeout: u64,
-    /// Evaluations at a time.
+    /// Number of evaluations at a time.
     pub parallel: usize,
-    /// Tables of latencies and other metrics to look up. The first with a column tells
-    /// [`LATENCY`] in place of this machine.
+    /// Tables of latencies and other metrics to look up. The first one with a column gives [`LATENCY`]
+    /// instead of this machine.
     #[serde(default)]
     pub tables: Vec<TableColumn>,
-    /// Latencies measured before the search starts.
+    /// Number of latencies measured before the search starts.
     pub latency_samples: usize,
     /// Whether the limit is the median of the first measurements.
     pub median_limit: bool,
 }
 
 impl Setup {
-    /// The setup for an evaluator, one evaluation at a time.
+    /// Makes the settings for an evaluator, with one evaluation at a time.
     pub fn new(evaluate: Evaluate) -> Setup {
         Setup {
             command: String::new(),
@@ -287,19 +287,20 @@ impl Setup {
         }
     }
 
-    /// The training recipe. One epoch has few steps, so they are small ones with little warm-up.
+    /// Returns the training recipe. An epoch has few steps, so they are small ones with little
+    /// warm-up.
     pub fn recipe(&self) -> TrainRecipe {
         TrainRecipe { epochs: self.epochs, batch: 32, warm_up: 0.3, ..TrainRecipe::default() }
     }
 
-    /// The column that tells [`LATENCY`] in place of this machine.
+    /// Returns the column that gives [`LATENCY`] instead of this machine.
     pub fn latency_column(&self) -> Option<(&Path, &str)> {
         self.tables.iter().find_map(|t| Some((t.file.as_path(), t.column.as_deref()?)))
     }
 }
 
 impl Job {
-    /// A job of 40 evaluations by the default strategy, without objective.
+    /// Makes a job of 40 evaluations by the default strategy, without objective.
     pub fn new(space: &str) -> Job {
         Job {
             space: space.into(),
@@ -316,13 +317,13 @@ impl Job {
         }
     }
 
-    /// Adds an objective that is to be large.
+    /// Adds an objective to maximise.
     pub fn maximise(mut self, metric: &str) -> Job {
         self.objectives.push(Objective { metric: metric.into(), maximise: true });
         self
     }
 
-    /// Adds an objective that is to be small.
+    /// Adds an objective to minimise.
     pub fn minimise(mut self, metric: &str) -> Job {
         self.objectives.push(Objective { metric: metric.into(), maximise: false });
         self
@@ -346,7 +347,7 @@ impl Job {
         self
     }
 
-    /// The search space, that of the user's file if there is one.
+    /// Returns the search space, from the user's file if there is one.
     pub fn space(&self) -> Result<Space, SearchError> {
         let wrong = |why: String| SearchError::Settings { why };
         match &self.space_toml {
@@ -356,7 +357,7 @@ impl Job {
         }
     }
 
-    /// The network around an architecture of this space.
+    /// Returns the skeleton of the networks in this space.
     pub fn skeleton(&self, space: &Space) -> Result<Skeleton, SearchError> {
         let published = Skeleton::of(space)?;
         Ok(match self.skeleton {
@@ -367,13 +368,13 @@ impl Job {
         })
     }
 
-    /// The least limit of a metric.
+    /// Returns the smallest limit of a metric.
     pub fn limit_of(&self, metric: &str) -> Option<f64> {
         let limits = self.limits.iter().filter(|l| l.metric == metric);
         limits.map(|l| l.at_most).reduce(f64::min)
     }
 
-    /// The signs by which more of each objective is better.
+    /// Returns the signs by which larger is better, for each objective.
     pub(crate) fn signs(&self) -> Vec<f64> {
         self.objectives.iter().map(|o| o.signed(1.0)).collect()
     }

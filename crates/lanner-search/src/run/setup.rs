@@ -1,4 +1,4 @@
-//! The parts of a run that its job names: evaluator, meter and skeleton.
+//! Makes the parts of a run that its job names: evaluator, meter and skeleton.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -18,12 +18,12 @@ use super::tables::Tables;
 use crate::study::ANALYTIC;
 use crate::{Evaluate, Job, SearchError, Setup};
 
-/// Images that proxies are computed on.
+/// Number of images on which proxies are computed.
 const BATCH: usize = 64;
 /// Fraction of the training images that is kept for validation.
 const VALIDATION: f64 = 0.2;
 
-/// The evaluator that a setup names.
+/// Makes the evaluator that a setup names.
 pub(super) fn evaluator(
     job: &Job,
     setup: &Setup,
@@ -80,8 +80,8 @@ pub(super) fn evaluator(
     })
 }
 
-/// The meter that a setup names. `baseline_ms` is the reference network's latency in an earlier part of
-/// the study.
+/// Makes the meter that a setup names. `baseline_ms` is the reference network's latency in an earlier
+/// part of the study.
 pub(super) fn meter(
     setup: &Setup,
     skeleton: &Skeleton,
@@ -97,12 +97,12 @@ pub(super) fn meter(
     })
 }
 
-/// The proxies that objectives and limits are about.
+/// Returns the proxies that objectives and limits name.
 fn needed_proxies(job: &Job) -> Vec<Proxy> {
     let first = job.objectives.iter().map(|o| &o.metric).take(1);
     let others = (job.objectives.iter().skip(1).map(|o| &o.metric))
         .chain(job.limits.iter().map(|l| &l.metric))
-        // These are the network's own, in other units.
+        // These metrics of the network itself have other units.
         .filter(|m| !ANALYTIC.contains(&m.as_str()));
     let mut all: Vec<Proxy> = Vec::new();
     for proxy in first.chain(others).filter_map(|m| m.parse().ok()) {
@@ -113,7 +113,7 @@ fn needed_proxies(job: &Job) -> Vec<Proxy> {
     all
 }
 
-/// The data set at the size of the network's input.
+/// Reads the data set, at the size of the network's input.
 fn image_set(setup: &Setup, skeleton: &Skeleton) -> Result<images::DataSet, SearchError> {
     let set = images::by_name(&setup.dataset)?;
     let size = skeleton.resolution;
@@ -127,7 +127,7 @@ fn image_set(setup: &Setup, skeleton: &Skeleton) -> Result<images::DataSet, Sear
     }
 }
 
-/// The skeleton of trainings here: [`Skeleton::small`] for images of a data set.
+/// Returns the skeleton of trainings in this process: [`Skeleton::small`] for images of a data set.
 ///
 /// # Errors
 /// The data set cannot be read.
@@ -136,10 +136,10 @@ pub fn small_skeleton(space: &Space, dataset: &str) -> Result<Skeleton, SearchEr
     Ok(Skeleton::small(space, train.shape().height, train.classes.len())?)
 }
 
-/// Refuses a first objective that the evaluation will not tell, before anything is measured.
+/// Refuses a first objective that the evaluation will not give, before anything is measured.
 ///
 /// # Errors
-/// The metric is missing or unknown; known ones are listed.
+/// The metric is missing or unknown; the message lists the known ones.
 pub fn check_metrics(job: &Job, setup: &Setup, tables: &mut Tables) -> Result<(), SearchError> {
     let metric = job.objectives.first().map_or("", |o| o.metric.as_str());
     let kind = setup.evaluate.kind();

@@ -27,7 +27,7 @@ pub(super) struct Limits {
     /// Limits, with their positions among all limits.
     measured: Vec<(usize, Limit)>,
     process: Option<LatencyProcess>,
-    /// What a saved predictor expects of the pool's latencies.
+    /// Predictions of the pool's latencies by a saved predictor.
     expected: Option<Vec<Expected>>,
 }
 
@@ -48,8 +48,8 @@ impl Limits {
         self.expected = None;
     }
 
-    /// The probability of each row to be within the limit of the latency before any is measured; `None`
-    /// without a limit or a saved predictor.
+    /// Returns the probability of each row to be within the limit of the latency, before any is
+    /// measured; `None` without a limit or a saved predictor.
     pub fn expected(&mut self, pool: &Pool, predictor: Option<&mut Asked>) -> Option<Vec<f64>> {
         let limits = self.measured.iter().filter(|(_, l)| l.metric == LATENCY);
         let limit = limits.map(|(_, l)| l.at_most).reduce(f64::min)?;
@@ -58,8 +58,8 @@ impl Limits {
         Some(expected.iter().map(|e| e.within(limit)).collect())
     }
 
-    /// Closes the rows that are not likely to be within all limits, and returns the predictions of
-    /// the rows. A saved predictor tells what is expected of latencies before they are measured.
+    /// Closes the rows that are not likely to be within all limits, and returns the predictions of the
+    /// rows. Before measurements, a saved predictor gives the predictions of latencies.
     pub fn allowed(
         &mut self,
         pool: &Pool,
@@ -159,7 +159,8 @@ impl Study {
     /// Returns the `n` networks whose measurements tell most about all others, the most informative
     /// first. They should be measured before the first [`Study::ask`] of a study with measured limits.
     ///
-    /// A saved predictor of the job limits them to those likely within the limit.
+    /// If the job has a saved predictor, only networks that it predicts to be likely within the limit
+    /// are returned.
     pub fn first_measurements(&mut self, n: usize) -> Result<Vec<Architecture>, SearchError> {
         self.load_predictors()?;
         let (current, changed) = self.candidates.at(0, 0, &[], &[]);
@@ -170,7 +171,7 @@ impl Study {
         let mut rows: Vec<usize> = (0..current.pool.len()).filter(|&r| current.may[r]).collect();
         let predictor = self.predictors.as_mut().and_then(|p| p.latency.as_mut());
         if let Some(within) = self.limits.expected(&current.pool, predictor) {
-            // Those over the limit would teach the process as well, but could not be chosen.
+            // Rows over the limit would teach the process as well, but could not be chosen.
             rows.sort_by(|&a, &b| within[b].total_cmp(&within[a]).then(a.cmp(&b)));
             let likely = rows.partition_point(|&r| within[r] >= PROBABLE);
             rows.truncate(likely.max(n));

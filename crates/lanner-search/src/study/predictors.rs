@@ -1,4 +1,5 @@
-//! Saved predictors that a job names: what is likely before this study has measured or evaluated anything.
+//! Saved predictors that a job names: they predict before this study has measured or evaluated
+//! anything.
 
 use std::collections::HashMap;
 use std::path::{Path, PathBuf};
@@ -11,7 +12,7 @@ use rayon::prelude::*;
 use crate::job::LATENCY;
 use crate::{Job, SearchError};
 
-/// The names of the settings, as on the command line.
+/// Names of the settings, as on the command line.
 const LATENCY_PREDICTOR: &str = "latency-predictor";
 const ACCURACY_PRIOR: &str = "accuracy-prior";
 
@@ -19,12 +20,12 @@ const ACCURACY_PRIOR: &str = "accuracy-prior";
 #[derive(Default)]
 pub(crate) struct Predictors {
     pub latency: Option<Asked>,
-    /// In the order of the job.
+    /// Predictors of accuracies, in the order of the job.
     pub accuracies: Vec<Asked>,
 }
 
 impl Predictors {
-    /// Reads those that a job names.
+    /// Reads the predictors that a job names.
     ///
     /// # Errors
     /// A file cannot be read, is for another space or target, or would not be used.
@@ -47,13 +48,13 @@ impl Predictors {
     }
 }
 
-/// A predictor, and what it said so far: candidates change a little with every round.
+/// A predictor and its predictions so far: candidates change a little with every round.
 pub(crate) struct Asked {
     predictor: Box<dyn Predictor>,
     known: HashMap<Architecture, Predicted>,
 }
 
-/// A median and, where the predictor has one, a 90 % interval.
+/// A median and, if the predictor has one, a 90 % interval.
 #[derive(Clone, Copy)]
 struct Predicted {
     median: f64,
@@ -97,12 +98,12 @@ impl Asked {
         archs.iter().map(|arch| self.known[arch]).collect()
     }
 
-    /// What is expected of the latencies of architectures.
+    /// Returns the predicted latencies of architectures.
     pub fn latencies(&mut self, archs: &[Architecture]) -> Vec<Expected> {
         self.of(archs).iter().map(|p| Expected::new(p.median, p.interval)).collect()
     }
 
-    /// A value for each architecture of which more is better.
+    /// Returns a predicted value for each architecture; larger is better.
     pub fn accuracies(&mut self, archs: &[Architecture]) -> Vec<f64> {
         self.of(archs).iter().map(|p| p.median).collect()
     }
