@@ -28,11 +28,17 @@ impl Spaces {
 
     /// Latencies in a space: a mixture of three of the simulated devices, each in units of its mean.
     fn device(&self, space: usize, shares: [f64; 3]) -> Vec<f64> {
+        self.device_of(space, shares, &self.pools[space].archs)
+    }
+
+    /// The same of any architectures.
+    fn device_of(&self, space: usize, shares: [f64; 3], archs: &[Architecture]) -> Vec<f64> {
         let pool = &self.pools[space];
-        let times = AnalyticCosts::new(&pool.space, &pool.archs, false).times;
+        let times = AnalyticCosts::new(&pool.space, archs, false).times;
+        let of_pool = &self.views[space].costs[0].times;
         let mut sum = vec![0.2; times.rows];
         for (share, column) in shares.iter().zip([0, 4, 25]) {
-            let mean = (0..times.rows).map(|i| times[(i, column)]).sum::<f64>() / times.rows as f64;
+            let mean = of_pool.column(column).iter().sum::<f64>() / of_pool.rows as f64;
             sum.iter_mut().enumerate().for_each(|(i, s)| *s += share * times[(i, column)] / mean);
         }
         sum
@@ -257,10 +263,18 @@ fn tables_of_two_spaces_make_a_predictor_that_comes_back_from_its_file() {
     let near = |a: &[f64], b: &[f64]| a.iter().zip(b).all(|(a, b)| (a / b - 1.0).abs() < 1e-6);
     assert!(near(&said.mean, &by_hand));
 
+    // Outside the pool too.
+    let others: Vec<_> = Space::NasBench201.iter().skip(1).step_by(97).collect();
+    let outside = fitted.predict(&others);
+    let rank = spearman(&outside.mean, &spaces.device_of(0, shares, &others));
+    assert!(rank > 0.97, "{rank}");
+
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("mine.lanner");
     fitted.save(&path).unwrap();
-    assert!(near(&load(&path).unwrap().predict(&cells.archs).low, &said.low));
+    let again = load(&path).unwrap();
+    assert!(near(&again.predict(&cells.archs).low, &said.low));
+    assert!(near(&again.predict(&others).high, &outside.high));
 
     let fails = |tables: &[DeviceTable], device: &str, says: &str| {
         let message = fit(Some(OtherSpace { tables, device })).err().unwrap().to_string();
