@@ -10,10 +10,9 @@ use lanner_search::{Evaluate, Job, Setup, StrategyName};
 use serde_json::{Value, json};
 
 /// Six trials, one of them failed, and a measurement.
-fn example(folder: &Path) -> Study {
-    let setup = Setup::new(Evaluate::Train);
+fn example(folder: &Path, setup: Option<Setup>) -> Study {
     let job = Job::new("nasbench201").maximise("accuracy").seed(3).budget(6);
-    let job = Job { strategy: StrategyName::Random, setup: Some(setup), ..job };
+    let job = Job { strategy: StrategyName::Random, setup, ..job };
     let mut study = Study::create(folder, &job).unwrap();
     for trial in study.ask(6).unwrap() {
         let metrics = [("accuracy", 70.0 + trial.id as f64), ("latency_ms", 2.5)];
@@ -42,7 +41,7 @@ fn studies_are_listed_shown_and_exported() {
     let folder = tempfile::tempdir().unwrap();
     let dir = |name: &str| folder.path().join(name).display().to_string();
     assert!(ok(&["study", "list", &dir("")]).contains("no study in"));
-    let study = example(&folder.path().join("mine"));
+    let study = example(&folder.path().join("mine"), Some(Setup::new(Evaluate::Train)));
     std::fs::write(folder.path().join("other.db"), "nothing").unwrap();
     let listed = rows(&ok(&["study", "list", &dir(""), "--json"]));
     assert_eq!(listed.len(), 2);
@@ -97,7 +96,7 @@ fn studies_are_listed_shown_and_exported() {
 #[test]
 fn a_study_becomes_a_parquet_file() {
     let folder = tempfile::tempdir().unwrap();
-    let study = example(&folder.path().join("mine"));
+    let study = example(&folder.path().join("mine"), Some(Setup::new(Evaluate::Train)));
     let (mine, out) = (folder.path().join("mine"), folder.path().join("trials.parquet"));
     let (mine, name) = (mine.display().to_string(), out.display().to_string());
     let export = ["study", "export", &mine, "--out", &name];
@@ -118,7 +117,7 @@ fn a_study_becomes_a_parquet_file() {
 fn a_report_is_written_and_served() {
     let folder = tempfile::tempdir().unwrap();
     let mine = folder.path().join("mine");
-    drop(example(&mine));
+    drop(example(&mine, Some(Setup::new(Evaluate::Train))));
     let name = mine.display().to_string();
     let row = rows(&ok(&["report", &name, "--json"])).remove(0);
     let html = std::fs::read_to_string(mine.join("report.html")).unwrap();
@@ -156,7 +155,7 @@ fn a_report_is_written_and_served() {
 fn what_is_no_study_is_told_by_every_command() {
     let folder = tempfile::tempdir().unwrap();
     let at = |name: &str| folder.path().join(name);
-    drop(example(&at("whole")));
+    drop(example(&at("whole"), None));
     for name in ["empty", "damaged", "newer"] {
         std::fs::create_dir(at(name)).unwrap();
     }
