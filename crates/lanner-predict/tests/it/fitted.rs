@@ -176,7 +176,7 @@ fn a_changed_file_of_the_same_name_is_another_space() {
     saved.save(&path).unwrap();
     assert!(load_for(&path, &commented).is_ok());
     let message = load_for(&path, &changed).err().unwrap().to_string();
-    assert!(message.contains("trained on search space 'small-chain "), "{message}");
+    assert!(message.contains("is for the space 'small-chain "), "{message}");
 }
 
 /// The files are older than the first release; their README says how they were made.
