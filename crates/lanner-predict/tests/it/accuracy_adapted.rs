@@ -206,7 +206,8 @@ fn tables_make_a_predictor_that_comes_back_from_its_file() {
     let forecast = fitted.predict(&mixed);
     assert!(near(&forecast.mean[..5], &said.mean[..5]));
     assert!(spearman(&forecast.mean[5..], &flops) > 0.6);
-    let path = tempfile::tempdir().unwrap().path().join("task.lanner");
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("task.lanner");
     fitted.save(&path).unwrap();
     let again = load(&path).unwrap();
     assert_eq!(again.predict(&mixed).low, forecast.low);
