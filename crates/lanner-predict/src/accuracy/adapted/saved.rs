@@ -215,7 +215,7 @@ impl Predictor for TaskPredictor {
 
     fn describe(&self) -> String {
         let (metric, known, sources) = (self.metric(), self.trained.len(), self.sources.len());
-        format!("{metric} from {known} trained networks and {sources} other tasks")
+        format!("{metric} from {known} trained networks; other tasks: {sources}")
     }
 
     fn to_file(&self) -> ModelFile {
