@@ -32,11 +32,11 @@ pub struct Definition {
     /// The authors' notion of equality, unless it is the family's.
     pub classes: Option<Classes>,
     /// See [`crate::Space::flops_and_params`].
-    pub flops_and_params: Option<fn(&Architecture) -> (f64, f64)>,
+    pub flops_and_params: Option<Costs>,
     /// See [`crate::Space::relative_costs`].
-    pub relative_costs: Option<fn(&Architecture) -> (f64, f64)>,
+    pub relative_costs: Option<Costs>,
     /// See [`crate::Space::details`].
-    pub details: Option<fn(&Architecture) -> Vec<(&'static str, String)>>,
+    pub details: Option<Details>,
     /// See [`crate::Space::proxy_weights`].
     pub proxy_weights: Option<FanOut>,
     /// See [`crate::Space::repeats_rows`].
@@ -47,6 +47,11 @@ pub struct Definition {
     pub uniform_layers: bool,
     pub limits: Limits,
 }
+
+/// Tells two costs of an architecture.
+pub type Costs = fn(&Architecture) -> (f64, f64);
+/// Tells facts about an architecture by name, for people.
+pub type Details = fn(&Architecture) -> Vec<(&'static str, String)>;
 
 /// A text form of architectures.
 #[derive(Debug, Clone, Copy)]

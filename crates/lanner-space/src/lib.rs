@@ -57,7 +57,9 @@ pub mod user;
 
 pub use architecture::Architecture;
 pub use architectures::Shuffle;
-pub use definition::{Classes, Definition, FanOut, FewCells, Limits, Order, Sizes, Text};
+pub use definition::{
+    Classes, Costs, Definition, Details, FanOut, FewCells, Limits, Order, Sizes, Text,
+};
 pub use error::SpaceError;
 pub use graph::{CellGraph, View};
 pub use space::Space;

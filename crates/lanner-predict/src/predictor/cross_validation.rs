@@ -7,6 +7,9 @@ use super::fitted::{Fitted, MethodFeatures, Settings};
 use crate::regress::gp::EXACT_ROWS;
 use crate::{Forecast, Pool, PredictError};
 
+/// A prediction, with its interval where there is one.
+type Predicted = (f64, Option<(f64, f64)>);
+
 /// Values, in the order of the rows, and what a fit that did not see their part of `folds` predicts:
 /// all of them, or, with more than [`EXACT_ROWS`] rows, those of one part. `progress` is told how many
 /// parts are done, and of how many.
@@ -23,7 +26,7 @@ pub fn cross_validated(
     let mut order: Vec<usize> = (0..n).collect();
     order.shuffle(&mut lanner_nn::rng(seed, "cross-validation"));
     // For each row the mean and, where there is one, the interval.
-    let mut all: Vec<Option<(f64, Option<(f64, f64)>)>> = vec![None; n];
+    let mut all: Vec<Option<Predicted>> = vec![None; n];
     let parts = if n > EXACT_ROWS { 1 } else { folds };
     for fold in 0..parts {
         progress(fold as u64, parts as u64);

@@ -23,7 +23,7 @@ impl Run {
         let is_trained = network.exists();
         if is_trained {
             let bytes = std::fs::read(&network).map_err(io(&network))?;
-            write_file(&self.folder.join("best.onnx"), &bytes)?;
+            write_file(self.folder.join("best.onnx"), &bytes)?;
         }
         let mut about = json!({
             "arch": space.print(&trial.arch),
@@ -54,7 +54,7 @@ impl Run {
         }
         let text = serde_json::to_string_pretty(&about)
             .map_err(|e| SearchError::Settings { why: e.to_string() })?;
-        write_file(&self.folder.join("best.json"), text.as_bytes())?;
+        write_file(self.folder.join("best.json"), text.as_bytes())?;
         Ok(Some(about))
     }
 

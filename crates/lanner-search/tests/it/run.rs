@@ -188,7 +188,7 @@ fn stops_and_events() {
     let found = run.finish(&mut Control { deadline, ..Control::default() }).unwrap();
     assert!(found.is_early);
     assert_eq!(run.study().counts().unwrap().done, done);
-    assert_eq!(finish(&mut run).is_early, false);
+    assert!(!finish(&mut run).is_early);
 }
 
 /// Writes a study as version 2 of the schema had it.
