@@ -58,6 +58,30 @@ impl Run {
         Ok(Some(about))
     }
 
+    /// Says why nothing was found: no network meets the limits, or no trial was good.
+    pub fn why_nothing(&self) -> Result<String, SearchError> {
+        let study = &self.study;
+        let counts = study.counts()?;
+        if counts.all() == 0 {
+            let mut limits: Vec<String> =
+                study.job().limits.iter().map(|l| l.to_string()).collect();
+            let own = study.space().limits().named().into_iter();
+            limits.extend(own.map(|(name, most)| format!("{name} <= {most} of the space's file")));
+            let limits = limits.join(", ");
+            return Ok(format!(
+                "no network is likely to be within the limits ({limits}); raise one"
+            ));
+        }
+        let failed = study.trials()?.into_iter().find_map(|t| t.note);
+        let failed = failed.map(|why| format!("; the first failure: {why}")).unwrap_or_default();
+        let (done, over) = (counts.done, counts.infeasible);
+        Ok(format!(
+            "no network was evaluated within the limits: {done} evaluated, {} failed, {over} over a \
+             limit{failed}",
+            counts.failed
+        ))
+    }
+
     /// Describes a point of the front.
     fn point(&self, point: &Point) -> Value {
         let mut fields = json!({ "trial": point.trial.id });

@@ -46,15 +46,13 @@ pub fn run(args: &SearchArgs, folder: &Path, kept: bool) -> anyhow::Result<()> {
     let mut run = match (args.resume, Study::is_there(folder)) {
         (true, _) => {
             let mut run = Run::resume(folder, Own::default()).map_err(search_error)?;
-            if let Some(budget) = args.budget {
-                run.set_budget(budget)?;
-            }
+            args.budget.map_or(Ok(()), |budget| run.set_budget(budget))?;
             run
         }
         (false, true) => {
-            let name = folder.display();
             return Err(usage(format!(
-                "{name} has a study already: --resume goes on with it, --out DIR makes another"
+                "{} has a study already: --resume goes on with it, --out DIR makes another",
+                folder.display()
             )));
         }
         (false, false) => {
@@ -80,9 +78,7 @@ pub fn run(args: &SearchArgs, folder: &Path, kept: bool) -> anyhow::Result<()> {
     let (done, budget) = (counts.done + counts.failed, run.study().job().budget);
     if found.is_early {
         let up = format!("the time is up after {done} of {budget} evaluations; {way}");
-        if done == 0 {
-            anyhow::bail!(up);
-        }
+        anyhow::ensure!(done > 0, "{up}");
         eprintln!("lanner: {up}");
     }
     warn_of_chance(&run, &found);
@@ -93,7 +89,7 @@ pub fn run(args: &SearchArgs, folder: &Path, kept: bool) -> anyhow::Result<()> {
     }
     match about {
         Some(about) => summary::print(&run, &found, &about, kept, args.json),
-        None => anyhow::bail!(summary::nothing_found(&run)?),
+        None => anyhow::bail!(run.why_nothing()?),
     }
 }
 

@@ -8,25 +8,6 @@ use serde_json::Value;
 
 use crate::output::{Row, print_rows, print_rows_with};
 
-/// Says why nothing was found: no network meets the limits, or no trial was good.
-pub fn nothing_found(run: &Run) -> anyhow::Result<String> {
-    let (study, job) = (run.study(), run.study().job());
-    let counts = study.counts()?;
-    if counts.all() == 0 {
-        let mut limits: Vec<String> = job.limits.iter().map(|l| l.to_string()).collect();
-        let own = study.space().limits().named().into_iter();
-        limits.extend(own.map(|(name, most)| format!("{name} <= {most} of the space's file")));
-        let limits = limits.join(", ");
-        return Ok(format!("no network is likely to be within the limits ({limits}); raise one"));
-    }
-    let failed = study.trials()?.into_iter().find_map(|t| t.note);
-    let failed = failed.map(|why| format!("; the first failure: {why}")).unwrap_or_default();
-    Ok(format!(
-        "no network was evaluated within the limits: {} evaluated, {} failed, {} over a limit{failed}",
-        counts.done, counts.failed, counts.infeasible
-    ))
-}
-
 /// Prints the result. `about` is the content of best.json; `kept` tells whether the study's folder
 /// stays.
 pub fn print(
