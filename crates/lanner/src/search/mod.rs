@@ -5,7 +5,7 @@ mod file;
 mod job;
 mod summary;
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 /// Find the best network for this machine, within limits
 #[derive(clap::Args)]
@@ -183,6 +183,5 @@ pub fn run(args: SearchArgs) -> anyhow::Result<()> {
         let folder = tempfile::tempdir()?;
         return command::run(&args, &folder.path().join("study"), false);
     }
-    let folder = args.out.clone().unwrap_or_else(|| "lanner-study".into());
-    command::run(&args, &folder, true)
+    command::run(&args, args.out.as_deref().unwrap_or(Path::new("lanner-study")), true)
 }
