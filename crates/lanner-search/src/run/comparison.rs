@@ -33,15 +33,34 @@ impl Run {
     /// it, it is evaluated now, once and outside the budget. Evaluations elsewhere may take hours:
     /// then it is the largest network that the search evaluated. The same holds if none of the
     /// largest networks that are likely to be within the limits is within them.
+    /// A finished study keeps its choice.
     pub(super) fn by_size(&mut self, control: &mut Control) -> Result<Option<BySize>, SearchError> {
+        let counts = self.study.counts()?;
+        let evaluated = counts.done + counts.failed;
+        let chosen = self.study.by_size(evaluated)?;
+        let found = self.choose_by_size(chosen.clone(), control)?;
+        if chosen.is_none() && !control.is_stopped() {
+            self.study.set_by_size(evaluated, found.as_ref().map(|f| &f.arch))?;
+        }
+        Ok(found)
+    }
+
+    fn choose_by_size(
+        &mut self,
+        chosen: Option<Option<Architecture>>,
+        control: &mut Control,
+    ) -> Result<Option<BySize>, SearchError> {
         let trials = self.study.trials()?;
         let done =
             |arch: &Architecture| trials.iter().find(|t| t.state == State::Done && t.arch == *arch);
-        let mut candidates = match self.evaluator.place() {
-            Place::Elsewhere => Vec::new(),
-            _ => self.study.largest(LOOK)?,
+        let mut candidates = match (&chosen, self.evaluator.place()) {
+            (Some(chosen), _) => chosen.iter().cloned().collect(),
+            (None, Place::Elsewhere) => Vec::new(),
+            (None, _) => self.study.largest(LOOK)?,
         };
-        candidates.extend(self.evaluated_by_size()?);
+        if chosen.is_none() {
+            candidates.extend(self.evaluated_by_size()?);
+        }
         for arch in candidates {
             if done(&arch).is_some_and(|t| !self.keeps_evaluated_limits(t)) {
                 continue;
@@ -54,7 +73,7 @@ impl Run {
                     None => continue,
                 },
             };
-            let within = latency.is_none_or(|l| self.is_surely_within(l));
+            let within = latency.map_or(Ok(true), |l| self.is_surely_within(l))?;
             if !within || self.over_a_column(None, &arch)?.is_some() {
                 continue;
             }

@@ -7,9 +7,10 @@ use lanner_network::{Cost, View};
 use lanner_space::Architecture;
 
 use super::Run;
+use super::measuring::looked_up;
 use crate::SearchError;
 use crate::job::LATENCY;
-use crate::study::{ANALYTIC, Measurement, Trial, analytic};
+use crate::study::{ANALYTIC, Trial, analytic};
 
 type Metrics = BTreeMap<String, f64>;
 
@@ -33,36 +34,6 @@ impl Run {
             .collect()
     }
 
-    pub(super) fn keep_latency(
-        &mut self,
-        arch: &Architecture,
-        latency: Latency,
-        trial: Option<i64>,
-        effort: Effort,
-    ) -> Result<(), SearchError> {
-        self.study.measured(&Measurement {
-            se: Some(latency.se),
-            trial,
-            budget: effort.describe(),
-            ..Measurement::new(arch, LATENCY, latency.ms)
-        })
-    }
-
-    /// Measures a network and stores its latency; `None` if it cannot be measured.
-    pub(super) fn measure(
-        &mut self,
-        arch: &Architecture,
-        trial: Option<i64>,
-        effort: Effort,
-    ) -> Result<Option<Latency>, SearchError> {
-        let Some(meter) = &mut self.meter else { return Ok(None) };
-        let latency = self.quiet.during(|| meter.measure(arch, effort))?;
-        if let Some(latency) = latency {
-            self.keep_latency(arch, latency, trial, effort)?;
-        }
-        Ok(latency)
-    }
-
     /// Returns the last measured latency of a network.
     pub(super) fn known_latency(
         &self,
@@ -73,9 +44,11 @@ impl Run {
         Ok(last.map(|m| Latency { ms: m.value, se: m.se.unwrap_or(0.0) }))
     }
 
-    pub(super) fn is_surely_within(&self, latency: Latency) -> bool {
-        let repeatability = self.meter.as_ref().map_or(0.0, |m| m.repeatability());
-        self.limit().is_none_or(|limit| latency.is_surely_within(limit, repeatability))
+    /// Tells whether a measured latency is surely within the limit.
+    pub(super) fn is_surely_within(&self, latency: Latency) -> Result<bool, SearchError> {
+        // What is looked up has no error.
+        let se = Some(latency.se).filter(|se| *se > 0.0);
+        self.study.is_surely_within(LATENCY, latency.ms, se)
     }
 
     /// Returns the metrics of a trial's network if it is not surely within the limits, else `None`.
@@ -92,7 +65,7 @@ impl Run {
             None => self.measure(&trial.arch, Some(trial.id), Effort::Quick)?,
         };
         Ok(match latency {
-            Some(latency) if self.is_surely_within(latency) => None,
+            Some(latency) if self.is_surely_within(latency)? => None,
             Some(latency) => Some([(LATENCY.to_string(), latency.ms)].into()),
             None => Some(Metrics::new()),
         })
@@ -106,18 +79,15 @@ impl Run {
         arch: &Architecture,
     ) -> Result<Option<Metrics>, SearchError> {
         let mut limits = self.other_limits();
-        limits.retain(|l| self.columns.has(&l.0));
+        limits.retain(|l| self.measuring.columns.has(&l.0));
         if limits.is_empty() {
             return Ok(None);
         }
-        let known = self.study.measurements_of(arch)?;
+        self.measuring.look_up(&mut self.study, arch, trial)?;
         for (metric, at_most) in limits {
-            let Some(value) = self.columns.value(&metric, arch) else {
+            let Some(value) = self.measuring.columns.value(&metric, arch) else {
                 return Ok(Some(Metrics::new()));
             };
-            if !known.iter().any(|m| m.metric == metric) {
-                self.study.measured(&looked_up(arch, &metric, value, trial))?;
-            }
             if value > at_most {
                 return Ok(Some([(metric, value)].into()));
             }
@@ -130,7 +100,7 @@ impl Run {
         let samples = self.setup.latency_samples;
         let limits = self.other_limits();
         let known = self.study.measurements()?;
-        for (metric, _) in limits.iter().filter(|l| self.columns.has(&l.0)) {
+        for (metric, _) in limits.iter().filter(|l| self.measuring.columns.has(&l.0)) {
             let seen: Vec<&Architecture> =
                 known.iter().filter(|m| m.metric == *metric).map(|m| &m.arch).collect();
             if seen.len() >= samples {
@@ -138,7 +108,7 @@ impl Run {
             }
             for arch in self.study.first_measurements(samples)? {
                 if !seen.contains(&&arch)
-                    && let Some(value) = self.columns.value(metric, &arch)
+                    && let Some(value) = self.measuring.columns.value(metric, &arch)
                 {
                     self.study.measured(&looked_up(&arch, metric, value, None))?;
                 }
@@ -150,7 +120,7 @@ impl Run {
     /// Tells whether a trial keeps the limits that only its evaluation could tell.
     pub(super) fn keeps_evaluated_limits(&self, trial: &Trial) -> bool {
         let limits = self.other_limits();
-        let mut evaluated = limits.iter().filter(|l| !self.columns.has(&l.0));
+        let mut evaluated = limits.iter().filter(|l| !self.measuring.columns.has(&l.0));
         evaluated.all(|(metric, most)| trial.metrics.get(metric).is_some_and(|v| v <= most))
     }
 
@@ -160,7 +130,8 @@ impl Run {
         let job = self.study.job();
         let all =
             (job.objectives.iter().map(|o| &o.metric)).chain(job.limits.iter().map(|l| &l.metric));
-        let elsewhere = |m: &str| m == LATENCY || ANALYTIC.contains(&m) || self.columns.has(m);
+        let elsewhere =
+            |m: &str| m == LATENCY || ANALYTIC.contains(&m) || self.measuring.columns.has(m);
         let first = job.objectives.iter().map(|o| o.metric.clone()).take(1);
         first.chain(all.skip(1).filter(|m| !elsewhere(m)).cloned()).collect()
     }
@@ -177,12 +148,8 @@ impl Run {
         } else if let Some(part) = analytic(metric) {
             Some(part(&Cost::of(&self.skeleton.build(arch, View::Pruned)?)) as f64)
         } else {
-            self.columns.value(metric, arch)
+            self.measuring.columns.value(metric, arch)
         };
         Ok(value.map(|v| (metric.to_string(), v)).into_iter().collect())
     }
-}
-
-fn looked_up(arch: &Architecture, metric: &str, value: f64, trial: Option<i64>) -> Measurement {
-    Measurement { trial, budget: "looked up".into(), ..Measurement::new(arch, metric, value) }
 }

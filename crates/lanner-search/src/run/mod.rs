@@ -36,6 +36,7 @@ mod first;
 mod front;
 mod handover;
 mod limits;
+mod measuring;
 mod quiet;
 mod rounds;
 mod setup;
@@ -48,8 +49,9 @@ use std::time::Instant;
 
 use lanner_evaluate::EvaluateError;
 use lanner_evaluate::evaluator::{Evaluator, Request};
-use lanner_evaluate::meter::Meter;
+use lanner_evaluate::meter::{Effort, Meter};
 use lanner_network::Skeleton;
+use lanner_space::Architecture;
 
 use crate::job::LATENCY;
 use crate::study::predictors::Predictors;
@@ -61,7 +63,7 @@ pub use comparison::{BySize, random_search};
 pub use control::{Control, Event, Phase, Stop};
 pub use front::{Front, Point};
 pub use lanner_evaluate::meter::Latency;
-use quiet::Quiet;
+use measuring::Measuring;
 pub use setup::{check_metrics, small_skeleton};
 pub use tables::Tables;
 
@@ -72,10 +74,8 @@ pub struct Run {
     skeleton: Skeleton,
     folder: PathBuf,
     evaluator: Arc<dyn Evaluator>,
-    meter: Option<Box<dyn Meter>>,
-    columns: Columns,
+    measuring: Measuring,
     tables: Tables,
-    quiet: Arc<Quiet>,
 }
 
 /// The caller's own parts of a run, which replace those that the job names.
@@ -85,6 +85,32 @@ pub struct Own {
     pub meter: Option<Box<dyn Meter>>,
     /// Tables and studies to start from: `FILE[:COLUMN]` or `STUDY[:METRIC]`.
     pub warm_start: Vec<String>,
+    /// Networks to evaluate before the strategy chooses any.
+    pub first: Vec<Architecture>,
+}
+
+/// Returns the architectures of a searched table that have a value of the first objective: the others
+/// cannot be evaluated.
+fn with_values(
+    archs: &[Architecture],
+    job: &Job,
+    tables: &mut Tables,
+) -> Result<Vec<Architecture>, SearchError> {
+    let (Some(setup), Some(objective)) = (&job.setup, job.objectives.first()) else {
+        return Ok(archs.to_vec());
+    };
+    let Evaluate::Table(file) = &setup.evaluate else { return Ok(archs.to_vec()) };
+    let table = tables.read(file, &job.space()?)?;
+    let known = |arch: &&Architecture| {
+        table.value(&objective.metric, arch).is_ok_and(|value| value.is_some())
+    };
+    let archs: Vec<Architecture> = archs.iter().filter(known).cloned().collect();
+    match archs.is_empty() {
+        true => Err(SearchError::Nothing {
+            why: format!("{}: no network has a value of {}", file.display(), objective.metric),
+        }),
+        false => Ok(archs),
+    }
 }
 
 impl Own {
@@ -150,22 +176,20 @@ impl Run {
             job.limits.push(Limit { metric: LATENCY.into(), at_most: measured.1 });
             (first, meter) = (measured.0, Some(usable));
         }
-        let archs = evaluator.listed().unwrap_or_default();
-        let study = Study::create_with(folder, &job, archs, &warm_start, predictors)?;
+        let archs = with_values(evaluator.listed().unwrap_or_default(), &job, &mut tables)?;
+        let study = Study::create_with(folder, &job, &archs, &own.first, &warm_start, predictors)?;
         let mut run = Run {
             study,
             setup,
             skeleton,
             folder: folder.into(),
             evaluator,
-            meter,
-            columns,
+            measuring: Measuring::new(meter, columns),
             tables,
-            quiet: Arc::default(),
         };
         run.keep_baseline()?;
         for (arch, latency) in first {
-            run.keep_latency(&arch, latency, None, lanner_evaluate::meter::Effort::Quick)?;
+            measuring::keep_latency(&mut run.study, &arch, latency, None, Effort::Quick)?;
         }
         Ok(run)
     }
@@ -194,10 +218,8 @@ impl Run {
             skeleton,
             folder: folder.into(),
             evaluator,
-            meter: own.meter,
-            columns,
+            measuring: Measuring::new(own.meter, columns),
             tables,
-            quiet: Arc::default(),
         })
     }
 

@@ -8,6 +8,7 @@ use std::time::Instant;
 
 use lanner_evaluate::EvaluateError;
 use lanner_evaluate::evaluator::{Answer, Place, Request};
+use lanner_evaluate::meter::Effort;
 
 use super::Run;
 use super::control::{Control, Event, Phase, Stop};
@@ -35,7 +36,7 @@ impl Run {
         std::fs::create_dir_all(&networks)
             .map_err(|source| SearchError::Io { path: networks.clone(), source })?;
         let (needed, budget) = (self.needed(), self.study.job().budget);
-        let (evaluator, quiet) = (Arc::clone(&self.evaluator), Arc::clone(&self.quiet));
+        let (evaluator, quiet) = (Arc::clone(&self.evaluator), Arc::clone(&self.measuring.quiet));
         let is_here = evaluator.place() == Place::Here;
         // Workers ask whether to stop while this thread reports events.
         let Control { events, stop, deadline } = control;
@@ -107,6 +108,25 @@ impl Run {
         }
     }
 
+    /// Asks the strategy for trials, after measurements of networks that may be worth one.
+    fn ask(&mut self) -> Result<Vec<Trial>, SearchError> {
+        let each = self.measurements_each()?;
+        let limited = self.limit().is_some();
+        if limited && each > 0 {
+            self.make_meter()?;
+        }
+        let Run { study, measuring, .. } = self;
+        study.ask_measuring(study.job().budget, each, |study, archs| {
+            for arch in archs {
+                measuring.look_up(study, arch, None)?;
+                if limited {
+                    measuring.measure(study, arch, None, Effort::Quick)?;
+                }
+            }
+            Ok(())
+        })
+    }
+
     /// Returns the next trial that is within the limits as far as can be measured, and asks the
     /// strategy if none waits. `None` if nothing is left, or `is_early` says so.
     fn next(&mut self, is_early: &dyn Fn() -> bool) -> Result<Option<Task>, SearchError> {
@@ -115,7 +135,7 @@ impl Run {
                 return Ok(None);
             }
             let Some(trial) = self.study.claim()? else {
-                if self.study.ask(self.study.job().budget)?.is_empty() {
+                if self.ask()?.is_empty() {
                     return Ok(None);
                 }
                 continue;

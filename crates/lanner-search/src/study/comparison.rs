@@ -3,14 +3,48 @@
 use lanner_network::{Cost, Skeleton, View};
 use lanner_space::Architecture;
 use rayon::prelude::*;
+use rusqlite::OptionalExtension;
 
 use super::ask::Snapshot;
 use super::candidates::Current;
+use super::limits::Measured;
 use super::types::State;
-use super::{SearchError, Study, limits};
+use super::{PROBABLE, SearchError, Study};
 use crate::{DefaultSearch, History};
 
 impl Study {
+    /// Returns the network of the comparison by size, if it was chosen after as many evaluations:
+    /// `Some(None)` if none was within the limits.
+    pub(crate) fn by_size(
+        &self,
+        evaluated: usize,
+    ) -> Result<Option<Option<Architecture>>, SearchError> {
+        let text: Option<String> = self.database.read(|c| {
+            c.query_row("SELECT value FROM study WHERE key = 'by_size'", [], |r| r.get(0))
+                .optional()
+        })?;
+        let Some((after, arch)) = text.as_deref().and_then(|text| text.split_once(' ')) else {
+            return Ok(None);
+        };
+        if after != evaluated.to_string() {
+            return Ok(None);
+        }
+        Ok(Some(if arch.is_empty() { None } else { Some(self.space.parse(arch)?) }))
+    }
+
+    /// Stores the network of the comparison by size.
+    pub(crate) fn set_by_size(
+        &mut self,
+        evaluated: usize,
+        arch: Option<&Architecture>,
+    ) -> Result<(), SearchError> {
+        let text = arch.map(|arch| self.space.print(arch)).unwrap_or_default();
+        let text = format!("{evaluated} {text}");
+        self.database.write(|c| {
+            c.execute("INSERT OR REPLACE INTO study VALUES ('by_size', ?)", [text]).map(|_| ())
+        })
+    }
+
     /// Returns the `n` candidates with the most FLOPs, the largest first, that are likely to be within
     /// all limits by what is known now: the choice of somebody who knows only that larger networks
     /// tend to be better. In a large space they are the largest of those drawn from it, not of all.
@@ -55,10 +89,11 @@ impl Study {
         self.load_predictors()?;
         let (limits, space) = (&self.job.limits, &self.space);
         let measured = self.database.read(|c| {
-            let each = limits.iter().map(|l| limits::measured(c, space, &l.metric));
+            let each = limits.iter().map(|l| Measured::read(c, space, &l.metric));
             each.collect::<rusqlite::Result<Vec<_>>>()
         })?;
-        let mut known: Vec<Architecture> = measured.iter().flatten().map(|m| m.0.clone()).collect();
+        let mut known: Vec<Architecture> =
+            (measured.iter()).flat_map(|m| &m.latest).map(|m| m.0.clone()).collect();
         for trial in self.trials()?.iter().filter(|t| t.state == State::Done) {
             known.push(trial.arch.clone());
         }
@@ -69,7 +104,7 @@ impl Study {
         }
         let mut open = current.may.clone();
         let predictor = self.predictors.as_mut().and_then(|p| p.latency.as_mut());
-        self.limits.allowed(&current.pool, &measured, predictor, &mut open);
+        self.limits.allowed(current, &measured, predictor, PROBABLE, &mut open);
         Ok((current, open))
     }
 }

@@ -7,7 +7,8 @@ use lanner_predict::{Pool, choose};
 use lanner_space::{Architecture, Space};
 use rusqlite::Connection;
 
-use super::candidates::ANALYTIC;
+use super::best::{Drift, Last, drift, last_measured};
+use super::candidates::{ANALYTIC, Current};
 use super::predictors::Asked;
 use super::{SearchError, Study, read};
 use crate::Limit;
@@ -21,6 +22,9 @@ pub const PROBABLE: f64 = 0.5;
 const POSSIBLE: f64 = 0.1;
 /// Largest number of measurements that a process is fitted to, the latest ones.
 const MOST: usize = 200;
+
+/// Largest number of architectures whose last measurement is known exactly, the latest ones.
+const REMEMBERED: usize = 20_000;
 
 /// The limits of a study on measured metrics.
 pub(super) struct Limits {
@@ -43,6 +47,15 @@ impl Limits {
         Limits { measured, process: None, expected: None }
     }
 
+    pub fn is_empty(&self) -> bool {
+        self.measured.is_empty()
+    }
+
+    /// Returns the limited metrics.
+    pub fn metrics(&self) -> impl Iterator<Item = &str> {
+        self.measured.iter().map(|(_, l)| l.metric.as_str())
+    }
+
     pub fn new_pool(&mut self) {
         self.process = None;
         self.expected = None;
@@ -58,22 +71,28 @@ impl Limits {
         Some(expected.iter().map(|e| e.within(limit)).collect())
     }
 
-    /// Closes the rows that are not likely to be within all limits, and returns the predictions of the
-    /// rows. Before measurements, a saved predictor gives the predictions of latencies.
+    /// Closes the rows that are not within all limits with a probability of at least `least` (or, if
+    /// there are none, of a lower one), and returns the predictions of the rows. A row that was measured
+    /// is open if it is surely within. Before measurements, a saved predictor gives the predictions of
+    /// latencies.
     pub fn allowed(
         &mut self,
-        pool: &Pool,
-        measured: &[Known],
+        current: &Current,
+        measured: &[Measured],
         mut predictor: Option<&mut Asked>,
+        least: f64,
         open: &mut [bool],
     ) -> Beliefs {
+        let pool = &current.pool;
         let mut beliefs = Beliefs::new();
         // Least probability over all limits.
         let mut within = vec![1.0f64; pool.len()];
         for (number, limit) in &self.measured.clone() {
-            let known: Vec<(usize, f64)> = (measured[*number].iter())
+            let measured = &measured[*number];
+            let known: Vec<(usize, f64)> = (measured.latest.iter())
                 .filter_map(|(arch, value)| Some((pool.row_of(arch)?, *value)))
                 .collect();
+            let at_most = measured.sure_limit(limit.at_most);
             let rows: Vec<usize> = (0..pool.len()).filter(|&r| open[r]).collect();
             let process = self.process.get_or_insert_with(|| LatencyProcess::new(pool));
             let predictor = predictor.as_deref_mut().filter(|_| limit.metric == LATENCY);
@@ -81,30 +100,65 @@ impl Limits {
                 Some(predictor) => {
                     let expected =
                         self.expected.get_or_insert_with(|| predictor.latencies(&pool.archs));
-                    Ok(process.corrected(expected, &known, limit.at_most, &rows))
+                    Ok(process.corrected(expected, &known, at_most, &rows))
                 }
-                None => process.beliefs(&known, limit.at_most, &rows),
+                None => process.beliefs(&known, at_most, &rows),
             };
             // Without enough measurements for a process, every row stays open.
-            if let Ok(believed) = believed {
-                rows.iter().zip(&believed).for_each(|(&r, b)| within[r] = within[r].min(b.within));
-                let of_rows = rows.into_iter().zip(believed).collect();
+            let mut likely = vec![1.0; pool.len()];
+            let mut of_rows: HashMap<usize, Belief> =
+                believed.map_or_else(|_| HashMap::new(), |b| rows.into_iter().zip(b).collect());
+            of_rows.iter().for_each(|(&row, belief)| likely[row] = belief.within);
+            for (row, text) in current.texts.iter().enumerate() {
+                if let Some(&(value, se)) = measured.last.get(text) {
+                    let sure = measured.drift.is_surely_within(value, se, limit.at_most);
+                    likely[row] = f64::from(u8::from(sure));
+                    // What was measured is not predicted any more.
+                    of_rows.remove(&row);
+                }
+            }
+            if !of_rows.is_empty() {
                 beliefs.push((limit.metric.clone(), of_rows));
             }
-            for (row, value) in known {
-                within[row] = if value > limit.at_most { 0.0 } else { within[row].max(PROBABLE) };
-            }
+            within.iter_mut().zip(likely).for_each(|(w, p)| *w = w.min(p));
         }
         let any = |least: f64| open.iter().zip(&within).any(|(o, p)| *o && *p >= least);
-        let least = if any(PROBABLE) { PROBABLE } else { POSSIBLE };
+        let least = [least, PROBABLE, POSSIBLE].into_iter().find(|p| any(*p)).unwrap_or(POSSIBLE);
         open.iter_mut().zip(&within).for_each(|(o, p)| *o &= *p >= least);
         beliefs
     }
 }
 
+/// Measurements of a limited metric.
+pub(super) struct Measured {
+    /// The latest architectures with values, measured apart or with a trial.
+    pub latest: Known,
+    /// The last measurements of architectures, as texts.
+    last: HashMap<String, Last>,
+    drift: Drift,
+}
+
+impl Measured {
+    pub fn read(c: &Connection, space: &Space, metric: &str) -> rusqlite::Result<Measured> {
+        Ok(Measured {
+            latest: latest(c, space, metric)?,
+            last: last_measured(c, metric, REMEMBERED)?,
+            drift: drift(c, metric)?,
+        })
+    }
+
+    /// Returns the value up to which a measurement will be surely within a limit.
+    fn sure_limit(&self, limit: f64) -> f64 {
+        let mut errors: Vec<f64> =
+            self.last.values().filter_map(|(value, se)| Some((*se)? / value)).collect();
+        errors.sort_by(f64::total_cmp);
+        errors.get(errors.len() / 2).map_or(limit, |se| self.drift.sure_limit(limit, *se))
+    }
+}
+
 /// Returns the latest value of a metric for each architecture, measured apart or with a trial; of
 /// the latest architectures only.
-pub(super) fn measured(c: &Connection, space: &Space, metric: &str) -> rusqlite::Result<Known> {
+fn latest(c: &Connection, space: &Space, metric: &str) -> rusqlite::Result<Known> {
     let mut values: BTreeMap<String, f64> = BTreeMap::new();
     for sql in [
         "SELECT arch, value FROM measurement WHERE metric = ? ORDER BY id DESC LIMIT ?",
@@ -143,7 +197,7 @@ impl Study {
         metric: &str,
         archs: &[Architecture],
     ) -> Result<Vec<Belief>, SearchError> {
-        let known = self.database.read(|c| measured(c, &self.space, metric))?;
+        let known = self.database.read(|c| latest(c, &self.space, metric))?;
         let at_most = self.job.limit_of(metric).unwrap_or(f64::INFINITY);
         let mut all = archs.to_vec();
         let mut rows = Vec::new();

@@ -12,6 +12,7 @@ use lanner_search::study::Study;
 
 use super::{SearchArgs, job, summary};
 use crate::output::{Progress, progress, search_error, usage};
+use crate::selection::read_archs;
 use crate::stop::interrupts;
 
 /// Searches with the study in `folder`; `kept` tells whether the caller keeps the folder afterwards.
@@ -56,8 +57,13 @@ pub fn run(args: &SearchArgs, folder: &Path, kept: bool) -> anyhow::Result<()> {
             )));
         }
         (false, false) => {
-            let own = Own { warm_start: args.warm_start.clone(), ..Own::default() };
-            Run::create(folder, &job::job(args)?, own, &mut control).map_err(search_error)?
+            let job = job::job(args)?;
+            let first = match &args.first {
+                Some(file) => read_archs(file, &job.space()?)?,
+                None => Vec::new(),
+            };
+            let own = Own { warm_start: args.warm_start.clone(), first, ..Own::default() };
+            Run::create(folder, &job, own, &mut control).map_err(search_error)?
         }
     };
     let way = match kept {

@@ -43,6 +43,7 @@ pub fn job(args: &SearchArgs) -> anyhow::Result<Job> {
         tables: tables(args)?,
         latency_samples: args.latency_samples as usize,
         median_limit: limits.is_empty() && args.pareto.is_none() && !is_table,
+        measurements: args.measurements.map(|n| n as usize),
         evaluate,
     };
     setup.recipe().check().map_err(|e| wrong(&e))?;
