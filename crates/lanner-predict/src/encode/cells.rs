@@ -24,6 +24,7 @@ use rayon::prelude::*;
 
 use crate::Pool;
 use crate::encode::counts;
+use crate::encode::parameters::{ParameterEncoder, ParameterFeatures, Seen};
 use crate::regress::linalg::Mat;
 use cell::{Cell, POOLING};
 pub use cost::log_flops;
@@ -70,6 +71,24 @@ impl CellFeatures {
     pub fn new(pool: &Pool) -> CellFeatures {
         CellEncoder::new(&pool.space).features(&pool.archs)
     }
+
+    /// A space of parameters has no cells: totals stand for the counts, places for the choices.
+    fn of_parameters(ParameterFeatures { places, totals }: ParameterFeatures) -> CellFeatures {
+        let none = Mat::zeros(places.rows, 0);
+        CellFeatures {
+            counts: totals,
+            graph: places.clone(),
+            live_one_hot: places,
+            live_counts: none.clone(),
+            share_moments: none.clone(),
+            shares: none.clone(),
+            lossless_shares: none.clone(),
+            size: none.clone(),
+            places: none.clone(),
+            choices: none.clone(),
+            cost: none,
+        }
+    }
 }
 
 /// Makes the features of any architectures of a space.
@@ -77,21 +96,40 @@ impl CellFeatures {
 pub struct CellEncoder {
     space: Space,
     layout: Layout,
+    parameters: Option<ParameterEncoder>,
 }
 
 impl CellEncoder {
     pub fn new(space: &Space) -> CellEncoder {
-        CellEncoder { space: space.clone(), layout: Layout::new(space) }
+        CellEncoder::seeing(space, Seen::All)
+    }
+
+    /// The same without parameters on which the network does not depend, for latencies.
+    pub fn of_network(space: &Space) -> CellEncoder {
+        CellEncoder::seeing(space, Seen::OfNetwork)
+    }
+
+    fn seeing(space: &Space, seen: Seen) -> CellEncoder {
+        let parameters = ParameterEncoder::new(space, seen);
+        CellEncoder { space: space.clone(), layout: Layout::new(space), parameters }
     }
 
     /// Whether the space is of chains.
     pub fn is_chain(&self) -> bool {
-        self.layout.chain
+        self.layout.chain && self.parameters.is_none()
+    }
+
+    /// The encoder of parameters, in a space of them.
+    pub fn parameters(&self) -> Option<&ParameterEncoder> {
+        self.parameters.as_ref()
     }
 
     /// A row an architecture.
     pub fn features(&self, archs: &[Architecture]) -> CellFeatures {
-        let CellEncoder { space, layout } = self;
+        let CellEncoder { space, layout, parameters } = self;
+        if let Some(parameters) = parameters {
+            return CellFeatures::of_parameters(parameters.features(archs));
+        }
         let rows: Vec<[Vec<f64>; 8]> =
             archs.par_iter().map(|arch| layout.row(space, arch)).collect();
         let mut groups: [Vec<f64>; 8] = Default::default();

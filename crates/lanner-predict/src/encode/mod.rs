@@ -5,6 +5,7 @@
 //! - [`cells`]: properties of a cell's graph and shares of variance, for accuracies.
 //! - `program`: a cell as the little program that a runtime executes, for latencies.
 //! - [`costs`]: sizes and times on simulated devices by analysis of the layers.
+//! - [`parameters`]: values of declared parameters.
 //! - [`operations`]: a network of any space as counts of its operations.
 
 pub mod cells;
@@ -12,4 +13,5 @@ pub mod costs;
 pub mod counts;
 pub mod graph;
 pub mod operations;
+pub mod parameters;
 pub(crate) mod program;

@@ -72,11 +72,14 @@ impl MethodFeatures {
 
     /// The methods that [`MethodFeatures::new`] knows and that have something to go by in a space.
     pub fn methods(space: &Space, target: Target) -> Vec<&'static str> {
-        let mut all = vec!["default", GCN, GCN_BRP_NAS];
-        all.push(match target {
-            Target::Accuracy => BINARY,
-            Target::Latency => OPERATIONS,
-        });
+        let mut all = vec!["default"];
+        // Parameters are no graph, and have no network of operations.
+        let has_network = space.parameters().is_none();
+        all.extend([GCN, GCN_BRP_NAS].into_iter().filter(|_| has_network));
+        match target {
+            Target::Accuracy => all.push(BINARY),
+            Target::Latency => all.extend(has_network.then_some(OPERATIONS)),
+        }
         all.extend(Baseline::ALL.iter().filter(|b| b.1.fits(space)).map(|b| b.0));
         all
     }

@@ -78,6 +78,11 @@ impl Node {
         }
     }
 
+    /// Tells whether the parameter may be missing by a condition of its own.
+    pub fn is_conditional(&self) -> bool {
+        !self.when.is_empty()
+    }
+
     /// Tells whether there is anything to choose.
     pub(super) fn is_free(&self) -> bool {
         self.count() != Some(1) && !matches!(self.domain, Domain::Repeat { .. })
