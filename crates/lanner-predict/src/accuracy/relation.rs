@@ -48,7 +48,7 @@ pub struct Relation {
     pub model: Model,
 }
 
-/// What a relation has learnt.
+/// The fitted model of a relation.
 #[derive(Debug, Clone, PartialEq)]
 pub enum Model {
     Thurstone(Thurstone),
@@ -64,9 +64,10 @@ pub enum Prepared {
 
 /// Trains a relation on models of known target, higher is better.
 ///
-/// With `start` the weights of networks are carried over, as between the iterations of iterative
-/// data selection; optimiser and schedule are fresh. Thurstone's model has one best fit, which does
-/// not depend on a start, on the seed or on the number of threads, and reports no progress.
+/// Fits a relation to targets. With `start` the weights of networks are carried over, as between
+/// the iterations of iterative data selection; optimiser and schedule are fresh. Thurstone's model
+/// has one best fit, which does not depend on a start, on the seed or on the number of threads, and
+/// reports no progress.
 ///
 /// # Errors
 /// Fewer than two samples, lengths that differ, targets that are not finite, a `start` of another

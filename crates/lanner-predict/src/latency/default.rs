@@ -34,12 +34,12 @@ pub struct LatencyFeatures {
     encoder: Arc<Encoder>,
 }
 
-/// What decides the columns.
+/// Decides the columns.
 #[derive(Debug)]
 struct Encoder {
     space: Space,
     features: CellEncoder,
-    /// Of cells whose program is known, the names of its counts that occur, by group.
+    /// Names of the program's counts that occur, by group, for cells whose program is known.
     program: Option<[Vec<String>; 5]>,
 }
 
@@ -131,9 +131,9 @@ impl Encoder {
         ]
     }
 
-    /// Of spaces whose program is not known: what is in a cell's text, what of it is live, the
-    /// properties of its graph; of chains what stands where; sums over the layers of the network, and what
-    /// it takes on simulated devices.
+    /// Columns of spaces whose program is not known: counts of a cell's operations and of the live
+    /// ones, properties of its graph; the positions of a chain's operations; sums over the layers
+    /// of the network, and its times on simulated devices.
     fn others(&self, archs: &[Architecture]) -> Vec<(Kernel, Mat)> {
         let space = &self.space;
         let f = self.features.features(archs);
@@ -170,7 +170,7 @@ struct Programs {
     counts: HashMap<Vec<u8>, ProgramCounts>,
 }
 
-/// What is counted, in the order of an [`Encoder`]'s names.
+/// Counts in the order of an [`Encoder`]'s names.
 const GROUPS: [fn(&ProgramCounts) -> &Counts; 5] =
     [|c| &c.steps, |c| &c.arcs, |c| &c.paths, |c| &c.plain_steps, |c| &c.plain_paths];
 
@@ -226,9 +226,10 @@ pub struct LatencyModel {
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub(crate) enum Transform {
     Log,
-    /// For devices some of whose values are nearly zero, where logarithms would see nothing else.
+    /// Square root, for devices some of whose values are nearly zero: their logarithms would
+    /// dominate.
     Root,
-    /// In chains, where every layer adds its own time.
+    /// Plain values, for chains, where every layer adds its own time.
     Sum,
 }
 

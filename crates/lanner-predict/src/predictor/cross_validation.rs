@@ -1,4 +1,4 @@
-//! How good a predictor of a table is, told by the table itself.
+//! Quality of a predictor of a table, told by the table itself.
 
 use rand::seq::SliceRandom;
 

@@ -42,7 +42,7 @@ const GCN_BRP_NAS: &str = "gcn-brp-nas";
 const BINARY: &str = "binary";
 
 impl MethodFeatures {
-    /// For one of [`MethodFeatures::methods`]; `None` for any other name.
+    /// Computes the features for one of [`MethodFeatures::methods`]; `None` for any other name.
     pub fn new(method: &str, target: Target, pool: &Pool) -> Option<MethodFeatures> {
         if method == "default" {
             return Some(match target {
@@ -142,7 +142,7 @@ fn published(space: &Space) -> Result<Skeleton, PredictError> {
     Skeleton::of(space).map_err(|e| PredictError::Model { why: e.to_string() })
 }
 
-/// What a model file says about how it was learnt.
+/// Origin of a predictor, as its file states it.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Settings {
     pub method: String,
@@ -164,10 +164,10 @@ pub struct Fitted {
 }
 
 enum Model {
-    /// With features of no architectures, which make those of others.
+    /// The model, with features of no architectures, which make those of others.
     Latency(Box<LatencyModel>, LatencyFeatures),
     Accuracy(Box<AccuracyModel>, AccuracyFeatures),
-    /// With the pairs of columns whose products it sees.
+    /// The model, with the pairs of columns whose products it sees.
     Baseline(Baseline, Box<BaselineModel>, Vec<(usize, usize)>),
     Gcn(GcnPredictor),
     Binary(Relation),
@@ -175,8 +175,8 @@ enum Model {
 }
 
 impl Model {
-    /// So many architectures at a time keep memory within some hundred megabytes a thread. Graph networks
-    /// compute equal states of a block once, so they take more.
+    /// Number of architectures at a time that keeps memory within some hundred megabytes a thread.
+    /// Graph networks compute equal states of a block once, so they take more.
     fn block(&self) -> usize {
         match self {
             Model::Gcn(_) => 1 << 14,

@@ -45,7 +45,7 @@ pub mod ranking;
 pub use cross_validation::cross_validated;
 pub use kinds::{load, load_for};
 
-/// What the numbers are: it decides how they are modelled and which end is better.
+/// Meaning of the numbers: it decides how they are modelled and which end is better.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Target {
@@ -70,7 +70,7 @@ pub trait Predictor: Send + Sync {
     /// [`Predictor::block`].
     fn predict(&self, archs: &[Architecture]) -> Forecast;
 
-    /// How many architectures to ask about at a time, so that memory stays within some hundred
+    /// Number of architectures to ask about at a time, so that memory stays within some hundred
     /// megabytes a thread.
     fn block(&self) -> usize {
         1 << 11

@@ -1,4 +1,4 @@
-//! Which networks to measure first, before anything is known of the device.
+//! Choice of the networks to measure first, before anything is known of the device.
 //!
 //! Greedy integrated variance reduction (Sacks et al. 1989; Seo et al. 2000, "ALC"): under the prior
 //! covariance of the latency predictor, each choice is the network whose measurement takes the most
@@ -12,8 +12,8 @@ use rand::seq::SliceRandom;
 use crate::pool::all_or_some;
 use crate::regress::gp::{Component, PriorCovariance};
 
-/// Of a large pool so many are considered for measurement, at random; and so many of these stand for
-/// all when variance is summed.
+/// Number of random networks of a large pool that are considered for measurement, and of those that
+/// stand for all when variance is summed.
 pub const CANDIDATES: usize = 2500;
 const TARGETS: usize = 1000;
 /// Variance of a measurement in units of the latencies' own: what the device adds itself and what no

@@ -22,7 +22,7 @@ fn some(space: &Space, count: usize, seed: u64) -> Vec<Architecture> {
     space.shuffled(&mut lanner_nn::rng(seed, "some")).take(count).collect()
 }
 
-/// What is live has a cost by its label, which an identity and an empty place have not.
+/// Sum of costs of live operations by their label; an identity and an empty place cost nothing.
 fn cost(space: &Space, arch: &Architecture) -> f64 {
     let labels = space.graph(arch, View::Pruned).labels;
     2.0 + labels.iter().map(|&l| 0.1 + 0.7 * f64::from(l % 3)).sum::<f64>()

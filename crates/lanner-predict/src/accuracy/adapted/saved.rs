@@ -15,7 +15,7 @@ use crate::{Forecast, Pool, PredictError, reference};
 /// named as [`PROXIES`] are zero-cost proxies, any others are left out.
 #[derive(Debug, Clone)]
 pub struct TaskTable {
-    /// What errors call it.
+    /// Name in error messages.
     name: String,
     metric: String,
     table: Table,
@@ -76,7 +76,7 @@ pub struct TaskPredictor {
     target: TaskTable,
     sources: Vec<TaskTable>,
     trained: Vec<Architecture>,
-    /// With proxies, where there are any.
+    /// The fit to features with proxies, if there are proxies.
     proxies: Option<Fit>,
     graphs: Fit,
 }

@@ -16,7 +16,7 @@ const WORTH: &str = "worth";
 const PARAMETERS: usize = 3;
 
 impl Relation {
-    /// As a model file; `training_hash` is that of [`crate::predictor::file::training_hash`].
+    /// Makes a model file; `training_hash` is that of [`crate::predictor::file::training_hash`].
     pub fn to_model(&self, space: &Space, seed: u64, training_hash: String) -> ModelFile {
         let mut header = Header::new(RELATION, &space.identity(), &self.recipe, seed);
         let model = match &self.model {

@@ -32,7 +32,7 @@ const SLOPES: (f64, f64) = (1e-2, 1e2);
 /// the comparisons are most likely when both models' worth is predicted without them.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Thurstone {
-    /// Those trained on.
+    /// Architectures that it was fitted to.
     pub architectures: Vec<Architecture>,
     /// The normal score of each.
     pub worth: Vec<f64>,
@@ -43,7 +43,7 @@ pub struct Thurstone {
     features: Features,
 }
 
-/// What each process sees of some architectures.
+/// Features of some architectures, one matrix a process.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Features {
     /// One matrix a process, a row an architecture; standardised over random ones of the space.
@@ -52,7 +52,7 @@ pub struct Features {
 }
 
 impl Features {
-    /// Of these architectures, whatever the others are.
+    /// Computes the features of `archs`, which do not depend on other architectures.
     pub fn new<'a>(
         space: &Space,
         architectures: impl IntoIterator<Item = &'a Architecture>,

@@ -21,7 +21,7 @@ struct Settings {
 }
 
 impl GcnPredictor {
-    /// As a model file; `training_hash` is that of [`crate::predictor::file::training_hash`].
+    /// Makes a model file; `training_hash` is that of [`crate::predictor::file::training_hash`].
     pub fn to_model(&self, space: &Space, seed: u64, training_hash: String) -> ModelFile {
         let networks = Stored::of(self.encoding, &self.members);
         let settings = Settings { networks, scale: Some(self.scale) };
