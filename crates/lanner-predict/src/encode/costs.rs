@@ -84,7 +84,10 @@ impl AnalyticCosts {
 
     /// Costs of all operations of the texts and, in spaces whose texts have operations that lead
     /// nowhere, of the live ones.
-    pub fn views(space: &Space, archs: &[Architecture]) -> (AnalyticCosts, Option<AnalyticCosts>) {
+    pub fn raw_and_live(
+        space: &Space,
+        archs: &[Architecture],
+    ) -> (AnalyticCosts, Option<AnalyticCosts>) {
         let of = |live| AnalyticCosts::new(space, archs, live);
         (of(false), shows_dead(space).then(|| of(true)))
     }

@@ -2,7 +2,7 @@
 //!
 //! Targets are logarithms (errors matter relatively; in chains of layers, whose times add up, the values
 //! themselves), the noise is Student-t (a few networks hit a
-//! slow path of their runtime), the covariance adds five Matérn terms on different views of the
+//! slow path of their runtime), the covariance adds five Matérn terms on different features of the
 //! cell: some devices pay for dead operations, others for what is live, others for the depth.
 //! Intervals come from leave-one-out residuals in units of the predicted deviation.
 
@@ -138,7 +138,8 @@ impl Encoder {
         let space = &self.space;
         let f = self.features.features(archs);
         let texts = one_hot(space, archs);
-        let (AnalyticCosts { mut totals, mut times }, live) = AnalyticCosts::views(space, archs);
+        let (AnalyticCosts { mut totals, mut times }, live) =
+            AnalyticCosts::raw_and_live(space, archs);
         if let Some(live) = live {
             (totals, times) = (totals.beside(&live.totals), times.beside(&live.times));
         }
@@ -261,7 +262,7 @@ impl Transform {
 impl LatencyModel {
     /// Fits latencies (any unit, positive) measured for pool rows `rows`.
     pub fn fit(
-        views: &LatencyFeatures,
+        features: &LatencyFeatures,
         rows: &[usize],
         latencies: &[f64],
     ) -> Result<LatencyModel, PredictError> {
@@ -272,10 +273,10 @@ impl LatencyModel {
         if let Some(row) = latencies.iter().position(|v| !(v.is_finite() && *v > 0.0)) {
             return Err(PredictError::Latency { row, value: latencies[row] });
         }
-        let transform = views.transform(latencies);
+        let transform = features.transform(latencies);
         let y: Vec<f64> = latencies.iter().map(|&v| transform.apply(v)).collect();
-        let standardisers = views.standardisers(rows);
-        let components = views.components(&standardisers);
+        let standardisers = features.standardisers(rows);
+        let components = features.components(&standardisers);
         let options = GpOptions {
             noise: HyperPrior::new(0.02, 4.0),
             iterations: 40,
@@ -293,7 +294,7 @@ impl LatencyModel {
 
     /// The same model again from the same rows, latencies and [`LatencyModel::state`].
     pub fn restore(
-        views: &LatencyFeatures,
+        features: &LatencyFeatures,
         rows: &[usize],
         latencies: &[f64],
         (hyper, precisions): (Vec<f64>, Vec<f64>),
@@ -301,10 +302,10 @@ impl LatencyModel {
         if let Some(row) = latencies.iter().position(|v| !(v.is_finite() && *v > 0.0)) {
             return Err(PredictError::Latency { row, value: latencies[row] });
         }
-        let transform = views.transform(latencies);
+        let transform = features.transform(latencies);
         let y: Vec<f64> = latencies.iter().map(|&v| transform.apply(v)).collect();
-        let standardisers = views.standardisers(rows);
-        let components = views.components(&standardisers);
+        let standardisers = features.standardisers(rows);
+        let components = features.components(&standardisers);
         let gp = Gp::restore(&components, rows, &y, hyper, precisions)?;
         Ok(LatencyModel::calibrated(gp, (components, standardisers), transform, &y))
     }
@@ -328,8 +329,8 @@ impl LatencyModel {
     }
 
     /// Latencies of other architectures, by [`LatencyFeatures::of`] the features that this was fitted on.
-    pub fn predict_others(&self, views: &LatencyFeatures) -> Forecast {
-        let asked = views.components(&self.standardisers);
+    pub fn predict_others(&self, features: &LatencyFeatures) -> Forecast {
+        let asked = features.components(&self.standardisers);
         self.forecast(&self.gp.predict_others(&self.components, &asked, true))
     }
 

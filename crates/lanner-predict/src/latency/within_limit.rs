@@ -80,7 +80,7 @@ impl LatencyProcess {
     pub fn new(pool: &Pool) -> LatencyProcess {
         let f = CellFeatures::new(pool);
         let texts = one_hot(&pool.space, &pool.archs);
-        let (text, live) = AnalyticCosts::views(&pool.space, &pool.archs);
+        let (text, live) = AnalyticCosts::raw_and_live(&pool.space, &pool.archs);
         let mut smooth = vec![&f.counts, &f.graph, &f.live_one_hot, &text.totals];
         smooth.extend(live.as_ref().map(|l| &l.totals));
         let mut components = vec![

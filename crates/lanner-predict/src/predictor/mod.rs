@@ -7,14 +7,14 @@
 //!
 //! ```
 //! use lanner_predict::Pool;
-//! use lanner_predict::predictor::fitted::{Fitted, MethodFeatures, Settings};
+//! use lanner_predict::predictor::fitted::{Fitted, MethodFeatures, FitSettings};
 //! use lanner_predict::predictor::{Predictor, Target, load};
 //! use lanner_space::Space;
 //! let pool = Pool::new(Space::NasBench201, Space::NasBench201.iter().take(50).collect());
 //! let rows: Vec<usize> = (0..40).collect();
 //! let values: Vec<f64> = rows.iter().map(|row| 1.0 + (row % 5) as f64).collect();
 //! let features = MethodFeatures::new("ridge-counts", Target::Latency, &pool).unwrap();
-//! let settings = Settings {
+//! let settings = FitSettings {
 //!     method: "ridge-counts".into(),
 //!     target: Target::Latency,
 //!     metric: "mine_ms".into(),

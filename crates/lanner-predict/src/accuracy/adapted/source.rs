@@ -121,13 +121,14 @@ impl Common {
         let shared: Vec<&String> =
             source.names.iter().filter(|n| inputs.proxies() && target.names.contains(n)).collect();
         let cells = inputs.graph() && source.cells.cols == target.cells.cols;
-        let both = [source, target].map(|views| {
-            let place = |name: &&String| views.names.iter().position(|n| n == *name).unwrap_or(0);
+        let both = [source, target].map(|features| {
+            let place =
+                |name: &&String| features.names.iter().position(|n| n == *name).unwrap_or(0);
             Common { proxies: shared.iter().map(place).collect(), cells, all: None }
         });
         if source.space() == target.space() && inputs.graph() {
-            let balance = |common: &Common, views: &TaskFeatures| {
-                Balance::new(&[&common.columns(views), &views.graph, &views.shares])
+            let balance = |common: &Common, features: &TaskFeatures| {
+                Balance::new(&[&common.columns(features), &features.graph, &features.shares])
             };
             let [from, to] = [balance(&both[0], source), balance(&both[1], target)];
             // Their columns may differ where pools leave constant ones out.
@@ -139,14 +140,16 @@ impl Common {
         both
     }
 
-    fn columns(&self, views: &TaskFeatures) -> Mat {
+    fn columns(&self, features: &TaskFeatures) -> Mat {
         let Common { proxies, cells, all } = self;
-        let mut x = Mat::from_fn(views.len(), proxies.len(), |i, j| views.proxies[(i, proxies[j])]);
-        x = x.beside(&views.flops);
+        let mut x =
+            Mat::from_fn(features.len(), proxies.len(), |i, j| features.proxies[(i, proxies[j])]);
+        x = x.beside(&features.flops);
         if *cells {
-            x = x.beside(&views.cells);
+            x = x.beside(&features.cells);
         }
-        all.as_ref().map_or_else(|| x.clone(), |all| all.apply(&[&x, &views.graph, &views.shares]))
+        all.as_ref()
+            .map_or_else(|| x.clone(), |all| all.apply(&[&x, &features.graph, &features.shares]))
     }
 }
 

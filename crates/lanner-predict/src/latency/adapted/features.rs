@@ -317,7 +317,7 @@ impl Encoder {
         let raw = one_hot(space, archs);
         let live = self.dead.then(|| live_one_hot(space, archs));
         let cells = cells.or_else(|| self.cells.as_ref().map(|cells| cells.of(archs)));
-        let (of_text, of_live) = AnalyticCosts::views(space, archs);
+        let (of_text, of_live) = AnalyticCosts::raw_and_live(space, archs);
         let differ = live.is_some() && of_live.is_some();
         let mut costs = vec![(if differ { Shown::Text } else { Shown::Both }, of_text)];
         costs.extend(of_live.filter(|_| differ).map(|costs| (Shown::Live, costs)));
