@@ -8,8 +8,8 @@ use lanner_space::{Architecture, Space, View};
 use crate::encode::parameters::{ParameterEncoder, Seen};
 use crate::regress::linalg::Mat;
 
-/// How often each operation stands in the text (raw) and in what is computed (pruned): two counts
-/// a label of the space. Of a space of parameters, its [totals](ParameterEncoder).
+/// Number of each operation in the text (raw) and in the computation (pruned): two counts a label
+/// of the space. Of a space of parameters, its [totals](ParameterEncoder).
 pub fn op_counts(space: &Space, archs: &[Architecture]) -> Mat {
     if let Some(parameters) = ParameterEncoder::new(space, Seen::All) {
         return parameters.features(archs).totals;
