@@ -105,6 +105,9 @@ impl Run {
     /// Returns the architectures of done trials, those with the most FLOPs first.
     fn evaluated_by_size(&self) -> Result<Vec<Architecture>, SearchError> {
         let mut sized = Vec::new();
+        if self.study.space().parameters().is_some() {
+            return Ok(Vec::new());
+        }
         for t in self.study.trials()?.into_iter().filter(|t| t.state == State::Done) {
             let network = self.skeleton.build(&t.arch, View::Pruned)?;
             sized.push((std::cmp::Reverse(Cost::of(&network).flops), t.id, t.arch));
@@ -152,7 +155,7 @@ pub fn random_search(job: &Job, most: usize, tables: &mut Tables) -> Option<Base
         job.limits.iter().all(|limit| {
             let value = match (limit.metric.as_str(), &latency) {
                 (LATENCY, Some((table, column))) => table.value(column, arch).ok().flatten(),
-                (metric, _) => match analytic(metric) {
+                (metric, _) => match analytic(&space, metric) {
                     Some(part) => {
                         let network = skeleton.build(arch, View::Pruned).ok();
                         network.map(|n| part(&Cost::of(&n)) as f64)

@@ -56,7 +56,7 @@ use crate::study::predictors::Predictors;
 use crate::study::{Study, Trial};
 use crate::{Evaluate, Job, Limit, SearchError, Setup};
 pub use baseline::{Baseline, spaced};
-use columns::Columns;
+use columns::{Columns, tells_latency};
 pub use comparison::{BySize, random_search};
 pub use control::{Control, Event, Phase, Stop};
 pub use front::{Front, Point};
@@ -74,6 +74,8 @@ pub struct Run {
     evaluator: Arc<dyn Evaluator>,
     meter: Option<Box<dyn Meter>>,
     columns: Columns,
+    /// Whether latencies are a metric that the evaluation tells.
+    tells_latency: bool,
     tables: Tables,
     quiet: Arc<Quiet>,
 }
@@ -136,6 +138,7 @@ impl Run {
             None => setup::evaluator(&job, &setup, &skeleton, &mut tables)?,
         };
         let columns = Columns::of(&job, &setup, &*evaluator, &space, &mut tables)?;
+        let tells_latency = own.meter.is_none() && tells_latency(&space, &setup);
         let warm_start = warm_start::read(&own.warm_start, &job, &space, &mut tables)?;
         let is_limited = setup.median_limit || job.limit_of(LATENCY).is_some();
         let predictors = Predictors::load(&job, &space, is_limited)?;
@@ -160,6 +163,7 @@ impl Run {
             evaluator,
             meter,
             columns,
+            tells_latency,
             tables,
             quiet: Arc::default(),
         };
@@ -188,6 +192,7 @@ impl Run {
             None => setup::evaluator(&job, &setup, &skeleton, &mut tables)?,
         };
         let columns = Columns::of(&job, &setup, &*evaluator, study.space(), &mut tables)?;
+        let tells_latency = own.meter.is_none() && tells_latency(study.space(), &setup);
         Ok(Run {
             study,
             setup,
@@ -196,6 +201,7 @@ impl Run {
             evaluator,
             meter: own.meter,
             columns,
+            tells_latency,
             tables,
             quiet: Arc::default(),
         })

@@ -218,7 +218,7 @@ impl Study {
 
     fn of(database: Database, job: Job, space: Space, candidates: Candidates) -> Study {
         Study {
-            limits: Limits::of(&job.limits),
+            limits: Limits::of(&job.limits, &space),
             candidates,
             database,
             job,
