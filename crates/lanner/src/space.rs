@@ -185,8 +185,9 @@ fn info(args: InfoArgs) -> anyhow::Result<()> {
 }
 
 fn rows(facts: &[(&str, String)]) -> Vec<Row> {
-    let row =
-        |(fact, value): &(&str, String)| Row::new().with("fact", *fact).with("value", value.as_str());
+    let row = |(fact, value): &(&str, String)| {
+        Row::new().with("fact", *fact).with("value", value.as_str())
+    };
     facts.iter().map(row).collect()
 }
 

@@ -113,9 +113,8 @@ impl AccuracyFeatures {
         let groups = grouped(&features.features(&pool.archs));
         let all: Vec<usize> = (0..pool.len()).collect();
         let scaled = features.parameters().is_some();
-        let standardisers = std::array::from_fn(|g| {
-            (g > 0 || !scaled).then(|| Standardiser::of(&groups[g], &all))
-        });
+        let standardisers =
+            std::array::from_fn(|g| (g > 0 || !scaled).then(|| Standardiser::of(&groups[g], &all)));
         AccuracyFeatures::of_groups(groups, Arc::new(Encoder { features, standardisers }))
     }
 

@@ -14,15 +14,16 @@ use crate::study::{Measurement, Trial, analytic};
 type Metrics = BTreeMap<String, f64>;
 
 impl Run {
-    /// Returns the limit of the latency.
+    /// Returns the limit of the latency, where latencies are measured.
     pub(super) fn limit(&self) -> Option<f64> {
-        self.study.job().limit_of(LATENCY)
+        self.study.job().limit_of(LATENCY).filter(|_| !self.tells_latency)
     }
 
     /// Tells whether latency is limited or an objective.
     pub(super) fn needs_latency(&self) -> bool {
         let objectives = &self.study.job().objectives;
-        !self.tells_latency && (self.limit().is_some() || objectives.iter().any(|o| o.metric == LATENCY))
+        !self.tells_latency
+            && (self.limit().is_some() || objectives.iter().any(|o| o.metric == LATENCY))
     }
 
     /// Returns the limits that are columns, or that the evaluation tells.

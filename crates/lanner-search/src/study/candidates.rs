@@ -57,12 +57,12 @@ struct Exact {
 
 impl Exact {
     fn of(job: &Job, space: &Space) -> Result<Exact, SearchError> {
-        let mut limits: Vec<_> =
-            (job.limits.iter())
-                .filter_map(|l| Some((analytic(space, &l.metric)?, l.at_most)))
-                .collect();
+        let mut limits: Vec<_> = (job.limits.iter())
+            .filter_map(|l| Some((analytic(space, &l.metric)?, l.at_most)))
+            .collect();
         let own = space.limits().named().into_iter();
-        limits.extend(own.filter_map(|(metric, most)| Some((analytic(space, metric)?, most as f64))));
+        limits
+            .extend(own.filter_map(|(metric, most)| Some((analytic(space, metric)?, most as f64))));
         Ok(Exact { skeleton: job.skeleton(space)?, limits })
     }
 

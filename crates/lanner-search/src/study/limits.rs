@@ -77,7 +77,8 @@ impl Limits {
                 .collect();
             let rows: Vec<usize> = (0..pool.len()).filter(|&r| open[r]).collect();
             let is_other = usize::from(!is_cost(&pool.space, &limit.metric));
-            let process = self.processes[is_other].get_or_insert_with(|| process(pool, &limit.metric));
+            let process =
+                self.processes[is_other].get_or_insert_with(|| process(pool, &limit.metric));
             let predictor = predictor.as_deref_mut().filter(|_| limit.metric == LATENCY);
             let believed = match predictor {
                 Some(predictor) => {
