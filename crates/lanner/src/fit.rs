@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use anyhow::Context;
 use lanner_data::{MetricKind, Table};
 use lanner_predict::metrics::{coverage, kendall, spearman, within_of_truth};
-use lanner_predict::predictor::fitted::{Fitted, MethodFeatures, Settings};
+use lanner_predict::predictor::fitted::{FitSettings, Fitted, MethodFeatures};
 use lanner_predict::predictor::{Predictor, Target, cross_validated};
 use lanner_predict::{Forecast, Pool, reference};
 use lanner_space::Space;
@@ -62,6 +62,8 @@ const FEWEST: usize = 10;
 
 pub fn fit(args: FitArgs) -> anyhow::Result<()> {
     let space = Space::by_name(&args.space).map_err(|e| usage(e.to_string()))?;
+    let (table, _) = Table::read(&args.table, &space)?;
+    table.column(&args.metric).map_err(|e| usage(e.to_string()))?;
     let target = match args.target.as_deref() {
         Some("latency") => Target::Latency,
         Some("error") => Target::Error,
@@ -74,7 +76,6 @@ pub fn fit(args: FitArgs) -> anyhow::Result<()> {
             ))
         })?),
     };
-    let (table, _) = Table::read(&args.table, &space)?;
     let better = if target.is_minimised() { "less" } else { "more" };
     eprintln!("lanner: {}: {better} is better, as of {}", args.metric, target.words());
     let pool = reference(&space, &table.archs);
@@ -101,13 +102,14 @@ pub fn fit(args: FitArgs) -> anyhow::Result<()> {
     }
     let names = MethodFeatures::methods(&space, target);
     let known = names.contains(&args.predictor.as_str());
-    let views = known.then(|| MethodFeatures::new(&args.predictor, target, &pool)).flatten();
-    let views = views.ok_or_else(|| {
+    let features = known.then(|| MethodFeatures::new(&args.predictor, target, &pool)).flatten();
+    let features = features.ok_or_else(|| {
         let what = target.words();
         let there = names.join(", ");
         usage(format!("no predictor '{}' of {what} on {space}; there are: {there}", args.predictor))
     })?;
-    let settings = Settings { method: args.predictor.clone(), target, metric: args.metric.clone() };
+    let settings =
+        FitSettings { method: args.predictor.clone(), target, metric: args.metric.clone() };
     let context = || format!("{} column '{}'", args.table.display(), args.metric);
     let mut row = Row::new()
         .with("metric", args.metric.as_str())
@@ -118,7 +120,7 @@ pub fn fit(args: FitArgs) -> anyhow::Result<()> {
         let bar = progress(0, "cross-validation");
         let mut tell = |done, parts| bar.tell(done, parts);
         let (forecast, truth) =
-            cross_validated(&pool, &views, &settings, data, args.folds, args.seed, &mut tell)
+            cross_validated(&pool, &features, &settings, data, args.folds, args.seed, &mut tell)
                 .with_context(context)?;
         bar.clear();
         row = row.with("folds", args.folds);
@@ -129,7 +131,8 @@ pub fn fit(args: FitArgs) -> anyhow::Result<()> {
     }
     if let Some(out) = &args.out {
         let bar = progress(1, "fitting");
-        let fitted = Fitted::fit(&pool, &views, settings, data, args.seed).with_context(context)?;
+        let fitted =
+            Fitted::fit(&pool, &features, settings, data, args.seed).with_context(context)?;
         bar.clear();
         fitted.save(out)?;
         row = row.with("out", out.display().to_string());

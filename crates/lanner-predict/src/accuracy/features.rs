@@ -1,4 +1,4 @@
-//! What the accuracy predictors see of a pool.
+//! Features that the accuracy predictors see of a pool.
 
 use std::sync::Arc;
 
@@ -31,12 +31,12 @@ pub struct AccuracyFeatures {
     pub(crate) all: Mat,
     /// Counts, graph properties and live one-hots: for the search.
     pub(crate) plain: Mat,
-    /// Of chains only.
+    /// Features of chains; `None` in other spaces.
     pub(super) chain: Option<Box<Chain>>,
     encoder: Arc<Encoder>,
 }
 
-/// What linear terms see of a chain.
+/// Features of chains that linear terms see.
 #[derive(Debug, Clone)]
 pub(super) struct Chain {
     /// Counts, choices, what came before each place, and cost.
@@ -48,11 +48,11 @@ pub(super) struct Chain {
     totals: Mat,
 }
 
-/// How the columns are made.
+/// Makes the columns.
 #[derive(Debug)]
 struct Encoder {
     features: CellEncoder,
-    /// Of the groups of [`grouped`], by the pool.
+    /// One a group of [`grouped`], measured over the pool.
     standardisers: [Standardiser; GROUPS],
 }
 
@@ -77,8 +77,8 @@ pub(crate) fn graph_and_shares(f: &CellFeatures) -> [Mat; 2] {
     ]
 }
 
-/// Of a chain, for each operation the sum over all places of how many there are up to it: with the count,
-/// the mean place.
+/// Sums over all places of a chain the number of each operation up to there: with the count, it
+/// tells the mean place.
 fn early(f: &CellFeatures) -> Mat {
     let ops = f.counts.cols;
     Mat::from_fn(f.places.rows, ops, |i, op| f.places.row(i).iter().skip(op).step_by(ops).sum())

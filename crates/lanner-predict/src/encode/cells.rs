@@ -1,6 +1,6 @@
-//! What an architecture looks like to an accuracy predictor: counts of operations, properties of
-//! its cells' graphs, and how much of the output came through which operations; of a chain, what
-//! stands where.
+//! Features of architectures for accuracy predictors: counts of operations, properties of the
+//! cells' graphs, shares of the output by the operations that it came through; for a chain, the
+//! position of each operation.
 //!
 //! Two families beside the plain counts:
 //!
@@ -38,7 +38,7 @@ use shares::Shares;
 /// `choices`.
 #[derive(Debug, Clone)]
 pub struct CellFeatures {
-    /// How many there are of each operation (5 columns).
+    /// Number of each operation (5 columns).
     pub counts: Mat,
     /// The same of live operations, those on a path from input to output (4 columns, without none).
     pub live_counts: Mat,
@@ -57,9 +57,9 @@ pub struct CellFeatures {
     /// Log of the gain of the backward pass; numbers of live operations, convolutions, 3×3, sums,
     /// operations after the input and before the output, paths (8 columns).
     pub size: Mat,
-    /// Of a chain: how many of each operation there are up to each position.
+    /// Number of each operation up to each position of a chain.
     pub places: Mat,
-    /// Of a chain: the one-hot choices.
+    /// One-hot choices of a chain.
     pub choices: Mat,
     /// Log multiply-accumulates and parameters, where they are not a line in the counts.
     pub cost: Mat,
@@ -84,7 +84,7 @@ impl CellEncoder {
         CellEncoder { space: space.clone(), layout: Layout::new(space) }
     }
 
-    /// Whether the space is of chains.
+    /// True if the architectures are chains.
     pub fn is_chain(&self) -> bool {
         self.layout.chain
     }
@@ -118,10 +118,11 @@ impl CellEncoder {
     }
 }
 
-/// So many random architectures tell how deep the cells of a space are, and whether it is of chains.
+/// Number of random architectures that tell how deep the cells of a space are, and whether they are
+/// chains.
 const SEEN: usize = 200;
 
-/// What decides the columns: it depends on the space alone.
+/// Decides the columns, which depend on the space alone.
 #[derive(Debug, Clone)]
 struct Layout {
     operations: Operations,

@@ -1,6 +1,6 @@
-//! What a network costs before anything is measured: how many layers of each kind it has, and how
-//! long it would take on simple simulated devices. Both mean the same in every space, and teach a
-//! predictor which combinations of costs are plausible.
+//! Costs of a network before anything is measured: its number of layers of each kind, and its times
+//! on simple simulated devices. Both mean the same in every space, and teach a predictor which
+//! combinations of costs are plausible.
 
 mod layers;
 
@@ -19,12 +19,13 @@ struct Device {
     start: f64,
     /// Multiply-accumulates in the time in which one value is moved.
     balance: f64,
-    /// How much slower depthwise convolutions and poolings compute.
+    /// Slowdown of the arithmetic of depthwise convolutions and poolings.
     light: f64,
 }
 
 impl Device {
-    /// From those for which only arithmetic counts to those for which only the number of layers does.
+    /// Devices from those for which only arithmetic counts to those for which only the number of
+    /// layers does.
     fn family() -> Vec<Device> {
         let mut all = Vec::new();
         for start in [0.0, 2e4, 1e5, 5e5, 2e6, 1e7, 5e7] {
@@ -49,7 +50,7 @@ impl Device {
 /// whose latencies were published.
 #[derive(Debug, Clone)]
 pub struct AnalyticCosts {
-    /// How many convolutions, depthwise ones, rearrangements, sums and poolings there are; their
+    /// Numbers of convolutions, depthwise ones, rearrangements, sums and poolings; their
     /// multiply-accumulates, dense and depthwise; values moved; weights (p × 9).
     pub totals: Mat,
     /// Times on a family of simulated devices (p × 42).
@@ -81,9 +82,12 @@ impl AnalyticCosts {
         }
     }
 
-    /// Of all that the text says and, in spaces whose texts have operations that lead nowhere, of
-    /// what is live.
-    pub fn views(space: &Space, archs: &[Architecture]) -> (AnalyticCosts, Option<AnalyticCosts>) {
+    /// Costs of all operations of the texts and, in spaces whose texts have operations that lead
+    /// nowhere, of the live ones.
+    pub fn raw_and_live(
+        space: &Space,
+        archs: &[Architecture],
+    ) -> (AnalyticCosts, Option<AnalyticCosts>) {
         let of = |live| AnalyticCosts::new(space, archs, live);
         (of(false), shows_dead(space).then(|| of(true)))
     }
@@ -100,7 +104,7 @@ impl AnalyticCosts {
     }
 }
 
-/// Whether texts of a space can have operations that lead nowhere.
+/// Tells whether texts of a space can have operations that lead nowhere.
 pub(crate) fn shows_dead(space: &Space) -> bool {
     space.cell().is_some()
 }

@@ -1,4 +1,4 @@
-//! What an architecture or a network looks like to a predictor, as vectors or as a graph:
+//! Encodings of architectures and networks for predictors, as vectors or as a graph:
 //!
 //! - [`graph`]: the labelled graph that a graph network reads.
 //! - [`counts`]: counts of operations, one-hot choices and their products.

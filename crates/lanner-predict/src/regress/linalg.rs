@@ -126,7 +126,8 @@ pub struct Standardiser {
 }
 
 impl Standardiser {
-    /// What gives each column of `x` mean 0 and variance 1 over `rows` and leaves out constant ones.
+    /// Finds the scaling that gives each column of `x` mean 0 and variance 1 over `rows` and leaves
+    /// out constant ones.
     pub fn of(x: &Mat, rows: &[usize]) -> Standardiser {
         let n = rows.len().max(1) as f64;
         // Row by row, as the matrix lies.

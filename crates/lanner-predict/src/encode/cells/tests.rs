@@ -33,7 +33,7 @@ fn equal_the_reference_implementation() {
     }
 }
 
-/// What does not reach the output changes none of the groups that describe the computation.
+/// Operations that do not reach the output change none of the groups that describe the computation.
 #[test]
 fn dead_operations_count_only_among_all() {
     let space = Space::NasBench201;

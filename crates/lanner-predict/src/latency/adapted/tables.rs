@@ -17,7 +17,7 @@ const WIDEST: f64 = 1e6;
 /// A table of latencies, a device in each column.
 #[derive(Debug, Clone)]
 pub struct DeviceTable {
-    /// What errors call it.
+    /// Name in error messages.
     name: String,
     table: Table,
 }
@@ -25,8 +25,8 @@ pub struct DeviceTable {
 /// Tables of another space that a device was measured in.
 #[derive(Debug, Clone, Copy)]
 pub struct OtherSpace<'a> {
-    /// With the device's column, and with columns of other devices, which have the same names as in the
-    /// device's new space.
+    /// Tables with the device's column and columns of other devices, named as in the device's new
+    /// space.
     pub tables: &'a [DeviceTable],
     /// The name of the device's column there.
     pub device: &'a str,
@@ -147,8 +147,8 @@ impl<'a> Devices<'a> {
         })
     }
 
-    /// What the device's latencies in another space tell, by those of these devices that were measured
-    /// there too.
+    /// Carries over the device's latencies from another space, by the devices that were measured in
+    /// both.
     fn carried(&self, metric: &str, other: OtherSpace) -> Result<Carried, PredictError> {
         let OtherSpace { tables, device } = other;
         let wrong = |why: String| Err(PredictError::Model { why });

@@ -87,7 +87,7 @@ pub struct Gp {
     /// than [`EXACT_ROWS`] the inducing ones.
     rows: Vec<usize>,
     scales: Vec<f64>,
-    /// Of the covariance of `rows`, in exact processes with the noise.
+    /// Factor of the covariance of `rows`, which has the noise in exact processes.
     factor: Cholesky,
     weights: Vec<f64>,
     inducing: Option<Inducing>,
@@ -101,7 +101,7 @@ pub struct Gp {
 #[derive(Debug, Clone, Default)]
 pub struct Predictions {
     pub mean: Vec<f64>,
-    /// Of a new measurement: the noise is in it.
+    /// Standard deviation of a new measurement, noise included.
     pub sd: Vec<f64>,
 }
 
@@ -330,9 +330,9 @@ impl Gp {
         (cross, own)
     }
 
-    /// What the process would have predicted for each training row without it, in closed form
-    /// (Rasmussen & Williams, eq. 5.12; hyper-parameters stay). The standard deviation is that of a
-    /// measurement with common noise, whatever the row's own.
+    /// Predicts each training row from all others, in closed form (Rasmussen & Williams, eq. 5.12;
+    /// hyper-parameters stay). The standard deviation is that of a measurement with common noise,
+    /// whatever the row's own.
     pub fn leave_one_out(&self) -> Predictions {
         let exact;
         let (dual, diagonal) = match &self.inducing {

@@ -74,7 +74,7 @@ impl Member {
 impl Model {
     /// Makes a model of a pool. `sizes` has one value a row, in any unit; so has each of `warm_start`.
     pub(super) fn new(pool: &Pool, sizes: Vec<f64>, warm_start: &[Vec<f64>]) -> Model {
-        let views = AccuracyFeatures::new(pool);
+        let features = AccuracyFeatures::new(pool);
         let edges = live_one_hot(&pool.space, &pool.archs);
         // All pairs of operations on edges.
         let pairs = [Kernel::Linear, Kernel::Polynomial(2)].map(|kernel| Component {
@@ -91,7 +91,7 @@ impl Model {
             amplitude: HyperPrior::new(0.37, 1.5),
             length: HyperPrior::new(1.17, 0.7),
         });
-        let members = (views.diverse_components().into_iter())
+        let members = (features.diverse_components().into_iter())
             .chain([pairs.to_vec()])
             .map(|components| Member {
                 components: components.into_iter().chain(linear.clone()).collect(),
@@ -105,7 +105,7 @@ impl Model {
         let scale = if deviation > 0.0 { deviation.recip() } else { 0.0 };
         Model {
             members,
-            features: views.features().clone(),
+            features: features.features().clone(),
             standing: sizes.iter().map(|s| (s - mean) * scale).collect(),
             sizes,
             networks,
