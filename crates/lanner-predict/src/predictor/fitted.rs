@@ -87,13 +87,9 @@ impl MethodFeatures {
         (rows, values): (&[usize], &[f64]),
         seed: u64,
         state: Option<(Vec<f64>, Vec<f64>)>,
-<<<<<<< HEAD
-    ) -> Result<Model, PredictError> {
+    ) -> Result<FittedModel, PredictError> {
         let (target, sign) = target.modelled();
         let values = &values.iter().map(|v| sign * v).collect::<Vec<f64>>()[..];
-=======
-    ) -> Result<FittedModel, PredictError> {
->>>>>>> 3aab96f9afa4f0c8acd376c776efee93acffa1dc
         Ok(match self {
             MethodFeatures::Latency(features) => {
                 let model = match state {
