@@ -80,7 +80,8 @@ impl LatencyProcess {
     pub fn new(pool: &Pool) -> LatencyProcess {
         let f = CellFeatures::new(pool);
         let texts = one_hot(&pool.space, &pool.archs);
-        let (text, live) = AnalyticCosts::raw_and_live(&pool.space, &pool.archs);
+        let costs = AnalyticCosts::of_pool(pool);
+        let (text, live) = &*costs;
         let mut smooth = vec![&f.counts, &f.graph, &f.live_one_hot, &text.totals];
         smooth.extend(live.as_ref().map(|l| &l.totals));
         let mut components = vec![
@@ -96,7 +97,7 @@ impl LatencyProcess {
                 .into_iter()
                 .map(|(kernel, groups)| Component {
                     kernel,
-                    x: standardised(&groups),
+                    x: standardised(&groups).into(),
                     amplitude: HyperPrior::new(0.37, 1.5),
                     length: HyperPrior::new(1.17, 0.7),
                 })
