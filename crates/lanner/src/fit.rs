@@ -3,7 +3,7 @@
 use std::path::PathBuf;
 
 use anyhow::Context;
-use lanner_data::Table;
+use lanner_data::{MetricKind, Table};
 use lanner_predict::metrics::{coverage, kendall, spearman, within_of_truth};
 use lanner_predict::predictor::fitted::{FitSettings, Fitted, MethodFeatures};
 use lanner_predict::predictor::{Predictor, Target, cross_validated};
@@ -27,11 +27,12 @@ Examples:
 pub struct FitArgs {
     /// A table with a column of architectures and one of the metric
     table: PathBuf,
-    /// The column to learn; a name that ends in _ms is a latency
+    /// The column to learn
     #[arg(long)]
     metric: String,
-    /// latency (positive, less is better) or accuracy (more is better) [default: by the metric's name]
-    #[arg(long, value_parser = ["latency", "accuracy"])]
+    /// latency (a cost: positive, less is better), error (less is better) or accuracy (more is better)
+    /// [default: what the metric's name tells]
+    #[arg(long, visible_alias = "as", value_parser = ["latency", "error", "accuracy"])]
     target: Option<String>,
     /// The search space: a name or a .toml file
     #[arg(long, default_value = "nasbench201")]
@@ -61,13 +62,22 @@ const FEWEST: usize = 10;
 
 pub fn fit(args: FitArgs) -> anyhow::Result<()> {
     let space = Space::by_name(&args.space).map_err(|e| usage(e.to_string()))?;
+    let (table, _) = Table::read(&args.table, &space)?;
+    table.column(&args.metric).map_err(|e| usage(e.to_string()))?;
     let target = match args.target.as_deref() {
         Some("latency") => Target::Latency,
+        Some("error") => Target::Error,
         Some(_) => Target::Accuracy,
-        None if args.metric.ends_with("_ms") => Target::Latency,
-        None => Target::Accuracy,
+        None => Target::of(MetricKind::of(&args.metric).ok_or_else(|| {
+            usage(format!(
+                "--metric {}: its name does not tell whether less or more is better: --target latency \
+                 (a cost, less), error (less) or accuracy (more)",
+                args.metric
+            ))
+        })?),
     };
-    let (table, _) = Table::read(&args.table, &space)?;
+    let better = if target.is_minimised() { "less" } else { "more" };
+    eprintln!("lanner: {}: {better} is better, as of {}", args.metric, target.words());
     let pool = reference(&space, &table.archs);
     let (rows, values) = known(&table, &args.metric, &pool)?;
     if rows.len() < FEWEST {
@@ -94,7 +104,7 @@ pub fn fit(args: FitArgs) -> anyhow::Result<()> {
     let known = names.contains(&args.predictor.as_str());
     let features = known.then(|| MethodFeatures::new(&args.predictor, target, &pool)).flatten();
     let features = features.ok_or_else(|| {
-        let what = if target == Target::Latency { "latencies" } else { "accuracies" };
+        let what = target.words();
         let there = names.join(", ");
         usage(format!("no predictor '{}' of {what} on {space}; there are: {there}", args.predictor))
     })?;

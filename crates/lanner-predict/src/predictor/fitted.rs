@@ -44,10 +44,11 @@ const BINARY: &str = "binary";
 impl MethodFeatures {
     /// Computes the features for one of [`MethodFeatures::methods`]; `None` for any other name.
     pub fn new(method: &str, target: Target, pool: &Pool) -> Option<MethodFeatures> {
+        let target = target.modelled().0;
         if method == "default" {
             return Some(match target {
                 Target::Latency => MethodFeatures::Latency(LatencyFeatures::new(pool)),
-                Target::Accuracy => MethodFeatures::Accuracy(AccuracyFeatures::new(pool)),
+                _ => MethodFeatures::Accuracy(AccuracyFeatures::new(pool)),
             });
         }
         let recipe = match (method, target) {
@@ -73,10 +74,7 @@ impl MethodFeatures {
     /// The methods that [`MethodFeatures::new`] knows and that have something to go by in a space.
     pub fn methods(space: &Space, target: Target) -> Vec<&'static str> {
         let mut all = vec!["default", GCN, GCN_BRP_NAS];
-        all.push(match target {
-            Target::Accuracy => BINARY,
-            Target::Latency => OPERATIONS,
-        });
+        all.push(if target == Target::Latency { OPERATIONS } else { BINARY });
         all.extend(Baseline::ALL.iter().filter(|b| b.1.fits(space)).map(|b| b.0));
         all
     }
@@ -90,6 +88,8 @@ impl MethodFeatures {
         seed: u64,
         state: Option<(Vec<f64>, Vec<f64>)>,
     ) -> Result<FittedModel, PredictError> {
+        let (target, sign) = target.modelled();
+        let values = &values.iter().map(|v| sign * v).collect::<Vec<f64>>()[..];
         Ok(match self {
             MethodFeatures::Latency(features) => {
                 let model = match state {
@@ -272,7 +272,7 @@ impl Fitted {
             let FitSettings { method, target, .. } = &settings;
             let pool = match target {
                 // Latencies and baselines see their training set alone.
-                Target::Accuracy if method == "default" => reference(space, &archs),
+                Target::Accuracy | Target::Error if method == "default" => reference(space, &archs),
                 _ => Pool::new(space.clone(), archs.clone()),
             };
             let features = MethodFeatures::new(method, *target, &pool)
@@ -298,7 +298,11 @@ impl Predictor for Fitted {
     }
 
     fn predict(&self, archs: &[Architecture]) -> Forecast {
-        self.model.predict(&self.space, archs)
+        let forecast = self.model.predict(&self.space, archs);
+        match self.settings.target {
+            Target::Error => forecast.negated(),
+            _ => forecast,
+        }
     }
 
     fn block(&self) -> usize {

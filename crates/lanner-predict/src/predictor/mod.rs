@@ -31,6 +31,7 @@
 
 use std::path::Path;
 
+use lanner_data::MetricKind;
 use lanner_space::{Architecture, Space};
 use serde::{Deserialize, Serialize};
 
@@ -53,6 +54,41 @@ pub enum Target {
     Latency,
     /// More is better, the order matters.
     Accuracy,
+    /// Less is better, the order matters: a loss. Learned as an accuracy, with the other sign.
+    Error,
+}
+
+impl Target {
+    /// Chooses by the kind of a metric.
+    pub fn of(kind: MetricKind) -> Target {
+        match kind {
+            MetricKind::Cost => Target::Latency,
+            MetricKind::Error => Target::Error,
+            MetricKind::Quality => Target::Accuracy,
+        }
+    }
+
+    /// Tells whether less is better.
+    pub fn is_minimised(self) -> bool {
+        self != Target::Accuracy
+    }
+
+    /// Names the values in the plural, for messages.
+    pub fn words(self) -> &'static str {
+        match self {
+            Target::Latency => "latencies",
+            Target::Accuracy => "accuracies",
+            Target::Error => "errors",
+        }
+    }
+
+    /// The target that is modelled, and the factor from values to its values.
+    fn modelled(self) -> (Target, f64) {
+        match self {
+            Target::Error => (Target::Accuracy, -1.0),
+            other => (other, 1.0),
+        }
+    }
 }
 
 /// A predictor of one metric for any architectures of one space.

@@ -137,9 +137,9 @@ impl Ranking {
     }
 
     fn better(&self, a: f64, b: f64) -> bool {
-        match self.target {
-            Target::Latency => a.total_cmp(&b).is_lt(),
-            Target::Accuracy => a.total_cmp(&b).is_gt(),
+        match self.target.is_minimised() {
+            true => a.total_cmp(&b).is_lt(),
+            false => a.total_cmp(&b).is_gt(),
         }
     }
 
