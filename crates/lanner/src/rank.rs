@@ -65,6 +65,8 @@ pub fn run(args: RankArgs) -> anyhow::Result<()> {
         Table::check_writable(out)?;
     }
     let predictor = load(&args)?;
+    let better = if predictor.target().is_minimised() { "less" } else { "more" };
+    eprintln!("lanner: {}: {better} is better", predictor.metric());
     let ranked = ranked(&args, &*predictor)?;
     let bar = progress(0, "ranking");
     let all = args.out.is_some() || args.check;

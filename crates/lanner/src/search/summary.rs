@@ -26,7 +26,7 @@ pub fn print(
         let mut row = chosen(choice, job);
         if rows.is_empty() {
             for limit in &job.limits {
-                row = row.with(&format!("limit_{}", limit.metric), limit.at_most);
+                row = row.with(&format!("limit_{}", limit.metric), limit.value());
             }
             row = row
                 .with("evaluations", counts.done + counts.failed)
