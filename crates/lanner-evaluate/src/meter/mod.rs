@@ -5,6 +5,7 @@ mod machine;
 mod table;
 
 use lanner_space::Architecture;
+use serde::{Deserialize, Serialize};
 
 use crate::EvaluateError;
 use crate::measure::{Adaptive, Protocol};
@@ -16,7 +17,7 @@ pub use table::TableMeter;
 const SURE: f64 = 1.645;
 
 /// A latency and its standard error, milliseconds.
-#[derive(Debug, Clone, Copy, PartialEq)]
+#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
 pub struct Latency {
     pub ms: f64,
     pub se: f64,

@@ -11,7 +11,7 @@ use crate::regress::linalg::{Mat, Standardiser};
 
 /// Priors on amplitude and length scale that hold for any metric: targets are standardised and
 /// length scales are in units of the mean distance.
-pub(crate) fn component(kernel: Kernel, x: &Mat) -> Component {
+pub(crate) fn component(kernel: Kernel, x: &Arc<Mat>) -> Component {
     Component {
         kernel,
         x: x.clone(),
@@ -24,17 +24,17 @@ pub(crate) fn component(kernel: Kernel, x: &Mat) -> Component {
 #[derive(Debug, Clone)]
 pub struct AccuracyFeatures {
     /// Graph properties and counts, p × d, standardised over the pool as the others.
-    pub(crate) graph: Mat,
+    pub(crate) graph: Arc<Mat>,
     /// Variance shares, sizes and live counts.
-    pub(crate) shares: Mat,
+    pub(crate) shares: Arc<Mat>,
     /// All columns of the two.
-    pub(crate) all: Mat,
+    pub(crate) all: Arc<Mat>,
     /// Counts, graph properties and live one-hots: for the search.
-    pub(crate) plain: Mat,
+    pub(crate) plain: Arc<Mat>,
     /// Features of chains; `None` in other spaces.
     pub(super) chain: Option<Box<Chain>>,
     /// Of spaces of parameters only: each parameter's own columns, if there are few.
-    each: Option<Vec<Mat>>,
+    each: Option<Vec<Arc<Mat>>>,
     encoder: Arc<Encoder>,
 }
 
@@ -42,12 +42,12 @@ pub struct AccuracyFeatures {
 #[derive(Debug, Clone)]
 pub(super) struct Chain {
     /// Counts, choices, what came before each place, and cost.
-    line: Mat,
-    choices: Mat,
+    line: Arc<Mat>,
+    choices: Arc<Mat>,
     /// Counts, how early each operation comes, and cost.
-    early: Mat,
+    early: Arc<Mat>,
     /// Counts and cost, so few that a line in them is known soon.
-    totals: Mat,
+    totals: Arc<Mat>,
 }
 
 /// Makes the columns.
@@ -109,9 +109,9 @@ fn grouped(f: &CellFeatures) -> [Mat; GROUPS] {
 
 impl AccuracyFeatures {
     pub fn new(pool: &Pool) -> AccuracyFeatures {
-        let features = CellEncoder::new(&pool.space);
-        let groups = grouped(&features.features(&pool.archs));
+        let groups = grouped(&CellFeatures::new(pool));
         let all: Vec<usize> = (0..pool.len()).collect();
+        let features = CellEncoder::of(pool);
         let scaled = features.parameters().is_some();
         let standardisers =
             std::array::from_fn(|g| (g > 0 || !scaled).then(|| Standardiser::of(&groups[g], &all)));
@@ -127,17 +127,20 @@ impl AccuracyFeatures {
     fn of_groups(groups: [Mat; GROUPS], encoder: Arc<Encoder>) -> AccuracyFeatures {
         let is_chain = groups[4].cols > 0;
         let mut by = encoder.standardisers.iter();
-        let [graph, shares, mut plain, line, choices, early, totals] =
-            groups.map(|x| match by.next() {
+        let [graph, shares, mut plain, line, choices, early, totals] = groups.map(|x| {
+            Arc::new(match by.next() {
                 Some(Some(by)) => by.apply(&x),
                 _ => x,
-            });
-        let all = graph.beside(&shares);
+            })
+        });
+        let all = Arc::new(graph.beside(&shares));
         let each = encoder.features.parameters().map(|parameters| {
             plain = all.clone();
             let columns = parameters.columns();
             match columns.len() {
-                ..=MOST_ALONE => columns.iter().map(|c| graph.columns(c.clone())).collect(),
+                ..=MOST_ALONE => {
+                    columns.iter().map(|c| Arc::new(graph.columns(c.clone()))).collect()
+                }
                 _ => Vec::new(),
             }
         });
@@ -162,7 +165,7 @@ impl AccuracyFeatures {
     }
 
     /// All features, p × d, standardised: distances between their rows tell how alike networks are.
-    pub fn features(&self) -> &Mat {
+    pub fn features(&self) -> &Arc<Mat> {
         &self.all
     }
 
@@ -202,7 +205,7 @@ impl AccuracyFeatures {
     /// and totals, one that adds each parameter to all.
     fn of_parameters(&self) -> Option<[Vec<Component>; 3]> {
         let each = self.each.as_ref()?;
-        let some = |x: &Mat| (x.cols > 0).then(|| component(Kernel::Matern52, x));
+        let some = |x: &Arc<Mat>| (x.cols > 0).then(|| component(Kernel::Matern52, x));
         Some([
             self.plain_components(),
             [&self.graph, &self.shares].into_iter().filter_map(some).collect(),

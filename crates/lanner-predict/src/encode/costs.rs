@@ -4,10 +4,14 @@
 
 mod layers;
 
+use std::sync::Arc;
+
 use lanner_network::OpNode;
 use lanner_space::{Architecture, Space, View};
 use rayon::prelude::*;
 
+use super::memo;
+use crate::Pool;
 use crate::regress::linalg::Mat;
 use layers::{Layer, LayerKind};
 
@@ -57,6 +61,26 @@ pub struct AnalyticCosts {
     pub times: Mat,
 }
 
+/// Costs of all operations of the texts and, in spaces whose texts have operations that lead nowhere, of
+/// the live ones.
+pub type RawAndLive = (AnalyticCosts, Option<AnalyticCosts>);
+
+impl memo::Rows for RawAndLive {
+    fn matrices(&self) -> Vec<&Mat> {
+        [Some(&self.0), self.1.as_ref()]
+            .into_iter()
+            .flatten()
+            .flat_map(|c| [&c.totals, &c.times])
+            .collect()
+    }
+
+    fn from_matrices(matrices: Vec<Mat>) -> RawAndLive {
+        let mut matrices = matrices.into_iter();
+        let mut next = || Some(AnalyticCosts { totals: matrices.next()?, times: matrices.next()? });
+        (next().expect("costs of all operations"), next())
+    }
+}
+
 /// Kinds of layers that are counted.
 const KINDS: [LayerKind; 5] =
     [LayerKind::Conv, LayerKind::Depthwise, LayerKind::Shuffle, LayerKind::Add, LayerKind::Pool];
@@ -87,14 +111,16 @@ impl AnalyticCosts {
         }
     }
 
-    /// Costs of all operations of the texts and, in spaces whose texts have operations that lead
-    /// nowhere, of the live ones.
-    pub fn raw_and_live(
-        space: &Space,
-        archs: &[Architecture],
-    ) -> (AnalyticCosts, Option<AnalyticCosts>) {
+    /// Costs of all operations of the texts and, where some lead nowhere, of the live ones.
+    pub fn raw_and_live(space: &Space, archs: &[Architecture]) -> RawAndLive {
         let of = |live| AnalyticCosts::new(space, archs, live);
         (of(false), shows_dead(space).then(|| of(true)))
+    }
+
+    /// Costs of a pool's architectures.
+    pub(crate) fn of_pool(pool: &Pool) -> Arc<RawAndLive> {
+        let slot = pool.memo.as_ref().map(|memo| &*memo.costs);
+        memo::features(slot, pool, |archs| AnalyticCosts::raw_and_live(&pool.space, archs))
     }
 
     /// Logarithms of multiply-accumulates and of weights, p × 2.

@@ -94,7 +94,7 @@ impl LatencyFeatures {
             .zip(by)
             .map(|((kernel, x), by)| Component {
                 kernel: *kernel,
-                x: by.apply(x),
+                x: by.apply(x).into(),
                 amplitude: HyperPrior::new(0.3, 4.0),
                 length: HyperPrior::new(0.7, 4.0),
             })

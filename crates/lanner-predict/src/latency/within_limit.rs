@@ -79,18 +79,21 @@ pub struct LatencyProcess {
 impl LatencyProcess {
     /// The process of a latency over a pool, before any measurement.
     pub fn new(pool: &Pool) -> LatencyProcess {
+        if pool.space.parameters().is_none() {
+            return LatencyProcess::of_metric(pool);
+        }
         let f = CellEncoder::of_network(&pool.space).features(&pool.archs);
         LatencyProcess::of(pool, &f, network_one_hot(&pool.space, &pool.archs))
     }
 
     /// The process of any metric, on which also parameters have a bearing that do not change the network.
     pub fn of_metric(pool: &Pool) -> LatencyProcess {
-        let f = CellFeatures::new(pool);
-        LatencyProcess::of(pool, &f, one_hot(&pool.space, &pool.archs))
+        LatencyProcess::of(pool, &CellFeatures::new(pool), one_hot(&pool.space, &pool.archs))
     }
 
     fn of(pool: &Pool, f: &CellFeatures, texts: Mat) -> LatencyProcess {
-        let (text, live) = AnalyticCosts::raw_and_live(&pool.space, &pool.archs);
+        let costs = AnalyticCosts::of_pool(pool);
+        let (text, live) = &*costs;
         let mut smooth = vec![&f.counts, &f.graph, &f.live_one_hot, &text.totals];
         smooth.extend(live.as_ref().map(|l| &l.totals));
         let mut components = vec![
@@ -108,7 +111,7 @@ impl LatencyProcess {
                 .filter(|(_, x)| x.cols > 0)
                 .map(|(kernel, x)| Component {
                     kernel,
-                    x,
+                    x: x.into(),
                     amplitude: HyperPrior::new(0.37, 1.5),
                     length: HyperPrior::new(1.17, 0.7),
                 })

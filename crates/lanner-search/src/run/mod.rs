@@ -57,7 +57,7 @@ use crate::study::{Study, Trial};
 use crate::{Evaluate, Job, Limit, SearchError, Setup};
 pub use baseline::{Baseline, spaced};
 use columns::{Columns, tells_latency};
-pub use comparison::{BySize, random_search};
+pub use comparison::{Choice, Comparison, random_search};
 pub use control::{Control, Event, Phase, Stop};
 pub use front::{Front, Point};
 pub use lanner_evaluate::meter::Latency;
@@ -106,10 +106,8 @@ pub struct Found {
     pub best: Option<(Trial, Option<Latency>)>,
     /// The trade-offs between two objectives.
     pub front: Option<Front>,
-    /// The network with the most FLOPs within the limits, for comparison.
-    pub by_size: Option<BySize>,
-    /// The expected result of random search, and how it was found.
-    pub by_chance: Option<(f64, String)>,
+    /// The best network beside choices without learning.
+    pub comparison: Comparison,
     /// Whether the time was up before the budget was spent.
     pub is_early: bool,
     /// Duration of this run.
@@ -232,12 +230,6 @@ impl Run {
         self.study.set_budget(budget)
     }
 
-    /// Computes the curve of random search over the table that replaces trainings; `None` without a
-    /// table.
-    pub fn baseline(&mut self, most: usize) -> Option<Baseline> {
-        random_search(self.study.job(), most, &mut self.tables)
-    }
-
     /// Searches until the budget is spent, and chooses the best network.
     ///
     /// # Errors
@@ -267,10 +259,9 @@ impl Run {
             return Err(SearchError::Stopped { when });
         }
         Ok(Found {
+            comparison: self.compare(&best, by_size, done)?,
             best,
             front,
-            by_size,
-            by_chance: self.by_chance(done)?,
             is_early: is_early && done < budget,
             seconds: start.elapsed().as_secs_f64(),
         })

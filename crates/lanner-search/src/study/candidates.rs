@@ -9,7 +9,7 @@ use std::collections::HashSet;
 
 use lanner_network::{Cost, Skeleton, View};
 use lanner_nn::{Rng, rng};
-use lanner_predict::Pool;
+use lanner_predict::{FeatureMemo, Pool};
 use lanner_space::{Architecture, Space};
 use rand::RngExt;
 use rayon::prelude::*;
@@ -93,6 +93,7 @@ pub(super) struct Candidates {
     list: Option<List>,
     base: Option<(usize, Vec<Architecture>)>,
     current: Option<Current>,
+    memo: FeatureMemo,
 }
 
 struct List {
@@ -129,6 +130,7 @@ impl Candidates {
             list,
             base: None,
             current: None,
+            memo: FeatureMemo::default(),
         })
     }
 
@@ -173,7 +175,7 @@ impl Candidates {
             let may = may.collect();
             let archs: Vec<Architecture> = base.iter().chain(&added).cloned().collect();
             let texts = archs.iter().map(|a| self.space.print(a)).collect();
-            let pool = Pool::new(self.space.clone(), archs);
+            let pool = Pool::new(self.space.clone(), archs).with_memo(self.memo.clone());
             self.current = Some(Current { pool, texts, may, block, added });
         }
         (self.current.as_ref().expect("made above"), changed)

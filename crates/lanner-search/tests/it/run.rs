@@ -59,7 +59,9 @@ fn an_own_function_and_device_are_searched_within_the_limit_and_resumed() {
     assert_eq!(latency.unwrap().ms, 1.0 + convolutions(&best.arch));
     assert!(latency.unwrap().ms <= 4.5);
     // An own function may take hours: the largest network is one of those evaluated.
-    assert_eq!(found.by_size.as_ref().unwrap().how, "evaluated by the search");
+    let how: Vec<_> = found.comparison.rows.iter().map(|r| r.how.as_deref()).collect();
+    assert_eq!(how[1], Some("evaluated by the search"));
+    assert_eq!(run.study().comparison().unwrap().as_ref(), Some(&found.comparison));
     assert_eq!(run.study().counts().unwrap().done, 15);
     let about = run.hand_over(&found).unwrap().unwrap();
     assert_eq!(about["arch"], run.study().space().print(&best.arch));
