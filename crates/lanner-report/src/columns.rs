@@ -100,7 +100,7 @@ impl Columns {
         self.within.push(self.limits.iter().all(|(limit, drift)| {
             let measured = self.measured.get(&limit.metric).and_then(|archs| archs.get(&t.arch));
             let last = measured.copied().or(t.metrics.get(&limit.metric).map(|v| (*v, None)));
-            last.is_none_or(|(value, se)| drift.is_surely_within(value, se, limit.at_most))
+            last.is_none_or(|(value, se)| drift.surely_holds(limit, value, se))
         }));
         for (metric, belief) in &t.predicted {
             put(&mut self.predicted, metric, n, *belief, (f64::NAN, f64::NAN));

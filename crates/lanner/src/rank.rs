@@ -65,6 +65,8 @@ pub fn run(args: RankArgs) -> anyhow::Result<()> {
         Table::check_writable(out)?;
     }
     let predictor = load(&args)?;
+    let better = if predictor.target().is_minimised() { "less" } else { "more" };
+    eprintln!("lanner: {}: {better} is better", predictor.metric());
     let ranked = ranked(&args, &*predictor)?;
     let bar = progress(0, "ranking");
     let all = args.out.is_some() || args.check;
@@ -87,7 +89,7 @@ fn ranked<'a>(args: &RankArgs, predictor: &'a dyn Predictor) -> anyhow::Result<R
     Ranked::all(predictor).ok_or_else(|| {
         usage(format!(
             "{space} has {} architectures, too many to rank: some of them by --sample N or --archs FILE",
-            space.size()
+            crate::space::count(space)
         ))
     })
 }

@@ -3,7 +3,7 @@
 use std::{collections::HashSet, io::Write, path::PathBuf};
 
 use clap::{Args, Subcommand};
-use lanner_data::{ReadReport, Table};
+use lanner_data::{MetricKind, ReadReport, Table};
 use lanner_space::{Space, View};
 use serde_json::{Value, json};
 
@@ -114,7 +114,11 @@ fn join(args: &JoinArgs) -> anyhow::Result<()> {
     if args.unique {
         let mut seen = HashSet::new();
         let first: Vec<usize> = (0..all.len())
-            .filter(|&r| seen.insert(space.graph(&all.archs[r], View::Pruned).canonical()))
+            .filter(|&r| match space.parameters() {
+                // A table has no architecture twice.
+                Some(_) => true,
+                None => seen.insert(space.graph(&all.archs[r], View::Pruned).canonical()),
+            })
             .collect();
         all = all.select(&first)?;
     }
@@ -136,14 +140,14 @@ fn as_json(table: &Table, report: &ReadReport) -> Value {
         .into_iter()
         .map(|c| {
             json!({
-                "name": c.name, "present": c.present, "missing": c.missing, "distinct": c.distinct,
+                "name": c.name, "better": better(&c.name), "present": c.present, "missing": c.missing, "distinct": c.distinct,
                 "min": number(c.min), "median": number(c.median), "max": number(c.max),
             })
         })
         .collect();
     json!({
         "space": table.space.name(),
-        "space_size": table.space.size() as f64,
+        "space_size": table.space.is_counted().then(|| table.space.size() as f64),
         "coverage": coverage(table),
         "rows": table.len(),
         "rows_in_file": report.rows,
@@ -155,13 +159,20 @@ fn as_json(table: &Table, report: &ReadReport) -> Value {
     })
 }
 
+/// Returns which values of a metric are better, as far as its name tells.
+fn better(metric: &str) -> Option<&'static str> {
+    MetricKind::of(metric).map(|kind| if kind.is_maximised() { "more" } else { "less" })
+}
+
 fn as_text(table: &Table, report: &ReadReport) -> String {
     let mut text = format!(
-        "{} architectures of {} ({} % of its {}), from column '{}'\n",
+        "{} architectures of {}{}, from column '{}'\n",
         table.len(),
         table.space,
-        percent(coverage(table)),
-        table.space.size(),
+        match table.space.is_counted() {
+            true => format!(" ({} % of its {})", percent(coverage(table)), table.space.size()),
+            false => String::new(),
+        },
         report.arch_column
     );
     text += &format!("{} columns, {} missing values\n", table.names.len(), report.missing);
@@ -171,13 +182,23 @@ fn as_text(table: &Table, report: &ReadReport) -> String {
     if !report.skipped.is_empty() {
         text += &format!("skipped, not metrics: {}\n", report.skipped.join(", "));
     }
-    let head = ["column", "missing", "distinct", "min", "median", "max"].map(String::from);
+    let head = ["column", "better", "missing", "distinct", "min", "median", "max"];
+    let head = head.map(String::from);
     let mut rows = vec![head];
     for c in table.describe() {
         let [min, median, max] = [c.min, c.median, c.max].map(short);
-        rows.push([c.name, c.missing.to_string(), c.distinct.to_string(), min, median, max]);
+        let better = better(&c.name).unwrap_or("?").into();
+        rows.push([
+            c.name,
+            better,
+            c.missing.to_string(),
+            c.distinct.to_string(),
+            min,
+            median,
+            max,
+        ]);
     }
-    let mut widths = [0; 6];
+    let mut widths = [0; 7];
     for row in &rows {
         for (width, cell) in widths.iter_mut().zip(row) {
             *width = (*width).max(cell.chars().count());

@@ -5,6 +5,7 @@ mod machine;
 mod table;
 
 use lanner_space::Architecture;
+use serde::{Deserialize, Serialize};
 
 use crate::EvaluateError;
 use crate::measure::{Adaptive, Protocol};
@@ -13,7 +14,7 @@ pub use machine::MachineMeter;
 pub use table::TableMeter;
 
 /// A latency and its standard error, milliseconds.
-#[derive(Debug, Clone, Copy, PartialEq)]
+#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
 pub struct Latency {
     pub ms: f64,
     pub se: f64,

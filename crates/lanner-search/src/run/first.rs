@@ -143,6 +143,7 @@ fn scale(latencies: &mut [(Architecture, Latency)], factor: f64) {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::Limit;
     use crate::study::Drift;
 
     #[test]
@@ -157,8 +158,8 @@ mod tests {
             let fastest = latencies.iter().copied().fold(f64::INFINITY, f64::min);
             // It stays within the limit when it is measured again and takes 5 % more.
             let again = Latency { ms: 1.05 * fastest, se: 0.01 * fastest };
-            let drift = Drift::of(&[]);
-            assert!(drift.is_surely_within(again.ms, Some(again.se), limit), "{latencies:?}");
+            let (drift, at_most) = (Drift::of(&[]), Limit::at_most(LATENCY, limit));
+            assert!(drift.surely_holds(&at_most, again.ms, Some(again.se)), "{latencies:?}");
         }
         assert!(!default_limit(&[]).is_finite());
     }

@@ -47,7 +47,8 @@ impl Run {
         }
         if let Some(front) = &found.front {
             let names = job.objectives.iter().map(|o| o.metric.as_str());
-            let reference: BTreeMap<&str, f64> = names.zip(front.reference).collect();
+            let reference: BTreeMap<&str, f64> =
+                names.zip(front.reference.iter().copied()).collect();
             about["front"] = front.points.iter().map(|p| self.point(p)).collect();
             about["hypervolume"] = json!(front.hypervolume);
             about["reference"] = json!(reference);
@@ -85,7 +86,7 @@ impl Run {
     /// Describes a point of the front.
     fn point(&self, point: &Point) -> Value {
         let mut fields = json!({ "trial": point.trial.id });
-        for (objective, value) in self.study.job().objectives.iter().zip(point.values) {
+        for (objective, value) in self.study.job().objectives.iter().zip(&point.values) {
             fields[objective.metric.as_str()] = json!(value);
         }
         if let Some(latency) = point.latency {

@@ -58,8 +58,8 @@ use crate::study::predictors::Predictors;
 use crate::study::{Study, Trial};
 use crate::{Evaluate, Job, Limit, SearchError, Setup};
 pub use baseline::{Baseline, spaced};
-use columns::Columns;
-pub use comparison::{BySize, random_search};
+use columns::{Columns, tells_latency};
+pub use comparison::{Choice, Comparison, random_search};
 pub use control::{Control, Event, Phase, Stop};
 pub use front::{Front, Point};
 pub use lanner_evaluate::meter::Latency;
@@ -75,6 +75,8 @@ pub struct Run {
     folder: PathBuf,
     evaluator: Arc<dyn Evaluator>,
     measuring: Measuring,
+    /// Whether latencies are a metric that the evaluation tells.
+    tells_latency: bool,
     tables: Tables,
 }
 
@@ -130,10 +132,8 @@ pub struct Found {
     pub best: Option<(Trial, Option<Latency>)>,
     /// The trade-offs between two objectives.
     pub front: Option<Front>,
-    /// The network with the most FLOPs within the limits, for comparison.
-    pub by_size: Option<BySize>,
-    /// The expected result of random search, and how it was found.
-    pub by_chance: Option<(f64, String)>,
+    /// The best network beside choices without learning.
+    pub comparison: Comparison,
     /// Whether the time was up before the budget was spent.
     pub is_early: bool,
     /// Duration of this run.
@@ -162,6 +162,7 @@ impl Run {
             None => setup::evaluator(&job, &setup, &skeleton, &mut tables)?,
         };
         let columns = Columns::of(&job, &setup, &*evaluator, &space, &mut tables)?;
+        let tells_latency = own.meter.is_none() && tells_latency(&space, &setup);
         let warm_start = warm_start::read(&own.warm_start, &job, &space, &mut tables)?;
         let is_limited = setup.median_limit || job.limit_of(LATENCY).is_some();
         let predictors = Predictors::load(&job, &space, is_limited)?;
@@ -173,7 +174,7 @@ impl Run {
                 None => setup::meter(&setup, &skeleton, None, &mut tables)?,
             };
             let measured = first::median_limit(&mut *usable, &setup, &space, job.seed, control)?;
-            job.limits.push(Limit { metric: LATENCY.into(), at_most: measured.1 });
+            job.limits.push(Limit::at_most(LATENCY, measured.1));
             (first, meter) = (measured.0, Some(usable));
         }
         let archs = with_values(evaluator.listed().unwrap_or_default(), &job, &mut tables)?;
@@ -185,6 +186,7 @@ impl Run {
             folder: folder.into(),
             evaluator,
             measuring: Measuring::new(meter, columns),
+            tells_latency,
             tables,
         };
         run.keep_baseline()?;
@@ -212,6 +214,7 @@ impl Run {
             None => setup::evaluator(&job, &setup, &skeleton, &mut tables)?,
         };
         let columns = Columns::of(&job, &setup, &*evaluator, study.space(), &mut tables)?;
+        let tells_latency = own.meter.is_none() && tells_latency(study.space(), &setup);
         Ok(Run {
             study,
             setup,
@@ -219,6 +222,7 @@ impl Run {
             folder: folder.into(),
             evaluator,
             measuring: Measuring::new(own.meter, columns),
+            tells_latency,
             tables,
         })
     }
@@ -246,12 +250,6 @@ impl Run {
     /// Raises or lowers the budget.
     pub fn set_budget(&mut self, budget: usize) -> Result<(), SearchError> {
         self.study.set_budget(budget)
-    }
-
-    /// Computes the curve of random search over the table that replaces trainings; `None` without a
-    /// table.
-    pub fn baseline(&mut self, most: usize) -> Option<Baseline> {
-        random_search(self.study.job(), most, &mut self.tables)
     }
 
     /// Searches until the budget is spent, and chooses the best network.
@@ -283,10 +281,9 @@ impl Run {
             return Err(SearchError::Stopped { when });
         }
         Ok(Found {
+            comparison: self.compare(&best, by_size, done)?,
             best,
             front,
-            by_size,
-            by_chance: self.by_chance(done)?,
             is_early: is_early && done < budget,
             seconds: start.elapsed().as_secs_f64(),
         })

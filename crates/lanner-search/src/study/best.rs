@@ -6,10 +6,12 @@ use std::collections::{HashMap, HashSet};
 use lanner_space::Architecture;
 use rusqlite::{Connection, OptionalExtension};
 
+use super::database::VALUES;
 use super::read::trial;
 use super::types::Trial;
 use super::{SearchError, Study};
-use crate::front;
+use crate::job::Bound;
+use crate::{Limit, front};
 
 /// Quantile of the normal distribution below which 95 % lie.
 const SURE: f64 = 1.645;
@@ -41,17 +43,25 @@ impl Drift {
         Drift { deviation: variance.sqrt(), measurements: measured.len() }
     }
 
-    /// Largest value whose measurement with this relative standard error is surely within a limit.
-    pub fn sure_limit(&self, limit: f64, relative_se: f64) -> f64 {
-        limit / (1.0 + SURE * relative_se.hypot(self.deviation))
+    /// Returns the value whose measurement with this relative standard error just surely keeps a limit.
+    pub fn sure_bound(&self, limit: &Limit, relative_se: f64) -> f64 {
+        let margin = SURE * relative_se.hypot(self.deviation);
+        match limit.bound {
+            Bound::AtMost(most) => most / (1.0 + margin),
+            Bound::AtLeast(least) => least / (1.0 - margin).max(f64::MIN_POSITIVE),
+        }
     }
 
-    /// Tells whether a measured value is within a limit with a probability of at least .95, given its
+    /// Tells whether a measured value keeps a limit with a probability of at least .95, given its
     /// standard error and the drift. A value without a standard error is exact.
-    pub fn is_surely_within(&self, value: f64, se: Option<f64>, limit: f64) -> bool {
-        match se.filter(|se| se.is_finite()) {
-            Some(se) => value + SURE * se.hypot(self.deviation * value) <= limit,
-            None => value <= limit,
+    pub fn surely_holds(&self, limit: &Limit, value: f64, se: Option<f64>) -> bool {
+        let margin = match se.filter(|se| se.is_finite()) {
+            Some(se) => SURE * se.hypot(self.deviation * value),
+            None => 0.0,
+        };
+        match limit.bound {
+            Bound::AtMost(_) => limit.holds(value + margin),
+            Bound::AtLeast(_) => limit.holds(value - margin),
         }
     }
 }
@@ -90,8 +100,9 @@ impl Study {
         value: f64,
         se: Option<f64>,
     ) -> Result<bool, SearchError> {
-        let Some(limit) = self.job.limit_of(metric) else { return Ok(true) };
-        Ok(self.drift(metric)?.is_surely_within(value, se, limit))
+        let drift = self.drift(metric)?;
+        let mut limits = self.job.limits.iter().filter(|l| l.metric == metric);
+        Ok(limits.all(|limit| drift.surely_holds(limit, value, se)))
     }
 
     /// Returns the answer of a study: the best done trial by the first objective, the earliest of
@@ -114,7 +125,7 @@ impl Study {
         })
     }
 
-    /// Returns the trials that no other one beats in both objectives, the best first value first; with
+    /// Returns the trials that no other one beats in all objectives, the best first value first; with
     /// one objective the best alone. Limits count as in [`Study::best`]. For an objective that was
     /// measured apart from the trial, such as a latency, the architecture's last measurement counts.
     pub fn front(&self) -> Result<Vec<Trial>, SearchError> {
@@ -126,17 +137,20 @@ impl Study {
             let last = (self.job.objectives.iter())
                 .map(|o| last_measured(c, &o.metric, usize::MAX))
                 .collect::<rusqlite::Result<Vec<_>>>()?;
-            let mut within: Vec<(i64, [f64; 2])> = Vec::new();
-            let mut select = c.prepare_cached(
-                "SELECT id, value, value2, arch FROM trial
-                 WHERE value IS NOT NULL AND value2 IS NOT NULL ORDER BY id",
-            )?;
+            let mut within: Vec<(i64, Vec<f64>)> = Vec::new();
+            let columns = &VALUES[..self.job.objectives.len().min(VALUES.len())];
+            let mut select = c.prepare_cached(&format!(
+                "SELECT id, arch, {} FROM trial WHERE {} IS NOT NULL ORDER BY id",
+                columns.join(", "),
+                columns.join(" IS NOT NULL AND ")
+            ))?;
             let mut rows = select.query([])?;
             while let Some(row) = rows.next()? {
-                let mut values = [row.get(1)?, row.get(2)?];
+                let mut values: Vec<f64> =
+                    (0..columns.len()).map(|i| row.get(i + 2)).collect::<rusqlite::Result<_>>()?;
                 for (i, objective) in self.job.objectives.iter().enumerate() {
                     if !last[i].is_empty()
-                        && let Some((measured, _)) = last[i].get(row.get_ref(3)?.as_str()?)
+                        && let Some((measured, _)) = last[i].get(row.get_ref(1)?.as_str()?)
                     {
                         values[i] = objective.signed(*measured);
                     }
@@ -145,7 +159,7 @@ impl Study {
             }
             // Removes trials over a limit from the front, again and again until all on it are within.
             loop {
-                let points: Vec<[f64; 2]> = within.iter().map(|d| d.1).collect();
+                let points: Vec<&[f64]> = within.iter().map(|d| d.1.as_slice()).collect();
                 let ids: Vec<i64> = front(&points).into_iter().map(|i| within[i].0).collect();
                 let mut trials = Vec::new();
                 let mut over = HashSet::new();
@@ -187,7 +201,7 @@ impl Study {
                 .optional()?;
             let told = trial.metrics.get(&limit.metric).map(|value| (*value, None));
             let last = measured.or(told);
-            if last.is_some_and(|(v, se)| !drift.is_surely_within(v, se, limit.at_most)) {
+            if last.is_some_and(|(v, se)| !drift.surely_holds(limit, v, se)) {
                 return Ok(false);
             }
         }

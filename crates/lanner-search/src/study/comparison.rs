@@ -3,48 +3,16 @@
 use lanner_network::{Cost, Skeleton, View};
 use lanner_space::Architecture;
 use rayon::prelude::*;
-use rusqlite::OptionalExtension;
 
 use super::ask::Snapshot;
 use super::candidates::Current;
 use super::limits::Measured;
 use super::types::State;
 use super::{PROBABLE, SearchError, Study};
+use crate::run::{Baseline, spaced};
 use crate::{DefaultSearch, History};
 
 impl Study {
-    /// Returns the network of the comparison by size, if it was chosen after as many evaluations:
-    /// `Some(None)` if none was within the limits.
-    pub(crate) fn by_size(
-        &self,
-        evaluated: usize,
-    ) -> Result<Option<Option<Architecture>>, SearchError> {
-        let text: Option<String> = self.database.read(|c| {
-            c.query_row("SELECT value FROM study WHERE key = 'by_size'", [], |r| r.get(0))
-                .optional()
-        })?;
-        let Some((after, arch)) = text.as_deref().and_then(|text| text.split_once(' ')) else {
-            return Ok(None);
-        };
-        if after != evaluated.to_string() {
-            return Ok(None);
-        }
-        Ok(Some(if arch.is_empty() { None } else { Some(self.space.parse(arch)?) }))
-    }
-
-    /// Stores the network of the comparison by size.
-    pub(crate) fn set_by_size(
-        &mut self,
-        evaluated: usize,
-        arch: Option<&Architecture>,
-    ) -> Result<(), SearchError> {
-        let text = arch.map(|arch| self.space.print(arch)).unwrap_or_default();
-        let text = format!("{evaluated} {text}");
-        self.database.write(|c| {
-            c.execute("INSERT OR REPLACE INTO study VALUES ('by_size', ?)", [text]).map(|_| ())
-        })
-    }
-
     /// Returns the `n` candidates with the most FLOPs, the largest first, that are likely to be within
     /// all limits by what is known now: the choice of somebody who knows only that larger networks
     /// tend to be better. In a large space they are the largest of those drawn from it, not of all.
@@ -59,10 +27,10 @@ impl Study {
         Ok(sized.into_iter().take(n).map(|(_, r)| current.pool.archs[r].clone()).collect())
     }
 
-    /// Predicts the best value of `n` random networks that are likely to be within the limits, from
-    /// the study's own trials: fits the processes of [`DefaultSearch`] and draws random searches
+    /// Predicts the best value of up to `n` random networks that are likely to be within the limits,
+    /// from the study's own trials: fits the processes of [`DefaultSearch`] and draws random searches
     /// from their predictions. `None` with two objectives or too few trials.
-    pub fn by_chance(&mut self, n: usize) -> Result<Option<f64>, SearchError> {
+    pub fn by_chance(&mut self, n: usize) -> Result<Option<Baseline>, SearchError> {
         let [objective] = &self.job.objectives[..] else { return Ok(None) };
         let objective = objective.clone();
         let (job, space) = (&self.job, &self.space);
@@ -80,7 +48,11 @@ impl Study {
             return Ok(None);
         }
         let best = DefaultSearch::new(seed).by_chance(&current.pool, &history, &rows, n);
-        Ok(best.map(|value| objective.signed(value)))
+        Ok(best.map(|values| {
+            let value = |k: usize| objective.signed(values[k - 1]);
+            let curve = spaced(values.len()).into_iter().map(|k| (k, value(k))).collect();
+            Baseline { what: "estimated from the trials".into(), curve }
+        }))
     }
 
     /// Returns the candidates, evaluated ones too, and which of them are likely to be within the

@@ -8,7 +8,7 @@ use lanner_space::{Architecture, Space};
 use rusqlite::Connection;
 
 use super::best::{Drift, Last, drift, last_measured};
-use super::candidates::{ANALYTIC, Current};
+use super::candidates::{ANALYTIC, Current, analytic};
 use super::predictors::Asked;
 use super::{SearchError, Study, read};
 use crate::Limit;
@@ -30,7 +30,8 @@ const REMEMBERED: usize = 20_000;
 pub(super) struct Limits {
     /// Limits, with their positions among all limits.
     measured: Vec<(usize, Limit)>,
-    process: Option<LatencyProcess>,
+    /// The processes of the network's costs and, where they differ, of other metrics.
+    processes: [Option<LatencyProcess>; 2],
     /// Predictions of the pool's latencies by a saved predictor.
     expected: Option<Vec<Expected>>,
 }
@@ -41,10 +42,10 @@ pub(super) type Known = Vec<(Architecture, f64)>;
 pub(super) type Beliefs = Vec<(String, HashMap<usize, Belief>)>;
 
 impl Limits {
-    pub fn of(limits: &[Limit]) -> Limits {
+    pub fn of(limits: &[Limit], space: &Space) -> Limits {
         let all = limits.iter().cloned().enumerate();
-        let measured = all.filter(|(_, l)| !ANALYTIC.contains(&l.metric.as_str())).collect();
-        Limits { measured, process: None, expected: None }
+        let measured = all.filter(|(_, l)| analytic(space, &l.metric).is_none()).collect();
+        Limits { measured, processes: [None, None], expected: None }
     }
 
     pub fn is_empty(&self) -> bool {
@@ -57,7 +58,7 @@ impl Limits {
     }
 
     pub fn new_pool(&mut self) {
-        self.process = None;
+        self.processes = [None, None];
         self.expected = None;
     }
 
@@ -65,7 +66,7 @@ impl Limits {
     /// measured; `None` without a limit or a saved predictor.
     pub fn expected(&mut self, pool: &Pool, predictor: Option<&mut Asked>) -> Option<Vec<f64>> {
         let limits = self.measured.iter().filter(|(_, l)| l.metric == LATENCY);
-        let limit = limits.map(|(_, l)| l.at_most).reduce(f64::min)?;
+        let limit = limits.map(|(_, l)| l.value()).reduce(f64::min)?;
         let predictor = predictor?;
         let expected = self.expected.get_or_insert_with(|| predictor.latencies(&pool.archs));
         Some(expected.iter().map(|e| e.within(limit)).collect())
@@ -92,26 +93,31 @@ impl Limits {
             let known: Vec<(usize, f64)> = (measured.latest.iter())
                 .filter_map(|(arch, value)| Some((pool.row_of(arch)?, *value)))
                 .collect();
-            let at_most = measured.sure_limit(limit.at_most);
+            let bound = measured.sure_bound(limit);
             let rows: Vec<usize> = (0..pool.len()).filter(|&r| open[r]).collect();
-            let process = self.process.get_or_insert_with(|| LatencyProcess::new(pool));
+            let is_other = usize::from(!is_cost(&pool.space, &limit.metric));
+            let process =
+                self.processes[is_other].get_or_insert_with(|| process(pool, &limit.metric));
             let predictor = predictor.as_deref_mut().filter(|_| limit.metric == LATENCY);
             let believed = match predictor {
                 Some(predictor) => {
                     let expected =
                         self.expected.get_or_insert_with(|| predictor.latencies(&pool.archs));
-                    Ok(process.corrected(expected, &known, at_most, &rows))
+                    Ok(process.corrected(expected, &known, bound, &rows))
                 }
-                None => process.beliefs(&known, at_most, &rows),
+                None => process.beliefs(&known, bound, &rows),
             };
             // Without enough measurements for a process, every row stays open.
             let mut likely = vec![1.0; pool.len()];
             let mut of_rows: HashMap<usize, Belief> =
                 believed.map_or_else(|_| HashMap::new(), |b| rows.into_iter().zip(b).collect());
-            of_rows.iter().for_each(|(&row, belief)| likely[row] = belief.within);
+            for (&row, belief) in &mut of_rows {
+                belief.within = limit.probability(belief.within);
+                likely[row] = belief.within;
+            }
             for (row, text) in current.texts.iter().enumerate() {
                 if let Some(&(value, se)) = measured.last.get(text) {
-                    let sure = measured.drift.is_surely_within(value, se, limit.at_most);
+                    let sure = measured.drift.surely_holds(limit, value, se);
                     likely[row] = f64::from(u8::from(sure));
                     // What was measured is not predicted any more.
                     of_rows.remove(&row);
@@ -147,12 +153,25 @@ impl Measured {
         })
     }
 
-    /// Returns the value up to which a measurement will be surely within a limit.
-    fn sure_limit(&self, limit: f64) -> f64 {
+    /// Returns the value up to which (or from which on) a measurement will surely keep a limit.
+    fn sure_bound(&self, limit: &Limit) -> f64 {
         let mut errors: Vec<f64> =
             self.last.values().filter_map(|(value, se)| Some((*se)? / value)).collect();
         errors.sort_by(f64::total_cmp);
-        errors.get(errors.len() / 2).map_or(limit, |se| self.drift.sure_limit(limit, *se))
+        errors.get(errors.len() / 2).map_or(limit.value(), |se| self.drift.sure_bound(limit, *se))
+    }
+}
+
+/// Tells whether a metric is one of the network alone, whatever the parameters of its training.
+fn is_cost(space: &Space, metric: &str) -> bool {
+    space.parameters().is_none() || metric == LATENCY || ANALYTIC.contains(&metric)
+}
+
+/// Makes the process of a metric.
+fn process(pool: &Pool, metric: &str) -> LatencyProcess {
+    match is_cost(&pool.space, metric) {
+        true => LatencyProcess::new(pool),
+        false => LatencyProcess::of_metric(pool),
     }
 }
 
@@ -198,7 +217,8 @@ impl Study {
         archs: &[Architecture],
     ) -> Result<Vec<Belief>, SearchError> {
         let known = self.database.read(|c| latest(c, &self.space, metric))?;
-        let at_most = self.job.limit_of(metric).unwrap_or(f64::INFINITY);
+        let unlimited = Limit::at_most(metric, f64::INFINITY);
+        let limit = self.job.limits.iter().find(|l| l.metric == metric).unwrap_or(&unlimited);
         let mut all = archs.to_vec();
         let mut rows = Vec::new();
         for (arch, value) in known {
@@ -207,7 +227,9 @@ impl Study {
         }
         let pool = Pool::new(self.space.clone(), all);
         let asked: Vec<usize> = (0..archs.len()).collect();
-        Ok(LatencyProcess::new(&pool).beliefs(&rows, at_most, &asked)?)
+        let mut beliefs = process(&pool, metric).beliefs(&rows, limit.value(), &asked)?;
+        beliefs.iter_mut().for_each(|b| b.within = limit.probability(b.within));
+        Ok(beliefs)
     }
 
     /// Returns the `n` networks whose measurements tell most about all others, the most informative

@@ -11,7 +11,7 @@ use lanner_evaluate::evaluator::{Answer, Request};
 use lanner_evaluate::meter::{Effort, Latency, Meter};
 use lanner_search::run::{Control, Event, Own, Phase, Run, Stop};
 use lanner_search::study::{State, Study};
-use lanner_search::{Evaluate, Job, SearchError, Setup, StrategyName, TableColumn};
+use lanner_search::{Evaluate, Job, Limit, SearchError, Setup, StrategyName, TableColumn};
 use lanner_space::Architecture;
 
 fn convolutions(arch: &Architecture) -> f64 {
@@ -59,7 +59,9 @@ fn an_own_function_and_device_are_searched_within_the_limit_and_resumed() {
     assert_eq!(latency.unwrap().ms, 1.0 + convolutions(&best.arch));
     assert!(latency.unwrap().ms <= 4.5);
     // An own function may take hours: the largest network is one of those evaluated.
-    assert_eq!(found.by_size.as_ref().unwrap().how, "evaluated by the search");
+    let how: Vec<_> = found.comparison.rows.iter().map(|r| r.how.as_deref()).collect();
+    assert_eq!(how[1], Some("evaluated by the search"));
+    assert_eq!(run.study().comparison().unwrap().as_ref(), Some(&found.comparison));
     assert_eq!(run.study().counts().unwrap().done, 15);
     let about = run.hand_over(&found).unwrap().unwrap();
     assert_eq!(about["arch"], run.study().space().print(&best.arch));
@@ -107,7 +109,11 @@ fn a_finished_study_has_one_answer_and_measures_nothing() {
         let drift = run.study().drift("latency_ms").unwrap();
         assert!(drift.measurements > 2 && drift.deviation < 0.045, "{drift:?}");
         let latency = latency.unwrap();
-        assert!(drift.is_surely_within(latency.ms, Some(latency.se), limit));
+        assert!(drift.surely_holds(
+            &Limit::at_most("latency_ms", limit),
+            latency.ms,
+            Some(latency.se)
+        ));
         drop(run);
         let (first, calls) = (answer(&path), measured.load(Ordering::Relaxed));
         for _ in 0..5 {
@@ -115,8 +121,7 @@ fn a_finished_study_has_one_answer_and_measures_nothing() {
             let again = finish(&mut run);
             run.hand_over(&again).unwrap();
             assert_eq!(answer(&path), first);
-            assert_eq!(again.by_size.unwrap().arch, found.by_size.as_ref().unwrap().arch);
-            assert_eq!(again.by_chance, found.by_chance);
+            assert_eq!(again.comparison, found.comparison);
             assert_eq!(measured.load(Ordering::Relaxed), calls, "something was measured");
         }
     }

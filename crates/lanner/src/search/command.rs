@@ -6,9 +6,9 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
 use lanner_evaluate::evaluator::Place;
-use lanner_search::SearchError;
 use lanner_search::run::{Control, Event, Found, Own, Phase, Run, Stop};
 use lanner_search::study::Study;
+use lanner_search::{LATENCY, SearchError};
 
 use super::{SearchArgs, job, summary};
 use crate::output::{Progress, progress, search_error, usage};
@@ -48,6 +48,7 @@ pub fn run(args: &SearchArgs, folder: &Path, kept: bool) -> anyhow::Result<()> {
         (true, _) => {
             let mut run = Run::resume(folder, Own::default()).map_err(search_error)?;
             args.budget.map_or(Ok(()), |budget| run.set_budget(budget))?;
+            eprintln!("lanner: {}", run.study().job().aim());
             run
         }
         (false, true) => {
@@ -63,6 +64,11 @@ pub fn run(args: &SearchArgs, folder: &Path, kept: bool) -> anyhow::Result<()> {
                 None => Vec::new(),
             };
             let own = Own { warm_start: args.warm_start.clone(), first, ..Own::default() };
+            let median = match job.setup.as_ref().is_some_and(|s| s.median_limit) {
+                true => format!("; {LATENCY} <= the median of the first measurements"),
+                false => String::new(),
+            };
+            eprintln!("lanner: {}{median}", job.aim());
             Run::create(folder, &job, own, &mut control).map_err(search_error)?
         }
     };
@@ -91,7 +97,7 @@ pub fn run(args: &SearchArgs, folder: &Path, kept: bool) -> anyhow::Result<()> {
     let about = run.hand_over(&found)?;
     // A search that found nothing has a report too: it shows why.
     if kept {
-        crate::report::write(&mut run)?;
+        crate::report::write(&run)?;
     }
     match about {
         Some(about) => summary::print(&run, &found, &about, kept, args.json),
