@@ -99,7 +99,7 @@ impl Run {
                 continue;
             }
             let latency = match self.known_latency(&arch)? {
-                _ if !self.needs_latency() => None,
+                known if !self.needs_latency() => known,
                 Some(latency) => Some(latency),
                 None => match self.measure(&arch, None, Effort::Quick)? {
                     Some(latency) => Some(latency),
@@ -110,6 +110,7 @@ impl Run {
             if !within || self.over_a_column(None, &arch)?.is_some() {
                 continue;
             }
+            let latency = latency.map_or_else(|| self.known_latency(&arch), |l| Ok(Some(l)))?;
             if let Some(trial) = done(&arch) {
                 let how = "evaluated by the search";
                 return Ok(Some(BySize { metrics: trial.metrics.clone(), arch, latency, how }));
@@ -195,14 +196,24 @@ impl Run {
         };
         let mut rows = Vec::new();
         if let Some((trial, latency)) = best {
-            let predicted = trial.predicted.get(LATENCY).map(|p| p.0);
+            // What was never measured is said to be predicted.
+            let known = self.study.measurements_of(&trial.arch)?;
+            let unknown = |m: &str| {
+                !known.iter().any(|k| k.metric == m) && self.measuring.columns.has(m)
+            };
+            let predicted: Vec<String> = (trial.predicted.iter())
+                .filter(|(metric, _)| unknown(metric))
+                .map(|(metric, (median, sd))| format!("{metric} predicted: {median:.4} ± {sd:.2}"))
+                .collect();
+            let how = (!predicted.is_empty()).then(|| predicted.join(", "));
+            let predicted_ms = trial.predicted.get(LATENCY).map(|p| p.0);
             rows.push(Choice {
                 choice: "the search".into(),
                 arch: Some(space.print(&trial.arch)),
                 metrics: chosen(&trial.metrics),
                 latency: *latency,
-                predicted_ms: predicted.filter(|_| latency.is_some()),
-                how: None,
+                predicted_ms: predicted_ms.filter(|_| latency.is_some()),
+                how,
             });
         }
         if let Some(size) = by_size {
@@ -243,22 +254,15 @@ pub fn random_search(job: &Job, most: usize, tables: &mut Tables) -> Option<Base
     let skeleton = job.skeleton(&space).ok()?;
     let table = tables.read(file, &space).ok()?;
     let evaluator = setup::evaluator(job, job_setup, &skeleton, tables).ok()?;
-    let columns = Columns::of(job, job_setup, &*evaluator, &space, tables).ok()?;
-    let latency = match job_setup.latency_column() {
-        Some((file, column)) => Some((tables.read(file, &space).ok()?, column)),
-        None => None,
-    };
+    let columns = Columns::of(job, job_setup, &*evaluator, &space, false, tables).ok()?;
     let within = |arch: &Architecture| {
         job.limits.iter().all(|limit| {
-            let value = match (limit.metric.as_str(), &latency) {
-                (LATENCY, Some((table, column))) => table.value(column, arch).ok().flatten(),
-                (metric, _) => match analytic(&space, metric) {
-                    Some(part) => {
-                        let network = skeleton.build(arch, View::Pruned).ok();
-                        network.map(|n| part(&Cost::of(&n)) as f64)
-                    }
-                    None => columns.value(metric, arch),
-                },
+            let value = match analytic(&space, &limit.metric) {
+                Some(part) => {
+                    let network = skeleton.build(arch, View::Pruned).ok();
+                    network.map(|n| part(&Cost::of(&n)) as f64)
+                }
+                None => columns.value(&limit.metric, arch),
             };
             value.is_some_and(|v| limit.holds(v))
         })

@@ -19,7 +19,8 @@ impl Run {
         let found = loop {
             let Some(trial) = self.study.best()? else { break None };
             if self.limit().is_none() {
-                break Some((trial, None));
+                let latency = self.known_latency(&trial.arch)?;
+                break Some((trial, latency));
             }
             if let Some(latency) = self.final_latency(&trial.arch)? {
                 break Some((trial, Some(latency)));

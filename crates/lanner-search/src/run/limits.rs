@@ -1,6 +1,7 @@
 //! Limits of a run: measures or looks up a network's metrics before its evaluation.
 
 use std::collections::BTreeMap;
+use std::sync::Arc;
 
 use lanner_evaluate::meter::{Effort, Latency};
 use lanner_network::{Cost, View};
@@ -12,25 +13,33 @@ use crate::job::LATENCY;
 use crate::study::{Trial, analytic};
 use crate::{Limit, Objective, SearchError};
 
+/// Largest number of values that are taken from a table of few networks.
+const TAUGHT: usize = 200;
+
 type Metrics = BTreeMap<String, f64>;
 
 impl Run {
     /// Returns the limit of the latency, where latencies are measured.
     pub(super) fn limit(&self) -> Option<f64> {
-        self.study.job().limit_of(LATENCY).filter(|_| !self.tells_latency)
+        self.study.job().limit_of(LATENCY).filter(|_| self.is_metered())
+    }
+
+    /// Tells whether a meter gives the latencies, neither a table nor the evaluation.
+    fn is_metered(&self) -> bool {
+        !self.tells_latency && !self.measuring.columns.has(LATENCY)
     }
 
     /// Tells whether latency is limited or an objective.
     pub(super) fn needs_latency(&self) -> bool {
         let objectives = &self.study.job().objectives;
-        !self.tells_latency
+        self.is_metered()
             && (self.limit().is_some() || objectives.iter().any(|o| o.metric == LATENCY))
     }
 
     /// Returns the limits that are columns, or that the evaluation tells.
     fn other_limits(&self) -> Vec<Limit> {
         (self.study.job().limits.iter())
-            .filter(|l| l.metric != LATENCY || self.tells_latency)
+            .filter(|l| l.metric != LATENCY || !self.is_metered())
             .filter(|l| analytic(self.study.space(), &l.metric).is_none())
             .cloned()
             .collect()
@@ -55,7 +64,7 @@ impl Run {
 
     /// Returns the metrics of a trial's network if it is not surely within the limits, else `None`.
     pub(super) fn over(&mut self, trial: &Trial) -> Result<Option<Metrics>, SearchError> {
-        if let Some(metrics) = self.over_a_column(Some(trial.id), &trial.arch)? {
+        if let Some(metrics) = self.over_a_column(Some(trial), &trial.arch)? {
             return Ok(Some(metrics));
         }
         if !self.needs_latency() {
@@ -73,22 +82,24 @@ impl Run {
         })
     }
 
-    /// Returns the metrics of a network that is over a limit of a column, or for which a column has
-    /// no value; else `None`.
+    /// Returns the metrics of a network that is over a limit of a column; else `None`. Where the column
+    /// has no value, the prediction decides.
     pub(super) fn over_a_column(
         &mut self,
-        trial: Option<i64>,
+        trial: Option<&Trial>,
         arch: &Architecture,
     ) -> Result<Option<Metrics>, SearchError> {
         let mut limits = self.other_limits();
         limits.retain(|l| self.measuring.columns.has(&l.metric));
-        if limits.is_empty() {
-            return Ok(None);
-        }
-        self.measuring.look_up(&mut self.study, arch, trial)?;
+        self.measuring.look_up(&mut self.study, arch, trial.map(|t| t.id))?;
+        // The strategy asks only for what is predicted to be within the limits.
+        let is_asked = trial.is_some_and(|t| t.round > 0);
         for limit in limits {
             let metric = limit.metric.clone();
             let Some(value) = self.measuring.columns.value(&metric, arch) else {
+                if is_asked || self.study.is_predicted_within(&metric, arch)? {
+                    continue;
+                }
                 return Ok(Some(Metrics::new()));
             };
             if !limit.holds(value) {
@@ -98,27 +109,80 @@ impl Run {
         Ok(None)
     }
 
-    /// Looks up columns for the networks that tell most about all others.
+    /// Looks up columns for the networks that tell most about all others. Of a table that has few of
+    /// them, all values are taken, at most 200.
     pub(super) fn look_up_first(&mut self) -> Result<(), SearchError> {
         let samples = self.setup.latency_samples;
-        let limits = self.other_limits();
         let known = self.study.measurements()?;
-        for Limit { metric, .. } in limits.iter().filter(|l| self.measuring.columns.has(&l.metric))
-        {
-            let seen: Vec<&Architecture> =
-                known.iter().filter(|m| m.metric == *metric).map(|m| &m.arch).collect();
-            if seen.len() >= samples {
+        let limited = |m: &str| self.study.job().limits.iter().any(|l| l.metric == m);
+        let mut new = Vec::new();
+        for (metric, table, column) in self.measuring.columns.sources() {
+            let values = &table.columns[column];
+            let rows: Vec<usize> = (0..table.len()).filter(|&r| values[r].is_finite()).collect();
+            let seen = known.iter().filter(|m| m.metric == metric).count();
+            // A second objective that is known of all networks needs no predictor.
+            let is_partial = (rows.len() as u128) < self.study.space().size() / 2;
+            if seen >= samples.min(rows.len()) || !(limited(metric) || is_partial) {
                 continue;
             }
-            for arch in self.study.first_measurements(samples)? {
-                if !seen.contains(&&arch)
-                    && let Some(value) = self.measuring.columns.value(metric, &arch)
-                {
-                    self.study.measured(&looked_up(&arch, metric, value, None))?;
+            new.push((metric.to_string(), Arc::clone(table), column, rows));
+        }
+        for (metric, table, column, rows) in new {
+            let mut archs = self.study.first_measurements(samples)?;
+            let asked = archs.len();
+            archs.retain(|arch| self.measuring.columns.value(&metric, arch).is_some());
+            if 2 * archs.len() < asked {
+                let step = rows.len().div_ceil(TAUGHT).max(1);
+                archs = rows.iter().step_by(step).map(|&r| table.archs[r].clone()).collect();
+            }
+            for arch in archs {
+                let is_new = !known.iter().any(|m| m.metric == metric && m.arch == arch);
+                if let (true, Some(row)) = (is_new, table.row_of(&arch)) {
+                    let value = table.columns[column][row];
+                    self.study.measured(&looked_up(&arch, &metric, value, None))?;
                 }
             }
         }
         Ok(())
+    }
+
+    /// Returns the predicted value of a metric; `None` if too little is known.
+    fn predicted(&self, metric: &str, arch: &Architecture) -> Result<Option<f64>, SearchError> {
+        match self.study.forecast(metric, std::slice::from_ref(arch)) {
+            Ok(beliefs) => Ok(beliefs.first().map(|b| b.median)),
+            Err(SearchError::Predict(_)) => Ok(None),
+            Err(error) => Err(error),
+        }
+    }
+
+    /// Tells the study which networks have values of the looked-up metrics.
+    pub(super) fn name_sources(&mut self) {
+        for (metric, table, column) in self.measuring.columns.sources() {
+            let table = Arc::clone(table);
+            let has_value = move |arch: &Architecture| {
+                table.row_of(arch).is_some_and(|row| table.columns[column][row].is_finite())
+            };
+            self.study.set_source(metric, Arc::new(has_value));
+        }
+    }
+
+    /// Says which looked-up metrics are predicted for most networks, one sentence each.
+    pub fn partial_tables(&self) -> Vec<String> {
+        let candidates = match self.evaluator.listed() {
+            Some(listed) => listed.len() as u128,
+            None => self.study.space().size(),
+        };
+        let mut notes = Vec::new();
+        for (metric, table, column) in self.measuring.columns.sources() {
+            let known = table.columns[column].iter().filter(|v| v.is_finite()).count();
+            if (known as u128) < candidates / 2 {
+                notes.push(format!(
+                    "{metric} is known of {known} networks; that of others is predicted from them, and \
+                     is within a limit where this is 95 % sure"
+                ));
+            }
+        }
+        notes
     }
 
     /// Tells whether a trial keeps the limits that only its evaluation could tell.
@@ -135,7 +199,7 @@ impl Run {
         let all =
             (job.objectives.iter().map(|o| &o.metric)).chain(job.limits.iter().map(|l| &l.metric));
         let elsewhere = |m: &str| {
-            m == LATENCY && !self.tells_latency
+            m == LATENCY && self.is_metered()
                 || analytic(self.study.space(), m).is_some()
                 || self.measuring.columns.has(m)
         };
@@ -150,12 +214,17 @@ impl Run {
     ) -> Result<Metrics, SearchError> {
         let mut metrics = Metrics::new();
         for Objective { metric, .. } in self.study.job().objectives.iter().skip(1) {
-            let value = if metric == LATENCY && !self.tells_latency {
+            let value = if metric == LATENCY && self.is_metered() {
                 self.known_latency(arch)?.map(|l| l.ms)
             } else if let Some(part) = analytic(self.study.space(), metric) {
                 Some(part(&Cost::of(&self.skeleton.build(arch, View::Pruned)?)) as f64)
+            } else if self.measuring.columns.has(metric) {
+                match self.measuring.columns.value(metric, arch) {
+                    Some(value) => Some(value),
+                    None => self.predicted(metric, arch)?,
+                }
             } else {
-                self.measuring.columns.value(metric, arch)
+                None
             };
             metrics.extend(value.map(|v| (metric.clone(), v)));
         }

@@ -75,7 +75,7 @@ impl Measuring {
         Ok(latency)
     }
 
-    /// Looks up the columns that limits name, and stores those values of a network that are new.
+    /// Looks up the columns that limits and objectives name, and stores those values of a network that are new.
     pub fn look_up(
         &self,
         study: &mut Study,
@@ -83,13 +83,11 @@ impl Measuring {
         trial: Option<i64>,
     ) -> Result<(), SearchError> {
         let known = study.measurements_of(arch)?;
-        let mut metrics: Vec<String> =
-            study.job().limits.iter().map(|l| l.metric.clone()).collect();
-        metrics.retain(|m| !known.iter().any(|k| k.metric == *m));
-        metrics.dedup();
-        for metric in metrics {
-            if let Some(value) = self.columns.value(&metric, arch) {
-                study.measured(&looked_up(arch, &metric, value, trial))?;
+        for (metric, ..) in self.columns.sources() {
+            if !known.iter().any(|k| k.metric == metric)
+                && let Some(value) = self.columns.value(metric, arch)
+            {
+                study.measured(&looked_up(arch, metric, value, trial))?;
             }
         }
         Ok(())
@@ -115,8 +113,7 @@ impl Run {
         if let Some(each) = self.setup.measurements {
             return Ok(each);
         }
-        let is_measured = self.needs_latency() && self.setup.latency_column().is_none();
-        if !is_measured {
+        if !self.needs_latency() {
             return Ok(MOST);
         }
         let training = self.study.seconds_each(MOST)?;

@@ -161,7 +161,8 @@ impl Run {
             Some(own) => own,
             None => setup::evaluator(&job, &setup, &skeleton, &mut tables)?,
         };
-        let columns = Columns::of(&job, &setup, &*evaluator, &space, &mut tables)?;
+        let has_meter = own.meter.is_some();
+        let mut columns = Columns::of(&job, &setup, &*evaluator, &space, has_meter, &mut tables)?;
         let tells_latency = own.meter.is_none() && tells_latency(&space, &setup);
         let warm_start = warm_start::read(&own.warm_start, &job, &space, &mut tables)?;
         let is_limited = setup.median_limit || job.limit_of(LATENCY).is_some();
@@ -176,6 +177,7 @@ impl Run {
             let measured = first::median_limit(&mut *usable, &setup, &space, job.seed, control)?;
             job.limits.push(Limit::at_most(LATENCY, measured.1));
             (first, meter) = (measured.0, Some(usable));
+            columns = Columns::of(&job, &setup, &*evaluator, &space, has_meter, &mut tables)?;
         }
         let archs = with_values(evaluator.listed().unwrap_or_default(), &job, &mut tables)?;
         let study = Study::create_with(folder, &job, &archs, &own.first, &warm_start, predictors)?;
@@ -189,6 +191,7 @@ impl Run {
             tells_latency,
             tables,
         };
+        run.name_sources();
         run.keep_baseline()?;
         for (arch, latency) in first {
             measuring::keep_latency(&mut run.study, &arch, latency, None, Effort::Quick)?;
@@ -213,9 +216,10 @@ impl Run {
             Some(own) => own,
             None => setup::evaluator(&job, &setup, &skeleton, &mut tables)?,
         };
-        let columns = Columns::of(&job, &setup, &*evaluator, study.space(), &mut tables)?;
+        let (space, has_meter) = (study.space(), own.meter.is_some());
+        let columns = Columns::of(&job, &setup, &*evaluator, space, has_meter, &mut tables)?;
         let tells_latency = own.meter.is_none() && tells_latency(study.space(), &setup);
-        Ok(Run {
+        let mut run = Run {
             study,
             setup,
             skeleton,
@@ -224,7 +228,9 @@ impl Run {
             measuring: Measuring::new(own.meter, columns),
             tells_latency,
             tables,
-        })
+        };
+        run.name_sources();
+        Ok(run)
     }
 
     pub fn study(&self) -> &Study {

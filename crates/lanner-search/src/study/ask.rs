@@ -128,13 +128,13 @@ impl Study {
             .map(|n| n as usize)
     }
 
-    /// Returns the architectures for which a measured limit has no measurement.
+    /// Returns the architectures for which a limited metric can be measured and was not.
     fn unmeasured(&self, archs: &[String]) -> Result<Vec<Architecture>, SearchError> {
         let mut unknown = Vec::new();
         for text in archs {
             let arch = self.space.parse(text)?;
             let known = self.measurements_of(&arch)?;
-            if self.limits.metrics().any(|m| !known.iter().any(|k| k.metric == m)) {
+            if self.limits.metrics_of(&arch).any(|m| !known.iter().any(|k| k.metric == m)) {
                 unknown.push(arch);
             }
         }

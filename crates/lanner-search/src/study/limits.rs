@@ -1,6 +1,7 @@
 //! Limits on measured metrics: predicts which networks are within.
 
 use std::collections::{BTreeMap, HashMap};
+use std::sync::Arc;
 
 use lanner_predict::latency::{Expected, LatencyFeatures};
 use lanner_predict::{Pool, choose};
@@ -26,6 +27,12 @@ const MOST: usize = 200;
 /// Largest number of architectures whose last measurement is known exactly, the latest ones.
 const REMEMBERED: usize = 20_000;
 
+/// Least probability for a network whose value cannot be measured.
+const SURE: f64 = 0.95;
+
+/// Tells whether a network's value can be measured or looked up.
+pub(crate) type Source = Arc<dyn Fn(&Architecture) -> bool + Send + Sync>;
+
 /// The limits of a study on measured metrics.
 pub(super) struct Limits {
     /// Limits, with their positions among all limits.
@@ -34,6 +41,8 @@ pub(super) struct Limits {
     processes: [Option<LatencyProcess>; 2],
     /// Predictions of the pool's latencies by a saved predictor.
     expected: Option<Vec<Expected>>,
+    /// Metrics that can be measured for some networks only.
+    sources: Vec<(String, Source)>,
 }
 
 /// Architectures and their values.
@@ -45,16 +54,21 @@ impl Limits {
     pub fn of(limits: &[Limit], space: &Space) -> Limits {
         let all = limits.iter().cloned().enumerate();
         let measured = all.filter(|(_, l)| analytic(space, &l.metric).is_none()).collect();
-        Limits { measured, processes: [None, None], expected: None }
+        Limits { measured, processes: [None, None], expected: None, sources: Vec::new() }
     }
 
     pub fn is_empty(&self) -> bool {
         self.measured.is_empty()
     }
 
-    /// Returns the limited metrics.
-    pub fn metrics(&self) -> impl Iterator<Item = &str> {
-        self.measured.iter().map(|(_, l)| l.metric.as_str())
+    /// Returns the limited metrics that can be measured for a network.
+    pub fn metrics_of(&self, arch: &Architecture) -> impl Iterator<Item = &str> {
+        let all = self.measured.iter().map(|(_, l)| l.metric.as_str());
+        all.filter(move |m| self.source(m).is_none_or(|source| source(arch)))
+    }
+
+    fn source(&self, metric: &str) -> Option<&Source> {
+        self.sources.iter().find(|s| s.0 == metric).map(|s| &s.1)
     }
 
     pub fn new_pool(&mut self) {
@@ -74,7 +88,8 @@ impl Limits {
 
     /// Closes the rows that are not within all limits with a probability of at least `least` (or, if
     /// there are none, of a lower one), and returns the predictions of the rows. A row that was measured
-    /// is open if it is surely within. Before measurements, a saved predictor gives the predictions of
+    /// is open if it is surely within, and one that cannot be measured if it is within with a probability
+    /// of .95. Before measurements, a saved predictor gives the predictions of
     /// latencies.
     pub fn allowed(
         &mut self,
@@ -108,6 +123,7 @@ impl Limits {
                 None => process.beliefs(&known, bound, &rows),
             };
             // Without enough measurements for a process, every row stays open.
+            let source = self.sources.iter().find(|s| s.0 == limit.metric).map(|s| &s.1);
             let mut likely = vec![1.0; pool.len()];
             let mut of_rows: HashMap<usize, Belief> =
                 believed.map_or_else(|_| HashMap::new(), |b| rows.into_iter().zip(b).collect());
@@ -121,6 +137,9 @@ impl Limits {
                     likely[row] = f64::from(u8::from(sure));
                     // What was measured is not predicted any more.
                     of_rows.remove(&row);
+                } else if source.is_some_and(|source| !source(&pool.archs[row])) {
+                    let belief = of_rows.get(&row);
+                    likely[row] = f64::from(u8::from(belief.is_some_and(|b| b.within >= SURE)));
                 }
             }
             if !of_rows.is_empty() {
@@ -206,6 +225,27 @@ fn latest(c: &Connection, space: &Space, metric: &str) -> rusqlite::Result<Known
 }
 
 impl Study {
+    /// Names the networks for which a limited metric can be measured. All others are asked for if they
+    /// are within the limit with a predicted probability of .95.
+    pub(crate) fn set_source(&mut self, metric: &str, source: Source) {
+        self.limits.sources.push((metric.into(), source));
+    }
+
+    /// Tells whether a network is predicted to be within the limits of a metric with a probability of
+    /// at least .95.
+    pub(crate) fn is_predicted_within(
+        &self,
+        metric: &str,
+        arch: &Architecture,
+    ) -> Result<bool, SearchError> {
+        match self.forecast(metric, std::slice::from_ref(arch)) {
+            Ok(beliefs) => Ok(beliefs.first().is_some_and(|b| b.within >= SURE)),
+            // Too little is known to predict from.
+            Err(SearchError::Predict(_)) => Ok(false),
+            Err(error) => Err(error),
+        }
+    }
+
     /// Predicts a metric of any architectures from the measurements so far: median, standard deviation
     /// of a new measurement, and the probability to be within the study's limit (1 without a limit).
     ///

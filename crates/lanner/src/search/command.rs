@@ -80,6 +80,7 @@ pub fn run(args: &SearchArgs, folder: &Path, kept: bool) -> anyhow::Result<()> {
         false => "with --out DIR the study is kept, and --resume goes on with it".into(),
     };
     waits.store(run.evaluator().place() == Place::Elsewhere, Ordering::Relaxed);
+    run.partial_tables().iter().for_each(|note| eprintln!("lanner: {note}"));
     let found = run.finish(&mut control);
     drop(control);
     let found = match found {
