@@ -5,6 +5,7 @@ mod cli;
 mod common;
 mod every_space;
 mod measure;
+mod parameters;
 mod proxies;
 mod pytorch_script;
 mod rank;
