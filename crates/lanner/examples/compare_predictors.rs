@@ -17,7 +17,7 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
         Some(path) => Table::read(path, &space)?.0,
         None => built_in::table(&space)?,
     };
-    let metric = args.get(1).unwrap_or(&table.columns[0]);
+    let metric = args.get(1).unwrap_or(&table.names[0]);
     let target = if metric.ends_with("_ms") { Target::Latency } else { Target::Accuracy };
 
     // A hundred measured networks, and what the predictors see of them.

@@ -1,5 +1,7 @@
 //! Probability that a network meets a limit, from few measurements: a small Gaussian process.
 
+use rayon::prelude::*;
+
 use crate::encode::cells::{CellFeatures, standardised};
 use crate::encode::costs::AnalyticCosts;
 use crate::encode::counts::one_hot;
@@ -94,7 +96,7 @@ impl LatencyProcess {
         components.extend(live.as_ref().map(|l| (Kernel::Linear, vec![&l.times])));
         LatencyProcess {
             components: components
-                .into_iter()
+                .into_par_iter()
                 .map(|(kernel, groups)| Component {
                     kernel,
                     x: standardised(&groups).into(),
