@@ -225,6 +225,11 @@ impl Run {
         &*self.evaluator
     }
 
+    /// Gives back a trial that was claimed and will not be told.
+    pub fn give_back(&mut self, trial: &Trial) -> Result<(), SearchError> {
+        self.study.give_back(trial.id)
+    }
+
     /// Raises or lowers the budget.
     pub fn set_budget(&mut self, budget: usize) -> Result<(), SearchError> {
         self.study.set_budget(budget)
@@ -238,6 +243,18 @@ impl Run {
         let start = Instant::now();
         self.first_measurements(control)?;
         let is_early = self.search(control)?;
+        let found = self.found(control)?;
+        let seconds = start.elapsed().as_secs_f64();
+        Ok(Found { is_early: is_early && found.is_early, seconds, ..found })
+    }
+
+    /// Chooses the best network of the trials so far: measures the best ones again, and evaluates the one to
+    /// compare it with.
+    ///
+    /// # Errors
+    /// As [`Run::finish`].
+    pub fn found(&mut self, control: &mut Control) -> Result<Found, SearchError> {
+        let start = Instant::now();
         let counts = self.study.counts()?;
         let (done, budget) = (counts.done + counts.failed, self.study.job().budget);
         if control.is_stopped() {
@@ -262,7 +279,7 @@ impl Run {
             comparison: self.compare(&best, by_size, done)?,
             best,
             front,
-            is_early: is_early && done < budget,
+            is_early: done < budget,
             seconds: start.elapsed().as_secs_f64(),
         })
     }
