@@ -98,8 +98,7 @@ fn latencies_and_accuracies_are_learnt() {
     let (latency, accuracy): (Vec<f64>, Vec<f64>) =
         archs.iter().map(|arch| truth(&space, arch)).unzip();
     let (known, asked): (Vec<usize>, Vec<usize>) = ((0..100).collect(), (100..600).collect());
-    let model =
-        LatencyModel::fit(&LatencyFeatures::new(&pool), &known, &latency[..100]).unwrap();
+    let model = LatencyModel::fit(&LatencyFeatures::new(&pool), &known, &latency[..100]).unwrap();
     let rank = spearman(&model.predict(&asked).mean, &latency[100..]);
     assert!(rank > 0.97, "{rank}");
     let model =

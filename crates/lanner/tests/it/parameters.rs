@@ -39,7 +39,14 @@ fn a_command_is_searched_within_limits_and_resumed() {
     };
     let run = |args: Vec<String>| ok(&args.iter().map(String::as_str).collect::<Vec<_>>());
     run(search(&[
-        "--budget", "14", "--limit", "latency_ms<=100", "--limit", "params<=400", "--out", &study,
+        "--budget",
+        "14",
+        "--limit",
+        "latency_ms<=100",
+        "--limit",
+        "params<=400",
+        "--out",
+        &study,
     ]));
     let best = std::fs::read_to_string(Path::new(&study).join("best.json")).unwrap();
     let best: serde_json::Value = serde_json::from_str(&best).unwrap();
@@ -77,7 +84,17 @@ fn what_needs_a_network_says_the_way_out() {
         &["measure", "--space", SPACE, "--sample", "2", "--out", &out],
         &["proxies", "--space", SPACE, "--sample", "2", "--out", &out],
         &["search", "--space", SPACE, "--evaluate", "train", "--out", &out],
-        &["search", "--space", SPACE, "--evaluate", "proxies", "--metric", "synflow", "--out", &out],
+        &[
+            "search",
+            "--space",
+            SPACE,
+            "--evaluate",
+            "proxies",
+            "--metric",
+            "synflow",
+            "--out",
+            &out,
+        ],
     ] {
         let (_, why) = fails(args);
         assert!(why.contains("has no network of Lanner's own"), "{args:?}: {why}");
@@ -86,7 +103,10 @@ fn what_needs_a_network_says_the_way_out() {
     let (_, why) =
         fails(&["search", "--space", SPACE, "--evaluate", "command:true", "--cells", "3"]);
     assert!(why.contains("--cells 3: my-resnets is a space of parameters"), "{why}");
-    assert!(ok(&["space", "info", SPACE]).contains("lr: a number from 0.0001 to 0.1, not of the network"));
+    assert!(
+        ok(&["space", "info", SPACE])
+            .contains("lr: a number from 0.0001 to 0.1, not of the network")
+    );
     assert!(ok(&["space", "check", SPACE, arch]).contains(arch));
     ok(&["space", "check", SPACE]);
 }

@@ -9,6 +9,7 @@ use super::group::{Direction, Group, Shown};
 use super::prior::DevicePrior;
 use crate::encode::costs::AnalyticCosts;
 use crate::encode::counts::{live_one_hot, network_one_hot, one_hot, pairs, with_these_pairs};
+use crate::encode::parameters::{ParameterEncoder, Seen};
 use crate::latency::LatencyFeatures;
 use crate::regress::gp::Kernel;
 use crate::regress::linalg::{Cholesky, Mat, Standardiser};
@@ -326,9 +327,13 @@ impl Encoder {
         let text = if live.is_some() { Shown::Text } else { Shown::Both };
         for (shown, costs) in &costs {
             // Where all layers of one operation are alike, their counts say more than their sums.
-            let x = match space.has_uniform_layers() {
-                true => self.counts(archs, *shown == Shown::Live),
-                false => costs.totals.clone(),
+            let x = match ParameterEncoder::new(space, Seen::OfNetwork) {
+                _ if space.has_uniform_layers() => self.counts(archs, *shown == Shown::Live),
+                Some(parameters) => {
+                    let features = parameters.features(archs);
+                    features.places.beside(&features.totals)
+                }
+                None => costs.totals.clone(),
             };
             add(*shown, Kernel::Linear, x, 1.0);
         }
