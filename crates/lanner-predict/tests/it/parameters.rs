@@ -100,7 +100,7 @@ fn latencies_and_accuracies_are_learnt() {
     let (known, asked): (Vec<usize>, Vec<usize>) = ((0..100).collect(), (100..600).collect());
     let model = LatencyModel::fit(&LatencyFeatures::new(&pool), &known, &latency[..100]).unwrap();
     let rank = spearman(&model.predict(&asked).mean, &latency[100..]);
-    assert!(rank > 0.97, "{rank}");
+    assert!(rank > 0.95, "{rank}");
     let model =
         AccuracyModel::fit(&AccuracyFeatures::new(&pool), &known, &accuracy[..100], 0).unwrap();
     let rank = spearman(&model.predict(&asked).mean, &accuracy[100..]);
