@@ -51,6 +51,7 @@ pub mod nasbench201;
 pub mod nasbench_macro;
 mod permutation;
 mod space;
+pub mod text;
 pub mod transbench101;
 pub mod transbench101_macro;
 pub mod user;
