@@ -1,7 +1,9 @@
 //! The loop of a run: ask, measure, evaluate on free workers, tell.
 
 use std::collections::BTreeMap;
+use std::io::ErrorKind;
 use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::mpsc::channel;
 use std::time::Instant;
@@ -12,7 +14,10 @@ use lanner_evaluate::evaluator::{Answer, Place, Request};
 use super::Run;
 use super::control::{Control, Event, Phase, Stop};
 use crate::SearchError;
-use crate::study::{Outcome, Trial};
+use crate::study::{Outcome, State, Trial};
+
+/// Number of failures without a success at which a run stops.
+const FAILURES: usize = 3;
 
 /// A trial to evaluate, with the metrics that are known before.
 struct Task {
@@ -30,13 +35,21 @@ struct Ended {
 impl Run {
     /// Evaluates trials until the budget is spent; returns true if `control` ended it before. A
     /// result is written to the study at once, even if another evaluation's error ends the run.
+    ///
+    /// # Errors
+    /// [`SearchError::Failing`] after three failures without a success in the study.
     pub(super) fn search(&mut self, control: &mut Control) -> Result<bool, SearchError> {
-        let networks = self.folder.join("networks");
+        // Programs run in other folders.
+        let folder = std::path::absolute(&self.folder)
+            .map_err(|source| SearchError::Io { path: self.folder.clone(), source })?;
+        let (networks, output) = (folder.join("networks"), folder.join("output"));
         std::fs::create_dir_all(&networks)
             .map_err(|source| SearchError::Io { path: networks.clone(), source })?;
-        let (needed, budget) = (self.needed(), self.study.job().budget);
+        let needed = self.needed();
         let (evaluator, quiet) = (Arc::clone(&self.evaluator), Arc::clone(&self.quiet));
         let is_here = evaluator.place() == Place::Here;
+        // A table may lack values, which tells nothing about the others.
+        let may_fail = evaluator.place() == Place::Table;
         // Workers ask whether to stop while this thread reports events.
         let Control { events, stop, deadline } = control;
         let (stop, deadline) = (&**stop, *deadline);
@@ -50,10 +63,14 @@ impl Run {
         let mut free: Vec<usize> = (0..self.setup.parallel.max(1)).rev().collect();
         let workers = free.len();
         let mut failure = None;
+        // Results that could not be stored, failures of this run, and why it stops for them.
+        let (mut unstored, mut failures, mut failing) = (Vec::new(), Vec::new(), None);
+        self.tell_progress(events)?;
         std::thread::scope(|scope| {
             let (send, ended) = channel();
             loop {
                 while failure.is_none()
+                    && failing.is_none()
                     && let Some(&worker) = free.last()
                 {
                     let task = match self.next(&is_early) {
@@ -64,15 +81,20 @@ impl Run {
                             break;
                         }
                     };
+                    let out = networks.join(format!("{}.onnx", task.trial.id));
+                    if let Err(error) = clear(&out) {
+                        failure = Some(error);
+                        break;
+                    }
+                    let log = log_of(&output, task.trial.id);
                     free.pop();
                     let (send, evaluator, quiet) = (send.clone(), &evaluator, &quiet);
                     let (needed, give_up) = (&needed, &give_up);
-                    let out = networks.join(format!("{}.onnx", task.trial.id));
                     scope.spawn(move || {
                         let working = is_here.then(|| quiet.work());
                         let (arch, seed) = (&task.trial.arch, task.trial.seed);
-                        let request =
-                            Request { arch, seed, needed, out: &out, worker, stop: give_up };
+                        let (out, log, stop) = (out.as_path(), log.as_path(), give_up);
+                        let request = Request { arch, seed, needed, out, log, worker, stop };
                         // Without this, a worker that panicked would be waited for forever.
                         let evaluate = || evaluator.evaluate(&request);
                         let answer = catch_unwind(AssertUnwindSafe(evaluate))
@@ -87,24 +109,47 @@ impl Run {
                 }
                 let Ok(Ended { worker, task, answer }) = ended.recv() else { break };
                 free.push(worker);
-                if let Err(error) = self.record(task, answer) {
+                let (id, state) = (task.trial.id, self.record(task, answer, &mut unstored));
+                let told = state.and_then(|state| {
+                    if state == Some(State::Failed) {
+                        failures.push(id);
+                    }
+                    let stops = !may_fail && failures.len() >= FAILURES;
+                    failing = match stops && self.study.counts()?.done == 0 {
+                        true => self.study.trial(failures[0])?.note,
+                        false => None,
+                    };
+                    self.tell_progress(events)
+                });
+                if let Err(error) = told {
                     failure.get_or_insert(error);
-                }
-                match self.study.counts() {
-                    Ok(c) => events(Event::Progress {
-                        phase: Phase::Searching,
-                        done: c.done + c.failed,
-                        total: budget,
-                    }),
-                    Err(error) => drop(failure.get_or_insert(error)),
                 }
             }
         });
         events(Event::Ended(Phase::Searching));
-        match failure {
-            Some(error) => Err(error),
-            None => Ok(is_early()),
+        match (failure, failing) {
+            (Some(source), _) if !unstored.is_empty() => {
+                Err(SearchError::Unstored { results: unstored, source: Box::new(source) })
+            }
+            (Some(error), _) => Err(error),
+            (None, Some(why)) => {
+                Err(SearchError::Failing { failed: failures.len(), folder: output, why })
+            }
+            (None, None) => Ok(is_early()),
         }
+    }
+
+    /// Tells the caller how many evaluations are done, and the best value.
+    fn tell_progress(&self, events: &mut dyn FnMut(Event)) -> Result<(), SearchError> {
+        let (counts, job) = (self.study.counts()?, self.study.job());
+        if let (Some(objective), Some(best)) = (job.objectives.first(), self.study.best()?)
+            && let Some(value) = best.metrics.get(&objective.metric)
+        {
+            events(Event::Best(*value));
+        }
+        let done = counts.done + counts.failed;
+        events(Event::Progress { phase: Phase::Searching, done, total: job.budget });
+        Ok(())
     }
 
     /// Returns the next trial that is within the limits as far as can be measured, and asks the
@@ -132,24 +177,53 @@ impl Run {
         }
     }
 
+    /// Writes a result to the study, and returns the trial's new state; `None` if there is no result,
+    /// or another process was faster. Metrics that cannot be written go to `unstored`.
     fn record(
         &mut self,
         task: Task,
         answer: Result<Answer, EvaluateError>,
-    ) -> Result<(), SearchError> {
+        unstored: &mut Vec<String>,
+    ) -> Result<Option<State>, SearchError> {
         let outcome = match answer? {
-            Answer::Stopped => return Ok(()),
+            Answer::Stopped => return Ok(None),
             Answer::Failed(why) => Outcome::Failed { why },
             Answer::Metrics(mut metrics) => {
                 metrics.extend(task.beside);
                 Outcome::Done { metrics }
             }
         };
-        match self.study.tell(task.trial.id, outcome) {
-            // If another process was faster, its result counts.
-            Ok(_) | Err(SearchError::Told { .. } | SearchError::TakenOver { .. }) => Ok(()),
-            Err(error) => Err(error),
+        match self.study.tell(task.trial.id, outcome.clone()) {
+            Ok(state) => Ok(Some(state)),
+            Err(SearchError::Told { .. } | SearchError::TakenOver { .. }) => Ok(None),
+            Err(error) => {
+                if let Outcome::Done { metrics } = &outcome {
+                    let arch = self.study.space().print(&task.trial.arch);
+                    let metrics = serde_json::json!(metrics);
+                    unstored.push(format!("trial {}, {arch}: {metrics}", task.trial.id));
+                }
+                Err(error)
+            }
         }
+    }
+}
+
+/// Returns the file for what a trial's evaluation prints.
+fn log_of(folder: &Path, trial: i64) -> PathBuf {
+    folder.join(format!("{trial}.txt"))
+}
+
+/// Removes what an earlier evaluation left at the path of a network: it is of another one.
+pub(super) fn clear(network: &Path) -> Result<(), SearchError> {
+    let removed = match network.is_dir() && !network.is_symlink() {
+        true => std::fs::remove_dir_all(network),
+        false => std::fs::remove_file(network),
+    };
+    match removed {
+        Err(source) if source.kind() != ErrorKind::NotFound => {
+            Err(SearchError::Io { path: network.into(), source })
+        }
+        _ => Ok(()),
     }
 }
 

@@ -118,6 +118,25 @@ impl Study {
         self.database.read(counts)
     }
 
+    /// Counts the done trials over a limit, as only their evaluation could tell.
+    pub fn done_over_a_limit(&self) -> Result<usize, SearchError> {
+        self.database.read(|c| {
+            let mut over = std::collections::HashSet::new();
+            let mut select = c.prepare_cached(
+                "SELECT trial FROM metric JOIN trial ON trial.id = trial
+                 WHERE state = 'done' AND metric.name = ? AND metric.value > ?",
+            )?;
+            for limit in &self.job.limits {
+                let rows =
+                    select.query_map((&limit.metric, limit.at_most), |r| r.get::<_, i64>(0))?;
+                for id in rows {
+                    over.insert(id?);
+                }
+            }
+            Ok(over.len())
+        })
+    }
+
     /// Returns the best done trial by the first objective, the earliest of equals. It exceeds no
     /// limit, by its metrics and by the last measurements of its architecture.
     pub fn best(&self) -> Result<Option<Trial>, SearchError> {
