@@ -26,6 +26,9 @@ pub fn job(args: &SearchArgs) -> anyhow::Result<Job> {
     if args.pareto.as_ref().is_some_and(|second| *second == metric) {
         return Err(usage(format!("--pareto {metric}: that is the first objective already")));
     }
+    if args.budget == Some(0) {
+        return Err(usage("--budget is 0, expected 1 or more"));
+    }
     let limits = args.limit.iter().map(|l| l.parse()).collect::<Result<Vec<_>, SearchError>>();
     let limits = limits.map_err(search_error)?;
     let is_here = matches!(evaluate, Evaluate::Train | Evaluate::Proxies);
@@ -36,6 +39,7 @@ pub fn job(args: &SearchArgs) -> anyhow::Result<Job> {
     let is_table = matches!(evaluate, Evaluate::Table(_));
     let setup = Setup {
         command: command(),
+        folder: None,
         dataset: args.dataset.clone(),
         epochs: args.epochs,
         timeout: args.timeout,
@@ -55,7 +59,7 @@ pub fn job(args: &SearchArgs) -> anyhow::Result<Job> {
     let job = Job {
         space: args.space.clone(),
         space_toml: match args.space.ends_with(".toml") {
-            true => Some(std::fs::read_to_string(&args.space)?),
+            true => Some(lanner_space::text::read(&args.space)?),
             false => None,
         },
         skeleton: Some(Sizes::from(&skeleton(args, &space, is_here)?)),
