@@ -263,8 +263,8 @@ impl<'a> Game<'a> {
         let (source, target) = (&worlds[from], &worlds[to]);
         let columns = [columns(source, &references[0]), columns(target, &references[1])];
         let [from_functions, to_functions] = functions;
-        let prior = target.views.with_sources(&to_functions);
-        let bridge = Bridge::new(&source.views, &from_functions)?;
+        let prior = target.features.with_sources(&to_functions);
+        let bridge = Bridge::new(&source.features, &from_functions)?;
         let encodings = [encoding(&columns[0]), encoding(&columns[1])];
         Ok(Game { source, target, own, references, bridge, to_functions, prior, encodings })
     }
@@ -272,7 +272,7 @@ impl<'a> Game<'a> {
     /// Guesses from latencies of these rows of the source space.
     fn guesses(&self, rows: &[usize], latencies: &[f64]) -> anyhow::Result<Vec<Guess>> {
         let carried = self.bridge.carry(rows, latencies)?;
-        Ok(carried.guesses(&self.target.views, &self.to_functions)?)
+        Ok(carried.guesses(&self.target.features, &self.to_functions)?)
     }
 
     /// Returns the Spearman correlation of a method on one draw of samples.

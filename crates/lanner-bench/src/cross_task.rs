@@ -119,7 +119,7 @@ impl Game {
     }
 
     fn adapted(&self, target: &Task, sources: &[Source], inputs: Inputs) -> anyhow::Result<Seeds> {
-        let prior = target.views.prior(sources, inputs);
+        let prior = target.features.prior(sources, inputs);
         let all: Vec<usize> = (0..target.values.len()).collect();
         self.play(target, |rows, y, _| {
             Ok(AdaptedAccuracy::fit(&prior, rows, y)?.scores(&prior, &all))
@@ -128,14 +128,14 @@ impl Game {
 
     /// Runs a method that needs no source.
     fn alone(&self, method: Method, target: &Task) -> anyhow::Result<Seeds> {
-        let proxies = target.views.proxy_scores();
+        let proxies = target.features.proxy_scores();
         match method {
             Method::NoTransfer => self.adapted(target, &[], Inputs::Both),
             Method::Accuracy => {
-                let views = AccuracyFeatures::new(&target.pool);
+                let features = AccuracyFeatures::new(&target.pool);
                 let all: Vec<usize> = (0..target.values.len()).collect();
                 self.play(target, |rows, y, seed| {
-                    Ok(AccuracyModel::fit(&views, rows, y, seed)?.scores(&all))
+                    Ok(AccuracyModel::fit(&features, rows, y, seed)?.scores(&all))
                 })
             }
             Method::RidgeProxies => self.play(target, |rows, y, _| {
@@ -176,7 +176,7 @@ fn pre_trained(task: &Task, seeds: &[u64]) -> anyhow::Result<Vec<MultiPredict>> 
 /// Makes a source from a task, for a target.
 fn source(of: &Task, target: &Task, inputs: Inputs) -> anyhow::Result<Source> {
     let rows: Vec<usize> = (0..of.values.len()).collect();
-    Ok(Source::new(&of.views, &rows, &of.values, &target.views, inputs)?)
+    Ok(Source::new(&of.features, &rows, &of.values, &target.features, inputs)?)
 }
 
 /// An ordered pair of source and target.

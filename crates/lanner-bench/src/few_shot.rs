@@ -145,7 +145,7 @@ pub fn run(args: FewShotArgs) -> anyhow::Result<()> {
             Sources::BuiltIn => world.built_in()?,
             _ => world.functions(&sources)?,
         };
-        let prior = world.views.with_sources(&functions);
+        let prior = world.features.with_sources(&functions);
         let mut learning = vec![("default", since(start))];
         let start = processor::seconds();
         let joint = match joint {

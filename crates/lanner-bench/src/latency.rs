@@ -189,7 +189,7 @@ pub fn run(args: LatencyArgs) -> anyhow::Result<()> {
         .map(|name| Ok((name, Ready::new(name, args.recipe, &measured.pool)?)))
         .collect::<anyhow::Result<_>>()?;
     let total = devices.len() as u64 * args.train.len() as u64 * ready.len() as u64 * args.seeds;
-    let views = args.choose.then(|| LatencyFeatures::new(&measured.pool));
+    let features = args.choose.then(|| LatencyFeatures::new(&measured.pool));
     let bar = progress(total, "latency");
     let mut rows = Vec::new();
     for device in &devices {
@@ -204,7 +204,7 @@ pub fn run(args: LatencyArgs) -> anyhow::Result<()> {
                         &measured.pool,
                         (device, values),
                         (train as usize, args.validation),
-                        views.as_ref(),
+                        features.as_ref(),
                         seed,
                     )?;
                     results.iter_mut().zip(one).for_each(|(all, v)| all.push(v));

@@ -50,6 +50,7 @@ mod error;
 mod file;
 pub mod images;
 pub mod import;
+mod metric;
 #[cfg(feature = "parquet")]
 mod parquet;
 mod pickle;
@@ -63,6 +64,7 @@ mod write;
 
 pub use error::DataError;
 pub use file::comments;
+pub use metric::{MetricKind, converted, is_latency};
 pub use rows::ReadReport;
 pub use summary::ColumnSummary;
 pub use table::Table;

@@ -10,7 +10,7 @@ pub(crate) fn check_lengths(rows: &[usize], values: &[f64]) -> Result<(), Predic
     Err(PredictError::Lengths { architectures: rows.len(), targets: values.len() })
 }
 
-/// Not all are the same; `what` they are, in the plural.
+/// Checks that not all values are equal; `what` names them in the plural.
 pub(crate) fn check_varied(values: &[f64], what: &str) -> Result<(), PredictError> {
     match values.first() {
         Some(first) if values.iter().all(|v| v == first) => Err(PredictError::Model {

@@ -1,7 +1,7 @@
 use lanner_data::DataError;
 use thiserror::Error;
 
-/// What can go wrong in fitting, loading and applying a predictor.
+/// Errors of fitting, loading and applying a predictor.
 #[derive(Debug, Error)]
 pub enum PredictError {
     #[error("{what} needs at least {needed} training rows, got {got}")]

@@ -57,6 +57,7 @@ pub mod predictor;
 pub mod regress;
 pub mod select;
 
+pub use encode::memo::FeatureMemo;
 pub use error::PredictError;
 pub use latency::choose;
 pub use pool::{Pool, all_or_some, distinct, reference};
@@ -69,4 +70,13 @@ pub struct Forecast {
     /// Empty for predictors without uncertainty.
     pub low: Vec<f64>,
     pub high: Vec<f64>,
+}
+
+impl Forecast {
+    /// Forecasts the values with the other sign.
+    fn negated(self) -> Forecast {
+        let negated = |values: Vec<f64>| values.into_iter().map(|v| -v).collect();
+        let Forecast { mean, low, high } = self;
+        Forecast { mean: negated(mean), low: negated(high), high: negated(low) }
+    }
 }

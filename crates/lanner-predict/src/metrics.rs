@@ -1,5 +1,5 @@
-//! How good predictions are: error bands, rank correlations, regret, coverage, the mean and standard
-//! error over seeds, and predictions of values that a fit did not see.
+//! Figures of merit of predictions: error bands, rank correlations, regret, coverage, the mean and
+//! standard error over seeds, and predictions of values that a fit did not see.
 
 use crate::{Forecast, PredictError};
 
@@ -95,7 +95,7 @@ fn sort_counting_swaps(values: &mut [f64]) -> f64 {
     swaps
 }
 
-/// How far the best of the `k` highest-scored falls short of the best of all.
+/// Distance of the best of the `k` highest-scored to the best of all.
 pub fn top_k_regret(scores: &[f64], truth: &[f64], k: usize) -> f64 {
     let mut order: Vec<usize> = (0..scores.len()).collect();
     order.sort_by(|&i, &j| scores[j].total_cmp(&scores[i]));

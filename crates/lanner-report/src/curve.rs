@@ -12,7 +12,7 @@ const ID: &str = "curve";
 const MANY: usize = 2000;
 
 pub(crate) fn html(facts: &Facts, given: Option<&Baseline>) -> String {
-    if facts.job.objectives.len() == 2 {
+    if facts.job.objectives.len() > 1 {
         return hypervolume(facts);
     }
     let metric = &facts.objective.metric;
@@ -160,7 +160,7 @@ fn evaluations(n: usize) -> Axis {
     }
 }
 
-/// Plots, for two objectives, the share of the final front's hypervolume after each evaluation.
+/// Plots, for several objectives, the share of the final front's hypervolume after each evaluation.
 fn hypervolume(facts: &Facts) -> String {
     let heading = "Hypervolume of the front so far";
     let mut steps: Vec<(f64, f64)> =
@@ -179,7 +179,7 @@ fn hypervolume(facts: &Facts) -> String {
     let mut plot = Plot::new(evaluations(n), y);
     plot.line("search", &steps, true);
     let caption = format!(
-        "The area that the front dominates, from the worst value of each objective that was seen, in \
+        "The volume that the front dominates, from the worst value of each objective that was seen, in \
          percent of that after all {}. The last gain was at {}.",
         several(n, "evaluation"),
         count(last as usize)

@@ -49,7 +49,8 @@ pub(crate) struct Facts {
     pub improvements: Vec<(usize, usize)>,
     /// Done trials within the limits, the best first.
     pub best: Vec<usize>,
-    /// Trials that no other one beats on both axes, by rising values on the second axis.
+    /// Trials that no other one beats on both axes, or in all of several objectives, by rising values
+    /// on the second axis.
     pub front: Vec<usize>,
     /// Trials that the reader can point at.
     pub shown: BTreeSet<usize>,
@@ -92,7 +93,7 @@ impl Facts {
                 within
                     .iter_mut()
                     .zip(values)
-                    .for_each(|(w, v)| *w &= v.is_nan() || *v <= limit.at_most);
+                    .for_each(|(w, v)| *w &= v.is_nan() || limit.holds(*v));
             }
         }
         facts.within = within;
@@ -165,7 +166,7 @@ impl Facts {
         };
         let unknown = || vec![f64::NAN; self.trials.len()];
         let values = known.get(&metric).cloned().unwrap_or_else(unknown);
-        let limit = job.limits.iter().find(|l| l.metric == metric).map(|l| l.at_most);
+        let limit = job.limits.iter().find(|l| l.metric == metric).map(|l| l.value());
         Some(SecondAxis { metric, maximise, values, limit })
     }
 
@@ -191,6 +192,15 @@ impl Facts {
         }
     }
 
+    /// Returns all objectives of a trial, with the sign by which larger is better.
+    fn signed(&self, i: usize) -> Vec<f64> {
+        let value = |metric: &str| match metric == self.objective.metric {
+            true => self.value(i),
+            false => self.trials.known.get(metric).map_or(f64::NAN, |values| values[i]),
+        };
+        self.job.objectives.iter().map(|o| o.signed(value(&o.metric))).collect()
+    }
+
     /// Ranks the trials of this search; imported ones are neither among the best nor on the front.
     fn rank(&mut self) {
         let all = self.evaluated.iter().copied();
@@ -214,6 +224,10 @@ impl Facts {
                     front.push(i);
                     least = x;
                 }
+            }
+            if self.job.objectives.len() > 2 {
+                let points: Vec<Vec<f64>> = done.iter().map(|&i| self.signed(i)).collect();
+                front = lanner_search::front(&points).into_iter().map(|k| done[k]).collect();
             }
             front.sort_by(|&a, &b| second.values[a].total_cmp(&second.values[b]));
             self.front = front;
@@ -247,11 +261,11 @@ impl Facts {
         self.shown.iter().chain(&self.failed).copied().collect()
     }
 
-    /// Returns the trials of the table: the front of two objectives, else the best ones.
+    /// Returns the trials of the table: the front of several objectives, else the best ones.
     pub fn listed(&self) -> &[usize] {
         match self.job.objectives.len() {
-            2 => &self.front[..self.front.len().min(2 * BEST)],
-            _ => &self.best[..self.best.len().min(BEST)],
+            0 | 1 => &self.best[..self.best.len().min(BEST)],
+            _ => &self.front[..self.front.len().min(2 * BEST)],
         }
     }
 
@@ -273,6 +287,9 @@ impl Facts {
     /// widened it, in percent. The hypervolume begins at the worst values of all evaluated trials.
     pub fn hypervolume(&self) -> Vec<(usize, f64)> {
         let Some(second) = &self.second else { return Vec::new() };
+        if self.job.objectives.len() > 2 {
+            return self.volumes();
+        }
         let (sx, sy) = (
             if second.maximise { 1.0 } else { -1.0 },
             if self.objective.maximise { 1.0 } else { -1.0 },
@@ -311,5 +328,26 @@ impl Facts {
             return volume;
         }
         Vec::new()
+    }
+
+    /// [`Facts::hypervolume`] of more than two objectives, after up to 160 numbers of evaluations.
+    fn volumes(&self) -> Vec<(usize, f64)> {
+        let finite = |p: &Vec<f64>| p.iter().all(|v| v.is_finite());
+        let all = self.evaluated.iter().enumerate().filter(|(_, i)| self.within[**i]);
+        let all: Vec<(usize, Vec<f64>)> =
+            all.map(|(n, &i)| (n + 1, self.signed(i))).filter(|p| finite(&p.1)).collect();
+        let least = |j: usize| all.iter().map(|p| p.1[j]).fold(f64::INFINITY, f64::min);
+        let worst: Vec<f64> = (0..self.job.objectives.len()).map(least).collect();
+        let mut volume: Vec<(usize, f64)> = Vec::new();
+        for k in lanner_search::run::spaced(all.len()) {
+            let points: Vec<&[f64]> = all[..k].iter().map(|p| p.1.as_slice()).collect();
+            let v = lanner_search::hypervolume(&points, &worst);
+            if volume.last().is_none_or(|last| v > last.1) {
+                volume.push((all[k - 1].0, v));
+            }
+        }
+        let last = volume.last().map_or(0.0, |v| v.1);
+        volume.iter_mut().for_each(|v| v.1 *= 100.0 / last);
+        if last > 0.0 { volume } else { Vec::new() }
     }
 }

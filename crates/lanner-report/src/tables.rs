@@ -1,5 +1,6 @@
 //! Makes the parts of the page that are words and tables: summary, best trials, failures, settings.
 
+use lanner_search::Bound;
 use lanner_search::study::{State, Trial};
 
 use crate::data::values;
@@ -26,7 +27,10 @@ pub(crate) fn aim(facts: &Facts) -> String {
     let mut parts: Vec<String> = (job.objectives.iter())
         .map(|o| format!("{} {}", if o.maximise { "highest" } else { "lowest" }, o.metric))
         .collect();
-    parts.extend(job.limits.iter().map(|l| format!("{} ≤ {}", l.metric, number(l.at_most))));
+    parts.extend(job.limits.iter().map(|l| {
+        let sign = if matches!(l.bound, Bound::AtMost(_)) { '≤' } else { '≥' };
+        format!("{} {sign} {}", l.metric, number(l.value()))
+    }));
     parts.join(", ")
 }
 
@@ -38,7 +42,7 @@ pub(crate) fn summary(facts: &Facts, drawings: &mut Drawings) -> String {
     let mut tile = |name: &str, value: String, more: String| {
         tiles.push((name.into(), value, more));
     };
-    let two = job.objectives.len() == 2;
+    let several = job.objectives.len() > 1;
     match facts.best.first() {
         Some(&i) => {
             let at = format!("trial {}", facts.trials.id[i]);
@@ -52,7 +56,7 @@ pub(crate) fn summary(facts: &Facts, drawings: &mut Drawings) -> String {
         }
         None => tile(&format!("best {metric}"), "–".into(), "nothing to choose from yet".into()),
     }
-    if two {
+    if several {
         tile("on the front", count(facts.front.len()), "none beats another".into());
     }
     let spent = facts.evaluated.len();
@@ -91,7 +95,7 @@ pub(crate) fn summary(facts: &Facts, drawings: &mut Drawings) -> String {
     if let Some(&i) = facts.best.first() {
         body += &winner(facts, i, drawings);
     }
-    section("summary", if two { "The search" } else { "The best network" }, &body)
+    section("summary", if several { "The search" } else { "The best network" }, &body)
 }
 
 fn winner(facts: &Facts, i: usize, drawings: &mut Drawings) -> String {
@@ -104,8 +108,8 @@ fn winner(facts: &Facts, i: usize, drawings: &mut Drawings) -> String {
         None => String::new(),
     };
     let words = match facts.job.objectives.len() {
-        2 => format!("The network with the best {}:", facts.objective.metric),
-        _ => "Its architecture:".to_string(),
+        0 | 1 => "Its architecture:".to_string(),
+        _ => format!("The network with the best {}:", facts.objective.metric),
     };
     let mut rows = String::new();
     for (name, value) in values(facts, trial) {
@@ -128,13 +132,13 @@ fn architecture(facts: &Facts, trial: &Trial) -> String {
     )
 }
 
-/// Makes the table of the best trials, or of the front of two objectives.
+/// Makes the table of the best trials, or of the front of several objectives.
 pub(crate) fn best(facts: &Facts) -> String {
     let job = &facts.job;
-    let two = job.objectives.len() == 2;
+    let several = job.objectives.len() > 1;
     let listed = facts.listed();
-    let all = if two { facts.front.len() } else { facts.best.len() };
-    let heading = match (two, listed.len()) {
+    let all = if several { facts.front.len() } else { facts.best.len() };
+    let heading = match (several, listed.len()) {
         (true, n) if n < all => format!("{} of the {} on the front", count(n), count(all)),
         (true, _) => "The front".to_string(),
         (false, n) if n < all => format!("The best {}", count(n)),
@@ -145,7 +149,8 @@ pub(crate) fn best(facts: &Facts) -> String {
         return section("best", &heading, words);
     }
     let objective = facts.objective.metric.as_str();
-    let second = facts.second.iter().map(|a| &a.metric);
+    let others_of = job.objectives.iter().skip(1).map(|o| &o.metric);
+    let second = facts.second.iter().map(|a| &a.metric).chain(others_of);
     let limits = job.limits.iter().map(|l| &l.metric);
     let details = || listed.iter().filter_map(|i| facts.details.get(i));
     let others = details().flat_map(|t| t.metrics.keys());

@@ -35,7 +35,9 @@ pub mod strategy;
 pub mod study;
 
 pub use error::SearchError;
-pub use job::{Evaluate, Job, LATENCY, Limit, Objective, Setup, Sizes, TableColumn};
+pub use job::{
+    Bound, Evaluate, Job, LATENCY, Limit, OBJECTIVES, Objective, Setup, Sizes, TableColumn,
+};
 pub use strategy::{
     BrpNas, DefaultSearch, Evolution, History, RandomSearch, Ranker, Strategy, StrategyName,
     WeakPredictors, front, hypervolume,

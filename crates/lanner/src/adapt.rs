@@ -7,7 +7,7 @@ mod task;
 use std::path::{Path, PathBuf};
 use std::time::Instant;
 
-use lanner_data::{Table, built_in};
+use lanner_data::{MetricKind, Table, built_in, is_latency};
 use lanner_predict::Forecast;
 use lanner_predict::accuracy::adapted::PROXIES;
 use lanner_predict::metrics::{coverage, spearman, within_of_truth};
@@ -21,10 +21,11 @@ use crate::selection::read_table;
 /// Predict a latency or an accuracy from a few values and tables of other devices, tasks and spaces
 #[derive(clap::Args)]
 #[command(after_help = "\
-A metric whose name ends in _ms is a latency. Any other one is taken as an accuracy: more is better. \
+The metric's name tells whether it is a cost, such as a latency (less is better), or an accuracy (more \
+is better); else --as does. \
 The printed quality is leave-one-out: each value is predicted from the others.
 
-LATENCIES. Every column of the sources that ends in _ms is a source device. Without --sources, the \
+LATENCIES. Every column of the sources that is named as a latency (pixel_ms) is a source device. Without --sources, the \
 prior is made of analytic costs of the networks only. `--sources built-in` is Lanner's own table of \
 NAS-Bench-201: one server processor, two runtimes, two precisions. Ten measurements are enough for a \
 start; choose them by `lanner measure --choose 10`. For a device that was measured in another space, \
@@ -55,9 +56,13 @@ pub struct AdaptArgs {
     /// The table of your own measurements or trainings
     #[arg(long, value_name = "TABLE")]
     target: PathBuf,
-    /// The column to predict [default: the one that ends in _ms, else the only one]
+    /// The column to predict [default: the only latency, else the only one]
     #[arg(long)]
     metric: Option<String>,
+    /// latency (a cost: positive, less is better) or accuracy (more is better) [default: what the
+    /// metric's name tells]
+    #[arg(long = "as", value_parser = ["latency", "accuracy"])]
+    target_as: Option<String>,
     /// The search space: a name or a .toml file
     #[arg(long, default_value = "nasbench201")]
     space: String,
@@ -130,7 +135,10 @@ pub fn run(args: AdaptArgs) -> anyhow::Result<()> {
             self::sources(&args.from, &other)?
         }
     };
-    let adapt = if metric.ends_with("_ms") { device::adapt } else { task::adapt };
+    let is_latency = is_latency_metric(&args, &metric)?;
+    let (better, words) = if is_latency { ("less", "latencies") } else { ("more", "accuracies") };
+    eprintln!("lanner: {metric}: {better} is better, as of {words}");
+    let adapt = if is_latency { device::adapt } else { task::adapt };
     let (predictor, row) = adapt(&args, (&target, &metric), &sources, &from)?;
     let row = match &args.out {
         Some(out) => {
@@ -142,18 +150,35 @@ pub fn run(args: AdaptArgs) -> anyhow::Result<()> {
     print_rows(&[row.with("seconds", start.elapsed().as_secs_f64())], args.json)
 }
 
+/// Tells whether the metric is learned as a latency; else it is as an accuracy.
+fn is_latency_metric(args: &AdaptArgs, metric: &str) -> anyhow::Result<bool> {
+    match (args.target_as.as_deref(), MetricKind::of(metric)) {
+        (Some(given), _) => Ok(given == "latency"),
+        (None, Some(MetricKind::Cost)) => Ok(true),
+        (None, Some(MetricKind::Quality)) => Ok(false),
+        (None, Some(MetricKind::Error)) => Err(usage(format!(
+            "--metric {metric}: less is better, but it is no cost: `lanner fit` learns it, or give a \
+             column with the other sign, named neg_{metric}"
+        ))),
+        (None, None) => Err(usage(format!(
+            "--metric {metric}: its name does not tell whether less or more is better: --as latency \
+             (less) or --as accuracy (more)"
+        ))),
+    }
+}
+
 fn metric(args: &AdaptArgs, target: &Table) -> anyhow::Result<String> {
     if let Some(metric) = &args.metric {
         target.column(metric).map_err(|e| usage(format!("{}: {e}", args.target.display())))?;
         return Ok(metric.clone());
     }
-    let latencies: Vec<&String> = target.names.iter().filter(|n| n.ends_with("_ms")).collect();
+    let latencies: Vec<&String> = target.names.iter().filter(|n| is_latency(n)).collect();
     let others: Vec<&String> =
         target.names.iter().filter(|n| !PROXIES.contains(&n.as_str())).collect();
     match (&latencies[..], &others[..]) {
         ([one], _) | ([], [one]) => Ok((*one).clone()),
         _ => Err(usage(format!(
-            "{} has {} columns that end in _ms: say which with --metric; there are: {}",
+            "{} has {} columns of latencies: say which with --metric; there are: {}",
             args.target.display(),
             latencies.len(),
             target.names.join(", ")

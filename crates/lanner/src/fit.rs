@@ -3,9 +3,9 @@
 use std::path::{Path, PathBuf};
 
 use anyhow::Context;
-use lanner_data::Table;
+use lanner_data::{MetricKind, Table};
 use lanner_predict::metrics::{coverage, kendall, spearman, within_of_truth};
-use lanner_predict::predictor::fitted::{Fitted, MethodFeatures, Settings};
+use lanner_predict::predictor::fitted::{FitSettings, Fitted, MethodFeatures};
 use lanner_predict::predictor::{Predictor, Target, cross_validated};
 use lanner_predict::{Forecast, Pool, reference};
 use lanner_space::Space;
@@ -29,11 +29,12 @@ Examples:
 pub struct FitArgs {
     /// A table with a column of architectures and one of the metric
     table: PathBuf,
-    /// The column to learn; a name that ends in _ms is a latency
+    /// The column to learn
     #[arg(long)]
     metric: String,
-    /// latency (positive, less is better) or accuracy (more is better) [default: by the metric's name]
-    #[arg(long, value_parser = ["latency", "accuracy"])]
+    /// latency (a cost: positive, less is better), error (less is better) or accuracy (more is better)
+    /// [default: what the metric's name tells]
+    #[arg(long, visible_alias = "as", value_parser = ["latency", "error", "accuracy"])]
     target: Option<String>,
     /// The search space: a name or a .toml file
     #[arg(long, default_value = "nasbench201")]
@@ -66,17 +67,26 @@ const FEWEST: usize = 10;
 
 pub fn fit(args: FitArgs) -> anyhow::Result<()> {
     let space = Space::by_name(&args.space).map_err(|e| usage(e.to_string()))?;
-    let target = match args.target.as_deref() {
-        Some("latency") => Target::Latency,
-        Some(_) => Target::Accuracy,
-        None if args.metric.ends_with("_ms") => Target::Latency,
-        None => Target::Accuracy,
-    };
     if let Some(out) = &args.out {
         let inputs = [args.table.as_path(), Path::new(&args.space)];
         out_file::check(out, Kind::Predictor, &inputs, args.force)?;
     }
     let table = read_table(&args.table, &space)?;
+    table.column(&args.metric).map_err(|e| usage(e.to_string()))?;
+    let target = match args.target.as_deref() {
+        Some("latency") => Target::Latency,
+        Some("error") => Target::Error,
+        Some(_) => Target::Accuracy,
+        None => Target::of(MetricKind::of(&args.metric).ok_or_else(|| {
+            usage(format!(
+                "--metric {}: its name does not tell whether less or more is better: --target latency \
+                 (a cost, less), error (less) or accuracy (more)",
+                args.metric
+            ))
+        })?),
+    };
+    let better = if target.is_minimised() { "less" } else { "more" };
+    eprintln!("lanner: {}: {better} is better, as of {}", args.metric, target.words());
     let pool = reference(&space, &table.archs);
     let (rows, values) = known(&table, &args.metric, &pool)?;
     if rows.len() < FEWEST {
@@ -105,13 +115,14 @@ pub fn fit(args: FitArgs) -> anyhow::Result<()> {
     }
     let names = MethodFeatures::methods(&space, target);
     let known = names.contains(&args.predictor.as_str());
-    let views = known.then(|| MethodFeatures::new(&args.predictor, target, &pool)).flatten();
-    let views = views.ok_or_else(|| {
-        let what = if target == Target::Latency { "latencies" } else { "accuracies" };
+    let features = known.then(|| MethodFeatures::new(&args.predictor, target, &pool)).flatten();
+    let features = features.ok_or_else(|| {
+        let what = target.words();
         let there = names.join(", ");
         usage(format!("no predictor '{}' of {what} on {space}; there are: {there}", args.predictor))
     })?;
-    let settings = Settings { method: args.predictor.clone(), target, metric: args.metric.clone() };
+    let settings =
+        FitSettings { method: args.predictor.clone(), target, metric: args.metric.clone() };
     let context = || format!("{} column '{}'", args.table.display(), args.metric);
     let mut row = Row::new()
         .with("metric", args.metric.as_str())
@@ -122,7 +133,7 @@ pub fn fit(args: FitArgs) -> anyhow::Result<()> {
         let bar = progress(0, "cross-validation");
         let mut tell = |done, parts| bar.tell(done, parts);
         let (forecast, truth) =
-            cross_validated(&pool, &views, &settings, data, args.folds, args.seed, &mut tell)
+            cross_validated(&pool, &features, &settings, data, args.folds, args.seed, &mut tell)
                 .with_context(context)?;
         bar.clear();
         row = row.with("folds", args.folds);
@@ -133,7 +144,8 @@ pub fn fit(args: FitArgs) -> anyhow::Result<()> {
     }
     if let Some(out) = &args.out {
         let bar = progress(1, "fitting");
-        let fitted = Fitted::fit(&pool, &views, settings, data, args.seed).with_context(context)?;
+        let fitted =
+            Fitted::fit(&pool, &features, settings, data, args.seed).with_context(context)?;
         bar.clear();
         fitted.save(out)?;
         row = row.with("out", out.display().to_string());

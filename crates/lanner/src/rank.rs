@@ -71,6 +71,8 @@ pub fn run(args: RankArgs) -> anyhow::Result<()> {
         out_file::check(out, Kind::Table, &inputs, args.force)?;
     }
     let predictor = load(&args)?;
+    let better = if predictor.target().is_minimised() { "less" } else { "more" };
+    eprintln!("lanner: {}: {better} is better", predictor.metric());
     let ranked = ranked(&args, &*predictor)?;
     let bar = progress(0, "ranking");
     let all = args.out.is_some() || args.check;

@@ -6,6 +6,7 @@ use std::path::{Path, PathBuf};
 use anyhow::Context;
 use clap::{Args, Subcommand};
 use lanner_data::{Table, write_file};
+use lanner_search::Bound;
 use lanner_search::study::{FILE, Study, Trial};
 use lanner_space::Architecture;
 use serde_json::{Value, json};
@@ -181,7 +182,8 @@ fn show(args: &ShowArgs) -> anyhow::Result<()> {
         facts.push((o.metric.clone(), aim.into()));
     }
     for l in &job.limits {
-        facts.push((l.metric.clone(), format!("at most {}", l.at_most)));
+        let side = if matches!(l.bound, Bound::AtMost(_)) { "at most" } else { "at least" };
+        facts.push((l.metric.clone(), format!("{side} {}", l.value())));
     }
     facts.push(("strategy".into(), job.strategy.to_string()));
     facts.push(("seed".into(), job.seed.to_string()));

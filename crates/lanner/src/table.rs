@@ -3,7 +3,7 @@
 use std::{collections::HashSet, io::Write, path::PathBuf};
 
 use clap::{Args, Subcommand};
-use lanner_data::{ReadReport, Table};
+use lanner_data::{MetricKind, ReadReport, Table};
 use lanner_space::{Space, View};
 use serde_json::{Value, json};
 
@@ -143,7 +143,7 @@ fn as_json(table: &Table, report: &ReadReport) -> Value {
         .into_iter()
         .map(|c| {
             json!({
-                "name": c.name, "present": c.present, "missing": c.missing, "distinct": c.distinct,
+                "name": c.name, "better": better(&c.name), "present": c.present, "missing": c.missing, "distinct": c.distinct,
                 "min": number(c.min), "median": number(c.median), "max": number(c.max),
             })
         })
@@ -163,6 +163,11 @@ fn as_json(table: &Table, report: &ReadReport) -> Value {
     })
 }
 
+/// Returns which values of a metric are better, as far as its name tells.
+fn better(metric: &str) -> Option<&'static str> {
+    MetricKind::of(metric).map(|kind| if kind.is_maximised() { "more" } else { "less" })
+}
+
 fn as_text(table: &Table, report: &ReadReport) -> String {
     let mut text = format!(
         "{} architectures of {} ({} % of its {}), from column '{}'\n",
@@ -179,12 +184,15 @@ fn as_text(table: &Table, report: &ReadReport) -> String {
     if !report.skipped.is_empty() {
         text += &format!("skipped, not metrics: {}\n", report.skipped.join(", "));
     }
-    let head = ["column", "missing", "distinct", "min", "median", "max"].map(String::from);
+    let head = ["column", "better", "missing", "distinct", "min", "median", "max"];
+    let head = head.map(String::from);
     let mut rows = vec![head];
     for c in table.describe() {
         let [min, median, max] = [c.min, c.median, c.max].map(number);
+        let better = better(&c.name).unwrap_or("?").into();
         rows.push([
             shown(&c.name),
+            better,
             c.missing.to_string(),
             c.distinct.to_string(),
             min,
@@ -192,7 +200,7 @@ fn as_text(table: &Table, report: &ReadReport) -> String {
             max,
         ]);
     }
-    let mut widths = [0; 6];
+    let mut widths = [0; 7];
     for row in &rows {
         for (width, cell) in widths.iter_mut().zip(row) {
             *width = (*width).max(cell.chars().count());

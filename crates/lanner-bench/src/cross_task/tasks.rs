@@ -113,7 +113,7 @@ pub struct Task {
     pub pool: Pool,
     /// Accuracies, one a network.
     pub values: Vec<f64>,
-    pub views: TaskFeatures,
+    pub features: TaskFeatures,
     /// Proxies, normalised for the recipe `multi-predict`.
     pub normalised: Mat,
 }
@@ -140,8 +140,8 @@ impl Task {
         let table = table.select(&known)?;
         let columns: Vec<(String, Vec<f64>)> = table.names.into_iter().zip(table.columns).collect();
         let pool = Pool::new(space, table.archs);
-        let views = TaskFeatures::new(&pool, &columns)?;
+        let features = TaskFeatures::new(&pool, &columns)?;
         let normalised = normalised(&columns, pool.len());
-        Ok(Task { name: named.name.into(), pool, values, views, normalised })
+        Ok(Task { name: named.name.into(), pool, values, features, normalised })
     }
 }

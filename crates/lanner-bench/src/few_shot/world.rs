@@ -20,7 +20,7 @@ use crate::tables::Measured;
 /// A space with its devices, and with features that are computed once.
 pub(crate) struct World {
     pub(crate) measured: Measured,
-    pub(crate) views: DeviceFeatures,
+    pub(crate) features: DeviceFeatures,
     pub(crate) peers: PeerViews,
     /// Smoothed devices in the order of the columns, computed when first needed.
     functions: Vec<Option<Mat>>,
@@ -43,10 +43,10 @@ impl World {
                 &["nasbench201/latency_help.csv", "nasbench201/latency_latbench.csv"],
             )?
         };
-        let views = DeviceFeatures::new(&measured.pool);
+        let features = DeviceFeatures::new(&measured.pool);
         let peers = PeerViews::new(&measured.pool);
         let functions = vec![None; measured.columns.len()];
-        Ok(World { measured, views, peers, functions, joint: None, counted: OnceLock::new() })
+        Ok(World { measured, features, peers, functions, joint: None, counted: OnceLock::new() })
     }
 
     pub(crate) fn place(&self, device: &str) -> anyhow::Result<usize> {
@@ -54,7 +54,7 @@ impl World {
         Ok(self.measured.columns.iter().position(|c| c.0 == name).unwrap_or(0))
     }
 
-    /// Returns the operations of all networks, in the space's views.
+    /// Returns the operations of all networks, in the space's features.
     pub(crate) fn counted(&self) -> anyhow::Result<&[Vec<Counted>]> {
         if let Some(counted) = self.counted.get() {
             return Ok(counted);
@@ -83,7 +83,7 @@ impl World {
             columns.iter_mut().zip(&table.columns).for_each(|(to, from)| to[row] = from[i]);
         }
         let columns: Vec<&[f64]> = columns.iter().map(Vec::as_slice).collect();
-        Ok(self.views.smooth(&columns)?)
+        Ok(self.features.smooth(&columns)?)
     }
 
     /// Returns the smoothed functions of these columns side by side.
@@ -94,7 +94,7 @@ impl World {
         let columns: Vec<&[f64]> =
             missing.iter().map(|&p| self.measured.columns[p].1.as_slice()).collect();
         if !missing.is_empty() {
-            let made = self.views.smooth(&columns)?;
+            let made = self.features.smooth(&columns)?;
             for (j, &p) in missing.iter().enumerate() {
                 let one = Mat::from_fn(made.rows, 1, |i, _| made[(i, j)]);
                 self.functions[p] = Some(one);

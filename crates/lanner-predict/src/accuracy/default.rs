@@ -60,7 +60,7 @@ enum MemberKind {
 impl AccuracyModel {
     /// Fits accuracies (any unit, more is better) of pool rows `rows`; the seed is that of the trees.
     pub fn fit(
-        views: &AccuracyFeatures,
+        features: &AccuracyFeatures,
         rows: &[usize],
         values: &[f64],
         seed: u64,
@@ -68,21 +68,21 @@ impl AccuracyModel {
         check(rows, values)?;
         let target = NormalScores::new(values);
         let t: Vec<f64> = values.iter().map(|&v| target.score(v)).collect();
-        let pool: Vec<usize> = (0..views.len()).collect();
+        let pool: Vec<usize> = (0..features.len()).collect();
         let mut fitted = Vec::new();
-        for components in views.members() {
+        for components in features.members() {
             let gp = Gp::fit(&components, rows, &t, &gp_options(40), None)?;
             let all = gp.predict(&components, &pool, false).mean;
             let held_out = gp.leave_one_out().mean;
             fitted.push((MemberKind::Process(Box::new(gp), components), all, held_out));
         }
-        if views.chain.is_none() {
-            let (forest, held_out) = trees(views, rows, &t, seed)?;
-            let all = forest.predict(&views.all);
+        if features.chain.is_none() {
+            let (forest, held_out) = trees(features, rows, &t, seed)?;
+            let all = forest.predict(&features.all);
             fitted.push((MemberKind::Trees(forest), all, held_out));
         }
 
-        let mut scores = vec![0.0; views.len()];
+        let mut scores = vec![0.0; features.len()];
         let mut held_out = vec![0.0; rows.len()];
         let weight = 1.0 / fitted.len() as f64;
         let mut members = Vec::new();
@@ -111,12 +111,12 @@ impl AccuracyModel {
 
     /// Accuracies of other architectures, by [`AccuracyFeatures::of`] the features that this was fitted on.
     /// Beyond the best and the worst that a member predicts in the pool, its scores go on in a line.
-    pub fn predict_others(&self, views: &AccuracyFeatures) -> Forecast {
-        let mut scores = vec![0.0; views.len()];
-        let mut asked = views.members().into_iter();
+    pub fn predict_others(&self, features: &AccuracyFeatures) -> Forecast {
+        let mut scores = vec![0.0; features.len()];
+        let mut asked = features.members().into_iter();
         for member in &self.members {
             let predicted = match &member.kind {
-                MemberKind::Trees(forest) => forest.predict(&views.all),
+                MemberKind::Trees(forest) => forest.predict(&features.all),
                 MemberKind::Process(gp, components) => {
                     // As many as were fitted: which there are depends on the space alone.
                     let asked = asked.next().unwrap_or_default();
@@ -134,13 +134,13 @@ impl AccuracyModel {
 /// The trees, and predictions for the training rows by trees without them. Of more than [`EXACT_ROWS`] rows
 /// each tree sees some, so that there are trees without each.
 fn trees(
-    views: &AccuracyFeatures,
+    features: &AccuracyFeatures,
     rows: &[usize],
     t: &[f64],
     seed: u64,
 ) -> Result<(ExtraTrees, Vec<f64>), PredictError> {
     let mut options = TreeOptions::default();
-    let known = views.all.select(rows);
+    let known = features.all.select(rows);
     if rows.len() > EXACT_ROWS {
         options.rows = EXACT_ROWS.min(rows.len() * 4 / 5);
         let all = ExtraTrees::fit(&known, t, &options, seed)?;

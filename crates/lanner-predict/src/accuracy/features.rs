@@ -1,4 +1,4 @@
-//! What the accuracy predictors see of a pool.
+//! Features that the accuracy predictors see of a pool.
 
 use std::sync::Arc;
 
@@ -11,7 +11,7 @@ use crate::regress::linalg::{Mat, Standardiser};
 
 /// Priors on amplitude and length scale that hold for any metric: targets are standardised and
 /// length scales are in units of the mean distance.
-pub(crate) fn component(kernel: Kernel, x: &Mat) -> Component {
+pub(crate) fn component(kernel: Kernel, x: &Arc<Mat>) -> Component {
     Component {
         kernel,
         x: x.clone(),
@@ -24,35 +24,35 @@ pub(crate) fn component(kernel: Kernel, x: &Mat) -> Component {
 #[derive(Debug, Clone)]
 pub struct AccuracyFeatures {
     /// Graph properties and counts, p × d, standardised over the pool as the others.
-    pub(crate) graph: Mat,
+    pub(crate) graph: Arc<Mat>,
     /// Variance shares, sizes and live counts.
-    pub(crate) shares: Mat,
+    pub(crate) shares: Arc<Mat>,
     /// All columns of the two.
-    pub(crate) all: Mat,
+    pub(crate) all: Arc<Mat>,
     /// Counts, graph properties and live one-hots: for the search.
-    pub(crate) plain: Mat,
-    /// Of chains only.
+    pub(crate) plain: Arc<Mat>,
+    /// Features of chains; `None` in other spaces.
     pub(super) chain: Option<Box<Chain>>,
     encoder: Arc<Encoder>,
 }
 
-/// What linear terms see of a chain.
+/// Features of chains that linear terms see.
 #[derive(Debug, Clone)]
 pub(super) struct Chain {
     /// Counts, choices, what came before each place, and cost.
-    line: Mat,
-    choices: Mat,
+    line: Arc<Mat>,
+    choices: Arc<Mat>,
     /// Counts, how early each operation comes, and cost.
-    early: Mat,
+    early: Arc<Mat>,
     /// Counts and cost, so few that a line in them is known soon.
-    totals: Mat,
+    totals: Arc<Mat>,
 }
 
-/// How the columns are made.
+/// Makes the columns.
 #[derive(Debug)]
 struct Encoder {
     features: CellEncoder,
-    /// Of the groups of [`grouped`], by the pool.
+    /// One a group of [`grouped`], measured over the pool.
     standardisers: [Standardiser; GROUPS],
 }
 
@@ -77,8 +77,8 @@ pub(crate) fn graph_and_shares(f: &CellFeatures) -> [Mat; 2] {
     ]
 }
 
-/// Of a chain, for each operation the sum over all places of how many there are up to it: with the count,
-/// the mean place.
+/// Sums over all places of a chain the number of each operation up to there: with the count, it
+/// tells the mean place.
 fn early(f: &CellFeatures) -> Mat {
     let ops = f.counts.cols;
     Mat::from_fn(f.places.rows, ops, |i, op| f.places.row(i).iter().skip(op).step_by(ops).sum())
@@ -103,11 +103,13 @@ fn grouped(f: &CellFeatures) -> [Mat; GROUPS] {
 
 impl AccuracyFeatures {
     pub fn new(pool: &Pool) -> AccuracyFeatures {
-        let features = CellEncoder::new(&pool.space);
-        let groups = grouped(&features.features(&pool.archs));
+        let groups = grouped(&CellFeatures::new(pool));
         let all: Vec<usize> = (0..pool.len()).collect();
         let standardisers = std::array::from_fn(|g| Standardiser::of(&groups[g], &all));
-        AccuracyFeatures::of_groups(groups, Arc::new(Encoder { features, standardisers }))
+        AccuracyFeatures::of_groups(
+            groups,
+            Arc::new(Encoder { features: CellEncoder::of(pool), standardisers }),
+        )
     }
 
     /// The same columns for other architectures of the space, in units of the pool's deviations.
@@ -120,9 +122,9 @@ impl AccuracyFeatures {
         let is_chain = groups[4].cols > 0;
         let mut by = encoder.standardisers.iter();
         let [graph, shares, plain, line, choices, early, totals] =
-            groups.map(|x| by.next().map_or(Mat::default(), |by| by.apply(&x)));
+            groups.map(|x| Arc::new(by.next().map_or(Mat::default(), |by| by.apply(&x))));
         AccuracyFeatures {
-            all: graph.beside(&shares),
+            all: Arc::new(graph.beside(&shares)),
             graph,
             shares,
             plain,
@@ -141,7 +143,7 @@ impl AccuracyFeatures {
     }
 
     /// All features, p × d, standardised: distances between their rows tell how alike networks are.
-    pub fn features(&self) -> &Mat {
+    pub fn features(&self) -> &Arc<Mat> {
         &self.all
     }
 

@@ -18,14 +18,15 @@ pub struct GraphGp {
 impl GraphGp {
     /// Fits accuracies (any unit, more is better) of pool rows `rows`.
     pub fn fit(
-        views: &AccuracyFeatures,
+        features: &AccuracyFeatures,
         rows: &[usize],
         values: &[f64],
     ) -> Result<GraphGp, PredictError> {
         check(rows, values)?;
         let target = NormalScores::new(values);
         let t: Vec<f64> = values.iter().map(|&v| target.score(v)).collect();
-        let components = [Kernel::Linear, Kernel::Rbf].map(|k| component(k, &views.graph)).to_vec();
+        let components =
+            [Kernel::Linear, Kernel::Rbf].map(|k| component(k, &features.graph)).to_vec();
         let gp = Gp::fit(&components, rows, &t, &gp_options(40), None)?;
         let calibration = Calibration::new(target, &gp.leave_one_out().mean, &t);
         Ok(GraphGp { gp, components, calibration })

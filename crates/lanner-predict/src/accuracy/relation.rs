@@ -38,19 +38,19 @@ use crate::regress::gcn::Shared;
 pub use fit::Networks;
 pub use margins::{Margins, copeland};
 pub use recipe::{NetworkRecipe, Objective, Pairs, RelationRecipe, Worth};
-pub use thurstone::{Features, Thurstone};
+pub use thurstone::{ProcessFeatures, Thurstone};
 
 /// A trained relation.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Relation {
     /// The name of the recipe that it was trained by.
     pub recipe: String,
-    pub model: Model,
+    pub model: RelationModel,
 }
 
-/// What a relation has learnt.
+/// The fitted model of a relation.
 #[derive(Debug, Clone, PartialEq)]
-pub enum Model {
+pub enum RelationModel {
     Thurstone(Thurstone),
     Networks(Networks),
 }
@@ -58,15 +58,16 @@ pub enum Model {
 /// Architectures encoded for one kind of relation, see [`Relation::prepare`].
 #[derive(Debug, Clone)]
 pub enum Prepared {
-    Features(Features),
+    Features(ProcessFeatures),
     Graphs(Shared),
 }
 
 /// Trains a relation on models of known target, higher is better.
 ///
-/// With `start` the weights of networks are carried over, as between the iterations of iterative
-/// data selection; optimiser and schedule are fresh. Thurstone's model has one best fit, which does
-/// not depend on a start, on the seed or on the number of threads, and reports no progress.
+/// Fits a relation to targets. With `start` the weights of networks are carried over, as between
+/// the iterations of iterative data selection; optimiser and schedule are fresh. Thurstone's model
+/// has one best fit, which does not depend on a start, on the seed or on the number of threads, and
+/// reports no progress.
 ///
 /// # Errors
 /// Fewer than two samples, lengths that differ, targets that are not finite, a `start` of another
@@ -82,14 +83,22 @@ pub fn fit(
 ) -> Result<Relation, PredictError> {
     train.check("a binary relation", 2, |t| t.is_finite())?;
     let model = match (recipe, start.map(|s| &s.model)) {
-        (RelationRecipe::Thurstone, None | Some(Model::Thurstone(_))) => {
-            Model::Thurstone(Thurstone::fit(space, train)?)
+        (RelationRecipe::Thurstone, None | Some(RelationModel::Thurstone(_))) => {
+            RelationModel::Thurstone(Thurstone::fit(space, train)?)
         }
         (RelationRecipe::Networks(recipe), None) => {
-            Model::Networks(fit::fit(space, train, recipe, None, seed, threads, progress)?)
+            RelationModel::Networks(fit::fit(space, train, recipe, None, seed, threads, progress)?)
         }
-        (RelationRecipe::Networks(recipe), Some(Model::Networks(start))) => {
-            Model::Networks(fit::fit(space, train, recipe, Some(start), seed, threads, progress)?)
+        (RelationRecipe::Networks(recipe), Some(RelationModel::Networks(start))) => {
+            RelationModel::Networks(fit::fit(
+                space,
+                train,
+                recipe,
+                Some(start),
+                seed,
+                threads,
+                progress,
+            )?)
         }
         _ => {
             return Err(PredictError::Model {
@@ -112,8 +121,10 @@ impl Relation {
         architectures: impl IntoIterator<Item = &'a Architecture>,
     ) -> Prepared {
         match &self.model {
-            Model::Thurstone(_) => Prepared::Features(Features::new(space, architectures)),
-            Model::Networks(networks) => {
+            RelationModel::Thurstone(_) => {
+                Prepared::Features(ProcessFeatures::new(space, architectures))
+            }
+            RelationModel::Networks(networks) => {
                 let depth = networks.members.first().map_or(1, |g| g.shape.widths.len());
                 let graphs = Graphs::encode(space, architectures, networks.encoding);
                 Prepared::Graphs(Shared::new(&graphs, depth))
@@ -127,12 +138,14 @@ impl Relation {
     /// When they were prepared by a relation of another kind.
     pub fn margins(&self, prepared: &Prepared, threads: usize) -> Vec<Margins> {
         match (&self.model, prepared) {
-            (Model::Thurstone(model), Prepared::Features(features)) => {
+            (RelationModel::Thurstone(model), Prepared::Features(features)) => {
                 vec![model.margins(features)]
             }
-            (Model::Networks(networks), Prepared::Graphs(shared)) => (networks.members.iter())
-                .map(|gcn| networks.objective.margins(&shared.outputs(gcn, threads), gcn.biases()))
-                .collect(),
+            (RelationModel::Networks(networks), Prepared::Graphs(shared)) => (networks
+                .members
+                .iter())
+            .map(|gcn| networks.objective.margins(&shared.outputs(gcn, threads), gcn.biases()))
+            .collect(),
             _ => panic!("architectures prepared for another kind of relation"),
         }
     }

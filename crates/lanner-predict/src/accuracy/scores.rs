@@ -31,8 +31,8 @@ impl NormalScores {
         interpolate(&self.knots, value, |k| *k)
     }
 
-    /// As [`NormalScores::score`], but beyond the sample's extremes the slope of the outermost tenth
-    /// goes on.
+    /// Converts as [`NormalScores::score`] does, but beyond the sample's extremes the slope of the
+    /// outermost tenth goes on.
     pub(super) fn score_beyond(&self, value: f64) -> f64 {
         let (first, last) = (self.knots[0], self.knots[self.knots.len() - 1]);
         let per_value =
@@ -86,7 +86,7 @@ fn interpolate(knots: &[(f64, f64)], x: f64, at: impl Fn(&(f64, f64)) -> (f64, f
     y0 + (x - x0) / (x1 - x0) * (y1 - y0)
 }
 
-/// From scores to values with intervals, learned from predictions of held-out training rows.
+/// Converts scores to values with intervals, as learned from predictions of held-out training rows.
 #[derive(Debug, Clone)]
 pub(crate) struct Calibration {
     target: NormalScores,
@@ -98,7 +98,7 @@ pub(crate) struct Calibration {
 }
 
 impl Calibration {
-    /// Of held-out scores and the true targets, both on the scale of normal scores.
+    /// Learns from held-out scores and the true targets, both on the scale of normal scores.
     pub(crate) fn new(target: NormalScores, scores: &[f64], t: &[f64]) -> Calibration {
         let ((ms, _), (mt, _)) = (mean_and_error(scores), mean_and_error(t));
         let (mut ss, mut st) = (0.0, 0.0);

@@ -1,6 +1,6 @@
-//! What an architecture looks like to an accuracy predictor: counts of operations, properties of
-//! its cells' graphs, and how much of the output came through which operations; of a chain, what
-//! stands where.
+//! Features of architectures for accuracy predictors: counts of operations, properties of the
+//! cells' graphs, shares of the output by the operations that it came through; for a chain, the
+//! position of each operation.
 //!
 //! Two families beside the plain counts:
 //!
@@ -19,11 +19,13 @@ mod cost;
 mod operation;
 mod shares;
 
+use std::sync::Arc;
+
 use lanner_space::{Architecture, Space};
 use rayon::prelude::*;
 
 use crate::Pool;
-use crate::encode::counts;
+use crate::encode::{counts, memo};
 use crate::regress::linalg::Mat;
 use cell::{Cell, POOLING};
 pub use cost::log_flops;
@@ -38,7 +40,7 @@ use shares::Shares;
 /// `choices`.
 #[derive(Debug, Clone)]
 pub struct CellFeatures {
-    /// How many there are of each operation (5 columns).
+    /// Number of each operation (5 columns).
     pub counts: Mat,
     /// The same of live operations, those on a path from input to output (4 columns, without none).
     pub live_counts: Mat,
@@ -57,9 +59,9 @@ pub struct CellFeatures {
     /// Log of the gain of the backward pass; numbers of live operations, convolutions, 3×3, sums,
     /// operations after the input and before the output, paths (8 columns).
     pub size: Mat,
-    /// Of a chain: how many of each operation there are up to each position.
+    /// Number of each operation up to each position of a chain.
     pub places: Mat,
-    /// Of a chain: the one-hot choices.
+    /// One-hot choices of a chain.
     pub choices: Mat,
     /// Log multiply-accumulates and parameters, where they are not a line in the counts.
     pub cost: Mat,
@@ -67,8 +69,47 @@ pub struct CellFeatures {
 
 impl CellFeatures {
     /// Features of all architectures of `pool`.
-    pub fn new(pool: &Pool) -> CellFeatures {
-        CellEncoder::new(&pool.space).features(&pool.archs)
+    pub fn new(pool: &Pool) -> Arc<CellFeatures> {
+        let encoder = CellEncoder::of(pool);
+        let slot = pool.memo.as_ref().map(|memo| &*memo.cells);
+        memo::features(slot, pool, |archs| encoder.features(archs))
+    }
+}
+
+impl memo::Rows for CellFeatures {
+    fn matrices(&self) -> Vec<&Mat> {
+        let f = self;
+        vec![
+            &f.counts,
+            &f.live_counts,
+            &f.live_one_hot,
+            &f.graph,
+            &f.share_moments,
+            &f.shares,
+            &f.lossless_shares,
+            &f.size,
+            &f.places,
+            &f.choices,
+            &f.cost,
+        ]
+    }
+
+    fn from_matrices(matrices: Vec<Mat>) -> CellFeatures {
+        let mut matrices = matrices.into_iter();
+        let mut next = || matrices.next().expect("as many matrices as there are groups");
+        CellFeatures {
+            counts: next(),
+            live_counts: next(),
+            live_one_hot: next(),
+            graph: next(),
+            share_moments: next(),
+            shares: next(),
+            lossless_shares: next(),
+            size: next(),
+            places: next(),
+            choices: next(),
+            cost: next(),
+        }
     }
 }
 
@@ -84,7 +125,13 @@ impl CellEncoder {
         CellEncoder { space: space.clone(), layout: Layout::new(space) }
     }
 
-    /// Whether the space is of chains.
+    /// The encoder of a pool's space.
+    pub(crate) fn of(pool: &Pool) -> CellEncoder {
+        let new = || CellEncoder::new(&pool.space);
+        pool.memo.as_ref().map_or_else(new, |memo| memo.encoder.get_or_init(new).clone())
+    }
+
+    /// True if the architectures are chains.
     pub fn is_chain(&self) -> bool {
         self.layout.chain
     }
@@ -118,10 +165,11 @@ impl CellEncoder {
     }
 }
 
-/// So many random architectures tell how deep the cells of a space are, and whether it is of chains.
+/// Number of random architectures that tell how deep the cells of a space are, and whether they are
+/// chains.
 const SEEN: usize = 200;
 
-/// What decides the columns: it depends on the space alone.
+/// Decides the columns, which depend on the space alone.
 #[derive(Debug, Clone)]
 struct Layout {
     operations: Operations,

@@ -1,13 +1,17 @@
-//! What a network costs before anything is measured: how many layers of each kind it has, and how
-//! long it would take on simple simulated devices. Both mean the same in every space, and teach a
-//! predictor which combinations of costs are plausible.
+//! Costs of a network before anything is measured: its number of layers of each kind, and its times
+//! on simple simulated devices. Both mean the same in every space, and teach a predictor which
+//! combinations of costs are plausible.
 
 mod layers;
+
+use std::sync::Arc;
 
 use lanner_network::OpNode;
 use lanner_space::{Architecture, Space, View};
 use rayon::prelude::*;
 
+use super::memo;
+use crate::Pool;
 use crate::regress::linalg::Mat;
 use layers::{Layer, LayerKind};
 
@@ -19,12 +23,13 @@ struct Device {
     start: f64,
     /// Multiply-accumulates in the time in which one value is moved.
     balance: f64,
-    /// How much slower depthwise convolutions and poolings compute.
+    /// Slowdown of the arithmetic of depthwise convolutions and poolings.
     light: f64,
 }
 
 impl Device {
-    /// From those for which only arithmetic counts to those for which only the number of layers does.
+    /// Devices from those for which only arithmetic counts to those for which only the number of
+    /// layers does.
     fn family() -> Vec<Device> {
         let mut all = Vec::new();
         for start in [0.0, 2e4, 1e5, 5e5, 2e6, 1e7, 5e7] {
@@ -49,11 +54,31 @@ impl Device {
 /// whose latencies were published.
 #[derive(Debug, Clone)]
 pub struct AnalyticCosts {
-    /// How many convolutions, depthwise ones, rearrangements, sums and poolings there are; their
+    /// Numbers of convolutions, depthwise ones, rearrangements, sums and poolings; their
     /// multiply-accumulates, dense and depthwise; values moved; weights (p × 9).
     pub totals: Mat,
     /// Times on a family of simulated devices (p × 42).
     pub times: Mat,
+}
+
+/// Costs of all operations of the texts and, in spaces whose texts have operations that lead nowhere, of
+/// the live ones.
+pub type RawAndLive = (AnalyticCosts, Option<AnalyticCosts>);
+
+impl memo::Rows for RawAndLive {
+    fn matrices(&self) -> Vec<&Mat> {
+        [Some(&self.0), self.1.as_ref()]
+            .into_iter()
+            .flatten()
+            .flat_map(|c| [&c.totals, &c.times])
+            .collect()
+    }
+
+    fn from_matrices(matrices: Vec<Mat>) -> RawAndLive {
+        let mut matrices = matrices.into_iter();
+        let mut next = || Some(AnalyticCosts { totals: matrices.next()?, times: matrices.next()? });
+        (next().expect("costs of all operations"), next())
+    }
 }
 
 /// Kinds of layers that are counted.
@@ -81,11 +106,16 @@ impl AnalyticCosts {
         }
     }
 
-    /// Of all that the text says and, in spaces whose texts have operations that lead nowhere, of
-    /// what is live.
-    pub fn views(space: &Space, archs: &[Architecture]) -> (AnalyticCosts, Option<AnalyticCosts>) {
+    /// Costs of all operations of the texts and, where some lead nowhere, of the live ones.
+    pub fn raw_and_live(space: &Space, archs: &[Architecture]) -> RawAndLive {
         let of = |live| AnalyticCosts::new(space, archs, live);
         (of(false), shows_dead(space).then(|| of(true)))
+    }
+
+    /// Costs of a pool's architectures.
+    pub(crate) fn of_pool(pool: &Pool) -> Arc<RawAndLive> {
+        let slot = pool.memo.as_ref().map(|memo| &*memo.costs);
+        memo::features(slot, pool, |archs| AnalyticCosts::raw_and_live(&pool.space, archs))
     }
 
     /// Logarithms of multiply-accumulates and of weights, p × 2.
@@ -100,7 +130,7 @@ impl AnalyticCosts {
     }
 }
 
-/// Whether texts of a space can have operations that lead nowhere.
+/// Tells whether texts of a space can have operations that lead nowhere.
 pub(crate) fn shows_dead(space: &Space) -> bool {
     space.cell().is_some()
 }

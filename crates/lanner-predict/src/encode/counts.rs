@@ -7,8 +7,8 @@ use lanner_space::{Architecture, Space, View};
 
 use crate::regress::linalg::Mat;
 
-/// How often each operation stands in the text (raw) and in what is computed (pruned): two counts
-/// a label of the space.
+/// Number of each operation in the text (raw) and in the computation (pruned): two counts a label
+/// of the space.
 pub fn op_counts(space: &Space, archs: &[Architecture]) -> Mat {
     let labels = space.labels().len();
     let mut out = Mat::zeros(archs.len(), 2 * labels);

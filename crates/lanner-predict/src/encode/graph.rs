@@ -14,11 +14,11 @@ use lanner_space::{Architecture, CellGraph, Space, View};
 
 pub use crate::regress::gcn::Graphs;
 
-/// How an architecture becomes a graph. See the [module](self).
+/// Conversion of an architecture to a graph. See the [module](self).
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, serde::Serialize, serde::Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum Encoding {
-    /// As the authors of BRP-NAS: pruned and padded.
+    /// The encoding of BRP-NAS: pruned and padded.
     BrpNas,
     /// Raw and pruned cell side by side.
     Both,

@@ -12,7 +12,7 @@ use crate::encode::costs;
 /// The operations of a network, each kind once.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Counted {
-    /// In order of appearance, with how often each occurs.
+    /// Operations in order of appearance, with the number of each.
     pub operations: Vec<(OpNode, f64)>,
 }
 

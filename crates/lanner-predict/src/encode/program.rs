@@ -8,7 +8,7 @@ use std::collections::BTreeMap;
 
 use lanner_space::nasbench201::{EDGES, NONE, SKIP};
 
-/// What a step of the program does.
+/// Kind of a step of the program.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
 enum Step {
     Input,
@@ -194,7 +194,7 @@ fn arcs(program: &Program, counts: &mut Counts) {
     }
 }
 
-/// How many tensors are alive at once, at most and summed over the steps.
+/// Counts the tensors that are alive at once, at most and summed over the steps.
 fn lifetimes(program: &Program, counts: &mut Counts) {
     let n = program.steps.len();
     let mut last: Vec<usize> = (consumers(program).iter().enumerate())

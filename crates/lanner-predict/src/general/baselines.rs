@@ -40,7 +40,7 @@ impl Baseline {
         ("extra-trees", Baseline::ExtraTrees),
     ];
 
-    /// Its encoding of a pool, p × d. Make it once for many fits.
+    /// Encodes a pool, p × d. Make it once for many fits.
     pub fn encode(self, pool: &Pool) -> Mat {
         let x = self.columns(&pool.space, &pool.archs);
         if self == Baseline::RidgePairs { counts::with_pairs(&x) } else { x }
@@ -58,8 +58,8 @@ impl Baseline {
         }
     }
 
-    /// Whether it has something to go by in a space: FLOPs have a formula in some only, a chain has no
-    /// network without layers, and products of hundreds of choices are too many.
+    /// Tells whether it has something to go by in a space: FLOPs have a formula in some only, a
+    /// chain has no network without layers, and products of hundreds of choices are too many.
     pub fn fits(self, space: &Space) -> bool {
         match self {
             Baseline::Flops => space.at(0).is_ok_and(|a| space.flops_and_params(&a).is_some()),
@@ -148,7 +148,7 @@ impl BaselineModel {
 #[derive(Debug, Clone)]
 struct LayerWise {
     empty: f64,
-    /// Of each operation; a column of the pruned half.
+    /// Cost of each operation; a column of the pruned half.
     costs: Vec<f64>,
 }
 

@@ -2,7 +2,7 @@
 //!
 //! Targets are logarithms (errors matter relatively; in chains of layers, whose times add up, the values
 //! themselves), the noise is Student-t (a few networks hit a
-//! slow path of their runtime), the covariance adds five Matérn terms on different views of the
+//! slow path of their runtime), the covariance adds five Matérn terms on different features of the
 //! cell: some devices pay for dead operations, others for what is live, others for the depth.
 //! Intervals come from leave-one-out residuals in units of the predicted deviation.
 
@@ -34,12 +34,12 @@ pub struct LatencyFeatures {
     encoder: Arc<Encoder>,
 }
 
-/// What decides the columns.
+/// Decides the columns.
 #[derive(Debug)]
 struct Encoder {
     space: Space,
     features: CellEncoder,
-    /// Of cells whose program is known, the names of its counts that occur, by group.
+    /// Names of the program's counts that occur, by group, for cells whose program is known.
     program: Option<[Vec<String>; 5]>,
 }
 
@@ -94,7 +94,7 @@ impl LatencyFeatures {
             .zip(by)
             .map(|((kernel, x), by)| Component {
                 kernel: *kernel,
-                x: by.apply(x),
+                x: by.apply(x).into(),
                 amplitude: HyperPrior::new(0.3, 4.0),
                 length: HyperPrior::new(0.7, 4.0),
             })
@@ -131,14 +131,15 @@ impl Encoder {
         ]
     }
 
-    /// Of spaces whose program is not known: what is in a cell's text, what of it is live, the
-    /// properties of its graph; of chains what stands where; sums over the layers of the network, and what
-    /// it takes on simulated devices.
+    /// Columns of spaces whose program is not known: counts of a cell's operations and of the live
+    /// ones, properties of its graph; the positions of a chain's operations; sums over the layers
+    /// of the network, and its times on simulated devices.
     fn others(&self, archs: &[Architecture]) -> Vec<(Kernel, Mat)> {
         let space = &self.space;
         let f = self.features.features(archs);
         let texts = one_hot(space, archs);
-        let (AnalyticCosts { mut totals, mut times }, live) = AnalyticCosts::views(space, archs);
+        let (AnalyticCosts { mut totals, mut times }, live) =
+            AnalyticCosts::raw_and_live(space, archs);
         if let Some(live) = live {
             (totals, times) = (totals.beside(&live.totals), times.beside(&live.times));
         }
@@ -170,7 +171,7 @@ struct Programs {
     counts: HashMap<Vec<u8>, ProgramCounts>,
 }
 
-/// What is counted, in the order of an [`Encoder`]'s names.
+/// Counts in the order of an [`Encoder`]'s names.
 const GROUPS: [fn(&ProgramCounts) -> &Counts; 5] =
     [|c| &c.steps, |c| &c.arcs, |c| &c.paths, |c| &c.plain_steps, |c| &c.plain_paths];
 
@@ -226,9 +227,10 @@ pub struct LatencyModel {
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub(crate) enum Transform {
     Log,
-    /// For devices some of whose values are nearly zero, where logarithms would see nothing else.
+    /// Square root, for devices some of whose values are nearly zero: their logarithms would
+    /// dominate.
     Root,
-    /// In chains, where every layer adds its own time.
+    /// Plain values, for chains, where every layer adds its own time.
     Sum,
 }
 
@@ -260,7 +262,7 @@ impl Transform {
 impl LatencyModel {
     /// Fits latencies (any unit, positive) measured for pool rows `rows`.
     pub fn fit(
-        views: &LatencyFeatures,
+        features: &LatencyFeatures,
         rows: &[usize],
         latencies: &[f64],
     ) -> Result<LatencyModel, PredictError> {
@@ -271,10 +273,10 @@ impl LatencyModel {
         if let Some(row) = latencies.iter().position(|v| !(v.is_finite() && *v > 0.0)) {
             return Err(PredictError::Latency { row, value: latencies[row] });
         }
-        let transform = views.transform(latencies);
+        let transform = features.transform(latencies);
         let y: Vec<f64> = latencies.iter().map(|&v| transform.apply(v)).collect();
-        let standardisers = views.standardisers(rows);
-        let components = views.components(&standardisers);
+        let standardisers = features.standardisers(rows);
+        let components = features.components(&standardisers);
         let options = GpOptions {
             noise: HyperPrior::new(0.02, 4.0),
             iterations: 40,
@@ -292,7 +294,7 @@ impl LatencyModel {
 
     /// The same model again from the same rows, latencies and [`LatencyModel::state`].
     pub fn restore(
-        views: &LatencyFeatures,
+        features: &LatencyFeatures,
         rows: &[usize],
         latencies: &[f64],
         (hyper, precisions): (Vec<f64>, Vec<f64>),
@@ -300,10 +302,10 @@ impl LatencyModel {
         if let Some(row) = latencies.iter().position(|v| !(v.is_finite() && *v > 0.0)) {
             return Err(PredictError::Latency { row, value: latencies[row] });
         }
-        let transform = views.transform(latencies);
+        let transform = features.transform(latencies);
         let y: Vec<f64> = latencies.iter().map(|&v| transform.apply(v)).collect();
-        let standardisers = views.standardisers(rows);
-        let components = views.components(&standardisers);
+        let standardisers = features.standardisers(rows);
+        let components = features.components(&standardisers);
         let gp = Gp::restore(&components, rows, &y, hyper, precisions)?;
         Ok(LatencyModel::calibrated(gp, (components, standardisers), transform, &y))
     }
@@ -327,8 +329,8 @@ impl LatencyModel {
     }
 
     /// Latencies of other architectures, by [`LatencyFeatures::of`] the features that this was fitted on.
-    pub fn predict_others(&self, views: &LatencyFeatures) -> Forecast {
-        let asked = views.components(&self.standardisers);
+    pub fn predict_others(&self, features: &LatencyFeatures) -> Forecast {
+        let asked = features.components(&self.standardisers);
         self.forecast(&self.gp.predict_others(&self.components, &asked, true))
     }
 

@@ -58,16 +58,17 @@ const WEIGHTS: &str = "operations.weights";
 const EFFECTS: &str = "operations.effects";
 const LENGTH: &str = "operations.length";
 
-/// How much of the variance of g all operations share, and those of one kind; the rest falls with distance.
-/// Without what is common, kinds that were never measured would keep a base that was corrected for all
-/// others. Chosen on the development devices of `lanner-bench cross-space`.
+/// Share of the variance of g that all operations have in common, and share that those of one kind
+/// have; the rest falls with distance. Without what is common, kinds that were never measured would
+/// keep a base that was corrected for all others. Chosen on the development devices of
+/// `lanner-bench cross-space`.
 const COMMON: f64 = 0.5;
 const OF_KIND: f64 = 0.25;
 /// Candidates of the length by which it falls, in octaves of sizes, and of the ratio of g's variance to
 /// the noise's; the one with most evidence is taken.
 const LENGTHS: [f64; 2] = [2.0, 8.0];
 const RATIOS: [f64; 7] = [1.0, 10.0, 1e2, 1e3, 1e4, 1e5, 1e6];
-/// So many measurements are used at most: the rest would cost more than it tells.
+/// Largest number of measurements that are used: more would cost more than they tell.
 const MOST: usize = 2000;
 const FEWEST: usize = 5;
 /// No operation takes less of its base than this.
@@ -76,7 +77,7 @@ const LEAST: f64 = 0.05;
 /// A device's times of operations.
 #[derive(Debug, Clone, PartialEq)]
 pub struct OperationsModel {
-    /// Which of the views it was fitted to explains the device.
+    /// The view, of those that it was fitted to, that explains the device.
     view: usize,
     /// Weights of the simulated devices, and the constant.
     weights: Vec<f64>,
@@ -101,7 +102,8 @@ impl OperationsModel {
         best.map(|fitted| fitted.model).ok_or_else(none)
     }
 
-    /// What the device runs, of a space's [`views`](crate::encode::operations::views); one that has a single view has it live.
+    /// Chooses the view that the device runs, of a space's
+    /// [`views`](crate::encode::operations::views); a single view is the live one.
     pub fn seen<'a, T>(&self, views: &'a [T]) -> Option<&'a T> {
         views.get(self.view).or(views.last())
     }
@@ -121,7 +123,7 @@ impl OperationsModel {
         networks.iter().map(|n| self.weights[self.weights.len() - 1] + sum(n)).collect()
     }
 
-    /// Its part of a predictor's file: nodes in the settings, numbers as arrays.
+    /// Writes its part of a predictor's file: nodes in the settings, numbers as arrays.
     pub(crate) fn store(&self, file: &mut ModelFile) {
         let nodes: Vec<OpNode> = self.known.iter().map(|k| k.0).collect();
         file.header.settings[OPERATIONS] = serde_json::json!({ "view": self.view, "nodes": nodes });
@@ -133,7 +135,7 @@ impl OperationsModel {
         }
     }
 
-    /// What [`OperationsModel::store`] wrote, `None` in other predictors' files.
+    /// Reads the part that [`OperationsModel::store`] wrote; `None` in other predictors' files.
     pub(crate) fn read(file: &ModelFile) -> Result<Option<OperationsModel>, PredictError> {
         #[derive(Deserialize)]
         struct Stored {
@@ -153,7 +155,7 @@ impl OperationsModel {
         Ok(Some(OperationsModel { view, weights, length, known }))
     }
 
-    /// What an operation takes.
+    /// Time of an operation, in the unit of the measurements.
     pub fn time(&self, op: &OpNode) -> f64 {
         let g: f64 = self.known.iter().map(|(o, a)| a * likeness(o, op, self.length)).sum();
         base(&self.weights, op) * (1.0 + g).max(LEAST)
@@ -247,8 +249,8 @@ impl Candidate {
     }
 }
 
-/// Of relative errors under a process of so much more variance than the noise, whose own is integrated
-/// out; and ratio · K⁻¹ errors.
+/// Log evidence of relative errors under a process with `ratio` times the variance of the noise,
+/// which is integrated out; and ratio · K⁻¹ errors.
 fn evidence(k: &Mat, ratio: f64, errors: &[f64], y: &[f64]) -> Option<(f64, Vec<f64>)> {
     let n = errors.len();
     let covariance = Mat::from_fn(n, n, |i, j| ratio * k[(i, j)] + if i == j { 1.0 } else { 0.0 });
@@ -262,7 +264,7 @@ fn evidence(k: &Mat, ratio: f64, errors: &[f64], y: &[f64]) -> Option<(f64, Vec<
     evidence.is_finite().then_some((evidence, alpha))
 }
 
-/// What the mixture of simulated devices takes.
+/// Time of an operation on the mixture of simulated devices.
 fn base(weights: &[f64], op: &OpNode) -> f64 {
     costs::times_of(op).iter().zip(weights).map(|(t, w)| t * w).sum()
 }

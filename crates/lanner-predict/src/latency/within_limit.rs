@@ -1,4 +1,4 @@
-//! How probable it is that a network meets a limit, from few measurements: a small Gaussian process.
+//! Probability that a network meets a limit, from few measurements: a small Gaussian process.
 
 use crate::encode::cells::{CellFeatures, standardised};
 use crate::encode::costs::AnalyticCosts;
@@ -6,7 +6,7 @@ use crate::encode::counts::one_hot;
 use crate::regress::gp::{Component, Gp, GpOptions, HyperPrior, Kernel};
 use crate::{Pool, PredictError};
 
-/// How the process is fitted.
+/// Options of the process.
 const OPTIONS: GpOptions =
     GpOptions { noise: HyperPrior::new(0.05, 1.0), iterations: 40, hyper_rows: 150, student: None };
 
@@ -17,7 +17,7 @@ const USUAL_SD: f64 = 0.1;
 const LEAST_SD: f64 = 0.01;
 /// Width of a 90 % interval in standard deviations.
 const INTERVAL: f64 = 2.0 * 1.645;
-/// No latency is less, in milliseconds.
+/// Least latency that is believed, in milliseconds.
 const LEAST: f64 = 1e-6;
 
 /// Belief in a network's metric.
@@ -80,7 +80,8 @@ impl LatencyProcess {
     pub fn new(pool: &Pool) -> LatencyProcess {
         let f = CellFeatures::new(pool);
         let texts = one_hot(&pool.space, &pool.archs);
-        let (text, live) = AnalyticCosts::views(&pool.space, &pool.archs);
+        let costs = AnalyticCosts::of_pool(pool);
+        let (text, live) = &*costs;
         let mut smooth = vec![&f.counts, &f.graph, &f.live_one_hot, &text.totals];
         smooth.extend(live.as_ref().map(|l| &l.totals));
         let mut components = vec![
@@ -96,7 +97,7 @@ impl LatencyProcess {
                 .into_iter()
                 .map(|(kernel, groups)| Component {
                     kernel,
-                    x: standardised(&groups),
+                    x: standardised(&groups).into(),
                     amplitude: HyperPrior::new(0.37, 1.5),
                     length: HyperPrior::new(1.17, 0.7),
                 })

@@ -1,9 +1,9 @@
-//! How good a predictor of a table is, told by the table itself.
+//! Quality of a predictor of a table, told by the table itself.
 
 use rand::seq::SliceRandom;
 
 use super::Predictor;
-use super::fitted::{Fitted, MethodFeatures, Settings};
+use super::fitted::{FitSettings, Fitted, MethodFeatures};
 use crate::regress::gp::EXACT_ROWS;
 use crate::{Forecast, Pool, PredictError};
 
@@ -16,7 +16,7 @@ type Predicted = (f64, Option<(f64, f64)>);
 pub fn cross_validated(
     pool: &Pool,
     features: &MethodFeatures,
-    settings: &Settings,
+    settings: &FitSettings,
     (rows, values): (&[usize], &[f64]),
     folds: usize,
     seed: u64,

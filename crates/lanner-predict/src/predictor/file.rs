@@ -38,14 +38,14 @@ const KEY: &str = "lanner";
 const CODES: &str = "codes";
 const NO_CODE: u8 = u8::MAX;
 
-/// What a model file is, and where it comes from.
+/// Description of a model file, and its origin.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Header {
     /// [`FORMAT`] of the writer.
     pub format: u32,
     /// The version of Lanner that wrote it, for people.
     pub lanner: String,
-    /// Which predictor: `gcn`, `relation`, …
+    /// Kind of the predictor: `gcn`, `relation`, …
     pub kind: String,
     /// The name of the search space.
     pub space: String,
@@ -146,7 +146,7 @@ pub struct ModelFile {
 }
 
 impl ModelFile {
-    /// No arrays yet.
+    /// Makes a file without arrays.
     pub fn new(header: Header) -> ModelFile {
         ModelFile { header, tensors: BTreeMap::new() }
     }

@@ -42,12 +42,13 @@ const GCN_BRP_NAS: &str = "gcn-brp-nas";
 const BINARY: &str = "binary";
 
 impl MethodFeatures {
-    /// For one of [`MethodFeatures::methods`]; `None` for any other name.
+    /// Computes the features for one of [`MethodFeatures::methods`]; `None` for any other name.
     pub fn new(method: &str, target: Target, pool: &Pool) -> Option<MethodFeatures> {
+        let target = target.modelled().0;
         if method == "default" {
             return Some(match target {
                 Target::Latency => MethodFeatures::Latency(LatencyFeatures::new(pool)),
-                Target::Accuracy => MethodFeatures::Accuracy(AccuracyFeatures::new(pool)),
+                _ => MethodFeatures::Accuracy(AccuracyFeatures::new(pool)),
             });
         }
         let recipe = match (method, target) {
@@ -73,10 +74,7 @@ impl MethodFeatures {
     /// The methods that [`MethodFeatures::new`] knows and that have something to go by in a space.
     pub fn methods(space: &Space, target: Target) -> Vec<&'static str> {
         let mut all = vec!["default", GCN, GCN_BRP_NAS];
-        all.push(match target {
-            Target::Accuracy => BINARY,
-            Target::Latency => OPERATIONS,
-        });
+        all.push(if target == Target::Latency { OPERATIONS } else { BINARY });
         all.extend(Baseline::ALL.iter().filter(|b| b.1.fits(space)).map(|b| b.0));
         all
     }
@@ -89,18 +87,20 @@ impl MethodFeatures {
         (rows, values): (&[usize], &[f64]),
         seed: u64,
         state: Option<(Vec<f64>, Vec<f64>)>,
-    ) -> Result<Model, PredictError> {
+    ) -> Result<FittedModel, PredictError> {
+        let (target, sign) = target.modelled();
+        let values = &values.iter().map(|v| sign * v).collect::<Vec<f64>>()[..];
         Ok(match self {
-            MethodFeatures::Latency(views) => {
+            MethodFeatures::Latency(features) => {
                 let model = match state {
-                    Some(state) => LatencyModel::restore(views, rows, values, state)?,
-                    None => LatencyModel::fit(views, rows, values)?,
+                    Some(state) => LatencyModel::restore(features, rows, values, state)?,
+                    None => LatencyModel::fit(features, rows, values)?,
                 };
-                Model::Latency(Box::new(model), views.of(&[]))
+                FittedModel::Latency(Box::new(model), features.of(&[]))
             }
-            MethodFeatures::Accuracy(views) => {
-                let model = AccuracyModel::fit(views, rows, values, seed)?;
-                Model::Accuracy(Box::new(model), views.of(&[]))
+            MethodFeatures::Accuracy(features) => {
+                let model = AccuracyModel::fit(features, rows, values, seed)?;
+                FittedModel::Accuracy(Box::new(model), features.of(&[]))
             }
             MethodFeatures::Baseline(baseline, x) => {
                 let mut known = x.select(rows);
@@ -110,21 +110,23 @@ impl MethodFeatures {
                     known = counts::with_these_pairs(&known, &pairs);
                 }
                 let model = baseline.fit(&known, values, target == Target::Latency, seed)?;
-                Model::Baseline(*baseline, Box::new(model), pairs)
+                FittedModel::Baseline(*baseline, Box::new(model), pairs)
             }
             MethodFeatures::Gcn(recipe, archs) => {
                 let archs: Vec<_> = rows.iter().map(|&r| archs[r].clone()).collect();
                 let samples = Samples { architectures: &archs, targets: values };
                 let (threads, go_on) =
                     (rayon::current_num_threads(), &mut |_| ControlFlow::Continue(()));
-                Model::Gcn(gcn::fit(space, samples, None, recipe, None, seed, threads, go_on)?)
+                FittedModel::Gcn(gcn::fit(
+                    space, samples, None, recipe, None, seed, threads, go_on,
+                )?)
             }
             MethodFeatures::Binary(archs) => {
                 let archs: Vec<_> = rows.iter().map(|&r| archs[r].clone()).collect();
                 let samples = Samples { architectures: &archs, targets: values };
                 let go_on = &mut |_| ControlFlow::Continue(());
                 let recipe = relation::RelationRecipe::Thurstone;
-                Model::Binary(relation::fit(space, samples, &recipe, None, seed, 1, go_on)?)
+                FittedModel::Binary(relation::fit(space, samples, &recipe, None, seed, 1, go_on)?)
             }
             MethodFeatures::Operations(archs) => {
                 let archs: Vec<_> = rows.iter().map(|&r| archs[r].clone()).collect();
@@ -132,7 +134,7 @@ impl MethodFeatures {
                 let views: Vec<_> = (counted::views(space).iter())
                     .map(|&view| counted::count(&skeleton, &archs, view))
                     .collect::<Result<_, _>>()?;
-                Model::Operations(OperationsModel::fit(&views, values)?)
+                FittedModel::Operations(OperationsModel::fit(&views, values)?)
             }
         })
     }
@@ -142,9 +144,9 @@ fn published(space: &Space) -> Result<Skeleton, PredictError> {
     Skeleton::of(space).map_err(|e| PredictError::Model { why: e.to_string() })
 }
 
-/// What a model file says about how it was learnt.
+/// Origin of a predictor, as its file states it.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-pub struct Settings {
+pub struct FitSettings {
     pub method: String,
     pub target: Target,
     /// The column that was learnt.
@@ -155,57 +157,57 @@ pub struct Settings {
 /// is the expensive part: loading solves for the rest again.
 pub struct Fitted {
     space: Space,
-    pub settings: Settings,
+    pub settings: FitSettings,
     seed: u64,
     /// The training set.
     pub archs: Vec<Architecture>,
     pub values: Vec<f64>,
-    model: Model,
+    model: FittedModel,
 }
 
-enum Model {
-    /// With features of no architectures, which make those of others.
+enum FittedModel {
+    /// The model, with features of no architectures, which make those of others.
     Latency(Box<LatencyModel>, LatencyFeatures),
     Accuracy(Box<AccuracyModel>, AccuracyFeatures),
-    /// With the pairs of columns whose products it sees.
+    /// The model, with the pairs of columns whose products it sees.
     Baseline(Baseline, Box<BaselineModel>, Vec<(usize, usize)>),
     Gcn(GcnPredictor),
     Binary(Relation),
     Operations(OperationsModel),
 }
 
-impl Model {
-    /// So many architectures at a time keep memory within some hundred megabytes a thread. Graph networks
-    /// compute equal states of a block once, so they take more.
+impl FittedModel {
+    /// Number of architectures at a time that keeps memory within some hundred megabytes a thread.
+    /// Graph networks compute equal states of a block once, so they take more.
     fn block(&self) -> usize {
         match self {
-            Model::Gcn(_) => 1 << 14,
-            Model::Baseline(Baseline::RidgePairs, ..) => 1 << 10,
+            FittedModel::Gcn(_) => 1 << 14,
+            FittedModel::Baseline(Baseline::RidgePairs, ..) => 1 << 10,
             _ => 1 << 11,
         }
     }
 
     fn predict(&self, space: &Space, archs: &[Architecture]) -> Forecast {
         match self {
-            Model::Latency(model, views) => model.predict_others(&views.of(archs)),
-            Model::Accuracy(model, views) => model.predict_others(&views.of(archs)),
-            Model::Baseline(baseline, model, pairs) => {
+            FittedModel::Latency(model, features) => model.predict_others(&features.of(archs)),
+            FittedModel::Accuracy(model, features) => model.predict_others(&features.of(archs)),
+            FittedModel::Baseline(baseline, model, pairs) => {
                 let mut x = baseline.columns(space, archs);
                 if *baseline == Baseline::RidgePairs {
                     x = counts::with_these_pairs(&x, pairs);
                 }
                 model.predict(&x)
             }
-            Model::Gcn(gcn) => {
+            FittedModel::Gcn(gcn) => {
                 let mean = gcn.predict(&gcn.prepare(space, archs), 1);
                 Forecast { mean, ..Forecast::default() }
             }
-            Model::Binary(relation) => {
+            FittedModel::Binary(relation) => {
                 let margins = relation.margins(&relation.prepare(space, archs), 1);
                 let mean = margins.first().map(Margins::scores).unwrap_or_default();
                 Forecast { mean, ..Forecast::default() }
             }
-            Model::Operations(model) => {
+            FittedModel::Operations(model) => {
                 let view = *model.seen(counted::views(space)).unwrap_or(&View::Raw);
                 let counted = published(space).and_then(|s| counted::count(&s, archs, view));
                 // Architectures of the space make networks; what did not would have no latency.
@@ -225,7 +227,7 @@ impl Fitted {
     pub fn fit(
         pool: &Pool,
         features: &MethodFeatures,
-        settings: Settings,
+        settings: FitSettings,
         (rows, values): (&[usize], &[f64]),
         seed: u64,
     ) -> Result<Fitted, PredictError> {
@@ -255,7 +257,7 @@ impl Fitted {
         let values = all("values")?;
         let state = (all("hyper")?, all("precisions")?);
         let archs = file.archs(space, values.len())?;
-        let settings: Settings = file.settings()?;
+        let settings: FitSettings = file.settings()?;
         let seed = file.header.seed;
         let model = if let Some(settings) = file.header.settings.get(GCN) {
             let mut header = Header::new(GCN, &file.header.space, "", seed);
@@ -263,14 +265,14 @@ impl Fitted {
             let mut inner = ModelFile::new(header);
             let members = file.tensors.iter().filter(|t| t.0.starts_with("member"));
             inner.tensors = members.map(|(n, a)| (n.clone(), a.clone())).collect();
-            Model::Gcn(GcnPredictor::from_model(&inner, space)?)
+            FittedModel::Gcn(GcnPredictor::from_model(&inner, space)?)
         } else if let Some(model) = OperationsModel::read(file)? {
-            Model::Operations(model)
+            FittedModel::Operations(model)
         } else {
-            let Settings { method, target, .. } = &settings;
+            let FitSettings { method, target, .. } = &settings;
             let pool = match target {
                 // Latencies and baselines see their training set alone.
-                Target::Accuracy if method == "default" => reference(space, &archs),
+                Target::Accuracy | Target::Error if method == "default" => reference(space, &archs),
                 _ => Pool::new(space.clone(), archs.clone()),
             };
             let features = MethodFeatures::new(method, *target, &pool)
@@ -296,7 +298,11 @@ impl Predictor for Fitted {
     }
 
     fn predict(&self, archs: &[Architecture]) -> Forecast {
-        self.model.predict(&self.space, archs)
+        let forecast = self.model.predict(&self.space, archs);
+        match self.settings.target {
+            Target::Error => forecast.negated(),
+            _ => forecast,
+        }
     }
 
     fn block(&self) -> usize {
@@ -308,14 +314,14 @@ impl Predictor for Fitted {
     }
 
     fn elsewhere(&self, space: &Space) -> Option<Box<dyn Predictor>> {
-        let Model::Operations(model) = &self.model else { return None };
+        let FittedModel::Operations(model) = &self.model else { return None };
         Some(Box::new(Fitted {
             space: space.clone(),
             settings: self.settings.clone(),
             seed: self.seed,
             archs: Vec::new(),
             values: Vec::new(),
-            model: Model::Operations(model.clone()),
+            model: FittedModel::Operations(model.clone()),
         }))
     }
 
@@ -333,7 +339,7 @@ impl Predictor for Fitted {
         let mut file = ModelFile::new(header);
         file.set_archs(&self.space, &self.archs);
         let (hyper, precisions) = match &self.model {
-            Model::Latency(model, _) => model.state(),
+            FittedModel::Latency(model, _) => model.state(),
             _ => Default::default(),
         };
         for (name, values) in
@@ -342,12 +348,12 @@ impl Predictor for Fitted {
             file.tensors.insert(name.into(), Array::f64(values.to_vec()));
         }
         match &self.model {
-            Model::Gcn(gcn) => {
+            FittedModel::Gcn(gcn) => {
                 let inner = gcn.to_model(&self.space, self.seed, String::new());
                 file.header.settings[GCN] = inner.header.settings;
                 file.tensors.extend(inner.tensors);
             }
-            Model::Operations(model) => model.store(&mut file),
+            FittedModel::Operations(model) => model.store(&mut file),
             _ => (),
         }
         file

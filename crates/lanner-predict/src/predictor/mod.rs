@@ -7,14 +7,14 @@
 //!
 //! ```
 //! use lanner_predict::Pool;
-//! use lanner_predict::predictor::fitted::{Fitted, MethodFeatures, Settings};
+//! use lanner_predict::predictor::fitted::{Fitted, MethodFeatures, FitSettings};
 //! use lanner_predict::predictor::{Predictor, Target, load};
 //! use lanner_space::Space;
 //! let pool = Pool::new(Space::NasBench201, Space::NasBench201.iter().take(50).collect());
 //! let rows: Vec<usize> = (0..40).collect();
 //! let values: Vec<f64> = rows.iter().map(|row| 1.0 + (row % 5) as f64).collect();
 //! let features = MethodFeatures::new("ridge-counts", Target::Latency, &pool).unwrap();
-//! let settings = Settings {
+//! let settings = FitSettings {
 //!     method: "ridge-counts".into(),
 //!     target: Target::Latency,
 //!     metric: "mine_ms".into(),
@@ -31,6 +31,7 @@
 
 use std::path::Path;
 
+use lanner_data::MetricKind;
 use lanner_space::{Architecture, Space};
 use serde::{Deserialize, Serialize};
 
@@ -45,7 +46,7 @@ pub mod ranking;
 pub use cross_validation::cross_validated;
 pub use kinds::{load, load_for};
 
-/// What the numbers are: it decides how they are modelled and which end is better.
+/// Meaning of the numbers: it decides how they are modelled and which end is better.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Target {
@@ -53,6 +54,41 @@ pub enum Target {
     Latency,
     /// More is better, the order matters.
     Accuracy,
+    /// Less is better, the order matters: a loss. Learned as an accuracy, with the other sign.
+    Error,
+}
+
+impl Target {
+    /// Chooses by the kind of a metric.
+    pub fn of(kind: MetricKind) -> Target {
+        match kind {
+            MetricKind::Cost => Target::Latency,
+            MetricKind::Error => Target::Error,
+            MetricKind::Quality => Target::Accuracy,
+        }
+    }
+
+    /// Tells whether less is better.
+    pub fn is_minimised(self) -> bool {
+        self != Target::Accuracy
+    }
+
+    /// Names the values in the plural, for messages.
+    pub fn words(self) -> &'static str {
+        match self {
+            Target::Latency => "latencies",
+            Target::Accuracy => "accuracies",
+            Target::Error => "errors",
+        }
+    }
+
+    /// The target that is modelled, and the factor from values to its values.
+    fn modelled(self) -> (Target, f64) {
+        match self {
+            Target::Error => (Target::Accuracy, -1.0),
+            other => (other, 1.0),
+        }
+    }
 }
 
 /// A predictor of one metric for any architectures of one space.
@@ -70,7 +106,7 @@ pub trait Predictor: Send + Sync {
     /// [`Predictor::block`].
     fn predict(&self, archs: &[Architecture]) -> Forecast;
 
-    /// How many architectures to ask about at a time, so that memory stays within some hundred
+    /// Number of architectures to ask about at a time, so that memory stays within some hundred
     /// megabytes a thread.
     fn block(&self) -> usize {
         1 << 11

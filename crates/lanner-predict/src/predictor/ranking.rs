@@ -11,13 +11,13 @@ use crate::{Forecast, PredictError};
 
 /// Spaces of at most this many architectures are ranked whole: they pass one by one.
 const WHOLE: u128 = 10_000_000;
-/// No network is predicted to be faster, ms.
+/// Least predicted latency, ms.
 const LEAST_MS: f64 = 1e-6;
 
 /// The architectures that are ranked.
 pub enum Ranked<'a> {
     Whole(&'a Space),
-    /// That many of a shuffled space.
+    /// The first ones of a shuffled space, and their number.
     Sample(Shuffle<'a>, u64),
     List(Vec<Architecture>),
 }
@@ -84,7 +84,7 @@ pub struct Ranking {
     top: usize,
     /// The best first; of equal ones that which came first.
     pub best: Vec<Place>,
-    /// How many were ranked.
+    /// Number of ranked architectures.
     pub count: u64,
     /// All of them in their order, if that was asked for.
     pub all: Option<(Vec<Architecture>, Forecast)>,
@@ -137,9 +137,9 @@ impl Ranking {
     }
 
     fn better(&self, a: f64, b: f64) -> bool {
-        match self.target {
-            Target::Latency => a.total_cmp(&b).is_lt(),
-            Target::Accuracy => a.total_cmp(&b).is_gt(),
+        match self.target.is_minimised() {
+            true => a.total_cmp(&b).is_lt(),
+            false => a.total_cmp(&b).is_gt(),
         }
     }
 

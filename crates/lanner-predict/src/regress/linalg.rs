@@ -126,7 +126,8 @@ pub struct Standardiser {
 }
 
 impl Standardiser {
-    /// What gives each column of `x` mean 0 and variance 1 over `rows` and leaves out constant ones.
+    /// Finds the scaling that gives each column of `x` mean 0 and variance 1 over `rows` and leaves
+    /// out constant ones.
     pub fn of(x: &Mat, rows: &[usize]) -> Standardiser {
         let n = rows.len().max(1) as f64;
         // Row by row, as the matrix lies.
@@ -160,7 +161,17 @@ impl Standardiser {
     /// A matrix with the columns of the one that this was made from.
     pub fn apply(&self, x: &Mat) -> Mat {
         let Standardiser { columns, means, scales } = self;
-        Mat::from_fn(x.rows, columns.len(), |i, k| (x[(i, columns[k])] - means[k]) * scales[k])
+        let mut out = Mat::zeros(x.rows, columns.len());
+        let cols = columns.len().max(1);
+        out.data.par_chunks_mut(64 * cols).enumerate().for_each(|(block, rows)| {
+            for (i, row) in rows.chunks_mut(cols).enumerate() {
+                let values = x.row(64 * block + i);
+                for (k, out) in row.iter_mut().enumerate() {
+                    *out = (values[columns[k]] - means[k]) * scales[k];
+                }
+            }
+        });
+        out
     }
 }
 

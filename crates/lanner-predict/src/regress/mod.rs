@@ -1,6 +1,6 @@
-//! What learns numbers from vectors or graphs and knows no architecture: Gaussian processes ([`gp`]), ridge
-//! regression, extremely randomised trees, graph networks ([`gcn`]), non-negative mixtures, and the linear
-//! algebra beneath them.
+//! Regressors that learn numbers from vectors or graphs and know no architecture: Gaussian
+//! processes ([`gp`]), ridge regression, extremely randomised trees, graph networks ([`gcn`]),
+//! non-negative mixtures, and the linear algebra beneath them.
 
 pub mod gcn;
 pub mod gp;

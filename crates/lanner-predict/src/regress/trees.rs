@@ -9,7 +9,7 @@ use rayon::prelude::*;
 use crate::PredictError;
 use crate::regress::linalg::Mat;
 
-/// How the trees are grown.
+/// Options for growing trees.
 #[derive(Debug, Clone, Copy)]
 pub struct TreeOptions {
     pub trees: usize,
@@ -158,7 +158,7 @@ fn leaves_of(nodes: &[Node], rows: &[&[f64]; ABREAST]) -> [f64; ABREAST] {
     }
 }
 
-/// What all trees grow on.
+/// Data that all trees grow on.
 #[derive(Clone, Copy)]
 struct Sample<'a> {
     /// Features, d × n.
@@ -202,8 +202,8 @@ impl Sample<'_> {
         self.grow(nodes, right, &varying, rng);
     }
 
-    /// Of a random share of the features that vary here, each cut uniformly between its extremes, the
-    /// one that lowers the squared error most.
+    /// Cuts a random share of the features that vary here, each uniformly between its extremes, and
+    /// returns the cut that lowers the squared error most.
     fn best_random_cut(
         self,
         rows: &[u32],

@@ -1,4 +1,4 @@
-//! Which networks to measure first, before anything is known of the device.
+//! Choice of the networks to measure first, before anything is known of the device.
 //!
 //! Greedy integrated variance reduction (Sacks et al. 1989; Seo et al. 2000, "ALC"): under the prior
 //! covariance of the latency predictor, each choice is the network whose measurement takes the most
@@ -12,8 +12,8 @@ use rand::seq::SliceRandom;
 use crate::pool::all_or_some;
 use crate::regress::gp::{Component, PriorCovariance};
 
-/// Of a large pool so many are considered for measurement, at random; and so many of these stand for
-/// all when variance is summed.
+/// Number of random networks of a large pool that are considered for measurement, and of those that
+/// stand for all when variance is summed.
 pub const CANDIDATES: usize = 2500;
 const TARGETS: usize = 1000;
 /// Variance of a measurement in units of the latencies' own: what the device adds itself and what no
@@ -96,28 +96,28 @@ mod tests {
     #[test]
     fn choices_are_distinct_grow_and_are_the_same_by_seed() {
         let pool = Pool::whole(Space::NasBench201);
-        let views = LatencyFeatures::new(&pool);
+        let features = LatencyFeatures::new(&pool);
         let rows: Vec<usize> = (0..pool.len()).step_by(13).collect();
-        let ten = choose(&views, &rows, 10, 3);
+        let ten = choose(&features, &rows, 10, 3);
         assert_eq!(ten.len(), 10);
         assert!(ten.iter().all(|r| rows.contains(r)));
         let mut sorted = ten.clone();
         sorted.sort_unstable();
         sorted.dedup();
         assert_eq!(sorted.len(), 10);
-        assert_eq!(choose(&views, &rows, 5, 3), ten[..5]);
-        assert_ne!(choose(&views, &rows, 10, 4), ten);
-        assert_eq!(choose(&views, &[5, 5, 9], 10, 0).len(), 2);
-        assert!(choose(&views, &[], 10, 0).is_empty());
+        assert_eq!(choose(&features, &rows, 5, 3), ten[..5]);
+        assert_ne!(choose(&features, &rows, 10, 4), ten);
+        assert_eq!(choose(&features, &[5, 5, 9], 10, 0).len(), 2);
+        assert!(choose(&features, &[], 10, 0).is_empty());
     }
 
     /// Against the definition: the variance that is left, from the inverse of the covariance.
     #[test]
     fn less_is_left_unknown_than_by_chance() {
         let pool = Pool::whole(Space::NasBench201);
-        let views = LatencyFeatures::new(&pool);
+        let features = LatencyFeatures::new(&pool);
         let rows: Vec<usize> = (0..pool.len()).step_by(40).collect();
-        let components = views.prior_components(&rows);
+        let components = features.prior_components(&rows);
         let prior = PriorCovariance::new(&components, &rows);
         let own: f64 = prior.own().iter().sum();
         let left = |chosen: &[usize]| {
@@ -156,7 +156,7 @@ mod tests {
                 .sum();
             own - explained
         };
-        let chosen = left(&choose(&views, &rows, 15, 1));
+        let chosen = left(&choose(&features, &rows, 15, 1));
         for seed in 0..5 {
             let mut random = rows.clone();
             random.shuffle(&mut rng(seed, "test"));

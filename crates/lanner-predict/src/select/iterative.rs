@@ -21,12 +21,13 @@ pub struct Selection {
 }
 
 impl Selection {
-    /// As published: five rounds, half of each from the top.
+    /// The published schedule: five rounds, half of each from the top.
     pub fn brp_nas(budget: usize) -> Selection {
         Selection { budget, iterations: 5, alpha: 0.5 }
     }
 
-    /// How many models round `iteration` takes: T/I, the remainder spread over the first rounds.
+    /// Number of models that round `iteration` takes: T/I, the remainder spread over the first
+    /// rounds.
     pub fn size(&self, iteration: usize) -> usize {
         let rounds = self.iterations.max(1);
         self.budget / rounds + usize::from(iteration < self.budget % rounds)

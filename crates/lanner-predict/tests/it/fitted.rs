@@ -4,7 +4,7 @@ use lanner_predict::accuracy::{AccuracyFeatures, AccuracyModel};
 use lanner_predict::latency::{LatencyFeatures, LatencyModel};
 use lanner_predict::metrics::spearman;
 use lanner_predict::predictor::file::{Array, ModelFile};
-use lanner_predict::predictor::fitted::{Fitted, MethodFeatures, Settings};
+use lanner_predict::predictor::fitted::{FitSettings, Fitted, MethodFeatures};
 use lanner_predict::predictor::{Predictor, Target, load, load_for};
 use lanner_predict::{Forecast, Pool, reference};
 use lanner_space::{Architecture, Space, View};
@@ -22,7 +22,7 @@ fn some(space: &Space, count: usize, seed: u64) -> Vec<Architecture> {
     space.shuffled(&mut lanner_nn::rng(seed, "some")).take(count).collect()
 }
 
-/// What is live has a cost by its label, which an identity and an empty place have not.
+/// Sum of costs of live operations by their label; an identity and an empty place cost nothing.
 fn cost(space: &Space, arch: &Architecture) -> f64 {
     let labels = space.graph(arch, View::Pruned).labels;
     2.0 + labels.iter().map(|&l| 0.1 + 0.7 * f64::from(l % 3)).sum::<f64>()
@@ -73,7 +73,7 @@ fn every_method_answers_on_every_space_whatever_else_is_asked() {
                 let pool = reference(&space, &known);
                 let rows: Vec<usize> = known.iter().map(|a| pool.row_of(a).unwrap()).collect();
                 let views = MethodFeatures::new(method, target, &pool).unwrap();
-                let settings = Settings { method: method.into(), target, metric: "m".into() };
+                let settings = FitSettings { method: method.into(), target, metric: "m".into() };
                 let fitted = Fitted::fit(&pool, &views, settings, (&rows, &values), 3).unwrap();
                 let all = fitted.predict(&asked);
                 let halves = [&asked[..7], &asked[7..]].map(|part| fitted.predict(part).mean);
@@ -130,7 +130,7 @@ fn a_saved_predictor_predicts_the_same_and_refuses_other_files() {
         ("binary", Target::Accuracy),
     ] {
         let views = MethodFeatures::new(method, target, &pool).unwrap();
-        let settings = Settings { method: method.into(), target, metric: "m_ms".into() };
+        let settings = FitSettings { method: method.into(), target, metric: "m_ms".into() };
         let saved = Fitted::fit(&pool, &views, settings, (&rows, &values), 5).unwrap();
         let path = dir.path().join("model");
         saved.save(&path).unwrap();
@@ -169,7 +169,7 @@ fn a_changed_file_of_the_same_name_is_another_space() {
     let rows: Vec<usize> = (0..pool.len()).collect();
     let (method, target) = ("ridge-counts".to_string(), Target::Latency);
     let views = MethodFeatures::new(&method, target, &pool).unwrap();
-    let settings = Settings { method, target, metric: "m_ms".into() };
+    let settings = FitSettings { method, target, metric: "m_ms".into() };
     let saved = Fitted::fit(&pool, &views, settings, (&rows, &values), 0).unwrap();
     let path = tempfile::tempdir().unwrap().path().join("model");
     std::fs::create_dir_all(path.parent().unwrap()).unwrap();

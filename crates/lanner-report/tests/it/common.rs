@@ -25,10 +25,7 @@ pub fn settings(objectives: &[(&str, bool)], limit: Option<f64>, budget: usize) 
     let command = "lanner search --limit 'latency_ms<=4' --budget 40 --seed 7".into();
     Job {
         objectives: objectives.iter().map(objective).collect(),
-        limits: limit
-            .map(|at_most| Limit { metric: "latency_ms".into(), at_most })
-            .into_iter()
-            .collect(),
+        limits: limit.map(|most| Limit::at_most("latency_ms", most)).into_iter().collect(),
         setup: Some(Setup { command, ..Setup::new(Evaluate::Train) }),
         ..Job::new("nasbench201").seed(7).budget(budget)
     }
@@ -61,7 +58,7 @@ impl MadeUp {
 pub fn study(settings: Job, n: usize) -> MadeUp {
     let space = Space::NasBench201;
     let mut random = noise(settings.seed);
-    let limit = settings.limits.first().map(|l| l.at_most);
+    let limit = settings.limits.first().map(|l| l.value());
     let (mut trials, mut measurements) = (Vec::new(), Vec::new());
     for k in 0..n {
         let good = 1.0 - 1.0 / (1.0 + k as f64 / 25.0);

@@ -84,7 +84,7 @@ fn nothing_from_a_study_becomes_markup() {
 
 /// The trials that no other one beats, found by comparing all with all.
 fn front(report: &MadeUp) -> BTreeSet<i64> {
-    let limit = report.settings.limits.first().map_or(f64::INFINITY, |l| l.at_most);
+    let limit = report.settings.limits.first().map_or(f64::INFINITY, |l| l.value());
     let points: Vec<(i64, f64, f64)> = (report.trials.iter())
         .filter(|t| t.state == State::Done)
         .map(|t| {

@@ -164,7 +164,7 @@ pub fn random_search(job: &Job, most: usize, tables: &mut Tables) -> Option<Base
                     None => columns.value(metric, arch),
                 },
             };
-            value.is_some_and(|v| v <= limit.at_most)
+            value.is_some_and(|v| limit.holds(v))
         })
     };
     let values = table.column(&objective.metric).ok()?;

@@ -1,4 +1,4 @@
-//! The front of two objectives, with its latencies measured again.
+//! The front of several objectives, with its latencies measured again.
 
 use std::collections::{BTreeMap, HashMap};
 
@@ -10,28 +10,30 @@ use super::control::{Control, Phase};
 use crate::study::{State, Trial};
 use crate::{SearchError, hypervolume};
 
-/// Trials none of which beats another one in both objectives.
+/// Trials none of which beats another one in all objectives.
 pub struct Front {
     pub points: Vec<Point>,
-    /// Area between the front and the reference point.
+    /// Volume (of two objectives: area) between the front and the reference point.
     pub hypervolume: f64,
     /// Worst value of each objective among all done trials.
-    pub reference: [f64; 2],
+    pub reference: Vec<f64>,
 }
 
 pub struct Point {
     pub trial: Trial,
-    /// Last measured values of both objectives.
-    pub values: [f64; 2],
+    /// Last measured values of the objectives.
+    pub values: Vec<f64>,
     pub latency: Option<Latency>,
 }
 
 impl Run {
-    /// Computes the front of two objectives. Latencies are measured with more effort, one after the
+    /// Computes the front of several objectives. Latencies are measured with more effort, one after the
     /// other, until all networks on the resulting front were measured so.
     pub(super) fn front(&mut self, control: &mut Control) -> Result<Option<Front>, SearchError> {
         let objectives = self.study.job().objectives.clone();
-        let [first, second] = &objectives[..] else { return Ok(None) };
+        if objectives.len() < 2 {
+            return Ok(None);
+        }
         let mut again: BTreeMap<i64, Latency> = BTreeMap::new();
         let front = loop {
             let mut front = self.study.front()?;
@@ -53,21 +55,25 @@ impl Run {
             let last = measured.get(&(metric.to_string(), t.arch.clone()));
             last.or(t.metrics.get(metric)).copied().unwrap_or(f64::NAN)
         };
+        let values = |t: &Trial| objectives.iter().map(|o| value(t, &o.metric)).collect();
         let points: Vec<Point> = (front.into_iter())
             .map(|trial| Point {
-                values: [value(&trial, &first.metric), value(&trial, &second.metric)],
+                values: values(&trial),
                 latency: again.get(&trial.id).copied().filter(|l| l.ms.is_finite()),
                 trial,
             })
             .filter(|p| p.latency.is_none_or(|l| self.is_surely_within(l)))
             .collect();
-        let signed = |values: [f64; 2]| [first.signed(values[0]), second.signed(values[1])];
-        let mut worst = [f64::INFINITY; 2];
+        let signed = |values: &[f64]| -> Vec<f64> {
+            objectives.iter().zip(values).map(|(o, v)| o.signed(*v)).collect()
+        };
+        let mut worst = vec![f64::INFINITY; objectives.len()];
         for t in self.study.trials()?.iter().filter(|t| t.state == State::Done) {
-            let at = signed([value(t, &first.metric), value(t, &second.metric)]);
-            worst = [worst[0].min(at[0]), worst[1].min(at[1])];
+            let at = signed(&values(t));
+            worst.iter_mut().zip(at).for_each(|(w, v)| *w = w.min(v));
         }
-        let all: Vec<[f64; 2]> = points.iter().map(|p| signed(p.values)).collect();
-        Ok(Some(Front { hypervolume: hypervolume(&all, worst), reference: signed(worst), points }))
+        let all: Vec<Vec<f64>> = points.iter().map(|p| signed(&p.values)).collect();
+        let hypervolume = hypervolume(&all, &worst);
+        Ok(Some(Front { hypervolume, reference: signed(&worst), points }))
     }
 }

@@ -51,7 +51,8 @@ impl Run {
         }
         if let Some(front) = &found.front {
             let names = job.objectives.iter().map(|o| o.metric.as_str());
-            let reference: BTreeMap<&str, f64> = names.zip(front.reference).collect();
+            let reference: BTreeMap<&str, f64> =
+                names.zip(front.reference.iter().copied()).collect();
             about["front"] = front.points.iter().map(|p| self.point(p)).collect();
             about["hypervolume"] = json!(front.hypervolume);
             about["reference"] = json!(reference);
@@ -102,7 +103,10 @@ impl Run {
         let mut nearest: Option<(f64, String)> = None;
         self.study.for_each_trial(|trial| {
             let known = limits.iter().filter_map(|l| Some((l, *trial.metrics.get(&l.metric)?)));
-            let excess = known.clone().map(|(l, v)| (v - l.at_most) / l.at_most.abs());
+            let excess = known.clone().map(|(l, v)| match l.holds(v) {
+                true => f64::NEG_INFINITY,
+                false => (v - l.value()).abs() / l.value().abs().max(f64::MIN_POSITIVE),
+            });
             let excess = excess.fold(f64::NEG_INFINITY, f64::max);
             if excess.is_finite() && nearest.as_ref().is_none_or(|n| excess < n.0) {
                 let values: Vec<String> = known.map(|(l, v)| format!("{} {v}", l.metric)).collect();
@@ -118,7 +122,7 @@ impl Run {
     /// Describes a point of the front.
     fn point(&self, point: &Point) -> Value {
         let mut fields = json!({ "trial": point.trial.id });
-        for (objective, value) in self.study.job().objectives.iter().zip(point.values) {
+        for (objective, value) in self.study.job().objectives.iter().zip(&point.values) {
             fields[objective.metric.as_str()] = json!(value);
         }
         if let Some(latency) = point.latency {

@@ -7,9 +7,9 @@ use lanner_network::{Cost, View};
 use lanner_space::Architecture;
 
 use super::Run;
-use crate::SearchError;
 use crate::job::LATENCY;
 use crate::study::{ANALYTIC, Measurement, Trial, analytic};
+use crate::{Limit, Objective, SearchError};
 
 type Metrics = BTreeMap<String, f64>;
 
@@ -26,10 +26,10 @@ impl Run {
     }
 
     /// Returns the limits that are columns, or that the evaluation tells.
-    fn other_limits(&self) -> Vec<(String, f64)> {
+    fn other_limits(&self) -> Vec<Limit> {
         (self.study.job().limits.iter())
             .filter(|l| l.metric != LATENCY && !ANALYTIC.contains(&l.metric.as_str()))
-            .map(|l| (l.metric.clone(), l.at_most))
+            .cloned()
             .collect()
     }
 
@@ -106,19 +106,20 @@ impl Run {
         arch: &Architecture,
     ) -> Result<Option<Metrics>, SearchError> {
         let mut limits = self.other_limits();
-        limits.retain(|l| self.columns.has(&l.0));
+        limits.retain(|l| self.columns.has(&l.metric));
         if limits.is_empty() {
             return Ok(None);
         }
         let known = self.study.measurements_of(arch)?;
-        for (metric, at_most) in limits {
+        for limit in limits {
+            let metric = limit.metric.clone();
             let Some(value) = self.columns.value(&metric, arch) else {
                 return Ok(Some(Metrics::new()));
             };
             if !known.iter().any(|m| m.metric == metric) {
                 self.study.measured(&looked_up(arch, &metric, value, trial))?;
             }
-            if value > at_most {
+            if !limit.holds(value) {
                 return Ok(Some([(metric, value)].into()));
             }
         }
@@ -130,7 +131,7 @@ impl Run {
         let samples = self.setup.latency_samples;
         let limits = self.other_limits();
         let known = self.study.measurements()?;
-        for (metric, _) in limits.iter().filter(|l| self.columns.has(&l.0)) {
+        for Limit { metric, .. } in limits.iter().filter(|l| self.columns.has(&l.metric)) {
             let seen: Vec<&Architecture> =
                 known.iter().filter(|m| m.metric == *metric).map(|m| &m.arch).collect();
             if seen.len() >= samples {
@@ -150,8 +151,8 @@ impl Run {
     /// Tells whether a trial keeps the limits that only its evaluation could tell.
     pub(super) fn keeps_evaluated_limits(&self, trial: &Trial) -> bool {
         let limits = self.other_limits();
-        let mut evaluated = limits.iter().filter(|l| !self.columns.has(&l.0));
-        evaluated.all(|(metric, most)| trial.metrics.get(metric).is_some_and(|v| v <= most))
+        let mut evaluated = limits.iter().filter(|l| !self.columns.has(&l.metric));
+        evaluated.all(|l| trial.metrics.get(&l.metric).is_some_and(|v| l.holds(*v)))
     }
 
     /// Metrics that the evaluation has to give: the first objective, and those that have no other
@@ -165,21 +166,23 @@ impl Run {
         first.chain(all.skip(1).filter(|m| !elsewhere(m)).cloned()).collect()
     }
 
-    /// Returns the second objective, if it is known without the evaluation.
+    /// Returns the objectives after the first, as far as they are known without the evaluation.
     pub(super) fn beside_the_evaluation(
         &self,
         arch: &Architecture,
     ) -> Result<Metrics, SearchError> {
-        let Some(second) = self.study.job().objectives.get(1) else { return Ok(Metrics::new()) };
-        let metric = second.metric.as_str();
-        let value = if metric == LATENCY {
-            self.known_latency(arch)?.map(|l| l.ms)
-        } else if let Some(part) = analytic(metric) {
-            Some(part(&Cost::of(&self.skeleton.build(arch, View::Pruned)?)) as f64)
-        } else {
-            self.columns.value(metric, arch)
-        };
-        Ok(value.map(|v| (metric.to_string(), v)).into_iter().collect())
+        let mut metrics = Metrics::new();
+        for Objective { metric, .. } in self.study.job().objectives.iter().skip(1) {
+            let value = if metric == LATENCY {
+                self.known_latency(arch)?.map(|l| l.ms)
+            } else if let Some(part) = analytic(metric) {
+                Some(part(&Cost::of(&self.skeleton.build(arch, View::Pruned)?)) as f64)
+            } else {
+                self.columns.value(metric, arch)
+            };
+            metrics.extend(value.map(|v| (metric.clone(), v)));
+        }
+        Ok(metrics)
     }
 }
 

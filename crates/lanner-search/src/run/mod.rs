@@ -151,7 +151,7 @@ impl Run {
                 None => setup::meter(&setup, &skeleton, None, &mut tables)?,
             };
             let measured = first::median_limit(&mut *usable, &setup, &space, job.seed, control)?;
-            job.limits.push(Limit { metric: LATENCY.into(), at_most: measured.1 });
+            job.limits.push(Limit::at_most(LATENCY, measured.1));
             (first, meter) = (measured.0, Some(usable));
         }
         let archs = evaluator.listed().unwrap_or_default();

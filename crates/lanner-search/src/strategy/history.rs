@@ -23,8 +23,8 @@ pub struct History {
     pub pending: Vec<usize>,
     /// Number of architectures that were asked for but are not in the pool, or not among these trials.
     pub elsewhere: usize,
-    /// Second value of each trial in a search with two objectives; larger is better.
-    pub second: Vec<f64>,
+    /// All values of each trial in a search with several objectives; larger is better.
+    pub objectives: Vec<Vec<f64>>,
     /// Number of rounds that were asked for before.
     pub round: u32,
 }
@@ -60,11 +60,11 @@ impl History {
         }
     }
 
-    /// Notes a row and the values of two objectives.
-    pub fn tell_both(&mut self, row: usize, values: [f64; 2]) {
+    /// Notes a row and the values of several objectives.
+    pub fn tell_all(&mut self, row: usize, values: &[f64]) {
         let before = self.trials.len();
-        self.tell(row, Some(values[0]));
-        self.second.extend((self.trials.len() > before).then_some(values[1]));
+        self.tell(row, values.first().copied());
+        self.objectives.extend((self.trials.len() > before).then(|| values.to_vec()));
     }
 
     pub fn rows(&self) -> Vec<usize> {

@@ -6,8 +6,8 @@ mod default_search;
 mod front;
 mod history;
 mod names;
+mod several_objectives;
 mod state;
-mod two_objectives;
 
 pub(crate) use baselines::draw;
 pub use baselines::{Evolution, RandomSearch, WeakPredictors};

@@ -5,7 +5,7 @@ use lanner_predict::accuracy::relation;
 use lanner_predict::select::iterative::Selection;
 use serde::{Deserialize, Serialize};
 
-use super::two_objectives::TwoObjectives;
+use super::several_objectives::SeveralObjectives;
 use super::{BrpNas, DefaultSearch, Evolution, RandomSearch, Ranker, Strategy, WeakPredictors};
 
 /// Names of the strategies that can search a study.
@@ -63,12 +63,12 @@ impl StrategyName {
                 Box::new(BrpNas::new(Selection::brp_nas(budget), ranker, seed, threads))
             }
         };
-        match *signs {
-            [first, second] => {
+        match signs.len() {
+            0 | 1 => one,
+            _ => {
                 let widens = self == StrategyName::Default;
-                Box::new(TwoObjectives::new(one, [first, second], widens, seed))
+                Box::new(SeveralObjectives::new(one, signs.to_vec(), widens, seed))
             }
-            _ => one,
         }
     }
 }

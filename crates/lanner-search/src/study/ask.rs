@@ -6,6 +6,7 @@ use lanner_space::{Architecture, Space};
 use rusqlite::{Connection, OptionalExtension};
 
 use super::candidates::{Current, parents};
+use super::database::VALUES;
 use super::limits::{self, Known};
 use super::types::{Counts, Trial};
 use super::{SearchError, Study, now, read};
@@ -25,7 +26,7 @@ pub(super) struct Snapshot {
     counts: Counts,
     state: Option<Vec<u8>>,
     /// Trials with values, in the order of asking.
-    pub done: Vec<(Architecture, [f64; 2])>,
+    pub done: Vec<(Architecture, Vec<f64>)>,
     pending: Vec<Architecture>,
     /// Measured architectures for each limit.
     measured: Vec<Known>,
@@ -145,9 +146,7 @@ impl Study {
             }
             self.strategy = Some((round, strategy));
         }
-        let is_double = self.job.objectives.len() > 1;
-        let mut history =
-            self.database.read(|c| history(c, current, &counts, &done, is_double, &pending))?;
+        let mut history = self.database.read(|c| history(c, current, &counts, &done, &pending))?;
         history.round = round;
         let mut open = current.may.clone();
         open.iter_mut().enumerate().for_each(|(r, o)| *o &= !history.is_taken(r));
@@ -164,7 +163,7 @@ impl Study {
         let beliefs = strategy.beliefs();
         let predicted = rows.iter().enumerate().map(|(i, &row)| {
             let objective = match &self.job.objectives[..] {
-                // A strategy sees two objectives as one number.
+                // A strategy sees several objectives as one number.
                 [one] if beliefs.len() == rows.len() => {
                     Some((one.metric.clone(), (one.signed(beliefs[i].0), beliefs[i].1)))
                 }
@@ -186,7 +185,7 @@ impl Study {
 
 impl Study {
     /// Returns one value for each trial, to choose the parents of mutations by.
-    fn weighted(&self, done: &[(Architecture, [f64; 2])], round: u32) -> Known {
+    fn weighted(&self, done: &[(Architecture, Vec<f64>)], round: u32) -> Known {
         let values = match self.job.objectives.len() {
             1 => done.iter().map(|d| d.1[0]).collect(),
             _ => scalarised(done, self.job.seed, round),
@@ -217,20 +216,22 @@ impl Snapshot {
                  ORDER BY {column} DESC, id LIMIT ?)"
             )
         };
-        let mut sources = vec![latest.to_string(), best("value")];
-        if job.objectives.len() > 1 {
-            sources.push(best("value2"));
-        }
+        let values = &VALUES[..job.objectives.len().clamp(1, VALUES.len())];
+        let mut sources = vec![latest.to_string()];
+        sources.extend(values.iter().map(|column| best(column)));
         let sql = format!(
-            "SELECT arch, value, value2 FROM trial WHERE id IN ({}) ORDER BY id",
+            "SELECT arch, {} FROM trial WHERE id IN ({}) ORDER BY id",
+            values.join(", "),
             sources.join(" UNION ")
         );
-        let limits: Vec<i64> = [LATEST as i64, BEST as i64, BEST as i64][..sources.len()].to_vec();
+        let mut limits = vec![BEST as i64; sources.len()];
+        limits[0] = LATEST as i64;
         let done = c
             .prepare_cached(&sql)?
             .query_map(rusqlite::params_from_iter(limits), |r| {
-                let second: Option<f64> = r.get(2)?;
-                Ok((read::parsed(r, 0, space)?, [r.get(1)?, second.unwrap_or(0.0)]))
+                let value = |i| Ok(r.get::<_, Option<f64>>(i)?.unwrap_or(0.0));
+                let values = (1..=values.len()).map(value).collect::<rusqlite::Result<_>>()?;
+                Ok((read::parsed(r, 0, space)?, values))
             })?
             .collect::<rusqlite::Result<_>>()?;
         let pending = c
@@ -265,14 +266,13 @@ fn history(
     c: &Connection,
     current: &Current,
     counts: &Counts,
-    done: &[(Architecture, [f64; 2])],
-    is_double: bool,
+    done: &[(Architecture, Vec<f64>)],
     pending: &[Architecture],
 ) -> rusqlite::Result<History> {
     let mut history = History::default();
     for (arch, values) in done {
         match current.pool.row_of(arch) {
-            Some(row) if is_double => history.tell_both(row, *values),
+            Some(row) if values.len() > 1 => history.tell_all(row, values),
             Some(row) => history.tell(row, Some(values[0])),
             None => {}
         }

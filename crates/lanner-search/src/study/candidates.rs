@@ -9,14 +9,14 @@ use std::collections::HashSet;
 
 use lanner_network::{Cost, Skeleton, View};
 use lanner_nn::{Rng, rng};
-use lanner_predict::Pool;
+use lanner_predict::{FeatureMemo, Pool};
 use lanner_space::{Architecture, Space};
 use rand::RngExt;
 use rayon::prelude::*;
 
 use super::SearchError;
-use crate::Job;
 use crate::strategy::draw;
+use crate::{Job, Limit};
 
 /// Largest size of spaces and lists that are used as a whole.
 const WHOLE: usize = lanner_space::SMALL_SPACE as usize;
@@ -51,15 +51,16 @@ pub fn analytic(metric: &str) -> Option<Part> {
 /// Limits that a network's cost decides.
 struct Exact {
     skeleton: Skeleton,
-    limits: Vec<(Part, f64)>,
+    limits: Vec<(Part, Limit)>,
 }
 
 impl Exact {
     fn of(job: &Job, space: &Space) -> Result<Exact, SearchError> {
         let mut limits: Vec<_> =
-            (job.limits.iter()).filter_map(|l| Some((analytic(&l.metric)?, l.at_most))).collect();
+            (job.limits.iter()).filter_map(|l| Some((analytic(&l.metric)?, l.clone()))).collect();
         let own = space.limits().named().into_iter();
-        limits.extend(own.filter_map(|(metric, most)| Some((analytic(metric)?, most as f64))));
+        let own = own.map(|(metric, most)| Limit::at_most(metric, most as f64));
+        limits.extend(own.filter_map(|l| Some((analytic(&l.metric)?, l))));
         Ok(Exact { skeleton: job.skeleton(space)?, limits })
     }
 
@@ -70,7 +71,7 @@ impl Exact {
         }
         let Ok(network) = self.skeleton.build(arch, View::Pruned) else { return false };
         let cost = Cost::of(&network);
-        self.limits.iter().all(|(of, most)| of(&cost) as f64 <= *most)
+        self.limits.iter().all(|(of, limit)| limit.holds(of(&cost) as f64))
     }
 
     fn filter(&self, archs: Vec<Architecture>) -> Vec<Architecture> {
@@ -90,6 +91,7 @@ pub(super) struct Candidates {
     list: Option<List>,
     base: Option<(usize, Vec<Architecture>)>,
     current: Option<Current>,
+    memo: FeatureMemo,
 }
 
 struct List {
@@ -126,6 +128,7 @@ impl Candidates {
             list,
             base: None,
             current: None,
+            memo: FeatureMemo::default(),
         })
     }
 
@@ -170,7 +173,7 @@ impl Candidates {
             let may = may.collect();
             let archs: Vec<Architecture> = base.iter().chain(&added).cloned().collect();
             let texts = archs.iter().map(|a| self.space.print(a)).collect();
-            let pool = Pool::new(self.space.clone(), archs);
+            let pool = Pool::new(self.space.clone(), archs).with_memo(self.memo.clone());
             self.current = Some(Current { pool, texts, may, block, added });
         }
         (self.current.as_ref().expect("made above"), changed)

@@ -10,6 +10,7 @@ use rusqlite::{Connection, OptionalExtension};
 use super::read::{self, TrialRow};
 use super::types::{Measurement, Outcome, State, Trial};
 use super::{SearchError, Study, now};
+use crate::job::OBJECTIVES;
 
 /// Time between signs of life, and time without one after which a process that cannot be seen
 /// counts as dead.
@@ -17,6 +18,9 @@ const BEAT: Duration = Duration::from_secs(20);
 const LEASE: f64 = 120.0;
 /// Largest number of times that a trial is handed out: a network may kill its process.
 const ATTEMPTS: i64 = 10;
+
+/// Objectives of a trial, with a sign by which larger is better.
+type Values = [Option<f64>; OBJECTIVES];
 
 impl Study {
     /// Claims the next trial to evaluate for this process; `None` if none waits. Those that were
@@ -37,7 +41,7 @@ impl Study {
                 let Some((id, attempts)) = first_free(c, &is_free)? else { return Ok(None) };
                 if attempts >= ATTEMPTS {
                     let why = format!("the process that ran it died, {attempts} times");
-                    finish(c, id, State::Failed, [None; 2], Some(&why), time)?;
+                    finish(c, id, State::Failed, Values::default(), Some(&why), time)?;
                     continue;
                 }
                 c.execute(
@@ -74,7 +78,7 @@ impl Study {
         let (state, metrics, note) = self.judged(outcome);
         let values = match state {
             State::Done => self.values(&metrics),
-            _ => [None; 2],
+            _ => Values::default(),
         };
         let (owner, time) = (self.owner.text(), now());
         let refused = self.database.write(|c| {
@@ -121,12 +125,11 @@ impl Study {
     }
 
     /// Returns the objectives with a sign by which larger is better.
-    pub(super) fn values(&self, metrics: &BTreeMap<String, f64>) -> [Option<f64>; 2] {
-        let value = |i: usize| {
+    pub(super) fn values(&self, metrics: &BTreeMap<String, f64>) -> Values {
+        std::array::from_fn(|i| {
             let objective = self.job.objectives.get(i)?;
             metrics.get(&objective.metric).map(|v| objective.signed(*v))
-        };
-        [value(0), value(1)]
+        })
     }
 
     /// Stores a measurement, which is on disk when this returns. One that is not finite is left out.
@@ -204,16 +207,16 @@ fn finish(
     connection: &Connection,
     trial: i64,
     state: State,
-    values: [Option<f64>; 2],
+    [first, second, third, fourth]: Values,
     note: Option<&str>,
     time: f64,
 ) -> rusqlite::Result<()> {
     connection
         .prepare_cached(
-            "UPDATE trial SET state = ?, value = ?, value2 = ?, note = ?, finished_at = ?, heartbeat = NULL
-             WHERE id = ?",
+            "UPDATE trial SET state = ?, value = ?, value2 = ?, value3 = ?, value4 = ?, note = ?,
+             finished_at = ?, heartbeat = NULL WHERE id = ?",
         )?
-        .execute((state.name(), values[0], values[1], note, time, trial))?;
+        .execute((state.name(), first, second, third, fourth, note, time, trial))?;
     Ok(())
 }
 

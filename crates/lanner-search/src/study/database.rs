@@ -7,12 +7,13 @@ use rusqlite::backup::Backup;
 use rusqlite::{Connection, ErrorCode, OpenFlags};
 
 use super::SearchError;
+use crate::job::OBJECTIVES;
 
 /// Marks the file as ours: "LNNR".
 const APPLICATION: i64 = 0x4c4e_4e52;
 
 /// Steps from each schema version to the next; the first one makes the schema.
-const MIGRATIONS: [&str; 4] = [FIRST, MEASURED, TYPED, COUNTED];
+const MIGRATIONS: [&str; 5] = [FIRST, MEASURED, TYPED, COUNTED, SEVERAL];
 
 const FIRST: &str = "
 CREATE TABLE study (key TEXT PRIMARY KEY, value NOT NULL) WITHOUT ROWID;
@@ -98,6 +99,17 @@ CREATE TRIGGER trial_moved AFTER UPDATE OF state, origin ON trial BEGIN
         WHERE state = NEW.state;
 END;
 ";
+
+/// Columns of the third and the fourth objective.
+const SEVERAL: &str = "
+ALTER TABLE trial ADD COLUMN value3 REAL;
+ALTER TABLE trial ADD COLUMN value4 REAL;
+CREATE INDEX trial_value3 ON trial (value3 DESC, id) WHERE value3 IS NOT NULL;
+CREATE INDEX trial_value4 ON trial (value4 DESC, id) WHERE value4 IS NOT NULL;
+";
+
+/// Columns of a trial's objectives, in their order.
+pub(super) const VALUES: [&str; OBJECTIVES] = ["value", "value2", "value3", "value4"];
 
 /// The schema version of this program.
 pub(super) const VERSION: i64 = MIGRATIONS.len() as i64;
@@ -377,18 +389,20 @@ mod tests {
         let mut database = Database::create(&path, |_| Ok(())).unwrap();
         database.connection.execute(TRIAL, []).unwrap();
         let next = "ALTER TABLE trial ADD COLUMN energy REAL; CREATE TABLE device (name TEXT);";
-        let broken = [FIRST, MEASURED, TYPED, COUNTED, next, "CREATE TABLE device (name TEXT);"];
+        let more = [next, "CREATE TABLE device (name TEXT);"];
+        let broken = [&MIGRATIONS[..], &more].concat();
+        let next = MIGRATIONS.len() + 1;
         assert!(database.migrate(&broken).is_err());
         assert_eq!(database.version().unwrap(), VERSION);
         assert!(database.connection.prepare("SELECT energy FROM trial").is_err());
-        database.migrate(&broken[..5]).unwrap();
+        database.migrate(&broken[..next]).unwrap();
         assert_eq!((count(&database, "trial"), count(&database, "device")), (1, 0));
         assert!(database.connection.prepare("SELECT energy FROM trial").is_ok());
         // On a second run there is nothing left to do.
-        database.migrate(&broken[..5]).unwrap();
+        database.migrate(&broken[..next]).unwrap();
         assert!(matches!(
             database.version(),
-            Err(SearchError::Newer { found: 5, known: VERSION, .. })
+            Err(SearchError::Newer { found, known: VERSION, .. }) if found == next as i64
         ));
     }
 

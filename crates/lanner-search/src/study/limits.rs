@@ -52,7 +52,7 @@ impl Limits {
     /// measured; `None` without a limit or a saved predictor.
     pub fn expected(&mut self, pool: &Pool, predictor: Option<&mut Asked>) -> Option<Vec<f64>> {
         let limits = self.measured.iter().filter(|(_, l)| l.metric == LATENCY);
-        let limit = limits.map(|(_, l)| l.at_most).reduce(f64::min)?;
+        let limit = limits.map(|(_, l)| l.value()).reduce(f64::min)?;
         let predictor = predictor?;
         let expected = self.expected.get_or_insert_with(|| predictor.latencies(&pool.archs));
         Some(expected.iter().map(|e| e.within(limit)).collect())
@@ -81,18 +81,19 @@ impl Limits {
                 Some(predictor) => {
                     let expected =
                         self.expected.get_or_insert_with(|| predictor.latencies(&pool.archs));
-                    Ok(process.corrected(expected, &known, limit.at_most, &rows))
+                    Ok(process.corrected(expected, &known, limit.value(), &rows))
                 }
-                None => process.beliefs(&known, limit.at_most, &rows),
+                None => process.beliefs(&known, limit.value(), &rows),
             };
             // Without enough measurements for a process, every row stays open.
-            if let Ok(believed) = believed {
+            if let Ok(mut believed) = believed {
+                believed.iter_mut().for_each(|b| b.within = limit.probability(b.within));
                 rows.iter().zip(&believed).for_each(|(&r, b)| within[r] = within[r].min(b.within));
                 let of_rows = rows.into_iter().zip(believed).collect();
                 beliefs.push((limit.metric.clone(), of_rows));
             }
             for (row, value) in known {
-                within[row] = if value > limit.at_most { 0.0 } else { within[row].max(PROBABLE) };
+                within[row] = if limit.holds(value) { within[row].max(PROBABLE) } else { 0.0 };
             }
         }
         let any = |least: f64| open.iter().zip(&within).any(|(o, p)| *o && *p >= least);
@@ -144,7 +145,8 @@ impl Study {
         archs: &[Architecture],
     ) -> Result<Vec<Belief>, SearchError> {
         let known = self.database.read(|c| measured(c, &self.space, metric))?;
-        let at_most = self.job.limit_of(metric).unwrap_or(f64::INFINITY);
+        let unlimited = Limit::at_most(metric, f64::INFINITY);
+        let limit = self.job.limits.iter().find(|l| l.metric == metric).unwrap_or(&unlimited);
         let mut all = archs.to_vec();
         let mut rows = Vec::new();
         for (arch, value) in known {
@@ -153,7 +155,9 @@ impl Study {
         }
         let pool = Pool::new(self.space.clone(), all);
         let asked: Vec<usize> = (0..archs.len()).collect();
-        Ok(LatencyProcess::new(&pool).beliefs(&rows, at_most, &asked)?)
+        let mut beliefs = LatencyProcess::new(&pool).beliefs(&rows, limit.value(), &asked)?;
+        beliefs.iter_mut().for_each(|b| b.within = limit.probability(b.within));
+        Ok(beliefs)
     }
 
     /// Returns the `n` networks whose measurements tell most about all others, the most informative

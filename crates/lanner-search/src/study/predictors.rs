@@ -70,12 +70,11 @@ impl Asked {
     ) -> Result<Asked, SearchError> {
         let predictor = load_for(file, space).map_err(|e| wrong(setting, file, e.to_string()))?;
         if predictor.target() != target {
-            let word = |target| if target == Target::Latency { "latencies" } else { "accuracies" };
             let why = format!(
                 "it predicts {} ({}), expected {}",
-                word(predictor.target()),
+                predictor.target().words(),
                 predictor.metric(),
-                word(target)
+                target.words()
             );
             return Err(wrong(setting, file, why));
         }

@@ -7,6 +7,7 @@ use lanner_space::{Architecture, Space};
 use rusqlite::fallible_streaming_iterator::FallibleStreamingIterator;
 use rusqlite::{Connection, OptionalExtension, Row, Rows};
 
+use super::database::VALUES;
 use super::types::{Counts, Measurement, State, Trial};
 use super::{SearchError, Study};
 use crate::front;
@@ -123,14 +124,15 @@ impl Study {
         self.database.read(|c| {
             let mut over = std::collections::HashSet::new();
             let mut select = c.prepare_cached(
-                "SELECT trial FROM metric JOIN trial ON trial.id = trial
-                 WHERE state = 'done' AND metric.name = ? AND metric.value > ?",
+                "SELECT trial, metric.value FROM metric JOIN trial ON trial.id = trial
+                 WHERE state = 'done' AND metric.name = ?",
             )?;
             for limit in &self.job.limits {
-                let rows =
-                    select.query_map((&limit.metric, limit.at_most), |r| r.get::<_, i64>(0))?;
-                for id in rows {
-                    over.insert(id?);
+                let mut rows = select.query([&limit.metric])?;
+                while let Some(row) = rows.next()? {
+                    if !limit.holds(row.get(1)?) {
+                        over.insert(row.get::<_, i64>(0)?);
+                    }
                 }
             }
             Ok(over.len())
@@ -155,7 +157,7 @@ impl Study {
         })
     }
 
-    /// Returns the trials that no other one beats in both objectives, the best first value first; with
+    /// Returns the trials that no other one beats in all objectives, the best first value first; with
     /// one objective the best alone. Limits count as in [`Study::best`]. For an objective that was
     /// measured apart from the trial, such as a latency, the architecture's last measurement counts.
     pub fn front(&self) -> Result<Vec<Trial>, SearchError> {
@@ -166,17 +168,20 @@ impl Study {
             let last = (self.job.objectives.iter())
                 .map(|o| last_measured(c, &o.metric))
                 .collect::<rusqlite::Result<Vec<_>>>()?;
-            let mut within: Vec<(i64, [f64; 2])> = Vec::new();
-            let mut select = c.prepare_cached(
-                "SELECT id, value, value2, arch FROM trial
-                 WHERE value IS NOT NULL AND value2 IS NOT NULL ORDER BY id",
-            )?;
+            let mut within: Vec<(i64, Vec<f64>)> = Vec::new();
+            let columns = &VALUES[..self.job.objectives.len().min(VALUES.len())];
+            let mut select = c.prepare_cached(&format!(
+                "SELECT id, arch, {} FROM trial WHERE {} IS NOT NULL ORDER BY id",
+                columns.join(", "),
+                columns.join(" IS NOT NULL AND ")
+            ))?;
             let mut rows = select.query([])?;
             while let Some(row) = rows.next()? {
-                let mut values = [row.get(1)?, row.get(2)?];
+                let mut values: Vec<f64> =
+                    (0..columns.len()).map(|i| row.get(i + 2)).collect::<rusqlite::Result<_>>()?;
                 for (i, objective) in self.job.objectives.iter().enumerate() {
                     if !last[i].is_empty()
-                        && let Some(measured) = last[i].get(row.get_ref(3)?.as_str()?)
+                        && let Some(measured) = last[i].get(row.get_ref(1)?.as_str()?)
                     {
                         values[i] = objective.signed(*measured);
                     }
@@ -185,7 +190,7 @@ impl Study {
             }
             // Removes trials over a limit from the front, again and again until all on it are within.
             loop {
-                let points: Vec<[f64; 2]> = within.iter().map(|d| d.1).collect();
+                let points: Vec<&[f64]> = within.iter().map(|d| d.1.as_slice()).collect();
                 let ids: Vec<i64> = front(&points).into_iter().map(|i| within[i].0).collect();
                 let mut trials = Vec::new();
                 let mut over = std::collections::HashSet::new();
@@ -216,7 +221,7 @@ impl Study {
                 .query_row((&limit.metric, &text), |r| r.get(0))
                 .optional()?;
             let value = measured.or(trial.metrics.get(&limit.metric).copied());
-            if value.is_some_and(|v| v > limit.at_most) {
+            if value.is_some_and(|v| !limit.holds(v)) {
                 return Ok(false);
             }
         }

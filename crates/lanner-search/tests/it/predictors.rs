@@ -8,7 +8,7 @@ use crate::common::{accuracy, latency, text};
 use lanner_evaluate::EvaluateError;
 use lanner_evaluate::evaluator::{Answer, Request};
 use lanner_evaluate::meter::{Effort, Latency, Meter};
-use lanner_predict::predictor::fitted::{Fitted, MethodFeatures, Settings};
+use lanner_predict::predictor::fitted::{FitSettings, Fitted, MethodFeatures};
 use lanner_predict::predictor::{Predictor, Target};
 use lanner_predict::{Pool, reference};
 use lanner_search::run::{Control, Own, Run};
@@ -54,7 +54,7 @@ fn save(path: &Path, target: Target, value: impl Fn(&str) -> f64) {
     let values: Vec<f64> = archs.iter().map(|a| value(&text(a))).collect();
     let method = "ridge-pairs";
     let features = MethodFeatures::new(method, target, &pool).unwrap();
-    let settings = Settings { method: method.into(), target, metric: "mine_ms".into() };
+    let settings = FitSettings { method: method.into(), target, metric: "mine_ms".into() };
     Fitted::fit(&pool, &features, settings, (&rows, &values), 0).unwrap().save(path).unwrap();
 }
 

@@ -156,7 +156,7 @@ fn batches_asked_while_others_are_pending_are_of_others() {
 fn limits_hold() {
     let folder = tempfile::tempdir().unwrap();
     let mut settings = job(StrategyName::Default, 40);
-    let limit = |metric: &str, at_most| Limit { metric: metric.into(), at_most };
+    let limit = |metric: &str, most| Limit::at_most(metric, most);
     settings.limits = vec![limit("latency_ms", 3.5), limit("params", 500_000.0)];
     let mut study = Study::create(folder.path(), &settings).unwrap();
     let first = study.first_measurements(12).unwrap();
@@ -234,13 +234,13 @@ fn two_objectives_spread_over_the_front() {
         let points: Vec<[f64; 2]> =
             front.iter().map(|t| [t.metrics["accuracy"], -t.metrics["latency_ms"]]).collect();
         assert!(points.is_sorted_by(|a, b| a[0] > b[0] && a[1] < b[1]));
-        lanner_search::hypervolume(&points, [50.0, -8.0])
+        lanner_search::hypervolume(&points, &[50.0, -8.0])
     };
     let all: Vec<[f64; 2]> = (some_archs().iter())
         .map(|a| Space::NasBench201.print(a))
         .map(|text| [accuracy(&text), -latency(&text)])
         .collect();
-    let most = lanner_search::hypervolume(&all, [50.0, -8.0]);
+    let most = lanner_search::hypervolume(&all, &[50.0, -8.0]);
     let (found, by_chance) = (run(StrategyName::Default), run(StrategyName::Random));
     assert!(found > 0.9 * most && found > by_chance, "{found} and {by_chance} of {most}");
 }

@@ -55,7 +55,7 @@ fn choices_without_learning_are_within_the_limits() {
     let folder = tempfile::tempdir().unwrap();
     let archs = some_archs();
     let mut settings = job(StrategyName::Default, 30);
-    settings.limits = vec![Limit { metric: "latency_ms".into(), at_most: 3.5 }];
+    settings.limits = vec![Limit::at_most("latency_ms", 3.5)];
     let mut study = Study::create_of(folder.path(), &settings, &archs).unwrap();
     for arch in study.first_measurements(20).unwrap() {
         let value = latency(&text(&arch));

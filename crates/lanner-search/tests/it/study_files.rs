@@ -63,6 +63,6 @@ fn wrong_settings_are_refused() {
     assert!(unknown.contains("no strategy 'best'") && unknown.contains("brp-nas"), "{unknown}");
     refused(|s| s.space = "nasbench999".into(), "nasbench999");
     refused(|s| s.objectives.clear(), "0 objectives");
-    refused(|s| s.objectives.push(s.objectives[0].clone()), "both objectives");
-    refused(|s| s.limits.push(Limit { metric: "x".into(), at_most: f64::NAN }), "NaN");
+    refused(|s| s.objectives.push(s.objectives[0].clone()), "two objectives");
+    refused(|s| s.limits.push(Limit::at_most("x", f64::NAN)), "NaN");
 }

@@ -22,7 +22,7 @@ pub(super) fn adapt(
     from: &[Source],
 ) -> anyhow::Result<(Box<dyn Predictor>, Row)> {
     if args.proxies.is_some() {
-        return Err(usage(format!("--proxies is for accuracies, and '{metric}' ends in _ms")));
+        return Err(usage(format!("--proxies is for accuracies, and '{metric}' is a latency")));
     }
     skeleton::note_other(&args.target, &target.space)?;
     let tables = |sources: &[Source]| -> anyhow::Result<Vec<DeviceTable>> {

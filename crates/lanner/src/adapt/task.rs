@@ -2,7 +2,7 @@
 
 use std::path::Path;
 
-use lanner_data::Table;
+use lanner_data::{Table, is_latency};
 use lanner_predict::accuracy::adapted::{PROXIES, TaskPredictor, TaskTable};
 use lanner_predict::predictor::{Predictor, Target};
 use lanner_space::Space;
@@ -20,11 +20,8 @@ pub(super) fn adapt(
     let for_latencies =
         [("--archs", args.archs.is_some()), ("--from-metric", args.from_metric.is_some())];
     if let Some((option, _)) = for_latencies.iter().find(|o| o.1) {
-        return Err(usage(format!(
-            "{option} is for latencies, and '{metric}' does not end in _ms"
-        )));
+        return Err(usage(format!("{option} is for latencies, and '{metric}' is an accuracy")));
     }
-    eprintln!("note: '{metric}' is taken as an accuracy, more is better: latencies end in _ms");
     let name = args.target.display().to_string();
     let table = match &args.proxies {
         None => target.clone(),
@@ -35,7 +32,7 @@ pub(super) fn adapt(
     };
     let task = |source: &Source| -> anyhow::Result<TaskTable> {
         let column = source.column.as_deref().unwrap_or(metric);
-        if column.ends_with("_ms") {
+        if is_latency(column) {
             return Err(usage(format!("{}:{column} is a latency, '{metric}' is not", source.name)));
         }
         TaskTable::new(&source.name, &source.table, column).map_err(|e| {

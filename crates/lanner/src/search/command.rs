@@ -6,9 +6,9 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
 use lanner_evaluate::evaluator::Place;
-use lanner_search::SearchError;
 use lanner_search::run::{Control, Event, Found, Own, Phase, Run, Stop};
 use lanner_search::study::Study;
+use lanner_search::{LATENCY, SearchError};
 
 use super::{SearchArgs, job, summary};
 use crate::output::{Progress, number, progress, search_error, usage};
@@ -54,6 +54,7 @@ pub fn run(args: &SearchArgs, folder: &Path, kept: bool) -> anyhow::Result<()> {
                 let again = run.retry_failed()?;
                 eprintln!("note: {again} failed networks are evaluated again");
             }
+            eprintln!("lanner: {}", run.study().job().aim());
             run
         }
         (false, true) => {
@@ -64,7 +65,13 @@ pub fn run(args: &SearchArgs, folder: &Path, kept: bool) -> anyhow::Result<()> {
         }
         (false, false) => {
             let own = Own { warm_start: args.warm_start.clone(), ..Own::default() };
-            Run::create(folder, &job::job(args)?, own, &mut control).map_err(search_error)?
+            let job = job::job(args)?;
+            let median = match job.setup.as_ref().is_some_and(|s| s.median_limit) {
+                true => format!("; {LATENCY} <= the median of the first measurements"),
+                false => String::new(),
+            };
+            eprintln!("lanner: {}{median}", job.aim());
+            Run::create(folder, &job, own, &mut control).map_err(search_error)?
         }
     };
     let way = match kept {

@@ -60,6 +60,11 @@ fn words_of(key: &str, value: Spanned<DeValue>, is_switch: bool) -> Result<Vec<S
     let mut words = Vec::new();
     for value in values {
         let shown = match value {
+            // --minimise alone means the metric.
+            DeValue::Boolean(true) if takes_nothing(key) => {
+                words.push(format!("--{key}"));
+                continue;
+            }
             DeValue::Boolean(on) if is_switch => {
                 if on {
                     words.push(format!("--{key}"));
@@ -99,6 +104,13 @@ fn is_switch(key: &str) -> bool {
     all.any(|a| a.get_long() == Some(key) && matches!(a.get_action(), ArgAction::SetTrue))
 }
 
+/// Tells whether an option may stand without a value.
+fn takes_nothing(key: &str) -> bool {
+    let command = SearchArgs::augment_args(Command::new("lanner search"));
+    let option = command.get_arguments().find(|a| a.get_long() == Some(key));
+    option.and_then(|a| a.get_num_args()).is_some_and(|n| n.min_values() == 0)
+}
+
 /// Returns the first line of the parser's message, without its "error: ".
 fn reason(error: &clap::Error) -> String {
     let text = error.to_string();
@@ -119,12 +131,20 @@ mod tests {
     fn the_command_line_overrides_the_file() {
         let text = "budget = 1_000\nlimit = [\"latency_ms<=4\", \"params<=1e6\"]\nminimise = true\ntime = 1.5";
         let args = read(text, &[]).unwrap();
-        assert_eq!((args.budget, args.minimise, args.time), (Some(1000), true, Some(1.5)));
+        assert_eq!(
+            (args.budget, args.minimise.clone(), args.time),
+            (Some(1000), vec![String::new()], Some(1.5))
+        );
         assert_eq!(args.limit, ["latency_ms<=4", "params<=1e6"]);
         let args = read(text, &["--budget", "7", "--limit=flops<=9", "--seed", "3"]).unwrap();
-        assert_eq!((args.budget, args.seed, args.minimise), (Some(7), 3, true));
+        assert_eq!(
+            (args.budget, args.seed, args.minimise.clone()),
+            (Some(7), 3, vec![String::new()])
+        );
         assert_eq!(args.limit, ["flops<=9"]);
-        assert!(!read("minimise = false", &[]).unwrap().minimise);
+        let text = "minimise = \"watt\"\npareto = [\"params\", \"watt\"]";
+        let args = read(text, &[]).unwrap();
+        assert_eq!((args.minimise.len(), args.pareto.len()), (1, 2));
     }
 
     #[test]

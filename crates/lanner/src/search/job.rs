@@ -2,7 +2,7 @@
 
 use lanner_network::Skeleton;
 use lanner_search::run::{Tables, check_metrics, small_skeleton};
-use lanner_search::{Evaluate, Job, Objective, SearchError, Setup, Sizes, TableColumn};
+use lanner_search::{Evaluate, Job, OBJECTIVES, Objective, SearchError, Setup, Sizes, TableColumn};
 use lanner_space::Space;
 
 use super::SearchArgs;
@@ -18,14 +18,6 @@ pub fn job(args: &SearchArgs) -> anyhow::Result<Job> {
     let wrong = |e: &dyn std::fmt::Display| usage(e.to_string());
     let space = Space::by_name(&args.space).map_err(|e| wrong(&e))?;
     let evaluate: Evaluate = args.evaluate.parse().map_err(search_error)?;
-    let usual = match evaluate {
-        Evaluate::Train | Evaluate::Command(_) => "val_accuracy",
-        _ => "",
-    };
-    let metric = args.metric.clone().unwrap_or(usual.into());
-    if args.pareto.as_ref().is_some_and(|second| *second == metric) {
-        return Err(usage(format!("--pareto {metric}: that is the first objective already")));
-    }
     if args.budget == Some(0) {
         return Err(usage("--budget is 0, expected 1 or more"));
     }
@@ -46,16 +38,11 @@ pub fn job(args: &SearchArgs) -> anyhow::Result<Job> {
         parallel: parallel.max(1),
         tables: tables(args)?,
         latency_samples: args.latency_samples as usize,
-        median_limit: limits.is_empty() && args.pareto.is_none() && !is_table,
+        median_limit: limits.is_empty() && args.pareto.is_empty() && !is_table,
         evaluate,
     };
     setup.recipe().check().map_err(|e| wrong(&e))?;
-    // A smaller loss is better, with or without --minimise.
-    let is_loss = setup.evaluate == Evaluate::Train && metric.ends_with("_loss");
-    let mut objectives = vec![Objective { metric, maximise: !(args.minimise || is_loss) }];
-    if let Some(second) = &args.pareto {
-        objectives.push(Objective { metric: second.clone(), maximise: false });
-    }
+    let objectives = objectives(args, &setup)?;
     let job = Job {
         space: args.space.clone(),
         space_toml: match args.space.ends_with(".toml") {
@@ -74,6 +61,52 @@ pub fn job(args: &SearchArgs) -> anyhow::Result<Job> {
     };
     check_metrics(&job, &setup, &mut Tables::default()).map_err(search_error)?;
     Ok(Job { setup: Some(setup), ..job })
+}
+
+/// Returns the objectives, the metric first, each with the direction that is given or known.
+fn objectives(args: &SearchArgs, setup: &Setup) -> anyhow::Result<Vec<Objective>> {
+    let directed = || {
+        let minimised = args.minimise.iter().map(|name| (name, false));
+        minimised.chain(args.maximise.iter().map(|name| (name, true)))
+    };
+    let usual = match setup.evaluate {
+        Evaluate::Train | Evaluate::Command(_) => "val_accuracy",
+        _ => "",
+    };
+    let named =
+        directed().map(|d| d.0).find(|name| !name.is_empty() && !args.pareto.contains(name));
+    let metric = args.metric.as_ref().or(named).map_or(usual, String::as_str);
+    let names: Vec<&str> =
+        std::iter::once(metric).chain(args.pareto.iter().map(String::as_str)).collect();
+    let option = |maximise: bool| if maximise { "--maximise" } else { "--minimise" };
+    for (name, maximise) in directed() {
+        if !name.is_empty() && !names.contains(&name.as_str()) {
+            let known = names.join(", ");
+            let option = option(maximise);
+            return Err(usage(format!("{option} {name}: no objective; there are: {known}")));
+        }
+    }
+    let mut objectives = Vec::new();
+    for (number, name) in names.iter().enumerate() {
+        if names[..number].contains(name) {
+            return Err(usage(format!("--pareto {name}: that is an objective already")));
+        }
+        let is_it = |given: &str| given == *name || (given.is_empty() && number == 0);
+        let given: Vec<bool> = directed().filter(|d| is_it(d.0)).map(|d| d.1).collect();
+        if given.contains(&true) && given.contains(&false) {
+            return Err(usage(format!("--minimise and --maximise {name}: give one of them")));
+        }
+        // More of a zero-cost proxy promises more accuracy, of params and flops too.
+        let by_custom = setup.evaluate == Evaluate::Proxies && number == 0;
+        let given = given.first().copied().or(by_custom.then_some(true));
+        // A missing metric is told with the known ones, by check_metrics.
+        let given = given.or(name.is_empty().then_some(true));
+        objectives.push(Objective::named(name, given).map_err(search_error)?);
+    }
+    match objectives.len() > OBJECTIVES {
+        true => Err(usage(format!("{} objectives, expected up to {OBJECTIVES}", names.len()))),
+        false => Ok(objectives),
+    }
 }
 
 /// Returns the command line of this process, quoted for a shell.

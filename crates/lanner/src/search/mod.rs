@@ -35,16 +35,21 @@ networks only, and predicted for the others. Without --out nothing is written.
 --evaluate proxies trains nothing: --metric names the zero-cost proxy to make large, computed from 64 \
 images of --dataset.
 
+Whether more or less of a metric is better is known from its name: less of latency, energy, params, \
+loss, error, units such as _ms or _mJ; more of accuracy, acc, top1, score, _per_s. It is printed before \
+anything runs. --minimise METRIC and --maximise METRIC say otherwise, or what a name does not tell.
+
 --limit may be repeated. It may name a column of the table or of a --latency-table FILE (a second \
 device), or a metric that a command prints. Values that are measured or looked up are predicted \
 before a network is chosen; values that a command prints are known only after the evaluation, which \
 counts against the budget.
 
---pareto METRIC searches the trade-offs between --metric and a second one: latency_ms, params, flops, \
-macs, memory_bytes, a column, or a metric that the evaluation tells. Then there is no limit without \
---limit. The latencies of the networks on the front are measured again. The printed table has the \
-front, and its hypervolume from the worst values of all evaluated networks. best.onnx is the network \
-on the front with the best --metric; networks/TRIAL.onnx are the others.
+--pareto METRIC searches the trade-offs between --metric and other ones: latency_ms, params, flops, \
+macs, memory_bytes, a column, or a metric that the evaluation tells. Repeat it for up to four \
+objectives in all. Then there is no limit without --limit. The latencies of the networks on the front \
+are measured again. The printed table has the front, and its hypervolume from the worst values of all \
+evaluated networks. best.onnx is the network on the front with the best --metric; \
+networks/TRIAL.onnx are the others.
 
 --warm-start SOURCE, for the default strategy, takes values from a table or another study of the same \
 space. They may come from another task or a shorter training: they are not mixed with this study's \
@@ -76,7 +81,7 @@ Examples:
       --limit 'latency_ms<=5' --latency-table latency.csv:pixel3_ms
   lanner search --limit 'latency_ms<=0.2' --latency-predictor mine.lanner \\
       --latency-samples 5
-  lanner search --pareto latency_ms --budget 60 --out front
+  lanner search --pareto latency_ms --pareto params --budget 60 --out front
   lanner search --evaluate table:accuracy.csv --metric cifar100_test_200 \\
       --warm-start accuracy.csv:cifar10_test_200
   lanner search --evaluate proxies --metric nwot --limit 'params<=200000' \\
@@ -93,12 +98,19 @@ pub struct SearchArgs {
     /// How networks are evaluated: train, proxies, command:LINE or table:FILE
     #[arg(long, value_name = "HOW", default_value = "train")]
     evaluate: String,
-    /// The metric to make as large as possible [default: val_accuracy for train and command]
+    /// The metric to optimise, in the direction that its name tells [default: val_accuracy for train and
+    /// command]
     #[arg(long, value_name = "NAME")]
     metric: Option<String>,
-    /// A second metric, to make as small as possible: searches the trade-offs between the two
+    /// Another objective: searches the trade-offs between up to four; may be repeated
     #[arg(long, value_name = "METRIC")]
-    pareto: Option<String>,
+    pareto: Vec<String>,
+    /// Make this objective as small as possible, whatever its name tells [default: the metric]
+    #[arg(long, alias = "minimize", value_name = "METRIC", num_args = 0..=1, default_missing_value = "")]
+    minimise: Vec<String>,
+    /// Make this objective as large as possible [default: the metric]
+    #[arg(long, alias = "maximize", value_name = "METRIC", num_args = 0..=1, default_missing_value = "")]
+    maximise: Vec<String>,
     /// Start from the values of a table, FILE[:COLUMN], or of a study, STUDY[:METRIC]; may be repeated
     #[arg(long, value_name = "SOURCE")]
     warm_start: Vec<String>,
@@ -110,17 +122,14 @@ pub struct SearchArgs {
     /// of --warm-start; may be repeated
     #[arg(long, value_name = "FILE")]
     accuracy_prior: Vec<PathBuf>,
-    /// Make the metric as small as possible
-    #[arg(long)]
-    minimise: bool,
     /// Number of networks to evaluate [default: 40]
     #[arg(long)]
     budget: Option<usize>,
     /// Begin no evaluation after this time, minutes
     #[arg(long, value_name = "MINUTES")]
     time: Option<f64>,
-    /// NAME<=NUMBER, a limit of latency_ms, params, flops, macs, memory_bytes or a column; may be
-    /// repeated
+    /// NAME<=NUMBER or NAME>=NUMBER, a limit of latency_ms, params, flops, macs, memory_bytes, a column
+    /// or a metric of the evaluation; may be repeated
     #[arg(long, value_name = "LIMIT")]
     limit: Vec<String>,
     /// FILE:COLUMN with latencies in milliseconds to use instead of this machine's, or FILE whose

@@ -27,7 +27,7 @@ pub fn print(
         row = row.with("predicted_ms", *median);
     }
     for limit in &job.limits {
-        row = row.with(&format!("limit_{}", limit.metric), limit.at_most);
+        row = row.with(&format!("limit_{}", limit.metric), limit.value());
     }
     row = row
         .with("evaluations", counts.done + counts.failed)

@@ -122,8 +122,18 @@ fn an_accuracy_is_adapted_from_other_tasks_and_spaces() {
     let there = write("there.csv", &cells, &some(&cells, 200, 3), "accuracy", true);
     let (here, there) = (format!("{here}:accuracy"), format!("{there}:accuracy"));
     let (model, said) = (file("mine.lanner"), file("said.csv"));
-    let base =
-        ["adapt", "--space", "transbench101-micro", "--target", &twenty, "--out", &model, "--json"];
+    let base = [
+        "adapt",
+        "--space",
+        "transbench101-micro",
+        "--target",
+        &twenty,
+        "--out",
+        &model,
+        "--as",
+        "accuracy",
+        "--json",
+    ];
     let elsewhere = ["--from-space", "nasbench201", "--from", &there];
     let truth = noisy(&flops(&micro, &asked));
     let same_space = [&elsewhere[..], &["--sources", &here]].concat();
@@ -156,8 +166,10 @@ fn an_accuracy_is_adapted_from_other_tasks_and_spaces() {
     let wrong = here.replace(":accuracy", ":val_accuracy");
     refused(&["--sources", &wrong], "here.csv: no column 'val_accuracy'; there is only 'accuracy'");
     refused(&["--metric", "top1"], "twenty.csv: no column 'top1'");
-    refused(&["--archs", &proxies], "--archs is for latencies, and 'mine' does not end in _ms");
+    refused(&["--archs", &proxies], "--archs is for latencies, and 'mine' is an accuracy");
     refused(&["--proxies", &bare], "there.csv");
+    let (code, message) = fails(&["adapt", "--space", "transbench101-micro", "--target", &twenty]);
+    assert!(code == 2 && message.contains("--as latency"), "{message}");
     refused(
         &["--proxies", &twenty],
         "twenty.csv: no column is named as one of the proxies epe_nas",

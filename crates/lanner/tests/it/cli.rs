@@ -260,7 +260,8 @@ fn bad_input_says_what_and_where() {
         std::fs::write(&path, text).unwrap();
         path.display().to_string()
     };
-    let fit = |table: &str, metric: &str| fails(&["fit", table, "--metric", metric]);
+    let fit =
+        |table: &str, metric: &str| fails(&["fit", table, "--metric", metric, "--as", "accuracy"]);
     let (code, message) = fit(
         &file("edge.csv", "arch,y\n012340,1\n|bad~0|+|none~0|none~1|+|none~0|none~1|none~2|,2\n"),
         "y",

@@ -67,7 +67,7 @@ fn from_nothing_to_a_network_with_the_accuracy_and_latency_that_are_printed() {
         .map(|m| m.value)
         .collect();
     first.sort_by(f64::total_cmp);
-    let (limit, median) = (study.job().limits[0].at_most, first[first.len() / 2]);
+    let (limit, median) = (study.job().limits[0].value(), first[first.len() / 2]);
     assert!(limit <= median && limit > 0.98 * median, "{limit} of {first:?}");
     let (code, message) = fails(&["search", "--out", &out.display().to_string()]);
     assert!(code == 2 && message.contains("--resume"), "{message}");

@@ -134,7 +134,7 @@ fn its_tables_predictors_and_studies_are_read_again() {
     let rows: Vec<usize> = (0..64).step_by(2).collect();
     let values: Vec<f64> = rows.iter().map(|&r| truth[r]).collect();
     let views = fitted::MethodFeatures::new("default", Target::Latency, &pool).unwrap();
-    let settings = fitted::Settings {
+    let settings = fitted::FitSettings {
         method: "default".into(),
         target: Target::Latency,
         metric: "own_ms".into(),

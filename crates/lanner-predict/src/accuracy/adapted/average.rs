@@ -10,7 +10,7 @@ use rand::RngExt;
 
 use crate::regress::linalg::{Cholesky, Mat};
 
-/// How many candidates are drawn for a few dozen targets.
+/// Number of candidates drawn for a few dozen targets.
 const CANDIDATES: usize = 1000;
 /// The noise's variance: median and standard deviation of its logarithm.
 const NOISE: (f64, f64) = (0.1, 1.5);
@@ -19,8 +19,8 @@ const FLOOR: f64 = 1e-6;
 /// Candidates that weigh less are left out.
 const NEGLIGIBLE: f64 = 1e-4;
 
-/// What a candidate is drawn from: the median of a positive number, and the standard deviation of its
-/// logarithm.
+/// Distribution that candidates are drawn from: the median of a positive number, and the standard
+/// deviation of its logarithm.
 pub(super) type LogNormal = (f64, f64);
 
 /// The posterior: its mean is `mean` + Σ over groups of covariances with the targets · `weights`
@@ -30,12 +30,12 @@ pub(super) struct Average {
     pub weights: Mat,
     pub mean: f64,
     pub slopes: Vec<f64>,
-    /// What would have been predicted for each target without it.
+    /// Prediction for each target by all others.
     pub left_out: Vec<f64>,
 }
 
 struct Candidate {
-    /// Of the groups.
+    /// One amplitude a group.
     amplitudes: Vec<f64>,
     noise: f64,
     slopes: Vec<f64>,
@@ -51,9 +51,10 @@ struct Solved {
 }
 
 impl Average {
-    /// Of the groups' covariances of the targets (n × n each) with their amplitudes' priors, and of
-    /// sources' scores of the targets (n each) with their slopes' priors. `None` if no candidate's
-    /// covariance is positive definite.
+    /// Averages over candidates. `kernels` are the covariances of the targets (n × n) under each
+    /// group, with the prior of its amplitude; `sources` are scores of the targets (n) by each
+    /// source, with the prior of its slope. `None` if no candidate's covariance is positive
+    /// definite.
     pub fn fit(
         kernels: &[(Mat, LogNormal)],
         sources: &[(Vec<f64>, LogNormal)],

@@ -1,4 +1,4 @@
-//! What is known of networks before any of them is trained.
+//! Features of networks that are known before any of them is trained.
 
 use std::sync::Arc;
 
@@ -28,8 +28,7 @@ pub const PROXIES: [&str; 13] = [
     "zen",
 ];
 
-/// What published tables have where a proxy could not be computed is −1e8; nothing else is below
-/// this.
+/// Values below this are failures: published tables have −1e8 where a proxy could not be computed.
 const FAILED: f64 = -1e7;
 /// Numbers of [`CellFeatures::size`](crate::encode::cells::CellFeatures::size) for one cell.
 const SIZE: usize = 8;
@@ -201,12 +200,12 @@ impl TaskFeatures {
         &self.proxies
     }
 
-    /// Whether networks are chains, which have no cells to describe.
+    /// Tells whether networks are chains, which have no cells to describe.
     pub(super) fn is_chain(&self) -> bool {
         self.cells.cols == 0
     }
 
-    /// What means the same in any space with cells or, without proxies, of chains too.
+    /// Columns that mean the same in any space with cells or, without proxies, of chains too.
     pub(super) fn size_and_flops(&self) -> &Mat {
         if self.is_chain() { &self.flops } else { &self.cells }
     }

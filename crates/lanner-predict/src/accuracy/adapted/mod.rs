@@ -165,7 +165,7 @@ fn sums(x: &Mat) -> Mat {
     Mat::from_fn(x.rows, 1, |i, _| x.row(i).iter().sum())
 }
 
-/// What is assumed of a task before its first network is trained.
+/// Assumptions about a task before its first network is trained.
 #[derive(Debug, Clone)]
 pub struct TaskPrior {
     groups: Vec<Group>,

@@ -15,7 +15,7 @@ use crate::{Forecast, Pool, PredictError, reference};
 /// named as [`PROXIES`] are zero-cost proxies, any others are left out.
 #[derive(Debug, Clone)]
 pub struct TaskTable {
-    /// What errors call it.
+    /// Name in error messages.
     name: String,
     metric: String,
     table: Table,
@@ -76,7 +76,7 @@ pub struct TaskPredictor {
     target: TaskTable,
     sources: Vec<TaskTable>,
     trained: Vec<Architecture>,
-    /// With proxies, where there are any.
+    /// The fit to features with proxies, if there are proxies.
     proxies: Option<Fit>,
     graphs: Fit,
 }
@@ -115,8 +115,8 @@ impl Fit {
                 let columns = if with_proxies { &columns[..] } else { &[] };
                 let values: Vec<f64> = rows.iter().map(|&r| source.values()[r]).collect();
                 let rows: Vec<usize> = (0..rows.len()).collect();
-                let views = TaskFeatures::new(&pool, columns)?;
-                Source::new(&views, &rows, &values, &features, Inputs::Both)
+                let trained = TaskFeatures::new(&pool, columns)?;
+                Source::new(&trained, &rows, &values, &features, Inputs::Both)
                     .map_err(|e| source.error(e))
             })
             .collect::<Result<_, _>>()?;
@@ -171,7 +171,7 @@ impl TaskPredictor {
 
     /// Reads what [`Predictor::to_file`] wrote.
     pub(crate) fn read(file: &ModelFile, _: &Space) -> Result<Box<dyn Predictor>, PredictError> {
-        let Settings { target, sources } = file.settings()?;
+        let TaskSettings { target, sources } = file.settings()?;
         let sources = sources.iter().enumerate();
         let sources = sources.map(|(i, s)| TaskTable::read(file, &format!("source{i} "), s));
         let target = TaskTable::read(file, "", &target)?;
@@ -227,7 +227,7 @@ impl Predictor for TaskPredictor {
             training_hash(texts.iter().map(String::as_str).zip(values.iter().copied()));
         let sources = self.sources.iter().enumerate();
         let sources = sources.map(|(i, s)| s.store(&mut file, &format!("source{i} "))).collect();
-        let settings = Settings { target: self.target.store(&mut file, ""), sources };
+        let settings = TaskSettings { target: self.target.store(&mut file, ""), sources };
         file.header.space_toml = settings.target.space_toml.clone();
         file.header.settings = serde_json::json!(settings);
         file
@@ -235,7 +235,7 @@ impl Predictor for TaskPredictor {
 }
 
 #[derive(Serialize, Deserialize)]
-struct Settings {
+struct TaskSettings {
     target: Stored,
     sources: Vec<Stored>,
 }

@@ -1,4 +1,4 @@
-//! What the trained networks of another task say of those of the target.
+//! Scores of the target's networks by trained networks of another task.
 
 use std::collections::HashMap;
 
@@ -15,16 +15,18 @@ use crate::regress::linalg::{Cholesky, Mat};
 /// The process of a source: shares of a line and of a smooth function.
 const LINE: f64 = 0.3;
 const SMOOTH: f64 = 0.7;
-/// Its noise and length scale for networks of the same space, of which hundreds leave little to decide.
+/// Noise and length scale of a source in the same space, where hundreds of networks leave little to
+/// decide.
 const SAME: (f64, f64) = (0.15, 1.0);
-/// Those for networks of another space: what is fitted closely in one does not hold in the other.
+/// Noise and length scale of a source in another space: a close fit in one does not hold in the
+/// other.
 const OTHER: (f64, f64) = (10.0, 4.0);
-/// It is fitted to at most so many networks.
+/// Largest number of networks that a source is fitted to.
 const MOST: usize = 500;
 /// A source must have so many.
 const FEWEST: usize = 20;
 
-/// How a source's networks are related to the target's.
+/// Relation of a source's networks to the target's.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum SourceRelation {
     /// They are the same networks, trained on something else.
@@ -41,16 +43,16 @@ pub struct Source {
     pub relation: SourceRelation,
     pub scores: Vec<f64>,
     process: Process,
-    /// What the target's encodings have in common with the source's.
+    /// Encodings that target and source have in common.
     common: Common,
     /// Scores of the source's own networks, where they are of the target's space.
     own: HashMap<Architecture, f64>,
 }
 
 impl Source {
-    /// From accuracies (any unit, more is better) of rows of the source's pool. In the target's own
-    /// space, a network that both pools have keeps the score of its rank in the source; all others are
-    /// predicted from the encodings that both have in common.
+    /// Fits a source to accuracies (any unit, more is better) of rows of its pool. In the target's
+    /// own space, a network that both pools have keeps the score of its rank in the source; all
+    /// others are predicted from the encodings that both have in common.
     pub fn new(
         source: &TaskFeatures,
         rows: &[usize],
@@ -110,7 +112,7 @@ struct Common {
     /// Places of proxies.
     proxies: Vec<usize>,
     cells: bool,
-    /// In one space, all features mean the same.
+    /// The balance over all features, if both are in one space, where they mean the same.
     all: Option<Balance>,
 }
 
@@ -119,13 +121,14 @@ impl Common {
         let shared: Vec<&String> =
             source.names.iter().filter(|n| inputs.proxies() && target.names.contains(n)).collect();
         let cells = inputs.graph() && source.cells.cols == target.cells.cols;
-        let both = [source, target].map(|views| {
-            let place = |name: &&String| views.names.iter().position(|n| n == *name).unwrap_or(0);
+        let both = [source, target].map(|features| {
+            let place =
+                |name: &&String| features.names.iter().position(|n| n == *name).unwrap_or(0);
             Common { proxies: shared.iter().map(place).collect(), cells, all: None }
         });
         if source.space() == target.space() && inputs.graph() {
-            let balance = |common: &Common, views: &TaskFeatures| {
-                Balance::new(&[&common.columns(views), &views.graph, &views.shares])
+            let balance = |common: &Common, features: &TaskFeatures| {
+                Balance::new(&[&common.columns(features), &features.graph, &features.shares])
             };
             let [from, to] = [balance(&both[0], source), balance(&both[1], target)];
             // Their columns may differ where pools leave constant ones out.
@@ -137,18 +140,20 @@ impl Common {
         both
     }
 
-    fn columns(&self, views: &TaskFeatures) -> Mat {
+    fn columns(&self, features: &TaskFeatures) -> Mat {
         let Common { proxies, cells, all } = self;
-        let mut x = Mat::from_fn(views.len(), proxies.len(), |i, j| views.proxies[(i, proxies[j])]);
-        x = x.beside(&views.flops);
+        let mut x =
+            Mat::from_fn(features.len(), proxies.len(), |i, j| features.proxies[(i, proxies[j])]);
+        x = x.beside(&features.flops);
         if *cells {
-            x = x.beside(&views.cells);
+            x = x.beside(&features.cells);
         }
-        all.as_ref().map_or_else(|| x.clone(), |all| all.apply(&[&x, &views.graph, &views.shares]))
+        all.as_ref()
+            .map_or_else(|| x.clone(), |all| all.apply(&[&x, &features.graph, &features.shares]))
     }
 }
 
-/// At most [`MOST`] of the items, the same on every call.
+/// Returns at most [`MOST`] of the items, the same ones on every call.
 fn some<T: Copy>(items: &[T]) -> Vec<T> {
     let mut items = items.to_vec();
     let mut rng = lanner_nn::rng(0, "networks of a source");

@@ -28,11 +28,11 @@ fn example() -> (Pool, Vec<f64>) {
 #[test]
 fn ranks_unseen_networks_and_covers_their_values() {
     let (pool, values) = example();
-    let views = AccuracyFeatures::new(&pool);
+    let features = AccuracyFeatures::new(&pool);
     let rows: Vec<usize> = (0..100).collect();
     let rest: Vec<usize> = (100..1500).collect();
-    let model = AccuracyModel::fit(&views, &rows, &values[..100], 0).unwrap();
-    let plain = GraphGp::fit(&views, &rows, &values[..100]).unwrap();
+    let model = AccuracyModel::fit(&features, &rows, &values[..100], 0).unwrap();
+    let plain = GraphGp::fit(&features, &rows, &values[..100]).unwrap();
     for (scores, forecast) in
         [(model.scores(&rest), model.predict(&rest)), (plain.scores(&rest), plain.predict(&rest))]
     {
@@ -51,11 +51,11 @@ fn ranks_unseen_networks_and_covers_their_values() {
 #[test]
 fn the_scale_and_unit_of_the_metric_do_not_matter() {
     let (pool, values) = example();
-    let views = AccuracyFeatures::new(&pool);
+    let features = AccuracyFeatures::new(&pool);
     let rows: Vec<usize> = (0..40).collect();
     let scaled: Vec<f64> = values[..40].iter().map(|v| v / 100.0 - 7.0).collect();
-    let a = AccuracyModel::fit(&views, &rows, &values[..40], 3).unwrap();
-    let b = AccuracyModel::fit(&views, &rows, &scaled, 3).unwrap();
+    let a = AccuracyModel::fit(&features, &rows, &values[..40], 3).unwrap();
+    let b = AccuracyModel::fit(&features, &rows, &scaled, 3).unwrap();
     let all: Vec<usize> = (0..pool.len()).collect();
     assert_eq!(a.scores(&all), b.scores(&all));
     for (a, b) in a.predict(&all).mean.iter().zip(b.predict(&all).mean) {
@@ -66,8 +66,8 @@ fn the_scale_and_unit_of_the_metric_do_not_matter() {
 #[test]
 fn bad_targets_are_errors_and_equal_ones_are_not() {
     let (pool, values) = example();
-    let views = AccuracyFeatures::new(&pool);
-    let fit = |rows: &[usize], y: &[f64]| AccuracyModel::fit(&views, rows, y, 0);
+    let features = AccuracyFeatures::new(&pool);
+    let fit = |rows: &[usize], y: &[f64]| AccuracyModel::fit(&features, rows, y, 0);
     assert!(fit(&[0, 1], &values[..2]).is_err());
     assert!(fit(&[0, 1, 2], &values[..6]).is_err());
     let mut spoilt = values[..8].to_vec();

@@ -153,7 +153,7 @@ fn all_pairs(n: usize) -> impl Iterator<Item = (usize, usize)> {
 struct Task<'a> {
     graphs: &'a Graphs,
     wanted: Wanted,
-    /// For the loss in evaluation mode, where the recipe looks at it.
+    /// Equal node states for the loss in evaluation mode, if the recipe looks at it.
     shared: Option<Shared>,
     recipe: &'a NetworkRecipe,
     progress: Mutex<Progress<'a>>,

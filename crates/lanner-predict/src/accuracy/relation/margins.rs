@@ -1,6 +1,6 @@
-//! By how much each of two is better, and rankings by that.
+//! Margins by which one of two architectures is better, and rankings by them.
 
-/// Which is how much better: margin(i, j) = `first[i]` + `second[j]` + `constant`.
+/// Margins between all pairs: margin(i, j) = `first[i]` + `second[j]` + `constant`.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Margins {
     pub first: Vec<f32>,

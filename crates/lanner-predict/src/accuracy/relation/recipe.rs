@@ -5,7 +5,7 @@ use lanner_nn::Matrix;
 use super::margins::Margins;
 use crate::encode::graph::Encoding;
 
-/// How [`super::fit`] learns a relation.
+/// Method by which [`super::fit`] learns a relation.
 #[derive(Debug, Clone, PartialEq)]
 pub enum RelationRecipe {
     /// Thurstone's model, see [`super::Thurstone`]. It has nothing to set.
@@ -39,7 +39,7 @@ pub struct NetworkRecipe {
     pub members: usize,
 }
 
-/// What a pair's prediction is compared with; u is the [`Worth`] of a model.
+/// Target of a pair's prediction; u is the [`Worth`] of a model.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum Objective {
@@ -51,7 +51,7 @@ pub enum Objective {
     OneWayHard,
 }
 
-/// How a target becomes the worth u that objectives compare.
+/// Transformation of a target to the worth u that objectives compare.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub enum Worth {
     /// Linear to [0, 1] over the training targets. The authors train on accuracies normalised so
@@ -71,7 +71,7 @@ pub enum Pairs {
 }
 
 impl RelationRecipe {
-    /// What BRP-NAS does: [`NetworkRecipe::brp_nas`].
+    /// The recipe of BRP-NAS: [`NetworkRecipe::brp_nas`].
     pub fn brp_nas() -> RelationRecipe {
         RelationRecipe::Networks(NetworkRecipe::brp_nas())
     }

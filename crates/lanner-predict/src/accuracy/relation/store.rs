@@ -3,7 +3,7 @@
 use lanner_space::Space;
 use serde::{Deserialize, Serialize};
 
-use super::{Model, Networks, Objective, Relation, Thurstone};
+use super::{Networks, Objective, Relation, RelationModel, Thurstone};
 use crate::PredictError;
 use crate::general::gcn::{Stored, missing, of_kind};
 use crate::predictor::file::{Array, Header, ModelFile};
@@ -16,12 +16,12 @@ const WORTH: &str = "worth";
 const PARAMETERS: usize = 3;
 
 impl Relation {
-    /// As a model file; `training_hash` is that of [`crate::predictor::file::training_hash`].
+    /// Makes a model file; `training_hash` is that of [`crate::predictor::file::training_hash`].
     pub fn to_model(&self, space: &Space, seed: u64, training_hash: String) -> ModelFile {
         let mut header = Header::new(RELATION, &space.identity(), &self.recipe, seed);
         let model = match &self.model {
-            Model::Networks(networks) => return networks.to_model(header, training_hash),
-            Model::Thurstone(model) => model,
+            RelationModel::Networks(networks) => return networks.to_model(header, training_hash),
+            RelationModel::Thurstone(model) => model,
         };
         header.training_hash = training_hash;
         let mut file = ModelFile::new(header);
@@ -40,7 +40,7 @@ impl Relation {
         let Some(worth) = file.tensors.get(WORTH) else {
             return Ok(Relation {
                 recipe,
-                model: Model::Networks(Networks::from_model(file, space)?),
+                model: RelationModel::Networks(Networks::from_model(file, space)?),
             });
         };
         let worth = file.f64(WORTH, worth.shape())?.to_vec();
@@ -49,12 +49,12 @@ impl Relation {
         let hyper = file.f64("hyper", hyper)?.chunks(PARAMETERS).map(<[f64]>::to_vec).collect();
         let architectures = file.archs(space, worth.len())?;
         let model = Thurstone::restore(space, architectures, worth, hyper, slope)?;
-        Ok(Relation { recipe, model: Model::Thurstone(model) })
+        Ok(Relation { recipe, model: RelationModel::Thurstone(model) })
     }
 }
 
 #[derive(Serialize, Deserialize)]
-struct Settings {
+struct RelationSettings {
     #[serde(flatten)]
     networks: Stored,
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -66,13 +66,14 @@ impl Networks {
     fn to_model(&self, mut header: Header, training_hash: String) -> ModelFile {
         let networks = Stored::of(self.encoding, &self.members);
         header.training_hash = training_hash;
-        header.settings = serde_json::json!(Settings { networks, objective: Some(self.objective) });
+        header.settings =
+            serde_json::json!(RelationSettings { networks, objective: Some(self.objective) });
         Stored::file(header, &self.members)
     }
 
     /// The inverse.
     fn from_model(file: &ModelFile, space: &Space) -> Result<Networks, PredictError> {
-        let Settings { networks, objective } = file.settings()?;
+        let RelationSettings { networks, objective } = file.settings()?;
         let objective = objective.ok_or_else(|| missing("objective"))?;
         let members = networks.members(file, space, (objective.outputs(), objective.biases()))?;
         Ok(Networks { encoding: networks.encoding, objective, members })

@@ -1,5 +1,7 @@
 //! Thurstone's model of comparisons with Gaussian processes for the worth.
 
+use std::sync::Arc;
+
 use lanner_nn::rng;
 use lanner_space::{Architecture, Space};
 
@@ -32,7 +34,7 @@ const SLOPES: (f64, f64) = (1e-2, 1e2);
 /// the comparisons are most likely when both models' worth is predicted without them.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Thurstone {
-    /// Those trained on.
+    /// Architectures that it was fitted to.
     pub architectures: Vec<Architecture>,
     /// The normal score of each.
     pub worth: Vec<f64>,
@@ -40,23 +42,23 @@ pub struct Thurstone {
     pub hyper: Vec<Vec<f64>>,
     /// Log-odds for a difference of one in worth.
     pub slope: f64,
-    features: Features,
+    features: ProcessFeatures,
 }
 
-/// What each process sees of some architectures.
+/// Features of some architectures, one matrix a process.
 #[derive(Debug, Clone, PartialEq)]
-pub struct Features {
+pub struct ProcessFeatures {
     /// One matrix a process, a row an architecture; standardised over random ones of the space.
-    views: Vec<Mat>,
+    by_process: Vec<Mat>,
     rows: usize,
 }
 
-impl Features {
-    /// Of these architectures, whatever the others are.
+impl ProcessFeatures {
+    /// Computes the features of `archs`, which do not depend on other architectures.
     pub fn new<'a>(
         space: &Space,
         architectures: impl IntoIterator<Item = &'a Architecture>,
-    ) -> Features {
+    ) -> ProcessFeatures {
         let mut rng = rng(0, "relation reference");
         let mut all: Vec<Architecture> = (0..REFERENCE).map(|_| space.sample(&mut rng)).collect();
         all.extend(architectures.into_iter().cloned());
@@ -69,10 +71,10 @@ impl Features {
                 .into_iter()
                 .fold(f.shares.clone(), |sum, group| sum.beside(group));
         // A pool of one kind of operation has nothing to tell.
-        let views = ([graph, shares].iter().filter(|x| x.cols > 0))
+        let by_process = ([graph, shares].iter().filter(|x| x.cols > 0))
             .map(|x| x.standardised_by(&reference).select(&asked))
             .collect();
-        Features { views, rows: asked.len() }
+        ProcessFeatures { by_process, rows: asked.len() }
     }
 
     /// The number of architectures.
@@ -85,14 +87,14 @@ impl Features {
     }
 
     /// The covariance of each process over these architectures, and others after them.
-    fn components(&self, others: Option<&Features>) -> impl Iterator<Item = [Component; 1]> {
-        self.views.iter().enumerate().map(move |(k, x)| {
+    fn components(&self, others: Option<&ProcessFeatures>) -> impl Iterator<Item = [Component; 1]> {
+        self.by_process.iter().enumerate().map(move |(k, x)| {
             let mut x = x.clone();
             if let Some(others) = others {
                 x.rows += others.rows;
-                x.data.extend_from_slice(&others.views[k].data);
+                x.data.extend_from_slice(&others.by_process[k].data);
             }
-            [component(Kernel::Matern52, &x)]
+            [component(Kernel::Matern52, &Arc::new(x))]
         })
     }
 }
@@ -102,13 +104,13 @@ impl Thurstone {
     pub(super) fn fit(space: &Space, train: Samples) -> Result<Thurstone, PredictError> {
         let scores = NormalScores::new(train.targets);
         let worth: Vec<f64> = train.targets.iter().map(|&t| scores.score(t)).collect();
-        let features = Features::new(space, train.architectures);
+        let features = ProcessFeatures::new(space, train.architectures);
         let rows: Vec<usize> = (0..worth.len()).collect();
         let mut held_out = vec![0.0; worth.len()];
         let mut hyper = Vec::new();
         for components in features.components(None) {
             let gp = Gp::fit(&components, &rows, &worth, &gp_options(ITERATIONS), None)?;
-            let share = 1.0 / features.views.len() as f64;
+            let share = 1.0 / features.by_process.len() as f64;
             for (sum, mean) in held_out.iter_mut().zip(gp.leave_one_out().mean) {
                 *sum += share * mean;
             }
@@ -131,10 +133,10 @@ impl Thurstone {
         hyper: Vec<Vec<f64>>,
         slope: f64,
     ) -> Result<Thurstone, PredictError> {
-        let features = Features::new(space, &architectures);
+        let features = ProcessFeatures::new(space, &architectures);
         let model = Thurstone { architectures, worth, hyper, slope, features };
         let good = |v: &f64| v.is_finite();
-        if model.hyper.len() != model.features.views.len()
+        if model.hyper.len() != model.features.by_process.len()
             || !model.hyper.iter().flatten().chain(&model.worth).all(good)
             || !(SLOPES.0..=SLOPES.1).contains(&slope)
         {
@@ -148,7 +150,7 @@ impl Thurstone {
     /// Each process, and its covariance over the trained architectures and those asked for.
     fn processes(
         &self,
-        asked: Option<&Features>,
+        asked: Option<&ProcessFeatures>,
     ) -> impl Iterator<Item = Result<([Component; 1], Gp), PredictError>> {
         let n = self.worth.len();
         let rows: Vec<usize> = (0..n).collect();
@@ -160,7 +162,7 @@ impl Thurstone {
     }
 
     /// The expected worth of each.
-    pub fn worth_of(&self, asked: &Features) -> Vec<f64> {
+    pub fn worth_of(&self, asked: &ProcessFeatures) -> Vec<f64> {
         let n = self.worth.len();
         let rows: Vec<usize> = (n..n + asked.len()).collect();
         let mut worth = vec![0.0; asked.len()];
@@ -175,7 +177,7 @@ impl Thurstone {
     }
 
     /// margin(i, j) = slope · (worth i − worth j).
-    pub(super) fn margins(&self, asked: &Features) -> Margins {
+    pub(super) fn margins(&self, asked: &ProcessFeatures) -> Margins {
         let worth = self.worth_of(asked);
         let first: Vec<f32> = worth.iter().map(|w| (self.slope * w) as f32).collect();
         Margins { second: first.iter().map(|s| -s).collect(), first, constant: 0.0 }
@@ -232,7 +234,7 @@ mod tests {
         let (architectures, targets) = made_up(0, 197);
         let model = fitted(&targets, &architectures);
         let (others, truth) = made_up(31, 301);
-        let asked = Features::new(&Space::NasBench201, &others);
+        let asked = ProcessFeatures::new(&Space::NasBench201, &others);
         let worth = model.worth_of(&asked);
         let quality = spearman(&worth, &truth);
         assert!(quality > 0.7, "{quality}");
@@ -248,8 +250,8 @@ mod tests {
         let (architectures, targets) = made_up(0, 397);
         let model = fitted(&targets, &architectures);
         let (others, _) = made_up(31, 601);
-        let all = model.worth_of(&Features::new(&Space::NasBench201, &others));
-        let few = model.worth_of(&Features::new(&Space::NasBench201, &others[3..5]));
+        let all = model.worth_of(&ProcessFeatures::new(&Space::NasBench201, &others));
+        let few = model.worth_of(&ProcessFeatures::new(&Space::NasBench201, &others[3..5]));
         assert!((all[3] - few[0]).abs() < 1e-9 && (all[4] - few[1]).abs() < 1e-9);
     }
 
@@ -258,7 +260,7 @@ mod tests {
         let (architectures, targets) = made_up(0, 397);
         let model = fitted(&targets, &architectures);
         let (others, _) = made_up(31, 1201);
-        let margins = model.margins(&Features::new(&Space::NasBench201, &others));
+        let margins = model.margins(&ProcessFeatures::new(&Space::NasBench201, &others));
         let n = others.len();
         for i in 0..n {
             for j in 0..n {

@@ -4,7 +4,7 @@ use lanner_space::{Architecture, Space, View};
 
 use super::operation::{OperationKind, Operations, Set};
 
-/// What part of the variance average pooling passes: not tuned; 1 (no loss) is the other view.
+/// Part of the variance that average pooling passes: not tuned; 1 (no loss) is the alternative.
 pub(super) const POOLING: f64 = 0.35;
 /// Keeps logarithms of variances finite when nothing reaches the output.
 pub(super) const FLOOR: f64 = 0.1;
@@ -14,7 +14,7 @@ pub(super) const FLOOR: f64 = 0.1;
 pub(super) struct Cell {
     /// The label of each node; inputs are first, the output is last.
     pub labels: Vec<u8>,
-    /// By node, ascending; an arc may stand twice.
+    /// Predecessors of each node, ascending; an arc may stand twice.
     pub before: Vec<Vec<usize>>,
     pub after: Vec<Vec<usize>>,
     pub inputs: usize,
@@ -94,7 +94,7 @@ impl Cell {
         self.inputs..self.output()
     }
 
-    /// How many operations have a label, of all or of the live ones.
+    /// Counts operations with a label, all or the live ones.
     pub fn count(&self, label: u8, live: bool) -> f64 {
         let counts = |v: &usize| self.labels[*v] == label && (!live || self.live[*v]);
         self.operations().filter(counts).count() as f64
@@ -111,8 +111,7 @@ impl Cell {
         self.fold(inside, |_| 1.0, f64::max)
     }
 
-    /// Of all paths that use only operations `inside`, the most or the least (`better`) sum of
-    /// `worth`.
+    /// Largest or least (`better`) sum of `worth` on a path that uses only operations `inside`.
     fn fold(
         &self,
         inside: impl Fn(u8) -> bool,
@@ -132,7 +131,7 @@ impl Cell {
         sums[self.output()]
     }
 
-    /// How many paths from an input to the output use only operations `inside`.
+    /// Number of paths from an input to the output that use only operations `inside`.
     pub fn paths(&self, inside: impl Fn(u8) -> bool) -> f64 {
         let mut counts = vec![0.0; self.labels.len()];
         for v in 0..self.labels.len() {
@@ -145,9 +144,9 @@ impl Cell {
         counts[self.output()]
     }
 
-    /// For each subset: the shortest and longest path, how many, arcs of such operations into the
-    /// output and out of the inputs; then for each family the most and fewest on a path. `depth` is
-    /// the most operations on a path of the space.
+    /// Appends for each subset the lengths of the shortest and longest path, the number of paths,
+    /// and of arcs of such operations into the output and out of the inputs; then for each family
+    /// the most and fewest on a path. `depth` is the most operations on a path of the space.
     pub fn graph(
         &self,
         operations: &Operations,
@@ -214,7 +213,7 @@ impl Cell {
         ]
     }
 
-    /// Of a chain: how many of each operation there are up to and with each position. A chain that
+    /// Appends the number of each operation up to and with each position of a chain. A chain that
     /// ends early stays as it is there.
     pub fn places(&self, operations: &Operations, depth: usize, out: &mut Vec<f64>) {
         let mut counts = vec![0.0; operations.codes.len()];

@@ -1,4 +1,4 @@
-//! What a network costs, where its architecture tells more of it than counts of operations do.
+//! Costs of networks, where the architecture tells more of them than counts of operations do.
 
 use lanner_space::{Architecture, Space};
 

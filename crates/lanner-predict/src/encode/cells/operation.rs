@@ -1,8 +1,8 @@
-//! What the operations of a space do to a signal, read from their names.
+//! Effects of a space's operations on a signal, read from their names.
 
 use lanner_space::Space;
 
-/// What a node of a cell's graph does.
+/// Effect of a node of a cell's graph.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum OperationKind {
     /// Passes nothing.
@@ -18,7 +18,7 @@ pub(super) enum OperationKind {
 }
 
 impl OperationKind {
-    /// Of a label, as the spaces' communities name operations.
+    /// Reads a label, as the spaces' communities name operations.
     fn of(label: &str) -> OperationKind {
         let is = |part: &str| label.contains(part);
         match label {
@@ -45,7 +45,7 @@ fn kernel(label: &str) -> Option<u8> {
 
 /// The most operations of a space that are told apart; all after them count as one.
 pub(super) const MOST: usize = 16;
-/// With at most this many operations every subset of them has its paths described.
+/// Largest number of operations of which every subset has its paths described.
 const ALL_SUBSETS: usize = 4;
 
 /// A set of operations that change the signal, a flag a slot.
@@ -59,14 +59,14 @@ pub(super) struct Operations {
     pub codes: Vec<u8>,
     /// The label codes of those that pass something.
     pub passing: Vec<u8>,
-    /// For each label code its place among those that change the signal.
+    /// Place of each label code among those that change the signal.
     pub slots: Vec<Option<u8>>,
-    /// How many such places there are.
+    /// Number of such places.
     pub changing: usize,
-    /// Those with weights.
+    /// The operations with weights.
     pub learned: Slots,
-    /// What variance shares are told apart by the numbers of: learned, spatial, pooling, all that
-    /// change the signal, wide. Sets that are empty or equal to one before are left out.
+    /// Sets of operations whose numbers tell variance shares apart: learned, spatial, pooling, all
+    /// that change the signal, wide. Sets that are empty or equal to one before are left out.
     pub counted: Vec<Slots>,
 }
 

@@ -1,13 +1,13 @@
-//! How much of a cell's output came through which operations.
+//! Shares of a cell's output by the operations that they came through.
 
 use super::cell::{Cell, FLOOR};
 use super::operation::{MOST, OperationKind, Operations, Slots};
 
-/// What a signal went through, identities not counted. `first` and `last` are one more than the
-/// operation's slot, 0 for no operation.
+/// Operations that a signal went through, identities not counted. `first` and `last` are one more
+/// than the operation's slot, 0 for no operation.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, PartialOrd, Ord)]
 pub(super) struct Past {
-    /// By [`Operations::slots`].
+    /// Number of each operation, by [`Operations::slots`].
     counts: [u8; MOST],
     first: u8,
     last: u8,
@@ -26,7 +26,7 @@ impl Past {
         self
     }
 
-    /// How many operations of a set.
+    /// Counts the operations of a set.
     fn count(&self, of: &Slots) -> usize {
         self.counts.iter().zip(of).filter(|x| *x.1).map(|x| usize::from(*x.0)).sum()
     }
@@ -40,8 +40,8 @@ pub(super) struct Shares {
 }
 
 impl Shares {
-    /// Of a cell whose pooling passes that part of the variance; `None` if no signal reaches the
-    /// output. A concatenation weighs its parts as a sum does.
+    /// Computes the shares of a cell whose pooling passes the part `pooling` of the variance;
+    /// `None` if no signal reaches the output. A concatenation weighs its parts as a sum does.
     pub fn new(operations: &Operations, cell: &Cell, pooling: f64) -> Option<Shares> {
         // What each node reads.
         let mut read: Vec<Option<Shares>> = Vec::with_capacity(cell.labels.len());

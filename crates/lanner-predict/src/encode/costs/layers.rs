@@ -3,7 +3,7 @@
 use lanner_network::{LayerCost, NetworkError, Op, OpKind, OpNode, Skeleton};
 use lanner_space::{Architecture, Space, View};
 
-/// What a layer does, as far as devices treat it differently.
+/// Kinds of layers that devices treat differently.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum LayerKind {
     Conv,
@@ -25,7 +25,7 @@ pub(super) struct Layer {
 }
 
 impl Layer {
-    /// What a node of an [`OpGraph`](lanner_network::OpGraph) costs.
+    /// Costs of a node of an [`OpGraph`](lanner_network::OpGraph).
     pub fn of_operation(op: &OpNode) -> Layer {
         let depthwise = op.groups > 1 && op.groups == op.out_channels;
         let kind = match op.kind {

@@ -23,13 +23,13 @@ pub struct Samples<'a> {
     pub targets: &'a [f64],
 }
 
-/// What a progress callback is told after each epoch.
+/// Progress after an epoch, for a callback.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct Epoch {
-    /// Which network of the ensemble, from 0.
+    /// Number of the network in the ensemble, from 0.
     pub member: usize,
     pub members: usize,
-    /// From 0.
+    /// Number of the epoch, from 0.
     pub epoch: usize,
     pub epochs: usize,
     /// Mean over the training samples, in the scaled target's unit.
@@ -55,9 +55,9 @@ pub struct GcnPredictor {
 
 /// Trains a predictor by a recipe.
 ///
-/// With `start`, every member begins as the first network of that predictor, its head drawn anew and
-/// warmed up alone for 50 epochs (the transfer of BRP-NAS, for example from latency to accuracy);
-/// its encoding and widths must be the recipe's.
+/// Fits an ensemble of networks to targets. With `start`, every member begins as the first network
+/// of that predictor, its head drawn anew and warmed up alone for 50 epochs (the transfer of
+/// BRP-NAS, for example from latency to accuracy); its encoding and widths must be the recipe's.
 ///
 /// # Errors
 /// Fewer than two samples, lengths that differ, targets that are not finite (or not positive where
@@ -168,7 +168,7 @@ fn transferred(
     }
 }
 
-/// What the loss of an epoch is measured on.
+/// Graphs and targets on which the loss of an epoch is measured.
 struct Judge {
     shared: Shared,
     targets: Vec<f32>,

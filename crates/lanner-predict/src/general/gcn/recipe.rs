@@ -30,12 +30,12 @@ pub struct GcnRecipe {
     pub members: usize,
 }
 
-/// How targets become numbers of order one.
+/// Conversion of targets to numbers of order one.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum TargetScaling {
     /// Linear to [0, 1] over the training targets, as the authors' `normalize.py`.
     MinMax,
-    /// To mean 0 and deviation 1.
+    /// Mean 0 and deviation 1.
     Standard,
     /// The logarithm, to mean 0 and deviation 1: errors count relative to the value.
     LogStandard,
@@ -115,8 +115,8 @@ impl GcnRecipe {
         }
     }
 
-    /// As [`GcnRecipe::default_latency`] for accuracies: no logarithm, fewer and wider layers, more
-    /// regularisation.
+    /// Recipe for accuracies. It differs from [`GcnRecipe::default_latency`]: no logarithm, fewer
+    /// and wider layers, more regularisation.
     pub fn default_accuracy() -> GcnRecipe {
         GcnRecipe {
             widths: vec![256; 2],
@@ -146,7 +146,7 @@ impl Loss {
 pub struct Scale {
     pub log: bool,
     pub shift: f64,
-    /// Not zero.
+    /// Factor, which is not zero.
     pub factor: f64,
 }
 
@@ -171,7 +171,7 @@ impl Scale {
         Scale { log, shift, factor }
     }
 
-    /// From the target's unit to what the network learns.
+    /// Converts a value from the target's unit to the number that the network learns.
     pub fn apply(&self, value: f64) -> f64 {
         ((if self.log { value.ln() } else { value }) - self.shift) / self.factor
     }

@@ -13,7 +13,7 @@ use crate::regress::gcn::{Gcn, Shape};
 const GCN: &str = "gcn";
 
 #[derive(Serialize, Deserialize)]
-struct Settings {
+struct GcnSettings {
     #[serde(flatten)]
     networks: Stored,
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -21,10 +21,10 @@ struct Settings {
 }
 
 impl GcnPredictor {
-    /// As a model file; `training_hash` is that of [`crate::predictor::file::training_hash`].
+    /// Makes a model file; `training_hash` is that of [`crate::predictor::file::training_hash`].
     pub fn to_model(&self, space: &Space, seed: u64, training_hash: String) -> ModelFile {
         let networks = Stored::of(self.encoding, &self.members);
-        let settings = Settings { networks, scale: Some(self.scale) };
+        let settings = GcnSettings { networks, scale: Some(self.scale) };
         let mut header = Header::new(GCN, &space.identity(), &self.recipe, seed);
         header.training_hash = training_hash;
         header.settings = serde_json::json!(settings);
@@ -33,7 +33,7 @@ impl GcnPredictor {
 
     /// The inverse; the file must have been loaded for kind `gcn` and this space.
     pub fn from_model(file: &ModelFile, space: &Space) -> Result<GcnPredictor, PredictError> {
-        let settings: Settings = of_kind(file, GCN)?.settings()?;
+        let settings: GcnSettings = of_kind(file, GCN)?.settings()?;
         Ok(GcnPredictor {
             recipe: file.header.recipe.clone(),
             encoding: settings.networks.encoding,

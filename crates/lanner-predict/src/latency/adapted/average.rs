@@ -20,7 +20,7 @@ use evidence::{FLOOR, Products, Summary, evidences};
 /// Degrees of freedom of the noise's Student-t distribution, and rounds of re-weighting.
 const FREEDOM: f64 = 1.0;
 const ROUNDS: usize = 4;
-/// Variances are averaged over so many of the best candidates.
+/// Number of the best candidates over which variances are averaged.
 const KEPT: usize = 16;
 
 /// One candidate, fitted.
@@ -32,7 +32,7 @@ pub(super) struct Fitted {
     /// L⁻¹1, and the sum of its squares.
     ones: Vec<f64>,
     precision: f64,
-    /// Of the common mean.
+    /// Mean of the posterior of the common mean.
     mean: f64,
     /// K⁻¹(y − mean).
     pub alpha: Vec<f64>,
@@ -43,13 +43,14 @@ pub(super) struct Fitted {
 
 /// The posterior of the slope under a candidate.
 struct Posterior {
-    /// Its covariance with the measurements, L⁻¹k, and how its mean depends on the common one.
+    /// Covariance of the slope with the measurements, L⁻¹k.
     v: Vec<f64>,
     rest: f64,
-    /// Its variance in units of the scale.
+    /// Variance of the slope in units of the scale.
     variance: f64,
     truncated: Truncated,
-    /// By how much its knowledge moves what covaries with it, per unit of covariance.
+    /// Shift of a value that covaries with the slope by one unit, since the slope is known to be
+    /// positive.
     step: f64,
 }
 

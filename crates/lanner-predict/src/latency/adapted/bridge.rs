@@ -1,4 +1,4 @@
-//! What a device's latencies in one search space tell of another.
+//! Carries a device's latencies from one search space to another.
 //!
 //! Devices measured in both spaces, the *references*, are the bridge (Multi-Predict's encoding by
 //! latencies on other hardware means the same in every space): devices that are alike in one space
@@ -6,8 +6,8 @@
 //! in the source space; its likeness to each reference there, over the whole pool, tells the mixture
 //! of references that it should be in the target space (a Gaussian process over devices).
 //!
-//! What layers cost that the source space does not vary, as poolings towards NAS-Bench-201, the references
-//! tell alone. So there are two more guesses by which these cost more or less than that.
+//! Costs of layers that the source space does not vary, such as poolings towards NAS-Bench-201, are told by
+//! the references alone. So there are two more guesses, in which these cost more or less than that.
 
 use serde::{Deserialize, Serialize};
 
@@ -30,8 +30,7 @@ const COMPARED: usize = 2000;
 /// The odds of the mixture of simulated devices, whatever the device. Chosen on the development devices
 /// of `lanner-bench cross-space`, as the shares.
 const SIMULATED: f64 = 3.0;
-/// By how many standard deviations of the mixture of references new kinds of layers cost more or less
-/// than it says.
+/// Extra costs of new kinds of layers, in standard deviations of the mixture of references.
 const NEW_KINDS: [f64; 2] = [0.7, -0.4];
 
 /// References in the space where a device was measured.
@@ -47,12 +46,12 @@ pub struct Bridge {
     new_kinds: Vec<usize>,
 }
 
-/// What a device's latencies in one space tell of it in any other.
+/// Knowledge of a device from its latencies in one space, for use in any other.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Carried {
     /// Weights of the references.
     mixture: Vec<f64>,
-    /// How much of the device's function they know, of 1.
+    /// Share of the device's function that is known, from 0 to 1.
     known: f64,
     simulated: Simulated,
     new_kinds: Vec<usize>,
@@ -87,7 +86,7 @@ impl Bridge {
         Ok(Bridge { source, compared, references, factor, times, new_kinds })
     }
 
-    /// What is told of a device whose latencies were measured for `rows` of the source pool.
+    /// Carries over a device whose `latencies` were measured for `rows` of the source pool.
     pub fn carry(&self, rows: &[usize], latencies: &[f64]) -> Result<Carried, PredictError> {
         let model = FewShot::fit(&self.source, rows, latencies)?;
         let smooth = model.latencies(&self.source, &self.compared);
@@ -144,7 +143,8 @@ impl Carried {
         Ok(latencies.into_iter().enumerate().map(guess).collect())
     }
 
-    /// What scales the guesses: the mixture, and totals of new kinds of layers, over the target pool.
+    /// Scales of the guesses over the target pool: of the mixture, and of totals of new kinds of
+    /// layers.
     pub(super) fn scales(&self, costs: &[AnalyticCosts], references: &Mat) -> [Standardiser; 2] {
         let rows: Vec<usize> = (0..references.rows).collect();
         [self.mixed(references), self.new_totals(costs)].map(|x| Standardiser::of(&x, &rows))
@@ -177,7 +177,7 @@ impl Carried {
         Mat::from_fn(references.rows, 1, |i, _| mix(references.row(i)))
     }
 
-    /// How much networks have of what the source space does not vary.
+    /// Totals of the costs that the source space does not vary.
     fn new_totals(&self, costs: &[AnalyticCosts]) -> Mat {
         let new = &self.new_kinds;
         let of = |c: &AnalyticCosts| {

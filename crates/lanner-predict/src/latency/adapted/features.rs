@@ -21,8 +21,8 @@ const PROGRAM_LENGTH: f64 = 1.0;
 const PENALTIES: [f64; 5] = [1.0, 5.0, 25.0, 125.0, 625.0];
 /// One-hots of at most so many columns are smoothed with all their products.
 const PAIRED: usize = 64;
-/// What is added to the variance of each column where weights are found from functions, which are exact:
-/// far less than any of the penalties.
+/// Variance added to each column where weights are found from functions, which are exact: far less
+/// than any of the penalties.
 const RECOVERY: f64 = 1e-7;
 /// A source must have so many rows with a value.
 const FEWEST_OF_SOURCE: usize = 20;
@@ -42,11 +42,11 @@ pub struct DeviceFeatures {
     unpaired: Mat,
     design: OnceLock<Design>,
     direction: Direction,
-    /// Of all that texts say and, where that differs, of what is live.
+    /// Costs of all operations in the texts and, where that differs, of the live ones.
     pub(super) costs: Vec<AnalyticCosts>,
 }
 
-/// What sources are smoothed on.
+/// Features on which sources are smoothed.
 #[derive(Debug, Clone)]
 struct Design {
     /// Pairs of columns whose products count.
@@ -72,7 +72,7 @@ impl DeviceFeatures {
         DeviceFeatures { encoder, groups, places, terms, used, unpaired, design, direction, costs }
     }
 
-    /// What sources are smoothed on: made when first asked for, since it is large.
+    /// Features on which sources are smoothed, made when first asked for since they are large.
     fn design(&self) -> &Design {
         self.design.get_or_init(|| {
             let DeviceFeatures { used, unpaired, .. } = self;
@@ -106,8 +106,8 @@ impl DeviceFeatures {
         Ok(Mat::from_fn(x.cols, functions.cols, |j, s| solved[s][j]))
     }
 
-    /// What a prior [with sources](DeviceFeatures::with_sources) assumes of architectures outside the pool:
-    /// with the sources' functions, their [weights](DeviceFeatures::weights), and what was carried over.
+    /// Prior [with sources](DeviceFeatures::with_sources) for architectures outside the pool: with
+    /// the sources' functions, their [weights](DeviceFeatures::weights), and what was carried over.
     pub(super) fn prior_of_others(
         &self,
         prior: &DevicePrior,
@@ -264,13 +264,13 @@ fn with_mean(functions: &Mat) -> [Mat; 2] {
     [functions.clone(), mean]
 }
 
-/// What decides the columns of a pool's features.
+/// Decides the columns of a pool's features.
 #[derive(Debug, Clone)]
 struct Encoder {
     space: Space,
-    /// Whether there are architectures with operations that lead nowhere.
+    /// True if some architectures have operations that lead nowhere.
     dead: bool,
-    /// Of uniform layers, the encoder of their cells, without architectures.
+    /// Encoder of the cells of uniform layers, without architectures.
     cells: Option<LatencyFeatures>,
     /// The number of codes that stand in texts, and among what is live.
     codes: [usize; 2],
@@ -317,7 +317,7 @@ impl Encoder {
         let raw = one_hot(space, archs);
         let live = self.dead.then(|| live_one_hot(space, archs));
         let cells = cells.or_else(|| self.cells.as_ref().map(|cells| cells.of(archs)));
-        let (of_text, of_live) = AnalyticCosts::views(space, archs);
+        let (of_text, of_live) = AnalyticCosts::raw_and_live(space, archs);
         let differ = live.is_some() && of_live.is_some();
         let mut costs = vec![(if differ { Shown::Text } else { Shown::Both }, of_text)];
         costs.extend(of_live.filter(|_| differ).map(|costs| (Shown::Live, costs)));
@@ -353,7 +353,7 @@ impl Encoder {
         Encoded { terms, used: live.unwrap_or(raw), unpaired, costs }
     }
 
-    /// How often each code stands in the text, or among the live choices without the first code.
+    /// Counts each code in the text, or among the live choices without the first code.
     fn counts(&self, archs: &[Architecture], live: bool) -> Mat {
         let first = usize::from(live);
         let most = self.codes[first];

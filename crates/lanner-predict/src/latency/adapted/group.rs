@@ -6,7 +6,7 @@ use crate::encode::costs::AnalyticCosts;
 use crate::regress::gp::{Kernel, base_scale, base_values, own_base};
 use crate::regress::linalg::{Mat, Standardiser};
 
-/// On how many rows of the pool the slope is taken.
+/// Number of rows of the pool on which the slope is taken.
 const SLOPE: usize = 128;
 
 /// One term of the covariance: features of the whole pool, scaled so that its variance is one.
@@ -19,11 +19,11 @@ pub(super) struct Group {
     pub shown: Shown,
     /// The covariance of the slope with every row of the pool, and with itself.
     pub slope: (Vec<f64>, f64),
-    /// What scaled the features.
+    /// The scale of the features.
     pub standardiser: Standardiser,
 }
 
-/// What a group of features shows.
+/// Kind of the features of a group.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Shown {
     /// All that the text says, the dead operations too.
@@ -32,7 +32,7 @@ pub(super) enum Shown {
     Live,
     /// A space without dead operations.
     Both,
-    /// What other devices took.
+    /// Latencies of other devices.
     Sources,
 }
 

@@ -1,4 +1,4 @@
-//! What is assumed of a new device.
+//! Assumptions about a new device.
 
 use super::average::{Candidate, candidates};
 use super::group::{Direction, Group, Shown};
@@ -6,13 +6,13 @@ use crate::regress::gp::{Component, HyperPrior, Kernel};
 use crate::regress::linalg::Mat;
 use crate::select::informative::most_informative;
 
-/// How much more amplitude than other groups is given to what was carried over from another space, at
-/// even odds. Chosen on the development devices of `lanner-bench cross-space`.
+/// Amplitude of groups carried over from another space, as a multiple of the others', at even odds.
+/// Chosen on the development devices of `lanner-bench cross-space`.
 const CARRIED: f64 = 20.0;
-/// Its multiples spread evenly over the unit interval.
+/// Step whose multiples spread evenly over the unit interval.
 const GOLDEN: f64 = 0.618_033_988;
 
-/// What another space tells of a device's latencies.
+/// A guess of a device's latencies from another space.
 #[derive(Debug, Clone)]
 pub struct Guess {
     /// Log latencies over the target pool, but for a constant and a factor: p × 1, or p × 2 where the
@@ -21,27 +21,27 @@ pub struct Guess {
     pub belief: Confidence,
 }
 
-/// How far a guess is believed in.
+/// Confidence in a guess.
 #[derive(Debug, Clone, Copy)]
 pub struct Confidence {
-    /// How much of the device's function is known, over what is not.
+    /// Known part of the device's function over the unknown part.
     pub odds: f64,
     /// The part of those candidates that believe in this one, of all that believe in any, for three
     /// measurements.
     pub share: f64,
-    /// Whether the share falls with the square of the number of measurements: more of them tell
+    /// True if the share falls with the square of the number of measurements: more of them tell
     /// themselves what the guess is about.
     pub fades: bool,
 }
 
 impl Confidence {
-    /// For so many measurements.
+    /// Share of candidates that believe in it after `measured` measurements.
     pub(super) fn share_of(&self, measured: usize) -> f64 {
         self.share * if self.fades { (3.0 / measured as f64).powi(2) } else { 1.0 }
     }
 }
 
-/// What is assumed of a new device before its first measurement.
+/// Assumptions about a new device before its first measurement.
 #[derive(Debug, Clone)]
 pub struct DevicePrior {
     pub(super) groups: Vec<Group>,
@@ -49,15 +49,16 @@ pub struct DevicePrior {
     /// the number of these.
     pub(super) places: Vec<usize>,
     pub(super) offered: usize,
-    /// Of the last groups, which are guesses from the device's latencies in another space.
+    /// Confidence in the last groups, which are guesses from the device's latencies in another
+    /// space.
     pub(super) carried: Vec<Confidence>,
     pub(super) direction: Direction,
 }
 
 impl DevicePrior {
-    /// With guesses that were [`Carried`](super::Carried) over from another space: a group each.
-    /// Candidates believe in one, by their shares, or in none: at most half of them, the fewer the more
-    /// the first guess knows.
+    /// Adds guesses that were [`Carried`](super::Carried) over from another space, a group each.
+    /// Candidates believe in one, by their shares, or in none: at most half of them, the fewer the
+    /// more the first guess knows.
     pub fn with_carried(mut self, carried: &[Guess]) -> DevicePrior {
         for Guess { latencies, belief } in carried {
             if self.offer(latencies, Shown::Both) {
@@ -93,7 +94,7 @@ impl DevicePrior {
         }
     }
 
-    /// For so many measurements.
+    /// Candidates for `measured` measurements.
     pub(super) fn candidates(&self, measured: usize) -> Vec<Candidate> {
         let shown: Vec<Shown> = self.groups.iter().map(|g| g.shown).collect();
         let Some(Confidence { odds, .. }) = self.carried.first() else {
@@ -125,7 +126,7 @@ impl DevicePrior {
     pub fn choose(&self, rows: &[usize], n: usize, seed: u64) -> Vec<usize> {
         let component = |g: &Group| Component {
             kernel: g.kernel,
-            x: g.x.clone(),
+            x: g.x.clone().into(),
             amplitude: HyperPrior::new(1.0 / self.groups.len() as f64, 1.0),
             length: HyperPrior::new(g.length, 1.0),
         };

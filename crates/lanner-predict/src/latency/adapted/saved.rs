@@ -25,14 +25,14 @@ pub struct AdaptedLatency {
     metric: String,
     /// Names of the sources.
     sources: Vec<String>,
-    /// What [`DeviceFeatures::smooth`] made of them, p × sources.
+    /// Functions that [`DeviceFeatures::smooth`] made of them, p × sources.
     functions: Mat,
     /// The measured rows of the pool, their architectures and latencies.
     rows: Vec<usize>,
     measured: Vec<Architecture>,
     values: Vec<f64>,
     features: DeviceFeatures,
-    /// From another space, with a weight for each of the sources.
+    /// Knowledge from another space, with a weight for each of the sources.
     carried: Option<Carried>,
     prior: DevicePrior,
     model: FewShot,

@@ -15,8 +15,8 @@ use crate::regress::mixture::weights;
 pub(super) struct Simulated {
     /// A weight each, and a constant.
     weights: Vec<f64>,
-    /// Which view of the networks fits, where the source space has two: all that texts say, or what is
-    /// live.
+    /// The view of the networks that fits, where the source space has two: all operations of the
+    /// texts, or the live ones.
     view: Option<usize>,
 }
 

@@ -9,9 +9,9 @@ use crate::regress::linalg::Mat;
 
 /// The slope's covariances in units of each group's amplitude.
 pub(super) struct Slope {
-    /// With the measurements, groups × n.
+    /// Covariances with the measurements, groups × n.
     pub known: Mat,
-    /// With itself.
+    /// Variance of the slope.
     pub own: Vec<f64>,
 }
 

@@ -2,7 +2,7 @@
 
 use std::collections::HashSet;
 
-use lanner_data::Table;
+use lanner_data::{Table, is_latency};
 use lanner_space::Architecture;
 
 use super::{AdaptedLatency, Bridge, Carried, DeviceFeatures};
@@ -17,7 +17,7 @@ const WIDEST: f64 = 1e6;
 /// A table of latencies, a device in each column.
 #[derive(Debug, Clone)]
 pub struct DeviceTable {
-    /// What errors call it.
+    /// Name in error messages.
     name: String,
     table: Table,
 }
@@ -25,15 +25,15 @@ pub struct DeviceTable {
 /// Tables of another space that a device was measured in.
 #[derive(Debug, Clone, Copy)]
 pub struct OtherSpace<'a> {
-    /// With the device's column, and with columns of other devices, which have the same names as in the
-    /// device's new space.
+    /// Tables with the device's column and columns of other devices, named as in the device's new
+    /// space.
     pub tables: &'a [DeviceTable],
     /// The name of the device's column there.
     pub device: &'a str,
 }
 
 impl DeviceTable {
-    /// One column, or all whose names end in `_ms`.
+    /// One column, or all that are latencies by their names ([`is_latency`]).
     pub fn new(
         name: &str,
         table: &Table,
@@ -43,16 +43,20 @@ impl DeviceTable {
         if let Some(column) = column {
             table.column(column).map_err(|e| wrong(e.to_string()))?;
         }
-        let taken = |n: &&String| n.ends_with("_ms") && column.is_none_or(|c| c == n.as_str());
+        let taken = |n: &&String| column.map_or_else(|| is_latency(n), |c| c == n.as_str());
         let names: Vec<String> = table.names.iter().filter(taken).cloned().collect();
         if names.is_empty() {
-            return Err(wrong(match column {
-                None => "no column ends in _ms".into(),
-                Some(column) => format!("'{column}' does not end in _ms, as latencies do"),
-            }));
+            return Err(wrong("no column is named as a latency, such as pixel_ms".into()));
         }
         let columns = names.iter().map(|n| table.column(n).map(<[f64]>::to_vec));
-        let columns = columns.collect::<Result<_, _>>()?;
+        let columns: Vec<Vec<f64>> = columns.collect::<Result<_, _>>()?;
+        for (name, column) in names.iter().zip(&columns) {
+            if let Some(row) = column.iter().position(|v| *v <= 0.0) {
+                let (arch, value) = (table.space.print(&table.archs[row]), column[row]);
+                let why = format!("column '{name}' at {arch}: {value} is not more than 0");
+                return Err(wrong(why));
+            }
+        }
         let table = Table::new(table.space.clone(), table.archs.clone(), names, columns)?;
         Ok(DeviceTable { name: name.into(), table })
     }
@@ -185,8 +189,8 @@ impl<'a> Devices<'a> {
         })
     }
 
-    /// What the device's latencies in another space tell, by those of these devices that were measured
-    /// there too.
+    /// Carries over the device's latencies from another space, by the devices that were measured in
+    /// both.
     fn carried(&self, metric: &str, other: OtherSpace) -> Result<Carried, PredictError> {
         let OtherSpace { tables, device } = other;
         let wrong = |why: String| Err(PredictError::Model { why });

@@ -174,7 +174,8 @@ fn a_saved_predictor_predicts_the_same() {
     assert!(load_for(&path, &Space::Fbnet).is_err());
 }
 
-/// Those of a tenth of the space, and a file of them, know the rest as well as if it had been there.
+/// Predictions from a tenth of the space, also by a saved file, are as good for the rest as if it
+/// had been in the pool.
 #[test]
 fn architectures_outside_the_pool_are_predicted_like_those_inside() {
     let space = Space::NasBench201;

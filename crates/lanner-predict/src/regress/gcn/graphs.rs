@@ -9,12 +9,13 @@ pub struct Graphs {
     pub starts: Vec<u32>,
     /// The label of each node; None for padding.
     pub labels: Vec<Option<u32>>,
-    /// For each node the nodes of its graph that it aggregates, itself included.
+    /// Nodes that each node aggregates, itself included.
     pub aggregates: Pattern,
 }
 
 impl Graphs {
-    /// No graphs yet, for labels below `vocabulary`, of which the last is the global node's.
+    /// Makes an empty set of graphs for labels below `vocabulary`, of which the last is the global
+    /// node's.
     pub fn new(vocabulary: usize) -> Graphs {
         Graphs { vocabulary, starts: vec![0], labels: Vec::new(), aggregates: Pattern::new() }
     }

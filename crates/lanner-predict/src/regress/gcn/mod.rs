@@ -51,7 +51,7 @@ impl Shape {
         if l == 0 { self.vocabulary } else { self.widths[l - 1] }
     }
 
-    /// Where layer `l`'s weight (inputs × width), bias, gamma and beta lie in the parameters.
+    /// Ranges of layer `l`'s weight (inputs × width), bias, gamma and beta in the parameters.
     pub(crate) fn layer(&self, l: usize) -> LayerRanges {
         let sizes = |l: usize| (self.inputs(l) * self.widths[l], self.widths[l]);
         let start: usize = (0..l).map(|i| sizes(i).0 + 3 * sizes(i).1).sum();
@@ -65,13 +65,13 @@ impl Shape {
         }
     }
 
-    /// Where the head's weight (outputs × embedding) lies.
+    /// Range of the head's weight (outputs × embedding).
     pub(crate) fn head(&self) -> Range<usize> {
         let start = self.layer(self.widths.len() - 1).beta.end;
         start..start + self.outputs * self.embedding()
     }
 
-    /// Where the head's biases lie: at the end.
+    /// Range of the head's biases, which are at the end.
     pub(crate) fn head_biases(&self) -> Range<usize> {
         let start = self.head().end;
         start..start + self.biases
@@ -94,7 +94,7 @@ pub(crate) struct LayerRanges {
 #[derive(Debug, Clone, PartialEq)]
 pub struct Gcn {
     pub shape: Shape,
-    /// For each layer weight (inputs × width), bias, gamma, beta; then the head's weight
+    /// Parameters: of each layer weight (inputs × width), bias, gamma, beta; then the head's weight
     /// (outputs × embedding) and biases.
     pub parameters: Vec<f32>,
 }

@@ -18,8 +18,8 @@ const PART: usize = 1 << 15;
 /// Rows of a product that one thread takes at a time.
 const BLOCK: usize = 256;
 
-/// Which node states of a set of graphs are distinct, layer by layer. It depends on the graphs
-/// alone: make it once and use it for every set of weights.
+/// Distinct node states of a set of graphs, layer by layer. It depends on the graphs alone: make it
+/// once and use it for every set of weights.
 #[derive(Debug, Clone)]
 pub struct Shared {
     depth: usize,
@@ -28,8 +28,8 @@ pub struct Shared {
 
 #[derive(Debug, Clone)]
 struct Part {
-    /// For each layer, and each of its distinct states, what it sums: labels in the first layer,
-    /// distinct states of the layer before in the others.
+    /// Terms that each distinct state of a layer sums: labels in the first layer, distinct states
+    /// of the layer before in the others.
     layers: Vec<Pattern>,
     /// The distinct state of the last layer that is each graph's embedding.
     of_graph: Vec<u32>,

@@ -231,7 +231,8 @@ fn only_the_head_moves_in_the_warm_up() {
     assert!(before.last() != gcn.parameters.last());
 }
 
-/// What `lanner rank` does with DARTS, block by block, against the formula on the whole graphs.
+/// Compares what `lanner rank` does with DARTS, block by block, with the formula on the whole
+/// graphs.
 #[test]
 fn darts_in_blocks_is_the_formula() {
     let space = Space::Darts;

@@ -4,7 +4,7 @@ use lanner_nn::{AdamW, Dropout, Matrix, Pattern, matmul, norm, sparse, subseed};
 
 use super::{Gcn, Graphs, Shape, head_forward};
 
-/// From this number of graphs on a batch is split in two shards.
+/// Number of graphs from which on a batch is split in two shards.
 const SPLIT: usize = 8;
 
 /// Takes training steps of one [`Gcn`] over one set of graphs.
@@ -70,7 +70,7 @@ impl<'g> Trainer<'g> {
         value
     }
 
-    /// As [`Trainer::step`], but only the head moves, without weight decay: the warm-up of a
+    /// Makes a step in which only the head moves, without weight decay: the warm-up of a
     /// transferred network.
     pub fn step_head(
         &mut self,
@@ -164,7 +164,7 @@ fn both(apart: bool, one: impl FnOnce() + Send, two: impl FnOnce() + Send) {
     }
 }
 
-/// What the shards of one step share.
+/// Data that the shards of one step share.
 #[derive(Clone, Copy)]
 struct Pass<'a> {
     gcn: &'a Gcn,

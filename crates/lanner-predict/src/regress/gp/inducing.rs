@@ -18,12 +18,12 @@ use crate::regress::linalg::{Cholesky, Mat, plus_weighted_squares};
 
 /// Most rows of an exact process; of more, this many are inducing.
 pub const EXACT_ROWS: usize = 2000;
-/// What is added to the inducing rows' own variance so that their covariance can be factored.
+/// Variance added to the inducing rows' own so that their covariance can be factored.
 const JITTER: f64 = 1e-8;
 /// Rows that are computed together.
 const BLOCK: usize = 512;
 
-/// What a process of inducing rows knows beside its weights.
+/// State of a process of inducing rows beside its weights.
 pub(super) struct Inducing {
     /// The factor of I + V Λ⁻¹ Vᵀ: V are the covariances of inducing with training rows, whitened,
     /// Λ the noise of each training row.
@@ -129,8 +129,8 @@ pub(super) fn conditioned(
     }
 }
 
-/// From the whitened covariances by blocks of training rows, and all rows' noise: also B⁻¹ V Λ⁻¹ y,
-/// B being what [`Inducing::inner`] is the factor of.
+/// Solves for the whitened covariances by blocks of training rows and all rows' noise: also B⁻¹ V
+/// Λ⁻¹ y, where [`Inducing::inner`] is the factor of B.
 fn solved(
     whitened: &[Mat],
     noises: &[f64],

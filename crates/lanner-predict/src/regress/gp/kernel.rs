@@ -21,7 +21,7 @@ pub enum Kernel {
 }
 
 impl Kernel {
-    /// Whether the covariance is computed from squared distances and has a length scale.
+    /// True if the covariance is computed from squared distances and has a length scale.
     pub(crate) fn is_stationary(self) -> bool {
         !matches!(self, Kernel::Linear | Kernel::Polynomial(_))
     }

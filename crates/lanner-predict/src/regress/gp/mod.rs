@@ -9,6 +9,8 @@ mod kernel;
 mod lbfgs;
 mod prior;
 
+use std::sync::Arc;
+
 use rayon::prelude::*;
 
 use crate::PredictError;
@@ -44,8 +46,8 @@ impl HyperPrior {
 #[derive(Debug, Clone)]
 pub struct Component {
     pub kernel: Kernel,
-    /// Features of the pool, p × d.
-    pub x: Mat,
+    /// Features of the pool, p × d, which several terms may share.
+    pub x: Arc<Mat>,
     /// Variance that the term explains, in units of the target's variance.
     pub amplitude: HyperPrior,
     /// Length scale ℓ, see [`Kernel`]; not used by linear and polynomial terms.
@@ -87,7 +89,7 @@ pub struct Gp {
     /// than [`EXACT_ROWS`] the inducing ones.
     rows: Vec<usize>,
     scales: Vec<f64>,
-    /// Of the covariance of `rows`, in exact processes with the noise.
+    /// Factor of the covariance of `rows`, which has the noise in exact processes.
     factor: Cholesky,
     weights: Vec<f64>,
     inducing: Option<Inducing>,
@@ -101,7 +103,7 @@ pub struct Gp {
 #[derive(Debug, Clone, Default)]
 pub struct Predictions {
     pub mean: Vec<f64>,
-    /// Of a new measurement: the noise is in it.
+    /// Standard deviation of a new measurement, noise included.
     pub sd: Vec<f64>,
 }
 
@@ -330,9 +332,9 @@ impl Gp {
         (cross, own)
     }
 
-    /// What the process would have predicted for each training row without it, in closed form
-    /// (Rasmussen & Williams, eq. 5.12; hyper-parameters stay). The standard deviation is that of a
-    /// measurement with common noise, whatever the row's own.
+    /// Predicts each training row from all others, in closed form (Rasmussen & Williams, eq. 5.12;
+    /// hyper-parameters stay). The standard deviation is that of a measurement with common noise,
+    /// whatever the row's own.
     pub fn leave_one_out(&self) -> Predictions {
         let exact;
         let (dual, diagonal) = match &self.inducing {

@@ -33,7 +33,8 @@ impl PriorCovariance {
         PriorCovariance { terms: components.iter().map(term).collect(), rows: rows.len() }
     }
 
-    /// Of all rows with some of them, by their place among the rows: rows × chosen.
+    /// Covariance of all rows with the `chosen` ones, given by their place among the rows: rows ×
+    /// chosen.
     pub(crate) fn with(&self, chosen: &[usize]) -> Mat {
         let mut sum = Mat::zeros(self.rows, chosen.len());
         for t in &self.terms {

@@ -4,14 +4,14 @@ use rand::RngExt;
 
 use super::super::group::Shown;
 
-/// How many candidates, for few measurements.
+/// Number of candidates for few measurements.
 const CANDIDATES: usize = 1500;
 /// Logarithms of amplitudes and of the noise are normal with this standard deviation.
 const SPREAD: f64 = 2.0;
 /// Medians of the amplitude of every group and of the noise's variance.
 const AMPLITUDE: f64 = 0.3;
 const NOISE: f64 = 0.05;
-/// What is left of the amplitude of a group that a candidate does not believe in.
+/// Amplitude, as a fraction, of a group that a candidate does not believe in.
 const HIDDEN: f64 = 1e-4;
 
 /// Amplitudes of the groups, then the noise.

@@ -15,16 +15,16 @@ use crate::regress::linalg::Mat;
 
 /// Keeps covariances well conditioned.
 pub(super) const FLOOR: f64 = 1e-6;
-/// What a candidate makes of the measurements: L is the factor of their covariance, 1 a vector of ones, y the
-/// measurements and k their covariances with the slope.
+/// Products from which a candidate's evidence follows: L is the factor of their covariance, 1 a
+/// vector of ones, y the measurements and k their covariances with the slope.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Products {
     pub half_log_det: f64,
-    /// Of L⁻¹1 with itself and with L⁻¹y, and of L⁻¹y with itself.
+    /// Products of L⁻¹1 with itself and with L⁻¹y, and of L⁻¹y with itself.
     pub ones: f64,
     pub mixed: f64,
     pub values: f64,
-    /// Of L⁻¹k with itself, with L⁻¹1 and with L⁻¹y.
+    /// Products of L⁻¹k with itself, with L⁻¹1 and with L⁻¹y.
     pub slope: f64,
     pub slope_ones: f64,
     pub slope_values: f64,
@@ -32,7 +32,7 @@ pub(super) struct Products {
     pub own: f64,
 }
 
-/// What follows from the products for n measurements.
+/// Mean, square and evidence, derived from the products for n measurements.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Summary {
     /// The common mean.
@@ -40,7 +40,8 @@ pub(super) struct Summary {
     /// (y − mean)ᵀ K⁻¹ (y − mean).
     pub square: f64,
     pub evidence: f64,
-    /// How the slope's mean depends on the common one, its variance in units of the scale, and what is left of it.
+    /// Derivative of the slope's mean by the common mean, its variance in units of the scale, and
+    /// its truncation.
     pub slope: Option<(f64, f64, Truncated)>,
 }
 
@@ -63,7 +64,7 @@ impl Products {
     }
 }
 
-/// Of each candidate; −∞ where its covariance is not positive definite.
+/// Evidence of each candidate; −∞ where its covariance is not positive definite.
 pub(super) fn evidences(
     kernels: &[Mat],
     slope: &Slope,

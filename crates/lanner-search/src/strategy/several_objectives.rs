@@ -1,4 +1,4 @@
-//! Searches the trade-offs between two objectives with a strategy that knows one.
+//! Searches the trade-offs between several objectives with a strategy that knows one.
 
 use lanner_predict::{Pool, PredictError};
 
@@ -14,25 +14,25 @@ const START: usize = 10;
 const BATCH: usize = 4;
 const EXPLORATION: f64 = 0.6;
 
-/// Gives another strategy one number for both values, with random weights in each round (ParEGO).
+/// Gives another strategy one number for all values, with random weights in each round (ParEGO).
 /// With `widens`, it asks instead for the rows that promise most to widen the front, as soon as
-/// there are enough trials to learn both objectives.
-pub(super) struct TwoObjectives {
+/// there are enough trials to learn the objectives.
+pub(super) struct SeveralObjectives {
     one: Box<dyn Strategy + Send>,
-    signs: [f64; 2],
+    signs: Vec<f64>,
     widens: bool,
     seed: u64,
     process: Option<LatencyProcess>,
 }
 
-impl TwoObjectives {
+impl SeveralObjectives {
     pub fn new(
         one: Box<dyn Strategy + Send>,
-        signs: [f64; 2],
+        signs: Vec<f64>,
         widens: bool,
         seed: u64,
-    ) -> TwoObjectives {
-        TwoObjectives { one, signs, widens, seed, process: None }
+    ) -> SeveralObjectives {
+        SeveralObjectives { one, signs, widens, seed, process: None }
     }
 
     /// Returns the rows that promise most to widen the front; none if no row promises anything.
@@ -40,7 +40,7 @@ impl TwoObjectives {
         &mut self,
         pool: &Pool,
         history: &History,
-        known: &[(usize, [f64; 2])],
+        known: &[(usize, Vec<f64>)],
         allowed: Option<&[bool]>,
         n: usize,
     ) -> Vec<usize> {
@@ -48,25 +48,25 @@ impl TwoObjectives {
         let rows: Vec<usize> = (0..pool.len()).filter(is_open).collect();
         let asked = [&rows[..], &history.pending].concat();
         let process = self.process.get_or_insert_with(|| LatencyProcess::new(pool));
-        let believed = [0, 1].map(|j| {
+        let believed = self.signs.iter().enumerate().map(|(j, &sign)| {
             // Uses the metric's own sign: latencies are then positive, and seen as logarithms.
-            let sign = self.signs[j];
             let values: Vec<(usize, f64)> = known.iter().map(|(r, v)| (*r, sign * v[j])).collect();
             let beliefs = process.beliefs(&values, f64::INFINITY, &asked)?;
             let signed = beliefs.iter().map(|b| (sign * b.median, b.sd));
             Ok::<_, PredictError>(signed.collect::<Vec<_>>())
         });
-        let [Ok(first), Ok(second)] = believed else { return Vec::new() };
-        let beliefs: Vec<[(f64, f64); 2]> =
-            first.into_iter().zip(second).map(|(a, b)| [a, b]).collect();
+        let believed: Result<Vec<_>, _> = believed.collect();
+        let Ok(believed) = believed else { return Vec::new() };
+        let beliefs: Vec<Vec<(f64, f64)>> =
+            (0..asked.len()).map(|i| believed.iter().map(|of| of[i]).collect()).collect();
         let (of_rows, of_pending) = beliefs.split_at(rows.len());
-        let mut points: Vec<[f64; 2]> = known.iter().map(|k| k.1).collect();
-        points.extend(of_pending.iter().map(|b| b.map(|b| b.0)));
+        let mut points: Vec<Vec<f64>> = known.iter().map(|k| k.1.clone()).collect();
+        points.extend(of_pending.iter().map(|b| b.iter().map(|b| b.0).collect()));
         promising(&rows, of_rows, &points, EXPLORATION, n.min(BATCH))
     }
 }
 
-impl Strategy for TwoObjectives {
+impl Strategy for SeveralObjectives {
     fn ask(
         &mut self,
         pool: &Pool,
@@ -74,17 +74,17 @@ impl Strategy for TwoObjectives {
         allowed: Option<&[bool]>,
         n: usize,
     ) -> Vec<usize> {
-        let both: Vec<(usize, [f64; 2])> = (history.trials.iter().zip(&history.second))
-            .map(|(t, second)| (t.row, [t.value, *second]))
+        let known: Vec<(usize, Vec<f64>)> = (history.trials.iter().zip(&history.objectives))
+            .map(|(t, values)| (t.row, values.clone()))
             .collect();
-        if self.widens && both.len() >= START {
-            let rows = self.widening(pool, history, &both, allowed, n);
+        if self.widens && known.len() >= START {
+            let rows = self.widening(pool, history, &known, allowed, n);
             if !rows.is_empty() {
                 return rows;
             }
         }
         let mut weighted = history.clone();
-        let values = scalarised(&both, self.seed, history.round);
+        let values = scalarised(&known, self.seed, history.round);
         weighted.trials.iter_mut().zip(values).for_each(|(t, value)| t.value = value);
         self.one.ask(pool, &weighted, allowed, n.min(WEIGHTING))
     }

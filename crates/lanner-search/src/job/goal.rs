@@ -1,0 +1,140 @@
+//! Objectives and limits of a search.
+
+use std::fmt;
+use std::str::FromStr;
+
+use lanner_data::MetricKind;
+use serde::{Deserialize, Serialize};
+
+use super::LATENCY;
+use crate::SearchError;
+
+/// A metric to make as large or as small as possible.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Objective {
+    pub metric: String,
+    pub maximise: bool,
+}
+
+impl Objective {
+    /// Makes the objective of a metric. `maximise` is the caller's word; without it, the metric's
+    /// name decides ([`MetricKind`]).
+    ///
+    /// # Errors
+    /// The direction is neither given nor known from the name.
+    pub fn named(metric: &str, maximise: Option<bool>) -> Result<Objective, SearchError> {
+        let known = || MetricKind::of(metric).map(MetricKind::is_maximised);
+        match maximise.or_else(known) {
+            Some(maximise) => Ok(Objective { metric: metric.into(), maximise }),
+            None => Err(SearchError::Setting {
+                name: "metric",
+                value: metric.into(),
+                why: format!(
+                    "its name does not tell whether more or less is better: --maximise {metric} or \
+                     --minimise {metric}"
+                ),
+            }),
+        }
+    }
+
+    /// Returns the value with a sign by which larger is better.
+    pub fn signed(&self, value: f64) -> f64 {
+        if self.maximise { value } else { -value }
+    }
+}
+
+/// Largest or smallest allowed value of a metric.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Limit {
+    pub metric: String,
+    #[serde(flatten)]
+    pub bound: Bound,
+}
+
+/// The side on which a limit bounds a metric, and its value.
+#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Bound {
+    AtMost(f64),
+    AtLeast(f64),
+}
+
+impl Limit {
+    /// Makes a limit to the largest value.
+    pub fn at_most(metric: &str, value: f64) -> Limit {
+        Limit { metric: metric.into(), bound: Bound::AtMost(value) }
+    }
+
+    /// Makes a limit to the smallest value.
+    pub fn at_least(metric: &str, value: f64) -> Limit {
+        Limit { metric: metric.into(), bound: Bound::AtLeast(value) }
+    }
+
+    /// Returns the largest or smallest value.
+    pub fn value(&self) -> f64 {
+        match self.bound {
+            Bound::AtMost(value) | Bound::AtLeast(value) => value,
+        }
+    }
+
+    /// Turns the probability of at most [`Limit::value`] into that of keeping the limit.
+    pub(crate) fn probability(&self, at_most: f64) -> f64 {
+        match self.bound {
+            Bound::AtMost(_) => at_most,
+            Bound::AtLeast(_) => 1.0 - at_most,
+        }
+    }
+
+    /// Tells whether a value keeps the limit; NaN does not.
+    pub fn holds(&self, value: f64) -> bool {
+        match self.bound {
+            Bound::AtMost(most) => value <= most,
+            Bound::AtLeast(least) => value >= least,
+        }
+    }
+}
+
+impl fmt::Display for Objective {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let end = if self.maximise { "large" } else { "small" };
+        write!(f, "{} as {end} as possible", self.metric)
+    }
+}
+
+impl fmt::Display for Limit {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let sign = if matches!(self.bound, Bound::AtMost(_)) { "<=" } else { ">=" };
+        write!(f, "{} {sign} {}", self.metric, self.value())
+    }
+}
+
+impl FromStr for Limit {
+    type Err = SearchError;
+
+    /// Reads `NAME<=NUMBER` or `NAME>=NUMBER`.
+    fn from_str(text: &str) -> Result<Limit, SearchError> {
+        let wrong = |why: &str| SearchError::Setting {
+            name: "limit",
+            value: format!("'{text}'"),
+            why: format!("expected {why}"),
+        };
+        let (metric, number, bound): (_, _, fn(f64) -> Bound) =
+            match (text.split_once("<="), text.split_once(">=")) {
+                (Some((metric, number)), None) => (metric, number, Bound::AtMost),
+                (None, Some((metric, number))) => (metric, number, Bound::AtLeast),
+                _ => return Err(wrong(&format!("NAME<=NUMBER or NAME>=NUMBER, as {LATENCY}<=4"))),
+            };
+        let value = number.trim().parse::<f64>().ok().filter(|n| n.is_finite());
+        match (metric.trim(), value) {
+            ("", _) | (_, None) => Err(wrong("NAME<=NUMBER or NAME>=NUMBER, as top1>=90")),
+            (metric, Some(value)) if value <= 0.0 && is_cost(metric) => {
+                Err(wrong(&format!("a number above 0, as all values of {metric} are")))
+            }
+            (metric, Some(value)) => Ok(Limit { metric: metric.into(), bound: bound(value) }),
+        }
+    }
+}
+
+fn is_cost(metric: &str) -> bool {
+    MetricKind::of(metric) == Some(MetricKind::Cost)
+}
