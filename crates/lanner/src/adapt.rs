@@ -87,8 +87,8 @@ pub struct AdaptArgs {
     archs: Option<PathBuf>,
     /// For latencies in a large space: predict N networks at random
     #[arg(long, value_name = "N", default_value_t = 10_000,
-        value_parser = clap::value_parser!(u32).range(1..=1_000_000))]
-    sample: u32,
+        value_parser = clap::value_parser!(u64).range(1..=1_000_000))]
+    sample: u64,
     /// Seed of --sample
     #[arg(long, default_value_t = 0)]
     seed: u64,

@@ -255,7 +255,14 @@ fn trial_row(study: &Study, trial: &Trial) -> Row {
 fn export(args: &ExportArgs) -> anyhow::Result<()> {
     let study = Study::open_read_only(&args.study)?;
     let extension = args.out.extension().and_then(|e| e.to_str()).unwrap_or_default();
-    let kind = if extension == "json" { Kind::Json } else { Kind::Table };
+    let kind = match extension {
+        "json" => Kind::Json,
+        "csv" | "parquet" => Kind::Table,
+        _ => {
+            let out = args.out.display();
+            return Err(usage(format!("--out {out}: expected a file .csv, .json or .parquet")));
+        }
+    };
     out_file::check(&args.out, kind, &[study.path()], args.force)?;
     match (extension, args.measurements) {
         ("csv", false) => write_file(&args.out, &trials_csv(&study)?)?,
@@ -266,7 +273,7 @@ fn export(args: &ExportArgs) -> anyhow::Result<()> {
                 study.measurements()?.iter().map(|m| m.json(study.space())).collect();
             write_file(&args.out, &serde_json::to_vec(&all)?)?
         }
-        ("parquet", false) => {
+        (_, false) => {
             let mut columns = Columns::default();
             for_each_trial(&study, &newest(&study)?, |t| {
                 if !t.metrics.is_empty() {
@@ -279,19 +286,13 @@ fn export(args: &ExportArgs) -> anyhow::Result<()> {
             })?;
             columns.table(&study)?.write(&args.out)?;
         }
-        ("parquet", true) => {
+        (_, true) => {
             let mut columns = Columns::default();
             for m in study.measurements()? {
                 let row = columns.row_of(&m.arch);
                 columns.set(row, &m.metric, m.value);
             }
             columns.table(&study)?.write(&args.out)?;
-        }
-        _ => {
-            return Err(usage(format!(
-                "--out {}: expected a file .csv, .json or .parquet",
-                args.out.display()
-            )));
         }
     }
     Ok(())

@@ -124,7 +124,7 @@ fn a_report_is_written_and_served() {
     assert!(html.starts_with("<!doctype html>") || html.starts_with("<!DOCTYPE html>"));
     assert_eq!((row["bytes"].as_u64(), row["trials"].as_u64()), (Some(html.len() as u64), Some(6)));
     let (code, message) = fails(&["report", &name, "--out", "/nonexistent/report.html"]);
-    assert!(code == 1 && message.contains("/nonexistent/report.html"), "{message}");
+    assert!(code == 2 && message.contains("no folder /nonexistent"), "{message}");
 
     let mut call = start(&["watch", &name]);
     let line = call.line();
