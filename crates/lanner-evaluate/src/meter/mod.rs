@@ -2,21 +2,24 @@
 
 #[cfg(feature = "rten")]
 mod machine;
+mod model;
 mod table;
 
 use lanner_space::Architecture;
+use serde::{Deserialize, Serialize};
 
 use crate::EvaluateError;
 use crate::measure::{Adaptive, Protocol};
 #[cfg(feature = "rten")]
 pub use machine::MachineMeter;
+pub use model::ModelMeter;
 pub use table::TableMeter;
 
 /// Quantile of the normal distribution below which 95 % lie.
 const SURE: f64 = 1.645;
 
 /// A latency and its standard error, milliseconds.
-#[derive(Debug, Clone, Copy, PartialEq)]
+#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
 pub struct Latency {
     pub ms: f64,
     pub se: f64,

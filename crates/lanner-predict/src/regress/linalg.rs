@@ -52,6 +52,11 @@ impl Mat {
         Mat { rows: rows.len(), cols: self.cols, data }
     }
 
+    /// Some columns that stand beside each other.
+    pub fn columns(&self, range: std::ops::Range<usize>) -> Mat {
+        Mat::from_fn(self.rows, range.len(), |i, j| self[(i, range.start + j)])
+    }
+
     /// All columns of `self`, then all of `other`.
     pub fn beside(&self, other: &Mat) -> Mat {
         Mat::joined(&[self, other])

@@ -1,9 +1,8 @@
 //! The loop of a run: ask, measure, evaluate on free workers, tell.
 
-use std::collections::BTreeMap;
 use std::io::ErrorKind;
 use std::panic::{AssertUnwindSafe, catch_unwind};
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::sync::Arc;
 use std::sync::mpsc::channel;
 use std::time::Instant;
@@ -19,16 +18,10 @@ use crate::study::{Outcome, State, Trial};
 /// Number of failures without a success at which a run stops.
 const FAILURES: usize = 3;
 
-/// A trial to evaluate, with the metrics that are known before.
-struct Task {
-    trial: Trial,
-    beside: BTreeMap<String, f64>,
-}
-
 /// A finished evaluation.
 struct Ended {
     worker: usize,
-    task: Task,
+    trial: Trial,
     answer: Result<Answer, EvaluateError>,
 }
 
@@ -48,8 +41,6 @@ impl Run {
         let needed = self.needed();
         let (evaluator, quiet) = (Arc::clone(&self.evaluator), Arc::clone(&self.quiet));
         let is_here = evaluator.place() == Place::Here;
-        // A table may lack values, which tells nothing about the others.
-        let may_fail = evaluator.place() == Place::Table;
         // Workers ask whether to stop while this thread reports events.
         let Control { events, stop, deadline } = control;
         let (stop, deadline) = (&**stop, *deadline);
@@ -73,26 +64,22 @@ impl Run {
                     && failing.is_none()
                     && let Some(&worker) = free.last()
                 {
-                    let task = match self.next(&is_early) {
-                        Ok(Some(task)) => task,
+                    let trial = match self.claim(&is_early) {
+                        Ok(Some(trial)) => trial,
                         Ok(None) => break,
                         Err(error) => {
                             failure = Some(error);
                             break;
                         }
                     };
-                    let out = networks.join(format!("{}.onnx", task.trial.id));
-                    if let Err(error) = clear(&out) {
-                        failure = Some(error);
-                        break;
-                    }
-                    let log = log_of(&output, task.trial.id);
+                    let out = networks.join(format!("{}.onnx", trial.id));
+                    let log = output.join(format!("{}.txt", trial.id));
                     free.pop();
                     let (send, evaluator, quiet) = (send.clone(), &evaluator, &quiet);
                     let (needed, give_up) = (&needed, &give_up);
                     scope.spawn(move || {
                         let working = is_here.then(|| quiet.work());
-                        let (arch, seed) = (&task.trial.arch, task.trial.seed);
+                        let (arch, seed) = (&trial.arch, trial.seed);
                         let (out, log, stop) = (out.as_path(), log.as_path(), give_up);
                         let request = Request { arch, seed, needed, out, log, worker, stop };
                         // Without this, a worker that panicked would be waited for forever.
@@ -101,26 +88,42 @@ impl Run {
                             .unwrap_or_else(|p| Ok(Answer::Failed(panic_message(&*p))));
                         drop(working);
                         // The receiver outlives the workers.
-                        let _ = send.send(Ended { worker, task, answer });
+                        let _ = send.send(Ended { worker, trial, answer });
                     });
                 }
                 if free.len() == workers {
                     break;
                 }
-                let Ok(Ended { worker, task, answer }) = ended.recv() else { break };
+                let Ok(Ended { worker, trial, answer }) = ended.recv() else { break };
                 free.push(worker);
-                let (id, state) = (task.trial.id, self.record(task, answer, &mut unstored));
-                let told = state.and_then(|state| {
-                    if state == Some(State::Failed) {
-                        failures.push(id);
-                    }
-                    let stops = !may_fail && failures.len() >= FAILURES;
-                    failing = match stops && self.study.counts()?.done == 0 {
-                        true => self.study.trial(failures[0])?.note,
-                        false => None,
+                let id = trial.id;
+                let metrics = match &answer {
+                    Ok(Answer::Metrics(metrics)) => Some(metrics.clone()),
+                    _ => None,
+                };
+                let told =
+                    match answer.map_err(SearchError::from).and_then(|a| self.tell(&trial, a)) {
+                        Ok(state) => {
+                            if state == State::Failed {
+                                failures.push(id);
+                            }
+                            self.why_failing(&failures).and_then(|why| {
+                                failing = why;
+                                self.tell_progress(events)
+                            })
+                        }
+                        // If another process was faster, its result counts.
+                        Err(SearchError::Told { .. } | SearchError::TakenOver { .. }) => Ok(()),
+                        Err(error) => {
+                            let arch = self.study.space().print(&trial.arch);
+                            unstored.extend(
+                                metrics.map(|m| {
+                                    format!("trial {id}, {arch}: {}", serde_json::json!(m))
+                                }),
+                            );
+                            Err(error)
+                        }
                     };
-                    self.tell_progress(events)
-                });
                 if let Err(error) = told {
                     failure.get_or_insert(error);
                 }
@@ -152,9 +155,20 @@ impl Run {
         Ok(())
     }
 
-    /// Returns the next trial that is within the limits as far as can be measured, and asks the
-    /// strategy if none waits. `None` if nothing is left, or `is_early` says so.
-    fn next(&mut self, is_early: &dyn Fn() -> bool) -> Result<Option<Task>, SearchError> {
+    /// Returns the first of these failures, if there are enough to stop and nothing has succeeded.
+    fn why_failing(&self, failures: &[i64]) -> Result<Option<String>, SearchError> {
+        // A table may lack values, which tells nothing about the others.
+        let may_fail = self.evaluator.place() == Place::Table;
+        match may_fail || failures.len() < FAILURES || self.study.counts()?.done > 0 {
+            true => Ok(None),
+            false => Ok(self.study.trial(failures[0])?.note),
+        }
+    }
+
+    /// Claims the next trial that is within the limits as far as can be measured, and asks the strategy
+    /// if none waits: for callers who evaluate networks themselves, after
+    /// [`Run::first_measurements`]. `None` if nothing is left, or `is_early` says so.
+    pub fn claim(&mut self, is_early: &dyn Fn() -> bool) -> Result<Option<Trial>, SearchError> {
         loop {
             if is_early() {
                 return Ok(None);
@@ -170,47 +184,30 @@ impl Run {
                     self.study.tell(trial.id, Outcome::Infeasible { metrics })?;
                 }
                 None => {
-                    let beside = self.beside_the_evaluation(&trial.arch)?;
-                    return Ok(Some(Task { trial, beside }));
+                    let network = format!("{}.onnx", trial.id);
+                    clear(&self.folder.join("networks").join(network))?;
+                    return Ok(Some(trial));
                 }
             }
         }
     }
 
-    /// Writes a result to the study, and returns the trial's new state; `None` if there is no result,
-    /// or another process was faster. Metrics that cannot be written go to `unstored`.
-    fn record(
-        &mut self,
-        task: Task,
-        answer: Result<Answer, EvaluateError>,
-        unstored: &mut Vec<String>,
-    ) -> Result<Option<State>, SearchError> {
-        let outcome = match answer? {
-            Answer::Stopped => return Ok(None),
+    /// Records the evaluation of a claimed trial, and returns its new state. A stopped one stays
+    /// claimed until this run ends.
+    ///
+    /// # Errors
+    /// The trial has ended before, or another process took it over; then the other result counts.
+    pub fn tell(&mut self, trial: &Trial, answer: Answer) -> Result<State, SearchError> {
+        let outcome = match answer {
+            Answer::Stopped => return Ok(State::Running),
             Answer::Failed(why) => Outcome::Failed { why },
             Answer::Metrics(mut metrics) => {
-                metrics.extend(task.beside);
+                metrics.extend(self.beside_the_evaluation(&trial.arch)?);
                 Outcome::Done { metrics }
             }
         };
-        match self.study.tell(task.trial.id, outcome.clone()) {
-            Ok(state) => Ok(Some(state)),
-            Err(SearchError::Told { .. } | SearchError::TakenOver { .. }) => Ok(None),
-            Err(error) => {
-                if let Outcome::Done { metrics } = &outcome {
-                    let arch = self.study.space().print(&task.trial.arch);
-                    let metrics = serde_json::json!(metrics);
-                    unstored.push(format!("trial {}, {arch}: {metrics}", task.trial.id));
-                }
-                Err(error)
-            }
-        }
+        self.study.tell(trial.id, outcome)
     }
-}
-
-/// Returns the file for what a trial's evaluation prints.
-fn log_of(folder: &Path, trial: i64) -> PathBuf {
-    folder.join(format!("{trial}.txt"))
 }
 
 /// Removes what an earlier evaluation left at the path of a network: it is of another one.

@@ -38,7 +38,11 @@ pub fn job(args: &SearchArgs) -> anyhow::Result<Job> {
         parallel: parallel.max(1),
         tables: tables(args)?,
         latency_samples: args.latency_samples as usize,
-        median_limit: limits.is_empty() && args.pareto.is_empty() && !is_table,
+        // A space of parameters has no network to measure.
+        median_limit: limits.is_empty()
+            && args.pareto.is_empty()
+            && !is_table
+            && (space.parameters().is_none() || args.latency_table.iter().any(has_column)),
         evaluate,
     };
     setup.recipe().check().map_err(|e| wrong(&e))?;
@@ -49,7 +53,7 @@ pub fn job(args: &SearchArgs) -> anyhow::Result<Job> {
             true => Some(lanner_space::text::read(&args.space)?),
             false => None,
         },
-        skeleton: Some(Sizes::from(&skeleton(args, &space, is_here)?)),
+        skeleton: skeleton(args, &space, is_here)?.as_ref().map(Sizes::from),
         objectives,
         limits,
         strategy: args.strategy.parse().map_err(|why: String| usage(why))?,
@@ -137,17 +141,32 @@ fn tables(args: &SearchArgs) -> anyhow::Result<Vec<TableColumn>> {
     }
 }
 
-/// Returns the skeleton of the networks: small for evaluations in this process, else as published.
-fn skeleton(args: &SearchArgs, space: &Space, is_here: bool) -> anyhow::Result<Skeleton> {
+fn has_column(table: &String) -> bool {
+    TableColumn::parse(table).column.is_some()
+}
+
+/// Returns the skeleton of the networks: small for evaluations in this process, else as published; none
+/// for parameters.
+fn skeleton(args: &SearchArgs, space: &Space, is_here: bool) -> anyhow::Result<Option<Skeleton>> {
+    if space.parameters().is_some() && !is_here {
+        let sizes = [args.channels, args.cells, args.resolution, args.classes];
+        let names = ["--channels", "--cells", "--resolution", "--classes"];
+        if let Some((name, size)) = names.iter().zip(sizes).find_map(|(n, s)| Some((n, s?))) {
+            return Err(usage(format!(
+                "{name} {size}: {space} is a space of parameters, whose networks a program of yours makes"
+            )));
+        }
+        return Ok(None);
+    }
     let usual = match is_here {
         true => small_skeleton(space, &args.dataset).map_err(search_error)?,
         false => Skeleton::of(space).map_err(|e| usage(e.to_string()))?,
     };
-    Ok(Skeleton {
+    Ok(Some(Skeleton {
         channels: args.channels.unwrap_or(usual.channels),
         cells: args.cells.unwrap_or(usual.cells),
         resolution: args.resolution.unwrap_or(usual.resolution),
         classes: args.classes.filter(|_| !is_here).unwrap_or(usual.classes),
         ..usual
-    })
+    }))
 }
