@@ -158,8 +158,8 @@ impl Run {
     /// Returns the first of these failures, if there are enough to stop and nothing has succeeded.
     fn why_failing(&self, failures: &[i64]) -> Result<Option<String>, SearchError> {
         // A table may lack values, which tells nothing about the others.
-        let may_fail = self.evaluator.place() == Place::Table;
-        match may_fail || failures.len() < FAILURES || self.study.counts()?.done > 0 {
+        let is_table = self.evaluator.place() == Place::Table;
+        match is_table || failures.len() < FAILURES || self.study.counts()?.done > 0 {
             true => Ok(None),
             false => Ok(self.study.trial(failures[0])?.note),
         }
