@@ -4,7 +4,7 @@ mod tasks;
 
 use std::io::Write;
 
-use crate::recipes::multi_predict::tasks::MultiPredict;
+use crate::recipes::multi_predict::{MultiPredict, tasks::WIDTH};
 use lanner_predict::accuracy::adapted::{AdaptedAccuracy, Inputs, Source, SourceRelation};
 use lanner_predict::accuracy::{AccuracyFeatures, AccuracyModel};
 use lanner_predict::metrics::{mean_and_error, spearman};
@@ -168,7 +168,7 @@ fn pre_trained(task: &Task, seeds: &[u64]) -> anyhow::Result<Vec<MultiPredict>> 
             let mut rows = shuffled(&task.values, seed);
             rows.truncate(PRE_TRAINED_ON);
             let y: Vec<f64> = rows.iter().map(|&r| task.values[r]).collect();
-            Ok(MultiPredict::pre_train(&task.normalised.select(&rows), &y, seed)?)
+            Ok(MultiPredict::pre_train(WIDTH, &task.normalised.select(&rows), &y, seed)?)
         })
         .collect()
 }
