@@ -68,7 +68,7 @@ pub struct CrossSpaceArgs {
         default_value = "transfer,no-transfer,multi-predict,multi-predict-new,ridge-sources,ridge-counts"
     )]
     method: Vec<String>,
-    #[arg(long, default_value_t = 20, value_parser = clap::value_parser!(u64).range(1..))]
+    #[arg(long, default_value_t = 20, value_parser = clap::value_parser!(u64).range(1..=10_000))]
     seeds: u64,
 }
 

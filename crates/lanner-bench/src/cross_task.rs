@@ -49,7 +49,7 @@ pub struct CrossTaskArgs {
     /// spaces
     #[arg(long)]
     several: bool,
-    #[arg(long, default_value_t = 20, value_parser = clap::value_parser!(u64).range(1..))]
+    #[arg(long, default_value_t = 20, value_parser = clap::value_parser!(u64).range(1..=10_000))]
     seeds: u64,
     /// Print a line for each pair and method as CSV: source,target,method,spearman,spearman_se
     #[arg(long, conflicts_with = "json")]

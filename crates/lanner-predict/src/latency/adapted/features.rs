@@ -20,12 +20,12 @@ const CHOICES_LENGTH: f64 = 0.7;
 const PROGRAM_LENGTH: f64 = 1.0;
 /// Penalties of the ridge that smooths sources; the best on a tenth of the rows is taken.
 const PENALTIES: [f64; 5] = [1.0, 5.0, 25.0, 125.0, 625.0];
-/// One-hots of at most so many columns are smoothed with all their products.
+/// Largest number of one-hot columns that are smoothed with all their products.
 const PAIRED: usize = 64;
 /// Variance added to each column where weights are found from functions, which are exact: far less
 /// than any of the penalties.
 const RECOVERY: f64 = 1e-7;
-/// A source must have so many rows with a value.
+/// Least number of rows with a value of a source.
 const FEWEST_OF_SOURCE: usize = 20;
 
 /// Features of a pool's architectures, known without any measurement of the device.
