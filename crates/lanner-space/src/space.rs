@@ -119,13 +119,13 @@ impl Space {
     pub fn read(path: impl AsRef<Path>) -> Result<Space, SpaceError> {
         let path = path.as_ref();
         let fail = |why| SpaceError::File { path: path.into(), why };
-        let text = std::fs::read_to_string(path).map_err(|e| fail(e.to_string()))?;
+        let text = crate::text::read(path).map_err(|e| fail(e.to_string()))?;
         Space::from_toml(&text).map_err(fail)
     }
 
     /// Reads a space from the text of a file; an error names the line and the field that are wrong.
     pub fn from_toml(text: &str) -> Result<Space, String> {
-        let (definition, fingerprint) = user::definition(text)?;
+        let (definition, fingerprint) = user::definition(text, &Space::NAMES)?;
         let file = Some(File { text: text.into(), fingerprint });
         Ok(Space(Handle::Own(Arc::new(Own { definition, file }))))
     }

@@ -82,9 +82,9 @@ impl Columns {
 
     /// Returns the metrics, each with its table and the number of its column.
     pub fn sources(&self) -> impl Iterator<Item = (&str, &Arc<Table>, usize)> {
-        self.known.iter().map(|(metric, table, column)| {
-            (metric.as_str(), &self.tables[*table], *column)
-        })
+        self.known
+            .iter()
+            .map(|(metric, table, column)| (metric.as_str(), &self.tables[*table], *column))
     }
 
     pub fn value(&self, metric: &str, arch: &Architecture) -> Option<f64> {

@@ -12,6 +12,7 @@ use serde::{Deserialize, Serialize};
 use super::baseline::Baseline;
 use super::columns::Columns;
 use super::control::{Control, Stop};
+use super::rounds::clear;
 use super::{Run, Tables, setup};
 use crate::job::LATENCY;
 use crate::study::{Measurement, State, Trial, analytic};
@@ -136,11 +137,14 @@ impl Run {
             return Ok(Some(stored));
         }
         let stop = &*control.stop;
+        let out = self.folder.join("networks").join("most-flops.onnx");
+        clear(&out)?;
         let answer = self.evaluator.evaluate(&Request {
             arch,
             seed: self.study.seed_of(arch),
             needed: &self.needed(),
-            out: &self.folder.join("networks").join("most-flops.onnx"),
+            out: &out,
+            log: &self.folder.join("output").join("most-flops.txt"),
             worker: 0,
             stop: &|| stop() != Stop::No,
         })?;
@@ -198,9 +202,8 @@ impl Run {
         if let Some((trial, latency)) = best {
             // What was never measured is said to be predicted.
             let known = self.study.measurements_of(&trial.arch)?;
-            let unknown = |m: &str| {
-                !known.iter().any(|k| k.metric == m) && self.measuring.columns.has(m)
-            };
+            let unknown =
+                |m: &str| !known.iter().any(|k| k.metric == m) && self.measuring.columns.has(m);
             let predicted: Vec<String> = (trial.predicted.iter())
                 .filter(|(metric, _)| unknown(metric))
                 .map(|(metric, (median, sd))| format!("{metric} predicted: {median:.4} ± {sd:.2}"))

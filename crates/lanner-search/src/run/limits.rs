@@ -194,7 +194,7 @@ impl Run {
 
     /// Metrics that the evaluation has to give: the first objective, and those that have no other
     /// source.
-    pub(super) fn needed(&self) -> Vec<String> {
+    pub fn needed(&self) -> Vec<String> {
         let job = self.study.job();
         let all =
             (job.objectives.iter().map(|o| &o.metric)).chain(job.limits.iter().map(|l| &l.metric));

@@ -53,17 +53,18 @@ impl Study {
     /// fitted to the study's measurements, and each trial was measured to be within the limit, or
     /// is within it with a probability of at least [`PROBABLE`](super::PROBABLE).
     pub fn ask(&mut self, n: usize) -> Result<Vec<Trial>, SearchError> {
-        self.ask_measuring(n, 0, |_, _| Ok(()))
+        self.ask_measuring(n, 0, &[], |_, _| Ok(()))
     }
 
     /// [`Study::ask`] where measurements cost much less than trials: up to `each` of them for each
     /// trial that was evaluated. A network that is promising and may be within the limits, though it
-    /// probably is not, is given to `measure`, which stores its measurements
+    /// probably is not, is given to `measure`, which stores its measurements of `metrics`
     /// ([`Study::measured`]) or leaves it out; the strategy then chooses again, in sight of them.
     pub fn ask_measuring(
         &mut self,
         n: usize,
         each: usize,
+        metrics: &[String],
         mut measure: impl FnMut(&mut Study, &[Architecture]) -> Result<(), SearchError>,
     ) -> Result<Vec<Trial>, SearchError> {
         loop {
@@ -75,15 +76,16 @@ impl Study {
             }
             let round = snapshot.round;
             let ended = snapshot.counts.done + snapshot.counts.failed;
-            let spare = match ended >= LEARNING && !self.limits.is_empty() {
+            let spare = match ended >= LEARNING && !metrics.is_empty() {
                 true => (each * (ended + 1)).saturating_sub(self.count_measurements()?),
                 false => 0,
             };
-            let least = if spare > 0 { 1.0 / (each + 1) as f64 } else { PROBABLE };
+            // Of as many networks as may be measured for one trial, one is within the limit.
+            let least = (1.0 / (each + 1) as f64).min(PROBABLE);
             let state = snapshot.state.clone();
-            let proposal = self.propose(snapshot, n, least.min(PROBABLE))?;
+            let proposal = self.propose(snapshot, n, (spare > 0).then_some((least, metrics)))?;
             if spare > 0 {
-                let mut unknown = self.unmeasured(&proposal.archs)?;
+                let mut unknown = self.unmeasured(&proposal.archs, metrics)?;
                 unknown.truncate(spare);
                 let before = self.count_measurements()?;
                 if !unknown.is_empty() {
@@ -129,12 +131,17 @@ impl Study {
     }
 
     /// Returns the architectures for which a limited metric can be measured and was not.
-    fn unmeasured(&self, archs: &[String]) -> Result<Vec<Architecture>, SearchError> {
+    fn unmeasured(
+        &self,
+        archs: &[String],
+        metrics: &[String],
+    ) -> Result<Vec<Architecture>, SearchError> {
         let mut unknown = Vec::new();
         for text in archs {
             let arch = self.space.parse(text)?;
             let known = self.measurements_of(&arch)?;
-            if self.limits.metrics_of(&arch).any(|m| !known.iter().any(|k| k.metric == m)) {
+            let is_new = |m: &&String| !known.iter().any(|k| k.metric == **m);
+            if metrics.iter().filter(is_new).any(|m| self.limits.may_measure(m, &arch)) {
                 unknown.push(arch);
             }
         }
@@ -181,7 +188,7 @@ impl Study {
         &mut self,
         snapshot: Snapshot,
         n: usize,
-        least: f64,
+        cheap: Option<(f64, &[String])>,
     ) -> Result<Proposal, SearchError> {
         if self.warm_start.is_none() {
             self.warm_start = Some(self.read_warm_start()?);
@@ -224,7 +231,7 @@ impl Study {
         let mut open = current.may.clone();
         open.iter_mut().enumerate().for_each(|(r, o)| *o &= !history.is_taken(r));
         let predictor = predictors.latency.as_mut();
-        let limits = self.limits.allowed(current, &measured, predictor, least, &mut open);
+        let limits = self.limits.allowed(current, &measured, predictor, cheap, &mut open);
         let Some((_, strategy)) = &mut self.strategy else { unreachable!("made above") };
         let mut rows = Vec::new();
         for _ in 0..EMPTY_ROUNDS {

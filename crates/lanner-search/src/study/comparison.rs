@@ -8,7 +8,7 @@ use super::ask::Snapshot;
 use super::candidates::Current;
 use super::limits::Measured;
 use super::types::State;
-use super::{PROBABLE, SearchError, Study};
+use super::{SearchError, Study};
 use crate::run::{Baseline, spaced};
 use crate::{DefaultSearch, History};
 
@@ -76,7 +76,7 @@ impl Study {
         }
         let mut open = current.may.clone();
         let predictor = self.predictors.as_mut().and_then(|p| p.latency.as_mut());
-        self.limits.allowed(current, &measured, predictor, PROBABLE, &mut open);
+        self.limits.allowed(current, &measured, predictor, None, &mut open);
         Ok((current, open))
     }
 }

@@ -12,13 +12,16 @@ use super::best::{Drift, Last, drift, last_measured};
 use super::candidates::{ANALYTIC, Current, analytic};
 use super::predictors::Asked;
 use super::{SearchError, Study, read};
-use crate::Limit;
 use crate::constrained::{Belief, LatencyProcess};
 use crate::job::LATENCY;
+use crate::{Evaluate, Job, Limit, Setup};
 
 /// Least probability, for each limit, that a network that [`Study::ask`] returns is within it. It
 /// is not higher since the network is measured before it is evaluated.
 pub const PROBABLE: f64 = 0.5;
+/// Least probability where only the evaluation tells whether a network is within the limits, so that
+/// each that is not costs one.
+const SURE: f64 = 0.8;
 /// Least probability where no network reaches [`PROBABLE`].
 const POSSIBLE: f64 = 0.1;
 /// Largest number of measurements that a process is fitted to, the latest ones.
@@ -28,7 +31,7 @@ const MOST: usize = 200;
 const REMEMBERED: usize = 20_000;
 
 /// Least probability for a network whose value cannot be measured.
-const SURE: f64 = 0.95;
+const CERTAIN: f64 = 0.95;
 
 /// Tells whether a network's value can be measured or looked up.
 pub(crate) type Source = Arc<dyn Fn(&Architecture) -> bool + Send + Sync>;
@@ -37,6 +40,8 @@ pub(crate) type Source = Arc<dyn Fn(&Architecture) -> bool + Send + Sync>;
 pub(super) struct Limits {
     /// Limits, with their positions among all limits.
     measured: Vec<(usize, Limit)>,
+    /// Least probability, if any network reaches it.
+    least: f64,
     /// The processes of the network's costs and, where they differ, of other metrics.
     processes: [Option<LatencyProcess>; 2],
     /// Predictions of the pool's latencies by a saved predictor.
@@ -51,24 +56,19 @@ pub(super) type Known = Vec<(Architecture, f64)>;
 pub(super) type Beliefs = Vec<(String, HashMap<usize, Belief>)>;
 
 impl Limits {
-    pub fn of(limits: &[Limit], space: &Space) -> Limits {
-        let all = limits.iter().cloned().enumerate();
+    pub fn of(job: &Job, space: &Space) -> Limits {
+        let all = job.limits.iter().cloned().enumerate();
         let measured = all.filter(|(_, l)| analytic(space, &l.metric).is_none()).collect();
-        Limits { measured, processes: [None, None], expected: None, sources: Vec::new() }
+        let by_evaluation =
+            |s: &Setup| matches!(s.evaluate, Evaluate::Command(_)) && s.tables.is_empty();
+        let tells = space.parameters().is_some() && job.setup.as_ref().is_some_and(by_evaluation);
+        let least = if tells { SURE } else { PROBABLE };
+        Limits { measured, least, processes: [None, None], expected: None, sources: Vec::new() }
     }
 
-    pub fn is_empty(&self) -> bool {
-        self.measured.is_empty()
-    }
-
-    /// Returns the limited metrics that can be measured for a network.
-    pub fn metrics_of(&self, arch: &Architecture) -> impl Iterator<Item = &str> {
-        let all = self.measured.iter().map(|(_, l)| l.metric.as_str());
-        all.filter(move |m| self.source(m).is_none_or(|source| source(arch)))
-    }
-
-    fn source(&self, metric: &str) -> Option<&Source> {
-        self.sources.iter().find(|s| s.0 == metric).map(|s| &s.1)
+    /// Tells whether a metric can be measured for a network.
+    pub fn may_measure(&self, metric: &str, arch: &Architecture) -> bool {
+        self.sources.iter().find(|s| s.0 == metric).is_none_or(|(_, source)| source(arch))
     }
 
     pub fn new_pool(&mut self) {
@@ -86,23 +86,25 @@ impl Limits {
         Some(expected.iter().map(|e| e.within(limit)).collect())
     }
 
-    /// Closes the rows that are not within all limits with a probability of at least `least` (or, if
-    /// there are none, of a lower one), and returns the predictions of the rows. A row that was measured
+    /// Closes the rows that are not within all limits with a sufficient probability (or, if there are
+    /// none, a lower one), and returns the predictions of the rows. A row that was measured
     /// is open if it is surely within, and one that cannot be measured if it is within with a probability
     /// of .95. Before measurements, a saved predictor gives the predictions of
-    /// latencies.
+    /// latencies. `cheap` is the probability that suffices for metrics that can be measured at little
+    /// cost.
     pub fn allowed(
         &mut self,
         current: &Current,
         measured: &[Measured],
         mut predictor: Option<&mut Asked>,
-        least: f64,
+        cheap: Option<(f64, &[String])>,
         open: &mut [bool],
     ) -> Beliefs {
         let pool = &current.pool;
         let mut beliefs = Beliefs::new();
         // Least probability over all limits.
         let mut within = vec![1.0f64; pool.len()];
+        let mut likely_enough = vec![true; pool.len()];
         for (number, limit) in &self.measured.clone() {
             let measured = &measured[*number];
             let known: Vec<(usize, f64)> = (measured.latest.iter())
@@ -139,16 +141,26 @@ impl Limits {
                     of_rows.remove(&row);
                 } else if source.is_some_and(|source| !source(&pool.archs[row])) {
                     let belief = of_rows.get(&row);
-                    likely[row] = f64::from(u8::from(belief.is_some_and(|b| b.within >= SURE)));
+                    likely[row] = f64::from(u8::from(belief.is_some_and(|b| b.within >= CERTAIN)));
                 }
             }
             if !of_rows.is_empty() {
                 beliefs.push((limit.metric.clone(), of_rows));
             }
+            let least = match cheap {
+                Some((least, metrics)) if metrics.contains(&limit.metric) => least,
+                _ => self.least,
+            };
+            likely_enough.iter_mut().zip(&likely).for_each(|(enough, p)| *enough &= *p >= least);
             within.iter_mut().zip(likely).for_each(|(w, p)| *w = w.min(p));
         }
         let any = |least: f64| open.iter().zip(&within).any(|(o, p)| *o && *p >= least);
-        let least = [least, PROBABLE, POSSIBLE].into_iter().find(|p| any(*p)).unwrap_or(POSSIBLE);
+        // Where no network is so likely, less likely ones are tried.
+        if open.iter().zip(&likely_enough).any(|(o, likely)| *o && *likely) {
+            open.iter_mut().zip(&likely_enough).for_each(|(o, likely)| *o &= *likely);
+            return beliefs;
+        }
+        let least = if any(PROBABLE) { PROBABLE } else { POSSIBLE };
         open.iter_mut().zip(&within).for_each(|(o, p)| *o &= *p >= least);
         beliefs
     }
@@ -239,7 +251,7 @@ impl Study {
         arch: &Architecture,
     ) -> Result<bool, SearchError> {
         match self.forecast(metric, std::slice::from_ref(arch)) {
-            Ok(beliefs) => Ok(beliefs.first().is_some_and(|b| b.within >= SURE)),
+            Ok(beliefs) => Ok(beliefs.first().is_some_and(|b| b.within >= CERTAIN)),
             // Too little is known to predict from.
             Err(SearchError::Predict(_)) => Ok(false),
             Err(error) => Err(error),
