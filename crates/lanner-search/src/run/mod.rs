@@ -48,7 +48,7 @@ use std::time::Instant;
 
 use lanner_evaluate::EvaluateError;
 use lanner_evaluate::evaluator::{Evaluator, Request};
-use lanner_evaluate::meter::Meter;
+use lanner_evaluate::meter::{Meter, ScriptMeter};
 use lanner_network::Skeleton;
 
 use crate::job::LATENCY;
@@ -74,6 +74,7 @@ pub struct Run {
     evaluator: Arc<dyn Evaluator>,
     meter: Option<Box<dyn Meter>>,
     columns: Columns,
+    script: Option<Arc<ScriptMeter>>,
     tables: Tables,
     quiet: Arc<Quiet>,
 }
@@ -127,7 +128,7 @@ impl Run {
         control: &mut Control,
     ) -> Result<Run, SearchError> {
         let mut job = job.clone();
-        let setup = job.setup.get_or_insert_with(|| Setup::new(Evaluate::Function)).clone();
+        let mut setup = job.setup.take().unwrap_or_else(|| Setup::new(Evaluate::Function));
         let space = job.space()?;
         let skeleton = job.skeleton(&space)?;
         let mut tables = Tables::default();
@@ -135,7 +136,8 @@ impl Run {
             Some(own) => own,
             None => setup::evaluator(&job, &setup, &skeleton, &mut tables)?,
         };
-        let columns = Columns::of(&job, &setup, &*evaluator, &space, &mut tables)?;
+        let script = setup::script(&job, &mut setup, &skeleton)?;
+        let columns = Columns::of(&job, &setup, &*evaluator, &space, script.as_ref(), &mut tables)?;
         let warm_start = warm_start::read(&own.warm_start, &job, &space, &mut tables)?;
         let is_limited = setup.median_limit || job.limit_of(LATENCY).is_some();
         let predictors = Predictors::load(&job, &space, is_limited)?;
@@ -144,12 +146,13 @@ impl Run {
         if setup.median_limit {
             let mut usable = match meter {
                 Some(own) => own,
-                None => setup::meter(&setup, &skeleton, None, &mut tables)?,
+                None => setup::meter(&setup, &skeleton, script.as_ref(), None, &mut tables)?,
             };
             let measured = first::median_limit(&mut *usable, &setup, &space, job.seed, control)?;
             job.limits.push(Limit::at_most(LATENCY, measured.1));
             (first, meter) = (measured.0, Some(usable));
         }
+        job.setup = Some(setup.clone());
         let archs = evaluator.listed().unwrap_or_default();
         let study = Study::create_with(folder, &job, archs, &warm_start, predictors)?;
         let mut run = Run {
@@ -160,6 +163,7 @@ impl Run {
             evaluator,
             meter,
             columns,
+            script,
             tables,
             quiet: Arc::default(),
         };
@@ -177,7 +181,7 @@ impl Run {
     pub fn resume(folder: &Path, own: Own) -> Result<Run, SearchError> {
         let study = Study::open(folder)?;
         let job = study.job().clone();
-        let Some(setup) = job.setup.clone() else {
+        let Some(mut setup) = job.setup.clone() else {
             let why = "no study of lanner search".into();
             return Err(SearchError::NoStudy { path: study.path().into(), why });
         };
@@ -187,7 +191,9 @@ impl Run {
             Some(own) => own,
             None => setup::evaluator(&job, &setup, &skeleton, &mut tables)?,
         };
-        let columns = Columns::of(&job, &setup, &*evaluator, study.space(), &mut tables)?;
+        let script = setup::script(&job, &mut setup, &skeleton)?;
+        let columns =
+            Columns::of(&job, &setup, &*evaluator, study.space(), script.as_ref(), &mut tables)?;
         Ok(Run {
             study,
             setup,
@@ -196,6 +202,7 @@ impl Run {
             evaluator,
             meter: own.meter,
             columns,
+            script,
             tables,
             quiet: Arc::default(),
         })

@@ -270,6 +270,44 @@ impl Study {
         })
     }
 
+    /// Returns facts about the device on which latencies are measured, by name: processor, runtime,
+    /// threads. Empty before the first measurement.
+    pub fn device(&self) -> Result<Vec<(String, String)>, SearchError> {
+        let text: Option<String> = self.database.read(|c| {
+            c.query_row("SELECT value FROM study WHERE key = 'device'", [], |r| r.get(0)).optional()
+        })?;
+        let damaged = |e: serde_json::Error| SearchError::Damaged {
+            path: self.path().into(),
+            why: format!("device: {e}"),
+        };
+        text.map_or(Ok(Vec::new()), |text| serde_json::from_str(&text).map_err(damaged))
+    }
+
+    /// Stores facts about the device; refuses others than those of earlier measurements, which could
+    /// not be compared.
+    pub fn set_device(&mut self, facts: &[(String, String)]) -> Result<(), SearchError> {
+        let known = if facts.is_empty() { Vec::new() } else { self.device()? };
+        let value = |name: &str| facts.iter().find(|f| f.0 == name).map(|f| f.1.as_str());
+        let differs = |(name, before): &&(String, String)| value(name) != Some(before);
+        if let Some((name, before)) = known.iter().find(differs) {
+            return Err(SearchError::Settings {
+                why: format!(
+                    "latencies of this study were measured with {name} {before}, now it is {}: go on \
+                     there, or begin another study",
+                    value(name).unwrap_or("unknown")
+                ),
+            });
+        }
+        if known.is_empty() && !facts.is_empty() {
+            let text = serde_json::to_string(facts)
+                .map_err(|e| SearchError::Settings { why: e.to_string() })?;
+            self.database.write(|c| {
+                c.execute("INSERT INTO study VALUES ('device', ?)", [text]).map(|_| ())
+            })?;
+        }
+        Ok(())
+    }
+
     /// Stores the reference network's latency.
     pub fn set_baseline_ms(&mut self, ms: f64) -> Result<(), SearchError> {
         self.database.write(|c| {

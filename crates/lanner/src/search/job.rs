@@ -2,7 +2,9 @@
 
 use lanner_network::Skeleton;
 use lanner_search::run::{Tables, check_metrics, small_skeleton};
-use lanner_search::{Evaluate, Job, OBJECTIVES, Objective, SearchError, Setup, Sizes, TableColumn};
+use lanner_search::{
+    Evaluate, Job, LATENCY, Limit, OBJECTIVES, Objective, SearchError, Setup, Sizes, TableColumn,
+};
 use lanner_space::Space;
 
 use super::SearchArgs;
@@ -26,15 +28,27 @@ pub fn job(args: &SearchArgs) -> anyhow::Result<Job> {
         false => 1,
     });
     let is_table = matches!(evaluate, Evaluate::Table(_));
+    let tables = tables(args)?;
+    let names_latency = limits.iter().any(|l: &Limit| l.metric == LATENCY)
+        || args.pareto.iter().any(|metric| metric == LATENCY);
+    let median_limit = limits.is_empty() && args.pareto.is_empty() && !is_table;
+    let is_measured = (names_latency || median_limit) && tables.iter().all(|t| t.column.is_none());
     let setup = Setup {
         command: command(),
         dataset: args.dataset.clone(),
         epochs: args.epochs,
         timeout: args.timeout,
         parallel: parallel.max(1),
-        tables: tables(args)?,
+        tables,
+        device: args.device.device(
+            usize::from(args.threads_measured),
+            args.measure_timeout,
+            is_measured,
+        )?,
+        measure: measure(args)?,
+        measured: Vec::new(),
         latency_samples: args.latency_samples as usize,
-        median_limit: limits.is_empty() && args.pareto.is_empty() && !is_table,
+        median_limit,
         evaluate,
     };
     setup.recipe().check().map_err(|e| wrong(&e))?;
@@ -57,6 +71,17 @@ pub fn job(args: &SearchArgs) -> anyhow::Result<Job> {
     };
     check_metrics(&job, &setup, &mut Tables::default()).map_err(search_error)?;
     Ok(Job { setup: Some(setup), ..job })
+}
+
+/// Returns the command line of --measure.
+fn measure(args: &SearchArgs) -> anyhow::Result<Option<String>> {
+    let Some(how) = &args.measure else { return Ok(None) };
+    match how.strip_prefix("command:").filter(|line| !line.trim().is_empty()) {
+        Some(line) => Ok(Some(line.into())),
+        None => Err(usage(format!(
+            "--measure '{how}': expected command:LINE, as command:'./board.sh {{onnx}}'"
+        ))),
+    }
 }
 
 /// Returns the objectives, the metric first, each with the direction that is given or known.
