@@ -18,6 +18,8 @@ use rustix::process::{Pid, Signal, kill_process_group};
 const MOST_OUTPUT: usize = 4 << 20;
 /// Number of the last bytes that are kept of other output.
 const LAST_BYTES: usize = 64 << 10;
+/// Time between two looks at `stop` and the output: rare enough not to disturb a measurement on this machine.
+const POLL: Duration = Duration::from_millis(50);
 /// Time to wait for the end of the output after the program's end. What it printed has arrived by
 /// then, but another process may still have the pipe open, such as the master connection of ssh.
 const GRACE: Duration = Duration::from_millis(200);
@@ -94,12 +96,16 @@ pub fn run(
     );
     let stderr = Output::of(child.stderr.take(), end_of);
     let start = Instant::now();
-    let mut pause = Duration::from_millis(1);
+    // A thread notices the end at once; looking for it now and then would delay short programs.
+    let (teller, ended) = channel();
+    thread::spawn(move || teller.send(child.wait()));
+    let mut status = None;
     let killed = loop {
-        if child.try_wait().map_err(|e| format!("cannot wait for {program}: {e}"))?.is_some() {
+        let left = timeout.saturating_sub(start.elapsed());
+        if let Ok(end) = ended.recv_timeout(POLL.min(left)) {
+            status = Some(end);
             break None;
         }
-        let left = timeout.saturating_sub(start.elapsed());
         if keep == KeepOutput::All && stdout.is_too_much() {
             break Some(Exit::TooMuch);
         } else if stop() {
@@ -107,9 +113,6 @@ pub fn run(
         } else if left.is_zero() {
             break Some(Exit::TimedOut(timeout));
         }
-        thread::sleep(pause.min(left));
-        // Rarely enough not to disturb a measurement on this machine.
-        pause = (2 * pause).min(Duration::from_millis(50));
     };
     if killed.is_some() {
         group.kill();
@@ -117,7 +120,9 @@ pub fn run(
     let text = stdout.wait(GRACE);
     let too_much = keep == KeepOutput::All && text.len() > MOST_OUTPUT;
     group.kill();
-    let status = child.wait().map_err(|e| format!("cannot wait for {program}: {e}"))?;
+    let lost = |_| Err(std::io::Error::other("the thread that waits has ended"));
+    let status = (status.unwrap_or_else(|| ended.recv().unwrap_or_else(lost)))
+        .map_err(|e| format!("cannot wait for {program}: {e}"))?;
     let ended = match status.code() {
         _ if too_much => Exit::TooMuch,
         Some(code) => Exit::Code(code),

@@ -1,6 +1,6 @@
 use std::fmt::Write;
 
-use lanner_space::{Architecture, Space, SpaceError, View, family::CellSpace};
+use lanner_space::{Architecture, CellGraph, Space, SpaceError, View, family::CellSpace};
 
 use crate::{Cost, Network, Op};
 
@@ -58,11 +58,21 @@ impl Diagram {
     }
 
     fn graph(space: &Space, arch: &Architecture, view: View) -> Diagram {
-        let graph = space.graph(arch, view);
+        let mut graph = space.graph(arch, view);
+        let is_chain =
+            graph.arcs.iter().enumerate().all(|(k, a)| usize::from(a.0) == k && a.1 == a.0 + 1);
+        if is_chain && view == View::Pruned {
+            // Layers that a shorter network does not have.
+            let names = space.labels();
+            graph = CellGraph::chain(
+                graph.labels.into_iter().filter(|&l| names[usize::from(l)] != "absent").collect(),
+            );
+        }
         let mut diagram = Diagram { title: "cell".into(), nodes: Vec::new(), edges: Vec::new() };
         for &label in &graph.labels {
             let name = space.labels()[usize::from(label)];
-            diagram.node(vec![name.replace('_', " ")], kind_of(name));
+            let shown = if name == "addition" { "+".into() } else { short_name(name) };
+            diagram.node(vec![shown], kind_of(name));
         }
         for &(from, to) in &graph.arcs {
             let (from, to) = (usize::from(from), usize::from(to));
@@ -181,6 +191,36 @@ impl Diagram {
             }
         }
         diagram
+    }
+
+    /// Splits the diagram where no arrow joins its parts. Boxes without arrows are left out, unless
+    /// there are no others.
+    pub(crate) fn parts(&self) -> Vec<Diagram> {
+        // The part of each box: the smallest number of a box that arrows join it with.
+        let mut part: Vec<usize> = (0..self.nodes.len()).collect();
+        for _ in 0..self.nodes.len() {
+            let before = part.clone();
+            for e in &self.edges {
+                let least = part[e.from].min(part[e.to]);
+                (part[e.from], part[e.to]) = (least, least);
+            }
+            if part == before {
+                break;
+            }
+        }
+        let with = |p: usize| (0..part.len()).filter(|&v| part[v] == p).collect::<Vec<_>>();
+        let mut parts: Vec<Vec<usize>> = (0..part.len()).map(with).collect();
+        parts.retain(|p| p.len() > usize::from(!self.edges.is_empty()));
+        let diagram = |boxes: &Vec<usize>| {
+            let place = |v: usize| boxes.binary_search(&v).ok();
+            let edge = |e: &Edge| Some(Edge { from: place(e.from)?, to: place(e.to)?, ..*e });
+            Diagram {
+                title: self.title.clone(),
+                nodes: boxes.iter().map(|&v| self.nodes[v].clone()).collect(),
+                edges: self.edges.iter().filter_map(edge).collect(),
+            }
+        };
+        parts.iter().map(diagram).collect()
     }
 
     fn node(&mut self, lines: Vec<String>, kind: NodeKind) -> usize {

@@ -44,6 +44,7 @@ mod fbnet;
 mod fold;
 mod json;
 mod layer;
+mod layout;
 mod memory;
 mod mobilenetv3;
 mod nasbench101;

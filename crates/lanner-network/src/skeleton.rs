@@ -47,6 +47,11 @@ pub struct Skeleton {
 }
 
 impl Skeleton {
+    /// Stands for the network of a space of parameters, which [`Skeleton::build`] refuses: a program makes it.
+    pub fn none(space: &Space) -> Skeleton {
+        Skeleton { space: space.clone(), channels: 0, cells: 0, resolution: 0, classes: 0 }
+    }
+
     /// The published skeleton of a space.
     pub fn of(space: &Space) -> Result<Skeleton, NetworkError> {
         builder(space)?;
@@ -171,6 +176,9 @@ fn builder(space: &Space) -> Result<(usize, Build), NetworkError> {
     }
     if space.cell().is_some() || space.chain().is_some() {
         return Ok((WIDEST, |s, net, arch, view| user::build(s, net, arch, &s.live(arch, view))));
+    }
+    if space.parameters().is_some() {
+        return Err(NetworkError::NoNetwork { space: space.to_string() });
     }
     Err(NetworkError::Value {
         name: "space",

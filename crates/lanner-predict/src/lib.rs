@@ -57,6 +57,7 @@ pub mod predictor;
 pub mod regress;
 pub mod select;
 
+pub use encode::memo::FeatureMemo;
 pub use error::PredictError;
 pub use latency::choose;
 pub use pool::{Pool, all_or_some, distinct, reference};

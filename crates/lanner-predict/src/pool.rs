@@ -1,6 +1,9 @@
 use std::collections::{HashMap, HashSet};
+use std::sync::Arc;
 
 use lanner_space::{Architecture, SMALL_SPACE, Space};
+
+use crate::encode::memo::FeatureMemo;
 
 /// The architectures among which a predictor is fitted and asked: a whole space or the rows of a
 /// table. Everything in this crate speaks of them by their number.
@@ -8,7 +11,8 @@ use lanner_space::{Architecture, SMALL_SPACE, Space};
 pub struct Pool {
     pub space: Space,
     pub archs: Vec<Architecture>,
-    rows: HashMap<Architecture, usize>,
+    pub(crate) rows: Arc<HashMap<Architecture, usize>>,
+    pub(crate) memo: Option<FeatureMemo>,
 }
 
 impl Pool {
@@ -18,7 +22,13 @@ impl Pool {
         for (i, arch) in archs.iter().enumerate() {
             rows.entry(arch.clone()).or_insert(i);
         }
-        Pool { space, archs, rows }
+        Pool { space, archs, rows: Arc::new(rows), memo: None }
+    }
+
+    /// The pool with features shared through `memo`, for a sequence of pools of one space that have many
+    /// architectures in common.
+    pub fn with_memo(self, memo: FeatureMemo) -> Pool {
+        Pool { memo: Some(memo), ..self }
     }
 
     /// Every architecture of an enumerable space, in its official order.
@@ -76,6 +86,10 @@ pub fn all_or_some(
 
 /// `count` distinct architectures at random; the space must have as many.
 pub fn distinct(space: &Space, count: usize, generator: &mut impl rand::Rng) -> Vec<Architecture> {
+    if space.parameters().is_some() {
+        // Some are drawn too seldom to wait for them.
+        return space.shuffled(generator).take(count).collect();
+    }
     let mut seen = HashSet::new();
     let mut archs = Vec::new();
     while archs.len() < count {

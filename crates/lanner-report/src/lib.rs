@@ -57,7 +57,7 @@ use columns::Columns;
 pub use error::ReportError;
 use facts::Facts;
 use lanner_search::Job;
-pub use lanner_search::run::Baseline;
+pub use lanner_search::run::{Baseline, Choice, Comparison};
 use lanner_search::study::{Measurement, Study, Trial};
 use lanner_space::Space;
 pub use serve::{Server, serve};
@@ -67,8 +67,9 @@ pub const FILE: &str = "report.html";
 
 /// A report of a study.
 pub struct Report {
-    /// Curve of random search; without one, the page computes a curve from the study's own start, as
-    /// the mean over all orders.
+    /// The table that the search ended with.
+    pub comparison: Option<Comparison>,
+    /// The curve of random search, as far as it is known.
     pub baseline: Option<Baseline>,
     /// The command that makes such a study, taken from the job's setup if it has one.
     pub command: Option<String>,
@@ -95,7 +96,10 @@ impl Report {
             }
             facts.details.insert(i, trial);
         }
-        Ok(Report::with(facts))
+        let mut report = Report::with(facts);
+        report.comparison = study.comparison()?;
+        report.baseline = report.comparison.as_mut().and_then(|c| c.by_chance.take());
+        Ok(report)
     }
 
     /// Makes a report of trials (in the order of asking) and measurements (in the order of measuring)
@@ -121,7 +125,7 @@ impl Report {
         facts.choose_units();
         let command = facts.job.setup.as_ref().map(|s| s.command.clone());
         let command = command.filter(|c| !c.is_empty());
-        Report { baseline: None, command, live: false, facts }
+        Report { comparison: None, baseline: None, command, live: false, facts }
     }
 
     pub fn job(&self) -> &Job {

@@ -4,8 +4,8 @@ use std::path::Path;
 use std::sync::{Arc, LazyLock, Mutex};
 
 use crate::definition::{Definition, FanOut, FewCells, Limits, Sizes};
-use crate::family::Family;
-use crate::{Architecture, SpaceError, user};
+use crate::family::{Family, ParameterSpace};
+use crate::{Architecture, Parameters, SpaceError, user};
 use crate::{
     darts, fbnet, mobilenetv3, nasbench_macro, nasbench101, nasbench201, transbench101,
     transbench101_macro,
@@ -128,6 +128,14 @@ impl Space {
         let (definition, fingerprint) = user::definition(text)?;
         let file = Some(File { text: text.into(), fingerprint });
         Ok(Space(Handle::Own(Arc::new(Own { definition, file }))))
+    }
+
+    /// Makes a space of parameters that a program declares: the same as that of the file
+    /// [`Parameters::to_toml`]. An error names the parameter and the value that are wrong.
+    pub fn of_parameters(parameters: &Parameters) -> Result<Space, SpaceError> {
+        let fail = |why| SpaceError::Definition { name: parameters.name.clone(), why };
+        ParameterSpace::new(&parameters.parameter).map_err(|wrong| fail(wrong.why))?;
+        Space::from_toml(&parameters.to_toml()).map_err(fail)
     }
 
     /// Adds a space of the program's own. From then on [`Space::by_name`] knows it in this process, so

@@ -89,7 +89,7 @@ fn ranked<'a>(args: &RankArgs, predictor: &'a dyn Predictor) -> anyhow::Result<R
     Ranked::all(predictor).ok_or_else(|| {
         usage(format!(
             "{space} has {} architectures, too many to rank: some of them by --sample N or --archs FILE",
-            space.size()
+            crate::space::count(space)
         ))
     })
 }

@@ -87,9 +87,8 @@ pub fn watch(args: WatchArgs) -> anyhow::Result<()> {
 }
 
 /// Writes the report of a run beside its study.
-pub fn write(run: &mut Run) -> anyhow::Result<()> {
-    let mut report = Report::of(run.study())?;
-    report.baseline = run.baseline(report.trials());
+pub fn write(run: &Run) -> anyhow::Result<()> {
+    let report = Report::of(run.study())?;
     report.write(beside(run.study().path()))?;
     Ok(())
 }
@@ -101,6 +100,9 @@ fn beside(study: &Path) -> PathBuf {
 
 /// Adds the curve of random search, which is known where a table replaces trainings.
 fn add_baseline(report: &mut Report) {
+    if report.baseline.is_some() {
+        return;
+    }
     report.baseline = random_search(report.job(), report.trials(), &mut Tables::default());
 }
 

@@ -114,7 +114,11 @@ fn join(args: &JoinArgs) -> anyhow::Result<()> {
     if args.unique {
         let mut seen = HashSet::new();
         let first: Vec<usize> = (0..all.len())
-            .filter(|&r| seen.insert(space.graph(&all.archs[r], View::Pruned).canonical()))
+            .filter(|&r| match space.parameters() {
+                // A table has no architecture twice.
+                Some(_) => true,
+                None => seen.insert(space.graph(&all.archs[r], View::Pruned).canonical()),
+            })
             .collect();
         all = all.select(&first)?;
     }
@@ -143,7 +147,7 @@ fn as_json(table: &Table, report: &ReadReport) -> Value {
         .collect();
     json!({
         "space": table.space.name(),
-        "space_size": table.space.size() as f64,
+        "space_size": table.space.is_counted().then(|| table.space.size() as f64),
         "coverage": coverage(table),
         "rows": table.len(),
         "rows_in_file": report.rows,
@@ -162,11 +166,13 @@ fn better(metric: &str) -> Option<&'static str> {
 
 fn as_text(table: &Table, report: &ReadReport) -> String {
     let mut text = format!(
-        "{} architectures of {} ({} % of its {}), from column '{}'\n",
+        "{} architectures of {}{}, from column '{}'\n",
         table.len(),
         table.space,
-        percent(coverage(table)),
-        table.space.size(),
+        match table.space.is_counted() {
+            true => format!(" ({} % of its {})", percent(coverage(table)), table.space.size()),
+            false => String::new(),
+        },
         report.arch_column
     );
     text += &format!("{} columns, {} missing values\n", table.names.len(), report.missing);

@@ -132,7 +132,7 @@ impl PeerViews {
                 let all: Vec<usize> = (0..known.len()).collect();
                 let component = |kernel, x: &Mat| Component {
                     kernel,
-                    x: x.standardised_by(&all),
+                    x: x.standardised_by(&all).into(),
                     amplitude: HyperPrior::new(0.3, 2.0),
                     length: HyperPrior::new(1.0, 0.5),
                 };

@@ -1,14 +1,17 @@
 //! Meters: the latency of networks, measured on a device or looked up in a table.
 
 mod machine;
+mod model;
 mod script;
 mod table;
 
 use lanner_space::Architecture;
+use serde::{Deserialize, Serialize};
 
 use crate::EvaluateError;
 use crate::measure::{Adaptive, Device, Protocol, RuntimeName};
 pub use machine::MachineMeter;
+pub use model::ModelMeter;
 pub use script::ScriptMeter;
 pub use table::TableMeter;
 
@@ -16,7 +19,7 @@ pub use table::TableMeter;
 const SURE: f64 = 1.645;
 
 /// A latency and its standard error, milliseconds.
-#[derive(Debug, Clone, Copy, PartialEq)]
+#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
 pub struct Latency {
     pub ms: f64,
     pub se: f64,

@@ -19,11 +19,14 @@ mod cost;
 mod operation;
 mod shares;
 
+use std::sync::Arc;
+
 use lanner_space::{Architecture, Space};
 use rayon::prelude::*;
 
 use crate::Pool;
-use crate::encode::counts;
+use crate::encode::parameters::{ParameterEncoder, ParameterFeatures, Seen};
+use crate::encode::{counts, memo};
 use crate::regress::linalg::Mat;
 use cell::{Cell, POOLING};
 pub use cost::log_flops;
@@ -67,8 +70,65 @@ pub struct CellFeatures {
 
 impl CellFeatures {
     /// Features of all architectures of `pool`.
-    pub fn new(pool: &Pool) -> CellFeatures {
-        CellEncoder::new(&pool.space).features(&pool.archs)
+    pub fn new(pool: &Pool) -> Arc<CellFeatures> {
+        let encoder = CellEncoder::of(pool);
+        let slot = pool.memo.as_ref().map(|memo| &*memo.cells);
+        memo::features(slot, pool, |archs| encoder.features(archs))
+    }
+
+    /// A space of parameters has no cells: totals stand for the counts, places for the choices.
+    fn of_parameters(ParameterFeatures { places, totals }: ParameterFeatures) -> CellFeatures {
+        let none = Mat::zeros(places.rows, 0);
+        CellFeatures {
+            counts: totals,
+            graph: places.clone(),
+            live_one_hot: places,
+            live_counts: none.clone(),
+            share_moments: none.clone(),
+            shares: none.clone(),
+            lossless_shares: none.clone(),
+            size: none.clone(),
+            places: none.clone(),
+            choices: none.clone(),
+            cost: none,
+        }
+    }
+}
+
+impl memo::Rows for CellFeatures {
+    fn matrices(&self) -> Vec<&Mat> {
+        let f = self;
+        vec![
+            &f.counts,
+            &f.live_counts,
+            &f.live_one_hot,
+            &f.graph,
+            &f.share_moments,
+            &f.shares,
+            &f.lossless_shares,
+            &f.size,
+            &f.places,
+            &f.choices,
+            &f.cost,
+        ]
+    }
+
+    fn from_matrices(matrices: Vec<Mat>) -> CellFeatures {
+        let mut matrices = matrices.into_iter();
+        let mut next = || matrices.next().expect("as many matrices as there are groups");
+        CellFeatures {
+            counts: next(),
+            live_counts: next(),
+            live_one_hot: next(),
+            graph: next(),
+            share_moments: next(),
+            shares: next(),
+            lossless_shares: next(),
+            size: next(),
+            places: next(),
+            choices: next(),
+            cost: next(),
+        }
     }
 }
 
@@ -77,21 +137,46 @@ impl CellFeatures {
 pub struct CellEncoder {
     space: Space,
     layout: Layout,
+    parameters: Option<ParameterEncoder>,
 }
 
 impl CellEncoder {
     pub fn new(space: &Space) -> CellEncoder {
-        CellEncoder { space: space.clone(), layout: Layout::new(space) }
+        CellEncoder::seeing(space, Seen::All)
+    }
+
+    /// The same without parameters on which the network does not depend, for latencies.
+    pub fn of_network(space: &Space) -> CellEncoder {
+        CellEncoder::seeing(space, Seen::OfNetwork)
+    }
+
+    fn seeing(space: &Space, seen: Seen) -> CellEncoder {
+        let parameters = ParameterEncoder::new(space, seen);
+        CellEncoder { space: space.clone(), layout: Layout::new(space), parameters }
+    }
+
+    /// The encoder of a pool's space.
+    pub(crate) fn of(pool: &Pool) -> CellEncoder {
+        let new = || CellEncoder::new(&pool.space);
+        pool.memo.as_ref().map_or_else(new, |memo| memo.encoder.get_or_init(new).clone())
     }
 
     /// True if the architectures are chains.
     pub fn is_chain(&self) -> bool {
-        self.layout.chain
+        self.layout.chain && self.parameters.is_none()
+    }
+
+    /// The encoder of parameters, in a space of them.
+    pub fn parameters(&self) -> Option<&ParameterEncoder> {
+        self.parameters.as_ref()
     }
 
     /// A row an architecture.
     pub fn features(&self, archs: &[Architecture]) -> CellFeatures {
-        let CellEncoder { space, layout } = self;
+        let CellEncoder { space, layout, parameters } = self;
+        if let Some(parameters) = parameters {
+            return CellFeatures::of_parameters(parameters.features(archs));
+        }
         let rows: Vec<[Vec<f64>; 8]> =
             archs.par_iter().map(|arch| layout.row(space, arch)).collect();
         let mut groups: [Vec<f64>; 8] = Default::default();

@@ -4,10 +4,14 @@
 
 mod layers;
 
+use std::sync::Arc;
+
 use lanner_network::OpNode;
 use lanner_space::{Architecture, Space, View};
 use rayon::prelude::*;
 
+use super::memo;
+use crate::Pool;
 use crate::regress::linalg::Mat;
 use layers::{Layer, LayerKind};
 
@@ -57,14 +61,39 @@ pub struct AnalyticCosts {
     pub times: Mat,
 }
 
+/// Costs of all operations of the texts and, in spaces whose texts have operations that lead nowhere, of
+/// the live ones.
+pub type RawAndLive = (AnalyticCosts, Option<AnalyticCosts>);
+
+impl memo::Rows for RawAndLive {
+    fn matrices(&self) -> Vec<&Mat> {
+        [Some(&self.0), self.1.as_ref()]
+            .into_iter()
+            .flatten()
+            .flat_map(|c| [&c.totals, &c.times])
+            .collect()
+    }
+
+    fn from_matrices(matrices: Vec<Mat>) -> RawAndLive {
+        let mut matrices = matrices.into_iter();
+        let mut next = || Some(AnalyticCosts { totals: matrices.next()?, times: matrices.next()? });
+        (next().expect("costs of all operations"), next())
+    }
+}
+
 /// Kinds of layers that are counted.
 const KINDS: [LayerKind; 5] =
     [LayerKind::Conv, LayerKind::Depthwise, LayerKind::Shuffle, LayerKind::Add, LayerKind::Pool];
 
 impl AnalyticCosts {
     /// Costs of all that the text says, or of what is live: without operations that lead nowhere.
-    /// A row of an architecture that makes no network is zero.
+    /// A row of an architecture that makes no network is zero. A space of parameters has no network, and no
+    /// columns.
     pub fn new(space: &Space, archs: &[Architecture], live: bool) -> AnalyticCosts {
+        if space.parameters().is_some() {
+            let none = || Mat::zeros(archs.len(), 0);
+            return AnalyticCosts { totals: none(), times: none() };
+        }
         let family = Device::family();
         let view = if live { View::Pruned } else { View::Raw };
         let (totals, times): (Vec<Vec<f64>>, Vec<Vec<f64>>) = (archs.par_iter())
@@ -82,19 +111,24 @@ impl AnalyticCosts {
         }
     }
 
-    /// Costs of all operations of the texts and, in spaces whose texts have operations that lead
-    /// nowhere, of the live ones.
-    pub fn raw_and_live(
-        space: &Space,
-        archs: &[Architecture],
-    ) -> (AnalyticCosts, Option<AnalyticCosts>) {
+    /// Costs of all operations of the texts and, where some lead nowhere, of the live ones.
+    pub fn raw_and_live(space: &Space, archs: &[Architecture]) -> RawAndLive {
         let of = |live| AnalyticCosts::new(space, archs, live);
         (of(false), shows_dead(space).then(|| of(true)))
+    }
+
+    /// Costs of a pool's architectures.
+    pub(crate) fn of_pool(pool: &Pool) -> Arc<RawAndLive> {
+        let slot = pool.memo.as_ref().map(|memo| &*memo.costs);
+        memo::features(slot, pool, |archs| AnalyticCosts::raw_and_live(&pool.space, archs))
     }
 
     /// Logarithms of multiply-accumulates and of weights, p × 2.
     pub fn log_size(&self) -> Mat {
         let totals = &self.totals;
+        if totals.cols == 0 {
+            return totals.clone();
+        }
         // A network without any layer has neither.
         let log = |v: f64| v.max(1.0).ln();
         Mat::from_fn(totals.rows, 2, |i, j| match j {

@@ -5,11 +5,15 @@
 //! - [`cells`]: properties of a cell's graph and shares of variance, for accuracies.
 //! - `program`: a cell as the little program that a runtime executes, for latencies.
 //! - [`costs`]: sizes and times on simulated devices by analysis of the layers.
+//! - `memo`: features of the last pool, copied for the next one.
+//! - [`parameters`]: values of declared parameters.
 //! - [`operations`]: a network of any space as counts of its operations.
 
 pub mod cells;
 pub mod costs;
 pub mod counts;
 pub mod graph;
+pub(crate) mod memo;
 pub mod operations;
+pub mod parameters;
 pub(crate) mod program;

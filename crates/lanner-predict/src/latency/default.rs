@@ -13,7 +13,7 @@ use lanner_space::{Architecture, Space};
 
 use crate::encode::cells::CellEncoder;
 use crate::encode::costs::AnalyticCosts;
-use crate::encode::counts::{live_one_hot, one_hot};
+use crate::encode::counts::{live_one_hot, network_one_hot, one_hot};
 use crate::encode::program::{Counts, ProgramCounts};
 use crate::metrics::quantile;
 use crate::regress::gp::{Component, Gp, GpOptions, HyperPrior, Kernel, Predictions};
@@ -48,7 +48,7 @@ impl LatencyFeatures {
         let space = &pool.space;
         let encoder = Encoder {
             space: space.clone(),
-            features: CellEncoder::new(space),
+            features: CellEncoder::of_network(space),
             program: space.has_known_program().then(|| Programs::new(space, &pool.archs).names()),
         };
         LatencyFeatures { groups: encoder.groups(&pool.archs), encoder: Arc::new(encoder) }
@@ -94,7 +94,7 @@ impl LatencyFeatures {
             .zip(by)
             .map(|((kernel, x), by)| Component {
                 kernel: *kernel,
-                x: by.apply(x),
+                x: by.apply(x).into(),
                 amplitude: HyperPrior::new(0.3, 4.0),
                 length: HyperPrior::new(0.7, 4.0),
             })
@@ -137,7 +137,7 @@ impl Encoder {
     fn others(&self, archs: &[Architecture]) -> Vec<(Kernel, Mat)> {
         let space = &self.space;
         let f = self.features.features(archs);
-        let texts = one_hot(space, archs);
+        let texts = network_one_hot(space, archs);
         let (AnalyticCosts { mut totals, mut times }, live) =
             AnalyticCosts::raw_and_live(space, archs);
         if let Some(live) = live {

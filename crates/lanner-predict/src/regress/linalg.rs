@@ -52,6 +52,11 @@ impl Mat {
         Mat { rows: rows.len(), cols: self.cols, data }
     }
 
+    /// Some columns that stand beside each other.
+    pub fn columns(&self, range: std::ops::Range<usize>) -> Mat {
+        Mat::from_fn(self.rows, range.len(), |i, j| self[(i, range.start + j)])
+    }
+
     /// All columns of `self`, then all of `other`.
     pub fn beside(&self, other: &Mat) -> Mat {
         Mat::joined(&[self, other])
@@ -161,7 +166,17 @@ impl Standardiser {
     /// A matrix with the columns of the one that this was made from.
     pub fn apply(&self, x: &Mat) -> Mat {
         let Standardiser { columns, means, scales } = self;
-        Mat::from_fn(x.rows, columns.len(), |i, k| (x[(i, columns[k])] - means[k]) * scales[k])
+        let mut out = Mat::zeros(x.rows, columns.len());
+        let cols = columns.len().max(1);
+        out.data.par_chunks_mut(64 * cols).enumerate().for_each(|(block, rows)| {
+            for (i, row) in rows.chunks_mut(cols).enumerate() {
+                let values = x.row(64 * block + i);
+                for (k, out) in row.iter_mut().enumerate() {
+                    *out = (values[columns[k]] - means[k]) * scales[k];
+                }
+            }
+        });
+        out
     }
 }
 

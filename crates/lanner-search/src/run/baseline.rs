@@ -1,9 +1,11 @@
 //! The curve of random search, as far as it is known.
 
-/// A curve to compare the search's with, and its description.
-#[derive(Debug, Clone, PartialEq)]
+use serde::{Deserialize, Serialize};
+
+/// The expected best value of random search, and how it is known.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Baseline {
-    /// Description for the reader: `random search in the table, expected`.
+    /// How it is known: `exact over the table`.
     pub what: String,
     /// Numbers of evaluations, increasing, and the best value after each.
     pub curve: Vec<(usize, f64)>,

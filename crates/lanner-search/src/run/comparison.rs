@@ -7,25 +7,53 @@ use lanner_evaluate::meter::{Effort, Latency};
 use lanner_network::{Cost, View};
 use lanner_space::Architecture;
 use rayon::prelude::*;
+use serde::{Deserialize, Serialize};
 
 use super::baseline::Baseline;
 use super::columns::Columns;
 use super::control::{Control, Stop};
 use super::{Run, Tables, setup};
 use crate::job::LATENCY;
-use crate::study::{Measurement, State, analytic};
+use crate::study::{Measurement, State, Trial, analytic};
 use crate::{Evaluate, Job, SearchError};
 
 /// Number of largest networks that are tried until one is within the limits.
 const LOOK: usize = 10;
 
-/// The network that is chosen by its size.
-pub struct BySize {
-    pub arch: Architecture,
+/// What a search chose, beside choices without learning: the table that it ends with.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Comparison {
+    /// Number of evaluations after which it was made.
+    pub evaluations: usize,
+    /// The search, the network with the most FLOPs within the limits, and random search, as far as
+    /// they are known.
+    pub rows: Vec<Choice>,
+    /// The curve of random search.
+    pub by_chance: Option<Baseline>,
+}
+
+/// A row of a [`Comparison`].
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Choice {
+    /// `the search`, `most FLOPs` or `random search`.
+    pub choice: String,
+    /// Text of the architecture; random search has none.
+    pub arch: Option<String>,
+    /// The objectives, and the accuracies of a training.
     pub metrics: BTreeMap<String, f64>,
     pub latency: Option<Latency>,
-    /// How its metrics were found.
-    pub how: &'static str,
+    /// Latency that was predicted when the network was asked for, milliseconds.
+    pub predicted_ms: Option<f64>,
+    /// How the metrics were found.
+    pub how: Option<String>,
+}
+
+/// The network that is chosen by its size.
+pub(super) struct BySize {
+    arch: Architecture,
+    metrics: BTreeMap<String, f64>,
+    latency: Option<Latency>,
+    how: &'static str,
 }
 
 impl Run {
@@ -105,6 +133,9 @@ impl Run {
     /// Returns the architectures of done trials, those with the most FLOPs first.
     fn evaluated_by_size(&self) -> Result<Vec<Architecture>, SearchError> {
         let mut sized = Vec::new();
+        if self.study.space().parameters().is_some() {
+            return Ok(Vec::new());
+        }
         for t in self.study.trials()?.into_iter().filter(|t| t.state == State::Done) {
             let network = self.skeleton.build(&t.arch, View::Pruned)?;
             sized.push((std::cmp::Reverse(Cost::of(&network).flops), t.id, t.arch));
@@ -113,22 +144,67 @@ impl Run {
         Ok(sized.into_iter().map(|s| s.2).collect())
     }
 
-    /// Returns the expected best of as many random networks as were evaluated, and how it was
-    /// found: exactly over a table, else predicted from the trials.
-    pub(super) fn by_chance(
+    /// Returns the expected best of as many random networks as were evaluated: exactly over a table,
+    /// else predicted from the trials.
+    pub(super) fn by_chance(&mut self, evaluated: usize) -> Result<Option<Baseline>, SearchError> {
+        match random_search(self.study.job(), evaluated, &mut self.tables) {
+            Some(exact) => Ok(Some(exact)),
+            None if self.study.job().strategy.learns() => self.study.by_chance(evaluated),
+            None => Ok(None),
+        }
+    }
+
+    /// Compares the best network with those that were chosen without learning, and stores the
+    /// result, so that a report tells the same.
+    pub(super) fn compare(
         &mut self,
-        evaluated: usize,
-    ) -> Result<Option<(f64, String)>, SearchError> {
-        if let Some(exact) = random_search(self.study.job(), evaluated, &mut self.tables) {
-            let last = exact.curve.last();
-            let how = |n: usize| format!("mean of all searches, {n} networks");
-            return Ok(last.map(|&(n, value)| (value, how(n))));
+        best: &Option<(Trial, Option<Latency>)>,
+        by_size: Option<BySize>,
+        evaluations: usize,
+    ) -> Result<Comparison, SearchError> {
+        let by_chance = self.by_chance(evaluations)?;
+        let (job, space) = (self.study.job(), self.study.space());
+        let chosen = |metrics: &BTreeMap<String, f64>| -> BTreeMap<String, f64> {
+            let objectives = job.objectives.iter().map(|o| o.metric.as_str());
+            let shown = objectives.chain(["val_accuracy", "test_accuracy"]);
+            shown.filter_map(|name| Some((name.into(), *metrics.get(name)?))).collect()
+        };
+        let mut rows = Vec::new();
+        if let Some((trial, latency)) = best {
+            let predicted = trial.predicted.get(LATENCY).map(|p| p.0);
+            rows.push(Choice {
+                choice: "the search".into(),
+                arch: Some(space.print(&trial.arch)),
+                metrics: chosen(&trial.metrics),
+                latency: *latency,
+                predicted_ms: predicted.filter(|_| latency.is_some()),
+                how: None,
+            });
         }
-        if !self.study.job().strategy.learns() {
-            return Ok(None);
+        if let Some(size) = by_size {
+            rows.push(Choice {
+                choice: "most FLOPs".into(),
+                arch: Some(space.print(&size.arch)),
+                metrics: chosen(&size.metrics),
+                latency: size.latency,
+                predicted_ms: None,
+                how: Some(size.how.into()),
+            });
         }
-        let value = self.study.by_chance(evaluated)?;
-        Ok(value.map(|v| (v, format!("predicted from the trials, {evaluated} networks"))))
+        let last = by_chance.as_ref().and_then(|b| Some((b.curve.last().copied()?, &b.what)));
+        if let (Some(((n, value), what)), Some(objective)) = (last, job.objectives.first()) {
+            rows.push(Choice {
+                choice: "random search".into(),
+                arch: None,
+                metrics: [(objective.metric.clone(), value)].into(),
+                latency: None,
+                predicted_ms: None,
+                how: Some(format!("the expected best of {n} random networks, {what}")),
+            });
+        }
+        let comparison = Comparison { evaluations, rows, by_chance };
+        self.study.set_comparison(&comparison)?;
+        Ok(comparison)
     }
 }
 
@@ -152,7 +228,7 @@ pub fn random_search(job: &Job, most: usize, tables: &mut Tables) -> Option<Base
         job.limits.iter().all(|limit| {
             let value = match (limit.metric.as_str(), &latency) {
                 (LATENCY, Some((table, column))) => table.value(column, arch).ok().flatten(),
-                (metric, _) => match analytic(metric) {
+                (metric, _) => match analytic(&space, metric) {
                     Some(part) => {
                         let network = skeleton.build(arch, View::Pruned).ok();
                         network.map(|n| part(&Cost::of(&n)) as f64)
@@ -167,6 +243,5 @@ pub fn random_search(job: &Job, most: usize, tables: &mut Tables) -> Option<Base
     let values: Vec<f64> = (table.archs.par_iter().zip(values))
         .map(|(arch, &value)| if within(arch) { value } else { f64::NAN })
         .collect();
-    let what = "random search, expected over the table";
-    Baseline::expected(what, &values, objective.maximise, most)
+    Baseline::expected("exact over the table", &values, objective.maximise, most)
 }

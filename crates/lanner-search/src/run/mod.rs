@@ -56,8 +56,8 @@ use crate::study::predictors::Predictors;
 use crate::study::{Study, Trial};
 use crate::{Evaluate, Job, Limit, SearchError, Setup};
 pub use baseline::{Baseline, spaced};
-use columns::Columns;
-pub use comparison::{BySize, random_search};
+use columns::{Columns, tells_latency};
+pub use comparison::{Choice, Comparison, random_search};
 pub use control::{Control, Event, Phase, Stop};
 pub use front::{Front, Point};
 pub use lanner_evaluate::meter::Latency;
@@ -75,6 +75,8 @@ pub struct Run {
     meter: Option<Box<dyn Meter>>,
     columns: Columns,
     script: Option<Arc<ScriptMeter>>,
+    /// Whether latencies are a metric that the evaluation tells.
+    tells_latency: bool,
     tables: Tables,
     quiet: Arc<Quiet>,
 }
@@ -105,10 +107,8 @@ pub struct Found {
     pub best: Option<(Trial, Option<Latency>)>,
     /// The trade-offs between two objectives.
     pub front: Option<Front>,
-    /// The network with the most FLOPs within the limits, for comparison.
-    pub by_size: Option<BySize>,
-    /// The expected result of random search, and how it was found.
-    pub by_chance: Option<(f64, String)>,
+    /// The best network beside choices without learning.
+    pub comparison: Comparison,
     /// Whether the time was up before the budget was spent.
     pub is_early: bool,
     /// Duration of this run.
@@ -138,6 +138,7 @@ impl Run {
         };
         let script = setup::script(&job, &mut setup, &skeleton)?;
         let columns = Columns::of(&job, &setup, &*evaluator, &space, script.as_ref(), &mut tables)?;
+        let tells_latency = own.meter.is_none() && tells_latency(&space, &setup);
         let warm_start = warm_start::read(&own.warm_start, &job, &space, &mut tables)?;
         let is_limited = setup.median_limit || job.limit_of(LATENCY).is_some();
         let predictors = Predictors::load(&job, &space, is_limited)?;
@@ -164,6 +165,7 @@ impl Run {
             meter,
             columns,
             script,
+            tells_latency,
             tables,
             quiet: Arc::default(),
         };
@@ -194,6 +196,7 @@ impl Run {
         let script = setup::script(&job, &mut setup, &skeleton)?;
         let columns =
             Columns::of(&job, &setup, &*evaluator, study.space(), script.as_ref(), &mut tables)?;
+        let tells_latency = own.meter.is_none() && tells_latency(study.space(), &setup);
         Ok(Run {
             study,
             setup,
@@ -203,6 +206,7 @@ impl Run {
             meter: own.meter,
             columns,
             script,
+            tells_latency,
             tables,
             quiet: Arc::default(),
         })
@@ -228,15 +232,14 @@ impl Run {
         &*self.evaluator
     }
 
+    /// Gives back a trial that was claimed and will not be told.
+    pub fn give_back(&mut self, trial: &Trial) -> Result<(), SearchError> {
+        self.study.give_back(trial.id)
+    }
+
     /// Raises or lowers the budget.
     pub fn set_budget(&mut self, budget: usize) -> Result<(), SearchError> {
         self.study.set_budget(budget)
-    }
-
-    /// Computes the curve of random search over the table that replaces trainings; `None` without a
-    /// table.
-    pub fn baseline(&mut self, most: usize) -> Option<Baseline> {
-        random_search(self.study.job(), most, &mut self.tables)
     }
 
     /// Searches until the budget is spent, and chooses the best network.
@@ -247,6 +250,18 @@ impl Run {
         let start = Instant::now();
         self.first_measurements(control)?;
         let is_early = self.search(control)?;
+        let found = self.found(control)?;
+        let seconds = start.elapsed().as_secs_f64();
+        Ok(Found { is_early: is_early && found.is_early, seconds, ..found })
+    }
+
+    /// Chooses the best network of the trials so far: measures the best ones again, and evaluates the one to
+    /// compare it with.
+    ///
+    /// # Errors
+    /// As [`Run::finish`].
+    pub fn found(&mut self, control: &mut Control) -> Result<Found, SearchError> {
+        let start = Instant::now();
         let counts = self.study.counts()?;
         let (done, budget) = (counts.done + counts.failed, self.study.job().budget);
         if control.is_stopped() {
@@ -268,11 +283,10 @@ impl Run {
             return Err(SearchError::Stopped { when });
         }
         Ok(Found {
+            comparison: self.compare(&best, by_size, done)?,
             best,
             front,
-            by_size,
-            by_chance: self.by_chance(done)?,
-            is_early: is_early && done < budget,
+            is_early: done < budget,
             seconds: start.elapsed().as_secs_f64(),
         })
     }

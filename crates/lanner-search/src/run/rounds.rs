@@ -1,6 +1,5 @@
 //! The loop of a run: ask, measure, evaluate on free workers, tell.
 
-use std::collections::BTreeMap;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 use std::sync::mpsc::channel;
@@ -12,18 +11,12 @@ use lanner_evaluate::evaluator::{Answer, Place, Request};
 use super::Run;
 use super::control::{Control, Event, Phase, Stop};
 use crate::SearchError;
-use crate::study::{Outcome, Trial};
-
-/// A trial to evaluate, with the metrics that are known before.
-struct Task {
-    trial: Trial,
-    beside: BTreeMap<String, f64>,
-}
+use crate::study::{Outcome, State, Trial};
 
 /// A finished evaluation.
 struct Ended {
     worker: usize,
-    task: Task,
+    trial: Trial,
     answer: Result<Answer, EvaluateError>,
 }
 
@@ -56,8 +49,8 @@ impl Run {
                 while failure.is_none()
                     && let Some(&worker) = free.last()
                 {
-                    let task = match self.next(&is_early) {
-                        Ok(Some(task)) => task,
+                    let trial = match self.claim(&is_early) {
+                        Ok(Some(trial)) => trial,
                         Ok(None) => break,
                         Err(error) => {
                             failure = Some(error);
@@ -67,10 +60,10 @@ impl Run {
                     free.pop();
                     let (send, evaluator, quiet) = (send.clone(), &evaluator, &quiet);
                     let (needed, give_up) = (&needed, &give_up);
-                    let out = networks.join(format!("{}.onnx", task.trial.id));
+                    let out = networks.join(format!("{}.onnx", trial.id));
                     scope.spawn(move || {
                         let working = is_here.then(|| quiet.work());
-                        let (arch, seed) = (&task.trial.arch, task.trial.seed);
+                        let (arch, seed) = (&trial.arch, trial.seed);
                         let request =
                             Request { arch, seed, needed, out: &out, worker, stop: give_up };
                         // Without this, a worker that panicked would be waited for forever.
@@ -79,16 +72,18 @@ impl Run {
                             .unwrap_or_else(|p| Ok(Answer::Failed(panic_message(&*p))));
                         drop(working);
                         // The receiver outlives the workers.
-                        let _ = send.send(Ended { worker, task, answer });
+                        let _ = send.send(Ended { worker, trial, answer });
                     });
                 }
                 if free.len() == workers {
                     break;
                 }
-                let Ok(Ended { worker, task, answer }) = ended.recv() else { break };
+                let Ok(Ended { worker, trial, answer }) = ended.recv() else { break };
                 free.push(worker);
-                if let Err(error) = self.record(task, answer) {
-                    failure.get_or_insert(error);
+                match answer.map_err(SearchError::from).and_then(|a| self.tell(&trial, a)) {
+                    // If another process was faster, its result counts.
+                    Ok(_) | Err(SearchError::Told { .. } | SearchError::TakenOver { .. }) => {}
+                    Err(error) => drop(failure.get_or_insert(error)),
                 }
                 match self.study.counts() {
                     Ok(c) => events(Event::Progress {
@@ -107,9 +102,10 @@ impl Run {
         }
     }
 
-    /// Returns the next trial that is within the limits as far as can be measured, and asks the
-    /// strategy if none waits. `None` if nothing is left, or `is_early` says so.
-    fn next(&mut self, is_early: &dyn Fn() -> bool) -> Result<Option<Task>, SearchError> {
+    /// Claims the next trial that is within the limits as far as can be measured, and asks the strategy
+    /// if none waits: for callers who evaluate networks themselves, after
+    /// [`Run::first_measurements`]. `None` if nothing is left, or `is_early` says so.
+    pub fn claim(&mut self, is_early: &dyn Fn() -> bool) -> Result<Option<Trial>, SearchError> {
         loop {
             if is_early() {
                 return Ok(None);
@@ -124,32 +120,26 @@ impl Run {
                 Some(metrics) => {
                     self.study.tell(trial.id, Outcome::Infeasible { metrics })?;
                 }
-                None => {
-                    let beside = self.beside_the_evaluation(&trial.arch)?;
-                    return Ok(Some(Task { trial, beside }));
-                }
+                None => return Ok(Some(trial)),
             }
         }
     }
 
-    fn record(
-        &mut self,
-        task: Task,
-        answer: Result<Answer, EvaluateError>,
-    ) -> Result<(), SearchError> {
-        let outcome = match answer? {
-            Answer::Stopped => return Ok(()),
+    /// Records the evaluation of a claimed trial, and returns its new state. A stopped one stays
+    /// claimed until this run ends.
+    ///
+    /// # Errors
+    /// The trial has ended before, or another process took it over; then the other result counts.
+    pub fn tell(&mut self, trial: &Trial, answer: Answer) -> Result<State, SearchError> {
+        let outcome = match answer {
+            Answer::Stopped => return Ok(State::Running),
             Answer::Failed(why) => Outcome::Failed { why },
             Answer::Metrics(mut metrics) => {
-                metrics.extend(task.beside);
+                metrics.extend(self.beside_the_evaluation(&trial.arch)?);
                 Outcome::Done { metrics }
             }
         };
-        match self.study.tell(task.trial.id, outcome) {
-            // If another process was faster, its result counts.
-            Ok(_) | Err(SearchError::Told { .. } | SearchError::TakenOver { .. }) => Ok(()),
-            Err(error) => Err(error),
-        }
+        self.study.tell(trial.id, outcome)
     }
 }
 

@@ -31,6 +31,9 @@ pub(super) fn evaluator(
     skeleton: &Skeleton,
     tables: &mut Tables,
 ) -> Result<Arc<dyn Evaluator>, SearchError> {
+    if matches!(setup.evaluate, Evaluate::Train | Evaluate::Proxies) {
+        Skeleton::of(&skeleton.space)?;
+    }
     let memory_limit = memory_limit(None).map(|bytes| bytes / setup.parallel.max(1) as u64);
     Ok(match &setup.evaluate {
         Evaluate::Command(line) => {
@@ -96,7 +99,10 @@ pub(super) fn meter(
             Box::new(TableMeter::new(table, column)?)
         }
         (None, Some(script)) if setup.measures(LATENCY) => Box::new(Arc::clone(script)),
-        _ => Box::new(MachineMeter::new(&setup.device, skeleton.clone(), baseline_ms)?),
+        _ => {
+            Skeleton::of(&skeleton.space)?;
+            Box::new(MachineMeter::new(&setup.device, skeleton.clone(), baseline_ms)?)
+        }
     })
 }
 
@@ -119,7 +125,10 @@ pub(super) fn script(
     let script = ScriptMeter::new(&line, &setup.device, skeleton.clone());
     let script = Arc::new(script.map_err(|e| wrong(e.to_string()))?);
     if setup.measured.is_empty() {
-        let arch = lanner_evaluate::measure::reference(&skeleton.space)?;
+        let arch = match skeleton.space.parameters() {
+            Some(_) => skeleton.space.sample(&mut lanner_nn::rng(job.seed, "first measured")),
+            None => lanner_evaluate::measure::reference(&skeleton.space)?,
+        };
         let Some(metrics) = script.metrics(&arch)? else {
             return Err(wrong("it does not support the first network that it was given".into()));
         };

@@ -89,20 +89,21 @@ impl DefaultSearch {
 const DRAWS: usize = 200;
 
 impl DefaultSearch {
-    /// Predicts the best value of `n` random networks of `rows` from the trials: the mean over many
-    /// draws of the networks, and of their values from the model. `None` if there are too few trials.
+    /// Predicts the best value of 1, 2, … `n` random networks of `rows` from the trials: the mean over
+    /// many draws of the networks, and of their values from the model. `None` if there are too few
+    /// trials.
     pub(crate) fn by_chance(
         &mut self,
         pool: &Pool,
         history: &History,
         rows: &[usize],
         n: usize,
-    ) -> Option<f64> {
+    ) -> Option<Vec<f64>> {
         let sizes = log_flops(&pool.space, &pool.archs);
         let mut model = Model::new(pool, sizes, &self.warm_start);
         let beliefs = model.beliefs(history, rows).ok()?;
         let targets = Targets::of(&history.values());
-        let mut sum = 0.0;
+        let mut sums = vec![0.0; n.min(rows.len())];
         for _ in 0..DRAWS {
             let mut all: Vec<usize> = (0..rows.len()).collect();
             let drawn = draw(&mut all, n, &mut self.rng);
@@ -110,9 +111,14 @@ impl DefaultSearch {
                 let Belief { mean, sd, .. } = beliefs[j];
                 targets.value((mean + sd * normal(&mut self.rng), 0.0)).0
             });
-            sum += values.fold(f64::NEG_INFINITY, f64::max);
+            let mut best = f64::NEG_INFINITY;
+            for (sum, value) in sums.iter_mut().zip(values) {
+                best = best.max(value);
+                *sum += best;
+            }
         }
-        Some(sum / DRAWS as f64).filter(|mean| mean.is_finite())
+        sums.iter_mut().for_each(|sum| *sum /= DRAWS as f64);
+        sums.iter().all(|mean| mean.is_finite()).then_some(sums)
     }
 }
 

@@ -89,6 +89,13 @@ impl Study {
         }
     }
 
+    /// Gives a trial back that this process claimed: it is handed out again, with the same seed. Another one
+    /// stays as it is.
+    pub fn give_back(&mut self, trial: i64) -> Result<(), SearchError> {
+        let owner = self.owner.text();
+        self.database.write(|c| give_back(c, owner, Some(trial)))
+    }
+
     /// Returns state, finite metrics and note for an outcome.
     fn judged(&self, outcome: Outcome) -> (State, BTreeMap<String, f64>, Option<String>) {
         let finite = |mut metrics: BTreeMap<String, f64>| {
@@ -154,15 +161,20 @@ impl Drop for Study {
         if self.heartbeat.take().is_some() {
             let owner = self.owner.text();
             // If this fails, others take the trials over once this process is gone.
-            let _ = self.database.write(|c| {
-                c.execute(
-                    "UPDATE trial SET state = 'asked', owner = NULL, heartbeat = NULL,
-                     attempts = attempts - 1 WHERE state = 'running' AND owner = ?",
-                    [owner],
-                )
-            });
+            let _ = self.database.write(|c| give_back(c, owner, None));
         }
     }
+}
+
+/// Gives back one trial of an owner, or all of them.
+fn give_back(connection: &Connection, owner: &str, trial: Option<i64>) -> rusqlite::Result<()> {
+    connection
+        .execute(
+            "UPDATE trial SET state = 'asked', owner = NULL, heartbeat = NULL, attempts = attempts - 1
+             WHERE state = 'running' AND owner = ?1 AND (?2 IS NULL OR id = ?2)",
+            (owner, trial),
+        )
+        .map(|_| ())
 }
 
 /// Returns the first trial that waits or whose owner is dead, and how often it was handed out.

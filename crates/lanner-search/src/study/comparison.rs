@@ -8,6 +8,7 @@ use super::ask::Snapshot;
 use super::candidates::Current;
 use super::types::State;
 use super::{SearchError, Study, limits};
+use crate::run::{Baseline, spaced};
 use crate::{DefaultSearch, History};
 
 impl Study {
@@ -25,10 +26,10 @@ impl Study {
         Ok(sized.into_iter().take(n).map(|(_, r)| current.pool.archs[r].clone()).collect())
     }
 
-    /// Predicts the best value of `n` random networks that are likely to be within the limits, from
-    /// the study's own trials: fits the processes of [`DefaultSearch`] and draws random searches
+    /// Predicts the best value of up to `n` random networks that are likely to be within the limits,
+    /// from the study's own trials: fits the processes of [`DefaultSearch`] and draws random searches
     /// from their predictions. `None` with two objectives or too few trials.
-    pub fn by_chance(&mut self, n: usize) -> Result<Option<f64>, SearchError> {
+    pub fn by_chance(&mut self, n: usize) -> Result<Option<Baseline>, SearchError> {
         let [objective] = &self.job.objectives[..] else { return Ok(None) };
         let objective = objective.clone();
         let (job, space) = (&self.job, &self.space);
@@ -46,7 +47,11 @@ impl Study {
             return Ok(None);
         }
         let best = DefaultSearch::new(seed).by_chance(&current.pool, &history, &rows, n);
-        Ok(best.map(|value| objective.signed(value)))
+        Ok(best.map(|values| {
+            let value = |k: usize| objective.signed(values[k - 1]);
+            let curve = spaced(values.len()).into_iter().map(|k| (k, value(k))).collect();
+            Baseline { what: "estimated from the trials".into(), curve }
+        }))
     }
 
     /// Returns the candidates, evaluated ones too, and which of them are likely to be within the

@@ -62,6 +62,7 @@ use rusqlite::OptionalExtension;
 
 pub use crate::constrained::Belief;
 use crate::job::LATENCY;
+use crate::run::Comparison;
 use crate::{Job, SearchError, Strategy};
 use candidates::Candidates;
 pub use candidates::{ANALYTIC, analytic};
@@ -218,7 +219,7 @@ impl Study {
 
     fn of(database: Database, job: Job, space: Space, candidates: Candidates) -> Study {
         Study {
-            limits: Limits::of(&job.limits),
+            limits: Limits::of(&job.limits, &space),
             candidates,
             database,
             job,
@@ -306,6 +307,27 @@ impl Study {
             })?;
         }
         Ok(())
+    }
+
+    /// Returns the comparison that the last run ended with, if nothing was evaluated since.
+    pub fn comparison(&self) -> Result<Option<Comparison>, SearchError> {
+        let text: Option<String> = self.database.read(|c| {
+            c.query_row("SELECT value FROM study WHERE key = 'comparison'", [], |r| r.get(0))
+                .optional()
+        })?;
+        let Counts { done, failed, .. } = self.counts()?;
+        // A later version may have stored another form.
+        let stored = text.and_then(|text| serde_json::from_str::<Comparison>(&text).ok());
+        Ok(stored.filter(|c| c.evaluations == done + failed))
+    }
+
+    /// Stores the comparison that a run ends with.
+    pub(crate) fn set_comparison(&mut self, comparison: &Comparison) -> Result<(), SearchError> {
+        let text = serde_json::to_string(comparison)
+            .map_err(|e| SearchError::Settings { why: e.to_string() })?;
+        self.database.write(|c| {
+            c.execute("INSERT OR REPLACE INTO study VALUES ('comparison', ?)", [text]).map(|_| ())
+        })
     }
 
     /// Stores the reference network's latency.

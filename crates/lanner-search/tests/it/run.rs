@@ -59,7 +59,9 @@ fn an_own_function_and_device_are_searched_within_the_limit_and_resumed() {
     assert_eq!(latency.unwrap().ms, 1.0 + convolutions(&best.arch));
     assert!(latency.unwrap().ms <= 4.5);
     // An own function may take hours: the largest network is one of those evaluated.
-    assert_eq!(found.by_size.as_ref().unwrap().how, "evaluated by the search");
+    let how: Vec<_> = found.comparison.rows.iter().map(|r| r.how.as_deref()).collect();
+    assert_eq!(how[1], Some("evaluated by the search"));
+    assert_eq!(run.study().comparison().unwrap().as_ref(), Some(&found.comparison));
     assert_eq!(run.study().counts().unwrap().done, 15);
     let about = run.hand_over(&found).unwrap().unwrap();
     assert_eq!(about["arch"], run.study().space().print(&best.arch));
@@ -259,4 +261,44 @@ fn a_study_of_the_version_before_can_be_looked_at_and_gone_on_with() {
     let error = Study::open(&path).unwrap().trials().unwrap_err();
     assert!(matches!(error, SearchError::Damaged { .. }), "{error}");
     assert!(error.to_string().contains("nor_conv_9x9"), "{error}");
+}
+
+#[test]
+fn a_loop_of_the_callers_own_has_the_trials_of_a_run() {
+    let folder = tempfile::tempdir().unwrap();
+    let (mine, theirs) = (folder.path().join("mine"), folder.path().join("theirs"));
+    let control = || Control::default();
+    let own = || Own { meter: Some(Box::new(Toy(Arc::default()))), ..Own::evaluator(score) };
+    let job = Job { strategy: StrategyName::Default, ..job(1, 14) };
+    let job = job.at_most("latency_ms", 4.5);
+    let mut run = Run::create(&theirs, &job, own(), &mut control()).unwrap();
+    finish(&mut run);
+    let expected = run.study().trials().unwrap();
+    let mut run = Run::create(&mine, &job, own(), &mut control()).unwrap();
+    run.first_measurements(&mut control()).unwrap();
+    let mut number = 0;
+    while let Some(trial) = run.claim(&|| false).unwrap() {
+        number += 1;
+        if number % 3 == 0 {
+            // A worker died: the same trial, with the same seed, is the next one.
+            run.give_back(&trial).unwrap();
+            let again = run.claim(&|| false).unwrap().unwrap();
+            assert_eq!((again.id, &again.arch, again.seed), (trial.id, &trial.arch, trial.seed));
+        }
+        let answer = Answer::metric("score", convolutions(&trial.arch));
+        assert_eq!(run.tell(&trial, answer).unwrap(), State::Done);
+        let again = run.tell(&trial, Answer::Failed("late".into()));
+        assert!(matches!(again, Err(SearchError::Told { .. })));
+    }
+    let key = |t: &lanner_search::study::Trial| {
+        (t.id, t.arch.clone(), t.state, t.seed, t.metrics.clone(), t.round)
+    };
+    let trials = run.study().trials().unwrap();
+    assert_eq!(
+        trials.iter().map(key).collect::<Vec<_>>(),
+        expected.iter().map(key).collect::<Vec<_>>()
+    );
+    assert_eq!(run.study().counts().unwrap().done, 14);
+    let (best, latency) = run.found(&mut control()).unwrap().best.unwrap();
+    assert!(latency.unwrap().ms <= 4.5 && best.state == State::Done);
 }

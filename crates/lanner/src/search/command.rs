@@ -92,7 +92,7 @@ pub fn run(args: &SearchArgs, folder: &Path, kept: bool) -> anyhow::Result<()> {
     let about = run.hand_over(&found)?;
     // A search that found nothing has a report too: it shows why.
     if kept {
-        crate::report::write(&mut run)?;
+        crate::report::write(&run)?;
     }
     match about {
         Some(about) => summary::print(&run, &found, &about, kept, args.json),

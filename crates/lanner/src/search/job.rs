@@ -31,8 +31,12 @@ pub fn job(args: &SearchArgs) -> anyhow::Result<Job> {
     let tables = tables(args)?;
     let names_latency = limits.iter().any(|l: &Limit| l.metric == LATENCY)
         || args.pareto.iter().any(|metric| metric == LATENCY);
-    let median_limit = limits.is_empty() && args.pareto.is_empty() && !is_table;
-    let is_measured = (names_latency || median_limit) && tables.iter().all(|t| t.column.is_none());
+    let is_looked_up = tables.iter().any(|t| t.column.is_some());
+    // A space of parameters has no network to measure here.
+    let has_network = space.parameters().is_none();
+    let median_limit =
+        limits.is_empty() && args.pareto.is_empty() && !is_table && (has_network || is_looked_up);
+    let is_measured = (names_latency || median_limit) && !is_looked_up && has_network;
     let setup = Setup {
         command: command(),
         dataset: args.dataset.clone(),
@@ -59,7 +63,7 @@ pub fn job(args: &SearchArgs) -> anyhow::Result<Job> {
             true => Some(std::fs::read_to_string(&args.space)?),
             false => None,
         },
-        skeleton: Some(Sizes::from(&skeleton(args, &space, is_here)?)),
+        skeleton: skeleton(args, &space, is_here)?.as_ref().map(Sizes::from),
         objectives,
         limits,
         strategy: args.strategy.parse().map_err(|why: String| usage(why))?,
@@ -158,17 +162,28 @@ fn tables(args: &SearchArgs) -> anyhow::Result<Vec<TableColumn>> {
     }
 }
 
-/// Returns the skeleton of the networks: small for evaluations in this process, else as published.
-fn skeleton(args: &SearchArgs, space: &Space, is_here: bool) -> anyhow::Result<Skeleton> {
+/// Returns the skeleton of the networks: small for evaluations in this process, else as published; none
+/// for parameters.
+fn skeleton(args: &SearchArgs, space: &Space, is_here: bool) -> anyhow::Result<Option<Skeleton>> {
+    if space.parameters().is_some() && !is_here {
+        let sizes = [args.channels, args.cells, args.resolution, args.classes];
+        let names = ["--channels", "--cells", "--resolution", "--classes"];
+        if let Some((name, size)) = names.iter().zip(sizes).find_map(|(n, s)| Some((n, s?))) {
+            return Err(usage(format!(
+                "{name} {size}: {space} is a space of parameters, whose networks a program of yours makes"
+            )));
+        }
+        return Ok(None);
+    }
     let usual = match is_here {
         true => small_skeleton(space, &args.dataset).map_err(search_error)?,
         false => Skeleton::of(space).map_err(|e| usage(e.to_string()))?,
     };
-    Ok(Skeleton {
+    Ok(Some(Skeleton {
         channels: args.channels.unwrap_or(usual.channels),
         cells: args.cells.unwrap_or(usual.cells),
         resolution: args.resolution.unwrap_or(usual.resolution),
         classes: args.classes.filter(|_| !is_here).unwrap_or(usual.classes),
         ..usual
-    })
+    }))
 }

@@ -1,8 +1,6 @@
 //! Prints the short table that a search ends with.
 
-use std::collections::BTreeMap;
-
-use lanner_search::run::{Found, Latency, Run};
+use lanner_search::run::{Choice, Found, Run};
 use lanner_search::{Job, LATENCY};
 use serde_json::Value;
 
@@ -17,34 +15,33 @@ pub fn print(
     kept: bool,
     as_json: bool,
 ) -> anyhow::Result<()> {
-    let Some((trial, latency)) = &found.best else { return Ok(()) };
+    if found.best.is_none() {
+        return Ok(());
+    }
     let (study, job) = (run.study(), run.study().job());
     let counts = study.counts()?;
     let measurements = study.measurements()?.iter().filter(|m| m.metric == LATENCY).count();
-    let mut row = metrics(Row::new().with("choice", "the search"), job, &trial.metrics);
-    row = measured(row, *latency);
-    if let (Some(_), Some((median, _))) = (latency, trial.predicted.get(LATENCY)) {
-        row = row.with("predicted_ms", *median);
-    }
-    for limit in &job.limits {
-        row = row.with(&format!("limit_{}", limit.metric), limit.value());
-    }
-    row = row
-        .with("evaluations", counts.done + counts.failed)
-        .with("failed", counts.failed)
-        .with("over_a_limit", counts.infeasible)
-        .with("measurements", measurements)
-        .with("seconds", found.seconds)
-        .with("best", study.space().print(&trial.arch));
-    let mut rows = vec![row];
-    if let Some(size) = &found.by_size {
-        let row = metrics(Row::new().with("choice", "most FLOPs"), job, &size.metrics);
-        let best = study.space().print(&size.arch);
-        rows.push(measured(row, size.latency).with("best", best).with("how", size.how));
-    }
-    if let (Some((value, how)), Some(objective)) = (&found.by_chance, job.objectives.first()) {
-        let row = Row::new().with("choice", "random search");
-        rows.push(row.with(&objective.metric, *value).with("how", how.as_str()));
+    let mut rows = Vec::new();
+    for choice in &found.comparison.rows {
+        let mut row = chosen(choice, job);
+        if rows.is_empty() {
+            for limit in &job.limits {
+                row = row.with(&format!("limit_{}", limit.metric), limit.value());
+            }
+            row = row
+                .with("evaluations", counts.done + counts.failed)
+                .with("failed", counts.failed)
+                .with("over_a_limit", counts.infeasible)
+                .with("measurements", measurements)
+                .with("seconds", found.seconds);
+        }
+        if let Some(arch) = &choice.arch {
+            row = row.with("best", arch.as_str());
+        }
+        if let Some(how) = &choice.how {
+            row = row.with("how", how.as_str());
+        }
+        rows.push(row);
     }
     let has_front = found.front.is_some();
     if as_json {
@@ -96,20 +93,17 @@ fn print_short(rows: &[Row], job: &Job) -> anyhow::Result<()> {
     Ok(())
 }
 
-/// Adds the objectives to a row, and the accuracies of a training.
-fn metrics(mut row: Row, job: &Job, metrics: &BTreeMap<String, f64>) -> Row {
-    let objectives = job.objectives.iter().map(|o| o.metric.as_str());
-    for name in objectives.chain(["val_accuracy", "test_accuracy"]) {
-        if let Some(value) = metrics.get(name) {
+/// Makes the row of a choice, the objectives first.
+fn chosen(choice: &Choice, job: &Job) -> Row {
+    let mut row = Row::new().with("choice", choice.choice.as_str());
+    let objectives = job.objectives.iter().map(|o| &o.metric);
+    for name in objectives.chain(choice.metrics.keys()) {
+        if let Some(value) = choice.metrics.get(name) {
             row = row.with(name, *value);
         }
     }
-    row
-}
-
-fn measured(row: Row, latency: Option<Latency>) -> Row {
-    match latency {
-        Some(latency) => row.with(LATENCY, latency.ms).with("latency_ms_se", latency.se),
-        None => row,
+    if let Some(latency) = choice.latency {
+        row = row.with(LATENCY, latency.ms).with("latency_ms_se", latency.se);
     }
+    choice.predicted_ms.into_iter().fold(row, |row, ms| row.with("predicted_ms", ms))
 }

@@ -1,5 +1,7 @@
 //! Thurstone's model of comparisons with Gaussian processes for the worth.
 
+use std::sync::Arc;
+
 use lanner_nn::rng;
 use lanner_space::{Architecture, Space};
 
@@ -92,7 +94,7 @@ impl ProcessFeatures {
                 x.rows += others.rows;
                 x.data.extend_from_slice(&others.by_process[k].data);
             }
-            [component(Kernel::Matern52, &x)]
+            [component(Kernel::Matern52, &Arc::new(x))]
         })
     }
 }

@@ -41,7 +41,7 @@ fn dead_operations_count_only_among_all() {
     let cells = ["003333", "003323"].map(|t| space.parse(t).unwrap());
     let f = CellFeatures::new(&Pool::new(space, cells.to_vec()));
     assert_ne!(f.counts.row(0), f.counts.row(1));
-    for group in [f.live_counts, f.live_one_hot, f.shares, f.share_moments, f.size] {
+    for group in [&f.live_counts, &f.live_one_hot, &f.shares, &f.share_moments, &f.size] {
         assert_eq!(group.row(0), group.row(1));
     }
 }

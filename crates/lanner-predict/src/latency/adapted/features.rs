@@ -8,7 +8,7 @@ use super::bridge::Carried;
 use super::group::{Direction, Group, Shown};
 use super::prior::DevicePrior;
 use crate::encode::costs::AnalyticCosts;
-use crate::encode::counts::{live_one_hot, one_hot, pairs, with_these_pairs};
+use crate::encode::counts::{live_one_hot, network_one_hot, one_hot, pairs, with_these_pairs};
 use crate::latency::LatencyFeatures;
 use crate::regress::gp::Kernel;
 use crate::regress::linalg::{Cholesky, Mat, Standardiser};
@@ -314,7 +314,7 @@ impl Encoder {
     /// Features of architectures, the cells' of which may be known already.
     fn encode(&self, archs: &[Architecture], cells: Option<LatencyFeatures>) -> Encoded {
         let space = &self.space;
-        let raw = one_hot(space, archs);
+        let raw = network_one_hot(space, archs);
         let live = self.dead.then(|| live_one_hot(space, archs));
         let cells = cells.or_else(|| self.cells.as_ref().map(|cells| cells.of(archs)));
         let (of_text, of_live) = AnalyticCosts::raw_and_live(space, archs);

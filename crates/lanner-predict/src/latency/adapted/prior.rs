@@ -126,7 +126,7 @@ impl DevicePrior {
     pub fn choose(&self, rows: &[usize], n: usize, seed: u64) -> Vec<usize> {
         let component = |g: &Group| Component {
             kernel: g.kernel,
-            x: g.x.clone(),
+            x: g.x.clone().into(),
             amplitude: HyperPrior::new(1.0 / self.groups.len() as f64, 1.0),
             length: HyperPrior::new(g.length, 1.0),
         };

@@ -9,6 +9,8 @@ mod kernel;
 mod lbfgs;
 mod prior;
 
+use std::sync::Arc;
+
 use rayon::prelude::*;
 
 use crate::PredictError;
@@ -44,8 +46,8 @@ impl HyperPrior {
 #[derive(Debug, Clone)]
 pub struct Component {
     pub kernel: Kernel,
-    /// Features of the pool, p × d.
-    pub x: Mat,
+    /// Features of the pool, p × d, which several terms may share.
+    pub x: Arc<Mat>,
     /// Variance that the term explains, in units of the target's variance.
     pub amplitude: HyperPrior,
     /// Length scale ℓ, see [`Kernel`]; not used by linear and polynomial terms.

@@ -15,7 +15,7 @@ fn components(x: &Mat) -> Vec<Component> {
         .iter()
         .map(|&kernel| Component {
             kernel,
-            x: x.clone(),
+            x: x.clone().into(),
             amplitude: HyperPrior::new(0.5, 2.0),
             length: HyperPrior::new(0.7, 1.0),
         })

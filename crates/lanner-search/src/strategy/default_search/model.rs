@@ -1,9 +1,10 @@
 //! The model of the default search: predicts all networks from the trials so far.
 
 use std::collections::{BTreeMap, HashMap};
+use std::sync::Arc;
 
 use lanner_predict::accuracy::{AccuracyFeatures, gp_options};
-use lanner_predict::encode::counts::live_one_hot;
+use lanner_predict::encode::cells::CellFeatures;
 use lanner_predict::regress::gp::{Component, Gp, HyperPrior, Kernel, Predictions};
 use lanner_predict::regress::linalg::Mat;
 use lanner_predict::{Pool, PredictError};
@@ -26,7 +27,7 @@ const ITERATIONS: usize = 15;
 /// Precomputed features of a pool, and each process's hyper-parameters from the last round.
 pub(super) struct Model {
     members: Vec<Member>,
-    features: Mat,
+    features: Arc<Mat>,
     sizes: Vec<f64>,
     /// Size of each row, scaled to mean 0 and variance 1.
     standing: Vec<f64>,
@@ -75,7 +76,7 @@ impl Model {
     /// Makes a model of a pool. `sizes` has one value a row, in any unit; so has each of `warm_start`.
     pub(super) fn new(pool: &Pool, sizes: Vec<f64>, warm_start: &[Vec<f64>]) -> Model {
         let features = AccuracyFeatures::new(pool);
-        let edges = live_one_hot(&pool.space, &pool.archs);
+        let edges = Arc::new(CellFeatures::new(pool).live_one_hot.clone());
         // All pairs of operations on edges.
         let pairs = [Kernel::Linear, Kernel::Polynomial(2)].map(|kernel| Component {
             kernel,
@@ -87,7 +88,7 @@ impl Model {
         let origins: Vec<Vec<f64>> = warm_start.iter().map(|values| feature(values)).collect();
         let linear = origins.iter().map(|values| Component {
             kernel: Kernel::Linear,
-            x: Mat::from_fn(values.len(), 1, |row, _| values[row]),
+            x: Mat::from_fn(values.len(), 1, |row, _| values[row]).into(),
             amplitude: HyperPrior::new(0.37, 1.5),
             length: HyperPrior::new(1.17, 0.7),
         });

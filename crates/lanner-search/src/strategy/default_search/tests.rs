@@ -249,7 +249,7 @@ fn chance_is_read_off_the_trials() {
             .map(|seed| {
                 let mut search = DefaultSearch::new(seed);
                 let history = simulate(&mut search, &pool, None, 40, |r| Some(y[r]));
-                search.by_chance(&pool, &history, &all, 40).unwrap() - truth
+                search.by_chance(&pool, &history, &all, 40).unwrap()[39] - truth
             })
             .collect();
         let mean = errors.iter().sum::<f64>() / 6.0;
