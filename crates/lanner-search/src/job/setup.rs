@@ -1,5 +1,6 @@
 //! How a run evaluates and measures networks.
 
+use std::collections::BTreeMap;
 use std::fmt;
 use std::path::{Path, PathBuf};
 use std::str::FromStr;
@@ -151,6 +152,9 @@ pub struct Setup {
     /// Command line that began the study, for people.
     #[serde(default)]
     pub command: String,
+    /// Options of this command line and of its file, by name.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub options: BTreeMap<String, Vec<String>>,
     pub evaluate: Evaluate,
     /// Name of the images to train on.
     pub dataset: String,
@@ -184,6 +188,7 @@ impl Setup {
     pub fn new(evaluate: Evaluate) -> Setup {
         Setup {
             command: String::new(),
+            options: BTreeMap::new(),
             evaluate,
             dataset: "digits".into(),
             epochs: 1,

@@ -35,6 +35,7 @@ mod finalists;
 mod first;
 mod front;
 mod handover;
+pub(crate) mod inputs;
 mod limits;
 mod quiet;
 mod rounds;
@@ -131,6 +132,7 @@ impl Run {
         let mut setup = job.setup.take().unwrap_or_else(|| Setup::new(Evaluate::Function));
         let space = job.space()?;
         let skeleton = job.skeleton(&space)?;
+        inputs::resolve(&mut job, &mut setup)?;
         let mut tables = Tables::default();
         let evaluator = match own.evaluator {
             Some(own) => own,
@@ -154,6 +156,7 @@ impl Run {
             (first, meter) = (measured.0, Some(usable));
         }
         job.setup = Some(setup.clone());
+        let inputs = inputs::of(&job, &setup)?;
         let archs = evaluator.listed().unwrap_or_default();
         let study = Study::create_with(folder, &job, archs, &warm_start, predictors)?;
         let mut run = Run {
@@ -169,6 +172,7 @@ impl Run {
             tables,
             quiet: Arc::default(),
         };
+        run.study.set_inputs(&inputs)?;
         run.keep_baseline()?;
         for (arch, latency) in first {
             run.keep_latency(&arch, latency, None, lanner_evaluate::meter::Effort::Quick)?;
@@ -187,6 +191,7 @@ impl Run {
             let why = "no study of lanner search".into();
             return Err(SearchError::NoStudy { path: study.path().into(), why });
         };
+        inputs::check(&study.inputs()?)?;
         let skeleton = job.skeleton(study.space())?;
         let mut tables = Tables::default();
         let evaluator = match own.evaluator {
@@ -235,6 +240,11 @@ impl Run {
     /// Gives back a trial that was claimed and will not be told.
     pub fn give_back(&mut self, trial: &Trial) -> Result<(), SearchError> {
         self.study.give_back(trial.id)
+    }
+
+    /// Sets the number of evaluations at a time, for this run.
+    pub fn set_parallel(&mut self, parallel: usize) {
+        self.setup.parallel = parallel.max(1);
     }
 
     /// Raises or lowers the budget.

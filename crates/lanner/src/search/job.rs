@@ -1,5 +1,8 @@
 //! Makes a [`Job`] of the options.
 
+use std::collections::BTreeMap;
+
+use lanner_evaluate::measure::Device;
 use lanner_network::Skeleton;
 use lanner_search::run::{Tables, check_metrics, small_skeleton};
 use lanner_search::{
@@ -37,18 +40,15 @@ pub fn job(args: &SearchArgs) -> anyhow::Result<Job> {
     let median_limit =
         limits.is_empty() && args.pareto.is_empty() && !is_table && (has_network || is_looked_up);
     let is_measured = (names_latency || median_limit) && !is_looked_up && has_network;
-    let setup = Setup {
+    let mut setup = Setup {
         command: command(),
+        options: BTreeMap::new(),
         dataset: args.dataset.clone(),
         epochs: args.epochs,
         timeout: args.timeout,
         parallel: parallel.max(1),
         tables,
-        device: args.device.device(
-            usize::from(args.threads_measured),
-            args.measure_timeout,
-            is_measured,
-        )?,
+        device: Device::default(),
         measure: measure(args)?,
         measured: Vec::new(),
         latency_samples: args.latency_samples as usize,
@@ -57,6 +57,8 @@ pub fn job(args: &SearchArgs) -> anyhow::Result<Job> {
     };
     setup.recipe().check().map_err(|e| wrong(&e))?;
     let objectives = objectives(args, &setup)?;
+    let threads = usize::from(args.threads_measured);
+    setup.device = args.device.device(threads, args.measure_timeout, is_measured)?;
     let job = Job {
         space: args.space.clone(),
         space_toml: match args.space.ends_with(".toml") {
@@ -73,7 +75,6 @@ pub fn job(args: &SearchArgs) -> anyhow::Result<Job> {
         accuracy_prior: args.accuracy_prior.clone(),
         setup: None,
     };
-    check_metrics(&job, &setup, &mut Tables::default()).map_err(search_error)?;
     Ok(Job { setup: Some(setup), ..job })
 }
 
@@ -101,6 +102,8 @@ fn objectives(args: &SearchArgs, setup: &Setup) -> anyhow::Result<Vec<Objective>
     let named =
         directed().map(|d| d.0).find(|name| !name.is_empty() && !args.pareto.contains(name));
     let metric = args.metric.as_ref().or(named).map_or(usual, String::as_str);
+    let first = Job::new(&args.space).maximise(metric);
+    check_metrics(&first, setup, &mut Tables::default()).map_err(search_error)?;
     let names: Vec<&str> =
         std::iter::once(metric).chain(args.pareto.iter().map(String::as_str)).collect();
     let option = |maximise: bool| if maximise { "--maximise" } else { "--minimise" };
@@ -124,8 +127,6 @@ fn objectives(args: &SearchArgs, setup: &Setup) -> anyhow::Result<Vec<Objective>
         // More of a zero-cost proxy promises more accuracy, of params and flops too.
         let by_custom = setup.evaluate == Evaluate::Proxies && number == 0;
         let given = given.first().copied().or(by_custom.then_some(true));
-        // A missing metric is told with the known ones, by check_metrics.
-        let given = given.or(name.is_empty().then_some(true));
         objectives.push(Objective::named(name, given).map_err(search_error)?);
     }
     match objectives.len() > OBJECTIVES {
@@ -179,11 +180,23 @@ fn skeleton(args: &SearchArgs, space: &Space, is_here: bool) -> anyhow::Result<O
         true => small_skeleton(space, &args.dataset).map_err(search_error)?,
         false => Skeleton::of(space).map_err(|e| usage(e.to_string()))?,
     };
-    Ok(Some(Skeleton {
+    if let (true, Some(classes)) = (is_here, args.classes) {
+        let why = "the classes are those of --dataset; the option is for a command or a table";
+        return Err(usage(format!("--classes {classes}: {why}")));
+    }
+    let skeleton = Skeleton {
         channels: args.channels.unwrap_or(usual.channels),
         cells: args.cells.unwrap_or(usual.cells),
         resolution: args.resolution.unwrap_or(usual.resolution),
-        classes: args.classes.filter(|_| !is_here).unwrap_or(usual.classes),
+        classes: args.classes.unwrap_or(usual.classes),
         ..usual
-    }))
+    };
+    if let (true, Ok(own)) = (args.space.ends_with(".toml"), Skeleton::of(space)) {
+        let sizes = |s: &Skeleton| format!("{} pixels and {} classes", s.resolution, s.classes);
+        let (here, file) = (sizes(&skeleton), sizes(&own));
+        if here != file {
+            eprintln!("lanner: networks of {} have {here} here, its file says {file}", args.space);
+        }
+    }
+    Ok(Some(skeleton))
 }

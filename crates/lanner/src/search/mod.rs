@@ -195,8 +195,8 @@ pub struct SearchArgs {
     /// The study's folder [default: lanner-study]
     #[arg(long, value_name = "DIR")]
     out: Option<PathBuf>,
-    /// Go on with the study in --out, with its own settings: --budget (larger or smaller), --time and
-    /// --json count, all other options are ignored
+    /// Go on with the study in --out, with its own options: --budget (larger or smaller), --time,
+    /// --parallel and --json may be others
     #[arg(long)]
     resume: bool,
     /// Print JSON
@@ -205,14 +205,14 @@ pub struct SearchArgs {
 }
 
 pub fn run(args: SearchArgs) -> anyhow::Result<()> {
-    let args = match &args.file {
+    let (args, given) = match &args.file {
         Some(file) => file::with_file(file)?,
-        None => args,
+        None => (args, file::given()?),
     };
     // A search over a table takes seconds: its study is kept only with --out.
     if args.evaluate.starts_with("table:") && args.out.is_none() && !args.resume {
         let folder = tempfile::tempdir()?;
-        return command::run(&args, &folder.path().join("study"), false);
+        return command::run(&args, given, &folder.path().join("study"), false);
     }
-    command::run(&args, args.out.as_deref().unwrap_or(Path::new("lanner-study")), true)
+    command::run(&args, given, args.out.as_deref().unwrap_or(Path::new("lanner-study")), true)
 }

@@ -9,6 +9,8 @@ mod proxies;
 mod pytorch_script;
 mod rank;
 mod search;
+mod search_device;
+mod search_goal;
 mod search_interrupted;
 mod search_options;
 mod study;
