@@ -76,6 +76,7 @@ impl DeviceArgs {
             runtime,
             name: self.device.clone(),
             command: self.command.clone(),
+            folder: None,
             timeout,
             retries: self.retries,
             library: self.ort_library.clone().filter(|_| runtime == RuntimeName::Ort),

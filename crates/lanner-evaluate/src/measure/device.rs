@@ -59,6 +59,8 @@ pub struct Device {
     pub name: Option<String>,
     /// Command line of [`RuntimeName::Command`], in the form of [`Command`].
     pub command: Option<String>,
+    /// Folder in which commands run; this process's own if `None`.
+    pub folder: Option<PathBuf>,
     /// Time limit for one call of the command, seconds.
     pub timeout: u64,
     /// Number of repetitions of a failed call of the command.
@@ -84,6 +86,7 @@ impl Default for Device {
             runtime: RuntimeName::Rten,
             name: None,
             command: None,
+            folder: None,
             timeout: 300,
             retries: 2,
             library: None,
@@ -146,7 +149,8 @@ impl Device {
                     retries: self.retries,
                     ..CommandOptions::default()
                 };
-                Box::new(Command::new(self.command.as_deref().unwrap_or_default(), options)?)
+                let line = self.command.as_deref().unwrap_or_default();
+                Box::new(Command::new(line, options)?.in_folder(self.folder.clone()))
             }
             #[allow(unreachable_patterns, reason = "depends on the features")]
             other => {

@@ -40,7 +40,8 @@ impl ScriptMeter {
     /// # Errors
     /// The line is wrong, or its program does not exist.
     pub fn new(line: &str, device: &Device, skeleton: Skeleton) -> Result<Self, EvaluateError> {
-        let script = Script::new(line, Duration::from_secs(device.timeout))?;
+        let mut script = Script::new(line, Duration::from_secs(device.timeout))?;
+        script.folder = device.folder.clone();
         script.check_program()?;
         let (line, device) = (line.to_string(), device.clone());
         Ok(ScriptMeter { script, line, device, skeleton, last: Mutex::new(None) })
@@ -80,7 +81,8 @@ impl ScriptMeter {
             lanner_data::write_file(&onnx, &deployed(&self.skeleton, arch, self.device.onnx())?)?;
         }
         let text = self.skeleton.space.print(arch);
-        let call = Call { arch: &text, onnx: &onnx, out: Path::new(""), seed: 0 };
+        let out = Path::new("");
+        let call = Call { arch: &text, onnx: &onnx, out, seed: 0, worker: 0, log: None };
         let mut left = self.device.retries;
         loop {
             let answer = self.device.bound(|| self.script.evaluate(call, &[], &|| false))??;

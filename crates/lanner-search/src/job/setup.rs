@@ -156,6 +156,9 @@ pub struct Setup {
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub options: BTreeMap<String, Vec<String>>,
     pub evaluate: Evaluate,
+    /// Folder in which the study was begun, and in which its command runs.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub folder: Option<PathBuf>,
     /// Name of the images to train on.
     pub dataset: String,
     /// Passes over the training images.
@@ -190,6 +193,7 @@ impl Setup {
             command: String::new(),
             options: BTreeMap::new(),
             evaluate,
+            folder: None,
             dataset: "digits".into(),
             epochs: 1,
             timeout: 86_400,

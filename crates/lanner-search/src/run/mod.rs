@@ -130,6 +130,13 @@ impl Run {
     ) -> Result<Run, SearchError> {
         let mut job = job.clone();
         let mut setup = job.setup.take().unwrap_or_else(|| Setup::new(Evaluate::Function));
+        let runs_command = matches!(setup.evaluate, Evaluate::Command(_))
+            || setup.measure.is_some()
+            || setup.device.command.is_some();
+        if runs_command && setup.folder.is_none() {
+            setup.folder = std::env::current_dir().ok();
+        }
+        setup.device.folder = setup.folder.clone();
         let space = job.space()?;
         let skeleton = job.skeleton(&space)?;
         inputs::resolve(&mut job, &mut setup)?;
@@ -180,12 +187,13 @@ impl Run {
         Ok(run)
     }
 
-    /// Opens the study in `folder` to resume it.
+    /// Opens the study in `folder` to resume it. If none of its trials has succeeded, failed ones are
+    /// tried again, up to three times.
     ///
     /// # Errors
     /// There is no study, it was not made by a run, or a file that it names is gone.
     pub fn resume(folder: &Path, own: Own) -> Result<Run, SearchError> {
-        let study = Study::open(folder)?;
+        let mut study = Study::open(folder)?;
         let job = study.job().clone();
         let Some(mut setup) = job.setup.clone() else {
             let why = "no study of lanner search".into();
@@ -201,6 +209,9 @@ impl Run {
         let script = setup::script(&job, &mut setup, &skeleton)?;
         let columns =
             Columns::of(&job, &setup, &*evaluator, study.space(), script.as_ref(), &mut tables)?;
+        if study.counts()?.done == 0 {
+            study.retry_failed(2)?;
+        }
         let tells_latency = own.meter.is_none() && tells_latency(study.space(), &setup);
         Ok(Run {
             study,
@@ -250,6 +261,27 @@ impl Run {
     /// Raises or lowers the budget.
     pub fn set_budget(&mut self, budget: usize) -> Result<(), SearchError> {
         self.study.set_budget(budget)
+    }
+
+    /// Tries all failed trials again; returns their number.
+    pub fn retry_failed(&mut self) -> Result<usize, SearchError> {
+        self.study.retry_failed(u32::MAX)
+    }
+
+    /// Tells whether the study has nothing worth to keep: no trial and no measurement.
+    pub fn is_empty(&self) -> Result<bool, SearchError> {
+        Ok(self.study.counts()?.all() == 0 && self.study.measurements()?.is_empty())
+    }
+
+    /// Removes the study, so that it does not block another one in its folder.
+    pub fn remove(self) -> Result<(), SearchError> {
+        let Run { study, folder, .. } = self;
+        study.remove()?;
+        // Folders with other files stay.
+        for path in [folder.join("networks"), folder] {
+            let _ = std::fs::remove_dir(path);
+        }
+        Ok(())
     }
 
     /// Searches until the budget is spent, and chooses the best network.

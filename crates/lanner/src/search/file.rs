@@ -17,7 +17,7 @@ use crate::output::usage;
 pub fn with_file(file: &Path) -> anyhow::Result<(SearchArgs, Given)> {
     let name = file.display();
     let text =
-        std::fs::read_to_string(file).map_err(|e| anyhow::anyhow!("cannot read {name}: {e}"))?;
+        lanner_space::text::read(file).map_err(|e| anyhow::anyhow!("cannot read {name}: {e}"))?;
     let given: Vec<String> = words().filter(|word| Path::new(word) != file).collect();
     merged(&name.to_string(), &text, &given)
 }
