@@ -220,7 +220,7 @@ impl Study {
 
     fn of(database: Database, job: Job, space: Space, candidates: Candidates) -> Study {
         Study {
-            limits: Limits::of(&job.limits, &space),
+            limits: Limits::of(&job, &space),
             candidates,
             database,
             job,

@@ -6,6 +6,7 @@ mod common;
 mod every_space;
 mod measure;
 mod out_file;
+mod parameters;
 mod proxies;
 mod pytorch_script;
 mod rank;
