@@ -152,6 +152,7 @@ impl Run {
         let is_limited = setup.median_limit || job.limit_of(LATENCY).is_some();
         let predictors = Predictors::load(&job, &space, is_limited)?;
         let mut meter = own.meter;
+        let is_own = meter.is_some();
         let mut first = Vec::new();
         if setup.median_limit {
             let mut usable = match meter {
@@ -161,6 +162,12 @@ impl Run {
             let measured = first::median_limit(&mut *usable, &setup, &space, job.seed, control)?;
             job.limits.push(Limit::at_most(LATENCY, measured.1));
             (first, meter) = (measured.0, Some(usable));
+        }
+        let is_objective = job.objectives.iter().any(|o| o.metric == LATENCY);
+        if meter.is_none() && !tells_latency && (job.limit_of(LATENCY).is_some() || is_objective) {
+            // A device that cannot be used is told before anything is written.
+            let usable = setup::meter(&setup, &skeleton, script.as_ref(), None, &mut tables)?;
+            meter = Some(usable);
         }
         job.setup = Some(setup.clone());
         let inputs = inputs::of(&job, &setup)?;
@@ -180,7 +187,9 @@ impl Run {
             quiet: Arc::default(),
         };
         run.study.set_inputs(&inputs)?;
-        run.keep_baseline()?;
+        if run.setup.median_limit || is_own {
+            run.keep_baseline()?;
+        }
         for (arch, latency) in first {
             run.keep_latency(&arch, latency, None, lanner_evaluate::meter::Effort::Quick)?;
         }

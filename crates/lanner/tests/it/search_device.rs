@@ -59,7 +59,12 @@ fn a_program_measures_several_metrics_before_the_evaluation() {
         (vec!["--measure", "command:/nonexistent {arch}"], "/nonexistent"),
         (vec!["--measure", "command:sh -c 'exit 4' {arch}", "--retries", "0"], "exit code 4"),
         (
-            vec!["--measure", "command:echo '{\"watts\": 1}' {arch}", "--limit", "params<=9e9"],
+            vec![
+                "--measure",
+                "command:sh -c 'echo {\\\"watts\\\": 1}' {arch}",
+                "--limit",
+                "params<=9e9",
+            ],
             "no --limit or --pareto names what it prints: watts",
         ),
     ] {
