@@ -257,7 +257,7 @@ pub fn random_search(job: &Job, most: usize, tables: &mut Tables) -> Option<Base
     let skeleton = job.skeleton(&space).ok()?;
     let table = tables.read(file, &space).ok()?;
     let evaluator = setup::evaluator(job, job_setup, &skeleton, tables).ok()?;
-    let columns = Columns::of(job, job_setup, &*evaluator, &space, false, tables).ok()?;
+    let columns = Columns::of(job, job_setup, &*evaluator, &space, None, false, tables).ok()?;
     let within = |arch: &Architecture| {
         job.limits.iter().all(|limit| {
             let value = match analytic(&space, &limit.metric) {
@@ -265,7 +265,7 @@ pub fn random_search(job: &Job, most: usize, tables: &mut Tables) -> Option<Base
                     let network = skeleton.build(arch, View::Pruned).ok();
                     network.map(|n| part(&Cost::of(&n)) as f64)
                 }
-                None => columns.value(&limit.metric, arch),
+                None => columns.value(&limit.metric, arch).ok().flatten(),
             };
             value.is_some_and(|v| limit.holds(v))
         })

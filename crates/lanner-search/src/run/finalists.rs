@@ -45,7 +45,7 @@ impl Run {
     ) -> Result<Option<Latency>, SearchError> {
         let known = self.study.measurements_of(arch)?;
         let last = known.iter().rfind(|m| m.metric == crate::LATENCY);
-        let last = last.filter(|m| m.budget == Effort::Final.describe());
+        let last = last.filter(|m| m.budget == Effort::Final.describe(&self.setup.device));
         Ok(last.map(|m| Latency { ms: m.value, se: m.se.unwrap_or(0.0) }))
     }
 }

@@ -15,7 +15,10 @@ use crate::{SearchError, Setup};
 pub(super) type Measured = Vec<(Architecture, Latency)>;
 
 impl Run {
+    /// Stores what the meter tells of its device, and the latency of its reference network.
     pub(super) fn keep_baseline(&mut self) -> Result<(), SearchError> {
+        let facts = self.measuring.meter.as_ref().map_or_else(Vec::new, |m| m.facts());
+        self.study.set_device(&facts)?;
         match self.measuring.meter.as_ref().and_then(|m| m.baseline_ms()) {
             Some(ms) => self.study.set_baseline_ms(ms),
             None => Ok(()),
@@ -28,7 +31,9 @@ impl Run {
             return Ok(());
         }
         let baseline = self.study.baseline_ms()?;
-        let meter = setup::meter(&self.setup, &self.skeleton, baseline, &mut self.tables)?;
+        let (skeleton, script) = (&self.skeleton, self.script.as_ref());
+        let meter = setup::meter(&self.setup, skeleton, script, baseline, &mut self.tables)?;
+        self.study.set_device(&meter.facts())?;
         self.measuring.meter = Some(meter);
         if baseline.is_none() { self.keep_baseline() } else { Ok(()) }
     }

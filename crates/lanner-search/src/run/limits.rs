@@ -8,6 +8,7 @@ use lanner_network::{Cost, View};
 use lanner_space::Architecture;
 
 use super::Run;
+use super::columns::MEASURED;
 use super::measuring::looked_up;
 use crate::job::LATENCY;
 use crate::study::{Trial, analytic};
@@ -96,11 +97,15 @@ impl Run {
         let is_asked = trial.is_some_and(|t| t.round > 0);
         for limit in limits {
             let metric = limit.metric.clone();
-            let Some(value) = self.measuring.columns.value(&metric, arch) else {
-                if is_asked || self.study.is_predicted_within(&metric, arch)? {
-                    continue;
+            let known = self.study.measurements_of(arch)?;
+            let value = match known.iter().rfind(|m| m.metric == metric) {
+                Some(known) => known.value,
+                // The device does not support the network.
+                None if self.measuring.columns.how(&metric) == MEASURED => {
+                    return Ok(Some(Metrics::new()));
                 }
-                return Ok(Some(Metrics::new()));
+                None if is_asked || self.study.is_predicted_within(&metric, arch)? => continue,
+                None => return Ok(Some(Metrics::new())),
             };
             if !limit.holds(value) {
                 return Ok(Some([(metric, value)].into()));
@@ -114,32 +119,42 @@ impl Run {
     pub(super) fn look_up_first(&mut self) -> Result<(), SearchError> {
         let samples = self.setup.latency_samples;
         let known = self.study.measurements()?;
-        let limited = |m: &str| self.study.job().limits.iter().any(|l| l.metric == m);
-        let mut new = Vec::new();
-        for (metric, table, column) in self.measuring.columns.sources() {
-            let values = &table.columns[column];
-            let rows: Vec<usize> = (0..table.len()).filter(|&r| values[r].is_finite()).collect();
+        for metric in self.measuring.columns.metrics() {
+            let columns = &self.measuring.columns;
+            let is_limited = self.study.job().limits.iter().any(|l| l.metric == metric);
+            // The networks of a table that have a value, if they are few.
+            let few: Option<Vec<Architecture>> =
+                columns.table(&metric).and_then(|(table, column)| {
+                    let has_value = |row: &usize| table.columns[column][*row].is_finite();
+                    let rows: Vec<usize> = (0..table.len()).filter(has_value).collect();
+                    let is_few = (rows.len() as u128) < self.study.space().size() / 2;
+                    let step = rows.len().div_ceil(TAUGHT).max(1);
+                    is_few.then(|| {
+                        rows.iter().step_by(step).map(|&r| table.archs[r].clone()).collect()
+                    })
+                });
+            let enough = few.as_ref().map_or(samples, |few| few.len().min(samples));
             let seen = known.iter().filter(|m| m.metric == metric).count();
             // A second objective that is known of all networks needs no predictor.
-            let is_partial = (rows.len() as u128) < self.study.space().size() / 2;
-            if seen >= samples.min(rows.len()) || !(limited(metric) || is_partial) {
+            if seen >= enough || !is_limited && few.is_none() {
                 continue;
             }
-            new.push((metric.to_string(), Arc::clone(table), column, rows));
-        }
-        for (metric, table, column, rows) in new {
             let mut archs = self.study.first_measurements(samples)?;
-            let asked = archs.len();
-            archs.retain(|arch| self.measuring.columns.value(&metric, arch).is_some());
-            if 2 * archs.len() < asked {
-                let step = rows.len().div_ceil(TAUGHT).max(1);
-                archs = rows.iter().step_by(step).map(|&r| table.archs[r].clone()).collect();
+            if let Some(few) = few {
+                let has_value = |arch: &&Architecture| {
+                    let (table, column) = self.measuring.columns.table(&metric)?;
+                    table.row_of(arch).filter(|&row| table.columns[column][row].is_finite())
+                };
+                if 2 * archs.iter().filter(|arch| has_value(arch).is_some()).count() < archs.len() {
+                    archs = few;
+                }
             }
             for arch in archs {
-                let is_new = !known.iter().any(|m| m.metric == metric && m.arch == arch);
-                if let (true, Some(row)) = (is_new, table.row_of(&arch)) {
-                    let value = table.columns[column][row];
-                    self.study.measured(&looked_up(&arch, &metric, value, None))?;
+                if !known.iter().any(|m| m.metric == metric && m.arch == arch)
+                    && let Some(value) = self.measuring.columns.value(&metric, &arch)?
+                {
+                    let how = self.measuring.columns.how(&metric);
+                    self.study.measured(&looked_up(&arch, &metric, value, None, how))?;
                 }
             }
         }
@@ -209,18 +224,20 @@ impl Run {
 
     /// Returns the objectives after the first, as far as they are known without the evaluation.
     pub(super) fn beside_the_evaluation(
-        &self,
+        &mut self,
         arch: &Architecture,
     ) -> Result<Metrics, SearchError> {
         let mut metrics = Metrics::new();
-        for Objective { metric, .. } in self.study.job().objectives.iter().skip(1) {
+        for Objective { metric, .. } in &self.study.job().objectives.clone()[1..] {
             let value = if metric == LATENCY && self.is_metered() {
                 self.known_latency(arch)?.map(|l| l.ms)
             } else if let Some(part) = analytic(self.study.space(), metric) {
                 Some(part(&Cost::of(&self.skeleton.build(arch, View::Pruned)?)) as f64)
             } else if self.measuring.columns.has(metric) {
-                match self.measuring.columns.value(metric, arch) {
-                    Some(value) => Some(value),
+                self.measuring.look_up(&mut self.study, arch, None)?;
+                let known = self.study.measurements_of(arch)?;
+                match known.iter().rfind(|m| m.metric == *metric) {
+                    Some(known) => Some(known.value),
                     None => self.predicted(metric, arch)?,
                 }
             } else {

@@ -8,7 +8,7 @@ use lanner_evaluate::meter::{Effort, Latency, Meter};
 use lanner_space::Architecture;
 
 use super::Run;
-use super::columns::Columns;
+use super::columns::{Columns, MEASURED};
 use super::quiet::Quiet;
 use crate::SearchError;
 use crate::job::LATENCY;
@@ -77,17 +77,25 @@ impl Measuring {
 
     /// Looks up the columns that limits and objectives name, and stores those values of a network that are new.
     pub fn look_up(
-        &self,
+        &mut self,
         study: &mut Study,
         arch: &Architecture,
         trial: Option<i64>,
     ) -> Result<(), SearchError> {
         let known = study.measurements_of(arch)?;
-        for (metric, ..) in self.columns.sources() {
-            if !known.iter().any(|k| k.metric == metric)
-                && let Some(value) = self.columns.value(metric, arch)
-            {
-                study.measured(&looked_up(arch, metric, value, trial))?;
+        for metric in self.columns.metrics() {
+            if known.iter().any(|k| k.metric == metric) {
+                continue;
+            }
+            let start = Instant::now();
+            let value = self.columns.value(&metric, arch)?;
+            let how = self.columns.how(&metric);
+            if how == MEASURED {
+                self.count += 1;
+                self.seconds += start.elapsed().as_secs_f64();
+            }
+            if let Some(value) = value {
+                study.measured(&looked_up(arch, &metric, value, trial, how))?;
             }
         }
         Ok(())
@@ -113,7 +121,7 @@ impl Run {
         if let Some(each) = self.setup.measurements {
             return Ok(each);
         }
-        if !self.needs_latency() {
+        if !self.needs_latency() && !self.measuring.columns.measures() {
             return Ok(MOST);
         }
         let training = self.study.seconds_each(MOST)?;
@@ -131,11 +139,12 @@ pub(super) fn keep_latency(
     trial: Option<i64>,
     effort: Effort,
 ) -> Result<(), SearchError> {
+    let device = study.job().setup.as_ref().map(|s| s.device.clone()).unwrap_or_default();
     study.measured(&Measurement {
         // What is looked up has no error.
         se: Some(latency.se).filter(|se| *se > 0.0),
         trial,
-        budget: effort.describe(),
+        budget: effort.describe(&device),
         ..Measurement::new(arch, LATENCY, latency.ms)
     })
 }
@@ -145,8 +154,9 @@ pub(super) fn looked_up(
     metric: &str,
     value: f64,
     trial: Option<i64>,
+    how: &str,
 ) -> Measurement {
-    Measurement { trial, budget: "looked up".into(), ..Measurement::new(arch, metric, value) }
+    Measurement { trial, budget: how.into(), ..Measurement::new(arch, metric, value) }
 }
 
 /// Returns the network to measure again. The first time, it is chosen: the measured one whose latency
