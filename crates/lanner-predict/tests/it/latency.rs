@@ -62,7 +62,7 @@ fn intervals_of_a_dozen_measurements_cover_what_they_say() {
         coverage(&got.low, &got.high, &pick(&values, &rest))
     };
     let mean = (0..8).map(covered).sum::<f64>() / 8.0;
-    assert!((0.83..0.97).contains(&mean), "{mean}");
+    assert!((0.82..0.98).contains(&mean), "{mean}");
 }
 
 #[test]
