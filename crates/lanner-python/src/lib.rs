@@ -6,6 +6,7 @@
 
 mod error;
 mod network;
+mod predictor;
 mod search;
 mod space;
 mod timer;
@@ -17,6 +18,8 @@ mod _lanner {
     const VERSION: &str = env!("CARGO_PKG_VERSION");
     #[pymodule_export]
     use crate::network::{Network, onnx_cost};
+    #[pymodule_export]
+    use crate::predictor::Predictor;
     #[pymodule_export]
     use crate::search::Search;
     #[pymodule_export]
