@@ -71,7 +71,7 @@ pub struct SearchArgs {
     /// Ranker of brp-nas: binary or unary
     #[arg(long, default_value = "binary", value_parser = ["binary", "unary"])]
     predictor: String,
-    #[arg(long, default_value_t = 20, value_parser = clap::value_parser!(u64).range(1..))]
+    #[arg(long, default_value_t = 20, value_parser = clap::value_parser!(u64).range(1..=10_000))]
     seeds: u64,
 }
 

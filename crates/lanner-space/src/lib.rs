@@ -53,6 +53,7 @@ pub mod nasbench_macro;
 mod parameters;
 mod permutation;
 mod space;
+pub mod text;
 pub mod transbench101;
 pub mod transbench101_macro;
 pub mod user;

@@ -119,7 +119,7 @@ impl Space {
     pub fn read(path: impl AsRef<Path>) -> Result<Space, SpaceError> {
         let path = path.as_ref();
         let fail = |why| SpaceError::File { path: path.into(), why };
-        let text = std::fs::read_to_string(path).map_err(|e| fail(e.to_string()))?;
+        let text = crate::text::read(path).map_err(|e| fail(e.to_string()))?;
         Space::from_toml(&text).map_err(fail)
     }
 

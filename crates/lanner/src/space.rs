@@ -9,7 +9,7 @@ use lanner_space::family::parameters::{Domain, Node};
 use lanner_space::{Architecture, Limits, SMALL_SPACE, Space, View};
 use serde_json::{Map, Value, json};
 
-use crate::output::{Row, print_rows, usage};
+use crate::output::{self, Row, print_rows, usage};
 use crate::skeleton::published;
 
 /// List search spaces, describe them, draw architectures from them, and check texts
@@ -176,9 +176,9 @@ fn info(args: InfoArgs) -> anyhow::Result<()> {
     if let Some(costs) = costs {
         let low = |f: fn(&(f64, f64)) -> f64| costs.iter().map(f).fold(f64::INFINITY, f64::min);
         let high = |f: fn(&(f64, f64)) -> f64| costs.iter().map(f).fold(0.0, f64::max);
-        facts.push(("flops (million)", format!("{:.2} to {:.2}", low(|c| c.0), high(|c| c.0))));
-        facts
-            .push(("parameters (million)", format!("{:.3} to {:.3}", low(|c| c.1), high(|c| c.1))));
+        let range = |low, high| format!("{} to {}", output::number(low), output::number(high));
+        facts.push(("flops (million)", range(low(|c| c.0), high(|c| c.0))));
+        facts.push(("parameters (million)", range(low(|c| c.1), high(|c| c.1))));
     }
     facts.push(("first architecture", space.print(&space.at(0)?)));
     print_rows(&rows(&facts), args.json)

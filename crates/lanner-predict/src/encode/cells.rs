@@ -265,11 +265,9 @@ impl Layout {
 /// Groups side by side, each column with mean 0 and variance 1 over the pool, constant ones left
 /// out.
 pub fn standardised(groups: &[&Mat]) -> Mat {
-    let Some((first, rest)) = groups.split_first() else {
-        return Mat::zeros(0, 0);
-    };
-    let all: Vec<usize> = (0..first.rows).collect();
-    rest.iter().fold((*first).clone(), |sum, group| sum.beside(group)).standardised_by(&all)
+    let joined = Mat::joined(groups);
+    let all: Vec<usize> = (0..joined.rows).collect();
+    joined.standardised_by(&all)
 }
 
 #[cfg(test)]

@@ -1,5 +1,7 @@
 //! Probability that a network meets a limit, from few measurements: a small Gaussian process.
 
+use rayon::prelude::*;
+
 use crate::encode::cells::{CellEncoder, CellFeatures, standardised};
 use crate::encode::costs::AnalyticCosts;
 use crate::encode::counts::{network_one_hot, one_hot};
@@ -106,7 +108,7 @@ impl LatencyProcess {
         components.extend(live.as_ref().map(|l| (Kernel::Linear, vec![&l.times])));
         LatencyProcess {
             components: components
-                .into_iter()
+                .into_par_iter()
                 .map(|(kernel, groups)| (kernel, standardised(&groups)))
                 .filter(|(_, x)| x.cols > 0)
                 .map(|(kernel, x)| Component {

@@ -12,6 +12,7 @@ use serde::{Deserialize, Serialize};
 use super::baseline::Baseline;
 use super::columns::Columns;
 use super::control::{Control, Stop};
+use super::rounds::clear;
 use super::{Run, Tables, setup};
 use crate::job::LATENCY;
 use crate::study::{Measurement, State, Trial, analytic};
@@ -111,11 +112,14 @@ impl Run {
             return Ok(Some(stored));
         }
         let stop = &*control.stop;
+        let out = self.folder.join("networks").join("most-flops.onnx");
+        clear(&out)?;
         let answer = self.evaluator.evaluate(&Request {
             arch,
             seed: self.study.seed_of(arch),
             needed: &self.needed(),
-            out: &self.folder.join("networks").join("most-flops.onnx"),
+            out: &out,
+            log: &self.folder.join("output").join("most-flops.txt"),
             worker: 0,
             stop: &|| stop() != Stop::No,
         })?;

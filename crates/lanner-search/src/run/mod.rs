@@ -127,7 +127,11 @@ impl Run {
         control: &mut Control,
     ) -> Result<Run, SearchError> {
         let mut job = job.clone();
-        let setup = job.setup.get_or_insert_with(|| Setup::new(Evaluate::Function)).clone();
+        let setup = job.setup.get_or_insert_with(|| Setup::new(Evaluate::Function));
+        if let (Evaluate::Command(_), None) = (&setup.evaluate, &setup.folder) {
+            setup.folder = std::env::current_dir().ok();
+        }
+        let setup = setup.clone();
         let space = job.space()?;
         let skeleton = job.skeleton(&space)?;
         let mut tables = Tables::default();
@@ -172,12 +176,13 @@ impl Run {
         Ok(run)
     }
 
-    /// Opens the study in `folder` to resume it.
+    /// Opens the study in `folder` to resume it. If none of its trials has succeeded, failed ones are
+    /// tried again, up to three times.
     ///
     /// # Errors
     /// There is no study, it was not made by a run, or a file that it names is gone.
     pub fn resume(folder: &Path, own: Own) -> Result<Run, SearchError> {
-        let study = Study::open(folder)?;
+        let mut study = Study::open(folder)?;
         let job = study.job().clone();
         let Some(setup) = job.setup.clone() else {
             let why = "no study of lanner search".into();
@@ -190,6 +195,9 @@ impl Run {
             None => setup::evaluator(&job, &setup, &skeleton, &mut tables)?,
         };
         let columns = Columns::of(&job, &setup, &*evaluator, study.space(), &mut tables)?;
+        if study.counts()?.done == 0 {
+            study.retry_failed(2)?;
+        }
         let tells_latency = own.meter.is_none() && tells_latency(study.space(), &setup);
         Ok(Run {
             study,
@@ -233,6 +241,27 @@ impl Run {
     /// Raises or lowers the budget.
     pub fn set_budget(&mut self, budget: usize) -> Result<(), SearchError> {
         self.study.set_budget(budget)
+    }
+
+    /// Tries all failed trials again; returns their number.
+    pub fn retry_failed(&mut self) -> Result<usize, SearchError> {
+        self.study.retry_failed(u32::MAX)
+    }
+
+    /// Tells whether the study has nothing worth to keep: no trial and no measurement.
+    pub fn is_empty(&self) -> Result<bool, SearchError> {
+        Ok(self.study.counts()?.all() == 0 && self.study.measurements()?.is_empty())
+    }
+
+    /// Removes the study, so that it does not block another one in its folder.
+    pub fn remove(self) -> Result<(), SearchError> {
+        let Run { study, folder, .. } = self;
+        study.remove()?;
+        // Folders with other files stay.
+        for path in [folder.join("networks"), folder] {
+            let _ = std::fs::remove_dir(path);
+        }
+        Ok(())
     }
 
     /// Searches until the budget is spent, and chooses the best network.

@@ -41,7 +41,9 @@ pub(super) fn evaluator(
                 value: format!("'{}'", setup.evaluate),
                 why: e.to_string(),
             };
-            let script = Script::new(line, Duration::from_secs(setup.timeout)).map_err(wrong)?;
+            let mut script =
+                Script::new(line, Duration::from_secs(setup.timeout)).map_err(wrong)?;
+            script.folder = setup.folder.clone();
             script.check_program().map_err(wrong)?;
             Arc::new(CommandEvaluator { script, skeleton: skeleton.clone() })
         }

@@ -58,6 +58,18 @@ impl Study {
         Ok(claimed)
     }
 
+    /// Hands out failed trials again, those that were handed out at most `attempts` times; returns their
+    /// number.
+    pub fn retry_failed(&mut self, attempts: u32) -> Result<usize, SearchError> {
+        self.database.write(|c| {
+            c.execute(
+                "UPDATE trial SET state = 'asked', owner = NULL, note = NULL, started_at = NULL,
+                 finished_at = NULL WHERE state = 'failed' AND attempts <= ?",
+                [attempts],
+            )
+        })
+    }
+
     /// Records the result of a trial, and returns its new state; both are on disk when this returns.
     ///
     /// # Errors

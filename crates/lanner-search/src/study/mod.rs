@@ -253,6 +253,23 @@ impl Study {
         &self.database.path
     }
 
+    /// Removes the study's files.
+    pub(crate) fn remove(self) -> Result<(), SearchError> {
+        let path = self.path().to_path_buf();
+        drop(self);
+        for end in ["", "-wal", "-shm"] {
+            let mut file = path.clone().into_os_string();
+            file.push(end);
+            match std::fs::remove_file(&file) {
+                Err(source) if source.kind() != std::io::ErrorKind::NotFound => {
+                    return Err(SearchError::Io { path: file.into(), source });
+                }
+                _ => {}
+            }
+        }
+        Ok(())
+    }
+
     /// Raises or lowers the budget.
     pub fn set_budget(&mut self, budget: usize) -> Result<(), SearchError> {
         let job = Job { budget, ..self.job.clone() };

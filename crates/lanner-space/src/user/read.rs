@@ -10,6 +10,8 @@ use crate::family::{
     Block, CellSkeleton, CellSpace, ChainSkeleton, ChainSpace, Edge, Layer, Stage,
 };
 
+/// Largest length of a name.
+const LONGEST_NAME: usize = 100;
 /// Largest number of edges or layers: they are nodes of graphs, which have at most 255.
 const MOST_NODES: usize = 200;
 
@@ -28,6 +30,9 @@ pub(crate) fn definition(text: &str) -> Result<(Definition, u64), String> {
     let fits = |c: char| c.is_ascii_lowercase() || c.is_ascii_digit() || "-_.".contains(c);
     let called = match name.text()? {
         "" => return name.fail("a space needs a name"),
+        n if n.len() > LONGEST_NAME => {
+            return name.fail(&format!("{} letters, expected at most {LONGEST_NAME}", n.len()));
+        }
         n if !n.chars().all(fits) => {
             return name.fail(&format!("'{n}' has other characters than a-z, 0-9, -, _ and ."));
         }

@@ -18,6 +18,9 @@ pub fn job(args: &SearchArgs) -> anyhow::Result<Job> {
     let wrong = |e: &dyn std::fmt::Display| usage(e.to_string());
     let space = Space::by_name(&args.space).map_err(|e| wrong(&e))?;
     let evaluate: Evaluate = args.evaluate.parse().map_err(search_error)?;
+    if args.budget == Some(0) {
+        return Err(usage("--budget is 0, expected 1 or more"));
+    }
     let limits = args.limit.iter().map(|l| l.parse()).collect::<Result<Vec<_>, SearchError>>();
     let limits = limits.map_err(search_error)?;
     let is_here = matches!(evaluate, Evaluate::Train | Evaluate::Proxies);
@@ -28,6 +31,7 @@ pub fn job(args: &SearchArgs) -> anyhow::Result<Job> {
     let is_table = matches!(evaluate, Evaluate::Table(_));
     let setup = Setup {
         command: command(),
+        folder: None,
         dataset: args.dataset.clone(),
         epochs: args.epochs,
         timeout: args.timeout,
@@ -46,7 +50,7 @@ pub fn job(args: &SearchArgs) -> anyhow::Result<Job> {
     let job = Job {
         space: args.space.clone(),
         space_toml: match args.space.ends_with(".toml") {
-            true => Some(std::fs::read_to_string(&args.space)?),
+            true => Some(lanner_space::text::read(&args.space)?),
             false => None,
         },
         skeleton: skeleton(args, &space, is_here)?.as_ref().map(Sizes::from),

@@ -4,7 +4,7 @@ use std::sync::OnceLock;
 
 use lanner_space::{Architecture, Space};
 
-use super::bridge::Carried;
+use super::carried::Carried;
 use super::group::{Direction, Group, Shown};
 use super::prior::DevicePrior;
 use crate::encode::costs::AnalyticCosts;
