@@ -22,6 +22,7 @@ from lanner._errors import (
     StudyError,
     TrainError,
 )
+from lanner._images import Images, images
 from lanner._measure import onnx_cost
 from lanner._network import Network
 from lanner._parameters import Choice, Float, Int, Parameter, Repeat, When, space
@@ -40,6 +41,7 @@ __all__ = [
     "ExportError",
     "Float",
     "Forecast",
+    "Images",
     "InputError",
     "Int",
     "LannerError",
@@ -57,6 +59,7 @@ __all__ = [
     "adapt",
     "create_study",
     "device",
+    "images",
     "onnx_cost",
     "space",
 ]

@@ -1,5 +1,6 @@
 """Studies: searches whose record is on disk, or in a temporary folder."""
 
+import html
 import json
 import os
 import tempfile
@@ -331,6 +332,12 @@ class Study:
             rows.append(row | {"seconds": t.seconds, "note": t.note})
         return rows
 
+    def to_optuna(self) -> Any:
+        """Returns a copy of the study as one of Optuna, in memory: see ``lanner.optuna.to_optuna``."""
+        from lanner.optuna import to_optuna
+
+        return to_optuna(self)
+
     def report(self, path: str | os.PathLike[str] | None = None) -> Path:
         """Writes the report, one HTML page, and returns its path: ``report.html`` in the study's folder."""
         target = self._folder / "report.html" if path is None else Path(path)
@@ -387,6 +394,15 @@ class Study:
         """Measures the best networks again, and writes best.json."""
         if self.counts["done"]:
             self._search.found()
+
+    def _repr_html_(self) -> str:
+        rows = [("", repr(self)), ("folder", str(self._folder))]
+        if self.best_trials:
+            best = self.best_trials[0]
+            metrics = ", ".join(f"{name} {value:.6g}" for name, value in best.metrics.items())
+            rows += [("best", f"trial {best.number}: {metrics}"), ("network", str(best.arch))]
+        cells = (f"<tr><th>{k}</th><td>{html.escape(v)}</td></tr>" for k, v in rows)
+        return f"<table>{''.join(cells)}</table>"
 
     def __repr__(self) -> str:
         goals = ", ".join(f"{d} {m}" for m, d in self.directions.items())

@@ -5,6 +5,7 @@
 #![allow(clippy::too_many_arguments)]
 
 mod error;
+mod images;
 mod network;
 mod predictor;
 mod search;
@@ -16,6 +17,8 @@ mod timer;
 mod _lanner {
     #[pymodule_export]
     const VERSION: &str = env!("CARGO_PKG_VERSION");
+    #[pymodule_export]
+    use crate::images::images;
     #[pymodule_export]
     use crate::network::{Network, onnx_cost};
     #[pymodule_export]
