@@ -118,8 +118,8 @@ impl Device {
             "this lanner is built without it".to_string()
         };
         let note = format!(
-            "networks are measured in rten, which is several times slower than what is usually \
-             deployed: no ONNX Runtime ({why})"
+            "latencies are those of rten, several times slower than what is usually deployed; ONNX \
+             Runtime: {why}"
         );
         (Device::default(), Some(note))
     }
