@@ -108,7 +108,7 @@ pub fn run(args: &SearchArgs, folder: &Path, kept: bool) -> anyhow::Result<()> {
     if about.is_none() && done == 0 {
         let why = run.why_nothing()?;
         // With limits that no network meets, nobody would go on.
-        if !args.resume {
+        if !args.resume && counts.running == 0 {
             run.remove()?;
         }
         anyhow::bail!(why);

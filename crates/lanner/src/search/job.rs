@@ -63,7 +63,9 @@ pub fn job(args: &SearchArgs) -> anyhow::Result<Job> {
         accuracy_prior: args.accuracy_prior.clone(),
         setup: None,
     };
-    check_metrics(&job, &setup, &mut Tables::default()).map_err(search_error)?;
+    let mut tables = Tables::default();
+    check_metrics(&job, &setup, &mut tables).map_err(search_error)?;
+    tables.left_out.iter().for_each(|sentence| eprintln!("note: {sentence}"));
     Ok(Job { setup: Some(setup), ..job })
 }
 
