@@ -59,8 +59,8 @@ impl Skeleton {
         Ok(Skeleton { space: space.clone(), channels, cells, resolution, classes })
     }
 
-    /// The published one with as few cells as still tell architectures apart, for images of that
-    /// resolution and so many classes: what a search trains by default.
+    /// The published one with as few cells as still tell architectures apart, for images of `resolution`
+    /// pixels a side and `classes` classes: what a search trains by default.
     pub fn small(
         space: &Space,
         resolution: usize,
@@ -70,7 +70,7 @@ impl Skeleton {
         Ok(Skeleton { resolution, classes, ..published })
     }
 
-    /// The same with at most so many cells.
+    /// The same with at most `most` cells.
     pub fn with_cells(self, most: usize) -> Skeleton {
         Skeleton { cells: most.min(self.cells), ..self }
     }

@@ -58,6 +58,8 @@ pub(crate) struct Facts {
     pub failed: Vec<usize>,
     /// All trials that are shown or failed last.
     pub details: HashMap<usize, Trial>,
+    /// Facts about the device on which latencies were measured, by name.
+    pub device: Vec<(String, String)>,
     /// Measurements of these trials' architectures.
     pub measurements: HashMap<Architecture, Vec<Measurement>>,
     units: HashMap<String, Unit>,
@@ -84,6 +86,7 @@ impl Facts {
             shown: BTreeSet::new(),
             failed: Vec::new(),
             details: HashMap::new(),
+            device: Vec::new(),
             measurements: HashMap::new(),
             units: HashMap::new(),
         };

@@ -88,6 +88,7 @@ impl Report {
             Ok::<_, ReportError>(())
         })?;
         let mut facts = Facts::of(study.job().clone(), study.space().clone(), columns.finish());
+        facts.device = study.device()?;
         for i in facts.detailed() {
             let trial = study.trial(facts.trials.id[i])?;
             if !facts.measurements.contains_key(&trial.arch) {

@@ -279,12 +279,21 @@ pub(crate) fn settings(facts: &Facts, command: Option<&str>) -> String {
         let words = sizes.iter().filter(|p| p.0 > 0).map(named);
         rows.push(("skeleton", words.collect::<Vec<_>>().join(", ")));
     }
+    if !facts.device.is_empty() {
+        let words = facts.device.iter().map(|(name, value)| match name.as_str() {
+            "device" | "runtime" => value.clone(),
+            _ => format!("{name} {value}"),
+        });
+        rows.push(("measured on", words.collect::<Vec<_>>().join(", ")));
+    }
     let mut body = String::from("<dl class=\"settings\">\n");
     for (name, value) in rows {
         body += &format!("<div><dt>{name}</dt><dd>{}</dd></div>\n", escape(&value));
     }
     if let Some(serde_json::Value::Object(setup)) = s.setup.as_ref().map(|s| serde_json::json!(s)) {
-        for (name, value) in setup.iter().filter(|(name, v)| *name != "command" && !v.is_null()) {
+        // The device is above, as it was measured; the options repeat the others.
+        let told = |name: &str| ["command", "options", "device"].contains(&name);
+        for (name, value) in setup.iter().filter(|(name, v)| !told(name) && !v.is_null()) {
             let words = words(value);
             let (name, words) = (escape(&name.replace('_', " ")), escape(&words));
             body += &format!("<div><dt>{name}</dt><dd>{words}</dd></div>\n");

@@ -125,7 +125,7 @@ impl Space {
 
     /// Reads a space from the text of a file; an error names the line and the field that are wrong.
     pub fn from_toml(text: &str) -> Result<Space, String> {
-        let (definition, fingerprint) = user::definition(text)?;
+        let (definition, fingerprint) = user::definition(text, &Space::NAMES)?;
         let file = Some(File { text: text.into(), fingerprint });
         Ok(Space(Handle::Own(Arc::new(Own { definition, file }))))
     }

@@ -28,15 +28,21 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
         .take(100)
         .unzip();
     println!("{metric}: {} networks, five parts, each predicted from the others", rows.len());
-    for method in MethodFeatures::methods(&space, target) {
+    // Graph networks would take minutes.
+    let methods = MethodFeatures::methods(&space, target).into_iter();
+    for method in methods.filter(|name| !name.starts_with("gcn")) {
         let Some(features) = MethodFeatures::new(method, target, &pool) else { continue };
         let settings = FitSettings { method: method.into(), target, metric: metric.clone() };
         let data = (rows.as_slice(), values.as_slice());
-        let (forecast, truth) =
-            cross_validated(&pool, &features, &settings, data, 5, 0, &mut |_, _| {})?;
-        let spearman = metrics::spearman(&forecast.mean, &truth);
-        let near = 100.0 * metrics::within_of_truth(&forecast.mean, &truth, 10.0);
-        println!("{method}: rank correlation {spearman:.3}; {near:.0} % within 10 % of the truth");
+        match cross_validated(&pool, &features, &settings, data, 5, 0, &mut |_, _| {}) {
+            Ok((forecast, truth)) => {
+                let spearman = metrics::spearman(&forecast.mean, &truth);
+                let near = metrics::within_of_truth(&forecast.mean, &truth, 10.0);
+                println!("{method}: rank correlation {spearman:.3}, {near:.2} within 10 %");
+            }
+            // Some need networks of a certain form.
+            Err(e) => println!("{method}: {e}"),
+        }
     }
     Ok(())
 }

@@ -17,7 +17,7 @@ const PLACES: usize = 16;
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Seen {
     All,
-    /// Those on which the network depends, for latencies.
+    /// The parameters on which the network depends, for latencies.
     OfNetwork,
 }
 
@@ -28,7 +28,7 @@ pub struct ParameterFeatures {
     /// a number by where it lies in its range, a category as a one-hot, and whether it exists. What does
     /// not exist is zero.
     pub places: Mat,
-    /// Of parameters in repeats and of choices between the same values: how often there is each value, or
+    /// Totals of parameters in repeats and of choices between the same values: how often there is each value, or
     /// the mean and the number of numbers.
     pub totals: Mat,
 }
@@ -56,7 +56,7 @@ enum Slot {
     },
     Repeat {
         places: Vec<Vec<Slot>>,
-        /// Of items after the places.
+        /// Columns of items after the places.
         others: Vec<Slot>,
     },
 }

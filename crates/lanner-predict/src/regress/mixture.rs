@@ -2,7 +2,7 @@
 
 use crate::regress::linalg::Mat;
 
-/// Weights are drawn to zero by so much of the rows' squared errors.
+/// Penalty that draws weights to zero, as a share of the rows' squared errors.
 const RIDGE: f64 = 1e-3;
 const ROUNDS: usize = 500;
 

@@ -1,10 +1,11 @@
-//! Metrics that are columns of tables: looked up for networks that are asked for, predicted for all
-//! others.
+//! Metrics that are columns of tables, or that a command measures: looked up or measured for networks
+//! that are asked for, predicted for all others.
 
 use std::sync::Arc;
 
 use lanner_data::Table;
 use lanner_evaluate::evaluator::Evaluator;
+use lanner_evaluate::meter::ScriptMeter;
 use lanner_space::{Architecture, Space};
 
 use super::tables::Tables;
@@ -12,18 +13,25 @@ use crate::job::LATENCY;
 use crate::study::{ANALYTIC, analytic};
 use crate::{Evaluate, Job, SearchError, Setup};
 
+/// How a metric of the measuring command is known.
+pub(super) const MEASURED: &str = "measured";
+
 /// Tells whether latencies are a metric like any other, which the evaluation tells: a space of parameters has
 /// no network to measure.
 pub(super) fn tells_latency(space: &Space, setup: &Setup) -> bool {
-    space.parameters().is_some() && setup.latency_column().is_none()
+    let is_elsewhere = setup.latency_column().is_some() || setup.measures(LATENCY);
+    space.parameters().is_some() && !is_elsewhere
 }
 
-/// The columns of tables that limits and objectives name.
+/// The columns of tables, and metrics of the measuring command, that limits and objectives name.
 #[derive(Default)]
 pub(super) struct Columns {
     tables: Vec<Arc<Table>>,
     /// Metric, number of the table, number of the column.
     known: Vec<(String, usize, usize)>,
+    /// The measuring command, and the metrics that it gives.
+    script: Option<Arc<ScriptMeter>>,
+    measured: Vec<String>,
 }
 
 impl Columns {
@@ -33,9 +41,10 @@ impl Columns {
         setup: &Setup,
         evaluator: &dyn Evaluator,
         space: &Space,
+        script: Option<&Arc<ScriptMeter>>,
         tables: &mut Tables,
     ) -> Result<Columns, SearchError> {
-        let mut columns = Columns::default();
+        let mut columns = Columns { script: script.cloned(), ..Columns::default() };
         let wanted: Vec<&String> = (job.limits.iter().map(|l| &l.metric))
             .chain(job.objectives.iter().skip(1).map(|o| &o.metric))
             .filter(|m| *m != LATENCY || tells_latency(space, setup))
@@ -57,6 +66,7 @@ impl Columns {
             });
             match place {
                 Some(place) => columns.known.push(place),
+                None if setup.measures(metric) => columns.measured.push(metric.clone()),
                 // Then the evaluation gives the metric.
                 None if evaluator.may_tell(metric) => {}
                 None => return Err(unknown(metric, &columns.tables)),
@@ -66,14 +76,28 @@ impl Columns {
     }
 
     pub fn has(&self, metric: &str) -> bool {
-        self.known.iter().any(|k| k.0 == metric)
+        self.known.iter().any(|k| k.0 == metric) || self.measured.iter().any(|m| m == metric)
     }
 
-    pub fn value(&self, metric: &str, arch: &Architecture) -> Option<f64> {
-        let (_, table, column) = self.known.iter().find(|k| k.0 == metric)?;
+    /// Returns the value in a table, or calls the command.
+    ///
+    /// # Errors
+    /// The command failed.
+    pub fn value(&self, metric: &str, arch: &Architecture) -> Result<Option<f64>, SearchError> {
+        let Some((_, table, column)) = self.known.iter().find(|k| k.0 == metric) else {
+            return match &self.script {
+                Some(script) => Ok(script.value(metric, arch)?.filter(|v| v.is_finite())),
+                None => Ok(None),
+            };
+        };
         let table = &self.tables[*table];
-        let row = table.row_of(arch)?;
-        Some(table.columns[*column][row]).filter(|v| v.is_finite())
+        let value = table.row_of(arch).map(|row| table.columns[*column][row]);
+        Ok(value.filter(|v| v.is_finite()))
+    }
+
+    /// Tells how a metric is known, for the record.
+    pub fn how(&self, metric: &str) -> &'static str {
+        if self.measured.iter().any(|m| m == metric) { MEASURED } else { "looked up" }
     }
 }
 

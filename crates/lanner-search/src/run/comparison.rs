@@ -223,7 +223,7 @@ pub fn random_search(job: &Job, most: usize, tables: &mut Tables) -> Option<Base
     let skeleton = job.skeleton(&space).ok()?;
     let table = tables.read(file, &space).ok()?;
     let evaluator = setup::evaluator(job, job_setup, &skeleton, tables).ok()?;
-    let columns = Columns::of(job, job_setup, &*evaluator, &space, tables).ok()?;
+    let columns = Columns::of(job, job_setup, &*evaluator, &space, None, tables).ok()?;
     let latency = match job_setup.latency_column() {
         Some((file, column)) => Some((tables.read(file, &space).ok()?, column)),
         None => None,
@@ -237,7 +237,7 @@ pub fn random_search(job: &Job, most: usize, tables: &mut Tables) -> Option<Base
                         let network = skeleton.build(arch, View::Pruned).ok();
                         network.map(|n| part(&Cost::of(&n)) as f64)
                     }
-                    None => columns.value(metric, arch),
+                    None => columns.value(metric, arch).ok().flatten(),
                 },
             };
             value.is_some_and(|v| limit.holds(v))

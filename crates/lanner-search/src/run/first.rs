@@ -14,7 +14,9 @@ use crate::{SearchError, Setup};
 pub(super) type Measured = Vec<(Architecture, Latency)>;
 
 impl Run {
+    /// Stores what the meter tells of its device, and the latency of its reference network.
     pub(super) fn keep_baseline(&mut self) -> Result<(), SearchError> {
+        self.study.set_device(&self.meter.as_ref().map_or_else(Vec::new, |m| m.facts()))?;
         match self.meter.as_ref().and_then(|m| m.baseline_ms()) {
             Some(ms) => self.study.set_baseline_ms(ms),
             None => Ok(()),
@@ -33,8 +35,12 @@ impl Run {
         let baseline = self.study.baseline_ms()?;
         let mut meter = match self.meter.take() {
             Some(meter) => meter,
-            None => setup::meter(&self.setup, &self.skeleton, baseline, &mut self.tables)?,
+            None => {
+                let (skeleton, script) = (&self.skeleton, self.script.as_ref());
+                setup::meter(&self.setup, skeleton, script, baseline, &mut self.tables)?
+            }
         };
+        self.study.set_device(&meter.facts())?;
         let mut first = Vec::new();
         let known = self.study.measurements()?;
         let measured: Vec<&Architecture> =

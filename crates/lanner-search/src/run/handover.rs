@@ -36,6 +36,7 @@ impl Run {
             "latency_ms": latency.map(|l| l.ms),
             "latency_ms_se": latency.map(|l| l.se),
             "limits": job.limits,
+            "device": self.study.device()?.into_iter().collect::<BTreeMap<_, _>>(),
             "trial": trial.id,
             "seed": trial.seed,
             "trained_weights": is_trained,

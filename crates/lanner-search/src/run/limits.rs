@@ -7,6 +7,7 @@ use lanner_network::{Cost, View};
 use lanner_space::Architecture;
 
 use super::Run;
+use super::columns::MEASURED;
 use crate::job::LATENCY;
 use crate::study::{Measurement, Trial, analytic};
 use crate::{Limit, Objective, SearchError};
@@ -45,7 +46,7 @@ impl Run {
         self.study.measured(&Measurement {
             se: Some(latency.se),
             trial,
-            budget: effort.describe(),
+            budget: effort.describe(&self.setup.device),
             ..Measurement::new(arch, LATENCY, latency.ms)
         })
     }
@@ -115,12 +116,16 @@ impl Run {
         let known = self.study.measurements_of(arch)?;
         for limit in limits {
             let metric = limit.metric.clone();
-            let Some(value) = self.columns.value(&metric, arch) else {
-                return Ok(Some(Metrics::new()));
+            let value = match known.iter().rfind(|m| m.metric == metric) {
+                Some(known) => known.value,
+                None => match self.columns.value(&metric, arch)? {
+                    Some(value) => {
+                        self.keep_column(arch, &metric, value, trial)?;
+                        value
+                    }
+                    None => return Ok(Some(Metrics::new())),
+                },
             };
-            if !known.iter().any(|m| m.metric == metric) {
-                self.study.measured(&looked_up(arch, &metric, value, trial))?;
-            }
             if !limit.holds(value) {
                 return Ok(Some([(metric, value)].into()));
             }
@@ -128,12 +133,24 @@ impl Run {
         Ok(None)
     }
 
+    fn keep_column(
+        &mut self,
+        arch: &Architecture,
+        metric: &str,
+        value: f64,
+        trial: Option<i64>,
+    ) -> Result<(), SearchError> {
+        let budget = self.columns.how(metric).into();
+        self.study.measured(&Measurement { trial, budget, ..Measurement::new(arch, metric, value) })
+    }
+
     /// Looks up columns for the networks that tell most about all others.
     pub(super) fn look_up_first(&mut self) -> Result<(), SearchError> {
         let samples = self.setup.latency_samples;
-        let limits = self.other_limits();
+        let mut limits = self.other_limits();
+        limits.retain(|l| self.columns.has(&l.metric));
         let known = self.study.measurements()?;
-        for Limit { metric, .. } in limits.iter().filter(|l| self.columns.has(&l.metric)) {
+        for Limit { metric, .. } in &limits {
             let seen: Vec<&Architecture> =
                 known.iter().filter(|m| m.metric == *metric).map(|m| &m.arch).collect();
             if seen.len() >= samples {
@@ -141,9 +158,9 @@ impl Run {
             }
             for arch in self.study.first_measurements(samples)? {
                 if !seen.contains(&&arch)
-                    && let Some(value) = self.columns.value(metric, &arch)
+                    && let Some(value) = self.columns.value(metric, &arch)?
                 {
-                    self.study.measured(&looked_up(&arch, metric, value, None))?;
+                    self.keep_column(&arch, metric, value, None)?;
                 }
             }
         }
@@ -174,24 +191,31 @@ impl Run {
 
     /// Returns the objectives after the first, as far as they are known without the evaluation.
     pub(super) fn beside_the_evaluation(
-        &self,
+        &mut self,
         arch: &Architecture,
     ) -> Result<Metrics, SearchError> {
         let mut metrics = Metrics::new();
-        for Objective { metric, .. } in self.study.job().objectives.iter().skip(1) {
+        for Objective { metric, .. } in &self.study.job().objectives.clone()[1..] {
             let value = if metric == LATENCY && !self.tells_latency {
                 self.known_latency(arch)?.map(|l| l.ms)
             } else if let Some(part) = analytic(self.study.space(), metric) {
                 Some(part(&Cost::of(&self.skeleton.build(arch, View::Pruned)?)) as f64)
             } else {
-                self.columns.value(metric, arch)
+                let known = self.study.measurements_of(arch)?;
+                match known.iter().rfind(|m| m.metric == *metric) {
+                    Some(known) => Some(known.value),
+                    None => {
+                        let value = self.columns.value(metric, arch)?;
+                        if let Some(value) = value.filter(|_| self.columns.how(metric) == MEASURED)
+                        {
+                            self.keep_column(arch, metric, value, None)?;
+                        }
+                        value
+                    }
+                }
             };
             metrics.extend(value.map(|v| (metric.clone(), v)));
         }
         Ok(metrics)
     }
-}
-
-fn looked_up(arch: &Architecture, metric: &str, value: f64, trial: Option<i64>) -> Measurement {
-    Measurement { trial, budget: "looked up".into(), ..Measurement::new(arch, metric, value) }
 }

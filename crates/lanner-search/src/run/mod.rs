@@ -35,6 +35,7 @@ mod finalists;
 mod first;
 mod front;
 mod handover;
+pub(crate) mod inputs;
 mod limits;
 mod quiet;
 mod rounds;
@@ -48,7 +49,7 @@ use std::time::Instant;
 
 use lanner_evaluate::EvaluateError;
 use lanner_evaluate::evaluator::{Evaluator, Request};
-use lanner_evaluate::meter::Meter;
+use lanner_evaluate::meter::{Meter, ScriptMeter};
 use lanner_network::Skeleton;
 
 use crate::job::LATENCY;
@@ -74,6 +75,7 @@ pub struct Run {
     evaluator: Arc<dyn Evaluator>,
     meter: Option<Box<dyn Meter>>,
     columns: Columns,
+    script: Option<Arc<ScriptMeter>>,
     /// Whether latencies are a metric that the evaluation tells.
     tells_latency: bool,
     tables: Tables,
@@ -127,34 +129,48 @@ impl Run {
         control: &mut Control,
     ) -> Result<Run, SearchError> {
         let mut job = job.clone();
-        let setup = job.setup.get_or_insert_with(|| Setup::new(Evaluate::Function));
-        if let (Evaluate::Command(_), None) = (&setup.evaluate, &setup.folder) {
+        let mut setup = job.setup.take().unwrap_or_else(|| Setup::new(Evaluate::Function));
+        let runs_command = matches!(setup.evaluate, Evaluate::Command(_))
+            || setup.measure.is_some()
+            || setup.device.command.is_some();
+        if runs_command && setup.folder.is_none() {
             setup.folder = std::env::current_dir().ok();
         }
-        let setup = setup.clone();
+        setup.device.folder = setup.folder.clone();
         let space = job.space()?;
         let skeleton = job.skeleton(&space)?;
+        inputs::resolve(&mut job, &mut setup)?;
         let mut tables = Tables::default();
         let evaluator = match own.evaluator {
             Some(own) => own,
             None => setup::evaluator(&job, &setup, &skeleton, &mut tables)?,
         };
-        let columns = Columns::of(&job, &setup, &*evaluator, &space, &mut tables)?;
+        let script = setup::script(&job, &mut setup, &skeleton)?;
+        let columns = Columns::of(&job, &setup, &*evaluator, &space, script.as_ref(), &mut tables)?;
         let tells_latency = own.meter.is_none() && tells_latency(&space, &setup);
         let warm_start = warm_start::read(&own.warm_start, &job, &space, &mut tables)?;
         let is_limited = setup.median_limit || job.limit_of(LATENCY).is_some();
         let predictors = Predictors::load(&job, &space, is_limited)?;
         let mut meter = own.meter;
+        let is_own = meter.is_some();
         let mut first = Vec::new();
         if setup.median_limit {
             let mut usable = match meter {
                 Some(own) => own,
-                None => setup::meter(&setup, &skeleton, None, &mut tables)?,
+                None => setup::meter(&setup, &skeleton, script.as_ref(), None, &mut tables)?,
             };
             let measured = first::median_limit(&mut *usable, &setup, &space, job.seed, control)?;
             job.limits.push(Limit::at_most(LATENCY, measured.1));
             (first, meter) = (measured.0, Some(usable));
         }
+        let is_objective = job.objectives.iter().any(|o| o.metric == LATENCY);
+        if meter.is_none() && !tells_latency && (job.limit_of(LATENCY).is_some() || is_objective) {
+            // A device that cannot be used is told before anything is written.
+            let usable = setup::meter(&setup, &skeleton, script.as_ref(), None, &mut tables)?;
+            meter = Some(usable);
+        }
+        job.setup = Some(setup.clone());
+        let inputs = inputs::of(&job, &setup)?;
         let archs = evaluator.listed().unwrap_or_default();
         let study = Study::create_with(folder, &job, archs, &warm_start, predictors)?;
         let mut run = Run {
@@ -165,11 +181,15 @@ impl Run {
             evaluator,
             meter,
             columns,
+            script,
             tells_latency,
             tables,
             quiet: Arc::default(),
         };
-        run.keep_baseline()?;
+        run.study.set_inputs(&inputs)?;
+        if run.setup.median_limit || is_own {
+            run.keep_baseline()?;
+        }
         for (arch, latency) in first {
             run.keep_latency(&arch, latency, None, lanner_evaluate::meter::Effort::Quick)?;
         }
@@ -184,17 +204,20 @@ impl Run {
     pub fn resume(folder: &Path, own: Own) -> Result<Run, SearchError> {
         let mut study = Study::open(folder)?;
         let job = study.job().clone();
-        let Some(setup) = job.setup.clone() else {
+        let Some(mut setup) = job.setup.clone() else {
             let why = "no study of lanner search".into();
             return Err(SearchError::NoStudy { path: study.path().into(), why });
         };
+        inputs::check(&study.inputs()?)?;
         let skeleton = job.skeleton(study.space())?;
         let mut tables = Tables::default();
         let evaluator = match own.evaluator {
             Some(own) => own,
             None => setup::evaluator(&job, &setup, &skeleton, &mut tables)?,
         };
-        let columns = Columns::of(&job, &setup, &*evaluator, study.space(), &mut tables)?;
+        let script = setup::script(&job, &mut setup, &skeleton)?;
+        let columns =
+            Columns::of(&job, &setup, &*evaluator, study.space(), script.as_ref(), &mut tables)?;
         if study.counts()?.done == 0 {
             study.retry_failed(2)?;
         }
@@ -207,10 +230,16 @@ impl Run {
             evaluator,
             meter: own.meter,
             columns,
+            script,
             tells_latency,
             tables,
             quiet: Arc::default(),
         })
+    }
+
+    /// Sentences about cells of the tables that have no number, such as `nan`.
+    pub fn left_out(&self) -> &[String] {
+        &self.tables.left_out
     }
 
     pub fn study(&self) -> &Study {
@@ -236,6 +265,11 @@ impl Run {
     /// Gives back a trial that was claimed and will not be told.
     pub fn give_back(&mut self, trial: &Trial) -> Result<(), SearchError> {
         self.study.give_back(trial.id)
+    }
+
+    /// Sets the number of evaluations at a time, for this run.
+    pub fn set_parallel(&mut self, parallel: usize) {
+        self.setup.parallel = parallel.max(1);
     }
 
     /// Raises or lowers the budget.

@@ -10,13 +10,16 @@ use rusqlite::Connection;
 use super::candidates::{ANALYTIC, analytic};
 use super::predictors::Asked;
 use super::{SearchError, Study, read};
-use crate::Limit;
 use crate::constrained::{Belief, LatencyProcess};
 use crate::job::LATENCY;
+use crate::{Evaluate, Job, Limit, Setup};
 
 /// Least probability, for each limit, that a network that [`Study::ask`] returns is within it. It
 /// is not higher since the network is measured before it is evaluated.
 pub const PROBABLE: f64 = 0.5;
+/// Least probability where only the evaluation tells whether a network is within the limits, so that
+/// each that is not costs one.
+const SURE: f64 = 0.8;
 /// Least probability where no network reaches [`PROBABLE`].
 const POSSIBLE: f64 = 0.1;
 /// Largest number of measurements that a process is fitted to, the latest ones.
@@ -26,6 +29,8 @@ const MOST: usize = 200;
 pub(super) struct Limits {
     /// Limits, with their positions among all limits.
     measured: Vec<(usize, Limit)>,
+    /// Least probability, if any network reaches it.
+    least: f64,
     /// The processes of the network's costs and, where they differ, of other metrics.
     processes: [Option<LatencyProcess>; 2],
     /// Predictions of the pool's latencies by a saved predictor.
@@ -38,10 +43,14 @@ pub(super) type Known = Vec<(Architecture, f64)>;
 pub(super) type Beliefs = Vec<(String, HashMap<usize, Belief>)>;
 
 impl Limits {
-    pub fn of(limits: &[Limit], space: &Space) -> Limits {
-        let all = limits.iter().cloned().enumerate();
+    pub fn of(job: &Job, space: &Space) -> Limits {
+        let all = job.limits.iter().cloned().enumerate();
         let measured = all.filter(|(_, l)| analytic(space, &l.metric).is_none()).collect();
-        Limits { measured, processes: [None, None], expected: None }
+        let by_evaluation =
+            |s: &Setup| matches!(s.evaluate, Evaluate::Command(_)) && s.tables.is_empty();
+        let tells = space.parameters().is_some() && job.setup.as_ref().is_some_and(by_evaluation);
+        let least = if tells { SURE } else { PROBABLE };
+        Limits { measured, least, processes: [None, None], expected: None }
     }
 
     pub fn new_pool(&mut self) {
@@ -100,7 +109,7 @@ impl Limits {
             }
         }
         let any = |least: f64| open.iter().zip(&within).any(|(o, p)| *o && *p >= least);
-        let least = if any(PROBABLE) { PROBABLE } else { POSSIBLE };
+        let least = [self.least, PROBABLE].into_iter().find(|&l| any(l)).unwrap_or(POSSIBLE);
         open.iter_mut().zip(&within).for_each(|(o, p)| *o &= *p >= least);
         beliefs
     }

@@ -253,7 +253,7 @@ fn a_study_of_the_version_before_can_be_looked_at_and_gone_on_with() {
     drop(looked_at);
     assert_eq!(version(&path), 2, "looking changes nothing");
     check(&Study::open(&path).unwrap());
-    assert_eq!(version(&path), 4);
+    assert_eq!(version(&path), 5);
     check(&Study::open_read_only(&path).unwrap());
     // A text that is no architecture is told, not guessed.
     let connection = rusqlite::Connection::open(&path).unwrap();

@@ -4,7 +4,6 @@ use toml::Spanned;
 use toml::de::{DeTable, DeValue};
 
 use super::{OPERATIONS, parameters};
-use crate::Space;
 use crate::definition::{Definition, Limits, Sizes};
 use crate::family::{
     Block, CellSkeleton, CellSpace, ChainSkeleton, ChainSpace, Edge, Layer, Stage,
@@ -19,8 +18,8 @@ const MOST_NODES: usize = 200;
 const NO_NETWORK: Sizes = Sizes { channels: 0, cells: 0, resolution: 0, classes: 0 };
 
 /// Reads a space from text, and returns it with a fingerprint of its content, without names, comments
-/// and limits. An error names the line and the field that are wrong.
-pub(crate) fn definition(text: &str) -> Result<(Definition, u64), String> {
+/// and limits. Names of `published` spaces are taken. An error names the line and the field that are wrong.
+pub(crate) fn definition(text: &str, published: &[&str]) -> Result<(Definition, u64), String> {
     let document = DeTable::parse(text).map_err(|e| {
         let line = e.span().map_or(1, |span| line_of(text, span.start));
         format!("line {line}: {}", e.message().trim().replace('\n', ", "))
@@ -36,7 +35,7 @@ pub(crate) fn definition(text: &str) -> Result<(Definition, u64), String> {
         n if !n.chars().all(fits) => {
             return name.fail(&format!("'{n}' has other characters than a-z, 0-9, -, _ and ."));
         }
-        n if Space::NAMES.contains(&n) => {
+        n if published.contains(&n) => {
             return name.fail(&format!("'{n}' is the name of a published space"));
         }
         n => n.to_owned(),

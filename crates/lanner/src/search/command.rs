@@ -10,12 +10,13 @@ use lanner_search::run::{Control, Event, Found, Own, Phase, Run, Stop};
 use lanner_search::study::Study;
 use lanner_search::{LATENCY, SearchError};
 
+use super::file::{Given, check_resumed};
 use super::{SearchArgs, job, summary};
 use crate::output::{Progress, number, progress, search_error, usage};
 use crate::stop::interrupts;
 
 /// Searches with the study in `folder`; `kept` tells whether the caller keeps the folder afterwards.
-pub fn run(args: &SearchArgs, folder: &Path, kept: bool) -> anyhow::Result<()> {
+pub fn run(args: &SearchArgs, given: Given, folder: &Path, kept: bool) -> anyhow::Result<()> {
     let start = Instant::now();
     if let Some(minutes) = args.time.filter(|m| !(m.is_finite() && *m > 0.0)) {
         return Err(usage(format!("--time {minutes}: expected minutes, more than 0")));
@@ -48,8 +49,16 @@ pub fn run(args: &SearchArgs, folder: &Path, kept: bool) -> anyhow::Result<()> {
     };
     let mut run = match (args.resume, Study::is_there(folder)) {
         (true, _) => {
+            let begun = Study::open_read_only(folder).map_err(search_error)?;
+            let begun = begun.job().setup.as_ref().map(|s| s.options.clone()).unwrap_or_default();
+            let unknown = check_resumed(&given, &begun)?;
+            if !unknown.is_empty() {
+                let names = unknown.join(", --");
+                eprintln!("lanner: --{names}: left aside, the study goes on with its own options");
+            }
             let mut run = Run::resume(folder, Own::default()).map_err(search_error)?;
             args.budget.map_or(Ok(()), |budget| run.set_budget(budget))?;
+            args.parallel.into_iter().for_each(|parallel| run.set_parallel(parallel));
             if args.retry_failed {
                 let again = run.retry_failed()?;
                 eprintln!("note: {again} failed networks are evaluated again");
@@ -65,7 +74,8 @@ pub fn run(args: &SearchArgs, folder: &Path, kept: bool) -> anyhow::Result<()> {
         }
         (false, false) => {
             let own = Own { warm_start: args.warm_start.clone(), ..Own::default() };
-            let job = job::job(args)?;
+            let mut job = job::job(args)?;
+            job.setup.iter_mut().for_each(|setup| setup.options = given.clone());
             let median = match job.setup.as_ref().is_some_and(|s| s.median_limit) {
                 true => format!("; {LATENCY} <= the median of the first measurements"),
                 false => String::new(),
@@ -74,6 +84,7 @@ pub fn run(args: &SearchArgs, folder: &Path, kept: bool) -> anyhow::Result<()> {
             Run::create(folder, &job, own, &mut control).map_err(search_error)?
         }
     };
+    run.left_out().iter().for_each(|sentence| eprintln!("note: {sentence}"));
     let way = match kept {
         true => {
             let name = job::quoted(&folder.display().to_string());

@@ -18,11 +18,11 @@ use crate::PredictError;
 use crate::metrics::pearson;
 use crate::regress::linalg::{Cholesky, Mat};
 
-/// The covariance of two devices falls exponentially with the distance of their standardised
-/// functions, by this length; noise of so much variance stands for what differs between spaces.
+/// Length by which the covariance of two devices falls exponentially with the distance of their
+/// standardised functions, and variance of the noise that stands for differences between spaces.
 const LENGTH: f64 = 1.0;
 const NOISE: f64 = 0.1;
-/// Devices are compared on about so many rows of the source pool.
+/// Approximate number of rows of the source pool on which devices are compared.
 const COMPARED: usize = 2000;
 
 /// The odds of the mixture of simulated devices, whatever the device. Chosen on the development devices
