@@ -60,7 +60,7 @@ pub(crate) fn html(facts: &Facts, given: Option<&Baseline>) -> String {
         if !plot.y.has(v) {
             outside += 1;
         } else if facts.shown.contains(&i) && !better.contains(&i) {
-            let mark = if facts.within[i] { Mark::Trial } else { Mark::Over };
+            let mark = if facts.trials.within[i] { Mark::Trial } else { Mark::Over };
             plot.trial(mark, facts.trials.id[i], (k + 1) as f64, v);
             marked += 1;
         }
@@ -76,7 +76,8 @@ pub(crate) fn html(facts: &Facts, given: Option<&Baseline>) -> String {
         (Key::Mark(Mark::Front), "better than all before".into()),
         (Key::Mark(Mark::Trial), "a trial".into()),
     ];
-    let over = facts.evaluated.iter().any(|&i| facts.value(i).is_finite() && !facts.within[i]);
+    let over =
+        facts.evaluated.iter().any(|&i| facts.value(i).is_finite() && !facts.trials.within[i]);
     if over {
         keys.push((Key::Mark(Mark::Over), "over a limit".into()));
     }
@@ -122,7 +123,7 @@ fn reference(facts: &Facts, given: Option<&Baseline>) -> Option<(Baseline, Strin
     }
     let round = |i: usize| facts.trials.round[i];
     let first = facts.evaluated.iter().map(|&i| round(i)).min()?;
-    let of_first = facts.evaluated.iter().filter(|&&i| round(i) == first && facts.within[i]);
+    let of_first = facts.evaluated.iter().filter(|&&i| round(i) == first && facts.trials.within[i]);
     let values: Vec<f64> = of_first.map(|&i| facts.value(i)).filter(|v| v.is_finite()).collect();
     if values.len() < 3 {
         return None;

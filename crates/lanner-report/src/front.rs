@@ -52,8 +52,8 @@ pub(crate) fn html(facts: &Facts) -> String {
             plot.trial(Mark::Over, id, x, base);
             seen[2] = true;
         } else if known(&i) && plot.has(x, y) && !facts.trials.imported[i] && !front.contains(&i) {
-            let mark = if facts.within[i] { Mark::Trial } else { Mark::Over };
-            seen[usize::from(!facts.within[i])] = true;
+            let mark = if facts.trials.within[i] { Mark::Trial } else { Mark::Over };
+            seen[usize::from(!facts.trials.within[i])] = true;
             plot.trial(mark, id, x, y);
         }
     }

@@ -58,7 +58,7 @@ pub use error::ReportError;
 use facts::Facts;
 use lanner_search::Job;
 pub use lanner_search::run::{Baseline, Choice, Comparison};
-use lanner_search::study::{Measurement, Study, Trial};
+use lanner_search::study::{Drift, Measurement, Study, Trial};
 use lanner_space::Space;
 pub use serve::{Server, serve};
 
@@ -81,7 +81,9 @@ pub struct Report {
 impl Report {
     /// Reads a study.
     pub fn of(study: &Study) -> Result<Report, ReportError> {
-        let mut columns = Columns::new(study.job());
+        let limits = study.job().limits.iter();
+        let drifts = limits.map(|l| study.drift(&l.metric)).collect::<Result<_, _>>()?;
+        let mut columns = Columns::new(study.job(), drifts);
         study.for_each_measurement(|m| columns.add_measurement(m))?;
         study.for_each_trial(|t| {
             columns.add_trial(&t);
@@ -111,7 +113,8 @@ impl Report {
         trials: &[Trial],
         measurements: &[Measurement],
     ) -> Report {
-        let mut columns = Columns::new(&job);
+        let drifts = vec![Drift::of(&[]); job.limits.len()];
+        let mut columns = Columns::new(&job, drifts);
         measurements.iter().for_each(|m| columns.add_measurement(m.clone()));
         trials.iter().for_each(|t| columns.add_trial(t));
         let mut facts = Facts::of(job, space, columns.finish());

@@ -50,16 +50,18 @@ impl DeviceArgs {
         timeout: u64,
         is_measured: bool,
     ) -> anyhow::Result<Device> {
+        let mut library = self.ort_library.clone();
         let runtime = match (&self.runtime, &self.command) {
             (Some(name), _) => name.parse().map_err(|e| usage(format!("{e}")))?,
             (None, Some(_)) => RuntimeName::Command,
             (None, None) if !is_measured => RuntimeName::Rten,
             (None, None) => {
-                let (runtime, note) = Device::usual_runtime(self.ort_library.as_deref());
+                let (usual, note) = Device::usual(library.as_deref());
                 if let Some(note) = note {
                     eprintln!("lanner: {note}");
                 }
-                runtime
+                library = usual.library;
+                usual.runtime
             }
         };
         match (runtime, &self.command) {
@@ -79,7 +81,7 @@ impl DeviceArgs {
             folder: None,
             timeout,
             retries: self.retries,
-            library: self.ort_library.clone().filter(|_| runtime == RuntimeName::Ort),
+            library: library.filter(|_| runtime == RuntimeName::Ort),
             threads,
             precision: self.precision,
             batch: self.batch,

@@ -1,7 +1,7 @@
 //! Devices: the runtime that networks are measured on, and how they run there.
 
 use std::fmt;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::str::FromStr;
 use std::time::Duration;
 
@@ -100,12 +100,16 @@ impl Default for Device {
 }
 
 impl Device {
-    /// Chooses the runtime of this machine: ONNX Runtime if its library can be used, which most
-    /// deployments run on, else rten, with a note for the user.
-    pub fn usual_runtime(library: Option<&std::path::Path>) -> (RuntimeName, Option<String>) {
+    /// Makes this machine's usual device: ONNX Runtime if its library can be used, which most
+    /// deployments run on, else rten, with a note for the user. The library that is found is kept, so
+    /// that a later run finds it too.
+    pub fn usual(library: Option<&Path>) -> (Device, Option<String>) {
         #[cfg(feature = "ort")]
         let why = match super::library::usable(library) {
-            Ok(_) => return (RuntimeName::Ort, None),
+            Ok(path) => {
+                let (runtime, library) = (RuntimeName::Ort, Some(path));
+                return (Device { runtime, library, ..Device::default() }, None);
+            }
             Err(why) => why,
         };
         #[cfg(not(feature = "ort"))]
@@ -114,10 +118,10 @@ impl Device {
             "this lanner is built without it".to_string()
         };
         let note = format!(
-            "networks are measured in rten, which is several times slower than what is usually \
-             deployed: no ONNX Runtime ({why})"
+            "latencies are those of rten, several times slower than what is usually deployed; ONNX \
+             Runtime: {why}"
         );
-        (RuntimeName::Rten, Some(note))
+        (Device::default(), Some(note))
     }
 
     /// Makes the runtime. Its threads run on the device's processors if the caller is bound to them

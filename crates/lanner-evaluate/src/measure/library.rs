@@ -56,9 +56,7 @@ pub fn find(given: Option<&Path>) -> Result<PathBuf, String> {
     let named = env::var_os("LD_LIBRARY_PATH").unwrap_or_default();
     let folders = env::split_paths(&named).chain(FOLDERS.map(PathBuf::from));
     let of_system = || folders.filter(|f| f.is_absolute()).find_map(|folder| within(&folder));
-    of_python().or_else(of_system).ok_or_else(|| {
-        format!("its library was not found by ORT_DYLIB_PATH, Python or in the system: {HOW}")
-    })
+    of_python().or_else(of_system).ok_or_else(|| format!("its library was not found: {HOW}"))
 }
 
 fn checked(path: &Path, from: &str) -> Result<PathBuf, String> {

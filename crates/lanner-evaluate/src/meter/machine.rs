@@ -7,12 +7,6 @@ use super::{Effort, Latency, Meter};
 use crate::EvaluateError;
 use crate::measure::{self, Device, LatencyCampaign, Protocol, Reference, Runtime, median};
 
-/// Relative standard deviation between measurements of one network by different processes at
-/// different times. The reference network corrects for what slows all networks alike, as far as it
-/// was running then (docs/benchmarks.md, "How well the tables repeat": 4.4 % in the median
-/// without a common baseline).
-const REPEATABILITY: f64 = 0.045;
-
 /// Measures on a [`Device`], between runs of a reference network.
 pub struct MachineMeter {
     device: Device,
@@ -88,10 +82,6 @@ impl Meter for MachineMeter {
             Effort::Final => median(&self.drifts).max(1.0),
         };
         Ok(Some(Latency { ms: usual * m.latency_ms, se: usual * m.error_ms }))
-    }
-
-    fn repeatability(&self) -> f64 {
-        REPEATABILITY
     }
 
     fn baseline_ms(&self) -> Option<f64> {

@@ -15,23 +15,11 @@ pub use model::ModelMeter;
 pub use script::ScriptMeter;
 pub use table::TableMeter;
 
-/// Quantile of the normal distribution below which 95 % lie.
-const SURE: f64 = 1.645;
-
 /// A latency and its standard error, milliseconds.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
 pub struct Latency {
     pub ms: f64,
     pub se: f64,
-}
-
-impl Latency {
-    /// Whether another measurement will be within `limit` with a probability of 95 %.
-    /// `repeatability` is that of [`Meter::repeatability`].
-    pub fn is_surely_within(&self, limit: f64, repeatability: f64) -> bool {
-        let se = if self.se.is_finite() { self.se } else { 0.0 };
-        self.ms + SURE * se.hypot(repeatability * self.ms) <= limit
-    }
 }
 
 /// Effort that a measurement is worth.
@@ -73,12 +61,6 @@ pub trait Meter: Send {
         arch: &Architecture,
         effort: Effort,
     ) -> Result<Option<Latency>, EvaluateError>;
-
-    /// Relative standard deviation between measurements of different times that their standard
-    /// errors do not show; 0 where values are looked up.
-    fn repeatability(&self) -> f64 {
-        0.0
-    }
 
     /// Latency of the reference network by which the machine's drift is taken out, milliseconds.
     fn baseline_ms(&self) -> Option<f64> {

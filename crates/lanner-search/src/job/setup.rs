@@ -184,6 +184,10 @@ pub struct Setup {
     pub latency_samples: usize,
     /// Whether the limit is the median of the first measurements.
     pub median_limit: bool,
+    /// Number of networks that may be measured for each training to find the best ones within the
+    /// limits; `None` if the costs of both decide.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub measurements: Option<usize>,
 }
 
 impl Setup {
@@ -204,6 +208,7 @@ impl Setup {
             measured: Vec::new(),
             latency_samples: 20,
             median_limit: false,
+            measurements: None,
         }
     }
 

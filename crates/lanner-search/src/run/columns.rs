@@ -35,19 +35,22 @@ pub(super) struct Columns {
 }
 
 impl Columns {
-    /// Collects the columns from the setup's tables, then from the table that is searched.
+    /// Collects the columns from the setup's tables, then from the table that is searched. Without a
+    /// meter of the caller's own, the setup may name a column for latencies.
     pub fn of(
         job: &Job,
         setup: &Setup,
         evaluator: &dyn Evaluator,
         space: &Space,
         script: Option<&Arc<ScriptMeter>>,
+        has_meter: bool,
         tables: &mut Tables,
     ) -> Result<Columns, SearchError> {
         let mut columns = Columns { script: script.cloned(), ..Columns::default() };
+        let latency = setup.latency_column().filter(|_| !has_meter);
         let wanted: Vec<&String> = (job.limits.iter().map(|l| &l.metric))
             .chain(job.objectives.iter().skip(1).map(|o| &o.metric))
-            .filter(|m| *m != LATENCY || tells_latency(space, setup))
+            .filter(|m| *m != LATENCY || tells_latency(space, setup) || latency.is_some())
             .filter(|m| analytic(space, m).is_none())
             .collect();
         if wanted.is_empty() {
@@ -61,6 +64,14 @@ impl Columns {
             columns.tables.push(tables.read(file, space)?);
         }
         for metric in wanted {
+            if let (LATENCY, Some((file, column))) = (metric.as_str(), latency) {
+                let table = tables.read(file, space)?;
+                table.column(column)?;
+                let number = table.names.iter().position(|n| n == column).unwrap_or_default();
+                columns.known.push((metric.clone(), columns.tables.len(), number));
+                columns.tables.push(table);
+                continue;
+            }
             let place = columns.tables.iter().enumerate().find_map(|(i, table)| {
                 Some((metric.clone(), i, table.names.iter().position(|n| n == metric)?))
             });
@@ -77,6 +88,28 @@ impl Columns {
 
     pub fn has(&self, metric: &str) -> bool {
         self.known.iter().any(|k| k.0 == metric) || self.measured.iter().any(|m| m == metric)
+    }
+
+    /// Returns the metrics of tables, each with its table and the number of its column.
+    pub fn sources(&self) -> impl Iterator<Item = (&str, &Arc<Table>, usize)> {
+        self.known
+            .iter()
+            .map(|(metric, table, column)| (metric.as_str(), &self.tables[*table], *column))
+    }
+
+    /// Returns the names of all metrics.
+    pub fn metrics(&self) -> Vec<String> {
+        self.known.iter().map(|k| k.0.clone()).chain(self.measured.iter().cloned()).collect()
+    }
+
+    /// Tells whether the measuring command gives a metric.
+    pub fn measures(&self) -> bool {
+        !self.measured.is_empty()
+    }
+
+    /// Returns the table of a metric, and the number of its column.
+    pub fn table(&self, metric: &str) -> Option<(&Arc<Table>, usize)> {
+        self.sources().find(|s| s.0 == metric).map(|(_, table, column)| (table, column))
     }
 
     /// Returns the value in a table, or calls the command.

@@ -41,6 +41,12 @@ impl Run {
             "seed": trial.seed,
             "trained_weights": is_trained,
         });
+        if latency.is_some_and(|l| l.se > 0.0) {
+            // The limit is kept with a probability of .95, given the standard error and this.
+            let drift = self.study.drift(LATENCY)?;
+            about["drift"] =
+                json!({ "deviation": drift.deviation, "measurements": drift.measurements });
+        }
         if let Some(images) = self.evaluator.images() {
             // The network takes images as (pixel / 255 − mean) / std.
             about["input"] = json!({

@@ -43,6 +43,7 @@
 //! as JSON.
 
 mod ask;
+mod best;
 mod candidates;
 mod claim;
 mod comparison;
@@ -65,6 +66,7 @@ use crate::job::LATENCY;
 use crate::run::Comparison;
 use crate::run::inputs::Input;
 use crate::{Job, SearchError, Strategy};
+pub use best::Drift;
 use candidates::Candidates;
 pub use candidates::{ANALYTIC, analytic};
 use claim::Heartbeat;
@@ -131,14 +133,16 @@ impl Study {
     ) -> Result<Study, SearchError> {
         let is_limited = job.limit_of(LATENCY).is_some();
         let predictors = Predictors::load(job, &job.space()?, is_limited)?;
-        Study::create_with(path, job, archs, warm_start, predictors)
+        Study::create_with(path, job, archs, &[], warm_start, predictors)
     }
 
-    /// [`Study::create_warm`] with the job's predictors, which were read before.
+    /// [`Study::create_warm`] with trials that come before those of the strategy, and with the job's
+    /// predictors, which were read before.
     pub(crate) fn create_with(
         path: impl AsRef<Path>,
         job: &Job,
         archs: &[Architecture],
+        first: &[Architecture],
         warm_start: &[(String, Vec<(Architecture, f64)>)],
         predictors: Predictors,
     ) -> Result<Study, SearchError> {
@@ -148,8 +152,10 @@ impl Study {
             space.check(arch)?;
         }
         let candidates = Candidates::new(job, &space, archs.to_vec())?;
+        candidates.check_first(first, job.budget)?;
         let text = json(job)?;
         let archs = ask::pack(archs);
+        let first: Vec<String> = first.iter().map(|arch| space.print(arch)).collect();
         let warm_start = warm_start::text(warm_start, job, &space)?;
         let database = Database::create(&file(path.as_ref(), true), |c| {
             let mut insert = c.prepare("INSERT INTO study VALUES (?, ?)")?;
@@ -161,6 +167,13 @@ impl Study {
             }
             if let Some(text) = warm_start {
                 insert.execute(("earlier", text))?;
+            }
+            for arch in first {
+                c.execute(
+                    "INSERT INTO trial (round, arch, state, seed, asked_at)
+                     VALUES (0, ?, 'asked', ?, ?)",
+                    (&arch, ask::seed_of(job.seed, &arch), now()),
+                )?;
             }
             Ok(())
         })?;

@@ -13,6 +13,7 @@ use lanner_search::{LATENCY, SearchError};
 use super::file::{Given, check_resumed};
 use super::{SearchArgs, job, summary};
 use crate::output::{Progress, number, progress, search_error, usage};
+use crate::selection::read_archs;
 use crate::stop::interrupts;
 
 /// Searches with the study in `folder`; `kept` tells whether the caller keeps the folder afterwards.
@@ -73,9 +74,13 @@ pub fn run(args: &SearchArgs, given: Given, folder: &Path, kept: bool) -> anyhow
             )));
         }
         (false, false) => {
-            let own = Own { warm_start: args.warm_start.clone(), ..Own::default() };
             let mut job = job::job(args)?;
             job.setup.iter_mut().for_each(|setup| setup.options = given.clone());
+            let first = match &args.first {
+                Some(file) => read_archs(file, &job.space()?)?,
+                None => Vec::new(),
+            };
+            let own = Own { warm_start: args.warm_start.clone(), first, ..Own::default() };
             let median = match job.setup.as_ref().is_some_and(|s| s.median_limit) {
                 true => format!("; {LATENCY} <= the median of the first measurements"),
                 false => String::new(),
@@ -93,6 +98,7 @@ pub fn run(args: &SearchArgs, given: Given, folder: &Path, kept: bool) -> anyhow
         false => "with --out DIR the study is kept, and --resume goes on with it".into(),
     };
     waits.store(run.evaluator().place() == Place::Elsewhere, Ordering::Relaxed);
+    run.partial_tables().iter().for_each(|note| eprintln!("lanner: {note}"));
     let found = run.finish(&mut control);
     drop(control);
     let found = match found {

@@ -57,6 +57,7 @@ pub fn job(args: &SearchArgs) -> anyhow::Result<Job> {
         measured: Vec::new(),
         latency_samples: args.latency_samples as usize,
         median_limit,
+        measurements: args.measurements.map(|n| n as usize),
         evaluate,
     };
     setup.recipe().check().map_err(|e| wrong(&e))?;

@@ -62,9 +62,14 @@ networks/TRIAL.onnx are the others.
 
 --warm-start SOURCE, for the default strategy, takes values from a table or another study of the same \
 space. They may come from another task or a shorter training: they are not mixed with this study's \
-values and cost no budget. Half of the first ten networks are the best by these values, and this \
-study's own trials teach how much the values say about all other networks. --accuracy-prior FILE takes \
-the values from a saved predictor instead.
+values and cost no budget. Half of the first ten networks are the best by these values (five known \
+networks or fewer are all among them), and this study's own trials teach how much the values say about \
+all other networks. --accuracy-prior FILE takes the values from a saved predictor instead. --first FILE \
+evaluates networks of your choice before all others.
+
+Where measurements cost much less than evaluations, promising networks are measured even if they are \
+probably over a limit: up to 20 for each evaluation, as long as they take less than a tenth of its \
+time; --measurements N sets the number. Values of a table are looked up, which costs nothing.
 
 --latency-predictor FILE spares measurements of networks over the limit: what the predictor thinks too \
 slow is not measured, and the first measurements are of networks that it thinks fast enough. They show \
@@ -125,6 +130,9 @@ pub struct SearchArgs {
     /// Start from the values of a table, FILE[:COLUMN], or of a study, STUDY[:METRIC]; may be repeated
     #[arg(long, value_name = "SOURCE")]
     warm_start: Vec<String>,
+    /// Evaluate these networks before all others: a table, or a text file with one a line
+    #[arg(long, value_name = "FILE")]
+    first: Option<PathBuf>,
     /// A predictor of `lanner fit` or `lanner adapt` that tells which networks are likely within the limit
     /// of latency_ms before any is measured; measurements correct it
     #[arg(long, value_name = "FILE")]
@@ -161,6 +169,10 @@ pub struct SearchArgs {
     /// Number of latencies measured before the search starts, at least 5
     #[arg(long, default_value_t = 20, value_parser = clap::value_parser!(u32).range(5..))]
     latency_samples: u32,
+    /// Networks measured for each training, besides the trained one, to find the best ones within
+    /// the limits [default: as many as take a tenth of a training's time, at most 20]
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(..=1000))]
+    measurements: Option<u32>,
     /// default, brp-nas, weak-predictors, regularized-evolution or random
     #[arg(long, default_value = "default")]
     strategy: String,
