@@ -30,7 +30,7 @@ pub struct ConstrainedArgs {
     /// Number of networks measured before the first choice
     #[arg(long, default_value_t = 20)]
     samples: usize,
-    #[arg(long, default_value_t = 20, value_parser = clap::value_parser!(u64).range(1..))]
+    #[arg(long, default_value_t = 20, value_parser = clap::value_parser!(u64).range(1..=10_000))]
     seeds: u64,
 }
 

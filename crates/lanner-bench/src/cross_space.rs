@@ -1,6 +1,7 @@
 //! `lanner-bench cross-space` predicts latencies in a space in which the device is new.
 
-use crate::recipes::multi_predict::spaces::{LatencyAcross, encoding};
+use crate::recipes::multi_predict::MultiPredict;
+use crate::recipes::multi_predict::spaces::{WIDTH, encoding};
 use crate::recipes::peers::Peer;
 use lanner_predict::encode::operations::Counted;
 use lanner_predict::latency::adapted::{Bridge, DevicePrior, FewShot, Guess};
@@ -67,7 +68,7 @@ pub struct CrossSpaceArgs {
         default_value = "transfer,no-transfer,multi-predict,multi-predict-new,ridge-sources,ridge-counts"
     )]
     method: Vec<String>,
-    #[arg(long, default_value_t = 20, value_parser = clap::value_parser!(u64).range(1..))]
+    #[arg(long, default_value_t = 20, value_parser = clap::value_parser!(u64).range(1..=10_000))]
     seeds: u64,
 }
 
@@ -303,13 +304,14 @@ impl<'a> Game<'a> {
             Method::MultiPredict => {
                 let [from, to] = &self.encodings;
                 let known_there = pick(of_source, &source_rows);
-                LatencyAcross::pre_train(&from.select(&source_rows), &known_there, seed)?
+                MultiPredict::pre_train(WIDTH, &from.select(&source_rows), &known_there, seed)?
                     .fine_tuned(&to.select(known), &y, seed)?
                     .predict(&to.select(ask))
             }
             Method::MultiPredictNew => {
                 let to = &self.encodings[1];
-                LatencyAcross::pre_train(&to.select(known), &y, seed)?.predict(&to.select(ask))
+                MultiPredict::pre_train(WIDTH, &to.select(known), &y, seed)?
+                    .predict(&to.select(ask))
             }
             Method::References | Method::Simulated => {
                 let known_there = pick(of_source, &source_rows);

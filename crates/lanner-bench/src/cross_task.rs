@@ -4,7 +4,7 @@ mod tasks;
 
 use std::io::Write;
 
-use crate::recipes::multi_predict::tasks::MultiPredict;
+use crate::recipes::multi_predict::{MultiPredict, tasks::WIDTH};
 use lanner_predict::accuracy::adapted::{AdaptedAccuracy, Inputs, Source, SourceRelation};
 use lanner_predict::accuracy::{AccuracyFeatures, AccuracyModel};
 use lanner_predict::metrics::{mean_and_error, spearman};
@@ -49,7 +49,7 @@ pub struct CrossTaskArgs {
     /// spaces
     #[arg(long)]
     several: bool,
-    #[arg(long, default_value_t = 20, value_parser = clap::value_parser!(u64).range(1..))]
+    #[arg(long, default_value_t = 20, value_parser = clap::value_parser!(u64).range(1..=10_000))]
     seeds: u64,
     /// Print a line for each pair and method as CSV: source,target,method,spearman,spearman_se
     #[arg(long, conflicts_with = "json")]
@@ -168,7 +168,7 @@ fn pre_trained(task: &Task, seeds: &[u64]) -> anyhow::Result<Vec<MultiPredict>> 
             let mut rows = shuffled(&task.values, seed);
             rows.truncate(PRE_TRAINED_ON);
             let y: Vec<f64> = rows.iter().map(|&r| task.values[r]).collect();
-            Ok(MultiPredict::pre_train(&task.normalised.select(&rows), &y, seed)?)
+            Ok(MultiPredict::pre_train(WIDTH, &task.normalised.select(&rows), &y, seed)?)
         })
         .collect()
 }

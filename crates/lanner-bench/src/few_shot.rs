@@ -78,7 +78,7 @@ pub struct FewShotArgs {
     /// Add a row for every device
     #[arg(long)]
     devices: bool,
-    #[arg(long, default_value_t = 20, value_parser = clap::value_parser!(u64).range(1..))]
+    #[arg(long, default_value_t = 20, value_parser = clap::value_parser!(u64).range(1..=10_000))]
     seeds: u64,
 }
 

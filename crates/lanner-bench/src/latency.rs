@@ -63,7 +63,7 @@ pub struct LatencyArgs {
     /// Recipe of the GCN: brp-nas or default
     #[arg(long, default_value = "brp-nas")]
     recipe: RecipeName,
-    #[arg(long, default_value_t = 5, value_parser = clap::value_parser!(u64).range(1..))]
+    #[arg(long, default_value_t = 5, value_parser = clap::value_parser!(u64).range(1..=10_000))]
     seeds: u64,
 }
 

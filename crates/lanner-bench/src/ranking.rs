@@ -52,7 +52,7 @@ pub struct RankingArgs {
     /// Recipe of binary, unary and transfer: brp-nas or default
     #[arg(long, default_value = "default")]
     recipe: super::RecipeName,
-    #[arg(long, default_value_t = 5, value_parser = clap::value_parser!(u64).range(1..))]
+    #[arg(long, default_value_t = 5, value_parser = clap::value_parser!(u64).range(1..=10_000))]
     seeds: u64,
 }
 

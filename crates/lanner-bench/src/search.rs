@@ -2,10 +2,12 @@
 
 use std::time::Instant;
 
+use lanner_predict::Pool;
 use lanner_predict::accuracy::relation;
 use lanner_predict::general::gcn;
 use lanner_predict::select::iterative::Selection;
 use lanner_search::{BrpNas, History, Ranker, Strategy, StrategyName};
+use lanner_space::{Parameter, Parameters, Space};
 
 use super::Common;
 use super::published::SEARCH;
@@ -44,6 +46,9 @@ pub struct SearchArgs {
     /// Columns whose values the search knows for all networks before (only default uses them)
     #[arg(long, value_delimiter = ',', value_name = "COLUMN")]
     warm_start: Vec<String>,
+    /// Search the choices of a cell as parameters without an order, without what is known of cells
+    #[arg(long)]
+    as_parameters: bool,
     /// Shuffle the values of --warm-start, so that they tell nothing
     #[arg(long, requires = "warm_start")]
     shuffled: bool,
@@ -66,7 +71,7 @@ pub struct SearchArgs {
     /// Ranker of brp-nas: binary or unary
     #[arg(long, default_value = "binary", value_parser = ["binary", "unary"])]
     predictor: String,
-    #[arg(long, default_value_t = 20, value_parser = clap::value_parser!(u64).range(1..))]
+    #[arg(long, default_value_t = 20, value_parser = clap::value_parser!(u64).range(1..=10_000))]
     seeds: u64,
 }
 
@@ -96,7 +101,10 @@ fn strategy(
 }
 
 pub fn run(args: SearchArgs) -> anyhow::Result<()> {
-    let (measured, metrics) = args.accuracies.read(&args.common)?;
+    let (mut measured, metrics) = args.accuracies.read(&args.common)?;
+    if args.as_parameters {
+        measured.pool = as_parameters(&measured.pool)?;
+    }
     let metrics: Vec<String> = match (args.metric.is_empty(), metrics) {
         (false, _) => args.metric.clone(),
         (true, []) => return Err(usage("--table needs --metric")),
@@ -176,6 +184,22 @@ pub fn run(args: SearchArgs) -> anyhow::Result<()> {
     }
     bar.clear();
     print_rows(&rows, args.common.json)
+}
+
+/// Returns the same pool in a space of parameters, whose codes are those of the cell.
+fn as_parameters(pool: &Pool) -> anyhow::Result<Pool> {
+    let choices = pool.space.choices().ok_or_else(|| {
+        usage(format!("--as-parameters: the choices of {} depend on each other", pool.space))
+    })?;
+    let parameter = |(i, &count): (usize, &u8)| {
+        let values = (0..count).map(|code| format!("op{code}"));
+        Parameter::choice(&format!("edge{i}"), values)
+    };
+    let parameters = Parameters {
+        name: format!("{}-parameters", pool.space),
+        parameter: choices.iter().enumerate().map(parameter).collect(),
+    };
+    Ok(Pool::new(Space::of_parameters(&parameters)?, pool.archs.clone()))
 }
 
 /// Returns the columns of `--warm-start`.

@@ -13,8 +13,9 @@ use lanner_space::Space;
 use crate::{
     DataError, ReadReport, Table,
     error::shown,
-    rows::{ParsedRows, TextColumn, find_arch_column, parse_arch},
+    rows::{ParsedRows, RowNumbers, TextColumn, find_arch_column, parse_arch},
     table::is_arch_name,
+    text_reader::TextReader,
 };
 
 /// Largest field in bytes, more than any architecture's text or number needs: beyond it a quote was
@@ -31,32 +32,36 @@ struct Column {
     as_text: TextColumn,
     /// The first cell that a metric cannot have: row, value, and what was expected.
     first_bad: Option<(usize, String, &'static str)>,
+    /// Cells that say that there is no value, such as `nan`: their number, and row and text of the first.
+    no_value: Option<(usize, usize, String)>,
 }
 
 impl Column {
     fn push(&mut self, cell: &str) {
         self.as_text.push(cell);
-        let mut bad = |expected| {
-            self.first_bad.get_or_insert_with(|| (self.values.len(), shown(cell), expected));
-        };
-        let value = match cell {
-            "" => f64::NAN,
-            _ => match cell.parse::<f64>() {
-                Ok(v) if v.is_finite() => {
-                    self.numbers += 1;
-                    v
+        let row = self.values.len();
+        let parsed = cell.parse::<f64>().ok().filter(|v| v.is_finite());
+        // A word without a digit says that there is no value; one with a digit may be half of one.
+        let says_none = parsed.is_none() && !cell.chars().any(|c| c.is_ascii_digit());
+        let value = match parsed {
+            Some(value) => {
+                self.numbers += 1;
+                value
+            }
+            None if cell.is_empty() => f64::NAN,
+            None => {
+                match cell.parse::<f64>() {
+                    Ok(_) => self.numbers += 1,
+                    Err(_) => self.texts += 1,
                 }
-                Ok(_) => {
-                    self.numbers += 1;
-                    bad("a finite number (leave the cell empty where there is no value)");
-                    f64::NAN
+                if says_none {
+                    self.no_value.get_or_insert_with(|| (0, row, shown(cell))).0 += 1;
+                } else {
+                    let expected = "a number, as the rest of the column is";
+                    self.first_bad.get_or_insert_with(|| (row, shown(cell), expected));
                 }
-                Err(_) => {
-                    self.texts += 1;
-                    bad("a number, as the rest of the column is");
-                    f64::NAN
-                }
-            },
+                f64::NAN
+            }
         };
         self.values.push(value);
     }
@@ -83,7 +88,7 @@ pub(crate) fn read_from(
         .has_headers(false)
         .comment(Some(b'#')) // measured tables begin with comments
         .flexible(true) // so that our own message tells of a ragged row
-        .from_reader(QuoteCounter { file, quotes: &quotes });
+        .from_reader(TextReader::new(file, &quotes));
     let mut record = ByteRecord::new();
     let mut line = 1;
     if !next(&mut reader, &mut record, path, &mut line)? {
@@ -93,7 +98,10 @@ pub(crate) fn read_from(
     for field in &record {
         header.push(text(field, path, line)?.to_owned());
     }
-    let arch_at = find_arch_column(path, space, &header)?;
+    let mut is_row = next(&mut reader, &mut record, path, &mut line)?;
+    let first: Vec<String> =
+        record.iter().map(|f| String::from_utf8_lossy(f).trim().to_owned()).collect();
+    let arch_at = find_arch_column(path, space, &header, if is_row { &first } else { &[] })?;
     let only = match only {
         None => None,
         Some((name, wanted)) => match header.iter().position(|h| h == name) {
@@ -120,13 +128,15 @@ pub(crate) fn read_from(
                 texts: 0,
                 as_text: TextColumn::new(name),
                 first_bad: None,
+                no_value: None,
             });
         }
     }
 
     let (mut archs, mut places) = (Vec::new(), Vec::new());
+    let mut numbers = RowNumbers::default();
     let mut record_has_newline = false;
-    while next(&mut reader, &mut record, path, &mut line)? {
+    while is_row {
         record_has_newline = record.as_slice().contains(&b'\n');
         if record.len() != header.len() {
             let hint = match record_has_newline {
@@ -144,9 +154,12 @@ pub(crate) fn read_from(
             });
         }
         if only.is_some_and(|(at, _, wanted)| &record[at] != wanted.as_bytes()) {
+            is_row = next(&mut reader, &mut record, path, &mut line)?;
             continue;
         }
-        let arch = parse_arch(space, &header[arch_at], text(&record[arch_at], path, line)?);
+        let arch = text(&record[arch_at], path, line)?;
+        numbers.see(arch);
+        let arch = parse_arch(space, &header[arch_at], arch);
         archs.push(arch.map_err(|error| DataError::Architecture {
             path: path.into(),
             at: format!("line {line}"),
@@ -157,7 +170,9 @@ pub(crate) fn read_from(
         for column in &mut columns {
             column.push(text(&record[column.field], path, line)?);
         }
+        is_row = next(&mut reader, &mut record, path, &mut line)?;
     }
+    numbers.check(path, space, &header[arch_at])?;
 
     // After an open quote, the parser takes everything to the end of the file as text.
     if quotes.get() % 2 == 1 && record_has_newline {
@@ -188,27 +203,16 @@ pub(crate) fn read_from(
                 expected: expected.into(),
             });
         }
+        if let Some((count, row, value)) = column.no_value {
+            let at = format!("line {}", places[row]);
+            report.left_out.push(no_value(path, &column.name, count, &at, &value));
+        }
         names.push(column.name);
         values.push(column.values);
     }
     let unit = "line";
     let rows = ParsedRows { path, unit, places, archs, names, columns: values, texts, report };
     rows.finish(space)
-}
-
-/// A reader that counts quotes: every well-formed field has an even number of them.
-struct QuoteCounter<'a, R> {
-    file: R,
-    quotes: &'a Cell<u64>,
-}
-
-impl<R: Read> Read for QuoteCounter<'_, R> {
-    fn read(&mut self, buffer: &mut [u8]) -> std::io::Result<usize> {
-        let n = self.file.read(buffer)?;
-        let quotes = buffer[..n].iter().filter(|&&b| b == b'"').count();
-        self.quotes.set(self.quotes.get() + quotes as u64);
-        Ok(n)
-    }
 }
 
 /// Reads the next record, and the line where it starts; returns whether there is one.
@@ -226,6 +230,13 @@ fn next(
         *line = position.line();
     }
     Ok(some)
+}
+
+/// Says how many cells of a column have no number.
+pub(crate) fn no_value(path: &Path, name: &str, count: usize, at: &str, value: &str) -> String {
+    let cells = if count == 1 { "1 cell is".into() } else { format!("{count} cells are") };
+    let path = path.display();
+    format!("{path}, column '{name}': {cells} left out as no number, the first in {at}: '{value}'")
 }
 
 /// Decodes a field as text, without blanks around it.
@@ -319,9 +330,85 @@ mod tests {
                 rows: 2,
                 merged: 0,
                 missing: 1,
-                skipped: vec!["note, long".into()]
+                skipped: vec!["note, long".into()],
+                left_out: vec![],
             }
         );
+    }
+
+    #[test]
+    fn any_encoding_and_line_end_is_read() {
+        let plain = "# ü\nops,acc,note\n000120,1.5,\"a\nb\"\n000121,2,c\n".repeat(1);
+        for end in ["\n", "\r\n", "\r"] {
+            let text = plain.replace('\n', end);
+            let mut utf16 = vec![0xff, 0xfe];
+            utf16.extend(text.encode_utf16().flat_map(u16::to_le_bytes));
+            for bytes in [text.as_bytes(), &[b"\xEF\xBB\xBF", text.as_bytes()].concat(), &utf16] {
+                let (table, report) = read(bytes).unwrap();
+                assert_eq!(
+                    (table.columns, report.skipped),
+                    (vec![vec![1.5, 2.0]], vec!["note".into()])
+                );
+            }
+        }
+        // Characters of four bytes over the ends of pieces.
+        let long = format!("ops,acc,note\n000000,1,{}\n", "\u{1f985}".repeat(8000));
+        let mut utf16 = vec![0xfe, 0xff];
+        utf16.extend(long.encode_utf16().flat_map(u16::to_be_bytes));
+        assert_eq!(read(&utf16).unwrap().1.skipped, ["note"]);
+        assert!(message(b"\x1f\x8b\x08rest").contains("gunzip"));
+    }
+
+    #[test]
+    fn a_row_without_an_end_is_refused_before_it_fills_the_memory() {
+        let endless = std::io::repeat(b'1');
+        let told = read_from(endless, Path::new("t.csv"), &Space::NasBench201, None);
+        assert!(told.unwrap_err().to_string().contains("a row of more than 16 MiB"));
+        let quoted = b"ops,acc\n000000,\"".chain(std::io::repeat(b'\n'));
+        let told = read_from(quoted, Path::new("t.csv"), &Space::NasBench201, None);
+        assert!(told.unwrap_err().to_string().contains("is a quote not closed?"));
+    }
+
+    #[test]
+    fn a_hundred_thousand_columns_are_no_burden() {
+        let names: String = (0..100_000).map(|i| format!(",c{i}")).collect();
+        let text = format!("ops{names}\n000000{}\n", ",1".repeat(100_000));
+        let start = std::time::Instant::now();
+        assert_eq!(read(text.as_bytes()).unwrap().0.names.len(), 100_000);
+        assert!(start.elapsed().as_secs_f64() < 5.0, "{:?}", start.elapsed());
+    }
+
+    #[test]
+    fn a_diverged_row_leaves_out_its_value_only() {
+        let text = b"ops,acc,loss\n000000,1,0.5\n000001,nan,inf\n000002,N/A,0.25\n000003,diverged,-\n000004,5,1\n000010,6,1\n000011,7,1\n";
+        let (table, report) = read(text).unwrap();
+        assert_eq!(table.names, ["acc", "loss"]);
+        assert!(table.columns[0][1..4].iter().all(|v| v.is_nan()) && table.columns[1][1].is_nan());
+        assert_eq!(report.missing, 5);
+        assert_eq!(
+            report.left_out[0],
+            "t.csv, column 'acc': 3 cells are left out as no number, the first in line 3: 'nan'"
+        );
+    }
+
+    #[test]
+    fn the_column_of_architectures_is_the_one_that_parses() {
+        let ok = |text: &str| read(text.as_bytes()).map(|(_, report)| report.arch_column);
+        let arch = "|none~0|+|none~0|none~1|+|none~0|none~1|skip_connect~2|";
+        for (header, row, column) in [
+            ("arch,model,acc", format!("resnet,{arch},1"), "model"),
+            ("index,cell,acc", format!("0,{arch},1"), "cell"),
+            ("arch,ops,acc", "17,000120,1".into(), "ops"),
+        ] {
+            assert_eq!(ok(&format!("{header}\n{row}\n")).unwrap(), column);
+        }
+        let two = ok(&format!("a,b,acc\n{arch},{arch},1\n")).unwrap_err().to_string();
+        assert!(two.contains("several columns hold architectures: a, b"), "{two}");
+        // Row numbers, in any order or with some rows left out, are no official indices.
+        for rows in ["0,1\n1,2\n2,3\n", "7,1\n1,2\n5,3\n3,1\n"] {
+            let told = message(format!("index,acc\n{rows}").as_bytes());
+            assert!(told.contains("column 'index' has the numbers of rows"), "{told}");
+        }
     }
 
     #[test]
@@ -370,9 +457,10 @@ mod tests {
             ),
             (b"ops;acc\n000000;1,5\n", "fields are separated by ';', expected commas"),
             (b"ops\tacc\n000000\t1\n", "fields are separated by '\\t', expected commas"),
-            (b"ops,acc\n000000,nan\n", "line 2, column 'acc': 'nan' is not a finite number"),
-            (b"ops,acc\n000000,1\n000001,-inf\n", "line 3, column 'acc': '-inf'"),
-            (b"ops,acc\n000000,1e999\n", "'1e999' is not a finite number"),
+            (b"ops,acc\n000000,1e999\n", "'1e999' is not a number"),
+            (b"ops,acc\n000000,1\n000001,2\n000002,\"93,1\"\n", "line 4, column 'acc': '93,1'"),
+            (b"ops,acc\n000000,1\n000001,2\n000002,1_000\n", "'1_000' is not a number"),
+            (b"ops,acc\n000000,1\n000001,2\n000002,93.1 %\n", "'93.1 %' is not a number"),
             (
                 b"ops,acc\n000000,1\n000001,2\n000002,3x\n",
                 "line 4, column 'acc': '3x' is not a number",
@@ -385,7 +473,7 @@ mod tests {
                 "line 4: |none~0|+|none~0|none~1|+|none~0|none~1|none~2| again, as in line 2, but 'a' is 3 here and 1 there",
             ),
             (b"ops,a\n000000,\xff\xfe\n", "line 2: '\u{fffd}\u{fffd}' is not UTF-8"),
-        ] as [(&[u8], &str); 22]
+        ] as [(&[u8], &str); 23]
         {
             let message = message(text);
             assert!(message.contains(says), "{message}\n  lacks {says}");

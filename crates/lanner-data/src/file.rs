@@ -1,6 +1,7 @@
 //! Reads and writes tables as files, in the format of their extension.
 
 use std::{
+    cell::Cell,
     fs::File,
     io::{BufRead, BufReader, Read},
     path::Path,
@@ -8,7 +9,7 @@ use std::{
 
 use lanner_space::Space;
 
-use crate::{DataError, ReadReport, Table, csv, write_file_with};
+use crate::{DataError, ReadReport, Table, csv, text_reader::TextReader, write_file_with};
 
 enum Format {
     Csv,
@@ -25,6 +26,11 @@ fn format(path: &Path) -> Result<Format, DataError> {
             "this build has no Parquet; build with `cargo install lanner --features parquet` (the \
              feature `parquet` of lanner and lanner-data), or use a .csv",
         )),
+        "gz" | "tgz" | "tar" | "zip" | "bz2" | "xz" | "zst" => {
+            let why =
+                "an archive or compressed: unpack it first; a table is a .csv or a .parquet file";
+            Err(DataError::file(path, why))
+        }
         _ => Err(DataError::file(path, "a table is a .csv or a .parquet file, by its extension")),
     }
 }
@@ -33,9 +39,10 @@ impl Table {
     /// Reads a table of the space from a `.csv` or `.parquet` file.
     ///
     /// The architecture's column is found by its name: `arch`, `arch_str`, `architecture`, `ops`,
-    /// `genotype`, or for NAS-Bench-201 `idx` or `index` (the official index). Columns of numbers
+    /// `genotype`, or for NAS-Bench-201 `idx` or `index` (the official index); where no such column
+    /// has architectures, it is the only one that has. Numbers of rows are refused. Columns of numbers
     /// become metrics; columns of text are skipped, and listed in the report. An empty cell is a
-    /// missing value. A row that repeats an architecture is merged if its values agree, else it is an
+    /// missing value, and so is a word without digits, such as `nan`, which the report tells. A row that repeats an architecture is merged if its values agree, else it is an
     /// error.
     pub fn read(path: impl AsRef<Path>, space: &Space) -> Result<(Table, ReadReport), DataError> {
         let path = path.as_ref();
@@ -117,16 +124,16 @@ pub fn comments(path: impl AsRef<Path>) -> Result<Vec<String>, DataError> {
         return Ok(Vec::new());
     }
     let file = File::open(path).map_err(DataError::io(path, "read"))?;
-    let mut top = String::new();
     // The rest of the file may be of any size.
-    let bytes = BufReader::new(file.take(MOST_COMMENTS)).split(b'\n');
-    for line in bytes {
+    let quotes = Cell::new(0);
+    let text = TextReader::new(file.take(MOST_COMMENTS), &quotes);
+    let mut top = Vec::new();
+    for line in BufReader::new(text).split(b'\n') {
         let line = line.map_err(DataError::io(path, "read"))?;
         let Some(comment) = line.strip_prefix(b"#") else { break };
-        top += String::from_utf8_lossy(comment).trim();
-        top.push('\n');
+        top.push(String::from_utf8_lossy(comment).trim().to_owned());
     }
-    Ok(top.lines().map(str::to_owned).collect())
+    Ok(top)
 }
 
 /// Number of bytes in which the comments of a file must end, far more than they need.

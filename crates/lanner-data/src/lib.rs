@@ -59,6 +59,7 @@ pub mod published;
 mod rows;
 mod summary;
 mod table;
+mod text_reader;
 mod write;
 
 pub use error::DataError;

@@ -19,7 +19,7 @@ use parquet::{
 
 use crate::{
     DataError, ReadReport, Table,
-    rows::{ParsedRows, find_arch_column, parse_arch},
+    rows::{ParsedRows, RowNumbers, find_arch_column, parse_arch},
     table::is_arch_name,
 };
 
@@ -33,7 +33,12 @@ pub(crate) fn read(path: &Path, space: &Space) -> Result<(Table, ReadReport), Da
     if header.is_empty() {
         return Err(DataError::file(path, "a table without columns"));
     }
-    let arch_at = find_arch_column(path, space, &header)?;
+    let mut rows = reader.get_row_iter(None).map_err(broken)?.peekable();
+    let first: Vec<String> = match rows.peek() {
+        Some(Ok(row)) => row.get_column_iter().map(|(_, field)| text(field)).collect(),
+        _ => Vec::new(),
+    };
+    let arch_at = find_arch_column(path, space, &header, &first)?;
     let mut report = ReadReport { arch_column: header[arch_at].clone(), ..ReadReport::default() };
     let mut metrics = vec![];
     for (i, name) in header.iter().enumerate().filter(|&(i, _)| i != arch_at) {
@@ -43,17 +48,15 @@ pub(crate) fn read(path: &Path, space: &Space) -> Result<(Table, ReadReport), Da
         }
     }
     let (mut archs, mut places) = (vec![], vec![]);
-    for (n, row) in reader.get_row_iter(None).map_err(broken)?.enumerate() {
+    let mut numbers = RowNumbers::default();
+    let mut no_values: Vec<Option<(usize, u64, String)>> = vec![None; metrics.len()];
+    for (n, row) in rows.enumerate() {
         let row = row.map_err(broken)?;
         let cells: Vec<&Field> = row.get_column_iter().map(|(_, field)| field).collect();
         let place = n as u64 + 1;
         let at = || format!("row {place}");
-        let text = match cells.get(arch_at) {
-            Some(Field::Str(text)) => text.clone(),
-            Some(Field::Null) | None => String::new(),
-            // An index. If digits of a text became a number, the space refuses it.
-            Some(other) => other.to_string(),
-        };
+        let text = cells.get(arch_at).map(|field| text(field)).unwrap_or_default();
+        numbers.see(&text);
         let arch = parse_arch(space, &header[arch_at], &text).map_err(|error| {
             DataError::Architecture {
                 path: path.into(),
@@ -62,12 +65,16 @@ pub(crate) fn read(path: &Path, space: &Space) -> Result<(Table, ReadReport), Da
                 error: Box::new(error),
             }
         })?;
-        for (i, name, values) in &mut metrics {
+        for ((i, name, values), no_value) in metrics.iter_mut().zip(&mut no_values) {
             let value = match cells.get(*i) {
                 None | Some(Field::Null) => f64::NAN,
                 Some(field) => match number(field) {
                     Some(x) if x.is_finite() => x,
-                    _ => {
+                    Some(x) => {
+                        no_value.get_or_insert_with(|| (0, place, x.to_string())).0 += 1;
+                        f64::NAN
+                    }
+                    None => {
                         return Err(DataError::Cell {
                             path: path.into(),
                             at: at(),
@@ -85,10 +92,27 @@ pub(crate) fn read(path: &Path, space: &Space) -> Result<(Table, ReadReport), Da
         archs.push(arch);
         places.push(place);
     }
+    numbers.check(path, space, &header[arch_at])?;
+    for ((_, name, _), no_value) in metrics.iter().zip(no_values) {
+        if let Some((count, place, value)) = no_value {
+            let at = format!("row {place}");
+            report.left_out.push(crate::csv::no_value(path, name, count, &at, &value));
+        }
+    }
     let (names, columns) = metrics.into_iter().map(|(_, name, values)| (name, values)).unzip();
     let unit = "row";
     let rows = ParsedRows { path, unit, places, archs, names, columns, texts: vec![], report };
     rows.finish(space)
+}
+
+/// Returns a cell as text; nothing where it has no value.
+fn text(field: &Field) -> String {
+    match field {
+        Field::Str(text) => text.clone(),
+        Field::Null => String::new(),
+        // An index. If digits of a text became a number, the space refuses it.
+        other => other.to_string(),
+    }
 }
 
 fn is_number(field: &Type) -> bool {

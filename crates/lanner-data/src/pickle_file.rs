@@ -35,7 +35,7 @@ pub(crate) fn load(
         [] => Err(DataError::file(path, "the file is empty")),
         [b'B', b'Z', b'h', ..] => {
             let plain = Bounded::new(MultiBzDecoder::new(progress.count(file)), size);
-            read(Input::new(plain, None), path, limits)
+            read(Input::new(plain, None), path, limits.packed(size))
         }
         [b'P', b'K', ..] => read_zip(file, path, limits),
         _ => read(Input::new(progress.count(file), Some(size)), path, limits),
@@ -107,7 +107,8 @@ fn read_zip(file: impl Read + Seek, path: &Path, limits: Limits<'_>) -> Result<P
     let entry = archive.by_name(&name).map_err(broken)?;
     let (packed, size) = (entry.compressed_size(), entry.size());
     let mut input = Input::new(Bounded::new(entry, packed), Some(size));
-    let mut pickle = pickle::read(&mut input, limits).map_err(|f| f.into_error(path))?;
+    let mut pickle =
+        pickle::read(&mut input, limits.packed(packed)).map_err(|f| f.into_error(path))?;
     drop(input);
 
     let keys: Vec<(String, u64)> = pickle

@@ -1,6 +1,9 @@
 //! Checks the rows of a file, merges repeated ones, and makes a [`Table`], for CSV and Parquet alike.
 
-use std::{collections::HashMap, path::Path};
+use std::{
+    collections::{HashMap, HashSet},
+    path::Path,
+};
 
 use lanner_space::{Architecture, Space, SpaceError};
 
@@ -24,41 +27,111 @@ pub struct ReadReport {
     pub missing: usize,
     /// Columns that are not metrics: text, columns without a name, the architecture in another form.
     pub skipped: Vec<String>,
+    /// Sentences about cells that have no number, such as `nan` of a training that diverged.
+    pub left_out: Vec<String>,
 }
 
-/// Finds the column that holds the architecture, by its name in the header.
+/// Finds the column that holds the architecture: the first with a name for it whose cell in the first
+/// row is one, else the only one with such a cell. `first` is empty if there is no row.
 pub(crate) fn find_arch_column(
     path: &Path,
     space: &Space,
     header: &[String],
+    first: &[String],
 ) -> Result<usize, DataError> {
     let index_names = match space.has_published_order() {
         true => &INDEX_NAMES[..],
         // Elsewhere an index is a file's own numbering.
         false => &[],
     };
-    ARCH_NAMES
-        .iter()
-        .chain(index_names)
-        .find_map(|n| header.iter().position(|h| h.eq_ignore_ascii_case(n)))
-        .ok_or_else(|| {
-            if let [only] = header
-                && let Some(separator) = [';', '\t'].into_iter().find(|c| only.contains(*c))
-            {
-                let why = format!("fields are separated by {separator:?}, expected commas");
-                return DataError::file(path, why);
+    let called = |names: &[&str]| -> Vec<usize> {
+        let places =
+            names.iter().filter_map(|n| header.iter().position(|h| h.eq_ignore_ascii_case(n)));
+        places.collect()
+    };
+    let (texts, indices) = (called(&ARCH_NAMES), called(index_names));
+    let parses = |column: usize| {
+        let cell = first.get(column).filter(|cell| !cell.is_empty());
+        cell.is_some_and(|cell| parse_arch(space, &header[column], cell).is_ok())
+    };
+    if let Some(found) = texts.iter().copied().find(|c| parses(*c)) {
+        return Ok(found);
+    }
+    // A number is no sign of an architecture.
+    let is_text = |column: &usize| first[*column].parse::<f64>().is_err() && parses(*column);
+    let others: Vec<usize> = (0..header.len().min(first.len())).filter(is_text).collect();
+    if let [one] = others[..] {
+        return Ok(one);
+    }
+    if others.len() > 1 {
+        let names: Vec<&str> = others.iter().take(12).map(|c| header[*c].as_str()).collect();
+        let names = names.join(", ");
+        let why = format!("several columns hold architectures: {names}; call the right one 'arch'");
+        return Err(DataError::file(path, why));
+    }
+    // Where no cell is right, the message is about the one that should be.
+    if let Some(first) = texts.iter().chain(&indices).next() {
+        return Ok(indices.iter().copied().find(|c| parses(*c)).unwrap_or(*first));
+    }
+    if let [only] = header
+        && let Some(separator) = [';', '\t'].into_iter().find(|c| only.contains(*c))
+    {
+        let why = format!("fields are separated by {separator:?}, expected commas");
+        return Err(DataError::file(path, why));
+    }
+    let wanted: Vec<&str> = ARCH_NAMES.iter().chain(index_names).copied().collect();
+    let header: Vec<String> = header.iter().take(12).map(|h| shown(h)).collect();
+    Err(DataError::file(
+        path,
+        format!(
+            "no column holds the architecture; expected one called {}, found: {}",
+            wanted.join(", "),
+            header.join(", ")
+        ),
+    ))
+}
+
+/// Recognises a column that numbers the rows, which would be taken for the architectures' own numbers.
+#[derive(Debug, Default)]
+pub(crate) struct RowNumbers {
+    rows: u128,
+    /// Largest number; none once a cell is not a plain number.
+    largest: Option<u128>,
+    has_text: bool,
+}
+
+impl RowNumbers {
+    pub fn see(&mut self, cell: &str) {
+        self.rows += 1;
+        match cell.parse::<u128>() {
+            // Digits of codes begin with zeros.
+            Ok(n) if cell.len() == 1 || !cell.starts_with('0') => {
+                self.largest = self.largest.max(Some(n));
             }
-            let wanted: Vec<&str> = ARCH_NAMES.iter().chain(index_names).copied().collect();
-            let header: Vec<String> = header.iter().take(12).map(|h| shown(h)).collect();
-            DataError::file(
-                path,
-                format!(
-                    "no column holds the architecture; expected one called {}, found: {}",
-                    wanted.join(", "),
-                    header.join(", ")
-                ),
-            )
-        })
+            _ => self.has_text = true,
+        }
+    }
+
+    /// Refuses numbers that are as small as those of rows, some of which may have been left out: random
+    /// architectures of the space have larger ones. A list of the whole space has all numbers.
+    pub fn check(&self, path: &Path, space: &Space, column: &str) -> Result<(), DataError> {
+        let Some(largest) = self.largest.filter(|_| !self.has_text && self.rows >= 3) else {
+            return Ok(());
+        };
+        let of_rows =
+            largest < self.rows || (largest < 4 * self.rows && 64 * self.rows < space.size());
+        if !of_rows || self.rows >= space.size() {
+            return Ok(());
+        }
+        Err(DataError::file(
+            path,
+            format!(
+                "the column '{column}' has the numbers of rows, 0 to {largest}, and would be taken for \
+                 the numbers of {space}'s architectures; leave it out, and give their texts in a column \
+                 'arch'"
+            ),
+        ))
+    }
 }
 
 /// Parses the architecture of a row: a text of the space or, in a column of indices, its index.
@@ -140,9 +213,10 @@ impl ParsedRows<'_> {
                 "a header, but no row below it; expected one row for each architecture",
             ));
         }
-        for (i, name) in self.names.iter().enumerate() {
+        let mut seen = HashSet::new();
+        for name in &self.names {
             let why = match check_name(name) {
-                Ok(()) if !self.names[..i].contains(name) => continue,
+                Ok(()) if seen.insert(name) => continue,
                 Ok(()) => format!("two columns are called '{name}'"),
                 Err(why) => why,
             };

@@ -11,13 +11,14 @@ use crate::DataError;
 pub(crate) const ARCH_NAMES: [&str; 5] = ["arch", "arch_str", "architecture", "ops", "genotype"];
 /// Names of the column with the architecture's published index.
 pub(crate) const INDEX_NAMES: [&str; 2] = ["idx", "index"];
+/// Largest length of a metric's name, bytes.
+const LONGEST_NAME: usize = 1000;
 /// Suffix of the name of a latency in milliseconds.
 pub(crate) const MS: &str = "_ms";
 
 /// Table of architectures × named metrics.
 ///
-/// `NaN` is a missing value and nothing else: files have an empty cell there, and the text `nan` in
-/// a file is an error. Every column is as long as `archs`, and no architecture or name occurs twice.
+/// `NaN` is a missing value and nothing else: files have an empty cell there. Every column is as long as `archs`, and no architecture or name occurs twice.
 /// [`Table::new`] checks that; code that changes the fields must keep it so.
 #[derive(Debug, Clone)]
 pub struct Table {
@@ -205,6 +206,8 @@ pub(crate) fn agree(a: f64, b: f64) -> bool {
 pub(crate) fn check_name(name: &str) -> Result<(), String> {
     if name.is_empty() {
         Err("a column without a name".into())
+    } else if name.len() > LONGEST_NAME {
+        Err(format!("a column name of {} bytes, expected at most {LONGEST_NAME}", name.len()))
     } else if name.trim() != name || name.chars().any(char::is_control) {
         Err(format!("the column name {name:?} has blanks around it or control characters in it"))
     } else if is_arch_name(name) {

@@ -34,6 +34,7 @@ mod append_file;
 mod error;
 pub mod evaluator;
 mod journal;
+mod json_numbers;
 pub mod measure;
 mod memory;
 pub mod meter;

@@ -1,8 +1,10 @@
 //! Runs another program within limits of time and output.
 
 use std::{
-    io::Read,
+    fs::File,
+    io::{Read, Write},
     os::unix::process::{CommandExt, ExitStatusExt},
+    path::Path,
     process::{Child, Command, Stdio},
     sync::{
         Arc, Mutex, PoisonError,
@@ -16,8 +18,10 @@ use rustix::process::{Pid, Signal, kill_process_group};
 
 /// Largest output in bytes that is kept whole; a latency takes about ten.
 const MOST_OUTPUT: usize = 4 << 20;
-/// Number of the last bytes that are kept of other output.
+/// Number of the last bytes of standard error that are kept.
 const LAST_BYTES: usize = 64 << 10;
+/// Size in bytes at which a log ends; a program may print without end.
+const LONGEST_LOG: usize = 16 << 20;
 /// Time between two looks at `stop` and the output: rare enough not to disturb a measurement on this machine.
 const POLL: Duration = Duration::from_millis(50);
 /// Time to wait for the end of the output after the program's end. What it printed has arrived by
@@ -28,6 +32,8 @@ const GRACE: Duration = Duration::from_millis(200);
 pub struct Finished {
     pub exit: Exit,
     pub stdout: String,
+    /// Whether the beginning of `stdout` is missing, since the program printed more than is kept.
+    pub is_cut: bool,
     /// The last part of standard error.
     pub stderr: String,
 }
@@ -64,8 +70,22 @@ impl Exit {
 pub enum KeepOutput {
     /// All of it; a program that prints more than 4 MiB is killed.
     All,
-    /// The last 64 KiB.
+    /// At least the last 4 MiB.
     End,
+}
+
+/// A program to run.
+pub struct Program<'a> {
+    /// Its name or path, and its arguments.
+    pub words: &'a [String],
+    /// Folder in which it runs; this process's own if `None`.
+    pub folder: Option<&'a Path>,
+    /// Variables to add to its environment.
+    pub variables: &'a [(&'a str, String)],
+    /// File for all that it prints, up to 16 MiB.
+    pub log: Option<&'a Path>,
+    pub timeout: Duration,
+    pub keep: KeepOutput,
 }
 
 /// Runs a program in a process group of its own, which is killed with all that the program started if
@@ -74,27 +94,32 @@ pub enum KeepOutput {
 ///
 /// # Errors
 /// The reason, when the program cannot be started.
-pub fn run(
-    words: &[String],
-    timeout: Duration,
-    keep: KeepOutput,
-    stop: &dyn Fn() -> bool,
-) -> Result<Finished, String> {
+pub fn run(asked: &Program, stop: &dyn Fn() -> bool) -> Result<Finished, String> {
+    let &Program { words, timeout, keep, .. } = asked;
     let [program, arguments @ ..] = words else { return Err("no program".into()) };
+    let log = asked.log.map(Log::new).transpose()?;
     let mut group = Group::new()?;
     let mut command = Command::new(program);
+    if let Some(folder) = asked.folder {
+        if !folder.is_dir() {
+            return Err(format!("there is no folder {} to run {program} in", folder.display()));
+        }
+        command.current_dir(folder);
+    }
+    command.envs(asked.variables.iter().map(|(name, value)| (name, value)));
     command.args(arguments).stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped());
     command.process_group(group.number());
     let mut child = command.spawn().map_err(|e| format!("cannot start {program}: {e}"))?;
-    let end_of = |text: &mut Vec<u8>| {
-        text.drain(..text.len().saturating_sub(LAST_BYTES));
-        true
-    };
+    let end_of = |text: &mut Vec<u8>| keep_last(text, LAST_BYTES);
     let stdout = Output::of(
         child.stdout.take(),
-        if keep == KeepOutput::All { |text| text.len() <= MOST_OUTPUT } else { end_of },
+        match keep {
+            KeepOutput::All => |text| text.len() <= MOST_OUTPUT,
+            KeepOutput::End => |text| keep_last(text, MOST_OUTPUT),
+        },
+        log.clone(),
     );
-    let stderr = Output::of(child.stderr.take(), end_of);
+    let stderr = Output::of(child.stderr.take(), end_of, log);
     let start = Instant::now();
     // A thread notices the end at once; looking for it now and then would delay short programs.
     let (teller, ended) = channel();
@@ -117,7 +142,7 @@ pub fn run(
     if killed.is_some() {
         group.kill();
     }
-    let text = stdout.wait(GRACE);
+    let (text, is_cut) = stdout.wait(GRACE);
     let too_much = keep == KeepOutput::All && text.len() > MOST_OUTPUT;
     group.kill();
     let lost = |_| Err(std::io::Error::other("the thread that waits has ended"));
@@ -131,8 +156,44 @@ pub fn run(
     Ok(Finished {
         exit: killed.unwrap_or(ended),
         stdout: String::from_utf8_lossy(&text).into_owned(),
-        stderr: String::from_utf8_lossy(&stderr.wait(GRACE)).into_owned(),
+        is_cut,
+        stderr: String::from_utf8_lossy(&stderr.wait(GRACE).0).into_owned(),
     })
+}
+
+/// Keeps at least the last `most` bytes; shortened rarely, since that moves them. Always true, since all
+/// that comes is wanted.
+fn keep_last(text: &mut Vec<u8>, most: usize) -> bool {
+    if text.len() > 2 * most {
+        text.drain(..text.len() - most);
+    }
+    true
+}
+
+/// A file for what a program prints.
+struct Log {
+    file: File,
+    left: usize,
+}
+
+impl Log {
+    /// Makes the file, which replaces an earlier one.
+    fn new(path: &Path) -> Result<Arc<Mutex<Log>>, String> {
+        let folder = path.parent().map_or(Ok(()), std::fs::create_dir_all);
+        let file = folder.and_then(|()| File::create(path));
+        let file = file.map_err(|e| format!("cannot write {}: {e}", path.display()))?;
+        Ok(Arc::new(Mutex::new(Log { file, left: LONGEST_LOG })))
+    }
+
+    /// Appends bytes. If they cannot be written, only the log lacks them.
+    fn add(&mut self, bytes: &[u8]) {
+        let fits = &bytes[..bytes.len().min(self.left)];
+        let _ = self.file.write_all(fits);
+        if !fits.is_empty() && fits.len() == self.left {
+            let _ = self.file.write_all(b"\n... the log ends here: more output is not kept\n");
+        }
+        self.left -= fits.len();
+    }
 }
 
 /// The last `count` lines that are not empty, without control characters.
@@ -193,18 +254,23 @@ impl Drop for Group {
 
 /// Output of a pipe, read by a thread of its own until the last writer closes the pipe.
 struct Output {
-    text: Arc<Mutex<Vec<u8>>>,
+    /// What is kept, and the number of bytes that were read.
+    text: Arc<Mutex<(Vec<u8>, u64)>>,
     /// A channel that is disconnected when the thread ends.
     reading: Receiver<()>,
 }
 
 impl Output {
     /// Reads until the end, or until `keep` returns false; `keep` may shorten the text.
-    fn of<P>(pipe: Option<P>, keep: fn(&mut Vec<u8>) -> bool) -> Output
+    fn of<P>(
+        pipe: Option<P>,
+        keep: fn(&mut Vec<u8>) -> bool,
+        log: Option<Arc<Mutex<Log>>>,
+    ) -> Output
     where
         P: Read + Send + 'static,
     {
-        let text = Arc::new(Mutex::new(Vec::new()));
+        let text = Arc::new(Mutex::new((Vec::new(), 0)));
         let (ends_with_the_thread, reading) = channel();
         if let Some(mut pipe) = pipe {
             let text = text.clone();
@@ -212,9 +278,13 @@ impl Output {
                 let _held = ends_with_the_thread;
                 let mut buffer = [0; 8192];
                 while let Ok(n @ 1..) = pipe.read(&mut buffer) {
+                    if let Some(log) = &log {
+                        log.lock().unwrap_or_else(PoisonError::into_inner).add(&buffer[..n]);
+                    }
                     let mut text = text.lock().unwrap_or_else(PoisonError::into_inner);
-                    text.extend_from_slice(&buffer[..n]);
-                    if !keep(&mut text) {
+                    text.0.extend_from_slice(&buffer[..n]);
+                    text.1 += n as u64;
+                    if !keep(&mut text.0) {
                         return;
                     }
                 }
@@ -223,13 +293,15 @@ impl Output {
         Output { text, reading }
     }
 
-    /// Waits for the end of the pipe, at most `longest`; returns the text.
-    fn wait(&self, longest: Duration) -> Vec<u8> {
+    /// Waits for the end of the pipe, at most `longest`; returns the text, and whether its beginning
+    /// is missing.
+    fn wait(&self, longest: Duration) -> (Vec<u8>, bool) {
         let _ = self.reading.recv_timeout(longest);
-        self.text.lock().unwrap_or_else(PoisonError::into_inner).clone()
+        let text = self.text.lock().unwrap_or_else(PoisonError::into_inner);
+        (text.0.clone(), text.1 > text.0.len() as u64)
     }
 
     fn is_too_much(&self) -> bool {
-        self.text.lock().unwrap_or_else(PoisonError::into_inner).len() > MOST_OUTPUT
+        self.text.lock().unwrap_or_else(PoisonError::into_inner).0.len() > MOST_OUTPUT
     }
 }

@@ -2,18 +2,29 @@
 //!
 //! The command is a line of words, split as by a shell, but run without one. In each word, `{arch}`
 //! stands for the architecture, `{onnx}` for the path of an ONNX file with the untrained network,
-//! `{out}` for a path where the program may leave the trained one, and `{seed}` for a number. The last
-//! line of standard output that is a JSON object has the metrics: `{"val_accuracy": 93.1, "epochs":
-//! 20}`. All other output is ignored.
+//! `{out}` for a path where the program may leave the trained one, `{seed}` for a number, and
+//! `{worker}` for the number of the worker from 0, which is also in the environment as
+//! `LANNER_WORKER`.
+//!
+//! The last line of standard output that is a JSON object has the metrics: `{"val_accuracy": 93.1,
+//! "epochs": 20}`. A progress bar before it may end with a carriage return. Values that are no
+//! finite number, such as Python's NaN, are left out; where one is needed, the evaluation fails. So it
+//! does if a later line has a needed metric in braces but is no JSON object: numbers are read whole or
+//! not at all. All other output is ignored.
 
-use std::{collections::BTreeMap, path::Path, time::Duration};
+use std::{
+    collections::BTreeMap,
+    path::{Path, PathBuf},
+    time::Duration,
+};
 
 use serde_json::Value;
 
 use crate::{
     EvaluateError,
     evaluator::Answer,
-    process::{Exit, KeepOutput, last_lines, run},
+    json_numbers,
+    process::{Exit, KeepOutput, Program, last_lines, run},
 };
 
 /// A command that evaluates one network per call.
@@ -22,6 +33,8 @@ pub struct Script {
     words: Vec<String>,
     /// Time limit of a call; then it is killed, with all processes that it started.
     pub timeout: Duration,
+    /// Folder in which the program runs; this process's own if `None`.
+    pub folder: Option<PathBuf>,
 }
 
 /// Values that replace the placeholders in a call.
@@ -31,6 +44,10 @@ pub struct Call<'a> {
     pub onnx: &'a Path,
     pub out: &'a Path,
     pub seed: u64,
+    /// Number of the worker, from 0.
+    pub worker: usize,
+    /// File for all that the program prints.
+    pub log: Option<&'a Path>,
 }
 
 /// Number of the last lines of output that are kept with a failure.
@@ -54,28 +71,47 @@ impl Script {
         if !words.iter().any(|word| word.contains("{arch}") || word.contains("{onnx}")) {
             return Err(wrong("{arch} or {onnx} in it, which say what network is meant"));
         }
-        Ok(Script { words, timeout })
+        Ok(Script { words, timeout, folder: None })
     }
 
     /// Checks that the program exists, before any work is done for it.
     ///
     /// # Errors
-    /// When its path is not a file, or its name is in no folder of PATH.
+    /// When its folder is gone, its path is not a file, or its name is in no folder of PATH.
     pub fn check_program(&self) -> Result<(), EvaluateError> {
-        let program = &self.words[0];
+        let wrong = |name, value: String, expected: &str| {
+            Err(EvaluateError::Value {
+                name,
+                value: format!("'{value}'"),
+                expected: expected.into(),
+            })
+        };
+        if let Some(folder) = self.folder.as_ref().filter(|f| !f.is_dir()) {
+            let expected = "the folder in which the study was begun: the command runs there";
+            return wrong("folder", folder.display().to_string(), expected);
+        }
+        let program = self.program(&self.words[0]);
         let path = std::env::var_os("PATH").unwrap_or_default();
         let found = match program.contains('/') {
             // A path with placeholders cannot be checked yet.
-            true => program.contains('{') || Path::new(program).is_file(),
-            false => std::env::split_paths(&path).any(|folder| folder.join(program).is_file()),
+            true => program.contains('{') || Path::new(&program).is_file(),
+            false => std::env::split_paths(&path).any(|folder| folder.join(&program).is_file()),
         };
         match found {
             true => Ok(()),
-            false => Err(EvaluateError::Value {
-                name: "command",
-                value: format!("'{program}'"),
-                expected: "a program: the path of a file, or a name in a folder of PATH".into(),
-            }),
+            false => {
+                let expected = "a program: the path of a file, or a name in a folder of PATH";
+                wrong("command", program, expected)
+            }
+        }
+    }
+
+    /// Returns the program's path where it has one: whole, since a relative one may mean this process's
+    /// folder or the program's.
+    fn program(&self, word: &str) -> String {
+        match &self.folder {
+            Some(folder) if word.contains('/') => folder.join(word).to_string_lossy().into_owned(),
+            _ => word.into(),
         }
     }
 
@@ -95,21 +131,29 @@ impl Script {
         needed: &[String],
         stop: &dyn Fn() -> bool,
     ) -> Result<Answer, EvaluateError> {
-        let words: Vec<String> = self
-            .words
-            .iter()
-            .map(|word| {
-                word.replace("{seed}", &call.seed.to_string())
-                    .replace("{onnx}", &call.onnx.to_string_lossy())
-                    .replace("{out}", &call.out.to_string_lossy())
-                    .replace("{arch}", call.arch)
-            })
-            .collect();
-        let ended = run(&words, self.timeout, KeepOutput::End, stop)
+        let worker = call.worker.to_string();
+        let fill = |word: &String| {
+            word.replace("{seed}", &call.seed.to_string())
+                .replace("{worker}", &worker)
+                .replace("{onnx}", &call.onnx.to_string_lossy())
+                .replace("{out}", &call.out.to_string_lossy())
+                .replace("{arch}", call.arch)
+        };
+        let mut words: Vec<String> = self.words.iter().map(fill).collect();
+        words[0] = self.program(&words[0]);
+        let program = Program {
+            words: &words,
+            folder: self.folder.as_deref(),
+            variables: &[("LANNER_WORKER", worker.clone())],
+            log: call.log,
+            timeout: self.timeout,
+            keep: KeepOutput::End,
+        };
+        let ended = run(&program, stop)
             .map_err(|why| EvaluateError::Runtime { runtime: self.words[0].clone(), why })?;
         let why = match ended.exit {
             Exit::Stopped => return Ok(Answer::Stopped),
-            Exit::Code(0) => match metrics(&ended.stdout, needed) {
+            Exit::Code(0) => match metrics(&ended.stdout, ended.is_cut, needed) {
                 Ok(metrics) => return Ok(Answer::Metrics(metrics)),
                 Err(why) => why,
             },
@@ -122,23 +166,70 @@ impl Script {
     }
 }
 
-/// Reads the numbers of the last line that is a JSON object.
-fn metrics(stdout: &str, needed: &[String]) -> Result<BTreeMap<String, f64>, String> {
-    let object = stdout.lines().rev().find_map(|line| match serde_json::from_str(line.trim()) {
-        Ok(Value::Object(object)) => Some(object),
-        _ => None,
-    });
+/// Reads the numbers of the last line that is a JSON object. Where the beginning of the output is
+/// missing (`is_cut`), its first line is no whole one.
+fn metrics(stdout: &str, is_cut: bool, needed: &[String]) -> Result<BTreeMap<String, f64>, String> {
+    // A progress bar goes back to the beginning of its line, by a carriage return or backspaces.
+    let mut lines: Vec<&str> = stdout.split(['\n', '\r', '\u{8}']).map(plain).collect();
+    if is_cut && lines.len() > 1 {
+        lines.remove(0);
+    }
+    let mut object = None;
+    for line in lines.iter().rev() {
+        let braces = line.find('{').map_or("", |at| &line[at..]);
+        let parsed = json_numbers::parse(line);
+        if let Ok(Value::Object(found)) = parsed {
+            object = Some(found);
+            break;
+        }
+        let named = |name: &&String| {
+            // The second form is a line of an object that is printed over several lines.
+            braces.contains(name.as_str()) || line.contains(&format!("\"{name}\":"))
+        };
+        if let Some(name) = needed.iter().find(named) {
+            let why = match parsed {
+                Err(e) if line.starts_with('{') => format!("no JSON object: {e}"),
+                _ => "not a JSON object alone".into(),
+            };
+            let line = last_lines(line, 1).concat();
+            let mut shown: String = line.chars().take(200).collect();
+            if shown.len() < line.len() {
+                shown.push('…');
+            }
+            return Err(format!(
+                "the last line of standard output with '{name}' is {why}: {shown}"
+            ));
+        }
+    }
     let Some(object) = object else {
-        return Err("no line of standard output is a JSON object with metrics".into());
+        let cut = match is_cut {
+            true => " (its last 4 MiB were looked at; a longer line cannot be read)",
+            false => "",
+        };
+        return Err(format!("no line of standard output is a JSON object with metrics{cut}"));
     };
     let metrics: BTreeMap<String, f64> =
         object.iter().filter_map(|(name, value)| Some((name.clone(), value.as_f64()?))).collect();
     match needed.iter().find(|name| !metrics.get(*name).is_some_and(|v| v.is_finite())) {
         Some(name) => {
-            let value = object.get(name).map_or("no value".into(), Value::to_string);
+            let value = object.get(name).map_or("no value".into(), json_numbers::shown);
             Err(format!("'{name}' of the metrics is {value}, expected a number"))
         }
         None => Ok(metrics),
+    }
+}
+
+/// Returns a line without the escape sequences of a terminal and the blanks around it.
+fn plain(line: &str) -> &str {
+    let mut line = line.trim();
+    while let Some(rest) = line.strip_prefix("\u{1b}[") {
+        let end = rest.find(|c: char| c.is_ascii_alphabetic()).map_or(rest.len(), |at| at + 1);
+        line = rest[end..].trim_start();
+    }
+    // One after the object, which resets a colour.
+    match line.rfind("\u{1b}[") {
+        Some(at) if line[..at].ends_with('}') => &line[..at],
+        _ => line,
     }
 }
 
@@ -157,6 +248,8 @@ mod tests {
             onnx: Path::new("/tmp/a b.onnx"),
             out: Path::new("/tmp/trained.onnx"),
             seed: 7,
+            worker: 2,
+            log: None,
         };
         script.evaluate(call, &["acc".into()], stop).unwrap()
     }
@@ -192,13 +285,89 @@ mod tests {
         assert!(failure("echo 93.1").contains("no line of standard output"));
         assert!(failure("echo '{\"accuracy\": 1}'").contains("'acc' of the metrics is no value"));
         assert!(failure("echo '{\"acc\": \"1\"}'").contains("'acc' of the metrics is \"1\""));
-        assert!(failure("echo '{\"acc\": NaN}'").contains("no line"));
         let missing = Script::new("/nonexistent/train {arch}", Duration::MAX).unwrap();
         let path = Path::new("x");
-        let call = Call { arch: "", onnx: path, out: path, seed: 0 };
+        let call = Call { arch: "", onnx: path, out: path, seed: 0, worker: 0, log: None };
         let error = missing.evaluate(call, &[], &|| false).unwrap_err().to_string();
         assert!(error.contains("cannot start /nonexistent/train"), "{error}");
         assert!(Script::new("train.py", Duration::MAX).unwrap_err().to_string().contains("{arch}"));
+    }
+
+    fn read(stdout: &str) -> Result<f64, String> {
+        let needed = ["acc".to_string()];
+        metrics(stdout, false, &needed).map(|m| m["acc"])
+    }
+
+    #[test]
+    fn numbers_are_read_whole_or_refused_with_the_line() {
+        let epoch = "{\"acc\": 55}\n";
+        for (last, acc) in [
+            // What nobody needs may be anything.
+            ("{\"acc\": 93.1, \"loss\": NaN, \"low\": -Infinity}", 93.1),
+            ("{\"acc\": 93.1, \"loss\": \"1,5\", \"of\": [NaN, {\"acc\": 1}]}", 93.1),
+            ("\r 10/10 [====]\r{\"acc\": 93.1}\r\n", 93.1),
+            ("9/10\u{8}\u{8}\u{8}\u{8}{\"acc\": 93.1}", 93.1),
+            ("\u{1b}[0m\u{1b}[32m{\"acc\": 93.1}\u{1b}[0m", 93.1),
+            // Lines that do not name the metric are no business of ours.
+            ("{'loss': 3}\nset {loss}\n100%|###|\nacc 12", 55.0),
+        ] {
+            assert_eq!(read(&format!("{epoch}{last}")), Ok(acc), "{last}");
+        }
+        for (last, why) in [
+            ("{\"acc\": NaN}", "'acc' of the metrics is NaN, expected a number"),
+            ("{\"acc\": Infinity}", "is Infinity"),
+            ("{\"acc\": \"93,1\"}", "is \"93,1\""),
+            ("{\"acc\": \"93.1 %\"}", "is \"93.1 %\""),
+            ("{\"acc\": 93,1}", "no JSON object: "),
+            ("{\"acc\": 1,234.5}", "{\"acc\": 1,234.5}"),
+            ("{\"acc\": 93.1 %}", "no JSON object"),
+            ("{\"acc\": 1e999}", "out of range"),
+            ("{'acc': 93.1}", "no JSON object"),
+            ("100%|###| {\"acc\": 93.1}", "not a JSON object alone: 100%|###|"),
+            ("{\n  \"acc\": 93.1\n}", "not a JSON object alone: \"acc\": 93.1"),
+        ] {
+            let message = read(&format!("{epoch}{last}")).unwrap_err();
+            assert!(message.contains(why), "{last}: {message}");
+        }
+    }
+
+    #[test]
+    fn a_line_of_megabytes_is_read_and_a_longer_one_named() {
+        let line = |n: u32| {
+            format!(
+                "printf '{{\"acc\": 3, \"curve\": [1'; seq -f ,%.0f {n} | tr -d '\\n'; echo ']}}'"
+            )
+        };
+        assert!(matches!(answer(&line(400_000), 20.0, &|| false), Answer::Metrics(_)));
+        let text = failure(&line(2_000_000));
+        assert!(text.starts_with("no line") && text.contains("last 4 MiB"), "{text:.300}");
+    }
+
+    #[test]
+    fn workers_have_numbers_and_output_a_file() {
+        let folder = tempfile::tempdir().unwrap();
+        let log = folder.path().join("output/3.txt");
+        let call = Call { arch: "a", onnx: &log, out: &log, seed: 0, worker: 2, log: Some(&log) };
+        std::fs::write(folder.path().join("mine.sh"), "pwd; echo $1 $LANNER_WORKER; echo no >&2")
+            .unwrap();
+        let mut script =
+            Script::new("sh mine.sh {worker} {arch}", Duration::from_secs(20)).unwrap();
+        script.folder = Some(folder.path().into());
+        for _ in 0..2 {
+            assert!(matches!(script.evaluate(call, &[], &|| false), Ok(Answer::Failed(_))));
+            let text = std::fs::read_to_string(&log).unwrap();
+            let mut lines: Vec<&str> = text.lines().collect();
+            lines.sort_unstable();
+            let here = folder.path().canonicalize().unwrap().display().to_string();
+            assert_eq!(lines, [here.as_str(), "2 2", "no"]);
+        }
+        // A program that never stops printing does not fill the disk.
+        let endless =
+            Script::new("head -c 40000000 /dev/zero {arch}", Duration::from_secs(20)).unwrap();
+        endless.evaluate(call, &[], &|| false).unwrap();
+        assert!(std::fs::metadata(&log).unwrap().len() < 17 << 20);
+        script.folder = Some(folder.path().join("gone"));
+        assert!(script.check_program().unwrap_err().to_string().contains("/gone'"));
     }
 
     #[test]

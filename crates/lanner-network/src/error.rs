@@ -20,6 +20,12 @@ pub enum NetworkError {
     /// Weights do not fit the network.
     #[error("weights of layer '{layer}': {found} numbers, expected {expected}")]
     Weights { layer: String, found: usize, expected: usize },
+    /// The architectures are values of parameters.
+    #[error(
+        "{space} is a space of parameters, which has no network of Lanner's own; a program of yours makes it: \
+         lanner search --evaluate 'command:python3 train.py {{arch}}', or a table"
+    )]
+    NoNetwork { space: String },
     /// The architecture is not one of the space.
     #[error(transparent)]
     Space(#[from] SpaceError),

@@ -47,6 +47,11 @@ pub struct Skeleton {
 }
 
 impl Skeleton {
+    /// Stands for the network of a space of parameters, which [`Skeleton::build`] refuses: a program makes it.
+    pub fn none(space: &Space) -> Skeleton {
+        Skeleton { space: space.clone(), channels: 0, cells: 0, resolution: 0, classes: 0 }
+    }
+
     /// The published skeleton of a space.
     pub fn of(space: &Space) -> Result<Skeleton, NetworkError> {
         builder(space)?;
@@ -54,8 +59,8 @@ impl Skeleton {
         Ok(Skeleton { space: space.clone(), channels, cells, resolution, classes })
     }
 
-    /// The published one with as few cells as still tell architectures apart, for images of that
-    /// resolution and so many classes: what a search trains by default.
+    /// The published one with as few cells as still tell architectures apart, for images of `resolution`
+    /// pixels a side and `classes` classes: what a search trains by default.
     pub fn small(
         space: &Space,
         resolution: usize,
@@ -65,7 +70,7 @@ impl Skeleton {
         Ok(Skeleton { resolution, classes, ..published })
     }
 
-    /// The same with at most so many cells.
+    /// The same with at most `most` cells.
     pub fn with_cells(self, most: usize) -> Skeleton {
         Skeleton { cells: most.min(self.cells), ..self }
     }
@@ -171,6 +176,9 @@ fn builder(space: &Space) -> Result<(usize, Build), NetworkError> {
     }
     if space.cell().is_some() || space.chain().is_some() {
         return Ok((WIDEST, |s, net, arch, view| user::build(s, net, arch, &s.live(arch, view))));
+    }
+    if space.parameters().is_some() {
+        return Err(NetworkError::NoNetwork { space: space.to_string() });
     }
     Err(NetworkError::Value {
         name: "space",

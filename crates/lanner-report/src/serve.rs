@@ -1,17 +1,18 @@
 //! Serves a live report of a study that is being written to, on this machine only.
 
-use std::io::{BufRead, BufReader, Read, Write};
+use std::io::{ErrorKind, Read, Write};
 use std::net::{Ipv4Addr, SocketAddr, TcpListener, TcpStream};
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
+use lanner_search::SearchError;
 use lanner_search::study::{Counts, Study};
 
 use crate::{Report, ReportError};
 
 /// Largest number of bytes of a request, which is a head only, and longest wait for it.
-const MOST: u64 = 16 * 1024;
+const MOST: usize = 16 * 1024;
 const PATIENCE: Duration = Duration::from_secs(5);
 /// Largest number of connections at a time; more are closed at once.
 const CONNECTIONS: usize = 16;
@@ -51,14 +52,17 @@ impl Last {
 }
 
 /// Listens on 127.0.0.1, on a free port if `port` is 0. The study is only read, and read again when it
-/// has changed. `finish` can add to each report what the study does not have.
+/// has changed; until there is one, the page waits for it. `finish` can add to each report what the study does not have.
 pub fn serve(
     study: impl AsRef<Path>,
     port: u16,
     finish: impl Fn(&mut Report) + Send + Sync + 'static,
 ) -> Result<Server, ReportError> {
-    // Reports a path without a study here, not to the browser.
-    Study::open_read_only(&study)?;
+    // Reports a file that is no study here, not to the browser.
+    match Study::open_read_only(&study) {
+        Err(SearchError::Missing { .. }) => {}
+        other => drop(other?),
+    }
     let listen = || {
         let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, port))?;
         let address = listener.local_addr()?;
@@ -107,18 +111,8 @@ impl Answer {
 }
 
 fn answer(stream: &TcpStream, page: &Page, port: u16) -> std::io::Result<()> {
-    stream.set_read_timeout(Some(PATIENCE))?;
+    let head = read_head(stream)?;
     stream.set_write_timeout(Some(PATIENCE))?;
-    let mut head = Vec::new();
-    let mut reader = BufReader::new(stream.take(MOST));
-    loop {
-        let before = head.len();
-        reader.read_until(b'\n', &mut head)?;
-        let line = &head[before..];
-        if line.is_empty() || line == b"\r\n" || line == b"\n" {
-            break;
-        }
-    }
     let head = String::from_utf8_lossy(&head);
     let answer = respond(&head, page, port);
     let mut out = stream;
@@ -135,6 +129,27 @@ fn answer(stream: &TcpStream, page: &Page, port: u16) -> std::io::Result<()> {
         out.write_all(answer.body.as_bytes())?;
     }
     out.flush()
+}
+
+/// Reads a request's head, within [`PATIENCE`] for all of it.
+fn read_head(mut stream: &TcpStream) -> std::io::Result<Vec<u8>> {
+    let start = Instant::now();
+    let (mut head, mut buffer) = (Vec::new(), [0; 1024]);
+    let is_whole = |head: &[u8]| {
+        head.windows(2).any(|w| w == b"\n\n") || head.windows(4).any(|w| w == b"\r\n\r\n")
+    };
+    while head.len() < MOST && !is_whole(&head) {
+        let left = PATIENCE.saturating_sub(start.elapsed());
+        if left.is_zero() {
+            return Err(ErrorKind::TimedOut.into());
+        }
+        stream.set_read_timeout(Some(left))?;
+        match stream.read(&mut buffer)? {
+            0 => break,
+            n => head.extend_from_slice(&buffer[..n]),
+        }
+    }
+    Ok(head)
 }
 
 fn respond(head: &str, page: &Page, port: u16) -> Answer {
@@ -175,7 +190,10 @@ impl Page {
             return Ok(last.version.clone());
         }
         drop(last);
-        version(&Study::open_read_only(&self.study)?)
+        match Study::open_read_only(&self.study) {
+            Err(SearchError::Missing { .. }) => Ok("no study".into()),
+            study => version(&study?),
+        }
     }
 
     fn html(&self) -> Result<Arc<String>, ReportError> {
@@ -184,7 +202,11 @@ impl Page {
             return Ok(last.html.clone());
         }
         let start = Instant::now();
-        let study = Study::open_read_only(&self.study)?;
+        let study = match Study::open_read_only(&self.study) {
+            // It may be about to be made.
+            Err(why) if last.is_none() => return Ok(Arc::new(waiting(&why.to_string()))),
+            study => study?,
+        };
         // The version is read first: a change between the two makes the page newer than its version
         // says, never older.
         let version = version(&study)?;
@@ -199,6 +221,15 @@ impl Page {
         *last = Some(Last { version, html: html.clone(), made, took });
         Ok(html)
     }
+}
+
+/// Page that looks again every two seconds whether there is a study.
+fn waiting(why: &str) -> String {
+    format!(
+        "<!doctype html><meta charset=utf-8><meta http-equiv=refresh content=2>\
+         <title>Waiting for a study</title><p>Waiting for a study: {}",
+        crate::text::escape(why)
+    )
 }
 
 fn version(study: &Study) -> Result<String, ReportError> {

@@ -47,6 +47,14 @@ pub enum SearchError {
     Setting { name: &'static str, value: String, why: String },
     #[error("stopped {when}")]
     Stopped { when: String },
+    #[error(
+        "the first {failed} evaluations failed and none succeeded, so the search stops; the budget is kept, \
+         and --resume tries them again. All output is in {}. The first failure: {why}", folder.display()
+    )]
+    Failing { failed: usize, folder: PathBuf, why: String },
+    /// Results of evaluations that cannot be written to the study.
+    #[error("{source}\nThese results are not in the study: {}", results.join("; "))]
+    Unstored { results: Vec<String>, source: Box<SearchError> },
     #[error("{why}")]
     Nothing { why: String },
     #[error("there is no trial {trial}")]

@@ -1,17 +1,28 @@
 //! Methods for the architectures of a space: texts, indices, samples, neighbours, graphs.
 
+use std::collections::HashSet;
+
 use rand::{Rng, RngExt};
 
-use crate::family::{CellSpace, ChainSpace};
+use crate::family::{CellSpace, ChainSpace, ParameterSpace};
 use crate::permutation::Permutation;
 use crate::{Architecture, CellGraph, Space, SpaceError, View, independent};
 
 const CHECKED: &str = "checked when the space was defined";
+/// Number of draws without a new architecture after which [`Space::shuffled`] ends.
+const DRAWN_AGAIN: usize = 10_000;
 
 impl Space {
-    /// Returns the number of architectures with an index.
+    /// Returns the number of architectures with an index; the largest number where
+    /// [`Space::is_counted`] says that they are too many to have one.
     pub fn size(&self) -> u128 {
         self.family().size().expect(CHECKED)
+    }
+
+    /// Tells whether architectures are counted and have an index. Those of a space with parameters of any
+    /// real number are not.
+    pub fn is_counted(&self) -> bool {
+        self.family().is_counted()
     }
 
     /// Returns the number of different architectures that [`Space::canonical`] leaves.
@@ -84,6 +95,9 @@ impl Space {
     /// Returns the architecture with an index, in the published order if there is one, else in the
     /// order that the space's module documents.
     pub fn at(&self, index: u128) -> Result<Architecture, SpaceError> {
+        if !self.is_counted() {
+            return Err(SpaceError::Uncounted { space: self.name().into() });
+        }
         if index >= self.size() {
             return Err(SpaceError::Index {
                 space: self.name().into(),
@@ -115,22 +129,26 @@ impl Space {
     }
 
     /// Iterates over every architecture once, in index order. For a space of 10^18 points it never
-    /// ends.
+    /// ends; one that is not [counted](Space::is_counted) has none to iterate over.
     pub fn iter(&self) -> impl Iterator<Item = Architecture> + '_ {
-        (0..self.size()).map(|i| self.at(i).expect("index below size"))
+        (0..self.size()).map_while(|i| self.at(i).ok())
     }
 
     /// Lists every architecture in index order, if they fit in memory (at most 10 million).
     pub fn list(&self) -> Result<Vec<Architecture>, SpaceError> {
         match self.size() {
+            _ if !self.is_counted() => Err(SpaceError::Uncounted { space: self.name().into() }),
             0..=10_000_000 => Ok(self.iter().collect()),
             size => Err(SpaceError::TooMany { space: self.name().into(), size: size.to_string() }),
         }
     }
 
     /// Draws an architecture uniformly: for NAS-Bench-201 among all with an index, for other spaces
-    /// among the distinct ones.
+    /// among the distinct ones, in a space of parameters the value of each one that exists.
     pub fn sample(&self, rng: &mut impl Rng) -> Architecture {
+        if let Some(arch) = self.family().drawn(rng) {
+            return arch;
+        }
         if let Some(choices) = self.choices() {
             return independent::sample(choices, rng);
         }
@@ -144,10 +162,22 @@ impl Space {
 
     /// Returns every architecture that [`Space::sample`] can draw, once, in an order that the
     /// generator decides, without a list in memory: the first n are a uniform sample without
-    /// replacement.
+    /// replacement. In a space that is not [counted](Space::is_counted), they are draws as those of
+    /// [`Space::sample`], which are remembered so that none comes twice.
     pub fn shuffled<R: Rng>(&self, rng: &mut R) -> impl Iterator<Item = Architecture> + use<'_, R> {
         let shuffle = self.shuffle(rng);
-        (0..shuffle.len()).filter_map(move |place| shuffle.at(place))
+        let counted = self.is_counted();
+        let (mut seen, mut known) = (HashSet::new(), 0);
+        (0..shuffle.len())
+            .filter_map(move |place| shuffle.at(place))
+            .map(move |arch| {
+                let new = counted || seen.insert(arch.clone());
+                known = if new { 0 } else { known + 1 };
+                (new, known, arch)
+            })
+            // Conditions that are hardly ever met may leave few architectures that can be drawn.
+            .take_while(|(_, known, _)| *known < DRAWN_AGAIN)
+            .filter_map(|(new, _, arch)| new.then_some(arch))
     }
 
     /// Returns the order of [`Space::shuffled`], of which several threads can take parts.
@@ -172,6 +202,9 @@ impl Space {
     /// Returns another architecture, one step away: uniformly drawn among [`Space::neighbours`] or,
     /// where choices are independent, among the positions and then among the other choices there.
     pub fn mutate(&self, arch: &Architecture, rng: &mut impl Rng) -> Architecture {
+        if let Some(arch) = self.family().mutated(arch, rng) {
+            return arch;
+        }
         if let Some(choices) = self.choices() {
             return independent::mutate(choices, arch.codes(), rng);
         }
@@ -227,6 +260,11 @@ impl Space {
     /// Returns the stages, if architectures have a width and a depth in each.
     pub fn chain(&self) -> Option<&ChainSpace> {
         self.family().chain()
+    }
+
+    /// Returns the parameters, if architectures are their values. Such a space has no network of its own.
+    pub fn parameters(&self) -> Option<&ParameterSpace> {
+        self.family().parameters()
     }
 }
 

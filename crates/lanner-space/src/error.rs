@@ -20,6 +20,11 @@ pub enum SpaceError {
         "{space} has {size} architectures, too many to list; a table of some of them, or a sample, will do"
     )]
     TooMany { space: Box<str>, size: String },
+    #[error(
+        "the architectures of {space} are too many to be numbered or listed; a sample of them, or a table of \
+         some, will do"
+    )]
+    Uncounted { space: Box<str> },
     #[error("{space} has indices 0 to {last}; there is no index {index}")]
     Index { space: Box<str>, last: String, index: String },
 }

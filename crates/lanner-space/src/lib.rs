@@ -28,7 +28,8 @@
 //! the codes depend on each other or differ in number. [`Space::aligned`] has the choices of any
 //! architecture at fixed positions, for encodings. Methods return `None` where a space has no answer.
 //!
-//! **Your own.** A TOML file defines a cell or a chain, see [`user`]; [`Space::by_name`] takes its path.
+//! **Your own.** A TOML file defines a cell, a chain or [`Parameters`], see [`user`]; [`Space::by_name`]
+//! takes its path, and [`Space::of_parameters`] what a program declares.
 //!
 //! **Families.** A space is data, a [`Definition`]: a member of one of a few [families](family), with
 //! the sizes of its network and what its authors publish beside it. Programs [define](Space::define)
@@ -49,8 +50,10 @@ mod mt19937;
 pub mod nasbench101;
 pub mod nasbench201;
 pub mod nasbench_macro;
+mod parameters;
 mod permutation;
 mod space;
+pub mod text;
 pub mod transbench101;
 pub mod transbench101_macro;
 pub mod user;
@@ -62,6 +65,7 @@ pub use definition::{
 };
 pub use error::SpaceError;
 pub use graph::{CellGraph, View};
+pub use parameters::{Parameter, Parameters, Value, Values};
 pub use space::Space;
 
 /// Largest size of spaces that are encoded, compared and listed as a whole; a random sample stands for

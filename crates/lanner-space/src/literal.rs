@@ -3,9 +3,12 @@
 //! printed.
 
 /// A parsed value.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq)]
 pub(crate) enum Literal {
     Int(i64),
+    /// A number with a point or an exponent.
+    Float(f64),
+    Bool(bool),
     Text(String),
     /// A list or a tuple.
     List(Vec<Literal>),
@@ -15,6 +18,8 @@ pub(crate) enum Literal {
 
 /// Deepest nesting; no architecture has more.
 const DEPTH: usize = 8;
+/// Largest number of names in one bracket, which are compared with each other.
+const NAMES: usize = 5000;
 
 impl Literal {
     /// Reads the whole text, or tells where it stops being a literal.
@@ -50,6 +55,7 @@ impl Literal {
     pub fn code(&self) -> Option<u8> {
         match self {
             Literal::Int(i) => u8::try_from(*i).ok(),
+            Literal::Bool(b) => Some((*b).into()),
             _ => None,
         }
     }
@@ -117,10 +123,14 @@ impl<'a> Reader<'a> {
             Some('\'' | '"') => self.string().map(Literal::Text),
             Some(c) if c == '-' || c.is_ascii_digit() => {
                 let start = self.at;
-                let digits = self.run(|c| c == '-' || c.is_ascii_digit());
-                digits.parse().map(Literal::Int).map_err(|_| {
+                let digits = self.run(|c| "+-.eE".contains(c) || c.is_ascii_digit());
+                let (number, what) = match digits.contains(['.', 'e', 'E']) {
+                    true => (digits.parse().map(Literal::Float).ok(), "a number"),
+                    false => (digits.parse().map(Literal::Int).ok(), "a whole number"),
+                };
+                number.ok_or_else(|| {
                     self.at = start;
-                    self.expected("a whole number")
+                    self.expected(what)
                 })
             }
             Some(c) if c.is_ascii_alphabetic() => self.word(depth),
@@ -134,8 +144,8 @@ impl<'a> Reader<'a> {
         let start = self.at;
         let word = self.run(|c| c.is_ascii_alphanumeric() || c == '_');
         match word {
-            "True" | "true" => return Ok(Literal::Int(1)),
-            "False" | "false" => return Ok(Literal::Int(0)),
+            "True" | "true" => return Ok(Literal::Bool(true)),
+            "False" | "false" => return Ok(Literal::Bool(false)),
             "None" | "null" => return Ok(Literal::List(Vec::new())),
             _ => {}
         }
@@ -185,6 +195,9 @@ impl<'a> Reader<'a> {
             if !self.take(between) {
                 return Err(self.expected(&format!("'{between}'")));
             }
+            if pairs.len() == NAMES {
+                return Err(format!("more than {NAMES} names in one bracket"));
+            }
             if pairs.iter().any(|p| p.0 == name) {
                 return Err(format!("'{name}' is there twice"));
             }
@@ -196,14 +209,42 @@ impl<'a> Reader<'a> {
     fn string(&mut self) -> Result<String, String> {
         let quote = self.peek().unwrap_or('"');
         self.at += quote.len_utf8();
-        let text = self.run(|c| c != quote && c != '\\').to_owned();
-        match self.text[self.at..].starts_with(quote) {
-            true => {
+        let mut text = String::new();
+        loop {
+            text.push_str(self.run(|c| c != quote && c != '\\'));
+            let rest = &self.text[self.at..];
+            if rest.starts_with(quote) {
                 self.at += quote.len_utf8();
-                Ok(text)
+                return Ok(text);
             }
-            false => Err(self.expected("the end of a string without escapes")),
+            let (c, length) = escaped(rest).ok_or_else(|| self.expected("the end of a string"))?;
+            text.push(c);
+            self.at += length;
         }
+    }
+}
+
+/// Returns the character that an escape of JSON stands for, and the length of the escape in bytes.
+fn escaped(text: &str) -> Option<(char, usize)> {
+    let after = text.strip_prefix('\\')?;
+    let code = |at: usize| {
+        let digits = text.get(at..at + 6)?.strip_prefix("\\u")?;
+        u16::from_str_radix(digits, 16).ok().filter(|_| !digits.starts_with('+'))
+    };
+    let simple = |c| Some((c, 2));
+    match after.chars().next()? {
+        c @ ('"' | '\'' | '\\' | '/') => simple(c),
+        'b' => simple('\u{8}'),
+        'f' => simple('\u{c}'),
+        'n' => simple('\n'),
+        'r' => simple('\r'),
+        't' => simple('\t'),
+        'u' => {
+            let units = [code(0)?, code(6).unwrap_or(0)];
+            let c = char::decode_utf16(units).next()?.ok()?;
+            Some((c, 6 * c.len_utf16()))
+        }
+        _ => None,
     }
 }
 

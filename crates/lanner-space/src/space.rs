@@ -4,8 +4,8 @@ use std::path::Path;
 use std::sync::{Arc, LazyLock, Mutex};
 
 use crate::definition::{Definition, FanOut, FewCells, Limits, Sizes};
-use crate::family::Family;
-use crate::{Architecture, SpaceError, user};
+use crate::family::{Family, ParameterSpace};
+use crate::{Architecture, Parameters, SpaceError, user};
 use crate::{
     darts, fbnet, mobilenetv3, nasbench_macro, nasbench101, nasbench201, transbench101,
     transbench101_macro,
@@ -119,15 +119,23 @@ impl Space {
     pub fn read(path: impl AsRef<Path>) -> Result<Space, SpaceError> {
         let path = path.as_ref();
         let fail = |why| SpaceError::File { path: path.into(), why };
-        let text = std::fs::read_to_string(path).map_err(|e| fail(e.to_string()))?;
+        let text = crate::text::read(path).map_err(|e| fail(e.to_string()))?;
         Space::from_toml(&text).map_err(fail)
     }
 
     /// Reads a space from the text of a file; an error names the line and the field that are wrong.
     pub fn from_toml(text: &str) -> Result<Space, String> {
-        let (definition, fingerprint) = user::definition(text)?;
+        let (definition, fingerprint) = user::definition(text, &Space::NAMES)?;
         let file = Some(File { text: text.into(), fingerprint });
         Ok(Space(Handle::Own(Arc::new(Own { definition, file }))))
+    }
+
+    /// Makes a space of parameters that a program declares: the same as that of the file
+    /// [`Parameters::to_toml`]. An error names the parameter and the value that are wrong.
+    pub fn of_parameters(parameters: &Parameters) -> Result<Space, SpaceError> {
+        let fail = |why| SpaceError::Definition { name: parameters.name.clone(), why };
+        ParameterSpace::new(&parameters.parameter).map_err(|wrong| fail(wrong.why))?;
+        Space::from_toml(&parameters.to_toml()).map_err(fail)
     }
 
     /// Adds a space of the program's own. From then on [`Space::by_name`] knows it in this process, so

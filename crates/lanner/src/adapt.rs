@@ -14,7 +14,9 @@ use lanner_predict::metrics::{coverage, spearman, within_of_truth};
 use lanner_predict::predictor::Target;
 use lanner_space::Space;
 
+use crate::out_file::{self, Kind};
 use crate::output::{Row, print_rows, usage};
+use crate::selection::read_table;
 
 /// Predict a latency or an accuracy from a few values and tables of other devices, tasks and spaces
 #[derive(clap::Args)]
@@ -84,14 +86,18 @@ pub struct AdaptArgs {
     #[arg(long, value_name = "FILE")]
     archs: Option<PathBuf>,
     /// For latencies in a large space: predict N networks at random
-    #[arg(long, value_name = "N", default_value_t = 10_000)]
-    sample: usize,
+    #[arg(long, value_name = "N", default_value_t = 10_000,
+        value_parser = clap::value_parser!(u64).range(1..=1_000_000))]
+    sample: u64,
     /// Seed of --sample
     #[arg(long, default_value_t = 0)]
     seed: u64,
     /// Where to save the predictor, for `lanner rank`
     #[arg(long, value_name = "FILE")]
     out: Option<PathBuf>,
+    /// Replace the file of --out even if it is of another kind
+    #[arg(long)]
+    force: bool,
     /// Print JSON
     #[arg(long)]
     json: bool,
@@ -107,7 +113,14 @@ struct Source {
 pub fn run(args: AdaptArgs) -> anyhow::Result<()> {
     let start = Instant::now();
     let space = Space::by_name(&args.space).map_err(|e| usage(e.to_string()))?;
-    let (target, _) = Table::read(&args.target, &space)?;
+    if let Some(out) = &args.out {
+        let tables = args.sources.iter().chain(&args.from).map(|text| Path::new(parts(text).0));
+        let files = [&args.proxies, &args.archs].into_iter().flatten().map(PathBuf::as_path);
+        let own = [args.target.as_path(), Path::new(&args.space)];
+        let inputs: Vec<&Path> = tables.chain(files).chain(own).collect();
+        out_file::check(out, Kind::Predictor, &inputs, args.force)?;
+    }
+    let target = read_table(&args.target, &space)?;
     let metric = metric(&args, &target)?;
     let sources = sources(&args.sources, &space)?;
     let from = match &args.from_space {
@@ -173,6 +186,14 @@ fn metric(args: &AdaptArgs, target: &Table) -> anyhow::Result<String> {
     }
 }
 
+/// Splits TABLE:COLUMN; the name of a file that exists may have colons.
+fn parts(text: &str) -> (&str, Option<&str>) {
+    match text.rsplit_once(':') {
+        Some((file, column)) if !Path::new(text).exists() => (file, Some(column)),
+        _ => (text, None),
+    }
+}
+
 /// Reads the tables of TABLE or TABLE:COLUMN.
 fn sources(texts: &[String], space: &Space) -> anyhow::Result<Vec<Source>> {
     let read = |text: &String| -> anyhow::Result<Source> {
@@ -181,11 +202,8 @@ fn sources(texts: &[String], space: &Space) -> anyhow::Result<Vec<Source>> {
             let table = table.map_err(|e| usage(format!("{e}: leave it out")))?;
             return Ok(Source { name: text.clone(), table, column: None });
         }
-        let (file, column) = match text.rsplit_once(':') {
-            Some((file, column)) if !Path::new(text).exists() => (file, Some(column)),
-            _ => (text.as_str(), None),
-        };
-        let (table, _) = Table::read(file, space)?;
+        let (file, column) = parts(text);
+        let table = read_table(file, space)?;
         if let Some(column) = column {
             table.column(column).map_err(|e| usage(format!("{file}: {e}")))?;
         }

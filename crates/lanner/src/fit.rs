@@ -1,6 +1,6 @@
 //! `lanner fit` fits a predictor to a user's own table.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use anyhow::Context;
 use lanner_data::{MetricKind, Table};
@@ -10,7 +10,9 @@ use lanner_predict::predictor::{Predictor, Target, cross_validated};
 use lanner_predict::{Forecast, Pool, reference};
 use lanner_space::Space;
 
+use crate::out_file::{self, Kind};
 use crate::output::{Row, print_rows, progress, usage};
+use crate::selection::read_table;
 use crate::skeleton;
 
 #[derive(clap::Args)]
@@ -45,6 +47,9 @@ pub struct FitArgs {
     /// Where to save the predictor, for `lanner rank`
     #[arg(long, value_name = "FILE")]
     out: Option<PathBuf>,
+    /// Replace the file of --out even if it is of another kind
+    #[arg(long)]
+    force: bool,
     /// Number of parts of the cross-validation that tells the quality; 0 for none. With more than
     /// 2,000 rows, only the first part is held out, since it is large enough
     #[arg(long, default_value_t = 5)]
@@ -62,7 +67,11 @@ const FEWEST: usize = 10;
 
 pub fn fit(args: FitArgs) -> anyhow::Result<()> {
     let space = Space::by_name(&args.space).map_err(|e| usage(e.to_string()))?;
-    let (table, _) = Table::read(&args.table, &space)?;
+    if let Some(out) = &args.out {
+        let inputs = [args.table.as_path(), Path::new(&args.space)];
+        out_file::check(out, Kind::Predictor, &inputs, args.force)?;
+    }
+    let table = read_table(&args.table, &space)?;
     table.column(&args.metric).map_err(|e| usage(e.to_string()))?;
     let target = match args.target.as_deref() {
         Some("latency") => Target::Latency,
@@ -87,6 +96,10 @@ pub fn fit(args: FitArgs) -> anyhow::Result<()> {
             rows.len(),
             args.metric
         );
+    }
+    if args.folds > rows.len() {
+        let most = rows.len();
+        return Err(usage(format!("--folds is {}, expected 0 to {most}, the rows", args.folds)));
     }
     if values.iter().all(|v| *v == values[0]) {
         anyhow::bail!(

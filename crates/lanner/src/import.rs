@@ -3,12 +3,10 @@
 use std::path::PathBuf;
 
 use clap::{Args, builder::PossibleValuesParser};
-use lanner_data::{
-    Table,
-    import::{Format, Imported, read_where},
-};
+use lanner_data::import::{Format, Imported, read_where};
 use lanner_space::Space;
 
+use crate::out_file::{self, Kind};
 use crate::output::{progress, usage};
 
 /// Turn the files of a published benchmark into one table
@@ -80,13 +78,9 @@ pub fn run(args: ImportArgs) -> anyhow::Result<()> {
     let space = Space::by_name(args.space.as_deref().unwrap_or(own));
     let space = space.map_err(|e| usage(e.to_string()))?;
     // Refuses before minutes of reading, not after them.
-    Table::check_writable(&args.out).map_err(|e| usage(e.to_string()))?;
+    out_file::check(&args.out, Kind::Table, &args.files, true)?;
     if args.out.exists() && !args.force {
         return Err(usage(format!("{} exists; --force replaces it", args.out.display())));
-    }
-    let folder = args.out.parent().filter(|f| !f.as_os_str().is_empty());
-    if let Some(folder) = folder.filter(|f| !f.is_dir()) {
-        return Err(usage(format!("there is no folder {} to write to", folder.display())));
     }
     let only = args.rows.as_deref().map(|rows| column_and_text(rows, &args.format));
     let only = only.transpose()?;

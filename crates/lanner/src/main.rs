@@ -5,6 +5,7 @@ mod fit;
 mod import;
 mod measure;
 mod network;
+mod out_file;
 mod proxies;
 mod rank;
 mod report;
@@ -43,7 +44,7 @@ Examples:
 )]
 struct Cli {
     /// Threads to compute with [default: all cores; 1 for measure and proxies]
-    #[arg(long, global = true, value_name = "N", value_parser = clap::value_parser!(u16).range(1..))]
+    #[arg(long, global = true, value_name = "N", value_parser = clap::value_parser!(u16).range(1..=1024))]
     threads: Option<u16>,
     #[command(subcommand)]
     command: Command,

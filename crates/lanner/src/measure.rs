@@ -19,6 +19,7 @@ use lanner_network::{OnnxOptions, Precision};
 use lanner_space::Space;
 
 use crate::{
+    out_file::{self, Kind},
     output::{Row, print_rows, progress, usage},
     selection::Selection,
     skeleton::SkeletonArgs,
@@ -143,6 +144,8 @@ pub fn run(args: MeasureArgs, threads: usize) -> anyhow::Result<()> {
             return Err(usage(format!("{name} is {value}, expected a number above 0")));
         }
     }
+    let inputs: Vec<&Path> = args.selection.files().chain(args.baseline.as_deref()).collect();
+    out_file::check(&args.out, Kind::Measurements, &inputs, false)?;
     let groups = args.selection.groups(&space, args.seed)?;
     if !args.cores.is_empty() {
         machine::pin(&args.cores).map_err(|why| usage(format!("--cores: {why}")))?;
@@ -219,6 +222,7 @@ pub fn run(args: MeasureArgs, threads: usize) -> anyhow::Result<()> {
     };
     let start = Instant::now();
     if args.layer_wise {
+        measure::check_beside(&measure::layers_path(&args.out), measure::LAYERS)?;
         let archs = groups.concat();
         let done = campaign.layerwise(&*runtime, &archs, tell);
         bar.clear();
@@ -246,11 +250,12 @@ fn layer_wise(
         return Err(usage(format!("{file} has rows already: give another --out")));
     }
     log.write(&done.rows)?;
-    let mut text = String::from("layer,inputs,input,output,latency_ms,latency_ms_se,runs\n");
+    let mut text = format!("{}\n", measure::LAYERS);
     let mut shown = Vec::new();
     for layer in &done.layers {
         let LayerLatency { op, inputs, input, output, latency_ms, error_ms, runs } = layer;
-        text += &format!("{op},{inputs},{input},{output},{latency_ms:.6},{error_ms:.6},{runs}\n");
+        let [ms, se] = [*latency_ms, *error_ms].map(measure::milliseconds);
+        text += &format!("{op},{inputs},{input},{output},{ms},{se},{runs}\n");
         shown.push(
             Row::new()
                 .with("layer", op.as_str())
@@ -262,7 +267,7 @@ fn layer_wise(
                 .with("runs", *runs),
         );
     }
-    write_file(args.out.with_extension("layers.csv"), text.as_bytes())?;
+    write_file(measure::layers_path(&args.out), text.as_bytes())?;
     print_rows(&shown, args.json)
 }
 

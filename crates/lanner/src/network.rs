@@ -8,6 +8,7 @@ use lanner_network::{
 };
 use lanner_space::Space;
 
+use crate::out_file::{self, Kind};
 use crate::output::{Row, print_rows, usage};
 use crate::skeleton::SkeletonArgs;
 
@@ -57,6 +58,9 @@ pub struct NetworkArgs {
     /// Write a drawing of cell and network
     #[arg(long, value_name = "FILE", group = "output")]
     svg: Option<PathBuf>,
+    /// Replace the file of --onnx or --svg even if it is of another kind
+    #[arg(long)]
+    force: bool,
     /// Merge batch norms into the convolutions before them
     #[arg(long, requires = "onnx")]
     fold: bool,
@@ -89,6 +93,11 @@ pub fn run(args: NetworkArgs) -> anyhow::Result<()> {
     if args.dot {
         let mut out = std::io::stdout().lock();
         return Ok(out.write_all(Diagram::dot(&drawings()?).as_bytes())?);
+    }
+    for (file, kind) in [(&args.svg, Kind::Drawing), (&args.onnx, Kind::Onnx)] {
+        if let Some(path) = file {
+            out_file::check(path, kind, &[&args.skeleton.space], args.force)?;
+        }
     }
     if let Some(path) = &args.svg {
         let svg = Diagram::svg(&space.print(&arch), &drawings()?);

@@ -4,9 +4,9 @@ use std::cell::RefCell;
 use std::fmt;
 use std::io::{IsTerminal, Write};
 use std::process::ExitCode;
-use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::mpsc::{Receiver, RecvTimeoutError, Sender, channel};
+use std::sync::{Arc, Mutex, PoisonError};
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
@@ -59,6 +59,53 @@ fn is_broken_pipe(error: &anyhow::Error) -> bool {
         .is_some_and(|e| e.kind() == std::io::ErrorKind::BrokenPipe)
 }
 
+/// Formats a number with at most six significant digits, those of whole numbers below 10¹² kept.
+pub fn number(x: f64) -> String {
+    let size = x.abs();
+    if !x.is_finite() {
+        return "-".into();
+    }
+    if x == 0.0 || (x.fract() == 0.0 && size < 1e12) {
+        return format!("{x}");
+    }
+    let (text, exponent) = match (1e-4..1e7).contains(&size) {
+        true => (format!("{x:.*}", (5 - size.log10().floor() as i32).max(0) as usize), None),
+        false => (format!("{x:.5e}"), Some('e')),
+    };
+    let (digits, end) = text.split_at(exponent.and_then(|e| text.find(e)).unwrap_or(text.len()));
+    match digits.contains('.') {
+        true => format!("{}{end}", digits.trim_end_matches('0').trim_end_matches('.')),
+        false => text,
+    }
+}
+
+/// Formats a number ± its standard error, which has two significant digits; the number has as
+/// many decimals.
+pub fn with_error(x: f64, error: f64) -> String {
+    if !(error > 0.0 && error.is_finite() && x.is_finite()) {
+        return number(x);
+    }
+    let size = x.abs().max(error);
+    let digits = (size.log10().floor() - error.log10().floor()) as usize;
+    if !(1e-4..1e7).contains(&size) {
+        return format!("{x:.*e} ± {error:.1e}", (1 + digits).min(12));
+    }
+    let decimals = (1 - error.log10().floor() as i32).clamp(0, 9) as usize;
+    format!("{x:.decimals$} ± {error:.decimals$}")
+}
+
+/// Makes a text fit to be shown: without control characters, which a terminal would obey, and cut where
+/// it is longer than any that is read.
+pub fn shown(text: &str) -> String {
+    const LONGEST: usize = 10_000;
+    let clean = |c: char| if c.is_control() { char::REPLACEMENT_CHARACTER } else { c };
+    let mut cut: String = text.chars().take(LONGEST).map(clean).collect();
+    if text.chars().nth(LONGEST).is_some() {
+        cut.push('…');
+    }
+    cut
+}
+
 /// A row of results: names to values, in order. A mean `x` and its standard error `x_se` are shown
 /// as `x ± x_se` in a table and as two numbers in JSON.
 #[derive(Debug, Clone, Default)]
@@ -100,23 +147,14 @@ impl Row {
     }
 
     fn cell(&self, name: &str) -> String {
-        let number = |v: f64| {
-            if v.fract() == 0.0 && v.abs() < 1e6 {
-                format!("{v}")
-            } else if v.abs() < 2.0 {
-                format!("{v:.3}")
-            } else {
-                format!("{v:.2}")
-            }
-        };
         match (self.0.get(name), self.get(&format!("{name}_se"))) {
             (None, _) => String::new(),
             (Some(Value::Number(v)), Some(se)) if se > 0.0 => {
-                format!("{} ± {}", number(v.as_f64().unwrap_or(f64::NAN)), number(se))
+                with_error(v.as_f64().unwrap_or(f64::NAN), se)
             }
             (Some(Value::Number(v)), _) => number(v.as_f64().unwrap_or(f64::NAN)),
-            (Some(Value::String(s)), _) => s.clone(),
-            (Some(v), _) => v.to_string(),
+            (Some(Value::String(s)), _) => shown(s),
+            (Some(v), _) => shown(&v.to_string()),
         }
     }
 }
@@ -158,7 +196,7 @@ pub fn print_rows(rows: &[Row], json: bool) -> anyhow::Result<()> {
         let source = names.remove(at);
         names.push(source);
     }
-    let cells: Vec<Vec<String>> = std::iter::once(names.iter().map(|n| n.to_string()).collect())
+    let cells: Vec<Vec<String>> = std::iter::once(names.iter().map(|n| shown(n)).collect())
         .chain(rows.iter().map(|r| names.iter().map(|n| r.cell(n)).collect()))
         .collect();
     let widths: Vec<usize> = (0..names.len())
@@ -174,15 +212,29 @@ pub fn print_rows(rows: &[Row], json: bool) -> anyhow::Result<()> {
 /// Progress on standard error while something runs: on a terminal a bar that appears after two seconds,
 /// elsewhere a line a minute.
 pub struct Progress {
-    /// Numbers of steps: done, and in all.
-    state: Arc<[AtomicU64; 2]>,
+    state: Arc<Steps>,
     /// The drawing thread, which ends when the sender is dropped.
     running: RefCell<Option<(Sender<()>, JoinHandle<()>)>>,
 }
 
+/// What a progress bar shows.
+#[derive(Default)]
+struct Steps {
+    done: AtomicU64,
+    total: AtomicU64,
+    /// A few words behind the numbers.
+    note: Mutex<String>,
+}
+
+impl Steps {
+    fn note(&self) -> String {
+        self.note.lock().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+}
+
 /// Makes a progress bar towards `total`, which is 0 where it will only be known later.
 pub fn progress(total: u64, what: &'static str) -> Progress {
-    let state = Arc::new([AtomicU64::new(0), AtomicU64::new(total)]);
+    let state = Arc::new(Steps { total: AtomicU64::new(total), ..Steps::default() });
     let (sender, stopped) = channel();
     let seen = state.clone();
     let thread = std::thread::Builder::new().name("progress".into());
@@ -192,32 +244,37 @@ pub fn progress(total: u64, what: &'static str) -> Progress {
 }
 
 /// Draws progress until the sender of `stopped` is dropped.
-fn draw(what: &'static str, state: &[AtomicU64; 2], stopped: &Receiver<()>) {
+fn draw(what: &'static str, state: &Steps, stopped: &Receiver<()>) {
     const PATIENCE: Duration = Duration::from_secs(2);
     let start = Instant::now();
     let terminal = std::io::stderr().is_terminal();
     let mut wait = if terminal { PATIENCE } else { Duration::from_secs(60) };
     let mut bar = None;
     while stopped.recv_timeout(wait) == Err(RecvTimeoutError::Timeout) {
-        let [done, total] = [0, 1].map(|i| state[i].load(Ordering::Relaxed));
+        let [done, total] = [&state.done, &state.total].map(|n| n.load(Ordering::Relaxed));
+        let note = match state.note() {
+            note if note.is_empty() => note,
+            note => format!(", {note}"),
+        };
         if !terminal {
             let minutes = start.elapsed().as_secs() / 60;
             match total {
-                0 => eprintln!("{what}: {minutes} min"),
-                _ => eprintln!("{what}: {done} of {total}, {minutes} min"),
+                0 => eprintln!("{what}: {minutes} min{note}"),
+                _ => eprintln!("{what}: {done} of {total}, {minutes} min{note}"),
             }
             continue;
         }
         wait = Duration::from_millis(100);
         let bar = bar.get_or_insert_with(|| {
             let bar = ProgressBar::with_draw_target(Some(total), ProgressDrawTarget::stderr());
-            match ProgressStyle::with_template("{msg} {bar:30} {percent} %, {eta} left") {
+            match ProgressStyle::with_template("{msg} {bar:30} {percent} %, {eta} left{prefix}") {
                 Ok(style) => bar.with_style(style),
                 Err(_) => bar,
             }
             .with_message(what)
             .with_elapsed(start.elapsed())
         });
+        bar.set_prefix(note);
         bar.set_length(total);
         bar.set_position(done);
     }
@@ -228,12 +285,17 @@ fn draw(what: &'static str, state: &[AtomicU64; 2], stopped: &Receiver<()>) {
 
 impl Progress {
     pub fn inc(&self, more: u64) {
-        self.state[0].fetch_add(more, Ordering::Relaxed);
+        self.state.done.fetch_add(more, Ordering::Relaxed);
     }
 
     pub fn tell(&self, done: u64, total: u64) {
-        self.state[0].store(done, Ordering::Relaxed);
-        self.state[1].store(total, Ordering::Relaxed);
+        self.state.done.store(done, Ordering::Relaxed);
+        self.state.total.store(total, Ordering::Relaxed);
+    }
+
+    /// Sets a few words to show behind the numbers.
+    pub fn note(&self, note: String) {
+        *self.state.note.lock().unwrap_or_else(PoisonError::into_inner) = note;
     }
 
     /// Removes the bar; dropping does so too.
@@ -248,5 +310,38 @@ impl Progress {
 impl Drop for Progress {
     fn drop(&mut self) {
         self.clear();
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn numbers_are_short_but_whole() {
+        for (x, text) in [
+            (0.0, "0"),
+            (12.0, "12"),
+            (15.17923, "15.1792"),
+            (-0.5, "-0.5"),
+            (123456.7, "123457"),
+            (124_126_912.0, "124126912"),
+            (6.16e-6, "6.16e-6"),
+            (8.4e-4, "0.00084"),
+            (1.306e51, "1.306e51"),
+            (f64::NAN, "-"),
+        ] {
+            assert_eq!(number(x), text);
+        }
+        for (x, error, text) in [
+            (97.4713, 0.4358, "97.47 ± 0.44"),
+            (0.12219, 0.00652, "0.1222 ± 0.0065"),
+            (0.044, 0.000012, "0.044000 ± 0.000012"),
+            (1234.5, 30.0, "1234 ± 30"),
+            (6.2e-6, 1e-7, "6.20e-6 ± 1.0e-7"),
+            (3.0, 0.0, "3"),
+        ] {
+            assert_eq!(with_error(x, error), text);
+        }
     }
 }

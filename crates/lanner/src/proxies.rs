@@ -1,6 +1,10 @@
 //! `lanner proxies` computes zero-cost proxies of networks, into a table.
 
-use std::{ops::ControlFlow, path::PathBuf, time::Instant};
+use std::{
+    ops::ControlFlow,
+    path::{Path, PathBuf},
+    time::Instant,
+};
 
 use lanner_data::images;
 use lanner_evaluate::proxies::{
@@ -10,6 +14,7 @@ use lanner_network::{Skeleton, View};
 use lanner_space::{Architecture, Space};
 
 use crate::{
+    out_file::{self, Kind},
     output::{Row, print_rows, progress, usage},
     selection::Selection,
     skeleton::SkeletonArgs,
@@ -72,6 +77,8 @@ pub fn run(args: ProxiesArgs, threads: usize) -> anyhow::Result<()> {
     let space = Space::by_name(&args.skeleton.space).map_err(|e| usage(e.to_string()))?;
     let table = table(&args, space, threads)?;
     // Finds wrong options of the skeleton before a file is made.
+    let inputs: Vec<&Path> = args.selection.files().collect();
+    out_file::check(&args.out, Kind::Measurements, &inputs, false)?;
     let groups = args.selection.groups(&table.space, args.seed)?;
     let archs: Vec<Architecture> = groups.into_iter().map(|mut g| g.swap_remove(0)).collect();
     table.skeleton.build(&archs[0], View::Raw).map_err(|e| usage(e.to_string()))?;
@@ -101,17 +108,17 @@ pub fn run(args: ProxiesArgs, threads: usize) -> anyhow::Result<()> {
 
 fn table(args: &ProxiesArgs, space: Space, threads: usize) -> anyhow::Result<ProxyCampaign> {
     let mut proxies = Vec::new();
-    for name in &args.proxies {
+    for name in args.proxies.iter().filter(|name| name.trim() != "all") {
         let proxy: Proxy = name.trim().parse().map_err(|e| usage(format!("--proxies: {e}")))?;
         if !proxies.contains(&proxy) {
             proxies.push(proxy);
         }
     }
-    if proxies.is_empty() {
-        proxies.extend(Proxy::ALL);
+    if proxies.is_empty() || args.proxies.iter().any(|name| name.trim() == "all") {
+        proxies = Proxy::ALL.to_vec();
     }
     let mut skeleton = args.skeleton.skeleton(&space).map_err(|e| usage(e.to_string()))?;
-    if skeleton.resolution == 0 {
+    if args.skeleton.resolution.is_none() && skeleton.resolution == 0 {
         // All networks see the same images, even where the space has the resolution as a choice.
         skeleton.resolution = 224;
     }

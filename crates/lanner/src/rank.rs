@@ -11,8 +11,9 @@ use lanner_predict::{Forecast, PredictError};
 use lanner_space::{Architecture, Space};
 
 use crate::fit::with_quality;
+use crate::out_file::{self, Kind};
 use crate::output::{Row, print_rows, progress, usage};
-use crate::selection::read_archs;
+use crate::selection::{read_archs, read_table};
 
 /// Rank architectures by a fitted predictor: the whole space, or some of it
 #[derive(clap::Args)]
@@ -36,7 +37,7 @@ pub struct RankArgs {
     #[arg(long, default_value_t = 20)]
     top: usize,
     /// Rank N architectures at random, each once, instead of the whole space
-    #[arg(long, value_name = "N", conflicts_with = "archs", value_parser = clap::value_parser!(u64).range(1..))]
+    #[arg(long, value_name = "N", conflicts_with = "archs", value_parser = clap::value_parser!(u64).range(1..=1_000_000_000))]
     sample: Option<u64>,
     /// Rank the architectures of a file: one a line, or a .csv or .parquet table
     #[arg(long, value_name = "FILE")]
@@ -51,6 +52,9 @@ pub struct RankArgs {
     /// Write the predictions of all ranked architectures to this table
     #[arg(long, value_name = "TABLE")]
     out: Option<PathBuf>,
+    /// Replace the file of --out even if it is of another kind
+    #[arg(long)]
+    force: bool,
     /// The search space: a name or a .toml file [default: the space that the predictor was made for;
     /// only predictors of `lanner fit --predictor operations` take another one]
     #[arg(long)]
@@ -62,7 +66,9 @@ pub struct RankArgs {
 
 pub fn run(args: RankArgs) -> anyhow::Result<()> {
     if let Some(out) = &args.out {
-        Table::check_writable(out)?;
+        let mut inputs = vec![args.predictor.as_path()];
+        inputs.extend(args.archs.as_deref());
+        out_file::check(out, Kind::Table, &inputs, args.force)?;
     }
     let predictor = load(&args)?;
     let better = if predictor.target().is_minimised() { "less" } else { "more" };
@@ -89,7 +95,7 @@ fn ranked<'a>(args: &RankArgs, predictor: &'a dyn Predictor) -> anyhow::Result<R
     Ranked::all(predictor).ok_or_else(|| {
         usage(format!(
             "{space} has {} architectures, too many to rank: some of them by --sample N or --archs FILE",
-            space.size()
+            crate::space::count(space)
         ))
     })
 }
@@ -166,7 +172,7 @@ fn check(
     (archs, forecast): &(Vec<Architecture>, Forecast),
     measured: &[Architecture],
 ) -> anyhow::Result<Row> {
-    let (table, _) = Table::read(file, space)?;
+    let table = read_table(file, space)?;
     let column = table.column(metric).map_err(|e| usage(format!("{}: {e}", file.display())))?;
     let known: HashMap<&Architecture, f64> =
         table.archs.iter().zip(column.iter().copied()).collect();

@@ -7,6 +7,7 @@ use lanner_report::{FILE, Report, serve};
 use lanner_search::run::{Run, Tables, random_search};
 use lanner_search::study::Study;
 
+use crate::out_file::{self, Kind};
 use crate::output::{Row, print_rows};
 
 /// Write the report of a search: one HTML file with plots, tables and drawings
@@ -25,6 +26,9 @@ pub struct ReportArgs {
     /// The file to write [default: report.html beside the study]
     #[arg(long, value_name = "FILE")]
     out: Option<PathBuf>,
+    /// Replace the file of --out even if it is of another kind
+    #[arg(long)]
+    force: bool,
     /// Show the report in the browser
     #[arg(long)]
     open: bool,
@@ -57,6 +61,7 @@ pub struct WatchArgs {
 pub fn run(args: ReportArgs) -> anyhow::Result<()> {
     let study = Study::open_read_only(&args.study)?;
     let out = args.out.unwrap_or_else(|| beside(study.path()));
+    out_file::check(&out, Kind::Report, &[study.path()], args.force)?;
     let mut report = Report::of(&study)?;
     add_baseline(&mut report);
     let bytes = report.write(&out)?;
@@ -78,7 +83,11 @@ pub fn run(args: ReportArgs) -> anyhow::Result<()> {
 pub fn watch(args: WatchArgs) -> anyhow::Result<()> {
     let server = serve(&args.study, args.port, add_baseline)?;
     let address = format!("http://{}/", server.address());
-    println!("{address} shows {}; Ctrl-C ends it", args.study.display());
+    let shows = match args.study.exists() {
+        true => "shows",
+        false => "waits for a study in",
+    };
+    println!("{address} {shows} {}; Ctrl-C ends it", args.study.display());
     if args.open {
         open(&address)?;
     }

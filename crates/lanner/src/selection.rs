@@ -31,6 +31,11 @@ pub struct Selection {
 }
 
 impl Selection {
+    /// Returns the file of --archs.
+    pub fn files(&self) -> impl Iterator<Item = &Path> {
+        self.archs.as_deref().into_iter()
+    }
+
     /// Returns the networks in groups: with --unique, a group holds all that compute the same; else
     /// each network is a group of its own.
     pub fn groups(&self, space: &Space, seed: u64) -> anyhow::Result<Vec<Vec<Architecture>>> {
@@ -62,11 +67,22 @@ impl Selection {
     }
 }
 
+/// Largest number of networks of a sample; they are held in memory.
+const MOST: u128 = 1_000_000;
+
 fn check_count(option: &str, count: usize, space: &Space) -> anyhow::Result<()> {
-    match count as u128 > space.size() || count == 0 {
-        true => Err(usage(format!("{option} is {count}, expected 1 to {}", space.size()))),
+    let most = space.size().min(MOST);
+    match count as u128 > most || count == 0 {
+        true => Err(usage(format!("{option} is {count}, expected 1 to {most}"))),
         false => Ok(()),
     }
+}
+
+/// Reads a table, and prints what had to be left out.
+pub fn read_table(file: impl AsRef<Path>, space: &Space) -> anyhow::Result<Table> {
+    let (table, report) = Table::read(file, space)?;
+    report.left_out.iter().for_each(|sentence| eprintln!("note: {sentence}"));
+    Ok(table)
 }
 
 /// Reads the architectures of a file, each once.
@@ -74,9 +90,9 @@ pub fn read_archs(file: &Path, space: &Space) -> anyhow::Result<Vec<Architecture
     let table = file.extension().is_some_and(|e| e == "csv" || e == "parquet");
     let mut archs = Vec::new();
     if table {
-        archs = Table::read(file, space)?.0.archs;
+        archs = read_table(file, space)?.archs;
     } else {
-        let text = std::fs::read_to_string(file)
+        let text = lanner_space::text::read(file)
             .map_err(|e| anyhow::anyhow!("cannot read {}: {e}", file.display()))?;
         let mut seen = std::collections::HashSet::new();
         for (i, line) in text.lines().enumerate().filter(|(_, l)| !l.trim().is_empty()) {

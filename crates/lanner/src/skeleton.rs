@@ -50,6 +50,9 @@ pub fn published(space: &Space, arch: &Architecture, view: View) -> anyhow::Resu
 /// Notes where a table was measured on another skeleton than the published one: latency predictors use
 /// the costs of the published one, while `lanner measure` takes any.
 pub fn note_other(table: &Path, space: &Space) -> anyhow::Result<()> {
+    if space.parameters().is_some() {
+        return Ok(());
+    }
     let published = Skeleton::of(space)?.describe();
     for comment in lanner_data::comments(table)? {
         // In a joined table, the name of a metric stands before the word.

@@ -5,10 +5,11 @@ use std::io::Write;
 
 use clap::{Args, Subcommand};
 use lanner_network::Cost;
+use lanner_space::family::parameters::{Domain, Node};
 use lanner_space::{Architecture, Limits, SMALL_SPACE, Space, View};
 use serde_json::{Map, Value, json};
 
-use crate::output::{Row, print_rows, usage};
+use crate::output::{self, Row, print_rows, usage};
 use crate::skeleton::published;
 
 /// List search spaces, describe them, draw architectures from them, and check texts
@@ -146,8 +147,14 @@ fn list(args: &ListArgs) -> anyhow::Result<()> {
 
 fn info(args: InfoArgs) -> anyhow::Result<()> {
     let space = args.space.space()?;
-    let mut facts =
-        vec![("space", space.name().to_string()), ("architectures", space.size().to_string())];
+    let mut facts = vec![("space", space.name().to_string()), ("architectures", count(&space))];
+    if let Some(parameters) = space.parameters() {
+        let first = space.sample(&mut lanner_nn::rng(0, "example of a space"));
+        let all = parameters.nodes().iter().map(|node| ("parameter", describe(node)));
+        facts.extend(all);
+        facts.push(("an architecture", space.print(&first)));
+        return print_rows(&rows(&facts), args.json);
+    }
     if space.toml().is_none() {
         facts.push(("classes as published", space.distinct().to_string()));
     }
@@ -169,16 +176,41 @@ fn info(args: InfoArgs) -> anyhow::Result<()> {
     if let Some(costs) = costs {
         let low = |f: fn(&(f64, f64)) -> f64| costs.iter().map(f).fold(f64::INFINITY, f64::min);
         let high = |f: fn(&(f64, f64)) -> f64| costs.iter().map(f).fold(0.0, f64::max);
-        facts.push(("flops (million)", format!("{:.2} to {:.2}", low(|c| c.0), high(|c| c.0))));
-        facts
-            .push(("parameters (million)", format!("{:.3} to {:.3}", low(|c| c.1), high(|c| c.1))));
+        let range = |low, high| format!("{} to {}", output::number(low), output::number(high));
+        facts.push(("flops (million)", range(low(|c| c.0), high(|c| c.0))));
+        facts.push(("parameters (million)", range(low(|c| c.1), high(|c| c.1))));
     }
     facts.push(("first architecture", space.print(&space.at(0)?)));
-    let rows: Vec<Row> = facts
-        .iter()
-        .map(|(fact, value)| Row::new().with("fact", *fact).with("value", value.as_str()))
-        .collect();
-    print_rows(&rows, args.json)
+    print_rows(&rows(&facts), args.json)
+}
+
+fn rows(facts: &[(&str, String)]) -> Vec<Row> {
+    let row = |(fact, value): &(&str, String)| {
+        Row::new().with("fact", *fact).with("value", value.as_str())
+    };
+    facts.iter().map(row).collect()
+}
+
+/// Says how many architectures a space has.
+pub fn count(space: &Space) -> String {
+    match space.is_counted() {
+        true => space.size().to_string(),
+        false => "uncounted".into(),
+    }
+}
+
+/// Describes a parameter in words.
+fn describe(node: &Node) -> String {
+    let inside = match &node.domain {
+        Domain::Repeat { group, most, .. } => {
+            let group: Vec<String> = group.iter().map(describe).collect();
+            format!("up to {most} groups of ({})", group.join("; "))
+        }
+        domain => domain.to_string(),
+    };
+    let condition = if node.is_conditional() { ", under a condition" } else { "" };
+    let outside = if node.network { "" } else { ", not of the network" };
+    format!("{}: {inside}{condition}{outside}", node.name)
 }
 
 fn sample(args: SampleArgs) -> anyhow::Result<()> {
@@ -258,13 +290,25 @@ fn check_space(args: &CheckArgs, space: &Space) -> anyhow::Result<()> {
         let text = space.print(arch);
         space.check(arch)?;
         anyhow::ensure!(space.parse(&text)? == *arch, "{space}: '{text}' does not read back");
-        costs.push(Cost::of(&published(space, arch, View::Pruned)?));
+        if space.parameters().is_none() {
+            costs.push(Cost::of(&published(space, arch, View::Pruned)?));
+        }
     }
     let mut facts = Map::new();
     facts.insert("space".into(), space.name().into());
-    facts.insert("architectures".into(), number(space.size()));
-    facts.insert("positions".into(), space.positions().len().into());
-    facts.insert("operations".into(), space.labels().join(", ").into());
+    match space.is_counted() {
+        true => facts.insert("architectures".into(), number(space.size())),
+        false => facts.insert("architectures".into(), count(space).into()),
+    };
+    match space.parameters() {
+        Some(parameters) => {
+            facts.insert("parameters".into(), parameters.nodes().len().into());
+        }
+        None => {
+            facts.insert("positions".into(), space.positions().len().into());
+            facts.insert("operations".into(), space.labels().join(", ").into());
+        }
+    }
     facts.insert("drawn".into(), archs.len().into());
     let mut range = |name: &str, of: fn(&Cost) -> u64| {
         let (low, high) = (costs.iter().map(of).min(), costs.iter().map(of).max());
@@ -277,7 +321,7 @@ fn check_space(args: &CheckArgs, space: &Space) -> anyhow::Result<()> {
     range("flops", |c| c.flops);
     range("params", |c| c.params);
     range("memory_bytes", |c| c.peak_bytes);
-    if space.toml().is_some() {
+    if space.toml().is_some() && space.parameters().is_none() {
         let within = |limit: Option<u64>, cost: u64| limit.is_none_or(|limit| cost <= limit);
         let limits = space.limits();
         let all = |c: &&Cost| {
@@ -330,6 +374,9 @@ fn facts(space: &Space, arch: &Architecture) -> Map<String, Value> {
     facts.insert("codes".into(), json!(arch.codes()));
     facts.insert("index".into(), space.index_of(arch).map_or(Value::Null, number));
     facts.insert("canonical".into(), space.print(&space.canonical(arch)).into());
+    if space.parameters().is_some() {
+        return facts;
+    }
     let (live, chosen) = (space.live(arch), space.aligned(arch));
     let dead: Vec<usize> = (0..live.len()).filter(|&i| chosen[i].is_some() && !live[i]).collect();
     facts.insert("dead positions".into(), json!(dead));

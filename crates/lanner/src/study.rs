@@ -1,6 +1,6 @@
 //! `lanner study` lists, shows and exports the records of searches.
 
-use std::collections::{BTreeSet, HashMap};
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::path::{Path, PathBuf};
 
 use anyhow::Context;
@@ -11,6 +11,7 @@ use lanner_search::study::{FILE, Study, Trial};
 use lanner_space::Architecture;
 use serde_json::{Value, json};
 
+use crate::out_file::{self, Kind};
 use crate::output::{Row, print_rows, usage};
 
 /// Look at studies: the records of searches
@@ -59,7 +60,8 @@ struct ShowArgs {
 #[derive(Args)]
 #[command(after_help = "\
 A .csv file has one line a trial: what was evaluated, when and by which process, each metric, and its \
-prediction before the evaluation. A .json file has the same. A .parquet file is a table of numbers, \
+prediction before the evaluation. Metrics that were measured apart, such as a latency, are the newest \
+ones of the network. A .json file has the same. A .parquet file is a table of numbers, \
 one row an architecture that has metrics (the last of several measurements). Other commands read the \
 .csv and .parquet files as tables.
 
@@ -73,6 +75,9 @@ struct ExportArgs {
     /// The file to write: .csv, .json or .parquet
     #[arg(long, value_name = "FILE")]
     out: PathBuf,
+    /// Replace the file of --out even if it is of another kind
+    #[arg(long)]
+    force: bool,
     /// Write the measurements instead of the trials
     #[arg(long)]
     measurements: bool,
@@ -186,8 +191,12 @@ fn show(args: &ShowArgs) -> anyhow::Result<()> {
     if let Some(Value::Object(setup)) = job.setup.as_ref().map(|s| json!(s)) {
         facts.extend(setup.iter().map(|(name, v)| (name.clone(), short(v))));
     }
+    let over = match study.done_over_a_limit()? {
+        0 => String::new(),
+        over => format!(", of which {over} over a limit"),
+    };
+    facts.push(("done".into(), format!("{}{over}", counts.done)));
     for (name, count) in [
-        ("done", counts.done),
         ("failed", counts.failed),
         ("infeasible", counts.infeasible),
         ("asked for", counts.asked),
@@ -246,6 +255,15 @@ fn trial_row(study: &Study, trial: &Trial) -> Row {
 fn export(args: &ExportArgs) -> anyhow::Result<()> {
     let study = Study::open_read_only(&args.study)?;
     let extension = args.out.extension().and_then(|e| e.to_str()).unwrap_or_default();
+    let kind = match extension {
+        "json" => Kind::Json,
+        "csv" | "parquet" => Kind::Table,
+        _ => {
+            let out = args.out.display();
+            return Err(usage(format!("--out {out}: expected a file .csv, .json or .parquet")));
+        }
+    };
+    out_file::check(&args.out, kind, &[study.path()], args.force)?;
     match (extension, args.measurements) {
         ("csv", false) => write_file(&args.out, &trials_csv(&study)?)?,
         ("csv", true) => write_file(&args.out, &measurements_csv(&study)?)?,
@@ -255,9 +273,9 @@ fn export(args: &ExportArgs) -> anyhow::Result<()> {
                 study.measurements()?.iter().map(|m| m.json(study.space())).collect();
             write_file(&args.out, &serde_json::to_vec(&all)?)?
         }
-        ("parquet", false) => {
+        (_, false) => {
             let mut columns = Columns::default();
-            study.for_each_trial(|t| {
+            for_each_trial(&study, &newest(&study)?, |t| {
                 if !t.metrics.is_empty() {
                     let row = columns.row_of(&t.arch);
                     columns.set(row, "trial", t.id as f64);
@@ -268,7 +286,7 @@ fn export(args: &ExportArgs) -> anyhow::Result<()> {
             })?;
             columns.table(&study)?.write(&args.out)?;
         }
-        ("parquet", true) => {
+        (_, true) => {
             let mut columns = Columns::default();
             for m in study.measurements()? {
                 let row = columns.row_of(&m.arch);
@@ -276,20 +294,42 @@ fn export(args: &ExportArgs) -> anyhow::Result<()> {
             }
             columns.table(&study)?.write(&args.out)?;
         }
-        _ => {
-            return Err(usage(format!(
-                "--out {}: expected a file .csv, .json or .parquet",
-                args.out.display()
-            )));
-        }
     }
     Ok(())
+}
+
+/// The newest measured values of each network, by metric.
+type Newest = HashMap<Architecture, BTreeMap<String, f64>>;
+
+fn newest(study: &Study) -> anyhow::Result<Newest> {
+    let mut newest = Newest::new();
+    study.for_each_measurement(|m| {
+        if !m.comparison {
+            newest.entry(m.arch).or_default().insert(m.metric, m.value);
+        }
+    })?;
+    Ok(newest)
+}
+
+/// Calls `each` with all trials; their metrics include the newest measurements of their networks.
+fn for_each_trial(
+    study: &Study,
+    newest: &Newest,
+    mut each: impl FnMut(Trial) -> anyhow::Result<()>,
+) -> anyhow::Result<()> {
+    study.for_each_trial(|mut trial| {
+        if let Some(measured) = newest.get(&trial.arch) {
+            trial.metrics.extend(measured.clone());
+        }
+        each(trial)
+    })
 }
 
 /// Writes trial by trial: all of them at once would take more memory than the file.
 fn trials_csv(study: &Study) -> anyhow::Result<Vec<u8>> {
     let (mut metrics, mut believed) = (BTreeSet::new(), BTreeSet::new());
-    study.for_each_trial(|t| {
+    let newest = newest(study)?;
+    for_each_trial(study, &newest, |t| {
         for (names, of_trial) in [
             (&mut metrics, t.metrics.into_keys().collect::<Vec<_>>()),
             (&mut believed, t.predicted.into_keys().collect()),
@@ -312,7 +352,7 @@ fn trials_csv(study: &Study) -> anyhow::Result<Vec<u8>> {
     header.extend(about.map(String::from));
     out.write_record(&header)?;
     let number = |value: Option<f64>| value.map(|v| v.to_string()).unwrap_or_default();
-    study.for_each_trial(|t| {
+    for_each_trial(study, &newest, |t| {
         let mut line = vec![
             study.space().print(&t.arch),
             t.id.to_string(),
@@ -336,7 +376,7 @@ fn trials_csv(study: &Study) -> anyhow::Result<Vec<u8>> {
 
 fn trials_json(study: &Study) -> anyhow::Result<Vec<u8>> {
     let mut out = vec![b'['];
-    study.for_each_trial(|t| {
+    for_each_trial(study, &newest(study)?, |t| {
         if out.len() > 1 {
             out.push(b',');
         }

@@ -7,7 +7,9 @@ use lanner_data::{MetricKind, ReadReport, Table};
 use lanner_space::{Space, View};
 use serde_json::{Value, json};
 
-use crate::output::usage;
+use crate::out_file::{self, Kind};
+use crate::output::{number, shown, usage};
+use crate::selection::read_table;
 
 /// Look at tables of measured architectures
 #[derive(Args)]
@@ -56,6 +58,9 @@ struct JoinArgs {
     /// The table to write, .csv or .parquet
     #[arg(long, value_name = "FILE")]
     out: PathBuf,
+    /// Replace the file of --out even if it is of another kind
+    #[arg(long)]
+    force: bool,
     /// Of networks that compute the same (isomorphic pruned cells), keep only the first
     #[arg(long)]
     unique: bool,
@@ -84,20 +89,13 @@ fn describe(args: &DescribeArgs) -> anyhow::Result<()> {
 
 fn join(args: &JoinArgs) -> anyhow::Result<()> {
     let space = Space::by_name(&args.space).map_err(|e| usage(e.to_string()))?;
-    Table::check_writable(&args.out)?;
+    let parts = args.tables.iter().map(|text| parts(text)).collect::<anyhow::Result<Vec<_>>>()?;
+    let inputs: Vec<&str> = parts.iter().map(|p| p.0).collect();
+    out_file::check(&args.out, Kind::Table, &inputs, args.force)?;
     let mut all: Option<Table> = None;
     let mut comments = Vec::new();
-    for text in &args.tables {
-        let (file, metric) = match text.split_once('=') {
-            None => (text.as_str(), None),
-            Some((name, rest)) => match rest.rsplit_once(':') {
-                Some((file, metric)) => (file, Some((name, metric))),
-                None => {
-                    return Err(usage(format!("'{text}': expected FILE or NAME=FILE:METRIC")));
-                }
-            },
-        };
-        let mut table = Table::read(file, &space)?.0;
+    for (file, metric) in parts {
+        let mut table = read_table(file, &space)?;
         let mut file_comments = lanner_data::comments(file)?;
         if let Some((name, metric)) = metric {
             let column = table.column(metric)?.to_vec();
@@ -114,7 +112,11 @@ fn join(args: &JoinArgs) -> anyhow::Result<()> {
     if args.unique {
         let mut seen = HashSet::new();
         let first: Vec<usize> = (0..all.len())
-            .filter(|&r| seen.insert(space.graph(&all.archs[r], View::Pruned).canonical()))
+            .filter(|&r| match space.parameters() {
+                // A table has no architecture twice.
+                Some(_) => true,
+                None => seen.insert(space.graph(&all.archs[r], View::Pruned).canonical()),
+            })
             .collect();
         all = all.select(&first)?;
     }
@@ -122,6 +124,15 @@ fn join(args: &JoinArgs) -> anyhow::Result<()> {
     let (rows, metrics) = (all.len(), all.names.len());
     writeln!(std::io::stdout(), "{rows} architectures, {metrics} metrics")?;
     Ok(())
+}
+
+/// Splits FILE or NAME=FILE:METRIC into the file, and name and metric.
+fn parts(text: &str) -> anyhow::Result<(&str, Option<(&str, &str)>)> {
+    let Some((name, rest)) = text.split_once('=') else { return Ok((text, None)) };
+    match rest.rsplit_once(':') {
+        Some((file, metric)) => Ok((file, Some((name, metric)))),
+        None => Err(usage(format!("'{text}': expected FILE or NAME=FILE:METRIC"))),
+    }
 }
 
 fn coverage(table: &Table) -> f64 {
@@ -143,7 +154,7 @@ fn as_json(table: &Table, report: &ReadReport) -> Value {
         .collect();
     json!({
         "space": table.space.name(),
-        "space_size": table.space.size() as f64,
+        "space_size": table.space.is_counted().then(|| table.space.size() as f64),
         "coverage": coverage(table),
         "rows": table.len(),
         "rows_in_file": report.rows,
@@ -151,6 +162,7 @@ fn as_json(table: &Table, report: &ReadReport) -> Value {
         "missing": report.missing,
         "arch_column": report.arch_column,
         "skipped_columns": report.skipped,
+        "left_out": report.left_out,
         "columns": columns,
     })
 }
@@ -162,11 +174,13 @@ fn better(metric: &str) -> Option<&'static str> {
 
 fn as_text(table: &Table, report: &ReadReport) -> String {
     let mut text = format!(
-        "{} architectures of {} ({} % of its {}), from column '{}'\n",
+        "{} architectures of {}{}, from column '{}'\n",
         table.len(),
         table.space,
-        percent(coverage(table)),
-        table.space.size(),
+        match table.space.is_counted() {
+            true => format!(" ({} % of its {})", percent(coverage(table)), table.space.size()),
+            false => String::new(),
+        },
         report.arch_column
     );
     text += &format!("{} columns, {} missing values\n", table.names.len(), report.missing);
@@ -180,10 +194,10 @@ fn as_text(table: &Table, report: &ReadReport) -> String {
     let head = head.map(String::from);
     let mut rows = vec![head];
     for c in table.describe() {
-        let [min, median, max] = [c.min, c.median, c.max].map(short);
+        let [min, median, max] = [c.min, c.median, c.max].map(number);
         let better = better(&c.name).unwrap_or("?").into();
         rows.push([
-            c.name,
+            shown(&c.name),
             better,
             c.missing.to_string(),
             c.distinct.to_string(),
@@ -198,6 +212,7 @@ fn as_text(table: &Table, report: &ReadReport) -> String {
             *width = (*width).max(cell.chars().count());
         }
     }
+    report.left_out.iter().for_each(|sentence| text += &format!("{sentence}\n"));
     text.push('\n');
     for row in &rows {
         let mut line = format!("{:<w$}", row[0], w = widths[0]);
@@ -210,44 +225,6 @@ fn as_text(table: &Table, report: &ReadReport) -> String {
     text
 }
 
-/// Formats a number with six significant digits, as published tables do.
-fn short(x: f64) -> String {
-    match x.abs() {
-        _ if x.is_nan() => "-".into(),
-        0.0 => "0".into(),
-        size if (1e-4..1e7).contains(&size) => {
-            let decimals = (5 - size.log10().floor() as i32).max(0) as usize;
-            let text = format!("{x:.decimals$}");
-            match text.contains('.') {
-                true => text.trim_end_matches('0').trim_end_matches('.').into(),
-                false => text,
-            }
-        }
-        _ => format!("{x:.5e}"),
-    }
-}
-
 fn percent(share: f64) -> String {
-    short((share * 1000.0).round() / 10.0)
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn numbers_are_short_but_whole() {
-        for (x, text) in [
-            (0.0, "0"),
-            (12.0, "12"),
-            (15.17923, "15.1792"),
-            (-0.5, "-0.5"),
-            (123456.7, "123457"),
-            (100000.0, "100000"),
-            (3.4028e31, "3.40280e31"),
-            (f64::NAN, "-"),
-        ] {
-            assert_eq!(short(x), text);
-        }
-    }
+    number((share * 1000.0).round() / 10.0)
 }

@@ -1,6 +1,10 @@
 //! `lanner train` trains networks, into a table.
 
-use std::{ops::ControlFlow, path::PathBuf, time::Instant};
+use std::{
+    ops::ControlFlow,
+    path::{Path, PathBuf},
+    time::Instant,
+};
 
 use lanner_data::images::{self, Augmentation};
 use lanner_evaluate::train::{TrainCampaign, TrainData, TrainOptions, TrainRecipe, TrainSummary};
@@ -8,6 +12,7 @@ use lanner_network::{Skeleton, View};
 use lanner_space::{Architecture, Space};
 
 use crate::{
+    out_file::{self, Kind},
     output::{Row, print_rows, progress, usage},
     selection::Selection,
     stop::on_interrupt,
@@ -108,6 +113,8 @@ pub fn run(args: TrainArgs, threads: Option<usize>) -> anyhow::Result<()> {
     let threads =
         threads.unwrap_or_else(|| std::thread::available_parallelism().map_or(1, usize::from));
     let table = table(&args, space, threads)?;
+    let inputs: Vec<&Path> = args.selection.files().collect();
+    out_file::check(&args.out, Kind::Measurements, &inputs, false)?;
     let groups = args.selection.groups(&table.space, args.seed)?;
     let archs: Vec<Architecture> = groups.into_iter().map(|mut g| g.swap_remove(0)).collect();
     // Finds wrong options of the skeleton before a file is made.

@@ -25,6 +25,7 @@ mod tfrecord;
 
 use std::{
     cell::Cell,
+    fs::File,
     io::Read,
     path::{Path, PathBuf},
     str::FromStr,
@@ -112,6 +113,9 @@ pub fn read_where(
     progress: &dyn Fn(u64, u64),
 ) -> Result<Imported, DataError> {
     let mut notes = vec![];
+    if format != Format::Csv {
+        files.iter().try_for_each(|file| refuse_archive(file))?;
+    }
     let progress = Progress::new(files, progress);
     let tables = match format {
         Format::Help => help::read(files, space, &progress, &mut notes)?,
@@ -134,6 +138,7 @@ pub fn read_where(
             if !report.skipped.is_empty() {
                 notes.push(format!("{}: skipped {}", f.display(), report.skipped.join(", ")));
             }
+            notes.extend(report.left_out);
             if report.merged > 0 {
                 notes.push(format!("{}: {} repeated rows merged", f.display(), report.merged));
             }
@@ -150,6 +155,21 @@ pub fn read_where(
     match joined {
         Some(table) => Ok(Imported { table, notes }),
         None => Err(DataError::Table("no file with a column to import".into())),
+    }
+}
+
+/// Refuses a downloaded archive before a reader wonders about its bytes.
+fn refuse_archive(path: &Path) -> Result<(), DataError> {
+    let mut start = Vec::new();
+    if path.is_file() {
+        let file = File::open(path).map_err(DataError::io(path, "read"))?;
+        file.take(512).read_to_end(&mut start).map_err(DataError::io(path, "read"))?;
+    }
+    // Torch's files are zip files, and those of NATS-Bench compressed by bzip2.
+    let is_own = start.starts_with(b"PK") || start.starts_with(b"BZh");
+    match lanner_space::text::archive(&start).filter(|_| !is_own) {
+        Some(what) => Err(DataError::file(path, what)),
+        None => Ok(()),
     }
 }
 

@@ -45,6 +45,14 @@ impl Arena {
         Ok(())
     }
 
+    /// Checks that there is memory left for `bytes` that are not counted.
+    pub fn check_room(&mut self, bytes: usize, offset: u64) -> Result<(), String> {
+        let spent = self.spent;
+        self.charge(bytes, offset)?;
+        self.spent = spent;
+        Ok(())
+    }
+
     /// Counts the memory of `n` more values in a container; twice, since vectors double.
     pub fn charge_values(&mut self, n: usize, offset: u64) -> Result<(), String> {
         self.charge(n.saturating_mul(2 * size_of::<Value>()), offset)

@@ -21,6 +21,18 @@ pub(crate) struct Limits<'a> {
     pub skip: &'a [&'a str],
 }
 
+impl Limits<'_> {
+    /// Memory that the pickle of any compressed file may take, in bytes, and for each of its bytes.
+    const PACKED: u64 = 256 << 20;
+    const PER_PACKED_BYTE: u64 = 200;
+
+    /// Returns the limits for a pickle of so many compressed bytes: a few of them may unpack to millions.
+    pub fn packed(self, bytes: u64) -> Self {
+        let most = bytes.saturating_mul(Self::PER_PACKED_BYTE).saturating_add(Self::PACKED);
+        Limits { memory: self.memory.min(most), ..self }
+    }
+}
+
 impl Default for Limits<'_> {
     fn default() -> Self {
         Limits { memory: 8 << 30, skip: &[] }
@@ -39,10 +51,14 @@ pub(crate) fn read<R: Read>(input: &mut Input<R>, limits: Limits<'_>) -> Result<
         memoised: 0,
         skip: limits.skip,
     };
-    loop {
+    for step in 1u64.. {
         let offset = machine.input.offset();
         let op = machine.input.byte()?;
-        match machine.step(op) {
+        let room = match step % STEPS {
+            0 => machine.check_room().map_err(StepError::Why),
+            _ => Ok(()),
+        };
+        match room.and_then(|()| machine.step(op)) {
             Ok(None) => {}
             Ok(Some(root)) => {
                 return Ok(Pickle {
@@ -60,6 +76,7 @@ pub(crate) fn read<R: Read>(input: &mut Input<R>, limits: Limits<'_>) -> Result<
             }
         }
     }
+    unreachable!("a pickle of 2^64 opcodes")
 }
 
 /// Error of one step, to which the caller adds the place.
@@ -87,6 +104,8 @@ impl From<&str> for StepError {
     }
 }
 
+/// Number of opcodes between two looks at the memory of stack, marks and memo.
+const STEPS: u64 = 1024;
 /// Number of no object, for empty places of the memo.
 const EMPTY: u32 = u32::MAX;
 
@@ -104,6 +123,14 @@ struct Machine<'a, R> {
 }
 
 impl<R: Read> Machine<'_, R> {
+    /// Checks that stack, marks and memo fit into the memory beside the objects.
+    fn check_room(&mut self) -> Result<(), String> {
+        let stack = self.stack.capacity() * size_of::<Value>();
+        let marks = self.marks.capacity() * size_of::<usize>();
+        let memo = self.memo.capacity() * size_of::<u32>();
+        self.arena.check_room(stack + marks + memo, self.here())
+    }
+
     /// Runs one opcode; returns the pickle's value at STOP.
     fn step(&mut self, op: u8) -> Result<Option<Value>, StepError> {
         match op {

@@ -27,7 +27,8 @@ impl Evaluator for CommandEvaluator {
             lanner_data::write_file(&path, &model)?;
         }
         let arch = &self.skeleton.space.print(request.arch);
-        let call = Call { arch, onnx: &path, out: request.out, seed: request.seed };
+        let Request { out, seed, worker, log, .. } = *request;
+        let call = Call { arch, onnx: &path, out, seed, worker, log: Some(log) };
         self.script.evaluate(call, request.needed, &|| (request.stop)())
     }
 }

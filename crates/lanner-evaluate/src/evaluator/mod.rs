@@ -39,6 +39,8 @@ pub struct Request<'a> {
     pub needed: &'a [String],
     /// Path at which a trained network may be left as ONNX.
     pub out: &'a Path,
+    /// Path for all that a program prints during the evaluation.
+    pub log: &'a Path,
     /// Number of the worker, from 0.
     pub worker: usize,
     /// Tells whether to give up. Poll it often: it may also wait, while a latency is measured.

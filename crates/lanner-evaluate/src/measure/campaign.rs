@@ -112,7 +112,7 @@ impl LatencyCampaign {
             // In a new file, all rows are corrected to the reference's latency of now.
             let session = runtime.load(&self.model(arch)?)?;
             let loaded = Reference::new(session, self.baseline_ms)?;
-            header.facts.push((BASELINE.into(), format!("{:.6}", loaded.baseline_ms)));
+            header.facts.push((BASELINE.into(), baseline_text(loaded.baseline_ms)));
             reference = Some(loaded);
         }
         let (log, rows, mut header) = LatencyTable::open(out, &self.space, &header)?;
@@ -128,7 +128,7 @@ impl LatencyCampaign {
         let complete = corrected && usual && !outcome.stopped && outcome.measured > 0;
         if let (Some(reference), true) = (reference, complete) {
             let usual = rebase_to_usual(&mut rows);
-            header.set(BASELINE, format!("{:.6}", usual * reference.baseline_ms));
+            header.set(BASELINE, baseline_text(usual * reference.baseline_ms));
             log.replace(&header, &rows)?;
         }
         Ok(outcome)
@@ -233,6 +233,7 @@ fn doubts(m: &Measurement) -> String {
     if !m.steady {
         doubts.push("reference unsteady: drift is the usual one".into());
     }
+    doubts.extend(m.doubt.clone());
     let width = relative_half_width(m.latency_ms, m.error_ms);
     if width > DOUBTFUL {
         doubts.push(format!("95 % interval ±{:.0} %", 100.0 * width));
@@ -287,6 +288,11 @@ fn rebase_to_usual(rows: &mut [LatencyRow]) -> f64 {
         row.drift /= usual;
     }
     usual
+}
+
+/// Formats the latency of the reference network; a header needs one above 0.
+fn baseline_text(ms: f64) -> String {
+    if ms >= 1e-3 { format!("{ms:.6}") } else { format!("{ms:.6e}") }
 }
 
 fn file_has_rows(path: &Path) -> bool {

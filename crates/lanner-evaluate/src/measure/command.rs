@@ -7,10 +7,11 @@ use tempfile::TempPath;
 use super::{
     Runtime, Session,
     command_output::{self, DeviceAnswer},
+    median,
 };
 use crate::{
     EvaluateError,
-    process::{Exit, Finished, KeepOutput, last_lines, run},
+    process::{Exit, Finished, KeepOutput, Program, last_lines, run},
 };
 
 /// A device behind a command: a phone over adb, a board over ssh, another engine.
@@ -24,7 +25,13 @@ use crate::{
 ///
 /// A call fails if it ends with another exit code than 0, takes longer than
 /// [`CommandOptions::timeout`] (then it is killed) or prints something else. It is repeated
-/// [`CommandOptions::retries`] times; then the campaign stops. A line `unsupported: reason` says that
+/// [`CommandOptions::retries`] times; then the campaign stops.
+///
+/// The command should warm up before it takes times. The first call for a network asks for ten runs at
+/// least, to see whether the first ones are slower. Then as many are left out of each call, and more
+/// are asked for instead; the note of the network says so.
+///
+/// A line `unsupported: reason` says that
 /// the device cannot run this network, whatever the exit code: the network is refused at once.
 pub struct Command {
     template: String,
@@ -101,7 +108,8 @@ impl Runtime for Command {
             .tempfile()
             .map_err(EvaluateError::io(folder, "create a file in"))?;
         file.write_all(onnx).map_err(EvaluateError::io(file.path(), "write"))?;
-        Ok(Box::new(Call { command: self, model: file.into_temp_path() }))
+        let model = file.into_temp_path();
+        Ok(Box::new(Call { command: self, model, cold: None }))
     }
 }
 
@@ -109,6 +117,34 @@ impl Runtime for Command {
 struct Call<'a> {
     command: &'a Command,
     model: TempPath,
+    /// Slow runs at the beginning of a call, known after the first one.
+    cold: Option<Cold>,
+}
+
+/// The first runs of a call, if they are slower than the others.
+#[derive(Clone, Copy)]
+struct Cold {
+    runs: usize,
+    /// Latency of the slowest, divided by that of the last runs.
+    ratio: f64,
+}
+
+impl Cold {
+    /// Number of runs of the first call, which shows the slow ones.
+    const LOOK: usize = 10;
+    /// Ratio to the last runs from which a run counts as slow.
+    const SLOW: f64 = 1.2;
+
+    /// Counts the slow runs at the beginning; none where there are too few to tell.
+    fn of(samples: &[f64]) -> Cold {
+        let Some(first) = samples.len().checked_sub(3).filter(|n| *n >= 3) else {
+            return Cold { runs: 0, ratio: 1.0 };
+        };
+        let usual = median(&samples[first..]);
+        let runs = samples[..first].iter().take_while(|ms| **ms > Cold::SLOW * usual).count();
+        let slowest = samples[..runs].iter().copied().fold(usual, f64::max);
+        Cold { runs, ratio: slowest / usual }
+    }
 }
 
 impl Call<'_> {
@@ -126,8 +162,17 @@ impl Call<'_> {
 
     fn once(&self, runs: usize) -> Result<DeviceAnswer, Trouble> {
         let timeout = self.command.options.timeout;
-        let Finished { exit, stdout, stderr } =
-            run(&self.words(runs), timeout, KeepOutput::All, &|| false).map_err(Trouble::Start)?;
+        let words = self.words(runs);
+        let program = Program {
+            words: &words,
+            folder: None,
+            variables: &[],
+            log: None,
+            timeout,
+            keep: KeepOutput::All,
+        };
+        let Finished { exit, stdout, stderr, .. } =
+            run(&program, &|| false).map_err(Trouble::Start)?;
         if let (Exit::Code(_) | Exit::Signal(_), Some(why)) =
             (&exit, command_output::refusal(&stdout))
         {
@@ -158,15 +203,36 @@ enum Trouble {
 
 impl Session for Call<'_> {
     fn time(&mut self, runs: usize, samples: &mut Vec<f64>) -> Result<(), EvaluateError> {
+        let asked = match self.cold {
+            Some(cold) => runs + cold.runs,
+            None => runs.max(Cold::LOOK),
+        };
+        let new = self.repeated(asked, runs)?;
+        let cold = *self.cold.get_or_insert_with(|| Cold::of(&new));
+        // A device may print fewer latencies than were asked for.
+        samples.extend(&new[cold.runs.min(new.len().saturating_sub(1))..]);
+        Ok(())
+    }
+
+    fn doubt(&self) -> Option<String> {
+        let Cold { runs, ratio } = self.cold.filter(|cold| cold.runs > 0)?;
+        Some(format!(
+            "the first {runs} runs of a call took up to {ratio:.1} times as long and are left out: let \
+             the command warm up"
+        ))
+    }
+}
+
+impl Call<'_> {
+    /// Calls the command until it answers: first for `runs` runs, then for `fewer`, which may fit into
+    /// the time limit where more did not.
+    fn repeated(&self, runs: usize, fewer: usize) -> Result<Vec<f64>, EvaluateError> {
         let CommandOptions { retries, pause, .. } = self.command.options;
         let runtime = || self.command.describe();
-        let mut left = retries;
+        let (mut runs, mut left) = (runs, retries);
         loop {
             let trouble = match self.once(runs) {
-                Ok(DeviceAnswer::Samples(new)) => {
-                    samples.extend(new);
-                    return Ok(());
-                }
+                Ok(DeviceAnswer::Samples(new)) => return Ok(new),
                 Ok(DeviceAnswer::Unsupported(why)) => {
                     return Err(EvaluateError::Refused { runtime: runtime(), why });
                 }
@@ -178,6 +244,7 @@ impl Session for Call<'_> {
                 }
                 _ if left > 0 => {
                     left -= 1;
+                    runs = fewer;
                     thread::sleep(pause);
                 }
                 Trouble::Garbage(why) => {
@@ -228,8 +295,24 @@ mod tests {
     #[test]
     fn the_model_and_the_numbers_arrive() {
         let script = r#"test "$(cat "$1")" = "a model" && echo $2 $3, $4"#;
-        assert_eq!(answer(script, QUICK).unwrap(), [0.5, 3.0, 4.0, 2.0]);
+        assert_eq!(answer(script, QUICK).unwrap(), [0.5, 10.0, 4.0, 2.0]);
         assert_eq!(answer("echo '{\"latency_us\": [1500]}'", QUICK).unwrap(), [0.5, 1.5]);
+    }
+
+    #[test]
+    fn slow_first_runs_of_a_call_are_left_out_and_told() {
+        let script = "for i in $(seq $2); do test $i -le 3 && echo 600 || echo 34; done";
+        let template = format!("sh -c '{script}' sh {{onnx}} {{runs}}");
+        let command = Command::new(&template, QUICK).unwrap();
+        let mut session = command.load(b"a model").unwrap();
+        let mut samples = Vec::new();
+        session.time(3, &mut samples).unwrap();
+        session.time(1, &mut samples).unwrap();
+        assert_eq!(samples, [34.0; 8]);
+        assert!(session.doubt().unwrap().contains("first 3 runs of a call took up to 17.6 times"));
+        for steady in [&[5.0, 5.1, 4.9, 5.0, 5.2, 5.0][..], &[9.0, 1.0, 1.0], &[4.0], &[]] {
+            assert_eq!(Cold::of(steady).runs, 0, "{steady:?}");
+        }
     }
 
     #[test]

@@ -1,12 +1,15 @@
 //! Parses the output of a command: latencies as numbers or JSON.
 //!
-//! - `7.31 7.29, 7.40`: milliseconds, separated by white space or commas;
+//! - `7.31 7.29, 7.40`: milliseconds, separated by white space or commas; a comma within whole digits,
+//!   as in `7,31` or `1,234`, may be a decimal point or a separator of thousands, and is refused;
 //! - `[7.31, 7.29]`: the same as JSON;
 //! - `{"latency_ms": 7.31}` or `{"latency_ms": [7.31, 7.29]}`; `latency_s`, `latency_us` and
 //!   `latency_ns` are converted; `samples` is milliseconds too;
 //! - a line `unsupported: reason`: the network cannot be run.
 
 use serde_json::Value;
+
+use crate::json_numbers;
 
 /// Answer of a device about a network.
 pub enum DeviceAnswer {
@@ -35,17 +38,28 @@ pub fn refusal(text: &str) -> Option<String> {
 pub fn parse(text: &str) -> Result<Vec<f64>, String> {
     let text = text.trim();
     let samples = if text.starts_with(['{', '[']) {
-        let json = serde_json::from_str(text)
+        let json = json_numbers::parse(text)
             .map_err(|e| format!("printed '{}', no valid JSON: {e}", short(text)))?;
         of_json(&json)?
     } else {
-        text.split(|c: char| c.is_whitespace() || c == ',')
-            .filter(|word| !word.is_empty())
-            .map(|word| match word.parse() {
-                Ok(value) if positive(value) => Ok(value),
-                _ => Err(wrong(word)),
-            })
-            .collect::<Result<_, _>>()?
+        let mut samples = Vec::new();
+        for word in text.split_whitespace() {
+            let parts = || word.split(',').filter(|part| !part.is_empty());
+            if parts().count() > 1 && parts().any(|part| !part.contains('.')) {
+                return Err(format!(
+                    "printed '{}': its comma may be a decimal point, or part numbers; write points, \
+                     and blanks between numbers",
+                    short(word)
+                ));
+            }
+            for part in parts() {
+                match part.parse() {
+                    Ok(value) if positive(value) => samples.push(value),
+                    _ => return Err(wrong(part)),
+                }
+            }
+        }
+        samples
     };
     match samples.is_empty() {
         true => Err("printed nothing, expected latencies in milliseconds".into()),
@@ -67,7 +81,7 @@ fn of_json(json: &Value) -> Result<Vec<f64>, String> {
     };
     let number = |value: &Value| match value.as_f64().map(|v| v * unit) {
         Some(value) if positive(value) => Ok(value),
-        _ => Err(wrong(&value.to_string())),
+        _ => Err(wrong(&json_numbers::shown(value))),
     };
     match values {
         Value::Array(values) => values.iter().map(number).collect(),
@@ -102,7 +116,9 @@ mod tests {
     fn numbers_and_json_are_milliseconds() {
         for (text, samples) in [
             ("1.5", vec![1.5]),
-            (" 1,2 ,\t3e1\r\n4\n", vec![1.0, 2.0, 30.0, 4.0]),
+            (" 1, 2 ,\t3e1\r\n4\n", vec![1.0, 2.0, 30.0, 4.0]),
+            ("1.5,2.25 7,", vec![1.5, 2.25, 7.0]),
+            ("{\"latency_ms\": 3, \"celsius\": NaN}", vec![3.0]),
             ("[1, 2.5]", vec![1.0, 2.5]),
             ("{\"latency_ms\": 3}", vec![3.0]),
             ("{\"device\": \"a\", \"latency_s\": [0.5]}\n", vec![500.0]),
@@ -120,6 +136,14 @@ mod tests {
             ("[]", "printed nothing"),
             ("1 ms", "'ms'"),
             ("inf", "'inf'"),
+            ("7,31 7,29", "'7,31'"),
+            ("1,234.5", "'1,234.5'"),
+            ("1.234,5", "'1.234,5'"),
+            ("7.31ms", "'7.31ms'"),
+            ("1_000", "'1_000'"),
+            ("\r 50%\r7.31", "'50%'"),
+            ("{\"latency_ms\": [1, NaN]}", "'NaN'"),
+            ("{\"latency_ms\": 7,31}", "no valid JSON"),
             ("[1, -1]", "'-1'"),
             ("[1, \"2\"]", "'\"2\"'"),
             ("{\"latency_ms\": null}", "'null'"),

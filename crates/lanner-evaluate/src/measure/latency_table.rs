@@ -13,7 +13,11 @@
 //! `runs` is 0 in rows that repeat the value of a network which computes the same. `latency_ms` is
 //! empty if the runtime refused the network. `note` has the reason, or doubts about the latency.
 
-use std::path::{Path, PathBuf};
+use std::{
+    fs::File,
+    io::{ErrorKind, Read},
+    path::{Path, PathBuf},
+};
 
 use csv::StringRecord;
 use lanner_space::{Architecture, Space};
@@ -33,6 +37,11 @@ const KIND: FileKind = FileKind {
 };
 const COLUMNS: [&str; 7] =
     ["arch", "latency_ms", "latency_ms_se", "runs", "drift", "unix_time", "note"];
+
+/// First line of the file of blocks.
+const BLOCKS: &str = "arch,block,runs,median_ms,reference_ms";
+/// First line of the file of layers.
+pub const LAYERS: &str = "layer,inputs,input,output,latency_ms,latency_ms_se,runs";
 
 /// A row of the file.
 #[derive(Debug, Clone)]
@@ -70,17 +79,20 @@ impl LatencyTable {
     /// left torn is cut off.
     ///
     /// # Errors
-    /// When the file has other settings, is of another kind, or is open in another process.
+    /// When the file or the one of its blocks has other settings, is of another kind, or is open in
+    /// another process.
     pub fn open(
         path: &Path,
         space: &Space,
         header: &Header,
     ) -> Result<(LatencyTable, Vec<LatencyRow>, Header), EvaluateError> {
+        let beside = blocks_path(path);
+        check_beside(&beside, BLOCKS)?;
         let Opened { journal, header, records } = Journal::open(path, KIND, &COLUMNS, header)?;
-        let mut blocks = AppendFile::open(blocks_path(path))?;
+        let mut blocks = AppendFile::open(beside)?;
         blocks.cut_torn_line().map_err(EvaluateError::io(&blocks.path, "write"))?;
         if blocks.len == 0 {
-            blocks.append(b"arch,block,runs,median_ms,reference_ms\n")?;
+            blocks.append(format!("{BLOCKS}\n").as_bytes())?;
         }
         let rows: Result<Vec<LatencyRow>, EvaluateError> =
             records.iter().map(|(line, record)| parse_row(path, space, *line, record)).collect();
@@ -100,17 +112,11 @@ impl LatencyTable {
     }
 
     fn fields(&self, rows: &[LatencyRow]) -> Vec<[String; 7]> {
-        // Small latencies, too, keep at least four digits.
-        let number = |v: f64| match v {
-            v if !v.is_finite() => String::new(),
-            v if v < 0.1 => format!("{v:.7}"),
-            v => format!("{v:.5}"),
-        };
         let fields = |row: &LatencyRow| {
             [
                 self.space.print(&row.arch),
-                row.latency_ms.map_or(String::new(), number),
-                number(row.error_ms),
+                row.latency_ms.map_or(String::new(), milliseconds),
+                milliseconds(row.error_ms),
                 row.runs.to_string(),
                 if row.drift.is_finite() { format!("{:.4}", row.drift) } else { String::new() },
                 row.unix_time.to_string(),
@@ -130,14 +136,24 @@ impl LatencyTable {
         let fields = |(i, &Block { runs, median_ms, reference_ms }): (usize, &Block)| {
             let reference = match reference_ms.is_nan() {
                 true => String::new(),
-                false => format!("{reference_ms:.5}"),
+                false => milliseconds(reference_ms),
             };
-            let median = format!("{median_ms:.5}");
+            let median = milliseconds(median_ms);
             [self.space.print(arch), i.to_string(), runs.to_string(), median, reference]
         };
         let rows: Vec<[String; 5]> = blocks.map(fields).collect();
         let bytes = csv_text(&self.blocks.path, &rows)?;
         self.blocks.append(&bytes)
+    }
+}
+
+/// Formats milliseconds with five decimals; small ones, too, keep at least four digits. Nothing if unknown.
+pub fn milliseconds(v: f64) -> String {
+    match v {
+        v if !v.is_finite() => String::new(),
+        v if v >= 0.1 => format!("{v:.5}"),
+        v if v >= 1e-3 || v == 0.0 => format!("{v:.7}"),
+        v => format!("{v:.4e}"),
     }
 }
 
@@ -161,7 +177,47 @@ pub(super) fn baseline_of(path: &Path, header: &Header) -> Result<f64, EvaluateE
 
 /// Path of the blocks of a table: `table.blocks.csv` for `table.csv`.
 pub fn blocks_path(path: &Path) -> PathBuf {
-    path.with_extension("blocks.csv")
+    beside(path, "blocks.csv")
+}
+
+/// Path of the layers of a table: `table.layers.csv` for `table.csv`.
+pub fn layers_path(path: &Path) -> PathBuf {
+    beside(path, "layers.csv")
+}
+
+/// A table of another extension keeps it, so that `a.csv` and `a.txt` do not share a file.
+fn beside(path: &Path, extension: &str) -> PathBuf {
+    match path.extension() {
+        Some(own) if !own.eq_ignore_ascii_case("csv") => path.with_added_extension(extension),
+        _ => path.with_extension(extension),
+    }
+}
+
+/// Refuses a file beside a table that does not begin with the line that Lanner writes.
+///
+/// # Errors
+/// The file is another one, or cannot be read.
+pub fn check_beside(path: &Path, first: &str) -> Result<(), EvaluateError> {
+    let mut bytes = Vec::new();
+    match File::open(path) {
+        Ok(file) => {
+            let most = first.len() as u64 + 2;
+            file.take(most).read_to_end(&mut bytes).map_err(EvaluateError::io(path, "read"))?;
+        }
+        Err(e) if e.kind() == ErrorKind::NotFound => return Ok(()),
+        Err(e) => return Err(EvaluateError::io(path, "read")(e)),
+    }
+    // A crash may have left a part of the line.
+    let line = bytes.split(|&b| b == b'\n').next().unwrap_or_default();
+    let is_whole = line.len() < bytes.len();
+    if line == first.as_bytes() || (!is_whole && first.as_bytes().starts_with(line)) {
+        return Ok(());
+    }
+    let why = format!(
+        "not written by 'lanner measure', which would write it beside the table: expected '{first}'; \
+         give another --out"
+    );
+    Err(EvaluateError::File { path: path.into(), line: 1, why })
 }
 
 fn parse_row(

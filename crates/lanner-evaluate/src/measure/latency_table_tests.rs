@@ -37,20 +37,52 @@ fn what_is_written_is_read_again() {
     let (mut log, rows, _) = open(&path).unwrap();
     assert!(rows.is_empty());
     log.write(&[row(0, Some(1.25)), row(7, None)]).unwrap();
-    log.write(&[row(9, Some(0.012345))]).unwrap();
+    log.write(&[row(9, Some(0.012345)), row(11, Some(1.5e-9))]).unwrap();
     drop(log);
     let (log, rows, found) = open(&path).unwrap();
     assert_eq!(found.value("reference_ms"), Some("2.5"));
     let seen: Vec<_> = rows.iter().map(|r| (SPACE.index_of(&r.arch), r.latency_ms)).collect();
-    assert_eq!(seen, [(Some(0), Some(1.25)), (Some(7), None), (Some(9), Some(0.012345))]);
+    let expected = [(0, Some(1.25)), (7, None), (9, Some(0.012345)), (11, Some(1.5e-9))];
+    assert_eq!(seen, expected.map(|(index, ms)| (Some(index), ms)));
     assert_eq!(rows[1].note, "lacks \"Conv\", says it");
     // The reader of tables reads it, too.
     let mut changed = found.clone();
     changed.set("reference_ms", "5".into());
     log.replace(&changed, &rows).unwrap();
     let (_, rows, found) = open(&path).unwrap();
-    assert_eq!((rows.len(), found.value("reference_ms")), (3, Some("5")));
+    assert_eq!((rows.len(), found.value("reference_ms")), (4, Some("5")));
     assert_eq!(found.value("os"), Some("none"));
+}
+
+#[test]
+fn files_of_others_beside_the_table_are_left_alone() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("t.csv");
+    let beside = folder.path().join("t.blocks.csv");
+    for text in [
+        "precious data, no newline",
+        "arch,block\nprecious tail",
+        "arch,block,runs,median_ms,refer\nx",
+    ] {
+        fs::write(&beside, text).unwrap();
+        let error = open(&path).unwrap_err().to_string();
+        assert!(
+            error.contains("t.blocks.csv, line 1") && error.contains("another --out"),
+            "{error}"
+        );
+        assert_eq!(fs::read_to_string(&beside).unwrap(), text);
+        assert!(!path.exists());
+    }
+    // A crash may leave a part of the first line.
+    for text in ["", "arch,blo"] {
+        fs::write(&beside, text).unwrap();
+        open(&path).unwrap();
+        assert_eq!(fs::read_to_string(&beside).unwrap(), format!("{BLOCKS}\n"));
+    }
+    let name = |path: &str| blocks_path(Path::new(path));
+    assert_eq!(name("a.csv"), Path::new("a.blocks.csv"));
+    assert_eq!(name("a.txt"), Path::new("a.txt.blocks.csv"));
+    assert_eq!(name("a"), Path::new("a.blocks.csv"));
 }
 
 #[test]

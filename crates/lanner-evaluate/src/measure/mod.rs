@@ -30,7 +30,8 @@ pub use crate::Header;
 pub use campaign::{LatencyCampaign, LatencySummary, equivalent_groups, reference};
 pub use command::{Command, CommandOptions};
 pub use latency_table::{
-    DOUBTFUL, LatencyRow, LatencyTable, blocks_path, read_baseline, relative_half_width,
+    DOUBTFUL, LAYERS, LatencyRow, LatencyTable, blocks_path, check_beside, layers_path,
+    milliseconds, read_baseline, relative_half_width,
 };
 pub use layers::{LayerLatency, LayerWise};
 #[cfg(feature = "ort")]

@@ -22,6 +22,8 @@ pub struct Measurement {
     pub drift: f64,
     /// Whether the readings of the reference agreed well enough. If not, `drift` is the usual one.
     pub steady: bool,
+    /// Doubt of the session about its times.
+    pub doubt: Option<String>,
     pub blocks: Vec<Block>,
 }
 
@@ -190,6 +192,7 @@ fn latbench(
         runs: blocks.iter().map(|b| b.runs).sum(),
         drift: reference_ms / reference.map_or(f64::NAN, |r| r.baseline_ms),
         steady: true,
+        doubt: session.doubt(),
         blocks,
     })
 }
@@ -234,7 +237,8 @@ fn adaptive(
                 reference.drifts.push(drift);
             }
             let runs = blocks.iter().map(|b| b.runs).sum();
-            return Ok(Measurement { latency_ms, error_ms, runs, drift, steady, blocks });
+            let doubt = session.doubt();
+            return Ok(Measurement { latency_ms, error_ms, runs, drift, steady, doubt, blocks });
         }
     }
 }

@@ -21,6 +21,11 @@ pub trait Session: Send {
     /// Runs the network `runs` times, one after the other, and appends the time of each run in
     /// milliseconds. A device may run another number of times, but at least once.
     fn time(&mut self, runs: usize, samples: &mut Vec<f64>) -> Result<(), EvaluateError>;
+
+    /// Doubt about the times so far, for the note of the network.
+    fn doubt(&self) -> Option<String> {
+        None
+    }
 }
 
 /// Calls `run` the given number of times, and appends the milliseconds of each call; dropping its

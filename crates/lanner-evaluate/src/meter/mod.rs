@@ -2,6 +2,7 @@
 
 #[cfg(feature = "rten")]
 mod machine;
+mod model;
 mod table;
 
 use lanner_space::Architecture;
@@ -11,6 +12,7 @@ use crate::EvaluateError;
 use crate::measure::{Adaptive, Protocol};
 #[cfg(feature = "rten")]
 pub use machine::MachineMeter;
+pub use model::ModelMeter;
 pub use table::TableMeter;
 
 /// Quantile of the normal distribution below which 95 % lie.

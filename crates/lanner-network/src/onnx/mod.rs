@@ -6,10 +6,12 @@
 //! chains of two terms each, for which every runtime has a fast kernel. A zero layer is a product with
 //! the constant 0, as in the authors' network.
 
+mod count;
 mod export;
 mod messages;
 mod quantize;
 
+pub use count::{OnnxCost, count};
 use prost::Message;
 
 use crate::{Cost, Network, NetworkError, Weights};

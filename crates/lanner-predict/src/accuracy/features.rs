@@ -33,6 +33,8 @@ pub struct AccuracyFeatures {
     pub(crate) plain: Arc<Mat>,
     /// Features of chains; `None` in other spaces.
     pub(super) chain: Option<Box<Chain>>,
+    /// Of spaces of parameters only: each parameter's own columns, if there are few.
+    each: Option<Vec<Arc<Mat>>>,
     encoder: Arc<Encoder>,
 }
 
@@ -52,14 +54,18 @@ pub(super) struct Chain {
 #[derive(Debug)]
 struct Encoder {
     features: CellEncoder,
-    /// One a group of [`grouped`], measured over the pool.
-    standardisers: [Standardiser; GROUPS],
+    /// One a group of [`grouped`], measured over the pool. The first group of a space of parameters is
+    /// scaled already.
+    standardisers: [Option<Standardiser>; GROUPS],
 }
 
 /// Length scale of a term that bends but little over a chain's totals.
 const CURVED: HyperPrior = HyperPrior::new(4.0, 0.5);
 
 const GROUPS: usize = 7;
+
+/// Largest number of parameters that have terms of their own.
+const MOST_ALONE: usize = 24;
 
 /// Graph properties and counts; variance shares, sizes and live counts.
 pub(crate) fn graph_and_shares(f: &CellFeatures) -> [Mat; 2] {
@@ -105,11 +111,11 @@ impl AccuracyFeatures {
     pub fn new(pool: &Pool) -> AccuracyFeatures {
         let groups = grouped(&CellFeatures::new(pool));
         let all: Vec<usize> = (0..pool.len()).collect();
-        let standardisers = std::array::from_fn(|g| Standardiser::of(&groups[g], &all));
-        AccuracyFeatures::of_groups(
-            groups,
-            Arc::new(Encoder { features: CellEncoder::of(pool), standardisers }),
-        )
+        let features = CellEncoder::of(pool);
+        let scaled = features.parameters().is_some();
+        let standardisers =
+            std::array::from_fn(|g| (g > 0 || !scaled).then(|| Standardiser::of(&groups[g], &all)));
+        AccuracyFeatures::of_groups(groups, Arc::new(Encoder { features, standardisers }))
     }
 
     /// The same columns for other architectures of the space, in units of the pool's deviations.
@@ -121,10 +127,26 @@ impl AccuracyFeatures {
     fn of_groups(groups: [Mat; GROUPS], encoder: Arc<Encoder>) -> AccuracyFeatures {
         let is_chain = groups[4].cols > 0;
         let mut by = encoder.standardisers.iter();
-        let [graph, shares, plain, line, choices, early, totals] =
-            groups.map(|x| Arc::new(by.next().map_or(Mat::default(), |by| by.apply(&x))));
+        let [graph, shares, mut plain, line, choices, early, totals] = groups.map(|x| {
+            Arc::new(match by.next() {
+                Some(Some(by)) => by.apply(&x),
+                _ => x,
+            })
+        });
+        let all = Arc::new(graph.beside(&shares));
+        let each = encoder.features.parameters().map(|parameters| {
+            plain = all.clone();
+            let columns = parameters.columns();
+            match columns.len() {
+                ..=MOST_ALONE => {
+                    columns.iter().map(|c| Arc::new(graph.columns(c.clone()))).collect()
+                }
+                _ => Vec::new(),
+            }
+        });
         AccuracyFeatures {
-            all: Arc::new(graph.beside(&shares)),
+            all,
+            each,
             graph,
             shares,
             plain,
@@ -155,6 +177,9 @@ impl AccuracyFeatures {
     /// Covariances of the processes of [`AccuracyModel`].
     pub(super) fn members(&self) -> Vec<Vec<Component>> {
         let smooth = |x| component(Kernel::Matern52, x);
+        if let Some([_, second, third]) = self.of_parameters() {
+            return vec![second, third];
+        }
         let Some(chain) = &self.chain else {
             return vec![vec![smooth(&self.graph)], vec![smooth(&self.shares)]];
         };
@@ -176,9 +201,24 @@ impl AccuracyFeatures {
         ]
     }
 
+    /// Covariances of three processes of parameters: that of [`AccuracyFeatures::plain_components`], one that adds places
+    /// and totals, one that adds each parameter to all.
+    fn of_parameters(&self) -> Option<[Vec<Component>; 3]> {
+        let each = self.each.as_ref()?;
+        let some = |x: &Arc<Mat>| (x.cols > 0).then(|| component(Kernel::Matern52, x));
+        Some([
+            self.plain_components(),
+            [&self.graph, &self.shares].into_iter().filter_map(some).collect(),
+            each.iter().chain([&self.all]).filter_map(some).collect(),
+        ])
+    }
+
     /// Covariances of three processes that see different things, for ensembles: that of
     /// [`AccuracyFeatures::plain_components`], one that adds graph properties and variance shares, one on all columns.
     pub fn diverse_components(&self) -> [Vec<Component>; 3] {
+        if let Some(of_parameters) = self.of_parameters() {
+            return of_parameters;
+        }
         let smooth = |x| component(Kernel::Matern52, x);
         [
             self.plain_components(),

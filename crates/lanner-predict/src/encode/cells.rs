@@ -25,6 +25,7 @@ use lanner_space::{Architecture, Space};
 use rayon::prelude::*;
 
 use crate::Pool;
+use crate::encode::parameters::{ParameterEncoder, ParameterFeatures, Seen};
 use crate::encode::{counts, memo};
 use crate::regress::linalg::Mat;
 use cell::{Cell, POOLING};
@@ -74,6 +75,24 @@ impl CellFeatures {
         let slot = pool.memo.as_ref().map(|memo| &*memo.cells);
         memo::features(slot, pool, |archs| encoder.features(archs))
     }
+
+    /// A space of parameters has no cells: totals stand for the counts, places for the choices.
+    fn of_parameters(ParameterFeatures { places, totals }: ParameterFeatures) -> CellFeatures {
+        let none = Mat::zeros(places.rows, 0);
+        CellFeatures {
+            counts: totals,
+            graph: places.clone(),
+            live_one_hot: places,
+            live_counts: none.clone(),
+            share_moments: none.clone(),
+            shares: none.clone(),
+            lossless_shares: none.clone(),
+            size: none.clone(),
+            places: none.clone(),
+            choices: none.clone(),
+            cost: none,
+        }
+    }
 }
 
 impl memo::Rows for CellFeatures {
@@ -118,11 +137,22 @@ impl memo::Rows for CellFeatures {
 pub struct CellEncoder {
     space: Space,
     layout: Layout,
+    parameters: Option<ParameterEncoder>,
 }
 
 impl CellEncoder {
     pub fn new(space: &Space) -> CellEncoder {
-        CellEncoder { space: space.clone(), layout: Layout::new(space) }
+        CellEncoder::seeing(space, Seen::All)
+    }
+
+    /// The same without parameters on which the network does not depend, for latencies.
+    pub fn of_network(space: &Space) -> CellEncoder {
+        CellEncoder::seeing(space, Seen::OfNetwork)
+    }
+
+    fn seeing(space: &Space, seen: Seen) -> CellEncoder {
+        let parameters = ParameterEncoder::new(space, seen);
+        CellEncoder { space: space.clone(), layout: Layout::new(space), parameters }
     }
 
     /// The encoder of a pool's space.
@@ -133,12 +163,20 @@ impl CellEncoder {
 
     /// True if the architectures are chains.
     pub fn is_chain(&self) -> bool {
-        self.layout.chain
+        self.layout.chain && self.parameters.is_none()
+    }
+
+    /// The encoder of parameters, in a space of them.
+    pub fn parameters(&self) -> Option<&ParameterEncoder> {
+        self.parameters.as_ref()
     }
 
     /// A row an architecture.
     pub fn features(&self, archs: &[Architecture]) -> CellFeatures {
-        let CellEncoder { space, layout } = self;
+        let CellEncoder { space, layout, parameters } = self;
+        if let Some(parameters) = parameters {
+            return CellFeatures::of_parameters(parameters.features(archs));
+        }
         let rows: Vec<[Vec<f64>; 8]> =
             archs.par_iter().map(|arch| layout.row(space, arch)).collect();
         let mut groups: [Vec<f64>; 8] = Default::default();
@@ -227,11 +265,9 @@ impl Layout {
 /// Groups side by side, each column with mean 0 and variance 1 over the pool, constant ones left
 /// out.
 pub fn standardised(groups: &[&Mat]) -> Mat {
-    let Some((first, rest)) = groups.split_first() else {
-        return Mat::zeros(0, 0);
-    };
-    let all: Vec<usize> = (0..first.rows).collect();
-    rest.iter().fold((*first).clone(), |sum, group| sum.beside(group)).standardised_by(&all)
+    let joined = Mat::joined(groups);
+    let all: Vec<usize> = (0..joined.rows).collect();
+    joined.standardised_by(&all)
 }
 
 #[cfg(test)]

@@ -87,8 +87,13 @@ const KINDS: [LayerKind; 5] =
 
 impl AnalyticCosts {
     /// Costs of all that the text says, or of what is live: without operations that lead nowhere.
-    /// A row of an architecture that makes no network is zero.
+    /// A row of an architecture that makes no network is zero. A space of parameters has no network, and no
+    /// columns.
     pub fn new(space: &Space, archs: &[Architecture], live: bool) -> AnalyticCosts {
+        if space.parameters().is_some() {
+            let none = || Mat::zeros(archs.len(), 0);
+            return AnalyticCosts { totals: none(), times: none() };
+        }
         let family = Device::family();
         let view = if live { View::Pruned } else { View::Raw };
         let (totals, times): (Vec<Vec<f64>>, Vec<Vec<f64>>) = (archs.par_iter())
@@ -121,6 +126,9 @@ impl AnalyticCosts {
     /// Logarithms of multiply-accumulates and of weights, p × 2.
     pub fn log_size(&self) -> Mat {
         let totals = &self.totals;
+        if totals.cols == 0 {
+            return totals.clone();
+        }
         // A network without any layer has neither.
         let log = |v: f64| v.max(1.0).ln();
         Mat::from_fn(totals.rows, 2, |i, j| match j {

@@ -5,11 +5,15 @@
 
 use lanner_space::{Architecture, Space, View};
 
+use crate::encode::parameters::{ParameterEncoder, Seen};
 use crate::regress::linalg::Mat;
 
 /// Number of each operation in the text (raw) and in the computation (pruned): two counts a label
-/// of the space.
+/// of the space. Of a space of parameters, its [totals](ParameterEncoder).
 pub fn op_counts(space: &Space, archs: &[Architecture]) -> Mat {
+    if let Some(parameters) = ParameterEncoder::new(space, Seen::All) {
+        return parameters.features(archs).totals;
+    }
     let labels = space.labels().len();
     let mut out = Mat::zeros(archs.len(), 2 * labels);
     for (i, arch) in archs.iter().enumerate() {
@@ -22,7 +26,8 @@ pub fn op_counts(space: &Space, archs: &[Architecture]) -> Mat {
     out
 }
 
-/// One-hot choices of the text, at the positions of [`Space::aligned`]; an absent one is all zero.
+/// One-hot choices of the text, at the positions of [`Space::aligned`]; an absent one is all zero. Of a space
+/// of parameters, its [places](ParameterEncoder).
 pub fn one_hot(space: &Space, archs: &[Architecture]) -> Mat {
     hot(space, archs, |_| None)
 }
@@ -38,6 +43,9 @@ fn hot(
     archs: &[Architecture],
     live: impl Fn(&Architecture) -> Option<Vec<bool>>,
 ) -> Mat {
+    if let Some(parameters) = ParameterEncoder::new(space, Seen::All) {
+        return parameters.features(archs).places;
+    }
     let choices = space.positions();
     let none = space.labels().first().is_some_and(|&label| label == "none");
     let width = choices.iter().map(|&c| usize::from(c)).sum();
@@ -56,6 +64,14 @@ fn hot(
         }
     }
     out
+}
+
+/// One-hot choices of the text, as [`one_hot`], without parameters on which the network does not depend.
+pub fn network_one_hot(space: &Space, archs: &[Architecture]) -> Mat {
+    match ParameterEncoder::new(space, Seen::OfNetwork) {
+        Some(parameters) => parameters.features(archs).places,
+        None => one_hot(space, archs),
+    }
 }
 
 /// `x` and the products of all pairs of its columns that are not constant zero.

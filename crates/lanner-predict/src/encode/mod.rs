@@ -6,6 +6,7 @@
 //! - `program`: a cell as the little program that a runtime executes, for latencies.
 //! - [`costs`]: sizes and times on simulated devices by analysis of the layers.
 //! - `memo`: features of the last pool, copied for the next one.
+//! - [`parameters`]: values of declared parameters.
 //! - [`operations`]: a network of any space as counts of its operations.
 
 pub mod cells;
@@ -14,4 +15,5 @@ pub mod counts;
 pub mod graph;
 pub(crate) mod memo;
 pub mod operations;
+pub mod parameters;
 pub(crate) mod program;

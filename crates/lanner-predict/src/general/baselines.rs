@@ -64,6 +64,9 @@ impl Baseline {
         match self {
             Baseline::Flops => space.at(0).is_ok_and(|a| space.flops_and_params(&a).is_some()),
             Baseline::LayerWise => space.labels().contains(&"none"),
+            Baseline::RidgePairs if space.parameters().is_some() => {
+                self.columns(space, &[]).cols <= MOST_PAIRED
+            }
             Baseline::RidgePairs => {
                 space.positions().iter().map(|&n| usize::from(n)).sum::<usize>() <= MOST_PAIRED
             }

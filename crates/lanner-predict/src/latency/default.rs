@@ -13,7 +13,7 @@ use lanner_space::{Architecture, Space};
 
 use crate::encode::cells::CellEncoder;
 use crate::encode::costs::AnalyticCosts;
-use crate::encode::counts::{live_one_hot, one_hot};
+use crate::encode::counts::{live_one_hot, network_one_hot, one_hot};
 use crate::encode::program::{Counts, ProgramCounts};
 use crate::metrics::quantile;
 use crate::regress::gp::{Component, Gp, GpOptions, HyperPrior, Kernel, Predictions};
@@ -48,7 +48,7 @@ impl LatencyFeatures {
         let space = &pool.space;
         let encoder = Encoder {
             space: space.clone(),
-            features: CellEncoder::new(space),
+            features: CellEncoder::of_network(space),
             program: space.has_known_program().then(|| Programs::new(space, &pool.archs).names()),
         };
         LatencyFeatures { groups: encoder.groups(&pool.archs), encoder: Arc::new(encoder) }
@@ -137,7 +137,7 @@ impl Encoder {
     fn others(&self, archs: &[Architecture]) -> Vec<(Kernel, Mat)> {
         let space = &self.space;
         let f = self.features.features(archs);
-        let texts = one_hot(space, archs);
+        let texts = network_one_hot(space, archs);
         let (AnalyticCosts { mut totals, mut times }, live) =
             AnalyticCosts::raw_and_live(space, archs);
         if let Some(live) = live {
@@ -270,21 +270,15 @@ impl LatencyModel {
             let what = "latency predictor".into();
             return Err(PredictError::TooFew { what, needed: 5, got: rows.len() });
         }
-        if let Some(row) = latencies.iter().position(|v| !(v.is_finite() && *v > 0.0)) {
-            return Err(PredictError::Latency { row, value: latencies[row] });
-        }
-        let transform = features.transform(latencies);
-        let y: Vec<f64> = latencies.iter().map(|&v| transform.apply(v)).collect();
-        let standardisers = features.standardisers(rows);
-        let components = features.components(&standardisers);
         let options = GpOptions {
             noise: HyperPrior::new(0.02, 4.0),
             iterations: 40,
             hyper_rows: 450,
             student: Some(FREEDOM),
         };
-        let gp = Gp::fit(&components, rows, &y, &options, None)?;
-        Ok(LatencyModel::calibrated(gp, (components, standardisers), transform, &y))
+        LatencyModel::by(features, rows, latencies, |components, y| {
+            Gp::fit(components, rows, y, &options, None)
+        })
     }
 
     /// The fitted logarithms of hyper-parameters and the precisions of the rows' noise.
@@ -299,6 +293,18 @@ impl LatencyModel {
         latencies: &[f64],
         (hyper, precisions): (Vec<f64>, Vec<f64>),
     ) -> Result<LatencyModel, PredictError> {
+        LatencyModel::by(features, rows, latencies, |components, y| {
+            Gp::restore(components, rows, y, hyper, precisions)
+        })
+    }
+
+    /// The model whose process `process` makes of the terms and the transformed latencies.
+    fn by(
+        features: &LatencyFeatures,
+        rows: &[usize],
+        latencies: &[f64],
+        process: impl FnOnce(&[Component], &[f64]) -> Result<Gp, PredictError>,
+    ) -> Result<LatencyModel, PredictError> {
         if let Some(row) = latencies.iter().position(|v| !(v.is_finite() && *v > 0.0)) {
             return Err(PredictError::Latency { row, value: latencies[row] });
         }
@@ -306,21 +312,12 @@ impl LatencyModel {
         let y: Vec<f64> = latencies.iter().map(|&v| transform.apply(v)).collect();
         let standardisers = features.standardisers(rows);
         let components = features.components(&standardisers);
-        let gp = Gp::restore(&components, rows, &y, hyper, precisions)?;
-        Ok(LatencyModel::calibrated(gp, (components, standardisers), transform, &y))
-    }
-
-    fn calibrated(
-        gp: Gp,
-        (components, standardisers): (Vec<Component>, Vec<Standardiser>),
-        transform: Transform,
-        y: &[f64],
-    ) -> Self {
+        let gp = process(&components, &y)?;
         let loo = gp.leave_one_out();
         let mut z: Vec<f64> = (0..y.len()).map(|i| (y[i] - loo.mean[i]) / loo.sd[i]).collect();
         z.sort_by(f64::total_cmp);
         let quantiles = (quantile(&z, (1.0 - LEVEL) / 2.0), quantile(&z, (1.0 + LEVEL) / 2.0));
-        LatencyModel { gp, components, standardisers, transform, quantiles }
+        Ok(LatencyModel { gp, components, standardisers, transform, quantiles })
     }
 
     /// Latencies of pool rows, with 90 % intervals.

@@ -1,9 +1,12 @@
 //! Probability that a network meets a limit, from few measurements: a small Gaussian process.
 
-use crate::encode::cells::{CellFeatures, standardised};
+use rayon::prelude::*;
+
+use crate::encode::cells::{CellEncoder, CellFeatures, standardised};
 use crate::encode::costs::AnalyticCosts;
-use crate::encode::counts::one_hot;
+use crate::encode::counts::{network_one_hot, one_hot};
 use crate::regress::gp::{Component, Gp, GpOptions, HyperPrior, Kernel};
+use crate::regress::linalg::Mat;
 use crate::{Pool, PredictError};
 
 /// Options of the process.
@@ -76,10 +79,21 @@ pub struct LatencyProcess {
 }
 
 impl LatencyProcess {
-    /// The process over a pool, before any measurement.
+    /// The process of a latency over a pool, before any measurement.
     pub fn new(pool: &Pool) -> LatencyProcess {
-        let f = CellFeatures::new(pool);
-        let texts = one_hot(&pool.space, &pool.archs);
+        if pool.space.parameters().is_none() {
+            return LatencyProcess::of_metric(pool);
+        }
+        let f = CellEncoder::of_network(&pool.space).features(&pool.archs);
+        LatencyProcess::of(pool, &f, network_one_hot(&pool.space, &pool.archs))
+    }
+
+    /// The process of any metric, on which also parameters have a bearing that do not change the network.
+    pub fn of_metric(pool: &Pool) -> LatencyProcess {
+        LatencyProcess::of(pool, &CellFeatures::new(pool), one_hot(&pool.space, &pool.archs))
+    }
+
+    fn of(pool: &Pool, f: &CellFeatures, texts: Mat) -> LatencyProcess {
         let costs = AnalyticCosts::of_pool(pool);
         let (text, live) = &*costs;
         let mut smooth = vec![&f.counts, &f.graph, &f.live_one_hot, &text.totals];
@@ -94,10 +108,12 @@ impl LatencyProcess {
         components.extend(live.as_ref().map(|l| (Kernel::Linear, vec![&l.times])));
         LatencyProcess {
             components: components
-                .into_iter()
-                .map(|(kernel, groups)| Component {
+                .into_par_iter()
+                .map(|(kernel, groups)| (kernel, standardised(&groups)))
+                .filter(|(_, x)| x.cols > 0)
+                .map(|(kernel, x)| Component {
                     kernel,
-                    x: standardised(&groups).into(),
+                    x: x.into(),
                     amplitude: HyperPrior::new(0.37, 1.5),
                     length: HyperPrior::new(1.17, 0.7),
                 })

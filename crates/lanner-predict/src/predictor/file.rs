@@ -178,7 +178,11 @@ impl ModelFile {
 
     /// Adds architectures as an array of that name.
     pub(crate) fn insert_archs(&mut self, name: &str, space: &Space, archs: &[Architecture]) {
-        let width = space.max_codes();
+        let width = match space.parameters() {
+            // The longest one possible may be very long.
+            Some(_) => archs.iter().map(|a| a.codes().len()).max().unwrap_or(0),
+            None => space.max_codes(),
+        };
         let mut data = Vec::with_capacity(archs.len() * width);
         for arch in archs {
             data.extend_from_slice(arch.codes());
@@ -200,7 +204,10 @@ impl ModelFile {
         space: &Space,
         count: usize,
     ) -> Result<Vec<Architecture>, PredictError> {
-        let width = space.max_codes();
+        let width = match (space.parameters(), self.tensors.get(name)) {
+            (Some(_), Some(Array::U8 { shape, .. })) if shape.len() == 2 => shape[1],
+            _ => space.max_codes(),
+        };
         let codes: Vec<u8> = match self.tensors.get(name) {
             Some(Array::U8 { shape, data }) if shape[..] == [count, width] => data.clone(),
             Some(Array::F32 { data, .. }) if count.checked_mul(width) == Some(data.len()) => {
@@ -209,8 +216,13 @@ impl ModelFile {
             }
             other => return Err(self.unexpected(name, "u8", &[count, width], other)),
         };
-        let rows = codes.chunks(width);
+        let rows = codes.chunks(width.max(1));
         rows.map(|row| {
+            // Codes of parameters may be 255 as well.
+            if let Some(parameters) = space.parameters() {
+                let arch = parameters.leading(row);
+                return arch.ok_or_else(|| model(format!("codes that are not of {space}")));
+            }
             let codes: Vec<u8> = row.iter().copied().filter(|&c| c != NO_CODE).collect();
             let arch = Architecture::new(codes);
             space.check(&arch).map_err(|e| model(e.to_string()))?;

@@ -73,8 +73,14 @@ impl MethodFeatures {
 
     /// The methods that [`MethodFeatures::new`] knows and that have something to go by in a space.
     pub fn methods(space: &Space, target: Target) -> Vec<&'static str> {
-        let mut all = vec!["default", GCN, GCN_BRP_NAS];
-        all.push(if target == Target::Latency { OPERATIONS } else { BINARY });
+        let mut all = vec!["default"];
+        // Parameters are no graph, and have no network of operations.
+        let has_network = space.parameters().is_none();
+        all.extend([GCN, GCN_BRP_NAS].into_iter().filter(|_| has_network));
+        match target {
+            Target::Latency => all.extend(has_network.then_some(OPERATIONS)),
+            _ => all.push(BINARY),
+        }
         all.extend(Baseline::ALL.iter().filter(|b| b.1.fits(space)).map(|b| b.0));
         all
     }

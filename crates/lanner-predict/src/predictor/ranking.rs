@@ -40,6 +40,13 @@ impl<'a> Ranked<'a> {
             return Err(PredictError::Model { why });
         }
         let mut rng = lanner_nn::rng(seed, "sample to rank");
+        if !space.is_counted() {
+            if u128::from(count) > WHOLE {
+                let why = format!("a sample of {count} architectures, expected 1 to {WHOLE}");
+                return Err(PredictError::Model { why });
+            }
+            return Ok(Ranked::List(space.shuffled(&mut rng).take(count as usize).collect()));
+        }
         Ok(Ranked::Sample(space.shuffle(&mut rng), count))
     }
 

@@ -52,6 +52,11 @@ impl Mat {
         Mat { rows: rows.len(), cols: self.cols, data }
     }
 
+    /// Some columns that stand beside each other.
+    pub fn columns(&self, range: std::ops::Range<usize>) -> Mat {
+        Mat::from_fn(self.rows, range.len(), |i, j| self[(i, range.start + j)])
+    }
+
     /// All columns of `self`, then all of `other`.
     pub fn beside(&self, other: &Mat) -> Mat {
         Mat::joined(&[self, other])
@@ -62,11 +67,25 @@ impl Mat {
         let rows = groups.first().map_or(0, |g| g.rows);
         assert!(groups.iter().all(|g| g.rows == rows), "groups have equally many rows");
         let cols = groups.iter().map(|g| g.cols).sum();
-        let mut data = Vec::with_capacity(rows * cols);
-        for i in 0..rows {
-            groups.iter().for_each(|g| data.extend_from_slice(g.row(i)));
-        }
-        Mat { rows, cols, data }
+        Mat::by_rows(rows, cols, |i, mut out| {
+            for group in groups {
+                let (here, rest) = out.split_at_mut(group.cols);
+                here.copy_from_slice(group.row(i));
+                out = rest;
+            }
+        })
+    }
+
+    /// A matrix whose rows are written by `write`, given the row's number, in parallel.
+    fn by_rows(rows: usize, cols: usize, write: impl Fn(usize, &mut [f64]) + Sync) -> Mat {
+        const BLOCK: usize = 64;
+        let mut out = Mat::zeros(rows, cols);
+        out.data.par_chunks_mut(BLOCK * cols.max(1)).enumerate().for_each(|(block, rows)| {
+            for (i, row) in rows.chunks_mut(cols.max(1)).enumerate() {
+                write(BLOCK * block + i, row);
+            }
+        });
+        out
     }
 
     /// alpha · self · otherᵀ.
@@ -161,17 +180,12 @@ impl Standardiser {
     /// A matrix with the columns of the one that this was made from.
     pub fn apply(&self, x: &Mat) -> Mat {
         let Standardiser { columns, means, scales } = self;
-        let mut out = Mat::zeros(x.rows, columns.len());
-        let cols = columns.len().max(1);
-        out.data.par_chunks_mut(64 * cols).enumerate().for_each(|(block, rows)| {
-            for (i, row) in rows.chunks_mut(cols).enumerate() {
-                let values = x.row(64 * block + i);
-                for (k, out) in row.iter_mut().enumerate() {
-                    *out = (values[columns[k]] - means[k]) * scales[k];
-                }
+        Mat::by_rows(x.rows, columns.len(), |i, out| {
+            let row = x.row(i);
+            for (k, out) in out.iter_mut().enumerate() {
+                *out = (row[columns[k]] - means[k]) * scales[k];
             }
-        });
-        out
+        })
     }
 }
 

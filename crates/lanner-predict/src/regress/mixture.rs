@@ -2,7 +2,7 @@
 
 use crate::regress::linalg::Mat;
 
-/// Weights are drawn to zero by so much of the rows' squared errors.
+/// Penalty that draws weights to zero, as a share of the rows' squared errors.
 const RIDGE: f64 = 1e-3;
 const ROUNDS: usize = 500;
 
@@ -40,11 +40,11 @@ pub(crate) fn weights(times: &Mat, latencies: &[f64]) -> (f64, Vec<f64>) {
 }
 
 #[cfg(test)]
-mod tests {
+pub(crate) mod tests {
     use super::*;
 
     /// Times of three simulated devices.
-    fn times(n: usize, seed: f64) -> Mat {
+    pub(crate) fn times(n: usize, seed: f64) -> Mat {
         Mat::from_fn(n, 3, |i, j| {
             1.0 + ((i as f64 + seed) * [0.7, 1.3, 2.9][j]).sin().abs() * [1e6, 2e5, 5e7][j]
         })

@@ -11,8 +11,8 @@ use lanner_space::Space;
 /// Networks, their proxies, their accuracies.
 type Task = (Pool, Vec<(String, Vec<f64>)>, Vec<f64>);
 
-/// Every so many networks of a space, what they are worth at some task, and two proxies of that: one
-/// with a bend, one that says nothing.
+/// One in `every` networks of a space, their worth at some task, and two proxies of it: one with a bend, one
+/// that says nothing.
 fn task(space: Space, every: usize, conv: f64) -> Task {
     let archs = space.iter().step_by(every).collect();
     let pool = Pool::new(space, archs);

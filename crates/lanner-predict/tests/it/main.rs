@@ -5,3 +5,4 @@ mod fitted;
 mod gcn_fit;
 mod gcn_golden;
 mod latency;
+mod parameters;

@@ -142,8 +142,11 @@ impl Job {
         }
     }
 
-    /// Returns the skeleton of the networks in this space.
+    /// Returns the skeleton of the networks in this space; one that builds nothing in a space of parameters.
     pub fn skeleton(&self, space: &Space) -> Result<Skeleton, SearchError> {
+        if space.parameters().is_some() {
+            return Ok(Skeleton::none(space));
+        }
         let published = Skeleton::of(space)?;
         Ok(match self.skeleton {
             None => published,

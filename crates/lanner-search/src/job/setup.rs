@@ -148,6 +148,9 @@ pub struct Setup {
     #[serde(default)]
     pub command: String,
     pub evaluate: Evaluate,
+    /// Folder in which the study was begun, and in which its command runs.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub folder: Option<PathBuf>,
     /// Name of the images to train on.
     pub dataset: String,
     /// Passes over the training images.
@@ -172,6 +175,7 @@ impl Setup {
         Setup {
             command: String::new(),
             evaluate,
+            folder: None,
             dataset: "digits".into(),
             epochs: 1,
             timeout: 86_400,

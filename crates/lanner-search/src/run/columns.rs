@@ -9,8 +9,14 @@ use lanner_space::{Architecture, Space};
 
 use super::tables::Tables;
 use crate::job::LATENCY;
-use crate::study::ANALYTIC;
+use crate::study::{ANALYTIC, analytic};
 use crate::{Evaluate, Job, SearchError, Setup};
+
+/// Tells whether latencies are a metric like any other, which the evaluation tells: a space of parameters has
+/// no network to measure.
+pub(super) fn tells_latency(space: &Space, setup: &Setup) -> bool {
+    space.parameters().is_some() && setup.latency_column().is_none()
+}
 
 /// The columns of tables that limits and objectives name.
 #[derive(Default)]
@@ -32,7 +38,8 @@ impl Columns {
         let mut columns = Columns::default();
         let wanted: Vec<&String> = (job.limits.iter().map(|l| &l.metric))
             .chain(job.objectives.iter().skip(1).map(|o| &o.metric))
-            .filter(|m| *m != LATENCY && !ANALYTIC.contains(&m.as_str()))
+            .filter(|m| *m != LATENCY || tells_latency(space, setup))
+            .filter(|m| analytic(space, m).is_none())
             .collect();
         if wanted.is_empty() {
             return Ok(columns);

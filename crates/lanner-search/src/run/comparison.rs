@@ -12,6 +12,7 @@ use serde::{Deserialize, Serialize};
 use super::baseline::Baseline;
 use super::columns::Columns;
 use super::control::{Control, Stop};
+use super::rounds::clear;
 use super::{Run, Tables, setup};
 use crate::job::LATENCY;
 use crate::study::{Measurement, State, Trial, analytic};
@@ -111,11 +112,14 @@ impl Run {
             return Ok(Some(stored));
         }
         let stop = &*control.stop;
+        let out = self.folder.join("networks").join("most-flops.onnx");
+        clear(&out)?;
         let answer = self.evaluator.evaluate(&Request {
             arch,
             seed: self.study.seed_of(arch),
             needed: &self.needed(),
-            out: &self.folder.join("networks").join("most-flops.onnx"),
+            out: &out,
+            log: &self.folder.join("output").join("most-flops.txt"),
             worker: 0,
             stop: &|| stop() != Stop::No,
         })?;
@@ -133,6 +137,9 @@ impl Run {
     /// Returns the architectures of done trials, those with the most FLOPs first.
     fn evaluated_by_size(&self) -> Result<Vec<Architecture>, SearchError> {
         let mut sized = Vec::new();
+        if self.study.space().parameters().is_some() {
+            return Ok(Vec::new());
+        }
         for t in self.study.trials()?.into_iter().filter(|t| t.state == State::Done) {
             let network = self.skeleton.build(&t.arch, View::Pruned)?;
             sized.push((std::cmp::Reverse(Cost::of(&network).flops), t.id, t.arch));
@@ -225,7 +232,7 @@ pub fn random_search(job: &Job, most: usize, tables: &mut Tables) -> Option<Base
         job.limits.iter().all(|limit| {
             let value = match (limit.metric.as_str(), &latency) {
                 (LATENCY, Some((table, column))) => table.value(column, arch).ok().flatten(),
-                (metric, _) => match analytic(metric) {
+                (metric, _) => match analytic(&space, metric) {
                     Some(part) => {
                         let network = skeleton.build(arch, View::Pruned).ok();
                         network.map(|n| part(&Cost::of(&n)) as f64)

@@ -39,8 +39,10 @@ impl Phase {
 }
 
 /// Progress of a run.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq)]
 pub enum Event {
+    /// The best value of the first objective so far, within the limits.
+    Best(f64),
     /// `done` of `total` steps of a phase are done; `total` is 0 while it is not known.
     Progress { phase: Phase, done: usize, total: usize },
     /// A phase has ended.

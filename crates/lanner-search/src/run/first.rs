@@ -22,7 +22,10 @@ impl Run {
     }
 
     /// Measures or looks up the first networks, except those that the study has already.
-    pub(super) fn first_measurements(&mut self, control: &mut Control) -> Result<(), SearchError> {
+    ///
+    /// # Errors
+    /// The device does not answer, or the study cannot be written.
+    pub fn first_measurements(&mut self, control: &mut Control) -> Result<(), SearchError> {
         self.look_up_first()?;
         if !self.needs_latency() {
             return Ok(());

@@ -5,26 +5,30 @@ use std::collections::BTreeMap;
 use lanner_data::write_file;
 use serde_json::{Value, json};
 
+use super::rounds::clear;
 use super::{Found, Point, Run};
 use crate::SearchError;
 use crate::job::LATENCY;
 
 impl Run {
-    /// Writes `best.json` and, if networks were trained here or a command left them, `best.onnx`.
-    /// Returns the content of `best.json`; `None` if nothing was found.
+    /// Writes `best.json` and, if networks were trained here or a command left them, `best.onnx`, which
+    /// is always the network of `best.json`. Returns the content of `best.json`; `None` if nothing was
+    /// found, and then there is neither file.
     pub fn hand_over(&self, found: &Found) -> Result<Option<Value>, SearchError> {
-        let Some((trial, latency)) = &found.best else { return Ok(None) };
+        let [onnx, about_it] = ["best.onnx", "best.json"].map(|name| self.folder.join(name));
+        clear(&onnx)?;
+        let Some((trial, latency)) = &found.best else {
+            clear(&about_it)?;
+            return Ok(None);
+        };
         let (job, space) = (self.study.job(), self.study.space());
         let network = self.folder.join("networks").join(format!("{}.onnx", trial.id));
         let io = |path: &std::path::Path| {
             let path = path.to_path_buf();
             |source| SearchError::Io { path, source }
         };
-        let is_trained = network.exists();
-        if is_trained {
-            let bytes = std::fs::read(&network).map_err(io(&network))?;
-            write_file(self.folder.join("best.onnx"), &bytes)?;
-        }
+        // A program may have left nothing, or a folder.
+        let is_trained = network.is_file();
         let mut about = json!({
             "arch": space.print(&trial.arch),
             "skeleton": self.skeleton.describe(),
@@ -55,7 +59,11 @@ impl Run {
         }
         let text = serde_json::to_string_pretty(&about)
             .map_err(|e| SearchError::Settings { why: e.to_string() })?;
-        write_file(self.folder.join("best.json"), text.as_bytes())?;
+        write_file(about_it, text.as_bytes())?;
+        if is_trained {
+            let bytes = std::fs::read(&network).map_err(io(&network))?;
+            write_file(onnx, &bytes)?;
+        }
         Ok(Some(about))
     }
 
@@ -75,12 +83,40 @@ impl Run {
         }
         let failed = study.trials()?.into_iter().find_map(|t| t.note);
         let failed = failed.map(|why| format!("; the first failure: {why}")).unwrap_or_default();
-        let (done, over) = (counts.done, counts.infeasible);
+        let (done, over) = (counts.done + counts.failed, self.over_a_limit()?);
+        let nearest = self.nearest()?.map(|text| format!("; {text}")).unwrap_or_default();
         Ok(format!(
             "no network was evaluated within the limits: {done} evaluated, {} failed, {over} over a \
-             limit{failed}",
+             limit{nearest}{failed}",
             counts.failed
         ))
+    }
+
+    /// Counts the networks over a limit, before or after their evaluation.
+    pub fn over_a_limit(&self) -> Result<usize, SearchError> {
+        Ok(self.study.counts()?.infeasible + self.study.done_over_a_limit()?)
+    }
+
+    /// Describes the trial that exceeds the limits least, relative to them.
+    fn nearest(&self) -> Result<Option<String>, SearchError> {
+        let limits = &self.study.job().limits;
+        let mut nearest: Option<(f64, String)> = None;
+        self.study.for_each_trial(|trial| {
+            let known = limits.iter().filter_map(|l| Some((l, *trial.metrics.get(&l.metric)?)));
+            let excess = known.clone().map(|(l, v)| match l.holds(v) {
+                true => f64::NEG_INFINITY,
+                false => (v - l.value()).abs() / l.value().abs().max(f64::MIN_POSITIVE),
+            });
+            let excess = excess.fold(f64::NEG_INFINITY, f64::max);
+            if excess.is_finite() && nearest.as_ref().is_none_or(|n| excess < n.0) {
+                let values: Vec<String> = known.map(|(l, v)| format!("{} {v}", l.metric)).collect();
+                let arch = self.study.space().print(&trial.arch);
+                let text = format!("the nearest has {}: {arch}", values.join(", "));
+                nearest = Some((excess, text));
+            }
+            Ok::<_, SearchError>(())
+        })?;
+        Ok(nearest.map(|n| n.1))
     }
 
     /// Describes a point of the front.

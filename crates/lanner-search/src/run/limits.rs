@@ -8,27 +8,29 @@ use lanner_space::Architecture;
 
 use super::Run;
 use crate::job::LATENCY;
-use crate::study::{ANALYTIC, Measurement, Trial, analytic};
+use crate::study::{Measurement, Trial, analytic};
 use crate::{Limit, Objective, SearchError};
 
 type Metrics = BTreeMap<String, f64>;
 
 impl Run {
-    /// Returns the limit of the latency.
+    /// Returns the limit of the latency, where latencies are measured.
     pub(super) fn limit(&self) -> Option<f64> {
-        self.study.job().limit_of(LATENCY)
+        self.study.job().limit_of(LATENCY).filter(|_| !self.tells_latency)
     }
 
     /// Tells whether latency is limited or an objective.
     pub(super) fn needs_latency(&self) -> bool {
         let objectives = &self.study.job().objectives;
-        self.limit().is_some() || objectives.iter().any(|o| o.metric == LATENCY)
+        !self.tells_latency
+            && (self.limit().is_some() || objectives.iter().any(|o| o.metric == LATENCY))
     }
 
     /// Returns the limits that are columns, or that the evaluation tells.
     fn other_limits(&self) -> Vec<Limit> {
         (self.study.job().limits.iter())
-            .filter(|l| l.metric != LATENCY && !ANALYTIC.contains(&l.metric.as_str()))
+            .filter(|l| l.metric != LATENCY || self.tells_latency)
+            .filter(|l| analytic(self.study.space(), &l.metric).is_none())
             .cloned()
             .collect()
     }
@@ -157,11 +159,15 @@ impl Run {
 
     /// Metrics that the evaluation has to give: the first objective, and those that have no other
     /// source.
-    pub(super) fn needed(&self) -> Vec<String> {
+    pub fn needed(&self) -> Vec<String> {
         let job = self.study.job();
         let all =
             (job.objectives.iter().map(|o| &o.metric)).chain(job.limits.iter().map(|l| &l.metric));
-        let elsewhere = |m: &str| m == LATENCY || ANALYTIC.contains(&m) || self.columns.has(m);
+        let elsewhere = |m: &str| {
+            m == LATENCY && !self.tells_latency
+                || analytic(self.study.space(), m).is_some()
+                || self.columns.has(m)
+        };
         let first = job.objectives.iter().map(|o| o.metric.clone()).take(1);
         first.chain(all.skip(1).filter(|m| !elsewhere(m)).cloned()).collect()
     }
@@ -173,9 +179,9 @@ impl Run {
     ) -> Result<Metrics, SearchError> {
         let mut metrics = Metrics::new();
         for Objective { metric, .. } in self.study.job().objectives.iter().skip(1) {
-            let value = if metric == LATENCY {
+            let value = if metric == LATENCY && !self.tells_latency {
                 self.known_latency(arch)?.map(|l| l.ms)
-            } else if let Some(part) = analytic(metric) {
+            } else if let Some(part) = analytic(self.study.space(), metric) {
                 Some(part(&Cost::of(&self.skeleton.build(arch, View::Pruned)?)) as f64)
             } else {
                 self.columns.value(metric, arch)

@@ -56,7 +56,7 @@ use crate::study::predictors::Predictors;
 use crate::study::{Study, Trial};
 use crate::{Evaluate, Job, Limit, SearchError, Setup};
 pub use baseline::{Baseline, spaced};
-use columns::Columns;
+use columns::{Columns, tells_latency};
 pub use comparison::{Choice, Comparison, random_search};
 pub use control::{Control, Event, Phase, Stop};
 pub use front::{Front, Point};
@@ -74,6 +74,8 @@ pub struct Run {
     evaluator: Arc<dyn Evaluator>,
     meter: Option<Box<dyn Meter>>,
     columns: Columns,
+    /// Whether latencies are a metric that the evaluation tells.
+    tells_latency: bool,
     tables: Tables,
     quiet: Arc<Quiet>,
 }
@@ -125,7 +127,11 @@ impl Run {
         control: &mut Control,
     ) -> Result<Run, SearchError> {
         let mut job = job.clone();
-        let setup = job.setup.get_or_insert_with(|| Setup::new(Evaluate::Function)).clone();
+        let setup = job.setup.get_or_insert_with(|| Setup::new(Evaluate::Function));
+        if let (Evaluate::Command(_), None) = (&setup.evaluate, &setup.folder) {
+            setup.folder = std::env::current_dir().ok();
+        }
+        let setup = setup.clone();
         let space = job.space()?;
         let skeleton = job.skeleton(&space)?;
         let mut tables = Tables::default();
@@ -134,6 +140,7 @@ impl Run {
             None => setup::evaluator(&job, &setup, &skeleton, &mut tables)?,
         };
         let columns = Columns::of(&job, &setup, &*evaluator, &space, &mut tables)?;
+        let tells_latency = own.meter.is_none() && tells_latency(&space, &setup);
         let warm_start = warm_start::read(&own.warm_start, &job, &space, &mut tables)?;
         let is_limited = setup.median_limit || job.limit_of(LATENCY).is_some();
         let predictors = Predictors::load(&job, &space, is_limited)?;
@@ -158,6 +165,7 @@ impl Run {
             evaluator,
             meter,
             columns,
+            tells_latency,
             tables,
             quiet: Arc::default(),
         };
@@ -168,12 +176,13 @@ impl Run {
         Ok(run)
     }
 
-    /// Opens the study in `folder` to resume it.
+    /// Opens the study in `folder` to resume it. If none of its trials has succeeded, failed ones are
+    /// tried again, up to three times.
     ///
     /// # Errors
     /// There is no study, it was not made by a run, or a file that it names is gone.
     pub fn resume(folder: &Path, own: Own) -> Result<Run, SearchError> {
-        let study = Study::open(folder)?;
+        let mut study = Study::open(folder)?;
         let job = study.job().clone();
         let Some(setup) = job.setup.clone() else {
             let why = "no study of lanner search".into();
@@ -186,6 +195,10 @@ impl Run {
             None => setup::evaluator(&job, &setup, &skeleton, &mut tables)?,
         };
         let columns = Columns::of(&job, &setup, &*evaluator, study.space(), &mut tables)?;
+        if study.counts()?.done == 0 {
+            study.retry_failed(2)?;
+        }
+        let tells_latency = own.meter.is_none() && tells_latency(study.space(), &setup);
         Ok(Run {
             study,
             setup,
@@ -194,6 +207,7 @@ impl Run {
             evaluator,
             meter: own.meter,
             columns,
+            tells_latency,
             tables,
             quiet: Arc::default(),
         })
@@ -219,9 +233,35 @@ impl Run {
         &*self.evaluator
     }
 
+    /// Gives back a trial that was claimed and will not be told.
+    pub fn give_back(&mut self, trial: &Trial) -> Result<(), SearchError> {
+        self.study.give_back(trial.id)
+    }
+
     /// Raises or lowers the budget.
     pub fn set_budget(&mut self, budget: usize) -> Result<(), SearchError> {
         self.study.set_budget(budget)
+    }
+
+    /// Tries all failed trials again; returns their number.
+    pub fn retry_failed(&mut self) -> Result<usize, SearchError> {
+        self.study.retry_failed(u32::MAX)
+    }
+
+    /// Tells whether the study has nothing worth to keep: no trial and no measurement.
+    pub fn is_empty(&self) -> Result<bool, SearchError> {
+        Ok(self.study.counts()?.all() == 0 && self.study.measurements()?.is_empty())
+    }
+
+    /// Removes the study, so that it does not block another one in its folder.
+    pub fn remove(self) -> Result<(), SearchError> {
+        let Run { study, folder, .. } = self;
+        study.remove()?;
+        // Folders with other files stay.
+        for path in [folder.join("networks"), folder] {
+            let _ = std::fs::remove_dir(path);
+        }
+        Ok(())
     }
 
     /// Searches until the budget is spent, and chooses the best network.
@@ -232,6 +272,18 @@ impl Run {
         let start = Instant::now();
         self.first_measurements(control)?;
         let is_early = self.search(control)?;
+        let found = self.found(control)?;
+        let seconds = start.elapsed().as_secs_f64();
+        Ok(Found { is_early: is_early && found.is_early, seconds, ..found })
+    }
+
+    /// Chooses the best network of the trials so far: measures the best ones again, and evaluates the one to
+    /// compare it with.
+    ///
+    /// # Errors
+    /// As [`Run::finish`].
+    pub fn found(&mut self, control: &mut Control) -> Result<Found, SearchError> {
+        let start = Instant::now();
         let counts = self.study.counts()?;
         let (done, budget) = (counts.done + counts.failed, self.study.job().budget);
         if control.is_stopped() {
@@ -256,7 +308,7 @@ impl Run {
             comparison: self.compare(&best, by_size, done)?,
             best,
             front,
-            is_early: is_early && done < budget,
+            is_early: done < budget,
             seconds: start.elapsed().as_secs_f64(),
         })
     }

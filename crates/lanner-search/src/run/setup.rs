@@ -30,6 +30,9 @@ pub(super) fn evaluator(
     skeleton: &Skeleton,
     tables: &mut Tables,
 ) -> Result<Arc<dyn Evaluator>, SearchError> {
+    if matches!(setup.evaluate, Evaluate::Train | Evaluate::Proxies) {
+        Skeleton::of(&skeleton.space)?;
+    }
     let memory_limit = memory_limit(None).map(|bytes| bytes / setup.parallel.max(1) as u64);
     Ok(match &setup.evaluate {
         Evaluate::Command(line) => {
@@ -38,7 +41,9 @@ pub(super) fn evaluator(
                 value: format!("'{}'", setup.evaluate),
                 why: e.to_string(),
             };
-            let script = Script::new(line, Duration::from_secs(setup.timeout)).map_err(wrong)?;
+            let mut script =
+                Script::new(line, Duration::from_secs(setup.timeout)).map_err(wrong)?;
+            script.folder = setup.folder.clone();
             script.check_program().map_err(wrong)?;
             Arc::new(CommandEvaluator { script, skeleton: skeleton.clone() })
         }
@@ -93,7 +98,10 @@ pub(super) fn meter(
             let table = tables.read(file, &skeleton.space)?;
             Box::new(TableMeter::new(table, column)?)
         }
-        None => Box::new(MachineMeter::new(skeleton.clone(), baseline_ms)?),
+        None => {
+            Skeleton::of(&skeleton.space)?;
+            Box::new(MachineMeter::new(skeleton.clone(), baseline_ms)?)
+        }
     })
 }
 

@@ -47,7 +47,7 @@ impl SeveralObjectives {
         let is_open = |r: &usize| allowed.is_none_or(|a| a[*r]) && !history.is_taken(*r);
         let rows: Vec<usize> = (0..pool.len()).filter(is_open).collect();
         let asked = [&rows[..], &history.pending].concat();
-        let process = self.process.get_or_insert_with(|| LatencyProcess::new(pool));
+        let process = self.process.get_or_insert_with(|| LatencyProcess::of_metric(pool));
         let believed = self.signs.iter().enumerate().map(|(j, &sign)| {
             // Uses the metric's own sign: latencies are then positive, and seen as logarithms.
             let values: Vec<(usize, f64)> = known.iter().map(|(r, v)| (*r, sign * v[j])).collect();

@@ -300,21 +300,35 @@ fn history(
     Ok(history)
 }
 
-/// Encodes the codes of architectures one after the other, each preceded by its length.
+/// Encodes the codes of architectures one after the other, each preceded by its length: a byte, or
+/// [`LONG`] and four bytes.
 pub(super) fn pack(archs: &[Architecture]) -> Vec<u8> {
     let mut bytes = Vec::new();
     for arch in archs {
-        bytes.push(arch.codes().len() as u8);
+        match u8::try_from(arch.codes().len()) {
+            Ok(length) if length < LONG => bytes.push(length),
+            _ => {
+                bytes.push(LONG);
+                bytes.extend((arch.codes().len() as u32).to_le_bytes());
+            }
+        }
         bytes.extend(arch.codes());
     }
     bytes
 }
 
+/// Stands before a length of four bytes.
+const LONG: u8 = 255;
+
 /// Decodes the bytes of [`pack`].
 pub(super) fn unpack(mut bytes: &[u8]) -> Vec<Architecture> {
     let mut archs = Vec::new();
     while let Some((&length, rest)) = bytes.split_first() {
-        let (codes, rest) = rest.split_at(usize::from(length).min(rest.len()));
+        let (length, rest) = match (length, rest.split_first_chunk()) {
+            (LONG, Some((length, rest))) => (u32::from_le_bytes(*length) as usize, rest),
+            _ => (usize::from(length), rest),
+        };
+        let (codes, rest) = rest.split_at(length.min(rest.len()));
         archs.push(Architecture::new(codes));
         bytes = rest;
     }

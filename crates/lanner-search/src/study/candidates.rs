@@ -37,9 +37,10 @@ pub const ANALYTIC: [&str; 4] = ["params", "flops", "macs", "memory_bytes"];
 type Part = fn(&Cost) -> u64;
 
 /// Returns the function that reads a metric of [`ANALYTIC`] from a network's cost; `None` for other
-/// metrics.
-pub fn analytic(metric: &str) -> Option<Part> {
+/// metrics, and in a space of parameters, whose networks are not known here.
+pub fn analytic(space: &Space, metric: &str) -> Option<Part> {
     Some(match metric {
+        _ if space.parameters().is_some() => return None,
         "params" => |c| c.params,
         "flops" => |c| c.flops,
         "macs" => |c| c.macs,
@@ -56,11 +57,12 @@ struct Exact {
 
 impl Exact {
     fn of(job: &Job, space: &Space) -> Result<Exact, SearchError> {
-        let mut limits: Vec<_> =
-            (job.limits.iter()).filter_map(|l| Some((analytic(&l.metric)?, l.clone()))).collect();
+        let mut limits: Vec<_> = (job.limits.iter())
+            .filter_map(|l| Some((analytic(space, &l.metric)?, l.clone())))
+            .collect();
         let own = space.limits().named().into_iter();
         let own = own.map(|(metric, most)| Limit::at_most(metric, most as f64));
-        limits.extend(own.filter_map(|l| Some((analytic(&l.metric)?, l))));
+        limits.extend(own.filter_map(|l| Some((analytic(space, &l.metric)?, l))));
         Ok(Exact { skeleton: job.skeleton(space)?, limits })
     }
 
@@ -202,6 +204,12 @@ impl Candidates {
                 within
             }
             None if self.is_whole() => self.exact.filter(representatives(&self.space)),
+            None if self.space.parameters().is_some() => {
+                // Of all points together, nearly all would have the longest repeats.
+                let draws = (0..PATIENCE * SAMPLE).map(|_| self.space.sample(&mut rng));
+                let mut seen = HashSet::new();
+                draws.filter(|a| seen.insert(a.clone())).take(SAMPLE).collect()
+            }
             None => {
                 let mut drawn: Vec<Architecture> = Vec::new();
                 let mut seen = HashSet::new();
@@ -258,6 +266,9 @@ pub(super) fn parents(trials: &[(Architecture, f64)]) -> Vec<Architecture> {
 /// Returns one architecture for all whose pruned graphs are the same network, the first by index.
 fn representatives(space: &Space) -> Vec<Architecture> {
     let archs: Vec<Architecture> = space.iter().collect();
+    if space.parameters().is_some() {
+        return archs;
+    }
     let graphs: Vec<_> =
         archs.par_iter().map(|a| space.graph(a, View::Pruned).canonical()).collect();
     let mut seen = HashSet::new();

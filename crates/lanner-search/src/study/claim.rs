@@ -58,6 +58,18 @@ impl Study {
         Ok(claimed)
     }
 
+    /// Hands out failed trials again, those that were handed out at most `attempts` times; returns their
+    /// number.
+    pub fn retry_failed(&mut self, attempts: u32) -> Result<usize, SearchError> {
+        self.database.write(|c| {
+            c.execute(
+                "UPDATE trial SET state = 'asked', owner = NULL, note = NULL, started_at = NULL,
+                 finished_at = NULL WHERE state = 'failed' AND attempts <= ?",
+                [attempts],
+            )
+        })
+    }
+
     /// Records the result of a trial, and returns its new state; both are on disk when this returns.
     ///
     /// # Errors
@@ -87,6 +99,13 @@ impl Study {
             Some(error) => Err(error),
             None => Ok(state),
         }
+    }
+
+    /// Gives a trial back that this process claimed: it is handed out again, with the same seed. Another one
+    /// stays as it is.
+    pub fn give_back(&mut self, trial: i64) -> Result<(), SearchError> {
+        let owner = self.owner.text();
+        self.database.write(|c| give_back(c, owner, Some(trial)))
     }
 
     /// Returns state, finite metrics and note for an outcome.
@@ -154,15 +173,20 @@ impl Drop for Study {
         if self.heartbeat.take().is_some() {
             let owner = self.owner.text();
             // If this fails, others take the trials over once this process is gone.
-            let _ = self.database.write(|c| {
-                c.execute(
-                    "UPDATE trial SET state = 'asked', owner = NULL, heartbeat = NULL,
-                     attempts = attempts - 1 WHERE state = 'running' AND owner = ?",
-                    [owner],
-                )
-            });
+            let _ = self.database.write(|c| give_back(c, owner, None));
         }
     }
+}
+
+/// Gives back one trial of an owner, or all of them.
+fn give_back(connection: &Connection, owner: &str, trial: Option<i64>) -> rusqlite::Result<()> {
+    connection
+        .execute(
+            "UPDATE trial SET state = 'asked', owner = NULL, heartbeat = NULL, attempts = attempts - 1
+             WHERE state = 'running' AND owner = ?1 AND (?2 IS NULL OR id = ?2)",
+            (owner, trial),
+        )
+        .map(|_| ())
 }
 
 /// Returns the first trial that waits or whose owner is dead, and how often it was handed out.

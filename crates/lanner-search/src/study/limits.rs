@@ -7,16 +7,19 @@ use lanner_predict::{Pool, choose};
 use lanner_space::{Architecture, Space};
 use rusqlite::Connection;
 
-use super::candidates::ANALYTIC;
+use super::candidates::{ANALYTIC, analytic};
 use super::predictors::Asked;
 use super::{SearchError, Study, read};
-use crate::Limit;
 use crate::constrained::{Belief, LatencyProcess};
 use crate::job::LATENCY;
+use crate::{Evaluate, Job, Limit, Setup};
 
 /// Least probability, for each limit, that a network that [`Study::ask`] returns is within it. It
 /// is not higher since the network is measured before it is evaluated.
 pub const PROBABLE: f64 = 0.5;
+/// Least probability where only the evaluation tells whether a network is within the limits, so that
+/// each that is not costs one.
+const SURE: f64 = 0.8;
 /// Least probability where no network reaches [`PROBABLE`].
 const POSSIBLE: f64 = 0.1;
 /// Largest number of measurements that a process is fitted to, the latest ones.
@@ -26,7 +29,10 @@ const MOST: usize = 200;
 pub(super) struct Limits {
     /// Limits, with their positions among all limits.
     measured: Vec<(usize, Limit)>,
-    process: Option<LatencyProcess>,
+    /// Least probability, if any network reaches it.
+    least: f64,
+    /// The processes of the network's costs and, where they differ, of other metrics.
+    processes: [Option<LatencyProcess>; 2],
     /// Predictions of the pool's latencies by a saved predictor.
     expected: Option<Vec<Expected>>,
 }
@@ -37,14 +43,18 @@ pub(super) type Known = Vec<(Architecture, f64)>;
 pub(super) type Beliefs = Vec<(String, HashMap<usize, Belief>)>;
 
 impl Limits {
-    pub fn of(limits: &[Limit]) -> Limits {
-        let all = limits.iter().cloned().enumerate();
-        let measured = all.filter(|(_, l)| !ANALYTIC.contains(&l.metric.as_str())).collect();
-        Limits { measured, process: None, expected: None }
+    pub fn of(job: &Job, space: &Space) -> Limits {
+        let all = job.limits.iter().cloned().enumerate();
+        let measured = all.filter(|(_, l)| analytic(space, &l.metric).is_none()).collect();
+        let by_evaluation =
+            |s: &Setup| matches!(s.evaluate, Evaluate::Command(_)) && s.tables.is_empty();
+        let tells = space.parameters().is_some() && job.setup.as_ref().is_some_and(by_evaluation);
+        let least = if tells { SURE } else { PROBABLE };
+        Limits { measured, least, processes: [None, None], expected: None }
     }
 
     pub fn new_pool(&mut self) {
-        self.process = None;
+        self.processes = [None, None];
         self.expected = None;
     }
 
@@ -75,7 +85,9 @@ impl Limits {
                 .filter_map(|(arch, value)| Some((pool.row_of(arch)?, *value)))
                 .collect();
             let rows: Vec<usize> = (0..pool.len()).filter(|&r| open[r]).collect();
-            let process = self.process.get_or_insert_with(|| LatencyProcess::new(pool));
+            let is_other = usize::from(!is_cost(&pool.space, &limit.metric));
+            let process =
+                self.processes[is_other].get_or_insert_with(|| process(pool, &limit.metric));
             let predictor = predictor.as_deref_mut().filter(|_| limit.metric == LATENCY);
             let believed = match predictor {
                 Some(predictor) => {
@@ -97,9 +109,22 @@ impl Limits {
             }
         }
         let any = |least: f64| open.iter().zip(&within).any(|(o, p)| *o && *p >= least);
-        let least = if any(PROBABLE) { PROBABLE } else { POSSIBLE };
+        let least = [self.least, PROBABLE].into_iter().find(|&l| any(l)).unwrap_or(POSSIBLE);
         open.iter_mut().zip(&within).for_each(|(o, p)| *o &= *p >= least);
         beliefs
+    }
+}
+
+/// Tells whether a metric is one of the network alone, whatever the parameters of its training.
+fn is_cost(space: &Space, metric: &str) -> bool {
+    space.parameters().is_none() || metric == LATENCY || ANALYTIC.contains(&metric)
+}
+
+/// Makes the process of a metric.
+fn process(pool: &Pool, metric: &str) -> LatencyProcess {
+    match is_cost(&pool.space, metric) {
+        true => LatencyProcess::new(pool),
+        false => LatencyProcess::of_metric(pool),
     }
 }
 
@@ -155,7 +180,7 @@ impl Study {
         }
         let pool = Pool::new(self.space.clone(), all);
         let asked: Vec<usize> = (0..archs.len()).collect();
-        let mut beliefs = LatencyProcess::new(&pool).beliefs(&rows, limit.value(), &asked)?;
+        let mut beliefs = process(&pool, metric).beliefs(&rows, limit.value(), &asked)?;
         beliefs.iter_mut().for_each(|b| b.within = limit.probability(b.within));
         Ok(beliefs)
     }

@@ -219,7 +219,7 @@ impl Study {
 
     fn of(database: Database, job: Job, space: Space, candidates: Candidates) -> Study {
         Study {
-            limits: Limits::of(&job.limits),
+            limits: Limits::of(&job, &space),
             candidates,
             database,
             job,
@@ -251,6 +251,23 @@ impl Study {
     /// Returns the path of the database file.
     pub fn path(&self) -> &Path {
         &self.database.path
+    }
+
+    /// Removes the study's files.
+    pub(crate) fn remove(self) -> Result<(), SearchError> {
+        let path = self.path().to_path_buf();
+        drop(self);
+        for end in ["", "-wal", "-shm"] {
+            let mut file = path.clone().into_os_string();
+            file.push(end);
+            match std::fs::remove_file(&file) {
+                Err(source) if source.kind() != std::io::ErrorKind::NotFound => {
+                    return Err(SearchError::Io { path: file.into(), source });
+                }
+                _ => {}
+            }
+        }
+        Ok(())
     }
 
     /// Raises or lowers the budget.

@@ -119,6 +119,26 @@ impl Study {
         self.database.read(counts)
     }
 
+    /// Counts the done trials over a limit, as only their evaluation could tell.
+    pub fn done_over_a_limit(&self) -> Result<usize, SearchError> {
+        self.database.read(|c| {
+            let mut over = std::collections::HashSet::new();
+            let mut select = c.prepare_cached(
+                "SELECT trial, metric.value FROM metric JOIN trial ON trial.id = trial
+                 WHERE state = 'done' AND metric.name = ?",
+            )?;
+            for limit in &self.job.limits {
+                let mut rows = select.query([&limit.metric])?;
+                while let Some(row) = rows.next()? {
+                    if !limit.holds(row.get(1)?) {
+                        over.insert(row.get::<_, i64>(0)?);
+                    }
+                }
+            }
+            Ok(over.len())
+        })
+    }
+
     /// Returns the best done trial by the first objective, the earliest of equals. It exceeds no
     /// limit, by its metrics and by the last measurements of its architecture.
     pub fn best(&self) -> Result<Option<Trial>, SearchError> {

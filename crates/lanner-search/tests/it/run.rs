@@ -262,3 +262,170 @@ fn a_study_of_the_version_before_can_be_looked_at_and_gone_on_with() {
     assert!(matches!(error, SearchError::Damaged { .. }), "{error}");
     assert!(error.to_string().contains("nor_conv_9x9"), "{error}");
 }
+
+/// Fails while `broken` is true.
+fn breakable(broken: Arc<std::sync::atomic::AtomicBool>) -> Own {
+    Own::evaluator(move |request: &Request| match broken.load(Ordering::Relaxed) {
+        true => Ok(Answer::Failed(format!("no module, worker {}", request.worker))),
+        false => score(request),
+    })
+}
+
+#[test]
+fn a_run_that_fails_from_the_start_stops_and_keeps_the_budget() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("study");
+    let broken = Arc::new(std::sync::atomic::AtomicBool::new(true));
+    let own = || breakable(broken.clone());
+    let mut run = Run::create(&path, &job(1, 8), own(), &mut Control::default()).unwrap();
+    let error = run.finish(&mut Control::default()).err().unwrap().to_string();
+    assert!(
+        error.contains("the first 3 evaluations failed") && error.contains("no module, worker 0"),
+        "{error}"
+    );
+    assert_eq!(run.study().counts().unwrap().failed, 3);
+    drop(run);
+    // Networks that fail again and again do not block the others forever.
+    for failed in [3, 3, 6] {
+        let mut run = Run::resume(&path, own()).unwrap();
+        assert!(matches!(run.finish(&mut Control::default()), Err(SearchError::Failing { .. })));
+        assert_eq!(run.study().counts().unwrap().failed, failed);
+    }
+    broken.store(false, Ordering::Relaxed);
+    let mut run = Run::resume(&path, own()).unwrap();
+    run.retry_failed().unwrap();
+    finish(&mut run);
+    let counts = run.study().counts().unwrap();
+    assert_eq!((counts.done, counts.failed), (8, 0));
+    // Once one has succeeded, failures are part of the search.
+    broken.store(true, Ordering::Relaxed);
+    run.set_budget(14).unwrap();
+    finish(&mut run);
+    assert_eq!(run.study().counts().unwrap().failed, 6);
+}
+
+#[test]
+fn the_best_network_is_the_one_of_the_best_trial_or_absent() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("study");
+    let calls = AtomicUsize::new(0);
+    // Later trials are better; the third one leaves a folder, the fourth one nothing.
+    let leaves = move |request: &Request| {
+        assert!(request.out.is_absolute() && !request.out.exists());
+        let call = calls.fetch_add(1, Ordering::Relaxed);
+        match call {
+            0 | 1 => std::fs::write(request.out, format!("network {call}")).unwrap(),
+            2 => std::fs::create_dir(request.out).unwrap(),
+            _ => {}
+        }
+        Ok(Answer::metric("score", call as f64))
+    };
+    let networks = path.join("networks");
+    std::fs::create_dir_all(&networks).unwrap();
+    for trial in 1..9 {
+        std::fs::write(networks.join(format!("{trial}.onnx")), "of an earlier study").unwrap();
+    }
+    let own = Own::evaluator(leaves);
+    let mut run = Run::create(&path, &job(1, 2), own, &mut Control::default()).unwrap();
+    for (budget, content) in [(2, Some("network 1")), (3, None), (4, None)] {
+        run.set_budget(budget).unwrap();
+        let found = finish(&mut run);
+        let about = run.hand_over(&found).unwrap().unwrap();
+        assert_eq!(about["metrics"]["score"], budget as f64 - 1.0);
+        assert_eq!(about["trained_weights"], content.is_some());
+        let best = std::fs::read_to_string(path.join("best.onnx")).ok();
+        assert_eq!(best.as_deref(), content);
+    }
+}
+
+#[test]
+fn metrics_that_cannot_be_stored_are_told() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("study");
+    let database = path.join("study.db");
+    let full = move |request: &Request| {
+        // From now on the database cannot be written.
+        let connection = rusqlite::Connection::open(&database).unwrap();
+        connection
+            .execute_batch(
+                "CREATE TRIGGER full BEFORE INSERT ON metric BEGIN SELECT RAISE(FAIL, 'full'); END",
+            )
+            .ok();
+        score(request)
+    };
+    let mut run =
+        Run::create(&path, &job(1, 2), Own::evaluator(full), &mut Control::default()).unwrap();
+    let error = run.finish(&mut Control::default()).err().unwrap().to_string();
+    let arch = run.study().space().print(&run.study().trial(1).unwrap().arch);
+    assert!(error.contains(&format!("trial 1, {arch}: {{\"score\":")), "{error}");
+}
+
+#[test]
+fn networks_over_a_limit_that_the_evaluation_tells_are_counted() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("study");
+    let told = |request: &Request| {
+        let score = convolutions(request.arch);
+        Ok(Answer::Metrics([("score".into(), score), ("watt".into(), 2.0 + score)].into()))
+    };
+    for (most, budget) in [(3.0, 12), (1.0, 6)] {
+        let path = path.join(budget.to_string());
+        let job = job(1, budget).at_most("watt", most);
+        let mut run =
+            Run::create(&path, &job, Own::evaluator(told), &mut Control::default()).unwrap();
+        let found = finish(&mut run);
+        let trials = run.study().trials().unwrap();
+        let over = trials.iter().filter(|t| t.metrics["watt"] > most).count();
+        assert!(over > 0);
+        assert_eq!(run.over_a_limit().unwrap(), over);
+        if most == 1.0 {
+            assert!(found.best.is_none());
+            let why = run.why_nothing().unwrap();
+            let least = trials.iter().map(|t| t.metrics["watt"]).fold(f64::INFINITY, f64::min);
+            assert!(
+                why.contains("6 evaluated, 0 failed, 6 over a limit; the nearest has watt"),
+                "{why}"
+            );
+            assert!(why.contains(&format!("watt {least}: |")), "{why}");
+        }
+    }
+}
+#[test]
+fn a_loop_of_the_callers_own_has_the_trials_of_a_run() {
+    let folder = tempfile::tempdir().unwrap();
+    let (mine, theirs) = (folder.path().join("mine"), folder.path().join("theirs"));
+    let control = || Control::default();
+    let own = || Own { meter: Some(Box::new(Toy(Arc::default()))), ..Own::evaluator(score) };
+    let job = Job { strategy: StrategyName::Default, ..job(1, 14) };
+    let job = job.at_most("latency_ms", 4.5);
+    let mut run = Run::create(&theirs, &job, own(), &mut control()).unwrap();
+    finish(&mut run);
+    let expected = run.study().trials().unwrap();
+    let mut run = Run::create(&mine, &job, own(), &mut control()).unwrap();
+    run.first_measurements(&mut control()).unwrap();
+    let mut number = 0;
+    while let Some(trial) = run.claim(&|| false).unwrap() {
+        number += 1;
+        if number % 3 == 0 {
+            // A worker died: the same trial, with the same seed, is the next one.
+            run.give_back(&trial).unwrap();
+            let again = run.claim(&|| false).unwrap().unwrap();
+            assert_eq!((again.id, &again.arch, again.seed), (trial.id, &trial.arch, trial.seed));
+        }
+        let answer = Answer::metric("score", convolutions(&trial.arch));
+        assert_eq!(run.tell(&trial, answer).unwrap(), State::Done);
+        let again = run.tell(&trial, Answer::Failed("late".into()));
+        assert!(matches!(again, Err(SearchError::Told { .. })));
+    }
+    let key = |t: &lanner_search::study::Trial| {
+        (t.id, t.arch.clone(), t.state, t.seed, t.metrics.clone(), t.round)
+    };
+    let trials = run.study().trials().unwrap();
+    assert_eq!(
+        trials.iter().map(key).collect::<Vec<_>>(),
+        expected.iter().map(key).collect::<Vec<_>>()
+    );
+    assert_eq!(run.study().counts().unwrap().done, 14);
+    let (best, latency) = run.found(&mut control()).unwrap().best.unwrap();
+    assert!(latency.unwrap().ms <= 4.5 && best.state == State::Done);
+}

@@ -8,6 +8,7 @@
 //! | [`Layers`] | an operation a layer, in a chain | fbnet, nas-bench-macro, transbench101-macro |
 //! | [`ChainSpace`] | stages with a width, a depth and layers | chains of files |
 //! | [`ElasticStages`] | stages with a depth, layers with a kernel and an expansion | mobilenetv3 |
+//! | [`ParameterSpace`] | values of declared parameters | parameters of files and programs |
 
 mod cell;
 mod chain;
@@ -16,6 +17,7 @@ pub(crate) mod dag_text;
 mod elastic;
 mod layers;
 mod pair;
+pub mod parameters;
 
 use std::fmt::Debug;
 
@@ -25,6 +27,9 @@ pub use dag::LabelledDag;
 pub use elastic::ElasticStages;
 pub use layers::Layers;
 pub use pair::CellPair;
+pub use parameters::ParameterSpace;
+
+use rand::Rng;
 
 use crate::{Architecture, CellGraph, SpaceError, View, independent};
 
@@ -54,6 +59,12 @@ pub trait Family: Debug + Send + Sync {
     /// Returns the number of architectures; `None` from 2^128.
     fn size(&self) -> Option<u128> {
         independent::checked_size(self.positions())
+    }
+
+    /// Tells whether [`Family::size`] is the number of architectures; else there are infinitely many, or
+    /// too many to number.
+    fn is_counted(&self) -> bool {
+        true
     }
 
     /// Returns the number of different architectures that [`Family::canonical`] leaves.
@@ -90,6 +101,16 @@ pub trait Family: Debug + Send + Sync {
     /// drawn has one number.
     fn candidate(&self, number: u128) -> Option<Architecture> {
         Some(self.at(number))
+    }
+
+    /// Draws an architecture, if not uniformly from all candidates.
+    fn drawn(&self, _rng: &mut dyn Rng) -> Option<Architecture> {
+        None
+    }
+
+    /// Draws an architecture one step away, if not uniformly from [`Family::neighbours`].
+    fn mutated(&self, _arch: &Architecture, _rng: &mut dyn Rng) -> Option<Architecture> {
+        None
     }
 
     /// Returns the architectures one step away.
@@ -136,6 +157,11 @@ pub trait Family: Debug + Send + Sync {
 
     /// Returns the stages, if they have widths, depths and layers.
     fn chain(&self) -> Option<&ChainSpace> {
+        None
+    }
+
+    /// Returns the parameters, if architectures are their values.
+    fn parameters(&self) -> Option<&ParameterSpace> {
         None
     }
 }

@@ -1,4 +1,4 @@
-//! Spaces that users define in a TOML file: a cell of operations on edges, or a chain of stages.
+//! Spaces that users define in a TOML file: a cell of operations on edges, a chain of stages, or parameters.
 //!
 //! ```toml
 //! name = "my-cell"            # what tables and models call it
@@ -51,18 +51,50 @@
 //! head = 64                   # of the 1×1 convolution before pooling; 0 leaves it out
 //! ```
 //!
+//! ```toml
+//! name = "my-parameters"
+//! kind = "parameters"
+//!
+//! [[parameter]]
+//! name = "depth"
+//! integer = [2, 6]            # also with step = 2, or log = true
+//!
+//! [[parameter]]
+//! name = "act"
+//! choice = ["relu", "gelu"]   # numbers are in an order unless ordered = false
+//!
+//! [[parameter]]
+//! name = "lr"
+//! float = [1e-4, 1e-1]
+//! log = true
+//! network = false             # the network, and so its latency, does not depend on it
+//!
+//! [[parameter]]
+//! name = "block"
+//! repeat = "depth"            # a list of as many groups
+//! parameter = [{ name = "kernel", choice = [3, 5, 7] }, { name = "expand", choice = [2, 4] }]
+//!
+//! [[parameter]]
+//! name = "se"
+//! choice = [false, true]
+//! when = { act = "relu" }     # it exists only then
+//! ```
+//!
 //! **Blocks.** `mb`: 1×1 convolution to expansion × channels, depthwise k×k, 1×1, and a sum with the
 //! input where shapes allow; `sep`: depthwise k×k and 1×1; `conv`: k×k; `identity`: nothing, or a 1×1
 //! convolution where channels or resolution change. Each convolution has a batch norm.
 //!
 //! **Texts.** A cell has operation and source of each edge in the file's order,
 //! `nor_conv_3x3~0|sep_conv_5x5~1|none~2`. A chain has width and layers of each stage,
-//! `w16:mb_k3_e6,sep_k5/w24:mb_k5_e3`.
+//! `w16:mb_k3_e6,sep_k5/w24:mb_k5_e3`. Parameters are canonical JSON,
+//! `{"depth":2,"act":"gelu","lr":0.01,"block":[{"kernel":3,"expand":2},{"kernel":5,"expand":2}]}`.
 //!
 //! **Codes.** A cell has for each edge: source × number of operations + operation. A chain has for
 //! each stage the width, the depth, and for each layer up to the greatest depth the number of its
-//! [`Layer`](crate::family::Layer) among the stage's; layers that are left out have code 0.
+//! [`Layer`](crate::family::Layer) among the stage's; layers that are left out have code 0. Parameters have
+//! the bytes that [`parameters`](crate::family::parameters) says.
 
+mod parameters;
 mod read;
 
 pub(crate) use read::definition;

@@ -3,32 +3,39 @@
 use toml::Spanned;
 use toml::de::{DeTable, DeValue};
 
-use super::OPERATIONS;
-use crate::Space;
-use crate::definition::{Definition, Limits};
+use super::{OPERATIONS, parameters};
+use crate::definition::{Definition, Limits, Sizes};
 use crate::family::{
     Block, CellSkeleton, CellSpace, ChainSkeleton, ChainSpace, Edge, Layer, Stage,
 };
 
+/// Largest length of a name.
+const LONGEST_NAME: usize = 100;
 /// Largest number of edges or layers: they are nodes of graphs, which have at most 255.
 const MOST_NODES: usize = 200;
 
+/// Sizes of a space without a network of its own.
+const NO_NETWORK: Sizes = Sizes { channels: 0, cells: 0, resolution: 0, classes: 0 };
+
 /// Reads a space from text, and returns it with a fingerprint of its content, without names, comments
-/// and limits. An error names the line and the field that are wrong.
-pub(crate) fn definition(text: &str) -> Result<(Definition, u64), String> {
+/// and limits. Names of `published` spaces are taken. An error names the line and the field that are wrong.
+pub(crate) fn definition(text: &str, published: &[&str]) -> Result<(Definition, u64), String> {
     let document = DeTable::parse(text).map_err(|e| {
         let line = e.span().map_or(1, |span| line_of(text, span.start));
         format!("line {line}: {}", e.message().trim().replace('\n', ", "))
     })?;
-    let root = Fields { text, path: String::new(), line: 1, table: document.get_ref() };
+    let root = Fields { text, path: String::new(), at: 0, table: document.get_ref() };
     let name = root.required("name")?;
     let fits = |c: char| c.is_ascii_lowercase() || c.is_ascii_digit() || "-_.".contains(c);
     let called = match name.text()? {
         "" => return name.fail("a space needs a name"),
+        n if n.len() > LONGEST_NAME => {
+            return name.fail(&format!("{} letters, expected at most {LONGEST_NAME}", n.len()));
+        }
         n if !n.chars().all(fits) => {
             return name.fail(&format!("'{n}' has other characters than a-z, 0-9, -, _ and ."));
         }
-        n if Space::NAMES.contains(&n) => {
+        n if published.contains(&n) => {
             return name.fail(&format!("'{n}' is the name of a published space"));
         }
         n => n.to_owned(),
@@ -37,7 +44,15 @@ pub(crate) fn definition(text: &str) -> Result<(Definition, u64), String> {
     let own = match kind.text()? {
         "cell" => &["nodes", "operations", "edge"][..],
         "chain" => &["stage"],
-        other => return kind.fail(&format!("'{other}', expected cell or chain")),
+        "parameters" => {
+            root.only(&["name", "kind", "parameter"])?;
+            let space = parameters::read(&root)?;
+            let said = format!("{space:?}");
+            let definition = Definition::new(called, space, NO_NETWORK);
+            definition.check()?;
+            return Ok((definition, fingerprint(&said)));
+        }
+        other => return kind.fail(&format!("'{other}', expected cell, chain or parameters")),
     };
     root.only(&[&["name", "kind", "skeleton", "limits"], own].concat())?;
     let limits = match root.get("limits") {
@@ -232,29 +247,30 @@ fn line_of(text: &str, offset: usize) -> usize {
 }
 
 /// A table of the file.
-struct Fields<'a> {
+pub(super) struct Fields<'a> {
     text: &'a str,
     path: String,
-    line: usize,
-    table: &'a DeTable<'a>,
+    /// Place in the text.
+    at: usize,
+    pub(super) table: &'a DeTable<'a>,
 }
 
 impl<'a> Fields<'a> {
-    fn get(&self, name: &str) -> Option<Field<'a>> {
+    pub(super) fn get(&self, name: &str) -> Option<Field<'a>> {
         let (key, value) = self.table.iter().find(|(key, _)| key.get_ref().as_ref() == name)?;
         let path = match self.path.as_str() {
             "" => name.into(),
             path => format!("{path}.{name}"),
         };
-        Some(Field { text: self.text, path, line: line_of(self.text, key.span().start), value })
+        Some(Field { text: self.text, path, at: key.span().start, value })
     }
 
-    fn required(&self, name: &str) -> Result<Field<'a>, String> {
+    pub(super) fn required(&self, name: &str) -> Result<Field<'a>, String> {
         self.get(name).ok_or_else(|| self.message(&format!("'{name}' is missing")))
     }
 
     /// Refuses all fields except these.
-    fn only(&self, names: &[&str]) -> Result<(), String> {
+    pub(super) fn only(&self, names: &[&str]) -> Result<(), String> {
         let unknown = self.table.iter().find(|(key, _)| !names.contains(&key.get_ref().as_ref()));
         match unknown.and_then(|(key, _)| self.get(key.get_ref())) {
             Some(field) => field.fail(&format!("unknown, expected one of {}", names.join(", "))),
@@ -263,63 +279,66 @@ impl<'a> Fields<'a> {
     }
 
     /// Returns the tables `[[name]]`, at least one.
-    fn tables(&self, name: &str) -> Result<Vec<Fields<'a>>, String> {
+    pub(super) fn tables(&self, name: &str) -> Result<Vec<Fields<'a>>, String> {
         let field = self.required(name)?;
         let Some(items) = field.value.get_ref().as_array().filter(|a| !a.is_empty()) else {
             return field.fail(&format!("expected at least one [[{name}]]"));
         };
         let table = |(i, value): (usize, &'a Spanned<DeValue<'a>>)| {
-            let line = line_of(self.text, value.span().start);
             let path = format!("{name} {}", i + 1);
-            Field { text: self.text, path, line, value }.table()
+            Field { text: self.text, path, at: value.span().start, value }.table()
         };
         items.iter().enumerate().map(table).collect()
     }
 
+    pub(super) fn line(&self) -> usize {
+        line_of(self.text, self.at)
+    }
+
     fn message(&self, why: &str) -> String {
         match self.path.as_str() {
-            "" => format!("line {}: {why}", self.line),
-            path => format!("line {}, {path}: {why}", self.line),
+            "" => format!("line {}: {why}", self.line()),
+            path => format!("line {}, {path}: {why}", self.line()),
         }
     }
 
-    fn fail<T>(&self, why: &str) -> Result<T, String> {
+    pub(super) fn fail<T>(&self, why: &str) -> Result<T, String> {
         Err(self.message(why))
     }
 }
 
 /// A value of the file.
-struct Field<'a> {
+pub(super) struct Field<'a> {
     text: &'a str,
     path: String,
-    line: usize,
-    value: &'a Spanned<DeValue<'a>>,
+    at: usize,
+    pub(super) value: &'a Spanned<DeValue<'a>>,
 }
 
 impl<'a> Field<'a> {
-    fn fail<T>(&self, why: &str) -> Result<T, String> {
-        Err(format!("line {}, {}: {why}", self.line, self.path))
+    pub(super) fn fail<T>(&self, why: &str) -> Result<T, String> {
+        Err(format!("line {}, {}: {why}", line_of(self.text, self.at), self.path))
     }
 
-    fn expected<T>(&self, what: &str) -> Result<T, String> {
+    pub(super) fn expected<T>(&self, what: &str) -> Result<T, String> {
         self.fail(&format!("expected {what}, found {}", self.value.get_ref().type_str()))
     }
 
-    fn table(self) -> Result<Fields<'a>, String> {
+    pub(super) fn table(self) -> Result<Fields<'a>, String> {
         match self.value.get_ref().as_table() {
-            Some(table) => Ok(Fields { text: self.text, path: self.path, line: self.line, table }),
+            Some(table) => Ok(Fields { text: self.text, path: self.path, at: self.at, table }),
             None => self.expected("a table"),
         }
     }
 
-    fn text(&self) -> Result<&'a str, String> {
+    pub(super) fn text(&self) -> Result<&'a str, String> {
         match self.value.get_ref().as_str() {
             Some(text) => Ok(text),
             None => self.expected("a string"),
         }
     }
 
-    fn integer(&self, least: i64, most: i64) -> Result<i64, String> {
+    pub(super) fn integer(&self, least: i64, most: i64) -> Result<i64, String> {
         let Some(digits) = self.value.get_ref().as_integer() else {
             return self.expected("a whole number");
         };
@@ -330,18 +349,28 @@ impl<'a> Field<'a> {
         }
     }
 
+    /// Returns the items of a list; none of any other value.
+    pub(super) fn items(&self) -> Vec<Field<'a>> {
+        let item = |value: &'a Spanned<DeValue<'a>>| Field {
+            text: self.text,
+            path: self.path.clone(),
+            at: value.span().start,
+            value,
+        };
+        self.value.get_ref().as_array().map_or_else(Vec::new, |all| all.iter().map(item).collect())
+    }
+
     /// Returns the items of a list, or a single value as a list of one; no item may occur twice.
-    fn each<T: PartialEq>(
+    pub(super) fn each<T: PartialEq>(
         &self,
         read: impl Fn(&Field<'a>) -> Result<T, String>,
     ) -> Result<Vec<T>, String> {
-        let Some(items) = self.value.get_ref().as_array() else {
+        if self.value.get_ref().as_array().is_none() {
             return Ok(vec![read(self)?]);
-        };
-        let mut all = Vec::with_capacity(items.len());
-        for value in items.iter() {
-            let line = line_of(self.text, value.span().start);
-            let item = read(&Field { text: self.text, path: self.path.clone(), line, value })?;
+        }
+        let mut all = Vec::new();
+        for field in self.items() {
+            let item = read(&field)?;
             if all.contains(&item) {
                 return self.fail("the same choice twice");
             }

@@ -3,5 +3,6 @@
 mod darts;
 mod nasbench101;
 mod nasbench201;
+mod parameters;
 mod spaces;
 mod user;

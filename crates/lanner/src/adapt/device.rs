@@ -35,6 +35,11 @@ pub(super) fn adapt(
     let device = args.from_metric.as_deref().unwrap_or(metric);
     let elsewhere = (!from.is_empty()).then_some(OtherSpace { tables: &from, device });
     let adapted = AdaptedLatency::from_tables(pool, &own, &sources, elsewhere)?;
+    for name in sources.iter().flat_map(DeviceTable::devices) {
+        if !adapted.sources().contains(&name) {
+            eprintln!("note: the source {name} is left out: all networks are equally fast there");
+        }
+    }
     let (values, left_out) = adapted.left_out();
     let row = Row::new()
         .with("metric", metric)
@@ -52,7 +57,7 @@ fn pool(args: &AdaptArgs, target: &Table, sources: &[Source]) -> anyhow::Result<
         None => Vec::new(),
     };
     let mut rng = lanner_nn::rng(args.seed, "sample to predict");
-    let random = all_or_some(space, PREDICTED, args.sample, &mut rng);
+    let random = all_or_some(space, PREDICTED, args.sample as usize, &mut rng);
     if space.size() <= PREDICTED {
         return Ok(Pool::new(space.clone(), random));
     }

@@ -9,6 +9,7 @@ use lanner_space::Space;
 
 use super::{AdaptArgs, Source, with_quality};
 use crate::output::{Row, usage};
+use crate::selection::read_table;
 
 pub(super) fn adapt(
     args: &AdaptArgs,
@@ -61,7 +62,7 @@ pub(super) fn adapt(
 
 /// The columns of a table that are named as proxies.
 fn proxies(file: &Path, space: &Space) -> anyhow::Result<Table> {
-    let (mut table, _) = Table::read(file, space)?;
+    let mut table = read_table(file, space)?;
     let names = std::mem::take(&mut table.names).into_iter();
     let columns = names.zip(std::mem::take(&mut table.columns));
     (table.names, table.columns) = columns.filter(|c| PROXIES.contains(&c.0.as_str())).unzip();

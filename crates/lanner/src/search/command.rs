@@ -11,7 +11,7 @@ use lanner_search::study::Study;
 use lanner_search::{LATENCY, SearchError};
 
 use super::{SearchArgs, job, summary};
-use crate::output::{Progress, progress, search_error, usage};
+use crate::output::{Progress, number, progress, search_error, usage};
 use crate::stop::interrupts;
 
 /// Searches with the study in `folder`; `kept` tells whether the caller keeps the folder afterwards.
@@ -19,6 +19,9 @@ pub fn run(args: &SearchArgs, folder: &Path, kept: bool) -> anyhow::Result<()> {
     let start = Instant::now();
     if let Some(minutes) = args.time.filter(|m| !(m.is_finite() && *m > 0.0)) {
         return Err(usage(format!("--time {minutes}: expected minutes, more than 0")));
+    }
+    if folder.is_file() && folder.extension().is_none_or(|e| e != "db") {
+        return Err(usage(format!("--out {} is a file, expected a folder", folder.display())));
     }
     let waits = Arc::new(AtomicBool::new(false));
     let is_waiting = Arc::clone(&waits);
@@ -47,6 +50,10 @@ pub fn run(args: &SearchArgs, folder: &Path, kept: bool) -> anyhow::Result<()> {
         (true, _) => {
             let mut run = Run::resume(folder, Own::default()).map_err(search_error)?;
             args.budget.map_or(Ok(()), |budget| run.set_budget(budget))?;
+            if args.retry_failed {
+                let again = run.retry_failed()?;
+                eprintln!("note: {again} failed networks are evaluated again");
+            }
             eprintln!("lanner: {}", run.study().job().aim());
             run
         }
@@ -78,6 +85,10 @@ pub fn run(args: &SearchArgs, folder: &Path, kept: bool) -> anyhow::Result<()> {
     let found = run.finish(&mut control);
     drop(control);
     let found = match found {
+        Err(e @ SearchError::Stopped { .. }) if !args.resume && run.is_empty()? => {
+            run.remove()?;
+            anyhow::bail!("{e}; no study is left")
+        }
         Err(e @ SearchError::Stopped { .. }) => anyhow::bail!("{e}; {way}"),
         other => other.map_err(search_error)?,
     };
@@ -85,11 +96,23 @@ pub fn run(args: &SearchArgs, folder: &Path, kept: bool) -> anyhow::Result<()> {
     let (done, budget) = (counts.done + counts.failed, run.study().job().budget);
     if found.is_early {
         let up = format!("the time is up after {done} of {budget} evaluations; {way}");
+        if !args.resume && run.is_empty()? {
+            run.remove()?;
+            anyhow::bail!("the time was up before anything was measured; no study is left");
+        }
         anyhow::ensure!(done > 0, "{up}");
         eprintln!("lanner: {up}");
     }
     warn_of_chance(&run, &found);
     let about = run.hand_over(&found)?;
+    if about.is_none() && done == 0 {
+        let why = run.why_nothing()?;
+        // With limits that no network meets, nobody would go on.
+        if !args.resume {
+            run.remove()?;
+        }
+        anyhow::bail!(why);
+    }
     // A search that found nothing has a report too: it shows why.
     if kept {
         crate::report::write(&run)?;
@@ -114,21 +137,28 @@ fn warn_of_chance(run: &Run, found: &Found) {
 
 /// The progress bar of the current phase.
 #[derive(Default)]
-struct Bar(Option<(Phase, Progress)>);
+struct Bar {
+    current: Option<(Phase, Progress)>,
+    best: Option<f64>,
+}
 
 impl Bar {
     fn show(&mut self, event: Event) {
         match event {
+            Event::Best(value) => self.best = Some(value),
             Event::Progress { phase, done, total } => {
-                if self.0.as_ref().is_none_or(|b| b.0 != phase) {
-                    self.0 = Some((phase, progress(total as u64, phase.describe())));
+                if self.current.as_ref().is_none_or(|b| b.0 != phase) {
+                    self.current = Some((phase, progress(total as u64, phase.describe())));
                 }
-                if let Some((_, bar)) = &self.0 {
+                if let Some((_, bar)) = &self.current {
                     bar.tell(done as u64, total as u64);
+                    if let Some(best) = self.best {
+                        bar.note(format!("best {}", number(best)));
+                    }
                 }
             }
             Event::Ended(_) => {
-                if let Some((_, bar)) = self.0.take() {
+                if let Some((_, bar)) = self.current.take() {
                     bar.clear();
                 }
             }

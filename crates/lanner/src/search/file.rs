@@ -16,7 +16,7 @@ use crate::output::usage;
 pub fn with_file(file: &Path) -> anyhow::Result<SearchArgs> {
     let name = file.display();
     let text =
-        std::fs::read_to_string(file).map_err(|e| anyhow::anyhow!("cannot read {name}: {e}"))?;
+        lanner_space::text::read(file).map_err(|e| anyhow::anyhow!("cannot read {name}: {e}"))?;
     let given: Vec<String> = (std::env::args().skip_while(|a| a != "search").skip(1))
         .filter(|word| Path::new(word) != file)
         .collect();

@@ -18,6 +18,9 @@ pub fn job(args: &SearchArgs) -> anyhow::Result<Job> {
     let wrong = |e: &dyn std::fmt::Display| usage(e.to_string());
     let space = Space::by_name(&args.space).map_err(|e| wrong(&e))?;
     let evaluate: Evaluate = args.evaluate.parse().map_err(search_error)?;
+    if args.budget == Some(0) {
+        return Err(usage("--budget is 0, expected 1 or more"));
+    }
     let limits = args.limit.iter().map(|l| l.parse()).collect::<Result<Vec<_>, SearchError>>();
     let limits = limits.map_err(search_error)?;
     let is_here = matches!(evaluate, Evaluate::Train | Evaluate::Proxies);
@@ -28,13 +31,18 @@ pub fn job(args: &SearchArgs) -> anyhow::Result<Job> {
     let is_table = matches!(evaluate, Evaluate::Table(_));
     let setup = Setup {
         command: command(),
+        folder: None,
         dataset: args.dataset.clone(),
         epochs: args.epochs,
         timeout: args.timeout,
         parallel: parallel.max(1),
         tables: tables(args)?,
         latency_samples: args.latency_samples as usize,
-        median_limit: limits.is_empty() && args.pareto.is_empty() && !is_table,
+        // A space of parameters has no network to measure.
+        median_limit: limits.is_empty()
+            && args.pareto.is_empty()
+            && !is_table
+            && (space.parameters().is_none() || args.latency_table.iter().any(has_column)),
         evaluate,
     };
     setup.recipe().check().map_err(|e| wrong(&e))?;
@@ -42,10 +50,10 @@ pub fn job(args: &SearchArgs) -> anyhow::Result<Job> {
     let job = Job {
         space: args.space.clone(),
         space_toml: match args.space.ends_with(".toml") {
-            true => Some(std::fs::read_to_string(&args.space)?),
+            true => Some(lanner_space::text::read(&args.space)?),
             false => None,
         },
-        skeleton: Some(Sizes::from(&skeleton(args, &space, is_here)?)),
+        skeleton: skeleton(args, &space, is_here)?.as_ref().map(Sizes::from),
         objectives,
         limits,
         strategy: args.strategy.parse().map_err(|why: String| usage(why))?,
@@ -133,17 +141,32 @@ fn tables(args: &SearchArgs) -> anyhow::Result<Vec<TableColumn>> {
     }
 }
 
-/// Returns the skeleton of the networks: small for evaluations in this process, else as published.
-fn skeleton(args: &SearchArgs, space: &Space, is_here: bool) -> anyhow::Result<Skeleton> {
+fn has_column(table: &String) -> bool {
+    TableColumn::parse(table).column.is_some()
+}
+
+/// Returns the skeleton of the networks: small for evaluations in this process, else as published; none
+/// for parameters.
+fn skeleton(args: &SearchArgs, space: &Space, is_here: bool) -> anyhow::Result<Option<Skeleton>> {
+    if space.parameters().is_some() && !is_here {
+        let sizes = [args.channels, args.cells, args.resolution, args.classes];
+        let names = ["--channels", "--cells", "--resolution", "--classes"];
+        if let Some((name, size)) = names.iter().zip(sizes).find_map(|(n, s)| Some((n, s?))) {
+            return Err(usage(format!(
+                "{name} {size}: {space} is a space of parameters, whose networks a program of yours makes"
+            )));
+        }
+        return Ok(None);
+    }
     let usual = match is_here {
         true => small_skeleton(space, &args.dataset).map_err(search_error)?,
         false => Skeleton::of(space).map_err(|e| usage(e.to_string()))?,
     };
-    Ok(Skeleton {
+    Ok(Some(Skeleton {
         channels: args.channels.unwrap_or(usual.channels),
         cells: args.cells.unwrap_or(usual.cells),
         resolution: args.resolution.unwrap_or(usual.resolution),
         classes: args.classes.filter(|_| !is_here).unwrap_or(usual.classes),
         ..usual
-    })
+    }))
 }

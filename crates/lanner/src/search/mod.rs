@@ -23,9 +23,11 @@ Everything is on disk before it is used: after Ctrl-C, kill or a power cut, --re
 
 --evaluate command:'LINE' runs your own training. The line is split into words as by a shell. {arch}, \
 {onnx} (a file with the untrained network), {out} (where your program may leave the trained network as \
-ONNX) and {seed} are filled in. The last line of its output that is a JSON object has the metrics: \
-{\"val_accuracy\": 93.1}. A trial fails if the exit code is not 0, if there is no such line, or if \
---timeout is over; then its last lines are kept, and the search goes on.
+ONNX), {seed} and {worker} (from 0, also in the environment as LANNER_WORKER) are filled in. It runs in \
+the folder in which the search was begun. The last line of its output that is a JSON object has the \
+metrics: {\"val_accuracy\": 93.1}. A trial fails if the exit code is not 0, if there is no such line, or if \
+--timeout is over, and the search goes on; but it stops after three failures without a success. All output \
+is kept in output/TRIAL.txt.
 
 --evaluate table:FILE looks values up instead. With a limit, latencies are looked up for a few \
 networks only, and predicted for the others. Without --out nothing is written.
@@ -173,10 +175,13 @@ pub struct SearchArgs {
     /// The study's folder [default: lanner-study]
     #[arg(long, value_name = "DIR")]
     out: Option<PathBuf>,
-    /// Go on with the study in --out, with its own settings: --budget (larger or smaller), --time and
-    /// --json count, all other options are ignored
+    /// Go on with the study in --out, with its own settings: --budget (larger or smaller), --time,
+    /// --retry-failed and --json count, all other options are ignored
     #[arg(long)]
     resume: bool,
+    /// With --resume: evaluate failed networks again
+    #[arg(long, requires = "resume")]
+    retry_failed: bool,
     /// Print JSON
     #[arg(long)]
     json: bool,

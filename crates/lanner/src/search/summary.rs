@@ -4,7 +4,7 @@ use lanner_search::run::{Choice, Found, Run};
 use lanner_search::{Job, LATENCY};
 use serde_json::Value;
 
-use crate::output::{Row, print_rows, print_rows_with};
+use crate::output::{Row, number, print_rows, print_rows_with};
 
 /// Prints the result. `about` is the content of best.json; `kept` tells whether the study's folder
 /// stays.
@@ -31,7 +31,7 @@ pub fn print(
             row = row
                 .with("evaluations", counts.done + counts.failed)
                 .with("failed", counts.failed)
-                .with("over_a_limit", counts.infeasible)
+                .with("over_a_limit", run.over_a_limit()?)
                 .with("measurements", measurements)
                 .with("seconds", found.seconds);
         }
@@ -54,13 +54,11 @@ pub fn print(
         let points = about["front"].as_array().map_or(&[][..], Vec::as_slice);
         let row = |point: &Value| Row::from(point.as_object().cloned().unwrap_or_default());
         print_rows(&points.iter().map(row).collect::<Vec<_>>(), false)?;
-        let number = |v: &Value| v.as_f64().unwrap_or(f64::NAN);
+        let text = |v: &Value| number(v.as_f64().unwrap_or(f64::NAN));
         let reference = about["reference"].as_object().into_iter().flatten();
-        let worst: Vec<String> = reference.map(|(m, v)| format!("{m} {:.4}", number(v))).collect();
-        let (area, worst) = (number(&about["hypervolume"]), worst.join(", "));
-        println!(
-            "\nhypervolume {area:.4} from the worst values of all evaluated networks ({worst})"
-        );
+        let worst: Vec<String> = reference.map(|(m, v)| format!("{m} {}", text(v))).collect();
+        let (area, worst) = (text(&about["hypervolume"]), worst.join(", "));
+        println!("\nhypervolume {area} from the worst values of all evaluated networks ({worst})");
     } else if kept {
         let is_trained = about["trained_weights"] == true;
         let weights = if is_trained { "best.onnx, best.json" } else { "best.json" };
@@ -76,14 +74,14 @@ fn print_short(rows: &[Row], job: &Job) -> anyhow::Result<()> {
     let is_below = |name: &str| below.contains(&name) || name.starts_with("limit_");
     let table: Vec<Row> = rows.iter().map(|row| row.without(is_below)).collect();
     print_rows(&table, false)?;
-    let number = |name: &str| rows.iter().find_map(|row| row.get(name)).unwrap_or_default();
-    let (evaluations, failed) = (number("evaluations"), number("failed"));
-    let (over, measurements) = (number("over_a_limit"), number("measurements"));
+    let of = |name: &str| rows.iter().find_map(|row| row.get(name)).unwrap_or_default();
+    let (evaluations, failed) = (of("evaluations"), of("failed"));
+    let (over, measurements) = (of("over_a_limit"), of("measurements"));
     let limits: String = job.limits.iter().map(|l| format!("within {l}; ")).collect();
     println!(
         "\n{limits}{evaluations} evaluations ({failed} failed), {measurements} latencies measured, \
          {over} networks over a limit, {:.1} s",
-        number("seconds")
+        of("seconds")
     );
     for row in rows {
         if let (Some(choice), Some(how)) = (row.text("choice"), row.text("how")) {

@@ -124,7 +124,7 @@ fn a_report_is_written_and_served() {
     assert!(html.starts_with("<!doctype html>") || html.starts_with("<!DOCTYPE html>"));
     assert_eq!((row["bytes"].as_u64(), row["trials"].as_u64()), (Some(html.len() as u64), Some(6)));
     let (code, message) = fails(&["report", &name, "--out", "/nonexistent/report.html"]);
-    assert!(code == 1 && message.contains("/nonexistent/report.html"), "{message}");
+    assert!(code == 2 && message.contains("no folder /nonexistent"), "{message}");
 
     let mut call = start(&["watch", &name]);
     let line = call.line();
@@ -178,7 +178,6 @@ fn what_is_no_study_is_told_by_every_command() {
             &["study", "show", &study][..],
             &["study", "export", &study, "--out", &out],
             &["report", &study],
-            &["watch", &study],
             &["search", "--resume", "--out", &study],
         ] {
             let (code, message) = fails(call);
@@ -188,6 +187,8 @@ fn what_is_no_study_is_told_by_every_command() {
         assert!(!at("out.csv").exists() && !at(name).join("report.html").exists());
     }
     assert!(!at("missing").exists());
+    let (code, message) = fails(&["watch", &at("damaged").display().to_string()]);
+    assert!(code == 1 && message.contains("damaged"), "{message}");
     // A study of the library's is not one that the command can go on with.
     let whole = at("whole").display().to_string();
     let (code, message) = fails(&["search", "--resume", "--out", &whole]);

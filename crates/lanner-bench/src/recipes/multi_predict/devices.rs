@@ -24,7 +24,7 @@ use lanner_nn::{AdamW, Matrix, cosine};
 use rand::seq::SliceRandom;
 
 use crate::recipes::mlp::{Mlp, WEIGHT_DECAY};
-use crate::recipes::multi_predict::tasks::{FINE_TUNING, PRE_TRAINING};
+use crate::recipes::multi_predict::{FINE_TUNING, PRE_TRAINING};
 use crate::recipes::peers::nearest;
 use crate::recipes::pre_training::{Form, check, common_rows, epochs, plus, proxies_of};
 use interaction::Interaction;

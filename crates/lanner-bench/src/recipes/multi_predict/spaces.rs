@@ -7,13 +7,10 @@
 //! at 4e-4 along a cosine, then 50 at 1e-3. Every call begins from the pre-trained weights, unlike the
 //! official code, whose repetitions go on training the same network.
 
-use crate::recipes::mlp::Mlp;
-use crate::recipes::multi_predict::tasks::{FINE_TUNING, PRE_TRAINING};
-use lanner_predict::PredictError;
 use lanner_predict::regress::linalg::Mat;
 
-const LAYERS: usize = 4;
-const WIDTH: usize = 256;
+/// Width of the network.
+pub const WIDTH: usize = 256;
 
 /// Encodes a pool as latencies on reference devices (a slice a device, one value a row of the pool),
 /// each scaled to [0, 1] over the pool: p × references.
@@ -29,32 +26,6 @@ pub fn encoding(references: &[&[f64]]) -> Mat {
     Mat::from_fn(rows, references.len(), |i, j| (references[j][i] - scales[j].0) / scales[j].1)
 }
 
-/// A network that predicts latencies from latencies on reference devices.
-#[derive(Debug, Clone)]
-pub struct LatencyAcross(Mlp);
-
-impl LatencyAcross {
-    /// Trains a new network on the source space: rows of [`encoding`] and latencies. Trained on
-    /// samples of the target space, it is the same network without transfer.
-    pub fn pre_train(x: &Mat, y: &[f64], seed: u64) -> Result<LatencyAcross, PredictError> {
-        let mut network = Mlp::new(x.cols, LAYERS, WIDTH, seed);
-        network.train(x, y, PRE_TRAINING, seed)?;
-        Ok(LatencyAcross(network))
-    }
-
-    /// Returns a copy that is trained further on samples of the target space.
-    pub fn fine_tuned(&self, x: &Mat, y: &[f64], seed: u64) -> Result<LatencyAcross, PredictError> {
-        let mut network = self.clone();
-        network.0.train(x, y, FINE_TUNING, seed)?;
-        Ok(network)
-    }
-
-    /// Predicts scores without a unit, for ranking.
-    pub fn predict(&self, x: &Mat) -> Vec<f64> {
-        self.0.predict(x)
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use lanner_predict::encode::costs::AnalyticCosts;
@@ -63,6 +34,7 @@ mod tests {
     use rand::seq::SliceRandom;
 
     use super::*;
+    use crate::recipes::multi_predict::MultiPredict;
 
     const DEVICES: [[f64; 3]; 5] =
         [[1.0, 0.1, 0.1], [0.1, 1.0, 0.1], [0.1, 0.1, 1.0], [0.5, 0.5, 0.1], [0.3, 0.1, 0.6]];
@@ -105,14 +77,14 @@ mod tests {
         rows.truncate(60);
         let values: Vec<f64> = rows.iter().map(|&r| all[r]).collect();
         let truth = device(&spaces[1], shares);
-        let source = LatencyAcross::pre_train(&from.select(&rows), &values, 0).unwrap();
-        let rank = |network: &LatencyAcross| spearman(&network.predict(&to), &truth);
+        let source = MultiPredict::pre_train(WIDTH, &from.select(&rows), &values, 0).unwrap();
+        let rank = |network: &MultiPredict| spearman(&network.predict(&to), &truth);
         // From two measurements of the target space a new network learns nothing reliable.
         let (mut tuned, mut new) = (0.0, 0.0);
         for few in [[3, 77], [150, 260], [301, 12], [40, 41], [9, 222]] {
             let y = few.map(|r| truth[r]);
             tuned += rank(&source.fine_tuned(&to.select(&few), &y, 0).unwrap()) / 5.0;
-            new += rank(&LatencyAcross::pre_train(&to.select(&few), &y, 0).unwrap()) / 5.0;
+            new += rank(&MultiPredict::pre_train(WIDTH, &to.select(&few), &y, 0).unwrap()) / 5.0;
         }
         assert!(tuned > 0.95 && tuned > new, "{tuned} {new}");
     }

@@ -7,38 +7,21 @@
 //! greatest value in the training samples. Every call begins from the pre-trained weights, unlike the
 //! official code, whose repetitions go on training the same network.
 
-use crate::recipes::mlp::{Mlp, Training};
-use lanner_predict::PredictError;
-use lanner_predict::accuracy::adapted::without_failures;
+use lanner_predict::accuracy::{self, adapted::without_failures};
 use lanner_predict::regress::linalg::Mat;
 
-const LAYERS: usize = 4;
-const WIDTH: usize = 128;
-pub(crate) const PRE_TRAINING: Training = Training { epochs: 250, rate: 4e-4, falling: true };
-pub(crate) const FINE_TUNING: Training = Training { epochs: 50, rate: 1e-3, falling: false };
+/// Width of the network.
+pub const WIDTH: usize = 128;
 
-/// Proxies in the order of the inputs.
-pub const PROXIES: [&str; 12] = [
-    "epe_nas",
-    "fisher",
-    "flops",
-    "grad_norm",
-    "grasp",
-    "jacov",
-    "l2_norm",
-    "nwot",
-    "params",
-    "plain",
-    "snip",
-    "synflow",
-];
+/// Proxies in the order of the inputs, without zen.
+pub const PROXIES: &[&str] = accuracy::adapted::PROXIES.split_at(12).0;
 /// Proxies whose logarithm is normalised.
 const LOGARITHMS: [&str; 6] = ["fisher", "flops", "grad_norm", "params", "snip", "synflow"];
 
 /// Normalises proxies over a data set as NASFLAT does, p × 12: log1p and min–max for magnitudes,
 /// z-score for grasp, min–max for the rest. A missing proxy or value becomes 0.
 pub fn normalised(columns: &[(String, Vec<f64>)], rows: usize) -> Mat {
-    normalised_of(&PROXIES, columns, rows)
+    normalised_of(PROXIES, columns, rows)
 }
 
 /// Normalises the proxies of these names as [`normalised`].
@@ -69,40 +52,16 @@ pub(crate) fn normalised_of(names: &[&str], columns: &[(String, Vec<f64>)], rows
     Mat::from_fn(rows, names.len(), |i, j| columns[j][i])
 }
 
-/// A network that predicts accuracies from proxies.
-#[derive(Debug, Clone)]
-pub struct MultiPredict(Mlp);
-
-impl MultiPredict {
-    /// Trains a new network on a source: rows of normalised proxies and their accuracies.
-    pub fn pre_train(x: &Mat, y: &[f64], seed: u64) -> Result<MultiPredict, PredictError> {
-        let mut network = Mlp::new(x.cols, LAYERS, WIDTH, seed);
-        network.train(x, y, PRE_TRAINING, seed)?;
-        Ok(MultiPredict(network))
-    }
-
-    /// Returns a copy that is fine-tuned on a target's samples.
-    pub fn fine_tuned(&self, x: &Mat, y: &[f64], seed: u64) -> Result<MultiPredict, PredictError> {
-        let mut network = self.clone();
-        network.0.train(x, y, FINE_TUNING, seed)?;
-        Ok(network)
-    }
-
-    /// Predicts scores without a unit, for ranking.
-    pub fn predict(&self, x: &Mat) -> Vec<f64> {
-        self.0.predict(x)
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::recipes::multi_predict::MultiPredict;
 
     #[test]
     fn it_learns_a_source_and_keeps_it_when_a_target_agrees() {
         let x = Mat::from_fn(200, 3, |i, j| ((i * (3 + 4 * j)) % 17) as f64 / 17.0);
         let y: Vec<f64> = (0..200).map(|i| x[(i, 0)] - x[(i, 1)] * x[(i, 2)]).collect();
-        let source = MultiPredict::pre_train(&x, &y, 0).unwrap();
+        let source = MultiPredict::pre_train(WIDTH, &x, &y, 0).unwrap();
         let rank = |m: &MultiPredict| lanner_predict::metrics::spearman(&m.predict(&x), &y);
         assert!(rank(&source) > 0.95, "{}", rank(&source));
         let few: Vec<usize> = (0..200).step_by(10).collect();

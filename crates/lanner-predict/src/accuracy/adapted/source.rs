@@ -23,7 +23,7 @@ const SAME: (f64, f64) = (0.15, 1.0);
 const OTHER: (f64, f64) = (10.0, 4.0);
 /// Largest number of networks that a source is fitted to.
 const MOST: usize = 500;
-/// A source must have so many.
+/// Least number of networks of a source.
 const FEWEST: usize = 20;
 
 /// Relation of a source's networks to the target's.

@@ -64,9 +64,10 @@ pub enum Worth {
 /// The pairs of a step.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Pairs {
-    /// All N(N−1) ordered pairs an epoch, so many a step.
+    /// Every epoch has all N(N−1) ordered pairs, and a step this many of them.
     Batches(usize),
-    /// All models once an epoch, so many a step with every ordered pair among them.
+    /// Every epoch has all models once, and a step this many of them with every ordered pair among
+    /// them.
     Among(usize),
 }
 

@@ -18,12 +18,16 @@ pub(super) fn log_costs(space: &Space, archs: &[Architecture]) -> Mat {
 }
 
 /// Log multiply-accumulates up to a constant, by which networks of one space compare: of the
-/// published network where there is a formula, else an estimate from the operations of the cells.
+/// published network where there is a formula, else an estimate from the operations of the cells. A space
+/// of parameters has none: all are equal.
 pub fn log_flops(space: &Space, archs: &[Architecture]) -> Vec<f64> {
     if let Some(flops) = archs.iter().map(|a| space.flops_and_params(a)).collect::<Option<Vec<_>>>()
     {
         // FLOPs of a network with nothing but a head may round to zero.
         return flops.iter().map(|f| f.0.max(1e-9).ln()).collect();
+    }
+    if space.parameters().is_some() {
+        return vec![0.0; archs.len()];
     }
     let costs = log_costs(space, archs);
     if costs.cols > 0 {

@@ -80,7 +80,7 @@ impl Stored {
         file
     }
 
-    /// The networks of the file again, with so many outputs and biases.
+    /// Reads the networks of the file, whose heads have `outputs` outputs and `biases` biases.
     pub(crate) fn members(
         &self,
         file: &ModelFile,

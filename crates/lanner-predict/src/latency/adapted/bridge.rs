@@ -9,30 +9,25 @@
 //! Costs of layers that the source space does not vary, such as poolings towards NAS-Bench-201, are told by
 //! the references alone. So there are two more guesses, in which these cost more or less than that.
 
-use serde::{Deserialize, Serialize};
-
+use super::carried::Carried;
 use super::features::DeviceFeatures;
 use super::few_shot::FewShot;
 use super::prior::{Confidence, DevicePrior, Guess};
 use super::simulated::Simulated;
 use crate::PredictError;
-use crate::encode::costs::AnalyticCosts;
 use crate::metrics::pearson;
-use crate::regress::linalg::{Cholesky, Mat, Standardiser};
+use crate::regress::linalg::{Cholesky, Mat};
 
-/// The covariance of two devices falls exponentially with the distance of their standardised
-/// functions, by this length; noise of so much variance stands for what differs between spaces.
+/// Length by which the covariance of two devices falls exponentially with the distance of their
+/// standardised functions, and variance of the noise that stands for differences between spaces.
 const LENGTH: f64 = 1.0;
 const NOISE: f64 = 0.1;
-/// Devices are compared on about so many rows of the source pool.
+/// Approximate number of rows of the source pool on which devices are compared.
 const COMPARED: usize = 2000;
 
 /// The odds of the mixture of simulated devices, whatever the device. Chosen on the development devices
 /// of `lanner-bench cross-space`, as the shares.
 const SIMULATED: f64 = 3.0;
-/// Extra costs of new kinds of layers, in standard deviations of the mixture of references.
-const NEW_KINDS: [f64; 2] = [0.7, -0.4];
-
 /// References in the space where a device was measured.
 pub struct Bridge {
     source: DevicePrior,
@@ -43,17 +38,6 @@ pub struct Bridge {
     /// Times of the simulated devices at the compared rows, by view.
     times: Vec<Mat>,
     /// The totals that do not vary in the source space.
-    new_kinds: Vec<usize>,
-}
-
-/// Knowledge of a device from its latencies in one space, for use in any other.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-pub struct Carried {
-    /// Weights of the references.
-    mixture: Vec<f64>,
-    /// Share of the device's function that is known, from 0 to 1.
-    known: f64,
-    simulated: Simulated,
     new_kinds: Vec<usize>,
 }
 
@@ -104,14 +88,6 @@ impl Bridge {
 }
 
 impl Carried {
-    /// The same for more devices than the references: the place among these of each, if it is one.
-    pub(super) fn among(mut self, places: &[Option<usize>]) -> Carried {
-        let mut weights = self.mixture.iter().copied();
-        let of = |place: &Option<usize>| place.and_then(|_| weights.next()).unwrap_or(0.0);
-        self.mixture = places.iter().map(of).collect();
-        self
-    }
-
     /// Guesses over the target pool, from its features and the same references' functions there: as a
     /// mixture of the references, first, and of simulated devices, last; between them, where there are new
     /// kinds of layers, as the first with these at other costs.
@@ -141,49 +117,6 @@ impl Carried {
         };
         let guess = |(i, latencies)| Guess { latencies, belief: belief(i) };
         Ok(latencies.into_iter().enumerate().map(guess).collect())
-    }
-
-    /// Scales of the guesses over the target pool: of the mixture, and of totals of new kinds of
-    /// layers.
-    pub(super) fn scales(&self, costs: &[AnalyticCosts], references: &Mat) -> [Standardiser; 2] {
-        let rows: Vec<usize> = (0..references.rows).collect();
-        [self.mixed(references), self.new_totals(costs)].map(|x| Standardiser::of(&x, &rows))
-    }
-
-    /// The guesses of some architectures, from their costs and the references' functions of them.
-    pub(super) fn latencies(
-        &self,
-        costs: &[AnalyticCosts],
-        references: &Mat,
-        [mixture, totals]: &[Standardiser; 2],
-    ) -> Vec<Mat> {
-        let mixed = self.mixed(references);
-        let (known, new) = (mixture.apply(&mixed), totals.apply(&self.new_totals(costs)));
-        let mut guesses = vec![mixed];
-        if known.cols > 0 && new.cols > 0 {
-            guesses.extend(NEW_KINDS.map(|by| {
-                Mat::from_fn(known.rows, 1, |i, j| {
-                    known[(i, j)] + by * (new.row(i).iter().sum::<f64>() / new.cols as f64)
-                })
-            }));
-        }
-        let times: Vec<&Mat> = costs.iter().map(|costs| &costs.times).collect();
-        guesses.push(self.simulated.latencies(&times));
-        guesses
-    }
-
-    fn mixed(&self, references: &Mat) -> Mat {
-        let mix = |row: &[f64]| row.iter().zip(&self.mixture).map(|(x, w)| x * w).sum();
-        Mat::from_fn(references.rows, 1, |i, _| mix(references.row(i)))
-    }
-
-    /// Totals of the costs that the source space does not vary.
-    fn new_totals(&self, costs: &[AnalyticCosts]) -> Mat {
-        let new = &self.new_kinds;
-        let of = |c: &AnalyticCosts| {
-            Mat::from_fn(c.totals.rows, new.len(), |i, k| c.totals[(i, new[k])])
-        };
-        Mat::joined(&costs.iter().map(of).collect::<Vec<_>>().iter().collect::<Vec<_>>())
     }
 }
 

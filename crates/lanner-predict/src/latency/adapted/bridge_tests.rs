@@ -288,8 +288,8 @@ fn tables_of_two_spaces_make_a_predictor_that_comes_back_from_its_file() {
         "'own_ms' is a column of own.csv and",
     );
     let accuracies = table(&spaces, 1, &[("accuracy", shares)], &many);
-    for column in [None, Some("accuracy")] {
-        let message = DeviceTable::new("a.csv", &accuracies, column).unwrap_err().to_string();
-        assert!(message.starts_with("a.csv: ") && message.contains("_ms"), "{message}");
-    }
+    let message = DeviceTable::new("a.csv", &accuracies, None).unwrap_err().to_string();
+    assert!(message.starts_with("a.csv: ") && message.contains("_ms"), "{message}");
+    // A column that is named may be called anything.
+    assert!(DeviceTable::new("a.csv", &accuracies, Some("accuracy")).is_ok());
 }

@@ -4,11 +4,12 @@ use std::sync::OnceLock;
 
 use lanner_space::{Architecture, Space};
 
-use super::bridge::Carried;
+use super::carried::Carried;
 use super::group::{Direction, Group, Shown};
 use super::prior::DevicePrior;
 use crate::encode::costs::AnalyticCosts;
-use crate::encode::counts::{live_one_hot, one_hot, pairs, with_these_pairs};
+use crate::encode::counts::{live_one_hot, network_one_hot, one_hot, pairs, with_these_pairs};
+use crate::encode::parameters::{ParameterEncoder, Seen};
 use crate::latency::LatencyFeatures;
 use crate::regress::gp::Kernel;
 use crate::regress::linalg::{Cholesky, Mat, Standardiser};
@@ -19,12 +20,12 @@ const CHOICES_LENGTH: f64 = 0.7;
 const PROGRAM_LENGTH: f64 = 1.0;
 /// Penalties of the ridge that smooths sources; the best on a tenth of the rows is taken.
 const PENALTIES: [f64; 5] = [1.0, 5.0, 25.0, 125.0, 625.0];
-/// One-hots of at most so many columns are smoothed with all their products.
+/// Largest number of one-hot columns that are smoothed with all their products.
 const PAIRED: usize = 64;
 /// Variance added to each column where weights are found from functions, which are exact: far less
 /// than any of the penalties.
 const RECOVERY: f64 = 1e-7;
-/// A source must have so many rows with a value.
+/// Least number of rows with a value of a source.
 const FEWEST_OF_SOURCE: usize = 20;
 
 /// Features of a pool's architectures, known without any measurement of the device.
@@ -314,7 +315,7 @@ impl Encoder {
     /// Features of architectures, the cells' of which may be known already.
     fn encode(&self, archs: &[Architecture], cells: Option<LatencyFeatures>) -> Encoded {
         let space = &self.space;
-        let raw = one_hot(space, archs);
+        let raw = network_one_hot(space, archs);
         let live = self.dead.then(|| live_one_hot(space, archs));
         let cells = cells.or_else(|| self.cells.as_ref().map(|cells| cells.of(archs)));
         let (of_text, of_live) = AnalyticCosts::raw_and_live(space, archs);
@@ -326,9 +327,13 @@ impl Encoder {
         let text = if live.is_some() { Shown::Text } else { Shown::Both };
         for (shown, costs) in &costs {
             // Where all layers of one operation are alike, their counts say more than their sums.
-            let x = match space.has_uniform_layers() {
-                true => self.counts(archs, *shown == Shown::Live),
-                false => costs.totals.clone(),
+            let x = match ParameterEncoder::new(space, Seen::OfNetwork) {
+                _ if space.has_uniform_layers() => self.counts(archs, *shown == Shown::Live),
+                Some(parameters) => {
+                    let features = parameters.features(archs);
+                    features.places.beside(&features.totals)
+                }
+                None => costs.totals.clone(),
             };
             add(*shown, Kernel::Linear, x, 1.0);
         }

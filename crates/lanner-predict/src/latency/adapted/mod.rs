@@ -49,6 +49,7 @@
 
 mod average;
 mod bridge;
+mod carried;
 mod features;
 mod few_shot;
 mod group;
@@ -58,7 +59,8 @@ mod simulated;
 mod slope;
 mod tables;
 
-pub use bridge::{Bridge, Carried};
+pub use bridge::Bridge;
+pub use carried::Carried;
 pub use features::DeviceFeatures;
 pub use few_shot::FewShot;
 pub use prior::{Confidence, DevicePrior, Guess};

@@ -9,7 +9,7 @@ use std::sync::OnceLock;
 use lanner_space::{Architecture, Space};
 use serde::{Deserialize, Serialize};
 
-use super::bridge::Carried;
+use super::carried::Carried;
 use super::features::DeviceFeatures;
 use super::few_shot::FewShot;
 use super::prior::DevicePrior;

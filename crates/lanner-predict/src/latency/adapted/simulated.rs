@@ -46,13 +46,7 @@ impl Simulated {
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    /// Times of three simulated devices.
-    fn times(n: usize, seed: f64) -> Mat {
-        Mat::from_fn(n, 3, |i, j| {
-            1.0 + ((i as f64 + seed) * [0.7, 1.3, 2.9][j]).sin().abs() * [1e6, 2e5, 5e7][j]
-        })
-    }
+    use crate::regress::mixture::tests::times;
 
     #[test]
     fn a_mixture_of_simulated_devices_is_found_and_means_the_same_elsewhere() {

@@ -60,6 +60,15 @@ impl DeviceTable {
         let table = Table::new(table.space.clone(), table.archs.clone(), names, columns)?;
         Ok(DeviceTable { name: name.into(), table })
     }
+
+    /// The names of its devices, as [`AdaptedLatency::sources`] has them.
+    pub fn devices(&self) -> impl Iterator<Item = String> {
+        self.table.names.iter().map(|column| source_name(column, &self.name))
+    }
+}
+
+fn source_name(column: &str, file: &str) -> String {
+    format!("{column} of {file}")
 }
 
 /// Latencies of devices over a pool, NaN where none was measured.
@@ -72,7 +81,8 @@ struct Devices<'a> {
 impl AdaptedLatency {
     /// Fits the first column of `target` beside the devices of other tables of its space and, if the device
     /// was measured in another space, what these measurements tell. `pool` are the architectures to
-    /// predict, with those of `target` among them.
+    /// predict, with those of `target` among them. A device on which all networks are equally fast tells
+    /// nothing, and is left out.
     pub fn from_tables(
         pool: Pool,
         target: &DeviceTable,
@@ -95,12 +105,10 @@ impl AdaptedLatency {
         if most > WIDEST * least {
             return Err(wrong(format!("latencies from {least} to {most} are not of one unit")));
         }
-        let devices = Devices::new(&pool, sources);
         let features = DeviceFeatures::new(&pool);
-        let all: Vec<usize> = (0..devices.names.len()).collect();
-        let functions = devices.smooth(&features, &all)?;
+        let (devices, functions) = Devices::new(&pool, sources).varying(&features)?;
         let carried = elsewhere.map(|other| devices.carried(metric, other)).transpose()?;
-        let names = devices.names.iter().map(|(name, file)| format!("{name} of {file}")).collect();
+        let names = devices.names.iter().map(|(name, file)| source_name(name, file)).collect();
         AdaptedLatency::fit(pool, features, metric, (names, functions), carried, (rows, values))
             .map_err(|e| wrong(e.to_string()))
     }
@@ -122,6 +130,40 @@ impl<'a> Devices<'a> {
             }
         }
         Devices { names, columns }
+    }
+
+    /// Leaves out devices on which all networks are equally fast.
+    fn without_constant(mut self) -> Self {
+        let varies = |column: &Vec<f64>| {
+            let mut known = column.iter().filter(|v| v.is_finite());
+            let first = known.next();
+            first.is_none_or(|first| known.any(|v| v != first))
+        };
+        let keep: Vec<bool> = self.columns.iter().map(varies).collect();
+        self.keep(&keep);
+        self
+    }
+
+    fn keep(&mut self, keep: &[bool]) {
+        let mut kept = keep.iter();
+        self.names.retain(|_| kept.next() == Some(&true));
+        let mut kept = keep.iter();
+        self.columns.retain(|_| kept.next() == Some(&true));
+    }
+
+    /// Leaves out devices without a smooth function that varies, and returns the functions of the others.
+    fn varying(self, features: &DeviceFeatures) -> Result<(Self, Mat), PredictError> {
+        let mut devices = self.without_constant();
+        loop {
+            let all: Vec<usize> = (0..devices.names.len()).collect();
+            let functions = devices.smooth(features, &all)?;
+            if functions.cols == all.len() {
+                return Ok((devices, functions));
+            }
+            let varies = |place: &usize| Ok(devices.smooth(features, &[*place])?.cols == 1);
+            let keep = all.iter().map(varies).collect::<Result<Vec<bool>, PredictError>>()?;
+            devices.keep(&keep);
+        }
     }
 
     /// The place of the column of that name, of which there must not be two.
@@ -173,6 +215,10 @@ impl<'a> Devices<'a> {
                 pool.space
             ));
         };
+        let column = there.columns[own].iter().copied().enumerate();
+        let (rows, values): (Vec<usize>, Vec<f64>) = column.filter(|v| v.1.is_finite()).unzip();
+        let file = there.names[own].1;
+        let there = Devices::new(&pool, tables).without_constant();
         // Of each device here, the place there.
         let mut places = Vec::new();
         for (name, _) in &self.names {
@@ -190,11 +236,9 @@ impl<'a> Devices<'a> {
         }
         let features = DeviceFeatures::new(&pool);
         let functions = there.smooth(&features, &shared)?;
-        let column = there.columns[own].iter().copied().enumerate();
-        let (rows, values): (Vec<usize>, Vec<f64>) = column.filter(|v| v.1.is_finite()).unzip();
         match Bridge::new(&features, &functions)?.carry(&rows, &values) {
             Ok(carried) => Ok(carried.among(&places)),
-            Err(e) => wrong(format!("{} column '{device}': {e}", there.names[own].1)),
+            Err(e) => wrong(format!("{file} column '{device}': {e}")),
         }
     }
 }

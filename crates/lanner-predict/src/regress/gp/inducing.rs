@@ -9,10 +9,12 @@
 use rand::seq::SliceRandom;
 use rayon::prelude::*;
 
-use super::{
-    Component, Gp, GpOptions, Kernel, SETTLED, STUDENT_ROUNDS, covariance, noise_of, singular,
-    standardised, training_bases, update_precisions,
+use super::component::{Component, GpOptions};
+use super::exact::{
+    self, SETTLED, STUDENT_ROUNDS, covariance, singular, training_bases, update_precisions,
 };
+use super::kernel::Kernel;
+use super::process::{Gp, Inducing, noise_of, standardised};
 use crate::PredictError;
 use crate::regress::linalg::{Cholesky, Mat, plus_weighted_squares};
 
@@ -22,16 +24,6 @@ pub const EXACT_ROWS: usize = 2000;
 const JITTER: f64 = 1e-8;
 /// Rows that are computed together.
 const BLOCK: usize = 512;
-
-/// State of a process of inducing rows beside its weights.
-pub(super) struct Inducing {
-    /// The factor of I + V Λ⁻¹ Vᵀ: V are the covariances of inducing with training rows, whitened,
-    /// Λ the noise of each training row.
-    pub inner: Cholesky,
-    /// C⁻¹ y and the diagonal of C⁻¹, C the covariance of the training targets.
-    pub dual: Vec<f64>,
-    pub diagonal: Vec<f64>,
-}
 
 /// The inducing rows' places among `n` rows, in random order.
 pub(super) fn places(n: usize) -> Vec<usize> {
@@ -53,7 +45,7 @@ pub(super) fn fit(
     standardised(y)?;
     let places = places(rows.len());
     let (some, of_some): (Vec<usize>, Vec<f64>) = places.iter().map(|&p| (rows[p], y[p])).unzip();
-    let exact = Gp::fit(components, &some, &of_some, options, start)?;
+    let exact = exact::fit(components, &some, &of_some, options, start)?;
     let mut precisions = vec![1.0; rows.len()];
     places.iter().zip(&exact.precisions).for_each(|(&p, w)| precisions[p] = *w);
     let hyper = exact.hyper.clone();

@@ -1,9 +1,7 @@
 //! The covariance before anything is known.
 
-use super::{
-    Component, Kernel,
-    kernel::{base_scale, base_values, own_base},
-};
+use super::component::Component;
+use super::kernel::{Kernel, base_scale, base_values, own_base};
 use crate::regress::linalg::Mat;
 
 /// Covariances of some pool rows with every hyper-parameter at the median of its prior, in units of

@@ -1,4 +1,7 @@
+use super::exact::*;
+use super::process::*;
 use super::*;
+use crate::regress::linalg::{Cholesky, Mat};
 use rand::RngExt;
 use rand_chacha::{ChaCha8Rng, rand_core::SeedableRng};
 

@@ -17,7 +17,7 @@ const HIDDEN: f64 = 1e-4;
 /// Amplitudes of the groups, then the noise.
 pub(in super::super) type Candidate = Vec<f64>;
 
-/// The candidates for groups that show this, and so many measurements: the same on every call.
+/// The candidates for groups of these kinds and a number of measurements: the same on every call.
 ///
 /// A device runs dead operations or skips them, and is like the sources or not: candidates that believe
 /// in all groups at once bend to the wrong ones when ten measurements cannot tell them apart. So two

@@ -1,0 +1,41 @@
+//! The module `lanner._lanner`: converts arguments and errors, and calls the library. The package in
+//! `python/lanner` documents what users see; structured values cross as JSON texts.
+#![cfg(feature = "module")]
+// Functions are called with the arguments of Python's, by name.
+#![allow(clippy::too_many_arguments)]
+
+mod error;
+mod network;
+mod search;
+mod space;
+mod timer;
+
+/// Binding of Lanner's library; use the package `lanner`.
+#[pyo3::pymodule]
+mod _lanner {
+    #[pymodule_export]
+    const VERSION: &str = env!("CARGO_PKG_VERSION");
+    #[pymodule_export]
+    use crate::network::{Network, onnx_cost};
+    #[pymodule_export]
+    use crate::search::Search;
+    #[pymodule_export]
+    use crate::space::Space;
+    #[pymodule_export]
+    use crate::timer::Timer;
+    use pyo3::prelude::*;
+
+    use crate::error::OrException;
+
+    /// Returns a limit as the library writes it.
+    #[pyfunction]
+    fn limit(text: &str) -> PyResult<String> {
+        Ok(text.parse::<lanner::search::Limit>().or_exception()?.to_string())
+    }
+
+    /// Writes a file as a whole or not at all.
+    #[pyfunction]
+    fn write_file(path: std::path::PathBuf, content: &[u8]) -> PyResult<()> {
+        lanner::data::write_file(path, content).or_exception()
+    }
+}

@@ -1,0 +1,99 @@
+//! Networks of architectures in the published spaces and those of files.
+
+use lanner::network::{
+    Cost, Diagram, Init, Network as Inner, OnnxOptions, Precision, Skeleton, View, Weights, json,
+    onnx,
+};
+use lanner::space::{Architecture, Space as InnerSpace};
+use pyo3::prelude::*;
+
+use crate::error::OrException;
+use crate::space::Space;
+
+/// A network with its shapes.
+#[pyclass(frozen, module = "lanner._lanner")]
+pub struct Network {
+    space: InnerSpace,
+    arch: Architecture,
+    view: View,
+    network: Inner,
+}
+
+#[pymethods]
+impl Network {
+    /// Builds a network; sizes that are `None` are those of the publication.
+    #[new]
+    #[pyo3(signature = (space, arch, channels, cells, resolution, classes, pruned))]
+    fn new(
+        space: &Space,
+        arch: &str,
+        channels: Option<usize>,
+        cells: Option<usize>,
+        resolution: Option<usize>,
+        classes: Option<usize>,
+        pruned: bool,
+    ) -> PyResult<Network> {
+        let published = Skeleton::of(&space.0).or_exception()?;
+        let skeleton = Skeleton {
+            channels: channels.unwrap_or(published.channels),
+            cells: cells.unwrap_or(published.cells),
+            resolution: resolution.unwrap_or(published.resolution),
+            classes: classes.unwrap_or(published.classes),
+            ..published
+        };
+        let arch = space.parse(arch)?;
+        let view = if pruned { View::Pruned } else { View::Raw };
+        let network = skeleton.build(&arch, view).or_exception()?;
+        Ok(Network { space: space.0.clone(), arch, view, network })
+    }
+
+    /// Layers and costs as JSON.
+    fn json(&self) -> String {
+        json(&self.network, &Cost::of(&self.network)).to_string()
+    }
+
+    /// Draws cell and network.
+    fn svg(&self) -> PyResult<String> {
+        let cell = Diagram::cell(&self.space, &self.arch, self.view).or_exception()?;
+        let blocks = Diagram::blocks(&self.network, &Cost::of(&self.network));
+        Ok(Diagram::svg(&self.space.print(&self.arch), &[cell, blocks]))
+    }
+
+    /// Encodes an ONNX model with He weights of a seed.
+    fn onnx(
+        &self,
+        py: Python,
+        seed: u64,
+        fold: bool,
+        int8: bool,
+        batch: Option<u32>,
+    ) -> PyResult<Vec<u8>> {
+        let network = &self.network;
+        let encoded = py.detach(|| {
+            onnx::fits(network)?;
+            let weights = Weights::init(network, Init { seed });
+            let precision = if int8 { Precision::Int8 } else { Precision::F32 };
+            let options = OnnxOptions { precision, batch, ..OnnxOptions::default() };
+            match fold || int8 {
+                true => {
+                    let (network, weights) = weights.fold(network)?;
+                    onnx::encode(&network, &weights, options)
+                }
+                false => onnx::encode(network, &weights, options),
+            }
+        });
+        encoded.or_exception()
+    }
+}
+
+/// Counts the costs of an ONNX model, as JSON.
+#[pyfunction]
+pub fn onnx_cost(py: Python, model: &[u8]) -> PyResult<String> {
+    let cost = py.detach(|| onnx::count(model)).or_exception()?;
+    Ok(serde_json::json!({
+        "flops": cost.flops, "macs": cost.macs, "params": cost.params,
+        "weight_bytes": cost.weight_bytes, "memory_bytes": cost.peak_bytes,
+        "nodes": cost.nodes, "uncounted": cost.uncounted,
+    })
+    .to_string())
+}

@@ -1,0 +1,303 @@
+//! A search whose loop is driven from Python: claim, evaluate anywhere, tell.
+
+use std::cell::Cell;
+use std::collections::BTreeMap;
+use std::path::PathBuf;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+use lanner::evaluate::EvaluateError;
+use lanner::evaluate::evaluator::{Answer, Request};
+use lanner::evaluate::meter::{Effort, Latency, Meter};
+use lanner::report::Report;
+use lanner::search::run::{Control, Own, Run, Stop};
+use lanner::search::study::{State, Study};
+use lanner::search::{Evaluate, Job, SearchError, Setup};
+use lanner::space::{Architecture, Space as InnerSpace};
+use pyo3::prelude::*;
+use serde_json::{Value, json};
+
+use crate::error::{InputError, OrException, StudyError};
+use crate::space::Space;
+
+/// A search in progress; its methods may be called from any thread.
+#[pyclass(frozen, module = "lanner._lanner")]
+pub struct Search {
+    run: Mutex<Run>,
+    raised: Raised,
+}
+
+/// The exception that a function of the user raised inside the library.
+type Raised = Arc<Mutex<Option<PyErr>>>;
+
+thread_local! {
+    /// Whether this thread is inside a search, whose functions must not call it.
+    static INSIDE: Cell<bool> = const { Cell::new(false) };
+}
+
+#[pymethods]
+impl Search {
+    /// Begins a study in a folder.
+    #[staticmethod]
+    #[pyo3(signature = (folder, space, objectives, limits, strategy, seed, first, measure, repeatability))]
+    fn create(
+        py: Python,
+        folder: PathBuf,
+        space: &Space,
+        objectives: Vec<(String, bool)>,
+        limits: Vec<String>,
+        strategy: &str,
+        seed: u64,
+        first: usize,
+        measure: Option<Py<PyAny>>,
+        repeatability: f64,
+    ) -> PyResult<Search> {
+        let mut job = Job::new(space.0.name()).seed(seed).budget(0);
+        job.space_toml = space.0.toml().map(String::from);
+        for (metric, maximise) in &objectives {
+            job = if *maximise { job.maximise(metric) } else { job.minimise(metric) };
+        }
+        for limit in &limits {
+            job.limits.push(limit.parse::<lanner::search::Limit>().or_exception()?);
+        }
+        job.strategy = strategy.parse().map_err(|e: String| InputError::new_err(e))?;
+        job.setup = Some(Setup { latency_samples: first, ..Setup::new(Evaluate::Function) });
+        let (own, raised) = own(&space.0, measure, repeatability);
+        let run = py.detach(|| Run::create(&folder, &job, own, &mut Control::default()));
+        Search::new(py, run, raised)
+    }
+
+    /// Opens the study in a folder to go on.
+    #[staticmethod]
+    fn open(
+        py: Python,
+        folder: PathBuf,
+        measure: Option<Py<PyAny>>,
+        repeatability: f64,
+    ) -> PyResult<Search> {
+        let space = py.detach(|| Study::open_read_only(&folder)).or_exception()?.space().clone();
+        let (own, raised) = own(&space, measure, repeatability);
+        let run = py.detach(|| Run::resume(&folder, own));
+        Search::new(py, run, raised)
+    }
+
+    /// Tells whether there is a study in a folder.
+    #[staticmethod]
+    fn is_there(folder: PathBuf) -> bool {
+        Study::is_there(folder)
+    }
+
+    /// Returns what the search is about, as JSON.
+    fn job(&self, py: Python) -> PyResult<String> {
+        self.with(py, |run, _| {
+            let job = run.study().job();
+            let mut value = serde_json::to_value(job).unwrap_or_default();
+            value["space_identity"] = json!(run.study().space().identity());
+            value["limits"] = job.limits.iter().map(|l| json!(l.to_string())).collect();
+            Ok(value.to_string())
+        })
+    }
+
+    /// Returns the metrics that trainings have to give.
+    fn needed(&self, py: Python) -> PyResult<Vec<String>> {
+        self.with(py, |run, _| Ok(run.needed()))
+    }
+
+    /// Measures the first networks, if a limit or an objective needs it.
+    fn first_measurements(&self, py: Python) -> PyResult<()> {
+        self.with(py, |run, control| run.first_measurements(control))
+    }
+
+    fn set_budget(&self, py: Python, budget: usize) -> PyResult<()> {
+        self.with(py, |run, _| run.set_budget(budget))
+    }
+
+    /// Claims the next trial that is within the limits; `None` if nothing is left.
+    fn claim(&self, py: Python) -> PyResult<Option<String>> {
+        self.with(py, |run, control| {
+            let stop = &*control.stop;
+            let trial = run.claim(&|| stop() != Stop::No)?;
+            Ok(trial.map(|t| t.json(run.study().space()).to_string()))
+        })
+    }
+
+    /// Records the metrics of a claimed trial, and returns its state.
+    fn tell(&self, py: Python, trial: i64, metrics: BTreeMap<String, f64>) -> PyResult<String> {
+        self.answer(py, trial, Answer::Metrics(metrics))
+    }
+
+    /// Records why a claimed trial has no metrics.
+    fn fail(&self, py: Python, trial: i64, why: String) -> PyResult<String> {
+        self.answer(py, trial, Answer::Failed(why))
+    }
+
+    /// Gives a claimed trial back.
+    fn give_back(&self, py: Python, trial: i64) -> PyResult<()> {
+        self.with(py, |run, _| run.give_back(&run.study().trial(trial)?))
+    }
+
+    /// Measures the best trials again, writes `best.json`, and returns its content.
+    fn found(&self, py: Python) -> PyResult<Option<String>> {
+        self.with(py, |run, control| {
+            let found = run.found(control)?;
+            Ok(run.hand_over(&found)?.map(|about| about.to_string()))
+        })
+    }
+
+    /// Returns a trial as JSON.
+    fn trial(&self, py: Python, trial: i64) -> PyResult<String> {
+        self.with(py, |run, _| Ok(run.study().trial(trial)?.json(run.study().space()).to_string()))
+    }
+
+    /// Returns all trials as a JSON list.
+    fn trials(&self, py: Python) -> PyResult<String> {
+        self.with(py, |run, _| {
+            let space = run.study().space();
+            let all: Value = run.study().trials()?.iter().map(|t| t.json(space)).collect();
+            Ok(all.to_string())
+        })
+    }
+
+    /// Returns all measurements as a JSON list.
+    fn measurements(&self, py: Python) -> PyResult<String> {
+        self.with(py, |run, _| {
+            let space = run.study().space();
+            let all: Value = run.study().measurements()?.iter().map(|m| m.json(space)).collect();
+            Ok(all.to_string())
+        })
+    }
+
+    /// Returns the best trials as a JSON list: one, or those that no other one beats in all objectives.
+    fn best(&self, py: Python) -> PyResult<String> {
+        self.with(py, |run, _| {
+            let space = run.study().space();
+            let all: Value = run.study().front()?.iter().map(|t| t.json(space)).collect();
+            Ok(all.to_string())
+        })
+    }
+
+    /// Returns numbers of trials by state, as JSON.
+    fn counts(&self, py: Python) -> PyResult<String> {
+        self.with(py, |run, _| {
+            Ok(serde_json::to_value(run.study().counts()?).unwrap_or_default().to_string())
+        })
+    }
+
+    /// Returns the report as HTML.
+    fn report(&self, py: Python) -> PyResult<String> {
+        self.with(py, |run, _| Ok(Report::of(run.study()).map(|r| r.html())))?.or_exception()
+    }
+}
+
+impl Search {
+    fn new(py: Python, run: Result<Run, SearchError>, raised: Raised) -> PyResult<Search> {
+        match run {
+            Ok(run) => Ok(Search { run: Mutex::new(run), raised }),
+            Err(error) => Err(exception(py, error, &raised)),
+        }
+    }
+
+    fn answer(&self, py: Python, trial: i64, answer: Answer) -> PyResult<String> {
+        let state: State = self.with(py, |run, _| {
+            let claimed = run.study().trial(trial)?;
+            run.tell(&claimed, answer)
+        })?;
+        Ok(state.name().into())
+    }
+
+    /// Calls the closure without the interpreter's lock; Ctrl-C stops it.
+    fn with<T: Send>(
+        &self,
+        py: Python,
+        call: impl FnOnce(&mut Run, &mut Control) -> Result<T, SearchError> + Send,
+    ) -> PyResult<T> {
+        if INSIDE.get() {
+            let why =
+                "a function that the study calls (measure, build) cannot use the study itself";
+            return Err(StudyError::new_err(why));
+        }
+        let raised = &self.raised;
+        let result = py.detach(|| {
+            let mut run: MutexGuard<Run> = self.run.lock().unwrap_or_else(PoisonError::into_inner);
+            INSIDE.set(true);
+            let stop = || match Python::attach(|py| py.check_signals()) {
+                Ok(()) => Stop::No,
+                Err(error) => {
+                    keep(raised, error);
+                    Stop::Now
+                }
+            };
+            let mut control = Control { stop: Box::new(stop), ..Control::default() };
+            let result = call(&mut run, &mut control);
+            drop(control);
+            INSIDE.set(false);
+            result
+        });
+        match (result, taken(raised)) {
+            (_, Some(error)) => Err(error),
+            (Ok(value), None) => Ok(value),
+            (Err(error), None) => Err(exception(py, error, raised)),
+        }
+    }
+}
+
+fn keep(raised: &Raised, error: PyErr) {
+    raised.lock().unwrap_or_else(PoisonError::into_inner).get_or_insert(error);
+}
+
+fn taken(raised: &Raised) -> Option<PyErr> {
+    raised.lock().unwrap_or_else(PoisonError::into_inner).take()
+}
+
+/// Returns the exception of the user's function if it raised one, else that of the error.
+fn exception(_: Python, error: SearchError, raised: &Raised) -> PyErr {
+    taken(raised).unwrap_or_else(|| crate::error::IntoException::exception(error))
+}
+
+/// Makes the caller's parts of a run: evaluations are Python's, and so are measurements if there is a
+/// function for them.
+fn own(space: &InnerSpace, measure: Option<Py<PyAny>>, repeatability: f64) -> (Own, Raised) {
+    let raised = Raised::default();
+    let mut own = Own::evaluator(|_: &Request| -> Result<Answer, EvaluateError> {
+        Ok(Answer::Failed("networks are evaluated by the program that drives the search".into()))
+    });
+    own.meter = measure.map(|call| {
+        let (space, raised) = (space.clone(), Arc::clone(&raised));
+        Box::new(PythonMeter { space, call, raised, repeatability }) as Box<dyn Meter>
+    });
+    (own, raised)
+}
+
+/// Measures by a Python function: architecture and whether much effort is wanted in, latency and standard
+/// error out.
+struct PythonMeter {
+    space: InnerSpace,
+    call: Py<PyAny>,
+    raised: Raised,
+    repeatability: f64,
+}
+
+impl Meter for PythonMeter {
+    fn measure(
+        &mut self,
+        arch: &Architecture,
+        effort: Effort,
+    ) -> Result<Option<Latency>, EvaluateError> {
+        let text = self.space.print(arch);
+        let measured = Python::attach(|py| {
+            let latency = self.call.call1(py, (text, effort == Effort::Final))?;
+            latency.extract::<Option<(f64, f64)>>(py)
+        });
+        match measured {
+            Ok(latency) => Ok(latency.map(|(ms, se)| Latency { ms, se })),
+            Err(error) => {
+                let why = error.to_string();
+                keep(&self.raised, error);
+                Err(EvaluateError::Device(why))
+            }
+        }
+    }
+
+    fn repeatability(&self) -> f64 {
+        self.repeatability
+    }
+}

@@ -1,0 +1,85 @@
+//! Search spaces; architectures cross as texts.
+
+use lanner::nn::rng;
+use lanner::space::{Architecture, Space as Inner};
+use pyo3::prelude::*;
+
+use crate::error::OrException;
+
+/// A search space of the library.
+#[pyclass(frozen, module = "lanner._lanner")]
+pub struct Space(pub Inner);
+
+#[pymethods]
+impl Space {
+    /// Returns a named space, or reads a `.toml` file.
+    #[staticmethod]
+    fn by_name(name: &str) -> PyResult<Space> {
+        Inner::by_name(name).map(Space).or_exception()
+    }
+
+    /// Returns the names of the published spaces.
+    #[staticmethod]
+    fn names() -> Vec<&'static str> {
+        Inner::NAMES.to_vec()
+    }
+
+    #[getter]
+    fn name(&self) -> &str {
+        self.0.name()
+    }
+
+    /// Name and, for a file, the fingerprint of its content.
+    #[getter]
+    fn identity(&self) -> String {
+        self.0.identity()
+    }
+
+    /// Text of the file that defines the space.
+    #[getter]
+    fn toml(&self) -> Option<&str> {
+        self.0.toml()
+    }
+
+    #[getter]
+    fn size(&self) -> u128 {
+        self.0.size()
+    }
+
+    /// Returns the text of the architecture, as the library writes it; refuses any other.
+    fn check(&self, arch: &str) -> PyResult<String> {
+        Ok(self.0.print(&self.parse(arch)?))
+    }
+
+    /// Returns the text of the first of all architectures that are published as equal.
+    fn canonical(&self, arch: &str) -> PyResult<String> {
+        Ok(self.0.print(&self.0.canonical(&self.parse(arch)?)))
+    }
+
+    /// Draws `count` architectures, without repetition as far as the space has as many.
+    fn sample(&self, py: Python, count: usize, seed: u64) -> Vec<String> {
+        py.detach(|| {
+            let mut rng = rng(seed, "sample of Python");
+            self.0.shuffled(&mut rng).take(count).map(|a| self.0.print(&a)).collect()
+        })
+    }
+
+    /// Changes one choice at random.
+    fn mutate(&self, arch: &str, seed: u64) -> PyResult<String> {
+        let arch = self.parse(arch)?;
+        let mut rng = rng(seed, "mutation of Python");
+        Ok(self.0.print(&self.0.mutate(&arch, &mut rng)))
+    }
+
+    /// Returns all architectures; refuses a space that is too large to list.
+    fn list(&self, py: Python) -> PyResult<Vec<String>> {
+        let all = self.0.list().or_exception()?;
+        Ok(py.detach(|| all.iter().map(|a| self.0.print(a)).collect()))
+    }
+}
+
+impl Space {
+    pub fn parse(&self, arch: &str) -> PyResult<Architecture> {
+        self.0.parse(arch).or_exception()
+    }
+}

@@ -1,0 +1,50 @@
+"""Finds the neural network to deploy on your device with the fewest trainings and measurements.
+
+A space of networks, a study, and a function that trains:
+
+>>> import lanner
+>>> space = lanner.Space("nasbench201")
+>>> study = lanner.create_study(space, maximize="score", limits=["params <= 1e6"], seed=1)
+>>> study.optimize(lambda trial: trial.arch.count("3x3"), n_trials=12)
+>>> study.best_trial.value >= 2
+True
+
+docs/python.md goes from here to a search over your own ``nn.Module`` within a latency limit.
+"""
+
+from lanner import _lanner
+from lanner._device import Device, device
+from lanner._errors import (
+    ExportError,
+    InputError,
+    LannerError,
+    MeasureError,
+    StudyError,
+    TrainError,
+)
+from lanner._measure import onnx_cost
+from lanner._network import Network
+from lanner._space import Arch, Space
+from lanner._study import STRATEGIES, Study, create_study
+from lanner._trial import Trial
+
+__version__: str = _lanner.VERSION
+
+__all__ = [
+    "STRATEGIES",
+    "Arch",
+    "Device",
+    "ExportError",
+    "InputError",
+    "LannerError",
+    "MeasureError",
+    "Network",
+    "Space",
+    "Study",
+    "StudyError",
+    "TrainError",
+    "Trial",
+    "create_study",
+    "device",
+    "onnx_cost",
+]

@@ -1,0 +1,124 @@
+"""Devices: a runtime on this machine, in a process of its own."""
+
+import importlib.util
+import json
+import os
+import subprocess
+import sys
+import tempfile
+from dataclasses import dataclass
+from typing import Any
+
+from lanner._errors import InputError, MeasureError
+
+RUNTIMES = ("onnxruntime", "rten")
+
+
+@dataclass(frozen=True)
+class Device:
+    """A runtime of this machine with its settings; see :func:`device`."""
+
+    runtime: str
+    threads: int
+
+
+def device(runtime: str = "onnxruntime", *, threads: int = 1) -> Device:
+    """Returns the device that networks are measured on: this machine's processor.
+
+    >>> device("rten", threads=1)
+    Device(runtime='rten', threads=1)
+
+    ``onnxruntime`` uses the library of the package ``onnxruntime``; ``rten`` is built in, and several times
+    slower. For any other device, give ``create_study`` a function: ``measure=``.
+
+    Raises InputError for an unknown runtime or number of threads.
+    """
+    if runtime not in RUNTIMES:
+        raise InputError(f"runtime {runtime!r} is not known, expected {' or '.join(RUNTIMES)}")
+    if not isinstance(threads, int) or not 1 <= threads <= 1024:
+        raise InputError(f"threads is {threads!r}, expected 1 to 1024")
+    return Device(runtime, threads)
+
+
+class Stopwatch:
+    """Measures ONNX models on a device, in a process that does nothing else."""
+
+    def __init__(self, device: Device) -> None:
+        self.device = device
+        self._process: subprocess.Popen[str] | None = None
+
+    def measure(self, model: bytes, is_final: bool = False) -> tuple[float, float] | None:
+        """Returns latency and standard error, milliseconds; None if the runtime refuses the network.
+
+        Raises MeasureError if the runtime cannot be used.
+        """
+        number, path = tempfile.mkstemp(suffix=".onnx")
+        try:
+            with os.fdopen(number, "wb") as file:
+                file.write(model)
+            answer = self._ask({"model": path, "final": is_final})
+        finally:
+            os.unlink(path)
+        if "error" in answer:
+            raise MeasureError(answer["error"])
+        return None if "refused" in answer else (answer["ms"], answer["se"])
+
+    def close(self) -> None:
+        """Ends the process."""
+        if self._process is not None:
+            self._process.kill()
+            self._process.wait()
+            self._process = None
+
+    def _ask(self, question: dict[str, Any]) -> dict[str, Any]:
+        process = self._process
+        if process is None or process.poll() is not None:
+            process = self._process = self._start()
+        assert process.stdin is not None and process.stdout is not None
+        try:
+            process.stdin.write(json.dumps(question) + "\n")
+            process.stdin.flush()
+            line = process.stdout.readline()
+        except BrokenPipeError:
+            line = ""
+        except BaseException:
+            # Interrupted: the answer that is still to come is of no question.
+            self.close()
+            raise
+        if not line:
+            code = process.wait()
+            self._process = None
+            # The network ended its runtime; others may be measured.
+            return {"refused": f"the process that measures ended with code {code}"}
+        answer: dict[str, Any] = json.loads(line)
+        return answer
+
+    def _start(self) -> subprocess.Popen[str]:
+        arguments = {"runtime": self.device.runtime, "threads": self.device.threads}
+        if self.device.runtime == "onnxruntime":
+            arguments["library"] = _library()
+        # It must find the package as this process does, and not wait for the user's Ctrl-C.
+        paths = os.pathsep.join(p for p in sys.path if p)
+        return subprocess.Popen(
+            [sys.executable, "-m", "lanner._measuring", json.dumps(arguments)],
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            text=True,
+            env={**os.environ, "PYTHONPATH": paths},
+            start_new_session=True,
+        )
+
+    def __del__(self) -> None:
+        self.close()
+
+
+def _library() -> str:
+    """Returns the folder of ONNX Runtime's library, without loading it."""
+    found = importlib.util.find_spec("onnxruntime")
+    if found is None or found.origin is None:
+        raise MeasureError(
+            "onnxruntime is not installed: pip install onnxruntime, or measure with lanner.device('rten')"
+        )
+    return os.path.join(os.path.dirname(found.origin), "capi")
+
+

@@ -1,0 +1,226 @@
+"""The loop of a study: claim, submit, tell as each training ends. The driver alone writes the study;
+workers only train.
+"""
+
+import json
+import time
+from collections.abc import Callable, Iterable, Sequence
+from concurrent.futures import (
+    FIRST_COMPLETED,
+    BrokenExecutor,
+    Executor,
+    Future,
+    ProcessPoolExecutor,
+    ThreadPoolExecutor,
+    wait,
+)
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any
+
+from lanner._errors import InputError, TrainError
+from lanner._evaluate import Failure, Train, evaluate
+from lanner._trial import Trial
+
+if TYPE_CHECKING:
+    from lanner._study import Study
+
+Callback = Callable[["Study", Trial], None]
+
+DEATHS = 3
+"""Number of deaths of workers after which a trial counts as failed."""
+FAILURES = 3
+"""Number of failures without a success after which the loop gives up."""
+UNLIMITED = 100
+"""Number of trials by which the budget grows where none is given."""
+_DIED = {
+    "ActorDiedError",
+    "ActorUnavailableError",
+    "KilledWorker",
+    "NodeDiedError",
+    "ObjectLostError",
+    "OutOfMemoryError",
+    "OwnerDiedError",
+    "UncompletedJobError",
+    "WorkerCrashedError",
+    "WorkerDied",
+}
+"""Names of exceptions by which engines tell that a worker died."""
+_UNSENDABLE = ("pickle", "serializ", "serialis")
+
+
+@dataclass
+class Loop:
+    """One call of ``study.optimize``."""
+
+    study: "Study"
+    train: Train
+    callbacks: Sequence[Callback]
+    left: int | None
+    """Number of trials still to begin; None without a limit."""
+    deadline: float | None
+    executor: Executor | None = None
+    n_jobs: int = 1
+    running: dict[Any, Trial] = field(default_factory=dict)
+    own: list[Executor] = field(default_factory=list)
+    """Executors that the loop made, and ends."""
+    deaths: dict[int, int] = field(default_factory=dict)
+    failures: list[Trial] = field(default_factory=list)
+    is_hopeful: bool = False
+    """Whether a trial succeeded."""
+
+    def run(self) -> None:
+        """Runs until nothing is left to begin and all that runs has ended."""
+        self.study._measure_first()
+        self._grow_budget()
+        try:
+            while True:
+                self._fill()
+                if not self.running:
+                    break
+                for future in self._ended():
+                    self._receive(future, self.running.pop(future))
+        finally:
+            # What did not end is given back: it is handed out again, with the same seed.
+            for future, trial in self.running.items():
+                if isinstance(future, Future):
+                    future.cancel()
+                self.study._search.give_back(trial.number)
+            for executor in self.own:
+                executor.shutdown(wait=False, cancel_futures=True)
+
+    def _may_begin(self) -> bool:
+        in_time = self.deadline is None or time.monotonic() < self.deadline
+        return in_time and not self.study._is_stopped and (self.left is None or self.left > 0)
+
+    def _grow_budget(self) -> None:
+        counts = json.loads(self.study._search.counts())
+        evaluated = counts["done"] + counts["failed"] - counts["imported"] + counts["running"]
+        more = UNLIMITED if self.left is None else self.left
+        self.study._search.set_budget(evaluated + more)
+
+    def _fill(self) -> None:
+        """Gives every free worker a trial."""
+        while len(self.running) < self.n_jobs and self._may_begin():
+            trial = self.study._claim()
+            if trial is None and self.left is None:
+                self._grow_budget()
+                trial = self.study._claim()
+            if trial is None:
+                return
+            if self.left is not None:
+                self.left -= 1
+            if self.executor is None:
+                self._train_here(trial)
+            else:
+                self._submit(self._usable(self.executor), trial)
+
+    def _train_here(self, trial: Trial) -> None:
+        self.running[None] = trial
+        result = evaluate(self.train, trial, self.study._needed)
+        del self.running[None]
+        self._tell(trial, result)
+
+    def _submit(self, executor: Executor, trial: Trial) -> None:
+        try:
+            future = executor.submit(evaluate, self.train, trial, self.study._needed)
+        except BaseException:
+            self.study._search.give_back(trial.number)
+            raise
+        self.running[future] = trial
+
+    def _ended(self) -> Iterable[Any]:
+        """Waits for the next trainings to end."""
+        futures = list(self.running)
+        if all(isinstance(f, Future) for f in futures):
+            # With a timeout, so that Ctrl-C is noticed on every platform.
+            while not (ended := wait(futures, timeout=1.0, return_when=FIRST_COMPLETED).done):
+                pass
+            return ended
+        # Other engines' jobs, such as submitit's, can only be asked.
+        pause = 0.01
+        while not (found := [f for f in futures if f.done()]):
+            time.sleep(pause)
+            pause = min(1.0, 1.5 * pause)
+        return found
+
+    def _receive(self, future: Any, trial: Trial) -> None:
+        try:
+            result = future.result()
+        except Exception as error:
+            if isinstance(error, BrokenExecutor) or type(error).__name__ in _DIED:
+                self._died(trial, error)
+                return
+            self.study._search.give_back(trial.number)
+            text = f"{type(error).__name__}: {error}"
+            if any(word in text.lower() for word in _UNSENDABLE):
+                raise InputError(
+                    f"train or trial.arch cannot be sent to another process ({text}); define train, and "
+                    "build, at the top of a module, or use threads: n_jobs without executor"
+                ) from error
+            raise
+        self._tell(trial, result)
+
+    def _died(self, trial: Trial, error: Exception) -> None:
+        deaths = self.deaths[trial.number] = self.deaths.get(trial.number, 0) + 1
+        if deaths >= DEATHS:
+            why = f"the worker died, {deaths} times: {type(error).__name__}: {error}"
+            self._tell(trial, Failure(why))
+        elif isinstance(self.executor, ProcessPoolExecutor):
+            # One dead process ends a pool with all that it runs, and nobody knows whose fault it was. Each of
+            # its trials goes on in a pool of its own.
+            self._submit(self._pool_like(self.executor, 1), trial)
+        elif self.executor is not None:
+            self._submit(self.executor, trial)
+
+    def _usable(self, executor: Executor) -> Executor:
+        """Replaces a pool of processes that broke."""
+        if isinstance(executor, ProcessPoolExecutor) and getattr(executor, "_broken", False):
+            self.executor = executor = self._pool_like(executor, self.n_jobs)
+        return executor
+
+    def _pool_like(self, pool: ProcessPoolExecutor, workers: int) -> ProcessPoolExecutor:
+        own: Any = pool
+        another = ProcessPoolExecutor(
+            workers, own._mp_context, own._initializer, own._initargs
+        )
+        self.own.append(another)
+        return another
+
+    def _tell(self, trial: Trial, result: dict[str, float] | Failure) -> None:
+        told = self.study._tell(trial, result)
+        if told.state == "failed":
+            self.failures.append(told)
+        elif told.state == "done":
+            self.is_hopeful = True
+        for callback in self.callbacks:
+            callback(self.study, told)
+        if not self.is_hopeful and len(self.failures) >= FAILURES:
+            first = self.failures[0]
+            raise TrainError(
+                f"the first {FAILURES} trials failed; trial {first.number}: {first.note}"
+            )
+
+
+def workers_of(executor: Executor, n_jobs: int | None) -> int:
+    """Returns how many trials run at a time: as asked, or as many as the executor has workers."""
+    if n_jobs is not None:
+        return n_jobs
+    for name in ("n_workers", "_max_workers"):
+        workers = getattr(executor, name, None)
+        if isinstance(workers, int) and workers > 0:
+            return workers
+    client = getattr(executor, "_client", None)
+    if client is not None and hasattr(client, "ncores"):
+        return max(1, int(sum(client.ncores().values())))
+    raise InputError(
+        f"n_jobs: say how many trials run at a time, {type(executor).__name__} does not tell"
+    )
+
+
+def threads(n_jobs: int) -> ThreadPoolExecutor | None:
+    """Returns the executor of several trials at a time in this process; None for one."""
+    if not isinstance(n_jobs, int) or n_jobs < 1:
+        raise InputError(f"n_jobs is {n_jobs!r}, expected 1 or more")
+    return ThreadPoolExecutor(n_jobs, "lanner") if n_jobs > 1 else None
+
+

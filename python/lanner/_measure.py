@@ -1,0 +1,140 @@
+"""What is known of a network before it is trained: costs and latency."""
+
+import json
+import math
+from collections.abc import Callable, Mapping
+from typing import Any
+
+from lanner import _lanner
+from lanner._device import Device, Stopwatch, device
+from lanner._errors import ExportError, InputError, MeasureError
+from lanner._network import Network
+from lanner._space import Arch, Space
+from lanner._trial import Build
+
+Measure = Callable[[Any], Any]
+"""Function of an architecture that returns metrics by name, or None if it cannot be measured."""
+
+LATENCY = "latency_ms"
+REPEATABILITY = 0.045
+"""Relative standard deviation between measurements of one network at different times
+(docs/benchmarks.md, "How well the tables repeat")."""
+
+
+class Meter:
+    """Measures networks before they are trained, each as often as the study asks."""
+
+    def __init__(
+        self,
+        space: Space,
+        measure: Measure | None,
+        exporter: Callable[[Arch, int], bytes] | None,
+        stopwatch: Stopwatch | None,
+    ) -> None:
+        self._space = space
+        self._measure = measure
+        self.exporter = exporter
+        """Returns the ONNX model of an architecture, with weights of a seed."""
+        self._stopwatch = stopwatch
+        self._costs: dict[str, dict[str, float]] = {}
+        self.repeatability = 0.0 if stopwatch is None else REPEATABILITY
+
+    @staticmethod
+    def of(
+        space: Space,
+        measure: Measure | None,
+        build: Build | None,
+        example_input: Any,
+        on: Device | None,
+    ) -> "Meter | None":
+        """Makes the meter of a study; None if the library measures by itself."""
+        if on is not None and not isinstance(on, Device):
+            raise InputError(f"device is {on!r}, expected lanner.device(…)")
+        if measure is not None and not callable(measure):
+            raise InputError(f"measure is {measure!r}, expected a function of an architecture")
+        if measure is not None and on is not None:
+            raise InputError("give measure= or device=, not both: each measures the latency")
+        exporter = None
+        if build is not None:
+            if example_input is None:
+                raise InputError("build= needs example_input=, a tensor as the network takes it")
+            exporter = _exporter(build, example_input)
+        elif on is not None:
+
+            def exporter(arch: Arch, seed: int) -> bytes:
+                return Network(arch, space).to_onnx(seed=seed, fold=True)
+
+        if measure is None and exporter is None:
+            return None
+        stopwatch = Stopwatch(on or device()) if measure is None else None
+        return Meter(space, measure, exporter, stopwatch)
+
+    def latency(self, text: str, is_final: bool) -> tuple[float, float] | None:
+        """Returns latency and standard error, milliseconds; None if the network cannot be measured."""
+        arch = self._space._arch(text)
+        if self._measure is not None:
+            return self._measured(arch)
+        assert self.exporter is not None and self._stopwatch is not None
+        model = self.exporter(arch, 0)
+        return self._stopwatch.measure(model, is_final)
+
+    def _measured(self, arch: Arch) -> tuple[float, float] | None:
+        assert self._measure is not None
+        values = self._measure(arch)
+        if values is None:
+            return None
+        if not isinstance(values, Mapping) or LATENCY not in values:
+            raise MeasureError(
+                f"measure returned {values!r} for {arch!r}, expected a dictionary with {LATENCY!r}, or None"
+            )
+        value = values[LATENCY]
+        value, error = value if isinstance(value, tuple) else (value, 0.0)
+        try:
+            value, error = float(value), float(error)
+        except (TypeError, ValueError) as wrong:
+            raise MeasureError(
+                f"measure returned {LATENCY} = {value!r} for {arch!r}, expected a number of milliseconds, or "
+                "it and its standard error"
+            ) from wrong
+        if not (math.isfinite(value) and value > 0 and math.isfinite(error) and error >= 0):
+            raise MeasureError(
+                f"measure returned {LATENCY} = {value} for {arch!r}, expected more than 0 milliseconds"
+            )
+        return value, error
+
+
+def _exporter(build: Build, example_input: Any) -> Callable[[Arch, int], bytes]:
+    def export(arch: Arch, seed: int) -> bytes:
+        from lanner._export import to_onnx
+
+        try:
+            import torch
+
+            with torch.random.fork_rng(devices=[]):
+                torch.manual_seed(seed)
+                module = build(arch)
+        except ImportError:
+            raise
+        except Exception as error:
+            raise ExportError(f"build raised {type(error).__name__} for {arch!r}: {error}") from error
+        try:
+            return to_onnx(module, example_input)
+        except ExportError as error:
+            raise ExportError(f"{arch!r}: {error}") from error
+
+    return export
+
+
+def onnx_cost(model: bytes) -> dict[str, Any]:
+    """Counts the costs of an ONNX model for the input that it was exported with: ``flops``, ``macs``,
+    ``params``, ``weight_bytes``, ``memory_bytes`` (peak of activations), ``nodes``, and ``uncounted``
+    operators, for which ``flops`` and ``macs`` are None.
+
+    >>> from lanner import Network
+    >>> onnx_cost(b"rubbish")
+    Traceback (most recent call last):
+        ...
+    lanner._errors.InputError: ONNX model is not readable (...), expected an encoded ModelProto
+    """
+    costs: dict[str, Any] = json.loads(_lanner.onnx_cost(model))
+    return costs

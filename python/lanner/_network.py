@@ -1,0 +1,97 @@
+"""Networks of architectures."""
+
+import json
+import os
+from typing import Any
+
+from lanner import _lanner
+from lanner._space import Arch, Space, as_space
+
+
+class Network:
+    """The network of an architecture, with the sizes of its publication or others.
+
+    >>> network = Network("302143", "nasbench201")
+    >>> network.costs["params"]
+    587386
+    >>> network.layers[1]["name"], network.layers[1]["shape"]
+    ('stem.conv', [16, 32, 32])
+
+    ``pruned`` leaves out layers that lead nowhere, as a runtime should get it; published tables count
+    them (``pruned=False``). In a notebook, a network shows its drawing.
+
+    Raises InputError for an architecture that is not of the space, a size out of its range, or a space
+    whose networks Lanner does not know.
+    """
+
+    def __init__(
+        self,
+        arch: Arch,
+        space: Space | str = "nasbench201",
+        *,
+        channels: int | None = None,
+        cells: int | None = None,
+        resolution: int | None = None,
+        classes: int | None = None,
+        pruned: bool = True,
+    ) -> None:
+        self.space = as_space(space)
+        text = self.space.text(arch)
+        self.arch = self.space.check(arch)
+        self._inner = _lanner.Network(
+            self.space._inner, text, channels, cells, resolution, classes, pruned
+        )
+        self._about: dict[str, Any] = json.loads(self._inner.json())
+
+    @property
+    def costs(self) -> dict[str, Any]:
+        """Costs for one image: ``flops`` as published tables count them, ``macs``, ``params``,
+        ``peak_bytes`` and ``activation_bytes`` of 32-bit floats, ``depth`` in layers.
+        """
+        return dict(self._about["cost"])
+
+    @property
+    def layers(self) -> list[dict[str, Any]]:
+        """Layers in the order in which they run: name, operation, inputs, output shape (channels,
+        height, width) and costs.
+        """
+        return list(self._about["layers"])
+
+    @property
+    def input_shape(self) -> tuple[int, ...]:
+        """Shape of one input: channels, height, width."""
+        return tuple(self._about["input"])
+
+    def to_onnx(
+        self,
+        path: str | os.PathLike[str] | None = None,
+        *,
+        seed: int = 0,
+        fold: bool = False,
+        int8: bool = False,
+        batch: int | None = 1,
+    ) -> bytes:
+        """Encodes an ONNX model with random weights, and writes it if a path is given.
+
+        ``fold`` merges batch norms into the convolutions before them; ``int8`` computes in 8-bit
+        integers; ``batch=None`` leaves the number of images open. The input is ``input``, batch ×
+        channels × height × width.
+        """
+        model = self._inner.onnx(seed, fold, int8, batch)
+        if path is not None:
+            _lanner.write_file(os.fspath(path), model)
+        return model
+
+    def svg(self) -> str:
+        """Draws cell and network."""
+        return self._inner.svg()
+
+    def _repr_svg_(self) -> str:
+        return self.svg()
+
+    def __repr__(self) -> str:
+        costs = self._about["cost"]
+        return (
+            f"Network({self.arch!r}, {self.space.name!r}, "
+            f"{costs['params']:,} parameters, {costs['flops']:,} FLOPs)"
+        )

@@ -1,0 +1,104 @@
+"""Search spaces."""
+
+import os
+from collections.abc import Iterator
+from typing import Any
+
+from lanner import _lanner
+
+Arch = str | dict[str, Any]
+"""An architecture: its text, or in a space of parameters its values by name."""
+
+
+class Space:
+    """A search space: one of :attr:`Space.NAMES`, or a ``.toml`` file (docs/spaces.md).
+
+    >>> space = Space("nasbench201")
+    >>> space.size
+    15625
+    >>> space.check("302143")
+    '|nor_conv_3x3~0|+|none~0|nor_conv_1x1~1|+|skip_connect~0|avg_pool_3x3~1|nor_conv_3x3~2|'
+
+    Raises InputError if there is no such space, or the file does not define one.
+    """
+
+    NAMES: tuple[str, ...] = tuple(_lanner.Space.names())
+    """Names of the published spaces."""
+
+    def __init__(self, name: str | os.PathLike[str]) -> None:
+        self._inner = _lanner.Space.by_name(os.fspath(name))
+
+    @property
+    def name(self) -> str:
+        """Name of the space."""
+        return self._inner.name
+
+    @property
+    def size(self) -> int:
+        """Number of architectures."""
+        return self._inner.size
+
+    def sample(self, n: int = 1, *, seed: int = 0) -> list[Arch]:
+        """Draws ``n`` architectures, none twice; fewer if the space has fewer.
+
+        >>> Space("nasbench201").sample(2, seed=1) == Space("nasbench201").sample(2, seed=1)
+        True
+        """
+        return [self._arch(text) for text in self._inner.sample(n, seed)]
+
+    def mutate(self, arch: Arch, *, seed: int = 0) -> Arch:
+        """Returns the architecture with one choice changed at random.
+
+        >>> space = Space("nasbench201")
+        >>> space.mutate("302143", seed=1) != space.check("302143")
+        True
+        """
+        return self._arch(self._inner.mutate(self._text(arch), seed))
+
+    def check(self, arch: Arch) -> Arch:
+        """Returns the architecture as the space writes it.
+
+        Raises InputError if it is not one of the space.
+        """
+        return self._arch(self._inner.check(self._text(arch)))
+
+    def text(self, arch: Arch) -> str:
+        """Returns the text of an architecture, by which tables and studies know it."""
+        return self._inner.check(self._text(arch))
+
+    def canonical(self, arch: Arch) -> Arch:
+        """Returns the first of all architectures that are published as equal to this one."""
+        return self._arch(self._inner.canonical(self._text(arch)))
+
+    def __iter__(self) -> Iterator[Arch]:
+        """Lists all architectures; raises InputError if the space is too large for that."""
+        return map(self._arch, self._inner.list())
+
+    def __contains__(self, arch: object) -> bool:
+        try:
+            self._inner.check(self._text(arch))  # type: ignore[arg-type]
+        except (ValueError, TypeError):
+            return False
+        return True
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, Space) and self._inner.identity == other._inner.identity
+
+    def __hash__(self) -> int:
+        return hash(self._inner.identity)
+
+    def __repr__(self) -> str:
+        return f"Space({self.name!r}, {self.size:,} architectures)"
+
+    def _text(self, arch: Arch) -> str:
+        if not isinstance(arch, str):
+            raise TypeError(f"an architecture of {self.name} is a str, not {type(arch).__name__}")
+        return arch
+
+    def _arch(self, text: str) -> Arch:
+        return text
+
+
+def as_space(space: "Space | str | os.PathLike[str]") -> Space:
+    """Returns the space, which may be given by its name or file."""
+    return space if isinstance(space, Space) else Space(space)

@@ -1,0 +1,397 @@
+"""Studies: searches whose record is on disk, or in a temporary folder."""
+
+import json
+import os
+import tempfile
+import time
+from collections.abc import Mapping, Sequence
+from concurrent.futures import Executor
+from pathlib import Path
+from typing import Any
+
+from lanner import _lanner
+from lanner._errors import InputError, StudyError
+from lanner._evaluate import Failure, Train, metrics
+from lanner._loop import Callback, Loop, threads, workers_of
+from lanner._measure import Measure, Meter
+from lanner._space import Arch, Space, as_space
+from lanner._trial import Build, Trial, trials_of
+
+STRATEGIES = ("default", "brp-nas", "weak-predictors", "regularized-evolution", "random")
+"""Names of the strategies (docs/search.md)."""
+
+
+def create_study(
+    space: Space | str | os.PathLike[str],
+    *,
+    maximize: str | Sequence[str] = (),
+    minimize: str | Sequence[str] = (),
+    limits: Sequence[str] = (),
+    storage: str | os.PathLike[str] | None = None,
+    load_if_exists: bool = False,
+    measure: Measure | None = None,
+    build: Build | None = None,
+    example_input: Any = None,
+    device: Any = None,
+    seed: int | None = None,
+    strategy: str | None = None,
+    first_measurements: int = 20,
+) -> "Study":
+    """Begins a study: the search of a space for the best values of a metric, within limits.
+
+    >>> study = create_study("nasbench201", maximize="score", limits=["params <= 1e6"], seed=3)
+    >>> study.optimize(lambda trial: trial.arch.count("1x1"), n_trials=10)
+    >>> study.best_trial.value >= 2
+    True
+
+    - ``maximize``, ``minimize``: the metric that trainings give, or a list of metrics whose trade-offs are
+      searched.
+    - ``limits``: ``"NAME <= NUMBER"``. ``params``, ``flops``, ``macs`` and ``memory_bytes`` are counted on
+      the network, ``latency_ms`` is measured before a network is trained.
+    - ``storage``: folder of the study (``study.db``, networks, report); a temporary one by default. With
+      ``load_if_exists``, the study there goes on, if it is the same search.
+    - ``measure``: your function of an architecture that returns ``{"latency_ms": …}``, or None for a network
+      that cannot be measured.
+    - ``build``, ``example_input``, ``device``: your own networks. ``build(arch)`` returns a
+      ``torch.nn.Module``, which is exported to ONNX with the example input, counted, and measured on the
+      device (default ``lanner.device("onnxruntime")``) before it is trained.
+    - ``seed``: with one worker, one seed gives the same trials (default 0).
+    - ``strategy``: one of ``lanner.STRATEGIES``.
+    - ``first_measurements``: number of networks to measure before the search, if a latency is limited.
+
+    Raises InputError if a setting is wrong, and then writes nothing; StudyError if there is a study in the
+    folder and ``load_if_exists`` is not set.
+    """
+    space = as_space(space)
+    goals = [(name, True) for name in _names(maximize)] + [(name, False) for name in _names(minimize)]
+    if not goals:
+        raise InputError("no objective: give maximize= or minimize= the name of a metric")
+    meter = Meter.of(space, measure, build, example_input, device)
+    call = meter.latency if meter is not None else None
+    repeatability = meter.repeatability if meter is not None else 0.0
+    temporary = None
+    if storage is None:
+        temporary = tempfile.TemporaryDirectory(prefix="lanner-", ignore_cleanup_errors=True)
+        storage = os.path.join(temporary.name, "study")
+    folder = os.path.abspath(os.fspath(storage))
+    if _lanner.Search.is_there(folder):
+        if not load_if_exists:
+            raise StudyError(
+                f"{folder}: a study is there already; go on with it by load_if_exists=True, or choose another "
+                "folder"
+            )
+        search = _lanner.Search.open(folder, call, repeatability)
+        asked = {"space": space._inner.identity, "objectives": goals, "limits": list(limits)}
+        _check_same(folder, json.loads(search.job()), {**asked, "seed": seed, "strategy": strategy})
+    else:
+        search = _lanner.Search.create(
+            folder,
+            space._inner,
+            goals,
+            list(limits),
+            strategy or STRATEGIES[0],
+            0 if seed is None else seed,
+            first_measurements,
+            call,
+            repeatability,
+        )
+    return Study(search, space, Path(folder), build=build, meter=meter, temporary=temporary)
+
+
+def _names(metrics: str | Sequence[str]) -> list[str]:
+    names = [metrics] if isinstance(metrics, str) else list(metrics)
+    for name in names:
+        if not isinstance(name, str) or not name.strip():
+            raise InputError(f"{name!r} is not the name of a metric")
+    return names
+
+
+def _check_same(folder: str, job: Mapping[str, Any], asked: Mapping[str, Any]) -> None:
+    """Refuses to go on with a study of something else."""
+    known = {
+        "space": job["space_identity"],
+        "objectives": [(o["metric"], o["maximise"]) for o in job["objectives"]],
+        "limits": job["limits"],
+        "seed": job["seed"],
+        "strategy": job["strategy"],
+    }
+    wanted = dict(asked)
+    wanted["limits"] = [_lanner.limit(text) for text in asked["limits"]]
+    for name, value in wanted.items():
+        if value is not None and value != known[name]:
+            raise InputError(
+                f"{folder} has a study with {name} {known[name]!r}, not {value!r}; choose another folder, or "
+                "ask for the same"
+            )
+
+
+class Study:
+    """A search and its record, made by :func:`create_study`."""
+
+    def __init__(
+        self,
+        search: _lanner.Search,
+        space: Space,
+        folder: Path,
+        *,
+        build: Build | None = None,
+        meter: Meter | None = None,
+        temporary: Any = None,
+    ) -> None:
+        self.space = space
+        self._search = search
+        self._folder = folder
+        self._build = build
+        self._meter = meter
+        self._temporary = temporary
+        self._is_stopped = False
+        self._is_measured = False
+        job = json.loads(search.job())
+        self.limits: list[str] = job["limits"]
+        """Limits of the study."""
+        self.directions: dict[str, str] = {
+            o["metric"]: "maximize" if o["maximise"] else "minimize" for o in job["objectives"]
+        }
+        """Direction of each objective."""
+        self._objective = next(iter(self.directions))
+        self._needed: list[str] = search.needed()
+
+    @property
+    def storage(self) -> Path:
+        """Folder of the study."""
+        return self._folder
+
+    def optimize(
+        self,
+        train: Train,
+        n_trials: int | None = None,
+        timeout: float | None = None,
+        n_jobs: int | None = None,
+        executor: Executor | None = None,
+        callbacks: Sequence[Callback] = (),
+        *,
+        total_trials: int | None = None,
+    ) -> None:
+        """Trains ``n_trials`` networks, one after the other or on several workers.
+
+        ``train(trial)`` returns the value of the objective, or a dictionary with it and other metrics. A
+        training that raises is a failed trial; after three failures without a success, the loop ends with
+        TrainError. Networks over a limit are not trained, and are not counted.
+
+        - ``total_trials``: trains until the study has that many, so that a script that is run again
+          finishes what a killed one began.
+        - ``timeout``: no training begins after so many seconds.
+        - ``n_jobs``: number of trainings at a time, in threads; one, in this thread, by default.
+        - ``executor``: any ``concurrent.futures.Executor`` (processes, Dask's ``client.get_executor()``, an
+          MPI pool), submitit's, or ``lanner.ray.RayExecutor``. A worker that dies gives its trial back; one
+          that kills three fails.
+        - ``callbacks``: called as ``callback(study, trial)`` after each result, in this thread.
+
+        At the end, the best networks are measured again if a latency is limited. Ctrl-C ends the loop at
+        once; what was running is handed out again later. So does ``study.stop()``, after the trials that
+        run.
+        """
+        for name, value in (("n_trials", n_trials), ("total_trials", total_trials)):
+            if value is not None and (not isinstance(value, int) or value < 0):
+                raise InputError(f"{name} is {value!r}, expected 0 or more")
+        if timeout is not None and not timeout >= 0:
+            raise InputError(f"timeout is {timeout!r}, expected seconds")
+        left = n_trials
+        if total_trials is not None:
+            counts = self.counts
+            missing = total_trials - counts["done"] - counts["failed"] + counts["imported"]
+            left = max(0, missing) if n_trials is None else min(n_trials, max(0, missing))
+        deadline = None if timeout is None else time.monotonic() + timeout
+        workers = 1 if n_jobs is None else n_jobs
+        own = None
+        if executor is None:
+            executor = own = threads(workers)
+        else:
+            workers = workers_of(executor, n_jobs)
+        self._is_stopped = False
+        loop = Loop(self, train, list(callbacks), left, deadline, executor, workers)
+        if own is not None:
+            loop.own.append(own)
+        loop.run()
+        self._confirm()
+
+    def stop(self) -> None:
+        """Ends ``optimize`` after the trainings that run; for callbacks."""
+        self._is_stopped = True
+
+    def ask(self, n: int = 1) -> list[Trial]:
+        """Asks for ``n`` trials to train, within the limits as far as can be measured. Fewer if the strategy
+        wants results first, or nothing is left.
+
+        >>> study = create_study("nasbench201", maximize="score")
+        >>> trials = study.ask(2)
+        >>> study.tell(trials[0], 93.1).state
+        'done'
+        >>> study.tell(trials[1], failed="out of memory").state
+        'failed'
+        """
+        self._measure_first()
+        counts = self.counts
+        done = counts["done"] + counts["failed"] - counts["imported"] + counts["running"]
+        self._search.set_budget(done + n)
+        trials: list[Trial] = []
+        while len(trials) < n and (trial := self._claim()) is not None:
+            trials.append(trial)
+        return trials
+
+    def tell(
+        self,
+        trial: Trial | int,
+        values: float | Mapping[str, float] | Sequence[float] | None = None,
+        *,
+        failed: str | None = None,
+    ) -> Trial:
+        """Records the result of a trial: its objective, or a dictionary of metrics, or why it failed.
+
+        Raises InputError if the objective is missing or no finite number, StudyError if the trial has ended
+        before.
+        """
+        number = trial.number if isinstance(trial, Trial) else trial
+        if failed is not None:
+            return self._tell(self._trial(number), Failure(failed))
+        result = metrics(values, self._needed)
+        if isinstance(result, Failure):
+            raise InputError(result.why.replace("train returned", "tell was given"))
+        return self._tell(self._trial(number), result)
+
+    @property
+    def best_trial(self) -> Trial:
+        """The best trial within the limits.
+
+        Raises StudyError if there is none.
+        """
+        trials = self.best_trials
+        if not trials:
+            raise StudyError("no trial is done and within the limits")
+        return trials[0]
+
+    @property
+    def best_trials(self) -> list[Trial]:
+        """The trials that no other one beats in all objectives, the best first value first."""
+        return self._trials(self._search.best())
+
+    @property
+    def best_value(self) -> float:
+        """Value of the best trial."""
+        value = self.best_trial.value
+        assert value is not None
+        return value
+
+    @property
+    def best_arch(self) -> Arch:
+        """Architecture of the best trial."""
+        return self.best_trial.arch
+
+    @property
+    def trials(self) -> list[Trial]:
+        """All trials, in the order of asking; also those over a limit, which were not trained."""
+        return self._trials(self._search.trials())
+
+    @property
+    def counts(self) -> dict[str, int]:
+        """Numbers of trials by state, and of imported ones among them."""
+        counts: dict[str, int] = json.loads(self._search.counts())
+        return counts
+
+    @property
+    def measurements(self) -> list[dict[str, Any]]:
+        """All measurements, in the order in which they were made: ``arch``, ``metric``, ``value``, ``se``
+        (standard error), ``trial``, ``unix_time``.
+        """
+        rows: list[dict[str, Any]] = json.loads(self._search.measurements())
+        for row in rows:
+            row["arch"] = self.space._arch(row["arch"])
+        return rows
+
+    def trials_dataframe(self) -> Any:
+        """Returns the trials as a pandas data frame: one row a trial, one column a metric, and one a
+        parameter where architectures have parameters.
+        """
+        import pandas
+
+        return pandas.DataFrame(self.rows())
+
+    def rows(self) -> list[dict[str, Any]]:
+        """Returns the trials as dictionaries of plain values, for any library of tables."""
+        trials = self.trials
+        names = sorted({name for t in trials for name in t.metrics})
+        rows = []
+        for t in trials:
+            row: dict[str, Any] = {"number": t.number, "state": t.state, "value": t.value}
+            if isinstance(t.arch, dict):
+                row |= {f"params_{name}": value for name, value in t.arch.items()}
+            else:
+                row["arch"] = t.arch
+            row |= {name: t.metrics.get(name) for name in names}
+            rows.append(row | {"seconds": t.seconds, "note": t.note})
+        return rows
+
+    def report(self, path: str | os.PathLike[str] | None = None) -> Path:
+        """Writes the report, one HTML page, and returns its path: ``report.html`` in the study's folder."""
+        target = self._folder / "report.html" if path is None else Path(path)
+        _lanner.write_file(str(target), self._search.report().encode())
+        return target
+
+    def export(self, path: str | os.PathLike[str], *, untrained: bool = False) -> Path:
+        """Writes the best network as ONNX, with the weights that ``trial.save`` kept.
+
+        ``untrained`` allows the initial weights instead. Raises StudyError if the best trial kept none.
+        """
+        best = self.best_trial
+        kept = self._folder / "networks" / f"{best.number}.onnx"
+        if kept.exists():
+            model = kept.read_bytes()
+        elif not untrained:
+            raise StudyError(
+                f"trial {best.number} kept no trained network: call trial.save(module, example_input) in train, "
+                "or export(…, untrained=True)"
+            )
+        elif self._meter is not None and self._meter.exporter is not None:
+            model = self._meter.exporter(best.arch, best.seed)
+        else:
+            from lanner._network import Network
+
+            model = Network(best.arch, self.space).to_onnx(seed=best.seed)
+        _lanner.write_file(os.fspath(path), model)
+        return Path(path)
+
+    def _trials(self, text: str) -> list[Trial]:
+        own = {"_storage": self._folder, "_build": self._build}
+        return trials_of(text, self.space, self._objective, **own)
+
+    def _trial(self, number: int) -> Trial:
+        return self._trials(f"[{self._search.trial(number)}]")[0]
+
+    def _measure_first(self) -> None:
+        if not self._is_measured:
+            self._search.first_measurements()
+            self._is_measured = True
+
+    def _claim(self) -> Trial | None:
+        claimed = self._search.claim()
+        return None if claimed is None else self._trials(f"[{claimed}]")[0]
+
+    def _tell(self, trial: Trial, result: dict[str, float] | Failure) -> Trial:
+        if isinstance(result, Failure):
+            self._search.fail(trial.number, result.why)
+        else:
+            self._search.tell(trial.number, result)
+        return self._trial(trial.number)
+
+    def _confirm(self) -> None:
+        """Measures the best networks again, and writes best.json."""
+        if self.counts["done"]:
+            self._search.found()
+
+    def __repr__(self) -> str:
+        goals = ", ".join(f"{d} {m}" for m, d in self.directions.items())
+        limits = f" within {', '.join(self.limits)}" if self.limits else ""
+        counts = self.counts
+        return f"Study({goals}{limits}: {counts['done']} done, {counts['failed']} failed)"
+
+

@@ -1,0 +1,243 @@
+"""Studies: the same trials as the command, results, limits, bad input."""
+
+import json
+import math
+import threading
+from pathlib import Path
+
+import pytest
+import workers
+
+import lanner
+
+
+def study(**settings):
+    settings = {"maximize": "score", "seed": 3} | settings
+    return lanner.create_study("nasbench201", **settings)
+
+
+def key(trials):
+    return [(t.number, t.arch, t.state, t.seed, t.metrics) for t in trials]
+
+
+def test_optimize_finds_more_than_chance(tmp_path):
+    s = study(storage=tmp_path / "study", limits=["params <= 1e6"])
+    seen = []
+    s.optimize(workers.score, n_trials=30, callbacks=[lambda _, trial: seen.append(trial)])
+    assert s.counts["done"] == 30
+    assert [t.number for t in seen] == [t.number for t in s.trials if t.state == "done"]
+    assert s.best_trial.value == s.best_value == max(t.value for t in s.trials)
+    assert s.best_value >= 4
+    assert lanner.Network(s.best_arch).costs["params"] <= 1e6
+    about = json.loads((tmp_path / "study" / "best.json").read_text())
+    assert about["trial"] == s.best_trial.number
+    assert s.report().read_bytes().startswith(b"<!DOCTYPE html>")
+    rows = s.rows()
+    assert len(rows) == 30 and rows[0]["score"] == s.trials[0].value
+
+
+def test_ask_and_tell_have_the_trials_of_optimize():
+    a, b = study(), study()
+    a.optimize(workers.score, n_trials=10)
+    trials = b.ask(10)
+    assert [t.state for t in trials] == ["running"] * 10
+    for trial in reversed(trials):
+        told = b.tell(trial, {"score": workers.score(trial), "other": math.nan})
+        assert told.value == workers.score(trial)
+    assert key(a.trials) == key(b.trials)
+
+
+def test_a_study_goes_on_where_it_was(tmp_path):
+    whole = study()
+    whole.optimize(workers.score, n_trials=25)
+    parts = study(storage=tmp_path / "s")
+    parts.optimize(workers.score, total_trials=10)
+    del parts
+    with pytest.raises(lanner.StudyError, match="load_if_exists=True"):
+        study(storage=tmp_path / "s")
+    parts = study(storage=tmp_path / "s", load_if_exists=True)
+    parts.optimize(workers.score, total_trials=25)
+    assert key(parts.trials) == key(whole.trials)
+    parts.optimize(workers.score, total_trials=25)
+    assert len(parts.trials) == 25
+
+
+@pytest.mark.parametrize(
+    ("other", "says"),
+    [
+        ({"space": "darts"}, "space 'nasbench201', not 'darts'"),
+        ({"maximize": "top1"}, "objectives"),
+        ({"limits": ["params <= 5"]}, "limits"),
+        ({"seed": 4}, "seed 3, not 4"),
+        ({"strategy": "random"}, "strategy 'default', not 'random'"),
+    ],
+)
+def test_another_search_in_the_same_folder_is_refused(tmp_path, other, says):
+    study(storage=tmp_path / "s")
+    settings = {"space": "nasbench201", "maximize": "score", "seed": 3} | other
+    space = settings.pop("space")
+    with pytest.raises(lanner.InputError, match=says):
+        lanner.create_study(space, storage=tmp_path / "s", load_if_exists=True, **settings)
+
+
+@pytest.mark.parametrize(
+    ("returned", "says"),
+    [
+        (None, "train returned None; return the number for 'score'"),
+        (math.nan, "train returned nan"),
+        ("93.1", "train returned '93.1'"),
+        (True, "train returned True"),
+        ({"accuracy": 3}, "a dictionary without 'score'; it has: accuracy"),
+        ({"score": None}, "train returned None for 'score'"),
+    ],
+)
+def test_trainings_that_return_no_number_fail(returned, says):
+    s = study()
+    with pytest.raises(lanner.TrainError, match="the first 3 trials failed") as error:
+        s.optimize(lambda _: returned, n_trials=20)
+    assert says in str(error.value) and says in s.trials[0].note
+    assert s.counts["failed"] == 3 and s.counts["running"] == 0
+    with pytest.raises(lanner.StudyError, match="no trial is done"):
+        s.best_trial  # noqa: B018
+
+
+def test_a_training_that_raises_is_a_failed_trial_with_its_traceback():
+    s = study()
+
+    def train(trial):
+        if trial.number % 3 == 0:
+            raise RuntimeError("out of memory")
+        return workers.score(trial)
+
+    s.optimize(train, n_trials=9)
+    failed = [t for t in s.trials if t.state == "failed"]
+    assert [t.number for t in failed] == [3, 6, 9]
+    assert "RuntimeError: out of memory" in failed[0].note and "in train" in failed[0].note
+
+
+@pytest.mark.parametrize(
+    ("settings", "says"),
+    [
+        ({"maximize": ()}, "no objective"),
+        ({"limits": ["latency_ms < 5"]}, "limit"),
+        ({"limits": ["latency_ms <= five"]}, "limit"),
+        ({"strategy": "tpe"}, "tpe"),
+        ({"measure": 3}, "expected a function"),
+        ({"device": "cpu"}, "lanner.device"),
+        ({"build": len}, "example_input"),
+        ({"measure": len, "device": lanner.device("rten")}, "not both"),
+        ({"maximize": ["a", "a"]}, "'a'"),
+    ],
+)
+def test_wrong_settings_write_nothing(tmp_path, settings, says):
+    with pytest.raises(lanner.InputError, match=says):
+        study(storage=tmp_path / "s", **settings)
+    assert not (tmp_path / "s").exists()
+
+
+def test_tell_refuses_what_is_no_result():
+    s = study()
+    (trial,) = s.ask()
+    for values in (None, "x", math.inf, {"other": 1.0}):
+        with pytest.raises(lanner.InputError, match="tell was given"):
+            s.tell(trial, values)
+    assert s.tell(trial, 1).state == "done"
+    with pytest.raises(lanner.StudyError, match="done already"):
+        s.tell(trial, 2)
+    with pytest.raises(lanner.StudyError, match="no trial 99"):
+        s.tell(99, 1)
+
+
+def toy_latency(arch):
+    return {"latency_ms": 1.0 + arch.count("3x3")}
+
+
+def test_a_measured_limit_is_kept_and_confirmed():
+    measured = []
+
+    def measure(arch):
+        measured.append(arch)
+        return toy_latency(arch)
+
+    s = study(limits=["latency_ms <= 3.5"], measure=measure, first_measurements=8)
+    trained = []
+    s.optimize(lambda t: trained.append(t.arch) or workers.score(t), n_trials=20)
+    assert all(toy_latency(arch)["latency_ms"] <= 3.5 for arch in trained)
+    assert s.best_value == 2
+    assert s.counts["infeasible"] == len(s.trials) - 20
+    assert len(measured) == len(s.measurements)
+    # The best network was measured again before it was returned.
+    assert measured.count(s.best_arch) >= 2
+
+
+@pytest.mark.parametrize("wrong", [3.0, {}, {"latency_ms": "fast"}, {"latency_ms": -1.0}])
+def test_a_measure_function_that_gives_no_latency_is_told(wrong):
+    s = study(limits=["latency_ms <= 3.5"], measure=lambda _: wrong)
+    with pytest.raises(lanner.MeasureError, match="measure returned"):
+        s.optimize(workers.score, n_trials=5)
+
+
+def test_an_exception_of_a_measure_function_comes_through():
+    class Mine(Exception):
+        pass
+
+    def measure(arch):
+        raise Mine(arch)
+
+    s = study(limits=["latency_ms <= 3.5"], measure=measure)
+    with pytest.raises(Mine):
+        s.optimize(workers.score, n_trials=5)
+
+
+def test_a_measure_function_cannot_use_its_study():
+    s = study(limits=["latency_ms <= 9"], measure=lambda _: {"latency_ms": len(s.trials)})
+    with pytest.raises(lanner.StudyError, match="cannot use the study itself"):
+        s.optimize(workers.score, n_trials=5)
+
+
+def test_a_study_is_read_while_other_threads_train():
+    s = study()
+    s.optimize(lambda t: s.counts["running"] + workers.score(t), n_trials=12, n_jobs=3)
+    assert s.counts["done"] == 12
+    numbers = []
+    thread = threading.Thread(target=lambda: numbers.append(len(s.trials)))
+    thread.start()
+    thread.join()
+    assert numbers == [12]
+
+
+def test_stop_and_timeout_end_the_loop():
+    s = study()
+    s.optimize(workers.score, callbacks=[lambda s, t: t.number == 4 and s.stop()])
+    assert s.counts["done"] == 4
+    s.optimize(workers.score, timeout=0)
+    assert s.counts["done"] == 4
+
+
+def test_export_needs_a_network_that_was_kept(tmp_path):
+    s = study()
+    s.optimize(workers.score, n_trials=3)
+    with pytest.raises(lanner.StudyError, match="kept no trained network"):
+        s.export(tmp_path / "best.onnx")
+    assert not (tmp_path / "best.onnx").exists()
+    path = s.export(tmp_path / "best.onnx", untrained=True)
+    assert path.read_bytes() == lanner.Network(s.best_arch).to_onnx(seed=s.best_trial.seed)
+
+
+def test_two_objectives_have_a_front():
+    s = lanner.create_study("nasbench201", maximize="score", minimize="skips", seed=1)
+    s.optimize(lambda t: (t.arch.count("3x3"), t.arch.count("1x1")), n_trials=20)
+    front = [(t.metrics["score"], t.metrics["skips"]) for t in s.best_trials]
+    assert front == sorted(front, reverse=True)
+    for t in s.trials:
+        a, b = t.metrics["score"], t.metrics["skips"]
+        assert any(x >= a and y <= b for x, y in front)
+    assert s.directions == {"score": "maximize", "skips": "minimize"}
+
+
+def test_files_are_where_they_were_put(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    s = study(storage="here")
+    s.optimize(lambda t: (t.folder / "log").write_text("x"), n_trials=2)
+    assert s.storage == tmp_path / "here"
+    assert Path("here/trials/1/log").exists() and Path("here/study.db").exists()

@@ -1,0 +1,51 @@
+"""Functions that workers of other processes import."""
+
+import os
+import signal
+import time
+from pathlib import Path
+
+import lanner
+
+
+def score(trial: lanner.Trial) -> float:
+    """Counts 3×3 convolutions."""
+    return str(trial.arch).count("3x3")
+
+
+def slow_score(trial: lanner.Trial) -> float:
+    time.sleep(0.05)
+    return score(trial)
+
+
+def deadly_score(trial: lanner.Trial) -> float:
+    """Kills its process for one of the architectures, and notes each call in the trial's folder."""
+    (trial.folder / f"{os.getpid()}-{time.monotonic_ns()}").touch()
+    time.sleep(0.1)
+    if trial.number == 2:
+        os.kill(os.getpid(), signal.SIGKILL)
+    return score(trial)
+
+
+def deadly_once(trial: lanner.Trial) -> float:
+    """Kills its process at the first call for each architecture."""
+    mark = trial.folder / "killed"
+    if not mark.exists():
+        mark.touch()
+        os.kill(os.getpid(), signal.SIGKILL)
+    return score(trial)
+
+
+def endless(storage: str, pause: float) -> None:
+    """Goes on with a study until it is killed."""
+    study = lanner.create_study(
+        "nasbench201", maximize="score", storage=storage, load_if_exists=True, seed=5
+    )
+
+    def train(trial: lanner.Trial) -> float:
+        time.sleep(pause)
+        with open(Path(storage) / "calls", "a") as file:
+            file.write(f"{trial.number}\n")
+        return score(trial)
+
+    study.optimize(train, total_trials=60)
