@@ -129,12 +129,14 @@ impl Facts {
     pub fn metric(&self, i: usize, metric: &str) -> f64 {
         let known = self.trials.known.get(metric).map_or(f64::NAN, |values| values[i]);
         match self.details.get(&i) {
-            Some(trial) if known.is_nan() => match (trial.metrics.get(metric), analytic(metric)) {
-                (Some(v), _) => *v,
-                // Costs are counted, as the search counts them for its limits.
-                (None, Some(part)) => self.cost(trial).map_or(f64::NAN, |c| part(&c) as f64),
-                (None, None) => f64::NAN,
-            },
+            Some(trial) if known.is_nan() => {
+                match (trial.metrics.get(metric), analytic(&self.space, metric)) {
+                    (Some(v), _) => *v,
+                    // Costs are counted, as the search counts them for its limits.
+                    (None, Some(part)) => self.cost(trial).map_or(f64::NAN, |c| part(&c) as f64),
+                    (None, None) => f64::NAN,
+                }
+            }
             _ => known,
         }
     }
