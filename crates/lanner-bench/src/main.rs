@@ -7,6 +7,7 @@ mod cross_task;
 mod device_sets;
 mod few_shot;
 mod latency;
+mod limited;
 mod processor;
 mod published;
 mod ranking;
@@ -58,6 +59,8 @@ enum Command {
     Search(search::SearchArgs),
     /// Search within latency limits among MetaD2A's candidates
     Constrained(constrained::ConstrainedArgs),
+    /// Search accuracies within latency limits on HELP's devices
+    Limited(limited::LimitedArgs),
 }
 
 /// A named set of hyper-parameters.
@@ -125,6 +128,7 @@ fn main() -> std::process::ExitCode {
         Command::CrossTask(args) => cross_task::run(args),
         Command::Search(args) => search::run(args),
         Command::Constrained(args) => constrained::run(args),
+        Command::Limited(args) => limited::run(args),
     };
     output::exit_code("lanner-bench", done)
 }

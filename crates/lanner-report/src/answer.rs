@@ -113,16 +113,24 @@ fn rows(report: &Report, i: usize, trial: &Trial) -> String {
     out + "</dl>\n"
 }
 
-/// Names the device whose latencies count, as far as the study knows it.
+/// Names the device whose latencies count, as far as the study knows it, and its runtime.
 fn device(facts: &Facts) -> Vec<(String, String)> {
-    let Some(setup) = &facts.job.setup else { return Vec::new() };
-    match setup.latency_column() {
-        Some((file, column)) => {
-            let file = file.file_name().unwrap_or_default().to_string_lossy();
-            vec![("device".into(), format!("{column} of {file}"))]
-        }
-        None => Vec::new(),
+    let column = facts.job.setup.as_ref().and_then(|s| s.latency_column());
+    if let Some((file, column)) = column {
+        let file = file.file_name().unwrap_or_default().to_string_lossy();
+        return vec![("device".into(), format!("{column} of {file}"))];
     }
+    let named = |name: &str| facts.device.iter().find(|f| f.0 == name).cloned();
+    let mut rows: Vec<(String, String)> =
+        ["device", "runtime"].into_iter().filter_map(named).collect();
+    let rest = facts.device.iter().filter(|f| !["device", "runtime"].contains(&f.0.as_str()));
+    let rest: Vec<String> = rest.map(|(name, value)| format!("{name} {value}")).collect();
+    match rows.last_mut() {
+        Some(last) if !rest.is_empty() => last.1 += &format!(", {}", rest.join(", ")),
+        None if !rest.is_empty() => rows.push(("device".into(), rest.join(", "))),
+        _ => {}
+    }
+    rows
 }
 
 /// Formats a count with a unit of thousands, millions or billions.
@@ -192,8 +200,18 @@ fn protocol(facts: &Facts, trial: &Trial) -> String {
     for (name, value) in rows {
         out += &format!("<div><dt>{}</dt><dd>{}</dd></div>\n", escape(&name), escape(&value));
     }
-    out + "</dl>\n<p>After ± stands the standard error of a measurement, or the standard deviation of a \
-           prediction. Predictions were made before the network was measured or evaluated.</p></details>\n"
+    let sure = match facts.job.limits.is_empty() {
+        true => "",
+        false => {
+            " A limit counts as kept where it holds with a probability of at least 95 %, given the \
+             standard error and the drift of the machine."
+        }
+    };
+    out + &format!(
+        "</dl>\n<p>After ± stands the standard error of a measurement, or the standard deviation of a \
+         prediction. Predictions were made before the network was measured or evaluated.{sure}</p>\
+         </details>\n"
+    )
 }
 
 /// Shows the networks that somebody may prefer, below the chosen one.

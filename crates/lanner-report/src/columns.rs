@@ -3,8 +3,8 @@
 
 use std::collections::{BTreeMap, HashMap};
 
-use lanner_search::Job;
-use lanner_search::study::{Measurement, State, Trial};
+use lanner_search::study::{Drift, Measurement, State, Trial};
+use lanner_search::{Job, Limit};
 use lanner_space::Architecture;
 
 use crate::text::last_line;
@@ -24,6 +24,9 @@ pub(crate) struct Columns {
     pub known: BTreeMap<String, Vec<f64>>,
     /// Predictions from the time of asking: median and standard deviation.
     pub predicted: BTreeMap<String, Vec<(f64, f64)>>,
+    /// Whether each trial is surely within all limits as far as is known, as in
+    /// [`lanner_search::study::Study::best`].
+    pub within: Vec<bool>,
     /// Number of measurements.
     pub measurements: usize,
     /// Time when the first trial of this search was asked for, and when the last one ended.
@@ -34,11 +37,13 @@ pub(crate) struct Columns {
     objective: String,
     named: Vec<String>,
     /// Measured values by metric and architecture, until all trials are added.
-    measured: HashMap<String, HashMap<Architecture, f64>>,
+    measured: HashMap<String, HashMap<Architecture, (f64, Option<f64>)>>,
+    limits: Vec<(Limit, Drift)>,
 }
 
 impl Columns {
-    pub fn new(job: &Job) -> Columns {
+    /// Makes empty columns; `drifts` has one for each limit of the job.
+    pub fn new(job: &Job, drifts: Vec<Drift>) -> Columns {
         let objectives = job.objectives.iter().map(|o| o.metric.clone());
         let limits = job.limits.iter().map(|l| l.metric.clone());
         Columns {
@@ -55,7 +60,9 @@ impl Columns {
             causes: BTreeMap::new(),
             objective: job.objectives.first().map_or("".into(), |o| o.metric.clone()),
             named: objectives.chain(limits).collect(),
+            within: Vec::new(),
             measured: HashMap::new(),
+            limits: job.limits.iter().cloned().zip(drifts).collect(),
         }
     }
 
@@ -74,7 +81,7 @@ impl Columns {
     pub fn add_measurement(&mut self, m: Measurement) {
         self.measurements += 1;
         if m.value.is_finite() && self.is_kept(&m.metric) {
-            self.measured.entry(m.metric).or_default().insert(m.arch, m.value);
+            self.measured.entry(m.metric).or_default().insert(m.arch, (m.value, m.se));
         }
     }
 
@@ -86,10 +93,15 @@ impl Columns {
             }
         }
         for (metric, archs) in &self.measured {
-            if let Some(v) = archs.get(&t.arch) {
+            if let Some((v, _)) = archs.get(&t.arch) {
                 put(&mut self.known, metric, n, *v, f64::NAN);
             }
         }
+        self.within.push(self.limits.iter().all(|(limit, drift)| {
+            let measured = self.measured.get(&limit.metric).and_then(|archs| archs.get(&t.arch));
+            let last = measured.copied().or(t.metrics.get(&limit.metric).map(|v| (*v, None)));
+            last.is_none_or(|(value, se)| drift.surely_holds(limit, value, se))
+        }));
         for (metric, belief) in &t.predicted {
             put(&mut self.predicted, metric, n, *belief, (f64::NAN, f64::NAN));
         }

@@ -59,7 +59,7 @@ pub(crate) fn html(facts: &Facts, given: Option<&Baseline>) -> String {
         if !plot.y.has(v) {
             outside += 1;
         } else if facts.shown.contains(&i) && !better.contains(&i) {
-            let mark = if facts.within[i] { Mark::Trial } else { Mark::Over };
+            let mark = if facts.trials.within[i] { Mark::Trial } else { Mark::Over };
             plot.trial(mark, facts.trials.id[i], (k + 1) as f64, v);
             marked += 1;
         }
@@ -75,7 +75,8 @@ pub(crate) fn html(facts: &Facts, given: Option<&Baseline>) -> String {
         (Key::Mark(Mark::Front), "better than all before".into()),
         (Key::Mark(Mark::Trial), "another network".into()),
     ];
-    let over = facts.evaluated.iter().any(|&i| facts.value(i).is_finite() && !facts.within[i]);
+    let over =
+        facts.evaluated.iter().any(|&i| facts.value(i).is_finite() && !facts.trials.within[i]);
     if over {
         keys.push((Key::Mark(Mark::Over), "over a limit".into()));
     }

@@ -51,7 +51,7 @@ pub(crate) fn json(facts: &Facts, drawings: &mut Drawings) -> Value {
         if t.state == State::Failed {
             short += ", failed";
         }
-        if !facts.within[i] {
+        if !facts.trials.within[i] {
             short += ", over a limit";
         }
         trials.insert(

@@ -42,9 +42,6 @@ pub(crate) struct Facts {
     pub others: Vec<SecondAxis>,
     /// The network to deploy, by [`lanner_search::study::Study::best`].
     pub chosen: Option<usize>,
-    /// Whether each trial exceeds no limit as far as is known, as in
-    /// [`lanner_search::study::Study::best`].
-    pub within: Vec<bool>,
     /// Numbers of trials by state, in the order of [`State::ALL`], without the imported ones.
     pub states: [usize; 5],
     pub imported: usize,
@@ -64,6 +61,8 @@ pub(crate) struct Facts {
     pub failed: Vec<usize>,
     /// All trials that are shown or failed last.
     pub details: HashMap<usize, Trial>,
+    /// Facts about the device on which latencies were measured, by name.
+    pub device: Vec<(String, String)>,
     /// Measurements of these trials' architectures.
     pub measurements: HashMap<Architecture, Vec<Measurement>>,
     units: HashMap<String, Unit>,
@@ -85,7 +84,6 @@ impl Facts {
             second: None,
             others: Vec::new(),
             chosen: None,
-            within: Vec::new(),
             states: [0; 5],
             imported: 0,
             evaluated: Vec::new(),
@@ -95,19 +93,10 @@ impl Facts {
             shown: BTreeSet::new(),
             failed: Vec::new(),
             details: HashMap::new(),
+            device: Vec::new(),
             measurements: HashMap::new(),
             units: HashMap::new(),
         };
-        let mut within = vec![true; facts.trials.len()];
-        for limit in &facts.job.limits {
-            if let Some(values) = facts.trials.known.get(&limit.metric) {
-                within
-                    .iter_mut()
-                    .zip(values)
-                    .for_each(|(w, v)| *w &= v.is_nan() || limit.holds(*v));
-            }
-        }
-        facts.within = within;
         facts.second = facts.find_second();
         let more = facts.job.objectives.iter().skip(2);
         facts.others = more.map(|o| facts.axis(&o.metric, o.maximise)).collect();
@@ -223,7 +212,7 @@ impl Facts {
                 continue;
             }
             self.evaluated.push(i);
-            if self.within[i] && self.better(self.value(i), best) {
+            if self.trials.within[i] && self.better(self.value(i), best) {
                 best = self.value(i);
                 self.improvements.push((self.evaluated.len(), i));
             }
@@ -244,7 +233,7 @@ impl Facts {
         let all = self.evaluated.iter().copied();
         let sign = if self.objective.maximise { -1.0 } else { 1.0 };
         let mut done: Vec<usize> =
-            all.filter(|&i| self.within[i] && self.value(i).is_finite()).collect();
+            all.filter(|&i| self.trials.within[i] && self.value(i).is_finite()).collect();
         let value = &self.trials.value;
         // Equal trials keep the order of asking.
         done.sort_by(|&a, &b| (sign * value[a]).total_cmp(&(sign * value[b])).then(a.cmp(&b)));
@@ -335,7 +324,7 @@ impl Facts {
             if self.objective.maximise { 1.0 } else { -1.0 },
         );
         // The reference point is the worst value of all evaluated trials on each axis.
-        let known = |&&i: &&usize| self.within[i] && self.value(i).is_finite();
+        let known = |&&i: &&usize| self.trials.within[i] && self.value(i).is_finite();
         let points = || self.evaluated.iter().filter(known);
         let x0 = points().map(|&i| sx * second.values[i]).fold(f64::INFINITY, f64::min);
         let y0 = points().map(|&i| sy * self.value(i)).fold(f64::INFINITY, f64::min);
@@ -344,7 +333,7 @@ impl Facts {
         let mut volume = Vec::new();
         for (n, &i) in self.evaluated.iter().enumerate() {
             let (x, y) = (sx * second.values[i], sy * self.value(i));
-            if !self.within[i] || !x.is_finite() || !y.is_finite() {
+            if !self.trials.within[i] || !x.is_finite() || !y.is_finite() {
                 continue;
             }
             let at = front.partition_point(|p| p.0 < x);
@@ -373,7 +362,7 @@ impl Facts {
     /// [`Facts::hypervolume`] of more than two objectives, after up to 160 numbers of evaluations.
     fn volumes(&self) -> Vec<(usize, f64)> {
         let finite = |p: &Vec<f64>| p.iter().all(|v| v.is_finite());
-        let all = self.evaluated.iter().enumerate().filter(|(_, i)| self.within[**i]);
+        let all = self.evaluated.iter().enumerate().filter(|(_, i)| self.trials.within[**i]);
         let all: Vec<(usize, Vec<f64>)> =
             all.map(|(n, &i)| (n + 1, self.signed(i))).filter(|p| finite(&p.1)).collect();
         let least = |j: usize| all.iter().map(|p| p.1[j]).fold(f64::INFINITY, f64::min);

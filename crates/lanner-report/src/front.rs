@@ -65,8 +65,8 @@ fn pair(
             }
             outside += usize::from(x.is_finite() && !plot.x.has(x));
         } else if known(&i) && plot.has(x, y) && !facts.trials.imported[i] && !front.contains(&i) {
-            let mark = if facts.within[i] { Mark::Trial } else { Mark::Over };
-            seen[usize::from(!facts.within[i])] = true;
+            let mark = if facts.trials.within[i] { Mark::Trial } else { Mark::Over };
+            seen[usize::from(!facts.trials.within[i])] = true;
             plot.trial(mark, id, x, y);
         }
     }

@@ -62,7 +62,7 @@ pub use error::ReportError;
 use facts::Facts;
 use lanner_search::Job;
 pub use lanner_search::run::{Baseline, Choice, Comparison};
-use lanner_search::study::{Measurement, Study, Trial};
+use lanner_search::study::{Drift, Measurement, Study, Trial};
 use lanner_space::Space;
 pub use serve::{Server, serve};
 
@@ -89,7 +89,9 @@ pub struct Report {
 impl Report {
     /// Reads a study.
     pub fn of(study: &Study) -> Result<Report, ReportError> {
-        let mut columns = Columns::new(study.job());
+        let limits = study.job().limits.iter();
+        let drifts = limits.map(|l| study.drift(&l.metric)).collect::<Result<_, _>>()?;
+        let mut columns = Columns::new(study.job(), drifts);
         study.for_each_measurement(|m| columns.add_measurement(m))?;
         study.for_each_trial(|t| {
             columns.add_trial(&t);
@@ -98,6 +100,7 @@ impl Report {
         let answer = study.front()?.first().map(|t| t.id);
         let (job, space) = (study.job().clone(), study.space().clone());
         let mut facts = Facts::of(job, space, columns.finish(), answer);
+        facts.device = study.device()?;
         for i in facts.detailed() {
             let trial = study.trial(facts.trials.id[i])?;
             if !facts.measurements.contains_key(&trial.arch) {
@@ -124,7 +127,8 @@ impl Report {
         trials: &[Trial],
         measurements: &[Measurement],
     ) -> Report {
-        let mut columns = Columns::new(&job);
+        let drifts = vec![Drift::of(&[]); job.limits.len()];
+        let mut columns = Columns::new(&job, drifts);
         measurements.iter().for_each(|m| columns.add_measurement(m.clone()));
         trials.iter().for_each(|t| columns.add_trial(t));
         let mut facts = Facts::of(job, space, columns.finish(), None);

@@ -228,6 +228,9 @@ fn of_setup(setup: &Setup) -> Vec<(&'static str, String)> {
     if matches!(setup.evaluate, Evaluate::Command(_)) {
         rows.push(("longest call", duration(setup.timeout as f64)));
     }
+    if let Some(line) = &setup.measure {
+        rows.push(("measured by", line.clone()));
+    }
     rows.push(("evaluations at a time", count(setup.parallel)));
     if !setup.tables.is_empty() {
         let tables: Vec<String> = setup.tables.iter().map(|t| t.to_string()).collect();

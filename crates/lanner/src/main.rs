@@ -1,6 +1,7 @@
 //! The `lanner` command.
 
 mod adapt;
+mod device;
 mod fit;
 mod import;
 mod measure;

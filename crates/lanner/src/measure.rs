@@ -3,7 +3,7 @@
 use std::{
     ops::ControlFlow,
     path::{Path, PathBuf},
-    time::{Duration, Instant},
+    time::Instant,
 };
 
 use clap::ValueEnum;
@@ -11,14 +11,14 @@ use lanner_data::{Table, write_file};
 use lanner_evaluate::{
     EvaluateError,
     measure::{
-        self, Adaptive, CommandOptions, Header, LatencyCampaign, LatencySummary, LayerLatency,
-        LayerWise, Protocol, Runtime, machine,
+        self, Adaptive, Header, LatencyCampaign, LatencySummary, LayerLatency, LayerWise, Protocol,
+        RuntimeName, machine,
     },
 };
-use lanner_network::{OnnxOptions, Precision};
 use lanner_space::Space;
 
 use crate::{
+    device::DeviceArgs,
     out_file::{self, Kind},
     output::{Row, print_rows, progress, usage},
     selection::Selection,
@@ -61,35 +61,11 @@ pub struct MeasureArgs {
     /// The table to write, or to go on with where it exists
     #[arg(long, value_name = "FILE")]
     out: PathBuf,
-    /// The runtime that runs the networks
-    #[arg(long, value_enum, default_value_t = RuntimeName::Rten)]
-    runtime: RuntimeName,
-    /// For --runtime command: the command line, in which {onnx}, {batch}, {threads} and {runs} are
-    /// filled in
-    #[arg(long, value_name = "LINE", required_if_eq("runtime", "command"))]
-    command: Option<String>,
+    #[command(flatten)]
+    device: DeviceArgs,
     /// The longest that one call of the command may take, seconds
     #[arg(long, value_name = "SECONDS", default_value_t = 300)]
     timeout: u64,
-    /// How often a failed call of the command is repeated before measuring stops
-    #[arg(long, value_name = "N", default_value_t = 2)]
-    retries: u32,
-    /// ONNX Runtime's library [default: $ORT_DYLIB_PATH, else the one in Python's onnxruntime package]
-    #[cfg(feature = "ort")]
-    #[arg(long, value_name = "FILE")]
-    ort_library: Option<PathBuf>,
-    /// Precision of convolutions and linear layers: f32, or int8 (quantised dynamically)
-    #[arg(long, default_value_t = Precision::F32)]
-    precision: Precision,
-    /// Number of images in one run
-    #[arg(long, default_value_t = 1, value_parser = clap::value_parser!(u32).range(1..))]
-    batch: u32,
-    /// Run on these processors only, such as 0 or 2,3 (Linux)
-    #[arg(long, value_delimiter = ',')]
-    cores: Vec<usize>,
-    /// Name of the device for the table's header [default: this machine's processor]
-    #[arg(long, required_if_eq("runtime", "command"))]
-    device: Option<String>,
     /// How latencies are measured (see below)
     #[arg(long, value_enum, default_value_t = ProtocolName::Default)]
     protocol: ProtocolName,
@@ -101,9 +77,6 @@ pub struct MeasureArgs {
     /// with a command 20]
     #[arg(long, value_name = "SECONDS", allow_negative_numbers = true)]
     budget: Option<f64>,
-    /// Measure without a reference network: twice as fast, but not corrected for drift of the machine
-    #[arg(long)]
-    no_reference: bool,
     /// An earlier table of the same settings: correct for the machine's drift since then, so that both
     /// can be compared
     #[arg(long, value_name = "FILE", conflicts_with = "no_reference")]
@@ -117,16 +90,6 @@ pub struct MeasureArgs {
     /// Print JSON: {"rows": [...]}
     #[arg(long)]
     json: bool,
-}
-
-#[derive(Clone, Copy, ValueEnum)]
-enum RuntimeName {
-    /// The runtime in pure Rust, in this process
-    Rten,
-    /// ONNX Runtime, in this process; needs a lanner built with --features ort
-    Ort,
-    /// Any program that gets a model and prints latencies, see --command
-    Command,
 }
 
 #[derive(Clone, Copy, PartialEq, ValueEnum)]
@@ -147,37 +110,21 @@ pub fn run(args: MeasureArgs, threads: usize) -> anyhow::Result<()> {
     let inputs: Vec<&Path> = args.selection.files().chain(args.baseline.as_deref()).collect();
     out_file::check(&args.out, Kind::Measurements, &inputs, false)?;
     let groups = args.selection.groups(&space, args.seed)?;
-    if !args.cores.is_empty() {
-        machine::pin(&args.cores).map_err(|why| usage(format!("--cores: {why}")))?;
+    let device = args.device.device(threads, args.timeout, true)?;
+    if device.runtime == RuntimeName::Command && device.name.is_none() {
+        return Err(usage("--runtime command: expected --device NAME as well, for the header"));
     }
-    let runtime: Box<dyn Runtime> = match args.runtime {
-        RuntimeName::Rten => Box::new(measure::Rten::new(threads)),
-        #[cfg(not(feature = "ort"))]
-        RuntimeName::Ort => {
-            let way = "cargo install --path crates/lanner --features ort";
-            return Err(usage(format!("this lanner is built without ONNX Runtime: {way}")));
-        }
-        #[cfg(feature = "ort")]
-        RuntimeName::Ort => Box::new(measure::Ort::new(args.ort_library.as_deref(), threads)?),
-        RuntimeName::Command => {
-            let line = args.command.as_deref().unwrap_or_default();
-            let options = CommandOptions {
-                batch: args.batch,
-                threads,
-                timeout: Duration::from_secs(args.timeout),
-                retries: args.retries,
-                ..CommandOptions::default()
-            };
-            Box::new(measure::Command::new(line, options).map_err(|e| usage(e.to_string()))?)
-        }
-    };
+    if !device.cores.is_empty() {
+        machine::pin(&device.cores).map_err(|why| usage(format!("--cores: {why}")))?;
+    }
+    let runtime = device.runtime().map_err(|e| match e {
+        EvaluateError::Value { .. } => usage(e.to_string()),
+        other => other.into(),
+    })?;
     let protocol = match args.protocol {
         ProtocolName::Latbench => Protocol::Latbench,
         ProtocolName::Default => {
-            let usual = match args.runtime {
-                RuntimeName::Command => Adaptive::for_calls(),
-                _ => Adaptive::default(),
-            };
+            let usual = device.adaptive();
             let budget_s = args.budget.unwrap_or(usual.budget_s);
             Protocol::Adaptive(Adaptive { tolerance: args.tolerance / 100.0, budget_s, ..usual })
         }
@@ -185,28 +132,18 @@ pub fn run(args: MeasureArgs, threads: usize) -> anyhow::Result<()> {
     let mut campaign = LatencyCampaign {
         space: space.clone(),
         skeleton,
-        onnx: OnnxOptions {
-            batch: Some(args.batch),
-            precision: args.precision,
-            explicit_padding: matches!(args.runtime, RuntimeName::Rten),
-        },
+        onnx: device.onnx(),
         protocol,
         seed: args.seed,
-        reference: match args.no_reference {
-            true => None,
-            false => Some(measure::reference(&space)?),
+        reference: match device.reference {
+            true => Some(measure::reference(&space)?),
+            false => None,
         },
         baseline_ms: None,
     };
     // Finds wrong options of the skeleton before a file is made.
     campaign.model(&groups[0][0]).map_err(|e| usage(e.to_string()))?;
-    let cores = match args.cores.as_slice() {
-        [] => "any".into(),
-        cores => cores.iter().map(usize::to_string).collect::<Vec<_>>().join(","),
-    };
-    let device = args.device.clone().unwrap_or_else(machine::cpu);
-    let more = [("device", device), ("threads", threads.to_string()), ("cores", cores)];
-    let header = campaign.header(&*runtime, &more);
+    let header = campaign.header(&*runtime, &device.facts());
     if let Some(earlier) = &args.baseline {
         campaign.baseline_ms = Some(measure::read_baseline(earlier, &header)?);
     }

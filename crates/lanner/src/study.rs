@@ -189,8 +189,10 @@ fn show(args: &ShowArgs) -> anyhow::Result<()> {
     facts.push(("seed".into(), job.seed.to_string()));
     facts.push(("budget".into(), job.budget.to_string()));
     if let Some(Value::Object(setup)) = job.setup.as_ref().map(|s| json!(s)) {
-        facts.extend(setup.iter().map(|(name, v)| (name.clone(), short(v))));
+        let own = setup.iter().filter(|(name, _)| !["options", "device"].contains(&name.as_str()));
+        facts.extend(own.map(|(name, v)| (name.clone(), short(v))));
     }
+    facts.extend(study.device()?.into_iter().map(|(name, v)| (format!("measured, {name}"), v)));
     let over = match study.done_over_a_limit()? {
         0 => String::new(),
         over => format!(", of which {over} over a limit"),

@@ -88,11 +88,7 @@ impl LatencyCampaign {
     /// Encodes the model that is measured: the pruned network with fresh weights and folded batch
     /// norms. A cell whose output no path reaches is zeros between stem and residual blocks.
     pub fn model(&self, arch: &Architecture) -> Result<Vec<u8>, EvaluateError> {
-        let network = self.skeleton.build(arch, View::Pruned)?;
-        onnx::fits(&network)?;
-        let weights = Weights::init(&network, Init::default());
-        let (network, weights) = weights.fold(&network)?;
-        Ok(onnx::encode(&network, &weights, self.onnx)?)
+        deployed(&self.skeleton, arch, self.onnx)
     }
 
     /// Measures the first network of each group, and gives the others its latency; groups that are in
@@ -225,6 +221,19 @@ impl LatencyCampaign {
         }
         Ok(row)
     }
+}
+
+/// Encodes a network as it is deployed: pruned, batch norms folded, with fresh weights.
+pub(crate) fn deployed(
+    skeleton: &Skeleton,
+    arch: &Architecture,
+    options: OnnxOptions,
+) -> Result<Vec<u8>, EvaluateError> {
+    let network = skeleton.build(arch, View::Pruned)?;
+    onnx::fits(&network)?;
+    let weights = Weights::init(&network, Init::default());
+    let (network, weights) = weights.fold(&network)?;
+    Ok(onnx::encode(&network, &weights, options)?)
 }
 
 /// Doubts about a latency, for its note; empty if there are none.

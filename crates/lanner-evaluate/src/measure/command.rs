@@ -1,6 +1,6 @@
 //! Measures on any other device, by a command that reads an ONNX file and prints latencies.
 
-use std::{io::Write, thread, time::Duration};
+use std::{io::Write, path::PathBuf, thread, time::Duration};
 
 use tempfile::TempPath;
 
@@ -37,6 +37,7 @@ pub struct Command {
     template: String,
     words: Vec<String>,
     options: CommandOptions,
+    folder: Option<PathBuf>,
 }
 
 /// Values that a [`Command`] gets, and limits of time and retries.
@@ -91,7 +92,13 @@ impl Command {
         if !words.iter().any(|word| word.contains(MODEL)) {
             return Err(wrong("{onnx} in it, where the path of the model belongs"));
         }
-        Ok(Command { template: template.into(), words, options })
+        Ok(Command { template: template.into(), words, options, folder: None })
+    }
+
+    /// Sets the folder in which the command runs.
+    pub fn in_folder(mut self, folder: Option<PathBuf>) -> Command {
+        self.folder = folder;
+        self
     }
 }
 
@@ -162,10 +169,14 @@ impl Call<'_> {
 
     fn once(&self, runs: usize) -> Result<DeviceAnswer, Trouble> {
         let timeout = self.command.options.timeout;
-        let words = self.words(runs);
+        let mut words = self.words(runs);
+        // A relative path may mean this process's folder or the program's.
+        if let (Some(folder), true) = (&self.command.folder, words[0].contains('/')) {
+            words[0] = folder.join(&words[0]).to_string_lossy().into_owned();
+        }
         let program = Program {
             words: &words,
-            folder: None,
+            folder: self.command.folder.as_deref(),
             variables: &[],
             log: None,
             timeout,

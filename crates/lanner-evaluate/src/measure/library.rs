@@ -22,8 +22,27 @@ if spec and spec.origin:
 const HOW: &str = "`pip install onnxruntime`, or name the library with --ort-library PATH \
                    (`libonnxruntime.so` of a release of ONNX Runtime)";
 
+/// Finds the library as [`find`] does, and checks its version.
+pub fn usable(given: Option<&Path>) -> Result<PathBuf, String> {
+    let path = find(given)?;
+    version(&path)?;
+    Ok(path)
+}
+
+/// Folders of the system's libraries.
+const FOLDERS: [&str; 7] = [
+    "/usr/local/lib",
+    "/usr/local/lib64",
+    "/usr/lib",
+    "/usr/lib64",
+    "/usr/lib/x86_64-linux-gnu",
+    "/usr/lib/aarch64-linux-gnu",
+    "/opt/homebrew/lib",
+];
+
 /// Finds the library: the given one, else `$ORT_DYLIB_PATH`, else that of the Python package
-/// `onnxruntime`, by the Python of the active virtual environment or the first one of PATH.
+/// `onnxruntime`, by the Python of the active virtual environment or the first one of PATH, else the
+/// system's, in the folders of `$LD_LIBRARY_PATH` and the usual ones.
 pub fn find(given: Option<&Path>) -> Result<PathBuf, String> {
     if let Some(path) = given {
         return checked(path, "--ort-library");
@@ -33,9 +52,11 @@ pub fn find(given: Option<&Path>) -> Result<PathBuf, String> {
     }
     let active = env::var_os("VIRTUAL_ENV").map(|folder| Path::new(&folder).join("bin/python"));
     let pythons = active.into_iter().chain(["python3".into(), "python".into()]);
-    pythons.filter_map(|python| package(&python)).find_map(|folder| within(&folder)).ok_or_else(
-        || format!("its library was not found, neither by ORT_DYLIB_PATH nor by Python: {HOW}"),
-    )
+    let of_python = || pythons.filter_map(|python| package(&python)).find_map(|f| within(&f));
+    let named = env::var_os("LD_LIBRARY_PATH").unwrap_or_default();
+    let folders = env::split_paths(&named).chain(FOLDERS.map(PathBuf::from));
+    let of_system = || folders.filter(|f| f.is_absolute()).find_map(|folder| within(&folder));
+    of_python().or_else(of_system).ok_or_else(|| format!("its library was not found: {HOW}"))
 }
 
 fn checked(path: &Path, from: &str) -> Result<PathBuf, String> {

@@ -36,7 +36,16 @@ pub fn os() -> String {
     format!("{} {kernel} {}", std::env::consts::OS, std::env::consts::ARCH)
 }
 
-/// Binds this process, and all threads that it starts from now on, to some of the processors.
+/// Returns the processors that this thread may run on; none where the system does not tell.
+pub fn cores() -> Vec<usize> {
+    #[cfg(target_os = "linux")]
+    if let Ok(set) = rustix::thread::sched_getaffinity(None) {
+        return (0..rustix::thread::CpuSet::MAX_CPU).filter(|&core| set.is_set(core)).collect();
+    }
+    Vec::new()
+}
+
+/// Binds this thread, and all threads that it starts from now on, to some of the processors.
 ///
 /// # Errors
 /// When a processor does not exist, or the system cannot bind processes.

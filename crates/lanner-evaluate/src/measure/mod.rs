@@ -12,6 +12,7 @@
 mod campaign;
 mod command;
 pub mod command_output;
+mod device;
 mod drift;
 mod latency_table;
 mod layers;
@@ -27,8 +28,10 @@ mod runtime;
 mod statistics;
 
 pub use crate::Header;
+pub(crate) use campaign::deployed;
 pub use campaign::{LatencyCampaign, LatencySummary, equivalent_groups, reference};
 pub use command::{Command, CommandOptions};
+pub use device::{Device, RuntimeName};
 pub use latency_table::{
     DOUBTFUL, LAYERS, LatencyRow, LatencyTable, blocks_path, check_beside, layers_path,
     milliseconds, read_baseline, relative_half_width,

@@ -1,23 +1,18 @@
-//! Latencies measured on this machine's processor.
+//! Latencies measured on a device.
 
-use lanner_network::{OnnxOptions, Skeleton};
+use lanner_network::Skeleton;
 use lanner_space::Architecture;
 
 use super::{Effort, Latency, Meter};
 use crate::EvaluateError;
-use crate::measure::{self, LatencyCampaign, Protocol, Reference, Rten, Runtime, median};
+use crate::measure::{self, Device, LatencyCampaign, Protocol, Reference, Runtime, median};
 
-/// Relative standard deviation between measurements of one network by different processes at
-/// different times. The reference network corrects for what slows all networks alike, as far as it
-/// was running then (docs/benchmarks.md, "How well the tables repeat": 4.4 % in the median
-/// without a common baseline).
-const REPEATABILITY: f64 = 0.045;
-
-/// Measures with rten on one thread, between runs of a reference network.
+/// Measures on a [`Device`], between runs of a reference network.
 pub struct MachineMeter {
+    device: Device,
     campaign: LatencyCampaign,
-    runtime: &'static Rten,
-    reference: Reference<'static>,
+    runtime: &'static (dyn Runtime + Send + Sync),
+    reference: Option<Reference<'static>>,
     /// Slowdown of the reference relative to its baseline, at each measurement.
     drifts: Vec<f64>,
 }
@@ -26,28 +21,39 @@ impl MachineMeter {
     /// `baseline_ms` is the reference network's latency in an earlier part of the study.
     ///
     /// # Errors
-    /// The reference network cannot be built or measured.
+    /// The device cannot be used, or the reference network cannot be built or measured.
     pub fn new(
+        device: &Device,
         skeleton: Skeleton,
         baseline_ms: Option<f64>,
     ) -> Result<MachineMeter, EvaluateError> {
         let space = skeleton.space.clone();
-        let arch = measure::reference(&space)?;
-        let onnx = OnnxOptions { explicit_padding: true, ..OnnxOptions::default() };
         let campaign = LatencyCampaign {
-            reference: Some(arch.clone()),
-            protocol: Protocol::Adaptive(Effort::Quick.adaptive()),
+            reference: match device.reference {
+                true => Some(measure::reference(&space)?),
+                false => None,
+            },
+            protocol: Protocol::Adaptive(Effort::Quick.adaptive(device)),
             baseline_ms: None,
             seed: 0,
             skeleton,
             space,
-            onnx,
+            onnx: device.onnx(),
         };
-        // One for the life of the process: sessions borrow it.
-        let runtime: &'static Rten = Box::leak(Box::new(Rten::new(1)));
-        let session = runtime.load(&campaign.model(&arch)?)?;
-        let reference = Reference::new(session, baseline_ms)?;
-        Ok(MachineMeter { campaign, runtime, reference, drifts: Vec::new() })
+        let device = device.clone();
+        let (runtime, reference) = device.bound(|| {
+            // One for the life of the process: sessions borrow it.
+            let runtime: &'static (dyn Runtime + Send + Sync) = Box::leak(device.runtime()?);
+            let reference = match &campaign.reference {
+                Some(arch) => {
+                    let session = runtime.load(&campaign.model(arch)?)?;
+                    Some(Reference::new(session, baseline_ms)?)
+                }
+                None => None,
+            };
+            Ok::<_, EvaluateError>((runtime, reference))
+        })??;
+        Ok(MachineMeter { device, campaign, runtime, reference, drifts: Vec::new() })
     }
 }
 
@@ -58,13 +64,17 @@ impl Meter for MachineMeter {
         effort: Effort,
     ) -> Result<Option<Latency>, EvaluateError> {
         let model = self.campaign.model(arch)?;
-        let mut session = match self.runtime.load(&model) {
+        let protocol = Protocol::Adaptive(effort.adaptive(&self.device));
+        let reference = self.reference.as_mut();
+        let measured = self.device.bound(|| {
+            let mut session = self.runtime.load(&model)?;
+            protocol.measure(&mut *session, reference)
+        })?;
+        let m = match measured {
             Err(EvaluateError::Refused { .. }) => return Ok(None),
             other => other?,
         };
-        let protocol = Protocol::Adaptive(effort.adaptive());
-        let m = protocol.measure(&mut *session, Some(&mut self.reference))?;
-        self.drifts.push(m.drift);
+        self.drifts.extend(Some(m.drift).filter(|drift| drift.is_finite()));
         // The baseline may be of a faster moment than most: a network that is returned has the
         // latency of the machine's usual state.
         let usual = match effort {
@@ -74,21 +84,29 @@ impl Meter for MachineMeter {
         Ok(Some(Latency { ms: usual * m.latency_ms, se: usual * m.error_ms }))
     }
 
-    fn repeatability(&self) -> f64 {
-        REPEATABILITY
-    }
-
     fn baseline_ms(&self) -> Option<f64> {
-        Some(self.reference.baseline_ms)
+        self.reference.as_ref().map(|reference| reference.baseline_ms)
     }
 
     fn settle(&mut self) -> f64 {
         let usual = median(&self.drifts);
         self.drifts.clear();
-        if !usual.is_finite() {
-            return 1.0;
+        match &mut self.reference {
+            Some(reference) if usual.is_finite() => {
+                reference.rebase(usual);
+                usual
+            }
+            _ => 1.0,
         }
-        self.reference.rebase(usual);
-        usual
+    }
+
+    fn facts(&self) -> Vec<(String, String)> {
+        let onnx = [
+            ("precision", self.device.precision.to_string()),
+            ("batch", self.device.batch.to_string()),
+        ];
+        let runtime = [("runtime", self.runtime.describe())];
+        let all = self.device.facts().into_iter().chain(runtime).chain(onnx);
+        all.map(|(name, value)| (name.to_string(), value)).collect()
     }
 }

@@ -1,37 +1,25 @@
-//! Meters: the latency of networks, measured on this machine or looked up in a table.
+//! Meters: the latency of networks, measured on a device or looked up in a table.
 
-#[cfg(feature = "rten")]
 mod machine;
 mod model;
+mod script;
 mod table;
 
 use lanner_space::Architecture;
 use serde::{Deserialize, Serialize};
 
 use crate::EvaluateError;
-use crate::measure::{Adaptive, Protocol};
-#[cfg(feature = "rten")]
+use crate::measure::{Adaptive, Device, Protocol, RuntimeName};
 pub use machine::MachineMeter;
 pub use model::ModelMeter;
+pub use script::ScriptMeter;
 pub use table::TableMeter;
-
-/// Quantile of the normal distribution below which 95 % lie.
-const SURE: f64 = 1.645;
 
 /// A latency and its standard error, milliseconds.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
 pub struct Latency {
     pub ms: f64,
     pub se: f64,
-}
-
-impl Latency {
-    /// Whether another measurement will be within `limit` with a probability of 95 %.
-    /// `repeatability` is that of [`Meter::repeatability`].
-    pub fn is_surely_within(&self, limit: f64, repeatability: f64) -> bool {
-        let se = if self.se.is_finite() { self.se } else { 0.0 };
-        self.ms + SURE * se.hypot(repeatability * self.ms) <= limit
-    }
 }
 
 /// Effort that a measurement is worth.
@@ -44,18 +32,21 @@ pub enum Effort {
 }
 
 impl Effort {
-    fn adaptive(self) -> Adaptive {
+    fn adaptive(self, device: &Device) -> Adaptive {
+        let usual = device.adaptive();
+        // A call of a command costs more than the runs in it.
+        let is_command = device.runtime == RuntimeName::Command;
         match self {
-            Effort::Quick => Adaptive { budget_s: 0.4, ..Adaptive::default() },
-            Effort::Final => {
-                Adaptive { tolerance: 0.005, budget_s: 3.0, blocks: 40, ..Adaptive::default() }
-            }
+            Effort::Quick if is_command => Adaptive { budget_s: 2.0, ..usual },
+            Effort::Quick => Adaptive { budget_s: 0.4, ..usual },
+            Effort::Final if is_command => Adaptive { tolerance: 0.005, blocks: 6, ..usual },
+            Effort::Final => Adaptive { tolerance: 0.005, budget_s: 3.0, blocks: 40, ..usual },
         }
     }
 
     /// The protocol in words, as a study keeps it.
-    pub fn describe(self) -> String {
-        Protocol::Adaptive(self.adaptive()).describe()
+    pub fn describe(self, device: &Device) -> String {
+        Protocol::Adaptive(self.adaptive(device)).describe()
     }
 }
 
@@ -71,15 +62,14 @@ pub trait Meter: Send {
         effort: Effort,
     ) -> Result<Option<Latency>, EvaluateError>;
 
-    /// Relative standard deviation between measurements of different times that their standard
-    /// errors do not show; 0 where values are looked up.
-    fn repeatability(&self) -> f64 {
-        0.0
-    }
-
     /// Latency of the reference network by which the machine's drift is taken out, milliseconds.
     fn baseline_ms(&self) -> Option<f64> {
         None
+    }
+
+    /// Facts about the device for the record, by name: processor, runtime, threads.
+    fn facts(&self) -> Vec<(String, String)> {
+        Vec::new()
     }
 
     /// Makes the usual state of the machine so far the baseline, since the moment in which that was

@@ -5,7 +5,7 @@ use lanner_space::Space;
 
 use super::{Effort, Latency};
 use crate::EvaluateError;
-use crate::measure::{Protocol, Reference, Runtime, median, reference};
+use crate::measure::{Device, Protocol, Reference, Runtime, median, reference};
 
 /// Measures models between runs of a reference network, by the protocol of searches.
 pub struct ModelMeter {
@@ -42,7 +42,7 @@ impl ModelMeter {
     /// [`EvaluateError::Refused`] if the runtime cannot run the model.
     pub fn measure(&mut self, model: &[u8], effort: Effort) -> Result<Latency, EvaluateError> {
         let mut session = self.runtime.load(model)?;
-        let protocol = Protocol::Adaptive(effort.adaptive());
+        let protocol = Protocol::Adaptive(effort.adaptive(&Device::default()));
         let m = protocol.measure(&mut *session, Some(&mut self.reference))?;
         self.drifts.push(m.drift);
         // As in MachineMeter: a network that is returned has the latency of the machine's usual state.

@@ -130,6 +130,9 @@ impl FromStr for Limit {
             (metric, Some(value)) if value <= 0.0 && is_cost(metric) => {
                 Err(wrong(&format!("a number above 0, as all values of {metric} are")))
             }
+            (LATENCY, Some(_)) if text.contains(">=") => {
+                Err(wrong(&format!("{LATENCY}<=NUMBER: a latency has a largest value only")))
+            }
             (metric, Some(value)) => Ok(Limit { metric: metric.into(), bound: bound(value) }),
         }
     }

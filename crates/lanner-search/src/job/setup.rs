@@ -1,10 +1,15 @@
 //! How a run evaluates and measures networks.
 
+use std::collections::BTreeMap;
 use std::fmt;
 use std::path::{Path, PathBuf};
 use std::str::FromStr;
 
+use lanner_data::converted;
 use lanner_evaluate::evaluator::TRAINED;
+use lanner_evaluate::measure::Device;
+#[cfg(doc)]
+use lanner_evaluate::meter::ScriptMeter;
 use lanner_evaluate::proxies::Proxy;
 use lanner_evaluate::train::TrainRecipe;
 use serde::{Deserialize, Serialize};
@@ -147,6 +152,9 @@ pub struct Setup {
     /// Command line that began the study, for people.
     #[serde(default)]
     pub command: String,
+    /// Options of this command line and of its file, by name.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub options: BTreeMap<String, Vec<String>>,
     pub evaluate: Evaluate,
     /// Folder in which the study was begun, and in which its command runs.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -163,10 +171,23 @@ pub struct Setup {
     /// instead of this machine.
     #[serde(default)]
     pub tables: Vec<TableColumn>,
+    /// Device on which latencies are measured.
+    #[serde(default)]
+    pub device: Device,
+    /// Command line that measures metrics before the evaluation, in the form of [`ScriptMeter`].
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub measure: Option<String>,
+    /// Metrics that this command prints; a run finds them when it begins.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub measured: Vec<String>,
     /// Number of latencies measured before the search starts.
     pub latency_samples: usize,
     /// Whether the limit is the median of the first measurements.
     pub median_limit: bool,
+    /// Number of networks that may be measured for each training to find the best ones within the
+    /// limits; `None` if the costs of both decide.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub measurements: Option<usize>,
 }
 
 impl Setup {
@@ -174,6 +195,7 @@ impl Setup {
     pub fn new(evaluate: Evaluate) -> Setup {
         Setup {
             command: String::new(),
+            options: BTreeMap::new(),
             evaluate,
             folder: None,
             dataset: "digits".into(),
@@ -181,8 +203,12 @@ impl Setup {
             timeout: 86_400,
             parallel: 1,
             tables: Vec::new(),
+            device: Device::default(),
+            measure: None,
+            measured: Vec::new(),
             latency_samples: 20,
             median_limit: false,
+            measurements: None,
         }
     }
 
@@ -192,7 +218,12 @@ impl Setup {
         TrainRecipe { epochs: self.epochs, batch: 32, warm_up: 0.3, ..TrainRecipe::default() }
     }
 
-    /// Returns the column that gives [`LATENCY`] instead of this machine.
+    /// Tells whether the measuring command gives a metric, in whatever unit.
+    pub fn measures(&self, metric: &str) -> bool {
+        self.measured.iter().any(|name| converted(1.0, name, metric).is_some())
+    }
+
+    /// Returns the column that gives [`LATENCY`](super::LATENCY) instead of this machine.
     pub fn latency_column(&self) -> Option<(&Path, &str)> {
         self.tables.iter().find_map(|t| Some((t.file.as_path(), t.column.as_deref()?)))
     }

@@ -18,6 +18,8 @@ use crate::job::LATENCY;
 use crate::study::{Measurement, State, Trial, analytic};
 use crate::{Evaluate, Job, SearchError};
 
+/// Name of the choice by size.
+const MOST_FLOPS: &str = "most FLOPs";
 /// Number of largest networks that are tried until one is within the limits.
 const LOOK: usize = 10;
 
@@ -62,31 +64,54 @@ impl Run {
     /// it, it is evaluated now, once and outside the budget. Evaluations elsewhere may take hours:
     /// then it is the largest network that the search evaluated. The same holds if none of the
     /// largest networks that are likely to be within the limits is within them.
+    /// A finished study keeps its choice.
     pub(super) fn by_size(&mut self, control: &mut Control) -> Result<Option<BySize>, SearchError> {
+        let counts = self.study.counts()?;
+        let stored = self.study.comparison()?;
+        let chosen = match stored.filter(|c| c.evaluations == counts.done + counts.failed) {
+            Some(stored) => {
+                let row = stored.rows.into_iter().find(|row| row.choice == MOST_FLOPS);
+                let text = row.and_then(|row| row.arch);
+                Some(text.map(|text| self.study.space().parse(&text)).transpose()?)
+            }
+            None => None,
+        };
+        self.choose_by_size(chosen, control)
+    }
+
+    fn choose_by_size(
+        &mut self,
+        chosen: Option<Option<Architecture>>,
+        control: &mut Control,
+    ) -> Result<Option<BySize>, SearchError> {
         let trials = self.study.trials()?;
         let done =
             |arch: &Architecture| trials.iter().find(|t| t.state == State::Done && t.arch == *arch);
-        let mut candidates = match self.evaluator.place() {
-            Place::Elsewhere => Vec::new(),
-            _ => self.study.largest(LOOK)?,
+        let mut candidates = match (&chosen, self.evaluator.place()) {
+            (Some(chosen), _) => chosen.iter().cloned().collect(),
+            (None, Place::Elsewhere) => Vec::new(),
+            (None, _) => self.study.largest(LOOK)?,
         };
-        candidates.extend(self.evaluated_by_size()?);
+        if chosen.is_none() {
+            candidates.extend(self.evaluated_by_size()?);
+        }
         for arch in candidates {
             if done(&arch).is_some_and(|t| !self.keeps_evaluated_limits(t)) {
                 continue;
             }
             let latency = match self.known_latency(&arch)? {
-                _ if !self.needs_latency() => None,
+                known if !self.needs_latency() => known,
                 Some(latency) => Some(latency),
                 None => match self.measure(&arch, None, Effort::Quick)? {
                     Some(latency) => Some(latency),
                     None => continue,
                 },
             };
-            let within = latency.is_none_or(|l| self.is_surely_within(l));
+            let within = latency.map_or(Ok(true), |l| self.is_surely_within(l))?;
             if !within || self.over_a_column(None, &arch)?.is_some() {
                 continue;
             }
+            let latency = latency.map_or_else(|| self.known_latency(&arch), |l| Ok(Some(l)))?;
             if let Some(trial) = done(&arch) {
                 let how = "evaluated by the search";
                 return Ok(Some(BySize { metrics: trial.metrics.clone(), arch, latency, how }));
@@ -175,19 +200,28 @@ impl Run {
         };
         let mut rows = Vec::new();
         if let Some((trial, latency)) = best {
-            let predicted = trial.predicted.get(LATENCY).map(|p| p.0);
+            // What was never measured is said to be predicted.
+            let known = self.study.measurements_of(&trial.arch)?;
+            let unknown =
+                |m: &str| !known.iter().any(|k| k.metric == m) && self.measuring.columns.has(m);
+            let predicted: Vec<String> = (trial.predicted.iter())
+                .filter(|(metric, _)| unknown(metric))
+                .map(|(metric, (median, sd))| format!("{metric} predicted: {median:.4} ± {sd:.2}"))
+                .collect();
+            let how = (!predicted.is_empty()).then(|| predicted.join(", "));
+            let predicted_ms = trial.predicted.get(LATENCY).map(|p| p.0);
             rows.push(Choice {
                 choice: "the search".into(),
                 arch: Some(space.print(&trial.arch)),
                 metrics: chosen(&trial.metrics),
                 latency: *latency,
-                predicted_ms: predicted.filter(|_| latency.is_some()),
-                how: None,
+                predicted_ms: predicted_ms.filter(|_| latency.is_some()),
+                how,
             });
         }
         if let Some(size) = by_size {
             rows.push(Choice {
-                choice: "most FLOPs".into(),
+                choice: MOST_FLOPS.into(),
                 arch: Some(space.print(&size.arch)),
                 metrics: chosen(&size.metrics),
                 latency: size.latency,
@@ -223,22 +257,15 @@ pub fn random_search(job: &Job, most: usize, tables: &mut Tables) -> Option<Base
     let skeleton = job.skeleton(&space).ok()?;
     let table = tables.read(file, &space).ok()?;
     let evaluator = setup::evaluator(job, job_setup, &skeleton, tables).ok()?;
-    let columns = Columns::of(job, job_setup, &*evaluator, &space, tables).ok()?;
-    let latency = match job_setup.latency_column() {
-        Some((file, column)) => Some((tables.read(file, &space).ok()?, column)),
-        None => None,
-    };
+    let columns = Columns::of(job, job_setup, &*evaluator, &space, None, false, tables).ok()?;
     let within = |arch: &Architecture| {
         job.limits.iter().all(|limit| {
-            let value = match (limit.metric.as_str(), &latency) {
-                (LATENCY, Some((table, column))) => table.value(column, arch).ok().flatten(),
-                (metric, _) => match analytic(&space, metric) {
-                    Some(part) => {
-                        let network = skeleton.build(arch, View::Pruned).ok();
-                        network.map(|n| part(&Cost::of(&n)) as f64)
-                    }
-                    None => columns.value(metric, arch),
-                },
+            let value = match analytic(&space, &limit.metric) {
+                Some(part) => {
+                    let network = skeleton.build(arch, View::Pruned).ok();
+                    network.map(|n| part(&Cost::of(&n)) as f64)
+                }
+                None => columns.value(&limit.metric, arch).ok().flatten(),
             };
             value.is_some_and(|v| limit.holds(v))
         })

@@ -5,42 +5,47 @@ use lanner_evaluate::meter::{Effort, Latency};
 use super::Run;
 use super::control::{Control, Phase};
 use crate::SearchError;
-use crate::study::{State, Trial};
-
-/// Largest number of networks to measure again, until one is surely within the limit.
-const FINALISTS: usize = 20;
+use crate::study::Trial;
 
 impl Run {
-    /// Returns the best trial that is surely within the limit when measured with more effort.
+    /// Returns the study's answer ([`Study::best`](crate::study::Study::best)), once it is one that was
+    /// measured with more effort. What was measured so before, maybe by an earlier process, is not
+    /// measured again: a finished study keeps its answer.
     pub(super) fn finalist(
         &mut self,
         control: &mut Control,
     ) -> Result<Option<(Trial, Option<Latency>)>, SearchError> {
-        let Some(objective) = self.study.job().objectives.first().cloned() else { return Ok(None) };
-        let mut done: Vec<Trial> = self.study.trials()?;
-        done.retain(|t| t.state == State::Done && t.metrics.contains_key(&objective.metric));
-        done.retain(|t| self.keeps_evaluated_limits(t));
-        let value = |t: &Trial| objective.signed(t.metrics[&objective.metric]);
-        done.sort_by(|a, b| value(b).total_cmp(&value(a)).then(a.id.cmp(&b.id)));
-        done.truncate(FINALISTS);
-        if self.limit().is_none() {
-            return Ok(done.into_iter().next().map(|trial| (trial, None)));
-        }
-        let total = done.len();
-        let mut found = None;
-        for (number, trial) in done.into_iter().enumerate() {
+        let mut again = 0;
+        let found = loop {
+            let Some(trial) = self.study.best()? else { break None };
+            if self.limit().is_none() {
+                let latency = self.known_latency(&trial.arch)?;
+                break Some((trial, latency));
+            }
+            if let Some(latency) = self.final_latency(&trial.arch)? {
+                break Some((trial, Some(latency)));
+            }
             if control.is_stopped() {
-                break;
+                break None;
             }
-            if let Some(latency) = self.measure(&trial.arch, Some(trial.id), Effort::Final)?
-                && self.is_surely_within(latency)
-            {
-                found = Some((trial, Some(latency)));
-                break;
+            if self.measure(&trial.arch, Some(trial.id), Effort::Final)?.is_none() {
+                break Some((trial, None));
             }
-            control.progress(Phase::MeasuringAgain, number + 1, total);
-        }
+            again += 1;
+            control.progress(Phase::MeasuringAgain, again, again);
+        };
         control.ended(Phase::MeasuringAgain);
         Ok(found)
+    }
+
+    /// Returns the last latency of a network if it was measured with more effort.
+    pub(super) fn final_latency(
+        &self,
+        arch: &lanner_space::Architecture,
+    ) -> Result<Option<Latency>, SearchError> {
+        let known = self.study.measurements_of(arch)?;
+        let last = known.iter().rfind(|m| m.metric == crate::LATENCY);
+        let last = last.filter(|m| m.budget == Effort::Final.describe(&self.setup.device));
+        Ok(last.map(|m| Latency { ms: m.value, se: m.se.unwrap_or(0.0) }))
     }
 }

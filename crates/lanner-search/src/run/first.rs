@@ -6,6 +6,7 @@ use lanner_predict::{Pool, choose, latency::LatencyFeatures};
 use lanner_space::{Architecture, Space};
 
 use super::control::{Control, Phase};
+use super::measuring::keep_latency;
 use super::{Run, setup};
 use crate::job::LATENCY;
 use crate::{SearchError, Setup};
@@ -14,11 +15,27 @@ use crate::{SearchError, Setup};
 pub(super) type Measured = Vec<(Architecture, Latency)>;
 
 impl Run {
+    /// Stores what the meter tells of its device, and the latency of its reference network.
     pub(super) fn keep_baseline(&mut self) -> Result<(), SearchError> {
-        match self.meter.as_ref().and_then(|m| m.baseline_ms()) {
+        let facts = self.measuring.meter.as_ref().map_or_else(Vec::new, |m| m.facts());
+        self.study.set_device(&facts)?;
+        match self.measuring.meter.as_ref().and_then(|m| m.baseline_ms()) {
             Some(ms) => self.study.set_baseline_ms(ms),
             None => Ok(()),
         }
+    }
+
+    /// Makes the meter, if there is none yet: a finished study is resumed without one.
+    pub(super) fn make_meter(&mut self) -> Result<(), SearchError> {
+        if self.measuring.meter.is_some() || !self.needs_latency() {
+            return Ok(());
+        }
+        let baseline = self.study.baseline_ms()?;
+        let (skeleton, script) = (&self.skeleton, self.script.as_ref());
+        let meter = setup::meter(&self.setup, skeleton, script, baseline, &mut self.tables)?;
+        self.study.set_device(&meter.facts())?;
+        self.measuring.meter = Some(meter);
+        if baseline.is_none() { self.keep_baseline() } else { Ok(()) }
     }
 
     /// Measures or looks up the first networks, except those that the study has already.
@@ -27,33 +44,31 @@ impl Run {
     /// The device does not answer, or the study cannot be written.
     pub fn first_measurements(&mut self, control: &mut Control) -> Result<(), SearchError> {
         self.look_up_first()?;
-        if !self.needs_latency() {
+        if self.limit().is_none() {
             return Ok(());
         }
-        let baseline = self.study.baseline_ms()?;
-        let mut meter = match self.meter.take() {
-            Some(meter) => meter,
-            None => setup::meter(&self.setup, &self.skeleton, baseline, &mut self.tables)?,
-        };
-        let mut first = Vec::new();
         let known = self.study.measurements()?;
         let measured: Vec<&Architecture> =
             known.iter().filter(|m| m.metric == LATENCY).map(|m| &m.arch).collect();
         let samples = self.setup.latency_samples;
-        if self.limit().is_some() && measured.len() < samples {
-            let mut missing = self.study.first_measurements(samples)?;
-            missing.retain(|arch| !measured.contains(&arch));
-            first = latencies(&mut *meter, missing, control)?;
+        if measured.len() >= samples {
+            return Ok(());
         }
-        if baseline.is_none() {
+        let mut missing = self.study.first_measurements(samples)?;
+        missing.retain(|arch| !measured.contains(&arch));
+        if missing.is_empty() {
+            return Ok(());
+        }
+        let is_new = self.study.baseline_ms()?.is_none();
+        self.make_meter()?;
+        let Some(meter) = &mut self.measuring.meter else { return Ok(()) };
+        let mut first = latencies(&mut **meter, missing, control)?;
+        if is_new {
             scale(&mut first, meter.settle());
-        }
-        self.meter = Some(meter);
-        if baseline.is_none() {
             self.keep_baseline()?;
         }
         for (arch, latency) in first {
-            self.keep_latency(&arch, latency, None, Effort::Quick)?;
+            keep_latency(&mut self.study, &arch, latency, None, Effort::Quick)?;
         }
         Ok(())
     }
@@ -136,6 +151,8 @@ fn scale(latencies: &mut [(Architecture, Latency)], factor: f64) {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::Limit;
+    use crate::study::Drift;
 
     #[test]
     fn the_fastest_is_surely_within_the_default_limit() {
@@ -149,7 +166,8 @@ mod tests {
             let fastest = latencies.iter().copied().fold(f64::INFINITY, f64::min);
             // It stays within the limit when it is measured again and takes 5 % more.
             let again = Latency { ms: 1.05 * fastest, se: 0.01 * fastest };
-            assert!(again.is_surely_within(limit, 0.045), "{latencies:?}");
+            let (drift, at_most) = (Drift::of(&[]), Limit::at_most(LATENCY, limit));
+            assert!(drift.surely_holds(&at_most, again.ms, Some(again.se)), "{latencies:?}");
         }
         assert!(!default_limit(&[]).is_finite());
     }

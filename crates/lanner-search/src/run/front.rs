@@ -1,6 +1,6 @@
 //! The front of several objectives, with its latencies measured again.
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::HashMap;
 
 use lanner_evaluate::meter::{Effort, Latency};
 use lanner_space::Architecture;
@@ -34,17 +34,24 @@ impl Run {
         if objectives.len() < 2 {
             return Ok(None);
         }
-        let mut again: BTreeMap<i64, Latency> = BTreeMap::new();
+        let mut lost: Vec<i64> = Vec::new();
+        let mut again = 0;
         let front = loop {
-            let mut front = self.study.front()?;
-            front.retain(|t| self.keeps_evaluated_limits(t));
-            let next = front.iter().find(|t| !again.contains_key(&t.id)).cloned();
-            let Some(trial) = next.filter(|_| self.needs_latency()) else { break front };
-            // A network that can no longer be measured keeps its values.
-            let lost = Latency { ms: f64::NAN, se: f64::NAN };
-            let latency = self.measure(&trial.arch, Some(trial.id), Effort::Final)?;
-            again.insert(trial.id, latency.unwrap_or(lost));
-            control.progress(Phase::MeasuringFront, again.len(), front.len().max(again.len()));
+            let front = self.study.front()?;
+            let mut next = None;
+            for trial in front.iter().filter(|t| self.needs_latency() && !lost.contains(&t.id)) {
+                if self.final_latency(&trial.arch)?.is_none() {
+                    next = Some(trial.clone());
+                    break;
+                }
+            }
+            let Some(trial) = next.filter(|_| !control.is_stopped()) else { break front };
+            if self.measure(&trial.arch, Some(trial.id), Effort::Final)?.is_none() {
+                // A network that can no longer be measured keeps its values.
+                lost.push(trial.id);
+            }
+            again += 1;
+            control.progress(Phase::MeasuringFront, again, front.len().max(again));
         };
         control.ended(Phase::MeasuringFront);
         let mut measured: HashMap<(String, Architecture), f64> = HashMap::new();
@@ -56,14 +63,17 @@ impl Run {
             last.or(t.metrics.get(metric)).copied().unwrap_or(f64::NAN)
         };
         let values = |t: &Trial| objectives.iter().map(|o| value(t, &o.metric)).collect();
-        let points: Vec<Point> = (front.into_iter())
-            .map(|trial| Point {
+        let mut points = Vec::new();
+        for trial in front {
+            points.push(Point {
                 values: values(&trial),
-                latency: again.get(&trial.id).copied().filter(|l| l.ms.is_finite()),
+                latency: match self.needs_latency() {
+                    true => self.final_latency(&trial.arch)?,
+                    false => self.known_latency(&trial.arch)?,
+                },
                 trial,
-            })
-            .filter(|p| p.latency.is_none_or(|l| self.is_surely_within(l)))
-            .collect();
+            });
+        }
         let signed = |values: &[f64]| -> Vec<f64> {
             objectives.iter().zip(values).map(|(o, v)| o.signed(*v)).collect()
         };

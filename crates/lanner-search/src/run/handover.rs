@@ -36,10 +36,17 @@ impl Run {
             "latency_ms": latency.map(|l| l.ms),
             "latency_ms_se": latency.map(|l| l.se),
             "limits": job.limits,
+            "device": self.study.device()?.into_iter().collect::<BTreeMap<_, _>>(),
             "trial": trial.id,
             "seed": trial.seed,
             "trained_weights": is_trained,
         });
+        if latency.is_some_and(|l| l.se > 0.0) {
+            // The limit is kept with a probability of .95, given the standard error and this.
+            let drift = self.study.drift(LATENCY)?;
+            about["drift"] =
+                json!({ "deviation": drift.deviation, "measurements": drift.measurements });
+        }
         if let Some(images) = self.evaluator.images() {
             // The network takes images as (pixel / 255 − mean) / std.
             about["input"] = json!({

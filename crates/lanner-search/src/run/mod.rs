@@ -35,7 +35,9 @@ mod finalists;
 mod first;
 mod front;
 mod handover;
+pub(crate) mod inputs;
 mod limits;
+mod measuring;
 mod quiet;
 mod rounds;
 mod setup;
@@ -48,8 +50,9 @@ use std::time::Instant;
 
 use lanner_evaluate::EvaluateError;
 use lanner_evaluate::evaluator::{Evaluator, Request};
-use lanner_evaluate::meter::Meter;
+use lanner_evaluate::meter::{Effort, Meter, ScriptMeter};
 use lanner_network::Skeleton;
+use lanner_space::Architecture;
 
 use crate::job::LATENCY;
 use crate::study::predictors::Predictors;
@@ -61,7 +64,7 @@ pub use comparison::{Choice, Comparison, random_search};
 pub use control::{Control, Event, Phase, Stop};
 pub use front::{Front, Point};
 pub use lanner_evaluate::meter::Latency;
-use quiet::Quiet;
+use measuring::Measuring;
 pub use setup::{check_metrics, small_skeleton};
 pub use tables::Tables;
 
@@ -72,12 +75,11 @@ pub struct Run {
     skeleton: Skeleton,
     folder: PathBuf,
     evaluator: Arc<dyn Evaluator>,
-    meter: Option<Box<dyn Meter>>,
-    columns: Columns,
+    measuring: Measuring,
+    script: Option<Arc<ScriptMeter>>,
     /// Whether latencies are a metric that the evaluation tells.
     tells_latency: bool,
     tables: Tables,
-    quiet: Arc<Quiet>,
 }
 
 /// The caller's own parts of a run, which replace those that the job names.
@@ -87,6 +89,32 @@ pub struct Own {
     pub meter: Option<Box<dyn Meter>>,
     /// Tables and studies to start from: `FILE[:COLUMN]` or `STUDY[:METRIC]`.
     pub warm_start: Vec<String>,
+    /// Networks to evaluate before the strategy chooses any.
+    pub first: Vec<Architecture>,
+}
+
+/// Returns the architectures of a searched table that have a value of the first objective: the others
+/// cannot be evaluated.
+fn with_values(
+    archs: &[Architecture],
+    job: &Job,
+    tables: &mut Tables,
+) -> Result<Vec<Architecture>, SearchError> {
+    let (Some(setup), Some(objective)) = (&job.setup, job.objectives.first()) else {
+        return Ok(archs.to_vec());
+    };
+    let Evaluate::Table(file) = &setup.evaluate else { return Ok(archs.to_vec()) };
+    let table = tables.read(file, &job.space()?)?;
+    let known = |arch: &&Architecture| {
+        table.value(&objective.metric, arch).is_ok_and(|value| value.is_some())
+    };
+    let archs: Vec<Architecture> = archs.iter().filter(known).cloned().collect();
+    match archs.is_empty() {
+        true => Err(SearchError::Nothing {
+            why: format!("{}: no network has a value of {}", file.display(), objective.metric),
+        }),
+        false => Ok(archs),
+    }
 }
 
 impl Own {
@@ -127,51 +155,74 @@ impl Run {
         control: &mut Control,
     ) -> Result<Run, SearchError> {
         let mut job = job.clone();
-        let setup = job.setup.get_or_insert_with(|| Setup::new(Evaluate::Function));
-        if let (Evaluate::Command(_), None) = (&setup.evaluate, &setup.folder) {
+        let mut setup = job.setup.take().unwrap_or_else(|| Setup::new(Evaluate::Function));
+        let runs_command = matches!(setup.evaluate, Evaluate::Command(_))
+            || setup.measure.is_some()
+            || setup.device.command.is_some();
+        if runs_command && setup.folder.is_none() {
             setup.folder = std::env::current_dir().ok();
         }
-        let setup = setup.clone();
+        setup.device.folder = setup.folder.clone();
         let space = job.space()?;
         let skeleton = job.skeleton(&space)?;
+        inputs::resolve(&mut job, &mut setup)?;
         let mut tables = Tables::default();
         let evaluator = match own.evaluator {
             Some(own) => own,
             None => setup::evaluator(&job, &setup, &skeleton, &mut tables)?,
         };
-        let columns = Columns::of(&job, &setup, &*evaluator, &space, &mut tables)?;
+        let has_meter = own.meter.is_some();
+        let script = setup::script(&job, &mut setup, &skeleton)?;
+        let of_tables = |job: &Job, setup: &Setup, tables: &mut Tables| {
+            Columns::of(job, setup, &*evaluator, &space, script.as_ref(), has_meter, tables)
+        };
+        let mut columns = of_tables(&job, &setup, &mut tables)?;
         let tells_latency = own.meter.is_none() && tells_latency(&space, &setup);
         let warm_start = warm_start::read(&own.warm_start, &job, &space, &mut tables)?;
         let is_limited = setup.median_limit || job.limit_of(LATENCY).is_some();
         let predictors = Predictors::load(&job, &space, is_limited)?;
         let mut meter = own.meter;
+        let is_own = meter.is_some();
         let mut first = Vec::new();
         if setup.median_limit {
             let mut usable = match meter {
                 Some(own) => own,
-                None => setup::meter(&setup, &skeleton, None, &mut tables)?,
+                None => setup::meter(&setup, &skeleton, script.as_ref(), None, &mut tables)?,
             };
             let measured = first::median_limit(&mut *usable, &setup, &space, job.seed, control)?;
             job.limits.push(Limit::at_most(LATENCY, measured.1));
             (first, meter) = (measured.0, Some(usable));
+            columns = of_tables(&job, &setup, &mut tables)?;
         }
-        let archs = evaluator.listed().unwrap_or_default();
-        let study = Study::create_with(folder, &job, archs, &warm_start, predictors)?;
+        let is_objective = job.objectives.iter().any(|o| o.metric == LATENCY);
+        let is_metered = !tells_latency && !columns.has(LATENCY);
+        if meter.is_none() && is_metered && (job.limit_of(LATENCY).is_some() || is_objective) {
+            // A device that cannot be used is told before anything is written.
+            let usable = setup::meter(&setup, &skeleton, script.as_ref(), None, &mut tables)?;
+            meter = Some(usable);
+        }
+        job.setup = Some(setup.clone());
+        let inputs = inputs::of(&job, &setup)?;
+        let archs = with_values(evaluator.listed().unwrap_or_default(), &job, &mut tables)?;
+        let study = Study::create_with(folder, &job, &archs, &own.first, &warm_start, predictors)?;
         let mut run = Run {
             study,
             setup,
             skeleton,
             folder: folder.into(),
             evaluator,
-            meter,
-            columns,
+            measuring: Measuring::new(meter, columns),
+            script,
             tells_latency,
             tables,
-            quiet: Arc::default(),
         };
-        run.keep_baseline()?;
+        run.name_sources();
+        run.study.set_inputs(&inputs)?;
+        if run.setup.median_limit || is_own {
+            run.keep_baseline()?;
+        }
         for (arch, latency) in first {
-            run.keep_latency(&arch, latency, None, lanner_evaluate::meter::Effort::Quick)?;
+            measuring::keep_latency(&mut run.study, &arch, latency, None, Effort::Quick)?;
         }
         Ok(run)
     }
@@ -184,33 +235,44 @@ impl Run {
     pub fn resume(folder: &Path, own: Own) -> Result<Run, SearchError> {
         let mut study = Study::open(folder)?;
         let job = study.job().clone();
-        let Some(setup) = job.setup.clone() else {
+        let Some(mut setup) = job.setup.clone() else {
             let why = "no study of lanner search".into();
             return Err(SearchError::NoStudy { path: study.path().into(), why });
         };
+        inputs::check(&study.inputs()?)?;
         let skeleton = job.skeleton(study.space())?;
         let mut tables = Tables::default();
         let evaluator = match own.evaluator {
             Some(own) => own,
             None => setup::evaluator(&job, &setup, &skeleton, &mut tables)?,
         };
-        let columns = Columns::of(&job, &setup, &*evaluator, study.space(), &mut tables)?;
+        let script = setup::script(&job, &mut setup, &skeleton)?;
+        let columns = Columns::of(
+            &job,
+            &setup,
+            &*evaluator,
+            study.space(),
+            script.as_ref(),
+            own.meter.is_some(),
+            &mut tables,
+        )?;
         if study.counts()?.done == 0 {
             study.retry_failed(2)?;
         }
         let tells_latency = own.meter.is_none() && tells_latency(study.space(), &setup);
-        Ok(Run {
+        let mut run = Run {
             study,
             setup,
             skeleton,
             folder: folder.into(),
             evaluator,
-            meter: own.meter,
-            columns,
+            measuring: Measuring::new(own.meter, columns),
+            script,
             tells_latency,
             tables,
-            quiet: Arc::default(),
-        })
+        };
+        run.name_sources();
+        Ok(run)
     }
 
     pub fn study(&self) -> &Study {
@@ -236,6 +298,11 @@ impl Run {
     /// Gives back a trial that was claimed and will not be told.
     pub fn give_back(&mut self, trial: &Trial) -> Result<(), SearchError> {
         self.study.give_back(trial.id)
+    }
+
+    /// Sets the number of evaluations at a time, for this run.
+    pub fn set_parallel(&mut self, parallel: usize) {
+        self.setup.parallel = parallel.max(1);
     }
 
     /// Raises or lowers the budget.

@@ -9,10 +9,12 @@ use std::time::Instant;
 
 use lanner_evaluate::EvaluateError;
 use lanner_evaluate::evaluator::{Answer, Place, Request};
+use lanner_evaluate::meter::Effort;
 
 use super::Run;
 use super::control::{Control, Event, Phase, Stop};
 use crate::SearchError;
+use crate::job::LATENCY;
 use crate::study::{Outcome, State, Trial};
 
 /// Number of failures without a success at which a run stops.
@@ -39,7 +41,7 @@ impl Run {
         std::fs::create_dir_all(&networks)
             .map_err(|source| SearchError::Io { path: networks.clone(), source })?;
         let needed = self.needed();
-        let (evaluator, quiet) = (Arc::clone(&self.evaluator), Arc::clone(&self.quiet));
+        let (evaluator, quiet) = (Arc::clone(&self.evaluator), Arc::clone(&self.measuring.quiet));
         let is_here = evaluator.place() == Place::Here;
         // Workers ask whether to stop while this thread reports events.
         let Control { events, stop, deadline } = control;
@@ -142,6 +144,28 @@ impl Run {
         }
     }
 
+    /// Asks the strategy for trials, after measurements of networks that may be worth one.
+    fn ask(&mut self) -> Result<Vec<Trial>, SearchError> {
+        let each = self.measurements_each()?;
+        let limited = self.limit().is_some();
+        let mut metrics: Vec<String> =
+            self.study.job().limits.iter().map(|l| l.metric.clone()).collect();
+        metrics.retain(|m| self.measuring.columns.has(m) || limited && m == LATENCY);
+        if limited && each > 0 {
+            self.make_meter()?;
+        }
+        let Run { study, measuring, .. } = self;
+        study.ask_measuring(study.job().budget, each, &metrics, |study, archs| {
+            for arch in archs {
+                measuring.look_up(study, arch, None)?;
+                if limited {
+                    measuring.measure(study, arch, None, Effort::Quick)?;
+                }
+            }
+            Ok(())
+        })
+    }
+
     /// Tells the caller how many evaluations are done, and the best value.
     fn tell_progress(&self, events: &mut dyn FnMut(Event)) -> Result<(), SearchError> {
         let (counts, job) = (self.study.counts()?, self.study.job());
@@ -174,7 +198,7 @@ impl Run {
                 return Ok(None);
             }
             let Some(trial) = self.study.claim()? else {
-                if self.study.ask(self.study.job().budget)?.is_empty() {
+                if self.ask()?.is_empty() {
                     return Ok(None);
                 }
                 continue;

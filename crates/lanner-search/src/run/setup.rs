@@ -7,7 +7,7 @@ use lanner_data::images;
 use lanner_evaluate::evaluator::{
     CommandEvaluator, Evaluator, ProxyEvaluator, TableEvaluator, TrainEvaluator,
 };
-use lanner_evaluate::meter::{MachineMeter, Meter, TableMeter};
+use lanner_evaluate::meter::{MachineMeter, Meter, ScriptMeter, TableMeter};
 use lanner_evaluate::proxies::{self, Proxy};
 use lanner_evaluate::script::Script;
 use lanner_evaluate::{memory_limit, train};
@@ -15,6 +15,7 @@ use lanner_network::Skeleton;
 use lanner_space::Space;
 
 use super::tables::Tables;
+use crate::job::LATENCY;
 use crate::study::ANALYTIC;
 use crate::{Evaluate, Job, SearchError, Setup};
 
@@ -90,19 +91,59 @@ pub(super) fn evaluator(
 pub(super) fn meter(
     setup: &Setup,
     skeleton: &Skeleton,
+    script: Option<&Arc<ScriptMeter>>,
     baseline_ms: Option<f64>,
     tables: &mut Tables,
 ) -> Result<Box<dyn Meter>, SearchError> {
-    Ok(match setup.latency_column() {
-        Some((file, column)) => {
+    Ok(match (setup.latency_column(), script) {
+        (Some((file, column)), _) => {
             let table = tables.read(file, &skeleton.space)?;
             Box::new(TableMeter::new(table, column)?)
         }
-        None => {
+        (None, Some(script)) if setup.measures(LATENCY) => Box::new(Arc::clone(script)),
+        _ => {
             Skeleton::of(&skeleton.space)?;
-            Box::new(MachineMeter::new(skeleton.clone(), baseline_ms)?)
+            Box::new(MachineMeter::new(&setup.device, skeleton.clone(), baseline_ms)?)
         }
     })
+}
+
+/// Makes the measuring command that a setup names. If it is not known yet what the command prints, it
+/// measures a reference network first.
+///
+/// # Errors
+/// The command fails, or none of what it prints is limited or an objective.
+pub(super) fn script(
+    job: &Job,
+    setup: &mut Setup,
+    skeleton: &Skeleton,
+) -> Result<Option<Arc<ScriptMeter>>, SearchError> {
+    let Some(line) = setup.measure.clone() else { return Ok(None) };
+    let wrong = |why: String| SearchError::Setting {
+        name: "measure",
+        value: format!("'command:{line}'"),
+        why,
+    };
+    let script = ScriptMeter::new(&line, &setup.device, skeleton.clone());
+    let script = Arc::new(script.map_err(|e| wrong(e.to_string()))?);
+    if setup.measured.is_empty() {
+        let arch = match skeleton.space.parameters() {
+            Some(_) => skeleton.space.sample(&mut lanner_nn::rng(job.seed, "first measured")),
+            None => lanner_evaluate::measure::reference(&skeleton.space)?,
+        };
+        let Some(metrics) = script.metrics(&arch)? else {
+            return Err(wrong("it does not support the first network that it was given".into()));
+        };
+        setup.measured = metrics.into_keys().collect();
+        let named = job.limits.iter().map(|l| &l.metric);
+        let mut named = named.chain(job.objectives.iter().skip(1).map(|o| &o.metric));
+        let limits_latency = setup.median_limit && setup.measures(LATENCY);
+        if !limits_latency && !named.any(|metric| setup.measures(metric)) {
+            let printed = setup.measured.join(", ");
+            return Err(wrong(format!("no --limit or --pareto names what it prints: {printed}")));
+        }
+    }
+    Ok(Some(script))
 }
 
 /// Returns the proxies that objectives and limits name.

@@ -241,7 +241,7 @@ mod tests {
             }
             assert_eq!(hypervolume(&points, &reference), volume, "{points:?}");
             let new: Vec<f64> = (0..d).map(|_| f64::from(rng.random_range(0u8..7))).collect();
-            let with = [&points[..], &[new.clone()]].concat();
+            let with = [&points[..], std::slice::from_ref(&new)].concat();
             let more = hypervolume(&with, &reference) - volume;
             assert_eq!(gain(&new, &points, &reference), more, "{new:?} {points:?}");
         }

@@ -19,6 +19,8 @@ pub struct History {
     pub trials: Vec<Trial>,
     /// Rows that were asked for, evaluated successfully or not.
     taken: HashSet<usize>,
+    /// Number of rows in `taken` that were over a limit, and so not evaluated.
+    over: usize,
     /// Rows that are being evaluated; `taken` has them too.
     pub pending: Vec<usize>,
     /// Number of architectures that were asked for but are not in the pool, or not among these trials.
@@ -40,9 +42,14 @@ impl History {
         self.taken.contains(&row)
     }
 
-    /// Returns the number of rows that were asked for, failures included.
+    /// Returns the number of rows that were asked for, failures included, those over a limit not.
     pub fn asked(&self) -> usize {
-        self.taken.len() + self.elsewhere
+        self.taken.len() - self.over + self.elsewhere
+    }
+
+    /// Notes a row that is over a limit: it is not evaluated, and not asked for again.
+    pub fn exclude(&mut self, row: usize) {
+        self.over += usize::from(self.taken.insert(row));
     }
 
     /// Notes a row that is being evaluated.

@@ -7,9 +7,9 @@ use rusqlite::{Connection, OptionalExtension};
 
 use super::candidates::{Current, parents};
 use super::database::VALUES;
-use super::limits::{self, Known};
+use super::limits::{Known, Measured};
 use super::types::{Counts, Trial};
-use super::{SearchError, Study, now, read};
+use super::{PROBABLE, SearchError, Study, now, read};
 use crate::strategy::scalarised;
 use crate::{History, Job};
 
@@ -17,6 +17,9 @@ use crate::{History, Job};
 /// of all would take hours.
 const BEST: usize = 150;
 const LATEST: usize = 150;
+/// Number of evaluated trials from which on networks are measured that are probably over a limit:
+/// before, no strategy knows which are worth it.
+const LEARNING: usize = 10;
 /// Largest number of empty rounds in sequence that a strategy may have (brp-nas with a tiny budget).
 const EMPTY_ROUNDS: usize = 8;
 
@@ -28,8 +31,8 @@ pub(super) struct Snapshot {
     /// Trials with values, in the order of asking.
     pub done: Vec<(Architecture, Vec<f64>)>,
     pending: Vec<Architecture>,
-    /// Measured architectures for each limit.
-    measured: Vec<Known>,
+    /// What is measured for each limit.
+    measured: Vec<Measured>,
 }
 
 /// A strategy's choice, and its state after it.
@@ -50,6 +53,20 @@ impl Study {
     /// fitted to the study's measurements, and each trial was measured to be within the limit, or
     /// is within it with a probability of at least [`PROBABLE`](super::PROBABLE).
     pub fn ask(&mut self, n: usize) -> Result<Vec<Trial>, SearchError> {
+        self.ask_measuring(n, 0, &[], |_, _| Ok(()))
+    }
+
+    /// [`Study::ask`] where measurements cost much less than trials: up to `each` of them for each
+    /// trial that was evaluated. A network that is promising and may be within the limits, though it
+    /// probably is not, is given to `measure`, which stores its measurements of `metrics`
+    /// ([`Study::measured`]) or leaves it out; the strategy then chooses again, in sight of them.
+    pub fn ask_measuring(
+        &mut self,
+        n: usize,
+        each: usize,
+        metrics: &[String],
+        mut measure: impl FnMut(&mut Study, &[Architecture]) -> Result<(), SearchError>,
+    ) -> Result<Vec<Trial>, SearchError> {
         loop {
             let (job, space) = (&self.job, &self.space);
             let snapshot = self.database.read(|c| Snapshot::read(c, job, space))?;
@@ -58,7 +75,28 @@ impl Study {
                 return Ok(Vec::new());
             }
             let round = snapshot.round;
-            let proposal = self.propose(snapshot, n)?;
+            let ended = snapshot.counts.done + snapshot.counts.failed;
+            let spare = match ended >= LEARNING && !metrics.is_empty() {
+                true => (each * (ended + 1)).saturating_sub(self.count_measurements()?),
+                false => 0,
+            };
+            // Of as many networks as may be measured for one trial, one is within the limit.
+            let least = (1.0 / (each + 1) as f64).min(PROBABLE);
+            let state = snapshot.state.clone();
+            let proposal = self.propose(snapshot, n, (spare > 0).then_some((least, metrics)))?;
+            if spare > 0 {
+                let mut unknown = self.unmeasured(&proposal.archs, metrics)?;
+                unknown.truncate(spare);
+                let before = self.count_measurements()?;
+                if !unknown.is_empty() {
+                    measure(self, &unknown)?;
+                }
+                // What cannot be measured is tried as a trial.
+                if self.count_measurements()? > before {
+                    self.rewind(state.as_deref())?;
+                    continue;
+                }
+            }
             if proposal.archs.is_empty() {
                 self.strategy = None;
                 return Ok(Vec::new());
@@ -72,6 +110,42 @@ impl Study {
                 None => self.strategy = None,
             }
         }
+    }
+
+    /// Makes the strategy forget that it was asked since the last round, whose state this is.
+    fn rewind(&mut self, state: Option<&[u8]>) -> Result<(), SearchError> {
+        match (state, &mut self.strategy, self.candidates.pool()) {
+            (Some(state), Some((_, strategy)), Some(pool)) => strategy.restore(pool, state)?,
+            _ => self.strategy = None,
+        }
+        Ok(())
+    }
+
+    fn count_measurements(&self) -> Result<usize, SearchError> {
+        self.database
+            .read(|c| {
+                c.prepare_cached("SELECT count(*) FROM measurement")?
+                    .query_row([], |r| r.get::<_, i64>(0))
+            })
+            .map(|n| n as usize)
+    }
+
+    /// Returns the architectures for which a limited metric can be measured and was not.
+    fn unmeasured(
+        &self,
+        archs: &[String],
+        metrics: &[String],
+    ) -> Result<Vec<Architecture>, SearchError> {
+        let mut unknown = Vec::new();
+        for text in archs {
+            let arch = self.space.parse(text)?;
+            let known = self.measurements_of(&arch)?;
+            let is_new = |m: &&String| !known.iter().any(|k| k.metric == **m);
+            if metrics.iter().filter(is_new).any(|m| self.limits.may_measure(m, &arch)) {
+                unknown.push(arch);
+            }
+        }
+        Ok(unknown)
     }
 
     /// Writes a round, if none was written since `round`.
@@ -110,7 +184,12 @@ impl Study {
         })
     }
 
-    fn propose(&mut self, snapshot: Snapshot, n: usize) -> Result<Proposal, SearchError> {
+    fn propose(
+        &mut self,
+        snapshot: Snapshot,
+        n: usize,
+        cheap: Option<(f64, &[String])>,
+    ) -> Result<Proposal, SearchError> {
         if self.warm_start.is_none() {
             self.warm_start = Some(self.read_warm_start()?);
         }
@@ -118,7 +197,8 @@ impl Study {
         let Snapshot { round, counts, state, done, pending, measured } = snapshot;
         let known: Vec<Architecture> = (done.iter().map(|d| &d.0))
             .chain(&pending)
-            .chain(measured.iter().flatten().map(|m| &m.0))
+            .chain(measured.iter().flat_map(|m| &m.latest).map(|m| &m.0))
+            .chain(self.warm_start.iter().flatten().flat_map(|origin| origin.best()))
             .cloned()
             .collect();
         // A random search does not ask for mutations of good networks.
@@ -151,7 +231,7 @@ impl Study {
         let mut open = current.may.clone();
         open.iter_mut().enumerate().for_each(|(r, o)| *o &= !history.is_taken(r));
         let predictor = predictors.latency.as_mut();
-        let limits = self.limits.allowed(pool, &measured, predictor, &mut open);
+        let limits = self.limits.allowed(current, &measured, predictor, cheap, &mut open);
         let Some((_, strategy)) = &mut self.strategy else { unreachable!("made above") };
         let mut rows = Vec::new();
         for _ in 0..EMPTY_ROUNDS {
@@ -241,7 +321,7 @@ impl Snapshot {
             .query_map([], |r| read::parsed(r, 0, space))?
             .collect::<rusqlite::Result<_>>()?;
         let measured = (job.limits.iter())
-            .map(|l| limits::measured(c, space, &l.metric))
+            .map(|l| Measured::read(c, space, &l.metric))
             .collect::<rusqlite::Result<_>>()?;
         let state = c.query_row("SELECT state FROM strategy", [], |r| r.get(0)).optional()?;
         Ok(Snapshot {
@@ -259,6 +339,14 @@ impl Snapshot {
 fn last_round(connection: &Connection) -> rusqlite::Result<u32> {
     let round = connection.query_row("SELECT round FROM strategy", [], |r| r.get(0)).optional()?;
     Ok(round.unwrap_or(0))
+}
+
+/// Notes a trial without a value in the strategy's record.
+fn note(history: &mut History, row: usize, over: bool) {
+    match over {
+        true => history.exclude(row),
+        false => history.tell(row, None),
+    }
 }
 
 /// Makes the record that the strategy is shown.
@@ -281,22 +369,23 @@ fn history(
     if counts.all() < current.texts.len() {
         let rows: HashMap<&str, usize> =
             current.texts.iter().enumerate().map(|(row, text)| (text.as_str(), row)).collect();
-        let mut select = c.prepare_cached("SELECT arch FROM trial")?;
+        let mut select = c.prepare_cached("SELECT arch, state = 'infeasible' FROM trial")?;
         let mut trials = select.query([])?;
         while let Some(trial) = trials.next()? {
             if let Some(&row) = rows.get(trial.get_ref(0)?.as_str()?) {
-                history.tell(row, None);
+                note(&mut history, row, trial.get(1)?);
             }
         }
     } else {
-        let mut select = c.prepare_cached("SELECT 1 FROM trial WHERE arch = ?")?;
+        let mut select =
+            c.prepare_cached("SELECT state = 'infeasible' FROM trial WHERE arch = ?")?;
         for (row, text) in current.texts.iter().enumerate() {
-            if select.exists([text])? {
-                history.tell(row, None);
+            if let Some(over) = select.query_row([text], |r| r.get(0)).optional()? {
+                note(&mut history, row, over);
             }
         }
     }
-    history.elsewhere = counts.all().saturating_sub(history.asked());
+    history.elsewhere = (counts.all() - counts.infeasible).saturating_sub(history.asked());
     Ok(history)
 }
 

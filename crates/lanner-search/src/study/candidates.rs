@@ -134,12 +134,42 @@ impl Candidates {
         })
     }
 
+    /// Refuses trials to begin with that could not be asked for.
+    pub fn check_first(&self, first: &[Architecture], budget: usize) -> Result<(), SearchError> {
+        let wrong = |value: String, why: &str| {
+            Err(SearchError::Setting { name: "first", value, why: why.into() })
+        };
+        if first.len() > budget {
+            let why = "networks are more than --budget evaluations; raise it";
+            return wrong(first.len().to_string(), why);
+        }
+        for arch in first {
+            self.space.check(arch)?;
+            if !self.is_listed(arch) {
+                return wrong(
+                    self.space.print(arch),
+                    "the table that is searched has no value for it",
+                );
+            }
+            if !self.exact.hold(arch) {
+                let why = "it is over a limit of params, flops, macs or memory_bytes; leave it out";
+                return wrong(self.space.print(arch), why);
+            }
+        }
+        Ok(())
+    }
+
     /// Tells whether all architectures are candidates at any time.
     fn is_whole(&self) -> bool {
         match &self.list {
             Some(list) => list.archs.len() <= WHOLE,
             None => self.space.size() <= WHOLE as u128,
         }
+    }
+
+    /// Returns the pool of the last call of [`Candidates::at`].
+    pub fn pool(&self) -> Option<&Pool> {
+        self.current.as_ref().map(|c| &c.pool)
     }
 
     /// Returns the candidates after `asked` trials, and whether they differ from the last time.

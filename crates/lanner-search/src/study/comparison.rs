@@ -6,8 +6,9 @@ use rayon::prelude::*;
 
 use super::ask::Snapshot;
 use super::candidates::Current;
+use super::limits::Measured;
 use super::types::State;
-use super::{SearchError, Study, limits};
+use super::{SearchError, Study};
 use crate::run::{Baseline, spaced};
 use crate::{DefaultSearch, History};
 
@@ -60,10 +61,11 @@ impl Study {
         self.load_predictors()?;
         let (limits, space) = (&self.job.limits, &self.space);
         let measured = self.database.read(|c| {
-            let each = limits.iter().map(|l| limits::measured(c, space, &l.metric));
+            let each = limits.iter().map(|l| Measured::read(c, space, &l.metric));
             each.collect::<rusqlite::Result<Vec<_>>>()
         })?;
-        let mut known: Vec<Architecture> = measured.iter().flatten().map(|m| m.0.clone()).collect();
+        let mut known: Vec<Architecture> =
+            (measured.iter()).flat_map(|m| &m.latest).map(|m| m.0.clone()).collect();
         for trial in self.trials()?.iter().filter(|t| t.state == State::Done) {
             known.push(trial.arch.clone());
         }
@@ -74,7 +76,7 @@ impl Study {
         }
         let mut open = current.may.clone();
         let predictor = self.predictors.as_mut().and_then(|p| p.latency.as_mut());
-        self.limits.allowed(&current.pool, &measured, predictor, &mut open);
+        self.limits.allowed(current, &measured, predictor, None, &mut open);
         Ok((current, open))
     }
 }

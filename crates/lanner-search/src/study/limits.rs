@@ -1,13 +1,15 @@
 //! Limits on measured metrics: predicts which networks are within.
 
 use std::collections::{BTreeMap, HashMap};
+use std::sync::Arc;
 
 use lanner_predict::latency::{Expected, LatencyFeatures};
 use lanner_predict::{Pool, choose};
 use lanner_space::{Architecture, Space};
 use rusqlite::Connection;
 
-use super::candidates::{ANALYTIC, analytic};
+use super::best::{Drift, Last, drift, last_measured};
+use super::candidates::{ANALYTIC, Current, analytic};
 use super::predictors::Asked;
 use super::{SearchError, Study, read};
 use crate::constrained::{Belief, LatencyProcess};
@@ -25,6 +27,15 @@ const POSSIBLE: f64 = 0.1;
 /// Largest number of measurements that a process is fitted to, the latest ones.
 const MOST: usize = 200;
 
+/// Largest number of architectures whose last measurement is known exactly, the latest ones.
+const REMEMBERED: usize = 20_000;
+
+/// Least probability for a network whose value cannot be measured.
+const CERTAIN: f64 = 0.95;
+
+/// Tells whether a network's value can be measured or looked up.
+pub(crate) type Source = Arc<dyn Fn(&Architecture) -> bool + Send + Sync>;
+
 /// The limits of a study on measured metrics.
 pub(super) struct Limits {
     /// Limits, with their positions among all limits.
@@ -35,6 +46,8 @@ pub(super) struct Limits {
     processes: [Option<LatencyProcess>; 2],
     /// Predictions of the pool's latencies by a saved predictor.
     expected: Option<Vec<Expected>>,
+    /// Metrics that can be measured for some networks only.
+    sources: Vec<(String, Source)>,
 }
 
 /// Architectures and their values.
@@ -50,7 +63,12 @@ impl Limits {
             |s: &Setup| matches!(s.evaluate, Evaluate::Command(_)) && s.tables.is_empty();
         let tells = space.parameters().is_some() && job.setup.as_ref().is_some_and(by_evaluation);
         let least = if tells { SURE } else { PROBABLE };
-        Limits { measured, least, processes: [None, None], expected: None }
+        Limits { measured, least, processes: [None, None], expected: None, sources: Vec::new() }
+    }
+
+    /// Tells whether a metric can be measured for a network.
+    pub fn may_measure(&self, metric: &str, arch: &Architecture) -> bool {
+        self.sources.iter().find(|s| s.0 == metric).is_none_or(|(_, source)| source(arch))
     }
 
     pub fn new_pool(&mut self) {
@@ -68,22 +86,31 @@ impl Limits {
         Some(expected.iter().map(|e| e.within(limit)).collect())
     }
 
-    /// Closes the rows that are not likely to be within all limits, and returns the predictions of the
-    /// rows. Before measurements, a saved predictor gives the predictions of latencies.
+    /// Closes the rows that are not within all limits with a sufficient probability (or, if there are
+    /// none, a lower one), and returns the predictions of the rows. A row that was measured
+    /// is open if it is surely within, and one that cannot be measured if it is within with a probability
+    /// of .95. Before measurements, a saved predictor gives the predictions of
+    /// latencies. `cheap` is the probability that suffices for metrics that can be measured at little
+    /// cost.
     pub fn allowed(
         &mut self,
-        pool: &Pool,
-        measured: &[Known],
+        current: &Current,
+        measured: &[Measured],
         mut predictor: Option<&mut Asked>,
+        cheap: Option<(f64, &[String])>,
         open: &mut [bool],
     ) -> Beliefs {
+        let pool = &current.pool;
         let mut beliefs = Beliefs::new();
         // Least probability over all limits.
         let mut within = vec![1.0f64; pool.len()];
+        let mut likely_enough = vec![true; pool.len()];
         for (number, limit) in &self.measured.clone() {
-            let known: Vec<(usize, f64)> = (measured[*number].iter())
+            let measured = &measured[*number];
+            let known: Vec<(usize, f64)> = (measured.latest.iter())
                 .filter_map(|(arch, value)| Some((pool.row_of(arch)?, *value)))
                 .collect();
+            let bound = measured.sure_bound(limit);
             let rows: Vec<usize> = (0..pool.len()).filter(|&r| open[r]).collect();
             let is_other = usize::from(!is_cost(&pool.space, &limit.metric));
             let process =
@@ -93,25 +120,76 @@ impl Limits {
                 Some(predictor) => {
                     let expected =
                         self.expected.get_or_insert_with(|| predictor.latencies(&pool.archs));
-                    Ok(process.corrected(expected, &known, limit.value(), &rows))
+                    Ok(process.corrected(expected, &known, bound, &rows))
                 }
-                None => process.beliefs(&known, limit.value(), &rows),
+                None => process.beliefs(&known, bound, &rows),
             };
             // Without enough measurements for a process, every row stays open.
-            if let Ok(mut believed) = believed {
-                believed.iter_mut().for_each(|b| b.within = limit.probability(b.within));
-                rows.iter().zip(&believed).for_each(|(&r, b)| within[r] = within[r].min(b.within));
-                let of_rows = rows.into_iter().zip(believed).collect();
+            let source = self.sources.iter().find(|s| s.0 == limit.metric).map(|s| &s.1);
+            let mut likely = vec![1.0; pool.len()];
+            let mut of_rows: HashMap<usize, Belief> =
+                believed.map_or_else(|_| HashMap::new(), |b| rows.into_iter().zip(b).collect());
+            for (&row, belief) in &mut of_rows {
+                belief.within = limit.probability(belief.within);
+                likely[row] = belief.within;
+            }
+            for (row, text) in current.texts.iter().enumerate() {
+                if let Some(&(value, se)) = measured.last.get(text) {
+                    let sure = measured.drift.surely_holds(limit, value, se);
+                    likely[row] = f64::from(u8::from(sure));
+                    // What was measured is not predicted any more.
+                    of_rows.remove(&row);
+                } else if source.is_some_and(|source| !source(&pool.archs[row])) {
+                    let belief = of_rows.get(&row);
+                    likely[row] = f64::from(u8::from(belief.is_some_and(|b| b.within >= CERTAIN)));
+                }
+            }
+            if !of_rows.is_empty() {
                 beliefs.push((limit.metric.clone(), of_rows));
             }
-            for (row, value) in known {
-                within[row] = if limit.holds(value) { within[row].max(PROBABLE) } else { 0.0 };
-            }
+            let least = match cheap {
+                Some((least, metrics)) if metrics.contains(&limit.metric) => least,
+                _ => self.least,
+            };
+            likely_enough.iter_mut().zip(&likely).for_each(|(enough, p)| *enough &= *p >= least);
+            within.iter_mut().zip(likely).for_each(|(w, p)| *w = w.min(p));
         }
         let any = |least: f64| open.iter().zip(&within).any(|(o, p)| *o && *p >= least);
-        let least = [self.least, PROBABLE].into_iter().find(|&l| any(l)).unwrap_or(POSSIBLE);
+        // Where no network is so likely, less likely ones are tried.
+        if open.iter().zip(&likely_enough).any(|(o, likely)| *o && *likely) {
+            open.iter_mut().zip(&likely_enough).for_each(|(o, likely)| *o &= *likely);
+            return beliefs;
+        }
+        let least = if any(PROBABLE) { PROBABLE } else { POSSIBLE };
         open.iter_mut().zip(&within).for_each(|(o, p)| *o &= *p >= least);
         beliefs
+    }
+}
+
+/// Measurements of a limited metric.
+pub(super) struct Measured {
+    /// The latest architectures with values, measured apart or with a trial.
+    pub latest: Known,
+    /// The last measurements of architectures, as texts.
+    last: HashMap<String, Last>,
+    drift: Drift,
+}
+
+impl Measured {
+    pub fn read(c: &Connection, space: &Space, metric: &str) -> rusqlite::Result<Measured> {
+        Ok(Measured {
+            latest: latest(c, space, metric)?,
+            last: last_measured(c, metric, REMEMBERED)?,
+            drift: drift(c, metric)?,
+        })
+    }
+
+    /// Returns the value up to which (or from which on) a measurement will surely keep a limit.
+    fn sure_bound(&self, limit: &Limit) -> f64 {
+        let mut errors: Vec<f64> =
+            self.last.values().filter_map(|(value, se)| Some((*se)? / value)).collect();
+        errors.sort_by(f64::total_cmp);
+        errors.get(errors.len() / 2).map_or(limit.value(), |se| self.drift.sure_bound(limit, *se))
     }
 }
 
@@ -130,7 +208,7 @@ fn process(pool: &Pool, metric: &str) -> LatencyProcess {
 
 /// Returns the latest value of a metric for each architecture, measured apart or with a trial; of
 /// the latest architectures only.
-pub(super) fn measured(c: &Connection, space: &Space, metric: &str) -> rusqlite::Result<Known> {
+fn latest(c: &Connection, space: &Space, metric: &str) -> rusqlite::Result<Known> {
     let mut values: BTreeMap<String, f64> = BTreeMap::new();
     for sql in [
         "SELECT arch, value FROM measurement WHERE metric = ? ORDER BY id DESC LIMIT ?",
@@ -159,6 +237,27 @@ pub(super) fn measured(c: &Connection, space: &Space, metric: &str) -> rusqlite:
 }
 
 impl Study {
+    /// Names the networks for which a limited metric can be measured. All others are asked for if they
+    /// are within the limit with a predicted probability of .95.
+    pub(crate) fn set_source(&mut self, metric: &str, source: Source) {
+        self.limits.sources.push((metric.into(), source));
+    }
+
+    /// Tells whether a network is predicted to be within the limits of a metric with a probability of
+    /// at least .95.
+    pub(crate) fn is_predicted_within(
+        &self,
+        metric: &str,
+        arch: &Architecture,
+    ) -> Result<bool, SearchError> {
+        match self.forecast(metric, std::slice::from_ref(arch)) {
+            Ok(beliefs) => Ok(beliefs.first().is_some_and(|b| b.within >= CERTAIN)),
+            // Too little is known to predict from.
+            Err(SearchError::Predict(_)) => Ok(false),
+            Err(error) => Err(error),
+        }
+    }
+
     /// Predicts a metric of any architectures from the measurements so far: median, standard deviation
     /// of a new measurement, and the probability to be within the study's limit (1 without a limit).
     ///
@@ -169,7 +268,7 @@ impl Study {
         metric: &str,
         archs: &[Architecture],
     ) -> Result<Vec<Belief>, SearchError> {
-        let known = self.database.read(|c| measured(c, &self.space, metric))?;
+        let known = self.database.read(|c| latest(c, &self.space, metric))?;
         let unlimited = Limit::at_most(metric, f64::INFINITY);
         let limit = self.job.limits.iter().find(|l| l.metric == metric).unwrap_or(&unlimited);
         let mut all = archs.to_vec();

@@ -43,6 +43,7 @@
 //! as JSON.
 
 mod ask;
+mod best;
 mod candidates;
 mod claim;
 mod comparison;
@@ -63,7 +64,9 @@ use rusqlite::OptionalExtension;
 pub use crate::constrained::Belief;
 use crate::job::LATENCY;
 use crate::run::Comparison;
+use crate::run::inputs::Input;
 use crate::{Job, SearchError, Strategy};
+pub use best::Drift;
 use candidates::Candidates;
 pub use candidates::{ANALYTIC, analytic};
 use claim::Heartbeat;
@@ -130,14 +133,16 @@ impl Study {
     ) -> Result<Study, SearchError> {
         let is_limited = job.limit_of(LATENCY).is_some();
         let predictors = Predictors::load(job, &job.space()?, is_limited)?;
-        Study::create_with(path, job, archs, warm_start, predictors)
+        Study::create_with(path, job, archs, &[], warm_start, predictors)
     }
 
-    /// [`Study::create_warm`] with the job's predictors, which were read before.
+    /// [`Study::create_warm`] with trials that come before those of the strategy, and with the job's
+    /// predictors, which were read before.
     pub(crate) fn create_with(
         path: impl AsRef<Path>,
         job: &Job,
         archs: &[Architecture],
+        first: &[Architecture],
         warm_start: &[(String, Vec<(Architecture, f64)>)],
         predictors: Predictors,
     ) -> Result<Study, SearchError> {
@@ -147,8 +152,10 @@ impl Study {
             space.check(arch)?;
         }
         let candidates = Candidates::new(job, &space, archs.to_vec())?;
+        candidates.check_first(first, job.budget)?;
         let text = json(job)?;
         let archs = ask::pack(archs);
+        let first: Vec<String> = first.iter().map(|arch| space.print(arch)).collect();
         let warm_start = warm_start::text(warm_start, job, &space)?;
         let database = Database::create(&file(path.as_ref(), true), |c| {
             let mut insert = c.prepare("INSERT INTO study VALUES (?, ?)")?;
@@ -160,6 +167,13 @@ impl Study {
             }
             if let Some(text) = warm_start {
                 insert.execute(("earlier", text))?;
+            }
+            for arch in first {
+                c.execute(
+                    "INSERT INTO trial (round, arch, state, seed, asked_at)
+                     VALUES (0, ?, 'asked', ?, ?)",
+                    (&arch, ask::seed_of(job.seed, &arch), now()),
+                )?;
             }
             Ok(())
         })?;
@@ -288,6 +302,63 @@ impl Study {
         })
     }
 
+    /// Returns the files that a run depends on; none before they were known.
+    pub(crate) fn inputs(&self) -> Result<Vec<Input>, SearchError> {
+        self.json_of("inputs").map(Option::unwrap_or_default)
+    }
+
+    pub(crate) fn set_inputs(&mut self, inputs: &[Input]) -> Result<(), SearchError> {
+        self.set_json("inputs", &inputs)
+    }
+
+    /// Reads a value of the table `study` that was stored as JSON.
+    fn json_of<T: serde::de::DeserializeOwned>(&self, key: &str) -> Result<Option<T>, SearchError> {
+        let text: Option<String> = self.database.read(|c| {
+            c.query_row("SELECT value FROM study WHERE key = ?", [key], |r| r.get(0)).optional()
+        })?;
+        let path = || self.path().into();
+        let damaged = |e: serde_json::Error| SearchError::Damaged {
+            path: path(),
+            why: format!("{key}: {e}"),
+        };
+        text.map(|text| serde_json::from_str(&text).map_err(damaged)).transpose()
+    }
+
+    fn set_json(&mut self, key: &str, value: &impl serde::Serialize) -> Result<(), SearchError> {
+        let text = serde_json::to_string(value)
+            .map_err(|e| SearchError::Settings { why: e.to_string() })?;
+        self.database.write(|c| {
+            c.execute("INSERT OR REPLACE INTO study VALUES (?, ?)", [key, &text]).map(|_| ())
+        })
+    }
+
+    /// Returns facts about the device on which latencies are measured, by name: processor, runtime,
+    /// threads. Empty before the first measurement.
+    pub fn device(&self) -> Result<Vec<(String, String)>, SearchError> {
+        self.json_of("device").map(Option::unwrap_or_default)
+    }
+
+    /// Stores facts about the device; refuses others than those of earlier measurements, which could
+    /// not be compared.
+    pub fn set_device(&mut self, facts: &[(String, String)]) -> Result<(), SearchError> {
+        let known = if facts.is_empty() { Vec::new() } else { self.device()? };
+        let value = |name: &str| facts.iter().find(|f| f.0 == name).map(|f| f.1.as_str());
+        let differs = |(name, before): &&(String, String)| value(name) != Some(before);
+        if let Some((name, before)) = known.iter().find(differs) {
+            return Err(SearchError::Settings {
+                why: format!(
+                    "latencies of this study were measured with {name} {before}, now it is {}: go on \
+                     there, or begin another study",
+                    value(name).unwrap_or("unknown")
+                ),
+            });
+        }
+        if known.is_empty() && !facts.is_empty() {
+            self.set_json("device", &facts)?;
+        }
+        Ok(())
+    }
+
     /// Returns the comparison that the last run ended with, if nothing was evaluated since.
     pub fn comparison(&self) -> Result<Option<Comparison>, SearchError> {
         let text: Option<String> = self.database.read(|c| {
@@ -302,11 +373,7 @@ impl Study {
 
     /// Stores the comparison that a run ends with.
     pub(crate) fn set_comparison(&mut self, comparison: &Comparison) -> Result<(), SearchError> {
-        let text = serde_json::to_string(comparison)
-            .map_err(|e| SearchError::Settings { why: e.to_string() })?;
-        self.database.write(|c| {
-            c.execute("INSERT OR REPLACE INTO study VALUES ('comparison', ?)", [text]).map(|_| ())
-        })
+        self.set_json("comparison", comparison)
     }
 
     /// Stores the reference network's latency.

@@ -1,16 +1,14 @@
 //! Reads studies.
 
 use std::cmp::Ordering;
-use std::collections::{BTreeMap, HashMap};
+use std::collections::BTreeMap;
 
 use lanner_space::{Architecture, Space};
 use rusqlite::fallible_streaming_iterator::FallibleStreamingIterator;
 use rusqlite::{Connection, OptionalExtension, Row, Rows};
 
-use super::database::VALUES;
 use super::types::{Counts, Measurement, State, Trial};
 use super::{SearchError, Study};
-use crate::front;
 
 /// Columns that [`trial_of`] reads.
 const COLUMNS: &str =
@@ -114,6 +112,18 @@ impl Study {
         })
     }
 
+    /// Returns the mean duration of the latest `most` evaluations, seconds; NaN if there are none.
+    pub fn seconds_each(&self, most: usize) -> Result<f64, SearchError> {
+        self.database.read(|c| {
+            c.prepare_cached(
+                "SELECT avg(finished_at - started_at) FROM
+                 (SELECT started_at, finished_at FROM trial
+                  WHERE state = 'done' AND origin IS NULL ORDER BY id DESC LIMIT ?)",
+            )?
+            .query_row([most as i64], |r| Ok(r.get::<_, Option<f64>>(0)?.unwrap_or(f64::NAN)))
+        })
+    }
+
     /// Counts trials by state.
     pub fn counts(&self) -> Result<Counts, SearchError> {
         self.database.read(counts)
@@ -138,102 +148,6 @@ impl Study {
             Ok(over.len())
         })
     }
-
-    /// Returns the best done trial by the first objective, the earliest of equals. It exceeds no
-    /// limit, by its metrics and by the last measurements of its architecture.
-    pub fn best(&self) -> Result<Option<Trial>, SearchError> {
-        self.database.read(|c| {
-            let mut select = c.prepare_cached(
-                "SELECT id FROM trial WHERE value IS NOT NULL ORDER BY value DESC, id",
-            )?;
-            let mut rows = select.query([])?;
-            while let Some(row) = rows.next()? {
-                let Some(trial) = trial(c, &self.space, row.get(0)?)? else { continue };
-                if self.within_limits(c, &trial)? {
-                    return Ok(Some(trial));
-                }
-            }
-            Ok(None)
-        })
-    }
-
-    /// Returns the trials that no other one beats in all objectives, the best first value first; with
-    /// one objective the best alone. Limits count as in [`Study::best`]. For an objective that was
-    /// measured apart from the trial, such as a latency, the architecture's last measurement counts.
-    pub fn front(&self) -> Result<Vec<Trial>, SearchError> {
-        if self.job.objectives.len() < 2 {
-            return Ok(self.best()?.into_iter().collect());
-        }
-        self.database.read(|c| {
-            let last = (self.job.objectives.iter())
-                .map(|o| last_measured(c, &o.metric))
-                .collect::<rusqlite::Result<Vec<_>>>()?;
-            let mut within: Vec<(i64, Vec<f64>)> = Vec::new();
-            let columns = &VALUES[..self.job.objectives.len().min(VALUES.len())];
-            let mut select = c.prepare_cached(&format!(
-                "SELECT id, arch, {} FROM trial WHERE {} IS NOT NULL ORDER BY id",
-                columns.join(", "),
-                columns.join(" IS NOT NULL AND ")
-            ))?;
-            let mut rows = select.query([])?;
-            while let Some(row) = rows.next()? {
-                let mut values: Vec<f64> =
-                    (0..columns.len()).map(|i| row.get(i + 2)).collect::<rusqlite::Result<_>>()?;
-                for (i, objective) in self.job.objectives.iter().enumerate() {
-                    if !last[i].is_empty()
-                        && let Some(measured) = last[i].get(row.get_ref(1)?.as_str()?)
-                    {
-                        values[i] = objective.signed(*measured);
-                    }
-                }
-                within.push((row.get(0)?, values));
-            }
-            // Removes trials over a limit from the front, again and again until all on it are within.
-            loop {
-                let points: Vec<&[f64]> = within.iter().map(|d| d.1.as_slice()).collect();
-                let ids: Vec<i64> = front(&points).into_iter().map(|i| within[i].0).collect();
-                let mut trials = Vec::new();
-                let mut over = std::collections::HashSet::new();
-                for id in ids {
-                    let Some(trial) = trial(c, &self.space, id)? else { continue };
-                    if self.within_limits(c, &trial)? {
-                        trials.push(trial);
-                    } else {
-                        over.insert(id);
-                    }
-                }
-                if over.is_empty() {
-                    return Ok(trials);
-                }
-                within.retain(|d| !over.contains(&d.0));
-            }
-        })
-    }
-
-    fn within_limits(&self, c: &Connection, trial: &Trial) -> rusqlite::Result<bool> {
-        let text = self.space.print(&trial.arch);
-        for limit in &self.job.limits {
-            let measured: Option<f64> = c
-                .prepare_cached(
-                    "SELECT value FROM measurement WHERE metric = ? AND arch = ?
-                     ORDER BY id DESC LIMIT 1",
-                )?
-                .query_row((&limit.metric, &text), |r| r.get(0))
-                .optional()?;
-            let value = measured.or(trial.metrics.get(&limit.metric).copied());
-            if value.is_some_and(|v| !limit.holds(v)) {
-                return Ok(false);
-            }
-        }
-        Ok(true)
-    }
-}
-
-/// Returns the last measured value of a metric for each architecture.
-fn last_measured(c: &Connection, metric: &str) -> rusqlite::Result<HashMap<String, f64>> {
-    c.prepare_cached("SELECT arch, value FROM measurement WHERE metric = ? ORDER BY id")?
-        .query_map([metric], |r| Ok((r.get(0)?, r.get(1)?)))?
-        .collect()
 }
 
 /// Rows of another table in the order of their trials, read trial by trial.

@@ -52,7 +52,7 @@ impl State {
 pub struct Trial {
     /// Number of the trial, from 1, in the order of asking.
     pub id: i64,
-    /// Number of the round, from 1; 0 for imported trials.
+    /// Number of the round, from 1; 0 for imported trials, and for those that a run was given first.
     pub round: u32,
     pub arch: Architecture,
     pub state: State,

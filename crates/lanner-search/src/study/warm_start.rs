@@ -20,6 +20,9 @@ use crate::Job;
 /// Numbers of the best values, and of others, from which a predictor learns.
 const BEST: usize = 150;
 const OTHERS: usize = 150;
+/// Numbers of values of an origin up to which nothing is predicted from them, but their networks are
+/// candidates wherever they lie in the space: half of a search's start.
+const FEW: usize = 5;
 
 /// An origin as stored in the file.
 #[derive(Serialize, Deserialize)]
@@ -99,13 +102,18 @@ impl Origin {
         Origin { values: values.into_iter().collect(), learned: order, model: None }
     }
 
+    /// Returns the networks with the best values, a few.
+    pub fn best(&self) -> impl Iterator<Item = &Architecture> {
+        self.learned.iter().take(FEW).map(|(arch, _)| arch)
+    }
+
     /// Returns a value for each network of a pool: the known one, else a prediction from the known
     /// ones; NaN where there are too few to predict from.
     pub fn of(&mut self, pool: &Pool) -> Vec<f64> {
         let mut all: Vec<f64> =
             pool.archs.iter().map(|a| self.values.get(a).copied().unwrap_or(f64::NAN)).collect();
         let missing: Vec<usize> = (0..all.len()).filter(|&r| all[r].is_nan()).collect();
-        if missing.is_empty() {
+        if missing.is_empty() || self.learned.len() <= FEW {
             return all;
         }
         if self.model.is_none() {

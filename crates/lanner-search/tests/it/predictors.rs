@@ -84,7 +84,8 @@ fn a_latency_predictor_spares_measurements_over_the_limit() {
     // One of a device that is twice as fast is corrected by what is measured.
     save(&file, Target::Latency, |text| 0.5 * latency(text));
     let corrected = search(&folder.path().join("corrected"), &with);
-    let over = corrected.2.iter().filter(|t| t.1 == State::Infeasible).count();
+    // Some trials are below the limit, though not surely.
+    let over = corrected.2.iter().filter(|t| latency(&text(&t.0)) > LIMIT).count();
     assert!(over <= 4 && corrected.1 >= plain.1 - 1.0, "{over} {}", corrected.1);
 
     // The study needs the file when it goes on, and says so; to look at it needs nothing.

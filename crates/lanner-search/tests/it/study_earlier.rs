@@ -50,6 +50,27 @@ fn earlier_values_lead_but_cost_nothing() {
     assert_eq!(essence(&Study::open(&path).unwrap().trials().unwrap()), essence(&trials));
 }
 
+/// However few networks are known, and however large the space is, they are among the first.
+#[test]
+fn few_known_networks_are_among_the_first() {
+    for space in [Space::NasBench201, Space::Darts] {
+        for count in [1, 2, 4] {
+            let folder = tempfile::tempdir().unwrap();
+            let mut rng = lanner_nn::rng(count, "known networks");
+            let known: Vec<(Architecture, f64)> =
+                (0..count).map(|i| (space.canonical(&space.sample(&mut rng)), i as f64)).collect();
+            let mut settings = job(StrategyName::Default, 12);
+            settings.space = space.name().into();
+            let earlier = [("few".to_string(), known.clone())];
+            let path = folder.path().join("study");
+            let mut study = Study::create_warm(&path, &settings, &[], &earlier).unwrap();
+            let asked = study.ask(10).unwrap();
+            let known_asked = asked.iter().filter(|t| known.iter().any(|k| k.0 == t.arch)).count();
+            assert_eq!(known_asked, known.len(), "{}", space.name());
+        }
+    }
+}
+
 #[test]
 fn choices_without_learning_are_within_the_limits() {
     let folder = tempfile::tempdir().unwrap();

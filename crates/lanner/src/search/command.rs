@@ -10,12 +10,14 @@ use lanner_search::run::{Control, Event, Found, Own, Phase, Run, Stop};
 use lanner_search::study::Study;
 use lanner_search::{LATENCY, SearchError};
 
+use super::file::{Given, check_resumed};
 use super::{SearchArgs, job, summary};
 use crate::output::{Progress, number, progress, search_error, usage};
+use crate::selection::read_archs;
 use crate::stop::interrupts;
 
 /// Searches with the study in `folder`; `kept` tells whether the caller keeps the folder afterwards.
-pub fn run(args: &SearchArgs, folder: &Path, kept: bool) -> anyhow::Result<()> {
+pub fn run(args: &SearchArgs, given: Given, folder: &Path, kept: bool) -> anyhow::Result<()> {
     let start = Instant::now();
     if let Some(minutes) = args.time.filter(|m| !(m.is_finite() && *m > 0.0)) {
         return Err(usage(format!("--time {minutes}: expected minutes, more than 0")));
@@ -48,8 +50,16 @@ pub fn run(args: &SearchArgs, folder: &Path, kept: bool) -> anyhow::Result<()> {
     };
     let mut run = match (args.resume, Study::is_there(folder)) {
         (true, _) => {
+            let begun = Study::open_read_only(folder).map_err(search_error)?;
+            let begun = begun.job().setup.as_ref().map(|s| s.options.clone()).unwrap_or_default();
+            let unknown = check_resumed(&given, &begun)?;
+            if !unknown.is_empty() {
+                let names = unknown.join(", --");
+                eprintln!("lanner: --{names}: left aside, the study goes on with its own options");
+            }
             let mut run = Run::resume(folder, Own::default()).map_err(search_error)?;
             args.budget.map_or(Ok(()), |budget| run.set_budget(budget))?;
+            args.parallel.into_iter().for_each(|parallel| run.set_parallel(parallel));
             if args.retry_failed {
                 let again = run.retry_failed()?;
                 eprintln!("note: {again} failed networks are evaluated again");
@@ -64,8 +74,13 @@ pub fn run(args: &SearchArgs, folder: &Path, kept: bool) -> anyhow::Result<()> {
             )));
         }
         (false, false) => {
-            let own = Own { warm_start: args.warm_start.clone(), ..Own::default() };
-            let job = job::job(args)?;
+            let mut job = job::job(args)?;
+            job.setup.iter_mut().for_each(|setup| setup.options = given.clone());
+            let first = match &args.first {
+                Some(file) => read_archs(file, &job.space()?)?,
+                None => Vec::new(),
+            };
+            let own = Own { warm_start: args.warm_start.clone(), first, ..Own::default() };
             let median = match job.setup.as_ref().is_some_and(|s| s.median_limit) {
                 true => format!("; {LATENCY} <= the median of the first measurements"),
                 false => String::new(),
@@ -82,6 +97,7 @@ pub fn run(args: &SearchArgs, folder: &Path, kept: bool) -> anyhow::Result<()> {
         false => "with --out DIR the study is kept, and --resume goes on with it".into(),
     };
     waits.store(run.evaluator().place() == Place::Elsewhere, Ordering::Relaxed);
+    run.partial_tables().iter().for_each(|note| eprintln!("lanner: {note}"));
     let found = run.finish(&mut control);
     drop(control);
     let found = match found {

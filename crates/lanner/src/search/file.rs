@@ -1,8 +1,9 @@
 //! `lanner search study.toml`: reads options from a file; options of the command line override them.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
 
+use clap::parser::ValueSource;
 use clap::{Arg, ArgAction, ArgMatches, Args, Command, FromArgMatches};
 use toml::{Spanned, de::DeTable, de::DeValue};
 
@@ -13,17 +14,91 @@ use crate::output::usage;
 ///
 /// # Errors
 /// A key is no option, or the option does not take its value. The message names file, line and key.
-pub fn with_file(file: &Path) -> anyhow::Result<SearchArgs> {
+pub fn with_file(file: &Path) -> anyhow::Result<(SearchArgs, Given)> {
     let name = file.display();
     let text =
         lanner_space::text::read(file).map_err(|e| anyhow::anyhow!("cannot read {name}: {e}"))?;
-    let given: Vec<String> = (std::env::args().skip_while(|a| a != "search").skip(1))
-        .filter(|word| Path::new(word) != file)
-        .collect();
+    let given: Vec<String> = words().filter(|word| Path::new(word) != file).collect();
     merged(&name.to_string(), &text, &given)
 }
 
-fn merged(name: &str, text: &str, given: &[String]) -> anyhow::Result<SearchArgs> {
+fn words() -> impl Iterator<Item = String> {
+    std::env::args().skip_while(|a| a != "search").skip(1)
+}
+
+/// Options that were given, by name, with their values as text.
+pub type Given = BTreeMap<String, Vec<String>>;
+
+/// Returns the options of the command line.
+pub fn given() -> anyhow::Result<Given> {
+    let words: Vec<String> = words().collect();
+    Ok(given_of(&parsed(&words).map_err(|e| usage(e.to_string()))?))
+}
+
+fn given_of(matches: &ArgMatches) -> Given {
+    let is_given = |id: &str| matches.value_source(id) == Some(ValueSource::CommandLine);
+    let mut given = Given::new();
+    for id in matches.ids().map(clap::Id::as_str).filter(|id| is_given(id)) {
+        let values = matches.get_raw(id).into_iter().flatten();
+        let values = values.map(|v| v.to_string_lossy().into_owned()).collect();
+        given.insert(id.replace('_', "-"), values);
+    }
+    given
+}
+
+/// Options that may change when a study is resumed, or that are about this call alone.
+const FREE: [&str; 11] = [
+    "file",
+    "out",
+    "resume",
+    "json",
+    "budget",
+    "time",
+    "parallel",
+    "threads",
+    "retries",
+    "retry-failed",
+    "force",
+];
+
+/// Refuses an option that differs from that with which a study was begun; returns the options of
+/// which that is not known, since the study is older or was begun by a program.
+///
+/// # Errors
+/// Names the option, and its value then and now.
+pub fn check_resumed<'a>(given: &'a Given, begun: &Given) -> anyhow::Result<Vec<&'a str>> {
+    let command = command();
+    let mut unknown = Vec::new();
+    for (name, values) in given.iter().filter(|(name, _)| !FREE.contains(&name.as_str())) {
+        if begun.is_empty() {
+            unknown.push(name.as_str());
+            continue;
+        }
+        let usual = || -> Vec<String> {
+            let option = command.get_arguments().find(|a| a.get_long() == Some(name));
+            let usual = option.map(|o| o.get_default_values()).unwrap_or_default();
+            usual.iter().map(|v| v.to_string_lossy().into_owned()).collect()
+        };
+        let before = begun.get(name).cloned().unwrap_or_else(usual);
+        let plain = |all: &[String]| -> Vec<String> {
+            all.iter().map(|v| v.split_whitespace().collect::<String>()).collect()
+        };
+        if plain(&before) != plain(values) {
+            let then = match begun.contains_key(name) {
+                true => format!("with {}", before.join(", ")),
+                false => "without it".into(),
+            };
+            return Err(usage(format!(
+                "--{name} {}: the study was begun {then}, which --resume goes on with: leave the option \
+                 out, or begin another study by --out DIR without --resume",
+                values.join(", ")
+            )));
+        }
+    }
+    Ok(unknown)
+}
+
+fn merged(name: &str, text: &str, given: &[String]) -> anyhow::Result<(SearchArgs, Given)> {
     let options = DeTable::parse(text).map_err(|e| usage(format!("{name}: {e}")))?.into_inner();
     let command_line = parsed(given).map_err(|e| usage(e.to_string()))?;
     let mut words = Vec::new();
@@ -42,13 +117,15 @@ fn merged(name: &str, text: &str, given: &[String]) -> anyhow::Result<SearchArgs
         // Parses this key alone first, so that an error names its line.
         parsed(&own).map_err(|e| at(format!(": {}", reason(&e))))?;
         let id = option.replace('-', "_");
-        if command_line.value_source(&id) != Some(clap::parser::ValueSource::CommandLine) {
+        if command_line.value_source(&id) != Some(ValueSource::CommandLine) {
             words.extend(own);
         }
     }
     words.extend(given.iter().cloned());
     let matches = parsed(&words).map_err(|e| usage(format!("{name}: {e}")))?;
-    SearchArgs::from_arg_matches(&matches).map_err(|e| usage(format!("{name}: {e}")))
+    let given = given_of(&matches);
+    let args = SearchArgs::from_arg_matches(&matches);
+    Ok((args.map_err(|e| usage(format!("{name}: {e}")))?, given))
 }
 
 /// Turns a key and its value into words of a command line.
@@ -124,7 +201,7 @@ mod tests {
 
     fn read(text: &str, given: &[&str]) -> Result<SearchArgs, String> {
         let given: Vec<String> = given.iter().map(|w| w.to_string()).collect();
-        merged("a.toml", text, &given).map_err(|e| e.to_string())
+        merged("a.toml", text, &given).map(|read| read.0).map_err(|e| e.to_string())
     }
 
     #[test]
@@ -145,6 +222,29 @@ mod tests {
         let text = "minimise = \"watt\"\npareto = [\"params\", \"watt\"]";
         let args = read(text, &[]).unwrap();
         assert_eq!((args.minimise.len(), args.pareto.len()), (1, 2));
+    }
+
+    #[test]
+    fn a_resumed_study_keeps_its_options() {
+        let given = |text: &str, words: &[&str]| {
+            let words: Vec<String> = words.iter().map(|w| w.to_string()).collect();
+            merged("a.toml", text, &words).unwrap().1
+        };
+        let begun = given("metric = \"acc\"\nlimit = \"params <= 5\"", &["--budget", "7"]);
+        let same =
+            ["--resume", "--limit", "params<=5", "--seed", "0", "--budget", "9", "--parallel=3"];
+        assert!(check_resumed(&given("", &same), &begun).unwrap().is_empty());
+        for (words, says) in [
+            (&["--metric", "other"][..], "--metric other: the study was begun with acc"),
+            (&["--seed", "1"], "--seed 1: the study was begun without it"),
+            (&["--limit", "params<=5", "--limit", "flops<=9"], "--limit"),
+            (&["--minimise"], "--minimise"),
+        ] {
+            let message = check_resumed(&given("", words), &begun).unwrap_err().to_string();
+            assert!(message.contains(says), "{message}");
+        }
+        // What an older version began did not keep its options.
+        assert_eq!(check_resumed(&given("", &["--seed", "1"]), &Given::new()).unwrap(), ["seed"]);
     }
 
     #[test]

@@ -1,8 +1,13 @@
 //! Makes a [`Job`] of the options.
 
+use std::collections::BTreeMap;
+
+use lanner_evaluate::measure::Device;
 use lanner_network::Skeleton;
 use lanner_search::run::{Tables, check_metrics, small_skeleton};
-use lanner_search::{Evaluate, Job, OBJECTIVES, Objective, SearchError, Setup, Sizes, TableColumn};
+use lanner_search::{
+    Evaluate, Job, LATENCY, Limit, OBJECTIVES, Objective, SearchError, Setup, Sizes, TableColumn,
+};
 use lanner_space::Space;
 
 use super::SearchArgs;
@@ -29,24 +34,36 @@ pub fn job(args: &SearchArgs) -> anyhow::Result<Job> {
         false => 1,
     });
     let is_table = matches!(evaluate, Evaluate::Table(_));
-    let setup = Setup {
+    let tables = tables(args)?;
+    let names_latency = limits.iter().any(|l: &Limit| l.metric == LATENCY)
+        || args.pareto.iter().any(|metric| metric == LATENCY);
+    let is_looked_up = tables.iter().any(|t| t.column.is_some());
+    // A space of parameters has no network to measure here.
+    let has_network = space.parameters().is_none();
+    let median_limit =
+        limits.is_empty() && args.pareto.is_empty() && !is_table && (has_network || is_looked_up);
+    let is_measured = (names_latency || median_limit) && !is_looked_up && has_network;
+    let mut setup = Setup {
         command: command(),
+        options: BTreeMap::new(),
         folder: None,
         dataset: args.dataset.clone(),
         epochs: args.epochs,
         timeout: args.timeout,
         parallel: parallel.max(1),
-        tables: tables(args)?,
+        tables,
+        device: Device::default(),
+        measure: measure(args)?,
+        measured: Vec::new(),
         latency_samples: args.latency_samples as usize,
-        // A space of parameters has no network to measure.
-        median_limit: limits.is_empty()
-            && args.pareto.is_empty()
-            && !is_table
-            && (space.parameters().is_none() || args.latency_table.iter().any(has_column)),
+        median_limit,
+        measurements: args.measurements.map(|n| n as usize),
         evaluate,
     };
     setup.recipe().check().map_err(|e| wrong(&e))?;
     let objectives = objectives(args, &setup)?;
+    let threads = usize::from(args.threads_measured);
+    setup.device = args.device.device(threads, args.measure_timeout, is_measured)?;
     let job = Job {
         space: args.space.clone(),
         space_toml: match args.space.ends_with(".toml") {
@@ -63,8 +80,18 @@ pub fn job(args: &SearchArgs) -> anyhow::Result<Job> {
         accuracy_prior: args.accuracy_prior.clone(),
         setup: None,
     };
-    check_metrics(&job, &setup, &mut Tables::default()).map_err(search_error)?;
     Ok(Job { setup: Some(setup), ..job })
+}
+
+/// Returns the command line of --measure.
+fn measure(args: &SearchArgs) -> anyhow::Result<Option<String>> {
+    let Some(how) = &args.measure else { return Ok(None) };
+    match how.strip_prefix("command:").filter(|line| !line.trim().is_empty()) {
+        Some(line) => Ok(Some(line.into())),
+        None => Err(usage(format!(
+            "--measure '{how}': expected command:LINE, as command:'./board.sh {{onnx}}'"
+        ))),
+    }
 }
 
 /// Returns the objectives, the metric first, each with the direction that is given or known.
@@ -80,6 +107,8 @@ fn objectives(args: &SearchArgs, setup: &Setup) -> anyhow::Result<Vec<Objective>
     let named =
         directed().map(|d| d.0).find(|name| !name.is_empty() && !args.pareto.contains(name));
     let metric = args.metric.as_ref().or(named).map_or(usual, String::as_str);
+    let first = Job::new(&args.space).maximise(metric);
+    check_metrics(&first, setup, &mut Tables::default()).map_err(search_error)?;
     let names: Vec<&str> =
         std::iter::once(metric).chain(args.pareto.iter().map(String::as_str)).collect();
     let option = |maximise: bool| if maximise { "--maximise" } else { "--minimise" };
@@ -103,8 +132,6 @@ fn objectives(args: &SearchArgs, setup: &Setup) -> anyhow::Result<Vec<Objective>
         // More of a zero-cost proxy promises more accuracy, of params and flops too.
         let by_custom = setup.evaluate == Evaluate::Proxies && number == 0;
         let given = given.first().copied().or(by_custom.then_some(true));
-        // A missing metric is told with the known ones, by check_metrics.
-        let given = given.or(name.is_empty().then_some(true));
         objectives.push(Objective::named(name, given).map_err(search_error)?);
     }
     match objectives.len() > OBJECTIVES {
@@ -141,10 +168,6 @@ fn tables(args: &SearchArgs) -> anyhow::Result<Vec<TableColumn>> {
     }
 }
 
-fn has_column(table: &String) -> bool {
-    TableColumn::parse(table).column.is_some()
-}
-
 /// Returns the skeleton of the networks: small for evaluations in this process, else as published; none
 /// for parameters.
 fn skeleton(args: &SearchArgs, space: &Space, is_here: bool) -> anyhow::Result<Option<Skeleton>> {
@@ -162,11 +185,23 @@ fn skeleton(args: &SearchArgs, space: &Space, is_here: bool) -> anyhow::Result<O
         true => small_skeleton(space, &args.dataset).map_err(search_error)?,
         false => Skeleton::of(space).map_err(|e| usage(e.to_string()))?,
     };
-    Ok(Some(Skeleton {
+    if let (true, Some(classes)) = (is_here, args.classes) {
+        let why = "the classes are those of --dataset; the option is for a command or a table";
+        return Err(usage(format!("--classes {classes}: {why}")));
+    }
+    let skeleton = Skeleton {
         channels: args.channels.unwrap_or(usual.channels),
         cells: args.cells.unwrap_or(usual.cells),
         resolution: args.resolution.unwrap_or(usual.resolution),
-        classes: args.classes.filter(|_| !is_here).unwrap_or(usual.classes),
+        classes: args.classes.unwrap_or(usual.classes),
         ..usual
-    }))
+    };
+    if let (true, Ok(own)) = (args.space.ends_with(".toml"), Skeleton::of(space)) {
+        let sizes = |s: &Skeleton| format!("{} pixels and {} classes", s.resolution, s.classes);
+        let (here, file) = (sizes(&skeleton), sizes(&own));
+        if here != file {
+            eprintln!("lanner: networks of {} have {here} here, its file says {file}", args.space);
+        }
+    }
+    Ok(Some(skeleton))
 }

@@ -7,6 +7,8 @@ mod summary;
 
 use std::path::{Path, PathBuf};
 
+use crate::device::DeviceArgs;
+
 /// Find the best network for this machine, within limits
 #[derive(clap::Args)]
 #[command(
@@ -39,6 +41,13 @@ Whether more or less of a metric is better is known from its name: less of laten
 loss, error, units such as _ms or _mJ; more of accuracy, acc, top1, score, _per_s. It is printed before \
 anything runs. --minimise METRIC and --maximise METRIC say otherwise, or what a name does not tell.
 
+Latencies are measured by ONNX Runtime where its library is found, else by rten, on one thread. \
+--runtime, --command, --threads-measured, --precision, --batch and --cores choose the device as in \
+`lanner measure`. --measure command:'LINE' runs your own program instead, for latency, energy, memory \
+or whatever else: {arch} and {onnx} are filled in, and the last line of its output that is a JSON \
+object has the metrics, with the unit at the end of the name: {\"latency_ms\": 7.3, \"energy_mJ\": \
+12.5}. They may be limited and be objectives, before anything is trained.
+
 --limit may be repeated. It may name a column of the table or of a --latency-table FILE (a second \
 device), or a metric that a command prints. Values that are measured or looked up are predicted \
 before a network is chosen; values that a command prints are known only after the evaluation, which \
@@ -53,9 +62,14 @@ networks/TRIAL.onnx are the others.
 
 --warm-start SOURCE, for the default strategy, takes values from a table or another study of the same \
 space. They may come from another task or a shorter training: they are not mixed with this study's \
-values and cost no budget. Half of the first ten networks are the best by these values, and this \
-study's own trials teach how much the values say about all other networks. --accuracy-prior FILE takes \
-the values from a saved predictor instead.
+values and cost no budget. Half of the first ten networks are the best by these values (five known \
+networks or fewer are all among them), and this study's own trials teach how much the values say about \
+all other networks. --accuracy-prior FILE takes the values from a saved predictor instead. --first FILE \
+evaluates networks of your choice before all others.
+
+Where measurements cost much less than evaluations, promising networks are measured even if they are \
+probably over a limit: up to 20 for each evaluation, as long as they take less than a tenth of its \
+time; --measurements N sets the number. Values of a table are looked up, which costs nothing.
 
 --latency-predictor FILE spares measurements of networks over the limit: what the predictor thinks too \
 slow is not measured, and the first measurements are of networks that it thinks fast enough. They show \
@@ -81,6 +95,8 @@ Examples:
       --limit 'latency_ms<=5' --latency-table latency.csv:pixel3_ms
   lanner search --limit 'latency_ms<=0.2' --latency-predictor mine.lanner \\
       --latency-samples 5
+  lanner search --measure command:'./board.sh {onnx}' \\
+      --limit 'latency_ms<=8' --limit 'energy_mJ<=20'
   lanner search --pareto latency_ms --pareto params --budget 60 --out front
   lanner search --evaluate table:accuracy.csv --metric cifar100_test_200 \\
       --warm-start accuracy.csv:cifar10_test_200
@@ -114,6 +130,9 @@ pub struct SearchArgs {
     /// Start from the values of a table, FILE[:COLUMN], or of a study, STUDY[:METRIC]; may be repeated
     #[arg(long, value_name = "SOURCE")]
     warm_start: Vec<String>,
+    /// Evaluate these networks before all others: a table, or a text file with one a line
+    #[arg(long, value_name = "FILE")]
+    first: Option<PathBuf>,
     /// A predictor of `lanner fit` or `lanner adapt` that tells which networks are likely within the limit
     /// of latency_ms before any is measured; measurements correct it
     #[arg(long, value_name = "FILE")]
@@ -136,9 +155,24 @@ pub struct SearchArgs {
     /// columns --limit may name; may be repeated
     #[arg(long, value_name = "FILE[:COLUMN]")]
     latency_table: Vec<String>,
+    #[command(flatten)]
+    device: DeviceArgs,
+    /// Number of threads that run a network while it is measured
+    #[arg(long, value_name = "N", default_value_t = 1, value_parser = clap::value_parser!(u16).range(1..))]
+    threads_measured: u16,
+    /// Measure metrics by your own program before a network is evaluated: command:LINE
+    #[arg(long, value_name = "HOW")]
+    measure: Option<String>,
+    /// The longest that one call of --command or --measure may take, seconds
+    #[arg(long, value_name = "SECONDS", default_value_t = 300)]
+    measure_timeout: u64,
     /// Number of latencies measured before the search starts, at least 5
     #[arg(long, default_value_t = 20, value_parser = clap::value_parser!(u32).range(5..))]
     latency_samples: u32,
+    /// Networks measured for each training, besides the trained one, to find the best ones within
+    /// the limits [default: as many as take a tenth of a training's time, at most 20]
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(..=1000))]
+    measurements: Option<u32>,
     /// default, brp-nas, weak-predictors, regularized-evolution or random
     #[arg(long, default_value = "default")]
     strategy: String,
@@ -175,8 +209,8 @@ pub struct SearchArgs {
     /// The study's folder [default: lanner-study]
     #[arg(long, value_name = "DIR")]
     out: Option<PathBuf>,
-    /// Go on with the study in --out, with its own settings: --budget (larger or smaller), --time,
-    /// --retry-failed and --json count, all other options are ignored
+    /// Go on with the study in --out, with its own options: --budget (larger or smaller), --time,
+    /// --parallel, --retry-failed and --json may be others
     #[arg(long)]
     resume: bool,
     /// With --resume: evaluate failed networks again
@@ -188,14 +222,14 @@ pub struct SearchArgs {
 }
 
 pub fn run(args: SearchArgs) -> anyhow::Result<()> {
-    let args = match &args.file {
+    let (args, given) = match &args.file {
         Some(file) => file::with_file(file)?,
-        None => args,
+        None => (args, file::given()?),
     };
     // A search over a table takes seconds: its study is kept only with --out.
     if args.evaluate.starts_with("table:") && args.out.is_none() && !args.resume {
         let folder = tempfile::tempdir()?;
-        return command::run(&args, &folder.path().join("study"), false);
+        return command::run(&args, given, &folder.path().join("study"), false);
     }
-    command::run(&args, args.out.as_deref().unwrap_or(Path::new("lanner-study")), true)
+    command::run(&args, given, args.out.as_deref().unwrap_or(Path::new("lanner-study")), true)
 }

@@ -1,6 +1,7 @@
 //! Prints the short table that a search ends with.
 
 use lanner_search::run::{Choice, Found, Run};
+use lanner_search::study::{State, Trial};
 use lanner_search::{Job, LATENCY};
 use serde_json::Value;
 
@@ -49,6 +50,7 @@ pub fn print(
         return print_rows_with(&rows, more.map(|name| (name, about[name].clone())).collect());
     }
     print_short(&rows, job)?;
+    print_certainty(run, found)?;
     if has_front {
         println!();
         let points = about["front"].as_array().map_or(&[][..], Vec::as_slice);
@@ -86,6 +88,35 @@ fn print_short(rows: &[Row], job: &Job) -> anyhow::Result<()> {
     for row in rows {
         if let (Some(choice), Some(how)) = (row.text("choice"), row.text("how")) {
             println!("{choice}: {how}");
+        }
+    }
+    Ok(())
+}
+
+/// Prints how sure it is that the latency is within its limit.
+fn print_certainty(run: &Run, found: &Found) -> anyhow::Result<()> {
+    let study = run.study();
+    let (Some((_, Some(latency))), Some(limit)) = (&found.best, study.job().limit_of(LATENCY))
+    else {
+        return Ok(());
+    };
+    if latency.se <= 0.0 {
+        return Ok(());
+    }
+    let drift = study.drift(LATENCY)?;
+    println!(
+        "within the limit with a probability of at least .95: standard error {:.1} %, drift of the \
+         machine {:.1} % ({} measurements of one network)",
+        100.0 * latency.se / latency.ms,
+        100.0 * drift.deviation,
+        drift.measurements
+    );
+    let trials = study.trials()?.into_iter().filter(|t| t.state == State::Infeasible);
+    let below = |t: &Trial| t.metrics.get(LATENCY).is_some_and(|ms| *ms <= limit);
+    match trials.filter(below).count() {
+        0 => {}
+        unsure => {
+            println!("{unsure} of the networks over a limit were measured below it, but not surely")
         }
     }
     Ok(())

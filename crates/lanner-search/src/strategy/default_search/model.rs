@@ -33,7 +33,7 @@ pub(super) struct Model {
     standing: Vec<f64>,
     /// For each row, a number that it shares with all rows that differ from it in dead choices only.
     networks: Vec<usize>,
-    /// Mean of each row's warm-start values; empty if there are none.
+    /// Mean of each row's warm-start values, NaN where no origin has one; empty if there are none.
     promise: Vec<f64>,
 }
 
@@ -100,7 +100,11 @@ impl Model {
             })
             .collect();
         let known = if origins.is_empty() { 0 } else { pool.len() };
-        let mean = |row: usize| origins.iter().map(|o| o[row]).sum::<f64>() / origins.len() as f64;
+        let mean = |row: usize| {
+            let known = origins.iter().zip(warm_start).filter(|o| o.1[row].is_finite());
+            let (sum, n) = known.fold((0.0, 0.0), |(sum, n), o| (sum + o.0[row], n + 1.0));
+            sum / n
+        };
         let promise = (0..known).map(mean).collect();
         let (mean, deviation) = moments(&sizes);
         let scale = if deviation > 0.0 { deviation.recip() } else { 0.0 };
@@ -120,6 +124,7 @@ impl Model {
             return Vec::new();
         }
         let mut best = open.to_vec();
+        best.retain(|&row| self.promise[row].is_finite());
         best.sort_by(|&a, &b| self.promise[b].total_cmp(&self.promise[a]).then(a.cmp(&b)));
         best.truncate(n);
         best

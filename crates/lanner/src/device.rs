@@ -1,0 +1,92 @@
+//! Options of the device on which networks are measured, the same for `measure` and `search`.
+
+use std::path::PathBuf;
+
+use lanner_evaluate::measure::{Device, RuntimeName};
+use lanner_network::Precision;
+
+use crate::output::usage;
+
+#[derive(clap::Args)]
+pub struct DeviceArgs {
+    /// The runtime that runs the networks: ort (ONNX Runtime), rten (pure Rust) or command [default: ort
+    /// where its library is found, else rten]
+    #[arg(long, value_parser = ["rten", "ort", "command"])]
+    runtime: Option<String>,
+    /// For --runtime command: the command line, in which {onnx}, {batch}, {threads} and {runs} are
+    /// filled in
+    #[arg(long, value_name = "LINE")]
+    command: Option<String>,
+    /// How often a failed call of the command is repeated before measuring stops
+    #[arg(long, value_name = "N", default_value_t = 2)]
+    retries: u32,
+    /// ONNX Runtime's library [default: $ORT_DYLIB_PATH, else the one in Python's onnxruntime package,
+    /// else the system's]
+    #[arg(long, value_name = "FILE")]
+    ort_library: Option<PathBuf>,
+    /// Precision of convolutions and linear layers: f32, or int8 (quantised dynamically)
+    #[arg(long, default_value_t = Precision::F32)]
+    precision: Precision,
+    /// Number of images in one run
+    #[arg(long, default_value_t = 1, value_parser = clap::value_parser!(u32).range(1..))]
+    batch: u32,
+    /// Run on these processors only, such as 0 or 2,3 (Linux)
+    #[arg(long, value_delimiter = ',')]
+    cores: Vec<usize>,
+    /// Name of the device for the record [default: this machine's processor]
+    #[arg(long)]
+    device: Option<String>,
+    /// Measure without a reference network: twice as fast, but not corrected for drift of the machine
+    #[arg(long)]
+    pub no_reference: bool,
+}
+
+impl DeviceArgs {
+    /// Makes the device; tells on standard error where it is not the usual runtime. `is_measured`
+    /// says whether networks are measured on it at all.
+    pub fn device(
+        &self,
+        threads: usize,
+        timeout: u64,
+        is_measured: bool,
+    ) -> anyhow::Result<Device> {
+        let mut library = self.ort_library.clone();
+        let runtime = match (&self.runtime, &self.command) {
+            (Some(name), _) => name.parse().map_err(|e| usage(format!("{e}")))?,
+            (None, Some(_)) => RuntimeName::Command,
+            (None, None) if !is_measured => RuntimeName::Rten,
+            (None, None) => {
+                let (usual, note) = Device::usual(library.as_deref());
+                if let Some(note) = note {
+                    eprintln!("lanner: {note}");
+                }
+                library = usual.library;
+                usual.runtime
+            }
+        };
+        match (runtime, &self.command) {
+            (RuntimeName::Command, None) => {
+                let why = "--runtime command: expected --command 'LINE' as well, with {onnx} in it";
+                return Err(usage(why));
+            }
+            (RuntimeName::Rten | RuntimeName::Ort, Some(line)) => {
+                return Err(usage(format!("--command {line}: it is for --runtime command only")));
+            }
+            _ => {}
+        }
+        Ok(Device {
+            runtime,
+            name: self.device.clone(),
+            command: self.command.clone(),
+            folder: None,
+            timeout,
+            retries: self.retries,
+            library: library.filter(|_| runtime == RuntimeName::Ort),
+            threads,
+            precision: self.precision,
+            batch: self.batch,
+            cores: self.cores.clone(),
+            reference: !self.no_reference,
+        })
+    }
+}
