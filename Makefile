@@ -4,7 +4,7 @@ CARGO ?= cargo
 # All are tested in one build: other features would be another build of much that does not have them.
 FEATURES = ort,parquet,images-folder
 
-.PHONY: test check deny fmt
+.PHONY: test check deny fmt wheel
 
 # Tests that need published tables look in $LANNER_DATA, else in ../shared/data. ONNX Runtime's library
 # is found as `lanner measure` finds it. The last lines tell which tests were skipped for want of these.
@@ -34,3 +34,8 @@ deny:
 
 fmt:
 	$(CARGO) fmt --all
+
+# The Python package as a wheel, in dist/; maturin is needed (pip install maturin). One wheel is for all
+# versions of Python from 3.11.
+wheel:
+	maturin build --release --locked --strip --out dist

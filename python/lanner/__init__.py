@@ -22,8 +22,11 @@ from lanner._errors import (
     StudyError,
     TrainError,
 )
+from lanner._images import Images, images
 from lanner._measure import onnx_cost
 from lanner._network import Network
+from lanner._parameters import Choice, Float, Int, Parameter, Repeat, When, space
+from lanner._predictor import Forecast, Predictor, adapt
 from lanner._space import Arch, Space
 from lanner._study import STRATEGIES, Study, create_study
 from lanner._trial import Trial
@@ -33,18 +36,30 @@ __version__: str = _lanner.VERSION
 __all__ = [
     "STRATEGIES",
     "Arch",
+    "Choice",
     "Device",
     "ExportError",
+    "Float",
+    "Forecast",
+    "Images",
     "InputError",
+    "Int",
     "LannerError",
     "MeasureError",
     "Network",
+    "Parameter",
+    "Predictor",
+    "Repeat",
     "Space",
     "Study",
     "StudyError",
     "TrainError",
     "Trial",
+    "When",
+    "adapt",
     "create_study",
     "device",
+    "images",
     "onnx_cost",
+    "space",
 ]

@@ -2,7 +2,6 @@
 workers only train.
 """
 
-import json
 import time
 from collections.abc import Callable, Iterable, Sequence
 from concurrent.futures import (
@@ -93,10 +92,8 @@ class Loop:
         return in_time and not self.study._is_stopped and (self.left is None or self.left > 0)
 
     def _grow_budget(self) -> None:
-        counts = json.loads(self.study._search.counts())
-        evaluated = counts["done"] + counts["failed"] - counts["imported"] + counts["running"]
         more = UNLIMITED if self.left is None else self.left
-        self.study._search.set_budget(evaluated + more)
+        self.study._allow(more + len(self.running))
 
     def _fill(self) -> None:
         """Gives every free worker a trial."""

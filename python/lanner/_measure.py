@@ -16,9 +16,6 @@ Measure = Callable[[Any], Any]
 """Function of an architecture that returns metrics by name, or None if it cannot be measured."""
 
 LATENCY = "latency_ms"
-REPEATABILITY = 0.045
-"""Relative standard deviation between measurements of one network at different times
-(docs/benchmarks.md, "How well the tables repeat")."""
 
 
 class Meter:
@@ -36,8 +33,6 @@ class Meter:
         self.exporter = exporter
         """Returns the ONNX model of an architecture, with weights of a seed."""
         self._stopwatch = stopwatch
-        self._costs: dict[str, dict[str, float]] = {}
-        self.repeatability = 0.0 if stopwatch is None else REPEATABILITY
 
     @staticmethod
     def of(

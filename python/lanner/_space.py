@@ -1,10 +1,12 @@
 """Search spaces."""
 
+import json
 import os
 from collections.abc import Iterator
 from typing import Any
 
 from lanner import _lanner
+from lanner._errors import InputError
 
 Arch = str | dict[str, Any]
 """An architecture: its text, or in a space of parameters its values by name."""
@@ -28,6 +30,12 @@ class Space:
     def __init__(self, name: str | os.PathLike[str]) -> None:
         self._inner = _lanner.Space.by_name(os.fspath(name))
 
+    @classmethod
+    def _of(cls, inner: _lanner.Space) -> "Space":
+        space = cls.__new__(cls)
+        space._inner = inner
+        return space
+
     @property
     def name(self) -> str:
         """Name of the space."""
@@ -35,8 +43,15 @@ class Space:
 
     @property
     def size(self) -> int:
-        """Number of architectures."""
+        """Number of architectures; real numbers count as many."""
         return self._inner.size
+
+    @property
+    def toml(self) -> str | None:
+        """Text of the file that defines the space, for ``lanner search --space FILE.toml``; None for a
+        published one.
+        """
+        return self._inner.toml
 
     def sample(self, n: int = 1, *, seed: int = 0) -> list[Arch]:
         """Draws ``n`` architectures, none twice; fewer if the space has fewer.
@@ -77,7 +92,7 @@ class Space:
     def __contains__(self, arch: object) -> bool:
         try:
             self._inner.check(self._text(arch))  # type: ignore[arg-type]
-        except (ValueError, TypeError):
+        except InputError:
             return False
         return True
 
@@ -88,15 +103,32 @@ class Space:
         return hash(self._inner.identity)
 
     def __repr__(self) -> str:
-        return f"Space({self.name!r}, {self.size:,} architectures)"
+        size = f"{self.size:,}" if self.size < 10**15 else f"{self.size:.3g}"
+        return f"Space({self.name!r}, {size} architectures)"
 
     def _text(self, arch: Arch) -> str:
-        if not isinstance(arch, str):
-            raise TypeError(f"an architecture of {self.name} is a str, not {type(arch).__name__}")
-        return arch
+        if isinstance(arch, dict) and self._inner.is_parameters:
+            try:
+                return json.dumps(arch, default=_plain)
+            except (TypeError, ValueError) as error:
+                raise InputError(f"{arch!r} is not an architecture of {self.name}: {error}") from error
+        if isinstance(arch, str):
+            return arch
+        kind = "a dictionary of values" if self._inner.is_parameters else "a text"
+        raise InputError(f"{arch!r} is not an architecture of {self.name}: expected {kind}")
 
     def _arch(self, text: str) -> Arch:
-        return text
+        if not self._inner.is_parameters:
+            return text
+        arch: dict[str, Any] = json.loads(text)
+        return arch
+
+
+def _plain(value: Any) -> Any:
+    """Returns the number of a NumPy scalar."""
+    if hasattr(value, "item"):
+        return value.item()
+    raise TypeError(f"{value!r} is no number, text or truth value")
 
 
 def as_space(space: "Space | str | os.PathLike[str]") -> Space:

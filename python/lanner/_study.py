@@ -1,5 +1,6 @@
 """Studies: searches whose record is on disk, or in a temporary folder."""
 
+import html
 import json
 import os
 import tempfile
@@ -68,7 +69,6 @@ def create_study(
         raise InputError("no objective: give maximize= or minimize= the name of a metric")
     meter = Meter.of(space, measure, build, example_input, device)
     call = meter.latency if meter is not None else None
-    repeatability = meter.repeatability if meter is not None else 0.0
     temporary = None
     if storage is None:
         temporary = tempfile.TemporaryDirectory(prefix="lanner-", ignore_cleanup_errors=True)
@@ -80,7 +80,7 @@ def create_study(
                 f"{folder}: a study is there already; go on with it by load_if_exists=True, or choose another "
                 "folder"
             )
-        search = _lanner.Search.open(folder, call, repeatability)
+        search = _lanner.Search.open(folder, call)
         asked = {"space": space._inner.identity, "objectives": goals, "limits": list(limits)}
         _check_same(folder, json.loads(search.job()), {**asked, "seed": seed, "strategy": strategy})
     else:
@@ -93,7 +93,6 @@ def create_study(
             0 if seed is None else seed,
             first_measurements,
             call,
-            repeatability,
         )
     return Study(search, space, Path(folder), build=build, meter=meter, temporary=temporary)
 
@@ -146,6 +145,8 @@ class Study:
         self._temporary = temporary
         self._is_stopped = False
         self._is_measured = False
+        self._asked: set[int] = set()
+        """Trials that the caller asked for and has not told yet."""
         job = json.loads(search.job())
         self.limits: list[str] = job["limits"]
         """Limits of the study."""
@@ -231,12 +232,11 @@ class Study:
         'failed'
         """
         self._measure_first()
-        counts = self.counts
-        done = counts["done"] + counts["failed"] - counts["imported"] + counts["running"]
-        self._search.set_budget(done + n)
+        self._allow(n)
         trials: list[Trial] = []
         while len(trials) < n and (trial := self._claim()) is not None:
             trials.append(trial)
+            self._asked.add(trial.number)
         return trials
 
     def tell(
@@ -331,6 +331,12 @@ class Study:
             rows.append(row | {"seconds": t.seconds, "note": t.note})
         return rows
 
+    def to_optuna(self) -> Any:
+        """Returns a copy of the study as one of Optuna, in memory: see ``lanner.optuna.to_optuna``."""
+        from lanner.optuna import to_optuna
+
+        return to_optuna(self)
+
     def report(self, path: str | os.PathLike[str] | None = None) -> Path:
         """Writes the report, one HTML page, and returns its path: ``report.html`` in the study's folder."""
         target = self._folder / "report.html" if path is None else Path(path)
@@ -372,6 +378,12 @@ class Study:
             self._search.first_measurements()
             self._is_measured = True
 
+    def _allow(self, n: int) -> None:
+        """Lets the study have ``n`` more results. Trials that a killed process ran are among them."""
+        counts = self.counts
+        evaluated = counts["done"] + counts["failed"] - counts["imported"]
+        self._search.set_budget(evaluated + len(self._asked) + n)
+
     def _claim(self) -> Trial | None:
         claimed = self._search.claim()
         return None if claimed is None else self._trials(f"[{claimed}]")[0]
@@ -381,12 +393,22 @@ class Study:
             self._search.fail(trial.number, result.why)
         else:
             self._search.tell(trial.number, result)
+        self._asked.discard(trial.number)
         return self._trial(trial.number)
 
     def _confirm(self) -> None:
         """Measures the best networks again, and writes best.json."""
         if self.counts["done"]:
             self._search.found()
+
+    def _repr_html_(self) -> str:
+        rows = [("", repr(self)), ("folder", str(self._folder))]
+        if self.best_trials:
+            best = self.best_trials[0]
+            metrics = ", ".join(f"{name} {value:.6g}" for name, value in best.metrics.items())
+            rows += [("best", f"trial {best.number}: {metrics}"), ("network", str(best.arch))]
+        cells = (f"<tr><th>{k}</th><td>{html.escape(v)}</td></tr>" for k, v in rows)
+        return f"<table>{''.join(cells)}</table>"
 
     def __repr__(self) -> str:
         goals = ", ".join(f"{d} {m}" for m, d in self.directions.items())

@@ -13,6 +13,8 @@ use rayon::prelude::*;
 use super::Common;
 use super::few_shot::World;
 use super::tables::shuffled;
+use lanner_space::Space;
+
 use crate::output::{Row, print_rows, progress, usage};
 
 #[derive(clap::Args)]
@@ -155,7 +157,8 @@ pub fn run(args: CrossSpaceArgs) -> anyhow::Result<()> {
             return Err(usage(format!("no space '{name}'; there are: fbnet, nasbench201")));
         }
     }
-    let mut worlds = [World::new(&args.common, false)?, World::new(&args.common, true)?];
+    let world = |space| World::new(&args.common, &space);
+    let mut worlds = [world(Space::NasBench201)?, world(Space::Fbnet)?];
     let common = common(&worlds);
     if common.len() < 3 {
         return Err(usage(format!(

@@ -1,5 +1,7 @@
 //! Sets of source and target devices: NASFLAT's twelve, with the published figures.
 
+use lanner_space::Space;
+
 /// Source and target devices in one space, and published Spearman correlations with 20 samples.
 pub struct DeviceSet {
     pub name: &'static str,
@@ -10,8 +12,12 @@ pub struct DeviceSet {
 }
 
 impl DeviceSet {
-    pub fn is_fbnet(&self) -> bool {
-        self.name.starts_with('F')
+    pub fn space(&self) -> Space {
+        match self.name.as_bytes()[0] {
+            b'F' => Space::Fbnet,
+            b'M' => Space::MobileNetV3,
+            _ => Space::NasBench201,
+        }
     }
 }
 
@@ -198,6 +204,64 @@ pub const HALVES: [DeviceSet; 2] = [
          embedded-gpu-jetson-nano-fp16 embedded-tpu-edge-tpu-int8 \
          mobile-cpu-snapdragon-855-kryo-485-int8 mobile-dsp-snapdragon-855-hexagon-690-int8 \
          mobile-gpu-snapdragon-855-adreno-640-int8",
+        [f64::NAN; 3],
+    ),
+];
+
+/// Each device of Once-for-All's MobileNetV3, with the others as sources.
+pub const MOBILE: [DeviceSet; 9] = [
+    set(
+        "M-2080ti_1",
+        "2080ti_32 2080ti_64 titan_rtx_1 titan_rtx_32 titan_rtx_64 titan_xp_1 titan_xp_32 titan_xp_64",
+        "2080ti_1",
+        [f64::NAN; 3],
+    ),
+    set(
+        "M-2080ti_32",
+        "2080ti_1 2080ti_64 titan_rtx_1 titan_rtx_32 titan_rtx_64 titan_xp_1 titan_xp_32 titan_xp_64",
+        "2080ti_32",
+        [f64::NAN; 3],
+    ),
+    set(
+        "M-2080ti_64",
+        "2080ti_1 2080ti_32 titan_rtx_1 titan_rtx_32 titan_rtx_64 titan_xp_1 titan_xp_32 titan_xp_64",
+        "2080ti_64",
+        [f64::NAN; 3],
+    ),
+    set(
+        "M-titan_rtx_1",
+        "2080ti_1 2080ti_32 2080ti_64 titan_rtx_32 titan_rtx_64 titan_xp_1 titan_xp_32 titan_xp_64",
+        "titan_rtx_1",
+        [f64::NAN; 3],
+    ),
+    set(
+        "M-titan_rtx_32",
+        "2080ti_1 2080ti_32 2080ti_64 titan_rtx_1 titan_rtx_64 titan_xp_1 titan_xp_32 titan_xp_64",
+        "titan_rtx_32",
+        [f64::NAN; 3],
+    ),
+    set(
+        "M-titan_rtx_64",
+        "2080ti_1 2080ti_32 2080ti_64 titan_rtx_1 titan_rtx_32 titan_xp_1 titan_xp_32 titan_xp_64",
+        "titan_rtx_64",
+        [f64::NAN; 3],
+    ),
+    set(
+        "M-titan_xp_1",
+        "2080ti_1 2080ti_32 2080ti_64 titan_rtx_1 titan_rtx_32 titan_rtx_64 titan_xp_32 titan_xp_64",
+        "titan_xp_1",
+        [f64::NAN; 3],
+    ),
+    set(
+        "M-titan_xp_32",
+        "2080ti_1 2080ti_32 2080ti_64 titan_rtx_1 titan_rtx_32 titan_rtx_64 titan_xp_1 titan_xp_64",
+        "titan_xp_32",
+        [f64::NAN; 3],
+    ),
+    set(
+        "M-titan_xp_64",
+        "2080ti_1 2080ti_32 2080ti_64 titan_rtx_1 titan_rtx_32 titan_rtx_64 titan_xp_1 titan_xp_32",
+        "titan_xp_64",
         [f64::NAN; 3],
     ),
 ];

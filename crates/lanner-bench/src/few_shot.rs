@@ -6,10 +6,11 @@ mod world;
 use std::collections::{HashMap, HashSet};
 
 use crate::recipes::{help, multi_predict::devices, nasflat};
-use lanner_predict::metrics::{coverage, spearman};
+use lanner_predict::metrics::{coverage, relative_width, spearman};
+use lanner_space::Space;
 
 use super::Common;
-use super::device_sets::{DEVELOPMENT, DeviceSet, HALVES, PUBLISHERS, SETS, SOURCE};
+use super::device_sets::{DEVELOPMENT, DeviceSet, HALVES, MOBILE, PUBLISHERS, SETS, SOURCE};
 use super::processor;
 use super::tables::shuffled;
 use crate::output::{Row, print_rows, progress, usage};
@@ -22,7 +23,11 @@ Spearman correlations are over all architectures that were not measured; a row i
 set's target devices. Standard errors are over seeds: a seed draws the measured architectures. \
 processor_s is the processor time to fit and to predict all other architectures; sources_processor_s \
 is the time to learn from the set's sources: default smooths those that no set before had, while \
-multi-predict, nasflat and help are pre-trained once a set, by --seed. Both times need --threads 1.
+multi-predict, nasflat and help are pre-trained once a set, by --seed. Both times need --threads 1. \
+width_90 is the mean width of the 90 % intervals in percent of the prediction.
+
+ridge-sources, grouped-gp and nearest-source read the sources' own measurements of the networks that \
+they are asked for; default has the sources' tables too, but predicts any network.
 
 help measures its ten reference networks first: with 20 samples, only ten are drawn.
 
@@ -30,6 +35,7 @@ Examples:
   lanner-bench few-shot
   lanner-bench few-shot --set ND,F1 --samples 5,10,20,50 --devices
   lanner-bench few-shot --set all --method default --choose
+  lanner-bench few-shot --set M --method default,ridge-sources,ridge-counts
   lanner-bench few-shot --set ND,FD --help-slice --method default
   # half a minute a set
   lanner-bench few-shot --set ND,FD --method multi-predict --samples 10,20
@@ -47,7 +53,8 @@ pub struct FewShotArgs {
     #[command(flatten)]
     common: Common,
     /// ND, NA, N1 to N4 (NAS-Bench-201), FD, FA, F1 to F4 (FBNet), all of these, dev (the ones used in
-    /// development), or N-even and N-odd (all devices of NAS-Bench-201, without sources)
+    /// development), N-even and N-odd (all devices of NAS-Bench-201, without sources), or M (mobilenetv3:
+    /// each of nine devices, the other eight are sources)
     #[arg(long, value_delimiter = ',', default_value = "all")]
     set: Vec<String>,
     /// Numbers of measurements of the target device
@@ -94,6 +101,7 @@ enum Sources {
 struct Results {
     spearman: Vec<f64>,
     coverage: Vec<f64>,
+    width: Vec<f64>,
     /// Seconds of processor time to fit and to predict all other architectures.
     processor: Vec<f64>,
 }
@@ -110,6 +118,9 @@ pub fn run(args: FewShotArgs) -> anyhow::Result<()> {
     let (joint, nasflat) = (asked(Method::MultiPredict), asked(Method::Nasflat));
     let help = asked(Method::Help);
     let without = args.sources != Sources::Set || sets.iter().any(|s| s.sources.is_empty());
+    if (joint || nasflat || help) && sets.iter().any(|s| s.space() == Space::MobileNetV3) {
+        return Err(usage("multi-predict, nasflat and help have no recipe for mobilenetv3"));
+    }
     if (joint || nasflat || help) && without {
         return Err(usage(
             "multi-predict, nasflat and help are pre-trained on a set's sources: take a set that has some, and leave out --sources",
@@ -125,16 +136,16 @@ pub fn run(args: FewShotArgs) -> anyhow::Result<()> {
             + usize::from(nasflat) * nasflat::PreTrained::EPOCHS
             + usize::from(help) * help::PreTrained::EPISODES);
     let bar = progress(targets as u64 * args.seeds + epochs as u64, "few-shot");
-    let mut worlds: [Option<World>; 2] = [None, None];
+    let mut worlds: Vec<(Space, World)> = Vec::new();
     let mut rows = Vec::new();
     // Means over seeds for each set: by method, then number of samples.
     let mut means = vec![vec![Vec::new(); args.samples.len()]; methods.len()];
     for set in &sets {
-        let at = usize::from(set.is_fbnet());
-        if worlds[at].is_none() {
-            worlds[at] = Some(World::new(&args.common, set.is_fbnet())?);
+        let space = set.space();
+        if !worlds.iter().any(|w| w.0 == space) {
+            worlds.push((space.clone(), World::new(&args.common, &space)?));
         }
-        let Some(world) = &mut worlds[at] else { continue };
+        let Some((_, world)) = worlds.iter_mut().find(|w| w.0 == space) else { continue };
         let mut sources: Vec<usize> =
             set.sources.split_whitespace().map(|d| world.place(d)).collect::<Result<_, _>>()?;
         if args.sources != Sources::Set {
@@ -200,7 +211,7 @@ pub fn run(args: FewShotArgs) -> anyhow::Result<()> {
                     }
                 }
                 let mean = mean_of(&of);
-                means[m][s].push(mean.spearman.iter().sum::<f64>() / mean.spearman.len() as f64);
+                means[m][s].push(mean.clone());
                 let mut row = row(set, method, samples).with_results(&mean);
                 if let Some((_, Some(seconds))) = learning.iter().find(|l| l.0 == *method) {
                     row = row.with("sources_processor_s", *seconds);
@@ -218,14 +229,12 @@ pub fn run(args: FewShotArgs) -> anyhow::Result<()> {
     bar.clear();
     for (m, (method, _)) in methods.iter().enumerate() {
         for (s, &samples) in args.samples.iter().enumerate() {
-            let mean = means[m][s].iter().sum::<f64>() / means[m][s].len() as f64;
-            rows.push(
-                Row::new()
-                    .with("set", format!("mean of {}", sets.len()))
-                    .with("method", *method)
-                    .with("samples", samples)
-                    .with("spearman", mean),
-            );
+            let of: Vec<&Results> = means[m][s].iter().collect();
+            let row = Row::new()
+                .with("set", format!("mean of {}", sets.len()))
+                .with("method", *method)
+                .with("samples", samples);
+            rows.push(row.with_results(&mean_of(&of)));
         }
     }
     print_rows(&rows, args.common.json)
@@ -242,12 +251,19 @@ fn wanted(names: &[String]) -> anyhow::Result<Vec<&'static DeviceSet>> {
         match name.as_str() {
             "all" => sets.extend(&SETS),
             "dev" => sets.extend(&DEVELOPMENT),
-            name => match SETS.iter().chain(&DEVELOPMENT).chain(&HALVES).find(|s| s.name == name) {
+            "M" => sets.extend(&MOBILE),
+            name => match SETS
+                .iter()
+                .chain(&DEVELOPMENT)
+                .chain(&HALVES)
+                .chain(&MOBILE)
+                .find(|s| s.name == name)
+            {
                 Some(set) => sets.push(set),
                 None => {
                     let known: Vec<&str> = SETS.iter().chain(&HALVES).map(|s| s.name).collect();
                     let known = known.join(", ");
-                    return Err(usage(format!("no set '{name}'; there are: {known}, all, dev")));
+                    return Err(usage(format!("no set '{name}'; there are: {known}, M, all, dev")));
                 }
             },
         }
@@ -267,6 +283,7 @@ impl WithResults for Row {
     fn with_results(self, results: &Results) -> Row {
         self.with_mean("spearman", &results.spearman)
             .with_mean("coverage_90", &results.coverage)
+            .with_mean("width_90", &results.width)
             .with_mean("processor_s", &results.processor)
     }
 }
@@ -281,6 +298,7 @@ fn mean_of(devices: &[&Results]) -> Results {
     Results {
         spearman: mean(|r| &r.spearman),
         coverage: mean(|r| &r.coverage),
+        width: mean(|r| &r.width),
         processor: mean(|r| &r.processor),
     }
 }
@@ -359,6 +377,8 @@ fn one_seed(
             results.spearman.push(if quality.is_finite() { quality } else { 0.0 });
             if !forecast.low.is_empty() {
                 results.coverage.push(100.0 * coverage(&forecast.low, &forecast.high, truth));
+                let width = relative_width(&forecast.low, &forecast.high, &forecast.mean);
+                results.width.push(100.0 * width);
             }
         }
     }

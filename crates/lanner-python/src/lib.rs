@@ -5,7 +5,9 @@
 #![allow(clippy::too_many_arguments)]
 
 mod error;
+mod images;
 mod network;
+mod predictor;
 mod search;
 mod space;
 mod timer;
@@ -16,7 +18,11 @@ mod _lanner {
     #[pymodule_export]
     const VERSION: &str = env!("CARGO_PKG_VERSION");
     #[pymodule_export]
+    use crate::images::images;
+    #[pymodule_export]
     use crate::network::{Network, onnx_cost};
+    #[pymodule_export]
+    use crate::predictor::Predictor;
     #[pymodule_export]
     use crate::search::Search;
     #[pymodule_export]

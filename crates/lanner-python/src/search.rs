@@ -38,7 +38,7 @@ thread_local! {
 impl Search {
     /// Begins a study in a folder.
     #[staticmethod]
-    #[pyo3(signature = (folder, space, objectives, limits, strategy, seed, first, measure, repeatability))]
+    #[pyo3(signature = (folder, space, objectives, limits, strategy, seed, first, measure))]
     fn create(
         py: Python,
         folder: PathBuf,
@@ -49,7 +49,6 @@ impl Search {
         seed: u64,
         first: usize,
         measure: Option<Py<PyAny>>,
-        repeatability: f64,
     ) -> PyResult<Search> {
         let mut job = Job::new(space.0.name()).seed(seed).budget(0);
         job.space_toml = space.0.toml().map(String::from);
@@ -61,21 +60,16 @@ impl Search {
         }
         job.strategy = strategy.parse().map_err(|e: String| InputError::new_err(e))?;
         job.setup = Some(Setup { latency_samples: first, ..Setup::new(Evaluate::Function) });
-        let (own, raised) = own(&space.0, measure, repeatability);
+        let (own, raised) = own(&space.0, measure);
         let run = py.detach(|| Run::create(&folder, &job, own, &mut Control::default()));
         Search::new(py, run, raised)
     }
 
     /// Opens the study in a folder to go on.
     #[staticmethod]
-    fn open(
-        py: Python,
-        folder: PathBuf,
-        measure: Option<Py<PyAny>>,
-        repeatability: f64,
-    ) -> PyResult<Search> {
+    fn open(py: Python, folder: PathBuf, measure: Option<Py<PyAny>>) -> PyResult<Search> {
         let space = py.detach(|| Study::open_read_only(&folder)).or_exception()?.space().clone();
-        let (own, raised) = own(&space, measure, repeatability);
+        let (own, raised) = own(&space, measure);
         let run = py.detach(|| Run::resume(&folder, own));
         Search::new(py, run, raised)
     }
@@ -255,14 +249,14 @@ fn exception(_: Python, error: SearchError, raised: &Raised) -> PyErr {
 
 /// Makes the caller's parts of a run: evaluations are Python's, and so are measurements if there is a
 /// function for them.
-fn own(space: &InnerSpace, measure: Option<Py<PyAny>>, repeatability: f64) -> (Own, Raised) {
+fn own(space: &InnerSpace, measure: Option<Py<PyAny>>) -> (Own, Raised) {
     let raised = Raised::default();
     let mut own = Own::evaluator(|_: &Request| -> Result<Answer, EvaluateError> {
         Ok(Answer::Failed("networks are evaluated by the program that drives the search".into()))
     });
     own.meter = measure.map(|call| {
         let (space, raised) = (space.clone(), Arc::clone(&raised));
-        Box::new(PythonMeter { space, call, raised, repeatability }) as Box<dyn Meter>
+        Box::new(PythonMeter { space, call, raised }) as Box<dyn Meter>
     });
     (own, raised)
 }
@@ -273,7 +267,6 @@ struct PythonMeter {
     space: InnerSpace,
     call: Py<PyAny>,
     raised: Raised,
-    repeatability: f64,
 }
 
 impl Meter for PythonMeter {
@@ -295,9 +288,5 @@ impl Meter for PythonMeter {
                 Err(EvaluateError::Device(why))
             }
         }
-    }
-
-    fn repeatability(&self) -> f64 {
-        self.repeatability
     }
 }

@@ -1,10 +1,10 @@
 //! Search spaces; architectures cross as texts.
 
 use lanner::nn::rng;
-use lanner::space::{Architecture, Space as Inner};
+use lanner::space::{Architecture, Parameters, Space as Inner};
 use pyo3::prelude::*;
 
-use crate::error::OrException;
+use crate::error::{InputError, OrException};
 
 /// A search space of the library.
 #[pyclass(frozen, module = "lanner._lanner")]
@@ -16,6 +16,20 @@ impl Space {
     #[staticmethod]
     fn by_name(name: &str) -> PyResult<Space> {
         Inner::by_name(name).map(Space).or_exception()
+    }
+
+    /// Makes a space of parameters, from their declaration as JSON.
+    #[staticmethod]
+    fn of_parameters(json: &str) -> PyResult<Space> {
+        let parameters: Parameters = serde_json::from_str(json)
+            .map_err(|e| InputError::new_err(format!("parameters of a space: {e}")))?;
+        Inner::of_parameters(&parameters).map(Space).or_exception()
+    }
+
+    /// Tells whether architectures are values of parameters, as JSON.
+    #[getter]
+    fn is_parameters(&self) -> bool {
+        self.0.parameters().is_some()
     }
 
     /// Returns the names of the published spaces.

@@ -2,6 +2,9 @@
 
 use crate::text::{grouped, number};
 
+/// Units at the end of names that are written behind values.
+const UNITS: [&str; 9] = ["mJ", "uJ", "J", "Wh", "mW", "W", "MB", "kB", "GB"];
+
 /// Format of one metric's values, the same for all, so that their decimal points align in a table.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub(crate) struct Unit {
@@ -31,7 +34,10 @@ impl Unit {
             m if m.contains("memory") && largest >= 1e6 => ("MB", 1e-6),
             "seconds" => ("s", 1.0),
             m if m.ends_with("_seconds") => ("s", 1.0),
-            _ => ("", 1.0),
+            m => {
+                let ends = |unit: &&str| m.strip_suffix(*unit).is_some_and(|m| m.ends_with('_'));
+                (UNITS.into_iter().find(ends).unwrap_or_default(), 1.0)
+            }
         };
         let decimals = match word {
             "%" => 2,
@@ -72,7 +78,8 @@ impl Unit {
     /// Labels an axis or a column with the metric and its unit, unless the name tells the unit.
     pub fn label(&self, metric: &str) -> String {
         match self.word {
-            "" | "ms" | "s" => metric.into(),
+            "" | "s" => metric.into(),
+            word if metric.ends_with(&format!("_{word}")) => metric.into(),
             word => format!("{metric} ({word})"),
         }
     }
@@ -121,6 +128,11 @@ mod tests {
         let latency = Unit::of("latency_ms", [0.08, 0.1303, 0.144]);
         assert_eq!(latency.text(0.13034), "0.1303\u{a0}ms");
         assert_eq!(latency.text_of(0.12219, 0.00652), "0.1222 ± 0.0065\u{a0}ms");
+        let energy = Unit::of("energy_mJ", [12.5, 3.25]);
+        assert_eq!(
+            (energy.text(12.5).as_str(), energy.label("energy_mJ")),
+            ("12.50\u{a0}mJ", "energy_mJ".into())
+        );
         let params = Unit::of("params", [73_306.0, 1_531_546.0, 800_000.0]);
         assert_eq!(
             (params.text(1_531_546.0).as_str(), params.digits(73_306.0).as_str()),

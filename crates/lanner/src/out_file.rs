@@ -82,7 +82,7 @@ pub fn check<P: AsRef<Path>>(
     }
     let folder = out.parent().filter(|f| !f.as_os_str().is_empty());
     if let Some(folder) = folder.filter(|f| !f.is_dir()) {
-        return Err(usage(format!("there is no folder {} to write to", folder.display())));
+        return Err(usage(format!("{name}: there is no folder {}", folder.display())));
     }
     let Some(old) = old else { return Ok(()) };
     if old.is_dir() {

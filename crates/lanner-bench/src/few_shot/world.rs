@@ -31,17 +31,19 @@ pub(crate) struct World {
 }
 
 impl World {
-    pub(crate) fn new(common: &Common, fbnet: bool) -> anyhow::Result<World> {
-        let measured = if fbnet {
-            let path = common.file("fbnet/latency_and_proxies.csv")?;
-            let (table, _) = Table::read(path, &Space::Fbnet)?;
-            let columns = table.names.into_iter().zip(table.columns).collect();
-            Measured { pool: Pool::new(Space::Fbnet, table.archs), columns }
+    /// The published devices of nasbench201, fbnet or mobilenetv3.
+    pub(crate) fn new(common: &Common, space: &Space) -> anyhow::Result<World> {
+        let cells = ["nasbench201/latency_help.csv", "nasbench201/latency_latbench.csv"];
+        let measured = if *space == Space::NasBench201 {
+            Measured::read(common, &cells)?
         } else {
-            Measured::read(
-                common,
-                &["nasbench201/latency_help.csv", "nasbench201/latency_latbench.csv"],
-            )?
+            let path = common.file(match *space == Space::Fbnet {
+                true => "fbnet/latency_and_proxies.csv",
+                false => "mobilenetv3/latency_help.csv",
+            })?;
+            let (table, _) = Table::read(path, space)?;
+            let columns = table.names.into_iter().zip(table.columns).collect();
+            Measured { pool: Pool::new(space.clone(), table.archs), columns }
         };
         let features = DeviceFeatures::new(&measured.pool);
         let peers = PeerViews::new(&measured.pool);

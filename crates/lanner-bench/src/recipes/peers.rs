@@ -1,8 +1,6 @@
 //! Plain methods for a new device, which [`FewShot`](lanner_predict::latency::adapted::FewShot) must
 //! beat.
 
-use lanner_space::Space;
-
 use lanner_predict::encode::costs::AnalyticCosts;
 use lanner_predict::encode::counts::{live_one_hot, one_hot, op_counts};
 use lanner_predict::metrics::spearman;
@@ -72,7 +70,7 @@ impl PeerViews {
         if cells {
             groups.push(part(half));
         }
-        if *space == Space::Fbnet {
+        if !cells {
             groups.push(AnalyticCosts::new(space, archs, false).log_size());
         }
         groups.push(raw);

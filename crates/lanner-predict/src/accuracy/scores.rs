@@ -112,15 +112,20 @@ impl Calibration {
         let mut residuals: Vec<f64> =
             (scores.iter().zip(t)).map(|(s, t)| t - offset - slope * s).collect();
         residuals.sort_by(f64::total_cmp);
+        let n = residuals.len();
         // The quantile of n draws that a further one stays inside with that probability.
-        let n = residuals.len() as f64;
-        let tail = ((1.0 - LEVEL) / 2.0 * (n + 1.0) - 1.0) / (n - 1.0);
-        Calibration {
-            target,
-            offset,
-            slope,
-            quantiles: (quantile(&residuals, tail), quantile(&residuals, 1.0 - tail)),
-        }
+        let tail = ((1.0 - LEVEL) / 2.0 * (n as f64 + 1.0) - 1.0) / (n as f64 - 1.0);
+        let quantiles = if tail >= 0.0 {
+            (quantile(&residuals, tail), quantile(&residuals, 1.0 - tail))
+        } else {
+            // Not even the extremes of so few go far enough: as if they were normal. A line was fitted.
+            let freedom = n.saturating_sub(3).max(1);
+            let squares: f64 = residuals.iter().map(|r| r * r).sum();
+            let deviation = (squares / freedom as f64 * (1.0 + 1.0 / n as f64)).sqrt();
+            let half = student_quantile_95(freedom) * deviation;
+            (-half, half)
+        };
+        Calibration { target, offset, slope, quantiles }
     }
 
     pub(crate) fn forecast(&self, scores: &[f64]) -> Forecast {
@@ -131,6 +136,22 @@ impl Calibration {
                 .collect()
         };
         Forecast { mean: at(0.0), low: at(self.quantiles.0), high: at(self.quantiles.1) }
+    }
+}
+
+/// The 95 % quantile of Student's t distribution (Cornish-Fisher expansion about the normal one;
+/// Abramowitz & Stegun 26.7.5), right to .01 from 3 degrees of freedom on.
+pub(super) fn student_quantile_95(freedom: usize) -> f64 {
+    match freedom {
+        0 | 1 => 6.314,
+        2 => 2.920,
+        _ => {
+            let (z, v) = (1.644_853_6f64, freedom as f64);
+            let (z3, z5, z7) = (z.powi(3), z.powi(5), z.powi(7));
+            z + (z3 + z) / (4.0 * v)
+                + (5.0 * z5 + 16.0 * z3 + 3.0 * z) / (96.0 * v * v)
+                + (3.0 * z7 + 19.0 * z5 + 17.0 * z3 - 15.0 * z) / (384.0 * v.powi(3))
+        }
     }
 }
 

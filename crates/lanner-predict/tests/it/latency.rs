@@ -47,6 +47,24 @@ fn outliers_do_not_bend_it_and_intervals_cover_what_they_say() {
     assert!((0.84..0.96).contains(&inside), "{inside}");
 }
 
+/// Few measurements do not tell the hyper-parameters: intervals must allow for that.
+#[test]
+fn intervals_of_a_dozen_measurements_cover_what_they_say() {
+    let pool = Pool::whole(Space::NasBench201);
+    let features = LatencyFeatures::new(&pool);
+    let rest: Vec<usize> = (1..pool.len()).step_by(30).collect();
+    let covered = |seed: u64| {
+        let values = device(&pool, seed);
+        let known: Vec<usize> =
+            (0..12).map(|i| 30 * ((41 * i + 97 * seed as usize) % 520)).collect();
+        let model = LatencyModel::fit(&features, &known, &pick(&values, &known)).unwrap();
+        let got = model.predict(&rest);
+        coverage(&got.low, &got.high, &pick(&values, &rest))
+    };
+    let mean = (0..8).map(covered).sum::<f64>() / 8.0;
+    assert!((0.82..0.98).contains(&mean), "{mean}");
+}
+
 #[test]
 fn the_same_bits_at_any_number_of_threads() {
     let pool = Pool::whole(Space::NasBench201);

@@ -275,6 +275,11 @@ impl Run {
         Ok(run)
     }
 
+    /// Sentences about cells of the tables that have no number, such as `nan`.
+    pub fn left_out(&self) -> &[String] {
+        &self.tables.left_out
+    }
+
     pub fn study(&self) -> &Study {
         &self.study
     }

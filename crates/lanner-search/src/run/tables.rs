@@ -8,15 +8,21 @@ use lanner_space::Space;
 
 /// Tables of one search space that were read so far.
 #[derive(Default)]
-pub struct Tables(Vec<(PathBuf, Arc<Table>)>);
+pub struct Tables {
+    read: Vec<(PathBuf, Arc<Table>)>,
+    /// Sentences about cells that have no number.
+    pub left_out: Vec<String>,
+}
 
 impl Tables {
     pub fn read(&mut self, file: &Path, space: &Space) -> Result<Arc<Table>, DataError> {
-        if let Some((_, table)) = self.0.iter().find(|t| t.0 == file) {
+        if let Some((_, table)) = self.read.iter().find(|t| t.0 == file) {
             return Ok(Arc::clone(table));
         }
-        let table = Arc::new(Table::read(file, space)?.0);
-        self.0.push((file.into(), Arc::clone(&table)));
+        let (table, report) = Table::read(file, space)?;
+        self.left_out.extend(report.left_out);
+        let table = Arc::new(table);
+        self.read.push((file.into(), Arc::clone(&table)));
         Ok(table)
     }
 }

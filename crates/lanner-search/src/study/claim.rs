@@ -111,7 +111,7 @@ impl Study {
     /// Returns state, finite metrics and note for an outcome.
     fn judged(&self, outcome: Outcome) -> (State, BTreeMap<String, f64>, Option<String>) {
         let finite = |mut metrics: BTreeMap<String, f64>| {
-            metrics.retain(|_, v| v.is_finite());
+            metrics.retain(|name, v| v.is_finite() && is_named(name));
             metrics
         };
         match outcome {
@@ -230,6 +230,12 @@ fn finish(
         )?
         .execute((state.name(), first, second, third, fourth, note, time, trial))?;
     Ok(())
+}
+
+/// Tells whether a metric's name can be shown and written to a table.
+fn is_named(name: &str) -> bool {
+    let is_short = !name.is_empty() && name.len() <= 1000;
+    is_short && name.trim() == name && !name.chars().any(char::is_control)
 }
 
 pub(super) fn insert_metrics(

@@ -296,6 +296,11 @@ fn take_steps(c: &Connection, steps: &[&str]) -> rusqlite::Result<()> {
 
 fn exists(path: &Path) -> Result<(), SearchError> {
     match path.try_exists() {
+        // To open a pipe would wait for its writer.
+        Ok(true) if !path.is_file() => Err(SearchError::NoStudy {
+            path: path.into(),
+            why: "not a file, so not a study".into(),
+        }),
         Ok(true) => Ok(()),
         Ok(false) => Err(SearchError::Missing { path: path.into() }),
         Err(source) => Err(SearchError::Io { path: path.into(), source }),

@@ -530,3 +530,18 @@ fn a_loop_of_the_callers_own_has_the_trials_of_a_run() {
     let (best, latency) = run.found(&mut control()).unwrap().best.unwrap();
     assert!(latency.unwrap().ms <= 4.5 && best.state == State::Done);
 }
+
+#[test]
+fn names_that_no_table_could_have_are_not_stored() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("study");
+    let odd = |_: &Request| {
+        let names = ["score", "\u{1b}[31mred", " blank", "", &"long".repeat(300)];
+        Ok(Answer::Metrics(names.map(|name| (name.to_string(), 1.0)).into()))
+    };
+    let mut run =
+        Run::create(&path, &job(1, 1), Own::evaluator(odd), &mut Control::default()).unwrap();
+    finish(&mut run);
+    let trial = run.study().trial(1).unwrap();
+    assert_eq!(trial.metrics.into_keys().collect::<Vec<_>>(), ["score"]);
+}

@@ -89,6 +89,7 @@ pub fn run(args: &SearchArgs, given: Given, folder: &Path, kept: bool) -> anyhow
             Run::create(folder, &job, own, &mut control).map_err(search_error)?
         }
     };
+    run.left_out().iter().for_each(|sentence| eprintln!("note: {sentence}"));
     let way = match kept {
         true => {
             let name = job::quoted(&folder.display().to_string());
@@ -124,7 +125,7 @@ pub fn run(args: &SearchArgs, given: Given, folder: &Path, kept: bool) -> anyhow
     if about.is_none() && done == 0 {
         let why = run.why_nothing()?;
         // With limits that no network meets, nobody would go on.
-        if !args.resume {
+        if !args.resume && counts.running == 0 {
             run.remove()?;
         }
         anyhow::bail!(why);

@@ -131,6 +131,9 @@ fn merged(name: &str, text: &str, given: &[String]) -> anyhow::Result<(SearchArg
 /// Turns a key and its value into words of a command line.
 fn words_of(key: &str, value: Spanned<DeValue>, is_switch: bool) -> Result<Vec<String>, String> {
     let values = match value.into_inner() {
+        DeValue::Array(_) if !is_repeated(key) => {
+            return Err("a list, expected one value".into());
+        }
         DeValue::Array(values) => values.into_iter().map(Spanned::into_inner).collect(),
         one => vec![one],
     };
@@ -186,6 +189,13 @@ fn takes_nothing(key: &str) -> bool {
     let command = SearchArgs::augment_args(Command::new("lanner search"));
     let option = command.get_arguments().find(|a| a.get_long() == Some(key));
     option.and_then(|a| a.get_num_args()).is_some_and(|n| n.min_values() == 0)
+}
+
+/// Tells whether an option may be given several times.
+fn is_repeated(key: &str) -> bool {
+    let command = SearchArgs::augment_args(Command::new("lanner search"));
+    let mut all = command.get_arguments();
+    all.any(|a| a.get_long() == Some(key) && matches!(a.get_action(), ArgAction::Append))
 }
 
 /// Returns the first line of the parser's message, without its "error: ".
@@ -260,6 +270,7 @@ mod tests {
             ("seed = 1\nbudget = \"many\"", &["line 2: budget", "many"]),
             ("budget = -3", &["line 1: budget", "-3"]),
             ("limit = [\"a<=1\", { b = 2 }]", &["line 1: limit", "table"]),
+            ("seed = [1, 2]", &["line 1: seed", "a list"]),
             ("resume = 1", &["line 1: resume", "true or false"]),
             ("seed = 1\nseed = 2", &["a.toml", "line 2"]),
             ("file = \"x.toml\"", &["file is no option"]),

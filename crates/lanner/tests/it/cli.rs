@@ -139,6 +139,21 @@ fn ten_measurements_and_another_device_make_a_predictor() {
     // The fastest network costs 2 ms, and the interval says how well that is known.
     let (low, high) = (top[0]["low_90"].as_f64().unwrap(), top[0]["high_90"].as_f64().unwrap());
     assert!(low < high && (low..high).contains(&2.0) && high < 4.0, "{}", top[0]);
+    // A source on which all networks take the same time tells nothing, and the file can be read.
+    let mut coarse = String::from("arch,coarse_ms\n");
+    (0..30).for_each(|i| coarse += &format!("{},5\n", space.print(&space.at(i).unwrap())));
+    std::fs::write(file("coarse.csv"), coarse).unwrap();
+    for (sources, count) in [(&[&sources[..]][..], 1), (&[], 0)] {
+        let coarse = file("coarse.csv");
+        let tables = [&["adapt", "--sources", &coarse], sources].concat();
+        let args = [&tables[..], &["--target", &target, "--out", &model, "--json"]].concat();
+        let output = crate::common::lanner(&args);
+        let note = crate::common::text(&output.stderr);
+        assert!(note.contains("coarse_ms") && note.contains("left out"), "{note}");
+        let row = &rows(&crate::common::text(&output.stdout))[0];
+        assert_eq!(row["sources"].as_u64(), Some(count), "{row}");
+        assert_eq!(rows(&ok(&["rank", &model, "--top", "3", "--json"])).len(), 3);
+    }
     let refused = |target: &str, says: &str| {
         let (_, message) = fails(&["adapt", "--sources", &sources, "--target", target]);
         assert!(message.contains(says), "{message}");

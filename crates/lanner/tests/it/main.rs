@@ -15,6 +15,7 @@ mod search_device;
 mod search_failing;
 mod search_goal;
 mod search_interrupted;
+mod search_latency_table;
 mod search_options;
 mod study;
 mod toy_space;

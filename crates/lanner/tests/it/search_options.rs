@@ -199,8 +199,8 @@ fn several_columns_are_limited_at_once() {
         assert_eq!(t.state == State::Done, one <= 9.0 && two <= 5.5, "{t:?}");
         believed += usize::from(["one_ms", "two_ms"].iter().all(|m| t.predicted.contains_key(*m)));
     }
-    // Chosen by what is believed of both, most of them well.
-    assert!(believed == trials.len() && trials.len() < 50, "{believed} of {}", trials.len());
+    // The first are chosen by what is believed of both; later ones are measured before they are.
+    assert!(believed >= 10 && trials.len() < 50, "{believed} of {}", trials.len());
     // The second device's table may be another file, and nothing need be written.
     let args = ["search", "--evaluate", &format!("table:{table}"), "--metric", "score", "--json"];
     let second = ["--latency-table", &format!("{table}:one_ms"), "--latency-table", &table];

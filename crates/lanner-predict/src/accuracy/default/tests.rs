@@ -1,7 +1,7 @@
 use super::*;
 use crate::Pool;
 use crate::accuracy::GraphGp;
-use crate::accuracy::scores::probit;
+use crate::accuracy::scores::{Calibration, NormalScores, probit, student_quantile_95};
 use crate::encode::cells::CellFeatures;
 use crate::metrics::{coverage, kendall};
 use lanner_space::Space;
@@ -89,4 +89,31 @@ fn normal_scores_and_values_are_inverse() {
     assert!((probit(0.975) - 1.959963984540054).abs() < 1e-7);
     assert!((probit(0.001) + 3.090232306167813).abs() < 1e-7);
     assert!(probit(0.5).abs() < 1e-12);
+}
+
+#[test]
+fn quantiles_of_student() {
+    // scipy.stats.t.ppf(.95, [3, 9, 19])
+    for (freedom, t) in [(3, 2.353), (9, 1.833), (19, 1.729)] {
+        assert!((student_quantile_95(freedom) - t).abs() < 0.01);
+    }
+}
+
+/// Ten residuals are all within their extremes, of which an eleventh is outside one time in five.
+#[test]
+fn intervals_of_ten_scores_cover_what_they_say() {
+    let mut rng = lanner_nn::rng(3, "calibration test");
+    let mut normal = || probit(rng.random_range(1e-6..1.0 - 1e-6));
+    let trials = 1500;
+    let mut inside = 0;
+    for _ in 0..trials {
+        let scores: Vec<f64> = (0..11).map(|_| normal()).collect();
+        let values: Vec<f64> = scores.iter().map(|s| s + 0.7 * normal()).collect();
+        let target = NormalScores::new(&values[..10]);
+        let t: Vec<f64> = values[..10].iter().map(|&v| target.score(v)).collect();
+        let forecast = Calibration::new(target, &scores[..10], &t).forecast(&scores[10..]);
+        inside += usize::from((forecast.low[0]..=forecast.high[0]).contains(&values[10]));
+    }
+    let share = inside as f64 / f64::from(trials);
+    assert!((0.8..0.95).contains(&share), "{share}");
 }

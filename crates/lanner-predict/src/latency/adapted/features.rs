@@ -352,8 +352,14 @@ impl Encoder {
         if live.is_some() {
             unpaired = unpaired.beside(&raw);
         }
-        if let Some(cells) = &cells {
-            unpaired = unpaired.beside(cells.arcs_steps_and_paths());
+        match &cells {
+            Some(cells) => unpaired = unpaired.beside(cells.arcs_steps_and_paths()),
+            // Choices alone do not tell how much more a layer costs at a higher resolution.
+            None => {
+                for (_, AnalyticCosts { totals, times }) in &costs {
+                    unpaired = unpaired.beside(totals).beside(times);
+                }
+            }
         }
         Encoded { terms, used: live.unwrap_or(raw), unpaired, costs }
     }

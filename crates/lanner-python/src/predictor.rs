@@ -1,0 +1,219 @@
+//! Predictors: fitted to values, adapted with the help of other tables, read from files.
+
+use std::path::PathBuf;
+
+use lanner::data::{Table, built_in};
+use lanner::predict::accuracy::adapted::{TaskPredictor, TaskTable};
+use lanner::predict::latency::adapted::{AdaptedLatency, DeviceTable};
+use lanner::predict::predictor::fitted::{FitSettings, Fitted, MethodFeatures};
+use lanner::predict::predictor::ranking::{Ranked, Ranking};
+use lanner::predict::predictor::{self, Predictor as Trait, Target};
+use lanner::predict::{Pool, PredictError, all_or_some, reference};
+use lanner::search::TableColumn;
+use lanner::space::{Architecture, Space as InnerSpace};
+use pyo3::prelude::*;
+
+use crate::error::{InputError, OrException};
+use crate::space::Space;
+
+/// Largest size of spaces that an adapted predictor holds as a whole, and sample of larger ones, as in
+/// `lanner adapt`.
+const WHOLE: u128 = 200_000;
+const SAMPLE: usize = 10_000;
+
+/// Medians, and 90 % intervals where the predictor has them.
+type Intervals = (Vec<f64>, Vec<f64>, Vec<f64>);
+
+/// A predictor of one metric in one space.
+#[pyclass(frozen, module = "lanner._lanner")]
+pub struct Predictor(Box<dyn Trait>);
+
+#[pymethods]
+impl Predictor {
+    /// Fits a method to values of architectures. `kind` is latency, accuracy or error.
+    #[staticmethod]
+    fn fit(
+        py: Python,
+        space: &Space,
+        archs: Vec<String>,
+        values: Vec<f64>,
+        kind: &str,
+        method: &str,
+        metric: &str,
+        seed: u64,
+    ) -> PyResult<Predictor> {
+        let target = target(kind)?;
+        let table = table(&space.0, metric, archs, values)?;
+        let fitted = py.detach(|| -> Result<_, PredictError> {
+            let pool = reference(&table.space, &table.archs);
+            let Some(features) = MethodFeatures::new(method, target, &pool) else {
+                return Ok(None);
+            };
+            let known = table.archs.iter().zip(&table.columns[0]).filter(|x| x.1.is_finite());
+            let known = known.filter_map(|(arch, value)| Some((pool.row_of(arch)?, *value)));
+            let (rows, values): (Vec<usize>, Vec<f64>) = known.unzip();
+            let settings = FitSettings { method: method.into(), target, metric: metric.into() };
+            Fitted::fit(&pool, &features, settings, (&rows, &values), seed).map(Some)
+        });
+        match fitted.or_exception()? {
+            Some(fitted) => Ok(Predictor(Box::new(fitted))),
+            None => {
+                let known = MethodFeatures::methods(&space.0, target).join(", ");
+                let why = format!("no method '{method}' of {kind}; there are: {known}");
+                Err(InputError::new_err(why))
+            }
+        }
+    }
+
+    /// Adapts to few values with the help of tables of other devices or tasks in the same space:
+    /// `TABLE[:COLUMN]`, or `built-in`. `kind` is latency or accuracy.
+    #[staticmethod]
+    fn adapt(
+        py: Python,
+        space: &Space,
+        archs: Vec<String>,
+        values: Vec<f64>,
+        kind: &str,
+        metric: &str,
+        sources: Vec<String>,
+        seed: u64,
+    ) -> PyResult<Predictor> {
+        let target = target(kind)?;
+        let table = table(&space.0, metric, archs, values)?;
+        let read = sources.iter().map(|source| read(source, &space.0));
+        let sources = read.collect::<PyResult<Vec<(String, Table, Option<String>)>>>()?;
+        let adapted = py.detach(|| -> Result<Box<dyn Trait>, PredictError> {
+            match target {
+                Target::Latency => {
+                    let own = DeviceTable::new("the values", &table, Some(metric))?;
+                    let others = sources
+                        .iter()
+                        .map(|(name, t, column)| DeviceTable::new(name, t, column.as_deref()))
+                        .collect::<Result<Vec<_>, _>>()?;
+                    let pool = pool(&table, &sources, seed);
+                    Ok(Box::new(AdaptedLatency::from_tables(pool, &own, &others, None)?))
+                }
+                Target::Accuracy | Target::Error => {
+                    let own = TaskTable::new("the values", &table, metric)?;
+                    let others = sources
+                        .iter()
+                        .map(|(name, t, column)| {
+                            TaskTable::new(name, t, column.as_deref().unwrap_or(metric))
+                        })
+                        .collect::<Result<Vec<_>, _>>()?;
+                    Ok(Box::new(TaskPredictor::fit(own, others)?))
+                }
+            }
+        });
+        adapted.or_exception().map(Predictor)
+    }
+
+    /// Reads the file of any predictor; `space` is needed if the file does not describe it.
+    #[staticmethod]
+    fn load(py: Python, path: PathBuf, space: Option<&Space>) -> PyResult<Predictor> {
+        let loaded = py.detach(|| match space {
+            Some(space) => predictor::load_for(&path, &space.0),
+            None => predictor::load(&path),
+        });
+        loaded.or_exception().map(Predictor)
+    }
+
+    fn save(&self, py: Python, path: PathBuf) -> PyResult<()> {
+        py.detach(|| self.0.save(&path)).or_exception()
+    }
+
+    /// Predicts medians and the bounds of 90 % intervals; these are empty where there are none.
+    fn predict(&self, py: Python, archs: Vec<String>) -> PyResult<Intervals> {
+        let space = self.0.space();
+        let archs = parsed(space, &archs)?;
+        if archs.is_empty() {
+            return Ok(Intervals::default());
+        }
+        let ranking =
+            py.detach(|| Ranking::new(&*self.0, &Ranked::List(archs), 1, true, &mut |_, _| ()));
+        let (_, forecast) = ranking.or_exception()?.all.unwrap_or_default();
+        Ok((forecast.mean, forecast.low, forecast.high))
+    }
+
+    /// Ranks the space, or a random sample of it: texts, medians, and intervals where there are any.
+    fn rank(
+        &self,
+        py: Python,
+        top: usize,
+        sample: Option<u64>,
+        seed: u64,
+    ) -> PyResult<Vec<(String, f64, Option<(f64, f64)>)>> {
+        let space = self.0.space();
+        let ranked = match sample {
+            Some(count) => Ranked::sample(space, count, seed).or_exception()?,
+            None => Ranked::all(&*self.0).ok_or_else(|| {
+                let why = format!("{space} is too large to rank as a whole: give sample=");
+                InputError::new_err(why)
+            })?,
+        };
+        let ranking = py.detach(|| Ranking::new(&*self.0, &ranked, top, false, &mut |_, _| ()));
+        let best = ranking.or_exception()?.best;
+        Ok(best.into_iter().map(|p| (space.print(&p.arch), p.mean, p.interval)).collect())
+    }
+
+    #[getter]
+    fn metric(&self) -> &str {
+        self.0.metric()
+    }
+
+    /// Name and content of the space.
+    fn space(&self) -> Space {
+        Space(self.0.space().clone())
+    }
+
+    fn describe(&self) -> String {
+        self.0.describe()
+    }
+}
+
+fn target(kind: &str) -> PyResult<Target> {
+    match kind {
+        "latency" => Ok(Target::Latency),
+        "accuracy" => Ok(Target::Accuracy),
+        "error" => Ok(Target::Error),
+        _ => {
+            let why = format!("kind is '{kind}', expected latency, accuracy or error");
+            Err(InputError::new_err(why))
+        }
+    }
+}
+
+fn parsed(space: &InnerSpace, archs: &[String]) -> PyResult<Vec<Architecture>> {
+    archs.iter().map(|text| space.parse(text).or_exception()).collect()
+}
+
+/// Makes a table of one column.
+fn table(
+    space: &InnerSpace,
+    metric: &str,
+    archs: Vec<String>,
+    values: Vec<f64>,
+) -> PyResult<Table> {
+    let archs = parsed(space, &archs)?;
+    Table::new(space.clone(), archs, vec![metric.into()], vec![values]).or_exception()
+}
+
+fn read(source: &str, space: &InnerSpace) -> PyResult<(String, Table, Option<String>)> {
+    if source == built_in::NAME {
+        return Ok((source.into(), built_in::table(space).or_exception()?, None));
+    }
+    let TableColumn { file, column } = TableColumn::parse(source);
+    let (table, _) = Table::read(&file, space).or_exception()?;
+    Ok((file.display().to_string(), table, column))
+}
+
+/// The architectures that an adapted predictor holds features of.
+fn pool(target: &Table, sources: &[(String, Table, Option<String>)], seed: u64) -> Pool {
+    let space = &target.space;
+    let mut rng = lanner::nn::rng(seed, "sample to predict");
+    let some = all_or_some(space, WHOLE, SAMPLE, &mut rng);
+    let mut seen = std::collections::HashSet::new();
+    let tables = sources.iter().map(|s| &s.1).chain([target]).flat_map(|t| &t.archs);
+    let all = some.iter().chain(tables).filter(|a| seen.insert(*a)).cloned();
+    Pool::new(space.clone(), all.collect())
+}

@@ -1,0 +1,98 @@
+"""Spaces of parameters: what a program declares."""
+
+import json
+from dataclasses import dataclass, replace
+from typing import Any
+
+from lanner import _lanner
+from lanner._errors import InputError
+from lanner._space import Space
+
+Value = bool | int | float | str
+
+
+@dataclass(frozen=True)
+class Parameter:
+    """A parameter of a space: made by :func:`Int`, :func:`Float`, :func:`Choice`, :func:`Repeat` or
+    :func:`When`.
+    """
+
+    fields: dict[str, Any]
+
+    def named(self, name: str) -> dict[str, Any]:
+        """Returns the fields by which the library knows the parameter."""
+        return {"name": name, **self.fields}
+
+
+def Int(low: int, high: int, *, step: int = 1, network: bool = True) -> Parameter:  # noqa: N802
+    """A whole number from ``low`` to ``high``, both included.
+
+    ``network=False`` says that the network does not depend on it, so that its latency does not either.
+    """
+    fields: dict[str, Any] = {"integer": [low, high], "network": network}
+    return Parameter(fields if step == 1 else {**fields, "step": step})
+
+
+def Float(low: float, high: float, *, log: bool = False, network: bool = True) -> Parameter:  # noqa: N802
+    """A number from ``low`` to ``high``; with ``log``, ratios matter rather than differences."""
+    return Parameter({"float": [low, high], "log": log, "network": network})
+
+
+def Choice(*values: Value, ordered: bool | None = None, network: bool = True) -> Parameter:  # noqa: N802
+    """One of the values. Numbers are in an order, unless ``ordered`` says otherwise; texts are not."""
+    fields: dict[str, Any] = {"choice": list(values), "network": network}
+    return Parameter(fields if ordered is None else {**fields, "ordered": ordered})
+
+
+def Repeat(length: str, **group: Parameter) -> Parameter:  # noqa: N802
+    """A list of groups of parameters, as many as the whole number ``length`` says, which is declared
+    before.
+    """
+    return Parameter({"repeat": length, "parameter": _all(group)})
+
+
+def When(conditions: dict[str, Any], parameter: Parameter) -> Parameter:  # noqa: N802
+    """A parameter that exists only if others, declared before, have these values: one, or one of a list."""
+    when = {**parameter.fields.get("when", {}), **conditions}
+    when = {name: list(v) if isinstance(v, (tuple, set)) else v for name, v in when.items()}
+    return replace(parameter, fields={**parameter.fields, "when": when})
+
+
+def space(name: str = "space", /, **parameters: Parameter) -> Space:
+    """Makes a space of parameters. An architecture is a dictionary of their values.
+
+    >>> import lanner
+    >>> space = lanner.space(
+    ...     "resnets",
+    ...     depth=lanner.Int(2, 3),
+    ...     act=lanner.Choice("relu", "gelu"),
+    ...     lr=lanner.Float(1e-4, 1e-1, log=True, network=False),
+    ...     block=lanner.Repeat("depth", kernel=lanner.Choice(3, 5, 7)),
+    ...     se=lanner.When({"act": "relu"}, lanner.Choice(False, True)),
+    ... )
+    >>> arch = space.sample(seed=1)[0]
+    >>> len(arch["block"]) == arch["depth"], ("se" in arch) == (arch["act"] == "relu")
+    (True, True)
+    >>> space.check({"depth": 2, "act": "gelu", "lr": 0.01, "block": [{"kernel": 3}, {"kernel": 9}]})
+    Traceback (most recent call last):
+        ...
+    lanner._errors.InputError: ...
+
+    ``name`` is what tables, predictors and studies call the space. Raises InputError for parameters that
+    make no space: no value to choose from, a repeat whose length is no whole number, a name twice.
+    """
+    about = {"name": name, "parameter": _all(parameters)}
+    try:
+        text = json.dumps(about, allow_nan=False)
+    except (TypeError, ValueError) as error:
+        raise InputError(f"space {name}: a value is no number, text or truth value ({error})") from error
+    return Space._of(_lanner.Space.of_parameters(text))
+
+
+def _all(parameters: dict[str, Parameter]) -> list[dict[str, Any]]:
+    for name, parameter in parameters.items():
+        if not isinstance(parameter, Parameter):
+            raise InputError(
+                f"{name} is {parameter!r}, expected lanner.Int, Float, Choice, Repeat or When"
+            )
+    return [parameter.named(name) for name, parameter in parameters.items()]
