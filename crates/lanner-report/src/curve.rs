@@ -1,9 +1,9 @@
 //! Plots the search curve: the best value so far against the number of evaluations.
 
 use crate::facts::Facts;
-use crate::figure::{Figure, Key, nothing};
+use crate::figure::{Figure, Key};
 use crate::plot::{Axis, Mark, Plot};
-use crate::text::{count, several};
+use crate::text::{are, count, several};
 use lanner_search::run::{Baseline, spaced};
 
 const ID: &str = "curve";
@@ -17,16 +17,15 @@ pub(crate) fn html(facts: &Facts, given: Option<&Baseline>) -> String {
     }
     let metric = &facts.objective.metric;
     let heading = format!("Best {metric} so far");
-    let Some(&(_, best)) = facts.improvements.last() else {
-        let why = match facts.evaluated.len() {
-            0 => "Nothing has been evaluated yet.",
-            _ => "No trial has given a value within the limits yet.",
-        };
-        return nothing(ID, &heading, why);
-    };
+    let Some(&(_, best)) = facts.improvements.last() else { return String::new() };
     let n = facts.evaluated.len();
     let unit = facts.unit(metric);
-    let reference = reference(facts, given);
+    let reference = given.map(|b| {
+        let mut b = b.clone();
+        b.curve.retain(|p| p.0 <= n);
+        b
+    });
+    let reference = reference.filter(|b| !b.curve.is_empty());
     let mut steps: Vec<(f64, f64)> =
         facts.improvements.iter().map(|&(n, i)| (n as f64, facts.value(i))).collect();
     steps.push((n as f64, facts.value(best)));
@@ -40,12 +39,12 @@ pub(crate) fn html(facts: &Facts, given: Option<&Baseline>) -> String {
         dots.reverse();
     }
     let kept = dots[..(dots.len() * 3).div_ceil(4)].iter().copied();
-    let of_reference = reference.iter().flat_map(|r| r.0.curve.iter().skip(2).map(|p| p.1));
+    let of_reference = reference.iter().flat_map(|r| r.curve.iter().skip(2).map(|p| p.1));
     let y = kept.chain(of_reference).chain([facts.value(best)]);
     let y = Axis::around(unit.label(metric), y).scaled(unit.scale);
     let mut plot = Plot::new(evaluations(n), y);
 
-    if let Some((b, _)) = &reference {
+    if let Some(b) = &reference {
         let points: Vec<(f64, f64)> = b.curve.iter().map(|&(n, v)| (n as f64, v)).collect();
         plot.line("random", &points, false);
     }
@@ -74,7 +73,7 @@ pub(crate) fn html(facts: &Facts, given: Option<&Baseline>) -> String {
     let mut keys = vec![
         (Key::Line("search"), "this search".to_string()),
         (Key::Mark(Mark::Front), "better than all before".into()),
-        (Key::Mark(Mark::Trial), "a trial".into()),
+        (Key::Mark(Mark::Trial), "another network".into()),
     ];
     let over =
         facts.evaluated.iter().any(|&i| facts.value(i).is_finite() && !facts.trials.within[i]);
@@ -87,60 +86,27 @@ pub(crate) fn html(facts: &Facts, given: Option<&Baseline>) -> String {
         unit.text(facts.value(best))
     );
     match reference {
-        Some((b, words)) => {
-            if let Some((k, v)) = b.curve.last() {
-                caption += &format!(" Dashed, {}: {} after {}.", b.what, unit.text(*v), count(*k));
+        Some(b) => {
+            if let Some(&(k, v)) = b.curve.last() {
+                caption += &format!(
+                    " The best of {} random networks would be expected at {} ({}).",
+                    count(k),
+                    unit.text(v),
+                    b.what
+                );
             }
-            caption += &words;
-            keys.insert(1, (Key::Line("random"), b.what));
+            keys.insert(1, (Key::Line("random"), "random search".into()));
         }
         None if !facts.job.strategy.learns() => caption += " It is a random search itself.",
-        None => caption += " What random search would have reached is not known.",
+        None => {}
     }
     if outside > 0 {
-        caption += &format!(" {} below the frame.", several(outside, "trial"));
-        if !facts.objective.maximise {
-            caption = caption.replace("below the frame", "above the frame");
-        }
+        caption += &format!(" {} worse than the plot shows.", are(outside));
     }
     if marked + outside + facts.improvements.len() < n && n > MANY {
-        caption += " Of the others an even sample is shown.";
+        caption += " Of the other networks an even sample is shown.";
     }
     Figure { id: ID, heading, plot, keys, caption }.html()
-}
-
-/// Returns the curve of random search and a sentence about it: the caller's curve, else one that is
-/// computed from this study's own start.
-fn reference(facts: &Facts, given: Option<&Baseline>) -> Option<(Baseline, String)> {
-    if let Some(b) = given {
-        let mut b = b.clone();
-        b.curve.retain(|p| p.0 <= facts.evaluated.len());
-        return (!b.curve.is_empty()).then_some((b, String::new()));
-    }
-    let strategy = facts.job.strategy.text();
-    if !facts.job.strategy.learns() {
-        return None;
-    }
-    let round = |i: usize| facts.trials.round[i];
-    let first = facts.evaluated.iter().map(|&i| round(i)).min()?;
-    let of_first = facts.evaluated.iter().filter(|&&i| round(i) == first && facts.trials.within[i]);
-    let values: Vec<f64> = of_first.map(|&i| facts.value(i)).filter(|v| v.is_finite()).collect();
-    if values.len() < 3 {
-        return None;
-    }
-    let n = values.len();
-    // All other strategies begin with networks drawn at random.
-    let (what, chosen) = match strategy {
-        "default" => (
-            "its own start, mean over all orders",
-            "were not drawn at random but spread over the larger networks, so random search may have \
-             done worse",
-        ),
-        _ => ("its random start, mean over all orders", "were drawn at random"),
-    };
-    let words = format!(" Random search was not run: the {n} networks of the start {chosen}.");
-    let all = facts.evaluated.len();
-    Some((Baseline::expected(what, &values, facts.objective.maximise, all)?, words))
 }
 
 fn evaluations(n: usize) -> Axis {
@@ -163,12 +129,10 @@ fn evaluations(n: usize) -> Axis {
 
 /// Plots, for several objectives, the share of the final front's hypervolume after each evaluation.
 fn hypervolume(facts: &Facts) -> String {
-    let heading = "Hypervolume of the front so far";
+    let heading = "Progress of the trade-offs";
     let mut steps: Vec<(f64, f64)> =
         facts.hypervolume().into_iter().map(|(n, v)| (n as f64, v)).collect();
-    let Some(&(last, v)) = steps.last() else {
-        return nothing(ID, heading, "There is no front yet, or it is a single point.");
-    };
+    let Some(&(last, v)) = steps.last() else { return String::new() };
     let n = facts.evaluated.len();
     let thin = spaced(steps.len());
     if thin.len() < steps.len() {
@@ -180,8 +144,9 @@ fn hypervolume(facts: &Facts) -> String {
     let mut plot = Plot::new(evaluations(n), y);
     plot.line("search", &steps, true);
     let caption = format!(
-        "The volume that the front dominates, from the worst value of each objective that was seen, in \
-         percent of that after all {}. The last gain was at {}.",
+        "How much of the final result was reached when: the volume that the networks which no other \
+         beats enclose with the worst values seen (hypervolume), in percent of that after all {}. The \
+         last gain was at evaluation {}.",
         several(n, "evaluation"),
         count(last as usize)
     );

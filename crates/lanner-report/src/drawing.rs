@@ -8,6 +8,9 @@ use lanner_space::{Architecture, Space};
 /// Largest number of bytes of all drawings together.
 const ROOM: usize = 1_800_000;
 
+/// Width of a drawing at which its text is legible on a phone, pixels.
+const WIDTH: f64 = 345.0;
+
 pub(crate) struct Drawings {
     space: Space,
     made: HashMap<Architecture, Option<String>>,
@@ -35,6 +38,6 @@ impl Drawings {
             return None;
         }
         let diagram = Diagram::cell(&self.space, arch, View::Pruned).ok()?;
-        Some(Diagram::svg("", &[Diagram { title: String::new(), ..diagram }]))
+        Some(diagram.narrow_svg(WIDTH))
     }
 }

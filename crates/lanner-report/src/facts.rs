@@ -3,7 +3,8 @@
 
 use std::collections::{BTreeSet, HashMap};
 
-use lanner_search::study::{Measurement, State, Trial};
+use lanner_network::{Cost, View};
+use lanner_search::study::{Measurement, State, Trial, analytic};
 use lanner_search::{Job, Objective};
 use lanner_space::{Architecture, Space};
 
@@ -20,7 +21,7 @@ const IMPROVEMENTS: usize = 200;
 /// Largest number of failures that are listed with their notes, the last ones.
 const FAILURES: usize = 50;
 
-/// The metric on the second axis of the front.
+/// A metric on an axis of a plot.
 #[derive(Debug, Clone)]
 pub(crate) struct SecondAxis {
     pub metric: String,
@@ -35,7 +36,12 @@ pub(crate) struct Facts {
     pub space: Space,
     pub trials: Columns,
     pub objective: Objective,
+    /// Second axis of the plots beside the first objective.
     pub second: Option<SecondAxis>,
+    /// Third and fourth objectives.
+    pub others: Vec<SecondAxis>,
+    /// The network to deploy, by [`lanner_search::study::Study::best`].
+    pub chosen: Option<usize>,
     /// Numbers of trials by state, in the order of [`State::ALL`], without the imported ones.
     pub states: [usize; 5],
     pub imported: usize,
@@ -64,7 +70,10 @@ pub(crate) struct Facts {
 
 impl Facts {
     /// Makes the facts without details, which the caller then fills in.
-    pub fn of(job: Job, space: Space, trials: Columns) -> Facts {
+    ///
+    /// `answer` is the trial that the study names as its answer; without one, it is the best that is
+    /// known here.
+    pub fn of(job: Job, space: Space, trials: Columns, answer: Option<i64>) -> Facts {
         let objective = (job.objectives.first().cloned())
             .unwrap_or(Objective { metric: "objective".into(), maximise: true });
         let mut facts = Facts {
@@ -73,6 +82,8 @@ impl Facts {
             trials,
             objective,
             second: None,
+            others: Vec::new(),
+            chosen: None,
             states: [0; 5],
             imported: 0,
             evaluated: Vec::new(),
@@ -87,8 +98,12 @@ impl Facts {
             units: HashMap::new(),
         };
         facts.second = facts.find_second();
+        let more = facts.job.objectives.iter().skip(2);
+        facts.others = more.map(|o| facts.axis(&o.metric, o.maximise)).collect();
         facts.count();
         facts.rank();
+        let named = answer.and_then(|id| facts.trials.id.binary_search(&id).ok());
+        facts.chosen = named.or(facts.best.first().copied());
         facts.choose_shown();
         facts
     }
@@ -101,12 +116,17 @@ impl Facts {
     /// Returns a metric of a trial's architecture as last measured, else as the trial's evaluation
     /// gave it.
     pub fn metric(&self, i: usize, metric: &str) -> f64 {
-        match self.trials.known.get(metric) {
-            Some(values) => values[i],
-            None => {
-                let of = self.details.get(&i).and_then(|t| t.metrics.get(metric));
-                of.copied().unwrap_or(f64::NAN)
+        let known = self.trials.known.get(metric).map_or(f64::NAN, |values| values[i]);
+        match self.details.get(&i) {
+            Some(trial) if known.is_nan() => {
+                match (trial.metrics.get(metric), analytic(&self.space, metric)) {
+                    (Some(v), _) => *v,
+                    // Costs are counted, as the search counts them for its limits.
+                    (None, Some(part)) => self.cost(trial).map_or(f64::NAN, |c| part(&c) as f64),
+                    (None, None) => f64::NAN,
+                }
             }
+            _ => known,
         }
     }
 
@@ -124,6 +144,7 @@ impl Facts {
     pub fn choose_units(&mut self) {
         let names: BTreeSet<&String> = (self.trials.known.keys())
             .chain(self.details.values().flat_map(|t| t.metrics.keys()))
+            .chain(self.job.limits.iter().map(|l| &l.metric))
             .collect();
         let unit = |m: &str| Unit::of(m, self.shown.iter().map(|&i| self.metric(i, m)));
         self.units = names.into_iter().map(|m| (m.clone(), unit(m))).collect();
@@ -153,10 +174,27 @@ impl Facts {
                 (it.to_string(), false)
             }
         };
+        Some(self.axis(&metric, maximise))
+    }
+
+    /// Makes an axis of a metric other than the first objective.
+    fn axis(&self, metric: &str, maximise: bool) -> SecondAxis {
         let unknown = || vec![f64::NAN; self.trials.len()];
-        let values = known.get(&metric).cloned().unwrap_or_else(unknown);
-        let limit = job.limits.iter().find(|l| l.metric == metric).map(|l| l.value());
-        Some(SecondAxis { metric, maximise, values, limit })
+        let values = self.trials.known.get(metric).cloned().unwrap_or_else(unknown);
+        let limit = self.job.limits.iter().find(|l| l.metric == metric).map(|l| l.value());
+        SecondAxis { metric: metric.into(), maximise, values, limit }
+    }
+
+    /// Makes the axis of the first objective.
+    pub fn first_axis(&self) -> SecondAxis {
+        let Objective { metric, maximise } = &self.objective;
+        SecondAxis { values: self.trials.value.clone(), ..self.axis(metric, *maximise) }
+    }
+
+    /// Counts the costs of a trial's network; `None` if it cannot be built.
+    pub fn cost(&self, trial: &Trial) -> Option<Cost> {
+        let skeleton = self.job.skeleton(&self.space).ok()?;
+        Some(Cost::of(&skeleton.build(&trial.arch, View::Pruned).ok()?))
     }
 
     fn count(&mut self) {
@@ -227,6 +265,8 @@ impl Facts {
     fn choose_shown(&mut self) {
         let mut shown: BTreeSet<usize> = self.listed().iter().copied().collect();
         shown.extend(self.marked_front());
+        shown.extend(self.chosen);
+        shown.extend(self.best.iter().take(BEST));
         shown.extend(self.marked_improvements().iter().map(|p| p.1));
         // A failed trial may have been measured before.
         let measured = |i: usize| self.second.as_ref().is_some_and(|a| a.values[i].is_finite());

@@ -48,13 +48,3 @@ impl Figure {
         )
     }
 }
-
-/// Makes a section with words only, where there is nothing to plot.
-pub(crate) fn nothing(id: &str, heading: &str, why: &str) -> String {
-    format!(
-        "<section id=\"{id}\" class=\"card figure\" aria-labelledby=\"{id}-h\">\n\
-         <h2 id=\"{id}-h\">{}</h2>\n<p class=\"caption\">{}</p>\n</section>\n",
-        escape(heading),
-        escape(why)
-    )
-}

@@ -18,10 +18,12 @@
 //! # Ok::<(), lanner_report::ReportError>(())
 //! ```
 //!
-//! **Content.** The best network with its drawing; the search curve beside that of random search, as
-//! far as that is known ([`Baseline`]); the front of the objective against latency or a second
-//! objective; the predictor's values against the actual ones, and how well it ranked over the rounds;
+//! **Content.** The network to deploy with its drawing, costs and latency, what else was in question,
+//! and the table that the command prints ([`Comparison`]); the search curve beside that of random
+//! search, as far as that is known ([`Baseline`]); the objectives against each other, or against
+//! latency; the predictor's values against the actual ones, and how well it ranked over the rounds;
 //! tables of the best and of the failed trials; the settings, and the command to run the search again.
+//! What is not there yet takes no room.
 //! Plots are SVG drawn here, with a small script to point at marks and to sort tables; without
 //! scripts, all but the details is there.
 //!
@@ -35,6 +37,7 @@
 //!
 //! **Live.** [`serve`] shows a study while a search writes to it, on this machine only.
 
+mod answer;
 mod columns;
 mod curve;
 mod data;
@@ -46,6 +49,7 @@ mod front;
 mod page;
 mod plot;
 mod predicted;
+mod runners_up;
 mod serve;
 mod tables;
 mod text;
@@ -67,6 +71,10 @@ pub const FILE: &str = "report.html";
 
 /// A report of a study.
 pub struct Report {
+    /// The title: the name of the study's folder, else of the space.
+    pub name: Option<String>,
+    /// Whether `best.onnx` beside the page has the trained weights of the answer.
+    pub is_handed_over: bool,
     /// The table that the search ended with.
     pub comparison: Option<Comparison>,
     /// The curve of random search, as far as it is known.
@@ -89,7 +97,9 @@ impl Report {
             columns.add_trial(&t);
             Ok::<_, ReportError>(())
         })?;
-        let mut facts = Facts::of(study.job().clone(), study.space().clone(), columns.finish());
+        let answer = study.front()?.first().map(|t| t.id);
+        let (job, space) = (study.job().clone(), study.space().clone());
+        let mut facts = Facts::of(job, space, columns.finish(), answer);
         facts.device = study.device()?;
         for i in facts.detailed() {
             let trial = study.trial(facts.trials.id[i])?;
@@ -100,6 +110,10 @@ impl Report {
             facts.details.insert(i, trial);
         }
         let mut report = Report::with(facts);
+        let folder = study.path().parent().and_then(|p| p.canonicalize().ok());
+        let name = folder.as_deref().and_then(Path::file_name);
+        report.name = name.map(|n| n.to_string_lossy().into_owned());
+        report.is_handed_over = study.path().with_file_name("best.onnx").is_file();
         report.comparison = study.comparison()?;
         report.baseline = report.comparison.as_mut().and_then(|c| c.by_chance.take());
         Ok(report)
@@ -117,7 +131,7 @@ impl Report {
         let mut columns = Columns::new(&job, drifts);
         measurements.iter().for_each(|m| columns.add_measurement(m.clone()));
         trials.iter().for_each(|t| columns.add_trial(t));
-        let mut facts = Facts::of(job, space, columns.finish());
+        let mut facts = Facts::of(job, space, columns.finish(), None);
         facts.details = facts.detailed().into_iter().map(|i| (i, trials[i].clone())).collect();
         for m in measurements {
             facts.measurements.entry(m.arch.clone()).or_default().push(m.clone());
@@ -129,7 +143,8 @@ impl Report {
         facts.choose_units();
         let command = facts.job.setup.as_ref().map(|s| s.command.clone());
         let command = command.filter(|c| !c.is_empty());
-        Report { comparison: None, baseline: None, command, live: false, facts }
+        let (name, comparison, baseline) = (None, None, None);
+        Report { name, is_handed_over: false, comparison, baseline, command, live: false, facts }
     }
 
     pub fn job(&self) -> &Job {

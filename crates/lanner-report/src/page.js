@@ -170,6 +170,7 @@
     const sideways = [...document.querySelectorAll("main section .scroll")].map(s => [s.closest("section").id, s.scrollLeft]);
     data = JSON.parse(json);
     document.querySelector("main").replaceWith(document.adoptNode(newer.querySelector("main")));
+    document.getElementById("progress").textContent = newer.getElementById("progress").textContent;
     prepare();
     for (const id of open) document.getElementById(id)?.setAttribute("open", "");
     for (const [table, column, descending] of sorted) {

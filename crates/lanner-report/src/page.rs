@@ -2,17 +2,22 @@
 
 use crate::drawing::Drawings;
 use crate::text::{escape, json_in_script};
-use crate::{Report, curve, data, front, predicted, tables};
+use crate::{Report, answer, curve, data, front, predicted, tables};
 
 const STYLE: &str = include_str!("page.css");
 const SCRIPT: &str = include_str!("page.js");
+/// Hashes of the two, without which a browser ignores them: nothing else can run. The console of a
+/// browser, and the browser test, tell the new ones after a change.
+const STYLE_HASH: &str = "sha256-lU3sYxUSpk6wBXt2zOwhzy+5p7ZfPWNqqH0vFqkg3Uk=";
+const SCRIPT_HASH: &str = "sha256-MTYZzdHwy2XmpZiFMtfwpJdwsx1H6HhEvwEDZjB1IsU=";
 
 pub(crate) fn html(report: &Report) -> String {
     let facts = &report.facts;
     let job = &facts.job;
     let mut drawings = Drawings::new(facts.space.clone());
-    let title = format!("{} · Lanner", job.space);
-    let summary = tables::summary(facts, &mut drawings);
+    let name = report.name.as_deref().unwrap_or(&job.space);
+    let title = format!("{name}: {} · Lanner", answer::aim(facts));
+    let answer = answer::html(report, &mut drawings);
     let data = json_in_script(&data::json(facts, &mut drawings));
     // The page loads nothing; a live page only asks its own server for news.
     let connect = if report.live { "; connect-src 'self'" } else { "" };
@@ -21,14 +26,20 @@ pub(crate) fn html(report: &Report) -> String {
         true => "<p id=\"status\" role=\"status\">live</p>\n",
         false => "",
     };
-    let sections = [
-        summary,
-        "<div class=\"figures\">\n".into(),
+    let figures = [
         curve::html(facts, report.baseline.as_ref()),
         front::html(facts),
         predicted::metrics(facts),
         predicted::ranking(facts),
-        "</div>\n".into(),
+    ]
+    .concat();
+    let figures = match figures.is_empty() {
+        true => figures,
+        false => format!("<div class=\"figures\">\n{figures}</div>\n"),
+    };
+    let sections = [
+        answer,
+        figures,
         tables::best(facts),
         tables::failed(facts),
         tables::settings(facts, report.command.as_deref()),
@@ -37,22 +48,25 @@ pub(crate) fn html(report: &Report) -> String {
     format!(
         "<!DOCTYPE html>\n<html lang=\"en\"{live}>\n<head>\n<meta charset=\"utf-8\"/>\n\
          <meta http-equiv=\"Content-Security-Policy\" content=\"default-src 'none'; \
-         style-src 'unsafe-inline'; script-src 'unsafe-inline'; img-src data:{connect}\"/>\n\
+         style-src '{STYLE_HASH}'; script-src '{SCRIPT_HASH}'; img-src data:; base-uri 'none'; \
+         form-action 'none'{connect}\"/>\n\
          <meta name=\"viewport\" content=\"width=device-width, initial-scale=1\"/>\n\
          <meta name=\"color-scheme\" content=\"light dark\"/>\n\
-         <title>{title}</title>\n<link rel=\"icon\" href=\"data:,\"/>\n<style>\n{STYLE}</style>\n\
+         <title>{title}</title>\n<link rel=\"icon\" href=\"data:,\"/>\n<style>{STYLE}</style>\n\
          </head>\n<body>\n\
-         <header>\n<div><h1>{space}</h1>\n<p>{aim}</p></div>\n{status}</header>\n\
+         <header>\n<div><h1>{name}</h1>\n<p>{aim}</p>\n<p id=\"progress\">{progress}</p></div>\n\
+         {status}</header>\n\
          <main>\n{sections}</main>\n\
-         <footer><p>Plots: point at a mark, or reach a plot with Tab and its marks with the arrow \
-         keys; Enter or a click shows details. Made by Lanner {version}.</p></footer>\n\
+         <footer><p>In a plot, point at a mark for its network, and click it for all that is known; or \
+         use Tab, the arrow keys and Enter. Made by Lanner {version}.</p></footer>\n\
          <div id=\"tip\" role=\"tooltip\" hidden=\"hidden\"></div>\n\
          <dialog id=\"details\" aria-labelledby=\"details-h\"></dialog>\n\
          <script type=\"application/json\" id=\"data\">{data}</script>\n\
-         <script>\n{SCRIPT}</script>\n</body>\n</html>\n",
+         <script>{SCRIPT}</script>\n</body>\n</html>\n",
         title = escape(&title),
-        space = escape(&job.space),
-        aim = escape(&format!("{} · {}", tables::aim(facts), job.strategy)),
+        name = escape(name),
+        aim = escape(&format!("{}, in {}", answer::aim(facts), job.space)),
+        progress = escape(&answer::progress(facts)),
         version = env!("CARGO_PKG_VERSION"),
     )
 }

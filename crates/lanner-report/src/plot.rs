@@ -216,7 +216,7 @@ impl Plot {
              <text class=\"limit-word\" x=\"{:.1}\" y=\"{:.1}\" text-anchor=\"{anchor}\">{}</text>",
             HEIGHT - BOTTOM,
             px + dx,
-            HEIGHT - BOTTOM - 8.0,
+            HEIGHT - BOTTOM - 40.0,
             escape(word)
         );
     }

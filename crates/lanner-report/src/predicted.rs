@@ -3,7 +3,7 @@
 use lanner_predict::metrics::{ranks, spearman};
 
 use crate::facts::Facts;
-use crate::figure::{Figure, Key, nothing};
+use crate::figure::{Figure, Key};
 use crate::plot::{Axis, Mark, Plot};
 use crate::text::{count, several};
 
@@ -40,13 +40,6 @@ fn pairs(facts: &Facts, metric: &str) -> Vec<Pair> {
 pub(crate) fn metrics(facts: &Facts) -> String {
     let mut names: Vec<&str> = facts.trials.predicted.keys().map(String::as_str).collect();
     names.retain(|n| *n != facts.objective.metric);
-    if names.is_empty() {
-        return nothing(
-            "predicted",
-            "Predicted against measured",
-            "No latency or other limited metric was predicted in this search.",
-        );
-    }
     let ids = ["predicted", "predicted-2", "predicted-3"];
     names.iter().zip(ids).map(|(name, id)| one(facts, name, id)).collect()
 }
@@ -54,8 +47,9 @@ pub(crate) fn metrics(facts: &Facts) -> String {
 fn one(facts: &Facts, metric: &str, id: &'static str) -> String {
     let heading = format!("Predicted against measured {metric}");
     let all = pairs(facts, metric);
-    if all.is_empty() {
-        return nothing(id, &heading, "Nothing that was predicted has been measured yet.");
+    let shown: Vec<&Pair> = all.iter().filter(|p| facts.shown.contains(&p.trial)).collect();
+    if shown.len() < 3 {
+        return String::new();
     }
     let both = || all.iter().flat_map(|p| [p.mean, p.actual]);
     let unit = facts.unit(metric);
@@ -64,7 +58,6 @@ fn one(facts: &Facts, metric: &str, id: &'static str) -> String {
     let mut plot = Plot::new(axis(format!("measured {name}")), axis(format!("predicted {name}")));
     let (low, high) = (plot.x.low, plot.x.high);
     plot.line("equal", &[(low, low), (high, high)], false);
-    let shown: Vec<&Pair> = all.iter().filter(|p| facts.shown.contains(&p.trial)).collect();
     let step = shown.len().div_ceil(INTERVALS).max(1);
     for p in shown.iter().step_by(step) {
         plot.interval(p.actual, p.mean - NINETY * p.sd, p.mean + NINETY * p.sd);
@@ -77,25 +70,33 @@ fn one(facts: &Facts, metric: &str, id: &'static str) -> String {
     let close = |p: &&Pair| (p.mean - p.actual).abs() <= 0.1 * p.actual.abs();
     let mut keys = vec![
         (Key::Line("equal"), "predicted = measured".to_string()),
-        (Key::Mark(Mark::Trial), "a trial".into()),
+        (Key::Mark(Mark::Trial), "a network".into()),
     ];
     let mut caption = format!(
-        "{}, predicted before they were measured: {} within ±10 %",
+        "{}, each predicted before it was measured: {} within ±10 %",
         several(all.len(), "network"),
         share(all.iter().filter(close).count(), all.len())
     );
     if !with_sd.is_empty() {
-        keys.push((Key::Line("interval"), "90 % interval".into()));
-        caption += &format!(", {} in their 90 % intervals", share(inside, with_sd.len()));
+        keys.push((Key::Line("interval"), "predicted range (90 %)".into()));
+        caption += &format!(
+            ", {} in their predicted ranges, which should hold 90 %",
+            share(inside, with_sd.len())
+        );
     }
     caption += ".";
     if let Some(rho) = correlation(&all) {
-        caption += &format!(" Rank correlation (Spearman's ρ) {rho:.3}.");
+        caption += &format!(" {}", order(rho));
     }
     if all.len() > shown.len() {
         caption += " An even sample is shown.";
     }
     Figure { id, heading, plot, keys, caption }.html()
+}
+
+/// Says how well two orders agree.
+fn order(rho: f64) -> String {
+    format!("Agreement of the order (Spearman's ρ; 1 is perfect, 0 is chance): {rho:.2}.")
 }
 
 fn share(n: usize, of: usize) -> String {
@@ -115,11 +116,10 @@ fn correlation(pairs: &[Pair]) -> Option<f64> {
 /// Plots predicted against actual ranks, and how well both agree over rounds.
 pub(crate) fn ranking(facts: &Facts) -> String {
     let metric = &facts.objective.metric;
-    let heading = format!("Predicted against actual rank of {metric}");
+    let heading = format!("Predicted and actual rank of {metric}");
     let all = pairs(facts, metric);
-    if all.len() < 2 {
-        let why = "Fewer than two trials with a predicted objective have been evaluated.";
-        return nothing("ranks", &heading, why);
+    if all.len() < FEW {
+        return String::new();
     }
     let sign = if facts.objective.maximise { -1.0 } else { 1.0 };
     let rank = |of: fn(&Pair) -> f64| {
@@ -140,16 +140,16 @@ pub(crate) fn ranking(facts: &Facts) -> String {
     }
     let keys = vec![
         (Key::Line("equal"), "equal ranks".to_string()),
-        (Key::Mark(Mark::Early), "first third of the trials".into()),
-        (Key::Mark(Mark::Middle), "second".into()),
-        (Key::Mark(Mark::Late), "last".into()),
+        (Key::Mark(Mark::Early), "first third of the networks".into()),
+        (Key::Mark(Mark::Middle), "second third".into()),
+        (Key::Mark(Mark::Late), "last third".into()),
     ];
     let mut caption = format!(
-        "{}, each predicted before it was evaluated, by the predictor of its round.",
-        several(all.len(), "trial")
+        "{}, each predicted before it was evaluated, by what was known then.",
+        several(all.len(), "network")
     );
     if let Some(rho) = correlation(&all) {
-        caption += &format!(" Rank correlation (Spearman's ρ) {rho:.3}.");
+        caption += &format!(" {}", order(rho));
     }
     let scatter = Figure { id: "ranks", heading, plot, keys, caption }.html();
     scatter + &over_rounds(facts, &all)
@@ -157,7 +157,7 @@ pub(crate) fn ranking(facts: &Facts) -> String {
 
 /// Plots the correlation over rounds; rounds in a row are joined until there are enough pairs.
 fn over_rounds(facts: &Facts, all: &[Pair]) -> String {
-    let heading = "Rank correlation of the predictor over rounds";
+    let heading = "How well networks were ranked as the search went on";
     let least = FEW.max(all.len().div_ceil(GROUPS));
     let mut points = Vec::new();
     let mut start = 0;
@@ -171,9 +171,8 @@ fn over_rounds(facts: &Facts, all: &[Pair]) -> String {
             start = k;
         }
     }
-    let Some(&(_, last)) = points.last() else {
-        let why = format!("Needs {FEW} evaluated trials with a prediction.");
-        return nothing("rounds", heading, &why);
+    let Some(&(_, last)) = points.last().filter(|_| points.len() > 1) else {
+        return String::new();
     };
     let low = points.iter().map(|p| p.1).fold(0.0, f64::min);
     let (label, low) = ("Spearman's ρ".into(), low.min(-0.05) - 0.05);
@@ -186,10 +185,11 @@ fn over_rounds(facts: &Facts, all: &[Pair]) -> String {
         plot.dot(Mark::Trial, "trial", x, y);
     }
     let caption = format!(
-        "Of {} or more trials in a row each; {last:.3} at the end. A search asks for networks that are all \
-         predicted to be good, which are harder to rank than networks at random.",
+        "Each point: {} or more networks in a row, the order of their predictions against that of their \
+         values (Spearman's ρ; 1 is perfect, 0 is chance); {last:.2} at the end. Later networks are \
+         harder to rank, since all of them were predicted to be good.",
         count(least)
     );
-    let keys = vec![(Key::Line("search"), "predicted against actual".to_string())];
+    let keys = vec![(Key::Line("search"), "predicted and actual order".to_string())];
     Figure { id: "rounds", heading: heading.into(), plot, keys, caption }.html()
 }

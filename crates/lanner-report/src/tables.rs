@@ -1,19 +1,18 @@
-//! Makes the parts of the page that are words and tables: summary, best trials, failures, settings.
+//! Makes the sections below the plots: best trials, failures, settings.
 
-use lanner_search::Bound;
 use lanner_search::study::{State, Trial};
+use lanner_search::{Bound, Evaluate, Limit, Setup};
 
-use crate::data::values;
-use crate::drawing::Drawings;
+use crate::answer::aim;
 use crate::facts::Facts;
-use crate::text::{count, date, duration, escape, image_address, last_line, number, several};
+use crate::text::{count, duration, escape, given, last_line, several};
 
 /// Largest number of columns of other metrics.
 const METRICS: usize = 5;
 /// Number of lines of a failed program's output that are shown, from its end.
 const LINES: usize = 40;
 
-fn section(id: &str, heading: &str, body: &str) -> String {
+pub(crate) fn section(id: &str, heading: &str, body: &str) -> String {
     format!(
         "<section id=\"{id}\" class=\"card wide\" aria-labelledby=\"{id}-h\">\n\
          <h2 id=\"{id}-h\">{}</h2>\n{body}</section>\n",
@@ -21,110 +20,23 @@ fn section(id: &str, heading: &str, body: &str) -> String {
     )
 }
 
-/// Describes the aim: `accuracy highest, latency_ms ≤ 4`.
-pub(crate) fn aim(facts: &Facts) -> String {
-    let job = &facts.job;
-    let mut parts: Vec<String> = (job.objectives.iter())
-        .map(|o| format!("{} {}", if o.maximise { "highest" } else { "lowest" }, o.metric))
-        .collect();
-    parts.extend(job.limits.iter().map(|l| {
-        let sign = if matches!(l.bound, Bound::AtMost(_)) { '≤' } else { '≥' };
-        format!("{} {sign} {}", l.metric, number(l.value()))
-    }));
-    parts.join(", ")
+/// Returns the limit of a metric.
+pub(crate) fn limit_of<'f>(facts: &'f Facts, metric: &str) -> Option<&'f Limit> {
+    facts.job.limits.iter().find(|l| l.metric == metric)
 }
 
-/// Makes the section with figures of the whole study, and the best network with its drawing.
-pub(crate) fn summary(facts: &Facts, drawings: &mut Drawings) -> String {
-    let job = &facts.job;
-    let metric = &facts.objective.metric;
-    let mut tiles: Vec<(String, String, String)> = Vec::new();
-    let mut tile = |name: &str, value: String, more: String| {
-        tiles.push((name.into(), value, more));
-    };
-    let several = job.objectives.len() > 1;
-    match facts.best.first() {
-        Some(&i) => {
-            let at = format!("trial {}", facts.trials.id[i]);
-            tile(&format!("best {metric}"), facts.unit(metric).text(facts.value(i)), at);
-            if let Some(second) = facts.second.as_ref().filter(|a| a.values[i].is_finite()) {
-                let unit = facts.unit(&second.metric);
-                let limit = second.limit.map(|l| format!("limit {}", unit.text(l)));
-                let name = format!("its {}", second.metric);
-                tile(&name, unit.text(second.values[i]), limit.unwrap_or_default());
-            }
-        }
-        None => tile(&format!("best {metric}"), "–".into(), "nothing to choose from yet".into()),
+/// Writes a limit beside its metric's value.
+pub(crate) fn bound(facts: &Facts, limit: &Limit) -> String {
+    let most = if matches!(limit.bound, Bound::AtMost(_)) { "at most" } else { "at least" };
+    let word = facts.unit(&limit.metric).word;
+    match word {
+        "ms" | "%" | "s" => format!("limit: {most} {} {word}", given(limit.value())),
+        _ => format!("limit: {most} {}", given(limit.value())),
     }
-    if several {
-        tile("on the front", count(facts.front.len()), "none beats another".into());
-    }
-    let spent = facts.evaluated.len();
-    tile("evaluations", count(spent), format!("of {}", count(job.budget)));
-    let failed = facts.state(State::Failed);
-    tile("failed", count(failed), if failed > 0 { "see below" } else { "" }.into());
-    let over = facts.state(State::Infeasible);
-    if over > 0 {
-        tile("over a limit", count(over), "not evaluated".into());
-    }
-    let waiting = facts.state(State::Asked) + facts.state(State::Running);
-    if waiting > 0 {
-        let running = facts.state(State::Running);
-        tile("pending", count(waiting), format!("{} running", count(running)));
-    }
-    if facts.imported > 0 {
-        tile("imported", count(facts.imported), "known before, not shown".into());
-    }
-    if facts.trials.measurements > 0 {
-        tile("measurements", count(facts.trials.measurements), "beside the evaluations".into());
-    }
-    let (begin, end) = (facts.trials.begin, facts.trials.end);
-    if begin <= end {
-        tile("from first to last", duration(end - begin), date(begin));
-    }
-    let mut body = String::from("<dl class=\"tiles\">\n");
-    for (name, value, more) in tiles {
-        body += &format!(
-            "<div><dt>{}</dt><dd>{}<small>{}</small></dd></div>\n",
-            escape(&name),
-            escape(&value),
-            escape(&more)
-        );
-    }
-    body += "</dl>\n";
-    if let Some(&i) = facts.best.first() {
-        body += &winner(facts, i, drawings);
-    }
-    section("summary", if several { "The search" } else { "The best network" }, &body)
-}
-
-fn winner(facts: &Facts, i: usize, drawings: &mut Drawings) -> String {
-    let Some(trial) = facts.details.get(&i) else { return String::new() };
-    let drawing = match drawings.of(&trial.arch) {
-        Some(svg) => format!(
-            "<img class=\"drawing\" alt=\"drawing of the architecture\" src=\"{}\"/>\n",
-            image_address(svg)
-        ),
-        None => String::new(),
-    };
-    let words = match facts.job.objectives.len() {
-        0 | 1 => "Its architecture:".to_string(),
-        _ => format!("The network with the best {}:", facts.objective.metric),
-    };
-    let mut rows = String::new();
-    for (name, value) in values(facts, trial) {
-        rows += &format!("<div><dt>{}</dt><dd>{}</dd></div>\n", escape(&name), escape(&value));
-    }
-    format!(
-        "<div class=\"winner\">{drawing}<div><p>{}</p><p>{}</p>\n<dl class=\"settings\">\n{rows}</dl>\
-         </div></div>\n",
-        escape(&words),
-        architecture(facts, trial)
-    )
 }
 
 /// Shows an architecture that opens its details when pressed.
-fn architecture(facts: &Facts, trial: &Trial) -> String {
+pub(crate) fn architecture(facts: &Facts, trial: &Trial) -> String {
     format!(
         "<button type=\"button\" class=\"arch\" data-t=\"{}\">{}</button>",
         trial.id,
@@ -139,14 +51,15 @@ pub(crate) fn best(facts: &Facts) -> String {
     let listed = facts.listed();
     let all = if several { facts.front.len() } else { facts.best.len() };
     let heading = match (several, listed.len()) {
-        (true, n) if n < all => format!("{} of the {} on the front", count(n), count(all)),
-        (true, _) => "The front".to_string(),
-        (false, n) if n < all => format!("The best {}", count(n)),
-        (false, _) => "All trials, the best first".to_string(),
+        (true, n) if n < all => {
+            format!("{} of {} networks that no other one beats", count(n), count(all))
+        }
+        (true, _) => "The networks that no other one beats".to_string(),
+        (false, n) if n < all => format!("The best {} networks", count(n)),
+        (false, _) => "All networks, the best first".to_string(),
     };
     if listed.is_empty() {
-        let words = "<p>No trial has a value within the limits yet.</p>\n";
-        return section("best", &heading, words);
+        return String::new();
     }
     let objective = facts.objective.metric.as_str();
     let others_of = job.objectives.iter().skip(1).map(|o| &o.metric);
@@ -225,7 +138,7 @@ pub(crate) fn failed(facts: &Facts) -> String {
     causes.sort_by(|a, b| b.1.cmp(&a.1).then(a.0.cmp(b.0)));
     let mut body = String::new();
     if causes.len() < n {
-        body += "<p>By the last line of their notes:</p>\n<ul class=\"causes\">\n";
+        body += "<p>By the last line of their output:</p>\n<ul class=\"causes\">\n";
         for (line, n) in causes.iter().take(10) {
             body += &format!("<li>{} × <code>{}</code></li>\n", count(*n), escape(line));
         }
@@ -279,25 +192,10 @@ pub(crate) fn settings(facts: &Facts, command: Option<&str>) -> String {
         let words = sizes.iter().filter(|p| p.0 > 0).map(named);
         rows.push(("skeleton", words.collect::<Vec<_>>().join(", ")));
     }
-    if !facts.device.is_empty() {
-        let words = facts.device.iter().map(|(name, value)| match name.as_str() {
-            "device" | "runtime" => value.clone(),
-            _ => format!("{name} {value}"),
-        });
-        rows.push(("measured on", words.collect::<Vec<_>>().join(", ")));
-    }
+    rows.extend(s.setup.as_ref().into_iter().flat_map(of_setup));
     let mut body = String::from("<dl class=\"settings\">\n");
     for (name, value) in rows {
         body += &format!("<div><dt>{name}</dt><dd>{}</dd></div>\n", escape(&value));
-    }
-    if let Some(serde_json::Value::Object(setup)) = s.setup.as_ref().map(|s| serde_json::json!(s)) {
-        // The device is above, as it was measured; the options repeat the others.
-        let told = |name: &str| ["command", "options", "device"].contains(&name);
-        for (name, value) in setup.iter().filter(|(name, v)| !told(name) && !v.is_null()) {
-            let words = words(value);
-            let (name, words) = (escape(&name.replace('_', " ")), escape(&words));
-            body += &format!("<div><dt>{name}</dt><dd>{words}</dd></div>\n");
-        }
     }
     body += "</dl>\n";
     if let Some(command) = command {
@@ -318,14 +216,29 @@ pub(crate) fn settings(facts: &Facts, command: Option<&str>) -> String {
     section("settings", "Settings", &body)
 }
 
-/// Writes a value of the setup in words: tables as `FILE:COLUMN`.
-fn words(value: &serde_json::Value) -> String {
-    match value {
-        serde_json::Value::String(text) => text.clone(),
-        serde_json::Value::Array(all) => all.iter().map(words).collect::<Vec<_>>().join(", "),
-        serde_json::Value::Object(fields) => {
-            fields.values().map(words).collect::<Vec<_>>().join(":")
-        }
-        other => other.to_string(),
+/// Lists the settings of evaluations and measurements.
+fn of_setup(setup: &Setup) -> Vec<(&'static str, String)> {
+    let mut rows = vec![("evaluated by", setup.evaluate.to_string())];
+    if matches!(setup.evaluate, Evaluate::Train | Evaluate::Proxies) {
+        rows.push(("data set", setup.dataset.clone()));
     }
+    if setup.evaluate == Evaluate::Train {
+        rows.push(("training", several(setup.epochs, "epoch")));
+    }
+    if matches!(setup.evaluate, Evaluate::Command(_)) {
+        rows.push(("longest call", duration(setup.timeout as f64)));
+    }
+    if let Some(line) = &setup.measure {
+        rows.push(("measured by", line.clone()));
+    }
+    rows.push(("evaluations at a time", count(setup.parallel)));
+    if !setup.tables.is_empty() {
+        let tables: Vec<String> = setup.tables.iter().map(|t| t.to_string()).collect();
+        rows.push(("looked up in", tables.join(", ")));
+    }
+    if setup.median_limit {
+        let words = "the median of the first latencies measured, or more (no limit was given)";
+        rows.push(("latency limit", words.into()));
+    }
+    rows
 }

@@ -125,6 +125,28 @@ pub(crate) fn several(n: usize, what: &str) -> String {
     format!("{} {what}{}", count(n), if n == 1 { "" } else { "s" })
 }
 
+/// Counts networks: `1 network is`, `3 networks are`.
+pub(crate) fn are(n: usize) -> String {
+    format!("{} {}", several(n, "network"), if n == 1 { "is" } else { "are" })
+}
+
+/// Quotes a word for a shell.
+pub(crate) fn quoted(word: &str) -> String {
+    let plain = |c: char| c.is_ascii_alphanumeric() || "-_./".contains(c);
+    match !word.is_empty() && word.chars().all(plain) {
+        true => word.into(),
+        false => format!("'{}'", word.replace('\'', "'\\''")),
+    }
+}
+
+/// Formats a limit or another given number: whole ones in full.
+pub(crate) fn given(v: f64) -> String {
+    match v.fract() == 0.0 && (1e3..1e15).contains(&v) {
+        true => grouped(v, 0),
+        false => number(v),
+    }
+}
+
 /// Formats a duration in the two largest units that it has: `2 d 3 h`, `4 min 5 s`, `0.8 s`.
 pub(crate) fn duration(seconds: f64) -> String {
     if !seconds.is_finite() || seconds < 0.0 {

@@ -36,13 +36,14 @@ pub struct MadeUp {
     pub settings: Job,
     pub trials: Vec<Trial>,
     pub measurements: Vec<Measurement>,
+    pub space: Space,
 }
 
 impl MadeUp {
     pub fn report(&self) -> Report {
         Report::of_trials(
             self.settings.clone(),
-            Space::NasBench201,
+            self.space.clone(),
             &self.trials,
             &self.measurements,
         )
@@ -120,7 +121,32 @@ pub fn study(settings: Job, n: usize) -> MadeUp {
         }
         trials.push(trial);
     }
-    MadeUp { settings, trials, measurements }
+    MadeUp { settings, trials, measurements, space }
+}
+
+/// The same trials with networks of another space: a long chain, or two large cells.
+fn elsewhere(name: &str) -> MadeUp {
+    let mut study = study(settings(&[("accuracy", true)], Some(4.0), 30), 30);
+    study.space = Space::by_name(name).unwrap();
+    study.settings.space = name.into();
+    study.measurements.clear();
+    for (k, t) in study.trials.iter_mut().enumerate() {
+        let place = (k as u128 + 1) * 7_919 * 104_729 * 1_299_709;
+        t.arch = study.space.at(place % study.space.size()).unwrap();
+    }
+    study
+}
+
+/// A study of three or four objectives.
+fn several(objectives: usize) -> MadeUp {
+    let all = [("accuracy", true), ("latency_ms", false), ("params", false), ("energy_mJ", false)];
+    let mut study = study(settings(&all[..objectives], None, 40), 40);
+    for t in &mut study.trials {
+        if let Some(latency) = t.metrics.get("latency_ms").copied() {
+            t.metrics.insert("energy_mJ".into(), 30.0 - latency + 0.1 * (t.id % 7) as f64);
+        }
+    }
+    study
 }
 
 /// A name and a study of each kind.
@@ -154,6 +180,10 @@ pub fn all() -> Vec<(&'static str, MadeUp)> {
         ("limited", limited),
         ("two", study(settings(&[("accuracy", true), ("latency_ms", false)], None, 150), 150)),
         ("plain", plain),
+        ("chain", elsewhere("mobilenetv3")),
+        ("cells", elsewhere("darts")),
+        ("three", several(3)),
+        ("four", several(4)),
         ("failed", failed),
         ("hostile", hostile),
         ("single", single),

@@ -38,7 +38,7 @@ fn serves_this_machine_and_nothing_else() {
     let empty = at("/");
     assert!(empty.starts_with("HTTP/1.1 200 OK\r\n"), "{empty}");
     assert!(empty.contains("data-live") && empty.contains("as before"));
-    assert!(empty.contains("Nothing has been evaluated yet."));
+    assert!(empty.contains("Nothing is evaluated yet."));
     let before = at("/version");
 
     study.ask(4).unwrap();

@@ -40,7 +40,8 @@ pub(super) fn of(job: &Job, setup: &Setup) -> Result<Vec<Input>, SearchError> {
         .into_iter()
         .map(|(option, path)| (option, path.clone()))
         .collect();
-    if job.space_toml.is_some() {
+    // A space that a program declared has a name instead of a file.
+    if job.space_toml.is_some() && job.space.ends_with(".toml") {
         all.push(("space", PathBuf::from(&job.space)));
     }
     let uses_images = matches!(setup.evaluate, Evaluate::Train | Evaluate::Proxies);

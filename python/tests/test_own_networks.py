@@ -1,0 +1,117 @@
+"""Spaces of parameters in studies, own PyTorch networks, and Optuna."""
+
+import pytest
+
+import lanner
+
+SPACE = lanner.space(
+    "mine",
+    depth=lanner.Int(1, 3),
+    lr=lanner.Float(1e-4, 1e-1, log=True, network=False),
+    block=lanner.Repeat("depth", width=lanner.Choice(4, 8, 16)),
+)
+
+
+def score(trial):
+    return sum(b["width"] for b in trial.arch["block"]) - abs(trial.arch["lr"] - 0.01)
+
+
+def cost(arch):
+    return {"latency_ms": (1.0 + sum(b["width"] for b in arch["block"]), 0.01)}
+
+
+def test_parameters_are_searched_within_a_measured_limit(tmp_path):
+    def begin():
+        return lanner.create_study(
+            SPACE, maximize="score", limits=["latency_ms <= 26"], measure=cost, first_measurements=6,
+            storage=tmp_path / "s", load_if_exists=True, seed=1,
+        )  # fmt: skip
+
+    study = begin()
+    study.optimize(score, total_trials=8)
+    del study
+    study = begin()
+    study.optimize(score, total_trials=20)
+    assert study.counts["done"] == 20
+    trained = [t for t in study.trials if t.state == "done"]
+    assert all(cost(t.arch)["latency_ms"][0] <= 26 for t in trained)
+    assert study.best_value > 19
+    assert {"params_depth", "params_lr", "params_block"} <= set(study.rows()[0])
+
+
+def test_optuna_shows_the_study_and_takes_the_sampler():
+    optuna = pytest.importorskip("optuna")
+    optuna.logging.set_verbosity(optuna.logging.ERROR)
+    study = lanner.create_study(SPACE, maximize="score", seed=1)
+    study.optimize(score, n_trials=10)
+    copy = study.to_optuna()
+    assert [t.value for t in copy.trials] == [t.value for t in study.trials]
+    assert copy.best_params["depth"] == study.best_arch["depth"]
+    assert copy.best_params["block[0].width"] == study.best_arch["block"][0]["width"]
+
+    from lanner.optuna import LannerSampler
+
+    def objective(trial):
+        x = trial.suggest_float("x", -10, 10)
+        kind = trial.suggest_categorical("kind", ["a", None])
+        return (x - 2) ** 2 + (3 if kind is None else 0) + trial.suggest_int("n", 0, 4)
+
+    other = optuna.create_study(sampler=LannerSampler(seed=1))
+    other.optimize(objective, n_trials=35)
+    assert other.best_value < 1.5, other.best_trial
+
+
+def test_own_networks_are_measured_before_they_are_trained(tmp_path):
+    torch = pytest.importorskip("torch")
+    pytest.importorskip("onnxscript")
+    example = torch.zeros(1, 3, 8, 8)
+
+    def build(arch):
+        widths = [3, *(b["width"] for b in arch["block"])]
+        layers = [torch.nn.Conv2d(i, o, 3) for i, o in zip(widths, widths[1:], strict=False)]
+        return torch.nn.Sequential(*layers)
+
+    study = lanner.create_study(
+        SPACE, maximize="score", limits=["latency_ms <= 1000"], build=build, example_input=example,
+        device=lanner.device("rten"), first_measurements=2, storage=tmp_path / "s",
+    )  # fmt: skip
+
+    def train(trial):
+        assert torch.equal(trial.module()[0].weight, trial.module()[0].weight)
+        trial.save(trial.module(), example)
+        return score(trial)
+
+    study.optimize(train, n_trials=2)
+    model = study.export(tmp_path / "best.onnx").read_bytes()
+    costs = lanner.onnx_cost(model)
+    module = build(study.best_arch)
+    assert costs["params"] == sum(p.numel() for p in module.parameters())
+    # Each value of an output takes a kernel and a bias.
+    macs, size = 0, 8
+    for layer in module:
+        size -= 2
+        macs += layer.out_channels * size * size * (9 * layer.in_channels + 1)
+    assert costs["macs"] == costs["flops"] == macs
+
+
+def test_exports_that_fail_are_told():
+    torch = pytest.importorskip("torch")
+    pytest.importorskip("onnxscript")
+
+    class Eigenvalues(torch.nn.Module):
+        def forward(self, x):
+            return torch.linalg.eig(x)[0].real
+
+    def study(build):
+        return lanner.create_study(
+            SPACE, maximize="score", limits=["latency_ms <= 9"], build=build,
+            example_input=torch.zeros(1, 3, 3), device=lanner.device("rten"),
+        )  # fmt: skip
+
+    for build, says in [
+        (lambda arch: 1 / 0, "build raised ZeroDivisionError for"),
+        (lambda arch: None, "build returned NoneType, expected a torch.nn.Module"),
+        (lambda arch: Eigenvalues(), "operator aten.linalg_eig"),
+    ]:
+        with pytest.raises(lanner.ExportError, match=says):
+            study(build).optimize(score, n_trials=1)
