@@ -23,7 +23,7 @@
 //! search, as far as that is known ([`Baseline`]); the objectives against each other, or against
 //! latency; the predictor's values against the actual ones, and how well it ranked over the rounds;
 //! tables of the best and of the failed trials; the settings, and the command to run the search again.
-//! What is not there yet takes no room.
+//! Parts that are not there yet take no room.
 //! Plots are SVG drawn here, with a small script to point at marks and to sort tables; without
 //! scripts, all but the details is there.
 //!
