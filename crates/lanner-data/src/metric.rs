@@ -190,7 +190,10 @@ impl MetricKind {
                 return Some(MetricKind::Quality);
             }
         }
-        let cost = any(&COSTS) || ends(MetricKind::Cost) || (pieces.len() > 1 && unit.is_some());
+        // A unit at the end, or before "per", as in `ms_per_image`.
+        let of_unit = pieces.len() > 1 && unit.is_some()
+            || pieces.windows(2).any(|w| w[1] == "per" && unit_of(w[0]).is_some());
+        let cost = any(&COSTS) || ends(MetricKind::Cost) || of_unit;
         let error = any(&ERRORS) || ends(MetricKind::Error);
         let quality = any(&QUALITIES) || ends(MetricKind::Quality);
         let negated = ["neg", "negative", "minus"].into_iter().any(is);

@@ -108,7 +108,7 @@ impl<'a, R: Read> TextReader<'a, R> {
         self.record += 1;
         match byte {
             b'"' => self.quotes.set(self.quotes.get() + 1),
-            b'\n' if self.quotes.get() % 2 == 0 => self.record = 0,
+            b'\n' if self.quotes.get().is_multiple_of(2) => self.record = 0,
             _ => {}
         }
     }

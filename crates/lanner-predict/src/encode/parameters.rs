@@ -208,11 +208,11 @@ impl Row {
     fn mean(&mut self, nodes: &[Node], slots: &[Slot], done: &mut Vec<usize>) {
         for (node, slot) in nodes.iter().zip(slots) {
             match (slot, &node.domain) {
-                (Slot::Value { total: Some(total), .. }, _) if node.is_ordered() => {
-                    if !done.contains(total) {
-                        done.push(*total);
-                        self.totals[*total] /= self.totals[total + 1].max(1.0);
-                    }
+                (Slot::Value { total: Some(total), .. }, _)
+                    if node.is_ordered() && !done.contains(total) =>
+                {
+                    done.push(*total);
+                    self.totals[*total] /= self.totals[total + 1].max(1.0);
                 }
                 (Slot::Repeat { others, .. }, Domain::Repeat { group, .. }) => {
                     self.mean(group, others, done);

@@ -138,7 +138,8 @@ echo "{{\"val_accuracy\": $n}}"
     let name = dir.path().join("rubbish").display().to_string();
     let (code, message) =
         fails(&["search", "--evaluate", &command, "--limit", ALL, "--budget", "3", "--out", &name]);
-    assert!(code == 1 && message.contains("3 failed") && message.contains("JSON"), "{message}");
+    assert!(code == 1 && message.contains("3 evaluations failed"), "{message}");
+    assert!(message.contains("no line of standard output is a JSON object"), "{message}");
     assert!(ok(&["study", "show", &name]).contains("    93.1\n    a"));
     // A program that cannot be started leaves no study.
     let name = dir.path().join("none").display().to_string();

@@ -61,7 +61,9 @@ fn studies_are_listed_shown_and_exported() {
     assert_eq!(all["counts"]["failed"], 1);
     assert_eq!(all["settings"]["driver"]["dataset"], "digits");
 
-    let trials = study.trials().unwrap();
+    let mut trials = study.trials().unwrap();
+    // The newest measurement of a network counts.
+    trials[0].metrics.insert("latency_ms".into(), 2.25);
     ok(&["study", "export", &mine, "--out", &dir("trials.csv")]);
     let mut reader = csv::Reader::from_path(dir("trials.csv")).unwrap();
     let header = reader.headers().unwrap().clone();
@@ -74,6 +76,8 @@ fn studies_are_listed_shown_and_exported() {
         assert_eq!(&line[column("note")], trial.note.as_deref().unwrap_or_default());
         let accuracy = trial.metrics.get("accuracy").map(f64::to_string).unwrap_or_default();
         assert_eq!(line[column("accuracy")], accuracy);
+        let latency = trial.metrics.get("latency_ms").map(f64::to_string).unwrap_or_default();
+        assert_eq!(line[column("latency_ms")], latency);
     }
     // Other commands read it as a table.
     assert!(ok(&["table", "describe", &dir("trials.csv")]).contains("accuracy"));

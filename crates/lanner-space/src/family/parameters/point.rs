@@ -68,8 +68,8 @@ pub(super) fn repeats(length: Ref, nodes: &[&[Node]], number: Option<u64>) -> us
 
 /// Makes a point in the order of the parameters: `pick` chooses the number of each that exists. `old` is
 /// an earlier point, whose items are kept as far as there are as many.
-pub(super) fn fill<'n>(
-    groups: &mut Vec<&'n [Node]>,
+pub(super) fn fill(
+    groups: &mut Vec<&[Node]>,
     outer: Option<&Scope>,
     old: Option<&[Held]>,
     pick: Pick,

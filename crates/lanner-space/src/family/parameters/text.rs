@@ -39,8 +39,8 @@ pub(super) fn print(nodes: &[Node], held: &[Held], out: &mut String) {
 }
 
 /// Reads a point; names may be in any order. `at` says where in the text this is.
-pub(super) fn read<'n>(
-    groups: &mut Vec<&'n [Node]>,
+pub(super) fn read(
+    groups: &mut Vec<&[Node]>,
     outer: Option<&Scope>,
     at: &str,
     literal: &Literal,
