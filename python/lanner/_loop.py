@@ -79,7 +79,7 @@ class Loop:
                 for future in self._ended():
                     self._receive(future, self.running.pop(future))
         finally:
-            # What did not end is given back: it is handed out again, with the same seed.
+            # A trial that did not end is given back: it is handed out again, with the same seed.
             for future, trial in self.running.items():
                 if isinstance(future, Future):
                     future.cancel()

@@ -1,4 +1,4 @@
-"""What is known of a network before it is trained: costs and latency."""
+"""Costs and latency of a network, known before it is trained."""
 
 import json
 import math

@@ -10,7 +10,7 @@ from lanner import _lanner
 def main() -> None:
     """Measures the models that standard input names, until it ends."""
     settings = json.loads(sys.argv[1])
-    # What a runtime prints must not be taken for an answer.
+    # Prints of a runtime must not be taken for an answer.
     answers = os.fdopen(os.dup(1), "w")
     os.dup2(2, 1)
     timer = None

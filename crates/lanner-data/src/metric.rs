@@ -1,4 +1,4 @@
-//! What the name of a metric tells: which direction is better, and the unit.
+//! The direction and the unit of a metric, read from its name.
 
 /// Words of quantities that are spent: positive, less is better, and a factor matters more than a
 /// difference.
@@ -182,7 +182,7 @@ impl MetricKind {
             let endings = || ENDINGS.iter().filter(|e| e.1 == kind);
             words.iter().any(|w| endings().any(|e| w.ends_with(e.0)))
         };
-        // So many a second or a joule: more is better.
+        // A rate by the second or the joule: more is better.
         if let Some(per) = words.iter().rposition(|w| w == "per") {
             let spent = |w: &String| COSTS.contains(&w.as_str()) || w == "second" || w == "joule";
             let after = unit.is_some() && per + 1 < words.len();
@@ -225,7 +225,7 @@ pub fn is_latency(name: &str) -> bool {
     let Some((last, others)) = pieces.split_last() else { return false };
     let named = others.iter().any(|p| words(p).iter().any(is_word));
     let in_time = unit_of(last).is_some_and(|u| u.0 == "time");
-    // Of latencyMs, the unit is the last word of the piece.
+    // The unit of latencyMs is the last word of the piece.
     let own = words(last);
     let ends = own.iter().any(|w| is_word(w) || w == "latencyms" || w == "latencyus");
     name.ends_with(crate::table::MS)

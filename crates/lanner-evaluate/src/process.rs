@@ -254,7 +254,7 @@ impl Drop for Group {
 
 /// Output of a pipe, read by a thread of its own until the last writer closes the pipe.
 struct Output {
-    /// What is kept, and the number of bytes that were read.
+    /// The bytes that are kept, and the number of those that were read.
     text: Arc<Mutex<(Vec<u8>, u64)>>,
     /// A channel that is disconnected when the thread ends.
     reading: Receiver<()>,

@@ -302,7 +302,7 @@ mod tests {
     fn numbers_are_read_whole_or_refused_with_the_line() {
         let epoch = "{\"acc\": 55}\n";
         for (last, acc) in [
-            // What nobody needs may be anything.
+            // A metric that nobody needs may be anything.
             ("{\"acc\": 93.1, \"loss\": NaN, \"low\": -Infinity}", 93.1),
             ("{\"acc\": 93.1, \"loss\": \"1,5\", \"of\": [NaN, {\"acc\": 1}]}", 93.1),
             ("\r 10/10 [====]\r{\"acc\": 93.1}\r\n", 93.1),

@@ -150,7 +150,7 @@ fn spread(diagram: &Diagram, early: &[usize], width: f64) -> Vec<usize> {
     order.sort_by_key(|&v| (late[v], early[v], v));
     let mut ranks = vec![0; early.len()];
     let mut rows: Vec<f64> = Vec::new();
-    // What a box reads has a smaller late rank, so it is placed before.
+    // The boxes that a box reads have smaller late ranks, so they are placed before it.
     for v in order {
         let read = diagram.edges.iter().filter(|e| e.to == v).map(|e| ranks[e.from] + 1);
         let wide = size(&diagram.nodes[v]).0 + GAP;

@@ -10,7 +10,7 @@ use crate::drawing::Drawings;
 use crate::facts::Facts;
 use crate::runners_up;
 use crate::tables::{architecture, bound, limit_of, section};
-use crate::text::{count, date, duration, escape, given, image_address, quoted, several};
+use crate::text::{count, date, duration, escape, given, image_address, number, quoted, several};
 use crate::unit::Unit;
 
 pub(crate) fn html(report: &Report, drawings: &mut Drawings) -> String {
@@ -100,7 +100,7 @@ fn rows(report: &Report, i: usize, trial: &Trial) -> String {
         }
     }
     for (name, value) in device(facts) {
-        add(&name, value, String::new());
+        add(&name, String::new(), value);
     }
     let mut out = String::from("<dl class=\"rows\">\n");
     for (name, value, note) in rows {
@@ -152,6 +152,7 @@ fn bytes(v: f64) -> String {
 /// Formats a number with three digits.
 fn short(v: f64) -> String {
     match v {
+        v if v < 0.1 => number(v),
         v if v >= 100.0 => format!("{v:.0}"),
         v if v >= 10.0 => format!("{v:.1}"),
         v => format!("{v:.2}"),
@@ -225,10 +226,10 @@ fn runners_up(facts: &Facts, chosen: usize, trial: &Trial) -> String {
     let second = second.filter(|m| !["params", "flops"].contains(m));
     let mut names = vec!["network".to_string(), facts.unit(objective).label(objective)];
     names.extend(second.map(|m| facts.unit(m).label(m)));
-    names.extend(["FLOPs".into(), "parameters".into()]);
+    names.extend(["FLOPs (M)".into(), "params (M)".into()]);
     let line = |what: &str, i: usize, t: &Trial| {
         let cost = facts.cost(t);
-        let part = |n: Option<u64>| n.map_or("–".into(), |n| scaled(n as f64));
+        let part = |n: Option<u64>| n.map_or("–".into(), |n| short(n as f64 / 1e6));
         let mut cells = vec![facts.unit(objective).digits(facts.value(i))];
         cells.extend(second.map(|m| facts.unit(m).digits(facts.metric(i, m))));
         cells.push(part(cost.as_ref().map(|c| c.flops)));

@@ -23,7 +23,7 @@
 //! search, as far as that is known ([`Baseline`]); the objectives against each other, or against
 //! latency; the predictor's values against the actual ones, and how well it ranked over the rounds;
 //! tables of the best and of the failed trials; the settings, and the command to run the search again.
-//! What is not there yet takes no room.
+//! Parts that are not there yet take no room.
 //! Plots are SVG drawn here, with a small script to point at marks and to sort tables; without
 //! scripts, all but the details is there.
 //!
@@ -115,6 +115,12 @@ impl Report {
         report.name = name.map(|n| n.to_string_lossy().into_owned());
         report.is_handed_over = study.path().with_file_name("best.onnx").is_file();
         report.comparison = study.comparison()?;
+        // A version with another answer may have stored it.
+        let answer = report.facts.chosen.and_then(|i| report.facts.details.get(&i));
+        let answer = answer.map(|t| study.space().print(&t.arch));
+        report.comparison = report
+            .comparison
+            .filter(|c| c.rows.first().is_none_or(|row| row.arch.is_none() || row.arch == answer));
         report.baseline = report.comparison.as_mut().and_then(|c| c.by_chance.take());
         Ok(report)
     }

@@ -21,7 +21,7 @@ pub(crate) fn of(facts: &Facts, chosen: usize) -> Vec<RunnerUp> {
             None => all.push(RunnerUp { what, trial }),
         }
     };
-    // Of several objectives, other networks are no worse: the front is their table.
+    // With several objectives other networks are no worse: the front is their table.
     if facts.job.objectives.len() > 1 {
         return all;
     }

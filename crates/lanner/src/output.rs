@@ -217,7 +217,7 @@ pub struct Progress {
     running: RefCell<Option<(Sender<()>, JoinHandle<()>)>>,
 }
 
-/// What a progress bar shows.
+/// Contents of a progress bar.
 #[derive(Default)]
 struct Steps {
     done: AtomicU64,

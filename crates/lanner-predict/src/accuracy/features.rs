@@ -33,7 +33,7 @@ pub struct AccuracyFeatures {
     pub(crate) plain: Arc<Mat>,
     /// Features of chains; `None` in other spaces.
     pub(super) chain: Option<Box<Chain>>,
-    /// Of spaces of parameters only: each parameter's own columns, if there are few.
+    /// Columns of each parameter, in spaces of parameters that have few.
     each: Option<Vec<Arc<Mat>>>,
     encoder: Arc<Encoder>,
 }

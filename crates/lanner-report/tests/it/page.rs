@@ -205,7 +205,7 @@ fn the_first_card_has_the_answer_and_the_runners_up() {
     let title = doc.descendants().find(|n| n.has_tag_name("title")).unwrap();
     let aim = "highest accuracy within latency_ms ≤ 4";
     assert_eq!(title.text().unwrap(), format!("my <study>: {aim} · Lanner"));
-    // Of done trials within the limit, by the last measurement: id, accuracy, latency.
+    // Id, accuracy and last latency of the done trials within the limit.
     let mut all: Vec<(i64, f64, f64)> = (made_up.trials.iter())
         .filter(|t| t.state == State::Done)
         .map(|t| {

@@ -23,7 +23,7 @@ const MOST_FLOPS: &str = "most FLOPs";
 /// Number of largest networks that are tried until one is within the limits.
 const LOOK: usize = 10;
 
-/// What a search chose, beside choices without learning: the table that it ends with.
+/// Table that a search ends with: its choice beside choices without learning.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Comparison {
     /// Number of evaluations after which it was made.
@@ -200,7 +200,7 @@ impl Run {
         };
         let mut rows = Vec::new();
         if let Some((trial, latency)) = best {
-            // What was never measured is said to be predicted.
+            // A value that was never measured is said to be predicted.
             let known = self.study.measurements_of(&trial.arch)?;
             let unknown =
                 |m: &str| !known.iter().any(|k| k.metric == m) && self.measuring.columns.has(m);

@@ -58,7 +58,7 @@ impl Run {
 
     /// Tells whether a measured latency is surely within the limit.
     pub(super) fn is_surely_within(&self, latency: Latency) -> Result<bool, SearchError> {
-        // What is looked up has no error.
+        // A value that is looked up has no error.
         let se = Some(latency.se).filter(|se| *se > 0.0);
         self.study.is_surely_within(LATENCY, latency.ms, se)
     }

@@ -52,7 +52,7 @@ pub fn hypervolume<P: AsRef<[f64]>>(points: &[P], reference: &[f64]) -> f64 {
                 front(points).into_iter().map(|i| points[i].as_ref()).collect();
             all.retain(|p| p.iter().zip(reference).all(|(v, r)| v > r));
             all.sort_by(|a, b| a[d - 1].total_cmp(&b[d - 1]));
-            // Of the points after one, all reach as far in the last dimension.
+            // All points after one reach as far in the last dimension.
             let lower: Vec<&[f64]> = all.iter().map(|p| &p[..d - 1]).collect();
             let depth = |i: usize| all[i][d - 1] - reference[d - 1];
             let alone = |i: usize| gain(lower[i], &lower[i + 1..], &reference[..d - 1]);

@@ -31,7 +31,7 @@ pub(super) struct Snapshot {
     /// Trials with values, in the order of asking.
     pub done: Vec<(Architecture, Vec<f64>)>,
     pending: Vec<Architecture>,
-    /// What is measured for each limit.
+    /// Metric that is measured for each limit.
     measured: Vec<Measured>,
 }
 
@@ -80,7 +80,7 @@ impl Study {
                 true => (each * (ended + 1)).saturating_sub(self.count_measurements()?),
                 false => 0,
             };
-            // Of as many networks as may be measured for one trial, one is within the limit.
+            // One is within the limit among as many networks as may be measured for one trial.
             let least = (1.0 / (each + 1) as f64).min(PROBABLE);
             let state = snapshot.state.clone();
             let proposal = self.propose(snapshot, n, (spare > 0).then_some((least, metrics)))?;
@@ -91,7 +91,7 @@ impl Study {
                 if !unknown.is_empty() {
                     measure(self, &unknown)?;
                 }
-                // What cannot be measured is tried as a trial.
+                // A network that cannot be measured is tried as a trial.
                 if self.count_measurements()? > before {
                     self.rewind(state.as_deref())?;
                     continue;

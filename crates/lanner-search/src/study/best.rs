@@ -35,7 +35,7 @@ impl Drift {
         let logs: Vec<f64> = measured.iter().map(|m| m.0.ln()).collect();
         let (n, mean) = (logs.len() as f64, logs.iter().sum::<f64>() / logs.len() as f64);
         let spread: f64 = logs.iter().map(|l| (l - mean) * (l - mean)).sum();
-        // What the standard errors explain is no drift.
+        // The part that standard errors explain is no drift.
         let errors: f64 = measured.iter().map(|(value, se)| (se / value).powi(2)).sum::<f64>() / n;
         let repeats = (n - 1.0).max(0.0);
         let excess = if repeats > 0.0 { (spread - repeats * errors).max(0.0) } else { 0.0 };

@@ -235,7 +235,7 @@ impl Candidates {
             }
             None if self.is_whole() => self.exact.filter(representatives(&self.space)),
             None if self.space.parameters().is_some() => {
-                // Of all points together, nearly all would have the longest repeats.
+                // Among all points together, nearly all would have the longest repeats.
                 let draws = (0..PATIENCE * SAMPLE).map(|_| self.space.sample(&mut rng));
                 let mut seen = HashSet::new();
                 draws.filter(|a| seen.insert(a.clone())).take(SAMPLE).collect()

@@ -137,7 +137,7 @@ impl Limits {
                 if let Some(&(value, se)) = measured.last.get(text) {
                     let sure = measured.drift.surely_holds(limit, value, se);
                     likely[row] = f64::from(u8::from(sure));
-                    // What was measured is not predicted any more.
+                    // A measured value is not predicted any more.
                     of_rows.remove(&row);
                 } else if source.is_some_and(|source| !source(&pool.archs[row])) {
                     let belief = of_rows.get(&row);

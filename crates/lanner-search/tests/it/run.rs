@@ -199,7 +199,7 @@ fn given_networks_come_first() {
     let archs: Vec<&Architecture> = trials.iter().map(|t| &t.arch).collect();
     assert_eq!(archs[..3], first.iter().collect::<Vec<_>>());
     assert_eq!(run.study().counts().unwrap().done, 5);
-    // What cannot be evaluated is refused before anything is written.
+    // A job that cannot be evaluated is refused before anything is written.
     for (job, why) in [(job(1, 2), "raise it"), (job(1, 5).at_most("params", 1.0), "over a limit")]
     {
         let path = folder.path().join("refused");

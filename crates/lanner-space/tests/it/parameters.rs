@@ -119,7 +119,7 @@ fn finite_spaces_are_counted_and_listed() {
         let stages = stage(gelu) + stage(gelu) * stage(gelu);
         (stages, stages * 5)
     };
-    // Of width 8 there is no `se`, of 24 and 40 there are two.
+    // Width 8 has no `se`, 24 and 40 have two.
     let third = of(false).0 * 3;
     let size = of(false).1 + of(true).1 + third;
     assert_eq!(space.size(), size);

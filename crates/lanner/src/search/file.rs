@@ -253,7 +253,7 @@ mod tests {
             let message = check_resumed(&given("", words), &begun).unwrap_err().to_string();
             assert!(message.contains(says), "{message}");
         }
-        // What an older version began did not keep its options.
+        // A study that an older version began did not keep its options.
         assert_eq!(check_resumed(&given("", &["--seed", "1"]), &Given::new()).unwrap(), ["seed"]);
     }
 

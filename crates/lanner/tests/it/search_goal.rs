@@ -36,7 +36,7 @@ fn directions_are_known_or_given_or_refused() {
     }
     let (value, said) = best("top1", &[]);
     assert!(value > 4.0 && said.contains("top1 as large as possible"), "{said}");
-    // What is given counts more than what is known.
+    // A direction that is given counts more than a known one.
     assert!(best("lat_ms", &["--maximise"]).0 > 4.0);
     assert_eq!(best("top1", &["--minimize", "top1"]).0, 1.0);
     assert_eq!(best("x", &["--minimise"]).0, 1.0);

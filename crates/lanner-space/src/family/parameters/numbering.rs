@@ -42,7 +42,7 @@ struct Case {
     before: u128,
 }
 
-/// What is chosen of a parameter in a case.
+/// Choice of a parameter in a case.
 #[derive(Debug, Clone)]
 enum Digit {
     Absent,
@@ -145,7 +145,7 @@ fn classes(node: &Node, mut uses: Uses) -> Option<Vec<Class>> {
     Some(groups.into_iter().map(Class::Only).chain(rest).collect())
 }
 
-/// What is known of the groups around: the number of each parameter that makes a difference.
+/// Numbers that the parameters of the groups around have, where they make a difference.
 type Known = Vec<Vec<Option<u64>>>;
 
 fn known(scopes: &Known, of: Ref) -> Option<u64> {

@@ -4,7 +4,7 @@ use rand::{Rng, RngExt};
 
 use super::node::{Domain, Node, Ref, ordered_bits};
 
-/// What a point has of a parameter.
+/// Value of a parameter in a point.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Held {
     /// The parameter does not exist: a condition does not hold.
