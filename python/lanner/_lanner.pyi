@@ -85,7 +85,8 @@ class Predictor:
     def space(self) -> Space: ...
     def describe(self) -> str: ...
 
-_Measure = Callable[[str, bool], tuple[float, float] | None]
+_Latency = Callable[[str, bool], tuple[float, float] | None]
+_Metrics = Callable[[str], dict[str, float] | None]
 
 class Search:
     @staticmethod
@@ -97,10 +98,11 @@ class Search:
         strategy: str,
         seed: int,
         first: int,
-        measure: _Measure | None,
+        latency: _Latency | None,
+        metrics: _Metrics | None,
     ) -> Search: ...
     @staticmethod
-    def open(folder: str, measure: _Measure | None) -> Search: ...
+    def open(folder: str, latency: _Latency | None, metrics: _Metrics | None) -> Search: ...
     @staticmethod
     def is_there(folder: str) -> bool: ...
     def job(self) -> str: ...

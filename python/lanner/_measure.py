@@ -16,6 +16,8 @@ Measure = Callable[[Any], Any]
 """Function of an architecture that returns metrics by name, or None if it cannot be measured."""
 
 LATENCY = "latency_ms"
+COUNTED = ("params", "flops", "macs", "memory_bytes", "weight_bytes")
+"""Metrics that are counted on an ONNX model."""
 
 
 class Meter:
@@ -33,6 +35,12 @@ class Meter:
         self.exporter = exporter
         """Returns the ONNX model of an architecture, with weights of a seed."""
         self._stopwatch = stopwatch
+        self.needed: list[str] = []
+        """Metrics of limits and objectives."""
+        self._last: tuple[str, Any] | None = None
+        """The architecture whose metrics were asked for last, and what was made of it."""
+        self._names: set[str] = set()
+        """Metrics that ``measure`` gave."""
 
     @staticmethod
     def of(
@@ -66,16 +74,70 @@ class Meter:
 
     def latency(self, text: str, is_final: bool) -> tuple[float, float] | None:
         """Returns latency and standard error, milliseconds; None if the network cannot be measured."""
-        arch = self._space._arch(text)
-        if self._measure is not None:
-            return self._measured(arch)
-        assert self.exporter is not None and self._stopwatch is not None
-        model = self.exporter(arch, 0)
-        return self._stopwatch.measure(model, is_final)
+        if is_final:
+            self._last = None
+        made = self._made(text)
+        # A network that is measured again is measured anew.
+        self._last = None
+        if self._stopwatch is None:
+            return self._latency_of(self._space._arch(text), made)
+        return self._stopwatch.measure(made, is_final)
 
-    def _measured(self, arch: Arch) -> tuple[float, float] | None:
-        assert self._measure is not None
-        values = self._measure(arch)
+    def metrics(self, text: str) -> dict[str, float] | None:
+        """Returns the metrics other than the latency; None if the network cannot be measured. They are kept
+        for the latency, so that one call of ``measure``, or one export, gives both.
+        """
+        made = self._made(text)
+        arch = self._space._arch(text)
+        if self._measure is None:
+            return self._counts_of(arch, made)
+        if made is None:
+            return None
+        if not isinstance(made, Mapping):
+            raise MeasureError(f"measure returned {made!r} for {arch!r}, expected a dictionary, or None")
+        self._names = self._names or set(made)
+        if missing := sorted(self._names - set(made)):
+            raise MeasureError(
+                f"measure returned {made!r} for {arch!r}, without {', '.join(missing)}, which it gave before"
+            )
+        values = {}
+        for name, value in made.items():
+            if name == LATENCY or name not in self.needed and not isinstance(value, (int, float)):
+                continue
+            try:
+                values[str(name)] = float(value)
+            except (TypeError, ValueError) as wrong:
+                raise MeasureError(
+                    f"measure returned {name} = {value!r} for {arch!r}, expected a number"
+                ) from wrong
+            if name in self.needed and not math.isfinite(values[name]):
+                raise MeasureError(
+                    f"measure returned {name} = {value} for {arch!r}, expected a finite number"
+                )
+        return values
+
+    def _made(self, text: str) -> Any:
+        """Returns what ``measure`` returns for an architecture, or its ONNX model."""
+        if self._last is None or self._last[0] != text:
+            arch = self._space._arch(text)
+            if self._measure is not None:
+                self._last = (text, self._measure(arch))
+            else:
+                assert self.exporter is not None
+                self._last = (text, self.exporter(arch, 0))
+        return self._last[1]
+
+    def _counts_of(self, arch: Arch, model: bytes) -> dict[str, float]:
+        costs = onnx_cost(model)
+        for name in COUNTED:
+            if name in self.needed and costs[name] is None:
+                raise MeasureError(
+                    f"{name} of {arch!r} cannot be counted: the work of {', '.join(costs['uncounted'])} "
+                    "is not known; limit another metric, such as params or latency_ms"
+                )
+        return {name: float(costs[name]) for name in COUNTED if costs[name] is not None}
+
+    def _latency_of(self, arch: Arch, values: Any) -> tuple[float, float] | None:
         if values is None:
             return None
         if not isinstance(values, Mapping) or LATENCY not in values:

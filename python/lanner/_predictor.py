@@ -29,7 +29,7 @@ class Predictor:
     >>> values = [lanner.Network(a, space).costs["flops"] / 1e6 for a in archs]
     >>> predictor = lanner.Predictor.fit(archs[:50], values[:50], space=space, method="ridge-counts")
     >>> median, lower, upper = predictor.predict(archs[50:])
-    >>> sum(abs(m - v) < 0.2 * v for m, v in zip(median, values[50:])) >= 8
+    >>> len([v for low, v, high in zip(lower, values[50:], upper) if low <= v <= high]) >= 8
     True
     """
 

@@ -48,11 +48,12 @@ def create_study(
     - ``maximize``, ``minimize``: the metric that trainings give, or a list of metrics whose trade-offs are
       searched.
     - ``limits``: ``"NAME <= NUMBER"``. ``params``, ``flops``, ``macs`` and ``memory_bytes`` are counted on
-      the network, ``latency_ms`` is measured before a network is trained.
+      the network, ``latency_ms`` and what ``measure`` returns are measured before a network is trained. Any
+      other metric is one that trainings give, and is checked after them.
     - ``storage``: folder of the study (``study.db``, networks, report); a temporary one by default. With
       ``load_if_exists``, the study there goes on, if it is the same search.
-    - ``measure``: your function of an architecture that returns ``{"latency_ms": …}``, or None for a network
-      that cannot be measured.
+    - ``measure``: your function of an architecture that returns ``{"latency_ms": …, "energy_mJ": …}``, always
+      with the same names, or None for a network that cannot be measured.
     - ``build``, ``example_input``, ``device``: your own networks. ``build(arch)`` returns a
       ``torch.nn.Module``, which is exported to ONNX with the example input, counted, and measured on the
       device (default ``lanner.device("onnxruntime")``) before it is trained.
@@ -68,7 +69,12 @@ def create_study(
     if not goals:
         raise InputError("no objective: give maximize= or minimize= the name of a metric")
     meter = Meter.of(space, measure, build, example_input, device)
-    call = meter.latency if meter is not None else None
+    latency = metrics = None
+    if meter is not None:
+        latency = meter.latency
+        meter.needed = [_lanner.limit(text).rsplit(None, 2)[0] for text in limits]
+        meter.needed += [name for name, _ in goals[1:]]
+        metrics = meter.metrics if measure is not None or build is not None else None
     temporary = None
     if storage is None:
         temporary = tempfile.TemporaryDirectory(prefix="lanner-", ignore_cleanup_errors=True)
@@ -80,7 +86,7 @@ def create_study(
                 f"{folder}: a study is there already; go on with it by load_if_exists=True, or choose another "
                 "folder"
             )
-        search = _lanner.Search.open(folder, call)
+        search = _lanner.Search.open(folder, latency, metrics)
         asked = {"space": space._inner.identity, "objectives": goals, "limits": list(limits)}
         _check_same(folder, json.loads(search.job()), {**asked, "seed": seed, "strategy": strategy})
     else:
@@ -92,7 +98,8 @@ def create_study(
             strategy or STRATEGIES[0],
             0 if seed is None else seed,
             first_measurements,
-            call,
+            latency,
+            metrics,
         )
     return Study(search, space, Path(folder), build=build, meter=meter, temporary=temporary)
 

@@ -1,5 +1,7 @@
 """Spaces of parameters in studies, own PyTorch networks, and Optuna."""
 
+import math
+
 import pytest
 
 import lanner
@@ -39,6 +41,44 @@ def test_parameters_are_searched_within_a_measured_limit(tmp_path):
     assert {"params_depth", "params_lr", "params_block"} <= set(study.rows()[0])
 
 
+def energy(arch):
+    return cost(arch) | {"energy_mJ": 3 * arch["depth"] + sum(b["width"] for b in arch["block"])}
+
+
+def test_limits_of_other_measured_metrics_hold_before_a_training(tmp_path):
+    measured = []
+
+    def begin(measure=lambda arch: measured.append(arch) or energy(arch)):
+        return lanner.create_study(
+            SPACE, maximize="score", limits=["energy_uJ <= 25000", "latency_ms <= 30"], measure=measure,
+            first_measurements=6, storage=tmp_path / "s", load_if_exists=True, seed=1,
+        )  # fmt: skip
+
+    study, trained = begin(), []
+    study.optimize(lambda trial: trained.append(trial.arch) or score(trial), n_trials=12)
+    assert len(trained) == 12
+    assert all(energy(arch)["energy_mJ"] <= 25 for arch in trained)
+    # One call gave both metrics of a network.
+    latencies = [m for m in study.measurements if m["metric"] == "latency_ms"]
+    energies = [m for m in study.measurements if m["metric"] == "energy_uJ"]
+    assert all(m["value"] == pytest.approx(1000 * energy(m["arch"])["energy_mJ"]) for m in energies)
+    assert len(measured) < len(latencies) + len(energies)
+    del study
+    with pytest.raises(lanner.StudyError, match="no function measures energy_uJ"):
+        begin(measure=None)
+    begin().optimize(score, n_trials=1)
+
+
+@pytest.mark.parametrize("second", [{"latency_ms": 1.0}, {"energy_mJ": "high"}, {"energy_mJ": math.nan}])
+def test_a_measure_function_that_leaves_out_a_limited_metric_is_told(second):
+    returned = iter([{"energy_mJ": 1.0}])
+    study = lanner.create_study(
+        SPACE, maximize="score", limits=["energy_mJ <= 9"], measure=lambda _: next(returned, second)
+    )
+    with pytest.raises(lanner.MeasureError, match="measure returned"):
+        study.optimize(score, n_trials=5)
+
+
 def test_optuna_shows_the_study_and_takes_the_sampler():
     optuna = pytest.importorskip("optuna")
     optuna.logging.set_verbosity(optuna.logging.ERROR)
@@ -71,9 +111,12 @@ def test_own_networks_are_measured_before_they_are_trained(tmp_path):
         layers = [torch.nn.Conv2d(i, o, 3) for i, o in zip(widths, widths[1:], strict=False)]
         return torch.nn.Sequential(*layers)
 
+    def params(module):
+        return sum(p.numel() for p in module.parameters())
+
     study = lanner.create_study(
-        SPACE, maximize="score", limits=["latency_ms <= 1000"], build=build, example_input=example,
-        device=lanner.device("rten"), first_measurements=2, storage=tmp_path / "s",
+        SPACE, maximize="score", limits=["latency_ms <= 1000", "params <= 900"], build=build,
+        example_input=example, device=lanner.device("rten"), first_measurements=2, storage=tmp_path / "s",
     )  # fmt: skip
 
     def train(trial):
@@ -82,10 +125,11 @@ def test_own_networks_are_measured_before_they_are_trained(tmp_path):
         return score(trial)
 
     study.optimize(train, n_trials=2)
+    assert all(t.module() and params(t.module()) <= 900 for t in study.trials if t.state == "done")
     model = study.export(tmp_path / "best.onnx").read_bytes()
     costs = lanner.onnx_cost(model)
     module = build(study.best_arch)
-    assert costs["params"] == sum(p.numel() for p in module.parameters())
+    assert costs["params"] == params(module)
     # Each value of an output takes a kernel and a bias.
     macs, size = 0, 8
     for layer in module:

@@ -9,7 +9,7 @@ use lanner::evaluate::EvaluateError;
 use lanner::evaluate::evaluator::{Answer, Request};
 use lanner::evaluate::meter::{Effort, Latency, Meter};
 use lanner::report::Report;
-use lanner::search::run::{Control, Own, Run, Stop};
+use lanner::search::run::{Control, Measure, Own, Run, Stop};
 use lanner::search::study::{State, Study};
 use lanner::search::{Evaluate, Job, SearchError, Setup};
 use lanner::space::{Architecture, Space as InnerSpace};
@@ -38,7 +38,7 @@ thread_local! {
 impl Search {
     /// Begins a study in a folder.
     #[staticmethod]
-    #[pyo3(signature = (folder, space, objectives, limits, strategy, seed, first, measure))]
+    #[pyo3(signature = (folder, space, objectives, limits, strategy, seed, first, latency, metrics))]
     fn create(
         py: Python,
         folder: PathBuf,
@@ -48,7 +48,8 @@ impl Search {
         strategy: &str,
         seed: u64,
         first: usize,
-        measure: Option<Py<PyAny>>,
+        latency: Option<Py<PyAny>>,
+        metrics: Option<Py<PyAny>>,
     ) -> PyResult<Search> {
         let mut job = Job::new(space.0.name()).seed(seed).budget(0);
         job.space_toml = space.0.toml().map(String::from);
@@ -60,16 +61,21 @@ impl Search {
         }
         job.strategy = strategy.parse().map_err(|e: String| InputError::new_err(e))?;
         job.setup = Some(Setup { latency_samples: first, ..Setup::new(Evaluate::Function) });
-        let (own, raised) = own(&space.0, measure);
+        let (own, raised) = own(&space.0, latency, metrics);
         let run = py.detach(|| Run::create(&folder, &job, own, &mut Control::default()));
         Search::new(py, run, raised)
     }
 
     /// Opens the study in a folder to go on.
     #[staticmethod]
-    fn open(py: Python, folder: PathBuf, measure: Option<Py<PyAny>>) -> PyResult<Search> {
+    fn open(
+        py: Python,
+        folder: PathBuf,
+        latency: Option<Py<PyAny>>,
+        metrics: Option<Py<PyAny>>,
+    ) -> PyResult<Search> {
         let space = py.detach(|| Study::open_read_only(&folder)).or_exception()?.space().clone();
-        let (own, raised) = own(&space, measure);
+        let (own, raised) = own(&space, latency, metrics);
         let run = py.detach(|| Run::resume(&folder, own));
         Search::new(py, run, raised)
     }
@@ -247,16 +253,29 @@ fn exception(_: Python, error: SearchError, raised: &Raised) -> PyErr {
     taken(raised).unwrap_or_else(|| crate::error::IntoException::exception(error))
 }
 
-/// Makes the caller's parts of a run: evaluations are Python's, and so are measurements if there is a
-/// function for them.
-fn own(space: &InnerSpace, measure: Option<Py<PyAny>>) -> (Own, Raised) {
+/// Makes the caller's parts of a run: evaluations are Python's, and so are measurements of the latency and of
+/// other metrics if there are functions for them.
+fn own(
+    space: &InnerSpace,
+    latency: Option<Py<PyAny>>,
+    metrics: Option<Py<PyAny>>,
+) -> (Own, Raised) {
     let raised = Raised::default();
     let mut own = Own::evaluator(|_: &Request| -> Result<Answer, EvaluateError> {
         Ok(Answer::Failed("networks are evaluated by the program that drives the search".into()))
     });
-    own.meter = measure.map(|call| {
+    own.meter = latency.map(|call| {
         let (space, raised) = (space.clone(), Arc::clone(&raised));
         Box::new(PythonMeter { space, call, raised }) as Box<dyn Meter>
+    });
+    own.measure = metrics.map(|call| {
+        let (space, raised) = (space.clone(), Arc::clone(&raised));
+        Arc::new(move |arch: &Architecture| {
+            let metrics = Python::attach(|py| {
+                call.call1(py, (space.print(arch),))?.extract::<Option<BTreeMap<String, f64>>>(py)
+            });
+            metrics.map_err(|error| device_error(error, &raised))
+        }) as Measure
     });
     (own, raised)
 }
@@ -282,11 +301,14 @@ impl Meter for PythonMeter {
         });
         match measured {
             Ok(latency) => Ok(latency.map(|(ms, se)| Latency { ms, se })),
-            Err(error) => {
-                let why = error.to_string();
-                keep(&self.raised, error);
-                Err(EvaluateError::Device(why))
-            }
+            Err(error) => Err(device_error(error, &self.raised)),
         }
     }
+}
+
+/// Keeps the exception of a measurement, and returns the error by which the search ends.
+fn device_error(error: PyErr, raised: &Raised) -> EvaluateError {
+    let why = error.to_string();
+    keep(raised, error);
+    EvaluateError::Device(why)
 }

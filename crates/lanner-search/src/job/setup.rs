@@ -177,7 +177,7 @@ pub struct Setup {
     /// Command line that measures metrics before the evaluation, in the form of [`ScriptMeter`].
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub measure: Option<String>,
-    /// Metrics that this command prints; a run finds them when it begins.
+    /// Metrics that this command prints, or the caller's own function gives; a run finds them when it begins.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub measured: Vec<String>,
     /// Number of latencies measured before the search starts.

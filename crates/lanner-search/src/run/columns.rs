@@ -1,11 +1,12 @@
-//! Metrics that are columns of tables, or that a command measures: looked up or measured for networks
-//! that are asked for, predicted for all others.
+//! Metrics that are columns of tables, or that a command or a function measures: looked up or measured for
+//! networks that are asked for, predicted for all others.
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use lanner_data::Table;
+use lanner_data::{Table, converted};
+use lanner_evaluate::EvaluateError;
 use lanner_evaluate::evaluator::Evaluator;
-use lanner_evaluate::meter::ScriptMeter;
 use lanner_space::{Architecture, Space};
 
 use super::tables::Tables;
@@ -13,7 +14,12 @@ use crate::job::LATENCY;
 use crate::study::{ANALYTIC, analytic};
 use crate::{Evaluate, Job, SearchError, Setup};
 
-/// How a metric of the measuring command is known.
+/// A function that measures metrics of a network by name; `None` if the network cannot be measured.
+pub type Measure = Arc<
+    dyn Fn(&Architecture) -> Result<Option<BTreeMap<String, f64>>, EvaluateError> + Send + Sync,
+>;
+
+/// How a metric of the measuring command or function is known.
 pub(super) const MEASURED: &str = "measured";
 
 /// Tells whether latencies are a metric like any other, which the evaluation tells: a space of parameters has
@@ -23,14 +29,15 @@ pub(super) fn tells_latency(space: &Space, setup: &Setup) -> bool {
     space.parameters().is_some() && !is_elsewhere
 }
 
-/// The columns of tables, and metrics of the measuring command, that limits and objectives name.
+/// The columns of tables, and metrics of the measuring command or function, that limits and objectives
+/// name.
 #[derive(Default)]
 pub(super) struct Columns {
     tables: Vec<Arc<Table>>,
     /// Metric, number of the table, number of the column.
     known: Vec<(String, usize, usize)>,
-    /// The measuring command, and the metrics that it gives.
-    script: Option<Arc<ScriptMeter>>,
+    /// The measuring command or function, and the metrics that it gives.
+    measure: Option<Measure>,
     measured: Vec<String>,
 }
 
@@ -42,16 +49,14 @@ impl Columns {
         setup: &Setup,
         evaluator: &dyn Evaluator,
         space: &Space,
-        script: Option<&Arc<ScriptMeter>>,
+        measure: Option<&Measure>,
         has_meter: bool,
         tables: &mut Tables,
     ) -> Result<Columns, SearchError> {
-        let mut columns = Columns { script: script.cloned(), ..Columns::default() };
+        let mut columns = Columns { measure: measure.cloned(), ..Columns::default() };
         let latency = setup.latency_column().filter(|_| !has_meter);
-        let wanted: Vec<&String> = (job.limits.iter().map(|l| &l.metric))
-            .chain(job.objectives.iter().skip(1).map(|o| &o.metric))
+        let wanted: Vec<&String> = named(job, space)
             .filter(|m| *m != LATENCY || tells_latency(space, setup) || latency.is_some())
-            .filter(|m| analytic(space, m).is_none())
             .collect();
         if wanted.is_empty() {
             return Ok(columns);
@@ -77,7 +82,15 @@ impl Columns {
             });
             match place {
                 Some(place) => columns.known.push(place),
-                None if setup.measures(metric) => columns.measured.push(metric.clone()),
+                None if setup.measures(metric) && measure.is_some() => {
+                    columns.measured.push(metric.clone());
+                }
+                None if setup.measures(metric) => {
+                    let why = format!(
+                        "no function measures {metric}; the program that began the study gave one"
+                    );
+                    return Err(SearchError::Nothing { why });
+                }
                 // Then the evaluation gives the metric.
                 None if evaluator.may_tell(metric) => {}
                 None => return Err(unknown(metric, &columns.tables)),
@@ -102,7 +115,7 @@ impl Columns {
         self.known.iter().map(|k| k.0.clone()).chain(self.measured.iter().cloned()).collect()
     }
 
-    /// Tells whether the measuring command gives a metric.
+    /// Tells whether a metric is measured.
     pub fn measures(&self) -> bool {
         !self.measured.is_empty()
     }
@@ -112,16 +125,16 @@ impl Columns {
         self.sources().find(|s| s.0 == metric).map(|(_, table, column)| (table, column))
     }
 
-    /// Returns the value in a table, or calls the command.
+    /// Returns the value in a table, or measures it.
     ///
     /// # Errors
-    /// The command failed.
+    /// The measurement failed.
     pub fn value(&self, metric: &str, arch: &Architecture) -> Result<Option<f64>, SearchError> {
         let Some((_, table, column)) = self.known.iter().find(|k| k.0 == metric) else {
-            return match &self.script {
-                Some(script) => Ok(script.value(metric, arch)?.filter(|v| v.is_finite())),
-                None => Ok(None),
-            };
+            let Some(measure) = &self.measure else { return Ok(None) };
+            let all = measure(arch)?.unwrap_or_default();
+            let value = all.iter().find_map(|(name, value)| converted(*value, name, metric));
+            return Ok(value.filter(|v| v.is_finite()));
         };
         let table = &self.tables[*table];
         let value = table.row_of(arch).map(|row| table.columns[*column][row]);
@@ -132,6 +145,13 @@ impl Columns {
     pub fn how(&self, metric: &str) -> &'static str {
         if self.measured.iter().any(|m| m == metric) { MEASURED } else { "looked up" }
     }
+}
+
+/// Returns the metrics of limits and further objectives that the network's cost does not tell.
+pub(super) fn named<'a>(job: &'a Job, space: &'a Space) -> impl Iterator<Item = &'a String> {
+    (job.limits.iter().map(|l| &l.metric))
+        .chain(job.objectives.iter().skip(1).map(|o| &o.metric))
+        .filter(|m| analytic(space, m).is_none())
 }
 
 fn unknown(metric: &str, tables: &[Arc<Table>]) -> SearchError {

@@ -59,6 +59,7 @@ use crate::study::predictors::Predictors;
 use crate::study::{Study, Trial};
 use crate::{Evaluate, Job, Limit, SearchError, Setup};
 pub use baseline::{Baseline, spaced};
+pub use columns::Measure;
 use columns::{Columns, tells_latency};
 pub use comparison::{Choice, Comparison, random_search};
 pub use control::{Control, Event, Phase, Stop};
@@ -87,6 +88,8 @@ pub struct Run {
 pub struct Own {
     pub evaluator: Option<Arc<dyn Evaluator>>,
     pub meter: Option<Box<dyn Meter>>,
+    /// Measures metrics other than the latency before the evaluation.
+    pub measure: Option<Measure>,
     /// Tables and studies to start from: `FILE[:COLUMN]` or `STUDY[:METRIC]`.
     pub warm_start: Vec<String>,
     /// Networks to evaluate before the strategy chooses any.
@@ -173,8 +176,9 @@ impl Run {
         };
         let has_meter = own.meter.is_some();
         let script = setup::script(&job, &mut setup, &skeleton)?;
+        let measure = setup::measure(&job, &mut setup, &space, own.measure, script.as_ref())?;
         let of_tables = |job: &Job, setup: &Setup, tables: &mut Tables| {
-            Columns::of(job, setup, &*evaluator, &space, script.as_ref(), has_meter, tables)
+            Columns::of(job, setup, &*evaluator, &space, measure.as_ref(), has_meter, tables)
         };
         let mut columns = of_tables(&job, &setup, &mut tables)?;
         let tells_latency = own.meter.is_none() && tells_latency(&space, &setup);
@@ -247,12 +251,14 @@ impl Run {
             None => setup::evaluator(&job, &setup, &skeleton, &mut tables)?,
         };
         let script = setup::script(&job, &mut setup, &skeleton)?;
+        let measure =
+            setup::measure(&job, &mut setup, study.space(), own.measure, script.as_ref())?;
         let columns = Columns::of(
             &job,
             &setup,
             &*evaluator,
             study.space(),
-            script.as_ref(),
+            measure.as_ref(),
             own.meter.is_some(),
             &mut tables,
         )?;

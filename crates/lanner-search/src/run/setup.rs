@@ -12,8 +12,9 @@ use lanner_evaluate::proxies::{self, Proxy};
 use lanner_evaluate::script::Script;
 use lanner_evaluate::{memory_limit, train};
 use lanner_network::Skeleton;
-use lanner_space::Space;
+use lanner_space::{Architecture, Space};
 
+use super::columns::{Measure, named};
 use super::tables::Tables;
 use crate::job::LATENCY;
 use crate::study::ANALYTIC;
@@ -21,6 +22,8 @@ use crate::{Evaluate, Job, SearchError, Setup};
 
 /// Number of images on which proxies are computed.
 const BATCH: usize = 64;
+/// Number of networks that are tried to find out what a function measures.
+const TRIES: usize = 20;
 /// Fraction of the training images that is kept for validation.
 const VALIDATION: f64 = 0.2;
 
@@ -144,6 +147,39 @@ pub(super) fn script(
         }
     }
     Ok(Some(script))
+}
+
+/// Returns what measures metrics other than the latency: the caller's own function, else the command. If it
+/// is not known yet what the function gives, and a limit or an objective may be among it, it measures a
+/// first network.
+///
+/// # Errors
+/// The function failed, or can measure none of the first networks.
+pub(super) fn measure(
+    job: &Job,
+    setup: &mut Setup,
+    space: &Space,
+    own: Option<Measure>,
+    script: Option<&Arc<ScriptMeter>>,
+) -> Result<Option<Measure>, SearchError> {
+    let Some(own) = own else {
+        return Ok(script.map(|script| {
+            let script = Arc::clone(script);
+            Arc::new(move |arch: &Architecture| script.metrics(arch)) as Measure
+        }));
+    };
+    if setup.measured.is_empty() && named(job, space).any(|m| m != LATENCY) {
+        let mut rng = lanner_nn::rng(job.seed, "first measured");
+        for _ in 0..TRIES {
+            if let Some(metrics) = own(&space.sample(&mut rng))? {
+                setup.measured = metrics.into_keys().collect();
+                return Ok(Some(own));
+            }
+        }
+        let why = format!("none of {TRIES} random networks can be measured");
+        return Err(SearchError::Nothing { why });
+    }
+    Ok(Some(own))
 }
 
 /// Returns the proxies that objectives and limits name.

@@ -47,6 +47,35 @@ fn finish(run: &mut Run) -> lanner_search::run::Found {
 }
 
 #[test]
+fn own_metrics_are_limited_before_an_evaluation_and_needed_to_go_on() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("study");
+    let energy = |arch: &Architecture| 1.0 + 2.0 * convolutions(arch);
+    let own = || Own {
+        measure: Some(Arc::new(move |arch: &Architecture| {
+            Ok(Some([("energy_J".to_string(), energy(arch))].into()))
+        })),
+        ..Own::evaluator(score)
+    };
+    // The limit has another unit than the function.
+    let job = job(1, 15).at_most("energy_mJ", 5500.0);
+    let mut run = Run::create(&path, &job, own(), &mut Control::default()).unwrap();
+    assert_eq!(run.needed(), ["score"]);
+    finish(&mut run);
+    let trials = run.study().trials().unwrap();
+    let done = |t: &&Trial| t.state == State::Done;
+    assert_eq!(trials.iter().filter(done).count(), 15);
+    assert!(trials.iter().filter(done).all(|t| energy(&t.arch) <= 5.5));
+    let measured = run.study().measurements().unwrap();
+    assert!(measured.iter().any(|m| m.value > 5500.0));
+    assert!(measured.iter().all(|m| m.value == 1000.0 * energy(&m.arch)));
+    drop(run);
+    let Err(error) = Run::resume(&path, Own::evaluator(score)) else { panic!("resumed") };
+    assert!(error.to_string().contains("no function measures energy_mJ"), "{error}");
+    assert!(Run::resume(&path, own()).is_ok());
+}
+
+#[test]
 fn an_own_function_and_device_are_searched_within_the_limit_and_resumed() {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("study");
