@@ -167,7 +167,7 @@ pub struct Setup {
     pub timeout: u64,
     /// Number of evaluations at a time.
     pub parallel: usize,
-    /// Tables of latencies and other metrics to look up. The first one with a column gives [`LATENCY`]
+    /// Tables of latencies and other metrics to look up. The first one with a column gives [`LATENCY`](crate::LATENCY)
     /// instead of this machine.
     #[serde(default)]
     pub tables: Vec<TableColumn>,

@@ -51,7 +51,7 @@ impl Study {
     /// The trials and the strategy's state are on disk when this returns. All of them keep the
     /// limits on [`ANALYTIC`](super::ANALYTIC) metrics. For limits on other metrics, a process is
     /// fitted to the study's measurements, and each trial was measured to be within the limit, or
-    /// is within it with a probability of at least [`PROBABLE`](super::PROBABLE).
+    /// is within it with a probability of at least [`PROBABLE`].
     pub fn ask(&mut self, n: usize) -> Result<Vec<Trial>, SearchError> {
         self.ask_measuring(n, 0, &[], |_, _| Ok(()))
     }
