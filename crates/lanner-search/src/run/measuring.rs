@@ -141,7 +141,7 @@ pub(super) fn keep_latency(
 ) -> Result<(), SearchError> {
     let device = study.job().setup.as_ref().map(|s| s.device.clone()).unwrap_or_default();
     study.measured(&Measurement {
-        // What is looked up has no error.
+        // A value that is looked up has no error.
         se: Some(latency.se).filter(|se| *se > 0.0),
         trial,
         budget: effort.describe(&device),
