@@ -47,12 +47,11 @@ fn cell(
     out: usize,
 ) -> Result<usize, NetworkError> {
     net.block(place, "cell");
-    let output = cell_of_edges(net, place, x, (&CELL, &[true; 6]), |net, edge, from, code, x| {
-        match code {
+    let output =
+        cell_of_edges(net, place, x, (&CELL, &[true; 6]), |net, edge, from, code, x| match code {
             SKIP if from > 0 || channels == out => Ok(x),
             SKIP => conv_bn(net, edge, Conv::same(out, 1), x),
             _ => relu_conv_bn(net, edge, Conv::same(out, 3), x),
-        }
-    })?;
+        })?;
     Ok(output.unwrap_or(x))
 }

@@ -189,9 +189,9 @@ pub struct Task {
 
 impl Task {
     pub fn read(common: &Common, named: &Named) -> anyhow::Result<Task> {
-        let (table, values) = named.table(common)?.ok_or_else(|| {
-            usage(format!("{}: {} has no such data set", named.name, named.file))
-        })?;
+        let (table, values) = named
+            .table(common)?
+            .ok_or_else(|| usage(format!("{}: {} has no such data set", named.name, named.file)))?;
         let space = table.space.clone();
         let known: Vec<usize> = (0..values.len()).filter(|&i| values[i].is_finite()).collect();
         let values = known.iter().map(|&i| values[i]).collect();

@@ -38,8 +38,8 @@ pub(super) fn read(
     let limits = Limits { skip: &UNWANTED, ..Limits::default() };
     let pickle = load(path, limits, progress)?;
     let sets = pickle.root().get("nasbench201").and_then(Item::dict);
-    let sets =
-        sets.ok_or_else(|| wrong("a dict with 'nasbench201', a dict of data sets, expected".into()))?;
+    let sets = sets
+        .ok_or_else(|| wrong("a dict with 'nasbench201', a dict of data sets, expected".into()))?;
     let sets: Vec<(&str, Item<'_>)> =
         sets.filter_map(|(name, metrics)| Some((name.str()?, metrics))).collect();
     let chosen = |name: &str| dataset.is_none_or(|d| d == name);
@@ -144,8 +144,7 @@ mod tests {
         let ms: Vec<f64> = (0..15_625).map(|i| 1.0 + f64::from(i)).collect();
         let mut energy = ms.clone();
         energy[3] = -1.0;
-        let metrics =
-            [("edgegpu_latency", ms), ("eyeriss_energy", energy), ("config", vec![1.0])];
+        let metrics = [("edgegpu_latency", ms), ("eyeriss_energy", energy), ("config", vec![1.0])];
         let Imported { table, notes } = import(&metrics, None).unwrap();
         assert_eq!(table.names, ["cifar10_edgegpu_ms", "cifar10_eyeriss_energy_mJ"]);
         let at = |index| Space::NasBench201.at(index).unwrap();

@@ -144,12 +144,12 @@ pub fn read_where(
             let one = |f: &PathBuf| latbench::read(f, space, &progress);
             each(files, &progress, one)?
         }
-        Format::HwNasBench => each(files, &progress, |f| {
-            hwnasbench::read(f, space, dataset, &progress, &mut notes)
-        })?,
-        Format::SuiteZero => each(files, &progress, |f| {
-            suite_zero::read(f, space, dataset, &progress, &mut notes)
-        })?,
+        Format::HwNasBench => {
+            each(files, &progress, |f| hwnasbench::read(f, space, dataset, &progress, &mut notes))?
+        }
+        Format::SuiteZero => {
+            each(files, &progress, |f| suite_zero::read(f, space, dataset, &progress, &mut notes))?
+        }
         Format::NasBench101 => each(files, &progress, |f| nasbench101::read(f, space, &progress))?,
         Format::NasBench301 => {
             each(files, &progress, |f| nasbench301::read(f, space, &progress, &mut notes))?

@@ -310,7 +310,8 @@ mod tests {
     fn both_kinds_of_files_say_the_same() {
         let space = Space::NasBench201;
         let metrics = r#"{"nwot": {"score": 700.5, "time": 0.1}, "zen": {"score": -1e8}, "val_accuracy": 71.5}"#;
-        let nested = format!(r#"{{"svhn": {{"{TUPLE}": {metrics}}}, "cifar10": {{"{TUPLE}": {metrics}}}}}"#);
+        let nested =
+            format!(r#"{{"svhn": {{"{TUPLE}": {metrics}}}, "cifar10": {{"{TUPLE}": {metrics}}}}}"#);
         let Imported { table, notes } = import("zc.json", &nested, &space, None).unwrap();
         let names = ["cifar10_nwot", "cifar10_val_accuracy", "cifar10_zen"];
         assert_eq!(table.names[..3], names);
@@ -323,14 +324,17 @@ mod tests {
         let list = format!(r#"[{{"arch": {}, "accuracy": 71.5, "idx": 3}}]"#, "[0,3,1,4,2,1]");
         let listed = import("svhn/test.json", &list, &space, None).unwrap().table;
         assert_eq!((&listed.archs, &listed.names[0]), (&one.archs, &"svhn_val_accuracy".into()));
-        let table = format!("space,dataset,arch,nwot\nnasbench201,svhn,\"{TUPLE}\",1\nnasbench301,svhn,x,1\n");
+        let table = format!(
+            "space,dataset,arch,nwot\nnasbench201,svhn,\"{TUPLE}\",1\nnasbench301,svhn,x,1\n"
+        );
         assert_eq!(import("all.csv", &table, &space, None).unwrap().table.archs, one.archs);
     }
 
     #[test]
     fn codes_of_transnas_depend_on_the_data_set() {
         let space = Space::TransBench101Micro;
-        let text = |dataset: &str| format!(r#"{{"{dataset}": {{"(1, 2, 0, 1, 3, 1)": {{"nwot": 1}}}}}}"#);
+        let text =
+            |dataset: &str| format!(r#"{{"{dataset}": {{"(1, 2, 0, 1, 3, 1)": {{"nwot": 1}}}}}}"#);
         let codes = |dataset: &str| {
             import("zc.json", &text(dataset), &space, None).unwrap().table.archs[0].codes().to_vec()
         };
@@ -349,7 +353,8 @@ mod tests {
         for (space, cut) in [(Space::NasBench201, 2), (Space::TransBench101Micro, 2)] {
             let only = Some(("dataset", "scifar100"));
             let files = [file.clone()];
-            let table = read_where(Format::SuiteZero, &files, &space, only, &|_, _| {}).unwrap().table;
+            let table =
+                read_where(Format::SuiteZero, &files, &space, only, &|_, _| {}).unwrap().table;
             let accuracy = table.column("val_accuracy").unwrap();
             let is_cut = |arch| space.graph(arch, View::Pruned).arcs.is_empty();
             for (arch, accuracy) in table.archs.iter().zip(accuracy) {
