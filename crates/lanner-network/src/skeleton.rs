@@ -2,7 +2,7 @@ use lanner_space::{Architecture, Sizes, Space, View};
 
 use crate::{
     Builder, Nasbench201, Network, NetworkError, Shape, darts, fbnet, mobilenetv3, nasbench_macro,
-    nasbench101, nasbench201, transbench101, user,
+    nasbench101, nasbench201, natsbench_size, transbench101, user,
 };
 
 /// Sizes of a network that an architecture does not choose, for any space.
@@ -30,6 +30,7 @@ use crate::{
 /// | fbnet | 1984, of the last convolution | – | 224, 1000 |
 /// | mobilenetv3 | 1280, of the last layer; all widths follow it (1536: width 1.2) | – | –, 1000 |
 /// | nas-bench-macro | 32, of the stem | – | 32, 10 |
+/// | natsbench-size | 64, the largest width; the others follow it | – | 32, 10 |
 /// | a file's cells | of the first stage, by the file | a stage, by the file | by the file |
 /// | a file's chain | of the stem, by the file | – | by the file |
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -191,7 +192,7 @@ const WIDEST: usize = 8192;
 
 /// The published networks that are not those of a family: name of the space, the most channels, and
 /// the layers. A new one is a line here.
-const PUBLISHED: [(&str, usize, Build); 8] = [
+const PUBLISHED: [(&str, usize, Build); 9] = [
     ("nasbench101", WIDEST, |s, net, arch, _| nasbench101::build(s, net, arch.codes())),
     ("nasbench201", 1024, |s, net, arch, view| {
         nasbench201::build(s, net, arch.codes(), &s.live(arch, view))
@@ -206,6 +207,7 @@ const PUBLISHED: [(&str, usize, Build); 8] = [
     ("fbnet", WIDEST, |s, net, arch, _| fbnet::build(s, net, arch.codes())),
     ("mobilenetv3", WIDEST, |s, net, arch, _| mobilenetv3::build(s, net, arch.codes())),
     ("nas-bench-macro", WIDEST, |s, net, arch, _| nasbench_macro::build(s, net, arch.codes())),
+    ("natsbench-size", WIDEST, |s, net, arch, _| natsbench_size::build(s, net, arch.codes())),
 ];
 
 /// The most channels and the layers of a space's networks: as published, else those of its family.

@@ -7,8 +7,8 @@ use crate::definition::{Definition, FanOut, FewCells, Limits, Sizes};
 use crate::family::{Family, ParameterSpace};
 use crate::{Architecture, Parameters, SpaceError, user};
 use crate::{
-    darts, fbnet, mobilenetv3, nasbench_macro, nasbench101, nasbench201, transbench101,
-    transbench101_macro,
+    darts, fbnet, mobilenetv3, nasbench_macro, nasbench101, nasbench201, natsbench_size,
+    transbench101, transbench101_macro,
 };
 
 /// A search space; the crate's documentation has a tour.
@@ -76,12 +76,14 @@ impl Space {
     pub const MobileNetV3: Space = listed!(mobilenetv3);
     /// NAS-Bench-Macro (Su et al., CVPR 2021).
     pub const NasBenchMacro: Space = listed!(nasbench_macro);
+    /// The size space of NATS-Bench (Dong et al., TPAMI 2021).
+    pub const NatsBenchSize: Space = listed!(natsbench_size);
 }
 
 impl Space {
     /// All spaces with a name, in the order of [`Space::NAMES`]. A new one is a line here:
     /// `listed!(module)`.
-    pub const ALL: [Space; 8] = [
+    pub const ALL: [Space; 9] = [
         Space::NasBench101,
         Space::NasBench201,
         Space::Darts,
@@ -90,6 +92,7 @@ impl Space {
         Space::TransBench101Macro,
         Space::MobileNetV3,
         Space::NasBenchMacro,
+        Space::NatsBenchSize,
     ];
 
     /// Names of [`Space::ALL`].
