@@ -73,3 +73,40 @@ fn rows_without_an_accuracy_are_no_candidates() {
     let (_, message) = fails(&[&args[..], &first].concat());
     assert!(message.contains("no value"), "{message}");
 }
+
+/// Both devices share what no feature of a network tells, so twelve latencies do not suffice alone.
+#[test]
+fn other_devices_of_the_table_teach_a_latency_of_few_networks() {
+    let dir = tempfile::tempdir().unwrap();
+    let path = |name: &str| dir.path().join(name).display().to_string();
+    let space = Space::NasBench201;
+    let other = |text: &str| {
+        let quirk = text.bytes().fold(7u64, |h, b| h.wrapping_mul(31).wrapping_add(b.into())) % 100;
+        latency(text) * (1.0 + quirk as f64 / 100.0)
+    };
+    let mut table = "arch,other_ms,toy_ms\n".to_string();
+    for i in 0..space.size() {
+        let text = space.print(&space.at(i).unwrap());
+        let few = if i % 1300 == 7 { format!("{:.3}", 3.0 * other(&text)) } else { String::new() };
+        table += &format!("{text},{:.3},{few}\n", other(&text));
+    }
+    std::fs::write(path("t.csv"), table).unwrap();
+    let command = script(dir.path(), "echo \"{\\\"val_accuracy\\\": ${#1}}\"\n");
+    let args = ["search", "--evaluate", &command, "--budget", "30", "--limit", "toy_ms<=12"];
+    let args = [&args[..], &["--latency-table", &path("t.csv"), "--out", &path("s")]].concat();
+    let run = crate::common::lanner(&args);
+    let message = crate::common::text(&run.stderr);
+    assert!(run.status.success() && message.contains("1 other devices"), "{message}");
+    let study = lanner_search::study::Study::open(path("s")).unwrap();
+    let trials = study.trials().unwrap();
+    let mut errors: Vec<f64> = (trials.iter())
+        .filter_map(|t| {
+            let (median, _) = t.predicted.get("toy_ms")?;
+            Some((median / (3.0 * other(&space.print(&t.arch))) - 1.0).abs())
+        })
+        .collect();
+    errors.sort_by(f64::total_cmp);
+    assert!(errors.len() >= 15 && errors[errors.len() / 2] < 0.1, "{errors:?}");
+    let over = trials.iter().filter(|t| 3.0 * other(&space.print(&t.arch)) > 12.0).count();
+    assert!(over <= 3, "{over} of {} are over the limit", trials.len());
+}
