@@ -53,6 +53,7 @@ mod mobilenetv3;
 mod nasbench101;
 mod nasbench201;
 mod nasbench_macro;
+mod natsbench_size;
 mod network;
 pub mod onnx;
 mod op_graph;

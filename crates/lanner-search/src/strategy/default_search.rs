@@ -101,7 +101,7 @@ impl DefaultSearch {
     ) -> Option<Vec<f64>> {
         let sizes = log_flops(&pool.space, &pool.archs);
         let mut model = Model::new(pool, sizes, &self.warm_start);
-        let beliefs = model.beliefs(history, rows).ok()?;
+        let beliefs = model.predict(history, rows).ok()?;
         let targets = Targets::of(&history.values());
         let mut sums = vec![0.0; n.min(rows.len())];
         for _ in 0..DRAWS {
