@@ -47,6 +47,34 @@ class Network:
     def svg(self) -> str: ...
     def onnx(self, seed: int, fold: bool, int8: bool, batch: int | None) -> bytes: ...
 
+class Proxies:
+    def __new__(
+        cls,
+        space: Space,
+        names: list[str],
+        dataset: str,
+        batch: int,
+        seed: int,
+        threads: int,
+        channels: int | None,
+        cells: int | None,
+    ) -> Proxies: ...
+    def compute(self, arch: str) -> list[tuple[str, float | None]]: ...
+
+class Training:
+    def __new__(
+        cls,
+        space: Space,
+        dataset: str,
+        split: int,
+        epochs: int | None,
+        batch: int | None,
+        learning_rate: float | None,
+        channels: int | None,
+        cells: int | None,
+    ) -> Training: ...
+    def train(self, arch: str, seed: int, out: str) -> dict[str, float]: ...
+
 class Timer:
     def __new__(cls, runtime: str, threads: int, library: str | None) -> Timer: ...
     def describe(self) -> str: ...

@@ -9,6 +9,7 @@ from lanner import _lanner
 from lanner._device import Device, Stopwatch, device
 from lanner._errors import ExportError, InputError, MeasureError
 from lanner._network import Network
+from lanner._progress import Progress
 from lanner._space import Arch, Space
 from lanner._trial import Build
 
@@ -37,6 +38,8 @@ class Meter:
         self._stopwatch = stopwatch
         self.needed: list[str] = []
         """Metrics of limits and objectives."""
+        self.progress: Progress | None = None
+        self._measured = 0
         self._last: tuple[str, Any] | None = None
         """The architecture whose metrics were asked for last, and what was made of it."""
         self._names: set[str] = set()
@@ -77,6 +80,9 @@ class Meter:
         if is_final:
             self._last = None
         made = self._made(text)
+        self._measured += 1
+        if self.progress is not None:
+            self.progress.tell(f"{self._measured} latencies measured")
         # A network that is measured again is measured anew.
         self._last = None
         if self._stopwatch is None:

@@ -13,8 +13,10 @@ from typing import Any
 from lanner import _lanner
 from lanner._errors import InputError, StudyError
 from lanner._evaluate import Failure, Train, metrics
+from lanner._figure import draw
 from lanner._loop import Callback, Loop, threads, workers_of
 from lanner._measure import Measure, Meter
+from lanner._progress import Progress
 from lanner._space import Arch, Space, as_space
 from lanner._trial import Build, Trial, trials_of
 
@@ -380,7 +382,10 @@ class Study:
     def _trial(self, number: int) -> Trial:
         return self._trials(f"[{self._search.trial(number)}]")[0]
 
-    def _measure_first(self) -> None:
+    def _measure_first(self, progress: Progress | None = None) -> None:
+        """Measures the first networks. ``progress`` is told of them, and of later ones."""
+        if self._meter is not None:
+            self._meter.progress = progress
         if not self._is_measured:
             self._search.first_measurements()
             self._is_measured = True
@@ -408,6 +413,11 @@ class Study:
         if self.counts["done"]:
             self._search.found()
 
+    def svg(self) -> str:
+        """Draws the search: the value of the first objective of each trial, and the best so far."""
+        name, direction = next(iter(self.directions.items()))
+        return draw(self.trials, self.best_trials, name, direction == "maximize")
+
     def _repr_html_(self) -> str:
         rows = [("", repr(self)), ("folder", str(self._folder))]
         if self.best_trials:
@@ -415,7 +425,7 @@ class Study:
             metrics = ", ".join(f"{name} {value:.6g}" for name, value in best.metrics.items())
             rows += [("best", f"trial {best.number}: {metrics}"), ("network", str(best.arch))]
         cells = (f"<tr><th>{k}</th><td>{html.escape(v)}</td></tr>" for k, v in rows)
-        return f"<table>{''.join(cells)}</table>"
+        return f"<table>{''.join(cells)}</table>{self.svg() if len(rows) > 2 else ''}"
 
     def __repr__(self) -> str:
         goals = ", ".join(f"{d} {m}" for m, d in self.directions.items())

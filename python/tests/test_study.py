@@ -8,6 +8,8 @@ import shutil
 import subprocess
 import sys
 import threading
+import types
+import xml.etree.ElementTree
 from pathlib import Path
 
 import pytest
@@ -267,3 +269,41 @@ def test_files_are_where_they_were_put(tmp_path, monkeypatch):
     s.optimize(lambda t: (t.folder / "log").write_text("x"), n_trials=2)
     assert s.storage == tmp_path / "here"
     assert Path("here/trials/1/log").exists() and Path("here/study.db").exists()
+
+
+def test_drawings_have_every_trial(monkeypatch):
+    s = study(limits=["params <= 1e6"])
+    assert "<svg" not in s._repr_html_() and s.svg().startswith("<svg")
+    s.optimize(workers.score, n_trials=25)
+    drawing = xml.etree.ElementTree.fromstring(s.svg())
+    space = "{http://www.w3.org/2000/svg}"
+    titles = [title.text for title in drawing.iter(f"{space}title")]
+    best = [c for c in drawing.iter(f"{space}circle") if c.get("r") == "5"]
+    # The worst quarter may be outside of the frame.
+    assert 18 <= len(titles) <= 25 and len(best) == 1
+    assert best[0][0].text.startswith(f"trial {s.best_trial.number}: score {s.best_value:g}, ")
+    assert s.svg() in s._repr_html_()
+    assert "15,625" in s.space._repr_html_()
+    shown = []
+    handle = types.SimpleNamespace(update=shown.append)
+    ipython = types.ModuleType("IPython.display")
+    ipython.SVG = lambda text: text
+    ipython.display = lambda drawing, display_id: shown.append(drawing) or handle
+    monkeypatch.setitem(sys.modules, "IPython.display", ipython)
+    monkeypatch.setitem(sys.modules, "IPython", types.ModuleType("IPython"))
+    s.optimize(workers.score, n_trials=3, callbacks=[lanner.LiveFigure(pause=0)])
+    assert len(shown) == 3 and shown[-1] == s.svg()
+
+
+def test_progress_is_for_people(monkeypatch, capsys):
+    from lanner import _progress
+
+    assert study().optimize(workers.score, n_trials=3) is None
+    assert capsys.readouterr().err == ""
+    monkeypatch.setattr(_progress, "_DELAY", 0)
+    monkeypatch.setattr(_progress.importlib.util, "find_spec", lambda name: None)
+    monkeypatch.setattr(sys.stderr, "isatty", lambda: True, raising=False)
+    s = study()
+    s.optimize(workers.score, n_trials=3)
+    told = capsys.readouterr().err
+    assert f"trials 3 of 3  best score {s.best_value:g}" in told and told.endswith("\r\033[K")

@@ -5,6 +5,7 @@
 #![allow(clippy::too_many_arguments)]
 
 mod error;
+mod evaluate;
 mod images;
 mod network;
 mod predictor;
@@ -17,6 +18,8 @@ mod timer;
 mod _lanner {
     #[pymodule_export]
     const VERSION: &str = env!("CARGO_PKG_VERSION");
+    #[pymodule_export]
+    use crate::evaluate::{Proxies, Training};
     #[pymodule_export]
     use crate::images::images;
     #[pymodule_export]
