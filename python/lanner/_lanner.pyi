@@ -1,4 +1,5 @@
 from collections.abc import Callable, Sequence
+from typing import Any
 
 VERSION: str
 
@@ -8,6 +9,10 @@ def images(name: str) -> tuple[tuple[int, int, int], _Split, _Split]: ...
 def limit(text: str) -> str: ...
 def onnx_cost(model: bytes) -> str: ...
 def write_file(path: str, content: bytes) -> None: ...
+
+class Table:
+    def __new__(cls, columns: list[tuple[str, list[Any]]]) -> Table: ...
+    def __arrow_c_stream__(self, requested_schema: Any = None) -> Any: ...
 
 class Space:
     @staticmethod
@@ -84,8 +89,8 @@ class Predictor:
     @staticmethod
     def fit(
         space: Space,
-        archs: list[str],
-        values: list[float],
+        archs: Any,
+        values: Any,
         kind: str,
         method: str,
         metric: str,
@@ -94,8 +99,8 @@ class Predictor:
     @staticmethod
     def adapt(
         space: Space,
-        archs: list[str],
-        values: list[float],
+        archs: Any,
+        values: Any,
         kind: str,
         metric: str,
         sources: list[str],
@@ -104,7 +109,7 @@ class Predictor:
     @staticmethod
     def load(path: str, space: Space | None) -> Predictor: ...
     def save(self, path: str) -> None: ...
-    def predict(self, archs: list[str]) -> tuple[list[float], list[float], list[float]]: ...
+    def predict(self, archs: Any) -> tuple[bytearray, bytearray, bytearray]: ...
     def rank(
         self, top: int, sample: int | None, seed: int
     ) -> list[tuple[str, float, tuple[float, float] | None]]: ...

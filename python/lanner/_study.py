@@ -106,6 +106,15 @@ def create_study(
     return Study(search, space, Path(folder), build=build, meter=meter, temporary=temporary)
 
 
+def _column(values: list[Any]) -> list[Any]:
+    """Returns the values as those of a column: all numbers, or all texts."""
+    there = [value for value in values if value is not None]
+    if all(isinstance(value, (int, float)) for value in there):
+        is_whole = all(isinstance(value, int) for value in there) and there
+        return values if is_whole else [None if v is None else float(v) for v in values]
+    return [v if v is None or isinstance(v, str) else json.dumps(v) for v in values]
+
+
 def _names(metrics: str | Sequence[str]) -> list[str]:
     names = [metrics] if isinstance(metrics, str) else list(metrics)
     for name in names:
@@ -319,11 +328,21 @@ class Study:
 
     def trials_dataframe(self) -> Any:
         """Returns the trials as a pandas data frame: one row a trial, one column a metric, and one a
-        parameter where architectures have parameters.
+        parameter where architectures have parameters. For other libraries, see :meth:`table`.
         """
         import pandas
 
         return pandas.DataFrame(self.rows())
+
+    def table(self) -> _lanner.Table:
+        """Returns the trials as a table that polars, pyarrow, pandas, DuckDB and others take by Arrow's
+        interface, without a copy: ``polars.DataFrame(study.table())``, ``pyarrow.table(study.table())``.
+
+        Its columns are those of :meth:`rows`; lists of a repeat are JSON texts.
+        """
+        rows = self.rows()
+        names = dict.fromkeys(name for row in rows for name in row)
+        return _lanner.Table([(name, _column([row.get(name) for row in rows])) for name in names])
 
     def rows(self) -> list[dict[str, Any]]:
         """Returns the trials as dictionaries of plain values, for any library of tables."""

@@ -307,3 +307,32 @@ def test_progress_is_for_people(monkeypatch, capsys):
     s.optimize(workers.score, n_trials=3)
     told = capsys.readouterr().err
     assert f"trials 3 of 3  best score {s.best_value:g}" in told and told.endswith("\r\033[K")
+
+
+def test_trials_are_a_table_of_any_library():
+    s = study()
+    s.optimize(lambda t: {"score": workers.score(t), "odd": 0.5} if t.number % 2 else {"score": 1}, n_trials=9)
+    with pytest.raises(lanner.TrainError):
+        study().optimize(lambda t: None, n_trials=3)
+    rows, table = s.rows(), s.table()
+    for library, make in [
+        ("polars", lambda m: m.DataFrame(table).to_dicts()),
+        ("pyarrow", lambda m: m.table(table).to_pylist()),
+        ("pandas", lambda m: m.DataFrame.from_arrow(table).astype(object).to_dict("records")),
+    ]:
+        module = pytest.importorskip(library)
+        made = make(module)
+        assert len(made) == 9 and list(made[0]) == list(rows[0])
+        for own, row in zip(made, rows, strict=True):
+            same = {n: v if v == v else None for n, v in own.items()}
+            assert same == row, library
+    assert s.trials_dataframe()["odd"].isna().sum() == 4
+    # A capsule that nobody reads, and one that is read twice.
+    table.__arrow_c_stream__()
+    import polars
+
+    capsule = table.__arrow_c_stream__()
+    holder = types.SimpleNamespace(__arrow_c_stream__=lambda requested_schema=None: capsule)
+    assert len(polars.DataFrame(holder)) == 9
+    with pytest.raises(lanner.InputError, match="read already"):
+        lanner.Predictor.fit(holder, [1.0])

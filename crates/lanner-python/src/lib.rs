@@ -4,6 +4,7 @@
 // Functions are called with the arguments of Python's, by name.
 #![allow(clippy::too_many_arguments)]
 
+mod arrow;
 mod error;
 mod evaluate;
 mod images;
@@ -18,6 +19,8 @@ mod timer;
 mod _lanner {
     #[pymodule_export]
     const VERSION: &str = env!("CARGO_PKG_VERSION");
+    #[pymodule_export]
+    use crate::arrow::Table;
     #[pymodule_export]
     use crate::evaluate::{Proxies, Training};
     #[pymodule_export]
