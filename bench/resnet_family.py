@@ -26,6 +26,7 @@ SPACE = lanner.space(
     expand=lanner.Choice(1, 2), pooling=lanner.Choice("stride", "max"),
     lr=lanner.Choice(0.003, 0.03, network=False),
 )  # fmt: skip
+FIELDS = ("depth", "width", "kernel", "expand", "pooling", "lr")
 MARKS = (20, 40, 100)
 
 
@@ -141,13 +142,110 @@ def table(path):
         writer.writerows(rows)
 
 
+def read(path):
+    with open(path, newline="") as file:
+        rows = list(csv.DictReader(file))
+    archs = [SPACE.check({name: _value(row[name]) for name in FIELDS}) for row in rows]
+    return {SPACE.text(arch): (arch, row) for arch, row in zip(archs, rows, strict=True)}
+
+
+def _value(text):
+    try:
+        return int(text)
+    except ValueError:
+        return float(text) if text[0].isdigit() else text
+
+
+def ours(known, limit, seed):
+    """Yields accuracy and latency of the networks that Lanner trains."""
+
+    def measure(arch):
+        row = known[SPACE.text(arch)][1]
+        return {"latency_ms": float(row["latency_ms"]), "flops": float(row["flops"]), "params": float(row["params"])}
+
+    limits = [] if limit is None else [f"latency_ms <= {limit}"]
+    study = lanner.create_study(
+        SPACE, maximize="accuracy", limits=limits, measure=measure if limits else None, seed=seed
+    )
+    study.optimize(lambda trial: float(known[SPACE.text(trial.arch)][1]["accuracy"]), n_trials=max(MARKS))
+    for trial in study.trials:
+        if trial.state == "done":
+            row = known[SPACE.text(trial.arch)][1]
+            yield float(row["accuracy"]), float(row["latency_ms"])
+
+
+def optunas(known, limit, seed, name):
+    """Yields accuracy and latency of the networks that a sampler of Optuna trains."""
+    import optuna
+
+    optuna.logging.set_verbosity(optuna.logging.ERROR)
+    constraints = None if limit is None else lambda trial: [trial.user_attrs["latency"] - limit]
+    kinds = {"tpe": optuna.samplers.TPESampler, "gp": optuna.samplers.GPSampler}
+    sampler = (
+        optuna.samplers.RandomSampler(seed)
+        if name == "random"
+        else kinds[name](seed=seed, constraints_func=constraints)
+    )
+    tried = []
+
+    def objective(trial):
+        arch = {
+            "depth": trial.suggest_int("depth", 1, 3),
+            "width": trial.suggest_int("width", 8, 32, step=8),
+            "kernel": trial.suggest_int("kernel", 1, 5, step=2),
+            "expand": trial.suggest_int("expand", 1, 2),
+            "pooling": trial.suggest_categorical("pooling", ["stride", "max"]),
+            "lr": trial.suggest_categorical("lr", [0.003, 0.03]),
+        }
+        row = known[SPACE.text(arch)][1]
+        trial.set_user_attr("latency", float(row["latency_ms"]))
+        tried.append((float(row["accuracy"]), float(row["latency_ms"])))
+        return tried[-1][0]
+
+    optuna.create_study(direction="maximize", sampler=sampler).optimize(objective, n_trials=max(MARKS))
+    yield from tried
+
+
+def compare(path, seeds, samplers):
+    known = read(path)
+    latencies = [float(row["latency_ms"]) for _, row in known.values()]
+    for limit in (None, statistics.median(latencies)):
+        within = [
+            float(row["accuracy"])
+            for _, row in known.values()
+            if limit is None or float(row["latency_ms"]) <= limit
+        ]
+        print(f"limit {limit}: best {max(within):.3f}", flush=True)
+        for name in samplers:
+            runs, seconds = [], []
+            for seed in range(seeds):
+                start = time.perf_counter()
+                trials = ours(known, limit, seed) if name == "lanner" else optunas(known, limit, seed, name)
+                runs.append(list(trials))
+                seconds.append((time.perf_counter() - start) / max(MARKS))
+            told = []
+            for mark in MARKS:
+                best = [
+                    max((a for a, ms in run[:mark] if limit is None or ms <= limit), default=0.0) for run in runs
+                ]
+                error = statistics.stdev(best) / len(best) ** 0.5 if len(best) > 1 else 0.0
+                told.append(f"best_{mark} {statistics.mean(best):.3f} ± {error:.3f}")
+            over = statistics.mean(sum(limit is not None and ms > limit for _, ms in run) for run in runs)
+            print(f"{name}: {', '.join(told)}, over {over:.1f}, {statistics.mean(seconds):.3f} s a trial", flush=True)
+
+
 def main():
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("what", choices=["table", "search"])
     parser.add_argument("file")
+    parser.add_argument("--seeds", type=int, default=10)
+    parser.add_argument("--samplers", default="lanner,tpe,gp,random")
     args = parser.parse_args()
+    warnings.simplefilter("ignore")
     if args.what == "table":
         table(args.file)
+    else:
+        compare(args.file, args.seeds, args.samplers.split(","))
 
 
 if __name__ == "__main__":

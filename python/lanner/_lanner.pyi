@@ -133,6 +133,7 @@ class Search:
         first: int,
         latency: _Latency | None,
         metrics: _Metrics | None,
+        measured: Sequence[str],
     ) -> Search: ...
     @staticmethod
     def open(folder: str, latency: _Latency | None, metrics: _Metrics | None) -> Search: ...

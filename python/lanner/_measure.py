@@ -42,6 +42,8 @@ class Meter:
         self._measured = 0
         self._last: tuple[str, Any] | None = None
         """The architecture whose metrics were asked for last, and what was made of it."""
+        self._counted: tuple[str, dict[str, float]] | None = None
+        """The architecture whose network was built last, and its costs."""
         self._names: set[str] = set()
         """Metrics that ``measure`` gave."""
 
@@ -85,14 +87,19 @@ class Meter:
             self.progress.tell(f"{self._measured} latencies measured")
         # A network that is measured again is measured anew.
         self._last = None
+        arch = self._space._arch(text)
         if self._stopwatch is None:
-            return self._latency_of(self._space._arch(text), made)
+            return self._latency_of(arch, made)
+        if self._space._inner.is_parameters:
+            self._counted = (text, self._counts_of(arch, made))
         return self._stopwatch.measure(made, is_final)
 
     def metrics(self, text: str) -> dict[str, float] | None:
         """Returns the metrics other than the latency; None if the network cannot be measured. They are kept
         for the latency, so that one call of ``measure``, or one export, gives both.
         """
+        if self._counted is not None and self._counted[0] == text:
+            return self._counted[1]
         made = self._made(text)
         arch = self._space._arch(text)
         if self._measure is None:
