@@ -113,7 +113,7 @@ impl DefaultSearch {
         n: usize,
     ) -> Option<Vec<f64>> {
         let mut model = self.new_model(pool);
-        let beliefs = model.beliefs(history, rows).ok()?;
+        let beliefs = model.predict(history, rows).ok()?;
         let targets = Targets::of(&history.values());
         let mut sums = vec![0.0; n.min(rows.len())];
         for _ in 0..DRAWS {
