@@ -77,6 +77,21 @@ class Meter:
         stopwatch = Stopwatch(on or device()) if measure is None else None
         return Meter(space, measure, exporter, stopwatch)
 
+    def names(self) -> list[str]:
+        """Returns the metrics other than the latency that are given in a space of parameters, as a first network
+        tells them; none if they are not needed, or are not known by that.
+        """
+        if not self._space._inner.is_parameters or not self.needed:
+            return []
+        if self._measure is None:
+            return list(COUNTED)
+        (arch,) = self._space.sample(seed=1)
+        made = self._made(self._space.text(arch))
+        if not isinstance(made, Mapping):
+            return []
+        self._names = set(made)
+        return sorted(self._names - {LATENCY})
+
     def latency(self, text: str, is_final: bool) -> tuple[float, float] | None:
         """Returns latency and standard error, milliseconds; None if the network cannot be measured."""
         if is_final:

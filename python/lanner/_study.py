@@ -15,7 +15,7 @@ from lanner._errors import InputError, StudyError
 from lanner._evaluate import Failure, Train, metrics
 from lanner._figure import draw
 from lanner._loop import Callback, Loop, threads, workers_of
-from lanner._measure import COUNTED, Measure, Meter
+from lanner._measure import Measure, Meter
 from lanner._progress import Progress
 from lanner._space import Arch, Space, as_space
 from lanner._trial import Build, Trial, trials_of
@@ -102,7 +102,7 @@ def create_study(
             first_measurements,
             latency,
             metrics,
-            list(COUNTED) if build is not None and measure is None else [],
+            [] if meter is None else meter.names(),
         )
     return Study(search, space, Path(folder), build=build, meter=meter, temporary=temporary)
 

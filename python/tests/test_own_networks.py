@@ -200,3 +200,23 @@ def test_exports_fall_back_and_take_several_inputs():
     for example in ((), {}, 3, (image, 2)):
         with pytest.raises(lanner.InputError, match="example_input"):
             to_onnx(Decides(), example)
+
+
+def test_costs_of_measured_networks_are_kept_for_predictors():
+    def measure(arch):
+        width = sum(b["width"] for b in arch["block"])
+        return {"latency_ms": 0.1 * width, "flops": 1e6 * width, "params": 1e3 * width, "color": "red"}
+
+    study = lanner.create_study(
+        SPACE, maximize="score", limits=["latency_ms <= 3"], measure=measure, first_measurements=8, seed=1
+    )
+    study.optimize(score, n_trials=12)
+    found = {name: {} for name in ("latency_ms", "flops", "params")}
+    for m in study.measurements:
+        found[m["metric"]][SPACE.text(m["arch"])] = m["value"]
+    assert len(found["flops"]) >= 20 and found["flops"].keys() == found["params"].keys() == found["latency_ms"].keys()
+    assert all(found["flops"][text] == pytest.approx(1e7 * ms) for text, ms in found["latency_ms"].items())
+    # Without a limit nothing is built before a training.
+    plain = lanner.create_study(SPACE, maximize="score", build=lambda arch: 1 / 0, example_input=0, seed=1)
+    plain.optimize(score, n_trials=3)
+    assert plain.measurements == []

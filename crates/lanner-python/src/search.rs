@@ -62,7 +62,8 @@ impl Search {
             job.limits.push(limit.parse::<lanner::search::Limit>().or_exception()?);
         }
         job.strategy = strategy.parse().map_err(|e: String| InputError::new_err(e))?;
-        job.setup = Some(Setup { latency_samples: first, measured, ..Setup::new(Evaluate::Function) });
+        job.setup =
+            Some(Setup { latency_samples: first, measured, ..Setup::new(Evaluate::Function) });
         let (own, raised) = own(&space.0, latency, metrics);
         let run = py.detach(|| Run::create(&folder, &job, own, &mut Control::default()));
         Search::new(py, run, raised)

@@ -9,7 +9,7 @@ use super::candidates::{Current, parents};
 use super::database::VALUES;
 use super::limits::{Known, Measured};
 use super::types::{Counts, Trial};
-use super::{costs, PROBABLE, SearchError, Study, now, read};
+use super::{PROBABLE, SearchError, Study, costs, now, read};
 use crate::strategy::scalarised;
 use crate::{History, Job};
 

@@ -53,3 +53,34 @@ pub(super) fn of_pool(pool: &Pool, known: &[Known]) -> Vec<Vec<f64>> {
     };
     known.iter().map(of).collect()
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn costs_are_exact_where_they_are_known_and_predicted_elsewhere() {
+        let text = r#"{"name": "mine", "parameter": [
+            {"name": "depth", "integer": [1, 6]}, {"name": "width", "choice": [8, 16, 32, 64]},
+            {"name": "lr", "float": [0.0001, 0.1], "log": true, "network": false}]}"#;
+        let space = Space::of_parameters(&serde_json::from_str(text).unwrap()).unwrap();
+        let mut rng = lanner_nn::rng(1, "costs");
+        let archs: Vec<_> = (0..200).map(|_| space.sample(&mut rng)).collect();
+        let pool = Pool::new(space.clone(), archs);
+        let cost = |row: usize| {
+            let text = space.print(&pool.archs[row]);
+            let value: serde_json::Value = serde_json::from_str(&text).unwrap();
+            let [depth, width] = ["depth", "width"].map(|name| value[name].as_f64().unwrap());
+            9.0 * depth * width * width + 10.0 * width
+        };
+        let known: Known = (0..20).map(|row| (pool.archs[row].clone(), cost(row))).collect();
+        let few = known[..FEWEST - 1].to_vec();
+        let costs = of_pool(&pool, &[known, few]);
+        let error = |row: usize| (costs[0][row] - cost(row).ln()).abs();
+        assert!((0..20).all(|row| error(row) < 1e-12));
+        let mut errors: Vec<f64> = (20..200).map(error).collect();
+        errors.sort_by(f64::total_cmp);
+        assert!(errors[90] < 0.1 && errors[171] < 0.5, "{} {}", errors[90], errors[171]);
+        assert!(costs[1].iter().all(|cost| *cost == 0.0));
+    }
+}

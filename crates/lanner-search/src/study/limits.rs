@@ -64,7 +64,13 @@ impl Limits {
             |s: &Setup| matches!(s.evaluate, Evaluate::Command(_)) && s.tables.is_empty();
         let tells = space.parameters().is_some() && job.setup.as_ref().is_some_and(by_evaluation);
         let least = if tells { SURE } else { PROBABLE };
-        Limits { measured, least, processes: [None, None, None], expected: None, sources: Vec::new() }
+        Limits {
+            measured,
+            least,
+            processes: [None, None, None],
+            expected: None,
+            sources: Vec::new(),
+        }
     }
 
     /// Tells whether a metric can be measured for a network.
