@@ -60,7 +60,12 @@ impl Expected {
 
     /// Probability that a measurement is within the limit; one half where nothing is expected.
     pub fn within(&self, limit: f64) -> f64 {
-        self.belief(0.0, self.sd, limit).within
+        self.uncorrected(limit).within
+    }
+
+    /// The belief in the latency that is expected.
+    pub fn uncorrected(&self, limit: f64) -> Belief {
+        self.belief(0.0, self.sd, limit)
     }
 
     /// The belief in a latency that is `error` more, as a logarithm, than is expected.

@@ -4,6 +4,7 @@ use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;
 
 use lanner_predict::latency::{Expected, LatencyFeatures};
+use lanner_predict::predictor::Predictor;
 use lanner_predict::{Pool, choose};
 use lanner_space::{Architecture, Space};
 use rusqlite::Connection;
@@ -49,6 +50,8 @@ pub(super) struct Limits {
     expected: Option<Vec<Expected>>,
     /// Metrics that can be measured for some networks only.
     sources: Vec<(String, Source)>,
+    /// Predictors of latencies that are known of a few networks, learnt with other devices.
+    adapted: Vec<(String, Asked)>,
 }
 
 /// Architectures and their values.
@@ -70,6 +73,7 @@ impl Limits {
             processes: [None, None, None],
             expected: None,
             sources: Vec::new(),
+            adapted: Vec::new(),
         }
     }
 
@@ -128,13 +132,18 @@ impl Limits {
                 false => process(pool, &limit.metric),
             });
             let predictor = predictor.as_deref_mut().filter(|_| limit.metric == LATENCY);
-            let believed = match predictor {
-                Some(predictor) => {
+            let adapted = self.adapted.iter_mut().find(|a| a.0 == limit.metric);
+            let believed = match (adapted, predictor) {
+                (Some((_, adapted)), _) => {
+                    let archs: Vec<_> = rows.iter().map(|&r| pool.archs[r].clone()).collect();
+                    Ok(adapted.latencies(&archs).iter().map(|e| e.uncorrected(bound)).collect())
+                }
+                (None, Some(predictor)) => {
                     let expected =
                         self.expected.get_or_insert_with(|| predictor.latencies(&pool.archs));
                     Ok(process.corrected(expected, &known, bound, &rows))
                 }
-                None => process.beliefs(&known, bound, &rows),
+                (None, None) => process.beliefs(&known, bound, &rows),
             };
             // Without enough measurements for a process, every row stays open.
             let source = self.sources.iter().find(|s| s.0 == limit.metric).map(|s| &s.1);
@@ -255,6 +264,11 @@ impl Study {
         self.limits.sources.push((metric.into(), source));
     }
 
+    /// Predicts a latency, which is known of a few networks only, by what was learnt with other devices.
+    pub(crate) fn set_adapted(&mut self, metric: &str, predictor: Box<dyn Predictor>) {
+        self.limits.adapted.push((metric.into(), Asked::new(predictor)));
+    }
+
     /// Tells whether a network is predicted to be within the limits of a metric with a probability of
     /// at least .95.
     pub(crate) fn is_predicted_within(
@@ -280,9 +294,13 @@ impl Study {
         metric: &str,
         archs: &[Architecture],
     ) -> Result<Vec<Belief>, SearchError> {
-        let known = self.database.read(|c| latest(c, &self.space, metric))?;
         let unlimited = Limit::at_most(metric, f64::INFINITY);
         let limit = self.job.limits.iter().find(|l| l.metric == metric).unwrap_or(&unlimited);
+        if let Some((_, adapted)) = self.limits.adapted.iter().find(|a| a.0 == metric) {
+            let expected = adapted.latencies_once(archs);
+            return Ok(expected.iter().map(|e| e.uncorrected(limit.value())).collect());
+        }
+        let known = self.database.read(|c| latest(c, &self.space, metric))?;
         let mut all = archs.to_vec();
         let mut rows = Vec::new();
         for (arch, value) in known {
