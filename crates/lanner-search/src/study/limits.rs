@@ -43,8 +43,9 @@ pub(super) struct Limits {
     measured: Vec<(usize, Limit)>,
     /// Least probability, if any network reaches it.
     least: f64,
-    /// The processes of the network's costs and, where they differ, of other metrics.
-    processes: [Option<LatencyProcess>; 2],
+    /// The processes of the network's costs and, where they differ, of other metrics; and that of the latency
+    /// where costs are known.
+    processes: [Option<LatencyProcess>; 3],
     /// Predictions of the pool's latencies by a saved predictor.
     expected: Option<Vec<Expected>>,
     /// Metrics that can be measured for some networks only.
@@ -69,7 +70,7 @@ impl Limits {
         Limits {
             measured,
             least,
-            processes: [None, None],
+            processes: [None, None, None],
             expected: None,
             sources: Vec::new(),
             adapted: Vec::new(),
@@ -82,7 +83,7 @@ impl Limits {
     }
 
     pub fn new_pool(&mut self) {
-        self.processes = [None, None];
+        self.processes = [None, None, None];
         self.expected = None;
     }
 
@@ -100,12 +101,13 @@ impl Limits {
     /// none, a lower one), and returns the predictions of the rows. A row that was measured
     /// is open if it is surely within, and one that cannot be measured if it is within with a probability
     /// of .95. Before measurements, a saved predictor gives the predictions of
-    /// latencies. `cheap` is the probability that suffices for metrics that can be measured at little
+    /// latencies. `costs` are features of the network, one list a cost. `cheap` is the probability that suffices for metrics that can be measured at little
     /// cost.
     pub fn allowed(
         &mut self,
         current: &Current,
         measured: &[Measured],
+        costs: &[Vec<f64>],
         mut predictor: Option<&mut Asked>,
         cheap: Option<(f64, &[String])>,
         open: &mut [bool],
@@ -122,9 +124,13 @@ impl Limits {
                 .collect();
             let bound = measured.sure_bound(limit);
             let rows: Vec<usize> = (0..pool.len()).filter(|&r| open[r]).collect();
+            let sees_costs = !costs.is_empty() && limit.metric == LATENCY;
             let is_other = usize::from(!is_cost(&pool.space, &limit.metric));
-            let process =
-                self.processes[is_other].get_or_insert_with(|| process(pool, &limit.metric));
+            let slot = &mut self.processes[if sees_costs { 2 } else { is_other }];
+            let process = slot.get_or_insert_with(|| match sees_costs {
+                true => LatencyProcess::with_costs(pool, costs),
+                false => process(pool, &limit.metric),
+            });
             let predictor = predictor.as_deref_mut().filter(|_| limit.metric == LATENCY);
             let adapted = self.adapted.iter_mut().find(|a| a.0 == limit.metric);
             let believed = match (adapted, predictor) {
@@ -223,7 +229,7 @@ fn process(pool: &Pool, metric: &str) -> LatencyProcess {
 
 /// Returns the latest value of a metric for each architecture, measured apart or with a trial; of
 /// the latest architectures only.
-fn latest(c: &Connection, space: &Space, metric: &str) -> rusqlite::Result<Known> {
+pub(super) fn latest(c: &Connection, space: &Space, metric: &str) -> rusqlite::Result<Known> {
     let mut values: BTreeMap<String, f64> = BTreeMap::new();
     for sql in [
         "SELECT arch, value FROM measurement WHERE metric = ? ORDER BY id DESC LIMIT ?",
