@@ -2,6 +2,7 @@
 
 use std::path::Path;
 
+use lanner::say;
 use lanner_network::{Network, Skeleton, View};
 use lanner_space::{Architecture, Space};
 
@@ -58,7 +59,7 @@ pub fn note_other(table: &Path, space: &Space) -> anyhow::Result<()> {
         // In a joined table, the name of a metric stands before the word.
         let Some((_, own)) = comment.split_once("skeleton: ") else { continue };
         if own != published {
-            eprintln!(
+            say!(
                 "note: {} was measured on networks of {own}; the predictor uses the costs of the published \
                  ones, {published}",
                 table.display()

@@ -20,6 +20,7 @@
 //! ```
 
 use std::collections::{BTreeMap, HashMap};
+use std::io::Read;
 use std::path::Path;
 
 use lanner_space::{Architecture, Space};
@@ -126,6 +127,16 @@ impl Array {
             Array::F32 { data, .. } => data.iter().flat_map(|x| x.to_le_bytes()).collect(),
             Array::F64 { data, .. } => data.iter().flat_map(|x| x.to_le_bytes()).collect(),
             Array::U8 { data, .. } => data.clone(),
+        }
+    }
+
+    fn first_not_finite(&self) -> Option<f64> {
+        match self {
+            Array::F32 { data, .. } => {
+                data.iter().map(|&x| x.into()).find(|x: &f64| !x.is_finite())
+            }
+            Array::F64 { data, .. } => data.iter().copied().find(|x| !x.is_finite()),
+            Array::U8 { .. } => None,
         }
     }
 
@@ -259,8 +270,7 @@ impl ModelFile {
 
     /// Reads a file that must be for this kind of predictor and this space.
     pub fn load(path: &Path, kind: &str, space: &str) -> Result<ModelFile, PredictError> {
-        let bytes =
-            std::fs::read(path).map_err(|error| PredictError::Io { path: path.into(), error })?;
+        let bytes = read(path)?;
         let read = || -> Result<ModelFile, PredictError> {
             let file = ModelFile::from_bytes(&bytes)?;
             if file.header.kind != kind {
@@ -346,10 +356,31 @@ impl ModelFile {
                 Dtype::U8 => Array::U8 { shape, data: bytes.to_vec() },
                 other => return Err(model(format!("array '{name}' is of type {other}"))),
             };
+            // No predictor writes one, and every prediction would be none.
+            if let Some(value) = array.first_not_finite() {
+                return Err(model(format!("damaged: the array '{name}' has the value {value}")));
+            }
             tensors.insert(name.to_string(), array);
         }
         Ok(ModelFile { header, tensors })
     }
+}
+
+/// Largest file that is read, in bytes: that of a predictor of hundreds of thousands of networks has a
+/// tenth.
+const LONGEST: u64 = 1 << 30;
+
+/// Reads the bytes of a file, whose size is bounded: a device or a pipe may have no end.
+pub(super) fn read(path: &Path) -> Result<Vec<u8>, PredictError> {
+    let io = |error| PredictError::Io { path: path.into(), error };
+    let mut bytes = Vec::new();
+    let file = std::fs::File::open(path).map_err(io)?;
+    file.take(LONGEST + 1).read_to_end(&mut bytes).map_err(io)?;
+    if bytes.len() as u64 > LONGEST {
+        let why = format!("more than {} MiB, so no predictor", LONGEST >> 20);
+        return Err(PredictError::ModelFile { path: path.into(), why });
+    }
+    Ok(bytes)
 }
 
 fn model(why: String) -> PredictError {

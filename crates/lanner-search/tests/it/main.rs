@@ -5,6 +5,7 @@ mod predictors;
 mod run;
 mod strategies;
 mod study;
+mod study_damage;
 mod study_earlier;
 mod study_files;
 mod study_processes;
