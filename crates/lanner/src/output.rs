@@ -14,6 +14,8 @@ use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 use lanner_search::SearchError;
 use serde_json::{Map, Value};
 
+use crate::say;
+
 /// A wrong combination of options: exit code 2, like those that the parser finds.
 #[derive(Debug)]
 pub struct Usage(pub String);

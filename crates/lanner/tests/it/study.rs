@@ -174,7 +174,7 @@ fn what_is_no_study_is_told_by_every_command() {
     for (name, expected) in [
         ("missing", "no study there; `lanner search` makes one"),
         ("empty", "no study there; `lanner search` makes one"),
-        ("damaged", "damaged (database disk image is malformed)"),
+        ("damaged", "study.db: damaged ("),
         ("newer", "written by a newer version of Lanner (schema 99"),
     ] {
         let study = at(name).display().to_string();
