@@ -26,7 +26,8 @@ use crate::{
 
 pub(crate) fn read(path: &Path, space: &Space) -> Result<(Table, ReadReport), DataError> {
     // The library panics at some damaged files.
-    std::panic::catch_unwind(|| read_file(path, space)).unwrap_or_else(|_| {
+    let read = std::panic::AssertUnwindSafe(|| read_file(path, space));
+    std::panic::catch_unwind(read).unwrap_or_else(|_| {
         Err(DataError::file(path, "not a readable Parquet file: it is damaged"))
     })
 }

@@ -52,6 +52,7 @@ mod mt19937;
 pub mod nasbench101;
 pub mod nasbench201;
 pub mod nasbench_macro;
+pub mod natsbench_size;
 mod parameters;
 mod permutation;
 mod space;

@@ -286,7 +286,7 @@ mod tests {
                 connection.pragma_update(None, "journal_mode", "wal").unwrap();
             }
             let fails = |c: &Connection| {
-                c.execute("INSERT INTO study VALUES ('settings', 1)", [])?;
+                c.execute("INSERT INTO study (key, value) VALUES ('settings', 1)", [])?;
                 Err(rusqlite::Error::InvalidQuery)
             };
             assert!(!Database::is_there(&path), "{left}");

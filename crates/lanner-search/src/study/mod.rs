@@ -48,6 +48,7 @@ mod candidates;
 mod checksum;
 mod claim;
 mod comparison;
+pub(crate) mod costs;
 mod database;
 mod limits;
 mod owner;
