@@ -135,16 +135,6 @@ impl Array {
         }
     }
 
-    fn first_not_finite(&self) -> Option<f64> {
-        match self {
-            Array::F32 { data, .. } => {
-                data.iter().map(|&x| x.into()).find(|x: &f64| !x.is_finite())
-            }
-            Array::F64 { data, .. } => data.iter().copied().find(|x| !x.is_finite()),
-            Array::U8 { .. } => None,
-        }
-    }
-
     fn dtype(&self) -> Dtype {
         match self {
             Array::F32 { .. } => Dtype::F32,
@@ -167,16 +157,31 @@ impl ModelFile {
         ModelFile { header, tensors: BTreeMap::new() }
     }
 
-    /// The `f32` array of that name and shape.
+    /// The `f32` array of that name and shape, whose values are finite: predictions from others would be
+    /// none, in silence.
     pub fn f32(&self, name: &str, shape: &[usize]) -> Result<&[f32], PredictError> {
         match self.tensors.get(name) {
-            Some(Array::F32 { shape: s, data }) if s == shape => Ok(data),
+            Some(Array::F32 { shape: s, data }) if s == shape => {
+                match data.iter().find(|x| !x.is_finite()) {
+                    Some(x) => Err(model(format!("the array '{name}' has the value {x}"))),
+                    None => Ok(data),
+                }
+            }
             other => Err(self.unexpected(name, "f32", shape, other)),
         }
     }
 
-    /// The `f64` array of that name and shape.
+    /// The `f64` array of that name and shape, whose values are finite.
     pub fn f64(&self, name: &str, shape: &[usize]) -> Result<&[f64], PredictError> {
+        let data = self.f64_or_missing(name, shape)?;
+        match data.iter().find(|x| !x.is_finite()) {
+            Some(x) => Err(model(format!("the array '{name}' has the value {x}"))),
+            None => Ok(data),
+        }
+    }
+
+    /// The `f64` array of that name and shape, NaN where a value is missing.
+    pub fn f64_or_missing(&self, name: &str, shape: &[usize]) -> Result<&[f64], PredictError> {
         match self.tensors.get(name) {
             Some(Array::F64 { shape: s, data }) if s == shape => Ok(data),
             other => Err(self.unexpected(name, "f64", shape, other)),
@@ -364,10 +369,6 @@ impl ModelFile {
                 Dtype::U8 => Array::U8 { shape, data: bytes.to_vec() },
                 other => return Err(model(format!("array '{name}' is of type {other}"))),
             };
-            // No predictor writes one, and every prediction would be none.
-            if let Some(value) = array.first_not_finite() {
-                return Err(model(format!("damaged: the array '{name}' has the value {value}")));
-            }
             tensors.insert(name.to_string(), array);
         }
         Ok(ModelFile { header, tensors })
@@ -439,6 +440,15 @@ mod tests {
         let wrong = back.f32("a", &[4]).expect_err("shape").to_string();
         assert!(wrong.contains("'a'") && wrong.contains("[4]") && wrong.contains("[3]"), "{wrong}");
         assert!(back.f64("c", &[1]).is_err());
+        for bad in [f64::NAN, f64::INFINITY] {
+            let mut file = example();
+            file.tensors.insert("a".into(), Array::f32(vec![1.0, bad as f32, 0.0]));
+            file.tensors.insert("b".into(), Array::f64(vec![bad]));
+            let back = ModelFile::from_bytes(&file.to_bytes().expect("bytes")).expect("file");
+            let message = back.f32("a", &[3]).expect_err("not finite").to_string();
+            assert!(message.contains("'a' has the value"), "{message}");
+            assert!(back.f64("b", &[1]).is_err() && back.f64_or_missing("b", &[1]).is_ok());
+        }
     }
 
     #[test]
