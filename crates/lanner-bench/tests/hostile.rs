@@ -20,13 +20,15 @@ fn hostile_inputs_end_with_a_value_or_an_error() {
     for (runs, seed) in [(["--runs", "150"], "3"), (["--damaged", "60"], "4")] {
         let rows = rows(&[&runs[..], &["--seed", seed]].concat());
         assert_eq!(rows.len(), 17);
+        let mut read = 0;
         for row in rows {
             let count = |name: &str| row[name].as_u64().unwrap_or(0);
             assert_eq!(count("failures"), 0, "{row}");
-            // Seeds are good inputs, and most others are not. Without Parquet, there is no good one.
-            let (values, inputs) = (count("values"), count("inputs"));
-            assert!(inputs > values && (values > 0 || row["reader"] == "parquet"), "{row}");
+            // Most are refused, not all of them.
+            assert!(count("inputs") > count("values") + 10, "{row}");
+            read += count("values");
         }
+        assert!(read > 100, "{read}");
     }
 }
 
