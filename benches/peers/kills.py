@@ -44,10 +44,10 @@ def drive(engine, address, folder, trials):
     if engine == "ray":
         import ray
 
-        import lanner.ray
+        from lanner.ray import RayExecutor
 
         ray.init(address=address, log_to_driver=False)
-        executor = lanner.ray.RayExecutor(n_workers=6)
+        executor = RayExecutor(n_workers=6)
     else:
         import distributed
 
