@@ -77,7 +77,11 @@ class RayCluster:
     def kill_node(self, rng):
         node = self.nodes.pop(rng.randrange(len(self.nodes)))
         self.cluster.remove_node(node, allow_graceful=False)
-        self.nodes.append(self.cluster.add_node(num_cpus=2))
+        while len(self.nodes) < 3:
+            try:
+                self.nodes.append(self.cluster.add_node(num_cpus=2))
+            except Exception as error:
+                print(f"a node did not begin in time, another one is begun: {error}", flush=True)
 
     def close(self):
         self.cluster.shutdown()
