@@ -14,6 +14,7 @@ mod ranking;
 mod recipes;
 mod search;
 mod tables;
+mod untrained;
 
 use std::path::PathBuf;
 
@@ -55,6 +56,8 @@ enum Command {
     Ranking(ranking::RankingArgs),
     /// Predict accuracies on a task from 20 trained networks, and from other tasks and spaces
     CrossTask(cross_task::CrossTaskArgs),
+    /// Rank networks before any is trained, by zero-cost proxies and by all of them together
+    Untrained(untrained::UntrainedArgs),
     /// Compare strategies of search over a table of accuracies
     Search(search::SearchArgs),
     /// Search within latency limits among MetaD2A's candidates
@@ -126,6 +129,7 @@ fn main() -> std::process::ExitCode {
         Command::CrossSpace(args) => cross_space::run(args),
         Command::Ranking(args) => ranking::run(args),
         Command::CrossTask(args) => cross_task::run(args),
+        Command::Untrained(args) => untrained::run(args),
         Command::Search(args) => search::run(args),
         Command::Constrained(args) => constrained::run(args),
         Command::Limited(args) => limited::run(args),

@@ -5,7 +5,6 @@ mod model;
 mod start;
 
 use lanner_nn::Rng;
-use lanner_predict::encode::cells::log_flops;
 use lanner_predict::{Pool, PredictError};
 use rand::RngExt;
 
@@ -17,6 +16,10 @@ use start::{far_off, spread};
 
 /// Evaluations before the first model.
 const START: usize = 10;
+/// Part of the space among whose largest networks, and of that among whose best untrained ones, the
+/// start is spread.
+const START_PART: f64 = 0.5;
+const PRIOR_START_PART: f64 = 0.1;
 /// Evaluations for each model: `ROUND`, or the share `ROUND_PART` of those before if that is more.
 const ROUND: usize = 4;
 const ROUND_PART: f64 = 0.02;
@@ -46,6 +49,9 @@ const UPPER: f64 = 0.25;
 ///   may be such a small family.
 /// - **Prior mean.** Larger networks tend to be better: the processes model the target's difference
 ///   from a line in log FLOPs. Its slope is small enough for a few trials to overrule it.
+/// - **Untrained scores** ([`Strategy::prior`]), if there are any, stand for the size in the start and
+///   in the prior mean, whose slope is then twice as large and moves with the trials: the processes have
+///   a linear term in them. The start is from the best tenth.
 /// - **Target.** −log(best − accuracy + κ) resolves the many networks just below the optimum, where
 ///   the search is decided, and ignores how bad the bad ones are.
 /// - **Warm start.** Values known before ([`Strategy::warm_start`]), say from a shorter training or
@@ -69,6 +75,8 @@ pub struct DefaultSearch {
     model: Option<Model>,
     /// Warm-start values, one list an origin with one value a row.
     warm_start: Vec<Vec<f64>>,
+    /// Untrained scores, one a row; empty if there are none.
+    prior: Vec<f64>,
     /// Predictions of the rows that the last ask returned.
     beliefs: Vec<(f64, f64)>,
 }
@@ -80,6 +88,7 @@ impl DefaultSearch {
             rng: lanner_nn::rng(seed, "default search"),
             model: None,
             warm_start: Vec::new(),
+            prior: Vec::new(),
             beliefs: Vec::new(),
         }
     }
@@ -99,8 +108,7 @@ impl DefaultSearch {
         rows: &[usize],
         n: usize,
     ) -> Option<Vec<f64>> {
-        let sizes = log_flops(&pool.space, &pool.archs);
-        let mut model = Model::new(pool, sizes, &self.warm_start);
+        let mut model = Model::new(pool, &self.prior, &self.warm_start);
         let beliefs = model.beliefs(history, rows).ok()?;
         let targets = Targets::of(&history.values());
         let mut sums = vec![0.0; n.min(rows.len())];
@@ -141,9 +149,8 @@ impl Strategy for DefaultSearch {
         if open.is_empty() || n == 0 {
             return Vec::new();
         }
-        let model = self.model.get_or_insert_with(|| {
-            Model::new(pool, log_flops(&pool.space, &pool.archs), &self.warm_start)
-        });
+        let (prior, warm_start) = (&self.prior, &self.warm_start);
+        let model = self.model.get_or_insert_with(|| Model::new(pool, prior, warm_start));
         if history.asked() >= START
             && let Ok(beliefs) = model.beliefs(history, &open)
         {
@@ -178,12 +185,19 @@ impl Strategy for DefaultSearch {
         let others = missing - rows.len();
         let taken = (0..pool.len()).filter(|r| history.is_taken(*r) || rows.contains(r)).collect();
         let open = open.into_iter().filter(|r| !rows.contains(r)).collect();
-        rows.extend(spread(model.features(), model.sizes(), taken, open, others, &mut self.rng));
+        let part = if self.prior.is_empty() { START_PART } else { PRIOR_START_PART };
+        let largest = (model.sizes(), part);
+        rows.extend(spread(model.features(), largest, taken, open, others, &mut self.rng));
         rows
     }
 
     fn warm_start(&mut self, _: &Pool, values: &[Vec<f64>]) {
         self.warm_start = values.to_vec();
+        self.model = None;
+    }
+
+    fn prior(&mut self, _: &Pool, scores: &[f64]) {
+        self.prior = scores.to_vec();
         self.model = None;
     }
 
@@ -207,9 +221,8 @@ impl Strategy for DefaultSearch {
         let hyper = (0..members).map(|_| state.floats()).collect::<Result<Vec<_>, _>>()?;
         state.end()?;
         if !hyper.is_empty() {
-            let sizes = log_flops(&pool.space, &pool.archs);
-            let warm_start = &self.warm_start;
-            let model = self.model.get_or_insert_with(|| Model::new(pool, sizes, warm_start));
+            let (prior, warm_start) = (&self.prior, &self.warm_start);
+            let model = self.model.get_or_insert_with(|| Model::new(pool, prior, warm_start));
             model.set_hyper(hyper);
         }
         Ok(())

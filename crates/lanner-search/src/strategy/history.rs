@@ -110,6 +110,13 @@ pub trait Strategy {
         let _ = (pool, values);
     }
 
+    /// Takes an untrained score of each row, NaN where there is none, such as
+    /// [`rank`](lanner_predict::accuracy::untrained::rank): larger is expected to be better. Called as
+    /// [`Strategy::warm_start`]; strategies without a use for it keep this default.
+    fn prior(&mut self, pool: &Pool, scores: &[f64]) {
+        let _ = (pool, scores);
+    }
+
     /// Returns the predicted median and standard deviation of the value of each row that the last
     /// [`Strategy::ask`] returned; empty for strategies that do not predict values.
     fn beliefs(&self) -> &[(f64, f64)] {

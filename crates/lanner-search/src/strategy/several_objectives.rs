@@ -93,6 +93,10 @@ impl Strategy for SeveralObjectives {
         self.one.warm_start(pool, values);
     }
 
+    fn prior(&mut self, pool: &Pool, scores: &[f64]) {
+        self.one.prior(pool, scores);
+    }
+
     fn save(&self, pool: &Pool) -> Vec<u8> {
         self.one.save(pool)
     }

@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;
 
 use lanner_predict::accuracy::{AccuracyFeatures, gp_options};
-use lanner_predict::encode::cells::CellFeatures;
+use lanner_predict::encode::cells::{CellFeatures, log_flops};
 use lanner_predict::regress::gp::{Component, Gp, HyperPrior, Kernel, Predictions};
 use lanner_predict::regress::linalg::Mat;
 use lanner_predict::{Pool, PredictError};
@@ -16,6 +16,8 @@ use crate::strategy::history::History;
 /// Rise of the prior mean, in standard deviations of the target, for one standard deviation of log
 /// FLOPs over the pool.
 const SLOPE: f64 = 0.3;
+/// The same for one of an untrained score, which tells more.
+const PRIOR_SLOPE: f64 = 0.6;
 /// Distance below the best at which the target's logarithm flattens, as a fraction of the distance
 /// between the best and the median of the start.
 const SOFTENING: f64 = 0.1;
@@ -28,9 +30,11 @@ const ITERATIONS: usize = 15;
 pub(super) struct Model {
     members: Vec<Member>,
     features: Arc<Mat>,
+    /// Size, or untrained score, by which the start is chosen.
     sizes: Vec<f64>,
-    /// Size of each row, scaled to mean 0 and variance 1.
+    /// The same of each row, scaled to mean 0 and variance 1, and the slope of the prior mean in it.
     standing: Vec<f64>,
+    slope: f64,
     /// For each row, a number that it shares with all rows that differ from it in dead choices only.
     networks: Vec<usize>,
     /// Mean of each row's warm-start values, NaN where no origin has one; empty if there are none.
@@ -73,8 +77,14 @@ impl Member {
 }
 
 impl Model {
-    /// Makes a model of a pool. `sizes` has one value a row, in any unit; so has each of `warm_start`.
-    pub(super) fn new(pool: &Pool, sizes: Vec<f64>, warm_start: &[Vec<f64>]) -> Model {
+    /// Makes a model of a pool. `prior` has an untrained score a row, or is empty; so has each of
+    /// `warm_start`.
+    pub(super) fn new(pool: &Pool, prior: &[f64], warm_start: &[Vec<f64>]) -> Model {
+        let prior = standing(prior);
+        let (sizes, slope) = match prior.is_empty() {
+            true => (log_flops(&pool.space, &pool.archs), SLOPE),
+            false => (prior.clone(), PRIOR_SLOPE),
+        };
         let features = AccuracyFeatures::new(pool);
         let edges = Arc::new(CellFeatures::new(pool).live_one_hot.clone());
         // All pairs of operations on edges.
@@ -86,7 +96,8 @@ impl Model {
         });
         let networks = alike(&edges);
         let origins: Vec<Vec<f64>> = warm_start.iter().map(|values| feature(values)).collect();
-        let linear = origins.iter().map(|values| Component {
+        let priors = Some(prior).filter(|p| !p.is_empty());
+        let linear = origins.iter().chain(&priors).map(|values| Component {
             kernel: Kernel::Linear,
             x: Mat::from_fn(values.len(), 1, |row, _| values[row]).into(),
             amplitude: HyperPrior::new(0.37, 1.5),
@@ -106,12 +117,11 @@ impl Model {
             sum / n
         };
         let promise = (0..known).map(mean).collect();
-        let (mean, deviation) = moments(&sizes);
-        let scale = if deviation > 0.0 { deviation.recip() } else { 0.0 };
         Model {
             members,
             features: features.features().clone(),
-            standing: sizes.iter().map(|s| (s - mean) * scale).collect(),
+            standing: standing(&sizes),
+            slope,
             sizes,
             networks,
             promise,
@@ -169,7 +179,7 @@ impl Model {
     ) -> Result<Vec<Belief>, PredictError> {
         let rows = history.rows();
         let plain = targets(&history.values());
-        let slope = SLOPE * moments(&plain).1;
+        let slope = self.slope * moments(&plain).1;
         let prior = |row: usize| slope * self.standing[row];
         let targets: Vec<f64> = plain.iter().zip(&rows).map(|(t, &r)| t - prior(r)).collect();
         let variance = moments(&targets).1.powi(2);
@@ -204,6 +214,14 @@ impl Model {
             })
             .collect())
     }
+}
+
+/// Scales values to mean 0 and variance 1; what has none is 0.
+fn standing(values: &[f64]) -> Vec<f64> {
+    let known: Vec<f64> = values.iter().copied().filter(|v| v.is_finite()).collect();
+    let (mean, deviation) = moments(&known);
+    let scale = if deviation > 0.0 { deviation.recip() } else { 0.0 };
+    values.iter().map(|v| if v.is_finite() { (v - mean) * scale } else { 0.0 }).collect()
 }
 
 /// Transforms warm-start values as the targets of this search, so that one may be linear in the
