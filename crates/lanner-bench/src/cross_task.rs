@@ -30,8 +30,8 @@ Examples:
 pub struct CrossTaskArgs {
     #[command(flatten)]
     common: Common,
-    /// Data sets, of which all ordered pairs are compared: names as in the table, all, or dev (the
-    /// ones used in development)
+    /// Data sets, of which all ordered pairs are compared: names as in the table, all (those of the 28 of
+    /// NAS-Bench-Suite-Zero that the folder has), or dev (the ones used in development)
     #[arg(long, value_delimiter = ',', default_value = "all")]
     set: Vec<String>,
     /// Number of trained networks of the target
@@ -197,8 +197,12 @@ pub fn run(args: CrossTaskArgs) -> anyhow::Result<()> {
             })
         })
         .collect::<anyhow::Result<_>>()?;
+    let (chosen, absent) = named(&args.common, &args.set)?;
+    if !absent.is_empty() {
+        eprintln!("note: the folder of tables does not have {}", absent.join(", "));
+    }
     let tasks: Vec<Task> =
-        named(&args.set)?.iter().map(|n| Task::read(&args.common, n)).collect::<Result<_, _>>()?;
+        chosen.iter().map(|n| Task::read(&args.common, n)).collect::<Result<_, _>>()?;
     if tasks.len() < 2 {
         return Err(usage("--set: a pair needs two data sets"));
     }

@@ -2,7 +2,7 @@ use lanner_space::{Architecture, Sizes, Space, View};
 
 use crate::{
     Builder, Nasbench201, Network, NetworkError, Shape, darts, fbnet, mobilenetv3, nasbench_macro,
-    nasbench101, nasbench201, transbench101, user,
+    nasbench101, nasbench201, natsbench_size, transbench101, user,
 };
 
 /// Sizes of a network that an architecture does not choose, for any space.
@@ -30,6 +30,7 @@ use crate::{
 /// | fbnet | 1984, of the last convolution | – | 224, 1000 |
 /// | mobilenetv3 | 1280, of the last layer; all widths follow it (1536: width 1.2) | – | –, 1000 |
 /// | nas-bench-macro | 32, of the stem | – | 32, 10 |
+/// | natsbench-size | 64, the largest width; the others follow it | – | 32, 10 |
 /// | a file's cells | of the first stage, by the file | a stage, by the file | by the file |
 /// | a file's chain | of the stem, by the file | – | by the file |
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -87,7 +88,46 @@ impl Skeleton {
         words.collect::<Vec<_>>().join(", ")
     }
 
-    fn check(&self, channels: usize) -> Result<(), NetworkError> {
+    /// Reads the words of [`Skeleton::describe`]; sizes without words are those of the space.
+    ///
+    /// # Errors
+    /// The words are others, a size is named twice, or no network has it.
+    pub fn parse(space: &Space, words: &str) -> Result<Skeleton, NetworkError> {
+        let wrong = || NetworkError::Value {
+            name: "skeleton",
+            value: words.into(),
+            expected: "words like '16 channels, 5 cells, 32 pixels, 10 classes'".into(),
+        };
+        let mut skeleton = Skeleton::of(space)?;
+        let mut seen = Vec::new();
+        for part in words.split(", ") {
+            let (number, what) = part.split_once(' ').ok_or_else(wrong)?;
+            let size = match what {
+                "channels" => &mut skeleton.channels,
+                "cells" => &mut skeleton.cells,
+                "pixels" => &mut skeleton.resolution,
+                "classes" => &mut skeleton.classes,
+                _ => return Err(wrong()),
+            };
+            *size = number.parse().map_err(|_| wrong())?;
+            if seen.contains(&what) {
+                return Err(wrong());
+            }
+            seen.push(what);
+        }
+        skeleton.check()?;
+        Ok(skeleton)
+    }
+
+    /// The space with networks of these sizes, see [`Space::sized`].
+    pub fn sized_space(&self) -> Space {
+        let Skeleton { channels, cells, resolution, classes, .. } = *self;
+        self.space.sized(Sizes { channels, cells, resolution, classes })
+    }
+
+    /// Refuses sizes that no network of the space has.
+    pub fn check(&self) -> Result<(), NetworkError> {
+        let (channels, _) = builder(&self.space)?;
         let Sizes { cells, resolution, .. } = self.space.sizes();
         for (name, value, least, most) in [
             ("channels", self.channels, 1, channels),
@@ -111,8 +151,8 @@ impl Skeleton {
     /// The pruned view leaves out layers that lead nowhere, in any space; spaces with `none` have most
     /// of them. A cell whose output no path reaches yields zeros, see [`Nasbench201::build`].
     pub fn build(&self, arch: &Architecture, view: View) -> Result<Network, NetworkError> {
-        let (most, build) = builder(&self.space)?;
-        self.check(most)?;
+        let (_, build) = builder(&self.space)?;
+        self.check()?;
         let space = &self.space;
         // A network depends on the order of a cell, its name does not.
         let name = match space.check(arch) {
@@ -152,7 +192,7 @@ const WIDEST: usize = 8192;
 
 /// The published networks that are not those of a family: name of the space, the most channels, and
 /// the layers. A new one is a line here.
-const PUBLISHED: [(&str, usize, Build); 8] = [
+const PUBLISHED: [(&str, usize, Build); 9] = [
     ("nasbench101", WIDEST, |s, net, arch, _| nasbench101::build(s, net, arch.codes())),
     ("nasbench201", 1024, |s, net, arch, view| {
         nasbench201::build(s, net, arch.codes(), &s.live(arch, view))
@@ -167,6 +207,7 @@ const PUBLISHED: [(&str, usize, Build); 8] = [
     ("fbnet", WIDEST, |s, net, arch, _| fbnet::build(s, net, arch.codes())),
     ("mobilenetv3", WIDEST, |s, net, arch, _| mobilenetv3::build(s, net, arch.codes())),
     ("nas-bench-macro", WIDEST, |s, net, arch, _| nasbench_macro::build(s, net, arch.codes())),
+    ("natsbench-size", WIDEST, |s, net, arch, _| natsbench_size::build(s, net, arch.codes())),
 ];
 
 /// The most channels and the layers of a space's networks: as published, else those of its family.

@@ -8,6 +8,7 @@ use lanner_space::Space;
 
 use crate::out_file::{self, Kind};
 use crate::output::{progress, usage};
+use lanner::say;
 
 /// Turn the files of a published benchmark into one table
 ///
@@ -18,6 +19,9 @@ use crate::output::{progress, usage};
                index file nasbench201_str_arch2idx.pt may be given too. With
                --space fbnet: fbnet_<device>.pt, and fbnet_metainfo.pt, which
                has the architectures
+  hwnasbench   HW-NAS-Bench-v1_0.pickle: latencies (ms) and energies (mJ) of
+               NAS-Bench-201 on three data sets, as cifar10_edgegpu_ms;
+               --rows dataset=cifar10 takes one, as edgegpu_ms
   latbench     LatBench's <device>.pickle, in seconds; disconnected networks
                have no latency
   nasbench101  nasbench_only108.tfrecord or nasbench_full.tfrecord: means over
@@ -27,7 +31,12 @@ use crate::output::{progress, usage};
                each architecture
   nasbench301  the folder of results_*.json, or the zip of it: means over the
                trainings of an architecture with the most frequent setting
-  natsbench    the folder NATS-tss-v1_0-3ffb9-simple, or the one .pickle.pbz2
+  natsbench    the folder NATS-tss-v1_0-3ffb9-simple, or the one .pickle.pbz2;
+               with --space natsbench-size the folder NATS-sss-v1_0-50262-simple
+  suite-zero   NAS-Bench-Suite-Zero's zc_<space>.json, its trainings on svhn,
+               scifar100 and ninapro (9x/<space>/<data set>/test.json), or a
+               CSV of either: accuracies and proxies, as jigsaw_nwot;
+               --rows dataset=jigsaw takes one data set, as nwot
   csv          tables with a column arch, arch_str, architecture, ops,
                genotype, idx or index. Where an architecture has a row for
                each data set, --rows picks one data set
@@ -43,6 +52,12 @@ Examples:
   lanner import nasbench101 nasbench_only108.tfrecord --out nasbench101.csv
   lanner import nasbench301 nb_301_v13 --out nasbench301.csv
   lanner import natsbench NATS-tss-v1_0-3ffb9-simple --out accuracy.csv
+  lanner import natsbench NATS-sss-v1_0-50262-simple \\
+    --space natsbench-size --out size.csv
+  lanner import hwnasbench HW-NAS-Bench-v1_0.pickle \\
+    --rows dataset=cifar10 --out devices.csv
+  lanner import suite-zero zc_transbench101_micro.json \\
+    --space transbench101-micro --out proxies.csv
   lanner import csv latency.csv accuracy.csv --out all.csv
   lanner import csv micro_proxies.csv --rows dataset=jigsaw \\
     --space transbench101-micro --out jigsaw.csv")]
@@ -60,7 +75,8 @@ pub struct ImportArgs {
     /// nasbench301, else nasbench201]
     #[arg(long)]
     space: Option<String>,
-    /// For csv: only the rows with TEXT in the column COLUMN
+    /// Only the rows with TEXT in the column COLUMN; for hwnasbench and suite-zero, which have several
+    /// data sets, dataset=NAME
     #[arg(long, value_name = "COLUMN=TEXT")]
     rows: Option<String>,
     /// Replace the table if it exists
@@ -82,7 +98,7 @@ pub fn run(args: ImportArgs) -> anyhow::Result<()> {
     if args.out.exists() && !args.force {
         return Err(usage(format!("{} exists; --force replaces it", args.out.display())));
     }
-    let only = args.rows.as_deref().map(|rows| column_and_text(rows, &args.format));
+    let only = args.rows.as_deref().map(|rows| column_and_text(rows, format, &args.format));
     let only = only.transpose()?;
     let bar = progress(0, "reading");
     let tell = |done, total| bar.tell(done, total);
@@ -91,9 +107,9 @@ pub fn run(args: ImportArgs) -> anyhow::Result<()> {
     let Imported { table, notes } = result?;
     table.write(&args.out)?;
     for note in notes {
-        eprintln!("note: {note}");
+        say!("note: {note}");
     }
-    eprintln!(
+    say!(
         "{}: {} architectures of {space}, {} columns",
         args.out.display(),
         table.len(),
@@ -103,9 +119,13 @@ pub fn run(args: ImportArgs) -> anyhow::Result<()> {
 }
 
 /// Splits --rows into column and text.
-fn column_and_text<'a>(rows: &'a str, format: &str) -> anyhow::Result<(&'a str, &'a str)> {
-    if format != "csv" {
-        return Err(usage(format!("--rows is for csv, not for {format}")));
+fn column_and_text<'a>(
+    rows: &'a str,
+    format: Format,
+    name: &str,
+) -> anyhow::Result<(&'a str, &'a str)> {
+    if format != Format::Csv && !format.has_data_sets() {
+        return Err(usage(format!("--rows is for csv, hwnasbench and suite-zero, not for {name}")));
     }
     rows.split_once('=').ok_or_else(|| usage(format!("--rows '{rows}': expected COLUMN=TEXT")))
 }

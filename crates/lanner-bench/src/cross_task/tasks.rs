@@ -2,6 +2,7 @@
 
 use crate::recipes::multi_predict::tasks::normalised;
 use lanner_data::Table;
+use lanner_data::import::{Format, read_where};
 use lanner_predict::Pool;
 use lanner_predict::accuracy::adapted::TaskFeatures;
 use lanner_predict::regress::linalg::Mat;
@@ -51,27 +52,50 @@ const fn macro_(name: &'static str, dataset: &'static str) -> Named {
     Named { dataset: Some(dataset), ..alone(name, "transbench101-macro", file) }
 }
 
+/// Trainings from scratch on further data sets, in NASLib's own encoding.
+const TRAINED: &str = "suite-zero-9x/proxies.csv";
+
+const fn trained(name: &'static str, space: &'static str, dataset: &'static str) -> Named {
+    Named { dataset: Some(dataset), ..alone(name, space, TRAINED) }
+}
+
 const NASBENCH301: Named =
     alone("nasbench301", "darts", "nasbench301/accuracy_surrogate_and_proxies.csv");
 
-const ALL: [Named; 14] = [
+/// The 28 data sets of Multi-Predict, which are those of NAS-Bench-Suite-Zero. `all` are those of them that
+/// the folder of tables has.
+const ALL: [Named; 28] = [
     nasbench201("nasbench201-cifar10", "c10_test_200"),
     nasbench201("nasbench201-cifar100", "c100_test_200"),
+    nasbench201("nasbench201-imagenet16", "im16_test_200"),
+    trained("nasbench201-svhn", "nasbench201", "svhn"),
+    trained("nasbench201-scifar100", "nasbench201", "scifar100"),
+    trained("nasbench201-ninapro", "nasbench201", "ninapro"),
     alone("nasbench101", "nasbench101", "nasbench101/accuracy_and_proxies_500.csv"),
     NASBENCH301,
+    trained("nasbench301-svhn", "darts", "svhn"),
+    trained("nasbench301-scifar100", "darts", "scifar100"),
+    trained("nasbench301-ninapro", "darts", "ninapro"),
     micro("micro-scene", "class_scene"),
     micro("micro-object", "class_object"),
     micro("micro-jigsaw", "jigsaw"),
     micro("micro-segment", "segmentsemantic"),
     micro("micro-autoencoder", "autoencoder"),
+    micro("micro-room", "room_layout"),
+    micro("micro-normal", "normal"),
+    trained("micro-svhn", "transbench101-micro", "svhn"),
+    trained("micro-scifar100", "transbench101-micro", "scifar100"),
+    trained("micro-ninapro", "transbench101-micro", "ninapro"),
     macro_("macro-scene", "class_scene"),
     macro_("macro-object", "class_object"),
     macro_("macro-jigsaw", "jigsaw"),
     macro_("macro-segment", "segmentsemantic"),
     macro_("macro-autoencoder", "autoencoder"),
+    macro_("macro-room", "room_layout"),
+    macro_("macro-normal", "normal"),
 ];
 
-/// Data sets used in development: accuracies after 12 epochs, and 5 of the 14.
+/// Data sets used in development: accuracies after 12 epochs, and 5 of all.
 const DEVELOPMENT: [Named; 7] = [
     nasbench201("nasbench201-cifar10-12", "c10_val_12"),
     nasbench201("nasbench201-cifar100-12", "c100_val_12"),
@@ -82,12 +106,20 @@ const DEVELOPMENT: [Named; 7] = [
     macro_("macro-jigsaw", "jigsaw"),
 ];
 
-/// Returns the data sets with these names, each once.
-pub fn named(names: &[String]) -> anyhow::Result<Vec<Named>> {
-    let mut found: Vec<Named> = Vec::new();
+/// Returns the data sets with these names, each once; of `all`, those that the folder has, and the names of
+/// the others.
+pub fn named(common: &Common, names: &[String]) -> anyhow::Result<(Vec<Named>, Vec<&'static str>)> {
+    let (mut found, mut absent): (Vec<Named>, _) = (Vec::new(), Vec::new());
     for name in names {
         let some: Vec<Named> = match name.as_str() {
-            "all" => ALL.to_vec(),
+            "all" => {
+                let is_there = |t: &Named| Ok(t.table(common)?.is_some());
+                let there: Vec<bool> = ALL.iter().map(is_there).collect::<anyhow::Result<_>>()?;
+                let missing = ALL.iter().zip(&there).filter(|(_, there)| !**there);
+                absent.extend(missing.map(|(t, _)| t.name));
+                let there = ALL.iter().zip(&there).filter(|(_, there)| **there);
+                there.map(|(t, _)| *t).collect()
+            }
             "dev" => DEVELOPMENT.to_vec(),
             _ => ALL.iter().chain(&DEVELOPMENT[..2]).filter(|t| t.name == name).copied().collect(),
         };
@@ -104,7 +136,44 @@ pub fn named(names: &[String]) -> anyhow::Result<Vec<Named>> {
             }
         }
     }
-    Ok(found)
+    Ok((found, absent))
+}
+
+impl Named {
+    /// Reads networks with their proxies, and the accuracies. `None` if the folder has another data set's
+    /// rows only, or no accuracies of this one.
+    fn table(&self, common: &Common) -> anyhow::Result<Option<(Table, Vec<f64>)>> {
+        let space = Space::by_name(self.space)?;
+        let Ok(path) = common.file(self.file) else { return Ok(None) };
+        if let Some(dataset) = self.dataset {
+            // It is in the first or the second column.
+            let text = std::fs::read_to_string(&path)?;
+            if !text.lines().any(|line| line.split(',').take(2).any(|cell| cell == dataset)) {
+                return Ok(None);
+            }
+        }
+        let table = match self.dataset {
+            Some(dataset) if self.file == TRAINED => {
+                let only = Some(("dataset", dataset));
+                read_where(Format::SuiteZero, &[path], &space, only, &|_, _| {})?.table
+            }
+            Some(dataset) => Table::read_where(&path, &space, "dataset", dataset)?.0,
+            None => Table::read(&path, &space)?.0,
+        };
+        let values = match self.accuracies {
+            None => table.column(self.metric)?.to_vec(),
+            Some(file) => {
+                let (accuracies, _) = Table::read(common.file(file)?, &space)?;
+                if accuracies.column(self.metric).is_err() {
+                    return Ok(None);
+                }
+                let value = |arch| accuracies.value(self.metric, arch);
+                let values: Result<Vec<Option<f64>>, _> = table.archs.iter().map(value).collect();
+                values?.into_iter().map(|v| v.unwrap_or(f64::NAN)).collect()
+            }
+        };
+        Ok(Some((table, values)))
+    }
 }
 
 /// A data set that was read and encoded.
@@ -120,21 +189,10 @@ pub struct Task {
 
 impl Task {
     pub fn read(common: &Common, named: &Named) -> anyhow::Result<Task> {
-        let space = Space::by_name(named.space)?;
-        let path = common.file(named.file)?;
-        let (table, _) = match named.dataset {
-            Some(dataset) => Table::read_where(path, &space, "dataset", dataset)?,
-            None => Table::read(path, &space)?,
-        };
-        let values = match named.accuracies {
-            None => table.column(named.metric)?.to_vec(),
-            Some(file) => {
-                let (accuracies, _) = Table::read(common.file(file)?, &space)?;
-                let value = |arch| accuracies.value(named.metric, arch);
-                let values: Result<Vec<Option<f64>>, _> = table.archs.iter().map(value).collect();
-                values?.into_iter().map(|v| v.unwrap_or(f64::NAN)).collect()
-            }
-        };
+        let (table, values) = named
+            .table(common)?
+            .ok_or_else(|| usage(format!("{}: {} has no such data set", named.name, named.file)))?;
+        let space = table.space.clone();
         let known: Vec<usize> = (0..values.len()).filter(|&i| values[i].is_finite()).collect();
         let values = known.iter().map(|&i| values[i]).collect();
         let table = table.select(&known)?;

@@ -14,11 +14,13 @@
 //! ```
 
 mod help;
+mod hwnasbench;
 mod latbench;
 mod nasbench;
 mod nasbench101;
 mod nasbench301;
 mod results;
+mod suite_zero;
 #[cfg(test)]
 mod tests;
 mod tfrecord;
@@ -41,6 +43,8 @@ use crate::{DataError, Table, error::shown};
 pub enum Format {
     /// HELP's `.pt`: a list of latencies in milliseconds, in official order.
     Help,
+    /// HW-NAS-Bench's `.pickle`: lists of values in official order, for three data sets.
+    HwNasBench,
     /// LatBench's `.pickle`: a dict of operation tuples to seconds.
     LatBench,
     /// NAS-Bench-101's `.tfrecord`.
@@ -50,23 +54,32 @@ pub enum Format {
     /// NAS-Bench-301's folder of `results_*.json`, or a zip of them: its trainings, not its
     /// surrogates.
     NasBench301,
-    /// NATS-Bench's topology space: its folder of `.pickle.pbz2`, or its single file.
+    /// NATS-Bench's topology or size space: its folder of `.pickle.pbz2`, or its single file.
     NatsBench,
+    /// NAS-Bench-Suite-Zero's `zc_*.json`, and the lists of its further trainings.
+    SuiteZero,
     /// Any table that [`Table::read`] reads.
     Csv,
 }
 
 impl Format {
     /// All formats with their names on the command line.
-    pub const ALL: [(&'static str, Format); 7] = [
+    pub const ALL: [(&'static str, Format); 9] = [
         ("help", Format::Help),
+        ("hwnasbench", Format::HwNasBench),
         ("latbench", Format::LatBench),
         ("nasbench101", Format::NasBench101),
         ("nasbench201", Format::NasBench201),
         ("nasbench301", Format::NasBench301),
         ("natsbench", Format::NatsBench),
+        ("suite-zero", Format::SuiteZero),
         ("csv", Format::Csv),
     ];
+
+    /// Tells whether files of the format have several data sets, of which `only` may choose one.
+    pub fn has_data_sets(self) -> bool {
+        matches!(self, Format::HwNasBench | Format::SuiteZero)
+    }
 }
 
 impl FromStr for Format {
@@ -104,7 +117,8 @@ pub fn read(
     read_where(format, files, space, None, progress)
 }
 
-/// [`read`], with `only` = (column, text) for [`Format::Csv`] as in [`Table::read_where`].
+/// [`read`], with `only` = (column, text) for [`Format::Csv`] as in [`Table::read_where`], or the data set for formats that
+/// [have several](Format::has_data_sets).
 pub fn read_where(
     format: Format,
     files: &[PathBuf],
@@ -113,6 +127,13 @@ pub fn read_where(
     progress: &dyn Fn(u64, u64),
 ) -> Result<Imported, DataError> {
     let mut notes = vec![];
+    let dataset = match only {
+        Some((column, _)) if format.has_data_sets() && column != "dataset" => {
+            let why = format!("rows by '{}': this format has rows by 'dataset'", shown(column));
+            return Err(DataError::Table(why));
+        }
+        _ => only.map(|(_, text)| text),
+    };
     if format != Format::Csv {
         files.iter().try_for_each(|file| refuse_archive(file))?;
     }
@@ -122,6 +143,12 @@ pub fn read_where(
         Format::LatBench => {
             let one = |f: &PathBuf| latbench::read(f, space, &progress);
             each(files, &progress, one)?
+        }
+        Format::HwNasBench => {
+            each(files, &progress, |f| hwnasbench::read(f, space, dataset, &progress, &mut notes))?
+        }
+        Format::SuiteZero => {
+            each(files, &progress, |f| suite_zero::read(f, space, dataset, &progress, &mut notes))?
         }
         Format::NasBench101 => each(files, &progress, |f| nasbench101::read(f, space, &progress))?,
         Format::NasBench301 => {

@@ -234,3 +234,22 @@ fn op_graphs_have_all_costs_and_no_free_norms() {
         assert!(graph.nodes.iter().all(|n| n.features().iter().all(|f| f.is_finite())), "{space}");
     }
 }
+
+/// Three rows of the published tables (NATS-sss-v1_0-50262): multiply-accumulates and parameters on CIFAR-10,
+/// then on ImageNet16-120.
+#[test]
+fn natsbench_size_has_the_published_costs() {
+    for (text, [macs, params], [macs16, params16]) in [
+        ("8:8:8:8:8", [4_481_114, 11_714], [1_121_336, 12_704]),
+        ("8:8:8:16:32", [6_840_650, 49_202], [1_714_040, 52_832]),
+        ("8:8:40:32:40", [21_827_994, 144_834], [5_461_816, 149_344]),
+    ] {
+        let published = skeleton("natsbench-size");
+        let small = Skeleton { resolution: 16, classes: 120, ..published.clone() };
+        let arch = published.space.parse(text).unwrap();
+        for (skeleton, expected) in [(published, [macs, params]), (small, [macs16, params16])] {
+            let cost = Cost::of(&skeleton.build(&arch, View::Raw).unwrap());
+            assert_eq!([cost.macs, cost.params], expected, "{text}");
+        }
+    }
+}

@@ -2,6 +2,7 @@
 
 use std::path::Path;
 
+use lanner_network::Skeleton;
 use lanner_space::Space;
 
 use super::Predictor;
@@ -33,8 +34,7 @@ pub fn load_for(path: &Path, space: &Space) -> Result<Box<dyn Predictor>, Predic
 }
 
 fn read(path: &Path, wanted: Option<&Space>) -> Result<Box<dyn Predictor>, PredictError> {
-    let bytes =
-        std::fs::read(path).map_err(|error| PredictError::Io { path: path.into(), error })?;
+    let bytes = super::file::read(path)?;
     let bad = |why: String| PredictError::ModelFile { path: path.into(), why };
     let file = ModelFile::from_bytes(&bytes).map_err(|e| bad(e.to_string()))?;
     let header = &file.header;
@@ -51,6 +51,15 @@ fn read(path: &Path, wanted: Option<&Space>) -> Result<Box<dyn Predictor>, Predi
                 PredictError::UnknownSpace { path: path.into(), made_for: header.space.clone() }
             }
         });
+    };
+    let own = match header.sizes {
+        Some([channels, cells, resolution, classes]) => {
+            let published = Skeleton::of(&own).map_err(|e| bad(e.to_string()))?;
+            let skeleton = Skeleton { channels, cells, resolution, classes, ..published };
+            skeleton.check().map_err(|e| bad(e.to_string()))?;
+            skeleton.sized_space()
+        }
+        None => own,
     };
     let predictor = reader(&file, &own).map_err(|e| bad(e.to_string()))?;
     match wanted.filter(|space| !same(space)) {

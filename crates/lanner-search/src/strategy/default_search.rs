@@ -5,6 +5,7 @@ mod model;
 mod start;
 
 use lanner_nn::Rng;
+use lanner_predict::encode::cells::log_flops;
 use lanner_predict::{Pool, PredictError};
 use rand::RngExt;
 
@@ -23,6 +24,8 @@ const PRIOR_START_PART: f64 = 0.1;
 /// Evaluations for each model: `ROUND`, or the share `ROUND_PART` of those before if that is more.
 const ROUND: usize = 4;
 const ROUND_PART: f64 = 0.02;
+/// Share of the rows that a round has at least where all of them will be evaluated, whatever is chosen.
+const LEFT_PART: f64 = 0.125;
 /// Scale of the exploration factors k of a round: the acquisition is mean + k · deviation.
 const EXPLORATION: f64 = 0.6;
 /// Growth of the scale with every evaluation that finds nothing better, as a fraction of the scale.
@@ -52,6 +55,8 @@ const UPPER: f64 = 0.25;
 /// - **Untrained scores** ([`Strategy::prior`]), if there are any, stand for the size in the start and
 ///   in the prior mean, whose slope is then twice as large and moves with the trials: the processes have
 ///   a linear term in them. The start is from the best tenth.
+/// - **Costs** that are counted on the user's own networks ([`Strategy::costs`]) are the sizes of these two points,
+///   and one more feature each, in which the processes are linear.
 /// - **Target.** −log(best − accuracy + κ) resolves the many networks just below the optimum, where
 ///   the search is decided, and ignores how bad the bad ones are.
 /// - **Warm start.** Values known before ([`Strategy::warm_start`]), say from a shorter training or
@@ -67,7 +72,8 @@ const UPPER: f64 = 0.25;
 ///   up to fourfold while nothing better is found. Then the last network of a round is one unlike
 ///   all before, from the better quarter: deviations do not show what all processes overlook. After
 ///   250 trials, a round is a fiftieth of the trials so far, which changes the model as little as
-///   four did before.
+///   four did before; where the budget suffices for all networks that are left, it is at least an
+///   eighth of them.
 ///
 /// [`AccuracyFeatures::diverse_components`]: lanner_predict::accuracy::AccuracyFeatures::diverse_components
 pub struct DefaultSearch {
@@ -77,6 +83,8 @@ pub struct DefaultSearch {
     warm_start: Vec<Vec<f64>>,
     /// Untrained scores, one a row; empty if there are none.
     prior: Vec<f64>,
+    /// Costs that are known from elsewhere ([`Strategy::costs`]).
+    costs: Vec<Vec<f64>>,
     /// Predictions of the rows that the last ask returned.
     beliefs: Vec<(f64, f64)>,
 }
@@ -89,6 +97,7 @@ impl DefaultSearch {
             model: None,
             warm_start: Vec::new(),
             prior: Vec::new(),
+            costs: Vec::new(),
             beliefs: Vec::new(),
         }
     }
@@ -98,6 +107,14 @@ impl DefaultSearch {
 const DRAWS: usize = 200;
 
 impl DefaultSearch {
+    fn new_model(&self, pool: &Pool) -> Model {
+        let sizes = match self.costs.first() {
+            Some(flops) => flops.clone(),
+            None => log_flops(&pool.space, &pool.archs),
+        };
+        Model::new(pool, sizes, &self.warm_start, &self.costs).with_prior(&self.prior)
+    }
+
     /// Predicts the best value of 1, 2, … `n` random networks of `rows` from the trials: the mean over
     /// many draws of the networks, and of their values from the model. `None` if there are too few
     /// trials.
@@ -108,8 +125,8 @@ impl DefaultSearch {
         rows: &[usize],
         n: usize,
     ) -> Option<Vec<f64>> {
-        let mut model = Model::new(pool, &self.prior, &self.warm_start);
-        let beliefs = model.beliefs(history, rows).ok()?;
+        let mut model = self.new_model(pool);
+        let beliefs = model.predict(history, rows).ok()?;
         let targets = Targets::of(&history.values());
         let mut sums = vec![0.0; n.min(rows.len())];
         for _ in 0..DRAWS {
@@ -149,8 +166,13 @@ impl Strategy for DefaultSearch {
         if open.is_empty() || n == 0 {
             return Vec::new();
         }
-        let (prior, warm_start) = (&self.prior, &self.warm_start);
-        let model = self.model.get_or_insert_with(|| Model::new(pool, prior, warm_start));
+        let model = match self.model.take() {
+            Some(model) => self.model.insert(model),
+            None => {
+                let model = self.new_model(pool);
+                self.model.insert(model)
+            }
+        };
         if history.asked() >= START
             && let Ok(beliefs) = model.beliefs(history, &open)
         {
@@ -158,13 +180,16 @@ impl Strategy for DefaultSearch {
             // The best training counts, so the noise of trainings belongs to the deviation.
             let beliefs: Vec<(f64, f64)> =
                 beliefs.into_iter().map(|b| (b.mean, b.trained_sd)).collect();
-            let round = (ROUND_PART * history.asked() as f64) as usize;
+            let is_all = n >= open.len();
+            let left_part = if is_all { LEFT_PART * open.len() as f64 } else { 0.0 };
+            let round = (ROUND_PART * history.asked() as f64).max(left_part) as usize;
             let round = round.max(ROUND).min(n).min(open.len());
             let mut rows: Vec<usize> = highest_by_quantile(&beliefs, exploration(fruitless), round)
                 .into_iter()
                 .map(|j| open[j])
                 .collect();
-            if fruitless >= FRUITLESS {
+            // Where all rows will be evaluated, none is overlooked.
+            if fruitless >= FRUITLESS && !is_all {
                 let last = rows.pop();
                 let taken: Vec<usize> =
                     (0..pool.len()).filter(|r| history.is_taken(*r) || rows.contains(r)).collect();
@@ -201,6 +226,11 @@ impl Strategy for DefaultSearch {
         self.model = None;
     }
 
+    fn costs(&mut self, costs: &[Vec<f64>]) {
+        self.costs = costs.to_vec();
+        self.model = None;
+    }
+
     fn beliefs(&self) -> &[(f64, f64)] {
         &self.beliefs
     }
@@ -221,9 +251,9 @@ impl Strategy for DefaultSearch {
         let hyper = (0..members).map(|_| state.floats()).collect::<Result<Vec<_>, _>>()?;
         state.end()?;
         if !hyper.is_empty() {
-            let (prior, warm_start) = (&self.prior, &self.warm_start);
-            let model = self.model.get_or_insert_with(|| Model::new(pool, prior, warm_start));
+            let mut model = self.model.take().unwrap_or_else(|| self.new_model(pool));
             model.set_hyper(hyper);
+            self.model = Some(model);
         }
         Ok(())
     }
@@ -255,12 +285,14 @@ fn upper(beliefs: &[(f64, f64)], open: &[usize]) -> Vec<usize> {
 /// · deviation of those left. The k are quantiles of an exponential distribution with mean `scale`.
 fn highest_by_quantile(beliefs: &[(f64, f64)], scale: f64, n: usize) -> Vec<usize> {
     let mut chosen: Vec<usize> = Vec::new();
+    let mut is_chosen = vec![false; beliefs.len()];
     for i in 0..n.min(beliefs.len()) {
         let k = -scale * (1.0 - (i as f64 + 0.5) / n as f64).ln();
         let hope = |j: usize| beliefs[j].0 + k * beliefs[j].1;
         let best = (0..beliefs.len())
-            .filter(|j| !chosen.contains(j))
+            .filter(|&j| !is_chosen[j])
             .max_by(|&a, &b| hope(a).total_cmp(&hope(b)));
+        best.into_iter().for_each(|j| is_chosen[j] = true);
         chosen.extend(best);
     }
     chosen

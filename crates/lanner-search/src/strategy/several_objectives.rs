@@ -97,6 +97,10 @@ impl Strategy for SeveralObjectives {
         self.one.prior(pool, scores);
     }
 
+    fn costs(&mut self, costs: &[Vec<f64>]) {
+        self.one.costs(costs);
+    }
+
     fn save(&self, pool: &Pool) -> Vec<u8> {
         self.one.save(pool)
     }

@@ -6,10 +6,10 @@ use lanner_space::{Architecture, Space};
 use rusqlite::{Connection, OptionalExtension};
 
 use super::candidates::{Current, parents};
-use super::database::VALUES;
 use super::limits::{Known, Measured};
+use super::schema::VALUES;
 use super::types::{Counts, Trial};
-use super::{PROBABLE, SearchError, Study, now, read};
+use super::{PROBABLE, SearchError, Study, checksum, costs, now, read};
 use crate::strategy::scalarised;
 use crate::{History, Job};
 
@@ -33,6 +33,8 @@ pub(super) struct Snapshot {
     pending: Vec<Architecture>,
     /// Metric that is measured for each limit.
     measured: Vec<Measured>,
+    /// Costs of networks that the user's program counted.
+    costs: Vec<Known>,
 }
 
 /// A strategy's choice, and its state after it.
@@ -160,10 +162,11 @@ impl Study {
                 return Ok(None);
             }
             c.execute(
-                "INSERT INTO strategy VALUES (1, ?1, ?2)
+                "INSERT INTO strategy (id, round, state) VALUES (1, ?1, ?2)
                  ON CONFLICT (id) DO UPDATE SET round = ?1, state = ?2",
                 (round + 1, &proposal.state),
             )?;
+            checksum::add_to_strategy(c)?;
             let mut insert = c.prepare_cached(
                 "INSERT INTO trial (round, arch, state, seed, asked_at)
                  VALUES (?, ?, 'asked', ?, ?)",
@@ -178,6 +181,7 @@ impl Study {
                         predict.execute((id, metric, median, sd))?;
                     }
                 }
+                checksum::add_to_trial(c, id)?;
                 trials.extend(read::trial(c, space, id)?);
             }
             Ok(Some(trials))
@@ -194,10 +198,11 @@ impl Study {
             self.warm_start = Some(self.read_warm_start()?);
         }
         self.load_predictors()?;
-        let Snapshot { round, counts, state, done, pending, measured } = snapshot;
+        let Snapshot { round, counts, state, done, pending, measured, costs } = snapshot;
         let known: Vec<Architecture> = (done.iter().map(|d| &d.0))
             .chain(&pending)
             .chain(measured.iter().flat_map(|m| &m.latest).map(|m| &m.0))
+            .chain(costs.iter().flatten().map(|c| &c.0))
             .chain(self.warm_start.iter().flatten().flat_map(|origin| origin.best()))
             .cloned()
             .collect();
@@ -209,6 +214,12 @@ impl Study {
         let (current, changed) = self.candidates.at(counts.all(), round, &known, &parents);
         let pool = &current.pool;
         if changed {
+            self.limits.new_pool();
+            self.strategy = None;
+        }
+        let costs = costs::of_pool(pool, &costs);
+        if !costs.is_empty() {
+            // Every network that is built teaches the costs of all others.
             self.limits.new_pool();
             self.strategy = None;
         }
@@ -226,6 +237,7 @@ impl Study {
             if let Some(prior) = prior {
                 strategy.prior(pool, &prior);
             }
+            strategy.costs(&costs);
             if let Some(state) = state {
                 strategy.restore(pool, &state)?;
             }
@@ -236,7 +248,7 @@ impl Study {
         let mut open = current.may.clone();
         open.iter_mut().enumerate().for_each(|(r, o)| *o &= !history.is_taken(r));
         let predictor = predictors.latency.as_mut();
-        let limits = self.limits.allowed(current, &measured, predictor, cheap, &mut open);
+        let limits = self.limits.allowed(current, &measured, &costs, predictor, cheap, &mut open);
         let Some((_, strategy)) = &mut self.strategy else { unreachable!("made above") };
         let mut rows = Vec::new();
         for _ in 0..EMPTY_ROUNDS {
@@ -328,6 +340,7 @@ impl Snapshot {
         let measured = (job.limits.iter())
             .map(|l| Measured::read(c, space, &l.metric))
             .collect::<rusqlite::Result<_>>()?;
+        let costs = costs::read(c, job, space)?;
         let state = c.query_row("SELECT state FROM strategy", [], |r| r.get(0)).optional()?;
         Ok(Snapshot {
             round: last_round(c)?,
@@ -336,6 +349,7 @@ impl Snapshot {
             done,
             pending,
             measured,
+            costs,
         })
     }
 }

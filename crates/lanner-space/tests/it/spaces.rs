@@ -64,6 +64,7 @@ fn sizes_are_as_published() {
         (Space::TransBench101Macro, 3_256),
         (Space::MobileNetV3, 25 * (81u128 + 729 + 6561).pow(5)),
         (Space::NasBenchMacro, 6_561),
+        (Space::NatsBenchSize, 8u128.pow(5)),
     ] {
         assert_eq!(space.size(), size, "{space}");
         if size < 20_000 {
@@ -139,6 +140,11 @@ fn texts_of_each_space() {
     let other =
         dict.replace("\"ks\": [3, 5, 3,", "'wid': None, \"ks\": [3, 5, 7,").replace('"', "'");
     assert_eq!(ofa.parse(&other).unwrap(), arch);
+    let sizes = Space::NatsBenchSize;
+    let arch = sizes.parse("8:8:40:32:40").unwrap();
+    // As in the published `meta_archs`.
+    assert_eq!(sizes.index_of(&arch), Some(284));
+    assert_eq!(sizes.print(&sizes.at(9).unwrap()), "8:8:8:16:16");
     let fbnet = Space::Fbnet;
     let arch = fbnet.parse("7818488874147327324245").unwrap();
     let names: Vec<&str> = arch.codes().iter().map(|&c| fbnet.labels()[usize::from(c)]).collect();
@@ -221,6 +227,8 @@ fn malformed_texts_say_what_is_wrong() {
             "160:33/33/33/33/33",
             "the depth of stage 1 is 1, expected one of [2, 3, 4]",
         ),
+        (Space::NatsBenchSize, "8:16:32:64", "4 widths, expected 5 as in 8:16:32:64:8"),
+        (Space::NatsBenchSize, "8:16:32:64:9", "the width of layer 5 is '9'"),
         (Space::NasBenchMacro, "0120120", "expected 8 codes, got 7"),
         (Space::NasBenchMacro, "01201203", "code 3 at position 7 is not below 3"),
     ] {

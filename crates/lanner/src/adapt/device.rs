@@ -6,11 +6,13 @@ use lanner_data::Table;
 use lanner_predict::latency::adapted::{AdaptedLatency, DeviceTable, OtherSpace};
 use lanner_predict::predictor::{Predictor, Target};
 use lanner_predict::{Pool, all_or_some};
+use lanner_space::Space;
 
 use super::{AdaptArgs, Source, with_quality};
 use crate::output::{Row, usage};
 use crate::selection::read_archs;
 use crate::skeleton;
+use lanner::say;
 
 /// Largest size of spaces that are predicted whole: all architectures are in memory.
 const PREDICTED: u128 = 200_000;
@@ -24,12 +26,12 @@ pub(super) fn adapt(
     if args.proxies.is_some() {
         return Err(usage(format!("--proxies is for accuracies, and '{metric}' is a latency")));
     }
-    skeleton::note_other(&args.target, &target.space)?;
+    let space = skeleton::measured(&args.target, metric, &target.space)?;
     let tables = |sources: &[Source]| -> anyhow::Result<Vec<DeviceTable>> {
         let table = |s: &Source| DeviceTable::new(&s.name, &s.table, s.column.as_deref());
         sources.iter().map(table).collect::<Result<_, _>>().map_err(|e| usage(e.to_string()))
     };
-    let pool = pool(args, target, sources)?;
+    let pool = pool(args, &space, target, sources)?;
     let (sources, from) = (tables(sources)?, tables(from)?);
     let own = DeviceTable::new(&args.target.display().to_string(), target, Some(metric))?;
     let device = args.from_metric.as_deref().unwrap_or(metric);
@@ -37,7 +39,7 @@ pub(super) fn adapt(
     let adapted = AdaptedLatency::from_tables(pool, &own, &sources, elsewhere)?;
     for name in sources.iter().flat_map(DeviceTable::devices) {
         if !adapted.sources().contains(&name) {
-            eprintln!("note: the source {name} is left out: all networks are equally fast there");
+            say!("note: the source {name} is left out: all networks are equally fast there");
         }
     }
     let (values, left_out) = adapted.left_out();
@@ -50,8 +52,12 @@ pub(super) fn adapt(
     Ok((Box::new(adapted), row))
 }
 
-fn pool(args: &AdaptArgs, target: &Table, sources: &[Source]) -> anyhow::Result<Pool> {
-    let space = &target.space;
+fn pool(
+    args: &AdaptArgs,
+    space: &Space,
+    target: &Table,
+    sources: &[Source],
+) -> anyhow::Result<Pool> {
     let asked = match &args.archs {
         Some(file) => read_archs(file, space)?,
         None => Vec::new(),

@@ -67,7 +67,8 @@ pub(super) fn of(
     arch: &Architecture,
     view: View,
 ) -> Result<Vec<Layer>, NetworkError> {
-    if let Some((_, layers)) = MEASURED.iter().find(|m| m.0 == space.name()) {
+    let measured = MEASURED.iter().find(|m| m.0 == space.name() && !space.is_resized());
+    if let Some((_, layers)) = measured {
         return Ok(layers(arch.codes()));
     }
     let network = skeleton(space)?.build(arch, view)?;

@@ -4,14 +4,14 @@ use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;
 
 use lanner_predict::accuracy::{AccuracyFeatures, gp_options};
-use lanner_predict::encode::cells::{CellFeatures, log_flops};
+use lanner_predict::encode::cells::CellFeatures;
 use lanner_predict::regress::gp::{Component, Gp, HyperPrior, Kernel, Predictions};
 use lanner_predict::regress::linalg::Mat;
 use lanner_predict::{Pool, PredictError};
 use rayon::prelude::*;
 
 use super::START;
-use crate::strategy::history::History;
+use crate::strategy::history::{History, Trial};
 
 /// Rise of the prior mean, in standard deviations of the target, for one standard deviation of log
 /// FLOPs over the pool.
@@ -39,6 +39,19 @@ pub(super) struct Model {
     networks: Vec<usize>,
     /// Mean of each row's warm-start values, NaN where no origin has one; empty if there are none.
     promise: Vec<f64>,
+    last: Option<Last>,
+}
+
+/// The last answer of [`Model::beliefs`], and what it follows from: a round that is asked for again
+/// after measurements is answered from it.
+struct Last {
+    trials: Vec<Trial>,
+    pending: Vec<usize>,
+    hyper: Vec<Option<Vec<f64>>>,
+    fitted: Vec<Option<Vec<f64>>>,
+    /// Rows that were free, ascending, and their predictions.
+    free: Vec<usize>,
+    beliefs: Vec<Belief>,
 }
 
 /// Prediction of a row's target.
@@ -77,14 +90,13 @@ impl Member {
 }
 
 impl Model {
-    /// Makes a model of a pool. `prior` has an untrained score a row, or is empty; so has each of
-    /// `warm_start`.
-    pub(super) fn new(pool: &Pool, prior: &[f64], warm_start: &[Vec<f64>]) -> Model {
-        let prior = standing(prior);
-        let (sizes, slope) = match prior.is_empty() {
-            true => (log_flops(&pool.space, &pool.archs), SLOPE),
-            false => (prior.clone(), PRIOR_SLOPE),
-        };
+    /// Makes a model of a pool. `sizes` has one value a row, in any unit; so has each of `warm_start` and of `costs`.
+    pub(super) fn new(
+        pool: &Pool,
+        sizes: Vec<f64>,
+        warm_start: &[Vec<f64>],
+        costs: &[Vec<f64>],
+    ) -> Model {
         let features = AccuracyFeatures::new(pool);
         let edges = Arc::new(CellFeatures::new(pool).live_one_hot.clone());
         // All pairs of operations on edges.
@@ -96,8 +108,8 @@ impl Model {
         });
         let networks = alike(&edges);
         let origins: Vec<Vec<f64>> = warm_start.iter().map(|values| feature(values)).collect();
-        let priors = Some(prior).filter(|p| !p.is_empty());
-        let linear = origins.iter().chain(&priors).map(|values| Component {
+        let costs: Vec<Vec<f64>> = costs.iter().map(|values| scaled(values)).collect();
+        let linear = origins.iter().chain(&costs).map(|values| Component {
             kernel: Kernel::Linear,
             x: Mat::from_fn(values.len(), 1, |row, _| values[row]).into(),
             amplitude: HyperPrior::new(0.37, 1.5),
@@ -120,12 +132,32 @@ impl Model {
         Model {
             members,
             features: features.features().clone(),
-            standing: standing(&sizes),
-            slope,
+            standing: scaled(&sizes),
+            slope: SLOPE,
             sizes,
             networks,
             promise,
+            last: None,
         }
+    }
+
+    /// Starts from an untrained score of each row instead of sizes; there may be none.
+    pub(super) fn with_prior(mut self, prior: &[f64]) -> Model {
+        if prior.is_empty() {
+            return self;
+        }
+        let prior = standing(prior);
+        let linear = Component {
+            kernel: Kernel::Linear,
+            x: Mat::from_fn(prior.len(), 1, |row, _| prior[row]).into(),
+            amplitude: HyperPrior::new(0.37, 1.5),
+            length: HyperPrior::new(1.17, 0.7),
+        };
+        self.members.iter_mut().for_each(|m| m.components.push(linear.clone()));
+        self.standing = prior.clone();
+        self.sizes = prior;
+        self.slope = PRIOR_SLOPE;
+        self
     }
 
     /// Returns up to `n` rows of `open` with the best warm-start values.
@@ -171,8 +203,36 @@ impl Model {
         squares / ((rows.len() - groups.len()) as f64 + REPETITIONS)
     }
 
-    /// Predicts each row of `open`; an error if there are too few trials for a process.
+    /// Predicts each row of `open`, none of which is taken; an error if there are too few trials for
+    /// a process.
     pub(super) fn beliefs(
+        &mut self,
+        history: &History,
+        open: &[usize],
+    ) -> Result<Vec<Belief>, PredictError> {
+        let hyper: Vec<_> = self.members.iter().map(|m| m.hyper.clone()).collect();
+        let answers = |last: &Last| {
+            last.trials == history.trials && last.pending == history.pending && last.hyper == hyper
+        };
+        if !self.last.as_ref().is_some_and(answers) {
+            // All free rows, whichever are open: rows that open later have the same predictions.
+            let free: Vec<usize> =
+                (0..self.sizes.len()).filter(|r| !history.is_taken(*r)).collect();
+            let beliefs = self.predict(history, &free)?;
+            let fitted = self.members.iter().map(|m| m.hyper.clone()).collect();
+            let (trials, pending) = (history.trials.clone(), history.pending.clone());
+            self.last = Some(Last { trials, pending, hyper, fitted, free, beliefs });
+        }
+        let Some(last) = &self.last else { unreachable!("made above") };
+        for (member, hyper) in self.members.iter_mut().zip(&last.fitted) {
+            member.hyper.clone_from(hyper);
+        }
+        let of = |row: &usize| last.free.binary_search(row).ok().map(|i| last.beliefs[i]);
+        Ok(open.iter().filter_map(of).collect())
+    }
+
+    /// Fits the processes to the trials and predicts each of `rows`.
+    pub(super) fn predict(
         &mut self,
         history: &History,
         open: &[usize],
@@ -238,6 +298,13 @@ fn feature(values: &[f64]) -> Vec<f64> {
     let scale = if deviation > 0.0 { deviation.recip() } else { 0.0 };
     let one = |&v: &f64| if v.is_finite() { (targets.target(v) - mean) * scale } else { 0.0 };
     values.iter().map(one).collect()
+}
+
+/// Returns the values scaled to mean 0 and variance 1.
+fn scaled(values: &[f64]) -> Vec<f64> {
+    let (mean, deviation) = moments(values);
+    let scale = if deviation > 0.0 { deviation.recip() } else { 0.0 };
+    values.iter().map(|v| (v - mean) * scale).collect()
 }
 
 /// Returns for each row of `x` the first row that equals it.

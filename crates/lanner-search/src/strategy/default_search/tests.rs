@@ -113,6 +113,7 @@ fn impatience_has_an_end() {
 #[test]
 fn luck_is_told_from_doubt() {
     let pool = Pool::whole(Space::TransBench101Micro);
+    let sizes = log_flops(&pool.space, &pool.archs);
     let worth = |r: usize| {
         let live = pool.space.live(&pool.archs[r]);
         let codes = pool.archs[r].codes().iter().zip(live).filter(|c| c.1);
@@ -127,7 +128,7 @@ fn luck_is_told_from_doubt() {
         for &r in &rows {
             history.tell(r, Some(worth(r) + luck * normal(&mut rng)));
         }
-        let beliefs = Model::new(&pool, &[], &[]).beliefs(&history, &open).unwrap();
+        let beliefs = Model::new(&pool, sizes.clone(), &[], &[]).beliefs(&history, &open).unwrap();
         let lucks: Vec<f64> = beliefs.iter().map(|b| b.trained_sd.powi(2) - b.sd.powi(2)).collect();
         assert!(lucks.iter().all(|v| (v - lucks[0]).abs() < 1e-9));
         lucks[0]
@@ -162,7 +163,8 @@ fn without_success_a_round_ends_far_off() {
         let rows = search.ask(&pool, &history, None, ROUND);
         let open: Vec<usize> = open.iter().copied().filter(|&r| !history.is_taken(r)).collect();
         // A second model, since a fit starts from the last one.
-        let beliefs = Model::new(&pool, &[], &[]).beliefs(&history, &open).unwrap();
+        let sizes = log_flops(&pool.space, &pool.archs);
+        let beliefs = Model::new(&pool, sizes, &[], &[]).beliefs(&history, &open).unwrap();
         let beliefs: Vec<_> = beliefs.iter().map(|b| (b.mean, b.trained_sd)).collect();
         let plain = highest_by_quantile(&beliefs, exploration(fruitless(&history)), ROUND);
         let plain: Vec<usize> = plain.into_iter().map(|j| open[j]).collect();
