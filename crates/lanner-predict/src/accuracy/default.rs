@@ -76,7 +76,7 @@ impl AccuracyModel {
             let held_out = gp.leave_one_out().mean;
             fitted.push((MemberKind::Process(Box::new(gp), components), all, held_out));
         }
-        if features.chain.is_none() {
+        if features.has_trees() {
             let (forest, held_out) = trees(features, rows, &t, seed)?;
             let all = forest.predict(&features.all);
             fitted.push((MemberKind::Trees(forest), all, held_out));
