@@ -76,7 +76,7 @@ impl AccuracyModel {
             let held_out = gp.leave_one_out().mean;
             fitted.push((MemberKind::Process(Box::new(gp), components), all, held_out));
         }
-        if features.has_trees() {
+        if features.chain.is_none() {
             let (forest, held_out) = trees(features, rows, &t, seed)?;
             let all = forest.predict(&features.all);
             fitted.push((MemberKind::Trees(forest), all, held_out));

@@ -174,12 +174,6 @@ impl AccuracyFeatures {
         [Kernel::Linear, Kernel::Rbf].map(|kernel| component(kernel, &self.plain)).to_vec()
     }
 
-    /// Tells whether trees see something that processes do not: they cut across what adds up layer by layer, in
-    /// chains and transformers.
-    pub(super) fn has_trees(&self) -> bool {
-        self.chain.is_none() && !self.is_of_transformers()
-    }
-
     /// In other spaces of parameters there are no sums.
     fn is_of_transformers(&self) -> bool {
         self.each.is_some() && self.shares.cols > 0
