@@ -18,6 +18,7 @@ from typing import TYPE_CHECKING, Any
 
 from lanner._errors import InputError, TrainError
 from lanner._evaluate import Failure, Train, evaluate
+from lanner._progress import Progress
 from lanner._trial import Trial
 
 if TYPE_CHECKING:
@@ -67,11 +68,16 @@ class Loop:
     is_hopeful: bool = False
     """Whether a trial succeeded."""
 
+    progress: Progress | None = None
+    best: float | None = None
+    """Best value of the first objective so far, within limits or not."""
+
     def run(self) -> None:
         """Runs until nothing is left to begin and all that runs has ended."""
-        self.study._measure_first()
-        self._grow_budget()
+        self.progress = Progress(self.left, "trials")
         try:
+            self.study._measure_first(self.progress)
+            self._grow_budget()
             while True:
                 self._fill()
                 if not self.running:
@@ -86,6 +92,7 @@ class Loop:
                 self.study._search.give_back(trial.number)
             for executor in self.own:
                 executor.shutdown(wait=False, cancel_futures=True)
+            self.progress.close()
 
     def _may_begin(self) -> bool:
         in_time = self.deadline is None or time.monotonic() < self.deadline
@@ -189,6 +196,8 @@ class Loop:
             self.failures.append(told)
         elif told.state == "done":
             self.is_hopeful = True
+        if self.progress is not None:
+            self.progress.step(self._best_so_far(told))
         for callback in self.callbacks:
             callback(self.study, told)
         if not self.is_hopeful and len(self.failures) >= FAILURES:
@@ -196,6 +205,15 @@ class Loop:
             raise TrainError(
                 f"the first {FAILURES} trials failed; trial {first.number}: {first.note}"
             )
+
+    def _best_so_far(self, told: Trial) -> str:
+        """Returns the best value of this call of ``optimize``, for the bar."""
+        if told.value is None:
+            return ""
+        name, direction = next(iter(self.study.directions.items()))
+        better = max if direction == "maximize" else min
+        self.best = told.value if self.best is None else better(self.best, told.value)
+        return f"best {name} {self.best:.6g}"
 
 
 def workers_of(executor: Executor, n_jobs: int | None) -> int:

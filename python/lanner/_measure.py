@@ -9,6 +9,7 @@ from lanner import _lanner
 from lanner._device import Device, Stopwatch, device
 from lanner._errors import ExportError, InputError, MeasureError
 from lanner._network import Network
+from lanner._progress import Progress
 from lanner._space import Arch, Space
 from lanner._trial import Build
 
@@ -37,8 +38,12 @@ class Meter:
         self._stopwatch = stopwatch
         self.needed: list[str] = []
         """Metrics of limits and objectives."""
+        self.progress: Progress | None = None
+        self._measured = 0
         self._last: tuple[str, Any] | None = None
         """The architecture whose metrics were asked for last, and what was made of it."""
+        self._counted: tuple[str, dict[str, float]] | None = None
+        """The architecture whose network was built last, and its costs."""
         self._names: set[str] = set()
         """Metrics that ``measure`` gave."""
 
@@ -72,21 +77,44 @@ class Meter:
         stopwatch = Stopwatch(on or device()) if measure is None else None
         return Meter(space, measure, exporter, stopwatch)
 
+    def names(self) -> list[str]:
+        """Returns the metrics other than the latency that are given in a space of parameters, as a first network
+        tells them; none if they are not needed, or are not known by that.
+        """
+        if not self._space._inner.is_parameters or not self.needed:
+            return []
+        if self._measure is None:
+            return list(COUNTED)
+        (arch,) = self._space.sample(seed=1)
+        made = self._made(self._space.text(arch))
+        if not isinstance(made, Mapping):
+            return []
+        self._names = set(made)
+        return sorted(self._names - {LATENCY})
+
     def latency(self, text: str, is_final: bool) -> tuple[float, float] | None:
         """Returns latency and standard error, milliseconds; None if the network cannot be measured."""
         if is_final:
             self._last = None
         made = self._made(text)
+        self._measured += 1
+        if self.progress is not None:
+            self.progress.tell(f"{self._measured} latencies measured")
         # A network that is measured again is measured anew.
         self._last = None
+        arch = self._space._arch(text)
         if self._stopwatch is None:
-            return self._latency_of(self._space._arch(text), made)
+            return self._latency_of(arch, made)
+        if self._space._inner.is_parameters:
+            self._counted = (text, self._counts_of(arch, made))
         return self._stopwatch.measure(made, is_final)
 
     def metrics(self, text: str) -> dict[str, float] | None:
         """Returns the metrics other than the latency; None if the network cannot be measured. They are kept
         for the latency, so that one call of ``measure``, or one export, gives both.
         """
+        if self._counted is not None and self._counted[0] == text:
+            return self._counted[1]
         made = self._made(text)
         arch = self._space._arch(text)
         if self._measure is None:

@@ -253,7 +253,7 @@ fn short_name(operation: &str) -> String {
 }
 
 /// Three significant digits and a unit: `35.8 M`.
-fn short(n: u64) -> String {
+pub(crate) fn short(n: u64) -> String {
     let mut text = String::new();
     let (value, unit) = match n {
         0..1_000 => (n as f64, ""),

@@ -20,6 +20,9 @@ pub enum NetworkError {
     /// Weights do not fit the network.
     #[error("weights of layer '{layer}': {found} numbers, expected {expected}")]
     Weights { layer: String, found: usize, expected: usize },
+    /// An ONNX model cannot be read.
+    #[error("ONNX model, {place}: {why}")]
+    Onnx { place: String, why: String },
     /// The architectures are values of parameters.
     #[error(
         "{space} is a space of parameters or transformers, which have no network of Lanner's own; a program of \

@@ -31,6 +31,9 @@
 //! **Costs.** [`Cost`] counts by layer and in total; [`Cost::flops`] follows the convention of the
 //! published tables, [`Cost::macs`] that of most papers. The module documents both.
 //!
+//! **Any network.** [`onnx::read`] makes a [`TensorGraph`] of an ONNX model: operations over tensors of any
+//! rank with their shapes and costs. The executor of lanner-nn runs a [`Network`] only.
+//!
 //! **Files.** [`onnx`] writes models, in floats or 8-bit integers; [`Diagram`] writes DOT and SVG;
 //! [`json`](fn@json) writes the layers for other programs.
 
@@ -57,6 +60,8 @@ mod op_graph;
 mod shape;
 mod skeleton;
 mod svg;
+mod tensor_graph;
+mod tensor_view;
 mod transbench101;
 mod user;
 mod weights;
@@ -74,4 +79,5 @@ pub use onnx::{OnnxOptions, Precision};
 pub use op_graph::{OpGraph, OpKind, OpNode};
 pub use shape::Shape;
 pub use skeleton::Skeleton;
+pub use tensor_graph::{Tensor, TensorCost, TensorGraph, TensorNode, TensorOp};
 pub use weights::{Init, LayerWeights, Weights};

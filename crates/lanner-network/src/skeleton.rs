@@ -88,7 +88,46 @@ impl Skeleton {
         words.collect::<Vec<_>>().join(", ")
     }
 
-    fn check(&self, channels: usize) -> Result<(), NetworkError> {
+    /// Reads the words of [`Skeleton::describe`]; sizes without words are those of the space.
+    ///
+    /// # Errors
+    /// The words are others, a size is named twice, or no network has it.
+    pub fn parse(space: &Space, words: &str) -> Result<Skeleton, NetworkError> {
+        let wrong = || NetworkError::Value {
+            name: "skeleton",
+            value: words.into(),
+            expected: "words like '16 channels, 5 cells, 32 pixels, 10 classes'".into(),
+        };
+        let mut skeleton = Skeleton::of(space)?;
+        let mut seen = Vec::new();
+        for part in words.split(", ") {
+            let (number, what) = part.split_once(' ').ok_or_else(wrong)?;
+            let size = match what {
+                "channels" => &mut skeleton.channels,
+                "cells" => &mut skeleton.cells,
+                "pixels" => &mut skeleton.resolution,
+                "classes" => &mut skeleton.classes,
+                _ => return Err(wrong()),
+            };
+            *size = number.parse().map_err(|_| wrong())?;
+            if seen.contains(&what) {
+                return Err(wrong());
+            }
+            seen.push(what);
+        }
+        skeleton.check()?;
+        Ok(skeleton)
+    }
+
+    /// The space with networks of these sizes, see [`Space::sized`].
+    pub fn sized_space(&self) -> Space {
+        let Skeleton { channels, cells, resolution, classes, .. } = *self;
+        self.space.sized(Sizes { channels, cells, resolution, classes })
+    }
+
+    /// Refuses sizes that no network of the space has.
+    pub fn check(&self) -> Result<(), NetworkError> {
+        let (channels, _) = builder(&self.space)?;
         let Sizes { cells, resolution, .. } = self.space.sizes();
         for (name, value, least, most) in [
             ("channels", self.channels, 1, channels),
@@ -112,8 +151,8 @@ impl Skeleton {
     /// The pruned view leaves out layers that lead nowhere, in any space; spaces with `none` have most
     /// of them. A cell whose output no path reaches yields zeros, see [`Nasbench201::build`].
     pub fn build(&self, arch: &Architecture, view: View) -> Result<Network, NetworkError> {
-        let (most, build) = builder(&self.space)?;
-        self.check(most)?;
+        let (_, build) = builder(&self.space)?;
+        self.check()?;
         let space = &self.space;
         // A network depends on the order of a cell, its name does not.
         let name = match space.check(arch) {

@@ -16,7 +16,11 @@ use crate::{
 /// `Space` is a handle on a [`Definition`]: cheap to copy, and equal to another one with the same
 /// content.
 #[derive(Clone)]
-pub struct Space(Handle);
+pub struct Space {
+    handle: Handle,
+    /// Sizes of the networks, where they are not those of the definition.
+    sizes: Option<Sizes>,
+}
 
 #[derive(Clone)]
 enum Handle {
@@ -40,10 +44,13 @@ struct File {
 /// Refers to the space that a module defines.
 macro_rules! listed {
     ($($module:ident)::+) => {
-        Space(Handle::Listed($($module::)+NAME, || {
-            static DEFINITION: LazyLock<Definition> = LazyLock::new($($module::)+definition);
-            &DEFINITION
-        }))
+        Space {
+            handle: Handle::Listed($($module::)+NAME, || {
+                static DEFINITION: LazyLock<Definition> = LazyLock::new($($module::)+definition);
+                &DEFINITION
+            }),
+            sizes: None,
+        }
     };
 }
 
@@ -120,7 +127,7 @@ impl Space {
         let mut names = [""; Space::ALL.len()];
         let mut i = 0;
         while i < names.len() {
-            if let Handle::Listed(name, _) = &(&Space::ALL)[i].0 {
+            if let Handle::Listed(name, _) = &(&Space::ALL)[i].handle {
                 names[i] = name;
             }
             i += 1;
@@ -157,7 +164,7 @@ impl Space {
     pub fn from_toml(text: &str) -> Result<Space, String> {
         let (definition, fingerprint) = user::definition(text, &Space::NAMES)?;
         let file = Some(File { text: text.into(), fingerprint });
-        Ok(Space(Handle::Own(Arc::new(Own { definition, file }))))
+        Ok(Space { handle: Handle::Own(Arc::new(Own { definition, file })), sizes: None })
     }
 
     /// Makes a space of parameters that a program declares: the same as that of the file
@@ -178,20 +185,21 @@ impl Space {
         if Space::ALL.iter().chain(defined.iter()).any(|space| space.name() == name) {
             return Err(fail("there is a space of that name".into()));
         }
-        let space = Space(Handle::Own(Arc::new(Own { definition, file: None })));
+        let own = Own { definition, file: None };
+        let space = Space { handle: Handle::Own(Arc::new(own)), sizes: None };
         defined.push(space.clone());
         Ok(space)
     }
 
     pub(crate) fn definition(&self) -> &Definition {
-        match &self.0 {
+        match &self.handle {
             Handle::Listed(_, definition) => definition(),
             Handle::Own(own) => &own.definition,
         }
     }
 
     fn file(&self) -> Option<&File> {
-        match &self.0 {
+        match &self.handle {
             Handle::Listed(..) => None,
             Handle::Own(own) => own.file.as_ref(),
         }
@@ -203,7 +211,7 @@ impl Space {
 
     /// Returns the name, as on the command line.
     pub fn name(&self) -> &str {
-        match &self.0 {
+        match &self.handle {
             Handle::Listed(name, _) => name,
             Handle::Own(own) => &own.definition.name,
         }
@@ -256,9 +264,21 @@ impl Space {
         self.definition().details.map_or_else(Vec::new, |of| of(arch))
     }
 
-    /// Returns the sizes of the published network.
+    /// Returns the sizes of the networks: those of the published one, or those of [`Space::sized`].
     pub fn sizes(&self) -> Sizes {
-        self.definition().sizes
+        self.sizes.unwrap_or(self.definition().sizes)
+    }
+
+    /// Returns the space with networks of other sizes, by which costs are then counted. It is equal to
+    /// the one with the published sizes: its architectures are the same.
+    pub fn sized(&self, sizes: Sizes) -> Space {
+        let sizes = Some(sizes).filter(|sizes| *sizes != self.definition().sizes);
+        Space { handle: self.handle.clone(), sizes }
+    }
+
+    /// Tells whether the networks have other sizes than the published one.
+    pub fn is_resized(&self) -> bool {
+        self.sizes.is_some()
     }
 
     /// Returns the sizes of smaller networks.
@@ -299,7 +319,7 @@ impl Space {
 impl PartialEq for Space {
     /// Spaces from files are equal if only their texts differ.
     fn eq(&self, other: &Space) -> bool {
-        let (a, b) = match (&self.0, &other.0) {
+        let (a, b) = match (&self.handle, &other.handle) {
             (Handle::Listed(a, _), Handle::Listed(b, _)) => return a == b,
             (Handle::Own(a), Handle::Own(b)) => (a, b),
             _ => return false,

@@ -87,6 +87,10 @@ pub fn fit(args: FitArgs) -> anyhow::Result<()> {
     };
     let better = if target.is_minimised() { "less" } else { "more" };
     eprintln!("lanner: {}: {better} is better, as of {}", args.metric, target.words());
+    let space = match target {
+        Target::Latency => skeleton::measured(&args.table, &args.metric, &space)?,
+        _ => space,
+    };
     let pool = reference(&space, &table.archs);
     let (rows, values) = known(&table, &args.metric, &pool)?;
     if rows.len() < FEWEST {
@@ -109,9 +113,6 @@ pub fn fit(args: FitArgs) -> anyhow::Result<()> {
             values.len(),
             values[0]
         );
-    }
-    if target == Target::Latency {
-        skeleton::note_other(&args.table, &space)?;
     }
     let names = MethodFeatures::methods(&space, target);
     let known = names.contains(&args.predictor.as_str());

@@ -6,6 +6,7 @@ mod fit;
 mod import;
 mod measure;
 mod network;
+mod onnx_file;
 mod out_file;
 mod proxies;
 mod rank;

@@ -1,6 +1,9 @@
 //! `lanner network` shows the network of an architecture: costs, layers, drawings, ONNX model.
 
-use std::{io::Write, path::PathBuf};
+use std::{
+    io::Write,
+    path::{Path, PathBuf},
+};
 
 use lanner_data::write_file;
 use lanner_network::{
@@ -8,6 +11,7 @@ use lanner_network::{
 };
 use lanner_space::Space;
 
+use crate::onnx_file::{self, OpenDims, Shown};
 use crate::out_file::{self, Kind};
 use crate::output::{Row, print_rows, usage};
 use crate::skeleton::SkeletonArgs;
@@ -23,6 +27,9 @@ image of 32-bit floats.
 All other outputs show the pruned network, or with --as-written the network as written. A cell with \
 no path from input to output yields zeros, and is written so.
 
+Of an ONNX file, such as one that PyTorch exported, shapes are inferred; its weights are not read. \
+Operators that Lanner does not know are named, and counted as copies.
+
 Examples:
   lanner network '|none~0|+|none~0|none~1|+|nor_conv_3x3~0|none~1|none~2|'
   lanner network 333333 --table
@@ -33,11 +40,15 @@ Examples:
   lanner network 302143 --dot | dot -Tpdf -o net.pdf
   lanner network 7818488874147327324245 --space fbnet
   lanner network 7818488874147327324245 --space fbnet \\
-    --channels 1504 --resolution 32 --classes 100")]
+    --channels 1504 --resolution 32 --classes 100
+  lanner network model.onnx
+  lanner network gpt.onnx --dim sequence=128 --table")]
 pub struct NetworkArgs {
-    /// The architecture, as the search space writes it
-    #[arg(value_name = "ARCH")]
+    /// The architecture, as the search space writes it, or any ONNX file
+    #[arg(value_name = "ARCH|FILE.onnx")]
     arch: String,
+    #[command(flatten)]
+    open: OpenDims,
     #[command(flatten)]
     skeleton: SkeletonArgs,
     /// Keep dead operations, as in the published networks
@@ -74,6 +85,12 @@ pub struct NetworkArgs {
 }
 
 pub fn run(args: NetworkArgs) -> anyhow::Result<()> {
+    if onnx_file::is_onnx(&args.arch) {
+        return file(&args);
+    }
+    if args.open.batch.is_some() || !args.open.dim.is_empty() {
+        return Err(usage("--batch and --dim are for ONNX files"));
+    }
     let space = Space::by_name(&args.skeleton.space).map_err(|e| usage(e.to_string()))?;
     let arch = space.parse(&args.arch).map_err(|e| usage(e.to_string()))?;
     let view = if args.as_written { View::Raw } else { View::Pruned };
@@ -115,6 +132,16 @@ pub fn run(args: NetworkArgs) -> anyhow::Result<()> {
         return Ok(write_file(path, &onnx::encode(&network, &weights, options)?)?);
     }
     summary(&build(View::Raw)?, &build(View::Pruned)?)
+}
+
+/// Shows an ONNX file.
+fn file(args: &NetworkArgs) -> anyhow::Result<()> {
+    if args.onnx.is_some() || args.as_written {
+        return Err(usage("--onnx and --as-written are for architectures, not for ONNX files"));
+    }
+    let NetworkArgs { table, dot, json, force, .. } = *args;
+    let shown = Shown { table, dot, json, svg: args.svg.as_ref(), force };
+    onnx_file::show_file(Path::new(&args.arch), &args.open.options(), &shown)
 }
 
 fn summary(raw: &Network, pruned: &Network) -> anyhow::Result<()> {

@@ -5,6 +5,8 @@ use std::path::Path;
 use lanner_network::{Network, Skeleton, View};
 use lanner_space::{Architecture, Space};
 
+use crate::output::usage;
+
 #[derive(clap::Args)]
 pub struct SkeletonArgs {
     /// The search space: a name or a .toml file
@@ -47,23 +49,28 @@ pub fn published(space: &Space, arch: &Architecture, view: View) -> anyhow::Resu
     Ok(Skeleton::of(space)?.build(arch, view)?)
 }
 
-/// Notes where a table was measured on another skeleton than the published one: latency predictors use
-/// the costs of the published one, while `lanner measure` takes any.
-pub fn note_other(table: &Path, space: &Space) -> anyhow::Result<()> {
+/// Returns the space with the networks on which a table's metric was measured, by its `skeleton` comment: a
+/// latency predictor counts their costs. Notes where they are not the published ones.
+pub fn measured(table: &Path, metric: &str, space: &Space) -> anyhow::Result<Space> {
     if space.parameters().is_some() {
-        return Ok(());
+        return Ok(space.clone());
     }
-    let published = Skeleton::of(space)?.describe();
     for comment in lanner_data::comments(table)? {
-        // In a joined table, the name of a metric stands before the word.
-        let Some((_, own)) = comment.split_once("skeleton: ") else { continue };
-        if own != published {
+        // In a joined table, the name of the metric stands before the word.
+        let comment =
+            comment.strip_prefix(metric).map_or(&*comment, |c| c.trim_start_matches([':', ' ']));
+        let Some(words) = comment.strip_prefix("skeleton: ") else { continue };
+        let skeleton = Skeleton::parse(space, words)
+            .map_err(|e| usage(format!("{}, in its comments: {e}", table.display())))?;
+        let sized = skeleton.sized_space();
+        if sized.sizes() != space.sizes() {
+            let (table, published) = (table.display(), Skeleton::of(space)?.describe());
             eprintln!(
-                "note: {} was measured on networks of {own}; the predictor uses the costs of the published \
-                 ones, {published}",
-                table.display()
+                "lanner: costs are counted on networks of {words}, on which {table} was measured (published: \
+                 {published})"
             );
         }
+        return Ok(sized);
     }
-    Ok(())
+    Ok(space.clone())
 }

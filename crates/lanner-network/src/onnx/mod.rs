@@ -1,4 +1,6 @@
-//! Writes networks as ONNX models: opset 17, IR version 8, with weights, in 32-bit floats or 8-bit
+//! Writes networks as ONNX models, and reads any ONNX model as a [`TensorGraph`](crate::TensorGraph).
+//!
+//! Written are opset 17, IR version 8, with weights, in 32-bit floats or 8-bit
 //! integers.
 //!
 //! Opset 17 is the last one of IR version 8 and has all operations that are needed (`HardSwish` came
@@ -8,11 +10,18 @@
 
 mod count;
 mod export;
+mod infer;
 mod messages;
+mod parse;
 mod quantize;
+mod read;
+mod wire;
+mod work;
 
 pub use count::{OnnxCost, count};
+pub use infer::show;
 use prost::Message;
+pub use read::{ReadOptions, read};
 
 use crate::{Cost, Network, NetworkError, Weights};
 

@@ -22,7 +22,7 @@
 use std::collections::{BTreeMap, HashMap};
 use std::path::Path;
 
-use lanner_space::{Architecture, Space};
+use lanner_space::{Architecture, Sizes, Space};
 use safetensors::tensor::{Dtype, SafeTensors, TensorView, serialize};
 use serde::{Deserialize, Serialize};
 
@@ -52,6 +52,10 @@ pub struct Header {
     /// The TOML of a user's space; empty for others, and in files of before.
     #[serde(default, skip_serializing_if = "String::is_empty")]
     pub space_toml: String,
+    /// Channels, cells, resolution and classes of the networks whose costs are counted, where they are
+    /// not the published ones.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub sizes: Option<[usize; 4]>,
     /// The name of the recipe.
     pub recipe: String,
     /// The study seed.
@@ -86,6 +90,7 @@ impl Header {
             kind: kind.into(),
             space: space.into(),
             space_toml: String::new(),
+            sizes: None,
             recipe: recipe.into(),
             seed,
             training_hash: String::new(),
@@ -173,6 +178,9 @@ impl ModelFile {
         if let Some(toml) = space.toml() {
             self.header.space_toml = toml.into();
         }
+        let Sizes { channels, cells, resolution, classes } = space.sizes();
+        let sizes = [channels, cells, resolution, classes];
+        self.header.sizes = space.is_resized().then_some(sizes);
         self.insert_archs(CODES, space, archs);
     }
 

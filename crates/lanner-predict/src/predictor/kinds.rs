@@ -2,6 +2,7 @@
 
 use std::path::Path;
 
+use lanner_network::Skeleton;
 use lanner_space::Space;
 
 use super::Predictor;
@@ -51,6 +52,15 @@ fn read(path: &Path, wanted: Option<&Space>) -> Result<Box<dyn Predictor>, Predi
                 PredictError::UnknownSpace { path: path.into(), made_for: header.space.clone() }
             }
         });
+    };
+    let own = match header.sizes {
+        Some([channels, cells, resolution, classes]) => {
+            let published = Skeleton::of(&own).map_err(|e| bad(e.to_string()))?;
+            let skeleton = Skeleton { channels, cells, resolution, classes, ..published };
+            skeleton.check().map_err(|e| bad(e.to_string()))?;
+            skeleton.sized_space()
+        }
+        None => own,
     };
     let predictor = reader(&file, &own).map_err(|e| bad(e.to_string()))?;
     match wanted.filter(|space| !same(space)) {

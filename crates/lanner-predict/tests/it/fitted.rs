@@ -1,5 +1,6 @@
 //! Predictors of a table by name: on any space, in blocks, saved and loaded.
 
+use lanner_network::{Cost, Skeleton};
 use lanner_predict::accuracy::{AccuracyFeatures, AccuracyModel};
 use lanner_predict::latency::{LatencyFeatures, LatencyModel};
 use lanner_predict::metrics::spearman;
@@ -154,6 +155,38 @@ fn a_saved_predictor_predicts_the_same_and_refuses_other_files() {
             assert!(load(&path).is_err());
         }
     }
+}
+
+/// Latencies are multiply-accumulates of networks whose head outweighs the blocks, unlike the published ones.
+#[test]
+fn costs_are_those_of_the_measured_networks_also_when_loaded() {
+    let published = Space::MobileNetV3;
+    let skeleton = Skeleton::parse(&published, "1280 channels, 32 pixels, 100000 classes").unwrap();
+    let space = skeleton.sized_space();
+    assert!(space == published && space.sizes() != published.sizes());
+    let macs = |arch: &Architecture| {
+        Cost::of(&skeleton.build(arch, View::Pruned).unwrap()).macs as f64 / 1e6
+    };
+    let (known, asked) = (some(&space, 40, 1), some(&space, 60, 2));
+    let values: Vec<f64> = known.iter().map(macs).collect();
+    let path = tempfile::tempdir().unwrap().path().join("model");
+    std::fs::create_dir_all(path.parent().unwrap()).unwrap();
+    let errors = [&space, &published].map(|space| {
+        let pool = Pool::new(space.clone(), known.clone());
+        let rows: Vec<usize> = (0..pool.len()).collect();
+        let views = MethodFeatures::new("default", Target::Latency, &pool).unwrap();
+        let settings =
+            FitSettings { method: "default".into(), target: Target::Latency, metric: "m".into() };
+        let fitted = Fitted::fit(&pool, &views, settings, (&rows, &values), 0).unwrap();
+        fitted.save(&path).unwrap();
+        let back = load(&path).unwrap();
+        assert_eq!(back.space().sizes(), space.sizes());
+        let forecast = back.predict(&asked);
+        assert!(near(&forecast.mean, &fitted.predict(&asked).mean));
+        let error = |(p, arch): (&f64, &Architecture)| (p / macs(arch) - 1.0).abs();
+        forecast.mean.iter().zip(&asked).map(error).sum::<f64>() / asked.len() as f64
+    });
+    assert!(errors[0] < 0.9 * errors[1], "{errors:?}");
 }
 
 #[test]

@@ -6,6 +6,7 @@ use lanner_data::Table;
 use lanner_predict::latency::adapted::{AdaptedLatency, DeviceTable, OtherSpace};
 use lanner_predict::predictor::{Predictor, Target};
 use lanner_predict::{Pool, all_or_some};
+use lanner_space::Space;
 
 use super::{AdaptArgs, Source, with_quality};
 use crate::output::{Row, usage};
@@ -24,7 +25,7 @@ pub(super) fn adapt(
     if args.proxies.is_some() {
         return Err(usage(format!("--proxies is for accuracies, and '{metric}' is a latency")));
     }
-    skeleton::note_other(&args.target, &target.space)?;
+    let space = skeleton::measured(&args.target, metric, &target.space)?;
     let tables = |sources: &[Source]| -> anyhow::Result<Vec<DeviceTable>> {
         let table = |s: &Source| match s.column.as_deref() {
             Some(column) => DeviceTable::new(&s.name, &s.table, Some(column)),
@@ -32,7 +33,7 @@ pub(super) fn adapt(
         };
         sources.iter().map(table).collect::<Result<_, _>>().map_err(|e| usage(e.to_string()))
     };
-    let pool = pool(args, target, sources)?;
+    let pool = pool(args, &space, target, sources)?;
     let (sources, from) = (tables(sources)?, tables(from)?);
     let own = DeviceTable::new(&args.target.display().to_string(), target, Some(metric))?;
     let device = args.from_metric.as_deref().unwrap_or(metric);
@@ -53,8 +54,12 @@ pub(super) fn adapt(
     Ok((Box::new(adapted), row))
 }
 
-fn pool(args: &AdaptArgs, target: &Table, sources: &[Source]) -> anyhow::Result<Pool> {
-    let space = &target.space;
+fn pool(
+    args: &AdaptArgs,
+    space: &Space,
+    target: &Table,
+    sources: &[Source],
+) -> anyhow::Result<Pool> {
     let asked = match &args.archs {
         Some(file) => read_archs(file, space)?,
         None => Vec::new(),

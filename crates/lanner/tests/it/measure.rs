@@ -54,7 +54,7 @@ fn a_table_is_measured_once_and_gone_on_with() {
     let adapted = crate::common::lanner(&["adapt", "--target", &out]);
     let message = crate::common::text(&adapted.stderr);
     assert!(adapted.status.success(), "{message}");
-    assert!(message.contains("the published ones, 16 channels, 5 cells, 32 pixels"), "{message}");
+    assert!(message.contains("(published: 16 channels, 5 cells, 32 pixels"), "{message}");
     // Other settings do not come into the file.
     let (code, message) = fails(&measure(&out, &["--sample", "6", "--seed", "3", "--batch", "2"]));
     assert_eq!(code, 1);

@@ -88,7 +88,8 @@ pub(super) fn of(
     if let Some(stages) = space.stages() {
         return Ok(stages.blocks(arch).iter().map(Layer::of_block).collect());
     }
-    if let Some((_, layers)) = MEASURED.iter().find(|m| m.0 == space.name()) {
+    let measured = MEASURED.iter().find(|m| m.0 == space.name() && !space.is_resized());
+    if let Some((_, layers)) = measured {
         return Ok(layers(arch.codes()));
     }
     let network = skeleton(space)?.build(arch, view)?;

@@ -11,7 +11,7 @@ use lanner_predict::{Pool, PredictError};
 use rayon::prelude::*;
 
 use super::START;
-use crate::strategy::history::History;
+use crate::strategy::history::{History, Trial};
 
 /// Rise of the prior mean, in standard deviations of the target, for one standard deviation of log
 /// FLOPs over the pool.
@@ -35,6 +35,19 @@ pub(super) struct Model {
     networks: Vec<usize>,
     /// Mean of each row's warm-start values, NaN where no origin has one; empty if there are none.
     promise: Vec<f64>,
+    last: Option<Last>,
+}
+
+/// The last answer of [`Model::beliefs`], and what it follows from: a round that is asked for again
+/// after measurements is answered from it.
+struct Last {
+    trials: Vec<Trial>,
+    pending: Vec<usize>,
+    hyper: Vec<Option<Vec<f64>>>,
+    fitted: Vec<Option<Vec<f64>>>,
+    /// Rows that were free, ascending, and their predictions.
+    free: Vec<usize>,
+    beliefs: Vec<Belief>,
 }
 
 /// Prediction of a row's target.
@@ -73,8 +86,13 @@ impl Member {
 }
 
 impl Model {
-    /// Makes a model of a pool. `sizes` has one value a row, in any unit; so has each of `warm_start`.
-    pub(super) fn new(pool: &Pool, sizes: Vec<f64>, warm_start: &[Vec<f64>]) -> Model {
+    /// Makes a model of a pool. `sizes` has one value a row, in any unit; so has each of `warm_start` and of `costs`.
+    pub(super) fn new(
+        pool: &Pool,
+        sizes: Vec<f64>,
+        warm_start: &[Vec<f64>],
+        costs: &[Vec<f64>],
+    ) -> Model {
         let features = AccuracyFeatures::new(pool);
         let edges = Arc::new(CellFeatures::new(pool).live_one_hot.clone());
         // All pairs of operations on edges.
@@ -86,7 +104,8 @@ impl Model {
         });
         let networks = alike(&edges);
         let origins: Vec<Vec<f64>> = warm_start.iter().map(|values| feature(values)).collect();
-        let linear = origins.iter().map(|values| Component {
+        let costs: Vec<Vec<f64>> = costs.iter().map(|values| scaled(values)).collect();
+        let linear = origins.iter().chain(&costs).map(|values| Component {
             kernel: Kernel::Linear,
             x: Mat::from_fn(values.len(), 1, |row, _| values[row]).into(),
             amplitude: HyperPrior::new(0.37, 1.5),
@@ -106,15 +125,14 @@ impl Model {
             sum / n
         };
         let promise = (0..known).map(mean).collect();
-        let (mean, deviation) = moments(&sizes);
-        let scale = if deviation > 0.0 { deviation.recip() } else { 0.0 };
         Model {
             members,
             features: features.features().clone(),
-            standing: sizes.iter().map(|s| (s - mean) * scale).collect(),
+            standing: scaled(&sizes),
             sizes,
             networks,
             promise,
+            last: None,
         }
     }
 
@@ -161,8 +179,36 @@ impl Model {
         squares / ((rows.len() - groups.len()) as f64 + REPETITIONS)
     }
 
-    /// Predicts each row of `open`; an error if there are too few trials for a process.
+    /// Predicts each row of `open`, none of which is taken; an error if there are too few trials for
+    /// a process.
     pub(super) fn beliefs(
+        &mut self,
+        history: &History,
+        open: &[usize],
+    ) -> Result<Vec<Belief>, PredictError> {
+        let hyper: Vec<_> = self.members.iter().map(|m| m.hyper.clone()).collect();
+        let answers = |last: &Last| {
+            last.trials == history.trials && last.pending == history.pending && last.hyper == hyper
+        };
+        if !self.last.as_ref().is_some_and(answers) {
+            // All free rows, whichever are open: rows that open later have the same predictions.
+            let free: Vec<usize> =
+                (0..self.sizes.len()).filter(|r| !history.is_taken(*r)).collect();
+            let beliefs = self.predict(history, &free)?;
+            let fitted = self.members.iter().map(|m| m.hyper.clone()).collect();
+            let (trials, pending) = (history.trials.clone(), history.pending.clone());
+            self.last = Some(Last { trials, pending, hyper, fitted, free, beliefs });
+        }
+        let Some(last) = &self.last else { unreachable!("made above") };
+        for (member, hyper) in self.members.iter_mut().zip(&last.fitted) {
+            member.hyper.clone_from(hyper);
+        }
+        let of = |row: &usize| last.free.binary_search(row).ok().map(|i| last.beliefs[i]);
+        Ok(open.iter().filter_map(of).collect())
+    }
+
+    /// Fits the processes to the trials and predicts each of `rows`.
+    pub(super) fn predict(
         &mut self,
         history: &History,
         open: &[usize],
@@ -220,6 +266,13 @@ fn feature(values: &[f64]) -> Vec<f64> {
     let scale = if deviation > 0.0 { deviation.recip() } else { 0.0 };
     let one = |&v: &f64| if v.is_finite() { (targets.target(v) - mean) * scale } else { 0.0 };
     values.iter().map(one).collect()
+}
+
+/// Returns the values scaled to mean 0 and variance 1.
+fn scaled(values: &[f64]) -> Vec<f64> {
+    let (mean, deviation) = moments(values);
+    let scale = if deviation > 0.0 { deviation.recip() } else { 0.0 };
+    values.iter().map(|v| (v - mean) * scale).collect()
 }
 
 /// Returns for each row of `x` the first row that equals it.
