@@ -68,7 +68,7 @@ fn texts_of_the_authors_are_read() {
     );
     assert!(autoformer.print(&autoformer.parse(&text).unwrap()).contains("\"mlp_ratio\":[4.0,4.0"));
     for (text, says) in [
-        (theirs.replacen("4, ", "", 1), "has 9 values, expected 10"),
+        (theirs.replacen("4, ", "", 1), "'mlp_ratio' has 10 values, expected 9"),
         (theirs.replacen("4, ", "5, ", 1), "layer 1: 5 of 'heads', expected one of 4, 8, 12"),
         (
             theirs.replacen("'sample_n_layer': 10", "'sample_n_layer': 11", 1),
