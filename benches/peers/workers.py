@@ -37,11 +37,11 @@ def main():
     if args.engine == "ray":
         import ray
 
-        import lanner.ray
+        from lanner.ray import RayExecutor
 
         # More workers than cores: they sleep.
         ray.init(num_cpus=args.workers, log_to_driver=False, include_dashboard=False)
-        executor = lanner.ray.RayExecutor(n_workers=args.workers)
+        executor = RayExecutor(n_workers=args.workers)
         ray.get([ray.remote(time.sleep).remote(1) for _ in range(args.workers)])
     else:
         executor = ProcessPoolExecutor(args.workers)

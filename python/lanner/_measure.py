@@ -19,6 +19,8 @@ Measure = Callable[[Any], Any]
 LATENCY = "latency_ms"
 COUNTED = ("params", "flops", "macs", "memory_bytes", "weight_bytes")
 """Metrics that are counted on an ONNX model."""
+MOST_REFUSED = 100
+"""Number of networks that cannot be measured after which a search ends, if none could."""
 
 
 class Meter:
@@ -46,6 +48,8 @@ class Meter:
         """The architecture whose network was built last, and its costs."""
         self._names: set[str] = set()
         """Metrics that ``measure`` gave."""
+        self._refused = 0
+        """Number of networks that could not be measured, as long as none could."""
 
     @staticmethod
     def of(
@@ -104,10 +108,13 @@ class Meter:
         self._last = None
         arch = self._space._arch(text)
         if self._stopwatch is None:
-            return self._latency_of(arch, made)
-        if self._space._inner.is_parameters:
-            self._counted = (text, self._counts_of(arch, made))
-        return self._stopwatch.measure(made, is_final)
+            latency = self._latency_of(arch, made)
+        else:
+            if self._space._inner.is_parameters:
+                self._counted = (text, self._counts_of(arch, made))
+            latency = self._stopwatch.measure(made, is_final)
+        self._note(latency is not None)
+        return latency
 
     def metrics(self, text: str) -> dict[str, float] | None:
         """Returns the metrics other than the latency; None if the network cannot be measured. They are kept
@@ -120,6 +127,7 @@ class Meter:
         if self._measure is None:
             return self._counts_of(arch, made)
         if made is None:
+            self._note(is_measured=False)
             return None
         if not isinstance(made, Mapping):
             raise MeasureError(f"measure returned {made!r} for {arch!r}, expected a dictionary, or None")
@@ -143,6 +151,16 @@ class Meter:
                     f"measure returned {name} = {value} for {arch!r}, expected a finite number"
                 )
         return values
+
+    def _note(self, is_measured: bool) -> None:
+        """Ends a search of which no network can be measured: it would go on for ever."""
+        if is_measured:
+            self._refused = -1
+        elif self._refused >= 0:
+            self._refused += 1
+            if self._refused >= MOST_REFUSED:
+                what = "measure returned None for" if self._stopwatch is None else "the runtime refuses"
+                raise MeasureError(f"{what} each of the first {self._refused} networks")
 
     def _made(self, text: str) -> Any:
         """Returns what ``measure`` returns for an architecture, or its ONNX model."""

@@ -220,3 +220,12 @@ def test_costs_of_measured_networks_are_kept_for_predictors():
     plain = lanner.create_study(SPACE, maximize="score", build=lambda arch: 1 / 0, example_input=0, seed=1)
     plain.optimize(score, n_trials=3)
     assert plain.measurements == []
+
+
+def test_a_device_that_refuses_every_network_ends_the_search():
+    for limits in (["latency_ms <= 3"], ["energy_mJ <= 3"]):
+        study = None
+        with pytest.raises((lanner.MeasureError, lanner.StudyError), match="networks"):
+            study = lanner.create_study(SPACE, maximize="score", limits=limits, measure=lambda _: None)
+            study.optimize(score, n_trials=3)
+        assert study is None or study.counts["done"] == 0

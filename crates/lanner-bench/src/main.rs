@@ -1,11 +1,14 @@
 //! The `lanner-bench` command compares predictors and strategies on published tables with plain
 //! baselines and published figures.
 
+#![forbid(unsafe_code)]
+
 mod constrained;
 mod cross_space;
 mod cross_task;
 mod device_sets;
 mod few_shot;
+mod hostile;
 mod latency;
 mod limited;
 mod processor;
@@ -64,6 +67,7 @@ enum Command {
     Limited(limited::LimitedArgs),
     /// Predict latencies, energies and perplexities of transformers from a few measurements
     Transformers(transformers::TransformersArgs),
+    Hostile(hostile::HostileArgs),
 }
 
 /// A named set of hyper-parameters.
@@ -133,6 +137,7 @@ fn main() -> std::process::ExitCode {
         Command::Constrained(args) => constrained::run(args),
         Command::Limited(args) => limited::run(args),
         Command::Transformers(args) => transformers::run(args),
+        Command::Hostile(args) => hostile::run(args),
     };
     output::exit_code("lanner-bench", done)
 }

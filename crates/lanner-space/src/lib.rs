@@ -35,6 +35,8 @@
 //! the sizes of its network and what its authors publish beside it. Programs [define](Space::define)
 //! their own in the same way; a published one is a file of this crate and a line in [`Space::ALL`].
 
+#![forbid(unsafe_code)]
+
 mod architecture;
 mod architectures;
 pub mod darts;

@@ -17,6 +17,7 @@ use lanner_space::Space;
 use crate::out_file::{self, Kind};
 use crate::output::{Row, print_rows, usage};
 use crate::selection::read_table;
+use lanner::say;
 
 /// Predict a latency or an accuracy from a few values and tables of other devices, tasks and spaces
 #[derive(clap::Args)]
@@ -138,7 +139,7 @@ pub fn run(args: AdaptArgs) -> anyhow::Result<()> {
     };
     let is_latency = is_latency_metric(&args, &metric)?;
     let (better, words) = if is_latency { ("less", "latencies") } else { ("more", "accuracies") };
-    eprintln!("lanner: {metric}: {better} is better, as of {words}");
+    say!("lanner: {metric}: {better} is better, as of {words}");
     let adapt = if is_latency { device::adapt } else { task::adapt };
     let (predictor, row) = adapt(&args, (&target, &metric), &sources, &from)?;
     let row = match &args.out {

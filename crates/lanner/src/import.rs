@@ -8,6 +8,7 @@ use lanner_space::Space;
 
 use crate::out_file::{self, Kind};
 use crate::output::{progress, usage};
+use lanner::say;
 
 /// Turn the files of a published benchmark into one table
 ///
@@ -116,9 +117,9 @@ pub fn run(args: ImportArgs) -> anyhow::Result<()> {
     let Imported { table, notes } = result?;
     table.write(&args.out)?;
     for note in notes {
-        eprintln!("note: {note}");
+        say!("note: {note}");
     }
-    eprintln!(
+    say!(
         "{}: {} architectures of {space}, {} columns",
         args.out.display(),
         table.len(),

@@ -11,6 +11,7 @@ use serde_json::{Map, Value, json};
 
 use crate::output::{self, Row, print_rows, usage};
 use crate::skeleton::published;
+use lanner::say;
 
 /// List search spaces, describe them, draw architectures from them, and check texts
 #[derive(Args)]
@@ -246,7 +247,7 @@ fn sample(args: SampleArgs) -> anyhow::Result<()> {
     }
     out.flush()?;
     if drawn < args.count {
-        eprintln!("note: {space} has no more than {drawn} distinct architectures");
+        say!("note: {space} has no more than {drawn} distinct architectures");
     }
     Ok(())
 }
@@ -339,11 +340,7 @@ fn check_space(args: &CheckArgs, space: &Space) -> anyhow::Result<()> {
         let within = costs.iter().filter(all).count();
         facts.insert("within all limits".into(), within.into());
         if within == 0 {
-            eprintln!(
-                "note: none of {} is within the limits: {}",
-                costs.len(),
-                reasons(limits, &costs)
-            );
+            say!("note: none of {} is within the limits: {}", costs.len(), reasons(limits, &costs));
         }
     }
     if let Some(first) = archs.first() {

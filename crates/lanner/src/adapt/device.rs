@@ -12,6 +12,7 @@ use super::{AdaptArgs, Source, with_quality};
 use crate::output::{Row, usage};
 use crate::selection::read_archs;
 use crate::skeleton;
+use lanner::say;
 
 /// Largest size of spaces that are predicted whole: all architectures are in memory.
 const PREDICTED: u128 = 200_000;
@@ -41,7 +42,7 @@ pub(super) fn adapt(
     let adapted = AdaptedLatency::from_tables(pool, &own, &sources, elsewhere)?;
     for name in sources.iter().flat_map(DeviceTable::devices) {
         if !adapted.sources().contains(&name) {
-            eprintln!("note: the source {name} is left out: all networks are equally fast there");
+            say!("note: the source {name} is left out: all networks are equally fast there");
         }
     }
     let (values, left_out) = adapted.left_out();
