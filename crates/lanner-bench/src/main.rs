@@ -17,6 +17,7 @@ mod ranking;
 mod recipes;
 mod search;
 mod tables;
+mod transformers;
 mod untrained;
 
 use std::path::PathBuf;
@@ -67,6 +68,8 @@ enum Command {
     Constrained(constrained::ConstrainedArgs),
     /// Search accuracies within latency limits on HELP's devices
     Limited(limited::LimitedArgs),
+    /// Predict latencies, energies and perplexities of transformers from a few measurements
+    Transformers(transformers::TransformersArgs),
     Hostile(hostile::HostileArgs),
 }
 
@@ -137,6 +140,7 @@ fn main() -> std::process::ExitCode {
         Command::Search(args) => search::run(args),
         Command::Constrained(args) => constrained::run(args),
         Command::Limited(args) => limited::run(args),
+        Command::Transformers(args) => transformers::run(args),
         Command::Hostile(args) => hostile::run(args),
     };
     output::exit_code("lanner-bench", done)

@@ -67,7 +67,7 @@ mod write;
 
 pub use error::DataError;
 pub use file::comments;
-pub use metric::{MetricKind, converted, is_latency};
+pub use metric::{MetricKind, converted, is_latency, quantity};
 pub use rows::ReadReport;
 pub use summary::ColumnSummary;
 pub use table::Table;
