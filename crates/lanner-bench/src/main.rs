@@ -14,6 +14,7 @@ mod ranking;
 mod recipes;
 mod search;
 mod tables;
+mod unseen;
 
 use std::path::PathBuf;
 
@@ -61,6 +62,8 @@ enum Command {
     Constrained(constrained::ConstrainedArgs),
     /// Search accuracies within latency limits on HELP's devices
     Limited(limited::LimitedArgs),
+    /// Predict latencies of networks of a family that was never measured
+    Unseen(unseen::UnseenArgs),
 }
 
 /// A named set of hyper-parameters.
@@ -129,6 +132,7 @@ fn main() -> std::process::ExitCode {
         Command::Search(args) => search::run(args),
         Command::Constrained(args) => constrained::run(args),
         Command::Limited(args) => limited::run(args),
+        Command::Unseen(args) => unseen::run(args),
     };
     output::exit_code("lanner-bench", done)
 }
