@@ -23,6 +23,9 @@ fn products_are_those_that_pytorch_counts() {
         // A drawing has the inputs, the outputs and no box twice.
         let diagram = graph.diagram();
         assert!(diagram.nodes.len() <= graph.nodes.len() + 2);
-        assert!(diagram.edges.iter().all(|e| e.from < e.to && e.to < diagram.nodes.len()), "{name}");
+        assert!(
+            diagram.edges.iter().all(|e| e.from < e.to && e.to < diagram.nodes.len()),
+            "{name}"
+        );
     }
 }
