@@ -5,17 +5,19 @@
 
 Writes OUT/graphs/FAMILY-NNN.onnx, whose weights are left out, and appends to OUT/RUNTIME-THREADS.csv:
 the median of blocks of runs in milliseconds, and half the distance of their quartiles. A network is
-measured once; a stopped run goes on where it was. `--cores` gives the runs cores of their own, at
+measured once; a stopped run goes on where it was. `--pack` joins the tables of all runtimes. `--cores` gives the runs cores of their own, at
 real-time priority where that is allowed.
 """
 
 import argparse
 import csv
+import io
 import json
 import os
 import pathlib
 import random
 import statistics
+import tarfile
 import tempfile
 import time
 import warnings
@@ -87,6 +89,30 @@ def measure(run):
     return statistics.median(blocks), (quartiles[2] - quartiles[0]) / 2, runs
 
 
+def pack(out, count, folder):
+    """Joins the tables to families.csv and archives the graphs of the first `count` networks of each family."""
+    tables = {}
+    for path in sorted(out.glob("*-*.csv"), reverse=True):
+        tables[path.stem.replace("-", "_")] = {row["network"]: row for row in csv.DictReader(path.open())}
+    first = tables["ort_1"]
+    names = sorted(name for name in first if int(name[-3:]) < count)
+    with (folder / "families.csv").open("w", newline="") as file:
+        write = csv.writer(file, lineterminator="\n")
+        columns = [f"{runtime}_{part}ms" for runtime in tables for part in ("", "spread_")]
+        write.writerow(["network", "family", *columns, "drawn"])
+        for name in names:
+            rows = [table.get(name, {}) for table in tables.values()]
+            values = [row.get(f"{part}_ms", "") for row in rows for part in ("latency", "spread")]
+            write.writerow([name, first[name]["family"], *values, first[name]["drawn"]])
+    with tarfile.open(folder / "families.tar.xz", "w:xz", preset=9) as archive:
+        for name in names:
+            entry = tarfile.TarInfo(f"{name}.onnx")
+            content = (out / "graphs" / f"{name}.onnx").read_bytes()
+            entry.size = len(content)
+            archive.addfile(entry, io.BytesIO(content))
+    print(f"{len(names)} networks: {folder}/families.csv, families.tar.xz")
+
+
 def main():
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("out", type=pathlib.Path)
@@ -94,7 +120,10 @@ def main():
     parser.add_argument("--runtime", choices=["ort", "openvino"], default="ort")
     parser.add_argument("--threads", type=int, default=1)
     parser.add_argument("--cores", type=lambda text: {int(core) for core in text.split(",")})
+    parser.add_argument("--pack", type=pathlib.Path, metavar="FOLDER", help="join what was measured, and end")
     args = parser.parse_args()
+    if args.pack:
+        return pack(args.out, args.count, args.pack)
     import families
 
     (args.out / "graphs").mkdir(parents=True, exist_ok=True)

@@ -22,9 +22,11 @@ from lanner._errors import (
     StudyError,
     TrainError,
 )
+from lanner._evaluators import Latency, Trained, measure, proxies, train
+from lanner._figure import LiveFigure
 from lanner._images import Images, images
 from lanner._measure import onnx_cost
-from lanner._network import Network
+from lanner._network import Network, to_torch
 from lanner._parameters import Choice, Float, Int, Parameter, Repeat, When, space
 from lanner._predictor import Forecast, Predictor, adapt
 from lanner._space import Arch, Space
@@ -45,6 +47,8 @@ __all__ = [
     "InputError",
     "Int",
     "LannerError",
+    "Latency",
+    "LiveFigure",
     "MeasureError",
     "Network",
     "Parameter",
@@ -54,12 +58,17 @@ __all__ = [
     "Study",
     "StudyError",
     "TrainError",
+    "Trained",
     "Trial",
     "When",
     "adapt",
     "create_study",
     "device",
     "images",
+    "measure",
     "onnx_cost",
+    "proxies",
     "space",
+    "to_torch",
+    "train",
 ]

@@ -20,7 +20,11 @@ _OPERATOR = re.compile(r"\b(?:aten|prims|torchvision)(?:\.|::)[a-z_0-9]+(?:\.[A-
 
 
 def to_onnx(module: "torch.nn.Module", example_input: Any) -> bytes:
-    """Returns the module as an ONNX model for inputs like the example: a tensor, or a tuple of them.
+    """Returns the module as an ONNX model for inputs like the example: a tensor, a tuple of tensors, or a
+    dictionary of them by the names of the arguments of ``forward``.
+
+    Where PyTorch's exporter fails, its older one is tried, which runs the module once and writes what it
+    did; it is not trusted where the module decides by values.
 
     Raises ExportError with PyTorch's own message, and the operator if it names one.
     """
@@ -31,23 +35,62 @@ def to_onnx(module: "torch.nn.Module", example_input: Any) -> bytes:
 
     if not isinstance(module, torch.nn.Module):
         raise ExportError(f"build returned {type(module).__name__}, expected a torch.nn.Module")
-    args = example_input if isinstance(example_input, tuple) else (example_input,)
-    if not args or not all(isinstance(a, torch.Tensor) for a in args):
-        raise InputError("example_input: give a tensor as the network takes it, or a tuple of tensors")
+    args, named = _inputs(example_input)
+    if not all(isinstance(a, torch.Tensor) for a in (*args, *named.values())):
+        raise InputError(
+            "example_input: give a tensor as the network takes it, a tuple of tensors, or a dictionary of "
+            "them by the names of forward's arguments"
+        )
     was_training = module.training
     module.eval()
     try:
-        with _quiet(), torch.no_grad(), tempfile.TemporaryDirectory() as folder:
+        with _quiet() as warned, torch.no_grad(), tempfile.TemporaryDirectory() as folder:
             path = os.path.join(folder, "network.onnx")
-            torch.onnx.export(
-                module, args, path, dynamo=True, external_data=False, verbose=False
-            )
-            with open(path, "rb") as file:
-                return file.read()
-    except Exception as error:
-        raise ExportError(_message(error)) from error
+            settings: dict[str, Any] = {"kwargs": named or None, "verbose": False}
+            try:
+                torch.onnx.export(module, args, path, dynamo=True, external_data=False, **settings)
+                with open(path, "rb") as file:
+                    return file.read()
+            except Exception as error:
+                model = _traced(module, args, path, settings, warned)
+                if model is None:
+                    raise ExportError(_message(error)) from error
+                return model
     finally:
         module.train(was_training)
+
+
+def _inputs(example_input: Any) -> tuple[tuple[Any, ...], dict[str, Any]]:
+    """Returns the arguments by place and by name; a tuple without any stands for what is no example."""
+    if isinstance(example_input, dict):
+        named = {str(name): value for name, value in example_input.items()}
+        return ((), named) if named else ((None,), {})
+    args = tuple(example_input) if isinstance(example_input, (tuple, list)) else (example_input,)
+    return args or (None,), {}
+
+
+def _traced(
+    module: "torch.nn.Module",
+    args: tuple[Any, ...],
+    path: str,
+    settings: dict[str, Any],
+    warned: list[warnings.WarningMessage],
+) -> bytes | None:
+    """Exports by PyTorch's older exporter; None if it fails, or the result may depend on the example."""
+    import torch
+
+    try:
+        import onnx
+
+        warned.clear()
+        torch.onnx.export(module, args, path, dynamo=False, **settings)
+        if any(issubclass(w.category, torch.jit.TracerWarning) for w in warned):
+            return None
+        # Costs are counted by the shapes of all values.
+        model: bytes = onnx.shape_inference.infer_shapes(onnx.load(path)).SerializeToString()
+        return model
+    except Exception:
+        return None
 
 
 def _message(error: BaseException) -> str:
@@ -65,16 +108,20 @@ def _message(error: BaseException) -> str:
 
 
 @contextlib.contextmanager
-def _quiet() -> Iterator[None]:
-    """Keeps the exporter's progress and warnings from the user's terminal."""
+def _quiet() -> Iterator[list[warnings.WarningMessage]]:
+    """Keeps the exporter's progress and warnings from the user's terminal, and returns the warnings."""
     loggers = [logging.getLogger(name) for name in ("torch.onnx", "onnxscript", "onnx_ir")]
     levels = [logger.level for logger in loggers]
     for logger in loggers:
         logger.setLevel(logging.ERROR)
     try:
-        with warnings.catch_warnings(), contextlib.redirect_stdout(io.StringIO()):
-            warnings.simplefilter("ignore")
-            yield
+        with (
+            warnings.catch_warnings(record=True) as warned,
+            contextlib.redirect_stdout(io.StringIO()),
+            contextlib.redirect_stderr(io.StringIO()),
+        ):
+            warnings.simplefilter("always")
+            yield warned
     finally:
         for logger, level in zip(loggers, levels, strict=True):
             logger.setLevel(level)

@@ -1,4 +1,5 @@
 from collections.abc import Callable, Sequence
+from typing import Any
 
 VERSION: str
 
@@ -8,6 +9,10 @@ def images(name: str) -> tuple[tuple[int, int, int], _Split, _Split]: ...
 def limit(text: str) -> str: ...
 def onnx_cost(model: bytes) -> str: ...
 def write_file(path: str, content: bytes) -> None: ...
+
+class Table:
+    def __new__(cls, columns: list[tuple[str, list[Any]]]) -> Table: ...
+    def __arrow_c_stream__(self, requested_schema: Any = None) -> Any: ...
 
 class Space:
     @staticmethod
@@ -47,6 +52,34 @@ class Network:
     def svg(self) -> str: ...
     def onnx(self, seed: int, fold: bool, int8: bool, batch: int | None) -> bytes: ...
 
+class Proxies:
+    def __new__(
+        cls,
+        space: Space,
+        names: list[str],
+        dataset: str,
+        batch: int,
+        seed: int,
+        threads: int,
+        channels: int | None,
+        cells: int | None,
+    ) -> Proxies: ...
+    def compute(self, arch: str) -> list[tuple[str, float | None]]: ...
+
+class Training:
+    def __new__(
+        cls,
+        space: Space,
+        dataset: str,
+        split: int,
+        epochs: int | None,
+        batch: int | None,
+        learning_rate: float | None,
+        channels: int | None,
+        cells: int | None,
+    ) -> Training: ...
+    def train(self, arch: str, seed: int, out: str) -> dict[str, float]: ...
+
 class Timer:
     def __new__(cls, runtime: str, threads: int, library: str | None) -> Timer: ...
     def describe(self) -> str: ...
@@ -56,8 +89,8 @@ class Predictor:
     @staticmethod
     def fit(
         space: Space,
-        archs: list[str],
-        values: list[float],
+        archs: Any,
+        values: Any,
         kind: str,
         method: str,
         metric: str,
@@ -66,8 +99,8 @@ class Predictor:
     @staticmethod
     def adapt(
         space: Space,
-        archs: list[str],
-        values: list[float],
+        archs: Any,
+        values: Any,
         kind: str,
         metric: str,
         sources: list[str],
@@ -76,7 +109,7 @@ class Predictor:
     @staticmethod
     def load(path: str, space: Space | None) -> Predictor: ...
     def save(self, path: str) -> None: ...
-    def predict(self, archs: list[str]) -> tuple[list[float], list[float], list[float]]: ...
+    def predict(self, archs: Any) -> tuple[bytearray, bytearray, bytearray]: ...
     def rank(
         self, top: int, sample: int | None, seed: int
     ) -> list[tuple[str, float, tuple[float, float] | None]]: ...
@@ -100,6 +133,7 @@ class Search:
         first: int,
         latency: _Latency | None,
         metrics: _Metrics | None,
+        measured: Sequence[str],
     ) -> Search: ...
     @staticmethod
     def open(folder: str, latency: _Latency | None, metrics: _Metrics | None) -> Search: ...

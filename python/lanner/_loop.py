@@ -3,6 +3,7 @@ workers only train.
 """
 
 import time
+from collections import deque
 from collections.abc import Callable, Iterable, Sequence
 from concurrent.futures import (
     FIRST_COMPLETED,
@@ -18,6 +19,7 @@ from typing import TYPE_CHECKING, Any
 
 from lanner._errors import InputError, TrainError
 from lanner._evaluate import Failure, Train, evaluate
+from lanner._progress import Progress
 from lanner._trial import Trial
 
 if TYPE_CHECKING:
@@ -29,6 +31,8 @@ DEATHS = 3
 """Number of deaths of workers after which a trial counts as failed."""
 FAILURES = 3
 """Number of failures without a success after which the loop gives up."""
+AHEAD = 4
+"""One trial is claimed ahead for so many workers."""
 UNLIMITED = 100
 """Number of trials by which the budget grows where none is given."""
 _DIED = {
@@ -60,6 +64,10 @@ class Loop:
     executor: Executor | None = None
     n_jobs: int = 1
     running: dict[Any, Trial] = field(default_factory=dict)
+    ready: deque[Trial] = field(default_factory=deque)
+    """Trials that were claimed for workers that are not free yet."""
+    ended: deque[tuple[Any, Trial]] = field(default_factory=deque)
+    """Trials whose training ended, with their futures, that are not told yet."""
     own: list[Executor] = field(default_factory=list)
     """Executors that the loop made, and ends."""
     deaths: dict[int, int] = field(default_factory=dict)
@@ -67,49 +75,81 @@ class Loop:
     is_hopeful: bool = False
     """Whether a trial succeeded."""
 
+    progress: Progress | None = None
+    best: float | None = None
+    """Best value of the first objective so far, within limits or not."""
+
     def run(self) -> None:
         """Runs until nothing is left to begin and all that runs has ended."""
-        self.study._measure_first()
-        self._grow_budget()
+        self.progress = Progress(self.left, "trials")
         try:
+            self.study._measure_first(self.progress)
+            self._grow_budget()
             while True:
                 self._fill()
                 if not self.running:
                     break
-                for future in self._ended():
-                    self._receive(future, self.running.pop(future))
+                self._claim_ahead()
+                self.ended.extend((future, self.running.pop(future)) for future in self._ended())
+                # A free worker does not wait until results are written and the strategy has thought.
+                while self.ready and len(self.running) < self.n_jobs and self._is_in_time():
+                    self._begin(self.ready.popleft())
+                while self.ended:
+                    self._receive(*self.ended.popleft())
         finally:
             # A trial that did not end is given back: it is handed out again, with the same seed.
-            for future, trial in self.running.items():
+            for future in self.running:
                 if isinstance(future, Future):
                     future.cancel()
+            for trial in (*self.running.values(), *(e[1] for e in self.ended), *self.ready):
                 self.study._search.give_back(trial.number)
             for executor in self.own:
                 executor.shutdown(wait=False, cancel_futures=True)
+            self.progress.close()
 
-    def _may_begin(self) -> bool:
+    def _is_in_time(self) -> bool:
         in_time = self.deadline is None or time.monotonic() < self.deadline
-        return in_time and not self.study._is_stopped and (self.left is None or self.left > 0)
+        return in_time and not self.study._is_stopped
 
     def _grow_budget(self) -> None:
         more = UNLIMITED if self.left is None else self.left
-        self.study._allow(more + len(self.running))
+        self.study._allow(more + len(self.running) + len(self.ready))
+
+    def _next(self) -> Trial | None:
+        """Claims a trial; None if none is left, or the strategy waits for results."""
+        if self.left == 0 or not self._is_in_time():
+            return None
+        trial = self.study._claim()
+        if trial is None and self.left is None:
+            self._grow_budget()
+            trial = self.study._claim()
+        if trial is not None and self.left is not None:
+            self.left -= 1
+        return trial
 
     def _fill(self) -> None:
         """Gives every free worker a trial."""
-        while len(self.running) < self.n_jobs and self._may_begin():
-            trial = self.study._claim()
-            if trial is None and self.left is None:
-                self._grow_budget()
-                trial = self.study._claim()
+        while len(self.running) < self.n_jobs and self._is_in_time():
+            trial = self.ready.popleft() if self.ready else self._next()
             if trial is None:
                 return
-            if self.left is not None:
-                self.left -= 1
-            if self.executor is None:
-                self._train_here(trial)
-            else:
-                self._submit(self._usable(self.executor), trial)
+            self._begin(trial)
+
+    def _claim_ahead(self) -> None:
+        """Claims trials for the workers that will be free next: their networks are measured meanwhile."""
+        if self.executor is None or len(self.running) < self.n_jobs:
+            return
+        while len(self.ready) < -(-self.n_jobs // AHEAD) and not any(f.done() for f in self.running):
+            trial = self._next()
+            if trial is None:
+                return
+            self.ready.append(trial)
+
+    def _begin(self, trial: Trial) -> None:
+        if self.executor is None:
+            self._train_here(trial)
+        else:
+            self._submit(self._usable(self.executor), trial)
 
     def _train_here(self, trial: Trial) -> None:
         self.running[None] = trial
@@ -189,6 +229,8 @@ class Loop:
             self.failures.append(told)
         elif told.state == "done":
             self.is_hopeful = True
+        if self.progress is not None:
+            self.progress.step(self._best_so_far(told))
         for callback in self.callbacks:
             callback(self.study, told)
         if not self.is_hopeful and len(self.failures) >= FAILURES:
@@ -196,6 +238,15 @@ class Loop:
             raise TrainError(
                 f"the first {FAILURES} trials failed; trial {first.number}: {first.note}"
             )
+
+    def _best_so_far(self, told: Trial) -> str:
+        """Returns the best value of this call of ``optimize``, for the bar."""
+        if told.value is None:
+            return ""
+        name, direction = next(iter(self.study.directions.items()))
+        better = max if direction == "maximize" else min
+        self.best = told.value if self.best is None else better(self.best, told.value)
+        return f"best {name} {self.best:.6g}"
 
 
 def workers_of(executor: Executor, n_jobs: int | None) -> int:

@@ -9,6 +9,7 @@ from lanner import _lanner
 from lanner._device import Device, Stopwatch, device
 from lanner._errors import ExportError, InputError, MeasureError
 from lanner._network import Network
+from lanner._progress import Progress
 from lanner._space import Arch, Space
 from lanner._trial import Build
 
@@ -18,6 +19,8 @@ Measure = Callable[[Any], Any]
 LATENCY = "latency_ms"
 COUNTED = ("params", "flops", "macs", "memory_bytes", "weight_bytes")
 """Metrics that are counted on an ONNX model."""
+MOST_REFUSED = 100
+"""Number of networks that cannot be measured after which a search ends, if none could."""
 
 
 class Meter:
@@ -37,10 +40,16 @@ class Meter:
         self._stopwatch = stopwatch
         self.needed: list[str] = []
         """Metrics of limits and objectives."""
+        self.progress: Progress | None = None
+        self._measured = 0
         self._last: tuple[str, Any] | None = None
         """The architecture whose metrics were asked for last, and what was made of it."""
+        self._counted: tuple[str, dict[str, float]] | None = None
+        """The architecture whose network was built last, and its costs."""
         self._names: set[str] = set()
         """Metrics that ``measure`` gave."""
+        self._refused = 0
+        """Number of networks that could not be measured, as long as none could."""
 
     @staticmethod
     def of(
@@ -72,26 +81,53 @@ class Meter:
         stopwatch = Stopwatch(on or device()) if measure is None else None
         return Meter(space, measure, exporter, stopwatch)
 
+    def names(self) -> list[str]:
+        """Returns the metrics other than the latency that are given in a space of parameters, as a first network
+        tells them; none if they are not needed, or are not known by that.
+        """
+        if not self._space._inner.is_parameters or not self.needed:
+            return []
+        if self._measure is None:
+            return list(COUNTED)
+        (arch,) = self._space.sample(seed=1)
+        made = self._made(self._space.text(arch))
+        if not isinstance(made, Mapping):
+            return []
+        self._names = set(made)
+        return sorted(self._names - {LATENCY})
+
     def latency(self, text: str, is_final: bool) -> tuple[float, float] | None:
         """Returns latency and standard error, milliseconds; None if the network cannot be measured."""
         if is_final:
             self._last = None
         made = self._made(text)
+        self._measured += 1
+        if self.progress is not None:
+            self.progress.tell(f"{self._measured} latencies measured")
         # A network that is measured again is measured anew.
         self._last = None
+        arch = self._space._arch(text)
         if self._stopwatch is None:
-            return self._latency_of(self._space._arch(text), made)
-        return self._stopwatch.measure(made, is_final)
+            latency = self._latency_of(arch, made)
+        else:
+            if self._space._inner.is_parameters:
+                self._counted = (text, self._counts_of(arch, made))
+            latency = self._stopwatch.measure(made, is_final)
+        self._note(latency is not None)
+        return latency
 
     def metrics(self, text: str) -> dict[str, float] | None:
         """Returns the metrics other than the latency; None if the network cannot be measured. They are kept
         for the latency, so that one call of ``measure``, or one export, gives both.
         """
+        if self._counted is not None and self._counted[0] == text:
+            return self._counted[1]
         made = self._made(text)
         arch = self._space._arch(text)
         if self._measure is None:
             return self._counts_of(arch, made)
         if made is None:
+            self._note(is_measured=False)
             return None
         if not isinstance(made, Mapping):
             raise MeasureError(f"measure returned {made!r} for {arch!r}, expected a dictionary, or None")
@@ -115,6 +151,16 @@ class Meter:
                     f"measure returned {name} = {value} for {arch!r}, expected a finite number"
                 )
         return values
+
+    def _note(self, is_measured: bool) -> None:
+        """Ends a search of which no network can be measured: it would go on for ever."""
+        if is_measured:
+            self._refused = -1
+        elif self._refused >= 0:
+            self._refused += 1
+            if self._refused >= MOST_REFUSED:
+                what = "measure returned None for" if self._stopwatch is None else "the runtime refuses"
+                raise MeasureError(f"{what} each of the first {self._refused} networks")
 
     def _made(self, text: str) -> Any:
         """Returns what ``measure`` returns for an architecture, or its ONNX model."""

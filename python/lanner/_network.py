@@ -1,10 +1,12 @@
 """Networks of architectures."""
 
+import importlib.util
 import json
 import os
 from typing import Any
 
 from lanner import _lanner
+from lanner._errors import InputError
 from lanner._space import Arch, Space, as_space
 
 
@@ -82,6 +84,14 @@ class Network:
             _lanner.write_file(os.fspath(path), model)
         return model
 
+    def to_torch(self, *, seed: int = 0) -> Any:
+        """Returns a ``torch.nn.Module`` with the weights of :meth:`to_onnx`, in evaluation mode: the same
+        outputs, and ready to be trained. ``state_dict()`` has the names of the model's tensors.
+
+        Raises InputError if PyTorch is not installed.
+        """
+        return to_torch(self.to_onnx(seed=seed, batch=None))
+
     def svg(self) -> str:
         """Draws cell and network."""
         return self._inner.svg()
@@ -95,3 +105,23 @@ class Network:
             f"Network({self.arch!r}, {self.space.name!r}, "
             f"{costs['params']:,} parameters, {costs['flops']:,} FLOPs)"
         )
+
+
+def to_torch(model: bytes | str | os.PathLike[str]) -> Any:
+    """Returns a ``torch.nn.Module`` of an ONNX model, or the file of one: the network of a search
+    (``best.onnx``), or another of ordinary layers. It can be trained.
+
+    Raises InputError if it is no ONNX model, has an operator that is not known, or PyTorch is not
+    installed.
+    """
+    if importlib.util.find_spec("torch") is None:
+        raise InputError("to_torch needs PyTorch: pip install torch")
+    from lanner._torch import to_torch
+
+    if isinstance(model, bytes):
+        return to_torch(model)
+    try:
+        with open(model, "rb") as file:
+            return to_torch(file.read())
+    except OSError as error:
+        raise InputError(f"{os.fspath(model)}: {error.strerror}") from error

@@ -1,5 +1,6 @@
 """Predictors of latency and accuracy, without a search."""
 
+import array
 import os
 from collections.abc import Iterable, Sequence
 from typing import Any, NamedTuple
@@ -39,8 +40,8 @@ class Predictor:
 
     @staticmethod
     def fit(
-        archs: Iterable[Arch],
-        values: Iterable[float],
+        archs: Any,
+        values: Any,
         *,
         space: Space | str = "nasbench201",
         kind: str = "latency",
@@ -50,7 +51,9 @@ class Predictor:
     ) -> "Predictor":
         """Fits a predictor to measured values of architectures.
 
-        Architectures and values may be lists, NumPy arrays, or columns of pandas and polars. ``kind`` says
+        Architectures and values may be lists, NumPy arrays, or columns of polars, pyarrow and pandas, which are
+        read by Arrow's interface; or ``archs`` a table with a column ``arch``, and ``values`` the name of
+        another column. Missing values are left out. ``kind`` says
         what the numbers are: a ``latency`` or another cost (positive, less is better), an ``accuracy`` (more
         is better) or an ``error`` (less is better). ``method`` is one of docs/predictors.md.
 
@@ -58,8 +61,9 @@ class Predictor:
         is not positive.
         """
         space = as_space(space)
+        name = metric or (values if isinstance(values, str) else None)
         texts, numbers = _pairs(space, archs, values)
-        name = metric or ("latency_ms" if kind == "latency" else kind)
+        name = name or ("latency_ms" if kind == "latency" else kind)
         return Predictor(
             _lanner.Predictor.fit(space._inner, texts, numbers, kind, method, name, seed)
         )
@@ -75,7 +79,7 @@ class Predictor:
         return self._inner.metric
 
     def predict(self, archs: Iterable[Arch]) -> Forecast:
-        """Predicts the median and the 90 % interval of each architecture."""
+        """Predicts the median and the 90 % interval of each architecture of a list or column."""
         median, lower, upper = self._inner.predict(_texts(self._space, archs))
         return Forecast(_array(median), _array(lower), _array(upper))
 
@@ -107,8 +111,8 @@ class Predictor:
 
 
 def adapt(
-    archs: Iterable[Arch],
-    values: Iterable[float],
+    archs: Any,
+    values: Any,
     *,
     space: Space | str = "nasbench201",
     kind: str = "latency",
@@ -124,17 +128,21 @@ def adapt(
     Raises InputError as :meth:`Predictor.fit`, or if a source cannot be read.
     """
     space = as_space(space)
+    name = metric or (values if isinstance(values, str) else None)
     texts, numbers = _pairs(space, archs, values)
-    name = metric or ("latency_ms" if kind == "latency" else kind)
+    name = name or ("latency_ms" if kind == "latency" else kind)
     files = [os.fspath(source) for source in sources]
     return Predictor(
         _lanner.Predictor.adapt(space._inner, texts, numbers, kind, name, files, seed)
     )
 
 
-def _texts(space: Space, archs: Iterable[Arch]) -> list[str]:
+def _texts(space: Space, archs: Any) -> Any:
+    """Returns the texts of architectures: a list, or a column that the library reads by itself."""
     if isinstance(archs, (str, dict)):
         raise InputError("archs: give a list of architectures, not a single one")
+    if _is_column(archs):
+        return archs
     return [a if type(a) is str else space._text(_own(a)) for a in archs]
 
 
@@ -143,22 +151,40 @@ def _own(arch: Any) -> Arch:
     return str(arch) if isinstance(arch, str) else arch
 
 
-def _pairs(
-    space: Space, archs: Iterable[Arch], values: Iterable[float]
-) -> tuple[list[str], list[float]]:
+def _is_column(values: Any) -> bool:
+    """Tells whether these are a column by Arrow's interface, as those of polars, pyarrow and pandas."""
+    return hasattr(values, "__arrow_c_stream__")
+
+
+def _pairs(space: Space, archs: Any, values: Any) -> tuple[Any, Any]:
+    """Returns architectures and values, of a table if ``values`` is the name of its column."""
+    if isinstance(values, str):
+        archs, values = _column(archs, "arch"), _column(archs, values)
     texts = _texts(space, archs)
-    try:
-        numbers = [float(v) for v in values]
-    except (TypeError, ValueError) as error:
-        raise InputError(f"values: {error}") from error
-    if len(texts) != len(numbers):
-        raise InputError(f"{len(texts)} architectures, but {len(numbers)} values")
+    numbers = values
+    if not _is_column(values):
+        try:
+            numbers = [float(v) for v in values]
+        except (TypeError, ValueError) as error:
+            raise InputError(f"values: {error}") from error
     return texts, numbers
 
 
-def _array(values: list[float]) -> Any:
+def _column(table: Any, name: str) -> Any:
+    try:
+        return table[name]
+    except (KeyError, IndexError, TypeError, LookupError) as error:
+        raise InputError(f"the table has no column {name!r}: {error}") from error
+    except Exception as error:
+        if type(error).__name__ == "ColumnNotFoundError":
+            raise InputError(f"the table has no column {name!r}: {error}") from error
+        raise
+
+
+def _array(values: bytearray) -> Any:
+    """Returns the 64-bit floats in these bytes, without a copy where NumPy is installed."""
     try:
         import numpy
     except ImportError:
-        return values
-    return numpy.array(values)
+        return array.array("d", bytes(values)).tolist()
+    return numpy.frombuffer(values)

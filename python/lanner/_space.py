@@ -1,7 +1,9 @@
 """Search spaces."""
 
+import html
 import json
 import os
+import tomllib
 from collections.abc import Iterator
 from typing import Any
 
@@ -106,6 +108,14 @@ class Space:
         size = f"{self.size:,}" if self.size < 10**15 else f"{self.size:.3g}"
         return f"Space({self.name!r}, {size} architectures)"
 
+    def _repr_html_(self) -> str:
+        parameters = tomllib.loads(self.toml or "").get("parameter", []) if self._inner.is_parameters else []
+        rows = "".join(
+            f"<tr><th>{html.escape(name)}</th><td>{html.escape(values)}</td></tr>"
+            for name, values in _declared(parameters, "")
+        )
+        return f"<p>{html.escape(repr(self))}</p><table>{rows}</table>"
+
     def _text(self, arch: Arch) -> str:
         if isinstance(arch, dict) and self._inner.is_parameters:
             try:
@@ -122,6 +132,25 @@ class Space:
             return text
         arch: dict[str, Any] = json.loads(text)
         return arch
+
+
+def _declared(parameters: list[dict[str, Any]], before: str) -> Iterator[tuple[str, str]]:
+    """Yields name and values of each parameter, in words."""
+    for parameter in parameters:
+        name = before + parameter["name"]
+        if "repeat" in parameter:
+            yield name, f"repeated {parameter['repeat']} times"
+            yield from _declared(parameter["parameter"], f"{name}[i].")
+            continue
+        if "choice" in parameter:
+            values = ", ".join(map(str, parameter["choice"]))
+        else:
+            low, high = parameter.get("integer") or parameter["float"]
+            values = f"{low} to {high}" + (", logarithmic" if parameter.get("log") else "")
+            values += f", step {parameter['step']}" if parameter.get("step", 1) != 1 else ""
+        for other, expected in parameter.get("when", {}).items():
+            values += f", when {other} is {expected}"
+        yield name, values if parameter.get("network", True) else f"{values} (training only)"
 
 
 def _plain(value: Any) -> Any:

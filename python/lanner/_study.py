@@ -13,8 +13,10 @@ from typing import Any
 from lanner import _lanner
 from lanner._errors import InputError, StudyError
 from lanner._evaluate import Failure, Train, metrics
+from lanner._figure import draw
 from lanner._loop import Callback, Loop, threads, workers_of
 from lanner._measure import Measure, Meter
+from lanner._progress import Progress
 from lanner._space import Arch, Space, as_space
 from lanner._trial import Build, Trial, trials_of
 
@@ -100,8 +102,18 @@ def create_study(
             first_measurements,
             latency,
             metrics,
+            [] if meter is None else meter.names(),
         )
     return Study(search, space, Path(folder), build=build, meter=meter, temporary=temporary)
+
+
+def _column(values: list[Any]) -> list[Any]:
+    """Returns the values as those of a column: all numbers, or all texts."""
+    there = [value for value in values if value is not None]
+    if all(isinstance(value, (int, float)) for value in there):
+        is_whole = all(isinstance(value, int) for value in there) and there
+        return values if is_whole else [None if v is None else float(v) for v in values]
+    return [v if v is None or isinstance(v, str) else json.dumps(v) for v in values]
 
 
 def _names(metrics: str | Sequence[str]) -> list[str]:
@@ -317,11 +329,21 @@ class Study:
 
     def trials_dataframe(self) -> Any:
         """Returns the trials as a pandas data frame: one row a trial, one column a metric, and one a
-        parameter where architectures have parameters.
+        parameter where architectures have parameters. For other libraries, see :meth:`table`.
         """
         import pandas
 
         return pandas.DataFrame(self.rows())
+
+    def table(self) -> _lanner.Table:
+        """Returns the trials as a table that polars, pyarrow, pandas, DuckDB and others take by Arrow's
+        interface, without a copy: ``polars.DataFrame(study.table())``, ``pyarrow.table(study.table())``.
+
+        Its columns are those of :meth:`rows`; lists of a repeat are JSON texts.
+        """
+        rows = self.rows()
+        names = dict.fromkeys(name for row in rows for name in row)
+        return _lanner.Table([(name, _column([row.get(name) for row in rows])) for name in names])
 
     def rows(self) -> list[dict[str, Any]]:
         """Returns the trials as dictionaries of plain values, for any library of tables."""
@@ -380,7 +402,10 @@ class Study:
     def _trial(self, number: int) -> Trial:
         return self._trials(f"[{self._search.trial(number)}]")[0]
 
-    def _measure_first(self) -> None:
+    def _measure_first(self, progress: Progress | None = None) -> None:
+        """Measures the first networks. ``progress`` is told of them, and of later ones."""
+        if self._meter is not None:
+            self._meter.progress = progress
         if not self._is_measured:
             self._search.first_measurements()
             self._is_measured = True
@@ -408,6 +433,11 @@ class Study:
         if self.counts["done"]:
             self._search.found()
 
+    def svg(self) -> str:
+        """Draws the search: the value of the first objective of each trial, and the best so far."""
+        name, direction = next(iter(self.directions.items()))
+        return draw(self.trials, self.best_trials, name, direction == "maximize")
+
     def _repr_html_(self) -> str:
         rows = [("", repr(self)), ("folder", str(self._folder))]
         if self.best_trials:
@@ -415,7 +445,7 @@ class Study:
             metrics = ", ".join(f"{name} {value:.6g}" for name, value in best.metrics.items())
             rows += [("best", f"trial {best.number}: {metrics}"), ("network", str(best.arch))]
         cells = (f"<tr><th>{k}</th><td>{html.escape(v)}</td></tr>" for k, v in rows)
-        return f"<table>{''.join(cells)}</table>"
+        return f"<table>{''.join(cells)}</table>{self.svg() if len(rows) > 2 else ''}"
 
     def __repr__(self) -> str:
         goals = ", ".join(f"{d} {m}" for m, d in self.directions.items())

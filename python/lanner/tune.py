@@ -4,6 +4,7 @@ from typing import Any
 
 from ray.tune.search import Searcher
 
+from lanner._errors import InputError
 from lanner._study import Study
 
 
@@ -19,8 +20,21 @@ class LannerSearcher(Searcher):
     def __init__(self, study: Study) -> None:
         metric, direction = next(iter(study.directions.items()))
         super().__init__(metric=metric, mode="max" if direction == "maximize" else "min")
-        self._study = study
+        self._own: Study | None = study
         self._numbers: dict[str, int] = {}
+
+    @property
+    def _study(self) -> Study:
+        if self._own is None:
+            raise InputError(
+                "Ray Tune restored this searcher without its study: make another one, with "
+                "LannerSearcher(lanner.create_study(…, load_if_exists=True))"
+            )
+        return self._own
+
+    def __getstate__(self) -> dict[str, Any]:
+        """Returns what Ray Tune writes down: all but the study, which is on disk."""
+        return {**self.__dict__, "_own": None}
 
     def suggest(self, trial_id: str) -> dict[str, Any] | None:
         """Returns the next configuration; None if nothing is left for now."""

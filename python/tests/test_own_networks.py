@@ -159,3 +159,73 @@ def test_exports_that_fail_are_told():
     ]:
         with pytest.raises(lanner.ExportError, match=says):
             study(build).optimize(score, n_trials=1)
+
+
+def test_exports_fall_back_and_take_several_inputs():
+    torch = pytest.importorskip("torch")
+    pytest.importorskip("onnxscript")
+    onnxruntime = pytest.importorskip("onnxruntime")
+    from lanner._export import to_onnx
+
+    torch.manual_seed(1)
+    image = torch.randn(1, 3, 8, 8)
+
+    def outputs(model, **inputs):
+        session = onnxruntime.InferenceSession(model, providers=["CPUExecutionProvider"])
+        return torch.tensor(session.run(None, {n: x.numpy() for n, x in inputs.items()})[0])
+
+    # PyTorch's exporter refuses traced modules; its older one takes them.
+    conv = torch.nn.Conv2d(3, 4, 3)
+    model = to_onnx(torch.jit.trace(conv, image), image)
+    name = onnxruntime.InferenceSession(model).get_inputs()[0].name
+    assert torch.allclose(outputs(model, **{name: image}), conv(image), atol=1e-6)
+    assert lanner.onnx_cost(model)["params"] == 4 * 3 * 9 + 4
+
+    class Scaled(torch.nn.Module):
+        def forward(self, image, scale):
+            return conv(image) * scale
+
+    scale = torch.full((1,), 3.0)
+    for example in ((image, scale), {"scale": scale, "image": image}):
+        model = to_onnx(Scaled(), example)
+        assert torch.allclose(outputs(model, image=image, scale=scale), 3 * conv(image), atol=1e-5)
+
+    class Decides(torch.nn.Module):
+        def forward(self, x):
+            return x * 2 if x.sum() > 0 else x
+
+    # The older exporter would write the branch that the example takes.
+    with pytest.raises(lanner.ExportError, match="data-dependent"):
+        to_onnx(Decides(), image)
+    for example in ((), {}, 3, (image, 2)):
+        with pytest.raises(lanner.InputError, match="example_input"):
+            to_onnx(Decides(), example)
+
+
+def test_costs_of_measured_networks_are_kept_for_predictors():
+    def measure(arch):
+        width = sum(b["width"] for b in arch["block"])
+        return {"latency_ms": 0.1 * width, "flops": 1e6 * width, "params": 1e3 * width, "color": "red"}
+
+    study = lanner.create_study(
+        SPACE, maximize="score", limits=["latency_ms <= 3"], measure=measure, first_measurements=8, seed=1
+    )
+    study.optimize(score, n_trials=12)
+    found = {name: {} for name in ("latency_ms", "flops", "params")}
+    for m in study.measurements:
+        found[m["metric"]][SPACE.text(m["arch"])] = m["value"]
+    assert len(found["flops"]) >= 20 and found["flops"].keys() == found["params"].keys() == found["latency_ms"].keys()
+    assert all(found["flops"][text] == pytest.approx(1e7 * ms) for text, ms in found["latency_ms"].items())
+    # Without a limit nothing is built before a training.
+    plain = lanner.create_study(SPACE, maximize="score", build=lambda arch: 1 / 0, example_input=0, seed=1)
+    plain.optimize(score, n_trials=3)
+    assert plain.measurements == []
+
+
+def test_a_device_that_refuses_every_network_ends_the_search():
+    for limits in (["latency_ms <= 3"], ["energy_mJ <= 3"]):
+        study = None
+        with pytest.raises((lanner.MeasureError, lanner.StudyError), match="networks"):
+            study = lanner.create_study(SPACE, maximize="score", limits=limits, measure=lambda _: None)
+            study.optimize(score, n_trials=3)
+        assert study is None or study.counts["done"] == 0

@@ -67,3 +67,60 @@ def test_files_that_are_no_predictors(tmp_path):
     for path in (tmp_path / "x", tmp_path / "none"):
         with pytest.raises(lanner.InputError):
             lanner.Predictor.load(path)
+
+
+def test_tables_of_any_library_go_in_without_conversion():
+    numpy = pytest.importorskip("numpy")
+    polars, pyarrow = pytest.importorskip("polars"), pytest.importorskip("pyarrow")
+    pandas = pytest.importorskip("pandas")
+    given = {"space": SPACE, "method": "ridge-counts"}
+    expected = lanner.Predictor.fit(ARCHS, VALUES, **given).predict(ARCHS).median
+    columns = {"arch": ARCHS, "latency_ms": VALUES}
+    frame = polars.DataFrame(columns)
+    tables = [
+        frame,
+        # Slices, several blocks, short integers' offsets, categories, 32-bit floats of whole numbers.
+        polars.concat([frame[:70], frame[70:100], frame[100:]], rechunk=False),
+        polars.concat([frame.reverse(), frame])[150:],
+        frame.with_columns(polars.col("arch").cast(polars.Categorical)),
+        pyarrow.table(columns),
+        pyarrow.table({**columns, "arch": pyarrow.array(ARCHS, pyarrow.large_string())}),
+        pyarrow.table({**columns, "arch": pyarrow.array(ARCHS, pyarrow.string_view())}),
+        pyarrow.table({**columns, "arch": pyarrow.array(ARCHS).dictionary_encode()}),
+        pandas.DataFrame(columns),
+        pandas.DataFrame({**columns, "arch": pandas.Categorical(ARCHS)}),
+    ]
+    for table in tables:
+        predictor = lanner.Predictor.fit(table, "latency_ms", **given)
+        assert predictor.metric == "latency_ms"
+        assert (predictor.predict(table["arch"]).median == expected).all(), type(table)
+    whole = [round(1000 * v) for v in VALUES]
+    fits = [
+        lanner.Predictor.fit(ARCHS, values, **given).predict(ARCHS).median
+        for values in (whole, polars.Series(whole), numpy.array(whole), pyarrow.array(whole, pyarrow.int32()))
+    ]
+    assert all((fit == fits[0]).all() for fit in fits)
+    # Missing values are left out.
+    some = [None if i % 3 == 0 else v for i, v in enumerate(VALUES)]
+    one = lanner.Predictor.fit(polars.DataFrame({"arch": ARCHS, "ms": some}), "ms", **given)
+    kept = [i for i, v in enumerate(some) if v is not None]
+    two = lanner.Predictor.fit([ARCHS[i] for i in kept], [VALUES[i] for i in kept], **given)
+    assert list(one.predict(ARCHS).median) == list(two.predict(ARCHS).median)
+    missing = polars.Series([*ARCHS[1:], None])
+    for archs, values, says in [
+        (missing, VALUES, "no text in row 149"),
+        (frame["latency_ms"], VALUES, "expected texts"),
+        (ARCHS, frame["arch"], "expected numbers"),
+        (frame, "ms", "no column 'ms'"),
+        (pandas.DataFrame(columns), "ms", "no column 'ms'"),
+        (polars.DataFrame({"arch": [ARCHS], "ms": [1.0]}), "ms", "neither text nor number"),
+    ]:
+        with pytest.raises(lanner.InputError, match=says):
+            lanner.Predictor.fit(archs, values, **given)
+
+
+def test_predictions_are_arrays_without_a_copy():
+    numpy = pytest.importorskip("numpy")
+    predictor = lanner.Predictor.fit(ARCHS[:50], VALUES[:50], space=SPACE, method="ridge-counts")
+    median = predictor.predict(ARCHS[50:]).median
+    assert median.dtype == numpy.float64 and not median.flags.owndata and median.flags.writeable

@@ -8,6 +8,8 @@ import shutil
 import subprocess
 import sys
 import threading
+import types
+import xml.etree.ElementTree
 from pathlib import Path
 
 import pytest
@@ -267,3 +269,70 @@ def test_files_are_where_they_were_put(tmp_path, monkeypatch):
     s.optimize(lambda t: (t.folder / "log").write_text("x"), n_trials=2)
     assert s.storage == tmp_path / "here"
     assert Path("here/trials/1/log").exists() and Path("here/study.db").exists()
+
+
+def test_drawings_have_every_trial(monkeypatch):
+    s = study(limits=["params <= 1e6"])
+    assert "<svg" not in s._repr_html_() and s.svg().startswith("<svg")
+    s.optimize(workers.score, n_trials=25)
+    drawing = xml.etree.ElementTree.fromstring(s.svg())
+    space = "{http://www.w3.org/2000/svg}"
+    titles = [title.text for title in drawing.iter(f"{space}title")]
+    best = [c for c in drawing.iter(f"{space}circle") if c.get("r") == "5"]
+    # The worst quarter may be outside of the frame.
+    assert 18 <= len(titles) <= 25 and len(best) == 1
+    assert best[0][0].text.startswith(f"trial {s.best_trial.number}: score {s.best_value:g}, ")
+    assert s.svg() in s._repr_html_()
+    assert "15,625" in s.space._repr_html_()
+    shown = []
+    handle = types.SimpleNamespace(update=shown.append)
+    ipython = types.ModuleType("IPython.display")
+    ipython.SVG = lambda text: text
+    ipython.display = lambda drawing, display_id: shown.append(drawing) or handle
+    monkeypatch.setitem(sys.modules, "IPython.display", ipython)
+    monkeypatch.setitem(sys.modules, "IPython", types.ModuleType("IPython"))
+    s.optimize(workers.score, n_trials=3, callbacks=[lanner.LiveFigure(pause=0)])
+    assert len(shown) == 3 and shown[-1] == s.svg()
+
+
+def test_progress_is_for_people(monkeypatch, capsys):
+    from lanner import _progress
+
+    assert study().optimize(workers.score, n_trials=3) is None
+    assert capsys.readouterr().err == ""
+    monkeypatch.setattr(_progress, "_DELAY", 0)
+    monkeypatch.setattr(_progress.importlib.util, "find_spec", lambda name: None)
+    monkeypatch.setattr(sys.stderr, "isatty", lambda: True, raising=False)
+    s = study()
+    s.optimize(workers.score, n_trials=3)
+    told = capsys.readouterr().err
+    assert f"trials 3 of 3  best score {s.best_value:g}" in told and told.endswith("\r\033[K")
+
+
+def test_trials_are_a_table_of_any_library():
+    s = study()
+    s.optimize(lambda t: {"score": workers.score(t), "odd": 0.5} if t.number % 2 else {"score": 1}, n_trials=9)
+    with pytest.raises(lanner.TrainError):
+        study().optimize(lambda t: None, n_trials=3)
+    rows, table = s.rows(), s.table()
+    for library, make in [
+        ("polars", lambda m: m.DataFrame(table).to_dicts()),
+        ("pyarrow", lambda m: m.table(table).to_pylist()),
+        ("pandas", lambda m: m.DataFrame.from_arrow(table).astype(object).to_dict("records")),
+    ]:
+        module = pytest.importorskip(library)
+        made = make(module)
+        assert len(made) == 9 and list(made[0]) == list(rows[0])
+        for own, row in zip(made, rows, strict=True):
+            same = {n: v if v == v else None for n, v in own.items()}
+            assert same == row, library
+    assert s.trials_dataframe()["odd"].isna().sum() == 4
+    # A capsule that nobody reads, and one that is read twice.
+    table.__arrow_c_stream__()
+    import polars
+
+    capsule = table.__arrow_c_stream__()
+    holder = types.SimpleNamespace(__arrow_c_stream__=lambda requested_schema=None: capsule)
+    assert len(polars.DataFrame(holder)) == 9
+    with pytest.raises(lanner.InputError, match="read already"):
+        lanner.Predictor.fit(holder, [1.0])

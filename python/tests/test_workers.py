@@ -33,16 +33,16 @@ def test_any_executor_trains(pool):
 
 
 def test_nothing_waits_for_the_slowest():
-    s = study()
+    s, begun = study(), []
 
     def train(trial):
+        begun.append(time.monotonic())
         time.sleep(0.8 if trial.number % 2 else 0.04)
         return workers.score(trial)
 
-    start = time.monotonic()
     s.optimize(train, n_trials=8, n_jobs=2)
     # One after the other 3.4 s, in pairs 3.2 s.
-    assert time.monotonic() - start < 2.6
+    assert time.monotonic() - min(begun) < 2.6
 
 
 def test_a_trial_that_kills_three_workers_fails_and_others_do_not(tmp_path):
@@ -111,16 +111,23 @@ def test_kill_9_loses_nothing_and_repeats_nothing(tmp_path):
     rng = random.Random(1)
     run = f"import workers; workers.endless({str(storage)!r}, .01)"
     kills = 0
+
+    def trained():
+        return len((storage / "calls").read_text().split()) if (storage / "calls").exists() else 0
+
     while True:
+        before = trained()
         process = subprocess.Popen([sys.executable, "-c", run])
+        # A busy machine takes long to begin: every process trains something before it is killed.
+        while process.poll() is None and trained() == before:
+            time.sleep(0.01)
         try:
-            assert process.wait(0.5 + rng.random()) == 0
+            assert process.wait(0.3 * rng.random()) == 0
             break
         except subprocess.TimeoutExpired:
             process.kill()
             process.wait()
             kills += 1
-            assert kills < 60
     assert kills >= 1
     s = study(storage=storage, load_if_exists=True, seed=5)
     assert s.counts["done"] == 60 and s.counts["failed"] == 0

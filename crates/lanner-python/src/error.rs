@@ -13,6 +13,7 @@ use pyo3::{PyErr, import_exception};
 import_exception!(lanner._errors, InputError);
 import_exception!(lanner._errors, StudyError);
 import_exception!(lanner._errors, MeasureError);
+import_exception!(lanner._errors, TrainError);
 
 /// Converts an error to the exception that stands for it.
 pub trait IntoException {
@@ -31,12 +32,25 @@ macro_rules! exceptions {
 
 exceptions!(
     DataError => InputError,
-    EvaluateError => MeasureError,
     NetworkError => InputError,
     PredictError => InputError,
     ReportError => StudyError,
     SpaceError => InputError,
 );
+
+impl IntoException for EvaluateError {
+    fn exception(self) -> PyErr {
+        let text = self.to_string();
+        match self {
+            EvaluateError::Value { .. }
+            | EvaluateError::Data(_)
+            | EvaluateError::Network(_)
+            | EvaluateError::Space(_) => InputError::new_err(text),
+            EvaluateError::Diverged { .. } => TrainError::new_err(text),
+            _ => MeasureError::new_err(text),
+        }
+    }
+}
 
 impl IntoException for SearchError {
     fn exception(self) -> PyErr {

@@ -4,7 +4,9 @@
 // Functions are called with the arguments of Python's, by name.
 #![allow(clippy::too_many_arguments)]
 
+mod arrow;
 mod error;
+mod evaluate;
 mod images;
 mod network;
 mod predictor;
@@ -17,6 +19,10 @@ mod timer;
 mod _lanner {
     #[pymodule_export]
     const VERSION: &str = env!("CARGO_PKG_VERSION");
+    #[pymodule_export]
+    use crate::arrow::Table;
+    #[pymodule_export]
+    use crate::evaluate::{Proxies, Training};
     #[pymodule_export]
     use crate::images::images;
     #[pymodule_export]

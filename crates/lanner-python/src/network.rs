@@ -33,14 +33,7 @@ impl Network {
         classes: Option<usize>,
         pruned: bool,
     ) -> PyResult<Network> {
-        let published = Skeleton::of(&space.0).or_exception()?;
-        let skeleton = Skeleton {
-            channels: channels.unwrap_or(published.channels),
-            cells: cells.unwrap_or(published.cells),
-            resolution: resolution.unwrap_or(published.resolution),
-            classes: classes.unwrap_or(published.classes),
-            ..published
-        };
+        let skeleton = skeleton(&space.0, channels, cells, resolution, classes)?;
         let arch = space.parse(arch)?;
         let view = if pruned { View::Pruned } else { View::Raw };
         let network = skeleton.build(&arch, view).or_exception()?;
@@ -84,6 +77,24 @@ impl Network {
         });
         encoded.or_exception()
     }
+}
+
+/// Returns the published sizes, and others where they are given.
+pub fn skeleton(
+    space: &InnerSpace,
+    channels: Option<usize>,
+    cells: Option<usize>,
+    resolution: Option<usize>,
+    classes: Option<usize>,
+) -> PyResult<Skeleton> {
+    let published = Skeleton::of(space).or_exception()?;
+    Ok(Skeleton {
+        channels: channels.unwrap_or(published.channels),
+        cells: cells.unwrap_or(published.cells),
+        resolution: resolution.unwrap_or(published.resolution),
+        classes: classes.unwrap_or(published.classes),
+        ..published
+    })
 }
 
 /// Counts the costs of an ONNX model, as JSON.

@@ -8,11 +8,13 @@ use lanner::predict::latency::adapted::{AdaptedLatency, DeviceTable};
 use lanner::predict::predictor::fitted::{FitSettings, Fitted, MethodFeatures};
 use lanner::predict::predictor::ranking::{Ranked, Ranking};
 use lanner::predict::predictor::{self, Predictor as Trait, Target};
-use lanner::predict::{Pool, PredictError, all_or_some, reference};
+use lanner::predict::{Forecast, Pool, PredictError, all_or_some, reference};
 use lanner::search::TableColumn;
 use lanner::space::{Architecture, Space as InnerSpace};
 use pyo3::prelude::*;
+use pyo3::types::PyByteArray;
 
+use crate::arrow::{numbers, texts};
 use crate::error::{InputError, OrException};
 use crate::space::Space;
 
@@ -20,9 +22,6 @@ use crate::space::Space;
 /// `lanner adapt`.
 const WHOLE: u128 = 200_000;
 const SAMPLE: usize = 10_000;
-
-/// Medians, and 90 % intervals where the predictor has them.
-type Intervals = (Vec<f64>, Vec<f64>, Vec<f64>);
 
 /// A predictor of one metric in one space.
 #[pyclass(frozen, module = "lanner._lanner")]
@@ -35,15 +34,15 @@ impl Predictor {
     fn fit(
         py: Python,
         space: &Space,
-        archs: Vec<String>,
-        values: Vec<f64>,
+        archs: &Bound<PyAny>,
+        values: &Bound<PyAny>,
         kind: &str,
         method: &str,
         metric: &str,
         seed: u64,
     ) -> PyResult<Predictor> {
         let target = target(kind)?;
-        let table = table(&space.0, metric, archs, values)?;
+        let table = table(&space.0, metric, texts(archs)?, numbers(values)?)?;
         let fitted = py.detach(|| -> Result<_, PredictError> {
             let pool = reference(&table.space, &table.archs);
             let Some(features) = MethodFeatures::new(method, target, &pool) else {
@@ -71,15 +70,15 @@ impl Predictor {
     fn adapt(
         py: Python,
         space: &Space,
-        archs: Vec<String>,
-        values: Vec<f64>,
+        archs: &Bound<PyAny>,
+        values: &Bound<PyAny>,
         kind: &str,
         metric: &str,
         sources: Vec<String>,
         seed: u64,
     ) -> PyResult<Predictor> {
         let target = target(kind)?;
-        let table = table(&space.0, metric, archs, values)?;
+        let table = table(&space.0, metric, texts(archs)?, numbers(values)?)?;
         let read = sources.iter().map(|source| read(source, &space.0));
         let sources = read.collect::<PyResult<Vec<(String, Table, Option<String>)>>>()?;
         let adapted = py.detach(|| -> Result<Box<dyn Trait>, PredictError> {
@@ -122,17 +121,28 @@ impl Predictor {
         py.detach(|| self.0.save(&path)).or_exception()
     }
 
-    /// Predicts medians and the bounds of 90 % intervals; these are empty where there are none.
-    fn predict(&self, py: Python, archs: Vec<String>) -> PyResult<Intervals> {
+    /// Predicts medians and the bounds of 90 % intervals, as 64-bit floats of this machine; these are empty
+    /// where there are none.
+    fn predict<'py>(
+        &self,
+        py: Python<'py>,
+        archs: &Bound<'py, PyAny>,
+    ) -> PyResult<[Bound<'py, PyByteArray>; 3]> {
         let space = self.0.space();
-        let archs = parsed(space, &archs)?;
-        if archs.is_empty() {
-            return Ok(Intervals::default());
-        }
-        let ranking =
-            py.detach(|| Ranking::new(&*self.0, &Ranked::List(archs), 1, true, &mut |_, _| ()));
-        let (_, forecast) = ranking.or_exception()?.all.unwrap_or_default();
-        Ok((forecast.mean, forecast.low, forecast.high))
+        let texts = texts(archs)?;
+        let forecast = py.detach(|| {
+            let archs = parsed(space, &texts)?;
+            if archs.is_empty() {
+                return Ok(Forecast::default());
+            }
+            let ranking = Ranking::new(&*self.0, &Ranked::List(archs), 1, true, &mut |_, _| ());
+            Ok::<_, PyErr>(ranking.or_exception()?.all.unwrap_or_default().1)
+        })?;
+        let bytes = |values: Vec<f64>| {
+            let bytes: Vec<u8> = values.iter().flat_map(|v| v.to_ne_bytes()).collect();
+            PyByteArray::new(py, &bytes)
+        };
+        Ok([forecast.mean, forecast.low, forecast.high].map(bytes))
     }
 
     /// Ranks the space, or a random sample of it: texts, medians, and intervals where there are any.
@@ -194,6 +204,10 @@ fn table(
     archs: Vec<String>,
     values: Vec<f64>,
 ) -> PyResult<Table> {
+    if archs.len() != values.len() {
+        let why = format!("{} architectures, but {} values", archs.len(), values.len());
+        return Err(InputError::new_err(why));
+    }
     let archs = parsed(space, &archs)?;
     Table::new(space.clone(), archs, vec![metric.into()], vec![values]).or_exception()
 }

@@ -36,9 +36,10 @@ thread_local! {
 
 #[pymethods]
 impl Search {
-    /// Begins a study in a folder.
+    /// Begins a study in a folder. `measured` are the names of what `metrics` gives; if there are none, a
+    /// first call finds them out.
     #[staticmethod]
-    #[pyo3(signature = (folder, space, objectives, limits, strategy, seed, first, latency, metrics))]
+    #[pyo3(signature = (folder, space, objectives, limits, strategy, seed, first, latency, metrics, measured))]
     fn create(
         py: Python,
         folder: PathBuf,
@@ -50,6 +51,7 @@ impl Search {
         first: usize,
         latency: Option<Py<PyAny>>,
         metrics: Option<Py<PyAny>>,
+        measured: Vec<String>,
     ) -> PyResult<Search> {
         let mut job = Job::new(space.0.name()).seed(seed).budget(0);
         job.space_toml = space.0.toml().map(String::from);
@@ -60,7 +62,8 @@ impl Search {
             job.limits.push(limit.parse::<lanner::search::Limit>().or_exception()?);
         }
         job.strategy = strategy.parse().map_err(|e: String| InputError::new_err(e))?;
-        job.setup = Some(Setup { latency_samples: first, ..Setup::new(Evaluate::Function) });
+        job.setup =
+            Some(Setup { latency_samples: first, measured, ..Setup::new(Evaluate::Function) });
         let (own, raised) = own(&space.0, latency, metrics);
         let run = py.detach(|| Run::create(&folder, &job, own, &mut Control::default()));
         Search::new(py, run, raised)

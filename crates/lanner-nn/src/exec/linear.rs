@@ -1,9 +1,8 @@
 //! Linear layers over a batch, as matrix products of the `gemm` crate. The bits do not depend on
 //! the number of threads.
 
-use gemm::Parallelism;
-
 use super::Float;
+use crate::matmul::product;
 
 /// A linear layer at one batch size: `inputs` and `outputs` are those of an image.
 #[derive(Debug, Clone, Copy)]
@@ -37,52 +36,5 @@ impl LinearKernel {
         if !d_bias.is_empty() {
             super::rearrange::sum_to(dy, d_bias);
         }
-    }
-}
-
-/// A factor: its data, the step between rows and the step between columns.
-type Factor<'a, T> = (&'a [T], usize, usize);
-
-/// Computes c = a · b, or adds the product to c; c is row-major.
-fn product<T: Float>(
-    [m, k, n]: [usize; 3],
-    (a, a_row, a_col): Factor<T>,
-    (b, b_row, b_col): Factor<T>,
-    c: &mut [T],
-    accumulate: bool,
-    threads: usize,
-) {
-    assert!(a.len() == m * k && b.len() == k * n && c.len() == m * n, "a product {m}×{k}×{n}");
-    if m == 0 || n == 0 {
-        return;
-    }
-    let parallelism = match threads {
-        0 | 1 => Parallelism::None,
-        t => Parallelism::Rayon(t),
-    };
-    // SAFETY: the lengths asserted above are those that the sizes and steps reach; `c` is
-    // exclusively borrowed.
-    unsafe {
-        gemm::gemm(
-            m,
-            n,
-            k,
-            c.as_mut_ptr(),
-            1,
-            n as isize,
-            accumulate,
-            a.as_ptr(),
-            a_col as isize,
-            a_row as isize,
-            b.as_ptr(),
-            b_col as isize,
-            b_row as isize,
-            T::ONE,
-            T::ONE,
-            false,
-            false,
-            false,
-            parallelism,
-        );
     }
 }

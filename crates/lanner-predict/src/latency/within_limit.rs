@@ -60,7 +60,12 @@ impl Expected {
 
     /// Probability that a measurement is within the limit; one half where nothing is expected.
     pub fn within(&self, limit: f64) -> f64 {
-        self.belief(0.0, self.sd, limit).within
+        self.uncorrected(limit).within
+    }
+
+    /// The belief in the latency that is expected.
+    pub fn uncorrected(&self, limit: f64) -> Belief {
+        self.belief(0.0, self.sd, limit)
     }
 
     /// The belief in a latency that is `error` more, as a logarithm, than is expected.
@@ -88,6 +93,14 @@ impl LatencyProcess {
         LatencyProcess::of(pool, &f, network_one_hot(&pool.space, &pool.archs))
     }
 
+    /// The same, and linear in costs of the networks: lists with one logarithm a row.
+    pub fn with_costs(pool: &Pool, costs: &[Vec<f64>]) -> LatencyProcess {
+        let mut process = LatencyProcess::new(pool);
+        let x = Mat::from_fn(pool.len(), costs.len(), |row, cost| costs[cost][row]);
+        process.components.push(component(Kernel::Linear, standardised(&[&x])));
+        process
+    }
+
     /// The process of any metric, on which also parameters have a bearing that do not change the network.
     pub fn of_metric(pool: &Pool) -> LatencyProcess {
         LatencyProcess::of(pool, &CellFeatures::new(pool), one_hot(&pool.space, &pool.archs))
@@ -111,12 +124,7 @@ impl LatencyProcess {
                 .into_par_iter()
                 .map(|(kernel, groups)| (kernel, standardised(&groups)))
                 .filter(|(_, x)| x.cols > 0)
-                .map(|(kernel, x)| Component {
-                    kernel,
-                    x: x.into(),
-                    amplitude: HyperPrior::new(0.37, 1.5),
-                    length: HyperPrior::new(1.17, 0.7),
-                })
+                .map(|(kernel, x)| component(kernel, x))
                 .collect(),
             hyper: None,
         }
@@ -192,6 +200,15 @@ impl LatencyProcess {
         let p = gp.predict(&self.components, &all, true);
         let within = |(mean, sd): (&f64, &f64)| normal_below((limit.ln() - mean) / sd);
         Ok(p.mean.iter().zip(&p.sd).map(within).collect())
+    }
+}
+
+fn component(kernel: Kernel, x: Mat) -> Component {
+    Component {
+        kernel,
+        x: x.into(),
+        amplitude: HyperPrior::new(0.37, 1.5),
+        length: HyperPrior::new(1.17, 0.7),
     }
 }
 

@@ -11,6 +11,7 @@ use lanner_space::{Architecture, Space};
 
 use super::tables::Tables;
 use crate::job::LATENCY;
+use crate::study::costs::COUNTED;
 use crate::study::{ANALYTIC, analytic};
 use crate::{Evaluate, Job, SearchError, Setup};
 
@@ -39,6 +40,8 @@ pub(super) struct Columns {
     /// The measuring command or function, and the metrics that it gives.
     measure: Option<Measure>,
     measured: Vec<String>,
+    /// Costs that the function counts on the user's networks, beside those.
+    costs: Vec<&'static str>,
 }
 
 impl Columns {
@@ -53,7 +56,12 @@ impl Columns {
         has_meter: bool,
         tables: &mut Tables,
     ) -> Result<Columns, SearchError> {
-        let mut columns = Columns { measure: measure.cloned(), ..Columns::default() };
+        let costs = match measure {
+            Some(_) if space.parameters().is_some() => COUNTED.to_vec(),
+            _ => Vec::new(),
+        };
+        let costs = costs.into_iter().filter(|cost| setup.measures(cost)).collect();
+        let mut columns = Columns { measure: measure.cloned(), costs, ..Columns::default() };
         let latency = setup.latency_column().filter(|_| !has_meter);
         let wanted: Vec<&String> = named(job, space)
             .filter(|m| *m != LATENCY || tells_latency(space, setup) || latency.is_some())
@@ -113,6 +121,11 @@ impl Columns {
     /// Returns the names of all metrics.
     pub fn metrics(&self) -> Vec<String> {
         self.known.iter().map(|k| k.0.clone()).chain(self.measured.iter().cloned()).collect()
+    }
+
+    /// Returns the costs that are kept for predictors.
+    pub fn costs(&self) -> &[&'static str] {
+        &self.costs
     }
 
     /// Tells whether a metric is measured.

@@ -69,6 +69,7 @@ impl Run {
         }
         for (arch, latency) in first {
             keep_latency(&mut self.study, &arch, latency, None, Effort::Quick)?;
+            self.measuring.keep_costs(&mut self.study, &arch, None)?;
         }
         Ok(())
     }

@@ -181,25 +181,6 @@ impl Run {
         }
     }
 
-    /// Says which looked-up metrics are predicted for most networks, one sentence each.
-    pub fn partial_tables(&self) -> Vec<String> {
-        let candidates = match self.evaluator.listed() {
-            Some(listed) => listed.len() as u128,
-            None => self.study.space().size(),
-        };
-        let mut notes = Vec::new();
-        for (metric, table, column) in self.measuring.columns.sources() {
-            let known = table.columns[column].iter().filter(|v| v.is_finite()).count();
-            if (known as u128) < candidates / 2 {
-                notes.push(format!(
-                    "{metric} is known of {known} networks; that of others is predicted from them, and \
-                     is within a limit where this is 95 % sure"
-                ));
-            }
-        }
-        notes
-    }
-
     /// Tells whether a trial keeps the limits that only its evaluation could tell.
     pub(super) fn keeps_evaluated_limits(&self, trial: &Trial) -> bool {
         let limits = self.other_limits();

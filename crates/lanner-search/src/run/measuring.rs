@@ -18,6 +18,8 @@ use crate::study::{Measurement, Study};
 const MOST: usize = 20;
 /// Share of a training's time that its measurements may take together.
 const SHARE: f64 = 0.1;
+/// How a cost of the user's network is known.
+const COUNTED: &str = "counted";
 /// Number of measurements after which one network is measured again, to learn the machine's drift.
 const REPEAT: usize = 10;
 
@@ -71,8 +73,30 @@ impl Measuring {
         }
         if let Some(latency) = latency {
             keep_latency(study, arch, latency, trial, effort)?;
+            self.keep_costs(study, arch, trial)?;
         }
         Ok(latency)
+    }
+
+    /// Stores the costs of a network that was built to be measured.
+    pub fn keep_costs(
+        &self,
+        study: &mut Study,
+        arch: &Architecture,
+        trial: Option<i64>,
+    ) -> Result<(), SearchError> {
+        let known = match self.columns.costs() {
+            [] => return Ok(()),
+            _ => study.measurements_of(arch)?,
+        };
+        for metric in self.columns.costs() {
+            if !known.iter().any(|k| k.metric == *metric)
+                && let Some(value) = self.columns.value(metric, arch)?
+            {
+                study.measured(&looked_up(arch, metric, value, trial, COUNTED))?;
+            }
+        }
+        Ok(())
     }
 
     /// Looks up the columns that limits and objectives name, and stores those values of a network that are new.

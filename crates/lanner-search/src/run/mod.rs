@@ -38,6 +38,7 @@ mod handover;
 pub(crate) mod inputs;
 mod limits;
 mod measuring;
+mod other_devices;
 mod quiet;
 mod rounds;
 mod setup;
@@ -81,6 +82,8 @@ pub struct Run {
     /// Whether latencies are a metric that the evaluation tells.
     tells_latency: bool,
     tables: Tables,
+    /// The metrics that are learnt with other devices, and the number of these.
+    devices: Vec<(String, usize)>,
 }
 
 /// The caller's own parts of a run, which replace those that the job names.
@@ -219,8 +222,10 @@ impl Run {
             script,
             tells_latency,
             tables,
+            devices: Vec::new(),
         };
         run.name_sources();
+        run.learn_with_other_devices()?;
         run.study.set_inputs(&inputs)?;
         if run.setup.median_limit || is_own {
             run.keep_baseline()?;
@@ -276,8 +281,10 @@ impl Run {
             script,
             tells_latency,
             tables,
+            devices: Vec::new(),
         };
         run.name_sources();
+        run.learn_with_other_devices()?;
         Ok(run)
     }
 

@@ -46,6 +46,8 @@ const UPPER: f64 = 0.25;
 ///   may be such a small family.
 /// - **Prior mean.** Larger networks tend to be better: the processes model the target's difference
 ///   from a line in log FLOPs. Its slope is small enough for a few trials to overrule it.
+/// - **Costs** that are counted on the user's own networks ([`Strategy::costs`]) are the sizes of these two points,
+///   and one more feature each, in which the processes are linear.
 /// - **Target.** −log(best − accuracy + κ) resolves the many networks just below the optimum, where
 ///   the search is decided, and ignores how bad the bad ones are.
 /// - **Warm start.** Values known before ([`Strategy::warm_start`]), say from a shorter training or
@@ -69,6 +71,8 @@ pub struct DefaultSearch {
     model: Option<Model>,
     /// Warm-start values, one list an origin with one value a row.
     warm_start: Vec<Vec<f64>>,
+    /// Costs that are known from elsewhere ([`Strategy::costs`]).
+    costs: Vec<Vec<f64>>,
     /// Predictions of the rows that the last ask returned.
     beliefs: Vec<(f64, f64)>,
 }
@@ -80,6 +84,7 @@ impl DefaultSearch {
             rng: lanner_nn::rng(seed, "default search"),
             model: None,
             warm_start: Vec::new(),
+            costs: Vec::new(),
             beliefs: Vec::new(),
         }
     }
@@ -89,6 +94,14 @@ impl DefaultSearch {
 const DRAWS: usize = 200;
 
 impl DefaultSearch {
+    fn new_model(&self, pool: &Pool) -> Model {
+        let sizes = match self.costs.first() {
+            Some(flops) => flops.clone(),
+            None => log_flops(&pool.space, &pool.archs),
+        };
+        Model::new(pool, sizes, &self.warm_start, &self.costs)
+    }
+
     /// Predicts the best value of 1, 2, … `n` random networks of `rows` from the trials: the mean over
     /// many draws of the networks, and of their values from the model. `None` if there are too few
     /// trials.
@@ -99,8 +112,7 @@ impl DefaultSearch {
         rows: &[usize],
         n: usize,
     ) -> Option<Vec<f64>> {
-        let sizes = log_flops(&pool.space, &pool.archs);
-        let mut model = Model::new(pool, sizes, &self.warm_start);
+        let mut model = self.new_model(pool);
         let beliefs = model.predict(history, rows).ok()?;
         let targets = Targets::of(&history.values());
         let mut sums = vec![0.0; n.min(rows.len())];
@@ -141,9 +153,13 @@ impl Strategy for DefaultSearch {
         if open.is_empty() || n == 0 {
             return Vec::new();
         }
-        let model = self.model.get_or_insert_with(|| {
-            Model::new(pool, log_flops(&pool.space, &pool.archs), &self.warm_start)
-        });
+        let model = match self.model.take() {
+            Some(model) => self.model.insert(model),
+            None => {
+                let model = self.new_model(pool);
+                self.model.insert(model)
+            }
+        };
         if history.asked() >= START
             && let Ok(beliefs) = model.beliefs(history, &open)
         {
@@ -187,6 +203,11 @@ impl Strategy for DefaultSearch {
         self.model = None;
     }
 
+    fn costs(&mut self, costs: &[Vec<f64>]) {
+        self.costs = costs.to_vec();
+        self.model = None;
+    }
+
     fn beliefs(&self) -> &[(f64, f64)] {
         &self.beliefs
     }
@@ -207,10 +228,9 @@ impl Strategy for DefaultSearch {
         let hyper = (0..members).map(|_| state.floats()).collect::<Result<Vec<_>, _>>()?;
         state.end()?;
         if !hyper.is_empty() {
-            let sizes = log_flops(&pool.space, &pool.archs);
-            let warm_start = &self.warm_start;
-            let model = self.model.get_or_insert_with(|| Model::new(pool, sizes, warm_start));
+            let mut model = self.model.take().unwrap_or_else(|| self.new_model(pool));
             model.set_hyper(hyper);
+            self.model = Some(model);
         }
         Ok(())
     }

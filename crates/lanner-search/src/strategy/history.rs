@@ -110,6 +110,13 @@ pub trait Strategy {
         let _ = (pool, values);
     }
 
+    /// Takes costs of the networks, each a list with one logarithm a row, FLOPs first. Called before the first
+    /// [`Strategy::ask`] over a pool, for networks whose costs are not known by their architecture; strategies
+    /// without a use for them keep this default.
+    fn costs(&mut self, costs: &[Vec<f64>]) {
+        let _ = costs;
+    }
+
     /// Returns the predicted median and standard deviation of the value of each row that the last
     /// [`Strategy::ask`] returned; empty for strategies that do not predict values.
     fn beliefs(&self) -> &[(f64, f64)] {

@@ -93,6 +93,10 @@ impl Strategy for SeveralObjectives {
         self.one.warm_start(pool, values);
     }
 
+    fn costs(&mut self, costs: &[Vec<f64>]) {
+        self.one.costs(costs);
+    }
+
     fn save(&self, pool: &Pool) -> Vec<u8> {
         self.one.save(pool)
     }

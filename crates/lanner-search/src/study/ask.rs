@@ -9,7 +9,7 @@ use super::candidates::{Current, parents};
 use super::database::VALUES;
 use super::limits::{Known, Measured};
 use super::types::{Counts, Trial};
-use super::{PROBABLE, SearchError, Study, now, read};
+use super::{PROBABLE, SearchError, Study, costs, now, read};
 use crate::strategy::scalarised;
 use crate::{History, Job};
 
@@ -33,6 +33,8 @@ pub(super) struct Snapshot {
     pending: Vec<Architecture>,
     /// Metric that is measured for each limit.
     measured: Vec<Measured>,
+    /// Costs of networks that the user's program counted.
+    costs: Vec<Known>,
 }
 
 /// A strategy's choice, and its state after it.
@@ -194,10 +196,11 @@ impl Study {
             self.warm_start = Some(self.read_warm_start()?);
         }
         self.load_predictors()?;
-        let Snapshot { round, counts, state, done, pending, measured } = snapshot;
+        let Snapshot { round, counts, state, done, pending, measured, costs } = snapshot;
         let known: Vec<Architecture> = (done.iter().map(|d| &d.0))
             .chain(&pending)
             .chain(measured.iter().flat_map(|m| &m.latest).map(|m| &m.0))
+            .chain(costs.iter().flatten().map(|c| &c.0))
             .chain(self.warm_start.iter().flatten().flat_map(|origin| origin.best()))
             .cloned()
             .collect();
@@ -212,6 +215,12 @@ impl Study {
             self.limits.new_pool();
             self.strategy = None;
         }
+        let costs = costs::of_pool(pool, &costs);
+        if !costs.is_empty() {
+            // Every network that is built teaches the costs of all others.
+            self.limits.new_pool();
+            self.strategy = None;
+        }
         let predictors = self.predictors.get_or_insert_default();
         if self.strategy.as_ref().is_none_or(|s| s.0 != round) {
             let origins = self.warm_start.get_or_insert_default();
@@ -221,6 +230,7 @@ impl Study {
             let Job { strategy, budget, seed, .. } = self.job;
             let mut strategy = strategy.make(&self.job.signs(), budget, seed);
             strategy.warm_start(pool, &values);
+            strategy.costs(&costs);
             if let Some(state) = state {
                 strategy.restore(pool, &state)?;
             }
@@ -231,7 +241,7 @@ impl Study {
         let mut open = current.may.clone();
         open.iter_mut().enumerate().for_each(|(r, o)| *o &= !history.is_taken(r));
         let predictor = predictors.latency.as_mut();
-        let limits = self.limits.allowed(current, &measured, predictor, cheap, &mut open);
+        let limits = self.limits.allowed(current, &measured, &costs, predictor, cheap, &mut open);
         let Some((_, strategy)) = &mut self.strategy else { unreachable!("made above") };
         let mut rows = Vec::new();
         for _ in 0..EMPTY_ROUNDS {
@@ -323,6 +333,7 @@ impl Snapshot {
         let measured = (job.limits.iter())
             .map(|l| Measured::read(c, space, &l.metric))
             .collect::<rusqlite::Result<_>>()?;
+        let costs = costs::read(c, job, space)?;
         let state = c.query_row("SELECT state FROM strategy", [], |r| r.get(0)).optional()?;
         Ok(Snapshot {
             round: last_round(c)?,
@@ -331,6 +342,7 @@ impl Snapshot {
             done,
             pending,
             measured,
+            costs,
         })
     }
 }

@@ -76,7 +76,7 @@ impl Study {
         }
         let mut open = current.may.clone();
         let predictor = self.predictors.as_mut().and_then(|p| p.latency.as_mut());
-        self.limits.allowed(current, &measured, predictor, None, &mut open);
+        self.limits.allowed(current, &measured, &[], predictor, None, &mut open);
         Ok((current, open))
     }
 }

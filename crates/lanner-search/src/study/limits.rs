@@ -4,6 +4,7 @@ use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;
 
 use lanner_predict::latency::{Expected, LatencyFeatures};
+use lanner_predict::predictor::Predictor;
 use lanner_predict::{Pool, choose};
 use lanner_space::{Architecture, Space};
 use rusqlite::Connection;
@@ -42,12 +43,15 @@ pub(super) struct Limits {
     measured: Vec<(usize, Limit)>,
     /// Least probability, if any network reaches it.
     least: f64,
-    /// The processes of the network's costs and, where they differ, of other metrics.
-    processes: [Option<LatencyProcess>; 2],
+    /// The processes of the network's costs and, where they differ, of other metrics; and that of the latency
+    /// where costs are known.
+    processes: [Option<LatencyProcess>; 3],
     /// Predictions of the pool's latencies by a saved predictor.
     expected: Option<Vec<Expected>>,
     /// Metrics that can be measured for some networks only.
     sources: Vec<(String, Source)>,
+    /// Predictors of latencies that are known of a few networks, learnt with other devices.
+    adapted: Vec<(String, Asked)>,
 }
 
 /// Architectures and their values.
@@ -63,7 +67,14 @@ impl Limits {
             |s: &Setup| matches!(s.evaluate, Evaluate::Command(_)) && s.tables.is_empty();
         let tells = space.parameters().is_some() && job.setup.as_ref().is_some_and(by_evaluation);
         let least = if tells { SURE } else { PROBABLE };
-        Limits { measured, least, processes: [None, None], expected: None, sources: Vec::new() }
+        Limits {
+            measured,
+            least,
+            processes: [None, None, None],
+            expected: None,
+            sources: Vec::new(),
+            adapted: Vec::new(),
+        }
     }
 
     /// Tells whether a metric can be measured for a network.
@@ -72,7 +83,7 @@ impl Limits {
     }
 
     pub fn new_pool(&mut self) {
-        self.processes = [None, None];
+        self.processes = [None, None, None];
         self.expected = None;
     }
 
@@ -90,12 +101,13 @@ impl Limits {
     /// none, a lower one), and returns the predictions of the rows. A row that was measured
     /// is open if it is surely within, and one that cannot be measured if it is within with a probability
     /// of .95. Before measurements, a saved predictor gives the predictions of
-    /// latencies. `cheap` is the probability that suffices for metrics that can be measured at little
+    /// latencies. `costs` are features of the network, one list a cost. `cheap` is the probability that suffices for metrics that can be measured at little
     /// cost.
     pub fn allowed(
         &mut self,
         current: &Current,
         measured: &[Measured],
+        costs: &[Vec<f64>],
         mut predictor: Option<&mut Asked>,
         cheap: Option<(f64, &[String])>,
         open: &mut [bool],
@@ -112,17 +124,26 @@ impl Limits {
                 .collect();
             let bound = measured.sure_bound(limit);
             let rows: Vec<usize> = (0..pool.len()).filter(|&r| open[r]).collect();
+            let sees_costs = !costs.is_empty() && limit.metric == LATENCY;
             let is_other = usize::from(!is_cost(&pool.space, &limit.metric));
-            let process =
-                self.processes[is_other].get_or_insert_with(|| process(pool, &limit.metric));
+            let slot = &mut self.processes[if sees_costs { 2 } else { is_other }];
+            let process = slot.get_or_insert_with(|| match sees_costs {
+                true => LatencyProcess::with_costs(pool, costs),
+                false => process(pool, &limit.metric),
+            });
             let predictor = predictor.as_deref_mut().filter(|_| limit.metric == LATENCY);
-            let believed = match predictor {
-                Some(predictor) => {
+            let adapted = self.adapted.iter_mut().find(|a| a.0 == limit.metric);
+            let believed = match (adapted, predictor) {
+                (Some((_, adapted)), _) => {
+                    let archs: Vec<_> = rows.iter().map(|&r| pool.archs[r].clone()).collect();
+                    Ok(adapted.latencies(&archs).iter().map(|e| e.uncorrected(bound)).collect())
+                }
+                (None, Some(predictor)) => {
                     let expected =
                         self.expected.get_or_insert_with(|| predictor.latencies(&pool.archs));
                     Ok(process.corrected(expected, &known, bound, &rows))
                 }
-                None => process.beliefs(&known, bound, &rows),
+                (None, None) => process.beliefs(&known, bound, &rows),
             };
             // Without enough measurements for a process, every row stays open.
             let source = self.sources.iter().find(|s| s.0 == limit.metric).map(|s| &s.1);
@@ -208,7 +229,7 @@ fn process(pool: &Pool, metric: &str) -> LatencyProcess {
 
 /// Returns the latest value of a metric for each architecture, measured apart or with a trial; of
 /// the latest architectures only.
-fn latest(c: &Connection, space: &Space, metric: &str) -> rusqlite::Result<Known> {
+pub(super) fn latest(c: &Connection, space: &Space, metric: &str) -> rusqlite::Result<Known> {
     let mut values: BTreeMap<String, f64> = BTreeMap::new();
     for sql in [
         "SELECT arch, value FROM measurement WHERE metric = ? ORDER BY id DESC LIMIT ?",
@@ -243,6 +264,11 @@ impl Study {
         self.limits.sources.push((metric.into(), source));
     }
 
+    /// Predicts a latency, which is known of a few networks only, by what was learnt with other devices.
+    pub(crate) fn set_adapted(&mut self, metric: &str, predictor: Box<dyn Predictor>) {
+        self.limits.adapted.push((metric.into(), Asked::new(predictor)));
+    }
+
     /// Tells whether a network is predicted to be within the limits of a metric with a probability of
     /// at least .95.
     pub(crate) fn is_predicted_within(
@@ -268,9 +294,13 @@ impl Study {
         metric: &str,
         archs: &[Architecture],
     ) -> Result<Vec<Belief>, SearchError> {
-        let known = self.database.read(|c| latest(c, &self.space, metric))?;
         let unlimited = Limit::at_most(metric, f64::INFINITY);
         let limit = self.job.limits.iter().find(|l| l.metric == metric).unwrap_or(&unlimited);
+        if let Some((_, adapted)) = self.limits.adapted.iter().find(|a| a.0 == metric) {
+            let expected = adapted.latencies_once(archs);
+            return Ok(expected.iter().map(|e| e.uncorrected(limit.value())).collect());
+        }
+        let known = self.database.read(|c| latest(c, &self.space, metric))?;
         let mut all = archs.to_vec();
         let mut rows = Vec::new();
         for (arch, value) in known {

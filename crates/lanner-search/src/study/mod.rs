@@ -47,6 +47,7 @@ mod best;
 mod candidates;
 mod claim;
 mod comparison;
+pub(crate) mod costs;
 mod database;
 mod limits;
 mod owner;

@@ -61,6 +61,12 @@ struct Predicted {
     interval: Option<(f64, f64)>,
 }
 
+impl From<Predicted> for Expected {
+    fn from(predicted: Predicted) -> Expected {
+        Expected::new(predicted.median, predicted.interval)
+    }
+}
+
 impl Asked {
     fn load(
         setting: &'static str,
@@ -78,28 +84,37 @@ impl Asked {
             );
             return Err(wrong(setting, file, why));
         }
-        Ok(Asked { predictor, known: HashMap::new() })
+        Ok(Asked::new(predictor))
+    }
+
+    pub fn new(predictor: Box<dyn Predictor>) -> Asked {
+        Asked { predictor, known: HashMap::new() }
+    }
+
+    /// Returns the predicted latencies of architectures that are not asked for again.
+    pub fn latencies_once(&self, archs: &[Architecture]) -> Vec<Expected> {
+        self.predict(archs).into_iter().map(Expected::from).collect()
+    }
+
+    fn predict(&self, archs: &[Architecture]) -> Vec<Predicted> {
+        let forecast = self.predictor.predict(archs);
+        let interval = |i: usize| Some((*forecast.low.get(i)?, *forecast.high.get(i)?));
+        let medians = forecast.mean.iter().enumerate();
+        medians.map(|(i, &median)| Predicted { median, interval: interval(i) }).collect()
     }
 
     fn of(&mut self, archs: &[Architecture]) -> Vec<Predicted> {
         let missing: Vec<Architecture> =
             archs.iter().filter(|arch| !self.known.contains_key(*arch)).cloned().collect();
-        let predictor = &*self.predictor;
-        let blocks: Vec<Vec<Predicted>> = (missing.par_chunks(predictor.block()))
-            .map(|block| {
-                let forecast = predictor.predict(block);
-                let interval = |i: usize| Some((*forecast.low.get(i)?, *forecast.high.get(i)?));
-                let medians = forecast.mean.iter().enumerate();
-                medians.map(|(i, &median)| Predicted { median, interval: interval(i) }).collect()
-            })
-            .collect();
+        let blocks = missing.par_chunks(self.predictor.block());
+        let blocks: Vec<Vec<Predicted>> = blocks.map(|block| self.predict(block)).collect();
         self.known.extend(missing.into_iter().zip(blocks.into_iter().flatten()));
         archs.iter().map(|arch| self.known[arch]).collect()
     }
 
     /// Returns the predicted latencies of architectures.
     pub fn latencies(&mut self, archs: &[Architecture]) -> Vec<Expected> {
-        self.of(archs).iter().map(|p| Expected::new(p.median, p.interval)).collect()
+        self.of(archs).into_iter().map(Expected::from).collect()
     }
 
     /// Returns a predicted value for each architecture; larger is better.

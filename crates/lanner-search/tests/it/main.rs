@@ -3,6 +3,7 @@
 mod common;
 mod predictors;
 mod run;
+mod run_limits;
 mod strategies;
 mod study;
 mod study_earlier;

@@ -86,8 +86,13 @@ impl Member {
 }
 
 impl Model {
-    /// Makes a model of a pool. `sizes` has one value a row, in any unit; so has each of `warm_start`.
-    pub(super) fn new(pool: &Pool, sizes: Vec<f64>, warm_start: &[Vec<f64>]) -> Model {
+    /// Makes a model of a pool. `sizes` has one value a row, in any unit; so has each of `warm_start` and of `costs`.
+    pub(super) fn new(
+        pool: &Pool,
+        sizes: Vec<f64>,
+        warm_start: &[Vec<f64>],
+        costs: &[Vec<f64>],
+    ) -> Model {
         let features = AccuracyFeatures::new(pool);
         let edges = Arc::new(CellFeatures::new(pool).live_one_hot.clone());
         // All pairs of operations on edges.
@@ -99,7 +104,8 @@ impl Model {
         });
         let networks = alike(&edges);
         let origins: Vec<Vec<f64>> = warm_start.iter().map(|values| feature(values)).collect();
-        let linear = origins.iter().map(|values| Component {
+        let costs: Vec<Vec<f64>> = costs.iter().map(|values| scaled(values)).collect();
+        let linear = origins.iter().chain(&costs).map(|values| Component {
             kernel: Kernel::Linear,
             x: Mat::from_fn(values.len(), 1, |row, _| values[row]).into(),
             amplitude: HyperPrior::new(0.37, 1.5),
@@ -119,12 +125,10 @@ impl Model {
             sum / n
         };
         let promise = (0..known).map(mean).collect();
-        let (mean, deviation) = moments(&sizes);
-        let scale = if deviation > 0.0 { deviation.recip() } else { 0.0 };
         Model {
             members,
             features: features.features().clone(),
-            standing: sizes.iter().map(|s| (s - mean) * scale).collect(),
+            standing: scaled(&sizes),
             sizes,
             networks,
             promise,
@@ -262,6 +266,13 @@ fn feature(values: &[f64]) -> Vec<f64> {
     let scale = if deviation > 0.0 { deviation.recip() } else { 0.0 };
     let one = |&v: &f64| if v.is_finite() { (targets.target(v) - mean) * scale } else { 0.0 };
     values.iter().map(one).collect()
+}
+
+/// Returns the values scaled to mean 0 and variance 1.
+fn scaled(values: &[f64]) -> Vec<f64> {
+    let (mean, deviation) = moments(values);
+    let scale = if deviation > 0.0 { deviation.recip() } else { 0.0 };
+    values.iter().map(|v| (v - mean) * scale).collect()
 }
 
 /// Returns for each row of `x` the first row that equals it.

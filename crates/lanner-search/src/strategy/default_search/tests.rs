@@ -128,7 +128,7 @@ fn luck_is_told_from_doubt() {
         for &r in &rows {
             history.tell(r, Some(worth(r) + luck * normal(&mut rng)));
         }
-        let beliefs = Model::new(&pool, sizes.clone(), &[]).beliefs(&history, &open).unwrap();
+        let beliefs = Model::new(&pool, sizes.clone(), &[], &[]).beliefs(&history, &open).unwrap();
         let lucks: Vec<f64> = beliefs.iter().map(|b| b.trained_sd.powi(2) - b.sd.powi(2)).collect();
         assert!(lucks.iter().all(|v| (v - lucks[0]).abs() < 1e-9));
         lucks[0]
@@ -164,7 +164,7 @@ fn without_success_a_round_ends_far_off() {
         let open: Vec<usize> = open.iter().copied().filter(|&r| !history.is_taken(r)).collect();
         // A second model, since a fit starts from the last one.
         let sizes = log_flops(&pool.space, &pool.archs);
-        let beliefs = Model::new(&pool, sizes, &[]).beliefs(&history, &open).unwrap();
+        let beliefs = Model::new(&pool, sizes, &[], &[]).beliefs(&history, &open).unwrap();
         let beliefs: Vec<_> = beliefs.iter().map(|b| (b.mean, b.trained_sd)).collect();
         let plain = highest_by_quantile(&beliefs, exploration(fruitless(&history)), ROUND);
         let plain: Vec<usize> = plain.into_iter().map(|j| open[j]).collect();

@@ -1,0 +1,184 @@
+"""Latency, proxies and trainings of networks, without a search."""
+
+import os
+import tempfile
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from typing import Any, NamedTuple
+
+from lanner import _lanner
+from lanner._device import Device, Stopwatch, device
+from lanner._errors import InputError
+from lanner._network import Network, to_torch
+from lanner._progress import Progress
+from lanner._space import Arch, Space, as_space
+
+
+class Latency(NamedTuple):
+    """Latency of a network and its standard error, milliseconds."""
+
+    ms: float
+    se: float
+
+
+def measure(
+    networks: Any,
+    space: Space | str = "nasbench201",
+    *,
+    device: Device = device(),  # noqa: B008
+    example_input: Any = None,
+) -> Any:
+    """Measures the latency of a network, or of each of a list, on this machine, in a process of its own.
+
+    A network is an architecture of the space, a :class:`lanner.Network`, an ONNX model (its bytes, or the
+    ``pathlib.Path`` of its file), or a ``torch.nn.Module``, which needs ``example_input``. Runs of a
+    reference network before and after take the machine's drift out.
+
+    >>> latency = measure("302143", device=device("rten"))
+    >>> 0.05 < latency.ms < 1000, latency.se < latency.ms
+    (True, True)
+
+    Returns a :class:`Latency`, or a list of them; None stands for a network that the runtime refuses. Raises
+    MeasureError if the runtime cannot be used.
+    """
+    if not isinstance(device, Device):
+        raise InputError(f"device is {device!r}, expected lanner.device(…)")
+    if not isinstance(networks, (list, tuple)):
+        return measure([networks], space, device=device, example_input=example_input)[0]
+    models = [_model(network, space, example_input) for network in networks]
+    stopwatch, progress = Stopwatch(device), Progress(len(models), "measuring")
+    latencies: list[Latency | None] = []
+    try:
+        for model in models:
+            found = stopwatch.measure(model)
+            latencies.append(None if found is None else Latency(*found))
+            progress.step()
+    finally:
+        progress.close()
+        stopwatch.close()
+    return latencies
+
+
+def _model(network: Any, space: Space | str, example_input: Any) -> bytes:
+    """Returns the ONNX model of a network."""
+    if isinstance(network, bytes):
+        return network
+    if isinstance(network, Network):
+        return network.to_onnx(fold=True)
+    if isinstance(network, os.PathLike):
+        try:
+            with open(network, "rb") as file:
+                return file.read()
+        except OSError as error:
+            raise InputError(f"{os.fspath(network)}: {error.strerror}") from error
+    if isinstance(network, (str, dict)):
+        return Network(network, space).to_onnx(fold=True)
+    if hasattr(network, "state_dict"):
+        if example_input is None:
+            raise InputError("a torch.nn.Module needs example_input=, a tensor as the network takes it")
+        from lanner._export import to_onnx
+
+        return to_onnx(network, example_input)
+    raise InputError(
+        f"{network!r} is no network: expected an architecture, lanner.Network, ONNX model or torch.nn.Module"
+    )
+
+
+def proxies(
+    archs: Sequence[Arch],
+    space: Space | str = "nasbench201",
+    *,
+    names: Sequence[str] = (),
+    dataset: str = "random",
+    batch: int = 64,
+    seed: int = 0,
+    threads: int = 1,
+    channels: int | None = None,
+    cells: int | None = None,
+) -> list[dict[str, Any]]:
+    """Computes zero-cost proxies of networks, as ``lanner proxies``: scores of untrained networks.
+
+    >>> rows = proxies(["302143", "000000"], names=["params", "synflow"], cells=1)
+    >>> rows[0]["params"] > rows[1]["params"]
+    True
+
+    ``names`` are the proxies to compute, all by default; ``dataset`` is where the ``batch`` images come from:
+    ``random``, or a name of :func:`lanner.images`. Returns a row a network, with ``arch`` and each proxy by its
+    name; None where it does not exist.
+
+    Raises InputError for an unknown name or a size out of its range.
+    """
+    space = as_space(space)
+    texts = _texts(archs, space)
+    if not isinstance(batch, int) or not 1 <= batch <= 65536:
+        raise InputError(f"batch is {batch!r}, expected 1 to 65536")
+    computed = _lanner.Proxies(
+        space._inner, list(names), dataset, batch, seed, threads, channels, cells
+    )
+    progress = Progress(len(texts), "computing proxies")
+    rows = []
+    try:
+        for text in texts:
+            rows.append({"arch": space._arch(text), **dict(computed.compute(text))})
+            progress.step()
+    finally:
+        progress.close()
+    return rows
+
+
+@dataclass(frozen=True)
+class Trained:
+    """A trained network."""
+
+    arch: Arch
+    metrics: dict[str, float]
+    """``val_accuracy``, by which the epoch was chosen, ``test_accuracy`` (%), losses, ``seconds``."""
+    model: bytes = field(repr=False)
+    """The network with its weights, as ONNX."""
+
+    def to_torch(self) -> Any:
+        """Returns the network as a ``torch.nn.Module``."""
+        return to_torch(self.model)
+
+
+def train(
+    arch: Arch,
+    space: Space | str = "nasbench201",
+    *,
+    dataset: str = "digits",
+    seed: int = 0,
+    split: int = 0,
+    epochs: int | None = None,
+    batch: int | None = None,
+    learning_rate: float | None = None,
+    channels: int | None = None,
+    cells: int | None = None,
+) -> Trained:
+    """Trains a network here, on one thread and without PyTorch, as ``lanner train``.
+
+    >>> trained = train("302143", epochs=2)
+    >>> trained.metrics["val_accuracy"] > 30
+    True
+
+    Networks are small by default: one cell where the publication has five. ``seed`` is that of weights and order
+    of images, ``split`` of the images that are kept for validation. The same call gives the same bits.
+
+    Raises InputError for an unknown data set or a setting out of its range, TrainError if the training
+    diverges.
+    """
+    space = as_space(space)
+    (text,) = _texts([arch], space)
+    training = _lanner.Training(
+        space._inner, dataset, split, epochs, batch, learning_rate, channels, cells
+    )
+    with tempfile.TemporaryDirectory() as folder:
+        path = os.path.join(folder, "network.onnx")
+        metrics = training.train(text, seed, path)
+        with open(path, "rb") as file:
+            return Trained(space._arch(text), metrics, file.read())
+
+
+def _texts(archs: Sequence[Arch], space: Space) -> list[str]:
+    if isinstance(archs, (str, dict)):
+        raise InputError("archs: give a list of architectures, not a single one")
+    return [space.text(arch) for arch in archs]
