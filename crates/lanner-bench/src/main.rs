@@ -1,11 +1,14 @@
 //! The `lanner-bench` command compares predictors and strategies on published tables with plain
 //! baselines and published figures.
 
+#![forbid(unsafe_code)]
+
 mod constrained;
 mod cross_space;
 mod cross_task;
 mod device_sets;
 mod few_shot;
+mod hostile;
 mod latency;
 mod limited;
 mod processor;
@@ -14,6 +17,7 @@ mod ranking;
 mod recipes;
 mod search;
 mod tables;
+mod transformers;
 mod unseen;
 
 use std::path::PathBuf;
@@ -62,6 +66,9 @@ enum Command {
     Constrained(constrained::ConstrainedArgs),
     /// Search accuracies within latency limits on HELP's devices
     Limited(limited::LimitedArgs),
+    /// Predict latencies, energies and perplexities of transformers from a few measurements
+    Transformers(transformers::TransformersArgs),
+    Hostile(hostile::HostileArgs),
     /// Predict latencies of networks of a family that was never measured
     Unseen(unseen::UnseenArgs),
 }
@@ -132,6 +139,8 @@ fn main() -> std::process::ExitCode {
         Command::Search(args) => search::run(args),
         Command::Constrained(args) => constrained::run(args),
         Command::Limited(args) => limited::run(args),
+        Command::Transformers(args) => transformers::run(args),
+        Command::Hostile(args) => hostile::run(args),
         Command::Unseen(args) => unseen::run(args),
     };
     output::exit_code("lanner-bench", done)

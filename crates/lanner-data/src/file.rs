@@ -55,13 +55,14 @@ impl Table {
         }
     }
 
-    /// Reads a table from text in the format of a `.csv` file; `name` stands for the file in errors.
+    /// Reads a table from text, or its bytes, in the format of a `.csv` file; `name` stands for the file in
+    /// errors.
     pub fn read_text(
-        text: &str,
+        text: impl AsRef<[u8]>,
         name: &str,
         space: &Space,
     ) -> Result<(Table, ReadReport), DataError> {
-        csv::read_from(text.as_bytes(), Path::new(name), space, None)
+        csv::read_from(text.as_ref(), Path::new(name), space, None)
     }
 
     /// Reads the rows of a `.csv` file that have a given text in a given column: for a table of

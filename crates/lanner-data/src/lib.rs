@@ -44,6 +44,8 @@
 //! **Units.** The name of a latency ends in `_ms`, and its values are milliseconds above 0; other
 //! values are an error.
 
+#![forbid(unsafe_code)]
+
 pub mod built_in;
 mod csv;
 mod error;
@@ -60,14 +62,16 @@ pub mod published;
 mod rows;
 mod summary;
 mod table;
+mod temporary;
 mod text_reader;
 mod write;
 
 pub use error::DataError;
 pub use file::comments;
-pub use metric::{MetricKind, converted, is_latency};
+pub use metric::{MetricKind, converted, is_latency, quantity};
 pub use network_latencies::{NetworkLatency, read_network_latencies};
 pub use rows::ReadReport;
 pub use summary::ColumnSummary;
 pub use table::Table;
+pub use temporary::TemporaryFolder;
 pub use write::{write_file, write_file_with};

@@ -9,6 +9,7 @@ use parquet::{
     data_type::ByteArray,
     errors::ParquetError,
     file::{
+        metadata::ParquetMetaData,
         properties::WriterProperties,
         reader::{FileReader, SerializedFileReader},
         writer::SerializedFileWriter,
@@ -24,10 +25,20 @@ use crate::{
 };
 
 pub(crate) fn read(path: &Path, space: &Space) -> Result<(Table, ReadReport), DataError> {
+    // The library panics at some damaged files.
+    let read = std::panic::AssertUnwindSafe(|| read_file(path, space));
+    std::panic::catch_unwind(read).unwrap_or_else(|_| {
+        Err(DataError::file(path, "not a readable Parquet file: it is damaged"))
+    })
+}
+
+fn read_file(path: &Path, space: &Space) -> Result<(Table, ReadReport), DataError> {
     let file = File::open(path).map_err(DataError::io(path, "read"))?;
     let broken =
         |e: ParquetError| DataError::file(path, format!("not a readable Parquet file: {e}"));
     let reader = SerializedFileReader::new(file).map_err(broken)?;
+    check_places(reader.metadata())
+        .map_err(|why| DataError::file(path, format!("not a readable Parquet file: {why}")))?;
     let fields = reader.metadata().file_metadata().schema().get_fields();
     let header: Vec<String> = fields.iter().map(|f| f.name().trim().to_owned()).collect();
     if header.is_empty() {
@@ -103,6 +114,23 @@ pub(crate) fn read(path: &Path, space: &Space) -> Result<(Table, ReadReport), Da
     let unit = "row";
     let rows = ParsedRows { path, unit, places, archs, names, columns, texts: vec![], report };
     rows.finish(space)
+}
+
+/// Checks the places of the columns in the file, which the library takes as they are.
+fn check_places(about: &ParquetMetaData) -> Result<(), String> {
+    let columns = about.row_groups().iter().flat_map(|group| group.columns());
+    for column in columns {
+        let numbers = [
+            column.data_page_offset(),
+            column.dictionary_page_offset().unwrap_or(0),
+            column.compressed_size(),
+            column.num_values(),
+        ];
+        if let Some(number) = numbers.into_iter().find(|number| *number < 0) {
+            return Err(format!("a column has {number} as a place or a size"));
+        }
+    }
+    Ok(())
 }
 
 /// Returns a cell as text; nothing where it has no value.

@@ -6,7 +6,7 @@ use std::{
     path::Path,
 };
 
-use crate::DataError;
+use crate::{DataError, temporary};
 
 /// Writes bytes to a file, as a whole or not at all.
 ///
@@ -52,8 +52,10 @@ fn replace(
         Some(folder) if !folder.as_os_str().is_empty() => folder,
         _ => Path::new("."),
     };
+    const UNFINISHED: (&str, &str) = (".lanner-", ".tmp");
+    temporary::clean_unfinished(folder, UNFINISHED.0, UNFINISHED.1);
     let mut builder = tempfile::Builder::new();
-    builder.prefix(".lanner-").suffix(".tmp");
+    builder.prefix(UNFINISHED.0).suffix(UNFINISHED.1);
     #[cfg(unix)]
     {
         use std::{fs::Permissions, os::unix::fs::PermissionsExt};
@@ -61,6 +63,8 @@ fn replace(
         builder.permissions(Permissions::from_mode(0o666));
     }
     let mut file = builder.tempfile_in(folder).map_err(|e| in_folder(folder, &e))?;
+    // Tells others that its maker is alive; a file system without locks keeps what is left.
+    let _ = file.as_file().try_lock();
     #[cfg(unix)]
     if let Some(old) = &old {
         file.as_file().set_permissions(old.permissions())?;

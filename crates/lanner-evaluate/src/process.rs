@@ -2,7 +2,8 @@
 
 use std::{
     fs::File,
-    io::{Read, Write},
+    io::{PipeReader, PipeWriter, Read, Write},
+    os::fd::AsFd,
     os::unix::process::{CommandExt, ExitStatusExt},
     path::Path,
     process::{Child, Command, Stdio},
@@ -14,6 +15,7 @@ use std::{
     time::{Duration, Instant},
 };
 
+use rustix::event::{PollFd, PollFlags, poll};
 use rustix::process::{Pid, Signal, kill_process_group};
 
 /// Largest output in bytes that is kept whole; a latency takes about ten.
@@ -161,6 +163,18 @@ pub fn run(asked: &Program, stop: &dyn Fn() -> bool) -> Result<Finished, String>
     })
 }
 
+/// Waits until there is something to read, or nobody wants it any more: then true.
+fn is_stopped(pipe: &impl AsFd, stopped: &PipeReader) -> bool {
+    let mut both = [PollFd::new(pipe, PollFlags::IN), PollFd::new(stopped, PollFlags::IN)];
+    loop {
+        match poll(&mut both, None) {
+            Err(rustix::io::Errno::INTR) => {}
+            Err(_) => return false,
+            Ok(_) => return !both[1].revents().is_empty(),
+        }
+    }
+}
+
 /// Keeps at least the last `most` bytes; shortened rarely, since that moves them. Always true, since all
 /// that comes is wanted.
 fn keep_last(text: &mut Vec<u8>, most: usize) -> bool {
@@ -252,12 +266,15 @@ impl Drop for Group {
     }
 }
 
-/// Output of a pipe, read by a thread of its own until the last writer closes the pipe.
+/// Output of a pipe, read by a thread of its own until the last writer closes the pipe, or until this is
+/// dropped: a process that the program left behind may keep the pipe open for ever.
 struct Output {
     /// The bytes that are kept, and the number of those that were read.
     text: Arc<Mutex<(Vec<u8>, u64)>>,
     /// A channel that is disconnected when the thread ends.
     reading: Receiver<()>,
+    /// The thread looks at the other end, which is closed when this is dropped.
+    _stop: Option<PipeWriter>,
 }
 
 impl Output {
@@ -268,16 +285,20 @@ impl Output {
         log: Option<Arc<Mutex<Log>>>,
     ) -> Output
     where
-        P: Read + Send + 'static,
+        P: Read + AsFd + Send + 'static,
     {
         let text = Arc::new(Mutex::new((Vec::new(), 0)));
         let (ends_with_the_thread, reading) = channel();
+        // Without a free descriptor, the thread reads to the end.
+        let (stopped, stop) = std::io::pipe().map_or((None, None), |(r, w)| (Some(r), Some(w)));
         if let Some(mut pipe) = pipe {
             let text = text.clone();
             thread::spawn(move || {
                 let _held = ends_with_the_thread;
                 let mut buffer = [0; 8192];
-                while let Ok(n @ 1..) = pipe.read(&mut buffer) {
+                while !stopped.as_ref().is_some_and(|stopped| is_stopped(&pipe, stopped))
+                    && let Ok(n @ 1..) = pipe.read(&mut buffer)
+                {
                     if let Some(log) = &log {
                         log.lock().unwrap_or_else(PoisonError::into_inner).add(&buffer[..n]);
                     }
@@ -290,7 +311,7 @@ impl Output {
                 }
             });
         }
-        Output { text, reading }
+        Output { text, reading, _stop: stop }
     }
 
     /// Waits for the end of the pipe, at most `longest`; returns the text, and whether its beginning

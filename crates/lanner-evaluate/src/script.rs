@@ -166,9 +166,16 @@ impl Script {
     }
 }
 
-/// Reads the numbers of the last line that is a JSON object. Where the beginning of the output is
-/// missing (`is_cut`), its first line is no whole one.
-fn metrics(stdout: &str, is_cut: bool, needed: &[String]) -> Result<BTreeMap<String, f64>, String> {
+/// Reads the numbers of the last line of a script's output that is a JSON object. Where the beginning of the
+/// output is missing (`is_cut`), its first line is no whole one.
+///
+/// # Errors
+/// There is no such line, or it lacks a number that is `needed`.
+pub fn metrics(
+    stdout: &str,
+    is_cut: bool,
+    needed: &[String],
+) -> Result<BTreeMap<String, f64>, String> {
     // A progress bar goes back to the beginning of its line, by a carriage return or backspaces.
     let mut lines: Vec<&str> = stdout.split(['\n', '\r', '\u{8}']).map(plain).collect();
     if is_cut && lines.len() > 1 {

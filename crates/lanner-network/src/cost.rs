@@ -13,6 +13,9 @@
 //!
 //! Here, activations that it does not know count like ReLU, and products like sums.
 //!
+//! Counts above 2⁶⁴ − 1, which only a hostile file of a space can ask for, stay there: a limit refuses
+//! them as it should.
+//!
 //! [`Cost::macs`] follows NAS-Bench-201's own tables (`flop_benchmark.py`): convolutions and linear
 //! layers with their biases, nothing else.
 
@@ -63,26 +66,27 @@ impl LayerCost {
         let channels = layer.shape.channels as u64;
         let (flops, macs, params) = match layer.op {
             Op::Conv(c) => {
-                let kernel: u64 =
-                    c.kernel_shape(inputs as usize)[1..].iter().map(|&n| n as u64).product();
-                let taps = kernel + u64::from(c.bias);
-                (taps * values, taps * values, taps * channels)
+                let kernel = product(&c.kernel_shape(inputs as usize)[1..]);
+                let taps = kernel.saturating_add(u64::from(c.bias));
+                let macs = taps.saturating_mul(values);
+                (macs, macs, taps.saturating_mul(channels))
             }
             Op::Linear { bias, .. } => {
-                let macs = inputs * channels;
+                let macs = inputs.saturating_mul(channels);
                 let bias = u64::from(bias) * channels;
-                (macs, macs + bias, macs + bias)
+                (macs, macs.saturating_add(bias), macs.saturating_add(bias))
             }
-            Op::BatchNorm { .. } => (2 * values, 0, 2 * channels),
+            Op::BatchNorm { .. } => (values.saturating_mul(2), 0, 2 * channels),
             Op::Relu | Op::Relu6 | Op::HardSwish | Op::Sigmoid | Op::HardSigmoid => (values, 0, 0),
             // A window of one pixel computes nothing.
             Op::MaxPool(Pool { kernel: 1, .. }) => (0, 0, 0),
             Op::MaxPool(p) | Op::AvgPool { pool: p, .. } => {
-                ((p.kernel * p.kernel) as u64 * values, 0, 0)
+                (product(&[p.kernel, p.kernel]).saturating_mul(values), 0, 0)
             }
             Op::GlobalAvgPool => {
                 let image = network.layers[layer.inputs[0]].shape;
-                (channels * ((image.height + 1) * (image.width + 1)) as u64, 0, 0)
+                let window = product(&[image.height + 1, image.width + 1]);
+                (channels.saturating_mul(window), 0, 0)
             }
             Op::Input | Op::Add | Op::Mul | Op::Concat | Op::Zero => (0, 0, 0),
             Op::ChannelShuffle { .. } | Op::Slice { .. } | Op::Shift => (0, 0, 0),
@@ -91,18 +95,24 @@ impl LayerCost {
     }
 }
 
+fn product(sizes: &[usize]) -> u64 {
+    sizes.iter().fold(1, |all: u64, &n| all.saturating_mul(n as u64))
+}
+
 impl Cost {
     /// Counts the costs of a network.
     pub fn of(network: &Network) -> Cost {
         let layers: Vec<LayerCost> =
             network.layers.iter().map(|l| LayerCost::of(network, l)).collect();
-        let total = |part: fn(&LayerCost) -> u64| layers.iter().map(part).sum::<u64>();
+        let total = |part: fn(&LayerCost) -> u64| {
+            layers.iter().map(part).fold(0, |sum: u64, n| sum.saturating_add(n))
+        };
         let (critical_path, critical_flops) = critical_path(network, &layers);
         Cost {
             flops: total(|l| l.flops),
             macs: total(|l| l.macs),
             params: total(|l| l.params),
-            activation_bytes: total(|l| l.output_bytes) - layers[0].output_bytes,
+            activation_bytes: total(|l| l.output_bytes).saturating_sub(layers[0].output_bytes),
             peak_bytes: memory::own_order_peak(network),
             depth: depth(network),
             critical_path,
@@ -125,7 +135,8 @@ fn critical_path(network: &Network, costs: &[LayerCost]) -> (Vec<usize>, u64) {
     let mut before = vec![0; costs.len()];
     for (i, layer) in network.layers.iter().enumerate() {
         before[i] = layer.inputs.iter().copied().max_by_key(|&j| flops[j]).unwrap_or(i);
-        flops[i] = costs[i].flops + if before[i] == i { 0 } else { flops[before[i]] };
+        let earlier: u64 = if before[i] == i { 0 } else { flops[before[i]] };
+        flops[i] = costs[i].flops.saturating_add(earlier);
     }
     let mut at = costs.len() - 1;
     let total = flops[at];

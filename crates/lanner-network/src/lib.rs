@@ -37,6 +37,8 @@
 //! **Files.** [`onnx`] writes models, in floats or 8-bit integers; [`Diagram`] writes DOT and SVG;
 //! [`json`](fn@json) writes the layers for other programs.
 
+#![forbid(unsafe_code)]
+
 mod blocks;
 mod cost;
 mod darts;

@@ -44,20 +44,21 @@ fn held(network: &Network, order: &[usize]) -> Vec<u64> {
     if let Some(last) = left.last_mut() {
         *last += 1;
     }
-    let mut now = 0;
+    // Sums of many large images could be more than 64 bits hold.
+    let mut now = 0u128;
     let mut steps = Vec::with_capacity(order.len());
     for &i in order {
         let layer = &network.layers[i];
-        now += layer.shape.bytes();
-        steps.push(now);
+        now += u128::from(layer.shape.bytes());
+        steps.push(u64::try_from(now).unwrap_or(u64::MAX));
         for &j in &layer.inputs {
             left[j] -= 1;
             if left[j] == 0 {
-                now -= network.layers[j].shape.bytes();
+                now -= u128::from(network.layers[j].shape.bytes());
             }
         }
         if left[i] == 0 {
-            now -= layer.shape.bytes();
+            now -= u128::from(layer.shape.bytes());
         }
     }
     steps

@@ -29,7 +29,7 @@ impl Shape {
 
     /// Number of values.
     pub fn len(&self) -> usize {
-        self.channels * self.height * self.width
+        self.channels.saturating_mul(self.height).saturating_mul(self.width)
     }
 
     /// Whether there are no values; no layer has such an output.
@@ -39,7 +39,7 @@ impl Shape {
 
     /// Size as 32-bit floats, in bytes.
     pub fn bytes(&self) -> u64 {
-        4 * self.len() as u64
+        (self.len() as u64).saturating_mul(4)
     }
 }
 

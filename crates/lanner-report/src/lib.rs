@@ -37,6 +37,8 @@
 //!
 //! **Live.** [`serve`] shows a study while a search writes to it, on this machine only.
 
+#![forbid(unsafe_code)]
+
 mod answer;
 mod columns;
 mod curve;

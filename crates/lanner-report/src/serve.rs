@@ -190,7 +190,7 @@ impl Page {
             return Ok(last.version.clone());
         }
         drop(last);
-        match Study::open_read_only(&self.study) {
+        match Study::open_to_count(&self.study) {
             Err(SearchError::Missing { .. }) => Ok("no study".into()),
             study => version(&study?),
         }

@@ -17,8 +17,8 @@ pub enum SearchError {
     #[error("{}: {why}", path.display())]
     NoStudy { path: PathBuf, why: String },
     #[error(
-        "{0}: damaged ({why}); take a copy back, or save what can be read with \
-         `sqlite3 {0} .recover | sqlite3 saved.db`", path.display()
+        "{0}: damaged ({why}); take a copy back, or save what is sound with \
+         `lanner study rescue {0} --out FOLDER`", path.display()
     )]
     Damaged { path: PathBuf, why: String },
     #[error(

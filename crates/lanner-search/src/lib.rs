@@ -27,6 +27,8 @@
 //! shared by several processes and examined. **Runs.** A [`run`] executes a [`Job`] from the first
 //! measurement to the best network; the command line and the examples use it.
 
+#![forbid(unsafe_code)]
+
 pub mod constrained;
 mod error;
 mod job;

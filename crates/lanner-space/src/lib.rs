@@ -35,6 +35,8 @@
 //! the sizes of its network and what its authors publish beside it. Programs [define](Space::define)
 //! their own in the same way; a published one is a file of this crate and a line in [`Space::ALL`].
 
+#![forbid(unsafe_code)]
+
 mod architecture;
 mod architectures;
 pub mod darts;
@@ -43,6 +45,8 @@ mod error;
 pub mod family;
 pub mod fbnet;
 mod graph;
+pub mod hat;
+pub mod hw_gpt;
 mod independent;
 mod literal;
 pub mod mobilenetv3;
@@ -58,6 +62,7 @@ pub mod text;
 pub mod transbench101;
 pub mod transbench101_macro;
 pub mod user;
+pub mod vision_transformers;
 
 pub use architecture::Architecture;
 pub use architectures::Shuffle;

@@ -17,6 +17,7 @@ use lanner_space::Space;
 use crate::out_file::{self, Kind};
 use crate::output::{Row, print_rows, usage};
 use crate::selection::read_table;
+use lanner::say;
 
 /// Predict a latency or an accuracy from a few values and tables of other devices, tasks and spaces
 #[derive(clap::Args)]
@@ -25,7 +26,8 @@ The metric's name tells whether it is a cost, such as a latency (less is better)
 is better); else --as does. \
 The printed quality is leave-one-out: each value is predicted from the others.
 
-LATENCIES. Every column of the sources that is named as a latency (pixel_ms) is a source device. Without --sources, the \
+LATENCIES. Every column of the sources that is named as a latency (pixel_ms) is a source device; for an energy (board_mJ, \
+board_Wh) or a memory (board_MB), every column of that kind. Without --sources, the \
 prior is made of analytic costs of the networks only. `--sources built-in` is Lanner's own table of \
 NAS-Bench-201: one server processor, two runtimes, two precisions. Ten measurements are enough for a \
 start; choose them by `lanner measure --choose 10`. For a device that was measured in another space, \
@@ -137,7 +139,7 @@ pub fn run(args: AdaptArgs) -> anyhow::Result<()> {
     };
     let is_latency = is_latency_metric(&args, &metric)?;
     let (better, words) = if is_latency { ("less", "latencies") } else { ("more", "accuracies") };
-    eprintln!("lanner: {metric}: {better} is better, as of {words}");
+    say!("lanner: {metric}: {better} is better, as of {words}");
     let adapt = if is_latency { device::adapt } else { task::adapt };
     let (predictor, row) = adapt(&args, (&target, &metric), &sources, &from)?;
     let row = match &args.out {

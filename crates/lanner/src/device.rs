@@ -6,6 +6,7 @@ use lanner_evaluate::measure::{Device, RuntimeName};
 use lanner_network::Precision;
 
 use crate::output::usage;
+use lanner::say;
 
 #[derive(clap::Args)]
 pub struct DeviceArgs {
@@ -58,7 +59,7 @@ impl DeviceArgs {
             (None, None) => {
                 let (usual, note) = Device::usual(library.as_deref());
                 if let Some(note) = note {
-                    eprintln!("lanner: {note}");
+                    say!("lanner: {note}");
                 }
                 library = usual.library;
                 usual.runtime

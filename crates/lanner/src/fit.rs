@@ -14,6 +14,7 @@ use crate::out_file::{self, Kind};
 use crate::output::{Row, print_rows, progress, usage};
 use crate::selection::read_table;
 use crate::skeleton;
+use lanner::say;
 
 #[derive(clap::Args)]
 #[command(after_help = "\
@@ -86,7 +87,7 @@ pub fn fit(args: FitArgs) -> anyhow::Result<()> {
         })?),
     };
     let better = if target.is_minimised() { "less" } else { "more" };
-    eprintln!("lanner: {}: {better} is better, as of {}", args.metric, target.words());
+    say!("lanner: {}: {better} is better, as of {}", args.metric, target.words());
     let space = match target {
         Target::Latency => skeleton::measured(&args.table, &args.metric, &space)?,
         _ => space,

@@ -2,6 +2,8 @@
 //! fewest measurements. This crate re-exports each library crate under a short name; [`output`] has
 //! the helpers by which its commands print.
 
+#![forbid(unsafe_code)]
+
 pub mod output;
 
 pub use lanner_data as data;

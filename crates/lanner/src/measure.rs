@@ -26,6 +26,7 @@ use crate::{
     skeleton::SkeletonArgs,
     stop::on_interrupt,
 };
+use lanner::say;
 
 /// Measure latencies of networks on a device, into a table
 #[derive(clap::Args)]
@@ -315,7 +316,7 @@ fn report(
         .filter(|e| measure::relative_half_width(100.0, **e) > measure::DOUBTFUL)
         .count();
     if unsure > 0 {
-        eprintln!(
+        say!(
             "note: {unsure} of {} latencies are not known to within {:.0} % (see the column note): is the \
              machine busy? An idle processor (--cores) or more time (--budget) helps",
             latency.len(),

@@ -14,6 +14,8 @@ use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 use lanner_search::SearchError;
 use serde_json::{Map, Value};
 
+use crate::say;
+
 /// A wrong combination of options: exit code 2, like those that the parser finds.
 #[derive(Debug)]
 pub struct Usage(pub String);
@@ -46,7 +48,7 @@ pub fn exit_code(name: &str, done: anyhow::Result<()>) -> ExitCode {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) if is_broken_pipe(&error) => ExitCode::SUCCESS,
         Err(error) => {
-            eprintln!("{name}: {error:#}");
+            say!("{name}: {error:#}");
             ExitCode::from(if error.is::<Usage>() { 2 } else { 1 })
         }
     }
@@ -104,6 +106,19 @@ pub fn shown(text: &str) -> String {
         cut.push('…');
     }
     cut
+}
+
+/// Makes a text of several lines fit to be shown: without the control characters that a terminal would
+/// obey, such as those of a file's names in an error.
+pub fn clean(text: &str) -> String {
+    let replaced = |c: char| c.is_control() && !matches!(c, '\n' | '\t');
+    text.chars().map(|c| if replaced(c) { char::REPLACEMENT_CHARACTER } else { c }).collect()
+}
+
+/// Prints a message to standard error, [`clean`]. Takes the arguments of `eprintln`.
+#[macro_export]
+macro_rules! say {
+    ($($argument:tt)*) => { eprintln!("{}", $crate::output::clean(&format!($($argument)*))) };
 }
 
 /// A row of results: names to values, in order. A mean `x` and its standard error `x_se` are shown
@@ -316,6 +331,16 @@ impl Drop for Progress {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn terminals_are_sent_no_commands() {
+        assert_eq!(shown("a\u{1b}[31m\nb"), "a\u{fffd}[31m\u{fffd}b");
+        assert_eq!(clean("a\u{1b}[2J\u{9b}\nb\tc"), "a\u{fffd}[2J\u{fffd}\nb\tc");
+        let long = shown(&"é".repeat(70_000));
+        assert!(long.chars().count() == 10_001 && long.ends_with('…'));
+        // Wider than the widths of Rust's own formatting.
+        print_rows(&[Row::new().with(&"a".repeat(70_000), 1)], false).unwrap();
+    }
 
     #[test]
     fn numbers_are_short_but_whole() {

@@ -122,6 +122,7 @@ fn table(args: &ProxiesArgs, space: Space, threads: usize) -> anyhow::Result<Pro
         // All networks see the same images, even where the space has the resolution as a choice.
         skeleton.resolution = 224;
     }
+    let memory_limit = lanner_evaluate::memory_limit(args.memory);
     let count = args.batch as usize;
     let (skeleton, batch) = match args.dataset.as_str() {
         "random" => {
@@ -129,6 +130,13 @@ fn table(args: &ProxiesArgs, space: Space, threads: usize) -> anyhow::Result<Pro
             let arch = space.at(0)?;
             let network = skeleton.build(&arch, View::Raw).map_err(|e| usage(e.to_string()))?;
             let values = network.input().len();
+            let needed = (count as u64).saturating_mul(values as u64).saturating_mul(4);
+            if let Some(limit) = memory_limit.filter(|limit| needed > *limit) {
+                let (needed, limit) = (needed >> 20, limit >> 20);
+                return Err(usage(format!(
+                    "--batch {count}: its images need {needed} MiB of memory, more than {limit} MiB"
+                )));
+            }
             let batch = Batch::random(count, values, skeleton.classes, args.seed);
             (skeleton, batch)
         }
@@ -148,7 +156,6 @@ fn table(args: &ProxiesArgs, space: Space, threads: usize) -> anyhow::Result<Pro
         Some((kind, _)) => format!("{kind}, seed {}", args.seed),
         None => format!("{}, seed {}", args.dataset, args.seed),
     };
-    let memory_limit = lanner_evaluate::memory_limit(args.memory);
     let weights = ProxyWeights::of(&space);
     let options = ProxyOptions { seed: args.seed, weights, threads, memory_limit };
     Ok(ProxyCampaign {

@@ -14,6 +14,7 @@ use crate::fit::with_quality;
 use crate::out_file::{self, Kind};
 use crate::output::{Row, print_rows, progress, usage};
 use crate::selection::{read_archs, read_table};
+use lanner::say;
 
 /// Rank architectures by a fitted predictor: the whole space, or some of it
 #[derive(clap::Args)]
@@ -72,7 +73,7 @@ pub fn run(args: RankArgs) -> anyhow::Result<()> {
     }
     let predictor = load(&args)?;
     let better = if predictor.target().is_minimised() { "less" } else { "more" };
-    eprintln!("lanner: {}: {better} is better", predictor.metric());
+    say!("lanner: {}: {better} is better", predictor.metric());
     let ranked = ranked(&args, &*predictor)?;
     let bar = progress(0, "ranking");
     let all = args.out.is_some() || args.check;
@@ -122,7 +123,7 @@ fn load(args: &RankArgs) -> anyhow::Result<Box<dyn Predictor>> {
     })?;
     if space.is_some() && predictor.measured().is_empty() {
         let (file, space) = (args.predictor.display(), predictor.space());
-        eprintln!(
+        say!(
             "note: {file} was fitted in another space; of {space} it tells an order rather than values"
         );
     }

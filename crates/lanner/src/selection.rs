@@ -8,6 +8,7 @@ use lanner_predict::{Pool, candidates_to_measure, distinct, latency::LatencyFeat
 use lanner_space::{Architecture, Space};
 
 use crate::output::usage;
+use lanner::say;
 
 /// The networks that a command works on.
 #[derive(clap::Args)]
@@ -86,7 +87,7 @@ fn check_count(option: &str, count: usize, space: &Space) -> anyhow::Result<()> 
 /// Reads a table, and prints what had to be left out.
 pub fn read_table(file: impl AsRef<Path>, space: &Space) -> anyhow::Result<Table> {
     let (table, report) = Table::read(file, space)?;
-    report.left_out.iter().for_each(|sentence| eprintln!("note: {sentence}"));
+    report.left_out.iter().for_each(|sentence| say!("note: {sentence}"));
     Ok(table)
 }
 

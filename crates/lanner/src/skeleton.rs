@@ -2,6 +2,7 @@
 
 use std::path::Path;
 
+use lanner::say;
 use lanner_network::{Network, Skeleton, View};
 use lanner_space::{Architecture, Space};
 
@@ -65,7 +66,7 @@ pub fn measured(table: &Path, metric: &str, space: &Space) -> anyhow::Result<Spa
         let sized = skeleton.sized_space();
         if sized.sizes() != space.sizes() {
             let (table, published) = (table.display(), Skeleton::of(space)?.describe());
-            eprintln!(
+            say!(
                 "lanner: costs are counted on networks of {words}, on which {table} was measured (published: \
                  {published})"
             );

@@ -1,4 +1,7 @@
-//! `lanner study` lists, shows and exports the records of searches.
+//! `lanner study` lists, shows and exports the records of searches, and saves what is sound in a damaged
+//! one.
+
+mod rescue;
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::path::{Path, PathBuf};
@@ -12,7 +15,7 @@ use lanner_space::Architecture;
 use serde_json::{Value, json};
 
 use crate::out_file::{self, Kind};
-use crate::output::{Row, print_rows, usage};
+use crate::output::{Row, print_rows, shown, usage};
 
 /// Look at studies: the records of searches
 #[derive(Args)]
@@ -26,6 +29,7 @@ enum StudyCommand {
     List(ListArgs),
     Show(ShowArgs),
     Export(ExportArgs),
+    Rescue(rescue::RescueArgs),
 }
 
 /// List the studies in a folder and those below it
@@ -88,6 +92,7 @@ pub fn run(args: StudyArgs) -> anyhow::Result<()> {
         StudyCommand::List(args) => list(&args),
         StudyCommand::Show(args) => show(&args),
         StudyCommand::Export(args) => export(&args),
+        StudyCommand::Rescue(args) => rescue::run(&args),
     }
 }
 
@@ -219,17 +224,17 @@ fn show(args: &ShowArgs) -> anyhow::Result<()> {
     for trial in &failures {
         println!("trial {} failed, {}", trial.id, study.space().print(&trial.arch));
         let why = trial.note.as_deref().unwrap_or_default();
-        why.lines().for_each(|line| println!("    {line}"));
+        why.lines().for_each(|line| println!("    {}", shown(line)));
     }
     if !failures.is_empty() {
         println!();
     }
-    let shown = if job.objectives.len() > 1 { front } else { best.into_iter().collect() };
-    if shown.is_empty() {
+    let chosen = if job.objectives.len() > 1 { front } else { best.into_iter().collect() };
+    if chosen.is_empty() {
         println!("no trial is done yet within the limits");
         return Ok(());
     }
-    let rows: Vec<Row> = shown.iter().map(|t| trial_row(&study, t)).collect();
+    let rows: Vec<Row> = chosen.iter().map(|t| trial_row(&study, t)).collect();
     print_rows(&rows, false)
 }
 

@@ -1,5 +1,6 @@
 //! Evaluation by a command: the user's own training script.
 
+use lanner_data::TemporaryFolder;
 use lanner_network::{Init, OnnxOptions, Skeleton, View, Weights, onnx};
 
 use super::{Answer, Evaluator, Request};
@@ -17,7 +18,7 @@ pub struct CommandEvaluator {
 
 impl Evaluator for CommandEvaluator {
     fn evaluate(&self, request: &Request) -> Result<Answer, EvaluateError> {
-        let folder = tempfile::tempdir()
+        let folder = TemporaryFolder::new()
             .map_err(|error| EvaluateError::io(std::env::temp_dir(), "make a folder in")(error))?;
         let path = folder.path().join("network.onnx");
         if self.script.wants_onnx() {

@@ -1,8 +1,8 @@
 //! Measures on any other device, by a command that reads an ONNX file and prints latencies.
 
-use std::{io::Write, path::PathBuf, thread, time::Duration};
+use std::{path::PathBuf, thread, time::Duration};
 
-use tempfile::TempPath;
+use lanner_data::TemporaryFolder;
 
 use super::{
     Runtime, Session,
@@ -108,22 +108,19 @@ impl Runtime for Command {
     }
 
     fn load(&self, onnx: &[u8]) -> Result<Box<dyn Session + '_>, EvaluateError> {
-        let folder = std::env::temp_dir();
-        let mut file = tempfile::Builder::new()
-            .prefix("lanner-")
-            .suffix(".onnx")
-            .tempfile()
-            .map_err(EvaluateError::io(folder, "create a file in"))?;
-        file.write_all(onnx).map_err(EvaluateError::io(file.path(), "write"))?;
-        let model = file.into_temp_path();
-        Ok(Box::new(Call { command: self, model, cold: None }))
+        let folder = TemporaryFolder::new()
+            .map_err(EvaluateError::io(std::env::temp_dir(), "make a folder in"))?;
+        let model = folder.path().join("network.onnx");
+        std::fs::write(&model, onnx).map_err(EvaluateError::io(&model, "write"))?;
+        Ok(Box::new(Call { command: self, model, _folder: folder, cold: None }))
     }
 }
 
 /// A network to run by the command, in a temporary file.
 struct Call<'a> {
     command: &'a Command,
-    model: TempPath,
+    model: PathBuf,
+    _folder: TemporaryFolder,
     /// Slow runs at the beginning of a call, known after the first one.
     cold: Option<Cold>,
 }

@@ -5,7 +5,7 @@ use std::path::Path;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
-use lanner_data::converted;
+use lanner_data::{TemporaryFolder, converted};
 use lanner_network::Skeleton;
 use lanner_space::Architecture;
 
@@ -74,7 +74,7 @@ impl ScriptMeter {
     }
 
     fn call(&self, arch: &Architecture) -> Result<Option<Metrics>, EvaluateError> {
-        let folder = tempfile::tempdir()
+        let folder = TemporaryFolder::new()
             .map_err(|error| EvaluateError::io(std::env::temp_dir(), "make a folder in")(error))?;
         let onnx = folder.path().join("network.onnx");
         if self.script.wants_onnx() {

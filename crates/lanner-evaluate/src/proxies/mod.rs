@@ -72,6 +72,23 @@ pub struct ProxyOptions {
 }
 
 impl ProxyOptions {
+    /// Refuses a network whose weights alone need more memory than there is, before they are drawn.
+    fn check_weights(&self, network: &Network) -> Result<(), EvaluateError> {
+        let needed = Cost::of(network).params.saturating_mul(size_of::<f32>() as u64);
+        match self.memory_limit {
+            Some(limit) if needed > limit => Err(EvaluateError::Value {
+                name: "memory",
+                value: format!("{} MiB", limit >> 20),
+                expected: format!(
+                    "{} MiB or more for the weights of {}",
+                    needed >> 20,
+                    network.name
+                ),
+            }),
+            _ => Ok(()),
+        }
+    }
+
     fn executor(&self) -> lanner_nn::ExecOptions {
         lanner_nn::ExecOptions {
             threads: self.threads,
@@ -92,6 +109,7 @@ pub fn compute(
     options: &ProxyOptions,
 ) -> Result<Vec<(Proxy, Score)>, EvaluateError> {
     batch.check(network.input().len(), network.output().len())?;
+    options.check_weights(network)?;
     let params = options.weights.fill(network, options.seed);
     compute_with(network, params, batch, wanted, options)
 }

@@ -174,6 +174,11 @@ impl AccuracyFeatures {
         [Kernel::Linear, Kernel::Rbf].map(|kernel| component(kernel, &self.plain)).to_vec()
     }
 
+    /// In other spaces of parameters there are no sums.
+    fn is_of_transformers(&self) -> bool {
+        self.each.is_some() && self.shares.cols > 0
+    }
+
     /// Covariances of the processes of [`AccuracyModel`].
     pub(super) fn members(&self) -> Vec<Vec<Component>> {
         let smooth = |x| component(Kernel::Matern52, x);
@@ -202,10 +207,18 @@ impl AccuracyFeatures {
     }
 
     /// Covariances of three processes of parameters: that of [`AccuracyFeatures::plain_components`], one that adds places
-    /// and totals, one that adds each parameter to all.
+    /// and totals, one that adds each parameter to all. Of transformers, the second sees sums, and the third single
+    /// layers, too.
     fn of_parameters(&self) -> Option<[Vec<Component>; 3]> {
         let each = self.each.as_ref()?;
         let some = |x: &Arc<Mat>| (x.cols > 0).then(|| component(Kernel::Matern52, x));
+        if self.is_of_transformers() {
+            // Of transformers, sums tell most, and single layers add a little each.
+            let linear = |x| component(Kernel::Linear, x);
+            let sums = || vec![linear(&self.shares), component(Kernel::Matern52, &self.shares)];
+            let with_layers = sums().into_iter().chain([linear(&self.graph)]).collect();
+            return Some([self.plain_components(), sums(), with_layers]);
+        }
         Some([
             self.plain_components(),
             [&self.graph, &self.shares].into_iter().filter_map(some).collect(),

@@ -20,6 +20,7 @@
 //! ```
 
 use std::collections::{BTreeMap, HashMap};
+use std::io::Read;
 use std::path::Path;
 
 use lanner_space::{Architecture, Sizes, Space};
@@ -156,16 +157,31 @@ impl ModelFile {
         ModelFile { header, tensors: BTreeMap::new() }
     }
 
-    /// The `f32` array of that name and shape.
+    /// The `f32` array of that name and shape, whose values are finite: predictions from others would be
+    /// none, in silence.
     pub fn f32(&self, name: &str, shape: &[usize]) -> Result<&[f32], PredictError> {
         match self.tensors.get(name) {
-            Some(Array::F32 { shape: s, data }) if s == shape => Ok(data),
+            Some(Array::F32 { shape: s, data }) if s == shape => {
+                match data.iter().find(|x| !x.is_finite()) {
+                    Some(x) => Err(model(format!("the array '{name}' has the value {x}"))),
+                    None => Ok(data),
+                }
+            }
             other => Err(self.unexpected(name, "f32", shape, other)),
         }
     }
 
-    /// The `f64` array of that name and shape.
+    /// The `f64` array of that name and shape, whose values are finite.
     pub fn f64(&self, name: &str, shape: &[usize]) -> Result<&[f64], PredictError> {
+        let data = self.f64_or_missing(name, shape)?;
+        match data.iter().find(|x| !x.is_finite()) {
+            Some(x) => Err(model(format!("the array '{name}' has the value {x}"))),
+            None => Ok(data),
+        }
+    }
+
+    /// The `f64` array of that name and shape, NaN where a value is missing.
+    pub fn f64_or_missing(&self, name: &str, shape: &[usize]) -> Result<&[f64], PredictError> {
         match self.tensors.get(name) {
             Some(Array::F64 { shape: s, data }) if s == shape => Ok(data),
             other => Err(self.unexpected(name, "f64", shape, other)),
@@ -267,8 +283,7 @@ impl ModelFile {
 
     /// Reads a file that must be for this kind of predictor and this space.
     pub fn load(path: &Path, kind: &str, space: &str) -> Result<ModelFile, PredictError> {
-        let bytes =
-            std::fs::read(path).map_err(|error| PredictError::Io { path: path.into(), error })?;
+        let bytes = read(path)?;
         let read = || -> Result<ModelFile, PredictError> {
             let file = ModelFile::from_bytes(&bytes)?;
             if file.header.kind != kind {
@@ -360,6 +375,23 @@ impl ModelFile {
     }
 }
 
+/// Largest file that is read, in bytes: that of a predictor of hundreds of thousands of networks has a
+/// tenth.
+const LONGEST: u64 = 1 << 30;
+
+/// Reads the bytes of a file, whose size is bounded: a device or a pipe may have no end.
+pub(super) fn read(path: &Path) -> Result<Vec<u8>, PredictError> {
+    let io = |error| PredictError::Io { path: path.into(), error };
+    let mut bytes = Vec::new();
+    let file = std::fs::File::open(path).map_err(io)?;
+    file.take(LONGEST + 1).read_to_end(&mut bytes).map_err(io)?;
+    if bytes.len() as u64 > LONGEST {
+        let why = format!("more than {} MiB, so no predictor", LONGEST >> 20);
+        return Err(PredictError::ModelFile { path: path.into(), why });
+    }
+    Ok(bytes)
+}
+
 fn model(why: String) -> PredictError {
     PredictError::Model { why }
 }
@@ -408,6 +440,15 @@ mod tests {
         let wrong = back.f32("a", &[4]).expect_err("shape").to_string();
         assert!(wrong.contains("'a'") && wrong.contains("[4]") && wrong.contains("[3]"), "{wrong}");
         assert!(back.f64("c", &[1]).is_err());
+        for bad in [f64::NAN, f64::INFINITY] {
+            let mut file = example();
+            file.tensors.insert("a".into(), Array::f32(vec![1.0, bad as f32, 0.0]));
+            file.tensors.insert("b".into(), Array::f64(vec![bad]));
+            let back = ModelFile::from_bytes(&file.to_bytes().expect("bytes")).expect("file");
+            let message = back.f32("a", &[3]).expect_err("not finite").to_string();
+            assert!(message.contains("'a' has the value"), "{message}");
+            assert!(back.f64("b", &[1]).is_err() && back.f64_or_missing("b", &[1]).is_ok());
+        }
     }
 
     #[test]

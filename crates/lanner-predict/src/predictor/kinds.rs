@@ -34,8 +34,7 @@ pub fn load_for(path: &Path, space: &Space) -> Result<Box<dyn Predictor>, Predic
 }
 
 fn read(path: &Path, wanted: Option<&Space>) -> Result<Box<dyn Predictor>, PredictError> {
-    let bytes =
-        std::fs::read(path).map_err(|error| PredictError::Io { path: path.into(), error })?;
+    let bytes = super::file::read(path)?;
     let bad = |why: String| PredictError::ModelFile { path: path.into(), why };
     let file = ModelFile::from_bytes(&bytes).map_err(|e| bad(e.to_string()))?;
     let header = &file.header;

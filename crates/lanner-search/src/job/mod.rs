@@ -177,6 +177,10 @@ impl Job {
         if !(1..=OBJECTIVES).contains(&all.len()) {
             return wrong(format!("{} objectives, expected 1 to {OBJECTIVES}", all.len()));
         }
+        let metrics = all.iter().map(|o| &o.metric).chain(self.limits.iter().map(|l| &l.metric));
+        if let Some(name) = metrics.into_iter().find(|name| !is_metric_name(name)) {
+            return wrong(format!("a metric cannot be called {name:?}"));
+        }
         let again = |i: &usize| all[..*i].iter().any(|o| o.metric == all[*i].metric);
         if let Some(i) = (1..all.len()).find(again) {
             return wrong(format!("two objectives are '{}'", all[i].metric));
@@ -192,4 +196,10 @@ impl Job {
             None => Ok(()),
         }
     }
+}
+
+/// Tells whether a metric's name can be shown and written to a table.
+pub(crate) fn is_metric_name(name: &str) -> bool {
+    let is_short = !name.is_empty() && name.len() <= 1000;
+    is_short && name.trim() == name && !name.chars().any(char::is_control)
 }

@@ -20,6 +20,8 @@ const START: usize = 10;
 /// Evaluations for each model: `ROUND`, or the share `ROUND_PART` of those before if that is more.
 const ROUND: usize = 4;
 const ROUND_PART: f64 = 0.02;
+/// Share of the rows that a round has at least where all of them will be evaluated, whatever is chosen.
+const LEFT_PART: f64 = 0.125;
 /// Scale of the exploration factors k of a round: the acquisition is mean + k · deviation.
 const EXPLORATION: f64 = 0.6;
 /// Growth of the scale with every evaluation that finds nothing better, as a fraction of the scale.
@@ -63,7 +65,8 @@ const UPPER: f64 = 0.25;
 ///   up to fourfold while nothing better is found. Then the last network of a round is one unlike
 ///   all before, from the better quarter: deviations do not show what all processes overlook. After
 ///   250 trials, a round is a fiftieth of the trials so far, which changes the model as little as
-///   four did before.
+///   four did before; where the budget suffices for all networks that are left, it is at least an
+///   eighth of them.
 ///
 /// [`AccuracyFeatures::diverse_components`]: lanner_predict::accuracy::AccuracyFeatures::diverse_components
 pub struct DefaultSearch {
@@ -167,13 +170,16 @@ impl Strategy for DefaultSearch {
             // The best training counts, so the noise of trainings belongs to the deviation.
             let beliefs: Vec<(f64, f64)> =
                 beliefs.into_iter().map(|b| (b.mean, b.trained_sd)).collect();
-            let round = (ROUND_PART * history.asked() as f64) as usize;
+            let is_all = n >= open.len();
+            let left_part = if is_all { LEFT_PART * open.len() as f64 } else { 0.0 };
+            let round = (ROUND_PART * history.asked() as f64).max(left_part) as usize;
             let round = round.max(ROUND).min(n).min(open.len());
             let mut rows: Vec<usize> = highest_by_quantile(&beliefs, exploration(fruitless), round)
                 .into_iter()
                 .map(|j| open[j])
                 .collect();
-            if fruitless >= FRUITLESS {
+            // Where all rows will be evaluated, none is overlooked.
+            if fruitless >= FRUITLESS && !is_all {
                 let last = rows.pop();
                 let taken: Vec<usize> =
                     (0..pool.len()).filter(|r| history.is_taken(*r) || rows.contains(r)).collect();
@@ -262,12 +268,14 @@ fn upper(beliefs: &[(f64, f64)], open: &[usize]) -> Vec<usize> {
 /// · deviation of those left. The k are quantiles of an exponential distribution with mean `scale`.
 fn highest_by_quantile(beliefs: &[(f64, f64)], scale: f64, n: usize) -> Vec<usize> {
     let mut chosen: Vec<usize> = Vec::new();
+    let mut is_chosen = vec![false; beliefs.len()];
     for i in 0..n.min(beliefs.len()) {
         let k = -scale * (1.0 - (i as f64 + 0.5) / n as f64).ln();
         let hope = |j: usize| beliefs[j].0 + k * beliefs[j].1;
         let best = (0..beliefs.len())
-            .filter(|j| !chosen.contains(j))
+            .filter(|&j| !is_chosen[j])
             .max_by(|&a, &b| hope(a).total_cmp(&hope(b)));
+        best.into_iter().for_each(|j| is_chosen[j] = true);
         chosen.extend(best);
     }
     chosen

@@ -6,10 +6,10 @@ use lanner_space::{Architecture, Space};
 use rusqlite::{Connection, OptionalExtension};
 
 use super::candidates::{Current, parents};
-use super::database::VALUES;
 use super::limits::{Known, Measured};
+use super::schema::VALUES;
 use super::types::{Counts, Trial};
-use super::{PROBABLE, SearchError, Study, costs, now, read};
+use super::{PROBABLE, SearchError, Study, checksum, costs, now, read};
 use crate::strategy::scalarised;
 use crate::{History, Job};
 
@@ -162,10 +162,11 @@ impl Study {
                 return Ok(None);
             }
             c.execute(
-                "INSERT INTO strategy VALUES (1, ?1, ?2)
+                "INSERT INTO strategy (id, round, state) VALUES (1, ?1, ?2)
                  ON CONFLICT (id) DO UPDATE SET round = ?1, state = ?2",
                 (round + 1, &proposal.state),
             )?;
+            checksum::add_to_strategy(c)?;
             let mut insert = c.prepare_cached(
                 "INSERT INTO trial (round, arch, state, seed, asked_at)
                  VALUES (?, ?, 'asked', ?, ?)",
@@ -180,6 +181,7 @@ impl Study {
                         predict.execute((id, metric, median, sd))?;
                     }
                 }
+                checksum::add_to_trial(c, id)?;
                 trials.extend(read::trial(c, space, id)?);
             }
             Ok(Some(trials))

@@ -6,8 +6,8 @@ use std::collections::{HashMap, HashSet};
 use lanner_space::Architecture;
 use rusqlite::{Connection, OptionalExtension};
 
-use super::database::VALUES;
 use super::read::trial;
+use super::schema::VALUES;
 use super::types::Trial;
 use super::{SearchError, Study};
 use crate::job::Bound;
@@ -82,9 +82,7 @@ impl Study {
     /// Names the network that is measured again and again.
     pub fn set_repeated(&mut self, arch: &Architecture) -> Result<(), SearchError> {
         let text = self.space.print(arch);
-        self.database.write(|c| {
-            c.execute("INSERT OR REPLACE INTO study VALUES ('repeated', ?)", [text]).map(|_| ())
-        })
+        self.database.write(|c| super::set(c, "repeated", text))
     }
 
     /// Estimates the drift of a metric from the repeated measurements of one network.

@@ -9,8 +9,8 @@ use rusqlite::{Connection, OptionalExtension};
 
 use super::read::{self, TrialRow};
 use super::types::{Measurement, Outcome, State, Trial};
-use super::{SearchError, Study, now};
-use crate::job::OBJECTIVES;
+use super::{SearchError, Study, checksum, now};
+use crate::job::{OBJECTIVES, is_metric_name};
 
 /// Time between signs of life, and time without one after which a process that cannot be seen
 /// counts as dead.
@@ -62,11 +62,15 @@ impl Study {
     /// number.
     pub fn retry_failed(&mut self, attempts: u32) -> Result<usize, SearchError> {
         self.database.write(|c| {
-            c.execute(
-                "UPDATE trial SET state = 'asked', owner = NULL, note = NULL, started_at = NULL,
-                 finished_at = NULL WHERE state = 'failed' AND attempts <= ?",
-                [attempts],
-            )
+            let ids = c
+                .prepare(
+                    "UPDATE trial SET state = 'asked', owner = NULL, note = NULL, started_at = NULL,
+                     finished_at = NULL WHERE state = 'failed' AND attempts <= ? RETURNING id",
+                )?
+                .query_map([attempts], |row| row.get(0))?
+                .collect::<rusqlite::Result<Vec<i64>>>()?;
+            ids.iter().try_for_each(|&id| checksum::add_to_trial(c, id))?;
+            Ok(ids.len())
         })
     }
 
@@ -111,17 +115,25 @@ impl Study {
     /// Returns state, finite metrics and note for an outcome.
     fn judged(&self, outcome: Outcome) -> (State, BTreeMap<String, f64>, Option<String>) {
         let finite = |mut metrics: BTreeMap<String, f64>| {
-            metrics.retain(|name, v| v.is_finite() && is_named(name));
-            metrics
+            let before = metrics.len();
+            metrics.retain(|name, _| is_metric_name(name));
+            let left_out = before - metrics.len();
+            metrics.retain(|_, v| v.is_finite());
+            let why = "left out, since their names are empty, too long or have control characters";
+            let note = (left_out > 0).then(|| format!("{left_out} metrics {why}"));
+            (metrics, note)
         };
         match outcome {
-            Outcome::Failed { why } => (State::Failed, BTreeMap::new(), Some(why)),
-            Outcome::Infeasible { metrics } => (State::Infeasible, finite(metrics), None),
+            Outcome::Failed { why } => (State::Failed, BTreeMap::new(), Some(plain(&why))),
+            Outcome::Infeasible { metrics } => {
+                let (metrics, note) = finite(metrics);
+                (State::Infeasible, metrics, note)
+            }
             Outcome::Done { metrics } => {
-                let metrics = finite(metrics);
+                let (metrics, note) = finite(metrics);
                 let objectives = self.job.objectives.iter();
                 match objectives.map(|o| &o.metric).find(|m| !metrics.contains_key(*m)) {
-                    None => (State::Done, metrics, None),
+                    None => (State::Done, metrics, note),
                     Some(missing) => {
                         let why = format!("the evaluation gave no number for {missing}");
                         (State::Failed, metrics, Some(why))
@@ -140,7 +152,14 @@ impl Study {
     }
 
     /// Stores a measurement, which is on disk when this returns. One that is not finite is left out.
+    ///
+    /// # Errors
+    /// The metric's name is empty, longer than 1,000 bytes or has control characters.
     pub fn measured(&mut self, m: &Measurement) -> Result<(), SearchError> {
+        if !is_metric_name(&m.metric) {
+            let why = format!("a metric cannot be called {:?}", m.metric);
+            return Err(SearchError::Settings { why });
+        }
         if !m.value.is_finite() {
             return Ok(());
         }
@@ -163,7 +182,7 @@ impl Study {
                 m.comparison,
                 m.unix_time,
             ))?;
-            Ok(())
+            checksum::add_to_measurement(c, c.last_insert_rowid())
         })
     }
 }
@@ -229,13 +248,13 @@ fn finish(
              finished_at = ?, heartbeat = NULL WHERE id = ?",
         )?
         .execute((state.name(), first, second, third, fourth, note, time, trial))?;
-    Ok(())
+    checksum::add_to_trial(connection, trial)
 }
 
-/// Tells whether a metric's name can be shown and written to a table.
-fn is_named(name: &str) -> bool {
-    let is_short = !name.is_empty() && name.len() <= 1000;
-    is_short && name.trim() == name && !name.chars().any(char::is_control)
+/// Returns a text without the control characters that a terminal would obey, lines kept.
+fn plain(text: &str) -> String {
+    let replaced = |c: char| c.is_control() && !matches!(c, '\n' | '\t');
+    text.chars().map(|c| if replaced(c) { ' ' } else { c }).collect()
 }
 
 pub(super) fn insert_metrics(

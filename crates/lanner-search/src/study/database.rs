@@ -4,115 +4,11 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use rusqlite::backup::Backup;
+use rusqlite::config::DbConfig;
 use rusqlite::{Connection, ErrorCode, OpenFlags};
 
-use super::SearchError;
-use crate::job::OBJECTIVES;
-
-/// Marks the file as ours: "LNNR".
-const APPLICATION: i64 = 0x4c4e_4e52;
-
-/// Steps from each schema version to the next; the first one makes the schema.
-const MIGRATIONS: [&str; 5] = [FIRST, MEASURED, TYPED, COUNTED, SEVERAL];
-
-const FIRST: &str = "
-CREATE TABLE study (key TEXT PRIMARY KEY, value NOT NULL) WITHOUT ROWID;
--- What the strategy remembers since it asked for the last round.
-CREATE TABLE strategy (
-    id INTEGER PRIMARY KEY CHECK (id = 1), round INTEGER NOT NULL, state BLOB NOT NULL
-);
-CREATE TABLE trial (
-    id INTEGER PRIMARY KEY,
-    round INTEGER NOT NULL,
-    arch TEXT NOT NULL UNIQUE,
-    state TEXT NOT NULL
-        CHECK (state IN ('asked', 'running', 'done', 'failed', 'infeasible')),
-    seed INTEGER NOT NULL,
-    origin TEXT,
-    owner TEXT,
-    heartbeat REAL,
-    attempts INTEGER NOT NULL DEFAULT 0,
-    asked_at REAL NOT NULL,
-    started_at REAL,
-    finished_at REAL,
-    -- The first objective with a sign by which more is better.
-    value REAL,
-    -- The second, if there are two.
-    value2 REAL,
-    note TEXT
-);
-CREATE INDEX trial_state ON trial (state, origin);
-CREATE INDEX trial_value ON trial (value DESC, id) WHERE value IS NOT NULL;
-CREATE INDEX trial_value2 ON trial (value2 DESC, id) WHERE value2 IS NOT NULL;
-CREATE TABLE metric (
-    trial INTEGER NOT NULL REFERENCES trial (id), name TEXT NOT NULL, value REAL NOT NULL,
-    PRIMARY KEY (trial, name)
-) WITHOUT ROWID;
-CREATE TABLE prediction (
-    trial INTEGER NOT NULL REFERENCES trial (id), name TEXT NOT NULL,
-    median REAL NOT NULL, sd REAL NOT NULL,
-    PRIMARY KEY (trial, name)
-) WITHOUT ROWID;
-CREATE TABLE measurement (
-    id INTEGER PRIMARY KEY, arch TEXT NOT NULL, metric TEXT NOT NULL, value REAL NOT NULL, se REAL,
-    trial INTEGER REFERENCES trial (id), seed INTEGER NOT NULL, budget TEXT NOT NULL,
-    unix_time REAL NOT NULL
-);
-CREATE INDEX measurement_metric ON measurement (metric);
-";
-
-/// The index for the last measurement of an architecture, which every query of the best trial needs.
-const MEASURED: &str = "CREATE INDEX measurement_arch ON measurement (arch, metric)";
-
-/// Moves the reference network's latency out of the measurements, where it had no architecture, and
-/// marks comparisons by a column instead of a text.
-const TYPED: &str = "
-ALTER TABLE measurement ADD COLUMN comparison INTEGER NOT NULL DEFAULT 0;
-UPDATE measurement SET comparison = 1 WHERE budget = 'the most FLOPs, beside the budget';
-INSERT INTO study SELECT 'baseline_ms', value FROM measurement
-    WHERE metric = 'reference_ms' AND arch = 'reference' ORDER BY id LIMIT 1;
-DELETE FROM measurement WHERE metric = 'reference_ms' AND arch = 'reference';
-";
-
-/// Counters of trials by state, kept by triggers: every round needs them, and counting a million trials
-/// would take longer than all else.
-const COUNTED: &str = "
-CREATE TABLE trial_count (
-    state TEXT PRIMARY KEY, trials INTEGER NOT NULL, imported INTEGER NOT NULL
-) WITHOUT ROWID;
-INSERT INTO trial_count SELECT column1, 0, 0
-    FROM (VALUES ('asked'), ('running'), ('done'), ('failed'), ('infeasible'));
-UPDATE trial_count SET (trials, imported) =
-    (SELECT count(*), count(origin) FROM trial WHERE trial.state = trial_count.state);
-CREATE TRIGGER trial_added AFTER INSERT ON trial BEGIN
-    UPDATE trial_count SET trials = trials + 1, imported = imported + (NEW.origin IS NOT NULL)
-        WHERE state = NEW.state;
-END;
-CREATE TRIGGER trial_removed AFTER DELETE ON trial BEGIN
-    UPDATE trial_count SET trials = trials - 1, imported = imported - (OLD.origin IS NOT NULL)
-        WHERE state = OLD.state;
-END;
-CREATE TRIGGER trial_moved AFTER UPDATE OF state, origin ON trial BEGIN
-    UPDATE trial_count SET trials = trials - 1, imported = imported - (OLD.origin IS NOT NULL)
-        WHERE state = OLD.state;
-    UPDATE trial_count SET trials = trials + 1, imported = imported + (NEW.origin IS NOT NULL)
-        WHERE state = NEW.state;
-END;
-";
-
-/// Columns of the third and the fourth objective.
-const SEVERAL: &str = "
-ALTER TABLE trial ADD COLUMN value3 REAL;
-ALTER TABLE trial ADD COLUMN value4 REAL;
-CREATE INDEX trial_value3 ON trial (value3 DESC, id) WHERE value3 IS NOT NULL;
-CREATE INDEX trial_value4 ON trial (value4 DESC, id) WHERE value4 IS NOT NULL;
-";
-
-/// Columns of a trial's objectives, in their order.
-pub(super) const VALUES: [&str; OBJECTIVES] = ["value", "value2", "value3", "value4"];
-
-/// The schema version of this program.
-pub(super) const VERSION: i64 = MIGRATIONS.len() as i64;
+use super::schema::{APPLICATION, MIGRATIONS, VERSION, take_steps};
+use super::{SearchError, schema};
 
 /// Longest wait for another process that writes; a commit takes milliseconds.
 const PATIENCE: Duration = Duration::from_secs(60);
@@ -186,6 +82,7 @@ impl Database {
                     Connection::open_with_flags(&uri, flags | OpenFlags::SQLITE_OPEN_URI)
                         .map_err(|e| explain(path, e))?;
                 let database = Database { path: path.into(), connection };
+                database.run(harden)?;
                 return match database.version()? {
                     VERSION => Ok(database),
                     _ => database.up_to_date_in_memory(),
@@ -212,7 +109,7 @@ impl Database {
         let flags = flags | OpenFlags::SQLITE_OPEN_NO_MUTEX;
         let connection = Connection::open_with_flags(path, flags).map_err(|e| explain(path, e))?;
         let database = Database { path: path.into(), connection };
-        database.run(|c| c.busy_timeout(PATIENCE))?;
+        database.run(harden)?;
         Ok(database)
     }
 
@@ -223,7 +120,13 @@ impl Database {
         let application = pragma("application_id")?;
         let version = pragma("user_version")?;
         match (application, version) {
-            (APPLICATION, 1..=VERSION) => Ok(version),
+            (APPLICATION, 1..=VERSION) => match self.run(|c| schema::difference(c, version))? {
+                None => Ok(version),
+                Some(what) => Err(no(&format!(
+                    "not a study as Lanner makes it: {what}; `lanner study rescue` makes one of \
+                         what is sound in it"
+                ))),
+            },
             (APPLICATION, found) if found > VERSION => {
                 Err(SearchError::Newer { path: self.path.clone(), found, known: VERSION })
             }
@@ -284,17 +187,31 @@ impl Database {
     }
 }
 
-fn take_steps(c: &Connection, steps: &[&str]) -> rusqlite::Result<()> {
-    // Another process may have migrated the file meanwhile.
-    let seen: i64 = c.pragma_query_value(None, "user_version", |r| r.get(0))?;
-    for step in steps.iter().skip(seen as usize) {
-        c.execute_batch(step)?;
-    }
-    c.pragma_update(None, "application_id", APPLICATION)?;
-    c.pragma_update(None, "user_version", steps.len() as i64)
+/// Makes a connection wait for others, and refuse what only a crafted file asks for.
+fn harden(c: &Connection) -> rusqlite::Result<()> {
+    c.busy_timeout(PATIENCE)?;
+    c.set_db_config(DbConfig::SQLITE_DBCONFIG_DEFENSIVE, true)?;
+    c.set_db_config(DbConfig::SQLITE_DBCONFIG_TRUSTED_SCHEMA, false)?;
+    c.pragma_update(None, "cell_size_check", true)
 }
 
-fn exists(path: &Path) -> Result<(), SearchError> {
+/// Removes the files of a database that is closed.
+pub(super) fn remove(path: &Path) -> Result<(), SearchError> {
+    for end in ["", "-wal", "-shm"] {
+        let mut file = path.to_path_buf().into_os_string();
+        file.push(end);
+        match std::fs::remove_file(&file) {
+            Err(source) if source.kind() != std::io::ErrorKind::NotFound => {
+                return Err(SearchError::Io { path: file.into(), source });
+            }
+            _ => {}
+        }
+    }
+    Ok(())
+}
+
+/// Refuses a path where there is no file.
+pub(super) fn exists(path: &Path) -> Result<(), SearchError> {
     match path.try_exists() {
         // To open a pipe would wait for its writer.
         Ok(true) if !path.is_file() => Err(SearchError::NoStudy {
@@ -347,6 +264,7 @@ pub(super) fn explain(path: &Path, error: rusqlite::Error) -> SearchError {
 
 #[cfg(test)]
 mod tests {
+    use super::super::schema::FIRST;
     use super::*;
 
     fn count(database: &Database, table: &str) -> i64 {
@@ -368,7 +286,7 @@ mod tests {
                 connection.pragma_update(None, "journal_mode", "wal").unwrap();
             }
             let fails = |c: &Connection| {
-                c.execute("INSERT INTO study VALUES ('settings', 1)", [])?;
+                c.execute("INSERT INTO study (key, value) VALUES ('settings', 1)", [])?;
                 Err(rusqlite::Error::InvalidQuery)
             };
             assert!(!Database::is_there(&path), "{left}");

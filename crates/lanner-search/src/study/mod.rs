@@ -45,6 +45,7 @@
 mod ask;
 mod best;
 mod candidates;
+mod checksum;
 mod claim;
 mod comparison;
 pub(crate) mod costs;
@@ -53,6 +54,8 @@ mod limits;
 mod owner;
 pub(crate) mod predictors;
 mod read;
+mod rescue;
+mod schema;
 mod types;
 mod warm_start;
 
@@ -60,7 +63,7 @@ use std::path::{Path, PathBuf};
 use std::time::{SystemTime, UNIX_EPOCH};
 
 use lanner_space::{Architecture, Space};
-use rusqlite::OptionalExtension;
+use rusqlite::{Connection, OptionalExtension};
 
 pub use crate::constrained::Belief;
 use crate::job::LATENCY;
@@ -77,6 +80,7 @@ use limits::Limits;
 pub use limits::PROBABLE;
 use owner::Owner;
 use predictors::Predictors;
+pub use rescue::Rescued;
 pub use types::{Counts, Measurement, Outcome, State, Trial};
 
 /// Name of the file in a study's folder.
@@ -159,15 +163,14 @@ impl Study {
         let first: Vec<String> = first.iter().map(|arch| space.print(arch)).collect();
         let warm_start = warm_start::text(warm_start, job, &space)?;
         let database = Database::create(&file(path.as_ref(), true), |c| {
-            let mut insert = c.prepare("INSERT INTO study VALUES (?, ?)")?;
-            insert.execute(("settings", text))?;
-            insert.execute(("created_unix_time", now()))?;
-            insert.execute(("lanner", env!("CARGO_PKG_VERSION")))?;
+            set(c, "settings", text)?;
+            set(c, "created_unix_time", now())?;
+            set(c, "lanner", env!("CARGO_PKG_VERSION"))?;
             if !archs.is_empty() {
-                insert.execute(("architectures", archs))?;
+                set(c, "architectures", archs)?;
             }
             if let Some(text) = warm_start {
-                insert.execute(("earlier", text))?;
+                set(c, "earlier", text)?;
             }
             for arch in first {
                 c.execute(
@@ -175,6 +178,7 @@ impl Study {
                      VALUES (0, ?, 'asked', ?, ?)",
                     (&arch, ask::seed_of(job.seed, &arch), now()),
                 )?;
+                checksum::add_to_trial(c, c.last_insert_rowid())?;
             }
             Ok(())
         })?;
@@ -188,18 +192,31 @@ impl Study {
         Database::is_there(&file(path.as_ref(), true))
     }
 
-    /// Opens a study to go on with.
+    /// Opens a study to go on with. Its schema and the checksums of all rows are checked.
     ///
     /// # Errors
     /// There is no study; or the file is not a study, is damaged, has a newer schema, or cannot be
     /// written.
     pub fn open(path: impl AsRef<Path>) -> Result<Study, SearchError> {
-        Study::read_settings(Database::open(&file(path.as_ref(), false))?)
+        Study::checked(Database::open(&file(path.as_ref(), false))?)
     }
 
-    /// Opens a study to read; methods that write fail.
+    /// Opens a study to read; methods that write fail. Checks as [`Study::open`] does.
     pub fn open_read_only(path: impl AsRef<Path>) -> Result<Study, SearchError> {
+        Study::checked(Database::open_read_only(&file(path.as_ref(), false))?)
+    }
+
+    /// Opens a study to count its trials ([`Study::counts`]), without a check of the rows, which takes
+    /// seconds for a million trials.
+    pub fn open_to_count(path: impl AsRef<Path>) -> Result<Study, SearchError> {
         Study::read_settings(Database::open_read_only(&file(path.as_ref(), false))?)
+    }
+
+    fn checked(database: Database) -> Result<Study, SearchError> {
+        match database.read(checksum::first_damage)? {
+            Some(why) => Err(SearchError::Damaged { path: database.path, why }),
+            None => Study::read_settings(database),
+        }
     }
 
     fn read_settings(database: Database) -> Result<Study, SearchError> {
@@ -272,25 +289,14 @@ impl Study {
     pub(crate) fn remove(self) -> Result<(), SearchError> {
         let path = self.path().to_path_buf();
         drop(self);
-        for end in ["", "-wal", "-shm"] {
-            let mut file = path.clone().into_os_string();
-            file.push(end);
-            match std::fs::remove_file(&file) {
-                Err(source) if source.kind() != std::io::ErrorKind::NotFound => {
-                    return Err(SearchError::Io { path: file.into(), source });
-                }
-                _ => {}
-            }
-        }
-        Ok(())
+        database::remove(&path)
     }
 
     /// Raises or lowers the budget.
     pub fn set_budget(&mut self, budget: usize) -> Result<(), SearchError> {
         let job = Job { budget, ..self.job.clone() };
         let text = json(&job)?;
-        self.database
-            .write(|c| c.execute("UPDATE study SET value = ? WHERE key = 'settings'", [text]))?;
+        self.database.write(|c| set(c, "settings", text))?;
         self.job = job;
         Ok(())
     }
@@ -328,9 +334,7 @@ impl Study {
     fn set_json(&mut self, key: &str, value: &impl serde::Serialize) -> Result<(), SearchError> {
         let text = serde_json::to_string(value)
             .map_err(|e| SearchError::Settings { why: e.to_string() })?;
-        self.database.write(|c| {
-            c.execute("INSERT OR REPLACE INTO study VALUES (?, ?)", [key, &text]).map(|_| ())
-        })
+        self.database.write(|c| set(c, key, text))
     }
 
     /// Returns facts about the device on which latencies are measured, by name: processor, runtime,
@@ -379,10 +383,14 @@ impl Study {
 
     /// Stores the reference network's latency.
     pub fn set_baseline_ms(&mut self, ms: f64) -> Result<(), SearchError> {
-        self.database.write(|c| {
-            c.execute("INSERT OR REPLACE INTO study VALUES ('baseline_ms', ?)", [ms]).map(|_| ())
-        })
+        self.database.write(|c| set(c, "baseline_ms", ms))
     }
+}
+
+/// Writes a value of the table `study`.
+fn set(c: &Connection, key: &str, value: impl rusqlite::ToSql) -> rusqlite::Result<()> {
+    c.execute("INSERT OR REPLACE INTO study (key, value) VALUES (?, ?)", (key, value))?;
+    checksum::add_to_setting(c, key)
 }
 
 fn json(job: &Job) -> Result<String, SearchError> {

@@ -6,6 +6,7 @@ mod run;
 mod run_limits;
 mod strategies;
 mod study;
+mod study_damage;
 mod study_earlier;
 mod study_files;
 mod study_processes;

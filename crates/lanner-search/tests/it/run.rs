@@ -230,9 +230,11 @@ fn a_study_of_the_version_before_can_be_looked_at_and_gone_on_with() {
     drop(looked_at);
     assert_eq!(version(&path), 2, "looking changes nothing");
     check(&Study::open(&path).unwrap());
-    assert_eq!(version(&path), 5);
+    assert_eq!(version(&path), 6);
     check(&Study::open_read_only(&path).unwrap());
     // A text that is no architecture is told, not guessed.
+    version_2(&folder.path().join("other.db"));
+    let path = folder.path().join("other.db");
     let connection = rusqlite::Connection::open(&path).unwrap();
     connection.execute("UPDATE trial SET arch = '|nor_conv_9x9~0|'", []).unwrap();
     let error = Study::open(&path).unwrap().trials().unwrap_err();

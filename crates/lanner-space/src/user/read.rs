@@ -14,12 +14,18 @@ const LONGEST_NAME: usize = 100;
 /// Largest number of edges or layers: they are nodes of graphs, which have at most 255.
 const MOST_NODES: usize = 200;
 
+/// Largest size of a file in bytes; a space with as many nodes and choices as there may be has fewer.
+const LONGEST_FILE: usize = 1 << 20;
+
 /// Sizes of a space without a network of its own.
 const NO_NETWORK: Sizes = Sizes { channels: 0, cells: 0, resolution: 0, classes: 0 };
 
 /// Reads a space from text, and returns it with a fingerprint of its content, without names, comments
 /// and limits. Names of `published` spaces are taken. An error names the line and the field that are wrong.
 pub(crate) fn definition(text: &str, published: &[&str]) -> Result<(Definition, u64), String> {
+    if text.len() > LONGEST_FILE {
+        return Err(format!("{} bytes, expected at most {LONGEST_FILE}", text.len()));
+    }
     let document = DeTable::parse(text).map_err(|e| {
         let line = e.span().map_or(1, |span| line_of(text, span.start));
         format!("line {line}: {}", e.message().trim().replace('\n', ", "))

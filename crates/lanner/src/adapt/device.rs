@@ -12,6 +12,7 @@ use super::{AdaptArgs, Source, with_quality};
 use crate::output::{Row, usage};
 use crate::selection::read_archs;
 use crate::skeleton;
+use lanner::say;
 
 /// Largest size of spaces that are predicted whole: all architectures are in memory.
 const PREDICTED: u128 = 200_000;
@@ -27,7 +28,10 @@ pub(super) fn adapt(
     }
     let space = skeleton::measured(&args.target, metric, &target.space)?;
     let tables = |sources: &[Source]| -> anyhow::Result<Vec<DeviceTable>> {
-        let table = |s: &Source| DeviceTable::new(&s.name, &s.table, s.column.as_deref());
+        let table = |s: &Source| match s.column.as_deref() {
+            Some(column) => DeviceTable::new(&s.name, &s.table, Some(column)),
+            None => DeviceTable::of_quantity(&s.name, &s.table, metric),
+        };
         sources.iter().map(table).collect::<Result<_, _>>().map_err(|e| usage(e.to_string()))
     };
     let pool = pool(args, &space, target, sources)?;
@@ -38,7 +42,7 @@ pub(super) fn adapt(
     let adapted = AdaptedLatency::from_tables(pool, &own, &sources, elsewhere)?;
     for name in sources.iter().flat_map(DeviceTable::devices) {
         if !adapted.sources().contains(&name) {
-            eprintln!("note: the source {name} is left out: all networks are equally fast there");
+            say!("note: the source {name} is left out: all networks are equally fast there");
         }
     }
     let (values, left_out) = adapted.left_out();

@@ -10,6 +10,7 @@ use lanner_space::Space;
 use super::{AdaptArgs, Source, with_quality};
 use crate::output::{Row, usage};
 use crate::selection::read_table;
+use lanner::say;
 
 pub(super) fn adapt(
     args: &AdaptArgs,
@@ -45,7 +46,7 @@ pub(super) fn adapt(
     let (elsewhere, here) = (from.len(), sources.len() - from.len());
     let predictor = TaskPredictor::fit(TaskTable::new(&name, &table, metric)?, sources)?;
     if predictor.with_proxies() == 0 && table.names.iter().any(|n| PROXIES.contains(&n.as_str())) {
-        eprintln!(
+        say!(
             "note: {name} has proxies of trained networks alone: give those of others by --proxies"
         );
     }

@@ -15,6 +15,7 @@ use super::{SearchArgs, job, summary};
 use crate::output::{Progress, number, progress, search_error, usage};
 use crate::selection::read_archs;
 use crate::stop::interrupts;
+use lanner::say;
 
 /// Searches with the study in `folder`; `kept` tells whether the caller keeps the folder afterwards.
 pub fn run(args: &SearchArgs, given: Given, folder: &Path, kept: bool) -> anyhow::Result<()> {
@@ -29,7 +30,7 @@ pub fn run(args: &SearchArgs, given: Given, folder: &Path, kept: bool) -> anyhow
     let is_waiting = Arc::clone(&waits);
     let pressed = interrupts(move |times| {
         if times == 1 && is_waiting.load(Ordering::Relaxed) {
-            eprintln!(
+            say!(
                 "lanner: waiting for the running evaluations; Ctrl-C again ends them, and --resume runs \
                  them anew"
             );
@@ -55,16 +56,16 @@ pub fn run(args: &SearchArgs, given: Given, folder: &Path, kept: bool) -> anyhow
             let unknown = check_resumed(&given, &begun)?;
             if !unknown.is_empty() {
                 let names = unknown.join(", --");
-                eprintln!("lanner: --{names}: left aside, the study goes on with its own options");
+                say!("lanner: --{names}: left aside, the study goes on with its own options");
             }
             let mut run = Run::resume(folder, Own::default()).map_err(search_error)?;
             args.budget.map_or(Ok(()), |budget| run.set_budget(budget))?;
             args.parallel.into_iter().for_each(|parallel| run.set_parallel(parallel));
             if args.retry_failed {
                 let again = run.retry_failed()?;
-                eprintln!("note: {again} failed networks are evaluated again");
+                say!("note: {again} failed networks are evaluated again");
             }
-            eprintln!("lanner: {}", run.study().job().aim());
+            say!("lanner: {}", run.study().job().aim());
             run
         }
         (false, true) => {
@@ -85,11 +86,11 @@ pub fn run(args: &SearchArgs, given: Given, folder: &Path, kept: bool) -> anyhow
                 true => format!("; {LATENCY} <= the median of the first measurements"),
                 false => String::new(),
             };
-            eprintln!("lanner: {}{median}", job.aim());
+            say!("lanner: {}{median}", job.aim());
             Run::create(folder, &job, own, &mut control).map_err(search_error)?
         }
     };
-    run.left_out().iter().for_each(|sentence| eprintln!("note: {sentence}"));
+    run.left_out().iter().for_each(|sentence| say!("note: {sentence}"));
     let way = match kept {
         true => {
             let name = job::quoted(&folder.display().to_string());
@@ -98,7 +99,7 @@ pub fn run(args: &SearchArgs, given: Given, folder: &Path, kept: bool) -> anyhow
         false => "with --out DIR the study is kept, and --resume goes on with it".into(),
     };
     waits.store(run.evaluator().place() == Place::Elsewhere, Ordering::Relaxed);
-    run.partial_tables().iter().for_each(|note| eprintln!("lanner: {note}"));
+    run.partial_tables().iter().for_each(|note| say!("lanner: {note}"));
     let found = run.finish(&mut control);
     drop(control);
     let found = match found {
@@ -118,7 +119,7 @@ pub fn run(args: &SearchArgs, given: Given, folder: &Path, kept: bool) -> anyhow
             anyhow::bail!("the time was up before anything was measured; no study is left");
         }
         anyhow::ensure!(done > 0, "{up}");
-        eprintln!("lanner: {up}");
+        say!("lanner: {up}");
     }
     warn_of_chance(&run, &found);
     let about = run.hand_over(&found)?;
@@ -145,7 +146,7 @@ fn warn_of_chance(run: &Run, found: &Found) {
     let (Some((trial, _)), Some(images)) = (&found.best, run.evaluator().images()) else { return };
     let chance = 100.0 / images.classes.len() as f64;
     if let Some(accuracy) = trial.metrics.get("val_accuracy").filter(|a| **a < 2.0 * chance) {
-        eprintln!(
+        say!(
             "lanner: a validation accuracy of {accuracy:.1} % is hardly better than chance \
              ({chance:.1} %): with more --epochs the networks would differ by more than luck"
         );

@@ -12,6 +12,7 @@ use lanner_space::Space;
 
 use super::SearchArgs;
 use crate::output::{search_error, usage};
+use lanner::say;
 
 /// Default number of passes over the training images. After more passes, most networks classify nearly
 /// all digits, and the differences are chance (docs/training.md).
@@ -200,7 +201,7 @@ fn skeleton(args: &SearchArgs, space: &Space, is_here: bool) -> anyhow::Result<O
         let sizes = |s: &Skeleton| format!("{} pixels and {} classes", s.resolution, s.classes);
         let (here, file) = (sizes(&skeleton), sizes(&own));
         if here != file {
-            eprintln!("lanner: networks of {} have {here} here, its file says {file}", args.space);
+            say!("lanner: networks of {} have {here} here, its file says {file}", args.space);
         }
     }
     Ok(Some(skeleton))

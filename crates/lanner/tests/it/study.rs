@@ -174,7 +174,7 @@ fn what_is_no_study_is_told_by_every_command() {
     for (name, expected) in [
         ("missing", "no study there; `lanner search` makes one"),
         ("empty", "no study there; `lanner search` makes one"),
-        ("damaged", "damaged (database disk image is malformed)"),
+        ("damaged", "study.db: damaged ("),
         ("newer", "written by a newer version of Lanner (schema 99"),
     ] {
         let study = at(name).display().to_string();
@@ -202,4 +202,28 @@ fn what_is_no_study_is_told_by_every_command() {
     assert_eq!((listed.len(), errors.len()), (3, 2), "{listed:?}");
     let (code, message) = fails(&["study", "list", &at("missing").display().to_string()]);
     assert!(code == 1 && message.contains("missing"), "{message}");
+}
+
+#[test]
+fn a_damaged_study_is_rescued() {
+    let folder = tempfile::tempdir().unwrap();
+    let at = |name: &str| folder.path().join(name).display().to_string();
+    drop(example(&folder.path().join("mine"), Some(Setup::new(Evaluate::Train))));
+    let database = rusqlite::Connection::open(folder.path().join("mine/study.db")).unwrap();
+    database.execute("UPDATE metric SET value = 1 WHERE trial = 4", []).unwrap();
+    drop(database);
+    let (code, message) = fails(&["study", "show", &at("mine")]);
+    assert!(code == 1 && message.contains("damaged (trial 4: the checksum is wrong)"), "{message}");
+    assert!(message.contains("`lanner study rescue "), "{message}");
+    let told = ok(&["study", "rescue", &at("mine"), "--out", &at("saved")]);
+    assert!(
+        told.contains("trials lost         4\n") && told.contains("trials saved        5\n"),
+        "{told}"
+    );
+    assert!(ok(&["study", "show", &at("saved")]).contains("accuracy"));
+    let (code, message) = fails(&["study", "rescue", &at("mine"), "--out", &at("saved")]);
+    assert!(code == 1 && message.contains("a study is there already"), "{message}");
+    let json = ok(&["study", "rescue", &at("mine"), "--out", &at("more"), "--json"]);
+    let json: Value = serde_json::from_str(&json).unwrap();
+    assert_eq!((&json["lost_trials"], &json["measurements"]), (&json!([4]), &json!(1)));
 }

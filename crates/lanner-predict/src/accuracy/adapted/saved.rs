@@ -275,9 +275,9 @@ impl TaskTable {
         header.space_toml.clone_from(space_toml);
         let space = header.known_space().ok_or_else(|| bad(format!("unknown space '{space}'")))?;
         let archs = file.archs_of(&format!("{prefix}codes"), &space, *rows)?;
-        let values = file.f64(&format!("{prefix}values"), &[columns.len(), *rows])?;
+        let values = file.f64_or_missing(&format!("{prefix}values"), &[columns.len(), *rows])?;
         let metric = columns.first().ok_or_else(|| bad("no column".into()))?.clone();
-        let values = values.chunks(*rows).map(<[f64]>::to_vec).collect();
+        let values = values.chunks((*rows).max(1)).map(<[f64]>::to_vec).collect();
         let table = Table::new(space, archs, columns.clone(), values)?;
         Ok(TaskTable { name: name.clone(), metric, table })
     }
