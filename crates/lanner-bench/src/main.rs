@@ -18,6 +18,7 @@ mod recipes;
 mod search;
 mod tables;
 mod transformers;
+mod unseen;
 mod untrained;
 
 use std::path::PathBuf;
@@ -71,6 +72,8 @@ enum Command {
     /// Predict latencies, energies and perplexities of transformers from a few measurements
     Transformers(transformers::TransformersArgs),
     Hostile(hostile::HostileArgs),
+    /// Predict latencies of networks of a family that was never measured
+    Unseen(unseen::UnseenArgs),
 }
 
 /// A named set of hyper-parameters.
@@ -142,6 +145,7 @@ fn main() -> std::process::ExitCode {
         Command::Limited(args) => limited::run(args),
         Command::Transformers(args) => transformers::run(args),
         Command::Hostile(args) => hostile::run(args),
+        Command::Unseen(args) => unseen::run(args),
     };
     output::exit_code("lanner-bench", done)
 }
