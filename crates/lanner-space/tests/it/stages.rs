@@ -33,7 +33,7 @@ fn sizes_are_products_of_the_published_choices() {
 #[test]
 fn vision_transformers_have_the_published_parameters() {
     let text = |width: u32, heads: &str, ratio: &str| {
-        let list = |value: &str| vec![value; 12].join(",");
+        let list = |value: &str| [value; 12].join(",");
         format!(
             "{{\"embed_dim\":{width},\"depth\":12,\"heads\":[{}],\"mlp_ratio\":[{}]}}",
             list(heads),
@@ -61,7 +61,7 @@ fn texts_of_the_authors_are_read() {
     );
     assert_eq!(space.parse(&ours).unwrap(), arch);
     let autoformer = Space::AutoFormerTiny;
-    let lists = (vec!["3"; 12].join(","), vec!["4.0"; 12].join(","));
+    let lists = (["3"; 12].join(","), ["4.0"; 12].join(","));
     let text = format!(
         "{{'depth': 12, 'embed_dim': 192, 'num_heads': [{}], 'mlp_ratio': [{}]}}",
         lists.0, lists.1
