@@ -42,7 +42,8 @@ def main():
         # More workers than cores: they sleep.
         ray.init(num_cpus=args.workers, log_to_driver=False, include_dashboard=False)
         executor = RayExecutor(n_workers=args.workers)
-        ray.get([ray.remote(time.sleep).remote(1) for _ in range(args.workers)])
+        wait = ray.remote(lambda: time.sleep(5))
+        ray.get([wait.remote() for _ in range(args.workers)])
     else:
         executor = ProcessPoolExecutor(args.workers)
         list(executor.map(time.sleep, [0.5] * args.workers))

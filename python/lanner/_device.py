@@ -3,13 +3,14 @@
 import importlib.util
 import json
 import os
-import subprocess
 import sys
-import tempfile
 from dataclasses import dataclass
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from lanner._errors import InputError, MeasureError
+
+if TYPE_CHECKING:
+    import subprocess
 
 RUNTIMES = ("onnxruntime", "rten")
 
@@ -45,13 +46,15 @@ class Stopwatch:
 
     def __init__(self, device: Device) -> None:
         self.device = device
-        self._process: subprocess.Popen[str] | None = None
+        self._process: "subprocess.Popen[str] | None" = None
 
     def measure(self, model: bytes, is_final: bool = False) -> tuple[float, float] | None:
         """Returns latency and standard error, milliseconds; None if the runtime refuses the network.
 
         Raises MeasureError if the runtime cannot be used.
         """
+        import tempfile
+
         number, path = tempfile.mkstemp(suffix=".onnx")
         try:
             with os.fdopen(number, "wb") as file:
@@ -93,7 +96,9 @@ class Stopwatch:
         answer: dict[str, Any] = json.loads(line)
         return answer
 
-    def _start(self) -> subprocess.Popen[str]:
+    def _start(self) -> "subprocess.Popen[str]":
+        import subprocess
+
         arguments = {"runtime": self.device.runtime, "threads": self.device.threads}
         if self.device.runtime == "onnxruntime":
             arguments["library"] = _library()

@@ -1,7 +1,6 @@
 """Latency, proxies and trainings of networks, without a search."""
 
 import os
-import tempfile
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Any, NamedTuple
@@ -171,6 +170,8 @@ def train(
     training = _lanner.Training(
         space._inner, dataset, split, epochs, batch, learning_rate, channels, cells
     )
+    import tempfile
+
     with tempfile.TemporaryDirectory() as folder:
         path = os.path.join(folder, "network.onnx")
         metrics = training.train(text, seed, path)

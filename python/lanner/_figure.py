@@ -1,6 +1,5 @@
 """The figure of a search: the best value so far, and each trial."""
 
-import html
 import time
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
@@ -48,6 +47,8 @@ def draw(trials: Sequence[Trial], best: Sequence[Trial], metric: str, is_maximiz
 
     ``best`` are the trials that the study returns; those over a limit are hollow.
     """
+    import html
+
     done = [t for t in trials if t.state == "done" and t.value is not None]
     done.sort(key=lambda t: (t.finished or 0.0, t.number))
     values = [t.value for t in done if t.value is not None]

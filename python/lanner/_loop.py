@@ -2,6 +2,7 @@
 workers only train.
 """
 
+import sys
 import time
 from collections import deque
 from collections.abc import Callable, Iterable, Sequence
@@ -10,8 +11,6 @@ from concurrent.futures import (
     BrokenExecutor,
     Executor,
     Future,
-    ProcessPoolExecutor,
-    ThreadPoolExecutor,
     wait,
 )
 from dataclasses import dataclass, field
@@ -23,6 +22,8 @@ from lanner._progress import Progress
 from lanner._trial import Trial
 
 if TYPE_CHECKING:
+    from concurrent.futures import ProcessPoolExecutor, ThreadPoolExecutor
+
     from lanner._study import Study
 
 Callback = Callable[["Study", Trial], None]
@@ -202,7 +203,7 @@ class Loop:
         if deaths >= DEATHS:
             why = f"the worker died, {deaths} times: {type(error).__name__}: {error}"
             self._tell(trial, Failure(why))
-        elif isinstance(self.executor, ProcessPoolExecutor):
+        elif _is_process_pool(self.executor):
             # One dead process ends a pool with all that it runs, and nobody knows whose fault it was. Each of
             # its trials goes on in a pool of its own.
             self._submit(self._pool_like(self.executor, 1), trial)
@@ -211,14 +212,15 @@ class Loop:
 
     def _usable(self, executor: Executor) -> Executor:
         """Replaces a pool of processes that broke."""
-        if isinstance(executor, ProcessPoolExecutor) and getattr(executor, "_broken", False):
+        if _is_process_pool(executor) and getattr(executor, "_broken", False):
             self.executor = executor = self._pool_like(executor, self.n_jobs)
         return executor
 
-    def _pool_like(self, pool: ProcessPoolExecutor, workers: int) -> ProcessPoolExecutor:
-        own: Any = pool
+    def _pool_like(self, pool: Any, workers: int) -> "ProcessPoolExecutor":
+        from concurrent.futures import ProcessPoolExecutor
+
         another = ProcessPoolExecutor(
-            workers, own._mp_context, own._initializer, own._initargs
+            workers, pool._mp_context, pool._initializer, pool._initargs
         )
         self.own.append(another)
         return another
@@ -249,6 +251,12 @@ class Loop:
         return f"best {name} {self.best:.6g}"
 
 
+def _is_process_pool(executor: Executor | None) -> bool:
+    """Tells whether it is a pool of processes; its module, which is slow to import, is not imported here."""
+    module = sys.modules.get("concurrent.futures.process")
+    return module is not None and isinstance(executor, module.ProcessPoolExecutor)
+
+
 def workers_of(executor: Executor, n_jobs: int | None) -> int:
     """Returns how many trials run at a time: as asked, or as many as the executor has workers."""
     if n_jobs is not None:
@@ -265,10 +273,12 @@ def workers_of(executor: Executor, n_jobs: int | None) -> int:
     )
 
 
-def threads(n_jobs: int) -> ThreadPoolExecutor | None:
+def threads(n_jobs: int) -> "ThreadPoolExecutor | None":
     """Returns the executor of several trials at a time in this process; None for one."""
     if not isinstance(n_jobs, int) or n_jobs < 1:
         raise InputError(f"n_jobs is {n_jobs!r}, expected 1 or more")
+    from concurrent.futures import ThreadPoolExecutor
+
     return ThreadPoolExecutor(n_jobs, "lanner") if n_jobs > 1 else None
 
 

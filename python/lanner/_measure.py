@@ -237,7 +237,7 @@ def onnx_cost(model: bytes) -> dict[str, Any]:
     >>> onnx_cost(b"rubbish")
     Traceback (most recent call last):
         ...
-    lanner._errors.InputError: ONNX model is not readable (...), expected an encoded ModelProto
+    lanner._errors.InputError: ONNX model, file: a field of 117 bytes goes beyond the end of its message: it is damaged, truncated or no ONNX model
     """
     costs: dict[str, Any] = json.loads(_lanner.onnx_cost(model))
     return costs

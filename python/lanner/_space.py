@@ -1,9 +1,7 @@
 """Search spaces."""
 
-import html
 import json
 import os
-import tomllib
 from collections.abc import Iterator
 from typing import Any
 
@@ -109,6 +107,9 @@ class Space:
         return f"Space({self.name!r}, {size} architectures)"
 
     def _repr_html_(self) -> str:
+        import html
+        import tomllib
+
         parameters = tomllib.loads(self.toml or "").get("parameter", []) if self._inner.is_parameters else []
         rows = "".join(
             f"<tr><th>{html.escape(name)}</th><td>{html.escape(values)}</td></tr>"

@@ -1,9 +1,7 @@
 """Studies: searches whose record is on disk, or in a temporary folder."""
 
-import html
 import json
 import os
-import tempfile
 import time
 from collections.abc import Mapping, Sequence
 from concurrent.futures import Executor
@@ -79,6 +77,8 @@ def create_study(
         metrics = meter.metrics if measure is not None or build is not None else None
     temporary = None
     if storage is None:
+        import tempfile
+
         temporary = tempfile.TemporaryDirectory(prefix="lanner-", ignore_cleanup_errors=True)
         storage = os.path.join(temporary.name, "study")
     folder = os.path.abspath(os.fspath(storage))
@@ -439,6 +439,8 @@ class Study:
         return draw(self.trials, self.best_trials, name, direction == "maximize")
 
     def _repr_html_(self) -> str:
+        import html
+
         rows = [("", repr(self)), ("folder", str(self._folder))]
         if self.best_trials:
             best = self.best_trials[0]

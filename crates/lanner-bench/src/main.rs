@@ -17,6 +17,9 @@ mod ranking;
 mod recipes;
 mod search;
 mod tables;
+mod transformers;
+mod unseen;
+mod untrained;
 
 use std::path::PathBuf;
 
@@ -58,13 +61,19 @@ enum Command {
     Ranking(ranking::RankingArgs),
     /// Predict accuracies on a task from 20 trained networks, and from other tasks and spaces
     CrossTask(cross_task::CrossTaskArgs),
+    /// Rank networks before any is trained, by zero-cost proxies and by all of them together
+    Untrained(untrained::UntrainedArgs),
     /// Compare strategies of search over a table of accuracies
     Search(search::SearchArgs),
     /// Search within latency limits among MetaD2A's candidates
     Constrained(constrained::ConstrainedArgs),
     /// Search accuracies within latency limits on HELP's devices
     Limited(limited::LimitedArgs),
+    /// Predict latencies, energies and perplexities of transformers from a few measurements
+    Transformers(transformers::TransformersArgs),
     Hostile(hostile::HostileArgs),
+    /// Predict latencies of networks of a family that was never measured
+    Unseen(unseen::UnseenArgs),
 }
 
 /// A named set of hyper-parameters.
@@ -130,10 +139,13 @@ fn main() -> std::process::ExitCode {
         Command::CrossSpace(args) => cross_space::run(args),
         Command::Ranking(args) => ranking::run(args),
         Command::CrossTask(args) => cross_task::run(args),
+        Command::Untrained(args) => untrained::run(args),
         Command::Search(args) => search::run(args),
         Command::Constrained(args) => constrained::run(args),
         Command::Limited(args) => limited::run(args),
+        Command::Transformers(args) => transformers::run(args),
         Command::Hostile(args) => hostile::run(args),
+        Command::Unseen(args) => unseen::run(args),
     };
     output::exit_code("lanner-bench", done)
 }

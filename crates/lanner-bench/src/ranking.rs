@@ -1,6 +1,7 @@
 //! `lanner-bench ranking` predicts accuracies from few trained networks.
 
 use std::ops::ControlFlow;
+use std::path::PathBuf;
 use std::time::Instant;
 
 use lanner_predict::accuracy::relation;
@@ -13,7 +14,7 @@ use lanner_predict::{Forecast, Pool};
 
 use super::Common;
 use super::published::RANKING;
-use super::tables::{Accuracies, shuffled};
+use super::tables::{Accuracies, shuffled, untrained};
 use crate::output::{Row, print_rows, progress, usage};
 
 #[derive(clap::Args)]
@@ -40,7 +41,7 @@ pub struct RankingArgs {
     #[arg(long, value_delimiter = ',')]
     metric: Vec<String>,
     /// Numbers of trained networks
-    #[arg(long, value_delimiter = ',', default_value = "78,156,781", value_parser = clap::value_parser!(u32).range(5..15000))]
+    #[arg(long, value_delimiter = ',', default_value = "78,156,781", value_parser = clap::value_parser!(u32).range(0..15000))]
     train: Vec<u32>,
     /// default, gp, binary, binary-networks, unary, transfer, flops, ridge-counts, ridge-onehot,
     /// ridge-pairs, extra-trees
@@ -53,6 +54,10 @@ pub struct RankingArgs {
     /// Recipe of binary, unary and transfer: brp-nas or default
     #[arg(long, default_value = "default")]
     recipe: super::RecipeName,
+    /// Table of `lanner proxies` whose rank is the prior of default, which is then compared with and
+    /// without it; with --train 0, the rank alone
+    #[arg(long, value_name = "FILE")]
+    prior: Option<PathBuf>,
     #[arg(long, default_value_t = 5, value_parser = clap::value_parser!(u64).range(1..=10_000))]
     seeds: u64,
 }
@@ -64,6 +69,8 @@ const METRICS: [&str; 7] =
 enum Ready {
     Default(AccuracyFeatures),
     Gp(AccuracyFeatures),
+    /// `default` with a prior, and that alone.
+    Prior(AccuracyFeatures, Vec<f64>),
     Binary(relation::RelationRecipe),
     Unary(gcn::GcnRecipe),
     /// A unary GCN whose weights begin as those of a predictor of FLOPs.
@@ -117,6 +124,8 @@ impl Ready {
             |p: GcnPredictor| plain(p.predict(&p.prepare(&pool.space, &pool.archs), threads));
         Ok(match self {
             Ready::Default(views) => AccuracyModel::fit(views, rows, y, seed)?.predict(&all),
+            Ready::Prior(_, scores) if rows.is_empty() => plain(scores.clone()),
+            Ready::Prior(views, _) => AccuracyModel::fit(views, rows, y, seed)?.predict(&all),
             Ready::Gp(views) => GraphGp::fit(views, rows, y)?.predict(&all),
             Ready::Baseline(baseline, x) => {
                 baseline.fit_predict(x, (rows, y), &all, false, seed)?
@@ -168,6 +177,13 @@ pub fn run(args: RankingArgs) -> anyhow::Result<()> {
         .iter()
         .map(|name| Ok((name, Ready::new(name, args.recipe, &measured.pool)?)))
         .collect::<anyhow::Result<_>>()?;
+    let mut ready = ready;
+    let with_prior = String::from("default with prior");
+    if let Some(path) = &args.prior {
+        let scores = untrained(path, &measured.pool)?;
+        let features = AccuracyFeatures::new(&measured.pool).with_prior(&scores);
+        ready.insert(0, (&with_prior, Ready::Prior(features, scores)));
+    }
     let total = (metrics.len() * args.train.len() * ready.len()) as u64 * args.seeds;
     let bar = progress(total, "ranking");
     let mut rows = Vec::new();
@@ -175,13 +191,19 @@ pub fn run(args: RankingArgs) -> anyhow::Result<()> {
         let (metric, values) = measured.column(metric)?;
         let measured_rows = values.iter().filter(|v| v.is_finite()).count();
         for &train in &args.train {
+            if (1..5).contains(&train) || (train == 0 && args.prior.is_none()) {
+                return Err(usage(format!(
+                    "--train {train}: expected 5 or more, or 0 with --prior"
+                )));
+            }
             if train as usize + 2 > measured_rows {
                 return Err(usage(format!(
                     "--train {train}: only {measured_rows} networks have a value of {metric}"
                 )));
             }
             let mut first: Option<Vec<f64>> = None;
-            for (predictor, ready) in &ready {
+            let some = |r: &&(&String, Ready)| train >= 5 || matches!(r.1, Ready::Prior(..));
+            for (predictor, ready) in ready.iter().filter(some) {
                 let mut results: Vec<Vec<f64>> = vec![Vec::new(); METRICS.len()];
                 for seed in args.common.seed..args.common.seed + args.seeds {
                     let one =

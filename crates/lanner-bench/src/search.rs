@@ -1,5 +1,6 @@
 //! `lanner-bench search` compares search strategies over a table of accuracies.
 
+use std::path::PathBuf;
 use std::time::Instant;
 
 use lanner_predict::Pool;
@@ -11,7 +12,7 @@ use lanner_space::{Parameter, Parameters, Space};
 
 use super::Common;
 use super::published::SEARCH;
-use super::tables::{Accuracies, Measured};
+use super::tables::{Accuracies, Measured, untrained};
 use crate::output::{Row, print_rows, progress, usage};
 
 #[derive(clap::Args)]
@@ -46,6 +47,9 @@ pub struct SearchArgs {
     /// Columns whose values the search knows for all networks before (only default uses them)
     #[arg(long, value_delimiter = ',', value_name = "COLUMN")]
     warm_start: Vec<String>,
+    /// Table of `lanner proxies` whose rank is the prior of the search (only default uses it)
+    #[arg(long, value_name = "FILE")]
+    prior: Option<PathBuf>,
     /// Search the choices of a cell as parameters without an order, without what is known of cells
     #[arg(long)]
     as_parameters: bool,
@@ -113,6 +117,7 @@ pub fn run(args: SearchArgs) -> anyhow::Result<()> {
     if !args.signal.is_empty() && args.signal.len() != metrics.len() {
         return Err(usage("--signal needs as many columns as --metric"));
     }
+    let prior = args.prior.as_ref().map(|path| untrained(path, &measured.pool)).transpose()?;
     let total = (metrics.len() * args.strategy.len()) as u64 * args.seeds;
     let bar = progress(total, "search");
     let mut rows = Vec::new();
@@ -133,6 +138,9 @@ pub fn run(args: SearchArgs) -> anyhow::Result<()> {
                 let mut strategy = strategy(name, args.recipe, &args.predictor, args.phase1, seed)?;
                 let start = Instant::now();
                 strategy.warm_start(&measured.pool, &warm_start(&args, &measured, seed)?);
+                if let Some(prior) = &prior {
+                    strategy.prior(&measured.pool, prior);
+                }
                 let run =
                     one_search(&mut *strategy, &measured, truth, signal, optimum, args.budget);
                 seconds.push(start.elapsed().as_secs_f64());
@@ -153,6 +161,9 @@ pub fn run(args: SearchArgs) -> anyhow::Result<()> {
             if !args.warm_start.is_empty() {
                 let mixed = if args.shuffled { " shuffled" } else { "" };
                 row = row.with("warm_start", args.warm_start.join(",") + mixed);
+            }
+            if args.prior.is_some() {
+                row = row.with("prior", "rank");
             }
             row = row.with("strategy", name.as_str());
             if name == "brp-nas" {

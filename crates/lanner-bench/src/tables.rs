@@ -1,9 +1,10 @@
 //! Reads published tables as columns over a pool.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use lanner_data::Table;
 use lanner_predict::Pool;
+use lanner_predict::accuracy::untrained::{MEMBERS, for_pool, rank};
 use lanner_space::Space;
 use rand::RngExt;
 
@@ -119,6 +120,18 @@ impl Measured {
             usage(format!("no column '{name}'; there are: {}", names.join(", ")))
         })
     }
+}
+
+/// Reads a table of `lanner proxies`, and returns the `rank` of each network of a pool among its
+/// networks, predicted for those that it lacks.
+pub fn untrained(path: &Path, pool: &Pool) -> anyhow::Result<Vec<f64>> {
+    let table = Table::read(path, &pool.space)?.0;
+    let columns: Vec<(String, Vec<f64>)> = table.names.into_iter().zip(table.columns).collect();
+    let scores = rank(&columns).ok_or_else(|| {
+        usage(format!("{}: none of the proxies {}", path.display(), MEMBERS.join(", ")))
+    })?;
+    let known: Vec<_> = table.archs.into_iter().zip(scores).collect();
+    Ok(for_pool(pool, &known)?)
 }
 
 /// Returns the rows with a value, shuffled by the seed.

@@ -53,6 +53,7 @@ mod file;
 pub mod images;
 pub mod import;
 mod metric;
+mod network_latencies;
 #[cfg(feature = "parquet")]
 mod parquet;
 mod pickle;
@@ -67,7 +68,8 @@ mod write;
 
 pub use error::DataError;
 pub use file::comments;
-pub use metric::{MetricKind, converted, is_latency};
+pub use metric::{MetricKind, converted, is_latency, quantity};
+pub use network_latencies::{NetworkLatency, read_network_latencies};
 pub use rows::ReadReport;
 pub use summary::ColumnSummary;
 pub use table::Table;

@@ -232,6 +232,31 @@ pub fn is_latency(name: &str) -> bool {
         || (ends || named && in_time) && MetricKind::of(name) == Some(MetricKind::Cost)
 }
 
+/// Returns what a metric measures that is spent, as its name tells: `time`, `energy`, `power` or `memory`.
+///
+/// ```
+/// use lanner_data::quantity;
+/// assert_eq!(quantity("pixel_ms"), Some("time"));
+/// assert_eq!(quantity("board_energy_mJ"), Some("energy"));
+/// assert_eq!(quantity("images_per_s"), None);
+/// ```
+pub fn quantity(name: &str) -> Option<&'static str> {
+    if is_latency(name) {
+        return Some("time");
+    }
+    if MetricKind::of(name) != Some(MetricKind::Cost) {
+        return None;
+    }
+    let pieces: Vec<&str> =
+        name.split(|c: char| !c.is_alphanumeric()).filter(|p| !p.is_empty()).collect();
+    let words: Vec<String> = pieces.iter().flat_map(|p| words(p)).collect();
+    let of_unit = pieces.last().and_then(|p| unit_of(p)).filter(|_| pieces.len() > 1);
+    of_unit.map(|unit| unit.0).or_else(|| {
+        let named = |quantity: &&&str| words.iter().any(|w| w.ends_with(**quantity));
+        ["energy", "power", "memory"].iter().find(named).copied()
+    })
+}
+
 /// Converts a value between units that names end in: of `energy_J` to `energy_mJ`.
 ///
 /// `None` if the names differ by more than the unit, or one has no unit of the same kind.
@@ -324,6 +349,21 @@ mod tests {
             ["energy_mJ", "train_seconds", "accuracy", "flat", "latency_ms_se", "latency_s_std"]
         {
             assert!(!is_latency(name), "{name}");
+        }
+    }
+
+    #[test]
+    fn quantities_are_told_by_unit_or_word() {
+        for (quantity_of, names) in [
+            (Some("time"), "a_ms latency_us latency train_s"),
+            (Some("energy"), "a_energy_Wh a_mJ energy board_energy"),
+            (Some("memory"), "float16_memory_MB peak_kB memory"),
+            (Some("power"), "gpu_W power"),
+            (None, "params flops accuracy images_per_s tokens_per_J watch"),
+        ] {
+            for name in names.split(' ') {
+                assert_eq!(quantity(name), quantity_of, "{name}");
+            }
         }
     }
 

@@ -1,5 +1,5 @@
 //! Prints networks as JSON lines for `benches/peers/proxies_torch.py`: the small ones of the golden
-//! file, or with `bench N` N random ones at full size. With `time N`, computes the 13 proxies of those
+//! file, or with `bench N` N random ones at full size. With `time N`, computes the proxies of those
 //! instead, and prints the processor time of the main thread (Linux; the proxies take one thread) and
 //! the largest growth of the process; with `time N each`, also the time of each proxy alone.
 

@@ -25,8 +25,8 @@ pub enum NetworkError {
     Onnx { place: String, why: String },
     /// The architectures are values of parameters.
     #[error(
-        "{space} is a space of parameters, which has no network of Lanner's own; a program of yours makes it: \
-         lanner search --evaluate 'command:python3 train.py {{arch}}', or a table"
+        "{space} is a space of parameters or transformers, which have no network of Lanner's own; a program of \
+         yours makes it: lanner search --evaluate 'command:python3 train.py {{arch}}', or a table"
     )]
     NoNetwork { space: String },
     /// The architecture is not one of the space.

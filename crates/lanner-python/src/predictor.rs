@@ -23,6 +23,9 @@ use crate::space::Space;
 const WHOLE: u128 = 200_000;
 const SAMPLE: usize = 10_000;
 
+/// Text, median and 90 % interval of a network.
+type RankedNetwork = (String, f64, Option<(f64, f64)>);
+
 /// A predictor of one metric in one space.
 #[pyclass(frozen, module = "lanner._lanner")]
 pub struct Predictor(Box<dyn Trait>);
@@ -152,7 +155,7 @@ impl Predictor {
         top: usize,
         sample: Option<u64>,
         seed: u64,
-    ) -> PyResult<Vec<(String, f64, Option<(f64, f64)>)>> {
+    ) -> PyResult<Vec<RankedNetwork>> {
         let space = self.0.space();
         let ranked = match sample {
             Some(count) => Ranked::sample(space, count, seed).or_exception()?,

@@ -4,7 +4,7 @@ use std::collections::HashSet;
 
 use rand::{Rng, RngExt};
 
-use crate::family::{CellSpace, ChainSpace, ParameterSpace};
+use crate::family::{CellSpace, ChainSpace, ParameterSpace, StageSpace};
 use crate::permutation::Permutation;
 use crate::{Architecture, CellGraph, Space, SpaceError, View, independent};
 
@@ -265,6 +265,11 @@ impl Space {
     /// Returns the parameters, if architectures are their values. Such a space has no network of its own.
     pub fn parameters(&self) -> Option<&ParameterSpace> {
         self.family().parameters()
+    }
+
+    /// Returns the stages of layers, in spaces of transformers.
+    pub fn stages(&self) -> Option<&StageSpace> {
+        self.family().stages()
     }
 }
 

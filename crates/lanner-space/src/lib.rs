@@ -45,6 +45,8 @@ mod error;
 pub mod family;
 pub mod fbnet;
 mod graph;
+pub mod hat;
+pub mod hw_gpt;
 mod independent;
 mod literal;
 pub mod mobilenetv3;
@@ -60,6 +62,7 @@ pub mod text;
 pub mod transbench101;
 pub mod transbench101_macro;
 pub mod user;
+pub mod vision_transformers;
 
 pub use architecture::Architecture;
 pub use architectures::Shuffle;

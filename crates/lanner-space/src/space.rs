@@ -4,11 +4,11 @@ use std::path::Path;
 use std::sync::{Arc, LazyLock, Mutex};
 
 use crate::definition::{Definition, FanOut, FewCells, Limits, Sizes};
-use crate::family::{Family, ParameterSpace};
+use crate::family::{Family, ParameterSpace, TransformerBlock};
 use crate::{Architecture, Parameters, SpaceError, user};
 use crate::{
-    darts, fbnet, mobilenetv3, nasbench_macro, nasbench101, nasbench201, natsbench_size,
-    transbench101, transbench101_macro,
+    darts, fbnet, hat, hw_gpt, mobilenetv3, nasbench_macro, nasbench101, nasbench201,
+    natsbench_size, transbench101, transbench101_macro, vision_transformers,
 };
 
 /// A search space; the crate's documentation has a tour.
@@ -43,10 +43,10 @@ struct File {
 
 /// Refers to the space that a module defines.
 macro_rules! listed {
-    ($module:ident) => {
+    ($($module:ident)::+) => {
         Space {
-            handle: Handle::Listed($module::NAME, || {
-                static DEFINITION: LazyLock<Definition> = LazyLock::new($module::definition);
+            handle: Handle::Listed($($module::)+NAME, || {
+                static DEFINITION: LazyLock<Definition> = LazyLock::new($($module::)+definition);
                 &DEFINITION
             }),
             sizes: None,
@@ -78,12 +78,30 @@ impl Space {
     pub const NasBenchMacro: Space = listed!(nasbench_macro);
     /// The size space of NATS-Bench (Dong et al., TPAMI 2021).
     pub const NatsBenchSize: Space = listed!(natsbench_size);
+    /// HW-GPT-Bench (Sukthanker et al., NeurIPS 2024), the small scale.
+    pub const HwGptS: Space = listed!(hw_gpt::s);
+    /// HW-GPT-Bench, the medium scale.
+    pub const HwGptM: Space = listed!(hw_gpt::m);
+    /// HW-GPT-Bench, the large scale.
+    pub const HwGptL: Space = listed!(hw_gpt::l);
+    /// AutoFormer (Chen et al., ICCV 2021), the tiny space.
+    pub const AutoFormerTiny: Space = listed!(vision_transformers::tiny);
+    /// AutoFormer, the small space.
+    pub const AutoFormerSmall: Space = listed!(vision_transformers::small);
+    /// AutoFormer, the base space.
+    pub const AutoFormerBase: Space = listed!(vision_transformers::base);
+    /// PiT (Heo et al., ICCV 2021) as in ViT-Bench-101.
+    pub const Pit: Space = listed!(vision_transformers::pit);
+    /// HAT (Wang et al., ACL 2020).
+    pub const Hat: Space = listed!(hat);
+    /// Averages over the layers of HAT's transformers.
+    pub const HatAverages: Space = listed!(hat::averages);
 }
 
 impl Space {
     /// All spaces with a name, in the order of [`Space::NAMES`]. A new one is a line here:
     /// `listed!(module)`.
-    pub const ALL: [Space; 9] = [
+    pub const ALL: [Space; 18] = [
         Space::NasBench101,
         Space::NasBench201,
         Space::Darts,
@@ -93,6 +111,15 @@ impl Space {
         Space::MobileNetV3,
         Space::NasBenchMacro,
         Space::NatsBenchSize,
+        Space::HwGptS,
+        Space::HwGptM,
+        Space::HwGptL,
+        Space::AutoFormerTiny,
+        Space::AutoFormerSmall,
+        Space::AutoFormerBase,
+        Space::Pit,
+        Space::Hat,
+        Space::HatAverages,
     ];
 
     /// Names of [`Space::ALL`].
@@ -210,14 +237,19 @@ impl Space {
         self.definition().limits
     }
 
-    /// Returns FLOPs and parameters in millions of the published CIFAR-10 network, where a formula for
-    /// all of the space is known: NAS-Bench-201. For other spaces, build the network and compute its
-    /// cost.
+    /// Returns FLOPs and parameters in millions of the published network, where a formula for all of the
+    /// space is known: NAS-Bench-201 on CIFAR-10, and spaces of transformers (their multiply-accumulates, for one
+    /// input). For other spaces, build the network and compute its cost.
     ///
     /// FLOPs are counted as in the published tables: multiply-accumulates of convolutions, 2 for each
     /// value of a batch norm, 1 of ReLU, k² of pooling; dead operations count too (lanner-network
     /// derives it layer by layer).
     pub fn flops_and_params(&self, arch: &Architecture) -> Option<(f64, f64)> {
+        if let Some(stages) = self.stages() {
+            let blocks = stages.blocks(arch);
+            let sum = |of: fn(&TransformerBlock) -> f64| blocks.iter().map(of).sum::<f64>() / 1e6;
+            return Some((sum(TransformerBlock::macs), sum(TransformerBlock::params)));
+        }
         self.definition().flops_and_params.map(|of| of(arch))
     }
 

@@ -26,7 +26,8 @@ The metric's name tells whether it is a cost, such as a latency (less is better)
 is better); else --as does. \
 The printed quality is leave-one-out: each value is predicted from the others.
 
-LATENCIES. Every column of the sources that is named as a latency (pixel_ms) is a source device. Without --sources, the \
+LATENCIES. Every column of the sources that is named as a latency (pixel_ms) is a source device; for an energy (board_mJ, \
+board_Wh) or a memory (board_MB), every column of that kind. Without --sources, the \
 prior is made of analytic costs of the networks only. `--sources built-in` is Lanner's own table of \
 NAS-Bench-201: one server processor, two runtimes, two precisions. Ten measurements are enough for a \
 start; choose them by `lanner measure --choose 10`. For a device that was measured in another space, \

@@ -15,10 +15,13 @@ use lanner::say;
 /// Several files of one format become the columns of one table, joined on the architecture.
 #[derive(Args)]
 #[command(after_help = "Formats:
+  hat          HAT's wmt14ende_<device>_all.csv, with --space hat-averages
   help         HELP's nasbench201_<device>_<batch>.pt, in milliseconds; the
                index file nasbench201_str_arch2idx.pt may be given too. With
                --space fbnet: fbnet_<device>.pt, and fbnet_metainfo.pt, which
                has the architectures
+  hwgpt        HW-GPT-Bench as a CSV with the columns embed_dim, n_layer,
+               heads, mlp_ratios, bias, with --space hw-gpt-s, -m or -l
   hwnasbench   HW-NAS-Bench-v1_0.pickle: latencies (ms) and energies (mJ) of
                NAS-Bench-201 on three data sets, as cifar10_edgegpu_ms;
                --rows dataset=cifar10 takes one, as edgegpu_ms
@@ -37,6 +40,9 @@ use lanner::say;
                scifar100 and ninapro (9x/<space>/<data set>/test.json), or a
                CSV of either: accuracies and proxies, as jigsaw_nwot;
                --rows dataset=jigsaw takes one data set, as nwot
+  vitbench     ViT-Bench-101 as a CSV with the columns set, dim, depth,
+               mlp_ratio, heads, with --space autoformer-tiny or pit;
+               --rows dataset=SET takes one set
   csv          tables with a column arch, arch_str, architecture, ops,
                genotype, idx or index. Where an architecture has a row for
                each data set, --rows picks one data set
@@ -58,6 +64,7 @@ Examples:
     --rows dataset=cifar10 --out devices.csv
   lanner import suite-zero zc_transbench101_micro.json \\
     --space transbench101-micro --out proxies.csv
+  lanner import hwgpt gpt_s.csv --space hw-gpt-s --out gpt.csv
   lanner import csv latency.csv accuracy.csv --out all.csv
   lanner import csv micro_proxies.csv --rows dataset=jigsaw \\
     --space transbench101-micro --out jigsaw.csv")]
@@ -72,11 +79,11 @@ pub struct ImportArgs {
     #[arg(long, value_name = "TABLE")]
     out: PathBuf,
     /// The search space of the architectures [default: nasbench101 for its own format, darts for
-    /// nasbench301, else nasbench201]
+    /// nasbench301, hat-averages for hat, hw-gpt-s for hwgpt, autoformer-tiny for vitbench, else nasbench201]
     #[arg(long)]
     space: Option<String>,
-    /// Only the rows with TEXT in the column COLUMN; for hwnasbench and suite-zero, which have several
-    /// data sets, dataset=NAME
+    /// Only the rows with TEXT in the column COLUMN; for hwnasbench, suite-zero and vitbench, which
+    /// have several data sets, dataset=NAME
     #[arg(long, value_name = "COLUMN=TEXT")]
     rows: Option<String>,
     /// Replace the table if it exists
@@ -89,6 +96,9 @@ pub fn run(args: ImportArgs) -> anyhow::Result<()> {
     let own = match format {
         Format::NasBench101 => "nasbench101",
         Format::NasBench301 => "darts",
+        Format::Hat => "hat-averages",
+        Format::HwGpt => "hw-gpt-s",
+        Format::VitBench => "autoformer-tiny",
         _ => "nasbench201",
     };
     let space = Space::by_name(args.space.as_deref().unwrap_or(own));
@@ -125,7 +135,9 @@ fn column_and_text<'a>(
     name: &str,
 ) -> anyhow::Result<(&'a str, &'a str)> {
     if format != Format::Csv && !format.has_data_sets() {
-        return Err(usage(format!("--rows is for csv, hwnasbench and suite-zero, not for {name}")));
+        return Err(usage(format!(
+            "--rows is for csv, hwnasbench, suite-zero and vitbench, not for {name}"
+        )));
     }
     rows.split_once('=').ok_or_else(|| usage(format!("--rows '{rows}': expected COLUMN=TEXT")))
 }

@@ -4,10 +4,12 @@ mod adapt;
 mod device;
 mod fit;
 mod import;
+mod latency;
 mod measure;
 mod network;
 mod onnx_file;
 mod out_file;
+mod profile;
 mod proxies;
 mod rank;
 mod report;
@@ -42,6 +44,8 @@ Examples:
   lanner fit latency.csv --metric pixel_ms --out pixel.lanner
   lanner adapt --sources built-in --target ten.csv --out mine.lanner
   lanner rank pixel.lanner --top 10
+  lanner profile --out cpu.lanner
+  lanner latency model.onnx --predictor cpu.lanner
   lanner import latbench latbench-*.pickle --out latency.csv"
 )]
 struct Cli {
@@ -60,7 +64,9 @@ enum Command {
     Adapt(adapt::AdaptArgs),
     Rank(rank::RankArgs),
     Import(import::ImportArgs),
+    Latency(latency::LatencyArgs),
     Measure(measure::MeasureArgs),
+    Profile(profile::ProfileArgs),
     Proxies(proxies::ProxiesArgs),
     Report(report::ReportArgs),
     /// Show the network of an architecture: costs, layers, drawings, ONNX
@@ -88,6 +94,8 @@ fn main() -> std::process::ExitCode {
         Command::Network(args) => network::run(args),
         Command::Import(args) => import::run(args),
         Command::Measure(args) => measure::run(args, cli.threads.map_or(1, usize::from)),
+        Command::Latency(args) => latency::run(args),
+        Command::Profile(args) => profile::run(args, cli.threads.map_or(1, usize::from)),
         Command::Proxies(args) => proxies::run(args, cli.threads.map_or(1, usize::from)),
         Command::Study(args) => study::run(args),
         Command::Report(args) => report::run(args),

@@ -11,14 +11,15 @@ use lanner_data::{Table, write_file};
 use lanner_evaluate::{
     EvaluateError,
     measure::{
-        self, Adaptive, Header, LatencyCampaign, LatencySummary, LayerLatency, LayerWise, Protocol,
-        RuntimeName, machine,
+        self, Adaptive, Device, Header, LatencyCampaign, LatencySummary, LayerLatency, LayerWise,
+        Protocol, RuntimeName, machine,
     },
 };
 use lanner_space::Space;
 
 use crate::{
     device::DeviceArgs,
+    onnx_file,
     out_file::{self, Kind},
     output::{Row, print_rows, progress, usage},
     selection::Selection,
@@ -49,13 +50,17 @@ Examples:
   lanner measure --unique --threads 2 --out two-threads.csv
   lanner measure --archs my.txt --precision int8 --out int8.csv
   lanner measure --all --layer-wise --out sums.csv
+  lanner measure model.onnx nets/ --out own.csv
   lanner measure --sample 50 --cores 3 --protocol latbench --out pinned.csv
   lanner measure --sample 50 --runtime command --device board \\
     --command './bench.sh {onnx} {runs}' --out board.csv
   lanner fit mine.csv --metric latency_ms --out mine.lanner")]
 pub struct MeasureArgs {
+    /// ONNX files of your own, or folders of them, instead of networks of a space
+    #[arg(value_name = "FILE.onnx|DIR", conflicts_with = "Selection")]
+    models: Vec<PathBuf>,
     #[command(flatten)]
-    selection: Selection,
+    selection: Option<Selection>,
     /// Seed of --sample, --choose and the order of measurement
     #[arg(long, default_value_t = 0)]
     seed: u64,
@@ -100,6 +105,13 @@ enum ProtocolName {
 }
 
 pub fn run(args: MeasureArgs, threads: usize) -> anyhow::Result<()> {
+    if !args.models.is_empty() {
+        return files(&args, threads);
+    }
+    let Some(selection) = &args.selection else {
+        let why = "which networks? ONNX files, or --sample, --choose, --all, --unique or --archs";
+        return Err(usage(why));
+    };
     let space = Space::by_name(&args.skeleton.space).map_err(|e| usage(e.to_string()))?;
     let skeleton = args.skeleton.skeleton(&space).map_err(|e| usage(e.to_string()))?;
     for (name, value) in [("--tolerance", args.tolerance), ("--budget", args.budget.unwrap_or(1.0))]
@@ -108,9 +120,9 @@ pub fn run(args: MeasureArgs, threads: usize) -> anyhow::Result<()> {
             return Err(usage(format!("{name} is {value}, expected a number above 0")));
         }
     }
-    let inputs: Vec<&Path> = args.selection.files().chain(args.baseline.as_deref()).collect();
+    let inputs: Vec<&Path> = selection.files().chain(args.baseline.as_deref()).collect();
     out_file::check(&args.out, Kind::Measurements, &inputs, false)?;
-    let groups = args.selection.groups(&space, args.seed)?;
+    let groups = selection.groups(&space, args.seed)?;
     let device = args.device.device(threads, args.timeout, true)?;
     if device.runtime == RuntimeName::Command && device.name.is_none() {
         return Err(usage("--runtime command: expected --device NAME as well, for the header"));
@@ -122,14 +134,7 @@ pub fn run(args: MeasureArgs, threads: usize) -> anyhow::Result<()> {
         EvaluateError::Value { .. } => usage(e.to_string()),
         other => other.into(),
     })?;
-    let protocol = match args.protocol {
-        ProtocolName::Latbench => Protocol::Latbench,
-        ProtocolName::Default => {
-            let usual = device.adaptive();
-            let budget_s = args.budget.unwrap_or(usual.budget_s);
-            Protocol::Adaptive(Adaptive { tolerance: args.tolerance / 100.0, budget_s, ..usual })
-        }
-    };
+    let protocol = protocol(&args, &device);
     let mut campaign = LatencyCampaign {
         space: space.clone(),
         skeleton,
@@ -171,6 +176,61 @@ pub fn run(args: MeasureArgs, threads: usize) -> anyhow::Result<()> {
     bar.clear();
     let outcome = outcome.map_err(|error| paused(error, &args.out))?;
     report(&args, &space, &outcome, groups.len(), start.elapsed().as_secs_f64())
+}
+
+fn protocol(args: &MeasureArgs, device: &Device) -> Protocol {
+    match args.protocol {
+        ProtocolName::Latbench => Protocol::Latbench,
+        ProtocolName::Default => {
+            let usual = device.adaptive();
+            let budget_s = args.budget.unwrap_or(usual.budget_s);
+            Protocol::Adaptive(Adaptive { tolerance: args.tolerance / 100.0, budget_s, ..usual })
+        }
+    }
+}
+
+/// Measures ONNX files into a table of their paths.
+fn files(args: &MeasureArgs, threads: usize) -> anyhow::Result<()> {
+    if args.layer_wise || args.baseline.is_some() {
+        return Err(usage("--layer-wise and --baseline are for networks of a space"));
+    }
+    let models = onnx_file::models(&args.models)?;
+    out_file::check(&args.out, Kind::Measurements, &args.models, false)?;
+    let device = args.device.device(threads, args.timeout, true)?;
+    let stopped = on_interrupt();
+    let bar = progress(models.len() as u64, "measuring");
+    let done = device.bound(|| {
+        let protocol = protocol(args, &device);
+        measure::measure_models(
+            &device,
+            &protocol,
+            &models,
+            Some(&args.out),
+            f64::INFINITY,
+            |done| {
+                bar.tell(done as u64, models.len() as u64);
+                if stopped() { ControlFlow::Break(()) } else { ControlFlow::Continue(()) }
+            },
+        )
+    });
+    bar.clear();
+    let done = done?.map_err(|error| paused(error, &args.out))?;
+    let rows: Vec<Row> = done
+        .iter()
+        .map(|m| {
+            let row = Row::new().with("network", m.name.as_str());
+            let row = match m.latency_ms {
+                Some(ms) => row.with("latency_ms", ms).with("latency_ms_se", m.error_ms),
+                None => row,
+            };
+            row.with("note", m.note.as_str())
+        })
+        .collect();
+    print_rows(&rows, args.json)?;
+    if done.len() < models.len() {
+        anyhow::bail!("stopped at {} of {}; the same command goes on", done.len(), models.len());
+    }
+    Ok(())
 }
 
 /// Writes the sums over layers to the table, and the latencies of the layers to a file beside it.

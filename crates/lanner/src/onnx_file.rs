@@ -5,6 +5,7 @@ use std::path::{Path, PathBuf};
 
 use anyhow::Context;
 use lanner_data::write_file;
+use lanner_evaluate::measure::{Model, ModelSource};
 use lanner_network::{
     Diagram, TensorGraph,
     onnx::{self, ReadOptions, show},
@@ -59,6 +60,34 @@ pub fn bytes(path: &Path) -> anyhow::Result<Vec<u8>> {
     let mut bytes = Vec::with_capacity(facts.len() as usize + 1);
     file.take(MOST_BYTES).read_to_end(&mut bytes).with_context(name)?;
     Ok(bytes)
+}
+
+/// Lists the files of arguments, of which folders stand for the ONNX files in them, in order.
+pub fn models(paths: &[PathBuf]) -> anyhow::Result<Vec<Model>> {
+    let mut files = Vec::new();
+    for path in paths {
+        if !path.is_dir() {
+            files.push(path.clone());
+            continue;
+        }
+        let mut inside = Vec::new();
+        for entry in std::fs::read_dir(path).with_context(|| path.display().to_string())? {
+            let entry = entry?.path();
+            if is_onnx(&entry.to_string_lossy()) {
+                inside.push(entry);
+            }
+        }
+        if inside.is_empty() {
+            return Err(usage(format!("{}: no file in it ends in .onnx", path.display())));
+        }
+        inside.sort();
+        files.extend(inside);
+    }
+    let model = |path: PathBuf| match path.is_file() {
+        true => Ok(Model { name: path.display().to_string(), source: ModelSource::File(path) }),
+        false => Err(usage(format!("{}: there is no such file", path.display()))),
+    };
+    files.into_iter().map(model).collect()
 }
 
 /// Reads a model as a graph of operations.

@@ -6,11 +6,12 @@ use std::{
     time::Instant,
 };
 
-use lanner_data::images;
+use lanner_data::{Table, images};
 use lanner_evaluate::proxies::{
     Batch, Proxy, ProxyCampaign, ProxyOptions, ProxySummary, ProxyWeights,
 };
 use lanner_network::{Skeleton, View};
+use lanner_predict::accuracy::untrained::{RANK, rank};
 use lanner_space::{Architecture, Space};
 
 use crate::{
@@ -26,7 +27,11 @@ use crate::{
 #[command(after_help = "\
 Proxies are scores of an untrained network, computed from one minibatch: epe_nas, fisher, flops, \
 grad_norm, grasp, jacov, l2_norm, nwot, params, plain, snip, synflow, zen, as NAS-Bench-Suite-Zero \
-defines them. A value that does not exist is empty, and the column note says why.
+defines them, and expressivity, meco, progressivity, swap, swap_cell, swap_layers, trainability, vkdnw, \
+zico. A value that does not exist is empty, and the column note says why.
+
+The best networks of the table are printed by rank, the mean of the proxies that no space breaks; \
+`lanner search --warm-start FILE:rank` starts from it.
 
 Each network is on disk before the next one begins: the same command again goes on where it was \
 stopped. A file with other settings is refused.
@@ -98,12 +103,35 @@ pub fn run(args: ProxiesArgs, threads: usize) -> anyhow::Result<()> {
         .with("found", found)
         .with("absent_values", absent)
         .with("seconds", start.elapsed().as_secs_f64());
-    print_rows(&[row], args.json)?;
+    let mut rows = vec![row];
+    rows.extend(best(&args.out, &table.space)?.into_iter().filter(|_| !stopped));
+    match args.json {
+        true => print_rows(&rows, true)?,
+        false => {
+            print_rows(&rows[..1], false)?;
+            print_rows(&rows[1..], false)?;
+        }
+    }
     if stopped {
         let (done, all) = (computed + found, archs.len());
         anyhow::bail!("stopped at {done} of {all}; the same command goes on from there");
     }
     Ok(())
+}
+
+/// Number of networks that are printed by rank, and the fewest that there must be in all.
+const SHOWN: usize = 5;
+
+/// Rows of the networks of a table with the best rank.
+fn best(file: &Path, space: &Space) -> anyhow::Result<Vec<Row>> {
+    let table = Table::read(file, space)?.0;
+    let columns: Vec<(String, Vec<f64>)> = table.names.into_iter().zip(table.columns).collect();
+    let scores = rank(&columns).filter(|scores| scores.len() > SHOWN);
+    let mut order: Vec<(f64, &Architecture)> =
+        scores.unwrap_or_default().into_iter().zip(&table.archs).collect();
+    order.sort_by(|a, b| b.0.total_cmp(&a.0));
+    let row = |(score, arch)| Row::new().with("arch", space.print(arch)).with(RANK, score);
+    Ok(order.into_iter().take(SHOWN).map(row).collect())
 }
 
 fn table(args: &ProxiesArgs, space: Space, threads: usize) -> anyhow::Result<ProxyCampaign> {

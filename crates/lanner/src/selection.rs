@@ -12,7 +12,7 @@ use lanner::say;
 
 /// The networks that a command works on.
 #[derive(clap::Args)]
-#[group(required = true, multiple = false)]
+#[group(multiple = false)]
 pub struct Selection {
     /// Every network of the space
     #[arg(long)]
@@ -41,6 +41,11 @@ impl Selection {
     /// each network is a group of its own.
     pub fn groups(&self, space: &Space, seed: u64) -> anyhow::Result<Vec<Vec<Architecture>>> {
         let Selection { all, unique, sample, choose, archs } = self;
+        if !(*all || *unique) && sample.is_none() && choose.is_none() && archs.is_none() {
+            return Err(usage(
+                "which networks? give --all, --unique, --sample, --choose or --archs",
+            ));
+        }
         let whole = *all || *unique;
         let listed = if whole { space.list() } else { Ok(Vec::new()) };
         let listed = listed.map_err(|e| usage(format!("{e} (--sample)")))?;

@@ -137,10 +137,13 @@ fn list(args: &ListArgs) -> anyhow::Result<()> {
     let rows: Vec<Row> = Space::ALL
         .iter()
         .map(|space| {
-            Row::new()
-                .with("space", space.name())
-                .with("architectures", number(space.size()))
-                .with("distinct", number(space.distinct()))
+            let row = Row::new().with("space", space.name());
+            match space.is_counted() {
+                true => row
+                    .with("architectures", number(space.size()))
+                    .with("distinct", number(space.distinct())),
+                false => row.with("architectures", count(space)).with("distinct", count(space)),
+            }
         })
         .collect();
     print_rows(&rows, args.json)
@@ -154,6 +157,10 @@ fn info(args: InfoArgs) -> anyhow::Result<()> {
         let all = parameters.nodes().iter().map(|node| ("parameter", describe(node)));
         facts.extend(all);
         facts.push(("an architecture", space.print(&first)));
+        if let Some((flops, params)) = space.flops_and_params(&first) {
+            facts.push(("its multiply-accumulates (million)", output::number(flops)));
+            facts.push(("its parameters (million)", output::number(params)));
+        }
         return print_rows(&rows(&facts), args.json);
     }
     if space.toml().is_none() {
@@ -372,6 +379,10 @@ fn facts(space: &Space, arch: &Architecture) -> Map<String, Value> {
     facts.insert("index".into(), space.index_of(arch).map_or(Value::Null, number));
     facts.insert("canonical".into(), space.print(&space.canonical(arch)).into());
     if space.parameters().is_some() {
+        if let Some((flops, params)) = space.flops_and_params(arch) {
+            facts.insert("multiply-accumulates".into(), json!((1e6 * flops).round()));
+            facts.insert("params".into(), json!((1e6 * params).round()));
+        }
         return facts;
     }
     let (live, chosen) = (space.live(arch), space.aligned(arch));

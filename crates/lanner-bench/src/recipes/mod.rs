@@ -7,3 +7,20 @@ pub mod multi_predict;
 pub mod nasflat;
 pub mod peers;
 mod pre_training;
+
+/// The thirteen proxies of NAS-Bench-Suite-Zero, which the papers' recipes take.
+pub const SUITE_ZERO: [&str; 13] = [
+    "epe_nas",
+    "fisher",
+    "flops",
+    "grad_norm",
+    "grasp",
+    "jacov",
+    "l2_norm",
+    "nwot",
+    "params",
+    "plain",
+    "snip",
+    "synflow",
+    "zen",
+];

@@ -20,10 +20,10 @@ use std::sync::OnceLock;
 use lanner_nn::{AdamW, Matrix, cosine};
 use lanner_space::View;
 
+use crate::recipes::SUITE_ZERO as PROXIES;
 use crate::recipes::mlp::Mlp;
 use crate::recipes::peers::nearest;
 use crate::recipes::pre_training::{check, common_rows, epochs, plus, proxies_of};
-use lanner_predict::accuracy::adapted::PROXIES;
 use lanner_predict::encode::graph::Graphs;
 use lanner_predict::regress::gcn::{Gcn, Shape, Shared, Trainer};
 use lanner_predict::{Pool, PredictError};

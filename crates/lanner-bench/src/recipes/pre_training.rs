@@ -4,8 +4,8 @@ use lanner_nn::{Matrix, cosine};
 use lanner_space::View;
 use rand::seq::SliceRandom;
 
+use crate::recipes::SUITE_ZERO as PROXIES;
 use crate::recipes::multi_predict::tasks::normalised_of;
-use lanner_predict::accuracy::adapted::PROXIES;
 use lanner_predict::encode::counts::one_hot;
 use lanner_predict::encode::graph::Graphs;
 use lanner_predict::{Pool, PredictError};

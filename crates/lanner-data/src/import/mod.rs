@@ -24,6 +24,7 @@ mod suite_zero;
 #[cfg(test)]
 mod tests;
 mod tfrecord;
+mod transformers;
 
 use std::{
     cell::Cell,
@@ -41,8 +42,12 @@ use crate::{DataError, Table, error::shown};
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum Format {
+    /// HAT's latencies of encoder–decoder transformers, a CSV a device.
+    Hat,
     /// HELP's `.pt`: a list of latencies in milliseconds, in official order.
     Help,
+    /// HW-GPT-Bench as a CSV, with an architecture's lists in columns.
+    HwGpt,
     /// HW-NAS-Bench's `.pickle`: lists of values in official order, for three data sets.
     HwNasBench,
     /// LatBench's `.pickle`: a dict of operation tuples to seconds.
@@ -58,14 +63,18 @@ pub enum Format {
     NatsBench,
     /// NAS-Bench-Suite-Zero's `zc_*.json`, and the lists of its further trainings.
     SuiteZero,
+    /// ViT-Bench-101's CSV, with several sets of networks.
+    VitBench,
     /// Any table that [`Table::read`] reads.
     Csv,
 }
 
 impl Format {
     /// All formats with their names on the command line.
-    pub const ALL: [(&'static str, Format); 9] = [
+    pub const ALL: [(&'static str, Format); 12] = [
+        ("hat", Format::Hat),
         ("help", Format::Help),
+        ("hwgpt", Format::HwGpt),
         ("hwnasbench", Format::HwNasBench),
         ("latbench", Format::LatBench),
         ("nasbench101", Format::NasBench101),
@@ -73,12 +82,13 @@ impl Format {
         ("nasbench301", Format::NasBench301),
         ("natsbench", Format::NatsBench),
         ("suite-zero", Format::SuiteZero),
+        ("vitbench", Format::VitBench),
         ("csv", Format::Csv),
     ];
 
     /// Tells whether files of the format have several data sets, of which `only` may choose one.
     pub fn has_data_sets(self) -> bool {
-        matches!(self, Format::HwNasBench | Format::SuiteZero)
+        matches!(self, Format::HwNasBench | Format::SuiteZero | Format::VitBench)
     }
 }
 
@@ -149,6 +159,16 @@ pub fn read_where(
         }
         Format::SuiteZero => {
             each(files, &progress, |f| suite_zero::read(f, space, dataset, &progress, &mut notes))?
+        }
+        Format::HwGpt | Format::Hat | Format::VitBench => {
+            let kind = match format {
+                Format::HwGpt => transformers::Kind::HwGpt,
+                Format::Hat => transformers::Kind::Hat,
+                _ => transformers::Kind::VitBench,
+            };
+            each(files, &progress, |f| {
+                transformers::read(kind, f, space, dataset, &progress, &mut notes)
+            })?
         }
         Format::NasBench101 => each(files, &progress, |f| nasbench101::read(f, space, &progress))?,
         Format::NasBench301 => {

@@ -237,7 +237,7 @@ pub(crate) fn deployed(
 }
 
 /// Doubts about a latency, for its note; empty if there are none.
-fn doubts(m: &Measurement) -> String {
+pub(super) fn doubts(m: &Measurement) -> String {
     let mut doubts = Vec::new();
     if !m.steady {
         doubts.push("reference unsteady: drift is the usual one".into());
@@ -308,7 +308,7 @@ fn file_has_rows(path: &Path) -> bool {
     std::fs::metadata(path).is_ok_and(|m| m.len() > 0)
 }
 
-fn one_line(text: &str) -> String {
+pub(super) fn one_line(text: &str) -> String {
     text.split_whitespace().collect::<Vec<_>>().join(" ").chars().take(300).collect()
 }
 

@@ -19,6 +19,7 @@ mod layers;
 #[cfg(feature = "ort")]
 mod library;
 pub mod machine;
+mod models;
 #[cfg(feature = "ort")]
 mod ort;
 mod protocol;
@@ -37,6 +38,7 @@ pub use latency_table::{
     milliseconds, read_baseline, relative_half_width,
 };
 pub use layers::{LayerLatency, LayerWise};
+pub use models::{Model, ModelLatency, ModelSource, measure_models};
 #[cfg(feature = "ort")]
 pub use ort::Ort;
 pub use protocol::{Adaptive, Block, Measurement, Protocol, Reference};

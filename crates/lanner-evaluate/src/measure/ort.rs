@@ -8,7 +8,10 @@ use std::{
 use ::ort::{
     environment::Environment,
     logging::LogLevel,
-    session::{IoBinding, Session as OrtSession, builder::GraphOptimizationLevel},
+    session::{
+        IoBinding, Session as OrtSession,
+        builder::{GraphOptimizationLevel, SessionBuilder},
+    },
     value::{Outlet, Tensor, TensorElementType, ValueType},
 };
 
@@ -74,13 +77,42 @@ impl Ort {
         })
     }
 
-    fn session(&self, onnx: &[u8]) -> ::ort::Result<OrtSession> {
-        OrtSession::builder(&self.environment)?
+    fn refused(&self, error: &::ort::Error) -> EvaluateError {
+        EvaluateError::Refused { runtime: self.describe(), why: error.message().to_string() }
+    }
+
+    fn builder(&self) -> ::ort::Result<SessionBuilder> {
+        Ok(OrtSession::builder(&self.environment)?
             .with_intra_threads(self.threads)?
             .with_inter_threads(1)?
             .with_parallel_execution(false)?
-            .with_optimization_level(GraphOptimizationLevel::All)?
-            .commit_from_memory(onnx)
+            .with_optimization_level(GraphOptimizationLevel::All)?)
+    }
+
+    fn bound(&self, session: OrtSession) -> Result<Box<dyn Session + '_>, EvaluateError> {
+        let refused = |why: String| EvaluateError::Refused { runtime: self.describe(), why };
+        let failed = |e: ::ort::Error| refused(e.message().to_string());
+        let mut binding = session.create_binding().map_err(failed)?;
+        for of in session.inputs() {
+            let (kind, shape) = fixed(of).map_err(refused)?;
+            let len = shape.iter().product();
+            let bound = match kind {
+                TensorElementType::Int64 => Tensor::from_array((shape, vec![0i64; len]))
+                    .and_then(|t| binding.bind_input(of.name(), &t)),
+                TensorElementType::Int32 => Tensor::from_array((shape, vec![0i32; len]))
+                    .and_then(|t| binding.bind_input(of.name(), &t)),
+                TensorElementType::Bool => Tensor::from_array((shape, vec![true; len]))
+                    .and_then(|t| binding.bind_input(of.name(), &t)),
+                _ => Tensor::from_array((shape, input(len)))
+                    .and_then(|t| binding.bind_input(of.name(), &t)),
+            };
+            bound.map_err(failed)?;
+        }
+        let place = session.allocator().memory_info();
+        for output in session.outputs() {
+            binding.bind_output_to_device(output.name(), place).map_err(failed)?;
+        }
+        Ok(Box::new(BoundModel { runtime: self, session, binding }))
     }
 }
 
@@ -110,36 +142,39 @@ impl Runtime for Ort {
     }
 
     fn load(&self, onnx: &[u8]) -> Result<Box<dyn Session + '_>, EvaluateError> {
-        let refused = |why: String| EvaluateError::Refused { runtime: self.describe(), why };
-        let failed = |e: ::ort::Error| refused(e.message().to_string());
-        let session = self.session(onnx).map_err(failed)?;
-        let [only] = session.inputs() else {
-            let why = format!("the model has {} inputs, expected 1", session.inputs().len());
-            return Err(refused(why));
-        };
-        let shape = fixed_floats(only).map_err(refused)?;
-        let values = input(shape.iter().product());
-        let tensor = Tensor::from_array((shape, values)).map_err(failed)?;
-        let mut binding = session.create_binding().map_err(failed)?;
-        binding.bind_input(only.name(), &tensor).map_err(failed)?;
-        let place = session.allocator().memory_info();
-        for output in session.outputs() {
-            binding.bind_output_to_device(output.name(), place).map_err(failed)?;
-        }
-        Ok(Box::new(BoundModel { runtime: self, session, binding }))
+        let session = self.builder().and_then(|mut b| b.commit_from_memory(onnx));
+        self.bound(session.map_err(|e| self.refused(&e))?)
+    }
+
+    fn load_file(&self, path: &Path) -> Result<Box<dyn Session + '_>, EvaluateError> {
+        let session = self.builder().and_then(|mut b| b.commit_from_file(path));
+        self.bound(session.map_err(|e| self.refused(&e))?)
     }
 }
 
-/// Dimensions of an input, which must be fixed and of 32-bit floats.
-fn fixed_floats(input: &Outlet) -> Result<Vec<usize>, String> {
-    let ValueType::Tensor { ty: TensorElementType::Float32, shape, .. } = input.dtype() else {
-        let kind = input.dtype();
-        return Err(format!("input '{}' is {kind}, expected 32-bit floats", input.name()));
+/// Type and dimensions of an input, which must be fixed but for the first one.
+fn fixed(input: &Outlet) -> Result<(TensorElementType, Vec<usize>), String> {
+    let ValueType::Tensor { ty, shape, .. } = input.dtype() else {
+        return Err(format!("input '{}' is {}, expected a tensor", input.name(), input.dtype()));
     };
-    let positive = |&n: &i64| usize::try_from(n).ok().filter(|&n| n > 0);
-    shape.iter().map(positive).collect::<Option<_>>().ok_or_else(|| {
-        format!("input '{}' has dimensions {:?}, expected fixed ones", input.name(), &shape[..])
-    })
+    use TensorElementType::{Bool, Float32, Int32, Int64};
+    if !matches!(ty, Float32 | Int64 | Int32 | Bool) {
+        let why = "expected 32-bit floats, integers or truths";
+        return Err(format!("input '{}' is {}, {why}", input.name(), input.dtype()));
+    }
+    let positive = |(axis, &n): (usize, &i64)| match (usize::try_from(n), axis) {
+        (Ok(n), _) if n > 0 => Some(n),
+        (Err(_), 0) => Some(1),
+        _ => None,
+    };
+    let dims: Option<Vec<usize>> = shape.iter().enumerate().map(positive).collect();
+    match dims {
+        Some(dims) => Ok((*ty, dims)),
+        None => {
+            let (name, dims) = (input.name(), &shape[..]);
+            Err(format!("input '{name}' has dimensions {dims:?}, expected fixed ones"))
+        }
+    }
 }
 
 /// A loaded network, with input and output bound.

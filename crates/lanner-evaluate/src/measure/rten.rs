@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use rten::{Model, ModelOptions, NodeId, RunOptions, ThreadPool};
-use rten_tensor::{NdTensor, prelude::*};
+use rten_tensor::{Tensor, prelude::*};
 
 use super::{
     Runtime, Session,
@@ -48,10 +48,11 @@ impl Runtime for Rten {
             };
             dims.into_iter().map(fixed).collect()
         });
-        let Some(shape) = shape.and_then(|s| <[usize; 4]>::try_from(s).ok()) else {
-            return Err(refused("expected an input of four fixed dimensions".into()));
+        let Some(shape) = shape else {
+            return Err(refused("expected an input of fixed dimensions".into()));
         };
-        let image = NdTensor::from_data(shape, input(shape.iter().product()));
+        let values = input(shape.iter().product());
+        let image = Tensor::from_data(&shape, values);
         let (pool, alone) = (&self.pool, self.threads == 1);
         Ok(Box::new(Loaded { pool, alone, model, image, from, to }))
     }
@@ -61,7 +62,7 @@ struct Loaded<'a> {
     pool: &'a Arc<ThreadPool>,
     alone: bool,
     model: Model,
-    image: NdTensor<f32, 4>,
+    image: Tensor<f32>,
     from: NodeId,
     to: NodeId,
 }

@@ -7,13 +7,20 @@ pub trait Runtime {
     /// Name and version, for the header of a table: "rten 0.27.0".
     fn describe(&self) -> String;
 
-    /// Loads a network. `onnx` is a model with one input of 32-bit floats, `batch × channels × height
-    /// × width`, with all dimensions fixed.
+    /// Loads a network. `onnx` is a model whose inputs are numbers, with all dimensions fixed but for
+    /// the first ones, of which one that is open is 1.
     ///
     /// # Errors
     /// [`EvaluateError::Refused`] if the runtime lacks an operation, [`EvaluateError::Device`] if the
     /// device does not answer.
     fn load(&self, onnx: &[u8]) -> Result<Box<dyn Session + '_>, EvaluateError>;
+
+    /// Loads a file, whose weights may be in others beside it.
+    fn load_file(&self, path: &std::path::Path) -> Result<Box<dyn Session + '_>, EvaluateError> {
+        let refused = |why: String| EvaluateError::Refused { runtime: self.describe(), why };
+        let bytes = std::fs::read(path).map_err(|e| refused(format!("{}: {e}", path.display())))?;
+        self.load(&bytes)
+    }
 }
 
 /// A network that is loaded on a runtime.

@@ -29,6 +29,21 @@ impl FisherSums {
         (0..self.products.len()).filter(|&i| self.products[i].is_some()).collect()
     }
 
+    /// The gradients of each image by the gains of all channels, a row an image: Σ over pixels of
+    /// activation · gradient.
+    pub fn by_image(&self) -> Vec<f64> {
+        let layers: Vec<_> = self.products.iter().flatten().collect();
+        let layers: Vec<_> =
+            layers.iter().map(|p| p.lock().unwrap_or_else(PoisonError::into_inner)).collect();
+        let rows = (0..self.images).map(|image| {
+            layers.iter().flat_map(move |p| {
+                let channels = p.len() / self.images;
+                p[image * channels..][..channels].iter().copied()
+            })
+        });
+        rows.flatten().collect()
+    }
+
     /// Fisher's sum over layers; `weights` gives the number of weights of a layer's output channel.
     pub fn fisher(&self, weights: impl Fn(usize) -> usize) -> f64 {
         let mut sum = 0.0;

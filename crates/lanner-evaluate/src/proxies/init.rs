@@ -93,6 +93,16 @@ fn fill(network: &Network, f: impl Fn(&Layer, usize, &mut [f32], &mut [f32])) ->
     params
 }
 
+/// Draws −1 and 1.
+pub fn fill_signs(out: &mut [f32], seed: u64, layer: usize) {
+    let mut generator = lanner_nn::rng(seed, &format!("proxies: signs behind {layer}"));
+    for some in out.chunks_mut(64) {
+        let bits = generator.random::<u64>();
+        let sign = |k: usize| if bits >> k & 1 == 1 { 1.0 } else { -1.0 };
+        some.iter_mut().enumerate().for_each(|(k, x)| *x = sign(k));
+    }
+}
+
 /// Draws from N(0, 1), by Box and Muller's method.
 pub fn fill_normal(out: &mut [f32], generator: &mut Rng) {
     for pair in out.chunks_mut(2) {

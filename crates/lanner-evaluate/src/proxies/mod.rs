@@ -19,12 +19,15 @@
 //!
 //! | pass | for |
 //! |---|---|
-//! | forward | `nwot`, all of the next three rows |
-//! | backward of the loss | `grad_norm`, `snip`, `plain`, `fisher`; `grasp` |
+//! | forward | `nwot`, `swap`, `swap_layers`, `expressivity`, `progressivity`, `meco`; all of the next rows |
+//! | backward of the loss | `grad_norm`, `snip`, `plain`, `fisher`, `vkdnw`; `zico`, `grasp` |
+//! | backward of the loss of half of the images | `zico` |
+//! | backward in pieces between blocks | `trainability` |
 //! | backward of the sum of outputs, to the image | `jacov`, `epe_nas` |
 //! | two more forward and backward, of larger and smaller weights | `grasp` |
 //! | forward and backward of one image of ones, in `f64` | `synflow` |
 //! | two forward, of other weights | `zen` |
+//! | eight forward of the first cell, of 16 images | `swap_cell` |
 //! | none | `flops`, `params`, `l2_norm` |
 //!
 //! A value depends neither on which other proxies are wanted, nor on the number of threads.
@@ -38,15 +41,18 @@
 
 mod batch;
 mod campaign;
+mod features;
 mod fisher;
 mod grasp;
 mod init;
 mod jacobian;
 mod linalg;
 mod loss;
+mod patterns;
 mod proxy;
 mod separate;
 mod shared;
+mod spread;
 
 pub use batch::Batch;
 pub use campaign::{ProxyCampaign, ProxySummary};
@@ -114,7 +120,7 @@ pub fn compute(
     compute_with(network, params, batch, wanted, options)
 }
 
-/// [`compute`] with given weights, except for Zen.
+/// [`compute`] with given weights, except for Zen and SwapCell.
 fn compute_with(
     network: &Network,
     params: lanner_nn::Params<f32>,
@@ -122,7 +128,21 @@ fn compute_with(
     wanted: &[Proxy],
     options: &ProxyOptions,
 ) -> Result<Vec<(Proxy, Score)>, EvaluateError> {
-    let shared = shared::passes(network, &params, batch, wanted, options)?;
+    let seed = options.seed;
+    let draw = |layer, numbers: &mut [f32]| init::fill_signs(numbers, seed, layer);
+    compute_drawn(network, params, batch, wanted, options, draw)
+}
+
+/// [`compute_with`] with given random gradients behind blocks, for Trainability.
+fn compute_drawn(
+    network: &Network,
+    params: lanner_nn::Params<f32>,
+    batch: &Batch,
+    wanted: &[Proxy],
+    options: &ProxyOptions,
+    draw: impl FnMut(usize, &mut [f32]),
+) -> Result<Vec<(Proxy, Score)>, EvaluateError> {
+    let shared = shared::passes(network, &params, batch, wanted, options, draw)?;
     let mut scores = Vec::with_capacity(wanted.len());
     for &proxy in wanted {
         let known = shared.iter().find(|(p, _)| *p == proxy);
@@ -131,6 +151,7 @@ fn compute_with(
             Proxy::Params => Ok(Cost::of(network).params as f64 / 1e6),
             Proxy::L2Norm => separate::l2_norm(network, &params),
             Proxy::Synflow => separate::synflow(network, &params, options)?,
+            Proxy::SwapCell => patterns::swap_cell(network, batch, options)?,
             Proxy::Zen => separate::zen(network, batch.len(), options.seed, options)?,
             _ => known.map_or(Err(Absence::NotFinite), |(_, score)| *score),
         };

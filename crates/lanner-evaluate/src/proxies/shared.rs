@@ -1,60 +1,89 @@
-//! Passes that most proxies share: one forward, one backward of the loss, one backward of the outputs;
-//! and two more for GraSP, in the same buffers.
+//! Passes that most proxies share: one forward; backward of the loss, of its first half of images, of
+//! the outputs, and in pieces between blocks; and two more for GraSP, in the same buffers.
 
-use lanner_network::{Layer, Network, Op};
+use lanner_network::{Network, Op};
 use lanner_nn::{Executor, Mode, Params, Wants};
 
 use super::proxy::finite;
 use super::{
-    Absence, Batch, Proxy, ProxyOptions, Score, fisher::FisherSums, grasp, jacobian, linalg, loss,
+    Absence, Batch, Proxy, ProxyOptions, Score, features, fisher::FisherSums, grasp, jacobian,
+    linalg, loss, patterns, spread,
 };
 use crate::EvaluateError;
 
 /// Proxies of these passes, in the order of their computation.
-const SHARED: [Proxy; 8] = [
+const SHARED: [Proxy; 16] = [
     Proxy::Nwot,
+    Proxy::Swap,
+    Proxy::SwapLayers,
+    Proxy::Expressivity,
+    Proxy::Progressivity,
+    Proxy::Meco,
     Proxy::GradNorm,
     Proxy::Snip,
     Proxy::Plain,
+    Proxy::Zico,
     Proxy::Fisher,
+    Proxy::Vkdnw,
     Proxy::Jacov,
     Proxy::EpeNas,
+    Proxy::Trainability,
+    // Runs forward again.
     Proxy::Grasp,
 ];
 
 /// Computes those of the `wanted` proxies that come from these passes; runs only the passes needed.
+/// `draw(layer, numbers)` fills the gradients behind blocks, see [`features::trainability`].
 pub fn passes(
     network: &Network,
     params: &Params<f32>,
     batch: &Batch,
     wanted: &[Proxy],
     options: &ProxyOptions,
+    draw: impl FnMut(usize, &mut [f32]),
 ) -> Result<Vec<(Proxy, Score)>, EvaluateError> {
     let any = |of: &[Proxy]| of.iter().any(|p| wanted.contains(p));
-    let by_params = any(&[Proxy::GradNorm, Proxy::Snip, Proxy::Plain, Proxy::Grasp]);
-    let by_input = any(&[Proxy::Jacov, Proxy::EpeNas]);
-    let by_fisher = any(&[Proxy::Fisher]);
-    let hold_states = any(&[Proxy::Nwot, Proxy::Grasp]);
     if !any(&SHARED) {
         return Ok(Vec::new());
     }
-    let sums = FisherSums::new(network, batch.len(), by_fisher);
-    let training = by_params || by_input || by_fisher;
-    let repeat_backward = by_input && (by_params || by_fisher);
+    let by_params = any(&[Proxy::GradNorm, Proxy::Snip, Proxy::Plain, Proxy::Grasp, Proxy::Zico]);
+    let by_half = any(&[Proxy::Zico]);
+    let by_image = any(&[Proxy::Fisher, Proxy::Vkdnw]);
+    let by_input = any(&[Proxy::Jacov, Proxy::EpeNas]);
+    let of_blocks = any(&[Proxy::Expressivity, Proxy::Progressivity]);
+    let in_pieces = any(&[Proxy::Trainability]);
+    let of_layers = any(&[Proxy::Meco]);
+
+    let blocks = features::block_outputs(network);
+    let convolutions = features::meco_layers(network);
+    let sums = FisherSums::new(network, batch.len(), by_image);
+    let mut observed = sums.layers();
+    observed.extend(blocks.iter().filter(|_| of_blocks));
+    observed.extend(convolutions.iter().filter(|_| of_layers));
+    let backward = [by_params || by_image, by_half, by_input, in_pieces, of_blocks || of_layers];
+    let backward = backward.into_iter().filter(|b| *b).count();
     let run = lanner_nn::ExecOptions {
-        training,
-        repeat_backward,
-        hold_states,
-        observed: sums.layers(),
+        training: backward > 0,
+        // Outputs that are looked at after the pass are kept as for further backward passes.
+        repeat_backward: backward > 1 || of_blocks || of_layers,
+        hold_states: any(&[Proxy::Nwot, Proxy::Swap, Proxy::SwapLayers, Proxy::Grasp]),
+        observed,
+        cuts: blocks.iter().copied().filter(|_| in_pieces).collect(),
         ..options.executor()
     };
     let mut executor = Executor::<f32>::new(network, batch.len(), run)?;
     let outputs = executor.forward(params, &batch.images, Mode::Batch, &sums)?;
-    let d_outputs = loss::gradient(outputs, &batch.labels);
+    let mut d_outputs = loss::gradient(outputs, &batch.labels);
     let mut gradient = vec![0.0; if by_params { params.values.len() } else { 0 }];
-    if by_params || by_fisher {
+    if by_params || by_image {
         let wants = Wants { params: by_params, input: false };
         executor.backward(params, &d_outputs, wants, &mut gradient, &sums)?;
+    }
+    let mut half = vec![0.0; if by_half { params.values.len() } else { 0 }];
+    if by_half {
+        let first = d_outputs.len() / batch.len() * (batch.len() / 2);
+        d_outputs[first..].fill(0.0);
+        executor.backward(params, &d_outputs, Wants::PARAMS, &mut half, &())?;
     }
     let correlations = match by_input {
         true => {
@@ -66,16 +95,39 @@ pub fn passes(
         }
         false => None,
     };
+    let entropies = match of_blocks {
+        true => features::entropies(&executor, &blocks, options.threads)?,
+        false => Vec::new(),
+    };
+    let (swap, swap_layers) = match any(&[Proxy::Swap, Proxy::SwapLayers]) {
+        true => patterns::swap(&executor, batch.len()),
+        false => (Err(Absence::NoRelu), Err(Absence::NoRelu)),
+    };
+    let mut draw = Some(draw);
     let mut scores = Vec::new();
     for proxy in SHARED.into_iter().filter(|p| wanted.contains(p)) {
         let score = match proxy {
-            Proxy::Nwot => nwot(&executor, batch.len()),
+            Proxy::Nwot => patterns::nwot(&executor, batch.len()),
+            Proxy::Swap => swap,
+            Proxy::SwapLayers => swap_layers,
             Proxy::Jacov => jacobian::jacov(correlations.as_deref(), batch.len()),
             Proxy::EpeNas => {
                 let classes = network.output().len();
                 jacobian::epe_nas(correlations.as_deref(), &batch.labels, classes)
             }
+            Proxy::Expressivity => features::expressivity(&entropies),
+            Proxy::Progressivity => features::progressivity(&entropies),
+            Proxy::Trainability => match draw.take() {
+                Some(draw) => {
+                    let threads = options.threads;
+                    features::trainability(&mut executor, params, &blocks, threads, draw)?
+                }
+                None => Err(Absence::NoGradient),
+            },
             _ if weighted(network, params).next().is_none() => Err(Absence::NoWeights),
+            Proxy::Meco => features::meco(&executor, &convolutions)?,
+            Proxy::Zico => spread::zico(network, params, &gradient, &half),
+            Proxy::Vkdnw => spread::vkdnw(network, &sums.by_image(), batch.len()),
             Proxy::Grasp => {
                 let Batch { images, labels, .. } = batch;
                 grasp::grasp(params, images, labels, &gradient, &mut executor, grasp::STEP)?
@@ -100,35 +152,6 @@ pub fn weighted<'a, T>(
     layers
         .filter(|(l, _)| matches!(l.op, Op::Conv(_) | Op::Linear { .. }))
         .map(|(_, place)| place.weight.clone())
-}
-
-/// Computes NWOT from the numbers of ReLUs that are in the same state for two images.
-fn nwot(executor: &Executor<f32>, images: usize) -> Score {
-    let (mut all, mut differing) = (0, vec![0u64; images * images]);
-    let layers = &executor.network().layers;
-    for (i, layer) in layers.iter().enumerate() {
-        let same = |l: &&Layer| l.op == layer.op && l.inputs == layer.inputs;
-        if !matches!(layer.op, Op::Relu | Op::Relu6) || layers[..i].iter().any(|l| same(&l)) {
-            continue;
-        }
-        // ReLUs that read the same input have the same states, and are counted together.
-        let times = layers.iter().filter(same).count() as u64;
-        all += times * layer.shape.len() as u64;
-        let states = executor.activation_states(i);
-        let rows: Vec<&[u64]> = states.chunks_exact(states.len() / images).collect();
-        for (i, a) in rows.iter().enumerate() {
-            for (j, b) in rows[..i].iter().enumerate() {
-                let differ: u32 = a.iter().zip(*b).map(|(a, b)| (a ^ b).count_ones()).sum();
-                differing[i * images + j] += times * u64::from(differ);
-            }
-        }
-    }
-    if all == 0 {
-        return Err(Absence::NoRelu);
-    }
-    let same = |i: usize, j: usize| (all - differing[i.max(j) * images + i.min(j)]) as f64;
-    let agreements = (0..images * images).map(|at| same(at / images, at % images)).collect();
-    linalg::log_determinant(agreements, images).ok_or(Absence::Singular)
 }
 
 /// Computes a proxy that is a sum over weights.

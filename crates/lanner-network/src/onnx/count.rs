@@ -53,7 +53,7 @@ mod tests {
     #[test]
     fn costs_are_those_of_the_network() {
         let mut rng = rand_chacha::ChaCha8Rng::seed_from_u64(7);
-        for space in Space::ALL {
+        for space in Space::ALL.into_iter().filter(|space| space.parameters().is_none()) {
             let skeleton = Skeleton { classes: 10, ..Skeleton::of(&space).unwrap() };
             for _ in 0..3 {
                 let arch = space.sample(&mut rng);

@@ -293,7 +293,7 @@ pub fn int(name: &str, value: usize) -> Attribute {
     Attribute { name: name.into(), i: Some(value as i64), kind: INT, ..Attribute::default() }
 }
 
-fn ints(name: &str, values: &[usize]) -> Attribute {
+pub fn ints(name: &str, values: &[usize]) -> Attribute {
     let ints = values.iter().map(|&v| v as i64).collect();
     Attribute { name: name.into(), ints, kind: INTS, ..Attribute::default() }
 }

@@ -13,6 +13,7 @@ mod export;
 mod infer;
 mod messages;
 mod parse;
+mod probe;
 mod quantize;
 mod read;
 mod wire;
@@ -20,6 +21,7 @@ mod work;
 
 pub use count::{OnnxCost, count};
 pub use infer::show;
+pub use probe::probe;
 use prost::Message;
 pub use read::{ReadOptions, read};
 

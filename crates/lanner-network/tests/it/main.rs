@@ -2,3 +2,4 @@
 
 mod nasbench201;
 mod published;
+mod zoo;

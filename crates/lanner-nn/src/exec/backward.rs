@@ -105,6 +105,51 @@ impl<T: Float> Executor<T> {
         Ok(())
     }
 
+    /// Runs backward in pieces between the layers of [`ExecOptions::cuts`], last to first: calls
+    /// `cut(layer, gradient)` with the gradient by each cut layer's output (all images, each height ×
+    /// width × channels), which the caller may replace for the next piece. That of the last one is 0.
+    /// Layers behind the last cut are left out; layers on which the output does not depend are not
+    /// called for. [`Executor::input_gradient`] then has that of the first piece.
+    ///
+    /// # Errors
+    /// As for [`Executor::backward`].
+    ///
+    /// [`ExecOptions::cuts`]: super::ExecOptions::cuts
+    pub fn backward_in_pieces(
+        &mut self,
+        params: &Params<T>,
+        cuts: &[usize],
+        cut: &mut dyn FnMut(usize, &mut [T]),
+    ) -> Result<(), ExecError> {
+        self.check_params(params)?;
+        if !self.training || self.images == 0 {
+            let needed = "a forward pass of an executor made with `training`";
+            return Err(ExecError::Order { method: "backward_in_pieces", needed });
+        }
+        let n = self.network.layers.len();
+        let mut pass =
+            BackwardPass { params, wants: Wants::INPUT, observer: &(), written: vec![false; n] };
+        for i in (0..n).rev() {
+            let own = self.plan.layers[i].grad == Grad::Own;
+            if cuts.contains(&i)
+                && own
+                && let Some(slot) = self.plan.layers[i].grad_slot
+            {
+                let len = self.images * self.network.layers[i].shape.len();
+                if !pass.written[i] {
+                    self.slots[slot][..len].fill(T::ZERO);
+                }
+                cut(i, &mut self.slots[slot][..len]);
+                pass.written[i] = true;
+            }
+            if self.plan.gradient_root(i).is_some_and(|root| pass.written[root]) {
+                self.backward_layer(i, &mut pass, &mut []);
+            }
+        }
+        self.has_gradient = pass.written[0];
+        Ok(())
+    }
+
     /// Gradient of the loss by the images, from the last backward pass with [`Wants::input`]; laid
     /// out like the images.
     ///

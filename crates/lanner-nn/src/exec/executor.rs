@@ -28,6 +28,8 @@ pub struct ExecOptions {
     pub hold_states: bool,
     /// Numbers of the layers that an [`Observer`] sees.
     pub observed: Vec<usize>,
+    /// Numbers of the layers at which [`Executor::backward_in_pieces`] stops.
+    pub cuts: Vec<usize>,
     /// Limit of the executor's memory in bytes; a network that needs more is refused. Parameters
     /// and their gradients belong to the caller and are not counted.
     pub memory_limit: Option<u64>,
@@ -79,6 +81,7 @@ pub struct Executor<T> {
     pub(super) slots: Vec<Buffer<T>>,
     pub(super) workers: Workers<T>,
     pub(super) training: bool,
+    repeat_backward: bool,
     pub(super) can_hold: bool,
     /// Activations and max pools are held at the states of an earlier pass.
     pub(super) held: bool,
@@ -198,10 +201,11 @@ impl<T: Float> Executor<T> {
         if batch == 0 {
             return value("batch", batch, "1 or more");
         }
-        if let Some(&layer) = options.observed.iter().find(|&&l| l >= network.layers.len()) {
+        let named = options.observed.iter().chain(&options.cuts);
+        if let Some(&layer) = named.into_iter().find(|&&l| l >= network.layers.len()) {
             return value("observed layer", layer, "the number of a layer");
         }
-        let plan = Plan::of(network, options.training, options.repeat_backward, &options.observed);
+        let plan = Plan::of(network, &options);
         let kernels: Vec<Kernel> = network.layers.iter().map(|l| kernel::<T>(network, l)).collect();
         let needs = MemoryNeeds::of(network, &plan, &kernels, batch, &options);
         let needed = needs.bytes(size_of::<T>(), options.threads);
@@ -236,6 +240,7 @@ impl<T: Float> Executor<T> {
             kernels,
             workers: Workers::new(options.threads),
             training: options.training,
+            repeat_backward: options.repeat_backward,
             can_hold: options.hold_states,
             held: false,
             states,
@@ -330,6 +335,28 @@ impl<T: Float> Executor<T> {
     /// channel each; empty for other layers.
     pub fn statistics(&self, layer: usize) -> (&[T], &[T]) {
         self.norms.get(layer).map_or((&[], &[]), |n| (&n.mean, &n.variance))
+    }
+
+    /// Outputs of an observed layer for the first `count` images of the last forward pass, image after
+    /// image (height × width × channels). They are kept until the next forward pass if the executor was made with
+    /// [`ExecOptions::training`] and [`ExecOptions::repeat_backward`].
+    ///
+    /// # Errors
+    /// When the layer is not observed, or its output is not kept.
+    pub fn layer_output(&self, layer: usize, count: usize) -> Result<Vec<T>, ExecError> {
+        let kept = self.training && self.repeat_backward;
+        if self.images == 0 || !kept || self.plan.layers.get(layer).is_none_or(|p| !p.observed) {
+            let needed =
+                "a forward pass with this layer observed, `training` and `repeat_backward`";
+            return Err(ExecError::Order { method: "layer_output", needed });
+        }
+        let count = count.min(self.images);
+        let mut out = vec![T::ZERO; count * self.network.layers[layer].shape.len()];
+        let source = self.source(layer);
+        for (n, out) in out.chunks_exact_mut(source.len).enumerate() {
+            source.apply(n, out);
+        }
+        Ok(out)
     }
 
     pub(super) fn check_params(&self, params: &Params<T>) -> Result<(), ExecError> {

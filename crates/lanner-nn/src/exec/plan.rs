@@ -16,6 +16,7 @@
 use lanner_network::{Network, Op};
 
 use super::elementwise::Act;
+use super::executor::ExecOptions;
 
 /// Source of a layer's output.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -70,19 +71,15 @@ pub struct Plan {
 }
 
 impl Plan {
-    pub fn of(
-        network: &Network,
-        training: bool,
-        repeat_backward: bool,
-        observed: &[usize],
-    ) -> Plan {
+    pub fn of(network: &Network, options: &ExecOptions) -> Plan {
+        let &ExecOptions { training, repeat_backward, ref observed, ref cuts, .. } = options;
         let n = network.layers.len();
         let mut readers = vec![Vec::new(); n];
         for (r, layer) in network.layers.iter().enumerate() {
             layer.inputs.iter().for_each(|&i| readers[i].push(r));
         }
         let views = views(network, &readers);
-        let grads = if training { gradients(network, &readers) } else { vec![Grad::None; n] };
+        let grads = if training { gradients(network, &readers, cuts) } else { vec![Grad::None; n] };
         let mut layers: Vec<LayerPlan> = views
             .iter()
             .zip(&grads)
@@ -147,7 +144,7 @@ fn views(network: &Network, readers: &[Vec<usize>]) -> Vec<View> {
     views
 }
 
-fn gradients(network: &Network, readers: &[Vec<usize>]) -> Vec<Grad> {
+fn gradients(network: &Network, readers: &[Vec<usize>], cuts: &[usize]) -> Vec<Grad> {
     let n = network.layers.len();
     // Layers by which the output has a derivative that is not zero everywhere.
     let mut live = vec![false; n];
@@ -165,6 +162,7 @@ fn gradients(network: &Network, readers: &[Vec<usize>]) -> Vec<Grad> {
             let op = &network.layers[i].op;
             match only.map(|&r| (r, &network.layers[r].op)) {
                 _ if !live[i] => Grad::None,
+                _ if cuts.contains(&i) => Grad::Own,
                 Some((r, Op::Add)) if i > 0 => Grad::Alias(r),
                 Some((r, Op::BatchNorm { .. })) if matches!(op, Op::Conv(_)) => Grad::Behind(r),
                 Some((_, reader)) if Act::of(op).is_some() && Act::of(reader).is_none() => {

@@ -11,13 +11,22 @@
 //! member's predictions are turned into normal scores over the whole pool before the mean, so that the
 //! members weigh equally, whatever they shrink.
 //!
+//! With an untrained score of the architectures ([`AccuracyFeatures::with_prior`]), members predict the
+//! difference from a line in it. The processes' line has a slope that the targets move as much as they
+//! tell, by a linear term beside the fixed one; the trees', one by Bayes' rule. The members without it
+//! stand beside them, and all weigh as much as they predict training rows that are held out, so that a
+//! score that tells nothing is forgotten.
+//!
 //! Values in the metric's own unit come from where the score falls among the training values, and
 //! intervals from predictions of training rows that were held out.
 
-use super::features::AccuracyFeatures;
+use std::borrow::Cow;
+
+use super::features::{AccuracyFeatures, SLOPE, slope};
 use super::scores::{Calibration, NormalScores};
 use crate::checks::check_lengths;
 use crate::regress::gp::{Component, EXACT_ROWS, Gp, GpOptions, HyperPrior};
+use crate::regress::linalg::Mat;
 use crate::regress::trees::{ExtraTrees, TreeOptions};
 use crate::{Forecast, PredictError};
 
@@ -49,12 +58,16 @@ pub struct AccuracyModel {
 /// One of the regressors, and the scores of what it predicts for the pool.
 struct Member {
     kind: MemberKind,
+    /// Whether it sees the prior.
+    prior: bool,
     scale: NormalScores,
+    weight: f64,
 }
 
 enum MemberKind {
     Process(Box<Gp>, Vec<Component>),
-    Trees(ExtraTrees),
+    /// Trees, and the slope of the prior beside them.
+    Trees(ExtraTrees, f64),
 }
 
 impl AccuracyModel {
@@ -68,25 +81,19 @@ impl AccuracyModel {
         check(rows, values)?;
         let target = NormalScores::new(values);
         let t: Vec<f64> = values.iter().map(|&v| target.score(v)).collect();
-        let pool: Vec<usize> = (0..features.len()).collect();
-        let mut fitted = Vec::new();
-        for components in features.members() {
-            let gp = Gp::fit(&components, rows, &t, &gp_options(40), None)?;
-            let all = gp.predict(&components, &pool, false).mean;
-            let held_out = gp.leave_one_out().mean;
-            fitted.push((MemberKind::Process(Box::new(gp), components), all, held_out));
+        let mut fitted = fitted(features, rows, &t, seed)?;
+        if features.prior.is_some() {
+            fitted.extend(self::fitted(&features.without_prior(), rows, &t, seed)?);
         }
-        if features.chain.is_none() {
-            let (forest, held_out) = trees(features, rows, &t, seed)?;
-            let all = forest.predict(&features.all);
-            fitted.push((MemberKind::Trees(forest), all, held_out));
-        }
-
+        let weights = match features.prior {
+            None => vec![1.0 / fitted.len() as f64; fitted.len()],
+            Some(_) => weights(&fitted, &t),
+        };
         let mut scores = vec![0.0; features.len()];
         let mut held_out = vec![0.0; rows.len()];
-        let weight = 1.0 / fitted.len() as f64;
         let mut members = Vec::new();
-        for (kind, all, out) in fitted {
+        for (Fitted { kind, prior, all, held_out: out }, weight) in fitted.into_iter().zip(weights)
+        {
             let scale = NormalScores::new(&all);
             for (sum, &p) in scores.iter_mut().zip(&all) {
                 *sum += weight * scale.score(p);
@@ -94,7 +101,7 @@ impl AccuracyModel {
             for (sum, &p) in held_out.iter_mut().zip(&out) {
                 *sum += weight * scale.score(p);
             }
-            members.push(Member { kind, scale });
+            members.push(Member { kind, prior, scale, weight });
         }
         Ok(AccuracyModel { scores, members, calibration: Calibration::new(target, &held_out, &t) })
     }
@@ -113,21 +120,99 @@ impl AccuracyModel {
     /// Beyond the best and the worst that a member predicts in the pool, its scores go on in a line.
     pub fn predict_others(&self, features: &AccuracyFeatures) -> Forecast {
         let mut scores = vec![0.0; features.len()];
-        let mut asked = features.members().into_iter();
+        let plain = features.without_prior();
+        let features = match self.members.iter().any(|m| m.prior) {
+            true => &features.clone().or_without_score(),
+            false => &plain,
+        };
+        let mut asked = features.members().into_iter().chain(plain.members());
         for member in &self.members {
-            let predicted = match &member.kind {
-                MemberKind::Trees(forest) => forest.predict(&features.all),
+            let features = if member.prior { features } else { &plain };
+            let (slope, mut predicted) = match &member.kind {
+                MemberKind::Trees(forest, slope) => (*slope, forest.predict(&for_trees(features))),
                 MemberKind::Process(gp, components) => {
                     // As many as were fitted: which there are depends on the space alone.
                     let asked = asked.next().unwrap_or_default();
-                    gp.predict_others(components, &asked, false).mean
+                    (SLOPE, gp.predict_others(components, &asked, false).mean)
                 }
             };
+            let with_prior = predicted.iter_mut().enumerate();
+            with_prior.for_each(|(row, p)| *p += slope * features.prior(row));
             for (sum, p) in scores.iter_mut().zip(predicted) {
-                *sum += member.scale.score_beyond(p) / self.members.len() as f64;
+                *sum += member.weight * member.scale.score_beyond(p);
             }
         }
         self.calibration.forecast(&scores)
+    }
+}
+
+/// A fitted member: whether it sees the prior, and what it predicts of the pool and of each training row
+/// without it.
+struct Fitted {
+    kind: MemberKind,
+    prior: bool,
+    all: Vec<f64>,
+    held_out: Vec<f64>,
+}
+
+/// Fits all members to targets; with a prior, they predict the difference from what it says.
+fn fitted(
+    features: &AccuracyFeatures,
+    rows: &[usize],
+    t: &[f64],
+    seed: u64,
+) -> Result<Vec<Fitted>, PredictError> {
+    let pool: Vec<usize> = (0..features.len()).collect();
+    let prior = features.prior.is_some();
+    let without = |slope: f64| -> Vec<f64> {
+        t.iter().zip(rows).map(|(t, &row)| t - slope * features.prior(row)).collect()
+    };
+    let with = |rows: &[usize], slope: f64, mut values: Vec<f64>| -> Vec<f64> {
+        values.iter_mut().zip(rows).for_each(|(v, &row)| *v += slope * features.prior(row));
+        values
+    };
+    let mut fitted = Vec::new();
+    let target_of_processes = without(SLOPE);
+    for components in features.members() {
+        let gp = Gp::fit(&components, rows, &target_of_processes, &gp_options(40), None)?;
+        let all = with(&pool, SLOPE, gp.predict(&components, &pool, false).mean);
+        let held_out = with(rows, SLOPE, gp.leave_one_out().mean);
+        let kind = MemberKind::Process(Box::new(gp), components);
+        fitted.push(Fitted { kind, prior, all, held_out });
+    }
+    if features.chain.is_none() {
+        let scores: Vec<f64> = rows.iter().map(|&row| features.prior(row)).collect();
+        let slope = slope(&scores, t);
+        let (forest, held_out) = trees(features, rows, &without(slope), seed)?;
+        let all = with(&pool, slope, forest.predict(&for_trees(features)));
+        let held_out = with(rows, slope, held_out);
+        fitted.push(Fitted { kind: MemberKind::Trees(forest, slope), prior, all, held_out });
+    }
+    Ok(fitted)
+}
+
+/// Share of the training rows that count as evidence of which members are better.
+const EVIDENCE: f64 = 0.25;
+
+/// Weights of members by how well they predict training rows that were held out.
+fn weights(fitted: &[Fitted], t: &[f64]) -> Vec<f64> {
+    let error = |f: &Fitted| -> f64 {
+        let square: f64 = f.held_out.iter().zip(t).map(|(p, t)| (p - t).powi(2)).sum();
+        (square / t.len() as f64).max(1e-6)
+    };
+    let errors: Vec<f64> = fitted.iter().map(error).collect();
+    let least = errors.iter().copied().fold(f64::INFINITY, f64::min);
+    let power = -EVIDENCE * t.len() as f64;
+    let weights: Vec<f64> = errors.iter().map(|e| (e / least).powf(power)).collect();
+    let sum: f64 = weights.iter().sum();
+    weights.into_iter().map(|w| w / sum).collect()
+}
+
+/// What the trees see: all features, and the prior.
+fn for_trees(features: &AccuracyFeatures) -> Cow<'_, Mat> {
+    match &features.prior {
+        None => Cow::Borrowed(&features.all),
+        Some(prior) => Cow::Owned(features.all.beside(prior)),
     }
 }
 
@@ -140,7 +225,7 @@ fn trees(
     seed: u64,
 ) -> Result<(ExtraTrees, Vec<f64>), PredictError> {
     let mut options = TreeOptions::default();
-    let known = features.all.select(rows);
+    let known = for_trees(features).select(rows);
     if rows.len() > EXACT_ROWS {
         options.rows = EXACT_ROWS.min(rows.len() * 4 / 5);
         let all = ExtraTrees::fit(&known, t, &options, seed)?;

@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use lanner_space::Architecture;
 
+use super::scores::NormalScores;
 use crate::Pool;
 use crate::encode::cells::{CellEncoder, CellFeatures};
 use crate::regress::gp::{Component, HyperPrior, Kernel};
@@ -35,6 +36,8 @@ pub struct AccuracyFeatures {
     pub(super) chain: Option<Box<Chain>>,
     /// Columns of each parameter, in spaces of parameters that have few.
     each: Option<Vec<Arc<Mat>>>,
+    /// Untrained score of each architecture, p × 1, see [`AccuracyFeatures::with_prior`].
+    pub(super) prior: Option<Arc<Mat>>,
     encoder: Arc<Encoder>,
 }
 
@@ -61,6 +64,21 @@ struct Encoder {
 
 /// Length scale of a term that bends but little over a chain's totals.
 const CURVED: HyperPrior = HyperPrior::new(4.0, 0.5);
+
+/// Slope of accuracies, as normal scores, in the prior's scores before anything is trained: about their
+/// correlation in other spaces.
+pub(super) const SLOPE: f64 = 0.6;
+/// Standard deviation of that slope between spaces, and of what it leaves open.
+const SLOPE_ERROR: f64 = 0.4;
+const REST: f64 = 0.7;
+
+/// Slope of targets in scores, after both were seen for some networks.
+pub(super) fn slope(scores: &[f64], targets: &[f64]) -> f64 {
+    let (a, b) = (SLOPE_ERROR.powi(-2), REST.powi(-2));
+    let product: f64 = scores.iter().zip(targets).map(|(s, t)| s * t).sum();
+    let square: f64 = scores.iter().map(|s| s * s).sum();
+    (a * SLOPE + b * product) / (a + b * square)
+}
 
 const GROUPS: usize = 7;
 
@@ -150,9 +168,31 @@ impl AccuracyFeatures {
             graph,
             shares,
             plain,
+            prior: None,
             chain: is_chain.then(|| Box::new(Chain { line, choices, early, totals })),
             encoder,
         }
+    }
+
+    /// The same with an untrained score of each architecture, say
+    /// [`rank`](super::untrained::rank) (any scale, larger is better; NaN where there is none), from
+    /// which predictions start: accuracies are the score times a slope, and the processes' difference
+    /// from that. The slope is [`SLOPE`] before anything is trained, and some ten trained networks
+    /// overrule it. For features [`of`](AccuracyFeatures::of) other architectures, scores are those of
+    /// the same scale.
+    pub fn with_prior(mut self, scores: &[f64]) -> AccuracyFeatures {
+        let known: Vec<f64> = scores.iter().copied().filter(|s| s.is_finite()).collect();
+        if scores.len() == self.len() && known.iter().any(|s| *s != known[0]) {
+            let scale = NormalScores::new(&known);
+            let score = |s: f64| if s.is_finite() { scale.score(s) } else { 0.0 };
+            self.prior = Some(Arc::new(Mat::from_fn(scores.len(), 1, |i, _| score(scores[i]))));
+        }
+        self
+    }
+
+    /// The scores of [`AccuracyFeatures::with_prior`] of a row, 0 without any.
+    pub(super) fn prior(&self, row: usize) -> f64 {
+        self.prior.as_ref().map_or(0.0, |prior| prior.data[row])
     }
 
     /// The number of architectures.
@@ -174,8 +214,33 @@ impl AccuracyFeatures {
         [Kernel::Linear, Kernel::Rbf].map(|kernel| component(kernel, &self.plain)).to_vec()
     }
 
+    /// The same with an average score for each, if there is none.
+    pub(super) fn or_without_score(mut self) -> AccuracyFeatures {
+        let rows = self.len();
+        self.prior.get_or_insert_with(|| Arc::new(Mat::zeros(rows, 1)));
+        self
+    }
+
+    /// The same without [`AccuracyFeatures::with_prior`].
+    pub(super) fn without_prior(&self) -> AccuracyFeatures {
+        AccuracyFeatures { prior: None, ..self.clone() }
+    }
+
+    /// In other spaces of parameters there are no sums.
+    fn is_of_transformers(&self) -> bool {
+        self.each.is_some() && self.shares.cols > 0
+    }
+
     /// Covariances of the processes of [`AccuracyModel`].
     pub(super) fn members(&self) -> Vec<Vec<Component>> {
+        let mut members = self.members_of_graphs();
+        if let Some(prior) = &self.prior {
+            members.iter_mut().for_each(|m| m.push(component(Kernel::Linear, prior)));
+        }
+        members
+    }
+
+    fn members_of_graphs(&self) -> Vec<Vec<Component>> {
         let smooth = |x| component(Kernel::Matern52, x);
         if let Some([_, second, third]) = self.of_parameters() {
             return vec![second, third];
@@ -202,10 +267,18 @@ impl AccuracyFeatures {
     }
 
     /// Covariances of three processes of parameters: that of [`AccuracyFeatures::plain_components`], one that adds places
-    /// and totals, one that adds each parameter to all.
+    /// and totals, one that adds each parameter to all. Of transformers, the second sees sums, and the third single
+    /// layers, too.
     fn of_parameters(&self) -> Option<[Vec<Component>; 3]> {
         let each = self.each.as_ref()?;
         let some = |x: &Arc<Mat>| (x.cols > 0).then(|| component(Kernel::Matern52, x));
+        if self.is_of_transformers() {
+            // Of transformers, sums tell most, and single layers add a little each.
+            let linear = |x| component(Kernel::Linear, x);
+            let sums = || vec![linear(&self.shares), component(Kernel::Matern52, &self.shares)];
+            let with_layers = sums().into_iter().chain([linear(&self.graph)]).collect();
+            return Some([self.plain_components(), sums(), with_layers]);
+        }
         Some([
             self.plain_components(),
             [&self.graph, &self.shares].into_iter().filter_map(some).collect(),

@@ -64,7 +64,8 @@ pub struct CellFeatures {
     pub places: Mat,
     /// One-hot choices of a chain.
     pub choices: Mat,
-    /// Log multiply-accumulates and parameters, where they are not a line in the counts.
+    /// Log multiply-accumulates and parameters, where they are not a line in the counts; of transformers, their
+    /// [summary](ParameterFeatures::summary).
     pub cost: Mat,
 }
 
@@ -77,7 +78,9 @@ impl CellFeatures {
     }
 
     /// A space of parameters has no cells: totals stand for the counts, places for the choices.
-    fn of_parameters(ParameterFeatures { places, totals }: ParameterFeatures) -> CellFeatures {
+    fn of_parameters(
+        ParameterFeatures { places, totals, summary }: ParameterFeatures,
+    ) -> CellFeatures {
         let none = Mat::zeros(places.rows, 0);
         CellFeatures {
             counts: totals,
@@ -89,8 +92,8 @@ impl CellFeatures {
             lossless_shares: none.clone(),
             size: none.clone(),
             places: none.clone(),
-            choices: none.clone(),
-            cost: none,
+            choices: none,
+            cost: summary,
         }
     }
 }

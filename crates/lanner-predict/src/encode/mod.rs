@@ -7,6 +7,7 @@
 //! - [`costs`]: sizes and times on simulated devices by analysis of the layers.
 //! - `memo`: features of the last pool, copied for the next one.
 //! - [`parameters`]: values of declared parameters.
+//! - `tensor_operations`: operations over tensors of any network.
 //! - [`operations`]: a network of any space as counts of its operations.
 
 pub mod cells;
@@ -17,3 +18,4 @@ pub(crate) mod memo;
 pub mod operations;
 pub mod parameters;
 pub(crate) mod program;
+pub(crate) mod tensor_operations;

@@ -1,14 +1,16 @@
 //! Architectures of a space of parameters as vectors: numbers as numbers, choices without an order as
-//! categories, repeats by position, counts and means, and what does not exist as absent.
+//! categories, repeats by position, counts and means, and what does not exist as absent. Of transformers, also what
+//! their networks cost.
 
 use std::collections::HashMap;
 use std::ops::Range;
 
+use lanner_space::family::TransformerBlock as Block;
 use lanner_space::family::parameters::{Domain, Held, Node};
 use lanner_space::{Architecture, Space};
 use rayon::prelude::*;
 
-use crate::regress::linalg::Mat;
+use crate::regress::linalg::{Mat, Standardiser};
 
 /// Items of a repeat that have columns of their own; those after them are in counts and means.
 const PLACES: usize = 16;
@@ -31,6 +33,9 @@ pub struct ParameterFeatures {
     /// Totals of parameters in repeats and of choices between the same values: how often there is each value, or
     /// the mean and the number of numbers.
     pub totals: Mat,
+    /// Of transformers: parameters outside repeats, totals, and logarithms of what the network costs, scaled to
+    /// mean 0 and variance 1 over the space. No columns in other spaces.
+    pub summary: Mat,
 }
 
 /// Makes the features of any architectures of a space. Columns depend on the space alone.
@@ -42,7 +47,37 @@ pub struct ParameterEncoder {
     columns: Vec<Range<usize>>,
     places: usize,
     totals: usize,
+    /// The scale of the sizes, in spaces of transformers.
+    sizes: Option<Standardiser>,
 }
+
+/// Number of architectures that tell the scale of sizes.
+const SCALED_BY: usize = 256;
+
+/// Logarithms of multiply-accumulates, weights, values moved, of the parts of attentions and of linear layers in
+/// these, and of the sums over blocks of what they grow with.
+fn sizes(blocks: &[Block]) -> [f64; SIZES] {
+    let sum = |of: &dyn Fn(&Block) -> f64| blocks.iter().map(of).sum::<f64>();
+    let attention = |b: &Block| if let Block::Attention { .. } = b { b.macs() } else { 0.0 };
+    let weights = |b: &Block| if let Block::Embedding { .. } = b { 0.0 } else { b.params() };
+    let heads = |b: &Block| if let Block::Attention { heads, .. } = b { *heads } else { 0.0 };
+    let hidden = |b: &Block| if let Block::Activation { width, .. } = b { *width } else { 0.0 };
+    let norms = |b: &Block| if let Block::Norm { width, .. } = b { *width } else { 0.0 };
+    let all = [
+        sum(&Block::macs),
+        sum(&Block::params),
+        sum(&weights),
+        sum(&Block::values),
+        sum(&attention),
+        blocks.len() as f64,
+        sum(&heads),
+        sum(&hidden),
+        sum(&norms),
+    ];
+    all.map(|v| v.max(1.0).ln())
+}
+
+const SIZES: usize = 9;
 
 /// The columns of a parameter.
 #[derive(Debug, Clone)]
@@ -79,7 +114,14 @@ impl ParameterEncoder {
             columns: Vec::new(),
             places: 0,
             totals: 0,
+            sizes: None,
         };
+        if space.stages().is_some() {
+            let mut rng = lanner_nn::rng(0, "sizes of a space");
+            let archs: Vec<Architecture> = (0..SCALED_BY).map(|_| space.sample(&mut rng)).collect();
+            let all: Vec<usize> = (0..archs.len()).collect();
+            encoder.sizes = Some(Standardiser::of(&encoder.plain_sizes(&archs), &all));
+        }
         encoder.slots = encoder.slots(nodes, seen, &mut Vec::new(), true, &mut HashMap::new());
         Some(encoder)
     }
@@ -146,10 +188,29 @@ impl ParameterEncoder {
         let (places, totals): (Vec<_>, Vec<_>) = rows.into_iter().unzip();
         let matrix =
             |data: Vec<Vec<f64>>, cols| Mat { rows: archs.len(), cols, data: data.concat() };
-        ParameterFeatures {
-            places: matrix(places, self.places),
-            totals: matrix(totals, self.totals),
+        let (places, totals) = (matrix(places, self.places), matrix(totals, self.totals));
+        let mut summary = Mat::zeros(archs.len(), 0);
+        if let Some(scale) = &self.sizes {
+            for (node, slot) in
+                self.space.parameters().map_or(&[][..], |s| s.nodes()).iter().zip(&self.slots)
+            {
+                if let Slot::Value { place: Some(at), .. } = slot {
+                    summary = summary.beside(&places.columns(*at..at + width(node)));
+                }
+            }
+            summary = summary.beside(&totals).beside(&scale.apply(&self.plain_sizes(archs)));
         }
+        ParameterFeatures { places, totals, summary }
+    }
+
+    /// Sizes that are not scaled.
+    fn plain_sizes(&self, archs: &[Architecture]) -> Mat {
+        let row = |arch: &Architecture| match self.space.stages() {
+            Some(stages) => sizes(&stages.blocks(arch)),
+            None => [0.0; SIZES],
+        };
+        let rows: Vec<[f64; SIZES]> = archs.par_iter().map(row).collect();
+        Mat { rows: rows.len(), cols: SIZES, data: rows.concat() }
     }
 
     fn row(&self, arch: &Architecture) -> (Vec<f64>, Vec<f64>) {

@@ -25,6 +25,9 @@ fn some(space: &Space, count: usize, seed: u64) -> Vec<Architecture> {
 
 /// Sum of costs of live operations by their label; an identity and an empty place cost nothing.
 fn cost(space: &Space, arch: &Architecture) -> f64 {
+    if space.stages().is_some() {
+        return 1.0 + space.flops_and_params(arch).unwrap().1;
+    }
     let labels = space.graph(arch, View::Pruned).labels;
     2.0 + labels.iter().map(|&l| 0.1 + 0.7 * f64::from(l % 3)).sum::<f64>()
 }

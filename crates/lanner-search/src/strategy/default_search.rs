@@ -17,6 +17,10 @@ use start::{far_off, spread};
 
 /// Evaluations before the first model.
 const START: usize = 10;
+/// Part of the space among whose largest networks, and of that among whose best untrained ones, the
+/// start is spread.
+const START_PART: f64 = 0.5;
+const PRIOR_START_PART: f64 = 0.1;
 /// Evaluations for each model: `ROUND`, or the share `ROUND_PART` of those before if that is more.
 const ROUND: usize = 4;
 const ROUND_PART: f64 = 0.02;
@@ -48,6 +52,9 @@ const UPPER: f64 = 0.25;
 ///   may be such a small family.
 /// - **Prior mean.** Larger networks tend to be better: the processes model the target's difference
 ///   from a line in log FLOPs. Its slope is small enough for a few trials to overrule it.
+/// - **Untrained scores** ([`Strategy::prior`]), if there are any, stand for the size in the start and
+///   in the prior mean, whose slope is then twice as large and moves with the trials: the processes have
+///   a linear term in them. The start is from the best tenth.
 /// - **Costs** that are counted on the user's own networks ([`Strategy::costs`]) are the sizes of these two points,
 ///   and one more feature each, in which the processes are linear.
 /// - **Target.** −log(best − accuracy + κ) resolves the many networks just below the optimum, where
@@ -74,6 +81,8 @@ pub struct DefaultSearch {
     model: Option<Model>,
     /// Warm-start values, one list an origin with one value a row.
     warm_start: Vec<Vec<f64>>,
+    /// Untrained scores, one a row; empty if there are none.
+    prior: Vec<f64>,
     /// Costs that are known from elsewhere ([`Strategy::costs`]).
     costs: Vec<Vec<f64>>,
     /// Predictions of the rows that the last ask returned.
@@ -87,6 +96,7 @@ impl DefaultSearch {
             rng: lanner_nn::rng(seed, "default search"),
             model: None,
             warm_start: Vec::new(),
+            prior: Vec::new(),
             costs: Vec::new(),
             beliefs: Vec::new(),
         }
@@ -102,7 +112,7 @@ impl DefaultSearch {
             Some(flops) => flops.clone(),
             None => log_flops(&pool.space, &pool.archs),
         };
-        Model::new(pool, sizes, &self.warm_start, &self.costs)
+        Model::new(pool, sizes, &self.warm_start, &self.costs).with_prior(&self.prior)
     }
 
     /// Predicts the best value of 1, 2, … `n` random networks of `rows` from the trials: the mean over
@@ -200,12 +210,19 @@ impl Strategy for DefaultSearch {
         let others = missing - rows.len();
         let taken = (0..pool.len()).filter(|r| history.is_taken(*r) || rows.contains(r)).collect();
         let open = open.into_iter().filter(|r| !rows.contains(r)).collect();
-        rows.extend(spread(model.features(), model.sizes(), taken, open, others, &mut self.rng));
+        let part = if self.prior.is_empty() { START_PART } else { PRIOR_START_PART };
+        let largest = (model.sizes(), part);
+        rows.extend(spread(model.features(), largest, taken, open, others, &mut self.rng));
         rows
     }
 
     fn warm_start(&mut self, _: &Pool, values: &[Vec<f64>]) {
         self.warm_start = values.to_vec();
+        self.model = None;
+    }
+
+    fn prior(&mut self, _: &Pool, scores: &[f64]) {
+        self.prior = scores.to_vec();
         self.model = None;
     }
 

@@ -110,6 +110,13 @@ pub trait Strategy {
         let _ = (pool, values);
     }
 
+    /// Takes an untrained score of each row, NaN where there is none, such as
+    /// [`rank`](lanner_predict::accuracy::untrained::rank): larger is expected to be better. Called as
+    /// [`Strategy::warm_start`]; strategies without a use for it keep this default.
+    fn prior(&mut self, pool: &Pool, scores: &[f64]) {
+        let _ = (pool, scores);
+    }
+
     /// Takes costs of the networks, each a list with one logarithm a row, FLOPs first. Called before the first
     /// [`Strategy::ask`] over a pool, for networks whose costs are not known by their architecture; strategies
     /// without a use for them keep this default.

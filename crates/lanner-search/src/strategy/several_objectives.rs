@@ -93,6 +93,10 @@ impl Strategy for SeveralObjectives {
         self.one.warm_start(pool, values);
     }
 
+    fn prior(&mut self, pool: &Pool, scores: &[f64]) {
+        self.one.prior(pool, scores);
+    }
+
     fn costs(&mut self, costs: &[Vec<f64>]) {
         self.one.costs(costs);
     }

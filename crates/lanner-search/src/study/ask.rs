@@ -226,12 +226,17 @@ impl Study {
         let predictors = self.predictors.get_or_insert_default();
         if self.strategy.as_ref().is_none_or(|s| s.0 != round) {
             let origins = self.warm_start.get_or_insert_default();
-            let mut values: Vec<Vec<f64>> = origins.iter_mut().map(|o| o.of(pool)).collect();
+            let trained = origins.iter_mut().filter(|o| !o.untrained);
+            let mut values: Vec<Vec<f64>> = trained.map(|o| o.of(pool)).collect();
+            let prior = origins.iter_mut().find(|o| o.untrained).map(|o| o.of(pool));
             let priors = predictors.accuracies.iter_mut();
             values.extend(priors.map(|prior| prior.accuracies(&pool.archs)));
             let Job { strategy, budget, seed, .. } = self.job;
             let mut strategy = strategy.make(&self.job.signs(), budget, seed);
             strategy.warm_start(pool, &values);
+            if let Some(prior) = prior {
+                strategy.prior(pool, &prior);
+            }
             strategy.costs(&costs);
             if let Some(state) = state {
                 strategy.restore(pool, &state)?;

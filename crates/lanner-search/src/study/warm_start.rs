@@ -9,6 +9,7 @@
 use std::collections::HashMap;
 
 use lanner_predict::Pool;
+use lanner_predict::accuracy::untrained::RANK;
 use lanner_predict::accuracy::{AccuracyFeatures, AccuracyModel};
 use lanner_space::{Architecture, Space};
 use rusqlite::{Connection, OptionalExtension};
@@ -32,8 +33,15 @@ struct StoredOrigin {
     values: Vec<(String, f64)>,
 }
 
+/// Whether an origin is a table's column `rank`.
+fn is_untrained(origin: &str) -> bool {
+    origin.rsplit_once(':').is_some_and(|(_, column)| column == RANK)
+}
+
 /// An origin that gives values for any network.
 pub(super) struct Origin {
+    /// Whether the values are untrained scores, see [`Strategy::prior`](crate::Strategy::prior).
+    pub untrained: bool,
     values: HashMap<Architecture, f64>,
     /// Values to learn from, the best first; the model is fitted when it is first needed.
     learned: Vec<(Architecture, f64)>,
@@ -56,6 +64,7 @@ pub(super) fn text(
         for (arch, _) in values {
             space.check(arch)?;
         }
+        let sign = if is_untrained(origin) { 1.0 } else { sign };
         let values = values.iter().filter(|v| v.1.is_finite());
         let values = values.map(|(a, v)| (space.print(a), sign * v)).collect();
         origins.push(StoredOrigin { origin: origin.clone(), values });
@@ -76,7 +85,8 @@ impl Study {
         let parsed = |origin: StoredOrigin| {
             let values = origin.values.into_iter();
             let values = values.map(|(text, v)| Ok((self.space.parse(&text)?, v)));
-            Ok(Origin::new(values.collect::<Result<_, SearchError>>()?))
+            let untrained = is_untrained(&origin.origin);
+            Ok(Origin::new(values.collect::<Result<_, SearchError>>()?, untrained))
         };
         self.database.read(origins)?.into_iter().map(parsed).collect()
     }
@@ -93,13 +103,13 @@ fn origins(connection: &Connection) -> rusqlite::Result<Vec<StoredOrigin>> {
 }
 
 impl Origin {
-    fn new(values: Vec<(Architecture, f64)>) -> Origin {
+    fn new(values: Vec<(Architecture, f64)>, untrained: bool) -> Origin {
         let mut order = values.clone();
         order.sort_by(|a, b| b.1.total_cmp(&a.1).then_with(|| a.0.codes().cmp(b.0.codes())));
         let others = order.split_off(order.len().min(BEST));
         let step = others.len().div_ceil(OTHERS).max(1);
         order.extend(others.into_iter().step_by(step));
-        Origin { values: values.into_iter().collect(), learned: order, model: None }
+        Origin { untrained, values: values.into_iter().collect(), learned: order, model: None }
     }
 
     /// Returns the networks with the best values, a few.

@@ -8,6 +8,7 @@
 //! | [`Layers`] | an operation a layer, in a chain | fbnet, nas-bench-macro, transbench101-macro |
 //! | [`ChainSpace`] | stages with a width, a depth and layers | chains of files |
 //! | [`ElasticStages`] | stages with a depth, layers with a kernel and an expansion | mobilenetv3 |
+//! | [`StageSpace`] | widths, depths, and heads and MLPs of a transformer's layers | hw-gpt, autoformer, hat, pit; stages of files |
 //! | [`ParameterSpace`] | values of declared parameters | parameters of files and programs |
 
 mod cell;
@@ -18,6 +19,7 @@ mod elastic;
 mod layers;
 mod pair;
 pub mod parameters;
+mod stages;
 
 use std::fmt::Debug;
 
@@ -28,6 +30,9 @@ pub use elastic::ElasticStages;
 pub use layers::Layers;
 pub use pair::CellPair;
 pub use parameters::ParameterSpace;
+pub use stages::{
+    Block as TransformerBlock, Inner, Stage as TransformerStage, StageSpace, Stages, Stem, Width,
+};
 
 use rand::Rng;
 
@@ -162,6 +167,11 @@ pub trait Family: Debug + Send + Sync {
 
     /// Returns the parameters, if architectures are their values.
     fn parameters(&self) -> Option<&ParameterSpace> {
+        None
+    }
+
+    /// Returns the transformers, if architectures are such; they have [`Family::parameters`], too.
+    fn stages(&self) -> Option<&StageSpace> {
         None
     }
 }

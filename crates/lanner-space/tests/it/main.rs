@@ -5,4 +5,5 @@ mod nasbench101;
 mod nasbench201;
 mod parameters;
 mod spaces;
+mod stages;
 mod user;

@@ -243,7 +243,9 @@ proptest! {
         let arch = space.sample(&mut rng(seed));
         prop_assert!(space.check(&arch).is_ok());
         prop_assert_eq!(&space.parse(&space.print(&arch)).unwrap(), &arch);
-        prop_assert_eq!(&space.at(space.index_of(&arch).unwrap()).unwrap(), &arch);
+        if space.is_counted() {
+            prop_assert_eq!(&space.at(space.index_of(&arch).unwrap()).unwrap(), &arch);
+        }
         let canonical = space.canonical(&arch);
         prop_assert!(space.check(&canonical).is_ok());
         prop_assert_eq!(&space.canonical(&canonical), &canonical);
@@ -269,6 +271,10 @@ proptest! {
         let other = space.mutate(&arch, &mut rng);
         prop_assert!(space.check(&other).is_ok());
         prop_assert_ne!(&other, &arch);
+        if space.parameters().is_some() {
+            // What begins to exist is drawn, and numbers have more values than neighbours.
+            return Ok(());
+        }
         let neighbours = space.neighbours(&arch);
         prop_assert!(neighbours.contains(&other));
         prop_assert!(!neighbours.contains(&arch));

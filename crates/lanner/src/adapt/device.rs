@@ -28,7 +28,10 @@ pub(super) fn adapt(
     }
     let space = skeleton::measured(&args.target, metric, &target.space)?;
     let tables = |sources: &[Source]| -> anyhow::Result<Vec<DeviceTable>> {
-        let table = |s: &Source| DeviceTable::new(&s.name, &s.table, s.column.as_deref());
+        let table = |s: &Source| match s.column.as_deref() {
+            Some(column) => DeviceTable::new(&s.name, &s.table, Some(column)),
+            None => DeviceTable::of_quantity(&s.name, &s.table, metric),
+        };
         sources.iter().map(table).collect::<Result<_, _>>().map_err(|e| usage(e.to_string()))
     };
     let pool = pool(args, &space, target, sources)?;

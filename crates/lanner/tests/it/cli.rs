@@ -54,7 +54,10 @@ fn every_space_is_listed_sampled_and_checked() {
         let space = Space::by_name(name).unwrap();
         let size = row["architectures"].as_str().map(str::to_owned);
         let size = size.unwrap_or_else(|| row["architectures"].to_string());
-        assert_eq!(size, space.size().to_string());
+        match space.is_counted() {
+            true => assert_eq!(size, space.size().to_string()),
+            false => assert_eq!(size, "uncounted"),
+        }
         let sample = ok(&["space", "sample", "--space", name, "-n", "20", "--seed", "3"]);
         assert_eq!(sample, ok(&["space", "sample", name, "-n", "20", "--seed", "3"]));
         let texts: std::collections::HashSet<&str> = sample.lines().collect();

@@ -156,6 +156,48 @@ fn walk(name: &str, small: &[&str]) {
     assert!(accuracy > 0.0 && accuracy <= 100.0, "{name}: {accuracy}");
 }
 
+/// The commands that need no network of Lanner's, in a space of transformers.
+fn walk_transformers(name: &str) {
+    let dir = tempfile::tempdir().unwrap();
+    let file = |name: &str| dir.path().join(name).display().to_string();
+    let space = Space::by_name(name).unwrap();
+    let lanner = |args: &[&str]| ok(&[args, &["--space", name, "--threads", "1"]].concat());
+    let json = |args: &[&str]| rows(&lanner(&[args, &["--json"]].concat()));
+    let texts = lanner(&["space", "sample", "-n", &COUNT.to_string(), "--seed", "1"]);
+    let texts: Vec<&str> = texts.lines().collect();
+    let archs: Vec<_> = texts.iter().map(|t| space.parse(t).unwrap()).collect();
+    assert!(lanner(&["space", "info"]).contains("its parameters (million)"), "{name}");
+
+    // Energies of a made-up device, and of one that takes twice as much.
+    let mj: Vec<f64> = archs.iter().map(|a| 1.0 + space.flops_and_params(a).unwrap().0).collect();
+    let table = |file: &str, of: usize, factor: f64| {
+        let line = |i: usize| {
+            format!("\"{}\",{},{}\n", texts[i].replace('"', "\"\""), factor * mj[i], -mj[i])
+        };
+        let lines: String = (0..of).map(line).collect();
+        std::fs::write(file, format!("arch,own_energy_mJ,score\n{lines}")).unwrap();
+    };
+    let (all, few) = (file("all.csv"), file("few.csv"));
+    table(&all, COUNT, 1.0);
+    table(&few, 8, 2.0);
+    let (fitted, adapted) = (file("fitted.lanner"), file("adapted.lanner"));
+    json(&["fit", &all, "--metric", "own_energy_mJ", "--folds", "0", "--out", &fitted]);
+    let top = json(&["rank", &fitted, "--archs", &all, "--top", &COUNT.to_string()]);
+    let best = (0..COUNT).min_by(|&i, &j| mj[i].total_cmp(&mj[j])).unwrap();
+    let place = top.iter().position(|r| r["arch"] == texts[best]).expect("all are ranked");
+    assert!(place < COUNT / 3, "{name}: {place}");
+    let adapt = ["adapt", "--sources", &all, "--target", &few, "--metric", "own_energy_mJ"];
+    let few = &json(&[&adapt[..], &["--sample", "500", "--out", &adapted]].concat())[0];
+    assert_eq!(few["sources"], 1, "{name}: {few}");
+    assert!(few["spearman"].as_f64().unwrap() > 0.7, "{name}: {few}");
+
+    let source = format!("table:{all}");
+    let budget = COUNT.to_string();
+    let search = ["search", "--evaluate", &source, "--metric", "score", "--budget", &budget];
+    let chosen = &json(&[&search[..], &["--out", &file("study")]].concat())[0];
+    assert_eq!(chosen["score"].as_f64(), Some(-mj[best]), "{name}: {chosen}");
+}
+
 /// Options that make the networks of a space small.
 fn small(name: &str) -> Vec<&str> {
     let cells = match name {
@@ -172,7 +214,10 @@ fn spaces_with_a_name() {
     assert!(listed.len() >= 8);
     for row in listed {
         let name = row["space"].as_str().unwrap();
-        walk(name, &small(name));
+        match Space::by_name(name).unwrap().stages() {
+            Some(_) => walk_transformers(name),
+            None => walk(name, &small(name)),
+        }
     }
 }
 

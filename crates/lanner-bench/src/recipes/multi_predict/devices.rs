@@ -23,12 +23,12 @@ mod tests;
 use lanner_nn::{AdamW, Matrix, cosine};
 use rand::seq::SliceRandom;
 
+use crate::recipes::SUITE_ZERO as PROXIES;
 use crate::recipes::mlp::{Mlp, WEIGHT_DECAY};
 use crate::recipes::multi_predict::{FINE_TUNING, PRE_TRAINING};
 use crate::recipes::peers::nearest;
 use crate::recipes::pre_training::{Form, check, common_rows, epochs, plus, proxies_of};
 use interaction::Interaction;
-use lanner_predict::accuracy::adapted::PROXIES;
 use lanner_predict::encode::graph::Graphs;
 use lanner_predict::general::gcn::{Scale, TargetScaling};
 use lanner_predict::regress::gcn::{Gcn, Shape, Shared, Trainer};

@@ -7,14 +7,16 @@
 //! greatest value in the training samples. Every call begins from the pre-trained weights, unlike the
 //! official code, whose repetitions go on training the same network.
 
-use lanner_predict::accuracy::{self, adapted::without_failures};
+use lanner_predict::accuracy::adapted::without_failures;
 use lanner_predict::regress::linalg::Mat;
+
+use crate::recipes::SUITE_ZERO;
 
 /// Width of the network.
 pub const WIDTH: usize = 128;
 
 /// Proxies in the order of the inputs, without zen.
-pub const PROXIES: &[&str] = accuracy::adapted::PROXIES.split_at(12).0;
+pub const PROXIES: &[&str] = SUITE_ZERO.split_at(12).0;
 /// Proxies whose logarithm is normalised.
 const LOGARITHMS: [&str; 6] = ["fisher", "flops", "grad_norm", "params", "snip", "synflow"];
 

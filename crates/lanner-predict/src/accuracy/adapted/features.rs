@@ -10,22 +10,30 @@ use crate::encode::cells::{CellEncoder, log_flops};
 use crate::regress::linalg::{Mat, Standardiser};
 use crate::{Pool, PredictError};
 
-/// The proxies that are made use of, by the names of NAS-Bench-Suite-Zero, which `lanner proxies`
-/// writes.
-pub const PROXIES: [&str; 13] = [
+/// The proxies that are made use of, by the names that `lanner proxies` writes.
+pub const PROXIES: [&str; 22] = [
     "epe_nas",
+    "expressivity",
     "fisher",
     "flops",
     "grad_norm",
     "grasp",
     "jacov",
     "l2_norm",
+    "meco",
     "nwot",
     "params",
     "plain",
+    "progressivity",
     "snip",
+    "swap",
+    "swap_cell",
+    "swap_layers",
     "synflow",
+    "trainability",
+    "vkdnw",
     "zen",
+    "zico",
 ];
 
 /// Values below this are failures: published tables have −1e8 where a proxy could not be computed.

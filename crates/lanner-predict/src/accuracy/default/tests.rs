@@ -117,3 +117,30 @@ fn intervals_of_ten_scores_cover_what_they_say() {
     let share = inside as f64 / f64::from(trials);
     assert!((0.8..0.95).contains(&share), "{share}");
 }
+
+/// A good score ranks before much is trained, and a useless one does no harm after some ten networks.
+#[test]
+fn a_prior_helps_as_much_as_it_is_worth_and_is_forgotten_where_it_is_not() {
+    let (pool, values) = example();
+    let mut rng = lanner_nn::rng(2, "prior test");
+    let good: Vec<f64> = values.iter().map(|v| v + rng.random_range(-0.5..0.5)).collect();
+    let useless: Vec<f64> = values.iter().map(|_| rng.random_range(0.0..1.0)).collect();
+    let plain = AccuracyFeatures::new(&pool);
+    let tau = |features: &AccuracyFeatures, n: usize| {
+        let rows: Vec<usize> = (0..n).collect();
+        let rest: Vec<usize> = (100..1500).collect();
+        let model = AccuracyModel::fit(features, &rows, &values[..n], 0).unwrap();
+        kendall(&model.scores(&rest), &values[100..])
+    };
+    let (with, without) = (plain.clone().with_prior(&good), plain.clone().with_prior(&useless));
+    assert!(tau(&with, 10) > tau(&plain, 10) + 0.05);
+    assert!(tau(&without, 40) > tau(&plain, 40) - 0.06);
+
+    // Of the same architectures, the same predictions, by the prior too.
+    let rows: Vec<usize> = (0..30).collect();
+    let model = AccuracyModel::fit(&with, &rows, &values[..30], 0).unwrap();
+    let asked = with.of(&pool.archs).with_prior(&good);
+    let all: Vec<usize> = (0..pool.len()).collect();
+    let (inside, outside) = (model.predict(&all), model.predict_others(&asked));
+    assert!(inside.mean.iter().zip(&outside.mean).all(|(a, b)| (a - b).abs() < 1e-9));
+}

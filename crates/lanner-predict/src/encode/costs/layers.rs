@@ -1,6 +1,7 @@
 //! A network's layers, as simulated devices see them.
 
 use lanner_network::{LayerCost, NetworkError, Op, OpKind, OpNode, Skeleton};
+use lanner_space::family::TransformerBlock as Block;
 use lanner_space::{Architecture, Space, View};
 
 /// Kinds of layers that devices treat differently.
@@ -25,6 +26,23 @@ pub(super) struct Layer {
 }
 
 impl Layer {
+    /// Costs of a part of a transformer. Attentions count as the light arithmetic that they are on most devices,
+    /// and what moves values only as rearrangements.
+    fn of_block(block: &Block) -> Layer {
+        let kind = match block {
+            Block::Linear { .. } => LayerKind::Conv,
+            Block::Attention { .. } => LayerKind::Depthwise,
+            Block::Sum { .. } => LayerKind::Add,
+            _ => LayerKind::Shuffle,
+        };
+        // Of an embedding, only the rows that are looked up are read.
+        let weights = match block {
+            Block::Embedding { .. } => 0.0,
+            _ => block.params(),
+        };
+        Layer { kind, macs: block.macs(), elements: block.values(), weights }
+    }
+
     /// Costs of a node of an [`OpGraph`](lanner_network::OpGraph).
     pub fn of_operation(op: &OpNode) -> Layer {
         let depthwise = op.groups > 1 && op.groups == op.out_channels;
@@ -67,6 +85,9 @@ pub(super) fn of(
     arch: &Architecture,
     view: View,
 ) -> Result<Vec<Layer>, NetworkError> {
+    if let Some(stages) = space.stages() {
+        return Ok(stages.blocks(arch).iter().map(Layer::of_block).collect());
+    }
     let measured = MEASURED.iter().find(|m| m.0 == space.name() && !space.is_resized());
     if let Some((_, layers)) = measured {
         return Ok(layers(arch.codes()));

@@ -315,7 +315,10 @@ impl Encoder {
     /// Features of architectures, the cells' of which may be known already.
     fn encode(&self, archs: &[Architecture], cells: Option<LatencyFeatures>) -> Encoded {
         let space = &self.space;
-        let raw = network_one_hot(space, archs);
+        let parameters = ParameterEncoder::new(space, Seen::OfNetwork).map(|e| e.features(archs));
+        // What a transformer's layers choose matters by sums.
+        let summary = parameters.as_ref().map(|p| &p.summary).filter(|summary| summary.cols > 0);
+        let raw = summary.cloned().unwrap_or_else(|| network_one_hot(space, archs));
         let live = self.dead.then(|| live_one_hot(space, archs));
         let cells = cells.or_else(|| self.cells.as_ref().map(|cells| cells.of(archs)));
         let (of_text, of_live) = AnalyticCosts::raw_and_live(space, archs);
@@ -327,13 +330,11 @@ impl Encoder {
         let text = if live.is_some() { Shown::Text } else { Shown::Both };
         for (shown, costs) in &costs {
             // Where all layers of one operation are alike, their counts say more than their sums.
-            let x = match ParameterEncoder::new(space, Seen::OfNetwork) {
+            let x = match (&parameters, summary) {
                 _ if space.has_uniform_layers() => self.counts(archs, *shown == Shown::Live),
-                Some(parameters) => {
-                    let features = parameters.features(archs);
-                    features.places.beside(&features.totals)
-                }
-                None => costs.totals.clone(),
+                (_, Some(summary)) => summary.clone(),
+                (Some(parameters), None) => parameters.places.beside(&parameters.totals),
+                (None, None) => costs.totals.clone(),
             };
             add(*shown, Kernel::Linear, x, 1.0);
         }

@@ -2,7 +2,7 @@
 
 use std::collections::HashSet;
 
-use lanner_data::{Table, is_latency};
+use lanner_data::{Table, is_latency, quantity};
 use lanner_space::Architecture;
 
 use super::{AdaptedLatency, Bridge, Carried, DeviceFeatures};
@@ -50,15 +50,43 @@ impl DeviceTable {
         }
         let columns = names.iter().map(|n| table.column(n).map(<[f64]>::to_vec));
         let columns: Vec<Vec<f64>> = columns.collect::<Result<_, _>>()?;
-        for (name, column) in names.iter().zip(&columns) {
+        let some = Table::new(table.space.clone(), table.archs.clone(), names, columns)?;
+        DeviceTable::of_all(name, &some)
+    }
+
+    /// All columns, whatever their names.
+    fn of_all(name: &str, table: &Table) -> Result<DeviceTable, PredictError> {
+        let wrong = |why: String| PredictError::Model { why: format!("{name}: {why}") };
+        for (name, column) in table.names.iter().zip(&table.columns) {
             if let Some(row) = column.iter().position(|v| *v <= 0.0) {
                 let (arch, value) = (table.space.print(&table.archs[row]), column[row]);
                 let why = format!("column '{name}' at {arch}: {value} is not more than 0");
                 return Err(wrong(why));
             }
         }
-        let table = Table::new(table.space.clone(), table.archs.clone(), names, columns)?;
-        Ok(DeviceTable { name: name.into(), table })
+        Ok(DeviceTable { name: name.into(), table: table.clone() })
+    }
+
+    /// All columns that measure what `metric` does by their names, such as energies; the latencies if that name does
+    /// not tell.
+    pub fn of_quantity(
+        name: &str,
+        table: &Table,
+        metric: &str,
+    ) -> Result<DeviceTable, PredictError> {
+        let Some(wanted) = quantity(metric).filter(|q| *q != "time") else {
+            return DeviceTable::new(name, table, None);
+        };
+        let taken = |n: &&String| quantity(n) == Some(wanted);
+        let names: Vec<String> = table.names.iter().filter(taken).cloned().collect();
+        if names.is_empty() {
+            let why = format!("{name}: no column is named as {wanted}, as '{metric}' is");
+            return Err(PredictError::Model { why });
+        }
+        let columns = names.iter().map(|n| table.column(n).map(<[f64]>::to_vec));
+        let columns: Vec<Vec<f64>> = columns.collect::<Result<_, _>>()?;
+        let some = Table::new(table.space.clone(), table.archs.clone(), names, columns)?;
+        DeviceTable::of_all(name, &some)
     }
 
     /// The names of its devices, as [`AdaptedLatency::sources`] has them.

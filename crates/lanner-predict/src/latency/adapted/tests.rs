@@ -125,10 +125,12 @@ fn every_space_has_a_prior() {
         let archs: Vec<_> = (0..120).map(|_| space.sample(&mut rng)).collect();
         let pool = Pool::new(space.clone(), archs);
         let views = DeviceFeatures::new(&pool);
-        // Longer than others in proportion to a code, whatever that is.
-        let y: Vec<f64> = (pool.archs.iter())
-            .map(|a| 1.0 + a.codes().iter().map(|&c| f64::from(c)).sum::<f64>())
-            .collect();
+        // Longer than others in proportion to a code, whatever that is; codes of parameters may be bits of floats.
+        let of = |a: &lanner_space::Architecture| match space.stages() {
+            Some(_) => space.flops_and_params(a).map_or(0.0, |costs| costs.0),
+            None => 1.0 + a.codes().iter().map(|&c| f64::from(c)).sum::<f64>(),
+        };
+        let y: Vec<f64> = pool.archs.iter().map(of).collect();
         let prior = views.with_sources(&views.smooth(&[&y]).unwrap());
         let known: Vec<usize> = (0..15).collect();
         let rest: Vec<usize> = (15..120).collect();

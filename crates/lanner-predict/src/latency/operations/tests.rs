@@ -43,7 +43,7 @@ fn a_simulated_device_is_found_and_known_in_every_space() {
     let known = networks(&Space::NasBench201, &CELLS, View::Raw);
     let latencies: Vec<f64> = known.iter().map(roofline).collect();
     let model = OperationsModel::fit(&[known], &latencies).unwrap();
-    for space in Space::ALL {
+    for space in Space::ALL.into_iter().filter(|space| space.parameters().is_none()) {
         let arch = space.iter().nth(77).unwrap();
         let network = Skeleton::of(&space).unwrap().build(&arch, View::Raw).unwrap();
         let counted = Counted::of(&network);

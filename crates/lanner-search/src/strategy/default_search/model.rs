@@ -16,6 +16,8 @@ use crate::strategy::history::{History, Trial};
 /// Rise of the prior mean, in standard deviations of the target, for one standard deviation of log
 /// FLOPs over the pool.
 const SLOPE: f64 = 0.3;
+/// The same for one of an untrained score, which tells more.
+const PRIOR_SLOPE: f64 = 0.6;
 /// Distance below the best at which the target's logarithm flattens, as a fraction of the distance
 /// between the best and the median of the start.
 const SOFTENING: f64 = 0.1;
@@ -28,9 +30,11 @@ const ITERATIONS: usize = 15;
 pub(super) struct Model {
     members: Vec<Member>,
     features: Arc<Mat>,
+    /// Size, or untrained score, by which the start is chosen.
     sizes: Vec<f64>,
-    /// Size of each row, scaled to mean 0 and variance 1.
+    /// The same of each row, scaled to mean 0 and variance 1, and the slope of the prior mean in it.
     standing: Vec<f64>,
+    slope: f64,
     /// For each row, a number that it shares with all rows that differ from it in dead choices only.
     networks: Vec<usize>,
     /// Mean of each row's warm-start values, NaN where no origin has one; empty if there are none.
@@ -129,11 +133,31 @@ impl Model {
             members,
             features: features.features().clone(),
             standing: scaled(&sizes),
+            slope: SLOPE,
             sizes,
             networks,
             promise,
             last: None,
         }
+    }
+
+    /// Starts from an untrained score of each row instead of sizes; there may be none.
+    pub(super) fn with_prior(mut self, prior: &[f64]) -> Model {
+        if prior.is_empty() {
+            return self;
+        }
+        let prior = standing(prior);
+        let linear = Component {
+            kernel: Kernel::Linear,
+            x: Mat::from_fn(prior.len(), 1, |row, _| prior[row]).into(),
+            amplitude: HyperPrior::new(0.37, 1.5),
+            length: HyperPrior::new(1.17, 0.7),
+        };
+        self.members.iter_mut().for_each(|m| m.components.push(linear.clone()));
+        self.standing = prior.clone();
+        self.sizes = prior;
+        self.slope = PRIOR_SLOPE;
+        self
     }
 
     /// Returns up to `n` rows of `open` with the best warm-start values.
@@ -215,7 +239,7 @@ impl Model {
     ) -> Result<Vec<Belief>, PredictError> {
         let rows = history.rows();
         let plain = targets(&history.values());
-        let slope = SLOPE * moments(&plain).1;
+        let slope = self.slope * moments(&plain).1;
         let prior = |row: usize| slope * self.standing[row];
         let targets: Vec<f64> = plain.iter().zip(&rows).map(|(t, &r)| t - prior(r)).collect();
         let variance = moments(&targets).1.powi(2);
@@ -250,6 +274,14 @@ impl Model {
             })
             .collect())
     }
+}
+
+/// Scales values to mean 0 and variance 1; what has none is 0.
+fn standing(values: &[f64]) -> Vec<f64> {
+    let known: Vec<f64> = values.iter().copied().filter(|v| v.is_finite()).collect();
+    let (mean, deviation) = moments(&known);
+    let scale = if deviation > 0.0 { deviation.recip() } else { 0.0 };
+    values.iter().map(|v| if v.is_finite() { (v - mean) * scale } else { 0.0 }).collect()
 }
 
 /// Transforms warm-start values as the targets of this search, so that one may be linear in the

@@ -8,18 +8,19 @@ use rand::RngExt;
 const CANDIDATES: usize = 8;
 
 /// Returns up to `n` rows of `open`, each the farthest (by `features`, p × d) from all `taken`
-/// among a few random rows. Chooses only from rows with at least the median of `sizes` (p) among
-/// `open`, as long as there are any.
+/// among a few random rows. Chooses only from the `part` of `open` with the largest `sizes` (p), as
+/// long as there are any.
 pub(super) fn spread(
     features: &Mat,
-    sizes: &[f64],
+    (sizes, part): (&[f64], f64),
     mut taken: Vec<usize>,
     mut open: Vec<usize>,
     n: usize,
     rng: &mut Rng,
 ) -> Vec<usize> {
     open.sort_by(|&a, &b| sizes[b].total_cmp(&sizes[a]).then(a.cmp(&b)));
-    let Some(&middle) = open.get(open.len().saturating_sub(1) / 2) else { return Vec::new() };
+    let middle = (open.len().saturating_sub(1) as f64 * part) as usize;
+    let Some(&middle) = open.get(middle) else { return Vec::new() };
     let mut small = open.split_off(open.partition_point(|&r| sizes[r] >= sizes[middle]));
     let mut chosen = Vec::new();
     while chosen.len() < n {

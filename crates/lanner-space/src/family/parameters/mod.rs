@@ -70,6 +70,11 @@ impl ParameterSpace {
         filled.ok().map(|_| Architecture::new(&codes[..length]))
     }
 
+    /// Reads an architecture from its text's parts.
+    pub(super) fn read(&self, literal: &Literal) -> Result<Architecture, String> {
+        Ok(self.encoded(&text::read(&mut vec![&self.nodes], None, "", literal)?))
+    }
+
     fn encoded(&self, held: &[Held]) -> Architecture {
         Architecture::new(encode(&self.nodes, held))
     }
@@ -105,10 +110,8 @@ impl Family for ParameterSpace {
 
     fn parse(&self, space: &str, text: &str) -> Result<Architecture, SpaceError> {
         let text = text.trim();
-        let fail = |why| SpaceError::text(space, text, why);
-        let literal = Literal::parse(text).map_err(fail)?;
-        let held = text::read(&mut vec![&self.nodes], None, "", &literal).map_err(fail)?;
-        Ok(self.encoded(&held))
+        let read = Literal::parse(text).and_then(|literal| self.read(&literal));
+        read.map_err(|why| SpaceError::text(space, text, why))
     }
 
     fn print(&self, arch: &Architecture) -> String {

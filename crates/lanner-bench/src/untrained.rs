@@ -1,0 +1,231 @@
+//! `lanner-bench untrained` ranks networks before any of them is trained, by each proxy and by `rank`.
+
+use std::collections::BTreeSet;
+use std::path::PathBuf;
+
+use lanner_data::Table;
+use lanner_predict::accuracy::adapted::{PROXIES, without_failures};
+use lanner_predict::accuracy::untrained::{MEMBERS, UntrainedRank};
+use lanner_predict::metrics::{kendall, spearman, top_k_regret};
+use lanner_space::Space;
+
+use super::Common;
+use crate::output::{Row, print_rows, usage};
+
+#[derive(clap::Args)]
+#[command(after_help = "\
+Rank correlations between accuracies and untrained scores, over all networks of each table that have \
+proxies. best is the proxy with the highest Spearman correlation, of all and with its sign known, which \
+nobody knows before training; regret_1 is the accuracy that is lost by taking the network with the best \
+score. chosen_elsewhere is the mean of proxies that were chosen without this space: proxies are added as \
+long as the mean over the other spaces rises.
+
+Proxies are those of the published tables, and those of --proxies, which win: a folder with files of \
+`lanner proxies` named as the spaces, such as nasbench201.csv.
+
+Examples:
+  lanner-bench untrained
+  lanner proxies --space darts --archs archs.csv --out mine/darts.csv
+  lanner-bench untrained --proxies mine --each")]
+pub struct UntrainedArgs {
+    #[command(flatten)]
+    common: Common,
+    /// Folder with tables of `lanner proxies`, one a space
+    #[arg(long, value_name = "DIR")]
+    proxies: Option<PathBuf>,
+    /// Print the Spearman correlation of each proxy
+    #[arg(long)]
+    each: bool,
+}
+
+/// A table of accuracies: name, space, file, value of its column `dataset`, metric, file of proxies.
+type Set = (&'static str, &'static str, &'static str, &'static str, &'static str, &'static str);
+
+const SUITE_201: &str = "nasbench201/proxies_cifar10.csv";
+const MICRO: &str = "transbench101/micro_proxies.csv";
+const MACRO: &str = "transbench101/macro_proxies.csv";
+
+const SETS: [Set; 15] = [
+    (
+        "nasbench201-cifar10",
+        "nasbench201",
+        "nasbench201/accuracy.csv",
+        "",
+        "c10_test_200",
+        SUITE_201,
+    ),
+    (
+        "nasbench201-cifar100",
+        "nasbench201",
+        "nasbench201/accuracy.csv",
+        "",
+        "c100_test_200",
+        SUITE_201,
+    ),
+    (
+        "nasbench101",
+        "nasbench101",
+        "nasbench101/accuracy_and_proxies_500.csv",
+        "",
+        "val_accuracy",
+        "",
+    ),
+    ("darts", "darts", "darts/accuracy_1000.csv", "", "cifar10_val_accuracy", ""),
+    (
+        "nasbench301",
+        "darts",
+        "nasbench301/accuracy_surrogate_and_proxies.csv",
+        "",
+        "val_accuracy",
+        "",
+    ),
+    ("micro-scene", "transbench101-micro", MICRO, "class_scene", "val_accuracy", ""),
+    ("micro-object", "transbench101-micro", MICRO, "class_object", "val_accuracy", ""),
+    ("micro-jigsaw", "transbench101-micro", MICRO, "jigsaw", "val_accuracy", ""),
+    ("micro-segment", "transbench101-micro", MICRO, "segmentsemantic", "val_accuracy", ""),
+    ("micro-autoencoder", "transbench101-micro", MICRO, "autoencoder", "val_accuracy", ""),
+    ("macro-scene", "transbench101-macro", MACRO, "class_scene", "val_accuracy", ""),
+    ("macro-object", "transbench101-macro", MACRO, "class_object", "val_accuracy", ""),
+    ("macro-jigsaw", "transbench101-macro", MACRO, "jigsaw", "val_accuracy", ""),
+    ("macro-segment", "transbench101-macro", MACRO, "segmentsemantic", "val_accuracy", ""),
+    ("macro-autoencoder", "transbench101-macro", MACRO, "autoencoder", "val_accuracy", ""),
+];
+
+/// A rise of the mean correlation that is worth another member.
+const WORTH: f64 = 0.002;
+
+struct Task {
+    name: &'static str,
+    space: &'static str,
+    columns: Vec<(String, Vec<f64>)>,
+    values: Vec<f64>,
+}
+
+impl Task {
+    /// Reads a set; `None` if its networks have no proxies.
+    fn read(args: &UntrainedArgs, set: &Set) -> anyhow::Result<Option<Task>> {
+        let &(name, of, file, dataset, metric, published) = set;
+        let space = Space::by_name(of).map_err(|e| usage(e.to_string()))?;
+        let path = args.common.file(file)?;
+        let accuracies = match dataset {
+            "" => Table::read(path, &space)?.0,
+            _ => Table::read_where(path, &space, "dataset", dataset)?.0,
+        };
+        let mut tables = Vec::new();
+        let own = args.proxies.iter().map(|dir| dir.join(format!("{of}.csv")));
+        for path in own.filter(|path| path.is_file()) {
+            tables.push(Table::read(path, &space)?.0);
+        }
+        if !published.is_empty() {
+            tables.push(Table::read(args.common.file(published)?, &space)?.0);
+        }
+        tables.push(accuracies.clone());
+        let truth = accuracies.column(metric)?;
+        // With proxies of one's own, only the networks that have them.
+        let with: BTreeSet<_> = tables[0].archs.iter().map(|a| a.codes().to_vec()).collect();
+        let known =
+            |i: &usize| truth[*i].is_finite() && with.contains(accuracies.archs[*i].codes());
+        let rows: Vec<usize> = (0..truth.len()).filter(known).collect();
+        let mut columns: Vec<(String, Vec<f64>)> = Vec::new();
+        for proxy in PROXIES {
+            let Some(table) = tables.iter().find(|t| t.names.iter().any(|n| n == proxy)) else {
+                continue;
+            };
+            let value = |&i: &usize| table.value(proxy, &accuracies.archs[i]);
+            let values: Result<Vec<Option<f64>>, _> = rows.iter().map(value).collect();
+            let values: Vec<f64> = values?.into_iter().map(|v| v.unwrap_or(f64::NAN)).collect();
+            let values = without_failures(&values);
+            if values.iter().filter(|v| v.is_finite()).count() * 2 > rows.len() {
+                columns.push((proxy.into(), values));
+            }
+        }
+        let values = rows.iter().map(|&i| truth[i]).collect();
+        Ok((!columns.is_empty()).then_some(Task { name, space: of, columns, values }))
+    }
+
+    /// Scores by some proxies; a constant one where there is none of them.
+    fn scores(&self, members: &[&str]) -> Vec<f64> {
+        match UntrainedRank::of(members, &self.columns) {
+            Some(rank) => rank.scores(&self.columns, self.values.len()),
+            None => vec![0.0; self.values.len()],
+        }
+    }
+
+    fn spearman(&self, members: &[&str]) -> f64 {
+        let r = spearman(&self.scores(members), &self.values);
+        if r.is_finite() { r } else { 0.0 }
+    }
+
+    /// The proxy with the highest correlation, and that.
+    fn best(&self) -> (&str, f64) {
+        let all = self.columns.iter().map(|(name, _)| (name.as_str(), self.spearman(&[name])));
+        all.max_by(|a, b| a.1.total_cmp(&b.1)).unwrap_or(("", 0.0))
+    }
+}
+
+/// Adds proxies one by one, as long as the mean over spaces of the mean correlation over their tasks
+/// rises.
+fn chosen(tasks: &[&Task]) -> Vec<&'static str> {
+    let spaces: BTreeSet<&str> = tasks.iter().map(|t| t.space).collect();
+    let mean = |members: &[&str]| -> f64 {
+        let of_space = |space: &&str| {
+            let some: Vec<f64> =
+                (tasks.iter().filter(|t| t.space == *space)).map(|t| t.spearman(members)).collect();
+            some.iter().sum::<f64>() / some.len() as f64
+        };
+        spaces.iter().map(of_space).sum::<f64>() / spaces.len() as f64
+    };
+    let (mut members, mut best) = (Vec::new(), f64::NEG_INFINITY);
+    loop {
+        let others = PROXIES.into_iter().filter(|p| !members.contains(p));
+        let with = |proxy| [&members[..], &[proxy]].concat();
+        let next = others.map(|p| (mean(&with(p)), p)).max_by(|a, b| a.0.total_cmp(&b.0));
+        match next {
+            Some((value, proxy)) if value > best + WORTH => {
+                members.push(proxy);
+                best = value;
+            }
+            _ => return members,
+        }
+    }
+}
+
+pub fn run(args: UntrainedArgs) -> anyhow::Result<()> {
+    let mut tasks = Vec::new();
+    for set in &SETS {
+        tasks.extend(Task::read(&args, set)?);
+    }
+    let mut rows = Vec::new();
+    let mut elsewhere: Vec<(&str, Vec<&str>)> = Vec::new();
+    for task in &tasks {
+        let (best, of_best) = task.best();
+        if elsewhere.iter().all(|e| e.0 != task.space) {
+            let others: Vec<&Task> = tasks.iter().filter(|t| t.space != task.space).collect();
+            elsewhere.push((task.space, chosen(&others)));
+        }
+        let members = elsewhere.iter().find(|e| e.0 == task.space).map_or(&[][..], |e| &e.1);
+        let rank = task.scores(&MEMBERS);
+        let other = task.scores(members);
+        let mut row = Row::new()
+            .with("task", task.name)
+            .with("networks", task.values.len())
+            .with("best", best)
+            .with("spearman", of_best)
+            .with("regret_1", top_k_regret(&task.scores(&[best]), &task.values, 1))
+            .with("rank", spearman(&rank, &task.values))
+            .with("rank_kendall", kendall(&rank, &task.values))
+            .with("rank_regret_1", top_k_regret(&rank, &task.values, 1))
+            .with("chosen_elsewhere", spearman(&other, &task.values))
+            .with("its_kendall", kendall(&other, &task.values))
+            .with("its_regret_1", top_k_regret(&other, &task.values, 1))
+            .with("its_members", members.join(","));
+        for proxy in PROXIES.iter().filter(|_| args.each) {
+            let known = task.columns.iter().any(|c| c.0 == *proxy);
+            row = row.with(proxy, if known { task.spearman(&[proxy]) } else { f64::NAN });
+        }
+        rows.push(row);
+    }
+    let all: Vec<&Task> = tasks.iter().collect();
+    rows.push(Row::new().with("task", "all spaces").with("its_members", chosen(&all).join(",")));
+    print_rows(&rows, args.common.json)
+}

@@ -1,0 +1,167 @@
+//! Measures models of any origin, one after the other, each on disk before the next.
+//!
+//! ```text
+//! # lanner model latencies: 1
+//! # runtime: onnxruntime 1.32.0
+//! …
+//! network,latency_ms,latency_ms_se,runs,drift,note
+//! nets/small.onnx,2.893,0.009,15,1.028,
+//! ```
+
+use std::collections::HashSet;
+use std::ops::ControlFlow;
+use std::path::Path;
+use std::time::Instant;
+
+use lanner_space::Space;
+
+use super::campaign::{deployed, doubts, one_line, reference};
+use super::{Device, Header, Protocol, Reference, Runtime, milliseconds};
+use crate::EvaluateError;
+use crate::journal::{FileKind, Journal, Opened};
+
+const KIND: FileKind = FileKind {
+    title: "lanner model latencies",
+    version: "1",
+    command: "measure",
+    doing: "measuring",
+};
+const COLUMNS: [&str; 6] = ["network", "latency_ms", "latency_ms_se", "runs", "drift", "note"];
+
+/// A model to measure.
+#[derive(Debug, Clone)]
+pub struct Model {
+    /// Name in the table, such as the path of its file.
+    pub name: String,
+    pub source: ModelSource,
+}
+
+/// Where a model comes from.
+#[derive(Debug, Clone)]
+pub enum ModelSource {
+    File(std::path::PathBuf),
+    /// The [probe](lanner_network::onnx::probe) of that number.
+    Probe(u64),
+}
+
+/// Latency of a model, or why there is none.
+#[derive(Debug, Clone)]
+pub struct ModelLatency {
+    pub name: String,
+    /// Milliseconds; `None` if the runtime refused the model.
+    pub latency_ms: Option<f64>,
+    pub error_ms: f64,
+    pub note: String,
+}
+
+/// Measures models on a device into a file, if there is one, which a later call goes on with. The
+/// closure is told how many are done before each, and may stop. Ends after `budget_s` seconds in any
+/// case.
+///
+/// # Errors
+/// The file has other settings, or the device does not answer; a model that the runtime refuses is a row
+/// with a note.
+pub fn measure_models(
+    device: &Device,
+    protocol: &Protocol,
+    models: &[Model],
+    out: Option<&Path>,
+    budget_s: f64,
+    mut tell: impl FnMut(usize) -> ControlFlow<()>,
+) -> Result<Vec<ModelLatency>, EvaluateError> {
+    let start = Instant::now();
+    let runtime = device.runtime()?;
+    let header = header(device, &*runtime, protocol);
+    let mut journal = None;
+    let mut done = Vec::new();
+    if let Some(out) = out {
+        let opened = Journal::open(out, KIND, &COLUMNS, &header)?;
+        let Opened { journal: open, records, .. } = opened;
+        journal = Some(open);
+        for (line, record) in records {
+            done.push(parse(out, line, &record)?);
+        }
+    }
+    let known: HashSet<String> = done.iter().map(|d: &ModelLatency| d.name.clone()).collect();
+    let mut reference = match device.reference {
+        true => {
+            // The same network for all, so that a drift of the machine is seen.
+            let space = Space::NasBench201;
+            let skeleton = lanner_network::Skeleton::of(&space)?;
+            let model = deployed(&skeleton, &reference(&space)?, device.onnx())?;
+            Some(Reference::new(runtime.load(&model)?, None)?)
+        }
+        false => None,
+    };
+    for (number, model) in models.iter().enumerate() {
+        if known.contains(&model.name) {
+            continue;
+        }
+        if tell(number).is_break() || start.elapsed().as_secs_f64() > budget_s {
+            return Ok(done);
+        }
+        let loaded = match &model.source {
+            ModelSource::File(path) => runtime.load_file(path),
+            ModelSource::Probe(number) => runtime.load(&lanner_network::onnx::probe(*number)),
+        };
+        let measured = loaded.and_then(|mut s| protocol.measure(&mut *s, reference.as_mut()));
+        let (row, runs, drift) = match measured {
+            Ok(m) => {
+                let (name, note) = (model.name.clone(), doubts(&m));
+                let latency_ms = Some(m.latency_ms);
+                (ModelLatency { name, latency_ms, error_ms: m.error_ms, note }, m.runs, m.drift)
+            }
+            Err(EvaluateError::Refused { why, .. }) => {
+                let (name, note) = (model.name.clone(), one_line(&why));
+                (ModelLatency { name, latency_ms: None, error_ms: f64::NAN, note }, 0, f64::NAN)
+            }
+            Err(error) => return Err(error),
+        };
+        if let Some(journal) = &mut journal {
+            journal.write(&[[
+                row.name.clone(),
+                row.latency_ms.map_or(String::new(), milliseconds),
+                milliseconds(row.error_ms),
+                runs.to_string(),
+                if drift.is_finite() { format!("{drift:.4}") } else { String::new() },
+                row.note.clone(),
+            ]])?;
+        }
+        done.push(row);
+    }
+    let _ = tell(models.len());
+    Ok(done)
+}
+
+fn header(device: &Device, runtime: &dyn Runtime, protocol: &Protocol) -> Header {
+    let [name, threads, cores] = device.facts().map(|fact| fact.1);
+    Header::now([
+        ("runtime", runtime.describe()),
+        ("protocol", protocol.describe()),
+        ("device", name),
+        ("threads", threads),
+        ("cores", cores),
+    ])
+}
+
+fn parse(
+    path: &Path,
+    line: u64,
+    record: &csv::StringRecord,
+) -> Result<ModelLatency, EvaluateError> {
+    let cell = |i: usize| record.get(i).unwrap_or_default();
+    let number = |i: usize| match cell(i) {
+        "" => Ok(None),
+        text => text.parse().map(Some).map_err(|_| EvaluateError::File {
+            path: path.into(),
+            line,
+            why: format!("{} '{text}' is not a number", COLUMNS[i]),
+        }),
+    };
+    Ok(ModelLatency {
+        name: cell(0).into(),
+        latency_ms: number(1)?,
+        error_ms: number(2)?.unwrap_or(f64::NAN),
+        note: cell(5).into(),
+    })
+}

@@ -1,0 +1,48 @@
+//! Measures models of any origin by rten.
+#![cfg(feature = "rten")]
+
+use std::ops::ControlFlow::{Break, Continue};
+
+use lanner_evaluate::measure::{
+    Adaptive, Device, Model, ModelSource, Protocol, RuntimeName, measure_models,
+};
+use lanner_network::onnx::probe;
+
+#[test]
+fn models_are_measured_once_and_the_rest_later() {
+    let folder = tempfile::tempdir().unwrap();
+    let (file, table) = (folder.path().join("a.onnx"), folder.path().join("t.csv"));
+    std::fs::write(&file, probe(6)).unwrap();
+    let bad = folder.path().join("bad.onnx");
+    std::fs::write(&bad, b"no model").unwrap();
+    let model = |name: &str, source| Model { name: name.into(), source };
+    let models = [
+        model("a.onnx", ModelSource::File(file)),
+        model("bad.onnx", ModelSource::File(bad)),
+        model("probe-9", ModelSource::Probe(9)),
+    ];
+    let device = Device { runtime: RuntimeName::Rten, reference: false, ..Device::default() };
+    let protocol = Protocol::Adaptive(Adaptive {
+        budget_s: 0.01,
+        blocks: 1,
+        block_ms: 1.0,
+        ..Adaptive::default()
+    });
+    let run = |most: usize| {
+        let tell = |done| if done < most { Continue(()) } else { Break(()) };
+        measure_models(&device, &protocol, &models, Some(&table), 60.0, tell).unwrap()
+    };
+    assert_eq!(run(2).len(), 2);
+    let first = lanner_data::read_network_latencies(&table).unwrap();
+    // What the runtime refuses has a reason, and no latency.
+    assert_eq!(first.len(), 1);
+    let all = run(9);
+    assert_eq!(
+        all.iter().map(|m| m.name.as_str()).collect::<Vec<_>>(),
+        ["a.onnx", "bad.onnx", "probe-9"]
+    );
+    assert!(all[1].latency_ms.is_none() && !all[1].note.is_empty());
+    let both = lanner_data::read_network_latencies(&table).unwrap();
+    assert_eq!((both.len(), &both[0]), (2, &first[0]));
+    assert!(both.iter().all(|row| row.latency_ms > 0.0));
+}

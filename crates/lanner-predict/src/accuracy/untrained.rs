@@ -1,0 +1,162 @@
+//! `rank`: an untrained score of networks that combines zero-cost proxies.
+//!
+//! The mean of the normal scores of [`MEMBERS`] among the networks at hand: of what counts activations
+//! (nwot, swap), of what looks at the images' gradients (jacov), at channels (meco), and the four of
+//! AZ-NAS. They fail in different spaces, so that their mean fails in none; sums over weights and
+//! gradients (params, l2_norm, synflow, snip, grad_norm) are the best in some spaces and turn around in
+//! others. They were chosen in view of all spaces of `lanner-bench untrained`, which also chooses members
+//! for each space from the other spaces alone, and prints that beside.
+//!
+//! ```
+//! use lanner_predict::accuracy::untrained::rank;
+//! let columns = [("nwot".to_string(), vec![1.0, 2.0, 3.0]), ("flops".to_string(), vec![5.0, f64::NAN, 9.0])];
+//! let scores = rank(&columns).unwrap();
+//! assert!(scores[2] > scores[0] && scores[0] > scores[1] - 1.0);
+//! ```
+
+use std::collections::HashMap;
+
+use lanner_space::Architecture;
+
+use super::adapted::without_failures;
+use super::scores::NormalScores;
+use super::{AccuracyFeatures, AccuracyModel};
+use crate::{Pool, PredictError};
+
+/// Name of the score.
+pub const RANK: &str = "rank";
+/// The proxies that it combines, of those that there are.
+pub const MEMBERS: [&str; 9] = [
+    "expressivity",
+    "flops",
+    "jacov",
+    "meco",
+    "nwot",
+    "progressivity",
+    "swap",
+    "swap_cell",
+    "trainability",
+];
+
+/// The scale of `rank`, from some networks of a space.
+#[derive(Debug, Clone)]
+pub struct UntrainedRank {
+    members: Vec<(String, NormalScores)>,
+}
+
+impl UntrainedRank {
+    /// Learns the scale from columns of proxies, name and one value a network. Of [`MEMBERS`], those
+    /// are left out that most networks lack and that are the same for all. `None` if none is left.
+    pub fn new(columns: &[(String, Vec<f64>)]) -> Option<UntrainedRank> {
+        UntrainedRank::of(&MEMBERS, columns)
+    }
+
+    /// [`UntrainedRank::new`] with other members.
+    pub fn of(members: &[&str], columns: &[(String, Vec<f64>)]) -> Option<UntrainedRank> {
+        let members: Vec<(String, NormalScores)> = (columns.iter())
+            .filter(|(name, _)| members.contains(&name.as_str()))
+            .filter_map(|(name, values)| {
+                let mut known = without_failures(values);
+                known.retain(|v| v.is_finite());
+                let varies = known.iter().any(|v| *v != known[0]);
+                (2 * known.len() > values.len() && varies)
+                    .then(|| (name.clone(), NormalScores::new(&known)))
+            })
+            .collect();
+        (!members.is_empty()).then_some(UntrainedRank { members })
+    }
+
+    /// The proxies that are made use of.
+    pub fn members(&self) -> impl Iterator<Item = &str> {
+        self.members.iter().map(|(name, _)| name.as_str())
+    }
+
+    /// Scores of `count` networks by their columns; larger is better. A proxy that a network lacks
+    /// counts as the lowest: proxies fail where nothing flows. Beyond the networks that the scale was
+    /// learned from, it goes on in a line.
+    pub fn scores(&self, columns: &[(String, Vec<f64>)], count: usize) -> Vec<f64> {
+        let mut sums = vec![0.0; count];
+        for (name, scale) in &self.members {
+            let column = columns.iter().find(|c| c.0 == *name);
+            let values = column.map_or(vec![f64::NAN; count], |c| without_failures(&c.1));
+            for (sum, value) in sums.iter_mut().zip(values) {
+                *sum += match value.is_finite() {
+                    true => scale.score_beyond(value),
+                    false => scale.score(f64::NEG_INFINITY),
+                };
+            }
+        }
+        sums.iter_mut().for_each(|sum| *sum /= self.members.len() as f64);
+        sums
+    }
+}
+
+/// Scores networks among each other by their columns of proxies, see [`UntrainedRank`]; `None` if there
+/// is none of its members.
+pub fn rank(columns: &[(String, Vec<f64>)]) -> Option<Vec<f64>> {
+    let count = columns.first()?.1.len();
+    Some(UntrainedRank::new(columns)?.scores(columns, count))
+}
+
+/// Most networks from which [`for_pool`] predicts the scores of others.
+const LEARNED: usize = 600;
+
+/// Scores of a pool from those of some networks of its space: proxies are a function of the
+/// architecture, so that those of a few hundred networks tell those of all others. At least five
+/// networks, for the pool to have others.
+pub fn for_pool(pool: &Pool, known: &[(Architecture, f64)]) -> Result<Vec<f64>, PredictError> {
+    let values: HashMap<&Architecture, f64> = known.iter().map(|(a, v)| (a, *v)).collect();
+    let mut scores: Vec<f64> =
+        pool.archs.iter().map(|a| values.get(a).copied().unwrap_or(f64::NAN)).collect();
+    let missing: Vec<usize> = (0..scores.len()).filter(|&row| scores[row].is_nan()).collect();
+    if missing.is_empty() {
+        return Ok(scores);
+    }
+    let step = known.len().div_ceil(LEARNED).max(1);
+    let (archs, values): (Vec<_>, Vec<f64>) = known.iter().step_by(step).cloned().unzip();
+    let features = AccuracyFeatures::new(&Pool::new(pool.space.clone(), archs));
+    let rows: Vec<usize> = (0..values.len()).collect();
+    let model = AccuracyModel::fit(&features, &rows, &values, 0)?;
+    let archs: Vec<Architecture> = missing.iter().map(|&row| pool.archs[row].clone()).collect();
+    let predicted = model.predict_others(&features.of(&archs)).mean;
+    missing.into_iter().zip(predicted).for_each(|(row, v)| scores[row] = v);
+    Ok(scores)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::metrics::spearman;
+
+    fn column(name: &str, f: impl Fn(usize) -> f64) -> (String, Vec<f64>) {
+        (name.into(), (0..50).map(f).collect())
+    }
+
+    #[test]
+    fn it_is_the_mean_of_normal_scores_whatever_the_scale_of_a_proxy() {
+        let noise = |i: usize| ((i * 7919) % 50) as f64;
+        let plain = [column("nwot", |i| i as f64), column("jacov", noise)];
+        let scaled = [
+            column("nwot", |i| (i as f64 / 9.0).exp()),
+            column("jacov", |i| noise(i).powi(3)),
+            column("params", |i| -(i as f64)),
+            column("swap", |_| 7.0),
+        ];
+        let (a, b) = (rank(&plain).unwrap(), rank(&scaled).unwrap());
+        assert!(a.iter().zip(&b).all(|(a, b)| (a - b).abs() < 1e-12));
+        let sum: Vec<f64> = (0..50).map(|i| i as f64 + noise(i)).collect();
+        assert!(spearman(&a, &sum) > 0.95);
+        assert!(rank(&scaled[2..]).is_none() && rank(&[]).is_none());
+    }
+
+    #[test]
+    fn a_failure_is_the_lowest_and_new_networks_may_be_beyond_all() {
+        let mut columns = [column("nwot", |i| i as f64)];
+        columns[0].1[20] = -1e8;
+        let known = UntrainedRank::new(&columns).unwrap();
+        let scores = known.scores(&columns, 50);
+        assert!(scores.iter().all(|s| *s >= scores[20]));
+        let asked = known.scores(&[("nwot".into(), vec![49.0, 60.0, 80.0])], 3);
+        assert!(asked[0] < asked[1] && asked[1] < asked[2]);
+    }
+}
