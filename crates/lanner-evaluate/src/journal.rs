@@ -14,7 +14,7 @@ use std::{
     fs::{File, TryLockError},
     io::Read,
     path::Path,
-    time::{SystemTime, UNIX_EPOCH},
+    time::{Duration, SystemTime, UNIX_EPOCH},
 };
 
 use csv::StringRecord;
@@ -24,6 +24,11 @@ use crate::{EvaluateError, append_file::AppendFile};
 /// Largest header in bytes. Headers have a few hundred bytes; a file without one in its first 64 KiB
 /// is not ours.
 const LONGEST_HEADER: usize = 64 * 1024;
+
+/// How often, and after which pause, a locked file is tried again: a program that this process starts holds a
+/// copy of its locks for a moment.
+const LOCK_TRIES: usize = 20;
+const LOCK_PAUSE: Duration = Duration::from_millis(10);
 
 /// Kind of a file, which its first line names: `# title: version`.
 #[derive(Debug, Clone, Copy)]
@@ -115,7 +120,15 @@ impl Journal {
         let io = |doing| EvaluateError::io(path, doing);
         let wrong = |why: String| EvaluateError::File { path: path.into(), line: 1, why };
         let mut lines = AppendFile::open(path.into())?;
-        match lines.file.try_lock() {
+        let mut lock = lines.file.try_lock();
+        for _ in 0..LOCK_TRIES {
+            if !matches!(lock, Err(TryLockError::WouldBlock)) {
+                break;
+            }
+            std::thread::sleep(LOCK_PAUSE);
+            lock = lines.file.try_lock();
+        }
+        match lock {
             Ok(()) => {}
             Err(TryLockError::WouldBlock) => {
                 return Err(wrong(format!("another process is {} into this file", kind.doing)));

@@ -25,7 +25,7 @@ pub enum NetworkError {
     Onnx { place: String, why: String },
     /// The architectures are values of parameters.
     #[error(
-        "{space} is a space of parameters or transformers, which have no network of Lanner's own; a program of \
+        "{space} is a space of parameters or transformers, and has no network of Lanner's own; a program of \
          yours makes it: lanner search --evaluate 'command:python3 train.py {{arch}}', or a table"
     )]
     NoNetwork { space: String },

@@ -84,12 +84,8 @@ impl ProxyOptions {
         match self.memory_limit {
             Some(limit) if needed > limit => Err(EvaluateError::Value {
                 name: "memory",
-                value: format!("{} MiB", limit >> 20),
-                expected: format!(
-                    "{} MiB or more for the weights of {}",
-                    needed >> 20,
-                    network.name
-                ),
+                value: format!("{limit} bytes"),
+                expected: format!("{needed} or more for the weights of {}", network.name),
             }),
             _ => Ok(()),
         }

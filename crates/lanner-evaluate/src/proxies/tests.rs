@@ -129,7 +129,7 @@ fn wrong_batches_are_refused() {
         assert_eq!(fails(&batch, &options), expected);
     }
     let little = ProxyOptions { memory_limit: Some(1000), ..options };
-    assert!(fails(&good, &little).contains("over the limit of 1000"));
+    assert!(fails(&good, &little).contains("memory is 1000 bytes, expected "));
 }
 
 #[test]

@@ -80,12 +80,12 @@ fn wrong_options_are_told() {
     let dir = tempfile::tempdir().unwrap();
     let out = dir.path().join("p.csv").display().to_string();
     for (more, expected) in [
-        (&["--proxies", "snap"][..], "proxy is snap, expected epe_nas, fisher"),
+        (&["--proxies", "snap"][..], "proxy is snap, expected epe_nas, expressivity"),
         (&["--resolution", "9"], "resolution is 9"),
         (&["--dataset", "digits", "--batch", "5000"], "--batch is 5000, expected 1 to 1437"),
         (&["--dataset", "digits", "--classes", "3"], "--classes are for --dataset random"),
         (&["--dataset", "imagenet"], "no image data set 'imagenet'"),
-        (&["--resolution", "32", "--memory", "0"], "over the limit"),
+        (&["--resolution", "32", "--memory", "0"], "memory is 0 bytes, expected "),
     ] {
         let sample = ["proxies", "--out", &out, "--sample", "1"];
         let (_, message) = fails(&[&sample[..], more].concat());
