@@ -20,7 +20,7 @@ def run(model, image):
     return session.run(None, {session.get_inputs()[0].name: image})[0]
 
 
-@pytest.mark.parametrize("name", spaces_with_networks())
+@pytest.mark.parametrize("name", list(spaces_with_networks()))
 def test_modules_compute_what_onnx_runtime_computes(name):
     torch = pytest.importorskip("torch")
     torch.manual_seed(1)

@@ -84,7 +84,7 @@ def test_unknown_spaces_and_wrong_sizes():
     assert len(set(lanner.Space("nas-bench-macro"))) == 6561
 
 
-@pytest.mark.parametrize("name", spaces_with_networks())
+@pytest.mark.parametrize("name", list(spaces_with_networks()))
 def test_costs_counted_on_onnx_are_those_of_the_network(name, tmp_path):
     onnx = pytest.importorskip("onnx")
     space = lanner.Space(name)

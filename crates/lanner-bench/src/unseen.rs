@@ -48,6 +48,9 @@ struct Network {
     flops: f64,
 }
 
+/// Latency of a network, its prediction, and the bounds of the interval.
+type Checked = (f64, f64, f64, f64);
+
 pub fn run(args: UnseenArgs) -> anyhow::Result<()> {
     let mut networks = Vec::new();
     for row in read_network_latencies(&args.table)? {
@@ -87,7 +90,7 @@ pub fn run(args: UnseenArgs) -> anyhow::Result<()> {
         families.entry(&network.family).or_default().push(i);
     }
     let mut rows = Vec::new();
-    let mut all: BTreeMap<(&str, &str), Vec<(f64, f64, f64, f64)>> = BTreeMap::new();
+    let mut all: BTreeMap<(&str, &str), Vec<Checked>> = BTreeMap::new();
     for (&family, members) in &families {
         let of = |i: usize, own: bool| Sample {
             network: networks[i].counted.clone(),

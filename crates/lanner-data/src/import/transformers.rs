@@ -326,7 +326,8 @@ mod tests {
         };
         for (space, set) in [(Space::AutoFormerTiny, "autoformer-tiny"), (Space::Pit, "pit")] {
             let only = Some(("dataset", set));
-            let read = read_where(Format::VitBench, &[file.clone()], &space, only, &|_, _| {});
+            let read =
+                read_where(Format::VitBench, std::slice::from_ref(&file), &space, only, &|_, _| {});
             assert_eq!(read.unwrap().table.len(), 100);
         }
     }

@@ -58,7 +58,8 @@ fn networks_run_in_floats_and_integers() {
         ort.load(&model).unwrap().time(3, &mut samples).unwrap();
         assert!(samples.len() == 3 && samples.iter().all(|&ms| ms > 0.0), "{samples:?}");
     }
-    for (model, why) in [(b"no model".to_vec(), "refuses the network")] {
+    {
+        let (model, why) = (b"no model".to_vec(), "refuses the network");
         let error = ort.load(&model).err().unwrap();
         assert!(matches!(error, EvaluateError::Refused { .. }));
         assert!(error.to_string().contains(why), "{error}");

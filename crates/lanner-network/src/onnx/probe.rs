@@ -242,7 +242,7 @@ impl Probe {
             }
             7..9 => {
                 // Groups of a width, as ResNeXt and RegNet have them.
-                let widths: Vec<usize> = (2..=c / 2).filter(|w| c % w == 0).collect();
+                let widths: Vec<usize> = (2..=c / 2).filter(|w| c.is_multiple_of(*w)).collect();
                 let Some(&width) = widths.choose(random) else { return (x, at) };
                 let kernel = kernel.min(5);
                 if !self.fits(&at, c, kernel, c / width) {
@@ -295,7 +295,7 @@ impl Probe {
                 let joined = self.add("Concat", &[&x, &y], vec![int("axis", 1)]);
                 (joined, vec![c + out, at[1], at[2]])
             }
-            _ if c % 2 == 0 && random.random_bool(0.5) => {
+            _ if c.is_multiple_of(2) && random.random_bool(0.5) => {
                 // A channel shuffle.
                 let (h, w) = (at[1] as i64, at[2] as i64);
                 let split = self.sizes(&[1, 2, c as i64 / 2, h, w]);
