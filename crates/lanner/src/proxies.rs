@@ -160,9 +160,9 @@ fn table(args: &ProxiesArgs, space: Space, threads: usize) -> anyhow::Result<Pro
             let values = network.input().len();
             let needed = (count as u64).saturating_mul(values as u64).saturating_mul(4);
             if let Some(limit) = memory_limit.filter(|limit| needed > *limit) {
-                let (needed, limit) = (needed >> 20, limit >> 20);
+                let (needed, limit) = (needed as f64 / 1048576.0, limit >> 20);
                 return Err(usage(format!(
-                    "--batch {count}: its images need {needed} MiB of memory, more than {limit} MiB"
+                    "--batch {count}: its images need {needed:.1} MiB of memory, over the limit of {limit} MiB"
                 )));
             }
             let batch = Batch::random(count, values, skeleton.classes, args.seed);

@@ -85,7 +85,10 @@ fn wrong_options_are_told() {
         (&["--dataset", "digits", "--batch", "5000"], "--batch is 5000, expected 1 to 1437"),
         (&["--dataset", "digits", "--classes", "3"], "--classes are for --dataset random"),
         (&["--dataset", "imagenet"], "no image data set 'imagenet'"),
-        (&["--resolution", "32", "--memory", "0"], "memory is 0 bytes, expected "),
+        (
+            &["--resolution", "32", "--memory", "0"],
+            "its images need 0.8 MiB of memory, over the limit of 0 MiB",
+        ),
     ] {
         let sample = ["proxies", "--out", &out, "--sample", "1"];
         let (_, message) = fails(&[&sample[..], more].concat());
