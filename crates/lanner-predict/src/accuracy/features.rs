@@ -177,7 +177,7 @@ impl AccuracyFeatures {
     /// The same with an untrained score of each architecture, say
     /// [`rank`](super::untrained::rank) (any scale, larger is better; NaN where there is none), from
     /// which predictions start: accuracies are the score times a slope, and the processes' difference
-    /// from that. The slope is [`SLOPE`] before anything is trained, and some ten trained networks
+    /// from that. The slope is a fixed one before anything is trained, and some ten trained networks
     /// overrule it. For features [`of`](AccuracyFeatures::of) other architectures, scores are those of
     /// the same scale.
     pub fn with_prior(mut self, scores: &[f64]) -> AccuracyFeatures {
