@@ -235,6 +235,18 @@ pub(super) fn trial(
     Ok(Some(trial))
 }
 
+/// Reads the measurement of a number; `None` if there is none.
+pub(super) fn measurement_of_id(
+    connection: &Connection,
+    space: &Space,
+    id: i64,
+) -> rusqlite::Result<Option<Measurement>> {
+    connection
+        .prepare_cached(&format!("SELECT {MEASUREMENT} FROM measurement WHERE id = ?"))?
+        .query_row([id], |row| measurement(row, space))
+        .optional()
+}
+
 fn measurement(row: &Row, space: &Space) -> rusqlite::Result<Measurement> {
     Ok(Measurement {
         arch: parsed(row, 0, space)?,

@@ -9,7 +9,7 @@ use rusqlite::{Connection, OpenFlags, OptionalExtension};
 
 use super::database::Database;
 use super::schema::VALUES;
-use super::{SearchError, Study, checksum, file};
+use super::{SearchError, Study, checksum, file, read};
 use crate::Job;
 
 /// Result of [`Study::rescue`].
@@ -164,7 +164,16 @@ impl Damaged {
         };
         let (ids, last) = self.ids("trial");
         for id in ids {
-            match self.copy_trial(to, id, &is_arch) {
+            let copied = self.copy_trial(to, id, &is_arch);
+            let reads = |space| read::trial(to, space, id).is_ok();
+            match copied {
+                Ok(Some(true)) if !space.as_ref().is_none_or(reads) => {
+                    for table in ["metric", "prediction"] {
+                        to.execute(&format!("DELETE FROM {table} WHERE trial = ?"), [id])?;
+                    }
+                    to.execute("DELETE FROM trial WHERE id = ?", [id])?;
+                    rescued.lost_trials.push(id);
+                }
                 Ok(Some(true)) => rescued.trials += 1,
                 Ok(None) => {}
                 Err(_) if id > last => {}
@@ -190,7 +199,13 @@ impl Damaged {
             }
             let sound =
                 is_arch(&row[1]) && self.is_sound(|c| checksum::measurement_is_right(c, id));
-            if sound && insert(to, "measurement", &MEASUREMENT, &row).is_ok() {
+            let saved = sound && insert(to, "measurement", &MEASUREMENT, &row).is_ok();
+            // Without checksums, a cell may be of another type.
+            let reads = |space| read::measurement_of_id(to, space, id).is_ok();
+            if saved && !space.as_ref().is_none_or(reads) {
+                to.execute("DELETE FROM measurement WHERE id = ?", [id])?;
+                rescued.lost_measurements.push(id);
+            } else if saved {
                 checksum::add_to_measurement(to, id)?;
                 rescued.measurements += 1;
             } else {
