@@ -128,6 +128,7 @@ impl Common {
 }
 
 fn main() -> std::process::ExitCode {
+    output::end_where_nobody_reads();
     let cli = Cli::parse();
     if let Some(n) = cli.threads {
         // Fails only where a pool exists already; none does at this point.

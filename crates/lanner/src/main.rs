@@ -80,6 +80,7 @@ enum Command {
 }
 
 fn main() -> std::process::ExitCode {
+    output::end_where_nobody_reads();
     // `parse` exits with code 2 on wrong usage.
     let cli = Cli::parse();
     if let Some(n) = cli.threads {

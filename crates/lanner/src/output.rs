@@ -41,6 +41,20 @@ pub fn search_error(error: SearchError) -> anyhow::Error {
     }
 }
 
+/// Makes the process end without an error when nobody reads any more what `println!` prints, as behind
+/// `| head -1`.
+pub fn end_where_nobody_reads() {
+    let usual = std::panic::take_hook();
+    std::panic::set_hook(Box::new(move |info| {
+        let message = info.payload().downcast_ref::<String>();
+        let is_pipe = |m: &String| m.starts_with("failed printing to stdout") && m.contains("pipe");
+        if message.is_some_and(is_pipe) {
+            std::process::exit(0);
+        }
+        usual(info);
+    }));
+}
+
 /// Prints the error of the command `name`, and returns its exit code: 2 for wrong usage, 1 for other
 /// errors, 0 for none.
 pub fn exit_code(name: &str, done: anyhow::Result<()>) -> ExitCode {

@@ -328,3 +328,25 @@ fn a_network_has_its_published_cost_and_becomes_onnx() {
     let (code, message) = fails(&["network", "|nonsense|"]);
     assert!(code > 0 && message.contains("nasbench201"), "{message}");
 }
+
+#[test]
+fn a_reader_that_has_enough_ends_a_search_quietly() {
+    let dir = tempfile::tempdir().unwrap();
+    let mut table = "arch,accuracy\n".to_string();
+    for i in 0..20 {
+        table += &format!("{},{i}\n", Space::NasBench201.print(&Space::NasBench201.at(i).unwrap()));
+    }
+    let path = |name: &str| dir.path().join(name).display().to_string();
+    std::fs::write(path("t.csv"), table).unwrap();
+    let (reader, writer) = std::io::pipe().unwrap();
+    drop(reader);
+    let evaluate = format!("table:{}", path("t.csv"));
+    let command = std::process::Command::new(env!("CARGO_BIN_EXE_lanner"))
+        .args(["search", "--evaluate", &evaluate, "--metric", "accuracy", "--budget", "3"])
+        .args(["--out", &path("s")])
+        .stdout(writer)
+        .output()
+        .unwrap();
+    let message = String::from_utf8_lossy(&command.stderr);
+    assert!(command.status.success() && !message.contains("panicked"), "{message}");
+}
