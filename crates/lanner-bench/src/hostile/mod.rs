@@ -63,7 +63,7 @@ const MOST_KEPT: usize = 2000;
 /// Number of inputs between two looks at the memory.
 const BATCH: u64 = 64;
 
-/// What became of the inputs of a reader.
+/// Result of trying a reader with many inputs.
 #[derive(Default)]
 struct Tally {
     runs: u64,

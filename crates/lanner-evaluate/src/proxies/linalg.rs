@@ -176,7 +176,7 @@ mod tests {
         assert_eq!(eigenvalues(vec![f64::NAN; 4], 2), None);
         assert_eq!(log_determinant(vec![1.0; 9], 3), None);
         assert_eq!(correlations(&[&[1.0, 1.0], &[1.0, 2.0]]), None);
-        // Of rank one, 40 times over.
+        // A matrix of rank one, with forty equal rows.
         let copies = (0..1600).map(|at| 1.0 + 1e-17 * (at % 7) as f64).collect();
         let v = eigenvalues(copies, 40).unwrap();
         assert!((v.iter().sum::<f64>() - 40.0).abs() < 1e-9);

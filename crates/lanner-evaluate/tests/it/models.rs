@@ -34,7 +34,7 @@ fn models_are_measured_once_and_the_rest_later() {
     };
     assert_eq!(run(2).len(), 2);
     let first = lanner_data::read_network_latencies(&table).unwrap();
-    // What the runtime refuses has a reason, and no latency.
+    // A model that the runtime refuses has a reason, and no latency.
     assert_eq!(first.len(), 1);
     let all = run(9);
     assert_eq!(

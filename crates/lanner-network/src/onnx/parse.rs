@@ -329,7 +329,7 @@ pub(super) fn tensor_type(bytes: &[u8]) -> Result<(i32, Option<Vec<Dim<'_>>>), S
     for field in Fields(bytes) {
         let tensor = match field? {
             (1, v) => v,
-            // What the numbers mean, in words.
+            // The denotation says in words what the numbers mean.
             (6, _) => continue,
             _ => return Err("it is no tensor (but a sequence, map or optional)".into()),
         };

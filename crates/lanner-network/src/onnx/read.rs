@@ -121,7 +121,7 @@ fn order(graph: &Graph) -> Result<Vec<usize>, NetworkError> {
     }
 }
 
-/// What is known so far.
+/// Knowledge gathered so far.
 struct Reader<'a> {
     options: &'a ReadOptions,
     functions: HashSet<(&'a str, &'a str)>,

@@ -182,7 +182,7 @@ fn sizes_are_computed_where_shapes_depend_on_them() {
     let constants = vec![sizes("zero", &[0]), sizes("last", &[-1]), sizes("minus", &[-1])];
     let all = graph(&model(&[value("x", "batch 4 5 6")], constants, nodes));
     assert_eq!(shape(&all, "y"), [1, 20, 6]);
-    // What can be computed beforehand is no operation.
+    // A value that can be computed beforehand is no operation.
     assert_eq!(all.nodes.iter().map(|n| n.op.as_str()).collect::<Vec<_>>(), ["Reshape"]);
     assert_eq!(all.nodes[0].kind, TensorOp::View);
 }

@@ -208,7 +208,7 @@ fn weights(fitted: &[Fitted], t: &[f64]) -> Vec<f64> {
     weights.into_iter().map(|w| w / sum).collect()
 }
 
-/// What the trees see: all features, and the prior.
+/// Input of the trees: all features, and the prior.
 fn for_trees(features: &AccuracyFeatures) -> Cow<'_, Mat> {
     match &features.prior {
         None => Cow::Borrowed(&features.all),

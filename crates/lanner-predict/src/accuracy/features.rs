@@ -273,7 +273,7 @@ impl AccuracyFeatures {
         let each = self.each.as_ref()?;
         let some = |x: &Arc<Mat>| (x.cols > 0).then(|| component(Kernel::Matern52, x));
         if self.is_of_transformers() {
-            // Of transformers, sums tell most, and single layers add a little each.
+            // Sums tell most about transformers; single layers add a little each.
             let linear = |x| component(Kernel::Linear, x);
             let sums = || vec![linear(&self.shares), component(Kernel::Matern52, &self.shares)];
             let with_layers = sums().into_iter().chain([linear(&self.graph)]).collect();

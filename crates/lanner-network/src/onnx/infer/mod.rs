@@ -12,7 +12,7 @@ pub(super) use windows::Sliding;
 
 use super::parse::{MOST_RANK, Node};
 
-/// What is known of a tensor before the network runs.
+/// Knowledge about a tensor before the network runs.
 #[derive(Debug, Clone, PartialEq, Default)]
 pub(super) struct Fact {
     pub dims: Vec<u64>,

@@ -296,7 +296,7 @@ fn split(call: &Call) -> Answer<Vec<Fact>> {
     for part in parts {
         let mut dims = input.dims.clone();
         dims[at] = part;
-        // Of vectors, which may be sizes.
+        // Vectors may be sizes, so their values are followed.
         let values = input.values.as_ref().filter(|_| input.dims.len() == 1);
         let values = values.map(|v| v[from as usize..(from + part) as usize].to_vec());
         from += part;

@@ -136,7 +136,7 @@ fn a_prior_helps_as_much_as_it_is_worth_and_is_forgotten_where_it_is_not() {
     assert!(tau(&with, 10) > tau(&plain, 10) + 0.05);
     assert!(tau(&without, 40) > tau(&plain, 40) - 0.06);
 
-    // Of the same architectures, the same predictions, by the prior too.
+    // The same architectures have the same predictions, with a prior too.
     let rows: Vec<usize> = (0..30).collect();
     let model = AccuracyModel::fit(&with, &rows, &values[..30], 0).unwrap();
     let asked = with.of(&pool.archs).with_prior(&good);

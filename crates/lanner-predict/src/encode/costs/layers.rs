@@ -35,7 +35,7 @@ impl Layer {
             Block::Sum { .. } => LayerKind::Add,
             _ => LayerKind::Shuffle,
         };
-        // Of an embedding, only the rows that are looked up are read.
+        // An embedding reads only the rows that are looked up.
         let weights = match block {
             Block::Embedding { .. } => 0.0,
             _ => block.params(),
