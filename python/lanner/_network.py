@@ -90,7 +90,9 @@ class Network:
 
         Raises InputError if PyTorch is not installed.
         """
-        return to_torch(self.to_onnx(seed=seed, batch=None))
+        module = to_torch(self.to_onnx(seed=seed, batch=None))
+        module._blocks = {layer["name"]: layer["block"] for layer in self.layers if layer["inputs"]}
+        return module
 
     def svg(self) -> str:
         """Draws cell and network."""
