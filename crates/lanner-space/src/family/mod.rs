@@ -31,7 +31,8 @@ pub use layers::Layers;
 pub use pair::CellPair;
 pub use parameters::ParameterSpace;
 pub use stages::{
-    Block as TransformerBlock, Inner, Stage as TransformerStage, StageSpace, Stages, Stem, Width,
+    Activation, Block as TransformerBlock, ChosenLayer, ChosenStage, Inner, Patches,
+    Stage as TransformerStage, StageSpace, Stages, Stem, Width,
 };
 
 use rand::Rng;
