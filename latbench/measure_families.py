@@ -13,19 +13,23 @@ allowed.
 weights by channel, activations with one range a tensor from two random inputs, reduced range), dynamic for those with
 attention; `rten` is `lanner measure --runtime rten`, whose path is $LANNER or found on PATH.
 
-`--steady` is for a machine on which other programs run: a ResNet is run before and after each measurement, which
-counts only if both times are within 6 % of the median of all such times. Else it is repeated later.
+`--steady` is for a machine on which other programs run: while a network is measured, a loop that does nothing keeps
+the other cores busy, so that these are always in one state; and a ResNet is run before and after, whose times must
+both be within 6 % of the median of all such times. Else the measurement is repeated later.
 """
 
 import argparse
+import atexit
 import csv
 import io
 import json
 import os
 import pathlib
 import random
+import signal
 import statistics
 import subprocess
+import sys
 import tarfile
 import tempfile
 import time
@@ -33,7 +37,7 @@ import warnings
 from concurrent.futures import ProcessPoolExecutor
 
 ATTENTION = ("vit", "swin", "gpt")
-BLOCK, LEAST, MOST = 0.01, 11, 1.0  # seconds of a block of runs; blocks and seconds of a network
+BLOCK, LEAST, MOST = 0.01, 11, 0.5  # seconds of a block of runs; blocks and seconds of a network
 
 
 def export(family, number, path, graph):
@@ -230,8 +234,14 @@ class Alone:
     """Measures on cores of its own, at real-time priority, and with `--steady` in one state of the machine."""
 
     def __init__(self, cores, steady, folder):
-        self.cores, self.reference, self.times = cores, None, []
+        self.cores, self.reference, self.times, self.loops = cores, None, [], []
         if steady:
+            for core in set(range(os.cpu_count())) - cores:
+                script = f"import os; os.sched_setaffinity(0, {{{core}}}); os.kill(os.getpid(), 19)\nwhile True: pass"
+                self.loops.append(subprocess.Popen([sys.executable, "-c", script]))
+                time.sleep(0.5)
+                os.sched_setscheduler(self.loops[-1].pid, os.SCHED_FIFO, os.sched_param(40))
+            atexit.register(lambda: [loop.kill() for loop in self.loops])
             path = f"{folder}/reference.onnx"
             with ProcessPoolExecutor(1) as pool:
                 example, _ = pool.submit(export, "resnet", 0, path, path + ".graph").result()
@@ -240,16 +250,18 @@ class Alone:
     def __call__(self, runtime, make, path, example, threads):
         run = make(path, example, threads)
         for _ in range(5 if self.reference else 1):
-            before = self.state()
-            measured = self.at_priority(lambda: measure(runtime, run))
-            if not self.reference or self.is_usual(before, self.state()):
+            before, measured, after = self.at_priority(
+                lambda: (self.state(), measure(runtime, run), self.state())
+            )
+            if not self.reference or self.is_usual(before, after):
                 return measured
+            print(f"another state than usual: {before:.3f}, {after:.3f} ms", flush=True)
             time.sleep(1)
         raise RuntimeError("the machine is in another state than usual")
 
     def state(self):
         if self.reference:
-            self.times.append(self.at_priority(lambda: measure("ort", self.reference, most=0.08)[0]))
+            self.times.append(measure("ort", self.reference, most=0.08)[0])
             return self.times[-1]
 
     def is_usual(self, *times):
@@ -264,9 +276,13 @@ class Alone:
             os.sched_setscheduler(0, os.SCHED_FIFO, os.sched_param(50))
         except PermissionError:
             pass
+        for loop in self.loops:
+            loop.send_signal(signal.SIGCONT)
         try:
             return call()
         finally:
+            for loop in self.loops:
+                loop.send_signal(signal.SIGSTOP)
             os.sched_setscheduler(0, os.SCHED_OTHER, os.sched_param(0))
             os.sched_setaffinity(0, range(os.cpu_count()))
 

@@ -38,9 +38,12 @@ fn main() -> Result<(), Box<dyn Error>> {
                 network.encode(Init { seed: 1 }, None)?,
             )?;
             let cost = network.graph().cost();
-            counts.insert(name, serde_json::json!({
-                "products": cost.products, "params": cost.params,
-            }));
+            counts.insert(
+                name,
+                serde_json::json!({
+                    "products": cost.products, "params": cost.params,
+                }),
+            );
         }
     }
     std::fs::write(folder.join("counts.json"), serde_json::to_string(&counts)?)?;

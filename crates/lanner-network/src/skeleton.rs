@@ -1,8 +1,9 @@
 use lanner_space::{Architecture, Sizes, Space, View};
 
 use crate::{
-    Builder, Cost, Nasbench201, Network, NetworkError, Shape, TensorCost, TensorGraph, TensorNetwork, darts, fbnet, mobilenetv3, nasbench_macro,
-    nasbench101, nasbench201, natsbench_size, transbench101, transformer, user,
+    Builder, Cost, Nasbench201, Network, NetworkError, Shape, TensorCost, TensorGraph,
+    TensorNetwork, darts, fbnet, mobilenetv3, nasbench_macro, nasbench101, nasbench201,
+    natsbench_size, transbench101, transformer, user,
 };
 
 /// Sizes of a network that an architecture does not choose, for any space.
@@ -141,13 +142,16 @@ impl Skeleton {
     pub fn check(&self) -> Result<(), NetworkError> {
         let channels = widest(&self.space)?;
         let Sizes { cells, resolution, .. } = self.space.sizes();
-        // Transformers with fixed tokens have no image to resize.
-        let pixels = if self.is_transformer() && resolution == 0 { 0 } else { 4096 };
+        // Tokens, signals and images that are no squares are not resized.
+        let is_fixed = self.is_transformer() && resolution == 0
+            || self.space.chain().is_some_and(|chain| chain.skeleton.width > 0);
+        let pixels = if is_fixed { 0 } else { 4096 };
+        let classes = self.space.sizes().classes.min(1);
         for (name, value, least, most) in [
             ("channels", self.channels, channels.min(1), channels),
             ("cells", self.cells, usize::from(cells > 0), if cells > 0 { 100 } else { 0 }),
             ("resolution", self.resolution, usize::from(resolution > 0), pixels),
-            ("classes", self.classes, 1, 100_000),
+            ("classes", self.classes, classes, 100_000),
         ] {
             if !(least..=most).contains(&value) {
                 let expected = match (name, most) {
@@ -181,7 +185,13 @@ impl Skeleton {
             0 => space.resolution(arch).unwrap_or(0),
             _ => self.resolution,
         };
-        let image = Shape::new(3, resolution, resolution);
+        let image = match space.chain().map(|chain| chain.skeleton) {
+            Some(s) if s.width > 0 => {
+                Shape::new(s.channels.into(), s.resolution.into(), s.width as usize)
+            }
+            Some(s) => Shape::new(s.channels.into(), resolution, resolution),
+            None => Shape::new(3, resolution, resolution),
+        };
         let mut net = Builder::new(space.print(&name), image)?;
         build(self, &mut net, arch, view)?;
         Ok(match view {

@@ -40,7 +40,9 @@ pub fn build(
         let place = if stage.name.is_empty() { "layer".into() } else { stage.name.clone() };
         let width = whole("embed_dim", chosen.width)?;
         let mut x = match (&shape.stem, done.last()) {
-            (Stem::Tokens { vocabulary }, before) if before.is_none() || stage.attends_to.is_some() => {
+            (Stem::Tokens { vocabulary }, before)
+                if before.is_none() || stage.attends_to.is_some() =>
+            {
                 let name = if several { format!("{}_tokens", stage.name) } else { INPUT.into() };
                 let tokens = stage.tokens as usize;
                 let x = net.tokens(&name, &place, tokens, *vocabulary as usize, width);
@@ -71,9 +73,7 @@ pub fn build(
     let Some(last) = done.pop() else { return Err(value("stages", 0, "at least one")) };
     let name = skeleton.space.print(arch);
     let x = net.draft.layer_norm("head.norm", &last.x, last.width);
-    // Sizes of the skeleton go before those of the space; a space without a head has none.
-    let outputs = if shape.outputs == 0 { 0 } else { skeleton.classes };
-    let output = match (outputs, shape.each_token) {
+    let output = match (skeleton.classes, shape.each_token) {
         (0, _) => x,
         (n, true) => net.draft.linear("head.linear", &x, [last.width, n], false),
         (n, false) => {
@@ -166,10 +166,8 @@ impl Writer {
         let inputs = channels * side.pow(axes as u32);
         let weight = self.draft.weight("patches.weight", &kernel, Draw::He { inputs });
         let shift = self.draft.weight("patches.bias", &[width], Draw::Zeros);
-        let attributes = vec![
-            ints("kernel_shape", &vec![side; axes]),
-            ints("strides", &vec![stride; axes]),
-        ];
+        let attributes =
+            vec![ints("kernel_shape", &vec![side; axes]), ints("strides", &vec![stride; axes])];
         let x = self.draft.op("Conv", "patches", &[&x, &weight, &shift], attributes);
         let x = self.draft.reshape("patches.flat", &x, &[width, count]);
         let mut x = self.draft.transpose("patches.tokens", &x, &[0, 2, 1]);
@@ -212,10 +210,7 @@ impl Writer {
             y = draft.transpose(&at("channels"), &y, &[0, 2, 1]);
             y = draft.reshape(&at("image"), &y, &[&[inputs], image].concat());
             let window = vec![2; axes];
-            let mut attributes = vec![
-                ints("kernel_shape", &window),
-                ints("strides", &window),
-            ];
+            let mut attributes = vec![ints("kernel_shape", &window), ints("strides", &window)];
             if image.iter().any(|n| n % 2 == 1) {
                 attributes.push(int("ceil_mode", 1));
             }
@@ -409,9 +404,7 @@ fn rotate(draft: &mut Draft, place: &str, x: &str, of: &Attention) -> String {
     let Attention { tokens, rotary, .. } = *of;
     let (half, each) = (rotary / 2, of.inner / of.heads);
     let angles: Vec<f64> = (0..tokens)
-        .flat_map(|t| {
-            (0..half).map(move |c| t as f64 * 10_000f64.powf(-(c as f64) / half as f64))
-        })
+        .flat_map(|t| (0..half).map(move |c| t as f64 * 10_000f64.powf(-(c as f64) / half as f64)))
         .collect();
     let table = |draft: &mut Draft, name: &str, of: fn(f64) -> f64| {
         let values: Vec<f32> = angles.iter().map(|&a| of(a) as f32).collect();
@@ -438,7 +431,8 @@ fn rotate(draft: &mut Draft, place: &str, x: &str, of: &Attention) -> String {
 
 /// The patches of a square image of another size; 0 keeps theirs.
 fn resized(patches: Patches, resolution: usize) -> Result<Patches, NetworkError> {
-    if resolution == 0 || (patches.height as usize, patches.width as usize) == (resolution, resolution)
+    if resolution == 0
+        || (patches.height as usize, patches.width as usize) == (resolution, resolution)
     {
         return Ok(patches);
     }

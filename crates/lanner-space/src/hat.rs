@@ -8,7 +8,9 @@
 //! HAT's latency tables tell averages over the layers only: [`averages`] is the space of their rows.
 
 use crate::definition::{Definition, Sizes};
-use crate::family::{Activation, Inner, StageSpace, Stages, Stem, TransformerStage as Stage, Width};
+use crate::family::{
+    Activation, Inner, StageSpace, Stages, Stem, TransformerStage as Stage, Width,
+};
 use crate::parameters::Parameter;
 
 /// Pairs of bytes of WMT'14 English–German that languages share.

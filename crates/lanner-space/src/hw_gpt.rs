@@ -7,7 +7,9 @@
 //! without those of the attention, of 8 sequences (s) and 4 (m).
 
 use crate::definition::{Definition, Sizes};
-use crate::family::{Activation, Inner, StageSpace, Stages, Stem, TransformerStage as Stage, Width};
+use crate::family::{
+    Activation, Inner, StageSpace, Stages, Stem, TransformerStage as Stage, Width,
+};
 use crate::parameters::Parameter;
 
 const VOCABULARY: u32 = 50_254;

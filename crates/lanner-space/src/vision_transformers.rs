@@ -7,7 +7,9 @@
 //! number of heads; the width of a head and the ratio are those of all.
 
 use crate::definition::{Definition, Sizes};
-use crate::family::{Activation, Inner, Patches, StageSpace, Stages, Stem, TransformerStage as Stage, Width};
+use crate::family::{
+    Activation, Inner, Patches, StageSpace, Stages, Stem, TransformerStage as Stage, Width,
+};
 use crate::parameters::Parameter;
 
 fn space(

@@ -144,12 +144,18 @@ pub fn run(args: NetworkArgs) -> anyhow::Result<()> {
 
 /// Shows or writes the network of a transformer.
 fn transformer(args: &NetworkArgs, skeleton: &Skeleton, arch: &Architecture) -> anyhow::Result<()> {
-    for (given, option) in [(args.fold, "--fold"), (args.int8, "--int8"), (args.as_written, "--as-written")] {
+    for (given, option) in
+        [(args.fold, "--fold"), (args.int8, "--int8"), (args.as_written, "--as-written")]
+    {
         if given {
             return Err(usage(format!(
                 "{option} is for networks of convolutions; networks of {} are transformers{}",
                 skeleton.space,
-                if args.int8 { ": quantise the file of --onnx with onnxruntime.quantization" } else { "" }
+                if args.int8 {
+                    ": quantise the file of --onnx with onnxruntime.quantization"
+                } else {
+                    ""
+                }
             )));
         }
     }

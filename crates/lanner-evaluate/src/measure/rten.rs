@@ -54,18 +54,21 @@ impl Runtime for Rten {
                 return Err(refused("expected inputs of fixed dimensions".into()));
             };
             let kind = model.node_info(id).and_then(|node| node.dtype());
-            given.push((id, match kind {
-                Some(ValueType::Tensor(DataType::Int32)) => Tensor::<i32>::zeros(&shape).into(),
-                Some(ValueType::Tensor(DataType::Float)) | None => {
-                    Value::from(Tensor::from_data(&shape, input(shape.iter().product())))
-                }
-                Some(other) => {
-                    return Err(refused(format!(
-                        "input {} is {other:?}, expected 32-bit floats or integers",
-                        i + 1
-                    )));
-                }
-            }));
+            given.push((
+                id,
+                match kind {
+                    Some(ValueType::Tensor(DataType::Int32)) => Tensor::<i32>::zeros(&shape).into(),
+                    Some(ValueType::Tensor(DataType::Float)) | None => {
+                        Value::from(Tensor::from_data(&shape, input(shape.iter().product())))
+                    }
+                    Some(other) => {
+                        return Err(refused(format!(
+                            "input {} is {other:?}, expected 32-bit floats or integers",
+                            i + 1
+                        )));
+                    }
+                },
+            ));
         }
         let (pool, alone) = (&self.pool, self.threads == 1);
         Ok(Box::new(Loaded { pool, alone, model, given, to }))

@@ -67,7 +67,13 @@ impl Draft {
     }
 
     /// Adds a constant that is no weight: numbers of the program.
-    fn constant(&mut self, name: &str, dims: &[usize], data_type: i32, raw_data: Vec<u8>) -> String {
+    fn constant(
+        &mut self,
+        name: &str,
+        dims: &[usize],
+        data_type: i32,
+        raw_data: Vec<u8>,
+    ) -> String {
         if self.nodes.iter().any(|n| n.name == name) {
             return format!("{name}:0");
         }

@@ -106,12 +106,16 @@ impl Export<'_> {
         let (op, attributes) = match layer.op {
             Op::Input => return,
             Op::Conv(c) => {
+                let (pad, step, gap) = match c.flat {
+                    true => (0, 1, 1),
+                    false => (c.padding, c.stride, c.dilation),
+                };
                 let attribute = vec![
-                    ints("dilations", &[c.dilation; 2]),
+                    ints("dilations", &[gap, c.dilation]),
                     int("group", c.groups),
-                    ints("kernel_shape", &[c.kernel; 2]),
-                    ints("pads", &[c.padding; 4]),
-                    ints("strides", &[c.stride; 2]),
+                    ints("kernel_shape", &c.window()),
+                    ints("pads", &[pad, c.padding, pad, c.padding]),
+                    ints("strides", &[step, c.stride]),
                 ];
                 if self.options.precision == Precision::Int8 {
                     let node = Node { input: inputs, name, attribute, ..Node::default() };

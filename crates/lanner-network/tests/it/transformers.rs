@@ -129,3 +129,59 @@ fn layers_become_tensors() {
         assert_eq!(skeleton.graph(&arch, View::Pruned).unwrap(), read, "{space}");
     }
 }
+
+/// The transformer of a file, by hand: 8 × 8 patches, then 4 × 4.
+#[test]
+fn a_file_of_transformers() {
+    let folder = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("../../examples");
+    let file = folder.join("transformer.toml").display().to_string();
+    let space = Space::by_name(&file).unwrap();
+    let text = r#"{"s1_embed_dim":48,"s1_depth":1,"s1_heads":[4],"s1_mlp_ratio":[3],"s2_embed_dim":96,"s2_depth":2,"s2_heads":3,"s2_ffn_dim":192}"#;
+    let arch = space.parse(text).unwrap();
+    let network = Skeleton::of(&space).unwrap().tensors(&arch).unwrap();
+    let linear = |inputs: u64, outputs: u64| inputs * outputs + outputs;
+    let layer = |width: u64, inner: u64, hidden: u64, matrices: u64| {
+        4 * width
+            + linear(width, 3 * inner)
+            + linear(inner, width)
+            + (matrices - 1) * linear(width, hidden)
+            + linear(hidden, width)
+    };
+    let params = linear(3 * 64, 48)
+        + 65 * 48
+        + 48
+        + layer(48, 48, 144, 2)
+        + linear(48, 96)
+        + 2 * layer(96, 96, 192, 3)
+        + 2 * 96
+        + linear(96, 10);
+    let cost = network.graph().cost();
+    assert_eq!(cost.params, params);
+    let attend = |tokens: u64, inner: u64| 2 * tokens * tokens * inner;
+    let products = 64 * 192 * 48
+        + 65 * 48 * (4 * 48 + 2 * 144)
+        + attend(65, 48)
+        + 17 * 48 * 96
+        + 2 * (17 * 96 * (4 * 96 + 3 * 192) + attend(17, 96))
+        + 96 * 10;
+    assert_eq!(cost.products, products);
+    let signal = std::fs::read_to_string(&file)
+        .unwrap()
+        .replace("input = [3, 64, 64]", "input = [2, 8000]")
+        .replace("patch = 8", "patch = 80")
+        .replace("class_token = true", "")
+        .replace("classes = 10", "");
+    let space = Space::from_toml(&signal).unwrap();
+    let graph = Skeleton::of(&space).unwrap().graph(&space.at(0).unwrap(), View::Raw).unwrap();
+    assert_eq!(graph.tensors[graph.inputs[0]].dims, [1, 2, 8000]);
+    assert_eq!(graph.tensors[graph.outputs[0]].dims, [1, 50, 96]);
+    let tokens = signal
+        .replace("input = [2, 8000]", "vocabulary = 500\ntokens = 40")
+        .replace("patch = 80", "")
+        .replace("halve = true", "causal = true\nrotary = 16")
+        + "[skeleton]\nclasses = 500\n";
+    let tokens = tokens.replacen("[skeleton]\n", "", 1);
+    let space = Space::from_toml(&tokens.replace("[limits]\nparams = 400_000\n", "")).unwrap();
+    let graph = Skeleton::of(&space).unwrap().graph(&space.at(0).unwrap(), View::Raw).unwrap();
+    assert_eq!(graph.tensors[graph.outputs[0]].dims, [1, 40, 500]);
+}

@@ -264,9 +264,37 @@ fn spaces_with_a_name() {
 
 #[test]
 fn spaces_from_files() {
-    for name in ["cell.toml", "microcontroller.toml"] {
-        let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../examples");
+    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../examples");
+    for name in ["cell.toml", "microcontroller.toml", "residual.toml"] {
         let file = folder.join(name).display().to_string();
         walk(&file, &small(name));
     }
+    walk_transformers(&folder.join("transformer.toml").display().to_string());
+}
+
+/// Networks of signals are counted, exported, measured and ranked, and trained by a program of the user's.
+#[test]
+fn a_space_of_signals() {
+    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../examples");
+    let file = folder.join("keywords.toml").display().to_string();
+    let dir = tempfile::tempdir().unwrap();
+    let at = |name: &str| dir.path().join(name).display().to_string();
+    let (onnx, out) = (at("net.onnx"), at("out.csv"));
+    let text = "w16:conv_k9_relu/w32:sep_k5_relu,mb_k3_e2_relu";
+    let network = ["network", text, "--space", &file];
+    let json: Value = serde_json::from_str(&ok(&[&network[..], &["--json"]].concat())).unwrap();
+    ok(&[&network[..], &["--onnx", &onnx]].concat());
+    let read: Value = serde_json::from_str(&ok(&["network", &onnx, "--json"])).unwrap();
+    assert_eq!(read["inputs"][0]["shape"], serde_json::json!([1, 1, 1, 8000]));
+    for cost in ["flops", "macs", "params"] {
+        assert_eq!(read["cost"][cost], json["cost"][cost], "{cost}");
+    }
+    let measure = ["measure", "--space", &file, "--sample", "2", "--out", &out];
+    ok(&[&measure[..], &["--runtime", "rten", "--budget", "0.01", "--precision", "int8"]].concat());
+    let train = ["train", "--space", &file, "--sample", "1", "--dataset", "digits"];
+    let (_, why) = crate::common::fails(&[&train[..], &["--out", &at("t.csv")]].concat());
+    assert!(why.contains("expected"), "{why}");
+    let proxies = ["proxies", "--space", &file, "--sample", "1", "--out", &at("p.csv")];
+    let (_, why) = crate::common::fails(&proxies);
+    assert!(why.contains("square kernels"), "{why}");
 }
