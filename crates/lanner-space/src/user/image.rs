@@ -10,6 +10,11 @@ const LONGEST: i64 = 1_000_000;
 /// whose height is 1.
 pub(super) fn image(field: &Field) -> Result<[u32; 3], String> {
     let items = field.items();
+    if let [_, height, _] = &items[..]
+        && height.integer(1, 1).is_ok()
+    {
+        return field.fail("a height of 1 is that of a signal: write [channels, length]");
+    }
     let most: &[i64] = match items.len() {
         2 => &[4096, LONGEST],
         3 => &[4096, LARGEST, LARGEST],
@@ -21,9 +26,6 @@ pub(super) fn image(field: &Field) -> Result<[u32; 3], String> {
     let sizes = sizes.map(|n| n.map(|n| n as u32)).collect::<Result<Vec<u32>, String>>()?;
     Ok(match sizes[..] {
         [channels, length] => [channels, 1, length],
-        [_, 1, _] => {
-            return field.fail("a height of 1 is that of a signal: write [channels, length]");
-        }
         [channels, height, width] => [channels, height, width],
         _ => [1, 1, 1],
     })
