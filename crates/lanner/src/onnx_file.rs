@@ -83,9 +83,16 @@ pub fn models(paths: &[PathBuf]) -> anyhow::Result<Vec<Model>> {
         inside.sort();
         files.extend(inside);
     }
-    let model = |path: PathBuf| match path.is_file() {
-        true => Ok(Model { name: path.display().to_string(), source: ModelSource::File(path) }),
-        false => Err(usage(format!("{}: there is no such file", path.display()))),
+    let model = |path: PathBuf| {
+        let name = path.display().to_string();
+        if !path.is_file() {
+            return Err(usage(format!("{name}: there is no such file")));
+        }
+        if !is_onnx(&name) {
+            let why = "expected a file that ends in .onnx; architectures of a table: --archs";
+            return Err(usage(format!("{name}: {why} FILE")));
+        }
+        Ok(Model { name, source: ModelSource::File(path) })
     };
     files.into_iter().map(model).collect()
 }
