@@ -37,7 +37,7 @@ pub(super) fn evaluator(
     tables: &mut Tables,
 ) -> Result<Arc<dyn Evaluator>, SearchError> {
     if matches!(setup.evaluate, Evaluate::Train | Evaluate::Proxies) {
-        Skeleton::of(&skeleton.space)?;
+        Skeleton::trained(&skeleton.space)?;
     }
     let memory_limit = memory_limit(None).map(|bytes| bytes / setup.parallel.max(1) as u64);
     Ok(match &setup.evaluate {
@@ -111,7 +111,7 @@ pub(super) fn meter(
         }
         (None, Some(script)) if setup.measures(LATENCY) => Box::new(Arc::clone(script)),
         _ => {
-            Skeleton::of(&skeleton.space)?;
+            Skeleton::trained(&skeleton.space)?;
             Box::new(MachineMeter::new(&setup.device, skeleton.clone(), baseline_ms)?)
         }
     })
