@@ -30,7 +30,7 @@ pub const MEMBERS: [&str; 14] = [
 ];
 
 /// Proxies whose agreement with each other one is a feature of that one.
-const BESIDE: [&str; 2] = ["flops", "jacov"];
+const BESIDE: [&str; 4] = ["flops", "params", "nwot", "jacov"];
 /// Penalties of the regression and of the weights.
 const RIDGE: f64 = 3.0;
 const SHRINKAGE: f64 = 2.0;
