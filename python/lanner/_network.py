@@ -96,7 +96,8 @@ class Network:
         Raises InputError if PyTorch is not installed.
         """
         module = to_torch(self.to_onnx(seed=seed, batch=None))
-        module._blocks = {layer["name"]: layer["block"] for layer in self.layers if layer["inputs"]}
+        known = (layer for layer in self.layers if layer.get("block") and layer["inputs"])
+        module._blocks = {layer["name"]: layer["block"] for layer in known}
         return module
 
     def svg(self) -> str:

@@ -129,7 +129,10 @@ impl Network {
     ) -> PyResult<Vec<(&'static str, Option<f64>)>> {
         let proxies: Result<Vec<Proxy>, _> = names.iter().map(|name| name.parse()).collect();
         let proxies = proxies.or_exception()?;
-        let network = &self.network;
+        let Built::Layers(network) = &self.network else {
+            let why = "proxies of transformers are computed by lanner.torch.proxies";
+            return Err(InputError::new_err(why));
+        };
         let batch = Batch { images, labels, classes: network.output().len() };
         let scores = py.detach(|| {
             let weights = Weights::init(network, Init { seed });
