@@ -59,5 +59,5 @@ if __name__ == "__main__":
         load_if_exists=True, build=build, example_input=example, device=lanner.device("onnxruntime"),
         first_measurements=6)  # fmt: skip
     study.optimize(train, total_trials=12, callbacks=[lambda study, trial: print(trial)])
-    print(study.best_trial, study.measurements[-1])
+    print(study.best_trial)
     study.export("best.onnx")

@@ -2,17 +2,13 @@
 workers only train.
 """
 
+import queue
 import sys
+import threading
 import time
 from collections import deque
-from collections.abc import Callable, Iterable, Sequence
-from concurrent.futures import (
-    FIRST_COMPLETED,
-    BrokenExecutor,
-    Executor,
-    Future,
-    wait,
-)
+from collections.abc import Callable, Sequence
+from concurrent.futures import BrokenExecutor, Executor, Future
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
@@ -34,6 +30,8 @@ FAILURES = 3
 """Number of failures without a success after which the loop gives up."""
 AHEAD = 4
 """One trial is claimed ahead for so many workers."""
+FIRST_PAUSE = 0.01
+"""Seconds after which jobs that do not tell when they end are asked; later ones are longer."""
 UNLIMITED = 100
 """Number of trials by which the budget grows where none is given."""
 _DIED = {
@@ -69,6 +67,14 @@ class Loop:
     """Trials that were claimed for workers that are not free yet."""
     ended: deque[tuple[Any, Trial]] = field(default_factory=deque)
     """Trials whose training ended, with their futures, that are not told yet."""
+    lock: threading.RLock = field(default_factory=threading.RLock)
+    """Held where ``running``, ``ready`` and ``ended`` change, which the thread of :meth:`_hand_over` does too."""
+    done: "queue.SimpleQueue[Any]" = field(default_factory=queue.SimpleQueue)
+    """Futures that ended, for the thread; None ends it."""
+    news: threading.Semaphore = field(default_factory=lambda: threading.Semaphore(0))
+    """Released once for each trial in ``ended``, and if the thread ends by an error."""
+    broken: BaseException | None = None
+    """Error by which the thread ended."""
     own: list[Executor] = field(default_factory=list)
     """Executors that the loop made, and ends."""
     deaths: dict[int, int] = field(default_factory=dict)
@@ -83,21 +89,26 @@ class Loop:
     def run(self) -> None:
         """Runs until nothing is left to begin and all that runs has ended."""
         self.progress = Progress(self.left, "trials")
+        thread = None
+        if self.executor is not None:
+            thread = threading.Thread(target=self._hand_over, name="lanner-loop", daemon=True)
+            thread.start()
         try:
             self.study._measure_first(self.progress)
             self._grow_budget()
             while True:
                 self._fill()
-                if not self.running:
+                if not self.running and not self.ended:
                     break
-                self._claim_ahead()
-                self.ended.extend((future, self.running.pop(future)) for future in self._ended())
-                # A free worker does not wait until results are written and the strategy has thought.
-                while self.ready and len(self.running) < self.n_jobs and self._is_in_time():
-                    self._begin(self.ready.popleft())
+                if self.executor is not None:
+                    self._claim_ahead()
+                    self._wait()
                 while self.ended:
                     self._receive(*self.ended.popleft())
         finally:
+            if thread is not None:
+                self.done.put(None)
+                thread.join()
             # A trial that did not end is given back: it is handed out again, with the same seed.
             for future in self.running:
                 if isinstance(future, Future):
@@ -107,6 +118,42 @@ class Loop:
             for executor in self.own:
                 executor.shutdown(wait=False, cancel_futures=True)
             self.progress.close()
+
+    def _hand_over(self) -> None:
+        """Gives a worker that is free a trial that was claimed ahead, at once: results are written, and the
+        strategy thinks, in the other thread.
+        """
+        try:
+            pause = FIRST_PAUSE
+            while True:
+                try:
+                    ended = [self.done.get(timeout=pause)]
+                    if ended[0] is None:
+                        return
+                except queue.Empty:
+                    # Jobs of other engines, such as submitit's, can only be asked.
+                    with self.lock:
+                        others = [f for f in self.running if not isinstance(f, Future)]
+                    ended = [f for f in others if f.done()]
+                    pause = min(1.0, 1.5 * pause) if not ended else FIRST_PAUSE
+                with self.lock:
+                    for future in ended:
+                        self.ended.append((future, self.running.pop(future)))
+                    while self.ready and len(self.running) < self.n_jobs and self._is_in_time():
+                        self._begin(self.ready.popleft())
+                for _ in ended:
+                    self.news.release()
+        except BaseException as error:
+            self.broken = error
+            self.news.release()
+
+    def _wait(self) -> None:
+        """Waits for the next training to end."""
+        # With a timeout, so that Ctrl-C is noticed on every platform.
+        while not self.news.acquire(timeout=1.0):
+            pass
+        if self.broken is not None:
+            raise self.broken
 
     def _is_in_time(self) -> bool:
         in_time = self.deadline is None or time.monotonic() < self.deadline
@@ -131,20 +178,28 @@ class Loop:
     def _fill(self) -> None:
         """Gives every free worker a trial."""
         while len(self.running) < self.n_jobs and self._is_in_time():
-            trial = self.ready.popleft() if self.ready else self._next()
+            with self.lock:
+                if self.ready:
+                    self._begin(self.ready.popleft())
+                    continue
+            # Nobody else begins a trial as long as none is ready.
+            trial = self._next()
             if trial is None:
                 return
             self._begin(trial)
 
     def _claim_ahead(self) -> None:
-        """Claims trials for the workers that will be free next: their networks are measured meanwhile."""
-        if self.executor is None or len(self.running) < self.n_jobs:
+        """Claims trials for the workers that will be free next: their networks are measured meanwhile. Ends
+        when a result is to be told, which the next claim may learn from.
+        """
+        if len(self.running) < self.n_jobs:
             return
-        while len(self.ready) < -(-self.n_jobs // AHEAD) and not any(f.done() for f in self.running):
+        while len(self.ready) < -(-self.n_jobs // AHEAD) and not self.ended:
             trial = self._next()
             if trial is None:
                 return
-            self.ready.append(trial)
+            with self.lock:
+                self.ready.append(trial)
 
     def _begin(self, trial: Trial) -> None:
         if self.executor is None:
@@ -159,27 +214,15 @@ class Loop:
         self._tell(trial, result)
 
     def _submit(self, executor: Executor, trial: Trial) -> None:
-        try:
-            future = executor.submit(evaluate, self.train, trial, self.study._needed)
-        except BaseException:
-            self.study._search.give_back(trial.number)
-            raise
-        self.running[future] = trial
-
-    def _ended(self) -> Iterable[Any]:
-        """Waits for the next trainings to end."""
-        futures = list(self.running)
-        if all(isinstance(f, Future) for f in futures):
-            # With a timeout, so that Ctrl-C is noticed on every platform.
-            while not (ended := wait(futures, timeout=1.0, return_when=FIRST_COMPLETED).done):
-                pass
-            return ended
-        # Other engines' jobs, such as submitit's, can only be asked.
-        pause = 0.01
-        while not (found := [f for f in futures if f.done()]):
-            time.sleep(pause)
-            pause = min(1.0, 1.5 * pause)
-        return found
+        with self.lock:
+            try:
+                future = executor.submit(evaluate, self.train, trial, self.study._needed)
+            except BaseException:
+                self.study._search.give_back(trial.number)
+                raise
+            self.running[future] = trial
+        if isinstance(future, Future):
+            future.add_done_callback(self.done.put)
 
     def _receive(self, future: Any, trial: Trial) -> None:
         try:

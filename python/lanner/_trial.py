@@ -34,7 +34,7 @@ class Trial:
     value: float | None = None
     """Value of the first objective, once it is done."""
     metrics: dict[str, float] = field(default_factory=dict)
-    """All metrics by name."""
+    """All metrics by name, with the newest measurements of the network."""
     predicted: dict[str, tuple[float, float]] = field(default_factory=dict)
     """Predictions from the time of asking: median and standard deviation."""
     note: str | None = None

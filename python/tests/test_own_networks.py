@@ -1,5 +1,6 @@
 """Spaces of parameters in studies, own PyTorch networks, and Optuna."""
 
+import json
 import math
 
 import pytest
@@ -60,6 +61,9 @@ def test_limits_of_other_measured_metrics_hold_before_a_training(tmp_path):
     assert all(energy(arch)["energy_mJ"] <= 25 for arch in trained)
     # One call gave both metrics of a network.
     latencies = [m for m in study.measurements if m["metric"] == "latency_ms"]
+    # A trial shows what was measured last of its network, as do the command's exports.
+    newest = {json.dumps(m["arch"]): m["value"] for m in latencies}
+    assert all(t.metrics["latency_ms"] == newest[json.dumps(t.arch)] for t in study.trials if t.state == "done")
     energies = [m for m in study.measurements if m["metric"] == "energy_uJ"]
     assert all(m["value"] == pytest.approx(1000 * energy(m["arch"])["energy_mJ"]) for m in energies)
     assert len(measured) < len(latencies) + len(energies)

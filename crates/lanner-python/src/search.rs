@@ -10,7 +10,7 @@ use lanner::evaluate::evaluator::{Answer, Request};
 use lanner::evaluate::meter::{Effort, Latency, Meter};
 use lanner::report::Report;
 use lanner::search::run::{Control, Measure, Own, Run, Stop};
-use lanner::search::study::{State, Study};
+use lanner::search::study::{State, Study, Trial};
 use lanner::search::{Evaluate, Job, SearchError, Setup};
 use lanner::space::{Architecture, Space as InnerSpace};
 use pyo3::prelude::*;
@@ -119,7 +119,7 @@ impl Search {
         self.with(py, |run, control| {
             let stop = &*control.stop;
             let trial = run.claim(&|| stop() != Stop::No)?;
-            Ok(trial.map(|t| t.json(run.study().space()).to_string()))
+            trial.map(|trial| shown(run.study(), trial)).transpose()
         })
     }
 
@@ -148,14 +148,15 @@ impl Search {
 
     /// Returns a trial as JSON.
     fn trial(&self, py: Python, trial: i64) -> PyResult<String> {
-        self.with(py, |run, _| Ok(run.study().trial(trial)?.json(run.study().space()).to_string()))
+        self.with(py, |run, _| shown(run.study(), run.study().trial(trial)?))
     }
 
     /// Returns all trials as a JSON list.
     fn trials(&self, py: Python) -> PyResult<String> {
         self.with(py, |run, _| {
-            let space = run.study().space();
-            let all: Value = run.study().trials()?.iter().map(|t| t.json(space)).collect();
+            let (space, newest) = (run.study().space(), run.study().newest()?);
+            let trials = run.study().trials()?.into_iter();
+            let all: Value = trials.map(|t| newest.complete(t).json(space)).collect();
             Ok(all.to_string())
         })
     }
@@ -172,9 +173,9 @@ impl Search {
     /// Returns the best trials as a JSON list: one, or those that no other one beats in all objectives.
     fn best(&self, py: Python) -> PyResult<String> {
         self.with(py, |run, _| {
-            let space = run.study().space();
-            let all: Value = run.study().front()?.iter().map(|t| t.json(space)).collect();
-            Ok(all.to_string())
+            let best = run.study().front()?.into_iter();
+            let all: Result<Vec<_>, _> = best.map(|trial| shown(run.study(), trial)).collect();
+            Ok(format!("[{}]", all?.join(",")))
         })
     }
 
@@ -241,6 +242,12 @@ impl Search {
             (Err(error), None) => Err(exception(py, error, raised)),
         }
     }
+}
+
+/// Returns a trial as JSON; its metrics include the newest measurements of its network.
+fn shown(study: &Study, trial: Trial) -> Result<String, SearchError> {
+    let newest = study.newest_of(&trial.arch)?;
+    Ok(newest.complete(trial).json(study.space()).to_string())
 }
 
 fn keep(raised: &Raised, error: PyErr) {

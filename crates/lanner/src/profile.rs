@@ -78,6 +78,11 @@ pub fn run(args: ProfileArgs, threads: usize) -> anyhow::Result<()> {
     // Wrong tables are found before anything is measured.
     let mut samples = own(&args)?;
     let with = samples.len();
+    if args.minutes == 0.0 && with == 0 && !table.exists() {
+        let why =
+            "--minutes is 0, and no network is measured yet: expected more minutes, or --with";
+        return Err(usage(format!("{why} FILE")));
+    }
     let device = args.device.device(threads, args.timeout, true)?;
     let probe =
         |number| Model { name: format!("probe-{number}"), source: ModelSource::Probe(number) };

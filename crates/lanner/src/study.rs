@@ -3,14 +3,14 @@
 
 mod rescue;
 
-use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::collections::{BTreeSet, HashMap};
 use std::path::{Path, PathBuf};
 
 use anyhow::Context;
 use clap::{Args, Subcommand};
 use lanner_data::{Table, write_file};
 use lanner_search::Bound;
-use lanner_search::study::{FILE, Study, Trial};
+use lanner_search::study::{FILE, Newest, Study, Trial};
 use lanner_space::Architecture;
 use serde_json::{Value, json};
 
@@ -282,7 +282,7 @@ fn export(args: &ExportArgs) -> anyhow::Result<()> {
         }
         (_, false) => {
             let mut columns = Columns::default();
-            for_each_trial(&study, &newest(&study)?, |t| {
+            for_each_trial(&study, &study.newest()?, |t| {
                 if !t.metrics.is_empty() {
                     let row = columns.row_of(&t.arch);
                     columns.set(row, "trial", t.id as f64);
@@ -305,37 +305,19 @@ fn export(args: &ExportArgs) -> anyhow::Result<()> {
     Ok(())
 }
 
-/// The newest measured values of each network, by metric.
-type Newest = HashMap<Architecture, BTreeMap<String, f64>>;
-
-fn newest(study: &Study) -> anyhow::Result<Newest> {
-    let mut newest = Newest::new();
-    study.for_each_measurement(|m| {
-        if !m.comparison {
-            newest.entry(m.arch).or_default().insert(m.metric, m.value);
-        }
-    })?;
-    Ok(newest)
-}
-
 /// Calls `each` with all trials; their metrics include the newest measurements of their networks.
 fn for_each_trial(
     study: &Study,
     newest: &Newest,
     mut each: impl FnMut(Trial) -> anyhow::Result<()>,
 ) -> anyhow::Result<()> {
-    study.for_each_trial(|mut trial| {
-        if let Some(measured) = newest.get(&trial.arch) {
-            trial.metrics.extend(measured.clone());
-        }
-        each(trial)
-    })
+    study.for_each_trial(|trial| each(newest.complete(trial)))
 }
 
 /// Writes trial by trial: all of them at once would take more memory than the file.
 fn trials_csv(study: &Study) -> anyhow::Result<Vec<u8>> {
     let (mut metrics, mut believed) = (BTreeSet::new(), BTreeSet::new());
-    let newest = newest(study)?;
+    let newest = study.newest()?;
     for_each_trial(study, &newest, |t| {
         for (names, of_trial) in [
             (&mut metrics, t.metrics.into_keys().collect::<Vec<_>>()),
@@ -383,7 +365,7 @@ fn trials_csv(study: &Study) -> anyhow::Result<Vec<u8>> {
 
 fn trials_json(study: &Study) -> anyhow::Result<Vec<u8>> {
     let mut out = vec![b'['];
-    for_each_trial(study, &newest(study)?, |t| {
+    for_each_trial(study, &study.newest()?, |t| {
         if out.len() > 1 {
             out.push(b',');
         }

@@ -22,7 +22,8 @@ pub fn fits(
     // With a limit of 0, the error says how much memory is needed.
     match Executor::<f32>::new(network, batch, nothing) {
         Err(ExecError::Memory { network: name, batch, needed, .. }) => {
-            let needed = needed.saturating_add(4 * COPIES * Cost::of(network).params);
+            let copies = Cost::of(network).params.saturating_mul(4 * COPIES);
+            let needed = needed.saturating_add(copies);
             match needed <= limit {
                 true => Ok(()),
                 false => Err(ExecError::Memory { network: name, batch, needed, limit }.into()),

@@ -51,6 +51,7 @@ mod comparison;
 pub(crate) mod costs;
 mod database;
 mod limits;
+mod newest;
 mod owner;
 pub(crate) mod predictors;
 mod read;
@@ -78,6 +79,7 @@ use database::Database;
 
 use limits::Limits;
 pub use limits::PROBABLE;
+pub use newest::Newest;
 use owner::Owner;
 use predictors::Predictors;
 pub use rescue::Rescued;

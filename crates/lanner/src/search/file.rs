@@ -207,6 +207,8 @@ fn reason(error: &clap::Error) -> String {
 
 #[cfg(test)]
 mod tests {
+    use proptest::prelude::*;
+
     use super::*;
 
     fn read(text: &str, given: &[&str]) -> Result<SearchArgs, String> {
@@ -279,6 +281,30 @@ mod tests {
             let Err(message) = read(text, &[]) else { panic!("{text}") };
             for word in words {
                 assert!(message.contains(word), "{text}: {message}");
+            }
+        }
+    }
+
+    proptest! {
+        #[test]
+        fn a_changed_file_is_read_or_refused_by_its_name(
+            edits in prop::collection::vec(
+                (any::<prop::sample::Index>(), 0..9usize, prop_oneof![
+                    Just("[["), Just("\""), Just("= "), Just("\n"), Just("{ a = 1 }"), Just("1e999"), Just("nan"),
+                    Just("99999999999999999999"), Just("-9223372036854775808"), Just("1979-05-27"), Just("é\u{1b}["),
+                    Just("\nseed = true\n"), Just("\nlimit = [[]]\n"), Just("\ntime = inf\n"), Just("\n--json = 1\n"),
+                ]),
+                1..6,
+            ),
+        ) {
+            let mut text: Vec<char> = include_str!("../../../../examples/study.toml").chars().collect();
+            for (at, removed, put) in edits {
+                let start = at.index(text.len() + 1);
+                let end = (start + removed).min(text.len());
+                text.splice(start..end, put.chars());
+            }
+            if let Err(message) = read(&String::from_iter(text), &[]) {
+                prop_assert!(message.contains("a.toml"), "{message}");
             }
         }
     }

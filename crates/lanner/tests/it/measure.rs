@@ -170,6 +170,13 @@ fn bad_input_says_what() {
     fs::write(&archs, "333333\n|bad~0|\n").unwrap();
     let (_, message) = fails(&measure(&out, &["--archs", &archs]));
     assert!(message.contains("line 2"), "{message}");
+    // A table is not measured, and nothing is profiled in no time.
+    let (code, message) = fails(&measure(&out, &[&archs]));
+    assert!(code == 2 && message.contains("expected a file that ends in .onnx"), "{message}");
+    let profile = path(&dir, "cpu.lanner");
+    let (code, message) = fails(&["profile", "--minutes", "0", "--out", &profile]);
+    assert!(code == 2 && message.contains("--minutes is 0"), "{message}");
+    assert!(!path_exists(&out) && !path_exists(&profile));
     let (_, message) = fails(&measure("no-such-folder/t.csv", &["--sample", "3"]));
     assert!(message.contains("no folder no-such-folder"), "{message}");
 }

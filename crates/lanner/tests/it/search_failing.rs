@@ -76,3 +76,30 @@ fn a_search_that_evaluates_nothing_leaves_no_study() {
     let (_, message) = fails(&with(&["--limit", "params<=1e6"]));
     assert!(message.contains("the first 3 evaluations failed"), "{message}");
 }
+
+/// Processes that a command leaves behind, out of its group, keep its output open.
+#[cfg(target_os = "linux")]
+#[test]
+fn daemons_that_commands_leave_behind_cost_no_descriptors() {
+    let folder = tempfile::tempdir().unwrap();
+    let here = folder.path();
+    let line = "setsid sleep 30 & ls /proc/$PPID/fd | wc -l | sed 's/.*/{\"val_accuracy\": &}/'";
+    fs::write(here.join("train.sh"), line).unwrap();
+    let study = here.join("a").display().to_string();
+    let begin = ["search", "--evaluate", "command:sh train.sh {arch}", "--budget", "12"];
+    let more = ["--strategy", "random", "--limit", "params<=9e9", "--json", "--out", &study];
+    let (ended, message) = call(here, &[&begin[..], &more].concat());
+    let shown = call(here, &["study", "export", &study, "--out", "all.csv"]);
+    assert!(ended && shown.0, "{message}{}", shown.1);
+    let table = fs::read_to_string(here.join("all.csv")).unwrap();
+    let at = |row: &str, name: &str| {
+        let names = table.lines().find(|l| !l.starts_with('#')).unwrap();
+        let place = names.split(',').position(|n| n == name).unwrap();
+        row.split(',').nth(place).unwrap().parse::<f64>().unwrap()
+    };
+    let rows = table.lines().filter(|l| !l.starts_with('#')).skip(1);
+    let open: Vec<f64> = rows.map(|row| at(row, "val_accuracy")).collect();
+    assert_eq!(open.len(), 12, "{table}");
+    let (first, last) = (open[1], open[11]);
+    assert!(last <= first + 3.0, "descriptors that are open at each trial: {open:?}");
+}
