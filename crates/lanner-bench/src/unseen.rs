@@ -8,7 +8,7 @@ use lanner::output::{Row, print_rows, usage};
 use lanner_data::read_network_latencies;
 use lanner_network::onnx::{self, ReadOptions};
 use lanner_network::{TensorGraph, TensorOp};
-use lanner_predict::latency::any_network::{AnyLatency, Counted, Kind, Sample};
+use lanner_predict::latency::any_network::{AnyLatency, Counted, Origin, Sample};
 use lanner_predict::metrics;
 use lanner_predict::regress::linalg::Mat;
 use lanner_predict::regress::trees::{ExtraTrees, TreeOptions};
@@ -84,7 +84,7 @@ pub fn run(args: UnseenArgs) -> anyhow::Result<()> {
                 Ok(Sample {
                     network: Counted::of(&graph),
                     latency: row.latency_ms,
-                    kind: Kind::Probe,
+                    origin: Origin::Probe,
                 })
             })
             .collect::<anyhow::Result<Vec<_>>>()?,
@@ -99,10 +99,10 @@ pub fn run(args: UnseenArgs) -> anyhow::Result<()> {
     let mut rows = Vec::new();
     let mut all: BTreeMap<(&str, &str), Vec<Checked>> = BTreeMap::new();
     for (&family, members) in &families {
-        let of = |i: usize, kind: Kind| Sample {
+        let of = |i: usize, origin: Origin| Sample {
             network: networks[i].counted.clone(),
             latency: networks[i].latency,
-            kind,
+            origin,
         };
         let level = median(levels.iter().filter(|l| *l.0 != family).map(|l| *l.1).collect());
         let others: Vec<usize> = (0..networks.len()).filter(|i| !members.contains(i)).collect();
@@ -125,11 +125,11 @@ pub fn run(args: UnseenArgs) -> anyhow::Result<()> {
             };
             let truth: Vec<f64> = test.iter().map(|&i| networks[i].latency).collect();
             let mut samples: Vec<Sample> = (others.iter())
-                .map(|&i| of(i, Kind::Family(numbers[networks[i].family.as_str()])))
+                .map(|&i| of(i, Origin::Family(numbers[networks[i].family.as_str()])))
                 .collect();
             let levelled = |s: &Sample| Sample { latency: level * s.latency, ..s.clone() };
             samples.extend(profile.iter().map(levelled));
-            samples.extend(own.iter().map(|&i| of(i, Kind::Own)));
+            samples.extend(own.iter().map(|&i| of(i, Origin::Own)));
             let fitted = AnyLatency::fit(&samples, "latency_ms")?;
             let asked: Vec<Counted> = test.iter().map(|&i| networks[i].counted.clone()).collect();
             let forecast = fitted.predict(&asked);

@@ -5,7 +5,7 @@ use std::{ops::ControlFlow, path::PathBuf, time::Instant};
 use lanner_data::read_network_latencies;
 use lanner_evaluate::measure::{self, Adaptive, Model, ModelSource, Protocol};
 use lanner_network::onnx::{self, ReadOptions};
-use lanner_predict::latency::any_network::{AnyLatency, Counted, Kind, Sample, informative};
+use lanner_predict::latency::any_network::{AnyLatency, Counted, Origin, Sample, informative};
 
 use rayon::prelude::*;
 
@@ -114,7 +114,11 @@ pub fn run(args: ProfileArgs, threads: usize) -> anyhow::Result<()> {
         let number = latency.name.strip_prefix("probe-").and_then(|n| n.parse().ok());
         if let (Some(number), Some(ms)) = (number, latency.latency_ms) {
             let graph = onnx::read(&onnx::probe(number), &ReadOptions::default())?;
-            samples.push(Sample { network: Counted::of(&graph), latency: ms, kind: Kind::Probe });
+            samples.push(Sample {
+                network: Counted::of(&graph),
+                latency: ms,
+                origin: Origin::Probe,
+            });
         }
     }
     let fitted = AnyLatency::fit(&samples, "latency_ms")?;
@@ -151,7 +155,7 @@ fn own(args: &ProfileArgs) -> anyhow::Result<Vec<Sample>> {
             samples.push(Sample {
                 network: Counted::of(&graph),
                 latency: row.latency_ms,
-                kind: Kind::Own,
+                origin: Origin::Own,
             });
         }
     }

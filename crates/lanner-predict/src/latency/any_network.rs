@@ -57,9 +57,9 @@ impl Counted {
     }
 }
 
-/// Kind of a measured network.
+/// Origin of a measured network.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
-pub enum Kind {
+pub enum Origin {
     /// A random network, like no other.
     Probe,
     /// One of a family by the number that the caller gives it, that will not be asked for.
@@ -68,15 +68,15 @@ pub enum Kind {
     Own,
 }
 
-impl Kind {
+impl Origin {
     /// Weight of a measurement in the sums.
     fn importance(self) -> f64 {
-        if self == Kind::Probe { 0.3 } else { 1.0 }
+        if self == Origin::Probe { 0.3 } else { 1.0 }
     }
 
     /// Variance of the noise, measured and unexplained.
     fn noise(self) -> f64 {
-        if self == Kind::Probe { 0.02 } else { 0.003 }
+        if self == Origin::Probe { 0.02 } else { 0.003 }
     }
 }
 
@@ -86,7 +86,7 @@ pub struct Sample {
     pub network: Counted,
     /// Latency in any unit, above 0.
     pub latency: f64,
-    pub kind: Kind,
+    pub origin: Origin,
 }
 
 /// A device's latency of any network.
@@ -159,7 +159,8 @@ impl AnyLatency {
             effects
         };
         let shared = sum_of(&all, SHARED);
-        let own: Vec<usize> = all.into_iter().filter(|&i| samples[i].kind == Kind::Own).collect();
+        let own: Vec<usize> =
+            all.into_iter().filter(|&i| samples[i].origin == Origin::Own).collect();
         let own = (!own.is_empty()).then(|| {
             let alone = sum_of(&own, OF_FAMILY);
             let shares = |&i: &usize| ops::share_roots(&samples[i].network.operations, &weights);
@@ -302,13 +303,14 @@ fn covariance(samples: &[&Sample], z: &Mat) -> Option<Cholesky> {
     let mut k = z.times_transposed(z, 1.0);
     for i in 0..z.rows {
         for j in 0..z.rows {
-            let is_family = samples[i].kind == samples[j].kind && samples[i].kind != Kind::Probe;
+            let is_family =
+                samples[i].origin == samples[j].origin && samples[i].origin != Origin::Probe;
             k[(i, j)] = match is_family {
                 true => (SHARED + OF_FAMILY) * k[(i, j)] + FACTOR,
                 false => SHARED * k[(i, j)],
             };
         }
-        k[(i, i)] += samples[i].kind.noise();
+        k[(i, i)] += samples[i].origin.noise();
     }
     Cholesky::new(k)
 }
@@ -316,36 +318,37 @@ fn covariance(samples: &[&Sample], z: &Mat) -> Option<Cholesky> {
 /// Half the width of 90 % intervals of the own family, from errors of each network of a family without itself: what
 /// nine of ten are within, in units of each family's scatter, times that of the own one.
 fn half_of_own(samples: &[&Sample], precision: &Mat, alpha: &[f64]) -> f64 {
-    let errors: Vec<(Kind, f64)> =
-        (0..alpha.len()).map(|i| (samples[i].kind, (alpha[i] / precision[(i, i)]).abs())).collect();
+    let errors: Vec<(Origin, f64)> = (0..alpha.len())
+        .map(|i| (samples[i].origin, (alpha[i] / precision[(i, i)]).abs()))
+        .collect();
     // Without other families, the profile's networks are all there is to compare with.
-    let has_families = samples.iter().any(|s| matches!(s.kind, Kind::Family(_)));
-    let used = |kind: Kind| kind != Kind::Probe || !has_families;
-    let square = |of: &dyn Fn(Kind) -> bool| {
+    let has_families = samples.iter().any(|s| matches!(s.origin, Origin::Family(_)));
+    let used = |origin: Origin| origin != Origin::Probe || !has_families;
+    let square = |of: &dyn Fn(Origin) -> bool| {
         let (n, sum) = (errors.iter().filter(|e| of(e.0)))
             .fold((0.0, 0.0), |(n, sum), e| (n + 1.0, sum + e.1 * e.1));
         (n, sum)
     };
     let (n, sum) = square(&used);
     let mean = sum / f64::max(n, 1.0);
-    let scatter = |kind: Kind| {
-        let (n, sum) = square(&|k| k == kind);
+    let scatter = |origin: Origin| {
+        let (n, sum) = square(&|k| k == origin);
         ((sum + SCATTER * mean) / (n + SCATTER)).sqrt().max(1e-6)
     };
-    let mut kinds: Vec<Kind> = samples.iter().map(|s| s.kind).filter(|k| used(*k)).collect();
-    kinds.sort_unstable();
-    kinds.dedup();
+    let mut origins: Vec<Origin> = samples.iter().map(|s| s.origin).filter(|k| used(*k)).collect();
+    origins.sort_unstable();
+    origins.dedup();
     let mut scores = Vec::new();
-    for kind in kinds {
-        let scatter = scatter(kind);
-        scores.extend(errors.iter().filter(|e| e.0 == kind).map(|e| e.1 / scatter));
+    for origin in origins {
+        let scatter = scatter(origin);
+        scores.extend(errors.iter().filter(|e| e.0 == origin).map(|e| e.1 / scatter));
     }
     scores.sort_by(f64::total_cmp);
     let place = ((scores.len() as f64 * 0.9) as usize).min(scores.len().saturating_sub(1));
-    let own = errors.iter().filter(|e| e.0 == Kind::Own).count() as f64;
+    let own = errors.iter().filter(|e| e.0 == Origin::Own).count() as f64;
     // The scatter itself is known from few.
     let wider = (1.0 + 2.0 / own.max(1.0)).sqrt();
-    (scores.get(place).copied().unwrap_or(1.0) * scatter(Kind::Own) * wider).clamp(0.005, 5.0)
+    (scores.get(place).copied().unwrap_or(1.0) * scatter(Origin::Own) * wider).clamp(0.005, 5.0)
 }
 
 #[cfg(test)]

@@ -4,7 +4,7 @@
 //! operations' sizes are those that all others teach, in closed form. So the share of the effects that is
 //! believed, down to none, and the width of intervals come from what would have been wrong.
 
-use super::{Kind, Sample};
+use super::{Origin, Sample};
 use crate::encode::tensor_operations::{self as ops, ALL_SUMS, CLASS_COUNT};
 use crate::regress::linalg::{Cholesky, Mat};
 use crate::regress::mixture;
@@ -35,7 +35,7 @@ pub(super) struct Process<'a> {
 /// Fits the sums of rows.
 pub(super) fn base(samples: &[&Sample], sums: &Mat, latencies: &[f64], rows: &[usize]) -> Vec<f64> {
     let y: Vec<f64> = rows.iter().map(|&r| latencies[r]).collect();
-    mixture::weighted(&sums.select(rows), &y, |i| samples[rows[i]].kind.importance()).1
+    mixture::weighted(&sums.select(rows), &y, |i| samples[rows[i]].origin.importance()).1
 }
 
 /// Leaves each family out.
@@ -99,13 +99,13 @@ pub(super) fn left_out(
 /// Rows of the families that were measured, by their names; where these are too few, of networks that are
 /// alike, those of the profile among them.
 fn groups(samples: &[&Sample], weights: &[f64]) -> Vec<Vec<usize>> {
-    let mut kinds: Vec<Kind> = samples.iter().map(|s| s.kind).collect();
-    kinds.sort_unstable();
-    kinds.dedup();
-    let rows_of = |kind: Kind| -> Vec<usize> {
-        (0..samples.len()).filter(|&i| samples[i].kind == kind).collect()
+    let mut origins: Vec<Origin> = samples.iter().map(|s| s.origin).collect();
+    origins.sort_unstable();
+    origins.dedup();
+    let rows_of = |origin: Origin| -> Vec<usize> {
+        (0..samples.len()).filter(|&i| samples[i].origin == origin).collect()
     };
-    let families: Vec<Vec<usize>> = (kinds.into_iter().filter(|k| *k != Kind::Probe))
+    let families: Vec<Vec<usize>> = (origins.into_iter().filter(|k| *k != Origin::Probe))
         .map(rows_of)
         .filter(|g| g.len() >= MEMBERS && g.len() < samples.len())
         .collect();

@@ -14,7 +14,7 @@ fn samples(numbers: std::ops::Range<u64>) -> Vec<Sample> {
                 + 3e-7 * (values as f64).powf(1.05)
         };
         let latency = 0.05 + graph.nodes.iter().map(time).sum::<f64>();
-        Sample { network: Counted::of(&graph), latency, kind: Kind::Probe }
+        Sample { network: Counted::of(&graph), latency, origin: Origin::Probe }
     };
     numbers.map(network).collect()
 }
@@ -55,7 +55,7 @@ fn a_family_is_calibrated_by_ten_of_its_networks() {
     let all = samples(1000..1100);
     let own: Vec<Sample> = (0..100)
         .filter(is_family)
-        .map(|i| Sample { latency: 1.3 * all[i].latency, kind: Kind::Own, ..all[i].clone() })
+        .map(|i| Sample { latency: 1.3 * all[i].latency, origin: Origin::Own, ..all[i].clone() })
         .collect();
     let (ten, rest) = own.split_at(10);
     let with = [known.clone(), ten.to_vec()].concat();
@@ -77,19 +77,19 @@ fn a_family_is_calibrated_by_ten_of_its_networks() {
 #[test]
 fn intervals_are_as_wide_as_families_differ() {
     let factor = |family: u32| 0.7 + 0.15 * f64::from(family);
-    let of = |family: u32, kind: Kind| -> Vec<Sample> {
+    let of = |family: u32, origin: Origin| -> Vec<Sample> {
         // Fifteen of the same size class, each family its own kind of probe.
         let first = 1000 + 200 * u64::from(family);
         let all = samples(first..first + 150).into_iter().step_by(10);
-        all.map(|s| Sample { latency: factor(family) * s.latency, kind, ..s }).collect()
+        all.map(|s| Sample { latency: factor(family) * s.latency, origin, ..s }).collect()
     };
     let mut known = samples(0..120);
-    (0..5).for_each(|f| known.extend(of(f, Kind::Family(f))));
+    (0..5).for_each(|f| known.extend(of(f, Origin::Family(f))));
     let half = |fitted: &AnyLatency, asked: &Sample| {
         let f = fitted.predict(std::slice::from_ref(&asked.network));
         (f.high[0] / f.mean[0]).ln()
     };
-    let new = of(5, Kind::Own);
+    let new = of(5, Origin::Own);
     let unseen = half(&AnyLatency::fit(&known, "x_ms").unwrap(), &new[14]);
     known.extend(new[..10].to_vec());
     let seen = half(&AnyLatency::fit(&known, "x_ms").unwrap(), &new[14]);
