@@ -9,6 +9,7 @@ import torch
 from torch import nn
 from torch.nn import functional
 
+from lanner._torch import Graph
 from lanner._torch_watch import Watch, first_tensor, named_blocks
 
 NORMS = (nn.BatchNorm1d, nn.BatchNorm2d, nn.BatchNorm3d)
@@ -64,6 +65,8 @@ class Passes:
     def copied(self) -> nn.Module:
         """Returns a copy without dropout whose batch norms use the batch's statistics."""
         net = copy.deepcopy(self.module).eval()
+        if isinstance(net, Graph) and self.blocks != list(dict.fromkeys(net._blocks.values())):
+            net._blocks = {name: name for name in self.blocks}
         for m in net.modules():
             if isinstance(m, NORMS):
                 m.train()
