@@ -47,7 +47,7 @@ pub(super) fn left_out(
     process: &Process,
 ) -> LeftOut {
     let n = samples.len();
-    let groups = groups(samples, weights);
+    let (groups, are_families) = groups(samples, weights);
     // Errors of each group's networks, for each trust.
     let mut errors: Vec<[Vec<f64>; TRUSTS.len()]> = Vec::new();
     for group in &groups {
@@ -80,13 +80,21 @@ pub(super) fn left_out(
     let count = gains.len().max(2) as f64;
     let variance = gains.iter().map(|g| (g - gain).powi(2)).sum::<f64>() / (count - 1.0);
     let chosen = if gain > (variance / count).sqrt() { best } else { 0 };
-    // Each family counts the same, and a further one would be the farthest with its share.
+    // Each family counts the same, and a further one would be the farthest with its share. Groups of what is
+    // alike are none: some are a few odd networks, so there each network counts the same.
     let mut all: Vec<(f64, f64)> = errors
         .iter()
-        .flat_map(|g| g[chosen].iter().map(|&e| (e, 1.0 / g[chosen].len() as f64)))
+        .flat_map(|g| {
+            g[chosen]
+                .iter()
+                .map(|&e| (e, if are_families { 1.0 / g[chosen].len() as f64 } else { 1.0 }))
+        })
         .collect();
     all.sort_by(|a, b| a.0.total_cmp(&b.0));
-    let wanted = (0.9 * (errors.len() + 1) as f64).min(errors.len() as f64 - 1e-9);
+    let wanted = match are_families {
+        true => (0.9 * (errors.len() + 1) as f64).min(errors.len() as f64 - 1e-9),
+        false => 0.9 * all.len() as f64,
+    };
     let mut sum = 0.0;
     let at = all.iter().find(|(_, weight)| {
         sum += weight;
@@ -97,8 +105,8 @@ pub(super) fn left_out(
 }
 
 /// Rows of the families that were measured, by their names; where these are too few, of networks that are
-/// alike, those of the profile among them.
-fn groups(samples: &[&Sample], weights: &[f64]) -> Vec<Vec<usize>> {
+/// alike, those of the profile among them. Tells whether they are families.
+fn groups(samples: &[&Sample], weights: &[f64]) -> (Vec<Vec<usize>>, bool) {
     let mut origins: Vec<Origin> = samples.iter().map(|s| s.origin).collect();
     origins.sort_unstable();
     origins.dedup();
@@ -110,11 +118,11 @@ fn groups(samples: &[&Sample], weights: &[f64]) -> Vec<Vec<usize>> {
         .filter(|g| g.len() >= MEMBERS && g.len() < samples.len())
         .collect();
     if families.len() >= FAMILIES {
-        return families;
+        return (families, true);
     }
     let points: Vec<[f64; CLASS_COUNT]> =
         samples.iter().map(|s| ops::share_roots(&s.network.operations, weights)).collect();
-    alike(&points)
+    (alike(&points), false)
 }
 
 /// Groups of points that are near each other: those nearest to each of a dozen that are far from each other.
