@@ -95,7 +95,10 @@ class Network:
 
         Raises InputError if PyTorch is not installed.
         """
-        return to_torch(self.to_onnx(seed=seed, batch=None))
+        module = to_torch(self.to_onnx(seed=seed, batch=None))
+        known = (layer for layer in self.layers if layer.get("block") and layer["inputs"])
+        module._blocks = {layer["name"]: layer["block"] for layer in known}
+        return module
 
     def svg(self) -> str:
         """Draws cell and network."""

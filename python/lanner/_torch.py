@@ -54,6 +54,34 @@ class Graph(nn.Module):
                 self.register_buffer(_flat(name), _values(tensor), persistent=False)
         self._constants = {name: _flat(name) for name in used & set(constants)}
         self._dropped = _last_uses(self._steps, self._outputs)
+        self._blocks: dict[str, str] = {}
+        """Name of the block of each layer, where it is known, in order."""
+        self._watch: Any = None
+        """What is told of blocks, see :class:`lanner._torch_watch.Watch`."""
+
+    def _block_of(self, step: Node) -> str | None:
+        """Returns the block of a node: that of its layer, of which some are several nodes."""
+        name = step.name
+        while name not in self._blocks and "." in name:
+            name = name.rpartition(".")[0]
+        return self._blocks.get(name)
+
+    def _passed_on(self) -> dict[int, str]:
+        """Returns the steps whose outputs blocks pass on, with their blocks: the last one of each block that
+        another block reads."""
+        made = {step.outputs[0]: at for at, step in enumerate(self._steps)}
+        last: dict[str, int] = {}
+        for step in self._steps:
+            for at in (made[name] for name in step.inputs if name in made):
+                block = self._block_of(self._steps[at])
+                if block is not None and block != self._block_of(step):
+                    last[block] = max(last.get(block, 0), at)
+        return {at: block for block, at in sorted(last.items(), key=lambda entry: entry[1])}
+
+    def _stem(self) -> str | None:
+        """Returns the block that reads the image."""
+        readers = (self._block_of(step) for step in self._steps if set(self._inputs) & set(step.inputs))
+        return next((block for block in readers if block is not None), None)
 
     def forward(self, *inputs: torch.Tensor) -> Any:
         if len(inputs) != len(self._inputs):
@@ -62,13 +90,18 @@ class Graph(nn.Module):
         for name, flat in self._constants.items():
             values[name] = self._lists[name] if name in self._lists else getattr(self, flat)
         values[""] = None
-        for step, dropped in zip(self._steps, self._dropped, strict=True):
+        passed_on = self._passed_on() if self._watch is not None else {}
+        for at, (step, dropped) in enumerate(zip(self._steps, self._dropped, strict=True)):
+            if self._watch is not None:
+                self._watch.begins(self._block_of(step))
             given = [values[name] for name in step.inputs]
             if step.op:
                 result = _OPERATIONS[step.op](step.attributes, *given)
             else:
                 result = self.get_submodule(step.name)(*given)
             values[step.outputs[0]] = result
+            if at in passed_on:
+                self._watch.ends(passed_on[at], result)
             for name in dropped:
                 del values[name]
         results = [values[name] for name in self._outputs]

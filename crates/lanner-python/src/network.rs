@@ -1,5 +1,7 @@
 //! Networks of architectures in the published spaces and those of files.
 
+use lanner::evaluate::memory_limit;
+use lanner::evaluate::proxies::{Batch, Proxy, ProxyOptions, ProxyWeights, compute_of};
 use lanner::network::{
     Cost, Diagram, Init, Network as Inner, OnnxOptions, Precision, Skeleton, TensorNetwork, View,
     Weights, json, onnx,
@@ -113,6 +115,37 @@ impl Network {
             }
         });
         encoded.or_exception()
+    }
+
+    /// Computes proxies of the network with the weights of `onnx` and of one batch: images as 32-bit floats
+    /// one after the other, channels first, and their classes. `None` where one does not exist.
+    fn proxies(
+        &self,
+        py: Python,
+        seed: u64,
+        images: Vec<f32>,
+        labels: Vec<u16>,
+        names: Vec<String>,
+    ) -> PyResult<Vec<(&'static str, Option<f64>)>> {
+        let proxies: Result<Vec<Proxy>, _> = names.iter().map(|name| name.parse()).collect();
+        let proxies = proxies.or_exception()?;
+        let Built::Layers(network) = &self.network else {
+            let why = "proxies of transformers are computed by lanner.torch.proxies";
+            return Err(InputError::new_err(why));
+        };
+        let batch = Batch { images, labels, classes: network.output().len() };
+        let scores = py.detach(|| {
+            let weights = Weights::init(network, Init { seed });
+            let options = ProxyOptions {
+                seed,
+                weights: ProxyWeights::of(&self.space),
+                memory_limit: memory_limit(None),
+                ..ProxyOptions::default()
+            };
+            compute_of(network, &weights, &batch, &proxies, &options)
+        });
+        let scores = scores.or_exception()?;
+        Ok(scores.into_iter().map(|(proxy, score)| (proxy.name(), score.ok())).collect())
     }
 }
 
