@@ -9,6 +9,7 @@ import torch
 from torch import nn
 from torch.nn import functional
 
+from lanner._torch import Graph
 from lanner._torch_watch import Watch, first_tensor, named_blocks
 
 NORMS = (nn.BatchNorm1d, nn.BatchNorm2d, nn.BatchNorm3d)
@@ -64,6 +65,8 @@ class Passes:
     def copied(self) -> nn.Module:
         """Returns a copy without dropout whose batch norms use the batch's statistics."""
         net = copy.deepcopy(self.module).eval()
+        if isinstance(net, Graph) and self.blocks != list(dict.fromkeys(net._blocks.values())):
+            net._blocks = {name: name for name in self.blocks}
         for m in net.modules():
             if isinstance(m, NORMS):
                 m.train()
@@ -102,7 +105,8 @@ class Passes:
         if self.wanted & {"jacov", "epe_nas"}:
             try:
                 inputs = self.with_image(self.image().detach().clone().requires_grad_(True))
-                self.leaf = next(v for v in (*inputs[0], *inputs[1].values()) if getattr(v, "requires_grad", False))
+                given = (*inputs[0], *inputs[1].values())
+                self.leaf = next(v for v in given if getattr(v, "requires_grad", False))
             except Absent:
                 inputs = self.inputs
         watch = Watch(
@@ -112,7 +116,8 @@ class Passes:
             states=bool(self.wanted & {"nwot", "swap", "swap_layers"}),
             flops="flops" in self.wanted,
         )
-        backward = self.wanted - {"nwot", "swap", "swap_layers", "flops", "meco", "expressivity", "progressivity"}
+        forward = {"nwot", "swap", "swap_layers", "flops", "meco", "expressivity", "progressivity"}
+        backward = self.wanted - forward
         with torch.set_grad_enabled(bool(backward)), watch, differentiable_attention():
             output = self.call(self.net, inputs)
         return output, watch

@@ -37,9 +37,11 @@ def first_tensor(value: Any) -> torch.Tensor | None:
 def named_blocks(module: nn.Module, names: list[str] | None) -> list[str]:
     """Returns the names of the blocks of a module, whose outputs are compared: those that are given, else
     the cells of a network of Lanner's own, else the entries of lists and sequences of modules with parts."""
+    known: dict[str, Any] = dict(module.named_modules())
     if isinstance(module, Graph):
-        return list(dict.fromkeys(module._blocks.values())) if names is None else names
-    known = dict(module.named_modules())
+        if names is None:
+            return list(dict.fromkeys(module._blocks.values()))
+        known = {part: None for step in module._steps for part in _prefixes(step.name)}
     if names is not None:
         for name in names:
             if name not in known:
@@ -57,6 +59,11 @@ def named_blocks(module: nn.Module, names: list[str] | None) -> list[str]:
             parts = [f"{name}.{k}" if name else k for k, part in m.named_children() if is_block(part)]
             found.extend(parts)
     return found
+
+
+def _prefixes(name: str) -> list[str]:
+    parts = name.split(".")
+    return [".".join(parts[:n]) for n in range(1, len(parts) + 1)]
 
 
 class _EnoughError(Exception):

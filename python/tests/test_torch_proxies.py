@@ -89,6 +89,19 @@ def test_one_at_a_time_they_are_the_same():
         assert alone[name] == pytest.approx(value, rel=1e-5), name
 
 
+def test_blocks_of_a_model_can_be_named():
+    network = lanner.Network("302143", channels=4, cells=2)
+    batch = batch_of(network, 12)
+    known, unknown = network.to_torch(), lanner.to_torch(network.to_onnx(batch=None))
+    names = ["expressivity", "trainability"]
+    assert set(lanner.torch.proxies(unknown, batch, names=names).absent) == set(names)
+    blocks = list(dict.fromkeys(layer["block"] for layer in network.layers[1:]))
+    found = lanner.torch.proxies(unknown, batch, names=names, blocks=blocks)
+    assert found == lanner.torch.proxies(known, batch, names=names) and set(found) == set(names)
+    with pytest.raises(lanner.InputError, match="no part 'stage9'"):
+        lanner.torch.proxies(unknown, batch, names=names, blocks=["stage9"])
+
+
 def test_a_layer_by_hand():
     class Plain(torch.nn.Module):
         def __init__(self):
