@@ -105,7 +105,8 @@ class Passes:
         if self.wanted & {"jacov", "epe_nas"}:
             try:
                 inputs = self.with_image(self.image().detach().clone().requires_grad_(True))
-                self.leaf = next(v for v in (*inputs[0], *inputs[1].values()) if getattr(v, "requires_grad", False))
+                given = (*inputs[0], *inputs[1].values())
+                self.leaf = next(v for v in given if getattr(v, "requires_grad", False))
             except Absent:
                 inputs = self.inputs
         watch = Watch(
@@ -115,7 +116,8 @@ class Passes:
             states=bool(self.wanted & {"nwot", "swap", "swap_layers"}),
             flops="flops" in self.wanted,
         )
-        backward = self.wanted - {"nwot", "swap", "swap_layers", "flops", "meco", "expressivity", "progressivity"}
+        forward = {"nwot", "swap", "swap_layers", "flops", "meco", "expressivity", "progressivity"}
+        backward = self.wanted - forward
         with torch.set_grad_enabled(bool(backward)), watch, differentiable_attention():
             output = self.call(self.net, inputs)
         return output, watch

@@ -37,7 +37,8 @@ def proxies(
 
     ``batch`` is inputs and labels: inputs are a tensor, a tuple of the module's arguments, or a dictionary of
     named ones; labels are a class for each image, or for each place of each sequence. The module returns logits,
-    or an object that has them. It is copied, and runs without dropout; batch norms use the batch's statistics.
+    or an object that has them. It is copied, and runs without dropout; batch norms use the batch's
+    statistics.
     ``names`` are the proxies to compute, all by default, which share their passes.
 
     ``blocks`` are names of the parts whose outputs are compared (expressivity, progressivity, trainability,

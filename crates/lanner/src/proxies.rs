@@ -30,7 +30,7 @@ grad_norm, grasp, jacov, l2_norm, nwot, params, plain, snip, synflow, zen, as NA
 defines them, and expressivity, meco, progressivity, swap, swap_cell, swap_layers, trainability, vkdnw, \
 zico. A value that does not exist is empty, and the column note says why.
 
-The best networks of the table are printed by rank, the mean of the proxies that no space breaks; \
+The best networks of the table are printed by rank, the mean of nine of the proxies; \
 `lanner search --warm-start FILE:rank` starts from it.
 
 Each network is on disk before the next one begins: the same command again goes on where it was \
@@ -146,7 +146,8 @@ fn table(args: &ProxiesArgs, space: Space, threads: usize) -> anyhow::Result<Pro
         proxies = Proxy::ALL.to_vec();
     }
     let mut skeleton = args.skeleton.skeleton(&space).map_err(|e| usage(e.to_string()))?;
-    if args.skeleton.resolution.is_none() && skeleton.resolution == 0 {
+    let is_chosen = space.at(0).is_ok_and(|arch| space.resolution(&arch).is_some());
+    if args.skeleton.resolution.is_none() && is_chosen {
         // All networks see the same images, even where the space has the resolution as a choice.
         skeleton.resolution = 224;
     }

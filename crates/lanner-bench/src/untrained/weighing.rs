@@ -10,8 +10,7 @@ use std::collections::BTreeSet;
 use lanner_predict::metrics::spearman;
 use lanner_predict::regress::linalg::{Cholesky, Mat};
 
-/// Proxies that `lanner proxies` computes in any space without looking at labels' gradients, and those
-/// of variance between images.
+/// Proxies that all spaces of the comparison have.
 pub const MEMBERS: [&str; 14] = [
     "expressivity",
     "flops",
