@@ -22,6 +22,9 @@ class Network:
     ``pruned`` leaves out layers that lead nowhere, as a runtime should get it; published tables count
     them (``pruned=False``). In a notebook, a network shows its drawing.
 
+    Networks of transformers (``hw-gpt-s``, ``autoformer-tiny`` …) have operations over tensors as their
+    layers; only ``classes`` and, for images, ``resolution`` can be set.
+
     Raises InputError for an architecture that is not of the space, a size out of its range, or a space
     whose networks Lanner does not know.
     """
@@ -55,13 +58,14 @@ class Network:
     @property
     def layers(self) -> list[dict[str, Any]]:
         """Layers in the order in which they run: name, operation, inputs, output shape (channels,
-        height, width) and costs.
+        height, width) and costs. Those of a transformer are operators of ONNX, with the shapes of all
+        that they read and yield, the batch first.
         """
         return list(self._about["layers"])
 
     @property
     def input_shape(self) -> tuple[int, ...]:
-        """Shape of one input: channels, height, width."""
+        """Shape of one input: channels, height, width; of a transformer also the number of its tokens."""
         return tuple(self._about["input"])
 
     def to_onnx(
@@ -77,7 +81,8 @@ class Network:
 
         ``fold`` merges batch norms into the convolutions before them; ``int8`` computes in 8-bit
         integers; ``batch=None`` leaves the number of images open. The input is ``input``, batch ×
-        channels × height × width.
+        channels × height × width. Transformers take neither ``fold`` nor ``int8``; language models read
+        numbers of tokens.
         """
         model = self._inner.onnx(seed, fold, int8, batch)
         if path is not None:
@@ -90,7 +95,10 @@ class Network:
 
         Raises InputError if PyTorch is not installed.
         """
-        return to_torch(self.to_onnx(seed=seed, batch=None))
+        module = to_torch(self.to_onnx(seed=seed, batch=None))
+        known = (layer for layer in self.layers if layer.get("block") and layer["inputs"])
+        module._blocks = {layer["name"]: layer["block"] for layer in known}
+        return module
 
     def svg(self) -> str:
         """Draws cell and network."""

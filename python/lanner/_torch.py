@@ -28,8 +28,9 @@ class Graph(nn.Module):
         self._lists: dict[str, list[int]] = {}
         """Constants that are shapes, paddings and places."""
         constants = {tensor.name: tensor for tensor in model.tensors}
+        weights = set(constants)
         used: set[str] = set()
-        for node in model.nodes:
+        for node in _with_biases(model, constants):
             if node.op == "Constant":
                 constants[node.outputs[0]] = _constant(node)
                 continue
@@ -46,10 +47,41 @@ class Graph(nn.Module):
             tensor = constants[name]
             if tensor.kind == INT64:
                 self._lists[name] = _values(tensor).flatten().tolist()
+            elif name in weights and name.endswith((".weight", ".bias")):
+                # Weights that no layer of PyTorch has, such as embeddings of positions.
+                self.register_parameter(_flat(name), nn.Parameter(_values(tensor)))
             else:
                 self.register_buffer(_flat(name), _values(tensor), persistent=False)
         self._constants = {name: _flat(name) for name in used & set(constants)}
         self._dropped = _last_uses(self._steps, self._outputs)
+        self._blocks: dict[str, str] = {}
+        """Name of the block of each layer, where it is known, in order."""
+        self._watch: Any = None
+        """What is told of blocks, see :class:`lanner._torch_watch.Watch`."""
+
+    def _block_of(self, step: Node) -> str | None:
+        """Returns the block of a node: that of its layer, of which some are several nodes."""
+        name = step.name
+        while name not in self._blocks and "." in name:
+            name = name.rpartition(".")[0]
+        return self._blocks.get(name)
+
+    def _passed_on(self) -> dict[int, str]:
+        """Returns the steps whose outputs blocks pass on, with their blocks: the last one of each block that
+        another block reads."""
+        made = {step.outputs[0]: at for at, step in enumerate(self._steps)}
+        last: dict[str, int] = {}
+        for step in self._steps:
+            for at in (made[name] for name in step.inputs if name in made):
+                block = self._block_of(self._steps[at])
+                if block is not None and block != self._block_of(step):
+                    last[block] = max(last.get(block, 0), at)
+        return {at: block for block, at in sorted(last.items(), key=lambda entry: entry[1])}
+
+    def _stem(self) -> str | None:
+        """Returns the block that reads the image."""
+        readers = (self._block_of(step) for step in self._steps if set(self._inputs) & set(step.inputs))
+        return next((block for block in readers if block is not None), None)
 
     def forward(self, *inputs: torch.Tensor) -> Any:
         if len(inputs) != len(self._inputs):
@@ -58,13 +90,18 @@ class Graph(nn.Module):
         for name, flat in self._constants.items():
             values[name] = self._lists[name] if name in self._lists else getattr(self, flat)
         values[""] = None
-        for step, dropped in zip(self._steps, self._dropped, strict=True):
+        passed_on = self._passed_on() if self._watch is not None else {}
+        for at, (step, dropped) in enumerate(zip(self._steps, self._dropped, strict=True)):
+            if self._watch is not None:
+                self._watch.begins(self._block_of(step))
             given = [values[name] for name in step.inputs]
             if step.op:
                 result = _OPERATIONS[step.op](step.attributes, *given)
             else:
                 result = self.get_submodule(step.name)(*given)
             values[step.outputs[0]] = result
+            if at in passed_on:
+                self._watch.ends(passed_on[at], result)
             for name in dropped:
                 del values[name]
         results = [values[name] for name in self._outputs]
@@ -80,6 +117,30 @@ def to_torch(model: bytes) -> Graph:
     graph = Graph(read(model))
     graph.eval()
     return graph
+
+
+def _with_biases(model: Model, constants: dict[str, Tensor]) -> list[Node]:
+    """Returns the nodes; a product with a matrix and the sum with a vector behind it are one of three inputs."""
+    readers: dict[str, list[Node]] = {}
+    for node in model.nodes:
+        for name in node.inputs:
+            readers.setdefault(name, []).append(node)
+    nodes, joined = [], set()
+    for node in model.nodes:
+        if id(node) in joined:
+            continue
+        if node.op == "MatMul" and len(constants[y].shape if (y := node.inputs[1]) in constants else []) == 2:
+            after = readers.get(node.outputs[0], [])
+            vectors = [
+                name
+                for name in (after[0].inputs if len(after) == 1 and after[0].op == "Add" else [])
+                if name in constants and constants[name].shape == constants[y].shape[1:]
+            ]
+            if len(vectors) == 1 and node.outputs[0] not in model.outputs:
+                joined.add(id(after[0]))
+                node = Node(node.name, node.op, [*node.inputs, *vectors], after[0].outputs)
+        nodes.append(node)
+    return nodes
 
 
 def _last_uses(steps: list[Node], outputs: list[str]) -> list[list[str]]:
@@ -129,9 +190,15 @@ def _layer(node: Node, constants: dict[str, Tensor]) -> nn.Module | None:
     if node.op == "Conv" and weights[0].ndim == 4:
         return _convolution(node, weights)
     if node.op == "BatchNormalization" and len(weights) == 4:
-        norm = nn.BatchNorm2d(len(weights[0]), eps=node.attributes.get("epsilon", 1e-5))
-        given = zip((norm.weight, norm.bias, norm.running_mean, norm.running_var), weights, strict=True)
-        return _filled(norm, list(given))
+        batch = nn.BatchNorm2d(len(weights[0]), eps=node.attributes.get("epsilon", 1e-5))
+        given = zip((batch.weight, batch.bias, batch.running_mean, batch.running_var), weights, strict=True)
+        return _filled(batch, list(given))
+    if node.op == "MatMul" and weights[0].ndim == 2:
+        linear = nn.Linear(*weights[0].shape, bias=len(weights) > 1)
+        return _filled(linear, list(zip((linear.weight, linear.bias), [weights[0].T, *weights[1:]], strict=False)))
+    if node.op == "LayerNormalization" and weights[0].ndim == 1 and node.attributes.get("axis", -1) == -1:
+        norm = nn.LayerNorm(len(weights[0]), eps=node.attributes.get("epsilon", 1e-5), bias=len(weights) > 1)
+        return _filled(norm, list(zip((norm.weight, norm.bias), weights, strict=False)))
     is_plain = all(node.attributes.get(name, 1) == 1 for name in ("alpha", "beta", "transB"))
     if node.op == "Gemm" and is_plain and not node.attributes.get("transA", 0):
         matrix = weights[0] if node.attributes.get("transB", 0) else weights[0].T

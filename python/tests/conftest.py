@@ -21,11 +21,13 @@ def _interrupts():
 
 
 def spaces_with_networks():
-    """Names of the spaces whose networks Lanner builds."""
+    """Names of the spaces whose networks Lanner builds of layers; those of transformers have tests of their own."""
     import lanner
 
     for name in lanner.Space.NAMES:
         space = lanner.Space(name)
+        if name.startswith(("hw-gpt", "autoformer")) or name in ("pit", "hat"):
+            continue
         try:
             lanner.Network(space.sample(1, seed=0)[0], space)
         except lanner.InputError as error:

@@ -71,6 +71,8 @@ enum Command {
     Limited(limited::LimitedArgs),
     /// Predict latencies, energies and perplexities of transformers from a few measurements
     Transformers(transformers::TransformersArgs),
+    /// Search perplexity and latency of GPT-like networks, two objectives on a surrogate
+    Front(transformers::front::FrontArgs),
     Hostile(hostile::HostileArgs),
     /// Predict latencies of networks of a family that was never measured
     Unseen(unseen::UnseenArgs),
@@ -145,6 +147,7 @@ fn main() -> std::process::ExitCode {
         Command::Constrained(args) => constrained::run(args),
         Command::Limited(args) => limited::run(args),
         Command::Transformers(args) => transformers::run(args),
+        Command::Front(args) => transformers::front::run(args),
         Command::Hostile(args) => hostile::run(args),
         Command::Unseen(args) => unseen::run(args),
     };

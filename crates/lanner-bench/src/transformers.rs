@@ -1,6 +1,7 @@
 //! `lanner-bench transformers` predicts latencies, energies and perplexities of transformers.
 
 mod counts;
+pub mod front;
 
 use lanner_data::Table;
 use lanner_data::import::{Format, read_where};

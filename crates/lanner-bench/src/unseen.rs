@@ -8,7 +8,7 @@ use lanner::output::{Row, print_rows, usage};
 use lanner_data::read_network_latencies;
 use lanner_network::onnx::{self, ReadOptions};
 use lanner_network::{TensorGraph, TensorOp};
-use lanner_predict::latency::any_network::{AnyLatency, Counted, Sample};
+use lanner_predict::latency::any_network::{AnyLatency, Counted, Origin, Sample};
 use lanner_predict::metrics;
 use lanner_predict::regress::linalg::Mat;
 use lanner_predict::regress::trees::{ExtraTrees, TreeOptions};
@@ -18,7 +18,8 @@ use lanner_predict::regress::trees::{ExtraTrees, TreeOptions};
 #[command(after_help = "\
 The table has the columns network and latency_ms; a network's family is its name without the number \
 behind the last hyphen, and its graph FOLDER/NAME.onnx, for which weights are not needed. Ratios are \
-predicted / measured.
+predicted / measured. A profile may be of another day, when the machine was slower or faster by a factor: it is \
+made as fast as the families that are known.
 
 Example:
   lanner-bench unseen --graphs graphs --table ort-1.csv --profile profile.csv")]
@@ -80,7 +81,11 @@ pub fn run(args: UnseenArgs) -> anyhow::Result<()> {
                     )));
                 };
                 let graph = onnx::read(&onnx::probe(number), &ReadOptions::default())?;
-                Ok(Sample { network: Counted::of(&graph), latency: row.latency_ms, own: false })
+                Ok(Sample {
+                    network: Counted::of(&graph),
+                    latency: row.latency_ms,
+                    origin: Origin::Probe,
+                })
             })
             .collect::<anyhow::Result<Vec<_>>>()?,
         None => Vec::new(),
@@ -89,14 +94,17 @@ pub fn run(args: UnseenArgs) -> anyhow::Result<()> {
     for (i, network) in networks.iter().enumerate() {
         families.entry(&network.family).or_default().push(i);
     }
+    let numbers: BTreeMap<&str, u32> = families.keys().copied().zip(0..).collect();
+    let levels = levels(&profile, &networks, &families)?;
     let mut rows = Vec::new();
     let mut all: BTreeMap<(&str, &str), Vec<Checked>> = BTreeMap::new();
     for (&family, members) in &families {
-        let of = |i: usize, own: bool| Sample {
+        let of = |i: usize, origin: Origin| Sample {
             network: networks[i].counted.clone(),
             latency: networks[i].latency,
-            own,
+            origin,
         };
+        let level = median(levels.iter().filter(|l| *l.0 != family).map(|l| *l.1).collect());
         let others: Vec<usize> = (0..networks.len()).filter(|i| !members.contains(i)).collect();
         let known = &members[..args.measured.min(members.len() / 2)];
         let rest = &members[known.len()..];
@@ -116,18 +124,19 @@ pub fn run(args: UnseenArgs) -> anyhow::Result<()> {
                 _ => others.clone(),
             };
             let truth: Vec<f64> = test.iter().map(|&i| networks[i].latency).collect();
-            let mut samples: Vec<Sample> = others.iter().map(|&i| of(i, false)).collect();
-            samples.extend(profile.iter().cloned());
-            samples.extend(own.iter().map(|&i| of(i, true)));
+            let mut samples: Vec<Sample> = (others.iter())
+                .map(|&i| of(i, Origin::Family(numbers[networks[i].family.as_str()])))
+                .collect();
+            let levelled = |s: &Sample| Sample { latency: level * s.latency, ..s.clone() };
+            samples.extend(profile.iter().map(levelled));
+            samples.extend(own.iter().map(|&i| of(i, Origin::Own)));
             let fitted = AnyLatency::fit(&samples, "latency_ms")?;
             let asked: Vec<Counted> = test.iter().map(|&i| networks[i].counted.clone()).collect();
             let forecast = fitted.predict(&asked);
             let sums = fitted.sums_of(&asked);
             let train: Vec<usize> = others.iter().chain(own).copied().collect();
             let per_flop = train.iter().map(|&i| networks[i].latency / networks[i].flops);
-            let mut factors: Vec<f64> = per_flop.collect();
-            factors.sort_by(f64::total_cmp);
-            let factor = factors[factors.len() / 2];
+            let factor = median(per_flop.collect());
             let flops: Vec<f64> = test.iter().map(|&i| factor * networks[i].flops).collect();
             let width = networks[0].features.len();
             let x =
@@ -155,6 +164,26 @@ pub fn run(args: UnseenArgs) -> anyhow::Result<()> {
         rows.push(summary(setting, method, "all", cells));
     }
     print_rows(&rows, args.json)
+}
+
+fn median(mut values: Vec<f64>) -> f64 {
+    values.sort_by(f64::total_cmp);
+    values.get(values.len() / 2).copied().unwrap_or(1.0)
+}
+
+/// Median of what networks of each family take, over what the profile alone says.
+fn levels<'a>(
+    profile: &[Sample],
+    networks: &[Network],
+    families: &BTreeMap<&'a str, Vec<usize>>,
+) -> anyhow::Result<BTreeMap<&'a str, f64>> {
+    if profile.is_empty() {
+        return Ok(BTreeMap::new());
+    }
+    let counted: Vec<Counted> = networks.iter().map(|n| n.counted.clone()).collect();
+    let times = AnyLatency::fit(profile, "latency_ms")?.sums_of(&counted);
+    let ratio = |&i: &usize| networks[i].latency / times[i];
+    Ok(families.iter().map(|(name, of)| (*name, median(of.iter().map(ratio).collect()))).collect())
 }
 
 fn summary(setting: &str, method: &str, family: &str, cells: &[(f64, f64, f64, f64)]) -> Row {

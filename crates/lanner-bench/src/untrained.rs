@@ -1,5 +1,7 @@
 //! `lanner-bench untrained` ranks networks before any of them is trained, by each proxy and by `rank`.
 
+mod weighing;
+
 use std::collections::BTreeSet;
 use std::path::PathBuf;
 
@@ -7,8 +9,10 @@ use lanner_data::Table;
 use lanner_predict::accuracy::adapted::{PROXIES, without_failures};
 use lanner_predict::accuracy::untrained::{MEMBERS, UntrainedRank};
 use lanner_predict::metrics::{kendall, spearman, top_k_regret};
+use lanner_predict::regress::linalg::Mat;
 use lanner_space::Space;
 
+use self::weighing::Known;
 use super::Common;
 use crate::output::{Row, print_rows, usage};
 
@@ -17,8 +21,10 @@ use crate::output::{Row, print_rows, usage};
 Rank correlations between accuracies and untrained scores, over all networks of each table that have \
 proxies. best is the proxy with the highest Spearman correlation, of all and with its sign known, which \
 nobody knows before training; regret_1 is the accuracy that is lost by taking the network with the best \
-score. chosen_elsewhere is the mean of proxies that were chosen without this space: proxies are added as \
-long as the mean over the other spaces rises.
+score. Three scores see nothing of this space, nor of another one of the same publication: all is the mean \
+of the fourteen proxies that all spaces have; learned_elsewhere weighs them by what other spaces tell, and \
+by how they agree here; chosen_elsewhere is the mean of proxies that are added one by one as long as the \
+mean over the other spaces rises.
 
 Proxies are those of the published tables, and those of --proxies, which win: a folder with files of \
 `lanner proxies` named as the spaces, such as nasbench201.csv.
@@ -96,7 +102,8 @@ const WORTH: f64 = 0.002;
 
 struct Task {
     name: &'static str,
-    space: &'static str,
+    /// Spaces of one publication, which are left out together.
+    family: &'static str,
     columns: Vec<(String, Vec<f64>)>,
     values: Vec<f64>,
 }
@@ -140,7 +147,7 @@ impl Task {
             }
         }
         let values = rows.iter().map(|&i| truth[i]).collect();
-        Ok((!columns.is_empty()).then_some(Task { name, space: of, columns, values }))
+        Ok((!columns.is_empty()).then_some(Task { name, family: family(of), columns, values }))
     }
 
     /// Scores by some proxies; a constant one where there is none of them.
@@ -149,6 +156,13 @@ impl Task {
             Some(rank) => rank.scores(&self.columns, self.values.len()),
             None => vec![0.0; self.values.len()],
         }
+    }
+
+    /// Normal scores of the proxies that all spaces have, 0 where this one lacks one.
+    fn known(&self) -> Known<'_> {
+        let each: Vec<Vec<f64>> = weighing::MEMBERS.map(|name| self.scores(&[name])).to_vec();
+        let scores = Mat::from_fn(self.values.len(), each.len(), |i, j| each[j][i]);
+        Known { family: self.family, scores, values: &self.values }
     }
 
     fn spearman(&self, members: &[&str]) -> f64 {
@@ -163,17 +177,22 @@ impl Task {
     }
 }
 
-/// Adds proxies one by one, as long as the mean over spaces of the mean correlation over their tasks
+/// Returns the family of a space: its name without that of a part.
+fn family(space: &'static str) -> &'static str {
+    space.split_once('-').map_or(space, |(family, _)| family)
+}
+
+/// Adds proxies one by one, as long as the mean over families of the mean correlation over their tasks
 /// rises.
 fn chosen(tasks: &[&Task]) -> Vec<&'static str> {
-    let spaces: BTreeSet<&str> = tasks.iter().map(|t| t.space).collect();
+    let families: BTreeSet<&str> = tasks.iter().map(|t| t.family).collect();
     let mean = |members: &[&str]| -> f64 {
-        let of_space = |space: &&str| {
-            let some: Vec<f64> =
-                (tasks.iter().filter(|t| t.space == *space)).map(|t| t.spearman(members)).collect();
+        let of_family = |family: &&str| {
+            let some = tasks.iter().filter(|t| t.family == *family);
+            let some: Vec<f64> = some.map(|t| t.spearman(members)).collect();
             some.iter().sum::<f64>() / some.len() as f64
         };
-        spaces.iter().map(of_space).sum::<f64>() / spaces.len() as f64
+        families.iter().map(of_family).sum::<f64>() / families.len() as f64
     };
     let (mut members, mut best) = (Vec::new(), f64::NEG_INFINITY);
     loop {
@@ -199,13 +218,17 @@ pub fn run(args: UntrainedArgs) -> anyhow::Result<()> {
     let mut elsewhere: Vec<(&str, Vec<&str>)> = Vec::new();
     for task in &tasks {
         let (best, of_best) = task.best();
-        if elsewhere.iter().all(|e| e.0 != task.space) {
-            let others: Vec<&Task> = tasks.iter().filter(|t| t.space != task.space).collect();
-            elsewhere.push((task.space, chosen(&others)));
+        if elsewhere.iter().all(|e| e.0 != task.family) {
+            let others: Vec<&Task> = tasks.iter().filter(|t| t.family != task.family).collect();
+            elsewhere.push((task.family, chosen(&others)));
         }
-        let members = elsewhere.iter().find(|e| e.0 == task.space).map_or(&[][..], |e| &e.1);
+        let members = elsewhere.iter().find(|e| e.0 == task.family).map_or(&[][..], |e| &e.1);
         let rank = task.scores(&MEMBERS);
         let other = task.scores(members);
+        let all = task.scores(&weighing::MEMBERS);
+        let others: Vec<Known> =
+            (tasks.iter()).filter(|t| t.family != task.family).map(Task::known).collect();
+        let learned = weighing::learned(&others, &task.known().scores);
         let mut row = Row::new()
             .with("task", task.name)
             .with("networks", task.values.len())
@@ -215,6 +238,10 @@ pub fn run(args: UntrainedArgs) -> anyhow::Result<()> {
             .with("rank", spearman(&rank, &task.values))
             .with("rank_kendall", kendall(&rank, &task.values))
             .with("rank_regret_1", top_k_regret(&rank, &task.values, 1))
+            .with("all", spearman(&all, &task.values))
+            .with("learned_elsewhere", spearman(&learned, &task.values))
+            .with("learned_kendall", kendall(&learned, &task.values))
+            .with("learned_regret_1", top_k_regret(&learned, &task.values, 1))
             .with("chosen_elsewhere", spearman(&other, &task.values))
             .with("its_kendall", kendall(&other, &task.values))
             .with("its_regret_1", top_k_regret(&other, &task.values, 1))

@@ -144,6 +144,8 @@ pub struct InvertedResidual {
     /// Number of channels between the two layers of squeeze-and-excitation (Hu et al. 2018), if the
     /// block has it.
     pub squeeze: Option<usize>,
+    /// Whether convolutions are along the width only.
+    pub flat: bool,
 }
 
 impl InvertedResidual {
@@ -158,27 +160,28 @@ impl InvertedResidual {
             act: Op::Relu,
             skip_expansion: false,
             squeeze: None,
+            flat: false,
         }
     }
 
     /// Adds the block, with a shortcut if input and output have the same shape.
     pub fn add(&self, net: &mut Builder, place: &str, x: usize) -> Result<usize, NetworkError> {
-        let &InvertedResidual { hidden, out, kernel, stride, groups, act, .. } = self;
+        let &InvertedResidual { hidden, out, kernel, stride, groups, act, flat, .. } = self;
         let channels = net.shape(x).map_or(0, |s| s.channels);
         let mut y = x;
         if !(self.skip_expansion && hidden == channels) {
-            let expand = Conv { groups, ..Conv::same(hidden, 1) };
+            let expand = Conv { groups, flat, ..Conv::same(hidden, 1) };
             y = conv_bn_act(net, &format!("{place}.expand"), expand, act, y)?;
         }
         if groups > 1 {
             y = net.add(format!("{place}.shuffle"), Op::ChannelShuffle { groups }, &[y])?;
         }
-        let depthwise = Conv { stride, groups: hidden, ..Conv::same(hidden, kernel) };
+        let depthwise = Conv { stride, groups: hidden, flat, ..Conv::same(hidden, kernel) };
         y = conv_bn_act(net, &format!("{place}.depthwise"), depthwise, act, y)?;
         if let Some(squeezed) = self.squeeze {
             y = squeeze_excite(net, &format!("{place}.se"), squeezed, y)?;
         }
-        let project = Conv { groups, ..Conv::same(out, 1) };
+        let project = Conv { groups, flat, ..Conv::same(out, 1) };
         y = conv_bn(net, &format!("{place}.project"), project, y)?;
         match stride == 1 && out == channels {
             true => net.add(format!("{place}.add"), Op::Add, &[x, y]),
@@ -188,7 +191,7 @@ impl InvertedResidual {
 }
 
 /// Adds squeeze-and-excitation as in MobileNetV3 (Howard et al. 2019), with a hard sigmoid as gate.
-fn squeeze_excite(
+pub fn squeeze_excite(
     net: &mut Builder,
     place: &str,
     squeezed: usize,

@@ -25,10 +25,20 @@ pub enum NetworkError {
     Onnx { place: String, why: String },
     /// The architectures are values of parameters.
     #[error(
-        "{space} is a space of parameters or transformers, and has no network of Lanner's own; a program of \
+        "{space} is a space of parameters, and has no network of Lanner's own; a program of \
          yours makes it: lanner search --evaluate 'command:python3 train.py {{arch}}', or a table"
     )]
     NoNetwork { space: String },
+    /// The network is a transformer, where one of layers is needed.
+    #[error(
+        "networks of {space} are transformers, which Lanner shows, exports and measures but does not run \
+         itself: train them by a program of yours (lanner search --evaluate 'command:python3 train.py {{arch}}', \
+         Network(…).to_torch() in Python), or a table"
+    )]
+    Transformer { space: String },
+    /// The network is one of layers, where a transformer is needed.
+    #[error("networks of {space} are of layers, expected a space of transformers")]
+    Layers { space: String },
     /// The architecture is not one of the space.
     #[error(transparent)]
     Space(#[from] SpaceError),

@@ -47,7 +47,7 @@ pub enum Op {
     Shift,
 }
 
-/// A convolution with a square kernel.
+/// A convolution with a square kernel, or along the width only.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
 pub struct Conv {
     pub out_channels: usize,
@@ -61,6 +61,10 @@ pub struct Conv {
     /// Number of groups of input and output channels; each group is convolved by itself.
     pub groups: usize,
     pub bias: bool,
+    /// Whether the kernel is 1 × `kernel`, as that of a signal: stride, padding and dilation are those of the
+    /// width. lanner-nn does not run such kernels.
+    #[serde(skip_serializing_if = "std::ops::Not::not")]
+    pub flat: bool,
 }
 
 impl Conv {
@@ -68,12 +72,19 @@ impl Conv {
     /// no bias.
     pub fn same(out_channels: usize, kernel: usize) -> Conv {
         let padding = kernel / 2;
-        Conv { out_channels, kernel, stride: 1, padding, dilation: 1, groups: 1, bias: false }
+        let (stride, dilation, groups) = (1, 1, 1);
+        Conv { out_channels, kernel, stride, padding, dilation, groups, bias: false, flat: false }
+    }
+
+    /// Height and width of the kernel.
+    pub fn window(&self) -> [usize; 2] {
+        [if self.flat { 1 } else { self.kernel }, self.kernel]
     }
 
     /// Shape of the kernel: output channels × input channels of a group × height × width.
     pub fn kernel_shape(&self, in_channels: usize) -> [usize; 4] {
-        [self.out_channels, in_channels / self.groups.max(1), self.kernel, self.kernel]
+        let [height, width] = self.window();
+        [self.out_channels, in_channels / self.groups.max(1), height, width]
     }
 }
 
@@ -121,7 +132,11 @@ impl Op {
         };
         match self {
             Op::Conv(c) => {
-                let mut text = window("conv", c.kernel, c.stride);
+                let mut text = match (c.flat, c.stride) {
+                    (true, 1) => format!("conv 1×{}", c.kernel),
+                    (true, stride) => format!("conv 1×{}/{stride}", c.kernel),
+                    (false, _) => window("conv", c.kernel, c.stride),
+                };
                 if c.dilation > 1 {
                     text += &format!(" dilation {}", c.dilation);
                 }
@@ -230,7 +245,8 @@ impl Conv {
             ));
         }
         let side = |n| windows(n, self.kernel, self.stride, self.padding, self.dilation);
-        Ok(Shape::new(out, side(input.height)?, side(input.width)?))
+        let height = if self.flat { input.height } else { side(input.height)? };
+        Ok(Shape::new(out, height, side(input.width)?))
     }
 }
 

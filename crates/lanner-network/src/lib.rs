@@ -31,8 +31,10 @@
 //! **Costs.** [`Cost`] counts by layer and in total; [`Cost::flops`] follows the convention of the
 //! published tables, [`Cost::macs`] that of most papers. The module documents both.
 //!
-//! **Any network.** [`onnx::read`] makes a [`TensorGraph`] of an ONNX model: operations over tensors of any
-//! rank with their shapes and costs. The executor of lanner-nn runs a [`Network`] only.
+//! **Any network.** A [`TensorGraph`] is operations over tensors of any rank with their shapes and costs:
+//! [`onnx::read`] makes it of an ONNX model, [`Skeleton::graph`] of an architecture in any space that has
+//! networks. [`Skeleton::tensors`] builds transformers, with weights, as a [`TensorNetwork`]. The executor of
+//! lanner-nn runs a [`Network`] only.
 //!
 //! **Files.** [`onnx`] writes models, in floats or 8-bit integers; [`Diagram`] writes DOT and SVG;
 //! [`json`](fn@json) writes the layers for other programs.
@@ -63,8 +65,10 @@ mod shape;
 mod skeleton;
 mod svg;
 mod tensor_graph;
+mod tensor_network;
 mod tensor_view;
 mod transbench101;
+mod transformer;
 mod user;
 mod weights;
 
@@ -80,6 +84,7 @@ pub use network::{Block, Builder, Layer, Network};
 pub use onnx::{OnnxOptions, Precision};
 pub use op_graph::{OpGraph, OpKind, OpNode};
 pub use shape::Shape;
-pub use skeleton::Skeleton;
+pub use skeleton::{Counts, Skeleton};
 pub use tensor_graph::{Tensor, TensorCost, TensorGraph, TensorNode, TensorOp};
+pub use tensor_network::TensorNetwork;
 pub use weights::{Init, LayerWeights, Weights};

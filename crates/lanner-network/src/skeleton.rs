@@ -1,8 +1,9 @@
 use lanner_space::{Architecture, Sizes, Space, View};
 
 use crate::{
-    Builder, Nasbench201, Network, NetworkError, Shape, darts, fbnet, mobilenetv3, nasbench_macro,
-    nasbench101, nasbench201, natsbench_size, transbench101, user,
+    Builder, Cost, Nasbench201, Network, NetworkError, Shape, TensorCost, TensorGraph,
+    TensorNetwork, darts, fbnet, mobilenetv3, nasbench_macro, nasbench101, nasbench201,
+    natsbench_size, transbench101, transformer, user,
 };
 
 /// Sizes of a network that an architecture does not choose, for any space.
@@ -31,6 +32,9 @@ use crate::{
 /// | mobilenetv3 | 1280, of the last layer; all widths follow it (1536: width 1.2) | – | –, 1000 |
 /// | nas-bench-macro | 32, of the stem | – | 32, 10 |
 /// | natsbench-size | 64, the largest width; the others follow it | – | 32, 10 |
+/// | hw-gpt, hat | – | – | –, the vocabulary |
+/// | autoformer, pit | – | – | 224, 1000 |
+/// | a file's transformer | – | – | the side of its square image, by the file |
 /// | a file's cells | of the first stage, by the file | a stage, by the file | by the file |
 /// | a file's chain | of the stem, by the file | – | by the file |
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -55,9 +59,18 @@ impl Skeleton {
 
     /// The published skeleton of a space.
     pub fn of(space: &Space) -> Result<Skeleton, NetworkError> {
-        builder(space)?;
+        widest(space)?;
         let Sizes { channels, cells, resolution, classes } = space.sizes();
         Ok(Skeleton { space: space.clone(), channels, cells, resolution, classes })
+    }
+
+    /// The same for a space whose networks are of layers, which Lanner trains.
+    ///
+    /// # Errors
+    /// [`NetworkError::Transformer`] says how transformers are trained.
+    pub fn trained(space: &Space) -> Result<Skeleton, NetworkError> {
+        builder(space)?;
+        Skeleton::of(space)
     }
 
     /// The published one with as few cells as still tell architectures apart, for images of `resolution`
@@ -67,7 +80,7 @@ impl Skeleton {
         resolution: usize,
         classes: usize,
     ) -> Result<Skeleton, NetworkError> {
-        let published = Skeleton::of(space)?.with_cells(space.few_cells().searched);
+        let published = Skeleton::trained(space)?.with_cells(space.few_cells().searched);
         Ok(Skeleton { resolution, classes, ..published })
     }
 
@@ -127,16 +140,22 @@ impl Skeleton {
 
     /// Refuses sizes that no network of the space has.
     pub fn check(&self) -> Result<(), NetworkError> {
-        let (channels, _) = builder(&self.space)?;
+        let channels = widest(&self.space)?;
         let Sizes { cells, resolution, .. } = self.space.sizes();
+        // Tokens, signals and images that are no squares are not resized.
+        let is_fixed = self.is_transformer() && resolution == 0
+            || self.space.chain().is_some_and(|chain| chain.skeleton.width > 0);
+        let pixels = if is_fixed { 0 } else { 4096 };
+        let classes = self.space.sizes().classes.min(1);
         for (name, value, least, most) in [
-            ("channels", self.channels, 1, channels),
+            ("channels", self.channels, channels.min(1), channels),
             ("cells", self.cells, usize::from(cells > 0), if cells > 0 { 100 } else { 0 }),
-            ("resolution", self.resolution, usize::from(resolution > 0), 4096),
-            ("classes", self.classes, 1, 100_000),
+            ("resolution", self.resolution, usize::from(resolution > 0), pixels),
+            ("classes", self.classes, classes, 100_000),
         ] {
             if !(least..=most).contains(&value) {
                 let expected = match (name, most) {
+                    ("resolution", 0) => format!("0: the input of {} is fixed", self.space),
                     (_, 0) => format!("0: every block of {} is a choice", self.space),
                     _ => format!("{least} to {most}"),
                 };
@@ -166,13 +185,58 @@ impl Skeleton {
             0 => space.resolution(arch).unwrap_or(0),
             _ => self.resolution,
         };
-        let image = Shape::new(3, resolution, resolution);
+        let image = match space.chain().map(|chain| chain.skeleton) {
+            Some(s) if s.width > 0 => {
+                Shape::new(s.channels.into(), s.resolution.into(), s.width as usize)
+            }
+            Some(s) => Shape::new(s.channels.into(), resolution, resolution),
+            None => Shape::new(3, resolution, resolution),
+        };
         let mut net = Builder::new(space.print(&name), image)?;
         build(self, &mut net, arch, view)?;
         Ok(match view {
             View::Raw => net.finish(),
             View::Pruned => net.finish().without_dead_layers(),
         })
+    }
+
+    /// Builds the network of a transformer.
+    ///
+    /// # Errors
+    /// [`NetworkError::Layers`] if the networks of the space are of layers: [`Skeleton::build`] makes these.
+    pub fn tensors(&self, arch: &Architecture) -> Result<TensorNetwork, NetworkError> {
+        self.check()?;
+        match transformer::stages(&self.space) {
+            Some(stages) => {
+                self.space.check(arch)?;
+                transformer::build(self, stages, arch)
+            }
+            None => Err(NetworkError::Layers { space: self.space.to_string() }),
+        }
+    }
+
+    /// Returns operations, shapes and costs of an architecture's network, in any space that has networks.
+    pub fn graph(&self, arch: &Architecture, view: View) -> Result<TensorGraph, NetworkError> {
+        match transformer::stages(&self.space) {
+            Some(_) => Ok(self.tensors(arch)?.into_graph()),
+            None => TensorNetwork::of(&self.build(arch, view)?),
+        }
+    }
+
+    /// Counts the cost of an architecture's network for one input, in any space that has networks.
+    pub fn counts(&self, arch: &Architecture, view: View) -> Result<Counts, NetworkError> {
+        if self.is_transformer() {
+            let cost = self.tensors(arch)?.into_graph().cost();
+            let TensorCost { flops, macs, params, peak_bytes, .. } = cost;
+            return Ok(Counts { flops, macs, params, peak_bytes });
+        }
+        let Cost { flops, macs, params, peak_bytes, .. } = Cost::of(&self.build(arch, view)?);
+        Ok(Counts { flops, macs, params, peak_bytes })
+    }
+
+    /// Whether networks are transformers, which [`Skeleton::tensors`] builds.
+    pub fn is_transformer(&self) -> bool {
+        transformer::stages(&self.space).is_some()
     }
 
     /// The edges of a cell that are built.
@@ -182,6 +246,16 @@ impl Skeleton {
             View::Pruned => self.space.live(arch),
         }
     }
+}
+
+/// Costs of a network of any kind, for one input; see [`Cost`].
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Counts {
+    pub flops: u64,
+    pub macs: u64,
+    pub params: u64,
+    /// Peak memory of activations as 32-bit floats, in bytes.
+    pub peak_bytes: u64,
 }
 
 /// Adds everything after the image.
@@ -210,6 +284,14 @@ const PUBLISHED: [(&str, usize, Build); 9] = [
     ("natsbench-size", WIDEST, |s, net, arch, _| natsbench_size::build(s, net, arch.codes())),
 ];
 
+/// The most channels that a space's networks may be told to have; 0 if these are a choice.
+fn widest(space: &Space) -> Result<usize, NetworkError> {
+    match transformer::stages(space) {
+        Some(_) => Ok(0),
+        None => Ok(builder(space)?.0),
+    }
+}
+
 /// The most channels and the layers of a space's networks: as published, else those of its family.
 fn builder(space: &Space) -> Result<(usize, Build), NetworkError> {
     if let Some(&(_, most, build)) = PUBLISHED.iter().find(|p| p.0 == space.name()) {
@@ -217,6 +299,9 @@ fn builder(space: &Space) -> Result<(usize, Build), NetworkError> {
     }
     if space.cell().is_some() || space.chain().is_some() {
         return Ok((WIDEST, |s, net, arch, view| user::build(s, net, arch, &s.live(arch, view))));
+    }
+    if transformer::stages(space).is_some() {
+        return Err(NetworkError::Transformer { space: space.to_string() });
     }
     if space.parameters().is_some() {
         return Err(NetworkError::NoNetwork { space: space.to_string() });

@@ -1,9 +1,11 @@
 //! Builds networks of spaces that users define, see [`lanner_space::user`].
 
 use lanner_space::Architecture;
-use lanner_space::family::{Block, CellSpace, ChainSpace, Layer};
+use lanner_space::family::{Block, CellSpace, ChainActivation, ChainSpace, Layer};
 
-use crate::blocks::{InvertedResidual, batch_norm, classifier, conv_bn, conv_bn_act, sum};
+use crate::blocks::{
+    InvertedResidual, batch_norm, classifier, conv_bn, conv_bn_act, squeeze_excite, sum,
+};
 use crate::nasbench201::reduction;
 use crate::{Builder, Conv, NetworkError, Op, Pool, Skeleton};
 
@@ -23,18 +25,10 @@ pub fn build(
     if let Some(chain) = skeleton.space.chain() {
         x = stages(skeleton, net, chain, arch)?;
     }
-    classifier(net, skeleton.classes, x)?;
+    if skeleton.classes > 0 {
+        classifier(net, skeleton.classes, x)?;
+    }
     Ok(())
-}
-
-/// Convolution, batch norm and ReLU6.
-fn conv_bn_relu(
-    net: &mut Builder,
-    place: &str,
-    conv: Conv,
-    x: usize,
-) -> Result<usize, NetworkError> {
-    conv_bn_act(net, place, conv, Op::Relu6, x)
 }
 
 /// Adds the layers before the pooling of NAS-Bench-201's network, with any number of stages.
@@ -135,49 +129,105 @@ fn stages(
     space: &ChainSpace,
     arch: &Architecture,
 ) -> Result<usize, NetworkError> {
+    let flat = space.skeleton.is_signal();
     net.block("stem", "stem");
-    let stem = Conv { stride: 2, ..Conv::same(skeleton.channels, 3) };
-    let mut x = conv_bn_relu(net, "stem", stem, 0)?;
+    let stem = Conv { stride: 2, flat, ..Conv::same(skeleton.channels, 3) };
+    let mut x = conv_bn_act(net, "stem", stem, Op::Relu6, 0)?;
     for (i, (stage, (width, layers))) in space.stages.iter().zip(space.layers(arch)).enumerate() {
         for (n, layer) in layers.iter().enumerate() {
             let place = format!("stage{}.layer{}", i + 1, n + 1);
             net.block(&place, "layer");
             let stride = if n == 0 { stage.stride.into() } else { 1 };
-            x = block(net, &place, *layer, width.into(), stride, x)?;
+            let block = ChainBlock { layer: *layer, width: width.into(), stride, flat };
+            x = block.add(net, &place, x)?;
         }
     }
     net.block("head", "head");
     match space.skeleton.head {
         0 => Ok(x),
-        width => conv_bn_relu(net, "head", Conv::same(width.into(), 1), x),
+        width => {
+            let conv = Conv { flat, ..Conv::same(width.into(), 1) };
+            conv_bn_act(net, "head", conv, Op::Relu6, x)
+        }
     }
 }
 
-fn block(
-    net: &mut Builder,
-    place: &str,
+/// A layer of a chain with its sizes.
+struct ChainBlock {
     layer: Layer,
     width: usize,
     stride: usize,
-    x: usize,
-) -> Result<usize, NetworkError> {
-    let channels = net.shape(x).map_or(0, |s| s.channels);
-    let same = stride == 1 && channels == width;
-    let kernel = usize::from(layer.kernel);
-    let depthwise = |channels| Conv { stride, groups: channels, ..Conv::same(channels, kernel) };
-    match layer.block {
-        Block::Identity if same => Ok(x),
-        Block::Identity => conv_bn(net, place, Conv { stride, ..Conv::same(width, 1) }, x),
-        Block::Conv => conv_bn_relu(net, place, Conv { stride, ..Conv::same(width, kernel) }, x),
-        Block::Sep => {
-            let y = conv_bn_relu(net, &format!("{place}.depthwise"), depthwise(channels), x)?;
-            conv_bn_relu(net, &format!("{place}.point"), Conv::same(width, 1), y)
+    /// Whether convolutions have one axis.
+    flat: bool,
+}
+
+impl ChainBlock {
+    fn add(&self, net: &mut Builder, place: &str, x: usize) -> Result<usize, NetworkError> {
+        let &ChainBlock { layer, width, stride, flat } = self;
+        let channels = net.shape(x).map_or(0, |s| s.channels);
+        let same = stride == 1 && channels == width;
+        let kernel = usize::from(layer.kernel);
+        let act = match layer.activation {
+            ChainActivation::Relu6 => Op::Relu6,
+            ChainActivation::Relu => Op::Relu,
+            ChainActivation::HardSwish => Op::HardSwish,
+        };
+        let conv = |out, kernel| Conv { flat, ..Conv::same(out, kernel) };
+        let at = |part: &str| format!("{place}.{part}");
+        match layer.block {
+            Block::Identity if same => Ok(x),
+            Block::Identity => conv_bn(net, place, Conv { stride, ..conv(width, 1) }, x),
+            Block::Conv => conv_bn_act(net, place, Conv { stride, ..conv(width, kernel) }, act, x),
+            Block::Sep => {
+                let depthwise = Conv { stride, groups: channels, ..conv(channels, kernel) };
+                let y = conv_bn_act(net, &at("depthwise"), depthwise, act, x)?;
+                conv_bn_act(net, &at("point"), conv(width, 1), act, y)
+            }
+            Block::Mb => {
+                let hidden = usize::from(layer.expansion) * channels;
+                let plain = InvertedResidual::plain(hidden, width, kernel, stride);
+                let squeeze = layer.squeeze.then(|| (hidden / 4).max(8));
+                InvertedResidual { act, squeeze, flat, ..plain }.add(net, place, x)
+            }
+            Block::Residual => {
+                let first = Conv { stride, ..conv(width, kernel) };
+                let y = conv_bn_act(net, &at("a"), first, act, x)?;
+                let y = conv_bn(net, &at("b"), conv(width, kernel), y)?;
+                self.shortcut(net, place, act, x, y)
+            }
+            Block::Bottleneck => {
+                let inner = (width / usize::from(layer.expansion.max(1))).max(1);
+                let y = conv_bn_act(net, &at("a"), conv(inner, 1), act, x)?;
+                let middle = Conv { stride, ..conv(inner, kernel) };
+                let y = conv_bn_act(net, &at("b"), middle, act, y)?;
+                let y = conv_bn(net, &at("c"), conv(width, 1), y)?;
+                self.shortcut(net, place, act, x, y)
+            }
         }
-        Block::Mb => {
-            let hidden = usize::from(layer.expansion) * channels;
-            let plain = InvertedResidual::plain(hidden, width, kernel, stride);
-            InvertedResidual { act: Op::Relu6, ..plain }.add(net, place, x)
+    }
+
+    /// Scales channels if the layer does, adds the input, through a 1×1 convolution where shapes differ, and the
+    /// activation.
+    fn shortcut(
+        &self,
+        net: &mut Builder,
+        place: &str,
+        act: Op,
+        x: usize,
+        y: usize,
+    ) -> Result<usize, NetworkError> {
+        let &ChainBlock { layer, width, stride, flat } = self;
+        let mut y = y;
+        if layer.squeeze {
+            y = squeeze_excite(net, &format!("{place}.se"), (width / 16).max(8), y)?;
         }
+        let mut input = x;
+        if net.shape(x) != net.shape(y) {
+            let conv = Conv { stride, flat, ..Conv::same(width, 1) };
+            input = conv_bn(net, &format!("{place}.shortcut"), conv, x)?;
+        }
+        let sum = net.add(format!("{place}.add"), Op::Add, &[input, y])?;
+        net.add(format!("{place}.{}", act.name()), act, &[sum])
     }
 }
 
@@ -248,6 +298,81 @@ mod tests {
         let two = space.parse("w8:identity/w16:mb_k3_e4,mb_k3_e4").unwrap();
         let sums = network(&space, &two, View::Raw);
         assert_eq!(sums.layers.iter().filter(|l| l.op == Op::Add).count(), 1);
+    }
+
+    fn example(name: &str) -> Space {
+        let folder = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("../../examples");
+        Space::by_name(&folder.join(name).display().to_string()).unwrap()
+    }
+
+    #[test]
+    fn parameters_of_residual_blocks_by_hand() {
+        let space = example("residual.toml");
+        let conv = |inputs: u64, out: u64, kernel: u64| inputs * out * kernel * kernel + 2 * out;
+        let stem = conv(3, 16, 3);
+        let head = |width: u64| width * 10 + 10;
+        // Squeezing to at least 8 channels, with biases.
+        let squeeze = |width: u64, to: u64| 2 * width * to + to + width;
+        let first = conv(16, 32, 3) + conv(32, 32, 3) + conv(16, 32, 1);
+        let bottleneck = conv(16, 8, 1) + conv(8, 8, 3) + conv(8, 32, 1) + conv(16, 32, 1);
+        let again = conv(32, 8, 1) + conv(8, 8, 3) + conv(8, 32, 1);
+        let mb = conv(32, 192, 1) + 192 * 25 + 2 * 192 + conv(192, 48, 1) + squeeze(192, 48);
+        let residual = conv(32, 64, 5) + conv(64, 64, 5) + conv(32, 64, 1) + squeeze(64, 8);
+        for (text, params, side) in [
+            ("r96/w32:residual_k3_relu/w48:mb_k5_e6_se_hswish", stem + first + mb + head(48), 96),
+            (
+                "r160/w32:bottleneck_k3_e4_relu,bottleneck_k3_e4_relu/w64:residual_k5_se_relu",
+                stem + bottleneck + again + residual + head(64),
+                160,
+            ),
+        ] {
+            let net = network(&space, &space.parse(text).unwrap(), View::Raw);
+            assert_eq!(Cost::of(&net).params, params, "{text}");
+            assert_eq!((net.input().height, net.output().len()), (side, 10));
+        }
+        // The option goes before the choice.
+        let skeleton = Skeleton { resolution: 64, ..Skeleton::of(&space).unwrap() };
+        assert_eq!(skeleton.build(&space.at(0).unwrap(), View::Raw).unwrap().input().height, 64);
+    }
+
+    #[test]
+    fn signals_are_convolved_along_one_axis() {
+        let space = example("keywords.toml");
+        let text = "w16:conv_k9_relu/w32:sep_k5_relu,residual_k3_relu";
+        let arch = space.parse(text).unwrap();
+        let net = network(&space, &arch, View::Raw);
+        let conv = |inputs: u64, out: u64, kernel: u64| inputs * out * kernel + 2 * out;
+        let params = conv(1, 16, 3)
+            + conv(16, 16, 9)
+            + (16 * 5 + 2 * 16)
+            + conv(16, 32, 1)
+            + 2 * conv(32, 32, 3)
+            + conv(32, 64, 1)
+            + 64 * 12
+            + 12;
+        let cost = Cost::of(&net);
+        assert_eq!(cost.params, params);
+        let macs = 4000 * 16 * 3
+            + 2000 * 16 * 16 * 9
+            + 1000 * (16 * 5 + 16 * 32)
+            + 1000 * 2 * 32 * 32 * 3
+            + 1000 * 32 * 64
+            + 64 * 12
+            + 12;
+        assert_eq!(cost.macs, macs);
+        assert_eq!((net.input().height, net.input().width), (1, 8000));
+        let skeleton = Skeleton { resolution: 64, ..Skeleton::of(&space).unwrap() };
+        let error = skeleton.build(&arch, View::Raw).unwrap_err().to_string();
+        assert_eq!(error, "resolution is 64, expected 0: the input of keywords is fixed");
+        // Without classes, the network yields its last image.
+        let text = std::fs::read_to_string(
+            std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("../../examples/keywords.toml"),
+        );
+        let headless = text.unwrap().replace("classes = 12", "").replace("head = 64", "");
+        let space = Space::from_toml(&headless).unwrap();
+        let net =
+            network(&space, &space.parse("w16:conv_k9_relu/w48:sep_k3_relu").unwrap(), View::Raw);
+        assert_eq!(net.output(), crate::Shape::new(48, 1, 1000));
     }
 
     #[test]

@@ -107,7 +107,7 @@ fn initial(network: &Network, layer: &Layer, seed: u64) -> LayerWeights {
 }
 
 /// Generator of a layer's weights: FNV-1a of the name, mixed with the seed by ChaCha's key schedule.
-fn stream(seed: u64, name: &str) -> ChaCha8Rng {
+pub(crate) fn stream(seed: u64, name: &str) -> ChaCha8Rng {
     let mut hash = 0xcbf2_9ce4_8422_2325u64;
     for byte in name.bytes() {
         hash = (hash ^ u64::from(byte)).wrapping_mul(0x0100_0000_01b3);
@@ -119,7 +119,7 @@ fn stream(seed: u64, name: &str) -> ChaCha8Rng {
 }
 
 /// Draws `n` numbers within ±bound, exclusive: centres of 65,536 equal steps.
-fn uniform(n: usize, bound: f32, mut rng: ChaCha8Rng) -> Vec<f32> {
+pub(crate) fn uniform(n: usize, bound: f32, mut rng: ChaCha8Rng) -> Vec<f32> {
     let scale = bound / 32768.0;
     let mut values = Vec::with_capacity(n);
     let mut bytes = [0u8; 4096];

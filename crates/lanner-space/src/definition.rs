@@ -169,7 +169,11 @@ impl Definition {
         let sizes = Sizes {
             channels: s.stem.into(),
             cells: 0,
-            resolution: s.resolution.into(),
+            // 0 where it is chosen, or is no square.
+            resolution: match chain.resolutions.is_empty() && s.width == 0 {
+                true => s.resolution.into(),
+                false => 0,
+            },
             classes: s.classes as usize,
         };
         Definition::new(name, chain, sizes)

@@ -8,7 +8,9 @@
 //! HAT's latency tables tell averages over the layers only: [`averages`] is the space of their rows.
 
 use crate::definition::{Definition, Sizes};
-use crate::family::{Inner, StageSpace, Stages, Stem, TransformerStage as Stage, Width};
+use crate::family::{
+    Activation, Inner, StageSpace, Stages, Stem, TransformerStage as Stage, Width,
+};
 use crate::parameters::Parameter;
 
 /// Pairs of bytes of WMT'14 English–German that languages share.
@@ -18,7 +20,7 @@ const TOKENS: u32 = 30;
 
 fn space(name: &'static str, layer: [Vec<Parameter>; 2], tied: bool) -> Definition {
     let [encoder, decoder] = layer;
-    let stage = |name: &str, depth: Vec<u32>, layer, attends_to| Stage {
+    let stage = |name: &str, depth: Vec<u32>, layer, attends_to: Option<usize>| Stage {
         name: name.into(),
         width: Width::Choice(vec![512, 640]),
         depth,
@@ -27,6 +29,10 @@ fn space(name: &'static str, layer: [Vec<Parameter>; 2], tied: bool) -> Definiti
         tokens: TOKENS,
         inner: Inner::Fixed(512),
         gated: false,
+        activation: Activation::Relu,
+        causal: attends_to.is_some(),
+        rotary: 0,
+        parallel: false,
         attends_to,
     };
     let shape = Stages {
@@ -39,6 +45,7 @@ fn space(name: &'static str, layer: [Vec<Parameter>; 2], tied: bool) -> Definiti
         bias: true,
         outputs: VOCABULARY,
         each_token: true,
+        class_token: false,
     };
     let family = StageSpace::new(shape).expect("the published choices");
     let sizes = Sizes { channels: 0, cells: 0, resolution: 0, classes: VOCABULARY as usize };

@@ -1,12 +1,15 @@
 //! The spaces of HW-GPT-Bench (Sukthanker et al., "HW-GPT-Bench: Hardware-Aware Architecture Benchmark for
 //! Language Models", NeurIPS 2024): GPT-like decoders in three sizes. Each layer chooses its number of heads, which
 //! have 64 channels, and the ratio of its gated MLP; all share one width; linear layers have biases or none.
+//! Half of a head's channels are turned by the token's place; attention and MLP stand side by side.
 //!
 //! Sequences have 1,024 tokens of a vocabulary of 50,254. Published FLOPs are twice the multiply-accumulates
 //! without those of the attention, of 8 sequences (s) and 4 (m).
 
 use crate::definition::{Definition, Sizes};
-use crate::family::{Inner, StageSpace, Stages, Stem, TransformerStage as Stage, Width};
+use crate::family::{
+    Activation, Inner, StageSpace, Stages, Stem, TransformerStage as Stage, Width,
+};
 use crate::parameters::Parameter;
 
 const VOCABULARY: u32 = 50_254;
@@ -22,6 +25,10 @@ fn space(name: &'static str, widths: [u32; 3], layers: [u32; 3], heads: [i64; 3]
         tokens: CONTEXT,
         inner: Inner::Head(64),
         gated: true,
+        activation: Activation::Silu,
+        causal: true,
+        rotary: 32,
+        parallel: true,
         attends_to: None,
     };
     let shape = Stages {
@@ -31,6 +38,7 @@ fn space(name: &'static str, widths: [u32; 3], layers: [u32; 3], heads: [i64; 3]
         bias: false,
         outputs: VOCABULARY,
         each_token: true,
+        class_token: false,
     };
     let family = StageSpace::new(shape).expect("the published choices");
     let sizes = Sizes { channels: 0, cells: 0, resolution: 0, classes: VOCABULARY as usize };

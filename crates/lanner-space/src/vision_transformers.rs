@@ -7,12 +7,27 @@
 //! number of heads; the width of a head and the ratio are those of all.
 
 use crate::definition::{Definition, Sizes};
-use crate::family::{Inner, StageSpace, Stages, Stem, TransformerStage as Stage, Width};
+use crate::family::{
+    Activation, Inner, Patches, StageSpace, Stages, Stem, TransformerStage as Stage, Width,
+};
 use crate::parameters::Parameter;
 
-fn space(name: &'static str, parameters: Vec<Parameter>, stages: Vec<Stage>) -> Definition {
-    let stem = Stem::Patches { side: 16 };
-    let shape = Stages { parameters, stem, stages, bias: true, outputs: 1000, each_token: false };
+fn space(
+    name: &'static str,
+    parameters: Vec<Parameter>,
+    stages: Vec<Stage>,
+    stride: u32,
+) -> Definition {
+    let image = Patches { channels: 3, height: 224, width: 224, side: 16, stride };
+    let shape = Stages {
+        parameters,
+        stem: Stem::Patches(image),
+        stages,
+        bias: true,
+        outputs: 1000,
+        each_token: false,
+        class_token: true,
+    };
     let family = StageSpace::new(shape).expect("the published choices");
     let sizes = Sizes { channels: 0, cells: 0, resolution: 224, classes: 1000 };
     Definition::new(name, family, sizes)
@@ -35,9 +50,13 @@ fn autoformer(
         tokens: 197,
         inner: Inner::Head(64),
         gated: false,
+        activation: Activation::Gelu,
+        causal: false,
+        rotary: 0,
+        parallel: false,
         attends_to: None,
     };
-    space(name, vec![], vec![stage])
+    space(name, vec![], vec![stage], 16)
 }
 
 /// AutoFormer's smallest space, that of ViT-Bench-101.
@@ -83,6 +102,10 @@ pub mod pit {
             tokens: side * side + 1,
             inner: Inner::Width,
             gated: false,
+            activation: Activation::Gelu,
+            causal: false,
+            rotary: 0,
+            parallel: false,
             attends_to: None,
         };
         let stages =
@@ -91,6 +114,6 @@ pub mod pit {
             Parameter::choice("dim", [16, 24, 32, 40]),
             Parameter::choice("mlp_ratio", [2, 4, 6, 8]),
         ];
-        space(NAME, parameters, stages)
+        space(NAME, parameters, stages, 8)
     }
 }

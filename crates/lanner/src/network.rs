@@ -7,9 +7,9 @@ use std::{
 
 use lanner_data::write_file;
 use lanner_network::{
-    Cost, Diagram, Init, Network, OnnxOptions, Precision, View, Weights, json, onnx,
+    Cost, Diagram, Init, Network, OnnxOptions, Precision, Skeleton, View, Weights, json, onnx,
 };
-use lanner_space::Space;
+use lanner_space::{Architecture, Space};
 
 use crate::onnx_file::{self, OpenDims, Shown};
 use crate::out_file::{self, Kind};
@@ -30,6 +30,8 @@ no path from input to output yields zeros, and is written so.
 Of an ONNX file, such as one that PyTorch exported, shapes are inferred; its weights are not read. \
 Operators that Lanner does not know are named, and counted as copies.
 
+A transformer's network is shown as an ONNX file is; its FLOPs are those of one input.
+
 Examples:
   lanner network '|none~0|+|none~0|none~1|+|nor_conv_3x3~0|none~1|none~2|'
   lanner network 333333 --table
@@ -41,6 +43,8 @@ Examples:
   lanner network 7818488874147327324245 --space fbnet
   lanner network 7818488874147327324245 --space fbnet \\
     --channels 1504 --resolution 32 --classes 100
+  lanner space sample hw-gpt-s -n 1 > gpt.txt
+  lanner network \"$(cat gpt.txt)\" --space hw-gpt-s --onnx gpt.onnx
   lanner network model.onnx
   lanner network gpt.onnx --dim sequence=128 --table")]
 pub struct NetworkArgs {
@@ -93,6 +97,10 @@ pub fn run(args: NetworkArgs) -> anyhow::Result<()> {
     }
     let space = Space::by_name(&args.skeleton.space).map_err(|e| usage(e.to_string()))?;
     let arch = space.parse(&args.arch).map_err(|e| usage(e.to_string()))?;
+    let skeleton = args.skeleton.skeleton(&space).map_err(|e| usage(e.to_string()))?;
+    if skeleton.is_transformer() {
+        return transformer(&args, &skeleton, &arch);
+    }
     let view = if args.as_written { View::Raw } else { View::Pruned };
     let build = |view| args.skeleton.build(&space, &arch, view).map_err(|e| usage(e.to_string()));
     let network = build(view)?;
@@ -132,6 +140,38 @@ pub fn run(args: NetworkArgs) -> anyhow::Result<()> {
         return Ok(write_file(path, &onnx::encode(&network, &weights, options)?)?);
     }
     summary(&build(View::Raw)?, &build(View::Pruned)?)
+}
+
+/// Shows or writes the network of a transformer.
+fn transformer(args: &NetworkArgs, skeleton: &Skeleton, arch: &Architecture) -> anyhow::Result<()> {
+    for (given, option) in
+        [(args.fold, "--fold"), (args.int8, "--int8"), (args.as_written, "--as-written")]
+    {
+        if given {
+            return Err(usage(format!(
+                "{option} is for networks of convolutions; networks of {} are transformers{}",
+                skeleton.space,
+                if args.int8 {
+                    ": quantise the file of --onnx with onnxruntime.quantization"
+                } else {
+                    ""
+                }
+            )));
+        }
+    }
+    let network = skeleton.tensors(arch).map_err(|e| usage(e.to_string()))?;
+    for (file, kind) in [(&args.svg, Kind::Drawing), (&args.onnx, Kind::Onnx)] {
+        if let Some(path) = file {
+            out_file::check(path, kind, &[&args.skeleton.space], args.force)?;
+        }
+    }
+    if let Some(path) = &args.onnx {
+        let bytes = network.encode(Init { seed: args.seed }, Some(1));
+        return Ok(write_file(path, &bytes.map_err(|e| usage(e.to_string()))?)?);
+    }
+    let NetworkArgs { table, dot, json, force, .. } = *args;
+    let shown = Shown { table, dot, json, svg: args.svg.as_ref(), force };
+    onnx_file::show_graph(network.graph(), &skeleton.space.print(arch), &shown)
 }
 
 /// Shows an ONNX file.

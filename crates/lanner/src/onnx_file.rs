@@ -116,7 +116,12 @@ pub fn show_file(path: &Path, options: &ReadOptions, shown: &Shown) -> anyhow::R
     if let Some(svg) = shown.svg {
         out_file::check(svg, Kind::Drawing, &[path], shown.force)?;
     }
-    let graph = graph(path, options)?;
+    let name = path.file_name().unwrap_or_default().to_string_lossy();
+    show_graph(&graph(path, options)?, &name, shown)
+}
+
+/// Shows costs, operations or drawing of a network over tensors.
+pub fn show_graph(graph: &TensorGraph, name: &str, shown: &Shown) -> anyhow::Result<()> {
     let mut out = std::io::stdout().lock();
     if shown.json {
         return Ok(writeln!(out, "{}", graph.json())?);
@@ -133,11 +138,10 @@ pub fn show_file(path: &Path, options: &ReadOptions, shown: &Shown) -> anyhow::R
                 "{boxes} boxes, expected at most {MOST_BOXES}: --dot writes the drawing for Graphviz"
             )));
         }
-        let name = path.file_name().unwrap_or_default().to_string_lossy();
-        return Ok(write_file(svg, Diagram::svg(&name, &[diagram]).as_bytes())?);
+        return Ok(write_file(svg, Diagram::svg(name, &[diagram]).as_bytes())?);
     }
     if shown.table {
-        return operations(&graph);
+        return operations(graph);
     }
     let cost = graph.cost();
     let million = |n: u64| format!("{:.6}", n as f64 / 1e6);

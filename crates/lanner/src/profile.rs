@@ -5,7 +5,9 @@ use std::{ops::ControlFlow, path::PathBuf, time::Instant};
 use lanner_data::read_network_latencies;
 use lanner_evaluate::measure::{self, Adaptive, Model, ModelSource, Protocol};
 use lanner_network::onnx::{self, ReadOptions};
-use lanner_predict::latency::any_network::{AnyLatency, Counted, Sample};
+use lanner_predict::latency::any_network::{AnyLatency, Counted, Origin, Sample, informative};
+
+use rayon::prelude::*;
 
 use crate::{
     device::DeviceArgs,
@@ -62,6 +64,9 @@ pub struct ProfileArgs {
     json: bool,
 }
 
+/// Most small networks that some are chosen from.
+const MOST_CANDIDATES: u64 = 2500;
+
 pub fn run(args: ProfileArgs, threads: usize) -> anyhow::Result<()> {
     if !(args.minutes >= 0.0 && args.minutes.is_finite()) {
         return Err(usage(format!("--minutes is {}, expected 0 or more", args.minutes)));
@@ -81,7 +86,7 @@ pub fn run(args: ProfileArgs, threads: usize) -> anyhow::Result<()> {
     let device = args.device.device(threads, args.timeout, true)?;
     let probe =
         |number| Model { name: format!("probe-{number}"), source: ModelSource::Probe(number) };
-    let models: Vec<Model> = (0..args.networks).map(probe).collect();
+    let models: Vec<Model> = chosen(args.networks)?.into_iter().map(probe).collect();
     let usual = device.adaptive();
     // Many networks tell more than exact latencies of few.
     let short =
@@ -109,7 +114,11 @@ pub fn run(args: ProfileArgs, threads: usize) -> anyhow::Result<()> {
         let number = latency.name.strip_prefix("probe-").and_then(|n| n.parse().ok());
         if let (Some(number), Some(ms)) = (number, latency.latency_ms) {
             let graph = onnx::read(&onnx::probe(number), &ReadOptions::default())?;
-            samples.push(Sample { network: Counted::of(&graph), latency: ms, own: false });
+            samples.push(Sample {
+                network: Counted::of(&graph),
+                latency: ms,
+                origin: Origin::Probe,
+            });
         }
     }
     let fitted = AnyLatency::fit(&samples, "latency_ms")?;
@@ -121,6 +130,17 @@ pub fn run(args: ProfileArgs, threads: usize) -> anyhow::Result<()> {
         .with("own", with)
         .with("seconds", start.elapsed().as_secs_f64());
     print_rows(&[row], args.json)
+}
+
+/// Chooses the small networks, those that tell most first: any time that is left for measuring suffices for the best.
+fn chosen(count: u64) -> anyhow::Result<Vec<u64>> {
+    let candidates = (4 * count + 100).min(MOST_CANDIDATES).max(count);
+    let counted = (0..candidates)
+        .into_par_iter()
+        .map(|n| Ok(Counted::of(&onnx::read(&onnx::probe(n), &ReadOptions::default())?)))
+        .collect::<anyhow::Result<Vec<Counted>>>()?;
+    let chosen = informative(&counted, count as usize, 0);
+    Ok(chosen.into_iter().map(|i| i as u64).collect())
 }
 
 /// Reads the tables of --with.
@@ -135,7 +155,7 @@ fn own(args: &ProfileArgs) -> anyhow::Result<Vec<Sample>> {
             samples.push(Sample {
                 network: Counted::of(&graph),
                 latency: row.latency_ms,
-                own: true,
+                origin: Origin::Own,
             });
         }
     }

@@ -30,7 +30,7 @@ grad_norm, grasp, jacov, l2_norm, nwot, params, plain, snip, synflow, zen, as NA
 defines them, and expressivity, meco, progressivity, swap, swap_cell, swap_layers, trainability, vkdnw, \
 zico. A value that does not exist is empty, and the column note says why.
 
-The best networks of the table are printed by rank, the mean of the proxies that no space breaks; \
+The best networks of the table are printed by rank, the mean of nine of the proxies; \
 `lanner search --warm-start FILE:rank` starts from it.
 
 Each network is on disk before the next one begins: the same command again goes on where it was \

@@ -45,11 +45,6 @@ impl SkeletonArgs {
     }
 }
 
-/// Builds the network of an architecture, with the skeleton of its space's publication or file.
-pub fn published(space: &Space, arch: &Architecture, view: View) -> anyhow::Result<Network> {
-    Ok(Skeleton::of(space)?.build(arch, view)?)
-}
-
 /// Returns the space with the networks on which a table's metric was measured, by its `skeleton` comment: a
 /// latency predictor counts their costs. Notes where they are not the published ones.
 pub fn measured(table: &Path, metric: &str, space: &Space) -> anyhow::Result<Space> {

@@ -4,13 +4,12 @@ use std::collections::HashSet;
 use std::io::Write;
 
 use clap::{Args, Subcommand};
-use lanner_network::Cost;
+use lanner_network::{Counts, Skeleton};
 use lanner_space::family::parameters::{Domain, Node};
 use lanner_space::{Architecture, Limits, SMALL_SPACE, Space, View};
 use serde_json::{Map, Value, json};
 
 use crate::output::{self, Row, print_rows, usage};
-use crate::skeleton::published;
 use lanner::say;
 
 /// List search spaces, describe them, draw architectures from them, and check texts
@@ -293,13 +292,15 @@ fn check_space(args: &CheckArgs, space: &Space) -> anyhow::Result<()> {
     }
     let mut generator = lanner_nn::rng(args.seed, "check of a space");
     let archs: Vec<Architecture> = space.shuffled(&mut generator).take(args.sample).collect();
+    // A space of parameters has no networks.
+    let skeleton = Skeleton::of(space).ok();
     let mut costs = Vec::new();
     for arch in &archs {
         let text = space.print(arch);
         space.check(arch)?;
         anyhow::ensure!(space.parse(&text)? == *arch, "{space}: '{text}' does not read back");
-        if space.parameters().is_none() {
-            costs.push(Cost::of(&published(space, arch, View::Pruned)?));
+        if let Some(skeleton) = &skeleton {
+            costs.push(skeleton.counts(arch, View::Pruned)?);
         }
     }
     let mut facts = Map::new();
@@ -318,7 +319,7 @@ fn check_space(args: &CheckArgs, space: &Space) -> anyhow::Result<()> {
         }
     }
     facts.insert("drawn".into(), archs.len().into());
-    let mut range = |name: &str, of: fn(&Cost) -> u64| {
+    let mut range = |name: &str, of: fn(&Counts) -> u64| {
         let (low, high) = (costs.iter().map(of).min(), costs.iter().map(of).max());
         if let (Some(low), Some(high)) = (low, high) {
             let value =
@@ -329,10 +330,10 @@ fn check_space(args: &CheckArgs, space: &Space) -> anyhow::Result<()> {
     range("flops", |c| c.flops);
     range("params", |c| c.params);
     range("memory_bytes", |c| c.peak_bytes);
-    if space.toml().is_some() && space.parameters().is_none() {
+    if space.toml().is_some() && skeleton.is_some() {
         let within = |limit: Option<u64>, cost: u64| limit.is_none_or(|limit| cost <= limit);
         let limits = space.limits();
-        let all = |c: &&Cost| {
+        let all = |c: &&Counts| {
             within(limits.flops, c.flops)
                 && within(limits.params, c.params)
                 && within(limits.memory_bytes, c.peak_bytes)
@@ -354,8 +355,8 @@ fn check_space(args: &CheckArgs, space: &Space) -> anyhow::Result<()> {
 
 /// Says which limits none of the costs is within; if there is none, that only all limits together
 /// exclude every network.
-fn reasons(limits: Limits, costs: &[Cost]) -> String {
-    type Of = fn(&Cost) -> u64;
+fn reasons(limits: Limits, costs: &[Counts]) -> String {
+    type Of = fn(&Counts) -> u64;
     let all: [(&str, Option<u64>, Of); 3] = [
         ("flops", limits.flops, |c| c.flops),
         ("params", limits.params, |c| c.params),
@@ -378,11 +379,22 @@ fn facts(space: &Space, arch: &Architecture) -> Map<String, Value> {
     facts.insert("codes".into(), json!(arch.codes()));
     facts.insert("index".into(), space.index_of(arch).map_or(Value::Null, number));
     facts.insert("canonical".into(), space.print(&space.canonical(arch)).into());
-    if space.parameters().is_some() {
-        if let Some((flops, params)) = space.flops_and_params(arch) {
-            facts.insert("multiply-accumulates".into(), json!((1e6 * flops).round()));
-            facts.insert("params".into(), json!((1e6 * params).round()));
+    let counts = Skeleton::of(space).and_then(|skeleton| skeleton.counts(arch, View::Pruned));
+    let mut costs = Map::new();
+    if let Ok(cost) = counts {
+        costs.insert("flops".into(), cost.flops.into());
+        if space.parameters().is_some() {
+            costs.insert("multiply-accumulates".into(), cost.macs.into());
         }
+        costs.insert("params".into(), cost.params.into());
+        costs.insert("memory_bytes".into(), cost.peak_bytes.into());
+    } else if let Some((flops, params)) = space.flops_and_params(arch) {
+        // Averages of transformers are no network.
+        costs.insert("multiply-accumulates".into(), json!((1e6 * flops).round()));
+        costs.insert("params".into(), json!((1e6 * params).round()));
+    }
+    if space.parameters().is_some() {
+        facts.extend(costs);
         return facts;
     }
     let (live, chosen) = (space.live(arch), space.aligned(arch));
@@ -390,12 +402,7 @@ fn facts(space: &Space, arch: &Architecture) -> Map<String, Value> {
     facts.insert("dead positions".into(), json!(dead));
     let pruned = space.graph(arch, View::Pruned);
     facts.insert("nodes of the pruned graph".into(), pruned.len().into());
-    if let Ok(network) = published(space, arch, View::Pruned) {
-        let cost = Cost::of(&network);
-        facts.insert("flops".into(), cost.flops.into());
-        facts.insert("params".into(), cost.params.into());
-        facts.insert("memory_bytes".into(), cost.peak_bytes.into());
-    }
+    facts.extend(costs);
     for (name, value) in space.details(arch) {
         facts.insert(name.into(), value.into());
     }

@@ -171,7 +171,7 @@ fn table(args: &TrainArgs, space: Space, threads: usize) -> anyhow::Result<Train
     };
     recipe.check().map_err(|e| usage(e.to_string()))?;
     let data = TrainData::new(set, args.validation, args.seed)?;
-    let published = Skeleton::of(&space).map_err(|e| usage(e.to_string()))?;
+    let published = Skeleton::trained(&space).map_err(|e| usage(e.to_string()))?;
     let skeleton = Skeleton {
         channels: args.channels.unwrap_or(published.channels),
         cells: args.cells.unwrap_or(space.few_cells().trained.min(published.cells)),

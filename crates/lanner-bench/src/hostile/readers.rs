@@ -142,6 +142,11 @@ fn toml(bytes: &[u8]) -> Outcome {
     let mut rng = lanner_nn::rng(1, "hostile spaces");
     let arch = space.sample(&mut rng);
     used(&space, &arch);
+    if let Some(skeleton) = Skeleton::of(&space).ok().filter(Skeleton::is_transformer) {
+        let network = skeleton.tensors(&arch).map_err(|e| e.to_string())?;
+        assert!(network.graph().cost().unknown.is_empty());
+        return Ok("a transformer".into());
+    }
     if space.parameters().is_none() {
         let skeleton = Skeleton::of(&space).map_err(|e| e.to_string())?;
         let network = skeleton.build(&arch, View::Pruned).map_err(|e| e.to_string())?;

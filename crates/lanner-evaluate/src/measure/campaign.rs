@@ -8,7 +8,7 @@ use std::{
     time::{SystemTime, UNIX_EPOCH},
 };
 
-use lanner_network::{Cost, Init, OnnxOptions, Skeleton, Weights, onnx};
+use lanner_network::{Init, OnnxOptions, Precision, Skeleton, Weights, onnx};
 use lanner_space::{Architecture, Space, View};
 use rand::seq::SliceRandom;
 
@@ -229,6 +229,18 @@ pub(crate) fn deployed(
     arch: &Architecture,
     options: OnnxOptions,
 ) -> Result<Vec<u8>, EvaluateError> {
+    if skeleton.is_transformer() {
+        if options.precision == Precision::Int8 {
+            return Err(EvaluateError::Value {
+                name: "precision",
+                value: "int8".into(),
+                expected: "f32 for transformers; quantise files of `lanner network --onnx` with \
+                           onnxruntime.quantization, and measure these"
+                    .into(),
+            });
+        }
+        return Ok(skeleton.tensors(arch)?.encode(Init::default(), options.batch)?);
+    }
     let network = skeleton.build(arch, View::Pruned)?;
     onnx::fits(&network)?;
     let weights = Weights::init(&network, Init::default());
@@ -250,19 +262,22 @@ pub(super) fn doubts(m: &Measurement) -> String {
     doubts.join("; ")
 }
 
-/// Reference network of a space, of middling cost: the median by FLOPs of 101 random networks, always
-/// the same.
+/// Reference network of a space, always the same: of 101 random networks the median by FLOPs. Transformers
+/// may take seconds a run, so that theirs is the smallest.
 pub fn reference(space: &Space) -> Result<Architecture, EvaluateError> {
     let skeleton = Skeleton::of(space)?;
     let mut generator = lanner_nn::rng(0, "reference network");
     let mut archs = Vec::with_capacity(101);
     for _ in 0..101 {
         let arch = space.sample(&mut generator);
-        let cost = Cost::of(&skeleton.build(&arch, View::Raw)?);
-        archs.push((cost.flops, arch));
+        let flops = match skeleton.is_transformer() {
+            true => space.flops_and_params(&arch).map_or(0, |costs| (1e6 * costs.0) as u64),
+            false => skeleton.counts(&arch, View::Raw)?.flops,
+        };
+        archs.push((flops, arch));
     }
     archs.sort_by_key(|(flops, _)| *flops);
-    Ok(archs.swap_remove(50).1)
+    Ok(archs.swap_remove(if skeleton.is_transformer() { 0 } else { 50 }).1)
 }
 
 /// Groups architectures that compute the same: equal pruned cells up to isomorphism. Groups are in the

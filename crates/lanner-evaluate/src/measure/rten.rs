@@ -2,8 +2,8 @@
 
 use std::sync::Arc;
 
-use rten::{Model, ModelOptions, NodeId, RunOptions, ThreadPool};
-use rten_tensor::{Tensor, prelude::*};
+use rten::{DataType, Model, ModelOptions, NodeId, RunOptions, ThreadPool, Value, ValueType};
+use rten_tensor::Tensor;
 
 use super::{
     Runtime, Session,
@@ -38,23 +38,40 @@ impl Runtime for Rten {
         let mut options = ModelOptions::with_all_ops();
         options.prepack_weights(true);
         let model = options.load(onnx.to_vec()).map_err(|e| refused(e.to_string()))?;
-        let (&[from], &[to]) = (model.input_ids(), model.output_ids()) else {
-            return Err(refused("expected a model of one input and one output".into()));
+        let &[to] = model.output_ids() else {
+            return Err(refused("expected a model of one output".into()));
         };
-        let shape: Option<Vec<usize>> = model.input_shape(0).and_then(|dims| {
-            let fixed = |d| match d {
-                rten::Dimension::Fixed(n) => Some(n),
-                rten::Dimension::Symbolic(_) => None,
+        let mut given = Vec::with_capacity(model.input_ids().len());
+        for (i, &id) in model.input_ids().iter().enumerate() {
+            let shape: Option<Vec<usize>> = model.input_shape(i).and_then(|dims| {
+                let fixed = |d| match d {
+                    rten::Dimension::Fixed(n) => Some(n),
+                    rten::Dimension::Symbolic(_) => None,
+                };
+                dims.into_iter().map(fixed).collect()
+            });
+            let Some(shape) = shape else {
+                return Err(refused("expected inputs of fixed dimensions".into()));
             };
-            dims.into_iter().map(fixed).collect()
-        });
-        let Some(shape) = shape else {
-            return Err(refused("expected an input of fixed dimensions".into()));
-        };
-        let values = input(shape.iter().product());
-        let image = Tensor::from_data(&shape, values);
+            let kind = model.node_info(id).and_then(|node| node.dtype());
+            given.push((
+                id,
+                match kind {
+                    Some(ValueType::Tensor(DataType::Int32)) => Tensor::<i32>::zeros(&shape).into(),
+                    Some(ValueType::Tensor(DataType::Float)) | None => {
+                        Value::from(Tensor::from_data(&shape, input(shape.iter().product())))
+                    }
+                    Some(other) => {
+                        return Err(refused(format!(
+                            "input {} is {other:?}, expected 32-bit floats or integers",
+                            i + 1
+                        )));
+                    }
+                },
+            ));
+        }
         let (pool, alone) = (&self.pool, self.threads == 1);
-        Ok(Box::new(Loaded { pool, alone, model, image, from, to }))
+        Ok(Box::new(Loaded { pool, alone, model, given, to }))
     }
 }
 
@@ -62,8 +79,8 @@ struct Loaded<'a> {
     pool: &'a Arc<ThreadPool>,
     alone: bool,
     model: Model,
-    image: Tensor<f32>,
-    from: NodeId,
+    /// Inputs with their values.
+    given: Vec<(NodeId, Value)>,
     to: NodeId,
 }
 
@@ -74,7 +91,7 @@ impl Session for Loaded<'_> {
         // Runs inside the pool, so that no run waits for one of its threads to wake up.
         self.pool.run(|| {
             timed(runs, self.alone, samples, || {
-                let given = vec![(self.from, self.image.view().into())];
+                let given = self.given.iter().map(|(id, value)| (*id, value.into())).collect();
                 self.model.run_n(given, [self.to], Some(options.clone())).map_err(|e| {
                     let runtime = format!("rten {}", Rten::VERSION);
                     EvaluateError::Refused { runtime, why: e.to_string() }

@@ -59,7 +59,7 @@ pub use campaign::{ProxyCampaign, ProxySummary};
 pub use init::ProxyWeights;
 pub use proxy::{Absence, Proxy, Score};
 
-use lanner_network::{Cost, Network};
+use lanner_network::{Cost, Network, Weights};
 
 use crate::EvaluateError;
 
@@ -113,6 +113,23 @@ pub fn compute(
     batch.check(network.input().len(), network.output().len())?;
     options.check_weights(network)?;
     let params = options.weights.fill(network, options.seed);
+    compute_with(network, params, batch, wanted, options)
+}
+
+/// Computes [`compute`]'s proxies of a network with these weights; Zen and SwapCell draw their own.
+///
+/// # Errors
+/// As [`compute`].
+pub fn compute_of(
+    network: &Network,
+    weights: &Weights,
+    batch: &Batch,
+    wanted: &[Proxy],
+    options: &ProxyOptions,
+) -> Result<Vec<(Proxy, Score)>, EvaluateError> {
+    batch.check(network.input().len(), network.output().len())?;
+    options.check_weights(network)?;
+    let params = lanner_nn::Params::from_weights(network, weights)?;
     compute_with(network, params, batch, wanted, options)
 }
 

@@ -6,10 +6,10 @@ use super::messages::{
 };
 use super::quantize::Quantized;
 use super::{INPUT, OUTPUT, OnnxOptions, Precision};
-use crate::{Layer, LayerWeights, Network, Op, Pool, Shape, Weights};
+use crate::{Conv, Layer, LayerWeights, Network, Op, Pool, Shape, Weights};
 
-const IR_VERSION: i64 = 8;
-const OPSET: i64 = 17;
+pub const IR_VERSION: i64 = 8;
+pub const OPSET: i64 = 17;
 // Names of initialisers that several nodes share.
 const ZERO: &str = "zero";
 const SIX: &str = "six";
@@ -106,12 +106,16 @@ impl Export<'_> {
         let (op, attributes) = match layer.op {
             Op::Input => return,
             Op::Conv(c) => {
+                let (pad, step, gap) = match c.flat {
+                    true => (0, 1, 1),
+                    false => (c.padding, c.stride, c.dilation),
+                };
                 let attribute = vec![
-                    ints("dilations", &[c.dilation; 2]),
+                    ints("dilations", &[gap, c.dilation]),
                     int("group", c.groups),
-                    ints("kernel_shape", &[c.kernel; 2]),
-                    ints("pads", &[c.padding; 4]),
-                    ints("strides", &[c.stride; 2]),
+                    ints("kernel_shape", &c.window()),
+                    ints("pads", &[pad, c.padding, pad, c.padding]),
+                    ints("strides", &[step, c.stride]),
                 ];
                 if self.options.precision == Precision::Int8 {
                     let node = Node { input: inputs, name, attribute, ..Node::default() };
@@ -122,16 +126,17 @@ impl Export<'_> {
                 ("Conv", attribute)
             }
             Op::BatchNorm { epsilon } => {
-                if let LayerWeights::Norm { scale, shift, mean, variance } = numbers {
-                    for (suffix, values) in [
-                        ("weight", scale),
-                        ("bias", shift),
-                        ("running_mean", mean),
-                        ("running_var", variance),
-                    ] {
-                        let tensor = format!("{name}.{suffix}");
-                        inputs.push(self.floats(tensor, &[values.len()], values));
+                let of: [&[f32]; 4] = match numbers {
+                    LayerWeights::Norm { scale, shift, mean, variance } => {
+                        [scale, shift, mean, variance]
                     }
+                    _ => [&[]; 4],
+                };
+                for (suffix, values) in
+                    ["weight", "bias", "running_mean", "running_var"].iter().zip(of)
+                {
+                    let tensor = format!("{name}.{suffix}");
+                    inputs.push(self.floats(tensor, &[layer.shape.channels], values));
                 }
                 ("BatchNormalization", vec![float("epsilon", epsilon)])
             }
@@ -174,7 +179,7 @@ impl Export<'_> {
         self.node(name, op, inputs, output, attributes);
     }
 
-    /// Appends weight and bias to a node's inputs.
+    /// Appends weight and bias to a node's inputs. Without numbers they have sizes only.
     fn affine(
         &mut self,
         layer: &Layer,
@@ -182,11 +187,14 @@ impl Export<'_> {
         shape: &[usize],
         inputs: &mut Vec<String>,
     ) {
-        if let LayerWeights::Affine { weight, bias } = numbers {
-            inputs.push(self.floats(format!("{}.weight", layer.name), shape, weight));
-            if !bias.is_empty() {
-                inputs.push(self.floats(format!("{}.bias", layer.name), &[bias.len()], bias));
-            }
+        let (weight, bias): (&[f32], &[f32]) = match numbers {
+            LayerWeights::Affine { weight, bias } => (weight, bias),
+            _ => (&[], &[]),
+        };
+        inputs.push(self.floats(format!("{}.weight", layer.name), shape, weight));
+        if matches!(layer.op, Op::Conv(Conv { bias: true, .. }) | Op::Linear { bias: true, .. }) {
+            let n = layer.shape.channels;
+            inputs.push(self.floats(format!("{}.bias", layer.name), &[n], bias));
         }
     }
 

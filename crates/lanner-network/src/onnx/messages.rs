@@ -62,6 +62,8 @@ pub struct Attribute {
     pub f: Option<f32>,
     #[prost(int64, optional, tag = "3")]
     pub i: Option<i64>,
+    #[prost(message, optional, tag = "5")]
+    pub t: Option<Tensor>,
     #[prost(int64, repeated, packed = "false", tag = "8")]
     pub ints: Vec<i64>,
     #[prost(int32, tag = "20")]
@@ -71,6 +73,7 @@ pub struct Attribute {
 /// Values of [`Attribute::kind`].
 pub const FLOAT: i32 = 1;
 pub const INT: i32 = 2;
+pub const TENSOR: i32 = 4;
 pub const INTS: i32 = 7;
 
 #[derive(Clone, PartialEq, Message)]

@@ -9,9 +9,10 @@
 //! the constant 0, as in the authors' network.
 
 mod count;
+mod draft;
 mod export;
 mod infer;
-mod messages;
+pub(crate) mod messages;
 mod parse;
 mod probe;
 mod quantize;
@@ -20,6 +21,8 @@ mod wire;
 mod work;
 
 pub use count::{OnnxCost, count};
+pub(crate) use draft::{Draft, Element, axis, graph_of};
+pub(crate) use export::{int, ints};
 pub use infer::show;
 pub use probe::probe;
 use prost::Message;
@@ -95,7 +98,11 @@ const MOST_BYTES: u64 = (2 << 30) - (16 << 20);
 
 /// Checks that the weights fit in an ONNX file; call it before large weights are drawn.
 pub fn fits(network: &Network) -> Result<(), NetworkError> {
-    let bytes = 4 * Cost::of(network).params;
+    fits_bytes(Cost::of(network).params.saturating_mul(4))
+}
+
+/// Checks that weights of this size fit in an ONNX file.
+pub(crate) fn fits_bytes(bytes: u64) -> Result<(), NetworkError> {
     if bytes > MOST_BYTES {
         return Err(NetworkError::Value {
             name: "size of the weights",
@@ -122,6 +129,11 @@ pub fn encode(
         return Err(NetworkError::Value { name: "batch", value, expected });
     }
     Ok(export::model(network, weights, options).encode_to_vec())
+}
+
+/// Makes the model of a network whose weights have sizes only.
+pub(crate) fn without_numbers(network: &Network) -> messages::Model {
+    export::model(network, &Weights::none(network), OnnxOptions::default())
 }
 
 #[cfg(test)]

@@ -70,11 +70,16 @@ impl Export<'_> {
     }
 
     /// Pads integers with a border of their zero point.
-    fn pad(&mut self, integers: String, offset: &str, padding: usize) -> String {
-        let output = format!("{integers}.pad{padding}");
-        let sides = format!("sides.pad{padding}");
+    fn pad(&mut self, integers: String, offset: &str, [rows, columns]: [usize; 2]) -> String {
+        let size = match rows == columns {
+            true => rows.to_string(),
+            false => format!("{rows}x{columns}"),
+        };
+        let output = format!("{integers}.pad{size}");
+        let sides = format!("sides.pad{size}");
         if !self.tensors.iter().any(|t| t.name == sides) {
-            self.shape_constant(sides.clone(), &[0, 0, padding, padding, 0, 0, padding, padding]);
+            let sizes = [0, 0, rows, columns, 0, 0, rows, columns];
+            self.shape_constant(sides.clone(), &sizes);
         }
         if self.quantized.0.insert(output.clone()) {
             let inputs = vec![integers, sides, offset.into()];
@@ -123,7 +128,8 @@ impl Export<'_> {
         let channels = layer.shape.channels;
         let [mut input, scale, offset] = self.quantize(&node.input[0]);
         if self.options.explicit_padding && conv.padding > 0 {
-            input = self.pad(input, &offset, conv.padding);
+            let rows = if conv.flat { 0 } else { conv.padding };
+            input = self.pad(input, &offset, [rows, conv.padding]);
             for attribute in node.attribute.iter_mut().filter(|a| a.name == "pads") {
                 attribute.ints.fill(0);
             }

@@ -2,4 +2,5 @@
 
 mod nasbench201;
 mod published;
+mod transformers;
 mod zoo;

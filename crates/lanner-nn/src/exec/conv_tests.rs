@@ -146,7 +146,7 @@ fn conv(
     out_channels: usize,
     bias: bool,
 ) -> Conv {
-    Conv { out_channels, kernel, stride, padding, dilation, groups, bias }
+    Conv { out_channels, kernel, stride, padding, dilation, groups, bias, flat: false }
 }
 
 proptest! {

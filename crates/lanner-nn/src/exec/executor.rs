@@ -1,4 +1,4 @@
-use lanner_network::{Network, Op, Shape};
+use lanner_network::{Layer, Network, Op, Shape};
 
 use super::activation_states::{self, ActivationStates};
 use super::batch_norm::BatchNorm;
@@ -204,6 +204,15 @@ impl<T: Float> Executor<T> {
         let named = options.observed.iter().chain(&options.cuts);
         if let Some(&layer) = named.into_iter().find(|&&l| l >= network.layers.len()) {
             return value("observed layer", layer, "the number of a layer");
+        }
+        let flat = |l: &&Layer| matches!(l.op, Op::Conv(conv) if conv.flat);
+        if let Some(layer) = network.layers.iter().find(flat) {
+            return Err(ExecError::Value {
+                name: "convolution",
+                value: format!("{} ('{}')", layer.op.describe(), layer.name),
+                expected: "square kernels: networks of signals are shown, exported and measured, and a program of \
+                           yours trains them (--evaluate command:…)",
+            });
         }
         let plan = Plan::of(network, &options);
         let kernels: Vec<Kernel> = network.layers.iter().map(|l| kernel::<T>(network, l)).collect();

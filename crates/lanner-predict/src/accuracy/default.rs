@@ -191,21 +191,25 @@ fn fitted(
     Ok(fitted)
 }
 
-/// Share of the training rows that count as evidence of which members are better.
-const EVIDENCE: f64 = 0.25;
+/// Share of the training rows that count as evidence for or against the prior: their predictions, each
+/// without that row, are not independent.
+const EVIDENCE: f64 = 0.5;
 
-/// Weights of members by how well they predict training rows that were held out.
+/// Weights of members, those with the prior first: all kinds weigh the same, and within each the prior as
+/// much as training rows that were held out speak for it. With residuals of a normal distribution, the
+/// logarithm of the odds is half the rows times that of the ratio of the errors, here its mean over kinds.
 fn weights(fitted: &[Fitted], t: &[f64]) -> Vec<f64> {
     let error = |f: &Fitted| -> f64 {
         let square: f64 = f.held_out.iter().zip(t).map(|(p, t)| (p - t).powi(2)).sum();
         (square / t.len() as f64).max(1e-6)
     };
-    let errors: Vec<f64> = fitted.iter().map(error).collect();
-    let least = errors.iter().copied().fold(f64::INFINITY, f64::min);
-    let power = -EVIDENCE * t.len() as f64;
-    let weights: Vec<f64> = errors.iter().map(|e| (e / least).powf(power)).collect();
-    let sum: f64 = weights.iter().sum();
-    weights.into_iter().map(|w| w / sum).collect()
+    let kinds = fitted.len() / 2;
+    let (with, without) = fitted.split_at(kinds);
+    let ratios = with.iter().zip(without).map(|(a, b)| (error(b) / error(a)).ln());
+    let mean = ratios.sum::<f64>() / kinds as f64;
+    let share = 1.0 / (1.0 + (-EVIDENCE * t.len() as f64 * mean).exp());
+    let of = |f: &Fitted| if f.prior { share } else { 1.0 - share } / kinds as f64;
+    fitted.iter().map(of).collect()
 }
 
 /// Input of the trees: all features, and the prior.

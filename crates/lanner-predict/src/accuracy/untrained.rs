@@ -2,7 +2,7 @@
 //!
 //! The mean of the normal scores of [`MEMBERS`] among the networks at hand: of what counts activations
 //! (nwot, swap), of what looks at the images' gradients (jacov), at channels (meco), and the four of
-//! AZ-NAS. They fail in different spaces, so that their mean fails in none; sums over weights and
+//! AZ-NAS. They fail in different spaces, and their mean in fewer; sums over weights and
 //! gradients (params, l2_norm, synflow, snip, grad_norm) are the best in some spaces and turn around in
 //! others. They were chosen in view of all spaces of `lanner-bench untrained`, which also chooses members
 //! for each space from the other spaces alone, and prints that beside.

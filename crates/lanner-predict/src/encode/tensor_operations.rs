@@ -40,6 +40,10 @@ const CLASSES: [&str; 30] = [
 /// Sums of an operation: number, products, products that padding to vectors adds, special, groups,
 /// weights, weights beyond two sizes of caches, values read and written, those beyond a cache.
 const SUMS: usize = 10;
+/// Places of the number of operations, of products and of values moved among them.
+pub(crate) const NUMBER: usize = 0;
+pub(crate) const PRODUCTS: usize = 1;
+pub(crate) const MOVED: usize = 7;
 /// Sizes of an operation, most of them logarithms.
 pub(crate) const SIZES: usize = 15;
 /// Number of sums of a network.
@@ -117,9 +121,9 @@ fn operation(
     let beyond = |n: f64, cache: f64| (n - cache).max(0.0) / 1e6;
     let padded = |n: u64| n.div_ceil(LANES).saturating_mul(LANES) as f64;
     let mut sums = [0.0; SUMS];
-    sums[0] = 1.0;
-    sums[1] = products / 1e6;
-    sums[7] = moved / 1e6;
+    sums[NUMBER] = 1.0;
+    sums[PRODUCTS] = products / 1e6;
+    sums[MOVED] = moved / 1e6;
     sums[8] = beyond(moved, CACHES[0]);
     sums[4] = groups as f64 / 100.0;
     match node.kind {
@@ -215,4 +219,28 @@ pub(crate) fn sums(operations: &[Operation]) -> Vec<f64> {
 pub(crate) fn time(operation: &Operation, weights: &[f64]) -> f64 {
     let of = &weights[operation.class * SUMS..(operation.class + 1) * SUMS];
     of.iter().zip(operation.sums).map(|(w, s)| w * s).sum()
+}
+
+/// Distance of two networks by the shares of time that kinds of operations take, from 0 to √2 (Hellinger
+/// but for a factor), of which [`share_roots`] are given.
+pub(crate) fn distance(a: &[f64], b: &[f64]) -> f64 {
+    a.iter().zip(b).map(|(x, y)| (x - y).powi(2)).sum::<f64>().sqrt()
+}
+
+/// Roots of the shares of time of each kind of operation, which is its class without regard to fusion and
+/// to odd widths.
+pub(crate) fn share_roots(operations: &[Operation], weights: &[f64]) -> [f64; CLASS_COUNT] {
+    let mut shares = [0.0; CLASS_COUNT];
+    for o in operations {
+        // What takes no time by the weights still tells one network from another.
+        shares[kind_of(o.class)] += time(o, weights) + 1e-9;
+    }
+    let sum: f64 = shares.iter().sum();
+    shares.map(|s| (s / sum.max(1e-300)).sqrt())
+}
+
+fn kind_of(class: usize) -> usize {
+    let name = CLASSES[class];
+    let stem = ["_odd", "_behind_product", "_behind"].iter().find_map(|end| name.strip_suffix(end));
+    stem.and_then(|stem| CLASSES.iter().position(|c| *c == stem)).unwrap_or(class)
 }

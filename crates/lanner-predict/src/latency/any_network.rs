@@ -2,24 +2,29 @@
 //!
 //! A network's latency is a sum over its operations,
 //!
-//! > t = c + Σ base(v), log(measured / t) = Σ share(v) · g(v) + noise
+//! > t = c + Σ base(v), log(measured / t) = Σ share(v) · (g(v) + f(v)) + b + noise
 //!
 //! where `base` is a non-negative sum of what a kernel's time grows with (products, values moved, weights
 //! beyond the caches, …), with weights for each class of operation, and `g` a Gaussian process over the
 //! operations' sizes, in random features (Rahimi & Recht, NIPS 2007). So whole networks teach what
-//! operations cost, what fuses with what, and where shapes are slow. Networks of the family to be
-//! predicted count for more than others ([`Sample::own`]).
+//! operations cost, what fuses with what, and where shapes are slow. `f` is such a process of each family's own, and
+//! `b` a factor of each family: ten of its networks measure both. Of a family that was never measured only `g` is known, and
+//! that is believed as far as it would have helped for [families](families) that were left out.
+
+mod families;
+mod features;
 
 use lanner_network::TensorGraph;
-use rand::RngExt;
 use rayon::prelude::*;
 use serde::{Deserialize, Serialize};
 
-use crate::encode::tensor_operations::{self as ops, ALL_SUMS, CLASS_COUNT, Operation, SIZES};
+use crate::encode::tensor_operations::{self as ops, ALL_SUMS, CLASS_COUNT, Operation};
 use crate::predictor::file::{Array, Header, ModelFile};
 use crate::regress::linalg::{Cholesky, Mat};
-use crate::regress::mixture;
 use crate::{Forecast, PredictError};
+use families::Process;
+pub use features::informative;
+use features::{RandomFeatures, WIDTH, features};
 
 /// The kind in a predictor's file; its space is [`ANY`].
 pub const KIND: &str = "any-network";
@@ -29,22 +34,16 @@ const FEWEST: usize = 20;
 /// Most measurements that are used: more would cost more than they tell.
 const MOST: usize = 4000;
 
-/// Random features of a class of operations, and of those the projection that tells how far a network is
-/// from the measured ones.
-const FEATURES: usize = 96;
-const WIDTH: usize = CLASS_COUNT * (FEATURES + 1) + 1;
-const PROJECTED: usize = 160;
-/// Variance that all operations, and those of a class, have in common; that of sizes is 1.
-const COMMON: f64 = 0.3;
-const OF_CLASS: f64 = 0.3;
-/// Candidates of the length by which likeness falls, in octaves, and of the noise's variance as a share of
-/// the process's; those with most evidence are taken.
-const LENGTHS: [f64; 3] = [2.0, 4.0, 8.0];
-const NOISES: [f64; 4] = [0.003, 0.01, 0.03, 0.1];
-/// Networks on which they are chosen.
-const CHOICE: usize = 300;
-/// Variance of a measurement of the user's own family, as a share of the others'.
-const OWN: f64 = 0.2;
+/// Variances of logarithms: of `g`, of a family's factor, and of a family's own effects. Chosen on seven of the
+/// fourteen families of latbench, by leaving each out.
+const SHARED: f64 = 0.02;
+const FACTOR: f64 = 0.1;
+const OF_FAMILY: f64 = 0.1;
+/// Most distance of a network from those of the family to be predicted that were measured, if it is to be one of
+/// them; that of two that share no operation is 1.4.
+const NEAR: f64 = 0.5;
+/// Number of measurements of a family that the scatter of all others counts for in its own.
+const SCATTER: f64 = 3.0;
 
 /// A network with its operations, ready to be predicted.
 #[derive(Debug, Clone, PartialEq)]
@@ -58,14 +57,36 @@ impl Counted {
     }
 }
 
+/// Origin of a measured network.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Origin {
+    /// A random network, like no other.
+    Probe,
+    /// One of a family by the number that the caller gives it, that will not be asked for.
+    Family(u32),
+    /// One of the family that will be predicted.
+    Own,
+}
+
+impl Origin {
+    /// Weight of a measurement in the sums.
+    fn importance(self) -> f64 {
+        if self == Origin::Probe { 0.3 } else { 1.0 }
+    }
+
+    /// Variance of the noise, measured and unexplained.
+    fn noise(self) -> f64 {
+        if self == Origin::Probe { 0.02 } else { 0.003 }
+    }
+}
+
 /// A measured network.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Sample {
     pub network: Counted,
     /// Latency in any unit, above 0.
     pub latency: f64,
-    /// Whether it is of the family that will be predicted.
-    pub own: bool,
+    pub origin: Origin,
 }
 
 /// A device's latency of any network.
@@ -73,17 +94,24 @@ pub struct Sample {
 pub struct AnyLatency {
     /// Weights of the sums, and the constant.
     weights: Vec<f64>,
-    length: f64,
-    /// What the random features add.
+    /// Effects of features on networks of no measured family.
     effects: Vec<f64>,
-    /// Factor of the covariance of projected features, and the variances of process and noise.
-    spread: Vec<f64>,
-    variance: f64,
-    noise: f64,
-    /// By how much intervals must be wider to hold what they should.
-    widening: f64,
+    /// Half the width of their intervals, on the scale of logarithms.
+    half: f64,
+    own: Option<Family>,
+    trust: f64,
     metric: String,
     measured: usize,
+}
+
+/// The family to be predicted, of which some networks were measured.
+#[derive(Debug, Clone, PartialEq)]
+struct Family {
+    effects: Vec<f64>,
+    factor: f64,
+    half: f64,
+    /// Roots of the shares of operations of the measured ones, [`CLASS_COUNT`] each.
+    shares: Vec<f64>,
 }
 
 #[derive(Serialize, Deserialize)]
@@ -108,96 +136,65 @@ impl AnyLatency {
         }
         let step = samples.len().div_ceil(MOST);
         let samples: Vec<&Sample> = samples.iter().step_by(step).collect();
+        let (n, all) = (samples.len(), (0..samples.len()).collect::<Vec<usize>>());
         let y: Vec<f64> = samples.iter().map(|s| s.latency).collect();
         let sums: Vec<Vec<f64>> =
             samples.iter().map(|s| ops::sums(&s.network.operations)).collect();
-        let times = Mat::from_fn(y.len(), ALL_SUMS, |i, j| sums[i][j]);
-        let (_, weights) = mixture::weights(&times, &y);
-        let (length, noise) = likeliest(&samples, &y, &weights)
-            .ok_or_else(|| PredictError::Singular { what: "likeness of networks".into() })?;
-        let mut fitted = AnyLatency {
-            weights,
-            length,
-            effects: Vec::new(),
-            spread: Vec::new(),
-            variance: 1.0,
-            noise,
-            widening: 1.0,
-            metric: metric.into(),
-            measured: y.len(),
-        };
-        fitted
-            .learn(&samples)
-            .ok_or_else(|| PredictError::Singular { what: "likeness of networks".into() })?;
-        Ok(fitted)
-    }
-
-    /// Learns the effects of features, and how sure predictions are: from predictions of each network
-    /// without itself, and of groups of networks that are alike, as a new family will not be.
-    fn learn(&mut self, samples: &[&Sample]) -> Option<()> {
-        let latencies: Vec<f64> = samples.iter().map(|s| s.latency).collect();
-        let (z, errors) = features(samples, &latencies, &self.weights, self.length);
-        let n = errors.len();
-        let noise = |i: usize| if samples[i].own { OWN * self.noise } else { self.noise };
-        let precision = covariance(&z, noise)?.inverse();
+        let sums = Mat::from_fn(n, ALL_SUMS, |i, j| sums[i][j]);
+        let weights = families::base(&samples, &sums, &y, &all);
+        let (z, errors) = features(&samples, &y, &weights);
+        let precision = covariance(&samples, &z)
+            .ok_or_else(|| PredictError::Singular { what: "likeness of networks".into() })?
+            .inverse();
         let alpha: Vec<f64> = (0..n)
             .map(|i| precision.row(i).iter().zip(&errors).map(|(p, e)| p * e).sum())
             .collect();
-        let square: f64 = alpha.iter().zip(&errors).map(|(a, e)| a * e).sum();
-        self.variance = square / n as f64;
-        self.effects = vec![0.0; WIDTH];
-        for (i, a) in alpha.iter().enumerate() {
-            self.effects.iter_mut().zip(z.row(i)).for_each(|(to, z)| *to += z * a);
-        }
-        let projection = projection();
-        let projected: Vec<Vec<f64>> =
-            (0..n).into_par_iter().map(|i| projected(&projection, z.row(i))).collect();
-        // (SᵀN⁻¹S + I), whose inverse is the covariance of what projected features add.
-        let scaled = Mat::from_fn(n, PROJECTED, |i, a| projected[i][a] / noise(i).sqrt());
-        let mut inner = scaled.gram();
-        (0..PROJECTED).for_each(|a| inner[(a, a)] += 1.0);
-        let inverse = Cholesky::new(inner)?.inverse();
-        self.spread = (0..PROJECTED).flat_map(|a| inverse.row(a).to_vec()).collect();
-        let mut scores = Vec::new();
-        for i in 0..n {
-            let (error, variance) = (alpha[i] / precision[(i, i)], 1.0 / precision[(i, i)]);
-            scores.push(error.abs() / (self.variance * variance).sqrt());
-        }
-        for group in alike(&projected) {
-            let m = group.len();
-            let block = Mat::from_fn(m, m, |a, b| precision[(group[a], group[b])]);
-            let Some(factor) = Cholesky::new(block) else { continue };
-            let part: Vec<f64> = group.iter().map(|&i| alpha[i]).collect();
-            let (left, variances) = (factor.solve(&part), factor.inverse());
-            for a in 0..m {
-                scores.push(left[a].abs() / (self.variance * variances[(a, a)]).sqrt());
+        let process = Process { precision: &precision, alpha: &alpha, errors: &errors };
+        let left_out = families::left_out(&samples, &sums, &y, &weights, &process);
+        let sum_of = |rows: &[usize], scale: f64| {
+            let mut effects = vec![0.0; WIDTH];
+            for &i in rows {
+                effects.iter_mut().zip(z.row(i)).for_each(|(to, z)| *to += scale * z * alpha[i]);
             }
-        }
-        scores.sort_by(f64::total_cmp);
-        let place = ((scores.len() as f64 * 0.9) as usize).min(scores.len() - 1);
-        self.widening = (scores[place] / NORMAL_90).max(0.3);
-        Some(())
+            effects
+        };
+        let shared = sum_of(&all, SHARED);
+        let own: Vec<usize> =
+            all.into_iter().filter(|&i| samples[i].origin == Origin::Own).collect();
+        let own = (!own.is_empty()).then(|| {
+            let alone = sum_of(&own, OF_FAMILY);
+            let shares = |&i: &usize| ops::share_roots(&samples[i].network.operations, &weights);
+            Family {
+                effects: shared.iter().zip(alone).map(|(a, b)| a + b).collect(),
+                factor: FACTOR * own.iter().map(|&i| alpha[i]).sum::<f64>(),
+                half: half_of_own(&samples, &precision, &alpha).min(left_out.half.max(0.02)),
+                shares: own.iter().flat_map(shares).collect(),
+            }
+        });
+        Ok(AnyLatency {
+            weights,
+            effects: shared.iter().map(|e| left_out.trust * e).collect(),
+            half: left_out.half,
+            own,
+            trust: left_out.trust,
+            metric: metric.into(),
+            measured: n,
+        })
     }
 
     /// Predicts medians with 90 % intervals, in the unit of the measurements.
     pub fn predict(&self, networks: &[Counted]) -> Forecast {
-        let random = RandomFeatures::new(self.length);
-        let projection = projection();
+        let random = RandomFeatures::new();
         let one = |network: &Counted| {
             let (base, features) = random.of(network, &self.weights);
-            let effect: f64 = features.iter().zip(&self.effects).map(|(f, e)| f * e).sum();
-            let s = projected(&projection, &features);
-            let whole: f64 = features.iter().map(|f| f * f).sum();
-            let inside: f64 = s.iter().map(|f| f * f).sum();
-            let known: f64 = (s.iter().zip(self.spread.chunks(PROJECTED)))
-                .map(|(a, row)| a * row.iter().zip(&s).map(|(r, b)| r * b).sum::<f64>())
-                .sum();
-            // What the projection leaves out is as unknown as what it has.
-            let unknown = known.max(0.0) * (whole / inside.max(1e-12)).clamp(1.0, 2.0);
-            let deviation = (self.variance * (unknown + self.noise)).sqrt() * self.widening;
-            let median = (base.ln() + effect).exp();
-            let wide = (NORMAL_90 * deviation).min(5.0).exp();
-            (median, median / wide, median * wide)
+            let own = self.own.as_ref().filter(|own| own.is_near(network, &self.weights));
+            let (effects, factor, half) = match own {
+                Some(own) => (&own.effects, own.factor, own.half),
+                None => (&self.effects, 0.0, self.half),
+            };
+            let effect: f64 = features.iter().zip(effects).map(|(f, e)| f * e).sum();
+            let median = (base.ln() + effect + factor).exp();
+            (median, median / half.exp(), median * half.exp())
         };
         let all: Vec<(f64, f64, f64)> = networks.par_iter().map(one).collect();
         Forecast {
@@ -218,8 +215,8 @@ impl AnyLatency {
 
     /// Describes what was chosen when it was fitted.
     pub fn describe(&self) -> String {
-        let AnyLatency { length, noise, widening, measured, .. } = self;
-        format!("{measured} networks, length {length}, noise {noise}, widening {widening:.2}")
+        let AnyLatency { trust, half, measured, .. } = self;
+        format!("{measured} networks, {trust} of effects believed, ±{:.0} %", 100.0 * half.exp_m1())
     }
 
     /// Name of the latency.
@@ -239,12 +236,17 @@ impl AnyLatency {
         header.settings = serde_json::to_value(settings)
             .map_err(|e| PredictError::Model { why: e.to_string() })?;
         let mut file = ModelFile::new(header);
-        let facts = vec![self.length, self.variance, self.noise, self.widening];
+        let (own, facts) = match &self.own {
+            Some(own) => {
+                (own.effects.iter().chain(&own.shares).copied().collect(), [own.factor, own.half])
+            }
+            None => (Vec::new(), [0.0; 2]),
+        };
         for (name, values) in [
             ("weights", self.weights.clone()),
             ("effects", self.effects.clone()),
-            ("spread", self.spread.clone()),
-            ("facts", facts),
+            ("own", own),
+            ("facts", vec![self.half, self.trust, facts[0], facts[1]]),
         ] {
             file.tensors.insert(name.into(), Array::f64(values));
         }
@@ -254,30 +256,33 @@ impl AnyLatency {
     /// Reads a predictor that [`AnyLatency::save`] wrote.
     pub fn load(path: &std::path::Path) -> Result<AnyLatency, PredictError> {
         let file = ModelFile::load(path, KIND, ANY)?;
+        let bad = |why: &str| PredictError::Model { why: why.into() };
         let read = || {
             let Settings { metric, measured } = file.settings()?;
+            let Some(own) = file.tensors.get("own") else {
+                return Err(bad(
+                    "of an older Lanner: the same lanner profile command fits its measurements again",
+                ));
+            };
+            let own = file.f64("own", &[own.shape().iter().product()])?;
             let facts = file.f64("facts", &[4])?;
-            let &[length, variance, noise, widening] = facts else { unreachable!("of length 4") };
-            let arrays = [
-                file.f64("weights", &[ALL_SUMS + 1])?,
-                file.f64("effects", &[WIDTH])?,
-                file.f64("spread", &[PROJECTED * PROJECTED])?,
-            ];
-            if facts.iter().chain(arrays.iter().copied().flatten()).any(|v| !v.is_finite()) {
-                return Err(PredictError::Model { why: "a number that is not finite".into() });
+            let &[half, trust, factor, own_half] = facts else { unreachable!("of length 4") };
+            let [weights, effects] =
+                [file.f64("weights", &[ALL_SUMS + 1])?, file.f64("effects", &[WIDTH])?];
+            let numbers = [facts, own, weights, effects];
+            if numbers.iter().copied().flatten().any(|v| !v.is_finite()) {
+                return Err(bad("a number that is not finite"));
             }
-            let [weights, effects, spread] = arrays.map(<[f64]>::to_vec);
-            Ok(AnyLatency {
-                weights,
-                length,
-                effects,
-                spread,
-                variance,
-                noise,
-                widening,
-                metric,
-                measured,
-            })
+            let own = match own.split_at_checked(WIDTH) {
+                Some((effects, shares)) if shares.len().is_multiple_of(CLASS_COUNT) => {
+                    let (effects, shares) = (effects.to_vec(), shares.to_vec());
+                    Some(Family { effects, factor, half: own_half, shares })
+                }
+                None if own.is_empty() => None,
+                _ => return Err(bad("numbers of the family are missing")),
+            };
+            let (weights, effects) = (weights.to_vec(), effects.to_vec());
+            Ok(AnyLatency { weights, effects, half, own, trust, metric, measured })
         };
         read().map_err(|e: PredictError| PredictError::ModelFile {
             path: path.into(),
@@ -286,141 +291,65 @@ impl AnyLatency {
     }
 }
 
-/// Features of networks, and the logarithms of what their base times are wrong by.
-fn features(
-    samples: &[&Sample],
-    latencies: &[f64],
-    weights: &[f64],
-    length: f64,
-) -> (Mat, Vec<f64>) {
-    let random = RandomFeatures::new(length);
-    let rows: Vec<(f64, Vec<f64>)> =
-        samples.par_iter().map(|s| random.of(&s.network, weights)).collect();
-    let errors = latencies.iter().zip(&rows).map(|(y, r)| (y / r.0).ln()).collect();
-    (Mat::from_fn(rows.len(), WIDTH, |i, j| rows[i].1[j]), errors)
+impl Family {
+    fn is_near(&self, network: &Counted, weights: &[f64]) -> bool {
+        let shares = ops::share_roots(&network.operations, weights);
+        self.shares.chunks(CLASS_COUNT).any(|own| ops::distance(own, &shares) < NEAR)
+    }
 }
 
-fn covariance(z: &Mat, noise: impl Fn(usize) -> f64) -> Option<Cholesky> {
+/// Covariance of the measured networks' errors.
+fn covariance(samples: &[&Sample], z: &Mat) -> Option<Cholesky> {
     let mut k = z.times_transposed(z, 1.0);
-    (0..z.rows).for_each(|i| k[(i, i)] += noise(i));
+    for i in 0..z.rows {
+        for j in 0..z.rows {
+            let is_family =
+                samples[i].origin == samples[j].origin && samples[i].origin != Origin::Probe;
+            k[(i, j)] = match is_family {
+                true => (SHARED + OF_FAMILY) * k[(i, j)] + FACTOR,
+                false => SHARED * k[(i, j)],
+            };
+        }
+        k[(i, i)] += samples[i].origin.noise();
+    }
     Cholesky::new(k)
 }
 
-/// Length and noise with most evidence, on some of the networks: on all it would take minutes.
-fn likeliest(samples: &[&Sample], y: &[f64], weights: &[f64]) -> Option<(f64, f64)> {
-    let step = samples.len().div_ceil(CHOICE);
-    let few: Vec<&Sample> = samples.iter().copied().step_by(step).collect();
-    let y: Vec<f64> = y.iter().copied().step_by(step).collect();
-    let mut best: Option<(f64, (f64, f64))> = None;
-    for length in LENGTHS {
-        let (z, errors) = features(&few, &y, weights, length);
-        let k = z.times_transposed(&z, 1.0);
-        for noise in NOISES {
-            let own = |i: usize| if few[i].own { OWN * noise } else { noise };
-            let n = y.len();
-            let sum = |i, j| k[(i, j)] + if i == j { own(i) } else { 0.0 };
-            let Some(factor) = Cholesky::new(Mat::from_fn(n, n, sum)) else { continue };
-            let square: f64 = factor.solve(&errors).iter().zip(&errors).map(|(a, e)| a * e).sum();
-            let evidence = -factor.half_log_det() - n as f64 / 2.0 * square.max(1e-300).ln();
-            if best.is_none_or(|b| evidence > b.0) {
-                best = Some((evidence, (length, noise)));
-            }
-        }
+/// Half the width of 90 % intervals of the own family, from errors of each network of a family without itself: what
+/// nine of ten are within, in units of each family's scatter, times that of the own one.
+fn half_of_own(samples: &[&Sample], precision: &Mat, alpha: &[f64]) -> f64 {
+    let errors: Vec<(Origin, f64)> = (0..alpha.len())
+        .map(|i| (samples[i].origin, (alpha[i] / precision[(i, i)]).abs()))
+        .collect();
+    // Without other families, the profile's networks are all there is to compare with.
+    let has_families = samples.iter().any(|s| matches!(s.origin, Origin::Family(_)));
+    let used = |origin: Origin| origin != Origin::Probe || !has_families;
+    let square = |of: &dyn Fn(Origin) -> bool| {
+        let (n, sum) = (errors.iter().filter(|e| of(e.0)))
+            .fold((0.0, 0.0), |(n, sum), e| (n + 1.0, sum + e.1 * e.1));
+        (n, sum)
+    };
+    let (n, sum) = square(&used);
+    let mean = sum / f64::max(n, 1.0);
+    let scatter = |origin: Origin| {
+        let (n, sum) = square(&|k| k == origin);
+        ((sum + SCATTER * mean) / (n + SCATTER)).sqrt().max(1e-6)
+    };
+    let mut origins: Vec<Origin> = samples.iter().map(|s| s.origin).filter(|k| used(*k)).collect();
+    origins.sort_unstable();
+    origins.dedup();
+    let mut scores = Vec::new();
+    for origin in origins {
+        let scatter = scatter(origin);
+        scores.extend(errors.iter().filter(|e| e.0 == origin).map(|e| e.1 / scatter));
     }
-    best.map(|b| b.1)
-}
-
-/// Half the width of a normal distribution's 90 % interval, in deviations.
-const NORMAL_90: f64 = 1.6449;
-
-/// Random directions in the space of sizes: their cosines' products fall with the distance of two
-/// operations, slowly for far ones.
-struct RandomFeatures {
-    directions: Vec<[f64; SIZES]>,
-    phases: Vec<f64>,
-}
-
-impl RandomFeatures {
-    fn new(length: f64) -> RandomFeatures {
-        let mut rng = lanner_nn::rng(0, "directions of operations");
-        let mut uniform = || -> f64 { rng.random() };
-        let mut normal =
-            || (-2.0 * (1.0 - uniform()).ln()).sqrt() * (std::f64::consts::TAU * uniform()).cos();
-        let mut directions = Vec::with_capacity(FEATURES);
-        for _ in 0..FEATURES {
-            let mut direction = [0.0; SIZES];
-            direction.iter_mut().for_each(|d| *d = normal());
-            // A mixture of lengths (Cauchy's): near operations are alike, and far ones a little.
-            let scale = 0.7 / length / normal().abs().max(0.05);
-            directions.push(direction.map(|d| d * scale));
-        }
-        let mut rng = lanner_nn::rng(0, "phases of operations");
-        let phases = (0..FEATURES).map(|_| std::f64::consts::TAU * rng.random::<f64>()).collect();
-        RandomFeatures { directions, phases }
-    }
-
-    /// Base time and features of a network: each operation's, by its share of the base.
-    fn of(&self, network: &Counted, weights: &[f64]) -> (f64, Vec<f64>) {
-        let constant = weights[ALL_SUMS];
-        let times: Vec<f64> = network.operations.iter().map(|o| ops::time(o, weights)).collect();
-        let base = (times.iter().sum::<f64>() + constant).max(1e-9);
-        let mut features = vec![0.0; WIDTH];
-        let scale = (2.0 / FEATURES as f64).sqrt();
-        for (o, time) in network.operations.iter().zip(times) {
-            // An operation without a time in the base may still have one.
-            let share = (time + 1e-3 * base / network.operations.len() as f64) / base;
-            let part = &mut features[o.class * (FEATURES + 1)..(o.class + 1) * (FEATURES + 1)];
-            for ((to, direction), phase) in part.iter_mut().zip(&self.directions).zip(&self.phases)
-            {
-                let angle: f64 = direction.iter().zip(o.sizes).map(|(d, s)| d * s).sum();
-                *to += scale * share * (angle + phase).cos();
-            }
-            part[FEATURES] += OF_CLASS.sqrt() * share;
-            features[WIDTH - 1] += COMMON.sqrt() * share;
-        }
-        (base, features)
-    }
-}
-
-/// A random matrix that keeps distances of features (Johnson & Lindenstrauss 1984).
-fn projection() -> Vec<f32> {
-    let mut rng = lanner_nn::rng(0, "projection of features");
-    let scale = (1.0 / PROJECTED as f32).sqrt();
-    let sign = |bits: u64| if bits & 1 == 0 { scale } else { -scale };
-    (0..WIDTH * PROJECTED).map(|_| sign(rng.random())).collect()
-}
-
-fn projected(projection: &[f32], features: &[f64]) -> Vec<f64> {
-    let mut all = vec![0.0; PROJECTED];
-    for (f, row) in features.iter().zip(projection.chunks(PROJECTED)).filter(|(f, _)| **f != 0.0) {
-        all.iter_mut().zip(row).for_each(|(a, r)| *a += f * f64::from(*r));
-    }
-    all
-}
-
-/// Groups of networks that are alike: those nearest to each of a dozen that are far from each other.
-fn alike(points: &[Vec<f64>]) -> Vec<Vec<usize>> {
-    const GROUPS: usize = 12;
-    let distance =
-        |a: &[f64], b: &[f64]| -> f64 { a.iter().zip(b).map(|(x, y)| (x - y).powi(2)).sum() };
-    let mut nearest = vec![(f64::INFINITY, 0); points.len()];
-    let mut centre = 0;
-    for group in 0..GROUPS.min(points.len()) {
-        for (i, near) in nearest.iter_mut().enumerate() {
-            let d = distance(&points[i], &points[centre]);
-            if d < near.0 {
-                *near = (d, group);
-            }
-        }
-        let far = nearest.iter().enumerate().max_by(|a, b| a.1.0.total_cmp(&b.1.0));
-        centre = far.map_or(0, |(i, _)| i);
-    }
-    let mut groups = vec![Vec::new(); GROUPS];
-    nearest.iter().enumerate().for_each(|(i, n)| groups[n.1].push(i));
-    groups.retain(|g| !g.is_empty() && g.len() < points.len());
-    groups
+    scores.sort_by(f64::total_cmp);
+    let place = ((scores.len() as f64 * 0.9) as usize).min(scores.len().saturating_sub(1));
+    let own = errors.iter().filter(|e| e.0 == Origin::Own).count() as f64;
+    // The scatter itself is known from few.
+    let wider = (1.0 + 2.0 / own.max(1.0)).sqrt();
+    (scores.get(place).copied().unwrap_or(1.0) * scatter(Origin::Own) * wider).clamp(0.005, 5.0)
 }
 
 #[cfg(test)]
-#[path = "any_network_tests.rs"]
 mod tests;

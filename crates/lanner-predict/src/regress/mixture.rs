@@ -9,6 +9,15 @@ const ROUNDS: usize = 500;
 /// The squared error, and a weight of each simulated device and of a constant, all in units of the
 /// latencies: non-negative least squares of relative errors, by coordinate descent.
 pub(crate) fn weights(times: &Mat, latencies: &[f64]) -> (f64, Vec<f64>) {
+    weighted(times, latencies, |_| 1.0)
+}
+
+/// The same with rows that count for more or less.
+pub(crate) fn weighted(
+    times: &Mat,
+    latencies: &[f64],
+    importance: impl Fn(usize) -> f64,
+) -> (f64, Vec<f64>) {
     let (n, d) = (latencies.len(), times.cols + 1);
     let mean = |of: &dyn Fn(usize) -> f64| (0..n).map(of).sum::<f64>() / n as f64;
     let units: Vec<f64> = (0..d)
@@ -16,13 +25,15 @@ pub(crate) fn weights(times: &Mat, latencies: &[f64]) -> (f64, Vec<f64>) {
         .map(|unit| if unit > 0.0 { unit } else { 1.0 })
         .collect();
     let scale = mean(&|i| latencies[i]);
+    // Squares of errors are weighted, and so the roots of the rows.
+    let root: Vec<f64> = (0..n).map(|i| importance(i).sqrt()).collect();
     let x = Mat::from_fn(n, d, |i, j| {
         let time = if j + 1 < d { times[(i, j)] } else { 1.0 };
-        time / units[j] * scale / latencies[i]
+        root[i] * time / units[j] * scale / latencies[i]
     });
     let mut gram = x.gram();
     (0..d).for_each(|j| gram[(j, j)] += RIDGE * n as f64);
-    let towards: Vec<f64> = (0..d).map(|j| (0..n).map(|i| x[(i, j)]).sum()).collect();
+    let towards: Vec<f64> = (0..d).map(|j| (0..n).map(|i| root[i] * x[(i, j)]).sum()).collect();
     let mut weights = vec![1.0 / d as f64; d];
     for _ in 0..ROUNDS {
         for j in 0..d {
@@ -33,7 +44,7 @@ pub(crate) fn weights(times: &Mat, latencies: &[f64]) -> (f64, Vec<f64>) {
     }
     let error = |i: usize| {
         let fit: f64 = x.row(i).iter().zip(&weights).map(|(x, w)| x * w).sum();
-        (1.0 - fit).powi(2)
+        (root[i] - fit).powi(2)
     };
     let loss = (0..n).map(error).sum();
     (loss, weights.iter().zip(&units).map(|(w, unit)| w * scale / unit).collect())
@@ -48,6 +59,19 @@ pub(crate) mod tests {
         Mat::from_fn(n, 3, |i, j| {
             1.0 + ((i as f64 + seed) * [0.7, 1.3, 2.9][j]).sin().abs() * [1e6, 2e5, 5e7][j]
         })
+    }
+
+    /// A row that counts thrice is that row three times.
+    #[test]
+    fn important_rows_count_as_several() {
+        let t = times(12, 0.0);
+        let latencies: Vec<f64> = (0..12).map(|r| 3.0 + 1e-6 * t[(r, 0)] + r as f64).collect();
+        let (loss, found) = weighted(&t, &latencies, |i| if i < 4 { 3.0 } else { 1.0 });
+        let rows: Vec<usize> = (0..4).chain(0..4).chain(0..12).collect();
+        let thrice: Vec<f64> = rows.iter().map(|&r| latencies[r]).collect();
+        let (same, _) = weights(&t.select(&rows), &thrice);
+        // But for the penalty, which grows with the number of rows.
+        assert!((loss / same - 1.0).abs() < 0.05, "{loss} {same} {found:?}");
     }
 
     #[test]

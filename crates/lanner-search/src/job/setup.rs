@@ -12,6 +12,7 @@ use lanner_evaluate::measure::Device;
 use lanner_evaluate::meter::ScriptMeter;
 use lanner_evaluate::proxies::Proxy;
 use lanner_evaluate::train::TrainRecipe;
+use lanner_predict::accuracy::untrained::RANK;
 use serde::{Deserialize, Serialize};
 
 use crate::SearchError;
@@ -95,7 +96,9 @@ impl Evaluate {
     pub fn metrics(&self) -> Option<Vec<&'static str>> {
         match self {
             Evaluate::Train => Some(TRAINED.to_vec()),
-            Evaluate::Proxies => Some(Proxy::ALL.map(|p| p.name()).to_vec()),
+            Evaluate::Proxies => {
+                Some(std::iter::once(RANK).chain(Proxy::ALL.map(Proxy::name)).collect())
+            }
             _ => None,
         }
     }

@@ -40,6 +40,7 @@ mod limits;
 mod measuring;
 mod other_devices;
 mod quiet;
+mod ranked;
 mod rounds;
 mod setup;
 mod tables;

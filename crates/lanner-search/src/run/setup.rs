@@ -12,9 +12,11 @@ use lanner_evaluate::proxies::{self, Proxy};
 use lanner_evaluate::script::Script;
 use lanner_evaluate::{memory_limit, train};
 use lanner_network::Skeleton;
+use lanner_predict::accuracy::untrained::{MEMBERS, RANK};
 use lanner_space::{Architecture, Space};
 
 use super::columns::{Measure, named};
+use super::ranked::RankEvaluator;
 use super::tables::Tables;
 use crate::job::LATENCY;
 use crate::study::ANALYTIC;
@@ -35,7 +37,7 @@ pub(super) fn evaluator(
     tables: &mut Tables,
 ) -> Result<Arc<dyn Evaluator>, SearchError> {
     if matches!(setup.evaluate, Evaluate::Train | Evaluate::Proxies) {
-        Skeleton::of(&skeleton.space)?;
+        Skeleton::trained(&skeleton.space)?;
     }
     let memory_limit = memory_limit(None).map(|bytes| bytes / setup.parallel.max(1) as u64);
     Ok(match &setup.evaluate {
@@ -56,7 +58,7 @@ pub(super) fn evaluator(
         }
         Evaluate::Proxies => {
             let set = image_set(setup, skeleton)?;
-            Arc::new(ProxyEvaluator {
+            let by_proxies = ProxyEvaluator {
                 campaign: proxies::ProxyCampaign {
                     space: skeleton.space.clone(),
                     skeleton: skeleton.clone(),
@@ -72,7 +74,11 @@ pub(super) fn evaluator(
                         memory_limit,
                     },
                 },
-            })
+            };
+            match job.objectives.iter().any(|o| o.metric == RANK) {
+                true => Arc::new(RankEvaluator::new(by_proxies, job.seed)),
+                false => Arc::new(by_proxies),
+            }
         }
         Evaluate::Train => Arc::new(TrainEvaluator {
             data: train::TrainData::new(image_set(setup, skeleton)?, VALIDATION, job.seed)?,
@@ -105,7 +111,7 @@ pub(super) fn meter(
         }
         (None, Some(script)) if setup.measures(LATENCY) => Box::new(Arc::clone(script)),
         _ => {
-            Skeleton::of(&skeleton.space)?;
+            Skeleton::trained(&skeleton.space)?;
             Box::new(MachineMeter::new(&setup.device, skeleton.clone(), baseline_ms)?)
         }
     })
@@ -189,8 +195,10 @@ fn needed_proxies(job: &Job) -> Vec<Proxy> {
         .chain(job.limits.iter().map(|l| &l.metric))
         // These metrics of the network itself have other units.
         .filter(|m| !ANALYTIC.contains(&m.as_str()));
+    let of_rank = job.objectives.iter().any(|o| o.metric == RANK);
+    let members = MEMBERS.iter().filter(|_| of_rank).filter_map(|name| name.parse().ok());
     let mut all: Vec<Proxy> = Vec::new();
-    for proxy in first.chain(others).filter_map(|m| m.parse().ok()) {
+    for proxy in first.chain(others).filter_map(|m| m.parse().ok()).chain(members) {
         if !all.contains(&proxy) {
             all.push(proxy);
         }

@@ -10,13 +10,15 @@ use crate::{Architecture, CellGraph, SpaceError, View, independent};
 pub struct ChainSpace {
     pub stages: Vec<Stage>,
     pub skeleton: ChainSkeleton,
+    /// Heights and widths of the image to choose from; empty if that is fixed.
+    pub resolutions: Vec<u16>,
     positions: Vec<u8>,
     /// Labels of nodes: layers and widths, then an absent layer, then the ends.
     labels: Vec<String>,
 }
 
 /// Choices of a stage.
-#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+#[derive(Clone, PartialEq, Eq, Hash)]
 pub struct Stage {
     /// Possible numbers of layers, ascending.
     pub depth: Vec<u8>,
@@ -26,14 +28,38 @@ pub struct Stage {
     pub stride: u8,
     /// Possible layers, for each of its layers.
     pub layers: Vec<Layer>,
+    /// Whether all its layers are alike: one choice for all.
+    pub tied: bool,
 }
 
 /// A layer; a size that its block does not have is 0.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
+#[derive(Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct Layer {
     pub block: Block,
     pub kernel: u8,
     pub expansion: u8,
+    /// Whether channels are scaled by squeeze-and-excitation (Hu et al. 2018).
+    pub squeeze: bool,
+    pub activation: ChainActivation,
+}
+
+/// Function between the convolutions of a layer.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub enum ChainActivation {
+    #[default]
+    Relu6,
+    Relu,
+    /// Howard et al. 2019, MobileNetV3.
+    HardSwish,
+}
+
+impl ChainActivation {
+    /// Every activation with its name in files and texts.
+    pub const ALL: [(&'static str, ChainActivation); 3] = [
+        ("relu6", ChainActivation::Relu6),
+        ("relu", ChainActivation::Relu),
+        ("hswish", ChainActivation::HardSwish),
+    ];
 }
 
 /// Kind of layer, see [`crate::user`].
@@ -45,12 +71,22 @@ pub enum Block {
     Sep,
     Conv,
     Identity,
+    /// Two convolutions and a shortcut (He et al. 2016, ResNet-18).
+    Residual,
+    /// Three convolutions, the middle one of fewer channels, and a shortcut (ResNet-50).
+    Bottleneck,
 }
 
 /// The network around the stages.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+#[derive(Clone, Copy, PartialEq, Eq, Hash)]
 pub struct ChainSkeleton {
+    /// Channels of the image.
+    pub channels: u16,
+    /// Height of the image; 1 makes it a signal, whose convolutions have one axis.
     pub resolution: u16,
+    /// Width of the image; 0 if it is the height.
+    pub width: u32,
+    /// Length of the output; 0 leaves pooling and linear layer out.
     pub classes: u32,
     /// Channels of the first convolution, 3×3 of stride 2.
     pub stem: u16,
@@ -60,11 +96,13 @@ pub struct ChainSkeleton {
 
 impl Block {
     /// Every block with its name in files and texts.
-    pub const ALL: [(&'static str, Block); 4] = [
+    pub const ALL: [(&'static str, Block); 6] = [
         ("mb", Block::Mb),
         ("sep", Block::Sep),
         ("conv", Block::Conv),
         ("identity", Block::Identity),
+        ("residual", Block::Residual),
+        ("bottleneck", Block::Bottleneck),
     ];
 
     pub fn has_kernel(self) -> bool {
@@ -72,7 +110,11 @@ impl Block {
     }
 
     pub fn has_expansion(self) -> bool {
-        self == Block::Mb
+        matches!(self, Block::Mb | Block::Bottleneck)
+    }
+
+    pub fn has_squeeze(self) -> bool {
+        matches!(self, Block::Mb | Block::Residual | Block::Bottleneck)
     }
 
     pub fn name(self) -> &'static str {
@@ -89,7 +131,63 @@ impl std::fmt::Display for Layer {
         if self.block.has_expansion() {
             write!(f, "_e{}", self.expansion)?;
         }
-        Ok(())
+        if self.squeeze {
+            f.write_str("_se")?;
+        }
+        match ChainActivation::ALL.iter().find(|a| a.1 == self.activation) {
+            Some((name, other)) if *other != ChainActivation::default() => write!(f, "_{name}"),
+            _ => Ok(()),
+        }
+    }
+}
+
+// Fingerprints of files are of the following texts. What came later is printed only where it is used, so that
+// tables of older files are still known.
+impl fmt::Debug for Layer {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Layer { block, kernel, expansion, squeeze, activation } = self;
+        let mut text = f.debug_struct("Layer");
+        text.field("block", block).field("kernel", kernel).field("expansion", expansion);
+        if *squeeze {
+            text.field("squeeze", squeeze);
+        }
+        if *activation != ChainActivation::default() {
+            text.field("activation", activation);
+        }
+        text.finish()
+    }
+}
+
+impl fmt::Debug for Stage {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Stage { depth, width, stride, layers, tied } = self;
+        let mut text = f.debug_struct("Stage");
+        text.field("depth", depth).field("width", width).field("stride", stride);
+        text.field("layers", layers);
+        if *tied {
+            text.field("tied", tied);
+        }
+        text.finish()
+    }
+}
+
+impl fmt::Debug for ChainSkeleton {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let ChainSkeleton { channels, resolution, width, classes, stem, head } = self;
+        let mut text = f.debug_struct("ChainSkeleton");
+        text.field("resolution", resolution).field("classes", classes);
+        text.field("stem", stem).field("head", head);
+        if (*channels, *width) != (3, 0) {
+            text.field("channels", channels).field("width", width);
+        }
+        text.finish()
+    }
+}
+
+impl ChainSkeleton {
+    /// Tells whether the image is a signal: convolutions have one axis.
+    pub fn is_signal(&self) -> bool {
+        self.resolution == 1
     }
 }
 
@@ -101,12 +199,17 @@ impl Stage {
 
     /// Returns the number of codes: width, depth, layers.
     fn codes(&self) -> usize {
-        2 + self.deepest()
+        2 + if self.tied { 1 } else { self.deepest() }
+    }
+
+    /// Returns how many layers are chosen for a depth code.
+    fn chosen(&self, code: u8) -> usize {
+        if self.tied { 1 } else { self.depth[usize::from(code)].into() }
     }
 
     /// Returns the number of choices of layers for a depth code.
     fn of_depth(&self, code: usize) -> Option<u128> {
-        (self.layers.len() as u128).checked_pow(self.depth[code].into())
+        (self.layers.len() as u128).checked_pow(self.chosen(code as u8) as u32)
     }
 
     fn size(&self) -> Option<u128> {
@@ -117,8 +220,8 @@ impl Stage {
 }
 
 impl ChainSpace {
-    /// Makes a chain of these stages.
-    pub fn new(stages: Vec<Stage>, skeleton: ChainSkeleton) -> ChainSpace {
+    /// Makes a chain of these stages, for images of one of these sizes; of none, of the skeleton's size.
+    pub fn new(stages: Vec<Stage>, skeleton: ChainSkeleton, resolutions: Vec<u16>) -> ChainSpace {
         let positions = |s: &Stage| {
             let mut positions = vec![s.width.len() as u8, s.depth.len() as u8];
             positions.resize(s.codes(), s.layers.len() as u8);
@@ -133,14 +236,21 @@ impl ChainSpace {
         let labels = (layers.iter().map(Layer::to_string))
             .chain(widths.iter().map(|w| format!("w{w}")))
             .chain(["absent", "input", "output"].map(String::from))
+            .chain(resolutions.iter().map(|r| format!("r{r}")))
             .collect();
-        let positions = stages.iter().flat_map(positions).collect();
-        ChainSpace { stages, skeleton, positions, labels }
+        let first = (!resolutions.is_empty()).then_some(resolutions.len() as u8);
+        let positions = first.into_iter().chain(stages.iter().flat_map(positions)).collect();
+        ChainSpace { stages, skeleton, resolutions, positions, labels }
+    }
+
+    /// Returns the number of codes before those of the stages: that of the resolution.
+    fn first(&self) -> usize {
+        usize::from(!self.resolutions.is_empty())
     }
 
     /// Splits codes into stages and their codes.
     pub fn split<'a>(&'a self, codes: &'a [u8]) -> impl Iterator<Item = (&'a Stage, &'a [u8])> {
-        let mut rest = codes;
+        let mut rest = &codes[self.first()..];
         self.stages.iter().map(move |stage| {
             let (own, after) = rest.split_at(stage.codes());
             rest = after;
@@ -152,18 +262,28 @@ impl ChainSpace {
     pub fn layers(&self, arch: &Architecture) -> Vec<(u16, Vec<Layer>)> {
         let stage = |(stage, codes): (&Stage, &[u8])| {
             let depth = usize::from(stage.depth[usize::from(codes[1])]);
-            let layers = codes[2..2 + depth].iter().map(|&c| stage.layers[usize::from(c)]);
-            (stage.width[usize::from(codes[0])], layers.collect())
+            let layer = |n: usize| {
+                let code = codes[2 + if stage.tied { 0 } else { n }];
+                stage.layers[usize::from(code)]
+            };
+            (stage.width[usize::from(codes[0])], (0..depth).map(layer).collect())
         };
         self.split(arch.codes()).map(stage).collect()
     }
 
     fn codes_of(&self, text: &str) -> Result<Vec<u8>, String> {
-        let texts: Vec<&str> = text.split('/').collect();
+        let mut texts: Vec<&str> = text.split('/').collect();
+        let mut all = Vec::new();
+        if !self.resolutions.is_empty() {
+            let first = texts.remove(0);
+            let code = self.resolutions.iter().position(|r| format!("r{r}") == first);
+            all.push(code.ok_or_else(|| {
+                format!("it begins with '{first}', expected r and one of {:?}", self.resolutions)
+            })? as u8);
+        }
         if texts.len() != self.stages.len() {
             return Err(format!("{} stages, expected {}", texts.len(), self.stages.len()));
         }
-        let mut all = Vec::new();
         for (i, (text, stage)) in texts.iter().zip(&self.stages).enumerate() {
             let place = format!("stage {} is '{text}'", i + 1);
             let (width, layers) = text.split_once(':').ok_or(format!("{place}, expected w16:…"))?;
@@ -181,6 +301,16 @@ impl ChainSpace {
                     format!("stage {} has no layer '{layer}', but {}", i + 1, known.join(", "))
                 })? as u8);
             }
+            if stage.tied {
+                if let Some(other) = codes[3..].iter().find(|c| **c != codes[2]) {
+                    let other = stage.layers[usize::from(*other)];
+                    return Err(format!(
+                        "stage {} has a layer '{other}', but its layers are alike",
+                        i + 1
+                    ));
+                }
+                codes.truncate(3);
+            }
             codes.resize(stage.codes(), 0);
             all.extend(codes);
         }
@@ -191,10 +321,12 @@ impl ChainSpace {
 impl fmt::Debug for ChainSpace {
     /// Prints only the fields that define the space: files' fingerprints are of this text.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("ChainSpace")
-            .field("stages", &self.stages)
-            .field("skeleton", &self.skeleton)
-            .finish()
+        let mut text = f.debug_struct("ChainSpace");
+        text.field("stages", &self.stages).field("skeleton", &self.skeleton);
+        if !self.resolutions.is_empty() {
+            text.field("resolutions", &self.resolutions);
+        }
+        text.finish()
     }
 }
 
@@ -211,6 +343,9 @@ impl Family for ChainSpace {
     fn graph(&self, arch: &Architecture, _: View) -> CellGraph {
         let label = |text: &str| self.labels.iter().position(|l| l == text).expect("a label") as u8;
         let mut nodes = vec![label("input")];
+        if let Some(resolution) = self.resolution(arch) {
+            nodes.push(label(&format!("r{resolution}")));
+        }
         for (stage, (width, layers)) in self.stages.iter().zip(self.layers(arch)) {
             nodes.push(label(&format!("w{width}")));
             nodes.extend(layers.iter().map(|l| label(&l.to_string())));
@@ -231,7 +366,16 @@ impl Family for ChainSpace {
             let layers: Vec<String> = layers.iter().map(Layer::to_string).collect();
             format!("w{width}:{}", layers.join(","))
         };
-        self.layers(arch).into_iter().map(stage).collect::<Vec<_>>().join("/")
+        let stages = self.layers(arch).into_iter().map(stage).collect::<Vec<_>>().join("/");
+        match self.resolution(arch) {
+            Some(resolution) => format!("r{resolution}/{stages}"),
+            None => stages,
+        }
+    }
+
+    fn resolution(&self, arch: &Architecture) -> Option<usize> {
+        let code = *arch.codes().first()?;
+        self.resolutions.get(usize::from(code)).map(|&r| r.into())
     }
 
     fn choices(&self) -> Option<&[u8]> {
@@ -239,13 +383,14 @@ impl Family for ChainSpace {
     }
 
     fn size(&self) -> Option<u128> {
-        self.stages.iter().try_fold(1u128, |size, s| size.checked_mul(s.size()?))
+        let resolutions = self.resolutions.len().max(1) as u128;
+        self.stages.iter().try_fold(resolutions, |size, s| size.checked_mul(s.size()?))
     }
 
     fn check(&self, codes: &[u8]) -> Result<(), String> {
         independent::check(&self.positions, codes)?;
         for (i, (stage, codes)) in self.split(codes).enumerate() {
-            let depth = usize::from(stage.depth[usize::from(codes[1])]);
+            let depth = stage.chosen(codes[1]);
             if let Some(code) = codes[2 + depth..].iter().find(|&&c| c != 0) {
                 let stage = i + 1;
                 return Err(format!(
@@ -256,8 +401,8 @@ impl Family for ChainSpace {
         Ok(())
     }
 
-    /// Reads the index as digits, one a stage, the first the slowest; in a stage width, then depth,
-    /// then layers.
+    /// Reads the index as digits, one for the resolution and one a stage, the first the slowest; in a stage
+    /// width, then depth, then layers.
     fn at(&self, mut index: u128) -> Architecture {
         let mut stages = Vec::with_capacity(self.stages.len());
         for stage in self.stages.iter().rev() {
@@ -276,11 +421,14 @@ impl Family for ChainSpace {
             }
             codes[1] = depth as u8;
             let layers = stage.layers.len() as u128;
-            for code in codes[2..2 + usize::from(stage.depth[depth])].iter_mut().rev() {
+            for code in codes[2..2 + stage.chosen(depth as u8)].iter_mut().rev() {
                 *code = (rest % layers) as u8;
                 rest /= layers;
             }
             stages.push(codes);
+        }
+        if !self.resolutions.is_empty() {
+            stages.push(vec![index as u8]);
         }
         stages.reverse();
         Architecture::new(stages.concat())
@@ -288,11 +436,12 @@ impl Family for ChainSpace {
 
     fn index_of(&self, arch: &Architecture) -> Option<u128> {
         let known = "checked when the space was made";
-        Some(self.split(arch.codes()).fold(0, |index, (stage, codes)| {
+        let first = if self.resolutions.is_empty() { 0 } else { arch.codes()[0].into() };
+        Some(self.split(arch.codes()).fold(first, |index, (stage, codes)| {
             let size = stage.size().expect(known);
             let depth = usize::from(codes[1]);
             let before: u128 = (0..depth).map(|d| stage.of_depth(d).expect(known)).sum();
-            let active = &codes[2..2 + usize::from(stage.depth[depth])];
+            let active = &codes[2..2 + stage.chosen(codes[1])];
             let count = stage.layers.len() as u128;
             let layers = active.iter().fold(0, |i, &c| i * count + u128::from(c));
             let of_width = size / stage.width.len() as u128;
@@ -308,24 +457,28 @@ impl Family for ChainSpace {
 
     fn canonical(&self, arch: &Architecture) -> Architecture {
         let stage = |(stage, codes): (&Stage, &[u8])| {
-            let depth = usize::from(stage.depth[usize::from(codes[1])]);
+            let active = 2 + stage.chosen(codes[1]);
             let mut codes = codes.to_vec();
-            codes[2 + depth..].fill(0);
+            codes[active..].fill(0);
             codes
         };
-        Architecture::new(self.split(arch.codes()).flat_map(stage).collect::<Vec<u8>>())
+        let first = arch.codes()[..self.first()].iter().copied();
+        Architecture::new(
+            first.chain(self.split(arch.codes()).flat_map(stage)).collect::<Vec<u8>>(),
+        )
     }
 
     fn live(&self, arch: &Architecture) -> Vec<bool> {
         let stage = |(stage, codes): (&Stage, &[u8])| {
-            let depth = usize::from(stage.depth[usize::from(codes[1])]);
+            let depth = stage.chosen(codes[1]);
             (0..codes.len()).map(move |i| i < 2 + depth)
         };
-        self.split(arch.codes()).flat_map(stage).collect()
+        let first = vec![true; self.first()];
+        first.into_iter().chain(self.split(arch.codes()).flat_map(stage)).collect()
     }
 
     fn max_nodes(&self) -> usize {
-        2 + self.stages.iter().map(|s| 1 + s.deepest()).sum::<usize>()
+        2 + self.first() + self.stages.iter().map(|s| 1 + s.deepest()).sum::<usize>()
     }
 
     fn chain(&self) -> Option<&ChainSpace> {

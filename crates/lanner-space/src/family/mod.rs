@@ -24,14 +24,15 @@ mod stages;
 use std::fmt::Debug;
 
 pub use cell::{CellSkeleton, CellSpace, Edge};
-pub use chain::{Block, ChainSkeleton, ChainSpace, Layer, Stage};
+pub use chain::{Block, ChainActivation, ChainSkeleton, ChainSpace, Layer, Stage};
 pub use dag::LabelledDag;
 pub use elastic::ElasticStages;
 pub use layers::Layers;
 pub use pair::CellPair;
 pub use parameters::ParameterSpace;
 pub use stages::{
-    Block as TransformerBlock, Inner, Stage as TransformerStage, StageSpace, Stages, Stem, Width,
+    Activation, Block as TransformerBlock, ChosenLayer, ChosenStage, Inner, Patches,
+    Stage as TransformerStage, StageSpace, Stages, Stem, Width,
 };
 
 use rand::Rng;

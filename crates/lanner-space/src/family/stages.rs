@@ -53,6 +53,9 @@ pub struct Stages {
     pub outputs: u32,
     /// Whether there is an output for each token.
     pub each_token: bool,
+    /// Whether a token stands before those of the patches, from which the outputs are computed; else they are
+    /// computed from the mean of all.
+    pub class_token: bool,
 }
 
 /// The layer that makes tokens.
@@ -60,8 +63,49 @@ pub struct Stages {
 pub enum Stem {
     /// Looks up tokens of a vocabulary.
     Tokens { vocabulary: u32 },
-    /// Multiplies patches, of `side`² pixels with three channels, by a matrix.
-    Patches { side: u32 },
+    /// Multiplies patches by a matrix.
+    Patches(Patches),
+}
+
+/// Patches of an image, or of a signal: an image of height 1.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct Patches {
+    pub channels: u32,
+    pub height: u32,
+    pub width: u32,
+    /// Height and width of a patch; the height is 1 in a signal.
+    pub side: u32,
+    /// Distance between patches.
+    pub stride: u32,
+}
+
+impl Patches {
+    /// Returns the number of patches from top to bottom and from left to right.
+    pub fn grid(&self) -> [u32; 2] {
+        let count = |size: u32, side: u32| match size.checked_sub(side) {
+            Some(rest) => rest / self.stride.max(1) + 1,
+            None => 0,
+        };
+        match self.height {
+            1 => [1, count(self.width, self.side)],
+            _ => [count(self.height, self.side), count(self.width, self.side)],
+        }
+    }
+
+    /// Returns the number of values of a patch.
+    pub fn values(&self) -> u32 {
+        self.channels * self.side * if self.height == 1 { 1 } else { self.side }
+    }
+}
+
+/// Function between the matrices of an MLP.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Activation {
+    Relu,
+    /// Hendrycks and Gimpel 2016.
+    Gelu,
+    /// Computes x / (1 + e⁻ˣ).
+    Silu,
 }
 
 /// The width of a stage.
@@ -101,6 +145,13 @@ pub struct Stage {
     pub inner: Inner,
     /// Whether the MLP multiplies by a gate: three matrices instead of two.
     pub gated: bool,
+    pub activation: Activation,
+    /// Whether a token attends to those before it only.
+    pub causal: bool,
+    /// Channels of each head that are turned by the token's place (Su et al. 2021, RoFormer); 0 for none.
+    pub rotary: u32,
+    /// Whether attention and MLP of a layer both read its input, and are added up.
+    pub parallel: bool,
     /// The earlier stage to whose tokens each layer attends as well.
     pub attends_to: Option<usize>,
 }
@@ -120,6 +171,25 @@ pub enum Block {
     Activation { tokens: f64, width: f64 },
     /// Adds the input of a layer to its output.
     Sum { tokens: f64, width: f64 },
+}
+
+/// What an architecture chooses in a stage. Numbers are fractions where a table tells averages.
+#[derive(Debug, Clone, PartialEq)]
+pub struct ChosenStage {
+    pub width: f64,
+    pub layers: Vec<ChosenLayer>,
+}
+
+/// What an architecture chooses in a layer.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct ChosenLayer {
+    pub heads: f64,
+    /// Heads of the attention to another stage.
+    pub cross_heads: f64,
+    /// Number of that stage's last layers to which it attends.
+    pub cross_layers: f64,
+    /// Width between the matrices of the MLP, unless there is none.
+    pub hidden: Option<f64>,
 }
 
 impl Block {
@@ -198,8 +268,8 @@ impl StageSpace {
         &self.shape
     }
 
-    /// Returns the parts of the network of an architecture, in order.
-    pub fn blocks(&self, arch: &Architecture) -> Vec<Block> {
+    /// Returns whether linear layers have a bias, and what is chosen in each stage.
+    pub fn chosen(&self, arch: &Architecture) -> (bool, Vec<ChosenStage>) {
         let held = self.parameters.held(arch);
         let nodes = self.parameters.nodes();
         let value = |name: &str| {
@@ -213,11 +283,7 @@ impl StageSpace {
                 _ => None,
             }
         };
-        let shape = &self.shape;
-        let bias = value("bias").map_or(shape.bias, |b| b > 0.0);
-        let (mut blocks, mut widths) = (Vec::new(), Vec::new());
-        for (i, stage) in shape.stages.iter().enumerate() {
-            let tokens = f64::from(stage.tokens);
+        let stage = |stage: &Stage| {
             let width = match stage.width {
                 Width::Choice(_) => value(&stage.parameter("embed_dim")),
                 Width::PerHead => {
@@ -225,26 +291,9 @@ impl StageSpace {
                 }
             };
             let width = width.unwrap_or(0.0);
-            let linear = |inputs, outputs| Block::Linear { tokens, inputs, outputs, bias };
-            match (i, shape.stem, widths.last()) {
-                // Stages that attend to others have tokens of their own.
-                (i, Stem::Tokens { vocabulary }, _) if i == 0 || stage.attends_to.is_some() => {
-                    blocks.push(Block::Embedding { tokens, vocabulary: vocabulary.into(), width });
-                }
-                (0, Stem::Patches { side }, _) => {
-                    blocks.push(linear(f64::from(3 * side * side), width));
-                    // Positions, and the token of the class.
-                    let vocabulary = tokens + 1.0;
-                    blocks.push(Block::Embedding { tokens, vocabulary, width });
-                }
-                (_, _, Some(&before)) => blocks.push(linear(before, width)),
-                _ => {}
-            }
-            let memory =
-                stage.attends_to.map(|at| (widths[at], f64::from(shape.stages[at].tokens)));
             let depth = value(&stage.parameter("depth")).unwrap_or(0.0) as usize;
             let layers = items(&stage.parameter("layer"));
-            for n in 0..depth {
+            let layer = |n: usize| {
                 let of_layer = |name: &str| match layers {
                     Some((group, items)) => {
                         let at = group.iter().position(|node| node.name == name)?;
@@ -252,9 +301,48 @@ impl StageSpace {
                     }
                     None => value(&stage.parameter(name)),
                 };
-                stage.layer(&mut blocks, (width, bias), memory, |name| {
-                    of_layer(name).or_else(|| value(name))
-                });
+                let of = |name: &str| of_layer(name).or_else(|| value(name));
+                ChosenLayer {
+                    heads: of("heads").unwrap_or(1.0),
+                    cross_heads: of("cross_heads").unwrap_or(1.0),
+                    cross_layers: of("cross_layers").unwrap_or(1.0),
+                    hidden: of("ffn_dim").or_else(|| of("mlp_ratio").map(|ratio| ratio * width)),
+                }
+            };
+            ChosenStage { width, layers: (0..depth).map(layer).collect() }
+        };
+        let bias = value("bias").map_or(self.shape.bias, |b| b > 0.0);
+        (bias, self.shape.stages.iter().map(stage).collect())
+    }
+
+    /// Returns the parts of the network of an architecture, in order.
+    pub fn blocks(&self, arch: &Architecture) -> Vec<Block> {
+        let shape = &self.shape;
+        let (bias, chosen) = self.chosen(arch);
+        let (mut blocks, mut widths) = (Vec::new(), Vec::new());
+        for (i, (stage, ChosenStage { width, layers })) in
+            shape.stages.iter().zip(chosen).enumerate()
+        {
+            let tokens = f64::from(stage.tokens);
+            let linear = |inputs, outputs| Block::Linear { tokens, inputs, outputs, bias };
+            match (i, shape.stem, widths.last()) {
+                // Stages that attend to others have tokens of their own.
+                (i, Stem::Tokens { vocabulary }, _) if i == 0 || stage.attends_to.is_some() => {
+                    blocks.push(Block::Embedding { tokens, vocabulary: vocabulary.into(), width });
+                }
+                (0, Stem::Patches(patches), _) => {
+                    blocks.push(linear(f64::from(patches.values()), width));
+                    // Positions, and the token of the class.
+                    let vocabulary = tokens + if shape.class_token { 1.0 } else { 0.0 };
+                    blocks.push(Block::Embedding { tokens, vocabulary, width });
+                }
+                (_, _, Some(&before)) => blocks.push(linear(before, width)),
+                _ => {}
+            }
+            let memory =
+                stage.attends_to.map(|at| (widths[at], f64::from(shape.stages[at].tokens)));
+            for layer in layers {
+                stage.layer(&mut blocks, (width, bias), memory, layer);
             }
             widths.push(width);
         }
@@ -291,7 +379,7 @@ impl Stage {
         blocks: &mut Vec<Block>,
         (width, bias): (f64, bool),
         memory: Option<(f64, f64)>,
-        value: impl Fn(&str) -> Option<f64>,
+        chosen: ChosenLayer,
     ) {
         let tokens = f64::from(self.tokens);
         let linear = |tokens, inputs, outputs| Block::Linear { tokens, inputs, outputs, bias };
@@ -309,13 +397,11 @@ impl Stage {
             blocks.push(linear(tokens, inner, width));
             blocks.push(Block::Sum { tokens, width });
         };
-        attend(blocks, value("heads").unwrap_or(1.0), None);
+        attend(blocks, chosen.heads, None);
         if let Some((keys, sources)) = memory {
-            let layers = value("cross_layers").unwrap_or(1.0);
-            attend(blocks, value("cross_heads").unwrap_or(1.0), Some((keys, sources * layers)));
+            attend(blocks, chosen.cross_heads, Some((keys, sources * chosen.cross_layers)));
         }
-        let hidden = value("ffn_dim").or_else(|| value("mlp_ratio").map(|ratio| ratio * width));
-        let Some(hidden) = hidden else { return };
+        let Some(hidden) = chosen.hidden else { return };
         blocks.push(Block::Norm { tokens, width });
         for _ in 0..1 + usize::from(self.gated) {
             blocks.push(linear(tokens, width, hidden));

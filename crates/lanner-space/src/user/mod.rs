@@ -1,4 +1,5 @@
-//! Spaces that users define in a TOML file: a cell of operations on edges, a chain of stages, or parameters.
+//! Spaces that users define in a TOML file: a cell of operations on edges, a chain of stages, a transformer, or
+//! parameters.
 //!
 //! ```toml
 //! name = "my-cell"            # what tables and models call it
@@ -40,15 +41,38 @@
 //! depth = [1, 2, 3]           # a list is a choice, a number is none
 //! width = [16, 24]            # channels of all its layers
 //! stride = 2                  # of its first layer
-//! block = ["mb", "sep"]       # of each layer: mb, sep, conv or identity
-//! kernel = [3, 5]             # of mb, sep and conv
-//! expansion = [3, 6]          # of mb
+//! block = ["mb", "sep"]       # of each layer: mb, sep, conv, residual, bottleneck or identity
+//! kernel = [3, 5]             # of all but identity
+//! expansion = [3, 6]          # of mb; bottleneck has as many times fewer channels inside
+//! squeeze = [false, true]     # squeeze-and-excitation, of mb, residual and bottleneck
+//! activation = "hswish"       # relu6 (the default), relu or hswish
+//! tied = true                 # all layers of the stage are alike
 //!
 //! [skeleton]
-//! resolution = 96
-//! classes = 2
+//! resolution = [96, 128]      # or input = [1, 40, 100]: channels, height, width; [1, 16000]: a signal
+//! classes = 2                 # without it there is no classifier
 //! stem = 8                    # channels of the 3×3 convolution of stride 2 at the beginning
-//! head = 64                   # of the 1×1 convolution before pooling; 0 leaves it out
+//! head = 64                   # of the 1×1 convolution before pooling, if there is one
+//! ```
+//!
+//! ```toml
+//! name = "my-transformers"
+//! kind = "transformer"
+//! bias = [false, true]        # of linear layers; true unless it is given
+//!
+//! [stem]                      # patches of an image or signal, or tokens of a vocabulary
+//! input = [3, 224, 224]
+//! patch = 16
+//!
+//! [[stage]]
+//! depth = [6, 8]
+//! embed_dim = [192, 256]
+//! heads = [3, 4]              # of each layer, unless tied = true
+//! mlp_ratio = [2, 3.5]        # or ffn_dim
+//! head_dim = 64               # or attention_dim, of all heads together; else heads share embed_dim
+//!
+//! [skeleton]
+//! classes = 10                # without it there is no classifier
 //! ```
 //!
 //! ```toml
@@ -82,11 +106,13 @@
 //!
 //! **Blocks.** `mb`: 1×1 convolution to expansion × channels, depthwise k×k, 1×1, and a sum with the
 //! input where shapes allow; `sep`: depthwise k×k and 1×1; `conv`: k×k; `identity`: nothing, or a 1×1
-//! convolution where channels or resolution change. Each convolution has a batch norm.
+//! convolution where channels or resolution change; `residual`: k×k twice and a shortcut; `bottleneck`: 1×1 to
+//! width / expansion channels, k×k, 1×1 and a shortcut. Each convolution has a batch norm.
 //!
 //! **Texts.** A cell has operation and source of each edge in the file's order,
 //! `nor_conv_3x3~0|sep_conv_5x5~1|none~2`. A chain has width and layers of each stage,
-//! `w16:mb_k3_e6,sep_k5/w24:mb_k5_e3`. Parameters are canonical JSON,
+//! `w16:mb_k3_e6,sep_k5/w24:mb_k5_e3`, and before them a resolution that is chosen, `r96/w16:…`. Transformers are
+//! dicts, see [`StageSpace`](crate::family::StageSpace). Parameters are canonical JSON,
 //! `{"depth":2,"act":"gelu","lr":0.01,"block":[{"kernel":3,"expand":2},{"kernel":5,"expand":2}]}`.
 //!
 //! **Codes.** A cell has for each edge: source × number of operations + operation. A chain has for
@@ -94,9 +120,12 @@
 //! [`Layer`](crate::family::Layer) among the stage's; layers that are left out have code 0. Parameters have
 //! the bytes that [`parameters`](crate::family::parameters) says.
 
+mod image;
 mod parameters;
 mod read;
+mod transformer;
 
+use image::image;
 pub(crate) use read::definition;
 
 /// The operations that an edge of a cell may have.

@@ -54,7 +54,7 @@ fn parameter(fields: &Fields, depth: usize) -> Result<Parameter, String> {
         "when",
         "network",
     ])?;
-    let flag = |name| fields.get(name).map(|field| flag(&field)).transpose();
+    let flag = |name| fields.get(name).map(|field| field.flag()).transpose();
     let when = match fields.get("when") {
         None => Vec::new(),
         Some(field) => {
@@ -88,18 +88,11 @@ fn parameter(fields: &Fields, depth: usize) -> Result<Parameter, String> {
     })
 }
 
-fn flag(field: &Field) -> Result<bool, String> {
-    match field.value.get_ref() {
-        DeValue::Boolean(flag) => Ok(*flag),
-        _ => field.expected("true or false"),
-    }
-}
-
 fn whole(field: &Field) -> Result<i64, String> {
     field.integer(i64::MIN, i64::MAX)
 }
 
-fn number(field: &Field) -> Result<f64, String> {
+pub(super) fn number(field: &Field) -> Result<f64, String> {
     match value(field)?.number() {
         Some(number) => Ok(number),
         None => field.expected("a number"),

@@ -3,10 +3,10 @@
 use toml::Spanned;
 use toml::de::{DeTable, DeValue};
 
-use super::{OPERATIONS, parameters};
+use super::{OPERATIONS, parameters, transformer};
 use crate::definition::{Definition, Limits, Sizes};
 use crate::family::{
-    Block, CellSkeleton, CellSpace, ChainSkeleton, ChainSpace, Edge, Layer, Stage,
+    Block, CellSkeleton, CellSpace, ChainActivation, ChainSkeleton, ChainSpace, Edge, Layer, Stage,
 };
 
 /// Largest length of a name.
@@ -58,7 +58,11 @@ pub(crate) fn definition(text: &str, published: &[&str]) -> Result<(Definition, 
             definition.check()?;
             return Ok((definition, fingerprint(&said)));
         }
-        other => return kind.fail(&format!("'{other}', expected cell, chain or parameters")),
+        "transformer" => &["stem", "stage", "bias", "mlp_ratio"],
+        other => {
+            return kind
+                .fail(&format!("'{other}', expected cell, chain, transformer or parameters"));
+        }
     };
     root.only(&[&["name", "kind", "skeleton", "limits"], own].concat())?;
     let limits = match root.get("limits") {
@@ -70,6 +74,10 @@ pub(crate) fn definition(text: &str, published: &[&str]) -> Result<(Definition, 
         "cell" => {
             let cell = read_cell(&root, &skeleton)?;
             (format!("Cell({cell:?})"), Definition::of_cell(called, cell))
+        }
+        "transformer" => {
+            let (space, sizes) = transformer::read(&root, &skeleton)?;
+            (format!("{space:?}"), Definition::new(called, space, sizes))
         }
         _ => {
             let chain = read_chain(&root, &skeleton)?;
@@ -184,26 +192,66 @@ fn read_chain(root: &Fields, skeleton: &Fields) -> Result<ChainSpace, String> {
     if nodes > MOST_NODES {
         return root.required("stage")?.fail(&format!("more than {MOST_NODES} stages and layers"));
     }
-    skeleton.only(&["resolution", "classes", "stem", "head"])?;
+    skeleton.only(&["resolution", "input", "classes", "stem", "head"])?;
     let number = |name: &str, least, most| skeleton.required(name)?.integer(least, most);
+    let or_none = |name: &str, most| match skeleton.get(name) {
+        Some(field) => field.integer(0, most),
+        None => Ok(0),
+    };
+    let (image, resolutions) = read_image(skeleton)?;
+    let [channels, height, width] = image;
     let sizes = ChainSkeleton {
-        resolution: number("resolution", 1, 1024)? as u16,
-        classes: number("classes", 1, 100_000)? as u32,
+        channels: channels as u16,
+        resolution: height as u16,
+        width: if width == height { 0 } else { width },
+        classes: or_none("classes", 100_000)? as u32,
         stem: number("stem", 1, 4096)? as u16,
-        head: number("head", 0, 8192)? as u16,
+        head: or_none("head", 8192)? as u16,
     };
     let halvings = 1 + stages.iter().filter(|s| s.stride == 2).count();
-    if u32::from(sizes.resolution) < 1u32.checked_shl(halvings as u32).unwrap_or(u32::MAX) {
-        return skeleton.required("resolution")?.fail(&format!(
-            "stem and stages halve {} pixels {halvings} times, to nothing",
-            sizes.resolution
+    let smallest = resolutions.iter().map(|&r| r.into()).min().unwrap_or(height.min(width));
+    // The one row of a signal is never halved.
+    let smallest = if height == 1 { width } else { smallest };
+    if smallest < 1u32.checked_shl(halvings as u32).unwrap_or(u32::MAX) {
+        let field = if skeleton.get("input").is_some() { "input" } else { "resolution" };
+        return skeleton.required(field)?.fail(&format!(
+            "stem and stages halve {smallest} pixels {halvings} times, to nothing"
         ));
     }
-    Ok(ChainSpace::new(stages, sizes))
+    Ok(ChainSpace::new(stages, sizes, resolutions))
+}
+
+/// Reads channels, height and width of the image, and the resolutions to choose from: `resolution`, or the
+/// sizes of an image or a signal, `input`.
+fn read_image(skeleton: &Fields) -> Result<([u32; 3], Vec<u16>), String> {
+    let Some(input) = skeleton.get("input") else {
+        let field = skeleton.required("resolution")?;
+        let mut all: Vec<u16> = field.integers(1, 1024)?.into_iter().map(|n| n as u16).collect();
+        all.sort_unstable();
+        if let ([1, ..], true) = (&all[..], all.len() > 1) {
+            return field.fail("a resolution of 1 is a signal, which cannot be chosen");
+        }
+        let largest = u32::from(*all.last().unwrap_or(&1));
+        return Ok(([3, largest, largest], if all.len() > 1 { all } else { vec![] }));
+    };
+    if let Some(field) = skeleton.get("resolution") {
+        return field.fail("give it or 'input', not both");
+    }
+    Ok((super::image(&input)?, vec![]))
 }
 
 fn read_stage(stage: &Fields) -> Result<Stage, String> {
-    stage.only(&["depth", "width", "stride", "block", "kernel", "expansion"])?;
+    stage.only(&[
+        "depth",
+        "width",
+        "stride",
+        "block",
+        "kernel",
+        "expansion",
+        "squeeze",
+        "activation",
+        "tied",
+    ])?;
     let mut depth: Vec<u8> =
         stage.required("depth")?.integers(1, 100)?.into_iter().map(|n| n as u8).collect();
     depth.sort_unstable();
@@ -233,11 +281,37 @@ fn read_stage(stage: &Fields) -> Result<Stage, String> {
         return field.fail(&format!("{even} is even, expected odd kernels"));
     }
     let expansions = choices("expansion", Block::has_expansion, 1, 16)?;
+    let squeezes = match stage.get("squeeze") {
+        Some(field) if !blocks.iter().any(|b| b.has_squeeze()) => {
+            return field
+                .fail("no block of this stage can have it, only mb, residual and bottleneck");
+        }
+        Some(field) => field.each(|item| item.flag())?,
+        None => vec![false],
+    };
+    let activations = match stage.get("activation") {
+        Some(field) => {
+            let names = field.names(&ChainActivation::ALL.map(|a| a.0))?;
+            let known = |name: &String| ChainActivation::ALL.iter().find(|a| a.0 == name);
+            names.iter().filter_map(|name| Some(known(name)?.1)).collect()
+        }
+        None => vec![ChainActivation::default()],
+    };
+    let tied = stage.get("tied").map(|field| field.flag()).transpose()?.unwrap_or(false);
     let mut layers = Vec::new();
     for &block in &blocks {
-        for &kernel in if block.has_kernel() { &kernels[..] } else { &[0] } {
-            for &expansion in if block.has_expansion() { &expansions[..] } else { &[0] } {
-                layers.push(Layer { block, kernel, expansion });
+        let kernels = if block.has_kernel() { &kernels[..] } else { &[0] };
+        let expansions = if block.has_expansion() { &expansions[..] } else { &[0] };
+        let squeezes = if block.has_squeeze() { &squeezes[..] } else { &[false] };
+        let none = [ChainActivation::default()];
+        let activations = if block == Block::Identity { &none[..] } else { &activations[..] };
+        for &kernel in kernels {
+            for &expansion in expansions {
+                for &squeeze in squeezes {
+                    for &activation in activations {
+                        layers.push(Layer { block, kernel, expansion, squeeze, activation });
+                    }
+                }
             }
         }
     }
@@ -245,7 +319,7 @@ fn read_stage(stage: &Fields) -> Result<Stage, String> {
     if layers.len() > 200 || width.len() > 255 {
         return stage.fail("more than 200 choices of a layer, or 255 of a width");
     }
-    Ok(Stage { depth, width, stride, layers })
+    Ok(Stage { depth, width, stride, layers, tied })
 }
 
 fn line_of(text: &str, offset: usize) -> usize {
@@ -344,6 +418,13 @@ impl<'a> Field<'a> {
         }
     }
 
+    pub(super) fn flag(&self) -> Result<bool, String> {
+        match self.value.get_ref() {
+            DeValue::Boolean(flag) => Ok(*flag),
+            _ => self.expected("true or false"),
+        }
+    }
+
     pub(super) fn integer(&self, least: i64, most: i64) -> Result<i64, String> {
         let Some(digits) = self.value.get_ref().as_integer() else {
             return self.expected("a whole number");
@@ -388,11 +469,11 @@ impl<'a> Field<'a> {
         }
     }
 
-    fn integers(&self, least: i64, most: i64) -> Result<Vec<i64>, String> {
+    pub(super) fn integers(&self, least: i64, most: i64) -> Result<Vec<i64>, String> {
         self.each(|field| field.integer(least, most))
     }
 
-    fn names(&self, known: &[&str]) -> Result<Vec<String>, String> {
+    pub(super) fn names(&self, known: &[&str]) -> Result<Vec<String>, String> {
         self.each(|field| match field.text()? {
             name if known.contains(&name) => Ok(name.to_owned()),
             name => field.fail(&format!("unknown '{name}', expected one of {}", known.join(", "))),

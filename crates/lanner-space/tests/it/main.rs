@@ -7,3 +7,4 @@ mod parameters;
 mod spaces;
 mod stages;
 mod user;
+mod user_kinds;

@@ -1,7 +1,7 @@
 //! Spaces of transformers: published sizes, texts and costs.
 
 use lanner_space::family::{
-    Inner, StageSpace, Stages, Stem, TransformerBlock, TransformerStage, Width,
+    Activation, Inner, StageSpace, Stages, Stem, TransformerBlock, TransformerStage, Width,
 };
 use lanner_space::{Architecture, Definition, Parameter, Sizes, Space};
 
@@ -99,6 +99,10 @@ fn a_decoder_attends_to_the_layers_of_the_encoder() {
         tokens: 10,
         inner: Inner::Fixed(4),
         gated: false,
+        activation: Activation::Relu,
+        causal: false,
+        rotary: 0,
+        parallel: false,
         attends_to,
     };
     let shape = Stages {
@@ -108,6 +112,7 @@ fn a_decoder_attends_to_the_layers_of_the_encoder() {
         bias: false,
         outputs: 0,
         each_token: true,
+        class_token: false,
     };
     let wrong = Stages { stages: vec![stage("e", Some(0))], ..shape.clone() };
     assert!(

@@ -134,7 +134,10 @@ fn mistakes_in_a_file_are_told_with_line_and_field() {
         ("name = \"a\"\nname = \"b\"".into(), "line 2: duplicate key"),
         (cell("\"small\"", "\"darts\""), "line 2, name: 'darts' is the name of a published space"),
         (cell("\"small\"", "\"a b\""), "line 2, name: 'a b' has other characters"),
-        (cell("\"cell\"", "\"tree\""), "line 3, kind: 'tree', expected cell, chain or parameters"),
+        (
+            cell("\"cell\"", "\"tree\""),
+            "line 3, kind: 'tree', expected cell, chain, transformer or parameters",
+        ),
         (
             cell("to = 1\n", "to = 1\nlabel = 1\n"),
             "line 12, edge 2.label: unknown, expected one of from",

@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 
 use lanner_evaluate::measure::Device;
 use lanner_network::Skeleton;
+use lanner_predict::accuracy::untrained::RANK;
 use lanner_search::run::{Tables, check_metrics, small_skeleton};
 use lanner_search::{
     Evaluate, Job, LATENCY, Limit, OBJECTIVES, Objective, SearchError, Setup, Sizes, TableColumn,
@@ -103,6 +104,7 @@ fn objectives(args: &SearchArgs, setup: &Setup) -> anyhow::Result<Vec<Objective>
     };
     let usual = match setup.evaluate {
         Evaluate::Train | Evaluate::Command(_) => "val_accuracy",
+        Evaluate::Proxies => RANK,
         _ => "",
     };
     let named =

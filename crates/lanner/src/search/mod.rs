@@ -35,7 +35,7 @@ is kept in output/TRIAL.txt.
 networks only, and predicted for the others. Without --out nothing is written.
 
 --evaluate proxies trains nothing: --metric names the zero-cost proxy to make large, computed from 64 \
-images of --dataset.
+images of --dataset. By default it is rank, which combines nine, on the scale of 32 random networks.
 
 Whether more or less of a metric is better is known from its name: less of latency, energy, params, \
 loss, error, units such as _ms or _mJ; more of accuracy, acc, top1, score, _per_s. It is printed before \
@@ -100,8 +100,8 @@ Examples:
   lanner search --pareto latency_ms --pareto params --budget 60 --out front
   lanner search --evaluate table:accuracy.csv --metric cifar100_test_200 \\
       --warm-start accuracy.csv:cifar10_test_200
-  lanner search --evaluate proxies --metric nwot --limit 'params<=200000' \\
-      --budget 200 --out untrained
+  lanner search --evaluate proxies --limit 'params<=200000' --budget 200 \\
+      --out untrained
   lanner search study.toml --resume"
 )]
 pub struct SearchArgs {
@@ -115,7 +115,7 @@ pub struct SearchArgs {
     #[arg(long, value_name = "HOW", default_value = "train")]
     evaluate: String,
     /// The metric to optimise, in the direction that its name tells [default: val_accuracy for train and
-    /// command]
+    /// command, rank for proxies]
     #[arg(long, value_name = "NAME")]
     metric: Option<String>,
     /// Another objective: searches the trade-offs between up to four; may be repeated

@@ -156,7 +156,7 @@ fn walk(name: &str, small: &[&str]) {
     assert!(accuracy > 0.0 && accuracy <= 100.0, "{name}: {accuracy}");
 }
 
-/// The commands that need no network of Lanner's, in a space of transformers.
+/// The commands in a space of transformers: those that train need a program of the user's.
 fn walk_transformers(name: &str) {
     let dir = tempfile::tempdir().unwrap();
     let file = |name: &str| dir.path().join(name).display().to_string();
@@ -167,6 +167,7 @@ fn walk_transformers(name: &str) {
     let texts: Vec<&str> = texts.lines().collect();
     let archs: Vec<_> = texts.iter().map(|t| space.parse(t).unwrap()).collect();
     assert!(lanner(&["space", "info"]).contains("its parameters (million)"), "{name}");
+    networks_of_transformers(name, texts[0], &file("net"));
 
     // Energies of a made-up device, and of one that takes twice as much.
     let mj: Vec<f64> = archs.iter().map(|a| 1.0 + space.flops_and_params(a).unwrap().0).collect();
@@ -198,6 +199,46 @@ fn walk_transformers(name: &str) {
     assert_eq!(chosen["score"].as_f64(), Some(-mj[best]), "{name}: {chosen}");
 }
 
+/// Shows the network of a transformer, and writes it where it is small.
+fn networks_of_transformers(name: &str, text: &str, file: &str) {
+    let space = Space::by_name(name).unwrap();
+    let network = ["network", text, "--space", name];
+    if !space.is_counted() {
+        // Rows that are averages of several networks.
+        let (_, why) = crate::common::fails(&network);
+        assert!(why.contains("has no network of Lanner's own"), "{why}");
+        return;
+    }
+    let json: Value = serde_json::from_str(&ok(&[&network[..], &["--json"]].concat())).unwrap();
+    let blocks = space.stages().unwrap().blocks(&space.parse(text).unwrap());
+    let params: f64 = blocks.iter().map(|b| b.params()).sum();
+    assert_eq!(json["cost"]["params"].as_f64(), Some(params), "{name}");
+    let checked = ok(&["space", "check", name, text, "--json"]);
+    let checked: Value = serde_json::from_str(&checked).unwrap();
+    assert_eq!(checked[0]["flops"], json["cost"]["flops"], "{name}");
+    assert!(ok(&[&network[..], &["--table"]].concat()).contains("Softmax"), "{name}");
+    assert!(ok(&[&network[..], &["--dot"]].concat()).starts_with("digraph"), "{name}");
+    for option in [["--onnx", "x.onnx", "--int8"], ["--onnx", "x.onnx", "--fold"]] {
+        let (_, why) = crate::common::fails(&[&network[..], &option].concat());
+        assert!(why.contains("are transformers"), "{why}");
+    }
+    let (_, why) =
+        crate::common::fails(&["train", "--space", name, "--sample", "1", "--out", file]);
+    assert!(why.contains("does not run"), "{why}");
+    if params > 1e7 {
+        return;
+    }
+    let (onnx, out, archs) = (format!("{file}.onnx"), format!("{file}.csv"), format!("{file}.txt"));
+    ok(&[&network[..], &["--onnx", &onnx]].concat());
+    let read: Value = serde_json::from_str(&ok(&["network", &onnx, "--json"])).unwrap();
+    assert_eq!(read["cost"], json["cost"], "{name}");
+    std::fs::write(&archs, format!("{text}\n")).unwrap();
+    let measure = ["measure", "--space", name, "--archs", &archs, "--out", &out];
+    ok(&[&measure[..], &["--runtime", "rten", "--budget", "0.01", "--no-reference"]].concat());
+    let (table, _) = Table::read(&out, &space).unwrap();
+    assert!(table.column("latency_ms").unwrap()[0] > 0.0, "{name}");
+}
+
 /// Options that make the networks of a space small.
 fn small(name: &str) -> Vec<&str> {
     let cells = match name {
@@ -223,9 +264,37 @@ fn spaces_with_a_name() {
 
 #[test]
 fn spaces_from_files() {
-    for name in ["cell.toml", "microcontroller.toml"] {
-        let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../examples");
+    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../examples");
+    for name in ["cell.toml", "microcontroller.toml", "residual.toml"] {
         let file = folder.join(name).display().to_string();
         walk(&file, &small(name));
     }
+    walk_transformers(&folder.join("transformer.toml").display().to_string());
+}
+
+/// Networks of signals are counted, exported, measured and ranked, and trained by a program of the user's.
+#[test]
+fn a_space_of_signals() {
+    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../examples");
+    let file = folder.join("keywords.toml").display().to_string();
+    let dir = tempfile::tempdir().unwrap();
+    let at = |name: &str| dir.path().join(name).display().to_string();
+    let (onnx, out) = (at("net.onnx"), at("out.csv"));
+    let text = "w16:conv_k9_relu/w32:sep_k5_relu,mb_k3_e2_relu";
+    let network = ["network", text, "--space", &file];
+    let json: Value = serde_json::from_str(&ok(&[&network[..], &["--json"]].concat())).unwrap();
+    ok(&[&network[..], &["--onnx", &onnx]].concat());
+    let read: Value = serde_json::from_str(&ok(&["network", &onnx, "--json"])).unwrap();
+    assert_eq!(read["inputs"][0]["shape"], serde_json::json!([1, 1, 1, 8000]));
+    for cost in ["flops", "macs", "params"] {
+        assert_eq!(read["cost"][cost], json["cost"][cost], "{cost}");
+    }
+    let measure = ["measure", "--space", &file, "--sample", "2", "--out", &out];
+    ok(&[&measure[..], &["--runtime", "rten", "--budget", "0.01", "--precision", "int8"]].concat());
+    let train = ["train", "--space", &file, "--sample", "1", "--dataset", "digits"];
+    let (_, why) = crate::common::fails(&[&train[..], &["--out", &at("t.csv")]].concat());
+    assert!(why.contains("expected"), "{why}");
+    let proxies = ["proxies", "--space", &file, "--sample", "1", "--out", &at("p.csv")];
+    let (_, why) = crate::common::fails(&proxies);
+    assert!(why.contains("square kernels"), "{why}");
 }

@@ -268,10 +268,47 @@ fn proxies_stand_for_trainings() {
     let none = format!("{out}-none");
     let (_, message) = fails(&[&args[..], &["--limit", "params<=1000", "--out", &none]].concat());
     assert!(message.contains("params <= 1000"), "{message}");
-    for metric in [&["--metric", "val_accuracy"][..], &[]] {
-        let (code, message) = fails(&[&["search", "--evaluate", "proxies"][..], metric].concat());
-        assert!(code == 2 && message.contains("synflow"), "{message}");
+    let args = ["search", "--evaluate", "proxies", "--metric", "val_accuracy"];
+    let (code, message) = fails(&args);
+    assert!(code == 2 && message.contains("synflow"), "{message}");
+}
+
+/// Without a metric, networks are judged by `rank`: a mean of normal scores on a scale of the seed's own.
+#[test]
+fn rank_is_what_proxies_are_for() {
+    let dir = tempfile::tempdir().unwrap();
+    let search = |out: &str, parallel: &str| {
+        let out = dir.path().join(out).display().to_string();
+        let args = ["search", "--evaluate", "proxies", "--limit", "params<=150000", "--cells", "1"];
+        let more = ["--budget", "6", "--strategy", "random", "--parallel", parallel, "--json"];
+        let answer = rows(&ok(&[&args[..], &more, &["--out", &out]].concat()));
+        let trials = Study::open(&out).unwrap().trials().unwrap();
+        (answer, trials.into_iter().map(|t| (t.arch, t.metrics)).collect::<Vec<_>>())
+    };
+    let (answer, trials) = search("one", "1");
+    let best = trials.iter().map(|t| t.1["rank"]).reduce(f64::max);
+    assert_eq!(answer[0]["rank"].as_f64(), best);
+    for member in ["nwot", "swap", "swap_cell", "flops"] {
+        assert!(trials.iter().all(|t| t.1.contains_key(member)), "{member}");
     }
+    // Better in all members is better in the mean, and no network is far beyond the scale.
+    let above = |a: &BTreeMap<String, f64>, b: &BTreeMap<String, f64>| {
+        a.len() == b.len() && a.iter().filter(|m| m.0 != "rank").all(|(name, v)| v >= &b[name])
+    };
+    for (_, a) in &trials {
+        assert!(a["rank"].abs() < 6.0, "{a:?}");
+        assert!(trials.iter().all(|(_, b)| !above(a, b) || a["rank"] >= b["rank"]));
+    }
+    // The scale does not depend on the number of workers.
+    let (_, others) = search("two", "2");
+    let mut common = 0;
+    for (arch, metrics) in &others {
+        for (_, same) in trials.iter().filter(|t| t.0 == *arch) {
+            assert_eq!(same, metrics);
+            common += 1;
+        }
+    }
+    assert!(common > 0);
 }
 
 #[test]
