@@ -20,9 +20,13 @@ const NEVER: f32 = -1e9;
 /// Most tokens: the mask of a causal attention has their square.
 const MOST_TOKENS: usize = 8192;
 
-/// The stages of a space whose networks are transformers; none where its rows are averages over layers.
+/// The stages of a space whose networks are transformers; none where its rows are averages over layers, which
+/// are fractions.
 pub fn stages(space: &Space) -> Option<&StageSpace> {
-    space.stages().filter(|_| space.is_counted())
+    let stages = space.stages()?;
+    let shape = stages.shape();
+    let mut all = shape.parameters.iter().chain(shape.stages.iter().flat_map(|s| &s.layer));
+    all.all(|parameter| parameter.float.is_none()).then_some(stages)
 }
 
 /// Builds the network of an architecture.

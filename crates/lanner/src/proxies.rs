@@ -146,7 +146,8 @@ fn table(args: &ProxiesArgs, space: Space, threads: usize) -> anyhow::Result<Pro
         proxies = Proxy::ALL.to_vec();
     }
     let mut skeleton = args.skeleton.skeleton(&space).map_err(|e| usage(e.to_string()))?;
-    if args.skeleton.resolution.is_none() && skeleton.resolution == 0 {
+    let is_chosen = space.at(0).is_ok_and(|arch| space.resolution(&arch).is_some());
+    if args.skeleton.resolution.is_none() && is_chosen {
         // All networks see the same images, even where the space has the resolution as a choice.
         skeleton.resolution = 224;
     }

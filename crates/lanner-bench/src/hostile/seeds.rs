@@ -21,10 +21,13 @@ macro_rules! fixture {
 }
 
 /// Files of spaces.
-const SPACES: [&str; 3] = [
+const SPACES: [&str; 6] = [
     include_str!("../../../../examples/cell.toml"),
     include_str!("../../../../examples/microcontroller.toml"),
     include_str!("../../../../examples/parameters.toml"),
+    include_str!("../../../../examples/residual.toml"),
+    include_str!("../../../../examples/keywords.toml"),
+    include_str!("../../../../examples/transformer.toml"),
 ];
 
 /// Returns good inputs of a reader, at least one.

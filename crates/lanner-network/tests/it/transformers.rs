@@ -185,3 +185,55 @@ fn a_file_of_transformers() {
     let graph = Skeleton::of(&space).unwrap().graph(&space.at(0).unwrap(), View::Raw).unwrap();
     assert_eq!(graph.tensors[graph.outputs[0]].dims, [1, 40, 500]);
 }
+
+/// Any numbers in a file give a network or a message, in memory of the file's size.
+#[test]
+fn numbers_of_a_file_may_be_any() {
+    use rand::RngExt;
+    let folder = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("../../examples");
+    let mut rng = rand_chacha::ChaCha8Rng::seed_from_u64(11);
+    let numbers = [
+        "0",
+        "1",
+        "2",
+        "3",
+        "5",
+        "16",
+        "100",
+        "255",
+        "1024",
+        "8191",
+        "65536",
+        "4000000000",
+        "-1",
+        "0.5",
+    ];
+    let mut built = 0;
+    for name in ["residual.toml", "keywords.toml", "transformer.toml"] {
+        let text = std::fs::read_to_string(folder.join(name)).unwrap();
+        let text = text.split_once("kind").unwrap().1;
+        for _ in 0..400 {
+            let mut changed = String::from("name = \"own\"\nkind");
+            let mut rest = text;
+            while let Some(at) = rest.find(|c: char| c.is_ascii_digit()) {
+                let end =
+                    rest[at..].find(|c: char| !c.is_ascii_digit()).map_or(rest.len(), |n| at + n);
+                changed += &rest[..at];
+                changed += match rng.random_bool(0.06) {
+                    true => numbers[rng.random_range(0..numbers.len())],
+                    false => &rest[at..end],
+                };
+                rest = &rest[end..];
+            }
+            changed += rest;
+            let Ok(space) = Space::from_toml(&changed) else { continue };
+            let arch = space.sample(&mut rng);
+            let Ok(skeleton) = Skeleton::of(&space) else { panic!("{changed}") };
+            if let Ok(graph) = skeleton.graph(&arch, View::Pruned) {
+                assert!(graph.cost().unknown.is_empty(), "{changed}");
+                built += 1;
+            }
+        }
+    }
+    assert!(built > 300, "{built}");
+}

@@ -11,8 +11,12 @@ use crate::parameters::Parameter;
 
 /// Most layers of all stages together, at their greatest depths.
 const MOST_LAYERS: u32 = 200;
-/// Most tokens; the scores of an attention are their square.
+/// Most patches; the scores of an attention are their square.
 const MOST_TOKENS: u32 = 8192;
+/// Most tokens where the file of a network has a table of their pairs (causal attention), and most values of a
+/// table of their places.
+const MOST_ORDERED: u32 = 2048;
+const MOST_PLACES: u64 = 8 << 20;
 const WIDEST: i64 = 16_384;
 
 /// Reads the choices of a file and the sizes of its networks; an error names line and field.
@@ -41,6 +45,21 @@ pub(super) fn read(root: &Fields, skeleton: &Fields) -> Result<(StageSpace, Size
             grid = grid.map(|n| n.div_ceil(2));
         }
         let tokens = grid[0] * grid[1] + u32::from(class_token);
+        if stage.causal && tokens > MOST_ORDERED {
+            return table.required("causal")?.fail(&format!(
+                "{tokens} tokens, expected at most {MOST_ORDERED} where each sees those before it only"
+            ));
+        }
+        let widest = match &stage.width {
+            Width::Choice(widths) => widths.iter().max().copied().unwrap_or(0),
+            Width::PerHead => 0,
+        };
+        let is_text = matches!(stem, Stem::Tokens { .. });
+        if is_text && u64::from(tokens) * u64::from(widest.max(stage.rotary)) > MOST_PLACES {
+            return table.required("embed_dim")?.fail(&format!(
+                "{tokens} tokens of {widest} channels, expected at most {MOST_PLACES} values"
+            ));
+        }
         stages.push(Stage { tokens, ..stage });
     }
     let layers: u32 = stages.iter().filter_map(|s| s.depth.iter().max()).sum();
@@ -193,7 +212,7 @@ fn read_stage(stage: &Fields, name: String, root: &Fields) -> Result<Stage, Stri
         activation,
         causal: flag("causal")?,
         rotary: match stage.get("rotary") {
-            Some(field) => field.integer(0, 4096)? as u32,
+            Some(field) => field.integer(0, 512)? as u32,
             None => 0,
         },
         parallel: flag("parallel")?,

@@ -174,6 +174,19 @@ fn what_is_wrong_is_told_with_its_line() {
             change(&transformers, "gated = true ", "activation = \"tanh\" "),
             "unknown 'tanh', expected relu, gelu or silu",
         ),
+        (
+            change(&transformers, "[3, 64, 64]", "[3, 512, 512]")
+                .replace("gated = true ", "")
+                .replacen("mlp_ratio", "causal = true\nmlp_ratio", 1),
+            "4097 tokens, expected at most 2048",
+        ),
+        (
+            change(&transformers, "input = [3, 64, 64] ", "vocabulary = 9\ntokens = 8000 #")
+                .replace("patch = 8", "")
+                .replace("class_token = true", "")
+                .replace("[48, 64]", "[48, 2048]"),
+            "8000 tokens of 2048 channels",
+        ),
         (change(&transformers, "classes = 10", "resolution = 10"), "skeleton.resolution: unknown"),
         (
             change(&transformers, "kind = \"transformer\"", "kind = \"transformers\""),
