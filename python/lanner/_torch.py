@@ -57,7 +57,7 @@ class Graph(nn.Module):
         self._blocks: dict[str, str] = {}
         """Name of the block of each layer, where it is known, in order."""
         self._watch: Any = None
-        """What is told of blocks, see :class:`lanner._torch_watch.Watch`."""
+        """Listener that is told of blocks, see :class:`lanner._torch_watch.Watch`."""
 
     def _block_of(self, step: Node) -> str | None:
         """Returns the block of a node: that of its layer, of which some are several nodes."""

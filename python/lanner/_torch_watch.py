@@ -95,7 +95,7 @@ class Watch(TorchDispatchMode):
         self.states: list[tuple[torch.Tensor, bool]] = []
         """States of ReLUs, images × units, and whether no earlier one read the same."""
         self.pooled: torch.Tensor | None = None
-        """What the last global pooling read."""
+        """Tensor that the last global pooling read."""
         self.flops = 0
         self._of_blocks: dict[str, torch.Tensor] = {}
         self._read: dict[int, weakref.ref[torch.Tensor]] = {}

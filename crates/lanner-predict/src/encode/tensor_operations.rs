@@ -232,7 +232,7 @@ pub(crate) fn distance(a: &[f64], b: &[f64]) -> f64 {
 pub(crate) fn share_roots(operations: &[Operation], weights: &[f64]) -> [f64; CLASS_COUNT] {
     let mut shares = [0.0; CLASS_COUNT];
     for o in operations {
-        // What takes no time by the weights still tells one network from another.
+        // Operations that take no time by the weights still tell one network from another.
         shares[kind_of(o.class)] += time(o, weights) + 1e-9;
     }
     let sum: f64 = shares.iter().sum();

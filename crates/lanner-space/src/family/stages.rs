@@ -173,14 +173,14 @@ pub enum Block {
     Sum { tokens: f64, width: f64 },
 }
 
-/// What an architecture chooses in a stage. Numbers are fractions where a table tells averages.
+/// Choices of an architecture in a stage. Numbers are fractions where a table tells averages.
 #[derive(Debug, Clone, PartialEq)]
 pub struct ChosenStage {
     pub width: f64,
     pub layers: Vec<ChosenLayer>,
 }
 
-/// What an architecture chooses in a layer.
+/// Choices of an architecture in a layer.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct ChosenLayer {
     pub heads: f64,

@@ -1,4 +1,4 @@
-//! What files may say beside the first kinds: blocks with shortcuts, squeeze-and-excitation, tied layers, chosen
+//! Kinds of files that came later: blocks with shortcuts, squeeze-and-excitation, tied layers, chosen
 //! resolutions, signals, transformers.
 
 use std::path::Path;

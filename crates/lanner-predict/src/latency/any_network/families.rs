@@ -17,7 +17,7 @@ const FAMILIES: usize = 4;
 /// Groups of networks that are alike, where there are no families.
 const GROUPS: usize = 12;
 
-/// What leaving families out tells.
+/// Results of leaving each family out.
 pub(super) struct LeftOut {
     /// Share of the effects that is believed of networks of no measured family.
     pub trust: f64,

@@ -96,7 +96,7 @@ fn intervals_are_as_wide_as_families_differ() {
     assert!(unseen > 0.2 && seen < 0.7 * unseen, "{unseen} {seen}");
 }
 
-/// What is chosen tells a device better than the first that come.
+/// Chosen probes tell a device better than the first that come.
 #[test]
 fn informative_networks_tell_more() {
     let (all, asked) = (samples(0..300), samples(1000..1060));
