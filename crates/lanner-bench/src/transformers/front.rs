@@ -116,7 +116,7 @@ fn search(
     let job = Job { strategy, ..job.budget(budget).seed(seed) };
     let (of, name) = (surrogate.clone(), latency.to_string());
     let evaluator = move |request: &Request| {
-        let [quality, latency] = of.logs(&request.arch);
+        let [quality, latency] = of.logs(request.arch);
         let metrics = [(QUALITY.to_string(), quality.exp()), (name.clone(), latency.exp())];
         Ok(Answer::Metrics(BTreeMap::from(metrics)))
     };
@@ -153,8 +153,7 @@ impl Surrogate {
         let space = table.space.clone();
         let counts = Counts::new(&space, &table.archs);
         let x = counts.of(&space, &table.archs);
-        let (mut models, mut ranges, mut errors) = (Vec::new(), Vec::new(), Vec::new());
-        for name in [QUALITY, latency] {
+        let fit = |name: &str| -> anyhow::Result<(Ridge, [f64; 2], [f64; 2])> {
             let values = table.column(name)?;
             let rows = shuffled(values, 0);
             let logs = |rows: &[usize]| rows.iter().map(|&r| values[r].ln()).collect::<Vec<f64>>();
@@ -163,21 +162,21 @@ impl Surrogate {
             let truth = logs(test);
             let relative = checked.iter().zip(&truth).map(|(p, t)| ((p - t).exp() - 1.0).abs());
             let mape = 100.0 * relative.sum::<f64>() / truth.len() as f64;
-            errors.push([spearman(&checked, &truth), mape]);
             let all = logs(&rows);
-            ranges.push([
+            let range = [
                 all.iter().copied().fold(f64::INFINITY, f64::min),
                 all.iter().copied().fold(f64::NEG_INFINITY, f64::max),
-            ]);
-            models.push(Ridge::fit(&x.select(&rows), &all)?);
-        }
-        let pair = "a quality and a latency";
+            ];
+            let errors = [spearman(&checked, &truth), mape];
+            Ok((Ridge::fit(&x.select(&rows), &all)?, range, errors))
+        };
+        let (quality, latency) = (fit(QUALITY)?, fit(latency)?);
         Ok(Surrogate {
             space,
             counts,
-            models: models.try_into().ok().expect(pair),
-            ranges: ranges.try_into().expect(pair),
-            errors: errors.try_into().expect(pair),
+            models: [quality.0, latency.0],
+            ranges: [quality.1, latency.1],
+            errors: [quality.2, latency.2],
         })
     }
 
