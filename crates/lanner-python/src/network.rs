@@ -24,7 +24,7 @@ pub struct Network {
 /// A network of layers, or of operations over tensors.
 enum Built {
     Layers(Inner),
-    Tensors(TensorNetwork),
+    Tensors(Box<TensorNetwork>),
 }
 
 #[pymethods]
@@ -45,7 +45,7 @@ impl Network {
         let arch = space.parse(arch)?;
         let view = if pruned { View::Pruned } else { View::Raw };
         let network = match skeleton.is_transformer() {
-            true => Built::Tensors(skeleton.tensors(&arch).or_exception()?),
+            true => Built::Tensors(Box::new(skeleton.tensors(&arch).or_exception()?)),
             false => Built::Layers(skeleton.build(&arch, view).or_exception()?),
         };
         Ok(Network { space: space.0.clone(), arch, view, network })

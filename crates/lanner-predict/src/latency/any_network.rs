@@ -9,7 +9,7 @@
 //! operations' sizes, in random features (Rahimi & Recht, NIPS 2007). So whole networks teach what
 //! operations cost, what fuses with what, and where shapes are slow. `f` is such a process of each family's own, and
 //! `b` a factor of each family: ten of its networks measure both. Of a family that was never measured only `g` is known, and
-//! that is believed as far as it would have helped for [families](families) that were left out.
+//! that is believed as far as it would have helped for families that were left out.
 
 mod families;
 mod features;
