@@ -1,7 +1,7 @@
 """How often the network that a search returns is within its limit, measured again by ONNX Runtime alone.
 
     pip install . torch onnx onnxscript onnxruntime
-    python benches/peers/limit_kept.py [--runs 20] [--limit 0.05]
+    python benches/peers/limit_kept.py [--runs 20] [--seed 0] [--limit 0.05]
 
 Each run is a new process that searches the networks of examples/own-networks on the digits with another seed. Another new
 process, without Lanner, then measures best.onnx on one thread: the median of ten rounds, each the mean of 200 calls.
@@ -59,10 +59,11 @@ def run(code: str) -> str:
 def main():
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--runs", type=int, default=20)
+    parser.add_argument("--seed", type=int, default=0, help="of the first run")
     parser.add_argument("--limit", type=float, default=0.05, help="milliseconds")
     args = parser.parse_args()
     within, seconds, values = 0, [], []
-    for seed in range(args.runs):
+    for seed in range(args.seed, args.seed + args.runs):
         with tempfile.TemporaryDirectory() as folder:
             start = time.monotonic()
             told = json.loads(run(SEARCH.format(example=str(EXAMPLE), folder=folder, limit=args.limit, seed=seed)))
