@@ -68,10 +68,16 @@ class Stopwatch:
 
     def close(self) -> None:
         """Ends the process."""
-        if self._process is not None:
-            self._process.kill()
-            self._process.wait()
-            self._process = None
+        process, self._process = self._process, None
+        if process is not None:
+            process.kill()
+            process.wait()
+            for stream in (process.stdin, process.stdout):
+                try:
+                    if stream is not None:
+                        stream.close()
+                except OSError:
+                    pass  # What was not sent yet cannot be any more.
 
     def _ask(self, question: dict[str, Any]) -> dict[str, Any]:
         process = self._process
@@ -90,7 +96,7 @@ class Stopwatch:
             raise
         if not line:
             code = process.wait()
-            self._process = None
+            self.close()
             # The network ended its runtime; others may be measured.
             return {"refused": f"the process that measures ended with code {code}"}
         answer: dict[str, Any] = json.loads(line)
