@@ -298,7 +298,10 @@ impl Study {
         let limit = self.job.limits.iter().find(|l| l.metric == metric).unwrap_or(&unlimited);
         if let Some((_, adapted)) = self.limits.adapted.iter().find(|a| a.0 == metric) {
             let expected = adapted.latencies_once(archs);
-            return Ok(expected.iter().map(|e| e.uncorrected(limit.value())).collect());
+            let mut beliefs: Vec<Belief> =
+                expected.iter().map(|e| e.uncorrected(limit.value())).collect();
+            beliefs.iter_mut().for_each(|b| b.within = limit.probability(b.within));
+            return Ok(beliefs);
         }
         let known = self.database.read(|c| latest(c, &self.space, metric))?;
         let mut all = archs.to_vec();
