@@ -3,6 +3,7 @@
 use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;
 
+use lanner_network::Skeleton;
 use lanner_predict::latency::{Expected, LatencyFeatures};
 use lanner_predict::predictor::Predictor;
 use lanner_predict::{Pool, choose};
@@ -65,7 +66,10 @@ impl Limits {
         let measured = all.filter(|(_, l)| analytic(space, &l.metric).is_none()).collect();
         let by_evaluation =
             |s: &Setup| matches!(s.evaluate, Evaluate::Command(_)) && s.tables.is_empty();
-        let tells = space.parameters().is_some() && job.setup.as_ref().is_some_and(by_evaluation);
+        // Latencies of transformers are measured before.
+        let measures = Skeleton::is_known(space) && job.limits.iter().any(|l| l.metric == LATENCY);
+        let evaluates = job.setup.as_ref().is_some_and(by_evaluation);
+        let tells = space.parameters().is_some() && !measures && evaluates;
         let least = if tells { SURE } else { PROBABLE };
         Limits {
             measured,
