@@ -161,10 +161,10 @@ fn what_is_wrong_in_a_unet_is_told_with_its_line() {
             (&[("\"concat\"", "\"mean\"")], "unknown 'mean', expected concat or add"),
             (&[("up = \"resize\"", "up = \"resize\"\nstride = 2")], "leave out the stride"),
             (&[("up = \"resize\"", "")], "stage 5.skip: only a stage with 'up' joins"),
-            (&[("[[stage]] ", &much)], "8 times the image's resolution, expected at most 4"),
+            (&[("[[stage]] ", much.as_str())], "8 times the image's resolution, expected at most 4"),
             (
                 &[("stride = 2", ""), ("stride = 2", ""), ("stem_stride = 1", "stem_stride = 2")],
-                "stage 5.skip: neither the stem nor a stage before it has",
+                "stage 4.skip: neither the stem nor a stage before it has",
             ),
             (&[("resolution = 64", "resolution = 62")], "62 pixels, expected a multiple of 4"),
             (&[("resolution = 64", "resolution = [64, 70]")], "70 pixels, expected a multiple of 4"),
