@@ -5,6 +5,7 @@ use lanner_network::{
     Weights, onnx,
 };
 use lanner_space::Space;
+use rand::SeedableRng;
 
 fn text() -> String {
     let folder = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("../../examples");
@@ -48,10 +49,28 @@ fn costs_are_those_counted_by_hand() {
     assert!(cost.peak_bytes >= Shape::new(16 + 48 + 48, 64, 64).bytes());
 }
 
+/// The example of docs/spaces.md.
+#[test]
+fn the_documented_file_is_one() {
+    let folder = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("../../docs");
+    let page = std::fs::read_to_string(folder.join("spaces.md")).unwrap();
+    let (_, part) = page.split_once("#### U-Nets").unwrap();
+    let (_, code) = part.split_once("```toml\n").unwrap();
+    let space = Space::from_toml(code.split_once("```").unwrap().0).unwrap();
+    // Two widths, and one or two layers: residual of two kernels, mb of two.
+    assert_eq!(space.size(), 2 * (4 + 16));
+    for arch in space.iter() {
+        let net = Skeleton::of(&space).unwrap().build(&arch, View::Raw).unwrap();
+        assert_eq!(net.output(), Shape::new(3, 64, 64));
+        let mut rng = rand_chacha::ChaCha8Rng::seed_from_u64(1);
+        space.check(&space.mutate(&arch, &mut rng)).unwrap();
+    }
+}
+
 #[test]
 fn onnx_has_the_same_graph_and_costs() {
     let space = Space::from_toml(&text()).unwrap();
-    let mut rng = <rand_chacha::ChaCha8Rng as rand_chacha::rand_core::SeedableRng>::seed_from_u64(3);
+    let mut rng = rand_chacha::ChaCha8Rng::seed_from_u64(3);
     for _ in 0..20 {
         let arch = space.sample(&mut rng);
         let skeleton = Skeleton::of(&space).unwrap();
