@@ -200,6 +200,7 @@ fn skeleton(args: &SearchArgs, space: &Space, is_here: bool) -> anyhow::Result<O
         classes: args.classes.unwrap_or(usual.classes),
         ..usual
     };
+    skeleton.check().map_err(|e| usage(e.to_string()))?;
     if let (true, Ok(own)) = (args.space.ends_with(".toml"), Skeleton::of(space)) {
         let sizes = |s: &Skeleton| format!("{} pixels and {} classes", s.resolution, s.classes);
         let (here, file) = (sizes(&skeleton), sizes(&own));

@@ -182,7 +182,7 @@ impl AdaptedLatency {
 impl<'a> Devices<'a> {
     fn new(pool: &Pool, tables: &'a [DeviceTable]) -> Devices<'a> {
         let (mut names, mut columns) = (Vec::new(), Vec::new());
-        for DeviceTable { name: file, table } in tables {
+        for DeviceTable { name: file, table, .. } in tables {
             for (name, values) in table.names.iter().zip(&table.columns) {
                 let mut column = vec![f64::NAN; pool.len()];
                 for (arch, &value) in table.archs.iter().zip(values) {
