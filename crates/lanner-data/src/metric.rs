@@ -237,7 +237,9 @@ pub fn is_latency(name: &str) -> bool {
     // The unit of latencyMs is the last word of the piece.
     let own = words(last);
     let ends = own.iter().any(|w| is_word(w) || w == "latencyms" || w == "latencyus");
-    name.ends_with(crate::table::MS)
+    // Images per millisecond are a rate.
+    let is_rate = pieces.len() > 2 && pieces[pieces.len() - 2] == "per";
+    name.ends_with(crate::table::MS) && !is_rate
         || (ends || named && in_time) && MetricKind::of(name) == Some(MetricKind::Cost)
 }
 
@@ -375,9 +377,15 @@ mod tests {
         }
         assert!(tells_latency("a_ms") && tells_latency("a_images_per_s") && tells_latency("fps"));
         assert!(!tells_latency("tokens_per_J") && !tells_latency("accuracy"));
-        for name in
-            ["energy_mJ", "train_seconds", "accuracy", "flat", "latency_ms_se", "latency_s_std"]
-        {
+        for name in [
+            "energy_mJ",
+            "train_seconds",
+            "accuracy",
+            "flat",
+            "latency_ms_se",
+            "latency_s_std",
+            "images_per_ms",
+        ] {
             assert!(!is_latency(name), "{name}");
         }
     }

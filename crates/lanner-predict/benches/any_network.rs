@@ -39,7 +39,8 @@ fn main() {
     let predictor = AnyLatency::fit(&samples, "made_up_ms").expect("enough samples");
 
     let space = Space::from_toml(GPT2).expect("a space");
-    let network = Skeleton::of(&space).expect("a skeleton").tensors(&space.at(0).expect("the only one"));
+    let network =
+        Skeleton::of(&space).expect("a skeleton").tensors(&space.at(0).expect("the only one"));
     let own = network.and_then(|n| n.encode(Init::default(), Some(1))).expect("it fits in a file");
     let mut models = vec![("gpt2-small".to_string(), own)];
     for file in std::env::args().skip(1).filter(|arg| !arg.starts_with("--")) {

@@ -126,7 +126,10 @@ fn mobilenetv3_has_the_published_latencies_of_its_networks() {
     let Imported { table, notes } =
         read(Format::Csv, std::slice::from_ref(&file), &space, &|_, _| {}).unwrap();
     assert_eq!(table.names.len(), 9);
-    assert_eq!((table.names[0].as_str(), table.names[8].as_str()), ("2080ti_1_ms", "titan_xp_64_ms"));
+    assert_eq!(
+        (table.names[0].as_str(), table.names[8].as_str()),
+        ("2080ti_1_ms", "titan_xp_64_ms")
+    );
     // Kernels and expansions of layers that a depth leaves out are given, but name no other network.
     let mut of_network: std::collections::HashMap<String, Vec<usize>> = Default::default();
     for (i, (text, numbers)) in lines.iter().enumerate() {
@@ -155,7 +158,8 @@ fn mobilenetv3_has_the_published_latencies_of_its_networks() {
         for (column, metric) in table.names.iter().enumerate() {
             let value = table.value(metric, &arch).unwrap().expect("it is in the file");
             let given = rows.iter().map(|&row| lines[row].1[column]);
-            let (least, most) = given.fold((f64::INFINITY, 0.0f64), |(a, b), v| (a.min(v), b.max(v)));
+            let (least, most) =
+                given.fold((f64::INFINITY, 0.0f64), |(a, b), v| (a.min(v), b.max(v)));
             assert!((least..=most).contains(&value), "{metric} of {name}: {value}");
         }
     }

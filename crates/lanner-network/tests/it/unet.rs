@@ -1,8 +1,8 @@
 //! U-Nets of files: stages that double the resolution and join earlier ones.
 
 use lanner_network::{
-    Builder, Cost, Diagram, Init, Network, NetworkError, OnnxOptions, Op, Shape, Skeleton, TensorNetwork, View,
-    Weights, onnx,
+    Builder, Cost, Diagram, Init, Network, NetworkError, OnnxOptions, Op, Shape, Skeleton,
+    TensorNetwork, View, Weights, onnx,
 };
 use lanner_space::Space;
 use rand::SeedableRng;
@@ -21,7 +21,8 @@ fn conv(inputs: u64, out: u64, kernel: u64) -> u64 {
     inputs * out * kernel * kernel + 2 * out
 }
 
-const SMALL: &str = "w16:conv_k3_relu/w32:conv_k5_relu/w64:residual_k3_relu/w48:conv_k3_relu/w16:conv_k1_relu";
+const SMALL: &str =
+    "w16:conv_k3_relu/w32:conv_k5_relu/w64:residual_k3_relu/w48:conv_k3_relu/w16:conv_k1_relu";
 
 #[test]
 fn costs_are_those_counted_by_hand() {
@@ -32,7 +33,8 @@ fn costs_are_those_counted_by_hand() {
     let first_up = 64 * 48 * 4 + 2 * 48 + conv(48 + 32, 48, 3);
     // The first stage's 16 channels become the 48 of the map that they are added to.
     let second_up = conv(16, 48, 1) + conv(48, 16, 1);
-    let params = conv(3, 16, 3) + conv(16, 16, 3) + conv(16, 32, 5) + residual + first_up + second_up;
+    let params =
+        conv(3, 16, 3) + conv(16, 16, 3) + conv(16, 32, 5) + residual + first_up + second_up;
     let cost = Cost::of(&net);
     assert_eq!(cost.params, params + 16 * 3 + 3);
     assert_eq!((net.output(), net.input()), (Shape::new(3, 64, 64), Shape::new(3, 64, 64)));
@@ -84,7 +86,9 @@ fn onnx_has_the_same_graph_and_costs() {
         for precision in [lanner_network::Precision::F32, lanner_network::Precision::Int8] {
             let options = OnnxOptions { precision, ..OnnxOptions::default() };
             let bytes = onnx::encode(&net, &weights, options).unwrap();
-            assert!(bytes.len() as u64 > if precision == options.precision { cost.params } else { 0 });
+            assert!(
+                bytes.len() as u64 > if precision == options.precision { cost.params } else { 0 }
+            );
         }
         let svg = Diagram::svg("unet", &[Diagram::blocks(&net, &cost), Diagram::layers(&net)]);
         assert!(svg.contains("upsample 2×2") && svg.contains("up_conv 2×2"));
@@ -109,7 +113,10 @@ fn signals_double_their_length_and_maps_may_be_the_end() {
     assert_eq!(Cost::of(&net).layers[at].params, 64 * 48 * 2);
     assert_eq!(TensorNetwork::of(&net).unwrap().cost().macs, Cost::of(&net).macs);
     // Four times as large as the image: super-resolution.
-    let larger = text().replace("stride = 2\n", "").replace("skip = \"concat\" ", "# ").replace("skip = \"add\" ", "# ");
+    let larger = text()
+        .replace("stride = 2\n", "")
+        .replace("skip = \"concat\" ", "# ")
+        .replace("skip = \"add\" ", "# ");
     let net = network(&Space::from_toml(&larger).unwrap(), SMALL);
     assert_eq!(net.output(), Shape::new(3, 256, 256));
 }

@@ -135,7 +135,9 @@ impl<T: Float> Executor<T> {
                 rearrange::shift(x, layer.shape.width, layer.shape.channels, out);
             }),
             // The executor refuses networks of the last two.
-            (Op::Zero | Op::Upsample { .. } | Op::UpConv { .. }, _) => run(out, moments, &|_, out, _| out.fill(T::ZERO)),
+            (Op::Zero | Op::Upsample { .. } | Op::UpConv { .. }, _) => {
+                run(out, moments, &|_, out, _| out.fill(T::ZERO))
+            }
             (Op::BatchNorm { .. }, _) => {
                 let norm = self.norms[i].affine();
                 run(out, moments, &|n, out, _| {

@@ -100,7 +100,8 @@ fn an_adapted_rate_mirrors_its_latency() {
     };
     // Sources in another unit, one of them as a rate.
     let others =
-        Table::new(Space::NasBench201, table.archs.clone(), names.clone(), columns.clone()).unwrap();
+        Table::new(Space::NasBench201, table.archs.clone(), names.clone(), columns.clone())
+            .unwrap();
     let (mut turned, mut named) = (columns, names);
     turned[0].iter_mut().for_each(|v| *v = 1000.0 / *v);
     named[0] = "other_images_per_s".into();
@@ -129,5 +130,8 @@ fn an_adapted_rate_mirrors_its_latency() {
 
     let zero = own("images_per_s", &vec![0.0; rates.len()]);
     let error = DeviceTable::named("mine", &zero, "images_per_s").unwrap_err().to_string();
-    assert!(error.contains("column 'images_per_s'") && error.contains("not more than 0"), "{error}");
+    assert!(
+        error.contains("column 'images_per_s'") && error.contains("not more than 0"),
+        "{error}"
+    );
 }

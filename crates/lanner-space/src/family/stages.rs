@@ -23,9 +23,7 @@ use crate::literal::Literal;
 use crate::parameters::Parameter;
 use crate::{Architecture, CellGraph, SpaceError, View};
 pub use blocks::Block;
-pub use shape::{
-    Activation, ChosenLayer, ChosenStage, Inner, Patches, Stage, Stages, Stem, Width,
-};
+pub use shape::{Activation, ChosenLayer, ChosenStage, Inner, Patches, Stage, Stages, Stem, Width};
 
 /// A space of transformers.
 #[derive(Debug)]

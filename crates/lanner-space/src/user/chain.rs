@@ -1,9 +1,7 @@
 //! Reads chains of stages.
 
 use super::read::{Field, Fields, MOST_NODES};
-use crate::family::{
-    Block, ChainActivation, ChainSkeleton, ChainSpace, Layer, Skip, Stage, Up,
-};
+use crate::family::{Block, ChainActivation, ChainSkeleton, ChainSpace, Layer, Skip, Stage, Up};
 
 /// Number of times that stages may double more than they halve.
 const LARGER: i32 = 2;
@@ -78,7 +76,8 @@ fn check_skips(tables: &[Fields], stages: &[Stage], stem: i32) -> Result<u32, St
             ));
         }
         if let (true, Some(field)) = (!seen.contains(&halvings), table.get("skip")) {
-            return field.fail("neither the stem nor a stage before it has this stage's resolution");
+            return field
+                .fail("neither the stem nor a stage before it has this stage's resolution");
         }
         seen.push(halvings);
     }

@@ -161,14 +161,23 @@ fn what_is_wrong_in_a_unet_is_told_with_its_line() {
             (&[("\"concat\"", "\"mean\"")], "unknown 'mean', expected concat or add"),
             (&[("up = \"resize\"", "up = \"resize\"\nstride = 2")], "leave out the stride"),
             (&[("up = \"resize\"", "")], "stage 5.skip: only a stage with 'up' joins"),
-            (&[("[[stage]] ", much.as_str())], "8 times the image's resolution, expected at most 4"),
+            (
+                &[("[[stage]] ", much.as_str())],
+                "8 times the image's resolution, expected at most 4",
+            ),
             (
                 &[("stride = 2", ""), ("stride = 2", ""), ("stem_stride = 1", "stem_stride = 2")],
                 "stage 4.skip: neither the stem nor a stage before it has",
             ),
             (&[("resolution = 64", "resolution = 62")], "62 pixels, expected a multiple of 4"),
-            (&[("resolution = 64", "resolution = [64, 70]")], "70 pixels, expected a multiple of 4"),
-            (&[("resolution = 64", "input = [3, 64, 50]")], "input: 50 pixels, expected a multiple"),
+            (
+                &[("resolution = 64", "resolution = [64, 70]")],
+                "70 pixels, expected a multiple of 4",
+            ),
+            (
+                &[("resolution = 64", "input = [3, 64, 50]")],
+                "input: 50 pixels, expected a multiple",
+            ),
             (&[("resolution = 64", "input = [3, 510]")], "510 pixels, expected a multiple of 4"),
             (&[("classes = 3", "")], "outputs for each pixel need 'classes'"),
             (&[("dense = true", "dense = 1")], "skeleton.dense: expected true or false"),
@@ -187,16 +196,10 @@ fn what_is_wrong_in_a_transformer_is_told_with_its_line() {
             (&[("patch = 8", "patch = 80")], "stem.patch: 80, expected 1 to 64"),
             (&[("patch = 8", "")], "stem: 'patch' is missing"),
             (&[("patch = 8", "patch = 8\nstride = 0")], "stem.stride: 0, expected 1 to 64"),
-            (
-                &[("input = [3, 64, 64] ", "tokens = 5 ")],
-                "unknown, expected one of input, patch",
-            ),
+            (&[("input = [3, 64, 64] ", "tokens = 5 ")], "unknown, expected one of input, patch"),
             (&[("[3, 64, 64]", "[3, 1024, 1024]")], "16384 patches, expected fewer than 8192"),
             (&[("heads = [2, 4]", "heads = [2, 5]")], "5 heads cannot share 48 channels"),
-            (
-                &[("mlp_ratio = [2, 3]", "mlp_ratio = [2, 0]")],
-                "0, expected a ratio of .1 to 64",
-            ),
+            (&[("mlp_ratio = [2, 3]", "mlp_ratio = [2, 0]")], "0, expected a ratio of .1 to 64"),
             (
                 &[("mlp_ratio = [2, 3]", "mlp_ratio = 2\nffn_dim = 8")],
                 "expected one of 'mlp_ratio' and 'ffn_dim'",

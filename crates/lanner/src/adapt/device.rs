@@ -24,7 +24,10 @@ pub(super) fn adapt(
     from: &[Source],
 ) -> anyhow::Result<(Box<dyn Predictor>, Row)> {
     if args.proxies.is_some() {
-        return Err(usage(format!("--proxies is for accuracies, and '{metric}' is of {}", kind.words())));
+        return Err(usage(format!(
+            "--proxies is for accuracies, and '{metric}' is of {}",
+            kind.words()
+        )));
     }
     let space = skeleton::measured(&args.target, metric, &target.space)?;
     let tables = |sources: &[Source]| -> anyhow::Result<Vec<DeviceTable>> {

@@ -299,7 +299,8 @@ fn walk_untrained(name: &str, text: &str, shape: [usize; 4], refused: &str) {
     let proxies = ["proxies", "--space", &file, "--sample", "1", "--out", &at("p.csv")];
     let (_, why) = crate::common::fails(&proxies);
     assert!(why.contains(refused), "{why}");
-    let evaluate = "command:sh -c 'test -s \"$2\" && echo \"{\\\"acc\\\": ${#1}}\"' sh {arch} {onnx}";
+    let evaluate =
+        "command:sh -c 'test -s \"$2\" && echo \"{\\\"acc\\\": ${#1}}\"' sh {arch} {onnx}";
     let search = ["search", "--space", &file, "--evaluate", evaluate, "--metric", "acc", "--json"];
     let more = ["--limit", "latency_ms<=1000", "--runtime", "rten", "--latency-samples", "5"];
     let end = ["--budget", "4", "--out", &at("study")];
@@ -315,6 +316,7 @@ fn a_space_of_signals() {
 
 #[test]
 fn a_space_of_unets() {
-    let text = "w16:conv_k3_relu/w32:conv_k5_relu/w64:residual_k3_relu/w48:conv_k3_relu/w16:conv_k1_relu";
+    let text =
+        "w16:conv_k3_relu/w32:conv_k5_relu/w64:residual_k3_relu/w48:conv_k3_relu/w16:conv_k1_relu";
     walk_untrained("unet.toml", text, [1, 3, 64, 64], "doubles the resolution");
 }

@@ -115,7 +115,8 @@ fn transformers_are_measured_before_a_program_trains_them() {
     let dir = tempfile::tempdir().unwrap();
     let count = "test -s \"$2\" || exit 3; echo \"{\\\"acc\\\": ${#1}}\"";
     let evaluate = format!("command:sh -c '{count}' sh {{arch}} {{onnx}}");
-    let evaluate = ["search", "--space", &file, "--evaluate", &evaluate, "--metric", "acc", "--json"];
+    let evaluate =
+        ["search", "--space", &file, "--evaluate", &evaluate, "--metric", "acc", "--json"];
     let limits = ["--limit", "latency_ms<=1000", "--limit", "params<=300000"];
     for (runtime, name) in [("rten", "rten"), ("ort", "onnxruntime")] {
         let out = dir.path().join(runtime).display().to_string();

@@ -82,7 +82,9 @@ fn other_devices_of_the_table_teach_a_latency_of_few_networks() {
     let time =
         |(edge, &code): (usize, &u8)| f64::from((7 * edge as u32 + 11 * u32::from(code)) % 13);
     let other = |arch: &Architecture| 4.0 + arch.codes().iter().enumerate().map(time).sum::<f64>();
-    for (metric, limit) in [("toy_ms", "toy_ms<=120"), ("toy_images_per_s", "toy_images_per_s>=8.5")] {
+    for (metric, limit) in
+        [("toy_ms", "toy_ms<=120"), ("toy_images_per_s", "toy_images_per_s>=8.5")]
+    {
         let dir = tempfile::tempdir().unwrap();
         let path = |name: &str| dir.path().join(name).display().to_string();
         let value = |arch: &Architecture| match metric {

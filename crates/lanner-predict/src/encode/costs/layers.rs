@@ -111,9 +111,7 @@ pub(super) fn of(
                 | Op::ChannelShuffle { .. }
                 | Op::Slice { .. }
                 | Op::Shift
-                | Op::Upsample { .. } => {
-                    (LayerKind::Shuffle, 0)
-                }
+                | Op::Upsample { .. } => (LayerKind::Shuffle, 0),
                 _ => return None,
             };
             Some(Layer {

@@ -40,7 +40,8 @@ pub enum Skip {
 
 impl Up {
     /// Every way with its name in files.
-    pub const ALL: [(&'static str, Up); 2] = [("resize", Up::Resize), ("transposed", Up::Transposed)];
+    pub const ALL: [(&'static str, Up); 2] =
+        [("resize", Up::Resize), ("transposed", Up::Transposed)];
 }
 
 impl Skip {
