@@ -23,8 +23,9 @@ pub(super) fn adapt(
     sources: &[Source],
     from: &[Source],
 ) -> anyhow::Result<(Box<dyn Predictor>, Row)> {
-    if args.proxies.is_some() {
-        return Err(usage(format!("--proxies is for accuracies, and '{metric}' is a latency")));
+    let for_accuracies = [("--proxies", args.proxies.is_some()), ("--prior", args.prior.is_some())];
+    if let Some((option, _)) = for_accuracies.iter().find(|o| o.1) {
+        return Err(usage(format!("{option} is for accuracies, and '{metric}' is a latency")));
     }
     let space = skeleton::measured(&args.target, metric, &target.space)?;
     let tables = |sources: &[Source]| -> anyhow::Result<Vec<DeviceTable>> {
