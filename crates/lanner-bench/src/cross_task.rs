@@ -6,7 +6,9 @@ use std::io::Write;
 use std::path::PathBuf;
 
 use crate::recipes::multi_predict::{MultiPredict, tasks::WIDTH};
-use lanner_predict::accuracy::adapted::{AdaptedAccuracy, Inputs, Source, SourceRelation, TaskPrior};
+use lanner_predict::accuracy::adapted::{
+    AdaptedAccuracy, Inputs, Source, SourceRelation, TaskPrior,
+};
 use lanner_predict::accuracy::{AccuracyFeatures, AccuracyModel};
 use lanner_predict::metrics::{mean_and_error, spearman};
 use lanner_predict::regress::ridge::Ridge;

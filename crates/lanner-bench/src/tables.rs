@@ -126,8 +126,7 @@ impl Measured {
 /// networks, predicted for those that it lacks.
 pub fn untrained(path: &Path, pool: &Pool) -> anyhow::Result<Vec<f64>> {
     let table = Table::read(path, &pool.space)?.0;
-    let known =
-        of_table(&table, RANK).map_err(|e| usage(format!("{}: {e}", path.display())))?;
+    let known = of_table(&table, RANK).map_err(|e| usage(format!("{}: {e}", path.display())))?;
     Ok(for_pool(pool, &known)?)
 }
 

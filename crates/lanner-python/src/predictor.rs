@@ -87,8 +87,10 @@ impl Predictor {
         let refused = |why: &str| Err(InputError::new_err(why.to_string()));
         match (target, &prior) {
             (Target::Error, _) => {
-                return refused("kind is 'error', of which less is better: give the values with the \
-                                other sign, as kind accuracy, or use Predictor.fit");
+                return refused(
+                    "kind is 'error', of which less is better: give the values with the \
+                                other sign, as kind accuracy, or use Predictor.fit",
+                );
             }
             (Target::Latency, Some(_)) => return refused("prior is for accuracies, not latencies"),
             _ => {}

@@ -49,8 +49,7 @@ pub fn passes(
         return Ok(Vec::new());
     }
     let by_half = any(&[Proxy::Zico, Proxy::LswagGradients, Proxy::Lswag]);
-    let by_params =
-        by_half || any(&[Proxy::GradNorm, Proxy::Snip, Proxy::Plain, Proxy::Grasp]);
+    let by_params = by_half || any(&[Proxy::GradNorm, Proxy::Snip, Proxy::Plain, Proxy::Grasp]);
     let of_patterns = any(&[Proxy::Swap, Proxy::SwapLayers, Proxy::Lswag]);
     let by_image = any(&[Proxy::Fisher, Proxy::Vkdnw]);
     let by_input = any(&[Proxy::Jacov, Proxy::EpeNas]);

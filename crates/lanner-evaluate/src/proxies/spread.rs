@@ -15,7 +15,12 @@ pub fn zico(network: &Network, params: &Params<f32>, all: &[f32], half: &[f32]) 
 }
 
 /// Computes L-SWAG's term of gradients from the same two.
-pub fn lswag_gradients(network: &Network, params: &Params<f32>, all: &[f32], half: &[f32]) -> Score {
+pub fn lswag_gradients(
+    network: &Network,
+    params: &Params<f32>,
+    all: &[f32],
+    half: &[f32],
+) -> Score {
     // Twice a half's part of the mean loss is that half's mean, and half of a difference of two numbers is
     // their deviation.
     let inverse = |a: f64, b: f64| {

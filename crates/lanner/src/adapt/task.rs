@@ -76,7 +76,9 @@ fn prior(text: &str, space: &Space) -> anyhow::Result<Vec<(Architecture, f64)>> 
     let scores = scores.map_err(|e| usage(format!("--prior {text}: {e}")))?;
     match scores.len() {
         5.. => Ok(scores),
-        few => Err(usage(format!("--prior {text}: {few} networks have a score, expected 5 or more"))),
+        few => {
+            Err(usage(format!("--prior {text}: {few} networks have a score, expected 5 or more")))
+        }
     }
 }
 

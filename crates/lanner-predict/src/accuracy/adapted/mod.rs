@@ -56,7 +56,7 @@ use crate::checks::check_varied;
 use crate::regress::gp::{Kernel, base_scale, base_values};
 use crate::regress::linalg::{Mat, Standardiser};
 use crate::{Forecast, PredictError};
-use average::{Average, LogNormal};
+use average::{Average, LogNormal, Slope};
 use features::Balance;
 pub use features::{Inputs, PROXIES, TaskFeatures, without_failures};
 pub use saved::{TaskPredictor, TaskTable};
@@ -68,17 +68,18 @@ const SMOOTH: LogNormal = (0.3, 2.0);
 const LENGTHS: [f64; 3] = [0.5, 1.0, 2.0];
 /// The amplitude of a line in the scores of each source of the same space, beside their common slope.
 const LINE: LogNormal = (0.03, 1.0);
-/// The slope of an untrained score: positive, and about its correlation with accuracies in other spaces.
-const UNTRAINED: LogNormal = (0.3, 1.0);
+/// The slope of an untrained score. It tells more than a source as a rule, and in some tasks nothing.
+const UNTRAINED: Slope = Slope { chance: 0.5, positive: (0.3, 1.0) };
 
 impl SourceRelation {
     /// The slope of the sources' mean scores, in units of the targets' deviation.
-    fn slope(self) -> LogNormal {
-        match self {
+    fn slope(self) -> Slope {
+        let positive = match self {
             SourceRelation::SameSpace => (0.05, 0.7),
             SourceRelation::OtherCells => (0.07, 0.7),
             SourceRelation::ProxiesAlone => (0.03, 0.7),
-        }
+        };
+        Slope { chance: 1.0, positive }
     }
 }
 
@@ -177,7 +178,7 @@ pub struct TaskPrior {
     together: Vec<Together>,
     /// Mean scores of the sources of a kind over the pool, and their slope's prior; last the untrained
     /// scores.
-    means: Vec<(Vec<f64>, LogNormal)>,
+    means: Vec<(Vec<f64>, Slope)>,
     /// Untrained scores, and their scale over the pool.
     untrained: Option<(Arc<UntrainedScores>, NormalScores)>,
 }
@@ -292,7 +293,7 @@ impl AdaptedAccuracy {
         let known: Vec<Mat> = prior.groups.iter().map(|g| g.x.select(rows)).collect();
         let kernels: Vec<(Mat, LogNormal)> =
             (prior.groups.iter().zip(&known)).map(|(g, x)| (g.covariance(x, x), g.prior)).collect();
-        let sources: Vec<(Vec<f64>, LogNormal)> = (prior.means.iter())
+        let sources: Vec<(Vec<f64>, Slope)> = (prior.means.iter())
             .map(|(scores, slope)| (rows.iter().map(|&r| scores[r]).collect(), *slope))
             .collect();
         let average = Average::fit(&kernels, &sources, &y)

@@ -267,7 +267,8 @@ impl Predictor for TaskPredictor {
             file.insert_archs("prior codes", space, &archs);
             file.tensors.insert("prior values".into(), Array::f64(values));
         }
-        let settings = TaskSettings { target: self.target.store(&mut file, ""), sources, untrained };
+        let settings =
+            TaskSettings { target: self.target.store(&mut file, ""), sources, untrained };
         file.header.space_toml = settings.target.space_toml.clone();
         file.header.settings = serde_json::json!(settings);
         file
