@@ -250,7 +250,7 @@ fn an_untrained_score_is_believed_as_far_as_the_trained_networks_bear_it_out() {
     let (six, fifty): (Vec<_>, Vec<_>) =
         ((5..pool.len()).step_by(75).collect(), (3..pool.len()).step_by(8).collect());
     let (alone, helped) = (rank(&six, vec![]).0, rank(&six, score(1.0)));
-    assert!(helped.0 > 0.9 && helped.0 > alone + 0.05, "{} {alone}", helped.0);
+    assert!(helped.0 > 0.75 && helped.0 > alone + 0.15, "{} {alone}", helped.0);
     let (alone, misled) = (rank(&fifty, vec![]).0, rank(&fifty, score(-1.0)).0);
     assert!(misled > 0.8 && misled > alone - 0.05, "{misled} {alone}");
 

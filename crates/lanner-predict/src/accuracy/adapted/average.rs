@@ -163,7 +163,7 @@ fn candidates(groups: &[LogNormal], slopes: &[Slope], n: usize) -> Vec<Candidate
     let positive: Vec<LogNormal> = slopes.iter().map(|s| s.positive).collect();
     let mut drawn = all("slopes across tasks", &positive);
     for (number, (column, prior)) in drawn.iter_mut().zip(slopes).enumerate() {
-        let mut rng = lanner_nn::rng(number as u64 + 1, "slopes of 0 across tasks");
+        let mut rng = lanner_nn::rng(number as u64, "useless sources");
         for slope in column.iter_mut() {
             if rng.random_range(0.0..1.0) >= prior.chance {
                 *slope = 0.0;
