@@ -187,6 +187,19 @@ fn sizes_are_computed_where_shapes_depend_on_them() {
     assert_eq!(all.nodes[0].kind, TensorOp::View);
 }
 
+/// Paddings as TensorFlow's "same", at least 0: a clip without a largest value, or without a smallest.
+#[test]
+fn paddings_are_clipped() {
+    let constants = vec![sizes("p", &[0, 0, -3, 2, 0, 0, 1, 9]), sizes("zero", &[0]), sizes("six", &[6])];
+    let nodes = vec![node("Clip p zero _ -> a"), node("Clip a _ six -> b"), node("Pad x b -> y")];
+    let all = graph(&model(&[value("x", "1 4 5 6")], constants, nodes));
+    assert_eq!(shape(&all, "y"), [1, 4, 6, 14]);
+    let unknown = vec![weights("most", &[1]), sizes("p", &[0; 8])];
+    let nodes = vec![node("Clip p _ most -> b"), node("Pad x b -> y")];
+    let told = refused(&model(&[value("x", "1 4 5 6")], unknown, nodes));
+    assert!(told.contains("depends on the numbers of"), "{told}");
+}
+
 #[test]
 fn open_dimensions_get_sizes() {
     let open = model(
