@@ -25,7 +25,8 @@ use readers::{READERS, Reader};
   lanner-bench hostile --seconds 60
   lanner-bench hostile --damaged 10000
   lanner-bench hostile --reader csv --reader toml --runs 1000000 --seed 7 --failures found
-  lanner-bench hostile --replay found")]
+  lanner-bench hostile --replay found
+  lanner-bench hostile --write fuzz/corpus")]
 pub struct HostileArgs {
     /// The readers to try [default: all]
     #[arg(long, value_name = "NAME")]
@@ -47,6 +48,9 @@ pub struct HostileArgs {
     /// Read the files DIR/READER/* again instead of making inputs
     #[arg(long, value_name = "DIR")]
     replay: Option<PathBuf>,
+    /// Write the good inputs to DIR/READER/ instead of making hostile ones: the corpus that fuzz/ begins with
+    #[arg(long, value_name = "DIR", conflicts_with = "replay")]
+    write: Option<PathBuf>,
     /// Write each input to this file before it is read: the last one is what ended the process
     #[arg(long, value_name = "FILE")]
     trace: Option<PathBuf>,
@@ -85,6 +89,13 @@ pub fn run(args: HostileArgs) -> anyhow::Result<()> {
     let mut failed = 0;
     for reader in &READERS {
         if !args.reader.is_empty() && !args.reader.iter().any(|name| name == reader.name) {
+            continue;
+        }
+        if let Some(folder) = args.write.as_ref().map(|folder| folder.join(reader.name)) {
+            fs::create_dir_all(&folder)?;
+            for (number, bytes) in seeds::of(reader.name).iter().enumerate() {
+                fs::write(folder.join(format!("{number:05}")), bytes)?;
+            }
             continue;
         }
         let start = Instant::now();
@@ -131,7 +142,9 @@ pub fn run(args: HostileArgs) -> anyhow::Result<()> {
     if let Some(folder) = readers::file("x", &[]).parent() {
         let _ = fs::remove_dir_all(folder);
     }
-    print_rows(&rows, args.json)?;
+    if args.write.is_none() {
+        print_rows(&rows, args.json)?;
+    }
     match failed {
         0 => Ok(()),
         n => anyhow::bail!("{n} inputs failed"),

@@ -20,6 +20,8 @@ const LATEST: usize = 150;
 /// Number of evaluated trials from which on networks are measured that are probably over a limit:
 /// before, no strategy knows which are worth it.
 const LEARNING: usize = 10;
+/// Largest number of times in a round that the most promising candidates are mutated to have better ones.
+const GENERATIONS: usize = 5;
 /// Largest number of empty rounds in sequence that a strategy may have (brp-nas with a tiny budget).
 const EMPTY_ROUNDS: usize = 8;
 
@@ -207,56 +209,75 @@ impl Study {
             .cloned()
             .collect();
         // A random search does not ask for mutations of good networks.
-        let parents = match self.job.strategy.learns() {
+        let mut parents = match self.job.strategy.learns() {
             true => parents(&self.weighted(&done, round)),
             false => Vec::new(),
         };
-        let (current, changed) = self.candidates.at(counts.all(), round, &known, &parents);
-        let pool = &current.pool;
-        if changed {
-            self.limits.new_pool();
-            self.strategy = None;
-        }
-        let costs = costs::of_pool(pool, &costs);
-        if !costs.is_empty() {
-            // Every network that is built teaches the costs of all others.
-            self.limits.new_pool();
-            self.strategy = None;
-        }
-        let predictors = self.predictors.get_or_insert_default();
-        if self.strategy.as_ref().is_none_or(|s| s.0 != round) {
-            let origins = self.warm_start.get_or_insert_default();
-            let trained = origins.iter_mut().filter(|o| !o.untrained);
-            let mut values: Vec<Vec<f64>> = trained.map(|o| o.of(pool)).collect();
-            let prior = origins.iter_mut().find(|o| o.untrained).map(|o| o.of(pool));
-            let priors = predictors.accuracies.iter_mut();
-            values.extend(priors.map(|prior| prior.accuracies(&pool.archs)));
-            let Job { strategy, budget, seed, .. } = self.job;
-            let mut strategy = strategy.make(&self.job.signs(), budget, seed);
-            strategy.warm_start(pool, &values);
-            if let Some(prior) = prior {
-                strategy.prior(pool, &prior);
+        let mut generation = 0;
+        let (current, strategy, rows, limits) = loop {
+            let (current, changed) = self.candidates.at(counts.all(), round, &known, &parents);
+            let pool = &current.pool;
+            if changed {
+                self.limits.new_pool();
+                self.strategy = None;
             }
-            strategy.costs(&costs);
-            if let Some(state) = state {
-                strategy.restore(pool, &state)?;
+            let costs = costs::of_pool(pool, &costs);
+            if !costs.is_empty() {
+                // Every network that is built teaches the costs of all others.
+                self.limits.new_pool();
+                self.strategy = None;
             }
-            self.strategy = Some((round, strategy));
-        }
-        let mut history = self.database.read(|c| history(c, current, &counts, &done, &pending))?;
-        history.round = round;
-        let mut open = current.may.clone();
-        open.iter_mut().enumerate().for_each(|(r, o)| *o &= !history.is_taken(r));
-        let predictor = predictors.latency.as_mut();
-        let limits = self.limits.allowed(current, &measured, &costs, predictor, cheap, &mut open);
-        let Some((_, strategy)) = &mut self.strategy else { unreachable!("made above") };
-        let mut rows = Vec::new();
-        for _ in 0..EMPTY_ROUNDS {
-            if !rows.is_empty() || !open.contains(&true) {
-                break;
+            let predictors = self.predictors.get_or_insert_default();
+            if self.strategy.as_ref().is_none_or(|s| s.0 != round) {
+                let origins = self.warm_start.get_or_insert_default();
+                let trained = origins.iter_mut().filter(|o| !o.untrained);
+                let mut values: Vec<Vec<f64>> = trained.map(|o| o.of(pool)).collect();
+                let prior = origins.iter_mut().find(|o| o.untrained).map(|o| o.of(pool));
+                let priors = predictors.accuracies.iter_mut();
+                values.extend(priors.map(|prior| prior.accuracies(&pool.archs)));
+                let Job { strategy, budget, seed, .. } = self.job;
+                let mut strategy = strategy.make(&self.job.signs(), budget, seed);
+                strategy.warm_start(pool, &values);
+                if let Some(prior) = prior {
+                    strategy.prior(pool, &prior);
+                }
+                strategy.costs(&costs);
+                if let Some(state) = &state {
+                    strategy.restore(pool, state)?;
+                }
+                self.strategy = Some((round, strategy));
             }
-            rows = strategy.ask(pool, &history, Some(&open), n);
-        }
+            let mut history =
+                self.database.read(|c| history(c, current, &counts, &done, &pending))?;
+            history.round = round;
+            let mut open = current.may.clone();
+            open.iter_mut().enumerate().for_each(|(r, o)| *o &= !history.is_taken(r));
+            let predictor = predictors.latency.as_mut();
+            let limits =
+                self.limits.allowed(current, &measured, &costs, predictor, cheap, &mut open);
+            let Some((_, strategy)) = &mut self.strategy else { unreachable!("made above") };
+            if generation < GENERATIONS && !current.is_whole {
+                let promising = strategy.parents(pool, &history, Some(&open));
+                let before = parents.len();
+                for row in promising {
+                    if !parents.contains(&pool.archs[row]) {
+                        parents.push(pool.archs[row].clone());
+                    }
+                }
+                if parents.len() > before {
+                    generation += 1;
+                    continue;
+                }
+            }
+            let mut rows = Vec::new();
+            for _ in 0..EMPTY_ROUNDS {
+                if !rows.is_empty() || !open.contains(&true) {
+                    break;
+                }
+                rows = strategy.ask(pool, &history, Some(&open), n);
+            }
+            break (current, strategy, rows, limits);
+        };
         let beliefs = strategy.beliefs();
         let predicted = rows.iter().enumerate().map(|(i, &row)| {
             let objective = match &self.job.objectives[..] {
@@ -274,7 +295,7 @@ impl Study {
         });
         Ok(Proposal {
             predicted: predicted.collect(),
-            state: strategy.save(pool),
+            state: strategy.save(&current.pool),
             archs: rows.iter().map(|&r| current.texts[r].clone()).collect(),
         })
     }
