@@ -54,8 +54,9 @@ class Predictor:
         Architectures and values may be lists, NumPy arrays, or columns of polars, pyarrow and pandas, which are
         read by Arrow's interface; or ``archs`` a table with a column ``arch``, and ``values`` the name of
         another column. Missing values are left out. ``kind`` says
-        what the numbers are: a ``latency`` or another cost (positive, less is better), an ``accuracy`` (more
-        is better) or an ``error`` (less is better). ``method`` is one of docs/predictors.md.
+        what the numbers are: a ``latency`` or another cost (positive, less is better), a ``rate`` such as
+        images a second (the reciprocal of a cost), an ``accuracy`` (more is better) or an ``error`` (less is
+        better). ``method`` is one of docs/predictors.md.
 
         Raises InputError for values that teach nothing: too few, all equal, not finite, or a latency that
         is not positive.

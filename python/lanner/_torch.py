@@ -189,6 +189,8 @@ def _layer(node: Node, constants: dict[str, Tensor]) -> nn.Module | None:
         return None
     if node.op == "Conv" and weights[0].ndim == 4:
         return _convolution(node, weights)
+    if node.op == "ConvTranspose" and weights[0].ndim == 4:
+        return _transposed_convolution(node, weights)
     if node.op == "BatchNormalization" and len(weights) == 4:
         batch = nn.BatchNorm2d(len(weights[0]), eps=node.attributes.get("epsilon", 1e-5))
         given = zip((batch.weight, batch.bias, batch.running_mean, batch.running_var), weights, strict=True)
@@ -220,6 +222,27 @@ def _convolution(node: Node, weights: list[torch.Tensor]) -> nn.Module | None:
         (kernel[0], kernel[1]),
         stride=tuple(attributes.get("strides", [1, 1])),
         padding=tuple(pads[:2]),
+        dilation=tuple(attributes.get("dilations", [1, 1])),
+        groups=groups,
+        bias=len(weights) > 1,
+    )
+    return _filled(conv, list(zip((conv.weight, conv.bias), weights, strict=False)))
+
+
+def _transposed_convolution(node: Node, weights: list[torch.Tensor]) -> nn.Module | None:
+    attributes = node.attributes
+    inputs, outputs, *kernel = weights[0].shape
+    pads, groups = attributes.get("pads", [0] * 4), attributes.get("group", 1)
+    is_plain = attributes.get("auto_pad", "NOTSET") == "NOTSET" and "output_shape" not in attributes
+    if not is_plain or pads[:2] != pads[2:]:
+        raise InputError(f"a transposed convolution with pads {pads} has no like in PyTorch")
+    conv = nn.ConvTranspose2d(
+        inputs,
+        outputs * groups,
+        (kernel[0], kernel[1]),
+        stride=tuple(attributes.get("strides", [1, 1])),
+        padding=tuple(pads[:2]),
+        output_padding=tuple(attributes.get("output_padding", [0, 0])),
         dilation=tuple(attributes.get("dilations", [1, 1])),
         groups=groups,
         bias=len(weights) > 1,
@@ -290,6 +313,23 @@ def _pad(a: Attributes, x: torch.Tensor, pads: list[int], value: Any = None, *_:
 def _reshape(a: Attributes, x: torch.Tensor, shape: list[int]) -> torch.Tensor:
     keeps = not a.get("allowzero", 0)
     return x.reshape([x.shape[i] if n == 0 and keeps else n for i, n in enumerate(shape)])
+
+
+def _resize(
+    a: Attributes, x: torch.Tensor, roi: Any = None, scales: Any = None, *_: Any
+) -> torch.Tensor:
+    """Repeats pixels a whole number of times."""
+    way = (a.get("coordinate_transformation_mode", "half_pixel"), a.get("nearest_mode", "round_prefer_floor"))
+    is_near = a.get("mode", "nearest") == "nearest" and way in (
+        ("half_pixel", "round_prefer_floor"),
+        ("asymmetric", "floor"),
+    )
+    times = [] if scales is None else [float(scale) for scale in scales]
+    if not is_near or len(times) != x.ndim or any(n < 1 or n != int(n) for n in times):
+        raise InputError("only a resize that repeats pixels is known as a PyTorch module")
+    for axis, n in enumerate(times):
+        x = x.repeat_interleave(int(n), axis) if n > 1 else x
+    return x
 
 
 def _slice(
@@ -379,6 +419,7 @@ _OPERATIONS: dict[str, Operation] = {
     "Transpose": _transpose,
     "Slice": _slice,
     "Pad": _pad,
+    "Resize": _resize,
     "Gather": _gather,
     "Unsqueeze": lambda a, x, axes: _unsqueezed(x, axes),
     "Squeeze": lambda a, x, axes: x.squeeze(tuple(axes)),

@@ -2,6 +2,7 @@
 
 import copy
 import pickle
+from pathlib import Path
 
 import pytest
 
@@ -36,6 +37,28 @@ def test_modules_compute_what_onnx_runtime_computes(name):
     theirs = run(network.to_onnx(seed=3, batch=None), image.numpy())
     assert abs(ours - theirs).max() <= 1e-5 * max(1.0, abs(theirs).max())
     assert sum(p.numel() for p in module.parameters()) == network.costs["params"]
+
+
+@pytest.mark.parametrize("signal", [False, True])
+def test_unets_of_a_file_agree_with_onnx_runtime(tmp_path, signal):
+    torch = pytest.importorskip("torch")
+    torch.manual_seed(1)
+    text = (Path(__file__).parents[2] / "examples" / "unet.toml").read_text()
+    if signal:
+        text = text.replace("resolution = 64", "input = [2, 512]")
+    file = tmp_path / "unet.toml"
+    file.write_text(text)
+    space = lanner.Space(file)
+    for arch in space.sample(4, seed=2):
+        network = lanner.Network(arch, space)
+        image = 0.1 * torch.randn(2, *network.input_shape)
+        module = network.to_torch(seed=3)
+        with torch.no_grad():
+            ours = module(image).numpy()
+        theirs = run(network.to_onnx(seed=3, batch=None), image.numpy())
+        assert ours.shape == theirs.shape == (2, 3, *network.input_shape[1:])
+        assert abs(ours - theirs).max() <= 1e-5 * max(1.0, abs(theirs).max())
+        assert sum(p.numel() for p in module.parameters()) == network.costs["params"]
 
 
 def test_modules_can_be_trained_copied_and_sent():

@@ -68,7 +68,7 @@ mod write;
 
 pub use error::DataError;
 pub use file::comments;
-pub use metric::{MetricKind, converted, is_latency, quantity};
+pub use metric::{MetricKind, converted, is_latency, quantity, tells_latency};
 pub use network_latencies::{NetworkLatency, read_network_latencies};
 pub use rows::ReadReport;
 pub use summary::ColumnSummary;

@@ -63,7 +63,7 @@ const ERRORS: [&str; 19] = [
     "divergence",
 ];
 /// Words of measures of quality, zero-cost proxies included: more is better.
-const QUALITIES: [&str; 39] = [
+const QUALITIES: [&str; 35] = [
     "accuracy",
     "acc",
     "auc",
@@ -79,10 +79,6 @@ const QUALITIES: [&str; 39] = [
     "rouge",
     "score",
     "reward",
-    "fps",
-    "throughput",
-    "qps",
-    "ips",
     "precision",
     "recall",
     "r2",
@@ -104,6 +100,8 @@ const QUALITIES: [&str; 39] = [
     "zcp",
     "swap",
 ];
+/// Words of what is done in a second: positive, more is better, and a factor matters more than a difference.
+const RATES: [&str; 4] = ["fps", "throughput", "qps", "ips"];
 /// Long words that names also end in without a separator, such as `valloss`.
 const ENDINGS: [(&str, MetricKind); 8] = [
     ("latency", MetricKind::Cost),
@@ -156,6 +154,8 @@ pub enum MetricKind {
     Error,
     /// A measure of quality, such as an accuracy; more is better.
     Quality,
+    /// The reciprocal of a cost, such as images a second. Positive; more is better.
+    Rate,
 }
 
 impl MetricKind {
@@ -165,7 +165,7 @@ impl MetricKind {
     /// use lanner_data::MetricKind;
     /// assert_eq!(MetricKind::of("edgetpu_latency"), Some(MetricKind::Cost));
     /// assert_eq!(MetricKind::of("top1_error"), Some(MetricKind::Error));
-    /// assert_eq!(MetricKind::of("images_per_s"), Some(MetricKind::Quality));
+    /// assert_eq!(MetricKind::of("images_per_s"), Some(MetricKind::Rate));
     /// assert_eq!(MetricKind::of("result"), None);
     /// ```
     pub fn of(name: &str) -> Option<MetricKind> {
@@ -182,12 +182,19 @@ impl MetricKind {
             let endings = || ENDINGS.iter().filter(|e| e.1 == kind);
             words.iter().any(|w| endings().any(|e| w.ends_with(e.0)))
         };
-        // A rate by the second or the joule: more is better.
+        let negated = ["neg", "negative", "minus"].into_iter().any(is);
+        // A rate by the second or the joule: more is better. An accuracy per second is a quality: what is
+        // divided may be negative.
         if let Some(per) = words.iter().rposition(|w| w == "per") {
             let spent = |w: &String| COSTS.contains(&w.as_str()) || w == "second" || w == "joule";
             let after = unit.is_some() && per + 1 < words.len();
             if words[per + 1..].iter().any(spent) || after {
-                return Some(MetricKind::Quality);
+                let is_quality = words[..per].iter().any(|w| QUALITIES.contains(&w.as_str()));
+                return match (negated, is_quality) {
+                    (true, _) => None,
+                    (false, true) => Some(MetricKind::Quality),
+                    (false, false) => Some(MetricKind::Rate),
+                };
             }
         }
         // A unit at the end, or before "per", as in `ms_per_image`.
@@ -196,7 +203,9 @@ impl MetricKind {
         let cost = any(&COSTS) || ends(MetricKind::Cost) || of_unit;
         let error = any(&ERRORS) || ends(MetricKind::Error);
         let quality = any(&QUALITIES) || ends(MetricKind::Quality);
-        let negated = ["neg", "negative", "minus"].into_iter().any(is);
+        if any(&RATES) && !quality {
+            return (!(cost || error || negated)).then_some(MetricKind::Rate);
+        }
         match (cost, error, quality) {
             (true, false, false) | (false, true, false) if negated => Some(MetricKind::Quality),
             (false, false, true) if negated => None,
@@ -213,7 +222,7 @@ impl MetricKind {
 
     /// Tells whether more is better.
     pub fn is_maximised(self) -> bool {
-        self == MetricKind::Quality
+        matches!(self, MetricKind::Quality | MetricKind::Rate)
     }
 }
 
@@ -228,32 +237,48 @@ pub fn is_latency(name: &str) -> bool {
     // The unit of latencyMs is the last word of the piece.
     let own = words(last);
     let ends = own.iter().any(|w| is_word(w) || w == "latencyms" || w == "latencyus");
-    name.ends_with(crate::table::MS)
+    // Images per millisecond are a rate.
+    let is_rate = pieces.len() > 2 && pieces[pieces.len() - 2] == "per";
+    name.ends_with(crate::table::MS) && !is_rate
         || (ends || named && in_time) && MetricKind::of(name) == Some(MetricKind::Cost)
 }
 
-/// Returns what a metric measures that is spent, as its name tells: `time`, `energy`, `power` or `memory`.
+/// Tells whether a name is that of a latency, or of a rate by the second, which is the reciprocal of one.
+pub fn tells_latency(name: &str) -> bool {
+    is_latency(name)
+        || MetricKind::of(name) == Some(MetricKind::Rate) && quantity(name) == Some("time")
+}
+
+/// Returns what a metric measures that is spent, as its name tells: `time`, `energy`, `power` or `memory`. Of a
+/// rate, it is what is spent on each.
 ///
 /// ```
 /// use lanner_data::quantity;
 /// assert_eq!(quantity("pixel_ms"), Some("time"));
 /// assert_eq!(quantity("board_energy_mJ"), Some("energy"));
-/// assert_eq!(quantity("images_per_s"), None);
+/// assert_eq!(quantity("images_per_s"), Some("time"));
+/// assert_eq!(quantity("accuracy"), None);
 /// ```
 pub fn quantity(name: &str) -> Option<&'static str> {
     if is_latency(name) {
         return Some("time");
     }
-    if MetricKind::of(name) != Some(MetricKind::Cost) {
+    let kind = MetricKind::of(name);
+    if !matches!(kind, Some(MetricKind::Cost | MetricKind::Rate)) {
         return None;
     }
     let pieces: Vec<&str> =
         name.split(|c: char| !c.is_alphanumeric()).filter(|p| !p.is_empty()).collect();
     let words: Vec<String> = pieces.iter().flat_map(|p| words(p)).collect();
     let of_unit = pieces.last().and_then(|p| unit_of(p)).filter(|_| pieces.len() > 1);
+    let named = |all: &[&str]| words.iter().any(|w| all.iter().any(|word| w.ends_with(word)));
     of_unit.map(|unit| unit.0).or_else(|| {
-        let named = |quantity: &&&str| words.iter().any(|w| w.ends_with(**quantity));
-        ["energy", "power", "memory"].iter().find(named).copied()
+        let of_word = [("energy", "energy"), ("power", "power"), ("memory", "memory")];
+        let of_rate = [("second", "time"), ("joule", "energy")];
+        let rates = of_rate.iter().filter(|_| kind == Some(MetricKind::Rate));
+        let known = of_word.iter().chain(rates).find(|(word, _)| named(&[word]));
+        let by_second = kind == Some(MetricKind::Rate) && named(&RATES);
+        known.map(|(_, quantity)| *quantity).or(by_second.then_some("time"))
     })
 }
 
@@ -302,7 +327,7 @@ mod tests {
 
     #[test]
     fn names_of_published_tables_tell_their_kind() {
-        use MetricKind::{Cost, Error, Quality};
+        use MetricKind::{Cost, Error, Quality, Rate};
         for (kind, names) in [
             (
                 Some(Cost),
@@ -328,11 +353,16 @@ mod tests {
                 Some(Quality),
                 "imagenet_super_acc mAP mIoU score nwot synflow grad_norm l2_norm epe_nas",
             ),
+            (Some(Quality), "neg_loss zcp_flops room_layout_neg_loss score_per_ms"),
             (
-                Some(Quality),
-                "images_per_s fps tokens_per_second neg_loss zcp_flops room_layout_neg_loss",
+                Some(Rate),
+                "images_per_s fps tokens_per_second tokens_per_J board_throughput imagesPerSecond",
             ),
-            (None, "result x val_class_object accuracy_loss watch energy_score 200 _ ms"),
+            (
+                None,
+                "result x val_class_object accuracy_loss watch energy_score 200 _ ms neg_fps \
+                 neg_images_per_s fps_error",
+            ),
         ] {
             for name in names.split(' ') {
                 assert_eq!(MetricKind::of(name), kind, "{name}");
@@ -345,9 +375,17 @@ mod tests {
         for name in ["a_ms", "latency", "latency(us)", "edgegpu_latency", "lat_us", "latencyMs"] {
             assert!(is_latency(name), "{name}");
         }
-        for name in
-            ["energy_mJ", "train_seconds", "accuracy", "flat", "latency_ms_se", "latency_s_std"]
-        {
+        assert!(tells_latency("a_ms") && tells_latency("a_images_per_s") && tells_latency("fps"));
+        assert!(!tells_latency("tokens_per_J") && !tells_latency("accuracy"));
+        for name in [
+            "energy_mJ",
+            "train_seconds",
+            "accuracy",
+            "flat",
+            "latency_ms_se",
+            "latency_s_std",
+            "images_per_ms",
+        ] {
             assert!(!is_latency(name), "{name}");
         }
     }
@@ -355,11 +393,11 @@ mod tests {
     #[test]
     fn quantities_are_told_by_unit_or_word() {
         for (quantity_of, names) in [
-            (Some("time"), "a_ms latency_us latency train_s"),
-            (Some("energy"), "a_energy_Wh a_mJ energy board_energy"),
+            (Some("time"), "a_ms latency_us latency train_s images_per_s fps tokens_per_second"),
+            (Some("energy"), "a_energy_Wh a_mJ energy board_energy tokens_per_J tokens_per_joule"),
             (Some("memory"), "float16_memory_MB peak_kB memory"),
             (Some("power"), "gpu_W power"),
-            (None, "params flops accuracy images_per_s tokens_per_J watch"),
+            (None, "params flops accuracy score_per_ms watch"),
         ] {
             for name in names.split(' ') {
                 assert_eq!(quantity(name), quantity_of, "{name}");

@@ -151,12 +151,18 @@ fn zoo() -> Result<Network, NetworkError> {
     let averaged =
         Op::AvgPool { pool: Pool { kernel: 3, stride: 1, padding: 1 }, count_include_pad: true };
     let averaged = net.add("average", averaged, &[b])?;
-    let joined = net.add("concat", Op::Concat, &[c, pooled, averaged])?;
+    // Twice the resolution, and back.
+    let up = net.add("up", Op::UpConv { out_channels: 5, flat: false }, &[pooled])?;
+    let near = net.add("near", Op::Upsample { flat: false }, &[averaged])?;
+    let large = net.add("large", Op::Concat, &[up, near])?;
+    let half = Conv { stride: 2, ..Conv::same(6, 3) };
+    let back = net.add("back", Op::Conv(half), &[large])?;
+    let joined = net.add("concat", Op::Concat, &[c, pooled, averaged, back])?;
     // Squeeze and excitation: a vector scales the channels.
     let squeezed = net.add("squeeze", Op::GlobalAvgPool, &[joined])?;
     let narrow = net.add("narrow", Op::Linear { out_features: 9, bias: true }, &[squeezed])?;
     let narrow = net.add("narrow.relu", Op::Relu, &[narrow])?;
-    let wide = net.add("widen", Op::Linear { out_features: 36, bias: false }, &[narrow])?;
+    let wide = net.add("widen", Op::Linear { out_features: 42, bias: false }, &[narrow])?;
     let gate = net.add("gate", Op::Sigmoid, &[wide])?;
     let scaled = net.add("scale", Op::Mul, &[joined, gate])?;
     let sum = net.add("sum", Op::Add, &[scaled, joined, joined])?;

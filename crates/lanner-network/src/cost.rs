@@ -71,6 +71,11 @@ impl LayerCost {
                 let macs = taps.saturating_mul(values);
                 (macs, macs, taps.saturating_mul(channels))
             }
+            // Each output value has one tap in each input channel.
+            Op::UpConv { flat, .. } => {
+                let macs = inputs.saturating_mul(values);
+                (macs, macs, product(&[inputs as usize, layer.shape.channels, taps(flat)]))
+            }
             Op::Linear { bias, .. } => {
                 let macs = inputs.saturating_mul(channels);
                 let bias = u64::from(bias) * channels;
@@ -90,9 +95,15 @@ impl LayerCost {
             }
             Op::Input | Op::Add | Op::Mul | Op::Concat | Op::Zero => (0, 0, 0),
             Op::ChannelShuffle { .. } | Op::Slice { .. } | Op::Shift => (0, 0, 0),
+            Op::Upsample { .. } => (0, 0, 0),
         };
         LayerCost { flops, macs, params, output_bytes: layer.shape.bytes() }
     }
+}
+
+/// Number of taps of a transposed convolution of kernel 2.
+pub(crate) fn taps(flat: bool) -> usize {
+    if flat { 2 } else { 4 }
 }
 
 fn product(sizes: &[usize]) -> u64 {

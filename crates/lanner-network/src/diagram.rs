@@ -176,7 +176,7 @@ impl Diagram {
         for (i, layer) in network.layers.iter().enumerate() {
             let kind = match layer.op {
                 Op::Input => NodeKind::End,
-                Op::Conv(_) | Op::Linear { .. } => NodeKind::Conv,
+                Op::Conv(_) | Op::UpConv { .. } | Op::Linear { .. } => NodeKind::Conv,
                 Op::MaxPool(_) | Op::AvgPool { .. } | Op::GlobalAvgPool => NodeKind::Pool,
                 Op::Zero => NodeKind::Dead,
                 _ => NodeKind::Light,

@@ -45,6 +45,12 @@ pub enum Op {
     /// Moves the image up and to the left by one pixel and fills with zeros, so that a convolution of
     /// stride 2 reads the pixels that another leaves out.
     Shift,
+    /// Doubles height and width: each pixel becomes 2 × 2, or 1 × 2 in a `flat` one, as of a signal. lanner-nn
+    /// does not run it.
+    Upsample { flat: bool },
+    /// Doubles height and width by a transposed convolution of kernel 2 and stride 2 without bias, of the width only
+    /// in a `flat` one. lanner-nn does not run it.
+    UpConv { out_channels: usize, flat: bool },
 }
 
 /// A convolution with a square kernel, or along the width only.
@@ -121,6 +127,8 @@ impl Op {
             Op::ChannelShuffle { .. } => "channel_shuffle",
             Op::Slice { .. } => "slice",
             Op::Shift => "shift",
+            Op::Upsample { .. } => "upsample",
+            Op::UpConv { .. } => "up_conv",
         }
     }
 
@@ -149,6 +157,9 @@ impl Op {
             Op::AvgPool { pool: p, .. } => window("avg_pool", p.kernel, p.stride),
             Op::ChannelShuffle { groups } => format!("channel_shuffle {groups}"),
             Op::Slice { channels } => format!("slice {channels}"),
+            Op::Upsample { flat } | Op::UpConv { flat, .. } => {
+                format!("{} {}×2", self.name(), if *flat { 1 } else { 2 })
+            }
             _ => self.name().to_string(),
         }
     }
@@ -227,6 +238,8 @@ impl Op {
                 }
                 n => Ok(Shape::new(n, first.height, first.width)),
             },
+            Op::Upsample { flat } => doubled(first, first.channels, flat),
+            Op::UpConv { out_channels, flat } => doubled(first, out_channels, flat),
             _ => Ok(first),
         }
     }
@@ -248,6 +261,16 @@ impl Conv {
         let height = if self.flat { input.height } else { side(input.height)? };
         Ok(Shape::new(out, height, side(input.width)?))
     }
+}
+
+/// Shape of an image of twice the resolution.
+fn doubled(shape: Shape, channels: usize, flat: bool) -> Result<Shape, String> {
+    if channels == 0 {
+        return Err("0 output channels, expected 1 or more".into());
+    }
+    let twice = |n: usize| n.checked_mul(2).ok_or(format!("{n} pixels cannot be doubled"));
+    let height = if flat { shape.height } else { twice(shape.height)? };
+    Ok(Shape::new(channels, height, twice(shape.width)?))
 }
 
 /// Number of windows that fit: ⌊(n + 2·padding − dilation·(kernel − 1) − 1) / stride⌋ + 1. This is

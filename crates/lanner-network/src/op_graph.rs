@@ -66,7 +66,7 @@ pub enum OpKind {
     /// An activation without a convolution.
     Activation,
     Zero,
-    /// Moves values only: channel shuffle, slice, shift.
+    /// Moves values only: channel shuffle, slice, shift, upsampling.
     Move,
 }
 
@@ -91,7 +91,7 @@ impl OpKind {
     fn of(op: &Op) -> OpKind {
         match op {
             Op::Input => OpKind::Input,
-            Op::Conv(_) => OpKind::Conv,
+            Op::Conv(_) | Op::UpConv { .. } => OpKind::Conv,
             Op::Linear { .. } => OpKind::Linear,
             Op::MaxPool(_) => OpKind::MaxPool,
             Op::AvgPool { .. } => OpKind::AvgPool,
@@ -104,7 +104,9 @@ impl OpKind {
                 OpKind::Activation
             }
             Op::Zero => OpKind::Zero,
-            Op::ChannelShuffle { .. } | Op::Slice { .. } | Op::Shift => OpKind::Move,
+            Op::ChannelShuffle { .. } | Op::Slice { .. } | Op::Shift | Op::Upsample { .. } => {
+                OpKind::Move
+            }
         }
     }
 
@@ -178,6 +180,7 @@ impl OpGraph {
         for (i, layer) in network.layers.iter().enumerate().filter(|&(i, _)| owner[i] == i) {
             let (kernel, stride, dilation, groups) = match layer.op {
                 Op::Conv(c) => (c.kernel, c.stride, c.dilation, c.groups),
+                Op::UpConv { .. } => (2, 2, 1, 1),
                 Op::MaxPool(p) | Op::AvgPool { pool: p, .. } => (p.kernel, p.stride, 1, 1),
                 Op::GlobalAvgPool => (network.layers[layer.inputs[0]].shape.height, 1, 1, 1),
                 _ => (1, 1, 1, 1),

@@ -64,6 +64,12 @@ impl Skeleton {
         Ok(Skeleton { space: space.clone(), channels, cells, resolution, classes })
     }
 
+    /// Whether networks of a space are built here. Those of parameters are made by a program, and averages over
+    /// several networks are none.
+    pub fn is_known(space: &Space) -> bool {
+        space.parameters().is_none() || transformer::stages(space).is_some()
+    }
+
     /// The same for a space whose networks are of layers, which Lanner trains.
     ///
     /// # Errors
@@ -162,7 +168,15 @@ impl Skeleton {
                 return Err(NetworkError::Value { name, value: value.to_string(), expected });
             }
         }
-        Ok(())
+        let multiple = self.space.chain().and_then(|chain| chain.multiple());
+        match multiple.filter(|n| self.resolution > 0 && !self.resolution.is_multiple_of(*n)) {
+            Some(n) => Err(NetworkError::Value {
+                name: "resolution",
+                value: self.resolution.to_string(),
+                expected: format!("a multiple of {n}: stages halve it, and others double it again"),
+            }),
+            None => Ok(()),
+        }
     }
 
     /// Builds the network of an architecture.

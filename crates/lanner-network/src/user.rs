@@ -1,7 +1,7 @@
 //! Builds networks of spaces that users define, see [`lanner_space::user`].
 
 use lanner_space::Architecture;
-use lanner_space::family::{Block, CellSpace, ChainActivation, ChainSpace, Layer};
+use lanner_space::family::{Block, CellSpace, ChainActivation, ChainSpace, Layer, Skip, Stage, Up};
 
 use crate::blocks::{
     InvertedResidual, batch_norm, classifier, conv_bn, conv_bn_act, squeeze_excite, sum,
@@ -25,8 +25,16 @@ pub fn build(
     if let Some(chain) = skeleton.space.chain() {
         x = stages(skeleton, net, chain, arch)?;
     }
-    if skeleton.classes > 0 {
-        classifier(net, skeleton.classes, x)?;
+    match skeleton.space.chain().map(|chain| chain.skeleton) {
+        _ if skeleton.classes == 0 => {}
+        Some(chain) if chain.dense => {
+            let flat = chain.is_signal();
+            let conv = Conv { bias: true, flat, ..Conv::same(skeleton.classes, 1) };
+            net.add("head.classes", Op::Conv(conv), &[x])?;
+        }
+        _ => {
+            classifier(net, skeleton.classes, x)?;
+        }
     }
     Ok(())
 }
@@ -131,9 +139,13 @@ fn stages(
 ) -> Result<usize, NetworkError> {
     let flat = space.skeleton.is_signal();
     net.block("stem", "stem");
-    let stem = Conv { stride: 2, flat, ..Conv::same(skeleton.channels, 3) };
+    let stride = space.skeleton.stem_stride.into();
+    let stem = Conv { stride, flat, ..Conv::same(skeleton.channels, 3) };
     let mut x = conv_bn_act(net, "stem", stem, Op::Relu6, 0)?;
+    // The outputs of the stem and of stages, which later ones may join.
+    let mut maps = vec![x];
     for (i, (stage, (width, layers))) in space.stages.iter().zip(space.layers(arch)).enumerate() {
+        x = begin_stage(net, &format!("stage{}", i + 1), stage, (width.into(), flat), &maps)?;
         for (n, layer) in layers.iter().enumerate() {
             let place = format!("stage{}.layer{}", i + 1, n + 1);
             net.block(&place, "layer");
@@ -141,6 +153,7 @@ fn stages(
             let block = ChainBlock { layer: *layer, width: width.into(), stride, flat };
             x = block.add(net, &place, x)?;
         }
+        maps.push(x);
     }
     net.block("head", "head");
     match space.skeleton.head {
@@ -148,6 +161,43 @@ fn stages(
         width => {
             let conv = Conv { flat, ..Conv::same(width.into(), 1) };
             conv_bn_act(net, "head", conv, Op::Relu6, x)
+        }
+    }
+}
+
+/// Doubles the resolution of the last map and joins an earlier one of the same resolution, if the stage says so.
+fn begin_stage(
+    net: &mut Builder,
+    place: &str,
+    stage: &Stage,
+    (width, flat): (usize, bool),
+    maps: &[usize],
+) -> Result<usize, NetworkError> {
+    let mut x = maps[maps.len() - 1];
+    let Some(up) = stage.up else { return Ok(x) };
+    net.block(format!("{place}.up"), "up");
+    x = match up {
+        Up::Resize => net.add(format!("{place}.up"), Op::Upsample { flat }, &[x])?,
+        Up::Transposed => {
+            let op = Op::UpConv { out_channels: width, flat };
+            let x = net.add(format!("{place}.up"), op, &[x])?;
+            batch_norm(net, &format!("{place}.up.bn"), x)?
+        }
+    };
+    let (Some(skip), Some(shape)) = (stage.skip, net.shape(x)) else { return Ok(x) };
+    let is_alike = |&&map: &&usize| {
+        net.shape(map).is_some_and(|s| (s.height, s.width) == (shape.height, shape.width))
+    };
+    // The file's sizes were checked; of another resolution, what does not fit is told by the layer that joins.
+    let Some(&earlier) = maps.iter().rev().find(is_alike).or(maps.first()) else { return Ok(x) };
+    let join = format!("{place}.join");
+    match skip {
+        Skip::Concat => net.add(join, Op::Concat, &[x, earlier]),
+        Skip::Add if net.shape(earlier) == Some(shape) => net.add(join, Op::Add, &[x, earlier]),
+        Skip::Add => {
+            let conv = Conv { flat, ..Conv::same(shape.channels, 1) };
+            let earlier = conv_bn(net, &format!("{place}.skip"), conv, earlier)?;
+            net.add(join, Op::Add, &[x, earlier])
         }
     }
 }

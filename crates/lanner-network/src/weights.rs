@@ -1,6 +1,7 @@
 use rand::{Rng, SeedableRng};
 use rand_chacha::ChaCha8Rng;
 
+use crate::cost::taps;
 use crate::{Layer, Network, NetworkError, Op};
 
 /// Weights of a network, one entry for each layer.
@@ -17,8 +18,8 @@ pub enum LayerWeights {
     None,
     /// A convolution or a linear layer.
     Affine {
-        /// Kernel (output channels × input channels of a group × height × width) or matrix (outputs ×
-        /// inputs).
+        /// Kernel (output channels × input channels of a group × height × width; of a transposed convolution
+        /// input channels first) or matrix (outputs × inputs).
         weight: Vec<f32>,
         /// Bias, one number an output channel; empty if the layer has none.
         bias: Vec<f32>,
@@ -82,6 +83,7 @@ fn sizes(network: &Network, layer: &Layer) -> Vec<usize> {
         Op::Conv(c) => {
             vec![c.kernel_shape(inputs).iter().product(), if c.bias { outputs } else { 0 }]
         }
+        Op::UpConv { flat, .. } => vec![inputs * outputs * taps(flat), 0],
         Op::Linear { bias, .. } => vec![inputs * outputs, if bias { outputs } else { 0 }],
         Op::BatchNorm { .. } => vec![outputs; 4],
         _ => vec![],
@@ -91,7 +93,10 @@ fn sizes(network: &Network, layer: &Layer) -> Vec<usize> {
 fn initial(network: &Network, layer: &Layer, seed: u64) -> LayerWeights {
     match sizes(network, layer)[..] {
         [weight, bias] => {
-            let fan_in = weight / layer.shape.channels;
+            let fan_in = match layer.op {
+                Op::UpConv { .. } => network.in_channels(layer),
+                _ => weight / layer.shape.channels,
+            };
             let bound = (6.0 / fan_in as f32).sqrt();
             let weight = uniform(weight, bound, stream(seed, &layer.name));
             LayerWeights::Affine { weight, bias: vec![0.0; bias] }

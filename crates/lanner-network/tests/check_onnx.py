@@ -268,7 +268,10 @@ def zoo(w, x):
     b = F.hardswish(batch_norm(w, "dilated.bn", a, 1e-3))
     c = F.conv2d(b, w["grouped.weight"], padding=2, groups=3)
     c = F.relu6(F.channel_shuffle(c, 3))
-    x = torch.cat([c, F.max_pool2d(b, 3, 1, 1), F.avg_pool2d(b, 3, 1, 1)], 1)
+    pooled, averaged = F.max_pool2d(b, 3, 1, 1), F.avg_pool2d(b, 3, 1, 1)
+    up = F.conv_transpose2d(pooled, w["up.weight"], stride=2)
+    large = torch.cat([up, F.interpolate(averaged, scale_factor=2, mode="nearest")], 1)
+    x = torch.cat([c, pooled, averaged, F.conv2d(large, w["back.weight"], stride=2, padding=1)], 1)
     gate = F.relu(F.linear(x.mean((2, 3)), w["narrow.weight"], w["narrow.bias"]))
     gate = torch.sigmoid(F.linear(gate, w["widen.weight"]))
     x = x * gate[:, :, None, None] + x + x

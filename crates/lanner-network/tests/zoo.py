@@ -1,7 +1,7 @@
 """Checks the ONNX reader on architectures of torchvision, timm and transformers.
 
     pip install torch torchvision timm transformers onnx onnxscript
-    python crates/lanner-network/tests/zoo.py make FOLDER [--only NAME ...]
+    python crates/lanner-network/tests/zoo.py make FOLDER [--only NAME ...] [--way script|dynamo]
     python crates/lanner-network/tests/zoo.py check FOLDER
 
 `make` exports each architecture with random weights by both exporters of PyTorch, opsets 13 to 23 in
@@ -159,7 +159,7 @@ def strip(path):
     path.write_bytes(model.SerializeToString())
 
 
-def make(folder, only):
+def make(folder, only, ways):
     import torch
 
     warnings.filterwarnings("ignore")
@@ -168,7 +168,7 @@ def make(folder, only):
     table = folder / "flops.json"
     known = json.loads(table.read_text()) if table.exists() else {}
     # The older exporter takes seconds, the other one up to minutes: it comes last.
-    for way in ("script", "dynamo"):
+    for way in ways:
         for number, (name, build) in enumerate(models()):
             path = folder / f"{name}.{way}.onnx"
             if (only and name not in only) or path.exists():
@@ -237,8 +237,9 @@ if __name__ == "__main__":
     parser.add_argument("what", choices=["make", "check"])
     parser.add_argument("folder", type=Path)
     parser.add_argument("--only", nargs="*", default=[])
+    parser.add_argument("--way", nargs="*", default=["script", "dynamo"], choices=["script", "dynamo"])
     args = parser.parse_args()
     if args.what == "make":
-        make(args.folder, args.only)
+        make(args.folder, args.only, args.way)
     else:
         sys.exit(0 if check(args.folder) else 1)

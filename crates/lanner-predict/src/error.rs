@@ -10,6 +10,8 @@ pub enum PredictError {
     Target { row: usize, value: f64 },
     #[error("training latency {row} is {value}; expected a positive number")]
     Latency { row: usize, value: f64 },
+    #[error("training rate {row} is {value}; expected a positive number")]
+    Rate { row: usize, value: f64 },
     #[error("the {what} is singular; are all features or targets equal?")]
     Singular { what: String },
     #[error("{architectures} architectures, but {targets} targets")]

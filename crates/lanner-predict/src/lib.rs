@@ -71,12 +71,3 @@ pub struct Forecast {
     pub low: Vec<f64>,
     pub high: Vec<f64>,
 }
-
-impl Forecast {
-    /// Forecasts the values with the other sign.
-    fn negated(self) -> Forecast {
-        let negated = |values: Vec<f64>| values.into_iter().map(|v| -v).collect();
-        let Forecast { mean, low, high } = self;
-        Forecast { mean: negated(mean), low: negated(high), high: negated(low) }
-    }
-}

@@ -32,7 +32,7 @@ pub struct Predictor(Box<dyn Trait>);
 
 #[pymethods]
 impl Predictor {
-    /// Fits a method to values of architectures. `kind` is latency, accuracy or error.
+    /// Fits a method to values of architectures. `kind` is latency, rate, accuracy or error.
     #[staticmethod]
     fn fit(
         py: Python,
@@ -68,7 +68,7 @@ impl Predictor {
     }
 
     /// Adapts to few values with the help of tables of other devices or tasks in the same space:
-    /// `TABLE[:COLUMN]`, or `built-in`. `kind` is latency or accuracy.
+    /// `TABLE[:COLUMN]`, or `built-in`. `kind` is latency, rate or accuracy.
     #[staticmethod]
     fn adapt(
         py: Python,
@@ -86,11 +86,14 @@ impl Predictor {
         let sources = read.collect::<PyResult<Vec<(String, Table, Option<String>)>>>()?;
         let adapted = py.detach(|| -> Result<Box<dyn Trait>, PredictError> {
             match target {
-                Target::Latency => {
-                    let own = DeviceTable::new("the values", &table, Some(metric))?;
+                Target::Latency | Target::Rate => {
+                    let own = DeviceTable::of_target("the values", &table, metric, target)?;
                     let others = sources
                         .iter()
-                        .map(|(name, t, column)| DeviceTable::new(name, t, column.as_deref()))
+                        .map(|(name, t, column)| match column {
+                            Some(column) => DeviceTable::named(name, t, column),
+                            None => DeviceTable::new(name, t, None),
+                        })
                         .collect::<Result<Vec<_>, _>>()?;
                     let pool = pool(&table, &sources, seed);
                     Ok(Box::new(AdaptedLatency::from_tables(pool, &own, &others, None)?))
@@ -189,8 +192,9 @@ fn target(kind: &str) -> PyResult<Target> {
         "latency" => Ok(Target::Latency),
         "accuracy" => Ok(Target::Accuracy),
         "error" => Ok(Target::Error),
+        "rate" => Ok(Target::Rate),
         _ => {
-            let why = format!("kind is '{kind}', expected latency, accuracy or error");
+            let why = format!("kind is '{kind}', expected latency, rate, accuracy or error");
             Err(InputError::new_err(why))
         }
     }

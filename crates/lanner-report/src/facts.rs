@@ -3,7 +3,7 @@
 
 use std::collections::{BTreeSet, HashMap};
 
-use lanner_network::{Cost, View};
+use lanner_network::{Counts, View};
 use lanner_search::study::{Measurement, State, Trial, analytic};
 use lanner_search::{Job, Objective};
 use lanner_space::{Architecture, Space};
@@ -192,9 +192,9 @@ impl Facts {
     }
 
     /// Counts the costs of a trial's network; `None` if it cannot be built.
-    pub fn cost(&self, trial: &Trial) -> Option<Cost> {
+    pub fn cost(&self, trial: &Trial) -> Option<Counts> {
         let skeleton = self.job.skeleton(&self.space).ok()?;
-        Some(Cost::of(&skeleton.build(&trial.arch, View::Pruned).ok()?))
+        skeleton.counts(&trial.arch, View::Pruned).ok()
     }
 
     fn count(&mut self) {

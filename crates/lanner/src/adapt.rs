@@ -22,12 +22,13 @@ use lanner::say;
 /// Predict a latency or an accuracy from a few values and tables of other devices, tasks and spaces
 #[derive(clap::Args)]
 #[command(after_help = "\
-The metric's name tells whether it is a cost, such as a latency (less is better), or an accuracy (more \
-is better); else --as does. \
+The metric's name tells whether it is a cost, such as a latency (less is better), a rate such as images_per_s \
+(more is better; learnt as the cost whose reciprocal it is), or an accuracy (more is better); else --as does. \
 The printed quality is leave-one-out: each value is predicted from the others.
 
 LATENCIES. Every column of the sources that is named as a latency (pixel_ms) is a source device; for an energy (board_mJ, \
-board_Wh) or a memory (board_MB), every column of that kind. Without --sources, the \
+board_Wh) or a memory (board_MB), every column of that kind; rates (board_images_per_s) count as the \
+latencies whose reciprocals they are. Without --sources, the \
 prior is made of analytic costs of the networks only. `--sources built-in` is Lanner's own table of \
 NAS-Bench-201: one server processor, two runtimes, two precisions. Ten measurements are enough for a \
 start; choose them by `lanner measure --choose 10`. For a device that was measured in another space, \
@@ -61,9 +62,9 @@ pub struct AdaptArgs {
     /// The column to predict [default: the only latency, else the only one]
     #[arg(long)]
     metric: Option<String>,
-    /// latency (a cost: positive, less is better) or accuracy (more is better) [default: what the
-    /// metric's name tells]
-    #[arg(long = "as", value_parser = ["latency", "accuracy"])]
+    /// latency (a cost: positive, less is better), rate (the reciprocal of one: more is better) or accuracy
+    /// (more is better) [default: what the metric's name tells]
+    #[arg(long = "as", value_parser = ["latency", "rate", "accuracy"])]
     target_as: Option<String>,
     /// The search space: a name or a .toml file
     #[arg(long, default_value = "nasbench201")]
@@ -137,11 +138,13 @@ pub fn run(args: AdaptArgs) -> anyhow::Result<()> {
             self::sources(&args.from, &other)?
         }
     };
-    let is_latency = is_latency_metric(&args, &metric)?;
-    let (better, words) = if is_latency { ("less", "latencies") } else { ("more", "accuracies") };
-    say!("lanner: {metric}: {better} is better, as of {words}");
-    let adapt = if is_latency { device::adapt } else { task::adapt };
-    let (predictor, row) = adapt(&args, (&target, &metric), &sources, &from)?;
+    let kind = target_of(&args, &metric)?;
+    let better = if kind.is_minimised() { "less" } else { "more" };
+    say!("lanner: {metric}: {better} is better, as of {}", kind.words());
+    let (predictor, row) = match kind.is_relative() {
+        true => device::adapt(&args, (&target, &metric, kind), &sources, &from)?,
+        false => task::adapt(&args, (&target, &metric), &sources, &from)?,
+    };
     let row = match &args.out {
         Some(out) => {
             predictor.save(out)?;
@@ -152,19 +155,20 @@ pub fn run(args: AdaptArgs) -> anyhow::Result<()> {
     print_rows(&[row.with("seconds", start.elapsed().as_secs_f64())], args.json)
 }
 
-/// Tells whether the metric is learned as a latency; else it is as an accuracy.
-fn is_latency_metric(args: &AdaptArgs, metric: &str) -> anyhow::Result<bool> {
-    match (args.target_as.as_deref(), MetricKind::of(metric)) {
-        (Some(given), _) => Ok(given == "latency"),
-        (None, Some(MetricKind::Cost)) => Ok(true),
-        (None, Some(MetricKind::Quality)) => Ok(false),
-        (None, Some(MetricKind::Error)) => Err(usage(format!(
+/// Tells as what the metric is learned: a latency, a rate or an accuracy.
+fn target_of(args: &AdaptArgs, metric: &str) -> anyhow::Result<Target> {
+    match (args.target_as.as_deref(), MetricKind::of(metric).map(Target::of)) {
+        (Some("latency"), _) => Ok(Target::Latency),
+        (Some("rate"), _) => Ok(Target::Rate),
+        (Some(_), _) => Ok(Target::Accuracy),
+        (None, Some(Target::Error)) => Err(usage(format!(
             "--metric {metric}: less is better, but it is no cost: `lanner fit` learns it, or give a \
              column with the other sign, named neg_{metric}"
         ))),
+        (None, Some(known)) => Ok(known),
         (None, None) => Err(usage(format!(
             "--metric {metric}: its name does not tell whether less or more is better: --as latency \
-             (less) or --as accuracy (more)"
+             (less), --as rate or --as accuracy (more)"
         ))),
     }
 }
@@ -221,7 +225,7 @@ fn with_quality(mut row: Row, target: Target, forecast: Option<Forecast>, truth:
     if rank.is_finite() {
         row = row.with("spearman", rank);
     }
-    if target == Target::Latency {
+    if target.is_relative() {
         row = row.with("within_10", 100.0 * within_of_truth(&mean, truth, 10.0));
     }
     row.with("coverage_90", 100.0 * coverage(&low, &high, truth))

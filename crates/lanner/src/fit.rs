@@ -33,9 +33,10 @@ pub struct FitArgs {
     /// The column to learn
     #[arg(long)]
     metric: String,
-    /// latency (a cost: positive, less is better), error (less is better) or accuracy (more is better)
-    /// [default: what the metric's name tells]
-    #[arg(long, visible_alias = "as", value_parser = ["latency", "error", "accuracy"])]
+    /// latency (a cost: positive, less is better), rate (the reciprocal of one, such as images a second:
+    /// more is better), error (less is better) or accuracy (more is better) [default: what the metric's
+    /// name tells]
+    #[arg(long, visible_alias = "as", value_parser = ["latency", "rate", "error", "accuracy"])]
     target: Option<String>,
     /// The search space: a name or a .toml file
     #[arg(long, default_value = "nasbench201")]
@@ -77,20 +78,21 @@ pub fn fit(args: FitArgs) -> anyhow::Result<()> {
     let target = match args.target.as_deref() {
         Some("latency") => Target::Latency,
         Some("error") => Target::Error,
+        Some("rate") => Target::Rate,
         Some(_) => Target::Accuracy,
         None => Target::of(MetricKind::of(&args.metric).ok_or_else(|| {
             usage(format!(
                 "--metric {}: its name does not tell whether less or more is better: --target latency \
-                 (a cost, less), error (less) or accuracy (more)",
+                 (a cost, less), rate (more), error (less) or accuracy (more)",
                 args.metric
             ))
         })?),
     };
     let better = if target.is_minimised() { "less" } else { "more" };
     say!("lanner: {}: {better} is better, as of {}", args.metric, target.words());
-    let space = match target {
-        Target::Latency => skeleton::measured(&args.table, &args.metric, &space)?,
-        _ => space,
+    let space = match target.is_relative() {
+        true => skeleton::measured(&args.table, &args.metric, &space)?,
+        false => space,
     };
     let pool = reference(&space, &table.archs);
     let (rows, values) = known(&table, &args.metric, &pool)?;
@@ -160,7 +162,7 @@ pub fn with_quality(row: Row, target: Target, forecast: &Forecast, truth: &[f64]
     let mut row = row
         .with("spearman", spearman(&forecast.mean, truth))
         .with("kendall", kendall(&forecast.mean, truth));
-    if target == Target::Latency {
+    if target.is_relative() {
         for percent in [1.0, 5.0, 10.0] {
             let share = 100.0 * within_of_truth(&forecast.mean, truth, percent);
             row = row.with(&format!("within_{percent}"), share);

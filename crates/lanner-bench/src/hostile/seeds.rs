@@ -21,13 +21,14 @@ macro_rules! fixture {
 }
 
 /// Files of spaces.
-const SPACES: [&str; 6] = [
+const SPACES: [&str; 7] = [
     include_str!("../../../../examples/cell.toml"),
     include_str!("../../../../examples/microcontroller.toml"),
     include_str!("../../../../examples/parameters.toml"),
     include_str!("../../../../examples/residual.toml"),
     include_str!("../../../../examples/keywords.toml"),
     include_str!("../../../../examples/transformer.toml"),
+    include_str!("../../../../examples/unet.toml"),
 ];
 
 /// Returns good inputs of a reader, at least one.

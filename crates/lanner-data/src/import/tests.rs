@@ -108,6 +108,71 @@ fn fbnet_has_the_published_latencies_of_its_architectures() {
     assert!(message.contains("give that file, too"), "{message}");
 }
 
+/// Lines of a table with an architecture in quotes, and its numbers.
+fn quoted_lines(text: &str) -> Vec<(String, Vec<f64>)> {
+    let line = |line: &str| {
+        let (arch, numbers) = line[1..].split_once("\",").expect("an architecture in quotes");
+        let numbers = numbers.split(',').map(|n| n.parse().expect("a number")).collect();
+        (arch.replace("\"\"", "\""), numbers)
+    };
+    text.lines().skip(1).map(line).collect()
+}
+
+#[test]
+fn mobilenetv3_has_the_published_latencies_of_its_networks() {
+    let Some(file) = lanner_testing::published("mobilenetv3/latency_help.csv") else { return };
+    let lines = quoted_lines(&std::fs::read_to_string(&file).unwrap());
+    let space = Space::MobileNetV3;
+    let Imported { table, notes } =
+        read(Format::Csv, std::slice::from_ref(&file), &space, &|_, _| {}).unwrap();
+    assert_eq!(table.names.len(), 9);
+    assert_eq!(
+        (table.names[0].as_str(), table.names[8].as_str()),
+        ("2080ti_1_ms", "titan_xp_64_ms")
+    );
+    // Kernels and expansions of layers that a depth leaves out are given, but name no other network.
+    let mut of_network: std::collections::HashMap<String, Vec<usize>> = Default::default();
+    for (i, (text, numbers)) in lines.iter().enumerate() {
+        let lists: Vec<Vec<u32>> = (text.split('[').skip(1))
+            .map(|l| l.split(']').next().unwrap_or_default())
+            .map(|l| l.split(',').map(|n| n.trim().parse().unwrap()).collect())
+            .collect();
+        let [kernels, expansions, depths, resolution] = &lists[..] else { panic!("{text}") };
+        let mut name = format!("{}:", resolution[0]);
+        for (stage, &depth) in depths.iter().enumerate() {
+            let layers = 4 * stage..4 * stage + depth as usize;
+            let layers = layers.map(|l| format!("{}{}", kernels[l], expansions[l]));
+            name += if stage > 0 { "/" } else { "" };
+            name += &layers.collect::<Vec<_>>().join(",");
+        }
+        let arch = space.parse(text).unwrap();
+        assert_eq!(space.print(&arch), space.print(&space.parse(&name).unwrap()), "{text}");
+        assert_eq!(numbers.len(), 9);
+        of_network.entry(name).or_default().push(i);
+    }
+    assert_eq!((lines.len(), table.len()), (5000, of_network.len()));
+    let merged = notes.iter().any(|note| note.contains("repeated rows merged"));
+    assert_eq!(merged, of_network.len() < lines.len(), "{notes:?}");
+    for (name, rows) in &of_network {
+        let arch = space.parse(name).unwrap();
+        for (column, metric) in table.names.iter().enumerate() {
+            let value = table.value(metric, &arch).unwrap().expect("it is in the file");
+            let given = rows.iter().map(|&row| lines[row].1[column]);
+            let (least, most) =
+                given.fold((f64::INFINITY, 0.0f64), |(a, b), v| (a.min(v), b.max(v)));
+            assert!((least..=most).contains(&value), "{metric} of {name}: {value}");
+        }
+    }
+    // A network that the space has not is named with its line.
+    let dir = tempfile::tempdir().unwrap();
+    let wrong = dir.path().join("wrong.csv");
+    let text = std::fs::read_to_string(&file).unwrap();
+    let head: Vec<&str> = text.lines().take(3).collect();
+    std::fs::write(&wrong, head.join("\n").replacen("\"\"d\"\": [2", "\"\"d\"\": [9", 1)).unwrap();
+    let error = read(Format::Csv, &[wrong], &space, &|_, _| {}).unwrap_err().to_string();
+    assert!(error.contains("line 2"), "{error}");
+}
+
 #[test]
 fn csv_files_are_joined() {
     let Some(data) = lanner_testing::published("") else { return };

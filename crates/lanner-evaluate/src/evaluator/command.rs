@@ -2,6 +2,7 @@
 
 use lanner_data::TemporaryFolder;
 use lanner_network::{Init, OnnxOptions, Skeleton, View, Weights, onnx};
+use lanner_space::Architecture;
 
 use super::{Answer, Evaluator, Request};
 use crate::{
@@ -22,14 +23,22 @@ impl Evaluator for CommandEvaluator {
             .map_err(|error| EvaluateError::io(std::env::temp_dir(), "make a folder in")(error))?;
         let path = folder.path().join("network.onnx");
         if self.script.wants_onnx() {
-            let network = self.skeleton.build(request.arch, View::Pruned)?;
-            let weights = Weights::init(&network, Init::default());
-            let model = onnx::encode(&network, &weights, OnnxOptions::default())?;
-            lanner_data::write_file(&path, &model)?;
+            lanner_data::write_file(&path, &initial(&self.skeleton, request.arch)?)?;
         }
         let arch = &self.skeleton.space.print(request.arch);
         let Request { out, seed, worker, log, .. } = *request;
         let call = Call { arch, onnx: &path, out, seed, worker, log: Some(log) };
         self.script.evaluate(call, request.needed, &|| (request.stop)())
     }
+}
+
+/// Encodes a network with initial weights, for one input.
+fn initial(skeleton: &Skeleton, arch: &Architecture) -> Result<Vec<u8>, EvaluateError> {
+    let options = OnnxOptions::default();
+    if skeleton.is_transformer() {
+        return Ok(skeleton.tensors(arch)?.encode(Init::default(), options.batch)?);
+    }
+    let network = skeleton.build(arch, View::Pruned)?;
+    let weights = Weights::init(&network, Init::default());
+    Ok(onnx::encode(&network, &weights, options)?)
 }

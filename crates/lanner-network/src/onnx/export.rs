@@ -166,6 +166,19 @@ impl Export<'_> {
             Op::Linear { .. } => return self.linear(at, numbers, inputs, output),
             Op::ChannelShuffle { groups } => return self.shuffle(layer, groups, inputs, output),
             Op::Slice { channels } => return self.slice(name, &[(1, 0, channels)], inputs, output),
+            Op::Upsample { flat } => {
+                let scales = [1.0, 1.0, if flat { 1.0 } else { 2.0 }, 2.0];
+                // Without a region of interest; the nearest pixel is the operator's own default.
+                inputs.push(String::new());
+                inputs.push(self.floats(format!("{name}.scales"), &[4], &scales));
+                ("Resize", vec![])
+            }
+            Op::UpConv { out_channels, flat } => {
+                let window = [if flat { 1 } else { 2 }, 2];
+                let shape = [network.in_channels(layer), out_channels, window[0], window[1]];
+                self.affine(layer, numbers, &shape, &mut inputs);
+                ("ConvTranspose", vec![ints("kernel_shape", &window), ints("strides", &window)])
+            }
             Op::Shift => {
                 let Shape { height, width, .. } = layer.shape;
                 let sides = self.shape_constant(format!("{name}.sides"), &[0, 0, 0, 0, 0, 0, 1, 1]);

@@ -133,8 +133,8 @@ struct Reader<'a> {
     sizes: HashMap<&'a str, u64>,
     inputs: Vec<usize>,
     nodes: Vec<TensorNode>,
-    /// Means and variances of batch norms.
-    statistics: HashSet<&'a str>,
+    /// Means and variances of batch norms, and factors by which images are resized.
+    no_weights: HashSet<&'a str>,
     /// Numbers of constants that are kept.
     kept: usize,
 }
@@ -151,7 +151,7 @@ impl<'a> Reader<'a> {
             sizes,
             inputs: Vec::new(),
             nodes: Vec::new(),
-            statistics: HashSet::new(),
+            no_weights: HashSet::new(),
             kept: 0,
         }
     }
@@ -296,8 +296,10 @@ impl<'a> Reader<'a> {
         };
         let weights = call.inputs.iter().flatten().filter(|f| f.constant && is_weight(f.kind));
         let weights = weights.map(|f| f.len()).fold(0, u64::saturating_add);
-        if node.op == "BatchNormalization" {
-            self.statistics.extend(node.inputs.iter().skip(3));
+        match node.op {
+            "BatchNormalization" => self.no_weights.extend(node.inputs.iter().skip(3)),
+            "Resize" | "Upsample" => self.no_weights.extend(node.inputs.iter().skip(1)),
+            _ => {}
         }
         let constant = facts.iter().all(|f| f.constant);
         let mut outputs = Vec::with_capacity(node.outputs.len());
@@ -353,7 +355,7 @@ impl<'a> Reader<'a> {
             weight_bytes =
                 weight_bytes.saturating_add(known.len().saturating_mul(element_bytes(known.kind)));
             // A number alone is a constant of the program, such as the ε of a norm.
-            if !known.dims.is_empty() && !self.statistics.contains(fact) {
+            if !known.dims.is_empty() && !self.no_weights.contains(fact) {
                 params = params.saturating_add(known.len());
             }
         }

@@ -3,4 +3,5 @@
 mod nasbench201;
 mod published;
 mod transformers;
+mod unet;
 mod zoo;

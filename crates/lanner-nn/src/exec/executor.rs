@@ -214,6 +214,15 @@ impl<T: Float> Executor<T> {
                            yours trains them (--evaluate command:…)",
             });
         }
+        let doubles = |l: &&Layer| matches!(l.op, Op::Upsample { .. } | Op::UpConv { .. });
+        if let Some(layer) = network.layers.iter().find(doubles) {
+            return Err(ExecError::Value {
+                name: "layer",
+                value: format!("{} ('{}')", layer.op.describe(), layer.name),
+                expected: "none that doubles the resolution: such networks are shown, exported and measured, and \
+                           a program of yours trains them (--evaluate command:…)",
+            });
+        }
         let plan = Plan::of(network, &options);
         let kernels: Vec<Kernel> = network.layers.iter().map(|l| kernel::<T>(network, l)).collect();
         let needs = MemoryNeeds::of(network, &plan, &kernels, batch, &options);

@@ -134,7 +134,10 @@ impl<T: Float> Executor<T> {
                 let x = inputs[0].image(n, &mut s.x);
                 rearrange::shift(x, layer.shape.width, layer.shape.channels, out);
             }),
-            (Op::Zero, _) => run(out, moments, &|_, out, _| out.fill(T::ZERO)),
+            // The executor refuses networks of the last two.
+            (Op::Zero | Op::Upsample { .. } | Op::UpConv { .. }, _) => {
+                run(out, moments, &|_, out, _| out.fill(T::ZERO))
+            }
             (Op::BatchNorm { .. }, _) => {
                 let norm = self.norms[i].affine();
                 run(out, moments, &|n, out, _| {

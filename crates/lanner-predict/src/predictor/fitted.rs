@@ -44,7 +44,7 @@ const BINARY: &str = "binary";
 impl MethodFeatures {
     /// Computes the features for one of [`MethodFeatures::methods`]; `None` for any other name.
     pub fn new(method: &str, target: Target, pool: &Pool) -> Option<MethodFeatures> {
-        let target = target.modelled().0;
+        let target = target.modelled();
         if method == "default" {
             return Some(match target {
                 Target::Latency => MethodFeatures::Latency(LatencyFeatures::new(pool)),
@@ -77,7 +77,7 @@ impl MethodFeatures {
         // Parameters are no graph, and have no network of operations.
         let has_network = space.parameters().is_none();
         all.extend([GCN, GCN_BRP_NAS].into_iter().filter(|_| has_network));
-        match target {
+        match target.modelled() {
             Target::Latency => all.extend(has_network.then_some(OPERATIONS)),
             _ => all.push(BINARY),
         }
@@ -94,8 +94,11 @@ impl MethodFeatures {
         seed: u64,
         state: Option<(Vec<f64>, Vec<f64>)>,
     ) -> Result<FittedModel, PredictError> {
-        let (target, sign) = target.modelled();
-        let values = &values.iter().map(|v| sign * v).collect::<Vec<f64>>()[..];
+        if let (Target::Rate, Some(row)) = (target, values.iter().position(|v| !is_rate(*v))) {
+            return Err(PredictError::Rate { row, value: values[row] });
+        }
+        let values = &values.iter().map(|v| target.turned(*v)).collect::<Vec<f64>>()[..];
+        let target = target.modelled();
         Ok(match self {
             MethodFeatures::Latency(features) => {
                 let model = match state {
@@ -144,6 +147,11 @@ impl MethodFeatures {
             }
         })
     }
+}
+
+/// Tells whether a value and its reciprocal are positive numbers.
+fn is_rate(value: f64) -> bool {
+    value > 0.0 && value.is_finite() && value.recip().is_finite()
 }
 
 fn published(space: &Space) -> Result<Skeleton, PredictError> {
@@ -304,11 +312,7 @@ impl Predictor for Fitted {
     }
 
     fn predict(&self, archs: &[Architecture]) -> Forecast {
-        let forecast = self.model.predict(&self.space, archs);
-        match self.settings.target {
-            Target::Error => forecast.negated(),
-            _ => forecast,
-        }
+        self.settings.target.forecast(self.model.predict(&self.space, archs))
     }
 
     fn block(&self) -> usize {

@@ -56,6 +56,9 @@ pub enum Target {
     Accuracy,
     /// Less is better, the order matters: a loss. Learned as an accuracy, with the other sign.
     Error,
+    /// Positive, more is better, relative errors matter: images a second. Learned as a latency, by its
+    /// reciprocal.
+    Rate,
 }
 
 impl Target {
@@ -65,12 +68,18 @@ impl Target {
             MetricKind::Cost => Target::Latency,
             MetricKind::Error => Target::Error,
             MetricKind::Quality => Target::Accuracy,
+            MetricKind::Rate => Target::Rate,
         }
     }
 
     /// Tells whether less is better.
     pub fn is_minimised(self) -> bool {
-        self != Target::Accuracy
+        matches!(self, Target::Latency | Target::Error)
+    }
+
+    /// Tells whether values are positive, and relative errors matter.
+    pub fn is_relative(self) -> bool {
+        self.modelled() == Target::Latency
     }
 
     /// Names the values in the plural, for messages.
@@ -79,17 +88,46 @@ impl Target {
             Target::Latency => "latencies",
             Target::Accuracy => "accuracies",
             Target::Error => "errors",
+            Target::Rate => "rates",
         }
     }
 
-    /// The target that is modelled, and the factor from values to its values.
-    fn modelled(self) -> (Target, f64) {
+    /// The target that is modelled.
+    fn modelled(self) -> Target {
         match self {
-            Target::Error => (Target::Accuracy, -1.0),
-            other => (other, 1.0),
+            Target::Error => Target::Accuracy,
+            Target::Rate => Target::Latency,
+            other => other,
         }
     }
+
+    /// Converts a value to one of the target that is modelled, and back.
+    pub(crate) fn turned(self, value: f64) -> f64 {
+        match self {
+            Target::Error => -value,
+            Target::Rate => value.recip(),
+            _ => value,
+        }
+    }
+
+    /// Converts forecasts of the target that is modelled to those of this one.
+    pub(crate) fn forecast(self, modelled: Forecast) -> Forecast {
+        if self.modelled() == self {
+            return modelled;
+        }
+        // A straight line through latencies can go below zero, which no rate has.
+        let least = if self == Target::Rate { LEAST_COST } else { f64::NEG_INFINITY };
+        let turned = |values: Vec<f64>| {
+            values.into_iter().map(|v| self.turned(if v < least { least } else { v })).collect()
+        };
+        // What is more of one is less of the other.
+        let Forecast { mean, low, high } = modelled;
+        Forecast { mean: turned(mean), low: turned(high), high: turned(low) }
+    }
 }
+
+/// Least cost whose rate is predicted.
+const LEAST_COST: f64 = 1e-12;
 
 /// A predictor of one metric for any architectures of one space.
 pub trait Predictor: Send + Sync {

@@ -6,3 +6,4 @@ mod gcn_fit;
 mod gcn_golden;
 mod latency;
 mod parameters;
+mod rates;

@@ -127,7 +127,7 @@ impl FromStr for Limit {
         let value = number.trim().parse::<f64>().ok().filter(|n| n.is_finite());
         match (metric.trim(), value) {
             ("", _) | (_, None) => Err(wrong("NAME<=NUMBER or NAME>=NUMBER, as top1>=90")),
-            (metric, Some(value)) if value <= 0.0 && is_cost(metric) => {
+            (metric, Some(value)) if value <= 0.0 && is_positive(metric) => {
                 Err(wrong(&format!("a number above 0, as all values of {metric} are")))
             }
             (LATENCY, Some(_)) if text.contains(">=") => {
@@ -138,6 +138,6 @@ impl FromStr for Limit {
     }
 }
 
-fn is_cost(metric: &str) -> bool {
-    MetricKind::of(metric) == Some(MetricKind::Cost)
+fn is_positive(metric: &str) -> bool {
+    matches!(MetricKind::of(metric), Some(MetricKind::Cost | MetricKind::Rate))
 }

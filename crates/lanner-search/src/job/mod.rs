@@ -144,7 +144,7 @@ impl Job {
 
     /// Returns the skeleton of the networks in this space; one that builds nothing in a space of parameters.
     pub fn skeleton(&self, space: &Space) -> Result<Skeleton, SearchError> {
-        if space.parameters().is_some() {
+        if !Skeleton::is_known(space) {
             return Ok(Skeleton::none(space));
         }
         let published = Skeleton::of(space)?;

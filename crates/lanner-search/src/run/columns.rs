@@ -7,6 +7,7 @@ use std::sync::Arc;
 use lanner_data::{Table, converted};
 use lanner_evaluate::EvaluateError;
 use lanner_evaluate::evaluator::Evaluator;
+use lanner_network::Skeleton;
 use lanner_space::{Architecture, Space};
 
 use super::tables::Tables;
@@ -24,10 +25,10 @@ pub type Measure = Arc<
 pub(super) const MEASURED: &str = "measured";
 
 /// Tells whether latencies are a metric like any other, which the evaluation tells: a space of parameters has
-/// no network to measure.
+/// no network to measure, that of transformers has.
 pub(super) fn tells_latency(space: &Space, setup: &Setup) -> bool {
     let is_elsewhere = setup.latency_column().is_some() || setup.measures(LATENCY);
-    space.parameters().is_some() && !is_elsewhere
+    !Skeleton::is_known(space) && !is_elsewhere
 }
 
 /// The columns of tables, and metrics of the measuring command or function, that limits and objectives
@@ -57,7 +58,7 @@ impl Columns {
         tables: &mut Tables,
     ) -> Result<Columns, SearchError> {
         let costs = match measure {
-            Some(_) if space.parameters().is_some() => COUNTED.to_vec(),
+            Some(_) if !Skeleton::is_known(space) => COUNTED.to_vec(),
             _ => Vec::new(),
         };
         let costs = costs.into_iter().filter(|cost| setup.measures(cost)).collect();

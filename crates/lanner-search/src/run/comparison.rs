@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use lanner_evaluate::evaluator::{Answer, Place, Request};
 use lanner_evaluate::meter::{Effort, Latency};
-use lanner_network::{Cost, View};
+use lanner_network::{Skeleton, View};
 use lanner_space::Architecture;
 use rayon::prelude::*;
 use serde::{Deserialize, Serialize};
@@ -15,6 +15,7 @@ use super::control::{Control, Stop};
 use super::rounds::clear;
 use super::{Run, Tables, setup};
 use crate::job::LATENCY;
+use crate::study::comparison::flops;
 use crate::study::{Measurement, State, Trial, analytic};
 use crate::{Evaluate, Job, SearchError};
 
@@ -162,12 +163,12 @@ impl Run {
     /// Returns the architectures of done trials, those with the most FLOPs first.
     fn evaluated_by_size(&self) -> Result<Vec<Architecture>, SearchError> {
         let mut sized = Vec::new();
-        if self.study.space().parameters().is_some() {
+        if !Skeleton::is_known(self.study.space()) {
             return Ok(Vec::new());
         }
         for t in self.study.trials()?.into_iter().filter(|t| t.state == State::Done) {
-            let network = self.skeleton.build(&t.arch, View::Pruned)?;
-            sized.push((std::cmp::Reverse(Cost::of(&network).flops), t.id, t.arch));
+            let flops = flops(&self.skeleton, &t.arch).unwrap_or_default();
+            sized.push((std::cmp::Reverse(flops), t.id, t.arch));
         }
         sized.sort_by_key(|s| (s.0, s.1));
         Ok(sized.into_iter().map(|s| s.2).collect())
@@ -262,8 +263,8 @@ pub fn random_search(job: &Job, most: usize, tables: &mut Tables) -> Option<Base
         job.limits.iter().all(|limit| {
             let value = match analytic(&space, &limit.metric) {
                 Some(part) => {
-                    let network = skeleton.build(arch, View::Pruned).ok();
-                    network.map(|n| part(&Cost::of(&n)) as f64)
+                    let cost = skeleton.counts(arch, View::Pruned).ok();
+                    cost.map(|cost| part(&cost) as f64)
                 }
                 None => columns.value(&limit.metric, arch).ok().flatten(),
             };

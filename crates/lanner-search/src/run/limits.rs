@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use lanner_evaluate::meter::{Effort, Latency};
-use lanner_network::{Cost, View};
+use lanner_network::View;
 use lanner_space::Architecture;
 
 use super::Run;
@@ -213,7 +213,7 @@ impl Run {
             let value = if metric == LATENCY && self.is_metered() {
                 self.known_latency(arch)?.map(|l| l.ms)
             } else if let Some(part) = analytic(self.study.space(), metric) {
-                Some(part(&Cost::of(&self.skeleton.build(arch, View::Pruned)?)) as f64)
+                Some(part(&self.skeleton.counts(arch, View::Pruned)?) as f64)
             } else if self.measuring.columns.has(metric) {
                 self.measuring.look_up(&mut self.study, arch, None)?;
                 let known = self.study.measurements_of(arch)?;

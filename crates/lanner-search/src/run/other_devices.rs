@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use lanner_data::{Table, is_latency};
+use lanner_data::{Table, tells_latency};
 use lanner_predict::latency::adapted::{AdaptedLatency, DeviceTable};
 use lanner_predict::reference;
 
@@ -13,7 +13,7 @@ use crate::SearchError;
 const MANY_MORE: usize = 4;
 
 impl Run {
-    /// Learns each limited latency that is known of a few networks from them and from the columns of other
+    /// Learns each limited latency, or rate such as images a second, that is known of a few networks from them and from the columns of other
     /// devices in the same table, if these have many more values.
     pub(super) fn learn_with_other_devices(&mut self) -> Result<(), SearchError> {
         let mut learnt = Vec::new();
@@ -21,13 +21,13 @@ impl Run {
             let count = |c: usize| table.columns[c].iter().filter(|v| v.is_finite()).count();
             let (name, own) = (&table.names[column], count(column));
             let others = (0..table.names.len()).filter(|&c| {
-                c != column && is_latency(&table.names[c]) && count(c) >= MANY_MORE * own
+                c != column && tells_latency(&table.names[c]) && count(c) >= MANY_MORE * own
             });
             let others: Vec<usize> = others.collect();
-            if !is_latency(name) || others.is_empty() {
+            if !tells_latency(name) || others.is_empty() {
                 continue;
             }
-            let target = DeviceTable::new(metric, table, Some(name))?;
+            let target = DeviceTable::named(metric, table, name)?;
             let columns = others.iter().map(|&c| table.columns[c].clone()).collect();
             let names = others.iter().map(|&c| table.names[c].clone()).collect();
             let (space, archs) = (table.space.clone(), table.archs.clone());

@@ -111,7 +111,8 @@ pub(super) fn meter(
         }
         (None, Some(script)) if setup.measures(LATENCY) => Box::new(Arc::clone(script)),
         _ => {
-            Skeleton::trained(&skeleton.space)?;
+            // What has no network says so.
+            Skeleton::of(&skeleton.space)?;
             Box::new(MachineMeter::new(&setup.device, skeleton.clone(), baseline_ms)?)
         }
     })
@@ -136,9 +137,9 @@ pub(super) fn script(
     let script = ScriptMeter::new(&line, &setup.device, skeleton.clone());
     let script = Arc::new(script.map_err(|e| wrong(e.to_string()))?);
     if setup.measured.is_empty() {
-        let arch = match skeleton.space.parameters() {
-            Some(_) => skeleton.space.sample(&mut lanner_nn::rng(job.seed, "first measured")),
-            None => lanner_evaluate::measure::reference(&skeleton.space)?,
+        let arch = match Skeleton::is_known(&skeleton.space) {
+            true => lanner_evaluate::measure::reference(&skeleton.space)?,
+            false => skeleton.space.sample(&mut lanner_nn::rng(job.seed, "first measured")),
         };
         let Some(metrics) = script.metrics(&arch)? else {
             return Err(wrong("it does not support the first network that it was given".into()));

@@ -7,7 +7,7 @@
 
 use std::collections::HashSet;
 
-use lanner_network::{Cost, Skeleton, View};
+use lanner_network::{Counts, Skeleton, View};
 use lanner_nn::{Rng, rng};
 use lanner_predict::{FeatureMemo, Pool};
 use lanner_space::{Architecture, Space};
@@ -34,13 +34,13 @@ const CHILDREN: usize = 10;
 pub const ANALYTIC: [&str; 4] = ["params", "flops", "macs", "memory_bytes"];
 
 /// Reads a metric from a cost.
-type Part = fn(&Cost) -> u64;
+type Part = fn(&Counts) -> u64;
 
 /// Returns the function that reads a metric of [`ANALYTIC`] from a network's cost; `None` for other
 /// metrics, and in a space of parameters, whose networks are not known here.
 pub fn analytic(space: &Space, metric: &str) -> Option<Part> {
     Some(match metric {
-        _ if space.parameters().is_some() => return None,
+        _ if !Skeleton::is_known(space) => return None,
         "params" => |c| c.params,
         "flops" => |c| c.flops,
         "macs" => |c| c.macs,
@@ -71,8 +71,7 @@ impl Exact {
         if self.limits.is_empty() {
             return true;
         }
-        let Ok(network) = self.skeleton.build(arch, View::Pruned) else { return false };
-        let cost = Cost::of(&network);
+        let Ok(cost) = self.skeleton.counts(arch, View::Pruned) else { return false };
         self.limits.iter().all(|(of, limit)| limit.holds(of(&cost) as f64))
     }
 
@@ -241,7 +240,16 @@ impl Candidates {
                 // Among all points together, nearly all would have the longest repeats.
                 let draws = (0..PATIENCE * SAMPLE).map(|_| self.space.sample(&mut rng));
                 let mut seen = HashSet::new();
-                draws.filter(|a| seen.insert(a.clone())).take(SAMPLE).collect()
+                let mut distinct = draws.filter(|a| seen.insert(a.clone()));
+                let mut drawn = Vec::new();
+                while drawn.len() < SAMPLE {
+                    let some: Vec<_> = distinct.by_ref().take(SAMPLE - drawn.len()).collect();
+                    if some.is_empty() {
+                        break;
+                    }
+                    drawn.extend(self.exact.filter(some));
+                }
+                drawn
             }
             None => {
                 let mut drawn: Vec<Architecture> = Vec::new();

@@ -1,6 +1,6 @@
 //! Choices without learning, to compare a search with: by size, and by chance.
 
-use lanner_network::{Cost, Skeleton, View};
+use lanner_network::{Skeleton, View};
 use lanner_space::Architecture;
 use rayon::prelude::*;
 
@@ -81,7 +81,11 @@ impl Study {
     }
 }
 
-/// Returns the FLOPs of the pruned network; `None` if it cannot be built.
-fn flops(skeleton: &Skeleton, arch: &Architecture) -> Option<u64> {
-    Some(Cost::of(&skeleton.build(arch, View::Pruned).ok()?).flops)
+/// Returns the FLOPs of the pruned network; `None` if it cannot be built. Those of a transformer are its
+/// multiply-accumulates, for which it need not be built.
+pub(crate) fn flops(skeleton: &Skeleton, arch: &Architecture) -> Option<u64> {
+    if skeleton.is_transformer() {
+        return skeleton.space.flops_and_params(arch).map(|costs| (1e6 * costs.0) as u64);
+    }
+    Some(skeleton.counts(arch, View::Pruned).ok()?.flops)
 }

@@ -1,6 +1,7 @@
 //! Costs that a program counts on the user's own networks, as features of predictors: known of the networks that
 //! were built, predicted of all others.
 
+use lanner_network::Skeleton;
 use lanner_predict::Pool;
 use lanner_space::Space;
 use rusqlite::Connection;
@@ -18,9 +19,9 @@ const FEWEST: usize = 8;
 /// parameters are not known here.
 pub fn counted(job: &Job, space: &Space) -> Vec<&'static str> {
     let gives = |metric: &&str| job.setup.as_ref().is_some_and(|setup| setup.measures(metric));
-    match space.parameters() {
-        Some(_) => COUNTED.into_iter().filter(gives).collect(),
-        None => Vec::new(),
+    match Skeleton::is_known(space) {
+        false => COUNTED.into_iter().filter(gives).collect(),
+        true => Vec::new(),
     }
 }
 

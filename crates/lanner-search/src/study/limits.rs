@@ -3,6 +3,7 @@
 use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;
 
+use lanner_network::Skeleton;
 use lanner_predict::latency::{Expected, LatencyFeatures};
 use lanner_predict::predictor::Predictor;
 use lanner_predict::{Pool, choose};
@@ -65,7 +66,10 @@ impl Limits {
         let measured = all.filter(|(_, l)| analytic(space, &l.metric).is_none()).collect();
         let by_evaluation =
             |s: &Setup| matches!(s.evaluate, Evaluate::Command(_)) && s.tables.is_empty();
-        let tells = space.parameters().is_some() && job.setup.as_ref().is_some_and(by_evaluation);
+        // Latencies of transformers are measured before.
+        let measures = Skeleton::is_known(space) && job.limits.iter().any(|l| l.metric == LATENCY);
+        let evaluates = job.setup.as_ref().is_some_and(by_evaluation);
+        let tells = space.parameters().is_some() && !measures && evaluates;
         let least = if tells { SURE } else { PROBABLE };
         Limits {
             measured,
@@ -298,7 +302,10 @@ impl Study {
         let limit = self.job.limits.iter().find(|l| l.metric == metric).unwrap_or(&unlimited);
         if let Some((_, adapted)) = self.limits.adapted.iter().find(|a| a.0 == metric) {
             let expected = adapted.latencies_once(archs);
-            return Ok(expected.iter().map(|e| e.uncorrected(limit.value())).collect());
+            let mut beliefs: Vec<Belief> =
+                expected.iter().map(|e| e.uncorrected(limit.value())).collect();
+            beliefs.iter_mut().for_each(|b| b.within = limit.probability(b.within));
+            return Ok(beliefs);
         }
         let known = self.database.read(|c| latest(c, &self.space, metric))?;
         let mut all = archs.to_vec();

@@ -47,7 +47,7 @@ mod best;
 mod candidates;
 mod checksum;
 mod claim;
-mod comparison;
+pub(crate) mod comparison;
 pub(crate) mod costs;
 mod database;
 mod limits;

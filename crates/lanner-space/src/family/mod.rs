@@ -24,7 +24,7 @@ mod stages;
 use std::fmt::Debug;
 
 pub use cell::{CellSkeleton, CellSpace, Edge};
-pub use chain::{Block, ChainActivation, ChainSkeleton, ChainSpace, Layer, Stage};
+pub use chain::{Block, ChainActivation, ChainSkeleton, ChainSpace, Layer, Skip, Stage, Up};
 pub use dag::LabelledDag;
 pub use elastic::ElasticStages;
 pub use layers::Layers;

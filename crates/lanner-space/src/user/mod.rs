@@ -48,11 +48,18 @@
 //! activation = "hswish"       # relu6 (the default), relu or hswish
 //! tied = true                 # all layers of the stage are alike
 //!
+//! [[stage]]
+//! up = "resize"               # or "transposed": it begins with twice the resolution,
+//! skip = "concat"             # or "add": and joins the latest map of that resolution before it, as in a U-Net
+//! # … depth, width, block, kernel as above
+//!
 //! [skeleton]
 //! resolution = [96, 128]      # or input = [1, 40, 100]: channels, height, width; [1, 16000]: a signal
 //! classes = 2                 # without it there is no classifier
-//! stem = 8                    # channels of the 3×3 convolution of stride 2 at the beginning
+//! stem = 8                    # channels of the 3×3 convolution at the beginning
+//! stem_stride = 2             # or 1
 //! head = 64                   # of the 1×1 convolution before pooling, if there is one
+//! dense = false               # or true: classes for each pixel of the last stage
 //! ```
 //!
 //! ```toml
@@ -120,6 +127,7 @@
 //! [`Layer`](crate::family::Layer) among the stage's; layers that are left out have code 0. Parameters have
 //! the bytes that [`parameters`](crate::family::parameters) says.
 
+mod chain;
 mod image;
 mod parameters;
 mod read;

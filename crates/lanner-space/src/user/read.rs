@@ -3,16 +3,14 @@
 use toml::Spanned;
 use toml::de::{DeTable, DeValue};
 
-use super::{OPERATIONS, parameters, transformer};
+use super::{OPERATIONS, chain, parameters, transformer};
 use crate::definition::{Definition, Limits, Sizes};
-use crate::family::{
-    Block, CellSkeleton, CellSpace, ChainActivation, ChainSkeleton, ChainSpace, Edge, Layer, Stage,
-};
+use crate::family::{CellSkeleton, CellSpace, Edge};
 
 /// Largest length of a name.
 const LONGEST_NAME: usize = 100;
 /// Largest number of edges or layers: they are nodes of graphs, which have at most 255.
-const MOST_NODES: usize = 200;
+pub(super) const MOST_NODES: usize = 200;
 
 /// Largest size of a file in bytes; a space with as many nodes and choices as there may be has fewer.
 const LONGEST_FILE: usize = 1 << 20;
@@ -80,7 +78,7 @@ pub(crate) fn definition(text: &str, published: &[&str]) -> Result<(Definition, 
             (format!("{space:?}"), Definition::new(called, space, sizes))
         }
         _ => {
-            let chain = read_chain(&root, &skeleton)?;
+            let chain = chain::read(&root, &skeleton)?;
             (format!("Chain({chain:?})"), Definition::of_chain(called, chain))
         }
     };
@@ -183,143 +181,6 @@ fn read_edge(edge: &Fields, nodes: u8, operations: &[String]) -> Result<Edge, St
         return edge.fail("more than 255 choices on one edge");
     }
     Ok(Edge { from: starts, to: end, operations: numbers })
-}
-
-fn read_chain(root: &Fields, skeleton: &Fields) -> Result<ChainSpace, String> {
-    let stages = root.tables("stage")?;
-    let stages: Vec<Stage> = stages.iter().map(read_stage).collect::<Result<_, String>>()?;
-    let nodes: usize = stages.iter().map(|s| s.deepest() + 1).sum();
-    if nodes > MOST_NODES {
-        return root.required("stage")?.fail(&format!("more than {MOST_NODES} stages and layers"));
-    }
-    skeleton.only(&["resolution", "input", "classes", "stem", "head"])?;
-    let number = |name: &str, least, most| skeleton.required(name)?.integer(least, most);
-    let or_none = |name: &str, most| match skeleton.get(name) {
-        Some(field) => field.integer(0, most),
-        None => Ok(0),
-    };
-    let (image, resolutions) = read_image(skeleton)?;
-    let [channels, height, width] = image;
-    let sizes = ChainSkeleton {
-        channels: channels as u16,
-        resolution: height as u16,
-        width: if width == height { 0 } else { width },
-        classes: or_none("classes", 100_000)? as u32,
-        stem: number("stem", 1, 4096)? as u16,
-        head: or_none("head", 8192)? as u16,
-    };
-    let halvings = 1 + stages.iter().filter(|s| s.stride == 2).count();
-    let smallest = resolutions.iter().map(|&r| r.into()).min().unwrap_or(height.min(width));
-    // The one row of a signal is never halved.
-    let smallest = if height == 1 { width } else { smallest };
-    if smallest < 1u32.checked_shl(halvings as u32).unwrap_or(u32::MAX) {
-        let field = if skeleton.get("input").is_some() { "input" } else { "resolution" };
-        return skeleton.required(field)?.fail(&format!(
-            "stem and stages halve {smallest} pixels {halvings} times, to nothing"
-        ));
-    }
-    Ok(ChainSpace::new(stages, sizes, resolutions))
-}
-
-/// Reads channels, height and width of the image, and the resolutions to choose from: `resolution`, or the
-/// sizes of an image or a signal, `input`.
-fn read_image(skeleton: &Fields) -> Result<([u32; 3], Vec<u16>), String> {
-    let Some(input) = skeleton.get("input") else {
-        let field = skeleton.required("resolution")?;
-        let mut all: Vec<u16> = field.integers(1, 1024)?.into_iter().map(|n| n as u16).collect();
-        all.sort_unstable();
-        if let ([1, ..], true) = (&all[..], all.len() > 1) {
-            return field.fail("a resolution of 1 is a signal, which cannot be chosen");
-        }
-        let largest = u32::from(*all.last().unwrap_or(&1));
-        return Ok(([3, largest, largest], if all.len() > 1 { all } else { vec![] }));
-    };
-    if let Some(field) = skeleton.get("resolution") {
-        return field.fail("give it or 'input', not both");
-    }
-    Ok((super::image(&input)?, vec![]))
-}
-
-fn read_stage(stage: &Fields) -> Result<Stage, String> {
-    stage.only(&[
-        "depth",
-        "width",
-        "stride",
-        "block",
-        "kernel",
-        "expansion",
-        "squeeze",
-        "activation",
-        "tied",
-    ])?;
-    let mut depth: Vec<u8> =
-        stage.required("depth")?.integers(1, 100)?.into_iter().map(|n| n as u8).collect();
-    depth.sort_unstable();
-    let width = stage.required("width")?.integers(1, 4096)?.into_iter().map(|n| n as u16);
-    let stride = match stage.get("stride") {
-        Some(field) => field.integer(1, 2)? as u8,
-        None => 1,
-    };
-    let names = stage.required("block")?.names(&Block::ALL.map(|b| b.0))?;
-    let blocks = names.iter().filter_map(|n| Block::ALL.iter().find(|b| b.0 == n).map(|b| b.1));
-    let blocks: Vec<Block> = blocks.collect();
-    let choices = |name: &str, needed: fn(Block) -> bool, least, most| match stage.get(name) {
-        Some(field) if !blocks.iter().any(|&b| needed(b)) => {
-            field.fail(&format!("no block of this stage has a {name}"))
-        }
-        Some(field) => {
-            let values = field.integers(least, most)?;
-            Ok(values.into_iter().map(|n| n as u8).collect::<Vec<u8>>())
-        }
-        None if blocks.iter().any(|&b| needed(b)) => {
-            stage.fail(&format!("'{name}' is missing, which a block of this stage has"))
-        }
-        None => Ok(vec![]),
-    };
-    let kernels = choices("kernel", Block::has_kernel, 1, 15)?;
-    if let (Some(even), Some(field)) = (kernels.iter().find(|&k| k % 2 == 0), stage.get("kernel")) {
-        return field.fail(&format!("{even} is even, expected odd kernels"));
-    }
-    let expansions = choices("expansion", Block::has_expansion, 1, 16)?;
-    let squeezes = match stage.get("squeeze") {
-        Some(field) if !blocks.iter().any(|b| b.has_squeeze()) => {
-            return field
-                .fail("no block of this stage can have it, only mb, residual and bottleneck");
-        }
-        Some(field) => field.each(|item| item.flag())?,
-        None => vec![false],
-    };
-    let activations = match stage.get("activation") {
-        Some(field) => {
-            let names = field.names(&ChainActivation::ALL.map(|a| a.0))?;
-            let known = |name: &String| ChainActivation::ALL.iter().find(|a| a.0 == name);
-            names.iter().filter_map(|name| Some(known(name)?.1)).collect()
-        }
-        None => vec![ChainActivation::default()],
-    };
-    let tied = stage.get("tied").map(|field| field.flag()).transpose()?.unwrap_or(false);
-    let mut layers = Vec::new();
-    for &block in &blocks {
-        let kernels = if block.has_kernel() { &kernels[..] } else { &[0] };
-        let expansions = if block.has_expansion() { &expansions[..] } else { &[0] };
-        let squeezes = if block.has_squeeze() { &squeezes[..] } else { &[false] };
-        let none = [ChainActivation::default()];
-        let activations = if block == Block::Identity { &none[..] } else { &activations[..] };
-        for &kernel in kernels {
-            for &expansion in expansions {
-                for &squeeze in squeezes {
-                    for &activation in activations {
-                        layers.push(Layer { block, kernel, expansion, squeeze, activation });
-                    }
-                }
-            }
-        }
-    }
-    let width: Vec<u16> = width.collect();
-    if layers.len() > 200 || width.len() > 255 {
-        return stage.fail("more than 200 choices of a layer, or 255 of a width");
-    }
-    Ok(Stage { depth, width, stride, layers, tied })
 }
 
 fn line_of(text: &str, offset: usize) -> usize {

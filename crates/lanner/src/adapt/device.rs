@@ -19,24 +19,27 @@ const PREDICTED: u128 = 200_000;
 
 pub(super) fn adapt(
     args: &AdaptArgs,
-    (target, metric): (&Table, &str),
+    (target, metric, kind): (&Table, &str, Target),
     sources: &[Source],
     from: &[Source],
 ) -> anyhow::Result<(Box<dyn Predictor>, Row)> {
     if args.proxies.is_some() {
-        return Err(usage(format!("--proxies is for accuracies, and '{metric}' is a latency")));
+        return Err(usage(format!(
+            "--proxies is for accuracies, and '{metric}' is of {}",
+            kind.words()
+        )));
     }
     let space = skeleton::measured(&args.target, metric, &target.space)?;
     let tables = |sources: &[Source]| -> anyhow::Result<Vec<DeviceTable>> {
         let table = |s: &Source| match s.column.as_deref() {
-            Some(column) => DeviceTable::new(&s.name, &s.table, Some(column)),
+            Some(column) => DeviceTable::named(&s.name, &s.table, column),
             None => DeviceTable::of_quantity(&s.name, &s.table, metric),
         };
         sources.iter().map(table).collect::<Result<_, _>>().map_err(|e| usage(e.to_string()))
     };
     let pool = pool(args, &space, target, sources)?;
     let (sources, from) = (tables(sources)?, tables(from)?);
-    let own = DeviceTable::new(&args.target.display().to_string(), target, Some(metric))?;
+    let own = DeviceTable::of_target(&args.target.display().to_string(), target, metric, kind)?;
     let device = args.from_metric.as_deref().unwrap_or(metric);
     let elsewhere = (!from.is_empty()).then_some(OtherSpace { tables: &from, device });
     let adapted = AdaptedLatency::from_tables(pool, &own, &sources, elsewhere)?;
@@ -51,7 +54,7 @@ pub(super) fn adapt(
         .with("measured", values.len())
         .with("sources", adapted.sources().len())
         .with("architectures", adapted.candidates().map_or(0, <[_]>::len));
-    let row = with_quality(row, Target::Latency, left_out, values);
+    let row = with_quality(row, kind, left_out, &values);
     Ok((Box::new(adapted), row))
 }
 

@@ -40,10 +40,11 @@ pub fn job(args: &SearchArgs) -> anyhow::Result<Job> {
     let names_latency = limits.iter().any(|l: &Limit| l.metric == LATENCY)
         || args.pareto.iter().any(|metric| metric == LATENCY);
     let is_looked_up = tables.iter().any(|t| t.column.is_some());
-    // A space of parameters has no network to measure here.
-    let has_network = space.parameters().is_none();
-    let median_limit =
-        limits.is_empty() && args.pareto.is_empty() && !is_table && (has_network || is_looked_up);
+    // A space of parameters has no network to measure here. Transformers may take seconds a run: they are measured
+    // if that is asked for.
+    let has_network = Skeleton::is_known(&space);
+    let usually = space.parameters().is_none() || is_looked_up;
+    let median_limit = limits.is_empty() && args.pareto.is_empty() && !is_table && usually;
     let is_measured = (names_latency || median_limit) && !is_looked_up && has_network;
     let mut setup = Setup {
         command: command(),
@@ -174,7 +175,7 @@ fn tables(args: &SearchArgs) -> anyhow::Result<Vec<TableColumn>> {
 /// Returns the skeleton of the networks: small for evaluations in this process, else as published; none
 /// for parameters.
 fn skeleton(args: &SearchArgs, space: &Space, is_here: bool) -> anyhow::Result<Option<Skeleton>> {
-    if space.parameters().is_some() && !is_here {
+    if !Skeleton::is_known(space) && !is_here {
         let sizes = [args.channels, args.cells, args.resolution, args.classes];
         let names = ["--channels", "--cells", "--resolution", "--classes"];
         if let Some((name, size)) = names.iter().zip(sizes).find_map(|(n, s)| Some((n, s?))) {
@@ -199,6 +200,7 @@ fn skeleton(args: &SearchArgs, space: &Space, is_here: bool) -> anyhow::Result<O
         classes: args.classes.unwrap_or(usual.classes),
         ..usual
     };
+    skeleton.check().map_err(|e| usage(e.to_string()))?;
     if let (true, Ok(own)) = (args.space.ends_with(".toml"), Skeleton::of(space)) {
         let sizes = |s: &Skeleton| format!("{} pixels and {} classes", s.resolution, s.classes);
         let (here, file) = (sizes(&skeleton), sizes(&own));

@@ -272,29 +272,51 @@ fn spaces_from_files() {
     walk_transformers(&folder.join("transformer.toml").display().to_string());
 }
 
-/// Networks of signals are counted, exported, measured and ranked, and trained by a program of the user's.
-#[test]
-fn a_space_of_signals() {
+/// Networks that Lanner's executor does not run are counted, exported, measured and ranked, and trained by a program
+/// of the user's.
+fn walk_untrained(name: &str, text: &str, shape: [usize; 4], refused: &str) {
     let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../examples");
-    let file = folder.join("keywords.toml").display().to_string();
+    let file = folder.join(name).display().to_string();
     let dir = tempfile::tempdir().unwrap();
     let at = |name: &str| dir.path().join(name).display().to_string();
     let (onnx, out) = (at("net.onnx"), at("out.csv"));
-    let text = "w16:conv_k9_relu/w32:sep_k5_relu,mb_k3_e2_relu";
     let network = ["network", text, "--space", &file];
     let json: Value = serde_json::from_str(&ok(&[&network[..], &["--json"]].concat())).unwrap();
     ok(&[&network[..], &["--onnx", &onnx]].concat());
     let read: Value = serde_json::from_str(&ok(&["network", &onnx, "--json"])).unwrap();
-    assert_eq!(read["inputs"][0]["shape"], serde_json::json!([1, 1, 1, 8000]));
+    assert_eq!(read["inputs"][0]["shape"], serde_json::json!(shape));
     for cost in ["flops", "macs", "params"] {
         assert_eq!(read["cost"][cost], json["cost"][cost], "{cost}");
     }
-    let measure = ["measure", "--space", &file, "--sample", "2", "--out", &out];
-    ok(&[&measure[..], &["--runtime", "rten", "--budget", "0.01", "--precision", "int8"]].concat());
+    assert!(ok(&["space", "check", &file]).contains("flops"), "{name}");
+    let measure = ["measure", "--space", &file, "--out", &out, "--runtime", "rten"];
+    ok(&[&measure[..], &["--sample", "12", "--budget", "0.01", "--precision", "int8"]].concat());
+    let fit = ["fit", &out, "--metric", "latency_ms", "--space", &file, "--folds", "2", "--json"];
+    assert!(rows(&ok(&fit))[0]["spearman"].is_number(), "{name}");
     let train = ["train", "--space", &file, "--sample", "1", "--dataset", "digits"];
     let (_, why) = crate::common::fails(&[&train[..], &["--out", &at("t.csv")]].concat());
     assert!(why.contains("expected"), "{why}");
     let proxies = ["proxies", "--space", &file, "--sample", "1", "--out", &at("p.csv")];
     let (_, why) = crate::common::fails(&proxies);
-    assert!(why.contains("square kernels"), "{why}");
+    assert!(why.contains(refused), "{why}");
+    let evaluate =
+        "command:sh -c 'test -s \"$2\" && echo \"{\\\"acc\\\": ${#1}}\"' sh {arch} {onnx}";
+    let search = ["search", "--space", &file, "--evaluate", evaluate, "--metric", "acc", "--json"];
+    let more = ["--limit", "latency_ms<=1000", "--runtime", "rten", "--latency-samples", "5"];
+    let end = ["--budget", "4", "--out", &at("study")];
+    let chosen = &rows(&ok(&[&search[..], &more, &end].concat()))[0];
+    assert!(chosen["latency_ms"].as_f64().unwrap() > 0.0, "{chosen}");
+}
+
+#[test]
+fn a_space_of_signals() {
+    let text = "w16:conv_k9_relu/w32:sep_k5_relu,mb_k3_e2_relu";
+    walk_untrained("keywords.toml", text, [1, 1, 1, 8000], "square kernels");
+}
+
+#[test]
+fn a_space_of_unets() {
+    let text =
+        "w16:conv_k3_relu/w32:conv_k5_relu/w64:residual_k3_relu/w48:conv_k3_relu/w16:conv_k1_relu";
+    walk_untrained("unet.toml", text, [1, 3, 64, 64], "doubles the resolution");
 }

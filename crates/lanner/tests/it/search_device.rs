@@ -105,3 +105,62 @@ fn latencies_come_from_a_device_behind_a_command() {
         assert!(!dir.path().join("none").exists(), "{more:?}");
     }
 }
+
+/// A program trains transformers; Lanner measures them before, within limits of their latency and parameters.
+#[test]
+fn transformers_are_measured_before_a_program_trains_them() {
+    let folder = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("../../examples");
+    let file = folder.join("transformer.toml").display().to_string();
+    let space = Space::by_name(&file).unwrap();
+    let dir = tempfile::tempdir().unwrap();
+    let count = "test -s \"$2\" || exit 3; echo \"{\\\"acc\\\": ${#1}}\"";
+    let evaluate = format!("command:sh -c '{count}' sh {{arch}} {{onnx}}");
+    let evaluate =
+        ["search", "--space", &file, "--evaluate", &evaluate, "--metric", "acc", "--json"];
+    let limits = ["--limit", "latency_ms<=1000", "--limit", "params<=300000"];
+    for (runtime, name) in [("rten", "rten"), ("ort", "onnxruntime")] {
+        let out = dir.path().join(runtime).display().to_string();
+        let more = ["--runtime", runtime, "--latency-samples", "5", "--budget", "6", "--out", &out];
+        let run = crate::common::lanner(&[&evaluate[..], &limits, &more].concat());
+        let message = crate::common::text(&run.stderr);
+        let missing = ["library was not found", "invalid value 'ort'"];
+        if runtime == "ort" && missing.iter().any(|why| message.contains(why)) {
+            lanner_testing::skip(message);
+            continue;
+        }
+        assert!(run.status.success(), "{message}");
+        let answer: Value = serde_json::from_slice(&run.stdout).unwrap();
+        assert!(answer["rows"][0]["latency_ms"].as_f64().unwrap() > 0.0, "{answer}");
+        let study = Study::open(&out).unwrap();
+        let done = study.trials().unwrap();
+        assert_eq!(done.iter().filter(|t| t.state == State::Done).count(), 6);
+        for trial in &done {
+            let (_, params) = space.flops_and_params(&trial.arch).unwrap();
+            assert!(params <= 0.3, "{params} million parameters");
+            let known = study.measurements_of(&trial.arch).unwrap();
+            assert!(known.iter().any(|m| m.metric == "latency_ms" && m.value > 0.0), "{known:?}");
+        }
+        let device = study.device().unwrap();
+        let is_named = |(what, value): &(String, String)| what == "runtime" && value.contains(name);
+        assert!(device.iter().any(is_named), "{device:?}");
+        // The page of the study has costs of these networks.
+        let page = dir.path().join("page.html").display().to_string();
+        ok(&["report", &out, "--out", &page]);
+        assert!(std::fs::read_to_string(&page).unwrap().contains("memory at the peak"));
+    }
+    let none = dir.path().join("none").display().to_string();
+    for (more, says) in [
+        (&["--limit", "latency_ms<=0.000001"][..], "within the limits"),
+        (&["--evaluate", "train", "--metric", "val_accuracy"], "are transformers"),
+        (&["--evaluate", "proxies", "--metric", "rank"], "are transformers"),
+        (&["--cells", "3"], "every block of small-transformers is a choice"),
+    ] {
+        let mut args = evaluate.to_vec();
+        if more[0] == "--evaluate" {
+            args.drain(3..7);
+        }
+        let own = ["--runtime", "rten", "--latency-samples", "5", "--budget", "2", "--out", &none];
+        let (_, message) = fails(&[&args[..], more, &own].concat());
+        assert!(message.contains(says), "{message}\n  lacks {says}");
+    }
+}

@@ -101,15 +101,17 @@ pub(super) fn of(
                 Op::Conv(c) if c.groups > 1 && c.groups == c.out_channels => {
                     (LayerKind::Depthwise, cost.macs)
                 }
-                Op::Conv(_) | Op::Linear { .. } => (LayerKind::Conv, cost.macs),
+                Op::Conv(_) | Op::UpConv { .. } | Op::Linear { .. } => (LayerKind::Conv, cost.macs),
                 Op::MaxPool(_) | Op::AvgPool { .. } | Op::GlobalAvgPool => {
                     (LayerKind::Pool, cost.flops)
                 }
                 // A sum of one term is no sum.
                 Op::Add | Op::Mul if layer.inputs.len() > 1 => (LayerKind::Add, 0),
-                Op::Concat | Op::ChannelShuffle { .. } | Op::Slice { .. } | Op::Shift => {
-                    (LayerKind::Shuffle, 0)
-                }
+                Op::Concat
+                | Op::ChannelShuffle { .. }
+                | Op::Slice { .. }
+                | Op::Shift
+                | Op::Upsample { .. } => (LayerKind::Shuffle, 0),
                 _ => return None,
             };
             Some(Layer {

@@ -23,6 +23,8 @@ use crate::{Forecast, Pool, PredictError};
 pub struct AdaptedLatency {
     pool: Pool,
     metric: String,
+    /// Latencies, or rates: what is predicted. The values here are latencies in any case.
+    target: Target,
     /// Names of the sources.
     sources: Vec<String>,
     /// Functions that [`DeviceFeatures::smooth`] made of them, p × sources.
@@ -48,6 +50,9 @@ struct Settings {
     pool: usize,
     #[serde(default)]
     carried: Option<Carried>,
+    /// Whether the metric is a rate, the reciprocal of the values.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    rate: bool,
 }
 
 impl AdaptedLatency {
@@ -75,6 +80,7 @@ impl AdaptedLatency {
         Ok(AdaptedLatency {
             pool,
             metric,
+            target: Target::Latency,
             sources,
             functions,
             rows,
@@ -88,18 +94,48 @@ impl AdaptedLatency {
         })
     }
 
+    /// Predicts rates, the reciprocals of the latencies that were fitted, if that is the target.
+    pub(crate) fn of_target(self, target: Target) -> AdaptedLatency {
+        AdaptedLatency { target, ..self }
+    }
+
     /// Names of the sources.
     pub fn sources(&self) -> &[String] {
         &self.sources
     }
 
-    /// The latencies, and each predicted from all others; see [`leave_one_out`].
-    pub fn left_out(&self) -> (&[f64], Option<Forecast>) {
-        let AdaptedLatency { prior, rows, values, .. } = self;
+    /// The measured values, and each predicted from all others; see [`leave_one_out`].
+    pub fn left_out(&self) -> (Vec<f64>, Option<Forecast>) {
+        let AdaptedLatency { prior, rows, values, target, .. } = self;
         let forecast = leave_one_out(rows, values, |rows, values, asked| {
             Ok(FewShot::fit(prior, rows, values)?.predict(prior, &[asked]))
         });
-        (values, forecast)
+        let measured = values.iter().map(|v| target.turned(*v)).collect();
+        (measured, forecast.map(|forecast| target.forecast(forecast)))
+    }
+
+    /// A forecast of latencies, whatever the target.
+    fn latencies(&self, archs: &[Architecture]) -> Forecast {
+        let rows: Vec<Option<usize>> = archs.iter().map(|a| self.pool.row_of(a)).collect();
+        let inside: Vec<usize> = rows.iter().flatten().copied().collect();
+        let known = self.model.predict(&self.prior, &inside);
+        if inside.len() == archs.len() {
+            return known;
+        }
+        let unknown = rows.iter().zip(archs).filter(|(row, _)| row.is_none());
+        let outside: Vec<Architecture> = unknown.map(|(_, arch)| arch.clone()).collect();
+        let others = self.predict_others(&outside);
+        let merge = |known: Vec<f64>, others: Vec<f64>| {
+            let (mut known, mut others) = (known.into_iter(), others.into_iter());
+            let next =
+                |row: &Option<usize>| if row.is_some() { known.next() } else { others.next() };
+            rows.iter().filter_map(next).collect()
+        };
+        Forecast {
+            mean: merge(known.mean, others.mean),
+            low: merge(known.low, others.low),
+            high: merge(known.high, others.high),
+        }
     }
 
     /// A forecast of architectures outside the pool.
@@ -123,7 +159,7 @@ impl AdaptedLatency {
         file: &ModelFile,
         space: &Space,
     ) -> Result<Box<dyn Predictor>, PredictError> {
-        let Settings { metric, sources, pool, carried } = file.settings()?;
+        let Settings { metric, sources, pool, carried, rate } = file.settings()?;
         let archs = file.archs(space, pool)?;
         let shape = [pool, sources.len()];
         let data = file.f64("functions", &shape)?.to_vec();
@@ -138,7 +174,8 @@ impl AdaptedLatency {
         let pool = Pool::new(space.clone(), archs);
         let features = DeviceFeatures::new(&pool);
         let (sources, data) = ((sources, functions), (rows, values));
-        Ok(Box::new(AdaptedLatency::fit(pool, features, &metric, sources, carried, data)?))
+        let adapted = AdaptedLatency::fit(pool, features, &metric, sources, carried, data)?;
+        Ok(Box::new(adapted.of_target(if rate { Target::Rate } else { Target::Latency })))
     }
 }
 
@@ -152,30 +189,11 @@ impl Predictor for AdaptedLatency {
     }
 
     fn target(&self) -> Target {
-        Target::Latency
+        self.target
     }
 
     fn predict(&self, archs: &[Architecture]) -> Forecast {
-        let rows: Vec<Option<usize>> = archs.iter().map(|a| self.pool.row_of(a)).collect();
-        let inside: Vec<usize> = rows.iter().flatten().copied().collect();
-        let known = self.model.predict(&self.prior, &inside);
-        if inside.len() == archs.len() {
-            return known;
-        }
-        let unknown = rows.iter().zip(archs).filter(|(row, _)| row.is_none());
-        let outside: Vec<Architecture> = unknown.map(|(_, arch)| arch.clone()).collect();
-        let others = self.predict_others(&outside);
-        let merge = |known: Vec<f64>, others: Vec<f64>| {
-            let (mut known, mut others) = (known.into_iter(), others.into_iter());
-            let next =
-                |row: &Option<usize>| if row.is_some() { known.next() } else { others.next() };
-            rows.iter().filter_map(next).collect()
-        };
-        Forecast {
-            mean: merge(known.mean, others.mean),
-            low: merge(known.low, others.low),
-            high: merge(known.high, others.high),
-        }
+        self.target.forecast(self.latencies(archs))
     }
 
     fn measured(&self) -> &[Architecture] {
@@ -202,6 +220,7 @@ impl Predictor for AdaptedLatency {
             sources: self.sources.clone(),
             pool: self.pool.len(),
             carried: self.carried.clone(),
+            rate: self.target == Target::Rate,
         });
         let mut file = ModelFile::new(header);
         file.set_archs(space, &self.pool.archs);

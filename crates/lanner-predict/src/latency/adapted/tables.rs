@@ -2,10 +2,11 @@
 
 use std::collections::HashSet;
 
-use lanner_data::{Table, is_latency, quantity};
+use lanner_data::{MetricKind, Table, quantity, tells_latency};
 use lanner_space::Architecture;
 
 use super::{AdaptedLatency, Bridge, Carried, DeviceFeatures};
+use crate::predictor::Target;
 use crate::regress::linalg::Mat;
 use crate::{Pool, PredictError};
 
@@ -14,12 +15,15 @@ const WHOLE: u128 = 200_000;
 /// The widest ratio of latencies of one space on one device.
 const WIDEST: f64 = 1e6;
 
-/// A table of latencies, a device in each column.
+/// A table of latencies, a device in each column. Rates, such as images a second, are held as the latencies
+/// whose reciprocals they are.
 #[derive(Debug, Clone)]
 pub struct DeviceTable {
     /// Name in error messages.
     name: String,
     table: Table,
+    /// What the values were: latencies or rates.
+    target: Target,
 }
 
 /// Tables of another space that a device was measured in.
@@ -33,38 +37,71 @@ pub struct OtherSpace<'a> {
 }
 
 impl DeviceTable {
-    /// One column, or all that are latencies by their names ([`is_latency`]).
+    /// One column of latencies, or all that are latencies or rates by the second, as their names say
+    /// ([`tells_latency`]).
     pub fn new(
         name: &str,
         table: &Table,
         column: Option<&str>,
     ) -> Result<DeviceTable, PredictError> {
-        let wrong = |why: String| PredictError::Model { why: format!("{name}: {why}") };
         if let Some(column) = column {
-            table.column(column).map_err(|e| wrong(e.to_string()))?;
+            return DeviceTable::of_target(name, table, column, Target::Latency);
         }
-        let taken = |n: &&String| column.map_or_else(|| is_latency(n), |c| c == n.as_str());
-        let names: Vec<String> = table.names.iter().filter(taken).cloned().collect();
-        if names.is_empty() {
-            return Err(wrong("no column is named as a latency, such as pixel_ms".into()));
-        }
-        let columns = names.iter().map(|n| table.column(n).map(<[f64]>::to_vec));
-        let columns: Vec<Vec<f64>> = columns.collect::<Result<_, _>>()?;
-        let some = Table::new(table.space.clone(), table.archs.clone(), names, columns)?;
-        DeviceTable::of_all(name, &some)
+        DeviceTable::of(name, table, tells_latency, is_rate)?.ok_or_else(|| {
+            let why = format!("{name}: no column is named as a latency, such as pixel_ms");
+            PredictError::Model { why }
+        })
     }
 
-    /// All columns, whatever their names.
-    fn of_all(name: &str, table: &Table) -> Result<DeviceTable, PredictError> {
+    /// One column, of rates if its name says so.
+    pub fn named(name: &str, table: &Table, column: &str) -> Result<DeviceTable, PredictError> {
+        let target = if is_rate(column) { Target::Rate } else { Target::Latency };
+        DeviceTable::of_target(name, table, column, target)
+    }
+
+    /// One column, of rates or latencies as `target` says.
+    pub fn of_target(
+        name: &str,
+        table: &Table,
+        column: &str,
+        target: Target,
+    ) -> Result<DeviceTable, PredictError> {
         let wrong = |why: String| PredictError::Model { why: format!("{name}: {why}") };
-        for (name, column) in table.names.iter().zip(&table.columns) {
-            if let Some(row) = column.iter().position(|v| *v <= 0.0) {
-                let (arch, value) = (table.space.print(&table.archs[row]), column[row]);
-                let why = format!("column '{name}' at {arch}: {value} is not more than 0");
-                return Err(wrong(why));
+        table.column(column).map_err(|e| wrong(e.to_string()))?;
+        let known = DeviceTable::of(name, table, |n| n == column, |_| target == Target::Rate)?;
+        known.ok_or_else(|| wrong(format!("no column '{column}'")))
+    }
+
+    /// The columns that are `taken`, some of them of rates; `None` if there is none.
+    fn of(
+        name: &str,
+        table: &Table,
+        taken: impl Fn(&str) -> bool,
+        is_rate: impl Fn(&str) -> bool,
+    ) -> Result<Option<DeviceTable>, PredictError> {
+        let mut target = Target::Latency;
+        let (mut names, mut columns) = (Vec::new(), Vec::new());
+        let all = table.names.iter().zip(&table.columns);
+        for (column, values) in all.filter(|(column, _)| taken(column)) {
+            let is_wrong = |v: &f64| *v <= 0.0 || v.recip().is_infinite();
+            if let Some(row) = values.iter().position(is_wrong) {
+                let (arch, value) = (table.space.print(&table.archs[row]), values[row]);
+                let why = format!("column '{column}' at {arch}: {value} is not more than 0");
+                return Err(PredictError::Model { why: format!("{name}: {why}") });
             }
+            if is_rate(column) {
+                target = Target::Rate;
+                columns.push(values.iter().map(|v| v.recip()).collect());
+            } else {
+                columns.push(values.clone());
+            }
+            names.push(column.clone());
         }
-        Ok(DeviceTable { name: name.into(), table: table.clone() })
+        if names.is_empty() {
+            return Ok(None);
+        }
+        let table = Table::new(table.space.clone(), table.archs.clone(), names, columns)?;
+        Ok(Some(DeviceTable { name: name.into(), table, target }))
     }
 
     /// All columns that measure what `metric` does by their names, such as energies; the latencies if that name does
@@ -77,22 +114,21 @@ impl DeviceTable {
         let Some(wanted) = quantity(metric).filter(|q| *q != "time") else {
             return DeviceTable::new(name, table, None);
         };
-        let taken = |n: &&String| quantity(n) == Some(wanted);
-        let names: Vec<String> = table.names.iter().filter(taken).cloned().collect();
-        if names.is_empty() {
+        DeviceTable::of(name, table, |n| quantity(n) == Some(wanted), is_rate)?.ok_or_else(|| {
             let why = format!("{name}: no column is named as {wanted}, as '{metric}' is");
-            return Err(PredictError::Model { why });
-        }
-        let columns = names.iter().map(|n| table.column(n).map(<[f64]>::to_vec));
-        let columns: Vec<Vec<f64>> = columns.collect::<Result<_, _>>()?;
-        let some = Table::new(table.space.clone(), table.archs.clone(), names, columns)?;
-        DeviceTable::of_all(name, &some)
+            PredictError::Model { why }
+        })
     }
 
     /// The names of its devices, as [`AdaptedLatency::sources`] has them.
     pub fn devices(&self) -> impl Iterator<Item = String> {
         self.table.names.iter().map(|column| source_name(column, &self.name))
     }
+}
+
+/// Tells whether a metric is a rate by its name.
+fn is_rate(metric: &str) -> bool {
+    MetricKind::of(metric) == Some(MetricKind::Rate)
 }
 
 fn source_name(column: &str, file: &str) -> String {
@@ -138,6 +174,7 @@ impl AdaptedLatency {
         let carried = elsewhere.map(|other| devices.carried(metric, other)).transpose()?;
         let names = devices.names.iter().map(|(name, file)| source_name(name, file)).collect();
         AdaptedLatency::fit(pool, features, metric, (names, functions), carried, (rows, values))
+            .map(|adapted| adapted.of_target(target.target))
             .map_err(|e| wrong(e.to_string()))
     }
 }
@@ -145,7 +182,7 @@ impl AdaptedLatency {
 impl<'a> Devices<'a> {
     fn new(pool: &Pool, tables: &'a [DeviceTable]) -> Devices<'a> {
         let (mut names, mut columns) = (Vec::new(), Vec::new());
-        for DeviceTable { name: file, table } in tables {
+        for DeviceTable { name: file, table, .. } in tables {
             for (name, values) in table.names.iter().zip(&table.columns) {
                 let mut column = vec![f64::NAN; pool.len()];
                 for (arch, &value) in table.archs.iter().zip(values) {
