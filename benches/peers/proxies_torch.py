@@ -401,8 +401,26 @@ def zico(net, x, t):
     return total
 
 
+def lswag_gradients(net, x, t):
+    loss = F.cross_entropy(net(x), t, reduction="none")
+    half, total = len(x) // 2, 0.0
+    weights = [m.weight for m in weighted(net)]
+    means = [loss[:half].mean(), loss[half:].mean()]
+    both = [torch.autograd.grad(mean, weights, retain_graph=True, allow_unused=True) for mean in means]
+    for a, b in zip(*both):
+        if a is not None:
+            deviation = torch.stack([a, b]).flatten(1).abs().std(0, correction=0)
+            inverse = (1 / deviation[deviation > 0]).sum().item()
+            total += math.log(inverse) if inverse > 0 else 0
+    return total
+
+
+def lswag(net, x, t):
+    return lswag_gradients(net, x, t) * swap_layers(net, x, t)
+
+
 ALL = [epe_nas, fisher, flops, grad_norm, grasp, jacov, l2_norm, nwot, params, plain, snip, synflow, zen]
-ALL += [expressivity, meco, progressivity, swap, swap_cell, swap_layers, trainability, vkdnw, zico]
+ALL += [expressivity, lswag, lswag_gradients, meco, progressivity, swap, swap_cell, swap_layers, trainability, vkdnw, zico]
 
 
 def made(net, stream, scale):

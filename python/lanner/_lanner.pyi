@@ -107,6 +107,7 @@ class Predictor:
         kind: str,
         metric: str,
         sources: list[str],
+        prior: str | None,
         seed: int,
     ) -> Predictor: ...
     @staticmethod

@@ -118,15 +118,21 @@ def adapt(
     space: Space | str = "nasbench201",
     kind: str = "latency",
     sources: Sequence[str | os.PathLike[str]] = (),
+    prior: str | os.PathLike[str] | None = None,
     metric: str | None = None,
     seed: int = 0,
 ) -> Predictor:
     """Fits a predictor to few values, with the help of tables of other devices or tasks.
 
-    ``sources`` are tables in the same space: ``"TABLE"`` or ``"TABLE:COLUMN"``, and ``"built-in"`` for
-    Lanner's own table of NAS-Bench-201. Ten measurements, or twenty trainings, are enough for a start.
+    ``kind`` is "latency", "rate" or "accuracy". ``sources`` are tables in the same space: ``"TABLE"`` or
+    ``"TABLE:COLUMN"``, and ``"built-in"`` for Lanner's own table of NAS-Bench-201. Ten measurements, or
+    twenty trainings, are enough for a start.
 
-    Raises InputError as :meth:`Predictor.fit`, or if a source cannot be read.
+    ``prior``, for accuracies, is a table of untrained scores, from which predictions start as far as the
+    values bear it out: ``"proxies.csv:rank"``, as ``lanner proxies`` wrote it, or another column. A few
+    hundred networks are enough.
+
+    Raises InputError as :meth:`Predictor.fit`, or if a source or the prior cannot be read.
     """
     space = as_space(space)
     name = metric or (values if isinstance(values, str) else None)
@@ -134,7 +140,9 @@ def adapt(
     name = name or ("latency_ms" if kind == "latency" else kind)
     files = [os.fspath(source) for source in sources]
     return Predictor(
-        _lanner.Predictor.adapt(space._inner, texts, numbers, kind, name, files, seed)
+        _lanner.Predictor.adapt(
+            space._inner, texts, numbers, kind, name, files, None if prior is None else os.fspath(prior), seed
+        )
     )
 
 

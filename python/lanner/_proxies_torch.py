@@ -63,13 +63,24 @@ def vkdnw(p: Passes) -> float:
 
 
 def zico(p: Passes) -> float:
-    half, total = p.size // 2, 0.0
-    first = p.grad(p.each_loss[:half].sum() / p.size, p.needed(p.weights))
-    for (_, whole), a in zip(p.pairs(), [g for g in first if g is not None], strict=True):
-        b = whole - a
+    total = 0.0
+    for a, b in p.halves:
         ratio = ((a.abs() + b.abs()) / (a - b).abs())[a != b].double().sum().item()
         total += math.log(ratio) if ratio > 0 else 0.0
     return total
+
+
+def lswag_gradients(p: Passes) -> float:
+    total = 0.0
+    for a, b in p.halves:
+        deviation = (a.abs() - b.abs()).abs()
+        inverse = (1 / deviation[deviation > 0].double()).sum().item()
+        total += math.log(inverse) if inverse > 0 else 0.0
+    return total
+
+
+def lswag(p: Passes) -> float:
+    return swap_layers(p) * lswag_gradients(p)
 
 
 def jacov(p: Passes) -> float:
@@ -285,7 +296,7 @@ def zen(p: Passes) -> float:
 PROXIES: dict[str, Callable[[Passes], float]] = {
     f.__name__: f
     for f in (
-        epe_nas, expressivity, fisher, flops, grad_norm, grasp, jacov, l2_norm, meco, nwot, params, plain,
-        progressivity, snip, swap, swap_cell, swap_layers, synflow, trainability, vkdnw, zen, zico,
+        epe_nas, expressivity, fisher, flops, grad_norm, grasp, jacov, l2_norm, lswag, lswag_gradients, meco, nwot,
+        params, plain, progressivity, snip, swap, swap_cell, swap_layers, synflow, trainability, vkdnw, zen, zico,
     )
 }  # fmt: skip

@@ -113,7 +113,7 @@ class Passes:
             self.net,
             self.blocks,
             layers=weighted(self.net) if self.wanted & {"fisher", "vkdnw", "meco"} else [],
-            states=bool(self.wanted & {"nwot", "swap", "swap_layers"}),
+            states=bool(self.wanted & {"lswag", "nwot", "swap", "swap_layers"}),
             flops="flops" in self.wanted,
         )
         forward = {"nwot", "swap", "swap_layers", "flops", "meco", "expressivity", "progressivity"}
@@ -135,6 +135,13 @@ class Passes:
     def gradient(self) -> list[torch.Tensor | None]:
         """Gradient of the loss by the weights; with a graph of its own if GraSP is wanted."""
         return self.grad(self.each_loss.mean(), self.needed(self.weights), create_graph="grasp" in self.wanted)
+
+    @cached_property
+    def halves(self) -> list[tuple[torch.Tensor, torch.Tensor]]:
+        """Parts of the loss's gradient by each layer's weights that come from either half of the images."""
+        half = self.each_loss[: self.size // 2].sum() / self.size
+        first = [g for g in self.grad(half, self.needed(self.weights)) if g is not None]
+        return [(a, whole - a) for (_, whole), a in zip(self.pairs(), first, strict=True)]
 
     def needed(self, tensors: list[torch.Tensor]) -> list[torch.Tensor]:
         if not tensors:

@@ -43,6 +43,28 @@ def test_few_values_are_enough_with_a_table():
     assert sum(abs(m / v - 1) < 0.2 for m, v in zip(median, VALUES[10:], strict=True)) > 100
 
 
+def test_a_prior_stands_in_for_trainings(tmp_path):
+    """Values that one proxy tells: the other networks are ranked by it from ten on."""
+    worth = [-v for v in VALUES]
+    rows = [f'"{a}",{v}' for a, v in zip(ARCHS, worth, strict=True)]
+    table = tmp_path / "proxies.csv"
+    table.write_text("\n".join(["arch,nwot", *rows]) + "\n")
+    given = {"space": SPACE, "kind": "accuracy"}
+    # rank is made of the proxies that a table has.
+    predictor = lanner.adapt(ARCHS[:10], worth[:10], prior=f"{table}:rank", **given)
+    median = list(predictor.predict(ARCHS[10:]).median)
+    order = sorted(range(140), key=median.__getitem__)
+    better = sum(worth[10 + a] < worth[10 + b] for a, b in zip(order, order[70:], strict=False))
+    assert better > 63
+    assert "untrained scores: 150" in repr(predictor)
+    with pytest.raises(lanner.InputError, match="prior is for accuracies"):
+        lanner.adapt(ARCHS[:10], VALUES[:10], space=SPACE, prior=table)
+    with pytest.raises(lanner.InputError, match="no column 'swap'"):
+        lanner.adapt(ARCHS[:10], worth[:10], prior=f"{table}:swap", **given)
+    with pytest.raises(lanner.InputError, match="less is better"):
+        lanner.adapt(ARCHS[:10], VALUES[:10], space=SPACE, kind="error")
+
+
 @pytest.mark.parametrize(
     ("settings", "says"),
     [

@@ -3,9 +3,12 @@
 mod tasks;
 
 use std::io::Write;
+use std::path::PathBuf;
 
 use crate::recipes::multi_predict::{MultiPredict, tasks::WIDTH};
-use lanner_predict::accuracy::adapted::{AdaptedAccuracy, Inputs, Source, SourceRelation};
+use lanner_predict::accuracy::adapted::{
+    AdaptedAccuracy, Inputs, Source, SourceRelation, TaskPrior,
+};
 use lanner_predict::accuracy::{AccuracyFeatures, AccuracyModel};
 use lanner_predict::metrics::{mean_and_error, spearman};
 use lanner_predict::regress::ridge::Ridge;
@@ -19,7 +22,9 @@ use tasks::{Task, named};
 #[derive(clap::Args)]
 #[command(after_help = "\
 Spearman correlations are over all networks of the target's table that were not trained on, for every \
-ordered pair of data sets. Standard errors are over seeds: a seed draws the target's samples.
+ordered pair of data sets. Standard errors are over seeds: a seed draws the target's samples. default-prior \
+and no-transfer-prior start from rank of the tables of --prior (one for each space, such as \
+nasbench201.csv, written by `lanner proxies`), else of the proxies that the published tables have.
 
 Examples:
   lanner-bench cross-task
@@ -37,14 +42,17 @@ pub struct CrossTaskArgs {
     /// Number of trained networks of the target
     #[arg(long, default_value_t = 20, value_parser = clap::value_parser!(u32).range(5..500))]
     samples: u32,
-    /// default, default-proxies, default-graph, no-transfer, multi-predict, accuracy, ridge-proxies,
-    /// best-proxy
+    /// default, default-proxies, default-graph, default-prior, no-transfer, no-transfer-prior,
+    /// multi-predict, accuracy, ridge-proxies, best-proxy
     #[arg(
         long,
         value_delimiter = ',',
         default_value = "default,default-proxies,default-graph,no-transfer,multi-predict,accuracy,ridge-proxies,best-proxy"
     )]
     method: Vec<String>,
+    /// Folder of tables of `lanner proxies`, one a space, for default-prior and no-transfer-prior
+    #[arg(long, value_name = "DIR")]
+    prior: Option<PathBuf>,
     /// Add rows for `default` with all other data sets together as sources, and with all of other
     /// spaces
     #[arg(long)]
@@ -59,8 +67,12 @@ pub struct CrossTaskArgs {
 #[derive(Clone, Copy, PartialEq)]
 enum Method {
     Default(Inputs),
-    /// `default` without a source.
-    NoTransfer,
+    /// `default` beside `rank`.
+    DefaultPrior,
+    /// `default` without a source, beside `rank` or not.
+    NoTransfer {
+        prior: bool,
+    },
     MultiPredict,
     /// The accuracy predictor `default`, which sees only graphs.
     Accuracy,
@@ -69,11 +81,13 @@ enum Method {
     BestProxy,
 }
 
-const METHODS: [(&str, Method); 8] = [
+const METHODS: [(&str, Method); 10] = [
     ("default", Method::Default(Inputs::Both)),
     ("default-proxies", Method::Default(Inputs::Proxies)),
     ("default-graph", Method::Default(Inputs::Graph)),
-    ("no-transfer", Method::NoTransfer),
+    ("default-prior", Method::DefaultPrior),
+    ("no-transfer", Method::NoTransfer { prior: false }),
+    ("no-transfer-prior", Method::NoTransfer { prior: true }),
     ("multi-predict", Method::MultiPredict),
     ("accuracy", Method::Accuracy),
     ("ridge-proxies", Method::RidgeProxies),
@@ -82,7 +96,11 @@ const METHODS: [(&str, Method); 8] = [
 
 impl Method {
     fn has_source(self) -> bool {
-        matches!(self, Method::Default(_) | Method::MultiPredict)
+        matches!(self, Method::Default(_) | Method::DefaultPrior | Method::MultiPredict)
+    }
+
+    fn has_prior(self) -> bool {
+        matches!(self, Method::DefaultPrior | Method::NoTransfer { prior: true })
     }
 }
 
@@ -119,7 +137,18 @@ impl Game {
     }
 
     fn adapted(&self, target: &Task, sources: &[Source], inputs: Inputs) -> anyhow::Result<Seeds> {
-        let prior = target.features.prior(sources, inputs);
+        self.adapted_from(target, target.features.prior(sources, inputs))
+    }
+
+    /// The same beside an untrained score.
+    fn adapted_beside_rank(&self, target: &Task, sources: &[Source]) -> anyhow::Result<Seeds> {
+        let scores = target.untrained.as_ref();
+        let scores = scores.ok_or_else(|| usage(format!("{}: no prior", target.name)))?;
+        let prior = target.features.prior_with_untrained(sources, Inputs::Both, scores);
+        self.adapted_from(target, prior)
+    }
+
+    fn adapted_from(&self, target: &Task, prior: TaskPrior) -> anyhow::Result<Seeds> {
         let all: Vec<usize> = (0..target.values.len()).collect();
         self.play(target, |rows, y, _| {
             Ok(AdaptedAccuracy::fit(&prior, rows, y)?.scores(&prior, &all))
@@ -130,7 +159,8 @@ impl Game {
     fn alone(&self, method: Method, target: &Task) -> anyhow::Result<Seeds> {
         let proxies = target.features.proxy_scores();
         match method {
-            Method::NoTransfer => self.adapted(target, &[], Inputs::Both),
+            Method::NoTransfer { prior: false } => self.adapted(target, &[], Inputs::Both),
+            Method::NoTransfer { prior: true } => self.adapted_beside_rank(target, &[]),
             Method::Accuracy => {
                 let features = AccuracyFeatures::new(&target.pool);
                 let all: Vec<usize> = (0..target.values.len()).collect();
@@ -201,8 +231,14 @@ pub fn run(args: CrossTaskArgs) -> anyhow::Result<()> {
     if !absent.is_empty() {
         eprintln!("note: the folder of tables does not have {}", absent.join(", "));
     }
-    let tasks: Vec<Task> =
+    let mut tasks: Vec<Task> =
         chosen.iter().map(|n| Task::read(&args.common, n)).collect::<Result<_, _>>()?;
+    if methods.iter().any(|m| m.1.has_prior()) {
+        for task in &mut tasks {
+            task.read_prior(args.prior.as_deref())?;
+        }
+    }
+    let tasks = tasks;
     if tasks.len() < 2 {
         return Err(usage("--set: a pair needs two data sets"));
     }
@@ -242,6 +278,11 @@ pub fn run(args: CrossTaskArgs) -> anyhow::Result<()> {
                         let source = source(from, target, *inputs)?;
                         relation = source.relation;
                         game.adapted(target, &[source], *inputs)?
+                    }
+                    (Method::DefaultPrior, _) => {
+                        let source = source(from, target, Inputs::Both)?;
+                        relation = source.relation;
+                        game.adapted_beside_rank(target, &[source])?
                     }
                     _ => game.play(target, |rows, y, seed| {
                         let first = &networks[s][(seed - args.common.seed) as usize];

@@ -4,7 +4,7 @@ use std::path::{Path, PathBuf};
 
 use lanner_data::Table;
 use lanner_predict::Pool;
-use lanner_predict::accuracy::untrained::{MEMBERS, for_pool, rank};
+use lanner_predict::accuracy::untrained::{RANK, for_pool, of_table};
 use lanner_space::Space;
 use rand::RngExt;
 
@@ -126,11 +126,7 @@ impl Measured {
 /// networks, predicted for those that it lacks.
 pub fn untrained(path: &Path, pool: &Pool) -> anyhow::Result<Vec<f64>> {
     let table = Table::read(path, &pool.space)?.0;
-    let columns: Vec<(String, Vec<f64>)> = table.names.into_iter().zip(table.columns).collect();
-    let scores = rank(&columns).ok_or_else(|| {
-        usage(format!("{}: none of the proxies {}", path.display(), MEMBERS.join(", ")))
-    })?;
-    let known: Vec<_> = table.archs.into_iter().zip(scores).collect();
+    let known = of_table(&table, RANK).map_err(|e| usage(format!("{}: {e}", path.display())))?;
     Ok(for_pool(pool, &known)?)
 }
 

@@ -165,7 +165,7 @@ fn accuracy_is_carried_over_from_another_task() {
         let own = target.names.iter().position(|n| n == "val_accuracy").unwrap();
         rows[10..].iter().for_each(|&r| target.columns[own][r] = f64::NAN);
         let task = |table| TaskTable::new("a task", table, "val_accuracy").unwrap();
-        let adapted = TaskPredictor::fit(task(&target), vec![task(&object)]).unwrap();
+        let adapted = TaskPredictor::fit(task(&target), vec![task(&object)], vec![]).unwrap();
         spearman_of_rest(&adapted.predict(&scene.archs).mean, values, &rows[10..])
     };
     let mean = (0..2).map(one_seed).sum::<f64>() / 2.0;

@@ -14,6 +14,7 @@ use lanner_space::Space;
 const GPT2: &str = r#"
 name = "gpt2-small"
 kind = "transformer"
+bias = [true, false]
 [stem]
 vocabulary = 50257
 tokens = 1024
@@ -40,7 +41,7 @@ fn main() {
 
     let space = Space::from_toml(GPT2).expect("a space");
     let network =
-        Skeleton::of(&space).expect("a skeleton").tensors(&space.at(0).expect("the only one"));
+        Skeleton::of(&space).expect("a skeleton").tensors(&space.at(0).expect("the first one"));
     let own = network.and_then(|n| n.encode(Init::default(), Some(1))).expect("it fits in a file");
     let mut models = vec![("gpt2-small".to_string(), own)];
     for file in std::env::args().skip(1).filter(|arg| !arg.starts_with("--")) {

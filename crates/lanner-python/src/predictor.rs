@@ -4,6 +4,7 @@ use std::path::PathBuf;
 
 use lanner::data::{Table, built_in};
 use lanner::predict::accuracy::adapted::{TaskPredictor, TaskTable};
+use lanner::predict::accuracy::untrained::{RANK, of_table};
 use lanner::predict::latency::adapted::{AdaptedLatency, DeviceTable};
 use lanner::predict::predictor::fitted::{FitSettings, Fitted, MethodFeatures};
 use lanner::predict::predictor::ranking::{Ranked, Ranking};
@@ -68,7 +69,8 @@ impl Predictor {
     }
 
     /// Adapts to few values with the help of tables of other devices or tasks in the same space:
-    /// `TABLE[:COLUMN]`, or `built-in`. `kind` is latency, rate or accuracy.
+    /// `TABLE[:COLUMN]`, or `built-in`. `kind` is latency, rate or accuracy. For accuracies, `prior` is a
+    /// `TABLE[:COLUMN]` of untrained scores, by default of `rank`.
     #[staticmethod]
     fn adapt(
         py: Python,
@@ -78,10 +80,32 @@ impl Predictor {
         kind: &str,
         metric: &str,
         sources: Vec<String>,
+        prior: Option<String>,
         seed: u64,
     ) -> PyResult<Predictor> {
         let target = target(kind)?;
+        let refused = |why: &str| Err(InputError::new_err(why.to_string()));
+        match (target, &prior) {
+            (Target::Error, _) => {
+                return refused(
+                    "kind is 'error', of which less is better: give the values with the \
+                                other sign, as kind accuracy, or use Predictor.fit",
+                );
+            }
+            (Target::Latency | Target::Rate, Some(_)) => {
+                return refused("prior is for accuracies, not latencies");
+            }
+            _ => {}
+        }
         let table = table(&space.0, metric, texts(archs)?, numbers(values)?)?;
+        let prior = match prior {
+            None => Vec::new(),
+            Some(source) => {
+                let (name, table, column) = read(&source, &space.0)?;
+                let scores = of_table(&table, column.as_deref().unwrap_or(RANK));
+                scores.map_err(|e| InputError::new_err(format!("prior: {name}: {e}")))?
+            }
+        };
         let read = sources.iter().map(|source| read(source, &space.0));
         let sources = read.collect::<PyResult<Vec<(String, Table, Option<String>)>>>()?;
         let adapted = py.detach(|| -> Result<Box<dyn Trait>, PredictError> {
@@ -106,7 +130,7 @@ impl Predictor {
                             TaskTable::new(name, t, column.as_deref().unwrap_or(metric))
                         })
                         .collect::<Result<Vec<_>, _>>()?;
-                    Ok(Box::new(TaskPredictor::fit(own, others)?))
+                    Ok(Box::new(TaskPredictor::fit(own, others, prior)?))
                 }
             }
         });

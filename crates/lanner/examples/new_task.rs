@@ -37,7 +37,7 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
     let archs: Vec<Architecture> = space.iter().collect();
     let truth = train(&space, &archs, worth);
     for sources in [vec![], vec![source]] {
-        let predictor = TaskPredictor::fit(twenty.clone(), sources)?;
+        let predictor = TaskPredictor::fit(twenty.clone(), sources, vec![])?;
         let forecast = predictor.predict(&archs);
         let best = (0..archs.len()).max_by(|&a, &b| forecast.mean[a].total_cmp(&forecast.mean[b]));
         let best = best.unwrap_or(0);

@@ -38,7 +38,10 @@ give --from tables with its measurements there, and with those of at least two o
 ACCURACIES. Twenty trained networks are enough for a start. Each table of --sources and --from is \
 another task, in this space or in --from-space. Its accuracies are in the column of TABLE:COLUMN, else \
 in the column with the metric's name. Columns of zero-cost proxies (with the names that `lanner \
-proxies` uses) in these tables and in --proxies are used too.
+proxies` uses) in these tables and in --proxies are used too. --prior FILE:rank starts from the untrained \
+score of a table of `lanner proxies` of this space, as `lanner search --warm-start FILE:rank` does: \
+accuracies are expected to rise with it as far as the trained networks bear that out. A few hundred \
+networks are enough; the score of others is predicted from theirs.
 
 Examples:
   lanner measure --choose 10 --out mine.csv
@@ -53,6 +56,8 @@ Examples:
     --from phone-201.csv devices-201.csv --out phone.lanner
   lanner adapt --target twenty.csv --metric val_accuracy \\
     --sources cifar10.csv:test_accuracy --proxies proxies.csv --out mine.lanner
+  lanner adapt --target ten.csv --metric val_accuracy --prior proxies.csv:rank \
+    --out mine.lanner
   lanner adapt --space darts --target twenty.csv --metric val_accuracy \\
     --from-space nasbench201 --from cifar10.csv:test_accuracy --out mine.lanner")]
 pub struct AdaptArgs {
@@ -84,6 +89,10 @@ pub struct AdaptArgs {
     /// For accuracies: a table of zero-cost proxies of networks, as `lanner proxies` writes it
     #[arg(long, value_name = "TABLE")]
     proxies: Option<PathBuf>,
+    /// For accuracies: untrained scores, larger is better, from which predictions start: a column of a
+    /// table, or rank of a table of `lanner proxies` [default column: rank]
+    #[arg(long, value_name = "TABLE[:COLUMN]")]
+    prior: Option<String>,
     /// For latencies: predict also the networks of this file, one architecture a line, or a .csv or
     /// .parquet table
     #[arg(long, value_name = "FILE")]
@@ -117,7 +126,8 @@ pub fn run(args: AdaptArgs) -> anyhow::Result<()> {
     let start = Instant::now();
     let space = Space::by_name(&args.space).map_err(|e| usage(e.to_string()))?;
     if let Some(out) = &args.out {
-        let tables = args.sources.iter().chain(&args.from).map(|text| Path::new(parts(text).0));
+        let tables = args.sources.iter().chain(&args.from).chain(&args.prior);
+        let tables = tables.map(|text| Path::new(parts(text).0));
         let files = [&args.proxies, &args.archs].into_iter().flatten().map(PathBuf::as_path);
         let own = [args.target.as_path(), Path::new(&args.space)];
         let inputs: Vec<&Path> = tables.chain(files).chain(own).collect();

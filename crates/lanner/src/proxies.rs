@@ -27,7 +27,7 @@ use crate::{
 #[command(after_help = "\
 Proxies are scores of an untrained network, computed from one minibatch: epe_nas, fisher, flops, \
 grad_norm, grasp, jacov, l2_norm, nwot, params, plain, snip, synflow, zen, as NAS-Bench-Suite-Zero \
-defines them, and expressivity, meco, progressivity, swap, swap_cell, swap_layers, trainability, vkdnw, \
+defines them, and expressivity, lswag, lswag_gradients, meco, progressivity, swap, swap_cell, swap_layers, trainability, vkdnw, \
 zico. A value that does not exist is empty, and the column note says why.
 
 The best networks of the table are printed by rank, the mean of nine of the proxies; \

@@ -1,10 +1,14 @@
 //! Data sets: networks with their accuracies and proxies.
 
+use std::path::Path;
+use std::sync::Arc;
+
 use crate::recipes::multi_predict::tasks::normalised;
 use lanner_data::Table;
 use lanner_data::import::{Format, read_where};
 use lanner_predict::Pool;
 use lanner_predict::accuracy::adapted::TaskFeatures;
+use lanner_predict::accuracy::untrained::{RANK, UntrainedScores, of_table};
 use lanner_predict::regress::linalg::Mat;
 use lanner_space::Space;
 
@@ -183,6 +187,10 @@ pub struct Task {
     /// Accuracies, one a network.
     pub values: Vec<f64>,
     pub features: TaskFeatures,
+    /// Its networks with their proxies.
+    table: Table,
+    /// `rank` of networks of the space, if it was read.
+    pub untrained: Option<Arc<UntrainedScores>>,
     /// Proxies, normalised for the recipe `multi-predict`.
     pub normalised: Mat,
 }
@@ -196,10 +204,23 @@ impl Task {
         let known: Vec<usize> = (0..values.len()).filter(|&i| values[i].is_finite()).collect();
         let values = known.iter().map(|&i| values[i]).collect();
         let table = table.select(&known)?;
-        let columns: Vec<(String, Vec<f64>)> = table.names.into_iter().zip(table.columns).collect();
-        let pool = Pool::new(space, table.archs);
+        let columns: Vec<(String, Vec<f64>)> =
+            table.names.iter().cloned().zip(table.columns.iter().cloned()).collect();
+        let pool = Pool::new(space, table.archs.clone());
         let features = TaskFeatures::new(&pool, &columns)?;
         let normalised = normalised(&columns, pool.len());
-        Ok(Task { name: named.name.into(), pool, values, features, normalised })
+        let name = named.name.into();
+        Ok(Task { name, pool, values, features, table, untrained: None, normalised })
+    }
+
+    /// Reads `rank` of the space's table in a folder, or of the proxies beside the accuracies.
+    pub fn read_prior(&mut self, folder: Option<&Path>) -> anyhow::Result<()> {
+        let space = &self.table.space;
+        let path = folder.map(|folder| folder.join(format!("{space}.csv")));
+        let read = path.filter(|path| path.is_file());
+        let read = read.map(|path| Table::read(path, space)).transpose()?;
+        let known = of_table(read.as_ref().map_or(&self.table, |(table, _)| table), RANK)?;
+        self.untrained = Some(Arc::new(UntrainedScores::new(space, &known)?));
+        Ok(())
     }
 }

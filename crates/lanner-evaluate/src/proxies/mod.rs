@@ -19,9 +19,9 @@
 //!
 //! | pass | for |
 //! |---|---|
-//! | forward | `nwot`, `swap`, `swap_layers`, `expressivity`, `progressivity`, `meco`; all of the next rows |
-//! | backward of the loss | `grad_norm`, `snip`, `plain`, `fisher`, `vkdnw`; `zico`, `grasp` |
-//! | backward of the loss of half of the images | `zico` |
+//! | forward | `nwot`, `swap`, `swap_layers`, `expressivity`, `progressivity`, `meco`, `lswag`; all of the next rows |
+//! | backward of the loss | `grad_norm`, `snip`, `plain`, `fisher`, `vkdnw`; `zico`, `lswag`, `lswag_gradients`, `grasp` |
+//! | backward of the loss of half of the images | `zico`, `lswag`, `lswag_gradients` |
 //! | backward in pieces between blocks | `trainability` |
 //! | backward of the sum of outputs, to the image | `jacov`, `epe_nas` |
 //! | two more forward and backward, of larger and smaller weights | `grasp` |

@@ -33,6 +33,12 @@ pub enum Proxy {
     Jacov,
     /// Σ ‖w‖₂.
     L2Norm,
+    /// `LswagGradients` times `SwapLayers` (L-SWAG, Casarin et al., CVPR 2025, of all layers, where the
+    /// paper takes those in which the deviations of gradients are largest in a benchmark).
+    Lswag,
+    /// Σ over layers of log Σ 1 / deviation(|g|) over weights, with the two gradients g of `Zico` (the term
+    /// of gradients of L-SWAG). Weights whose gradients are of equal size are left out.
+    LswagGradients,
     /// Σ over convolutions of the smallest eigenvalue of the correlations between output channels over
     /// the pixels of the first image (MeCo, Jiang et al. 2023). It is 0 where there are more channels
     /// than pixels.
@@ -85,7 +91,7 @@ pub enum Proxy {
 
 impl Proxy {
     /// All proxies, sorted by name.
-    pub const ALL: [Proxy; 22] = [
+    pub const ALL: [Proxy; 24] = [
         Proxy::EpeNas,
         Proxy::Expressivity,
         Proxy::Fisher,
@@ -94,6 +100,8 @@ impl Proxy {
         Proxy::Grasp,
         Proxy::Jacov,
         Proxy::L2Norm,
+        Proxy::Lswag,
+        Proxy::LswagGradients,
         Proxy::Meco,
         Proxy::Nwot,
         Proxy::Params,
@@ -121,6 +129,8 @@ impl Proxy {
             Proxy::Grasp => "grasp",
             Proxy::Jacov => "jacov",
             Proxy::L2Norm => "l2_norm",
+            Proxy::Lswag => "lswag",
+            Proxy::LswagGradients => "lswag_gradients",
             Proxy::Meco => "meco",
             Proxy::Nwot => "nwot",
             Proxy::Params => "params",

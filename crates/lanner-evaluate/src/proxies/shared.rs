@@ -12,7 +12,7 @@ use super::{
 use crate::EvaluateError;
 
 /// Proxies of these passes, in the order of their computation.
-const SHARED: [Proxy; 16] = [
+const SHARED: [Proxy; 18] = [
     Proxy::Nwot,
     Proxy::Swap,
     Proxy::SwapLayers,
@@ -23,6 +23,8 @@ const SHARED: [Proxy; 16] = [
     Proxy::Snip,
     Proxy::Plain,
     Proxy::Zico,
+    Proxy::LswagGradients,
+    Proxy::Lswag,
     Proxy::Fisher,
     Proxy::Vkdnw,
     Proxy::Jacov,
@@ -46,8 +48,9 @@ pub fn passes(
     if !any(&SHARED) {
         return Ok(Vec::new());
     }
-    let by_params = any(&[Proxy::GradNorm, Proxy::Snip, Proxy::Plain, Proxy::Grasp, Proxy::Zico]);
-    let by_half = any(&[Proxy::Zico]);
+    let by_half = any(&[Proxy::Zico, Proxy::LswagGradients, Proxy::Lswag]);
+    let by_params = by_half || any(&[Proxy::GradNorm, Proxy::Snip, Proxy::Plain, Proxy::Grasp]);
+    let of_patterns = any(&[Proxy::Swap, Proxy::SwapLayers, Proxy::Lswag]);
     let by_image = any(&[Proxy::Fisher, Proxy::Vkdnw]);
     let by_input = any(&[Proxy::Jacov, Proxy::EpeNas]);
     let of_blocks = any(&[Proxy::Expressivity, Proxy::Progressivity]);
@@ -66,7 +69,7 @@ pub fn passes(
         training: backward > 0,
         // Outputs that are looked at after the pass are kept as for further backward passes.
         repeat_backward: backward > 1 || of_blocks || of_layers,
-        hold_states: any(&[Proxy::Nwot, Proxy::Swap, Proxy::SwapLayers, Proxy::Grasp]),
+        hold_states: of_patterns || any(&[Proxy::Nwot, Proxy::Grasp]),
         observed,
         cuts: blocks.iter().copied().filter(|_| in_pieces).collect(),
         ..options.executor()
@@ -99,7 +102,7 @@ pub fn passes(
         true => features::entropies(&executor, &blocks, options.threads)?,
         false => Vec::new(),
     };
-    let (swap, swap_layers) = match any(&[Proxy::Swap, Proxy::SwapLayers]) {
+    let (swap, swap_layers) = match of_patterns {
         true => patterns::swap(&executor, batch.len()),
         false => (Err(Absence::NoRelu), Err(Absence::NoRelu)),
     };
@@ -127,6 +130,11 @@ pub fn passes(
             _ if weighted(network, params).next().is_none() => Err(Absence::NoWeights),
             Proxy::Meco => features::meco(&executor, &convolutions)?,
             Proxy::Zico => spread::zico(network, params, &gradient, &half),
+            Proxy::LswagGradients => spread::lswag_gradients(network, params, &gradient, &half),
+            Proxy::Lswag => {
+                let gradients = spread::lswag_gradients(network, params, &gradient, &half);
+                swap_layers.and_then(|patterns| gradients.map(|g| g * patterns))
+            }
             Proxy::Vkdnw => spread::vkdnw(network, &sums.by_image(), batch.len()),
             Proxy::Grasp => {
                 let Batch { images, labels, .. } = batch;

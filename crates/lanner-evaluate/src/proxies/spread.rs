@@ -1,5 +1,5 @@
-//! Proxies from how gradients differ between images: ZiCo (Li et al., ICLR 2023) and VKDNW (Tybl &
-//! Neumann, CVPR 2025).
+//! Proxies from how gradients differ between images: ZiCo (Li et al., ICLR 2023), L-SWAG's term of
+//! gradients (Casarin et al., CVPR 2025) and VKDNW (Tybl & Neumann, CVPR 2025).
 
 use lanner_network::{Network, Op};
 use lanner_nn::Params;
@@ -10,13 +10,41 @@ use super::shared::weighted;
 
 /// Computes ZiCo from the gradient of the loss and from that of its first half of images.
 pub fn zico(network: &Network, params: &Params<f32>, all: &[f32], half: &[f32]) -> Score {
+    let ratio = |a: f64, b: f64| if a == b { 0.0 } else { (a.abs() + b.abs()) / (a - b).abs() };
+    of_halves(network, params, (all, half), ratio)
+}
+
+/// Computes L-SWAG's term of gradients from the same two.
+pub fn lswag_gradients(
+    network: &Network,
+    params: &Params<f32>,
+    all: &[f32],
+    half: &[f32],
+) -> Score {
+    // Twice a half's part of the mean loss is that half's mean, and half of a difference of two numbers is
+    // their deviation.
+    let inverse = |a: f64, b: f64| {
+        let deviation = (a.abs() - b.abs()).abs();
+        if deviation == 0.0 { 0.0 } else { deviation.recip() }
+    };
+    of_halves(network, params, (all, half), inverse)
+}
+
+/// Adds up over layers the logarithm of the sum over weights of `of_weight`, which sees the parts of the
+/// gradient that come from the first and from the second half of the images.
+fn of_halves(
+    network: &Network,
+    params: &Params<f32>,
+    (all, half): (&[f32], &[f32]),
+    of_weight: impl Fn(f64, f64) -> f64,
+) -> Score {
     let mut sum = 0.0;
     for range in weighted(network, params) {
-        let ratios = all[range.clone()].iter().zip(&half[range]).map(|(all, half)| {
-            let (a, b) = (f64::from(*half), f64::from(*all) - f64::from(*half));
-            if a == b { 0.0 } else { (a.abs() + b.abs()) / (a - b).abs() }
+        let weights = all[range.clone()].iter().zip(&half[range]).map(|(all, half)| {
+            let first = f64::from(*half);
+            of_weight(first, f64::from(*all) - first)
         });
-        let of_layer: f64 = ratios.sum();
+        let of_layer: f64 = weights.sum();
         if of_layer > 0.0 {
             sum += of_layer.ln();
         }

@@ -187,6 +187,31 @@ fn sizes_are_computed_where_shapes_depend_on_them() {
     assert_eq!(all.nodes[0].kind, TensorOp::View);
 }
 
+/// Paddings as TensorFlow's "same", at least 0: a clip without a largest value, or without a smallest.
+#[test]
+fn paddings_are_clipped() {
+    let constants =
+        vec![sizes("p", &[0, 0, -3, 2, 0, 0, 1, 9]), sizes("zero", &[0]), sizes("six", &[6])];
+    let nodes = vec![node("Clip p zero _ -> a"), node("Clip a _ six -> b"), node("Pad x b -> y")];
+    let all = graph(&model(&[value("x", "1 4 5 6")], constants, nodes));
+    assert_eq!(shape(&all, "y"), [1, 4, 6, 14]);
+    let unknown = vec![weights("most", &[1]), sizes("p", &[0; 8])];
+    let nodes = vec![node("Clip p _ most -> b"), node("Pad x b -> y")];
+    let told = refused(&model(&[value("x", "1 4 5 6")], unknown, nodes));
+    assert!(told.contains("depends on the numbers of"), "{told}");
+}
+
+/// Standardised weights of a normaliser-free network: the norm of constants by their own statistics.
+#[test]
+fn norms_may_tell_their_statistics() {
+    let constants = vec![weights("w", &[8, 4, 3, 3]), weights("s", &[4])];
+    let nodes =
+        vec![node("BatchNormalization w s s s s -> v mean variance"), node("Conv x v -> y")];
+    let all = graph(&model(&[value("x", "1 4 5 6")], constants, nodes));
+    assert_eq!(shape(&all, "y"), [1, 8, 3, 4]);
+    assert_eq!(all.cost().products, 8 * 4 * 9 * 12);
+}
+
 #[test]
 fn open_dimensions_get_sizes() {
     let open = model(

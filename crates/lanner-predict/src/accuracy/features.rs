@@ -38,6 +38,10 @@ pub struct AccuracyFeatures {
     each: Option<Vec<Arc<Mat>>>,
     /// Untrained score of each architecture, p × 1, see [`AccuracyFeatures::with_prior`].
     pub(super) prior: Option<Arc<Mat>>,
+    /// Scale of these scores.
+    scale: Option<Arc<NormalScores>>,
+    /// That of the pool that these features are [`of`](AccuracyFeatures::of).
+    pool_scale: Option<Arc<NormalScores>>,
     encoder: Arc<Encoder>,
 }
 
@@ -139,7 +143,8 @@ impl AccuracyFeatures {
     /// The same columns for other architectures of the space, in units of the pool's deviations.
     pub fn of(&self, archs: &[Architecture]) -> AccuracyFeatures {
         let groups = grouped(&self.encoder.features.features(archs));
-        AccuracyFeatures::of_groups(groups, Arc::clone(&self.encoder))
+        let others = AccuracyFeatures::of_groups(groups, Arc::clone(&self.encoder));
+        AccuracyFeatures { pool_scale: self.scale.clone(), ..others }
     }
 
     fn of_groups(groups: [Mat; GROUPS], encoder: Arc<Encoder>) -> AccuracyFeatures {
@@ -169,6 +174,8 @@ impl AccuracyFeatures {
             shares,
             plain,
             prior: None,
+            scale: None,
+            pool_scale: None,
             chain: is_chain.then(|| Box::new(Chain { line, choices, early, totals })),
             encoder,
         }
@@ -178,14 +185,17 @@ impl AccuracyFeatures {
     /// [`rank`](super::untrained::rank) (any scale, larger is better; NaN where there is none), from
     /// which predictions start: accuracies are the score times a slope, and the processes' difference
     /// from that. The slope is a fixed one before anything is trained, and some ten trained networks
-    /// overrule it. For features [`of`](AccuracyFeatures::of) other architectures, scores are those of
-    /// the same scale.
+    /// overrule it. For features [`of`](AccuracyFeatures::of) other architectures, scores are measured
+    /// by those of the pool.
     pub fn with_prior(mut self, scores: &[f64]) -> AccuracyFeatures {
         let known: Vec<f64> = scores.iter().copied().filter(|s| s.is_finite()).collect();
-        if scores.len() == self.len() && known.iter().any(|s| *s != known[0]) {
-            let scale = NormalScores::new(&known);
+        let tells = self.pool_scale.is_some() || known.iter().any(|s| *s != known[0]);
+        if scores.len() == self.len() && tells {
+            let new = || Arc::new(NormalScores::new(&known));
+            let scale = self.pool_scale.clone().unwrap_or_else(new);
             let score = |s: f64| if s.is_finite() { scale.score(s) } else { 0.0 };
             self.prior = Some(Arc::new(Mat::from_fn(scores.len(), 1, |i, _| score(scores[i]))));
+            self.scale = Some(scale);
         }
         self
     }

@@ -7,6 +7,10 @@ use crate::metrics::{mean_and_error, quantile, ranks};
 
 /// Content of the intervals.
 const LEVEL: f64 = 0.90;
+/// Least rise of values with scores. Of a few networks, each is predicted from a mean that lacks its own
+/// value, so that a good ranking may seem to be worth nothing, or less: values of a flat line would
+/// rank no network before another.
+const LEAST_SLOPE: f64 = 0.1;
 
 /// The map between values and the normal scores of their ranks in a sample.
 #[derive(Debug, Clone)]
@@ -106,8 +110,7 @@ impl Calibration {
             ss += (s - ms) * (s - ms);
             st += (s - ms) * (t - mt);
         }
-        // Never against the ranking.
-        let slope = if ss > 1e-12 { (st / ss).max(0.0) } else { 0.0 };
+        let slope = if ss > 1e-12 { (st / ss).max(LEAST_SLOPE) } else { LEAST_SLOPE };
         let offset = mt - slope * ms;
         let mut residuals: Vec<f64> =
             (scores.iter().zip(t)).map(|(s, t)| t - offset - slope * s).collect();

@@ -15,12 +15,15 @@
 //! ```
 
 use std::collections::HashMap;
+use std::fmt;
 
-use lanner_space::Architecture;
+use lanner_data::Table;
+use lanner_space::{Architecture, Space};
 
 use super::adapted::without_failures;
 use super::scores::NormalScores;
 use super::{AccuracyFeatures, AccuracyModel};
+use crate::checks::check_varied;
 use crate::{Pool, PredictError};
 
 /// Name of the score.
@@ -98,29 +101,78 @@ pub fn rank(columns: &[(String, Vec<f64>)]) -> Option<Vec<f64>> {
     Some(UntrainedRank::new(columns)?.scores(columns, count))
 }
 
-/// Most networks from which [`for_pool`] predicts the scores of others.
+/// Reads a table's untrained scores, larger is better: the column of that name, or, for [`RANK`] where
+/// there is none, [`rank`] of the columns of proxies. Networks without a value are left out.
+pub fn of_table(table: &Table, column: &str) -> Result<Vec<(Architecture, f64)>, PredictError> {
+    let values = match column == RANK && !table.names.iter().any(|n| n == RANK) {
+        false => table.column(column)?.to_vec(),
+        // A table of `lanner proxies`.
+        true => {
+            let columns: Vec<(String, Vec<f64>)> =
+                table.names.iter().cloned().zip(table.columns.iter().cloned()).collect();
+            rank(&columns).ok_or_else(|| PredictError::Model {
+                why: format!("none of the proxies {}", MEMBERS.join(", ")),
+            })?
+        }
+    };
+    let all = table.archs.iter().cloned().zip(values);
+    Ok(all.filter(|(_, value)| value.is_finite()).collect())
+}
+
+/// Most networks from which [`UntrainedScores`] predicts the scores of others.
 const LEARNED: usize = 600;
 
-/// Scores of a pool from those of some networks of its space: proxies are a function of the
-/// architecture, so that those of a few hundred networks tell those of all others. At least five
-/// networks, for the pool to have others.
+/// Untrained scores of some networks of a space, and predictions of them for all others: proxies are a
+/// function of the architecture, so that those of a few hundred networks tell those of the rest.
+pub struct UntrainedScores {
+    known: HashMap<Architecture, f64>,
+    features: AccuracyFeatures,
+    model: AccuracyModel,
+}
+
+impl UntrainedScores {
+    /// Learns from networks and their scores, at least five that are not all equal.
+    pub fn new(
+        space: &Space,
+        known: &[(Architecture, f64)],
+    ) -> Result<UntrainedScores, PredictError> {
+        let step = known.len().div_ceil(LEARNED).max(1);
+        let (archs, values): (Vec<_>, Vec<f64>) = known.iter().step_by(step).cloned().unzip();
+        check_varied(&values, "untrained scores")?;
+        let features = AccuracyFeatures::new(&Pool::new(space.clone(), archs));
+        let rows: Vec<usize> = (0..values.len()).collect();
+        let model = AccuracyModel::fit(&features, &rows, &values, 0)?;
+        Ok(UntrainedScores { known: known.iter().cloned().collect(), features, model })
+    }
+
+    /// Scores of any networks of the space.
+    pub fn of(&self, archs: &[Architecture]) -> Vec<f64> {
+        let mut scores: Vec<f64> =
+            archs.iter().map(|a| self.known.get(a).copied().unwrap_or(f64::NAN)).collect();
+        let missing: Vec<usize> = (0..scores.len()).filter(|&i| scores[i].is_nan()).collect();
+        if missing.is_empty() {
+            return scores;
+        }
+        let others: Vec<Architecture> = missing.iter().map(|&i| archs[i].clone()).collect();
+        let predicted = self.model.predict_others(&self.features.of(&others)).mean;
+        missing.into_iter().zip(predicted).for_each(|(i, v)| scores[i] = v);
+        scores
+    }
+}
+
+impl fmt::Debug for UntrainedScores {
+    fn fmt(&self, f: &mut fmt::Formatter) -> fmt::Result {
+        write!(f, "UntrainedScores of {} networks", self.known.len())
+    }
+}
+
+/// Scores of a pool from those of some networks of its space, see [`UntrainedScores`].
 pub fn for_pool(pool: &Pool, known: &[(Architecture, f64)]) -> Result<Vec<f64>, PredictError> {
     let values: HashMap<&Architecture, f64> = known.iter().map(|(a, v)| (a, *v)).collect();
-    let mut scores: Vec<f64> =
-        pool.archs.iter().map(|a| values.get(a).copied().unwrap_or(f64::NAN)).collect();
-    let missing: Vec<usize> = (0..scores.len()).filter(|&row| scores[row].is_nan()).collect();
-    if missing.is_empty() {
-        return Ok(scores);
+    match pool.archs.iter().map(|a| values.get(a).copied()).collect::<Option<Vec<f64>>>() {
+        Some(scores) => Ok(scores),
+        None => Ok(UntrainedScores::new(&pool.space, known)?.of(&pool.archs)),
     }
-    let step = known.len().div_ceil(LEARNED).max(1);
-    let (archs, values): (Vec<_>, Vec<f64>) = known.iter().step_by(step).cloned().unzip();
-    let features = AccuracyFeatures::new(&Pool::new(pool.space.clone(), archs));
-    let rows: Vec<usize> = (0..values.len()).collect();
-    let model = AccuracyModel::fit(&features, &rows, &values, 0)?;
-    let archs: Vec<Architecture> = missing.iter().map(|&row| pool.archs[row].clone()).collect();
-    let predicted = model.predict_others(&features.of(&archs)).mean;
-    missing.into_iter().zip(predicted).for_each(|(row, v)| scores[row] = v);
-    Ok(scores)
 }
 
 #[cfg(test)]

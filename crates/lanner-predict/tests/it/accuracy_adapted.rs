@@ -182,7 +182,7 @@ fn tables_make_a_predictor_that_comes_back_from_its_file() {
         Ok::<_, PredictError>((TaskTable::new("mine.csv", &target, "worth")?, vec![source]))
     };
     let (mine, sources) = tables("worth").unwrap();
-    let fitted = TaskPredictor::fit(mine, sources).unwrap();
+    let fitted = TaskPredictor::fit(mine, sources, vec![]).unwrap();
 
     // The same as by hand.
     let (pool, columns, values) = &own;
@@ -218,14 +218,55 @@ fn tables_make_a_predictor_that_comes_back_from_its_file() {
     assert!(error.contains("cells.csv: no column 'wroth'; there are: worth"), "{error}");
     let (mine, _) = tables("worth").unwrap();
     let short = TaskTable::new("short.csv", &other.select(&all(9)).unwrap(), "worth").unwrap();
-    let error = TaskPredictor::fit(mine.clone(), vec![short]).err().unwrap().to_string();
+    let error = TaskPredictor::fit(mine.clone(), vec![short], vec![]).err().unwrap().to_string();
     assert!(
         error.contains("short.csv, column 'worth'") && error.contains("at least 20"),
         "{error}"
     );
     let three = TaskTable::new("three.csv", &target.select(&all(50)).unwrap(), "worth").unwrap();
-    let error = TaskPredictor::fit(three, vec![]).err().unwrap().to_string();
+    let error = TaskPredictor::fit(three, vec![], vec![]).err().unwrap().to_string();
     assert!(error.contains("three.csv, column 'worth'") && error.contains("at least 5"), "{error}");
+}
+
+/// Five trainings and a score of half of the networks, which says nearly all, or the opposite.
+#[test]
+fn an_untrained_score_is_believed_as_far_as_the_trained_networks_bear_it_out() {
+    let (pool, _, values) = micro();
+    let names = || vec!["worth".into()];
+    let target = |few: &[usize]| {
+        let mut worth = vec![f64::NAN; pool.len()];
+        few.iter().for_each(|&i| worth[i] = values[i]);
+        let table = Table::new(pool.space.clone(), pool.archs.clone(), names(), vec![worth]);
+        TaskTable::new("mine.csv", &table.unwrap(), "worth").unwrap()
+    };
+    let score = |sign: f64| -> Vec<_> {
+        let half = pool.archs.iter().zip(&values).step_by(2);
+        half.map(|(a, v)| (a.clone(), sign * (v / 4.0).exp())).collect()
+    };
+    let rank = |few: &[usize], prior: Vec<_>| {
+        let fitted = TaskPredictor::fit(target(few), vec![], prior).unwrap();
+        (spearman(&fitted.predict(&pool.archs).mean, &values), fitted)
+    };
+    let (six, fifty): (Vec<_>, Vec<_>) =
+        ((5..pool.len()).step_by(75).collect(), (3..pool.len()).step_by(8).collect());
+    let (alone, helped) = (rank(&six, vec![]).0, rank(&six, score(1.0)));
+    assert!(helped.0 > 0.75 && helped.0 > alone + 0.15, "{} {alone}", helped.0);
+    let (alone, misled) = (rank(&fifty, vec![]).0, rank(&fifty, score(-1.0)).0);
+    assert!(misled > 0.8 && misled > alone - 0.05, "{misled} {alone}");
+
+    // Networks that nobody scored are among the asked ones; the file holds the scores.
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("prior.lanner");
+    helped.1.save(&path).unwrap();
+    let again = load(&path).unwrap();
+    assert_eq!(again.predict(&pool.archs[..9]).low, helped.1.predict(&pool.archs[..9]).low);
+    assert!(again.describe().contains("untrained scores: 205"), "{}", again.describe());
+    let says = |prior: Vec<_>, what: &str| {
+        let error = TaskPredictor::fit(target(&six), vec![], prior).err().unwrap().to_string();
+        assert!(error.contains("the prior") && error.contains(what), "{error}");
+    };
+    says(score(1.0)[..3].to_vec(), "at least 5");
+    says(score(0.0), "all 205 untrained scores are 0");
 }
 
 /// Networks that neither table nor reference has.
@@ -238,7 +279,7 @@ fn a_space_too_large_to_list_is_predicted_from_another() {
     let target =
         Table::new(Space::Darts, trained.clone(), vec!["worth".into()], vec![worth(&trained)]);
     let target = TaskTable::new("mine.csv", &target.unwrap(), "worth").unwrap();
-    let fitted = TaskPredictor::fit(target, vec![other.unwrap()]).unwrap();
+    let fitted = TaskPredictor::fit(target, vec![other.unwrap()], vec![]).unwrap();
     let forecast = fitted.predict(&asked);
     assert!(spearman(&forecast.mean, &worth(&asked)) > 0.8);
     assert!(forecast.low.iter().zip(&forecast.high).all(|(low, high)| low < high));

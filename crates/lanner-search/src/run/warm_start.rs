@@ -2,7 +2,7 @@
 
 use std::path::Path;
 
-use lanner_predict::accuracy::untrained::{MEMBERS, RANK, rank};
+use lanner_predict::accuracy::untrained::of_table;
 use lanner_space::{Architecture, Space};
 
 use super::tables::Tables;
@@ -41,18 +41,7 @@ fn one(
         true => of_study(&file, metric, space).map_err(|e| wrong(e.to_string()))?,
         false => {
             let table = tables.read(&file, space)?;
-            let values = match table.names.iter().any(|n| n == RANK) || metric != RANK {
-                true => table.column(metric).map_err(|e| wrong(e.to_string()))?.to_vec(),
-                // A table of `lanner proxies`.
-                false => {
-                    let columns: Vec<(String, Vec<f64>)> =
-                        table.names.iter().cloned().zip(table.columns.iter().cloned()).collect();
-                    rank(&columns).ok_or_else(|| {
-                        wrong(format!("none of the proxies {}", MEMBERS.join(", ")))
-                    })?
-                }
-            };
-            table.archs.iter().cloned().zip(values).collect()
+            of_table(&table, metric).map_err(|e| wrong(e.to_string()))?
         }
     };
     let known: Vec<_> = values.into_iter().filter(|v: &(_, f64)| v.1.is_finite()).collect();

@@ -23,9 +23,10 @@ pub(super) fn adapt(
     sources: &[Source],
     from: &[Source],
 ) -> anyhow::Result<(Box<dyn Predictor>, Row)> {
-    if args.proxies.is_some() {
+    let for_accuracies = [("--proxies", args.proxies.is_some()), ("--prior", args.prior.is_some())];
+    if let Some((option, _)) = for_accuracies.iter().find(|o| o.1) {
         return Err(usage(format!(
-            "--proxies is for accuracies, and '{metric}' is of {}",
+            "{option} is for accuracies, and '{metric}' is of {}",
             kind.words()
         )));
     }

@@ -4,10 +4,11 @@ use std::path::Path;
 
 use lanner_data::{Table, is_latency};
 use lanner_predict::accuracy::adapted::{PROXIES, TaskPredictor, TaskTable};
+use lanner_predict::accuracy::untrained::{RANK, of_table};
 use lanner_predict::predictor::{Predictor, Target};
-use lanner_space::Space;
+use lanner_space::{Architecture, Space};
 
-use super::{AdaptArgs, Source, with_quality};
+use super::{AdaptArgs, Source, parts, with_quality};
 use crate::output::{Row, usage};
 use crate::selection::read_table;
 use lanner::say;
@@ -44,7 +45,12 @@ pub(super) fn adapt(
     let sources: Vec<TaskTable> =
         sources.iter().chain(from).map(task).collect::<anyhow::Result<_>>()?;
     let (elsewhere, here) = (from.len(), sources.len() - from.len());
-    let predictor = TaskPredictor::fit(TaskTable::new(&name, &table, metric)?, sources)?;
+    let prior = match &args.prior {
+        None => Vec::new(),
+        Some(text) => prior(text, &target.space)?,
+    };
+    let scores = prior.len();
+    let predictor = TaskPredictor::fit(TaskTable::new(&name, &table, metric)?, sources, prior)?;
     if predictor.with_proxies() == 0 && table.names.iter().any(|n| PROXIES.contains(&n.as_str())) {
         say!(
             "note: {name} has proxies of trained networks alone: give those of others by --proxies"
@@ -57,8 +63,23 @@ pub(super) fn adapt(
         .with("sources", here)
         .with("other_space", elsewhere)
         .with("with_proxies", predictor.with_proxies());
+    let row = if scores > 0 { row.with("untrained", scores) } else { row };
     let row = with_quality(row, Target::Accuracy, left_out, values);
     Ok((Box::new(predictor), row))
+}
+
+/// The untrained scores of TABLE[:COLUMN], of `rank` if no column is named.
+fn prior(text: &str, space: &Space) -> anyhow::Result<Vec<(Architecture, f64)>> {
+    let (file, column) = parts(text);
+    let table = read_table(file, space)?;
+    let scores = of_table(&table, column.unwrap_or(RANK));
+    let scores = scores.map_err(|e| usage(format!("--prior {text}: {e}")))?;
+    match scores.len() {
+        5.. => Ok(scores),
+        few => {
+            Err(usage(format!("--prior {text}: {few} networks have a score, expected 5 or more")))
+        }
+    }
 }
 
 /// The columns of a table that are named as proxies.

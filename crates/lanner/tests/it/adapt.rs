@@ -136,15 +136,18 @@ fn an_accuracy_is_adapted_from_other_tasks_and_spaces() {
     ];
     let elsewhere = ["--from-space", "nasbench201", "--from", &there];
     let truth = noisy(&flops(&micro, &asked));
+    let prior = format!("{proxies}:synflow");
     let same_space = [&elsewhere[..], &["--sources", &here]].concat();
     for (more, counts) in [
         (vec![], [20, 0, 0, 0]),
+        (vec!["--prior", &prior], [20, 0, 0, 0]),
         (elsewhere.to_vec(), [20, 0, 1, 0]),
         ([&same_space[..], &["--proxies", &proxies]].concat(), [20, 1, 1, 300]),
     ] {
         let row = &rows(&ok(&[&base[..], &more].concat()))[0];
         let keys = ["trained", "sources", "other_space", "with_proxies"];
         assert_eq!(keys.map(|key| row[key].as_u64().unwrap()), counts, "{row}");
+        assert_eq!(row["untrained"].as_u64(), more.contains(&"--prior").then_some(300), "{row}");
         assert!(row["spearman"].is_number() && row["coverage_90"].is_number(), "{row}");
         // The best first, of the whole space.
         let top = rows(&ok(&["rank", &model, "--top", "2", "--out", &said, "--json"]));
@@ -175,4 +178,6 @@ fn an_accuracy_is_adapted_from_other_tasks_and_spaces() {
         "twenty.csv: no column is named as one of the proxies epe_nas",
     );
     refused(&["--sources", &format!("{here}_ms")], "no column 'accuracy_ms'");
+    refused(&["--prior", &format!("{proxies}:nwot")], "proxies.csv:nwot: no column 'nwot'");
+    refused(&["--prior", &twenty], "none of the proxies expressivity, flops");
 }

@@ -227,12 +227,19 @@ fn shapes(call: &Call) -> Answer<Vec<Fact>> {
         | "GroupNormalization"
         | "RMSNormalization"
         | "RotaryEmbedding"
-        | "BatchNormalization"
         | "Bernoulli"
         | "TensorScatter" => {
             let input = call.input(0)?;
             let keep = if call.node.op == "Identity" { input.values.clone() } else { None };
             return one(Fact { values: keep, ..Fact::new(input.dims.clone(), input.kind) });
+        }
+        // With statistics of each channel, if it normalises by its own.
+        "BatchNormalization" => {
+            let Fact { dims, kind, .. } = call.input(0)?;
+            let mut all = vec![Fact::new(dims.clone(), *kind)];
+            let of_channels = Fact::new(dims.get(1).copied().into_iter().collect(), *kind);
+            all.resize(call.node.outputs.len().clamp(1, 5), of_channels);
+            all
         }
         "Dropout" => {
             let Fact { dims, kind, .. } = call.input(0)?;

@@ -70,6 +70,14 @@ pub(super) fn fold(call: &Call, output: &Fact) -> Option<Vec<f64>> {
                 [spread(call, 0, output)?, spread(call, 1, output)?, spread(call, 2, output)?];
             Some((0..c.len()).map(|i| if c[i] != 0.0 { x[i] } else { y[i] }).collect())
         }
+        "Clip" => {
+            let bound = |i: usize, none: f64| match call.given(i) {
+                None => Some(none),
+                Some(fact) => fact.values.as_ref()?.first().copied(),
+            };
+            let (least, most) = (bound(1, f64::NEG_INFINITY)?, bound(2, f64::INFINITY)?);
+            Some(value(0)?.iter().map(|v| v.max(least).min(most)).collect())
+        }
         "Expand" => spread(call, 0, output),
         "Concat" => concat(call, output),
         "Gather" => {

@@ -23,6 +23,13 @@ const NEGLIGIBLE: f64 = 1e-4;
 /// deviation of its logarithm.
 pub(super) type LogNormal = (f64, f64);
 
+/// Distribution of a source's slope: 0 but for a chance, by which it is positive.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Slope {
+    pub chance: f64,
+    pub positive: LogNormal,
+}
+
 /// The posterior: its mean is `mean` + Σ over groups of covariances with the targets · `weights`
 /// + Σ over sources of scores · `slopes`.
 pub(super) struct Average {
@@ -57,7 +64,7 @@ impl Average {
     /// definite.
     pub fn fit(
         kernels: &[(Mat, LogNormal)],
-        sources: &[(Vec<f64>, LogNormal)],
+        sources: &[(Vec<f64>, Slope)],
         y: &[f64],
     ) -> Option<Average> {
         let n = y.len();
@@ -105,7 +112,7 @@ impl Average {
 
 fn solve(
     kernels: &[(Mat, LogNormal)],
-    sources: &[(Vec<f64>, LogNormal)],
+    sources: &[(Vec<f64>, Slope)],
     y: &[f64],
     candidate: Candidate,
 ) -> Option<Solved> {
@@ -134,7 +141,7 @@ fn solve(
 
 /// Every number has draws of its own: one more group or source leaves those of the others as they
 /// were.
-fn candidates(groups: &[LogNormal], slopes: &[LogNormal], n: usize) -> Vec<Candidate> {
+fn candidates(groups: &[LogNormal], slopes: &[Slope], n: usize) -> Vec<Candidate> {
     // A factorisation costs the cube of the targets, and many targets need fewer candidates.
     let count = if n <= 50 { CANDIDATES } else { (CANDIDATES * 50 / n).max(50) };
     let draws = |name: &str, number: usize, (median, spread): LogNormal| -> Vec<f64> {
@@ -153,7 +160,17 @@ fn candidates(groups: &[LogNormal], slopes: &[LogNormal], n: usize) -> Vec<Candi
     };
     let amplitudes = all("amplitudes across tasks", groups);
     let noise = draws("amplitudes across tasks", 0, NOISE);
-    let slopes = all("slopes across tasks", slopes);
+    let positive: Vec<LogNormal> = slopes.iter().map(|s| s.positive).collect();
+    let mut drawn = all("slopes across tasks", &positive);
+    for (number, (column, prior)) in drawn.iter_mut().zip(slopes).enumerate() {
+        let mut rng = lanner_nn::rng(number as u64, "useless sources");
+        for slope in column.iter_mut() {
+            if rng.random_range(0.0..1.0) >= prior.chance {
+                *slope = 0.0;
+            }
+        }
+    }
+    let slopes = drawn;
     let of = |columns: &[Vec<f64>], c: usize| columns.iter().map(|column| column[c]).collect();
     (0..count)
         .map(|c| Candidate {
@@ -218,7 +235,8 @@ mod tests {
         let slope = |sign: f64| {
             let y: Vec<f64> =
                 x.iter().zip(&scores).map(|(x, s)| 0.5 * x + sign * 0.3 * s).collect();
-            let sources = [(scores.clone(), (0.1, 1.0))];
+            let prior = Slope { chance: 0.5, positive: (0.1, 1.0) };
+            let sources = [(scores.clone(), prior)];
             Average::fit(&[(line.clone(), (0.3, 1.0))], &sources, &y).unwrap().slopes[0]
         };
         assert!((slope(1.0) - 0.3).abs() < 0.05, "{}", slope(1.0));

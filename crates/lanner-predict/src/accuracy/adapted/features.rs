@@ -11,7 +11,7 @@ use crate::regress::linalg::{Mat, Standardiser};
 use crate::{Pool, PredictError};
 
 /// The proxies that are made use of, by the names that `lanner proxies` writes.
-pub const PROXIES: [&str; 22] = [
+pub const PROXIES: [&str; 24] = [
     "epe_nas",
     "expressivity",
     "fisher",
@@ -20,6 +20,8 @@ pub const PROXIES: [&str; 22] = [
     "grasp",
     "jacov",
     "l2_norm",
+    "lswag",
+    "lswag_gradients",
     "meco",
     "nwot",
     "params",

@@ -47,13 +47,16 @@ mod features;
 mod saved;
 mod source;
 
+use std::sync::Arc;
+
 use crate::accuracy::default::check;
 use crate::accuracy::scores::{Calibration, NormalScores};
+use crate::accuracy::untrained::UntrainedScores;
 use crate::checks::check_varied;
 use crate::regress::gp::{Kernel, base_scale, base_values};
 use crate::regress::linalg::{Mat, Standardiser};
 use crate::{Forecast, PredictError};
-use average::{Average, LogNormal};
+use average::{Average, LogNormal, Slope};
 use features::Balance;
 pub use features::{Inputs, PROXIES, TaskFeatures, without_failures};
 pub use saved::{TaskPredictor, TaskTable};
@@ -65,15 +68,18 @@ const SMOOTH: LogNormal = (0.3, 2.0);
 const LENGTHS: [f64; 3] = [0.5, 1.0, 2.0];
 /// The amplitude of a line in the scores of each source of the same space, beside their common slope.
 const LINE: LogNormal = (0.03, 1.0);
+/// The slope of an untrained score. It tells more than a source as a rule, and in some tasks nothing.
+const UNTRAINED: Slope = Slope { chance: 0.5, positive: (0.3, 1.0) };
 
 impl SourceRelation {
     /// The slope of the sources' mean scores, in units of the targets' deviation.
-    fn slope(self) -> LogNormal {
-        match self {
+    fn slope(self) -> Slope {
+        let positive = match self {
             SourceRelation::SameSpace => (0.05, 0.7),
             SourceRelation::OtherCells => (0.07, 0.7),
             SourceRelation::ProxiesAlone => (0.03, 0.7),
-        }
+        };
+        Slope { chance: 1.0, positive }
     }
 }
 
@@ -170,8 +176,11 @@ fn sums(x: &Mat) -> Mat {
 pub struct TaskPrior {
     groups: Vec<Group>,
     together: Vec<Together>,
-    /// Mean scores of the sources of a kind over the pool, and their slope's prior.
-    means: Vec<(Vec<f64>, LogNormal)>,
+    /// Mean scores of the sources of a kind over the pool, and their slope's prior; last the untrained
+    /// scores.
+    means: Vec<(Vec<f64>, Slope)>,
+    /// Untrained scores, and their scale over the pool.
+    untrained: Option<(Arc<UntrainedScores>, NormalScores)>,
 }
 
 impl TaskFeatures {
@@ -189,7 +198,8 @@ impl TaskFeatures {
         if with_proxies && inputs.graph() {
             groups.extend(smooth(Blocks::MoreProxies, 1.0));
         }
-        let mut prior = TaskPrior { groups, together: Vec::new(), means: Vec::new() };
+        let (together, means) = Default::default();
+        let mut prior = TaskPrior { groups, together, means, untrained: None };
         let all: Vec<usize> = (0..self.len()).collect();
         for relation in
             [SourceRelation::SameSpace, SourceRelation::OtherCells, SourceRelation::ProxiesAlone]
@@ -213,6 +223,23 @@ impl TaskFeatures {
         }
         prior
     }
+
+    /// The same beside an untrained score, such as [`rank`](crate::accuracy::untrained::rank): accuracies
+    /// rise with it, how steeply is decided by the evidence of the trained networks.
+    pub fn prior_with_untrained(
+        &self,
+        sources: &[Source],
+        inputs: Inputs,
+        scores: &Arc<UntrainedScores>,
+    ) -> TaskPrior {
+        let mut prior = self.prior(sources, inputs);
+        let of_pool = scores.of(&self.pool.archs);
+        let scale = NormalScores::new(&of_pool);
+        let scaled = of_pool.iter().map(|&s| scale.score(s)).collect();
+        prior.means.push((scaled, UNTRAINED));
+        prior.untrained = Some((Arc::clone(scores), scale));
+        prior
+    }
 }
 
 impl TaskPrior {
@@ -230,6 +257,10 @@ impl TaskPrior {
             if together.relation == SourceRelation::SameSpace {
                 lines.push(x);
             }
+        }
+        if let Some((scores, scale)) = &self.untrained {
+            let scores = scores.of(&others.pool.archs);
+            means.push(scores.into_iter().map(|s| scale.score_beyond(s)).collect());
         }
         let x = |g: &Group| match g.blocks {
             Blocks::Sources => lines[0].clone(),
@@ -262,7 +293,7 @@ impl AdaptedAccuracy {
         let known: Vec<Mat> = prior.groups.iter().map(|g| g.x.select(rows)).collect();
         let kernels: Vec<(Mat, LogNormal)> =
             (prior.groups.iter().zip(&known)).map(|(g, x)| (g.covariance(x, x), g.prior)).collect();
-        let sources: Vec<(Vec<f64>, LogNormal)> = (prior.means.iter())
+        let sources: Vec<(Vec<f64>, Slope)> = (prior.means.iter())
             .map(|(scores, slope)| (rows.iter().map(|&r| scores[r]).collect(), *slope))
             .collect();
         let average = Average::fit(&kernels, &sources, &y)

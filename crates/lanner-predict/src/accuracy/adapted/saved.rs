@@ -1,11 +1,14 @@
 //! A predictor adapted to a task, made of tables, and its file: the tables. Fitting takes seconds, so
 //! loading fits again.
 
+use std::sync::Arc;
+
 use lanner_data::Table;
 use lanner_space::{Architecture, Space};
 use serde::{Deserialize, Serialize};
 
 use super::{AdaptedAccuracy, Inputs, PROXIES, Source, TaskFeatures, TaskPrior};
+use crate::accuracy::untrained::UntrainedScores;
 use crate::metrics::leave_one_out;
 use crate::predictor::file::{Array, Header, ModelFile, training_hash};
 use crate::predictor::{Predictor, Target};
@@ -75,6 +78,8 @@ impl TaskTable {
 pub struct TaskPredictor {
     target: TaskTable,
     sources: Vec<TaskTable>,
+    /// Networks with an untrained score; none without a prior.
+    untrained: Vec<(Architecture, f64)>,
     trained: Vec<Architecture>,
     /// The fit to features with proxies, if there are proxies.
     proxies: Option<Fit>,
@@ -95,6 +100,7 @@ impl Fit {
     fn new(
         target: &TaskTable,
         sources: &[TaskTable],
+        untrained: Option<&Arc<UntrainedScores>>,
         with_proxies: bool,
     ) -> Result<Fit, PredictError> {
         let TaskTable { table, .. } = target;
@@ -120,7 +126,10 @@ impl Fit {
                     .map_err(|e| source.error(e))
             })
             .collect::<Result<_, _>>()?;
-        let prior = features.prior(&sources, Inputs::Both);
+        let prior = match untrained {
+            None => features.prior(&sources, Inputs::Both),
+            Some(scores) => features.prior_with_untrained(&sources, Inputs::Both, scores),
+        };
         let (mut rows, mut values) = (Vec::new(), Vec::new());
         for i in target.trained() {
             rows.extend(features.pool.row_of(&table.archs[i]));
@@ -144,15 +153,28 @@ impl TaskPredictor {
     pub(crate) const KIND: &str = "adapted to a task";
 
     /// Fits the trained networks of `target`, at least five, beside `sources`, in each of which at least
-    /// twenty are trained.
-    pub fn fit(target: TaskTable, sources: Vec<TaskTable>) -> Result<TaskPredictor, PredictError> {
+    /// twenty are trained, and a prior: some networks of the target's space with an untrained score such as
+    /// [`rank`](crate::accuracy::untrained::rank), none or at least five.
+    pub fn fit(
+        target: TaskTable,
+        sources: Vec<TaskTable>,
+        prior: Vec<(Architecture, f64)>,
+    ) -> Result<TaskPredictor, PredictError> {
+        let scores = match prior.is_empty() {
+            true => None,
+            false => Some(Arc::new(
+                UntrainedScores::new(&target.table.space, &prior)
+                    .map_err(|e| PredictError::Model { why: format!("the prior: {e}") })?,
+            )),
+        };
         let trained = target.trained().iter().map(|&i| target.table.archs[i].clone()).collect();
         // Proxies of the trained networks alone tell nothing of the others.
         let helps = |i| target.has_proxies(i) && !target.is_trained(i);
         let with_proxies = (0..target.table.len()).any(helps);
-        let proxies = with_proxies.then(|| Fit::new(&target, &sources, true)).transpose()?;
-        let graphs = Fit::new(&target, &sources, false)?;
-        Ok(TaskPredictor { target, sources, trained, proxies, graphs })
+        let fit = |with_proxies| Fit::new(&target, &sources, scores.as_ref(), with_proxies);
+        let proxies = with_proxies.then(|| fit(true)).transpose()?;
+        let graphs = fit(false)?;
+        Ok(TaskPredictor { target, sources, untrained: prior, trained, proxies, graphs })
     }
 
     /// The number of networks that are predicted from proxies too.
@@ -171,11 +193,19 @@ impl TaskPredictor {
 
     /// Reads what [`Predictor::to_file`] wrote.
     pub(crate) fn read(file: &ModelFile, _: &Space) -> Result<Box<dyn Predictor>, PredictError> {
-        let TaskSettings { target, sources } = file.settings()?;
+        let TaskSettings { target, sources, untrained } = file.settings()?;
         let sources = sources.iter().enumerate();
         let sources = sources.map(|(i, s)| TaskTable::read(file, &format!("source{i} "), s));
+        let sources = sources.collect::<Result<_, _>>()?;
         let target = TaskTable::read(file, "", &target)?;
-        Ok(Box::new(TaskPredictor::fit(target, sources.collect::<Result<_, _>>()?)?))
+        let prior = match untrained {
+            0 => Vec::new(),
+            rows => {
+                let archs = file.archs_of("prior codes", &target.table.space, rows)?;
+                archs.into_iter().zip(file.f64("prior values", &[rows])?.iter().copied()).collect()
+            }
+        };
+        Ok(Box::new(TaskPredictor::fit(target, sources, prior)?))
     }
 }
 
@@ -215,7 +245,11 @@ impl Predictor for TaskPredictor {
 
     fn describe(&self) -> String {
         let (metric, known, sources) = (self.metric(), self.trained.len(), self.sources.len());
-        format!("{metric} from {known} trained networks; other tasks: {sources}")
+        let prior = match self.untrained.len() {
+            0 => String::new(),
+            scores => format!("; untrained scores: {scores}"),
+        };
+        format!("{metric} from {known} trained networks; other tasks: {sources}{prior}")
     }
 
     fn to_file(&self) -> ModelFile {
@@ -227,7 +261,14 @@ impl Predictor for TaskPredictor {
             training_hash(texts.iter().map(String::as_str).zip(values.iter().copied()));
         let sources = self.sources.iter().enumerate();
         let sources = sources.map(|(i, s)| s.store(&mut file, &format!("source{i} "))).collect();
-        let settings = TaskSettings { target: self.target.store(&mut file, ""), sources };
+        let untrained = self.untrained.len();
+        if untrained > 0 {
+            let (archs, values): (Vec<_>, Vec<f64>) = self.untrained.iter().cloned().unzip();
+            file.insert_archs("prior codes", space, &archs);
+            file.tensors.insert("prior values".into(), Array::f64(values));
+        }
+        let settings =
+            TaskSettings { target: self.target.store(&mut file, ""), sources, untrained };
         file.header.space_toml = settings.target.space_toml.clone();
         file.header.settings = serde_json::json!(settings);
         file
@@ -238,6 +279,9 @@ impl Predictor for TaskPredictor {
 struct TaskSettings {
     target: Stored,
     sources: Vec<Stored>,
+    /// Number of untrained scores.
+    #[serde(default)]
+    untrained: usize,
 }
 
 /// A table in a file's settings.
