@@ -78,6 +78,8 @@ const UPPER: f64 = 0.25;
 /// [`AccuracyFeatures::diverse_components`]: lanner_predict::accuracy::AccuracyFeatures::diverse_components
 pub struct DefaultSearch {
     rng: Rng,
+    /// Whether the start is spread over networks of all sizes.
+    of_all_sizes: bool,
     model: Option<Model>,
     /// Warm-start values, one list an origin with one value a row.
     warm_start: Vec<Vec<f64>>,
@@ -94,12 +96,18 @@ impl DefaultSearch {
     pub fn new(seed: u64) -> Self {
         DefaultSearch {
             rng: lanner_nn::rng(seed, "default search"),
+            of_all_sizes: false,
             model: None,
             warm_start: Vec::new(),
             prior: Vec::new(),
             costs: Vec::new(),
             beliefs: Vec::new(),
         }
+    }
+
+    /// The same, but it starts with networks of all sizes: small ones are at one end of a front.
+    pub fn of_all_sizes(seed: u64) -> Self {
+        DefaultSearch { of_all_sizes: true, ..DefaultSearch::new(seed) }
     }
 }
 
@@ -210,7 +218,11 @@ impl Strategy for DefaultSearch {
         let others = missing - rows.len();
         let taken = (0..pool.len()).filter(|r| history.is_taken(*r) || rows.contains(r)).collect();
         let open = open.into_iter().filter(|r| !rows.contains(r)).collect();
-        let part = if self.prior.is_empty() { START_PART } else { PRIOR_START_PART };
+        let part = match (self.of_all_sizes, self.prior.is_empty()) {
+            (true, _) => 1.0,
+            (false, true) => START_PART,
+            (false, false) => PRIOR_START_PART,
+        };
         let largest = (model.sizes(), part);
         rows.extend(spread(model.features(), largest, taken, open, others, &mut self.rng));
         rows

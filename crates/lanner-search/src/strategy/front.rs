@@ -128,9 +128,13 @@ pub(crate) fn promising(
     scale: f64,
     n: usize,
 ) -> Vec<usize> {
+    // Ends of the front that nothing evaluated comes near count as well, as far as they are predicted.
+    let hopes = beliefs.iter().map(|b| b.iter().map(|b| b.0 + scale * b.1).collect());
+    let all: Vec<Vec<f64>> = known.iter().cloned().chain(hopes).collect();
+    let ends: Vec<&Vec<f64>> = front(&all).into_iter().map(|i| &all[i]).collect();
     let side = |j: usize| {
-        let low = known.iter().map(|k| k[j]).fold(f64::INFINITY, f64::min);
-        let high = known.iter().map(|k| k[j]).fold(f64::NEG_INFINITY, f64::max);
+        let low = ends.iter().map(|k| k[j]).fold(f64::INFINITY, f64::min);
+        let high = ends.iter().map(|k| k[j]).fold(f64::NEG_INFINITY, f64::max);
         low - 0.1 * (high - low)
     };
     let reference: Vec<f64> = (0..known.first().map_or(0, Vec::len)).map(side).collect();

@@ -95,6 +95,13 @@ pub trait Strategy {
         n: usize,
     ) -> Vec<usize>;
 
+    /// Returns rows that promise much, so that their mutations should be candidates as well: in spaces of which
+    /// the pool is a small part. Called before [`Strategy::ask`], which then sees the mutations in another pool.
+    fn parents(&mut self, pool: &Pool, history: &History, allowed: Option<&[bool]>) -> Vec<usize> {
+        let _ = (pool, history, allowed);
+        Vec::new()
+    }
+
     /// Returns the trial that the strategy would deploy. If values are noisy, this is not always
     /// the one with the best value.
     fn recommend(&mut self, pool: &Pool, history: &History) -> Option<Trial> {

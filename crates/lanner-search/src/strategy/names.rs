@@ -53,6 +53,7 @@ impl StrategyName {
     /// 1, by our recipe. `signs` has 1 for each objective to maximise and −1 for each to minimise.
     pub fn make(self, signs: &[f64], budget: usize, seed: u64) -> Box<dyn Strategy + Send> {
         let one: Box<dyn Strategy + Send> = match self {
+            StrategyName::Default if signs.len() > 1 => Box::new(DefaultSearch::of_all_sizes(seed)),
             StrategyName::Default => Box::new(DefaultSearch::new(seed)),
             StrategyName::Random => Box::new(RandomSearch::new(seed)),
             StrategyName::RegularizedEvolution => Box::new(Evolution::new(seed)),

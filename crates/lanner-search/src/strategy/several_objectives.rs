@@ -13,6 +13,8 @@ const WEIGHTING: usize = 2;
 const START: usize = 10;
 const BATCH: usize = 4;
 const EXPLORATION: f64 = 0.6;
+/// Number of rows whose mutations become candidates, each time.
+const PARENTS: usize = 16;
 
 /// Gives another strategy one number for all values, with random weights in each round (ParEGO).
 /// With `widens`, it asks instead for the rows that promise most to widen the front, as soon as
@@ -62,8 +64,15 @@ impl SeveralObjectives {
         let (of_rows, of_pending) = beliefs.split_at(rows.len());
         let mut points: Vec<Vec<f64>> = known.iter().map(|k| k.1.clone()).collect();
         points.extend(of_pending.iter().map(|b| b.iter().map(|b| b.0).collect()));
-        promising(&rows, of_rows, &points, EXPLORATION, n.min(BATCH))
+        promising(&rows, of_rows, &points, EXPLORATION, n)
     }
+}
+
+/// Returns the rows that were evaluated, each with its values.
+fn known(history: &History) -> Vec<(usize, Vec<f64>)> {
+    (history.trials.iter().zip(&history.objectives))
+        .map(|(t, values)| (t.row, values.clone()))
+        .collect()
 }
 
 impl Strategy for SeveralObjectives {
@@ -74,11 +83,9 @@ impl Strategy for SeveralObjectives {
         allowed: Option<&[bool]>,
         n: usize,
     ) -> Vec<usize> {
-        let known: Vec<(usize, Vec<f64>)> = (history.trials.iter().zip(&history.objectives))
-            .map(|(t, values)| (t.row, values.clone()))
-            .collect();
+        let known = known(history);
         if self.widens && known.len() >= START {
-            let rows = self.widening(pool, history, &known, allowed, n);
+            let rows = self.widening(pool, history, &known, allowed, n.min(BATCH));
             if !rows.is_empty() {
                 return rows;
             }
@@ -87,6 +94,14 @@ impl Strategy for SeveralObjectives {
         let values = scalarised(&known, self.seed, history.round);
         weighted.trials.iter_mut().zip(values).for_each(|(t, value)| t.value = value);
         self.one.ask(pool, &weighted, allowed, n.min(WEIGHTING))
+    }
+
+    fn parents(&mut self, pool: &Pool, history: &History, allowed: Option<&[bool]>) -> Vec<usize> {
+        let known = known(history);
+        match self.widens && known.len() >= START {
+            true => self.widening(pool, history, &known, allowed, PARENTS),
+            false => Vec::new(),
+        }
     }
 
     fn warm_start(&mut self, pool: &Pool, values: &[Vec<f64>]) {

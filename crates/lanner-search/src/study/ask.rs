@@ -1,41 +1,27 @@
 //! Asks the strategy for trials.
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::BTreeMap;
 
-use lanner_space::{Architecture, Space};
-use rusqlite::{Connection, OptionalExtension};
+use lanner_predict::Pool;
+use lanner_space::Architecture;
 
-use super::candidates::{Current, parents};
-use super::limits::{Known, Measured};
-use super::schema::VALUES;
-use super::types::{Counts, Trial};
+use super::candidates::parents;
+use super::limits::Known;
+use super::predictors::Predictors;
+use super::snapshot::{Snapshot, history, last_round};
+use super::types::Trial;
+use super::warm_start::Origin;
 use super::{PROBABLE, SearchError, Study, checksum, costs, now, read};
-use crate::strategy::scalarised;
-use crate::{History, Job};
+use crate::Job;
+use crate::strategy::{Strategy, scalarised};
 
-/// Beyond `BEST` + `LATEST` trials, strategies see only the best and the latest ones: a Gaussian process
-/// of all would take hours.
-const BEST: usize = 150;
-const LATEST: usize = 150;
 /// Number of evaluated trials from which on networks are measured that are probably over a limit:
 /// before, no strategy knows which are worth it.
 const LEARNING: usize = 10;
+/// Largest number of times in a round that the most promising candidates are mutated to have better ones.
+const GENERATIONS: usize = 5;
 /// Largest number of empty rounds in sequence that a strategy may have (brp-nas with a tiny budget).
 const EMPTY_ROUNDS: usize = 8;
-
-/// The file's content at the time when a round is chosen.
-pub(super) struct Snapshot {
-    round: u32,
-    counts: Counts,
-    state: Option<Vec<u8>>,
-    /// Trials with values, in the order of asking.
-    pub done: Vec<(Architecture, Vec<f64>)>,
-    pending: Vec<Architecture>,
-    /// Metric that is measured for each limit.
-    measured: Vec<Measured>,
-    /// Costs of networks that the user's program counted.
-    costs: Vec<Known>,
-}
 
 /// A strategy's choice, and its state after it.
 struct Proposal {
@@ -207,56 +193,64 @@ impl Study {
             .cloned()
             .collect();
         // A random search does not ask for mutations of good networks.
-        let parents = match self.job.strategy.learns() {
+        let mut parents = match self.job.strategy.learns() {
             true => parents(&self.weighted(&done, round)),
             false => Vec::new(),
         };
-        let (current, changed) = self.candidates.at(counts.all(), round, &known, &parents);
-        let pool = &current.pool;
-        if changed {
-            self.limits.new_pool();
-            self.strategy = None;
-        }
-        let costs = costs::of_pool(pool, &costs);
-        if !costs.is_empty() {
-            // Every network that is built teaches the costs of all others.
-            self.limits.new_pool();
-            self.strategy = None;
-        }
-        let predictors = self.predictors.get_or_insert_default();
-        if self.strategy.as_ref().is_none_or(|s| s.0 != round) {
-            let origins = self.warm_start.get_or_insert_default();
-            let trained = origins.iter_mut().filter(|o| !o.untrained);
-            let mut values: Vec<Vec<f64>> = trained.map(|o| o.of(pool)).collect();
-            let prior = origins.iter_mut().find(|o| o.untrained).map(|o| o.of(pool));
-            let priors = predictors.accuracies.iter_mut();
-            values.extend(priors.map(|prior| prior.accuracies(&pool.archs)));
-            let Job { strategy, budget, seed, .. } = self.job;
-            let mut strategy = strategy.make(&self.job.signs(), budget, seed);
-            strategy.warm_start(pool, &values);
-            if let Some(prior) = prior {
-                strategy.prior(pool, &prior);
+        let mut generation = 0;
+        let (current, strategy, rows, limits) = loop {
+            let (current, changed) = self.candidates.at(counts.all(), round, &known, &parents);
+            let pool = &current.pool;
+            if changed {
+                self.limits.new_pool();
+                self.strategy = None;
             }
-            strategy.costs(&costs);
-            if let Some(state) = state {
-                strategy.restore(pool, &state)?;
+            let costs = costs::of_pool(pool, &costs);
+            if !costs.is_empty() {
+                // Every network that is built teaches the costs of all others.
+                self.limits.new_pool();
+                self.strategy = None;
             }
-            self.strategy = Some((round, strategy));
-        }
-        let mut history = self.database.read(|c| history(c, current, &counts, &done, &pending))?;
-        history.round = round;
-        let mut open = current.may.clone();
-        open.iter_mut().enumerate().for_each(|(r, o)| *o &= !history.is_taken(r));
-        let predictor = predictors.latency.as_mut();
-        let limits = self.limits.allowed(current, &measured, &costs, predictor, cheap, &mut open);
-        let Some((_, strategy)) = &mut self.strategy else { unreachable!("made above") };
-        let mut rows = Vec::new();
-        for _ in 0..EMPTY_ROUNDS {
-            if !rows.is_empty() || !open.contains(&true) {
-                break;
+            let predictors = self.predictors.get_or_insert_default();
+            if self.strategy.as_ref().is_none_or(|s| s.0 != round) {
+                let origins = self.warm_start.get_or_insert_default();
+                let mut strategy = begun(&self.job, pool, origins, predictors, &costs);
+                if let Some(state) = &state {
+                    strategy.restore(pool, state)?;
+                }
+                self.strategy = Some((round, strategy));
             }
-            rows = strategy.ask(pool, &history, Some(&open), n);
-        }
+            let mut history =
+                self.database.read(|c| history(c, current, &counts, &done, &pending))?;
+            history.round = round;
+            let mut open = current.may.clone();
+            open.iter_mut().enumerate().for_each(|(r, o)| *o &= !history.is_taken(r));
+            let predictor = predictors.latency.as_mut();
+            let limits =
+                self.limits.allowed(current, &measured, &costs, predictor, cheap, &mut open);
+            let Some((_, strategy)) = &mut self.strategy else { unreachable!("made above") };
+            if generation < GENERATIONS && !current.is_whole {
+                let promising = strategy.parents(pool, &history, Some(&open));
+                let before = parents.len();
+                for row in promising {
+                    if !parents.contains(&pool.archs[row]) {
+                        parents.push(pool.archs[row].clone());
+                    }
+                }
+                if parents.len() > before {
+                    generation += 1;
+                    continue;
+                }
+            }
+            let mut rows = Vec::new();
+            for _ in 0..EMPTY_ROUNDS {
+                if !rows.is_empty() || !open.contains(&true) {
+                    break;
+                }
+                rows = strategy.ask(pool, &history, Some(&open), n);
+            }
+            break (current, strategy, rows, limits);
+        };
         let beliefs = strategy.beliefs();
         let predicted = rows.iter().enumerate().map(|(i, &row)| {
             let objective = match &self.job.objectives[..] {
@@ -274,10 +268,32 @@ impl Study {
         });
         Ok(Proposal {
             predicted: predicted.collect(),
-            state: strategy.save(pool),
+            state: strategy.save(&current.pool),
             archs: rows.iter().map(|&r| current.texts[r].clone()).collect(),
         })
     }
+}
+
+/// Makes the strategy for a pool, which knows what was known before the study.
+fn begun(
+    job: &Job,
+    pool: &Pool,
+    origins: &mut [Origin],
+    predictors: &mut Predictors,
+    costs: &[Vec<f64>],
+) -> Box<dyn Strategy + Send> {
+    let trained = origins.iter_mut().filter(|o| !o.untrained);
+    let mut values: Vec<Vec<f64>> = trained.map(|o| o.of(pool)).collect();
+    let prior = origins.iter_mut().find(|o| o.untrained).map(|o| o.of(pool));
+    let priors = predictors.accuracies.iter_mut();
+    values.extend(priors.map(|prior| prior.accuracies(&pool.archs)));
+    let mut strategy = job.strategy.make(&job.signs(), job.budget, job.seed);
+    strategy.warm_start(pool, &values);
+    if let Some(prior) = prior {
+        strategy.prior(pool, &prior);
+    }
+    strategy.costs(costs);
+    strategy
 }
 
 impl Study {
@@ -301,111 +317,6 @@ impl Study {
 /// Returns the seed for an architecture's evaluation, below 2³².
 pub(super) fn seed_of(study: u64, arch: &str) -> i64 {
     (lanner_nn::subseed(study, &format!("trial {arch}")) >> 32) as i64
-}
-
-impl Snapshot {
-    pub fn read(c: &Connection, job: &Job, space: &Space) -> rusqlite::Result<Snapshot> {
-        let latest = "SELECT id FROM (SELECT id FROM trial WHERE value IS NOT NULL
-                      ORDER BY id DESC LIMIT ?)";
-        let best = |column: &str| {
-            format!(
-                "SELECT id FROM (SELECT id FROM trial WHERE {column} IS NOT NULL
-                 ORDER BY {column} DESC, id LIMIT ?)"
-            )
-        };
-        let values = &VALUES[..job.objectives.len().clamp(1, VALUES.len())];
-        let mut sources = vec![latest.to_string()];
-        sources.extend(values.iter().map(|column| best(column)));
-        let sql = format!(
-            "SELECT arch, {} FROM trial WHERE id IN ({}) ORDER BY id",
-            values.join(", "),
-            sources.join(" UNION ")
-        );
-        let mut limits = vec![BEST as i64; sources.len()];
-        limits[0] = LATEST as i64;
-        let done = c
-            .prepare_cached(&sql)?
-            .query_map(rusqlite::params_from_iter(limits), |r| {
-                let value = |i| Ok(r.get::<_, Option<f64>>(i)?.unwrap_or(0.0));
-                let values = (1..=values.len()).map(value).collect::<rusqlite::Result<_>>()?;
-                Ok((read::parsed(r, 0, space)?, values))
-            })?
-            .collect::<rusqlite::Result<_>>()?;
-        let pending = c
-            .prepare_cached(
-                "SELECT arch FROM trial WHERE state IN ('asked', 'running') ORDER BY id",
-            )?
-            .query_map([], |r| read::parsed(r, 0, space))?
-            .collect::<rusqlite::Result<_>>()?;
-        let measured = (job.limits.iter())
-            .map(|l| Measured::read(c, space, &l.metric))
-            .collect::<rusqlite::Result<_>>()?;
-        let costs = costs::read(c, job, space)?;
-        let state = c.query_row("SELECT state FROM strategy", [], |r| r.get(0)).optional()?;
-        Ok(Snapshot {
-            round: last_round(c)?,
-            counts: read::counts(c)?,
-            state,
-            done,
-            pending,
-            measured,
-            costs,
-        })
-    }
-}
-
-/// Returns the last round that was asked for.
-fn last_round(connection: &Connection) -> rusqlite::Result<u32> {
-    let round = connection.query_row("SELECT round FROM strategy", [], |r| r.get(0)).optional()?;
-    Ok(round.unwrap_or(0))
-}
-
-/// Notes a trial without a value in the strategy's record.
-fn note(history: &mut History, row: usize, over: bool) {
-    match over {
-        true => history.exclude(row),
-        false => history.tell(row, None),
-    }
-}
-
-/// Makes the record that the strategy is shown.
-fn history(
-    c: &Connection,
-    current: &Current,
-    counts: &Counts,
-    done: &[(Architecture, Vec<f64>)],
-    pending: &[Architecture],
-) -> rusqlite::Result<History> {
-    let mut history = History::default();
-    for (arch, values) in done {
-        match current.pool.row_of(arch) {
-            Some(row) if values.len() > 1 => history.tell_all(row, values),
-            Some(row) => history.tell(row, Some(values[0])),
-            None => {}
-        }
-    }
-    pending.iter().filter_map(|a| current.pool.row_of(a)).for_each(|row| history.wait_for(row));
-    if counts.all() < current.texts.len() {
-        let rows: HashMap<&str, usize> =
-            current.texts.iter().enumerate().map(|(row, text)| (text.as_str(), row)).collect();
-        let mut select = c.prepare_cached("SELECT arch, state = 'infeasible' FROM trial")?;
-        let mut trials = select.query([])?;
-        while let Some(trial) = trials.next()? {
-            if let Some(&row) = rows.get(trial.get_ref(0)?.as_str()?) {
-                note(&mut history, row, trial.get(1)?);
-            }
-        }
-    } else {
-        let mut select =
-            c.prepare_cached("SELECT state = 'infeasible' FROM trial WHERE arch = ?")?;
-        for (row, text) in current.texts.iter().enumerate() {
-            if let Some(over) = select.query_row([text], |r| r.get(0)).optional()? {
-                note(&mut history, row, over);
-            }
-        }
-    }
-    history.elsewhere = (counts.all() - counts.infeasible).saturating_sub(history.asked());
-    Ok(history)
 }
 
 /// Encodes the codes of architectures one after the other, each preceded by its length: a byte, or

@@ -3,7 +3,7 @@
 //! A space (or a list that the study was created with) of up to 20,000 architectures is used as a
 //! whole, with one network for all that compute the same. From a larger one, 2,000 are drawn at
 //! random, others after every 1,000 trials, and each round adds mutations of the best and the
-//! latest trials. All of it follows from the seed and the trials, so it is not stored.
+//! latest trials, and of the candidates that promise most by a model of several objectives. All of it follows from the seed and the trials, so it is not stored.
 
 use std::collections::HashSet;
 
@@ -108,6 +108,8 @@ pub(super) struct Current {
     pub texts: Vec<String>,
     /// Whether each row may be asked for.
     pub may: Vec<bool>,
+    /// Whether all architectures are candidates, so that none can be added.
+    pub is_whole: bool,
     block: usize,
     added: Vec<Architecture>,
 }
@@ -205,7 +207,8 @@ impl Candidates {
             let archs: Vec<Architecture> = base.iter().chain(&added).cloned().collect();
             let texts = archs.iter().map(|a| self.space.print(a)).collect();
             let pool = Pool::new(self.space.clone(), archs).with_memo(self.memo.clone());
-            self.current = Some(Current { pool, texts, may, block, added });
+            let is_whole = self.is_whole();
+            self.current = Some(Current { pool, texts, may, is_whole, block, added });
         }
         (self.current.as_ref().expect("made above"), changed)
     }

@@ -4,9 +4,9 @@ use lanner_network::{Skeleton, View};
 use lanner_space::Architecture;
 use rayon::prelude::*;
 
-use super::ask::Snapshot;
 use super::candidates::Current;
 use super::limits::Measured;
+use super::snapshot::Snapshot;
 use super::types::State;
 use super::{SearchError, Study};
 use crate::run::{Baseline, spaced};

@@ -57,6 +57,7 @@ pub(crate) mod predictors;
 mod read;
 mod rescue;
 mod schema;
+mod snapshot;
 mod types;
 mod warm_start;
 

@@ -245,6 +245,38 @@ fn two_objectives_spread_over_the_front() {
     assert!(found > 0.9 * most && found > by_chance, "{found} and {by_chance} of {most}");
 }
 
+/// The front of a large space reaches from its smallest to its largest networks, few of which are drawn at random.
+#[test]
+fn fronts_of_large_spaces_are_wide() {
+    // Quality and cost grow with every choice, by other amounts.
+    let of = |arch: &Architecture| {
+        let codes = || arch.codes().iter().enumerate().map(|(i, &c)| (i as f64, f64::from(c)));
+        let quality: f64 = codes().map(|(i, c)| c * (1.0 + (i * 1.7).sin())).sum();
+        let cost: f64 = codes().map(|(i, c)| c * (1.0 + (i * 2.3).cos())).sum();
+        [quality, -cost]
+    };
+    let run = |strategy, budget| {
+        let folder = tempfile::tempdir().unwrap();
+        let mut settings = Job { space: "fbnet".into(), ..job(strategy, budget) };
+        settings.objectives.push(Objective { metric: "cost".into(), maximise: false });
+        let mut study = Study::create(folder.path(), &settings).unwrap();
+        loop {
+            while let Some(trial) = study.claim().unwrap() {
+                let [quality, cost] = of(&trial.arch);
+                let metrics = [("accuracy".to_string(), quality), ("cost".to_string(), -cost)];
+                study.tell(trial.id, Outcome::Done { metrics: metrics.into() }).unwrap();
+            }
+            if study.ask(4).unwrap().is_empty() {
+                break;
+            }
+        }
+        let points: Vec<[f64; 2]> = study.trials().unwrap().iter().map(|t| of(&t.arch)).collect();
+        lanner_search::hypervolume(&points, &[0.0, -150.0])
+    };
+    let (found, by_chance) = (run(StrategyName::Default, 60), run(StrategyName::Random, 60));
+    assert!(found > 1.1 * by_chance, "{found} and {by_chance}");
+}
+
 #[test]
 fn large_spaces_and_those_of_users() {
     for name in ["darts", "fbnet", "nasbench101", "mobilenetv3", "transbench101-macro"] {
