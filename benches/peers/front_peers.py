@@ -1,7 +1,7 @@
 """Other tools' samplers in the setting of `lanner-bench front`, on the same surrogate.
 
     pip install optuna torch scipy [syne-tune botorch]
-    python front_peers.py LANNER_BENCH gp|nsga2|tpe|random|syne-ehvi|syne-evolution a100_ms [SEEDS [TRIALS]]
+    python front_peers.py LANNER_BENCH gp|nsga2|tpe|random|syne-ehvi|syne-evolution a100_ms [SEEDS [TRIALS [FIRST_SEED]]]
 
 Asks `LANNER_BENCH front --serve` (whose data is found by LANNER_DATA) for perplexity and latency of networks of
 HW-GPT-Bench s. Prints hypervolumes after half of the trials and after all, each with its standard error.
@@ -18,6 +18,7 @@ warnings.filterwarnings("ignore")
 program, name, latency = sys.argv[1:4]
 seeds = int(sys.argv[4]) if len(sys.argv) > 4 else 10
 budget = int(sys.argv[5]) if len(sys.argv) > 5 else 100
+first = int(sys.argv[6]) if len(sys.argv) > 6 else 0
 LAYERS = 12
 server = subprocess.Popen(
     [program, "front", "--serve", "--latency", latency], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
@@ -110,7 +111,7 @@ def syne_tune_search(seed):
 
 search = syne_tune_search if name.startswith("syne") else optuna_search
 start, volumes = time.time(), {budget // 2: [], budget: []}
-for seed in range(seeds):
+for seed in range(first, first + seeds):
     points = search(seed)
     for count, of in volumes.items():
         of.append(hypervolume(points[:count]))

@@ -116,8 +116,8 @@ fn search(
     let job = Job { strategy, ..job.budget(budget).seed(seed) };
     let (of, name) = (surrogate.clone(), latency.to_string());
     let evaluator = move |request: &Request| {
-        let [quality, latency] = of.scaled(request.arch);
-        let metrics = [(QUALITY.to_string(), quality), (name.clone(), latency)];
+        let [quality, latency] = of.logs(request.arch);
+        let metrics = [(QUALITY.to_string(), quality.exp()), (name.clone(), latency.exp())];
         Ok(Answer::Metrics(BTreeMap::from(metrics)))
     };
     let mut run = Run::create(folder, &job, Own::evaluator(evaluator), &mut Control::default())

@@ -50,11 +50,21 @@ impl SeveralObjectives {
         let rows: Vec<usize> = (0..pool.len()).filter(is_open).collect();
         let asked = [&rows[..], &history.pending].concat();
         let process = self.process.get_or_insert_with(|| LatencyProcess::of_metric(pool));
+        // Metrics with a natural zero, such as latencies, are compared as logarithms, as they are believed.
+        let are_logs: Vec<bool> = (self.signs.iter().enumerate())
+            .map(|(j, sign)| known.iter().all(|k| sign * k.1[j] > 0.0))
+            .collect();
+        let scaled = |j: usize, v: f64| match are_logs[j] {
+            true => self.signs[j] * (self.signs[j] * v).ln(),
+            false => v,
+        };
         let believed = self.signs.iter().enumerate().map(|(j, &sign)| {
-            // Uses the metric's own sign: latencies are then positive, and seen as logarithms.
             let values: Vec<(usize, f64)> = known.iter().map(|(r, v)| (*r, sign * v[j])).collect();
             let beliefs = process.beliefs(&values, f64::INFINITY, &asked)?;
-            let signed = beliefs.iter().map(|b| (sign * b.median, b.sd));
+            let signed = beliefs.iter().map(|b| {
+                let sd = if are_logs[j] { b.sd / b.median } else { b.sd };
+                (scaled(j, sign * b.median), sd)
+            });
             Ok::<_, PredictError>(signed.collect::<Vec<_>>())
         });
         let believed: Result<Vec<_>, _> = believed.collect();
@@ -62,7 +72,8 @@ impl SeveralObjectives {
         let beliefs: Vec<Vec<(f64, f64)>> =
             (0..asked.len()).map(|i| believed.iter().map(|of| of[i]).collect()).collect();
         let (of_rows, of_pending) = beliefs.split_at(rows.len());
-        let mut points: Vec<Vec<f64>> = known.iter().map(|k| k.1.clone()).collect();
+        let values = |v: &[f64]| v.iter().enumerate().map(|(j, &v)| scaled(j, v)).collect();
+        let mut points: Vec<Vec<f64>> = known.iter().map(|k| values(&k.1)).collect();
         points.extend(of_pending.iter().map(|b| b.iter().map(|b| b.0).collect()));
         promising(&rows, of_rows, &points, EXPLORATION, n)
     }
