@@ -44,7 +44,7 @@ fn costs_are_those_counted_by_hand() {
     assert_eq!((up.macs, up.flops), (64 * 48 * 32 * 32, 64 * 48 * 32 * 32));
     assert_eq!(net.layers[at("upsample")].shape, Shape::new(48, 64, 64));
     assert_eq!(net.layers[at("concat")].shape, Shape::new(48 + 32, 32, 32));
-    // What joins is the last map of the way down.
+    // A skip takes the last map of its size on the way down.
     let joined = net.layers[at("concat")].inputs[1];
     assert!(net.layers[joined].name.starts_with("stage2."), "{}", net.layers[joined].name);
     // The map of the first stage stays until it is joined.

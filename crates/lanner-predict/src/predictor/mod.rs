@@ -120,7 +120,7 @@ impl Target {
         let turned = |values: Vec<f64>| {
             values.into_iter().map(|v| self.turned(if v < least { least } else { v })).collect()
         };
-        // What is more of one is less of the other.
+        // A larger rate is a smaller cost.
         let Forecast { mean, low, high } = modelled;
         Forecast { mean: turned(mean), low: turned(high), high: turned(low) }
     }

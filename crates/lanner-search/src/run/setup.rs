@@ -111,7 +111,7 @@ pub(super) fn meter(
         }
         (None, Some(script)) if setup.measures(LATENCY) => Box::new(Arc::clone(script)),
         _ => {
-            // What has no network says so.
+            // A space without networks is refused here.
             Skeleton::of(&skeleton.space)?;
             Box::new(MachineMeter::new(&setup.device, skeleton.clone(), baseline_ms)?)
         }

@@ -22,7 +22,7 @@ pub struct DeviceTable {
     /// Name in error messages.
     name: String,
     table: Table,
-    /// What the values were: latencies or rates.
+    /// Kind of the values as they were given: latencies or rates.
     target: Target,
 }
 

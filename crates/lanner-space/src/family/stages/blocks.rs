@@ -1,4 +1,4 @@
-//! What the network of a transformer computes, part by part, and what that costs.
+//! Parts of a transformer's network, and their costs.
 
 use super::{ChosenLayer, ChosenStage, Inner, Stage, StageSpace, Stem};
 use crate::Architecture;

@@ -1,4 +1,4 @@
-//! What a space of transformers declares, and what an architecture chooses of it.
+//! Declaration of a space of transformers, and the choices of an architecture.
 
 use crate::parameters::Parameter;
 
@@ -99,7 +99,7 @@ pub struct Stage {
     pub width: Width,
     /// Numbers of layers to choose from.
     pub depth: Vec<u32>,
-    /// What a layer chooses.
+    /// Choices of a layer.
     pub layer: Vec<Parameter>,
     /// Whether all layers of the stage are alike.
     pub tied: bool,
