@@ -190,6 +190,14 @@ fn broken_files_are_told_with_their_line() {
         let message = message(text);
         assert!(message.contains(says), "{message}\n  lacks {says}");
     }
+    // A list of architectures may have columns of text alone; asked for as numbers, these are told.
+    let text = b"ops,acc\n000000,\n000001,fast\n";
+    let (table, _) = read(text).unwrap();
+    let why = table.column("acc").unwrap_err().to_string();
+    assert_eq!(
+        why,
+        "column 'acc' holds text, expected numbers; the first is 'fast' (t.csv, line 3)"
+    );
     let huge = [b"ops,a\n000000,".as_slice(), &[b'1'; 100_000]].concat();
     assert!(message(&huge).contains("line 2: a field of 100000 bytes"));
 }

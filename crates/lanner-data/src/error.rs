@@ -50,6 +50,13 @@ pub enum DataError {
         /// The columns of the table, the most similar name first.
         known: Vec<String>,
     },
+    /// The column holds text.
+    #[error("column '{column}' holds text, expected numbers; the first is {first}")]
+    NoNumbers {
+        column: String,
+        /// The text and its place.
+        first: String,
+    },
     /// The parts of a table do not fit together, or two tables do not.
     #[error("{0}")]
     Table(String),
@@ -65,7 +72,7 @@ pub enum DataError {
 fn known_columns(known: &[String]) -> String {
     const SHOWN: usize = 12;
     match known.len() {
-        0 => "are no columns at all".into(),
+        0 => "are no columns of numbers".into(),
         1 => format!("is only '{}'", known[0]),
         n if n <= SHOWN => format!("are: {}", known.join(", ")),
         n => format!("are: {}, and {} more", known[..SHOWN].join(", "), n - SHOWN),

@@ -20,7 +20,7 @@ use parquet::{
 
 use crate::{
     DataError, ReadReport, Table,
-    rows::{ParsedRows, RowNumbers, find_arch_column, parse_arch},
+    rows::{ParsedRows, RowNumbers, TextColumn, find_arch_column, parse_arch},
     table::is_arch_name,
 };
 
@@ -51,11 +51,16 @@ fn read_file(path: &Path, space: &Space) -> Result<(Table, ReadReport), DataErro
     };
     let arch_at = find_arch_column(path, space, &header, &first)?;
     let mut report = ReadReport { arch_column: header[arch_at].clone(), ..ReadReport::default() };
-    let mut metrics = vec![];
+    let (mut metrics, mut texts) = (vec![], vec![]);
     for (i, name) in header.iter().enumerate().filter(|&(i, _)| i != arch_at) {
         match !is_arch_name(name) && !name.is_empty() && is_number(&fields[i]) {
             true => metrics.push((i, name.clone(), vec![])),
-            false => report.skipped.push(name.clone()),
+            false => {
+                report.skipped.push(name.clone());
+                let mut column = TextColumn::new(name);
+                first.get(i).into_iter().for_each(|cell| column.push(cell));
+                texts.push(column);
+            }
         }
     }
     let (mut archs, mut places) = (vec![], vec![]);
@@ -112,7 +117,7 @@ fn read_file(path: &Path, space: &Space) -> Result<(Table, ReadReport), DataErro
     }
     let (names, columns) = metrics.into_iter().map(|(_, name, values)| (name, values)).unzip();
     let unit = "row";
-    let rows = ParsedRows { path, unit, places, archs, names, columns, texts: vec![], report };
+    let rows = ParsedRows { path, unit, places, archs, names, columns, texts, report };
     rows.finish(space)
 }
 

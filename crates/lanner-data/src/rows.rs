@@ -157,7 +157,11 @@ pub(crate) fn parse_arch(
 #[derive(Debug, Default)]
 pub(crate) struct TextColumn {
     pub name: String,
+    /// Distinct texts in the order of their rows.
     texts: Vec<String>,
+    /// First text that is not empty, and its row.
+    first: Option<(usize, String)>,
+    rows: usize,
     /// Index of each row's text; none once there are more than [`TextColumn::MAX_TEXTS`].
     numbers: Option<Vec<u8>>,
 }
@@ -166,10 +170,14 @@ impl TextColumn {
     const MAX_TEXTS: usize = 64;
 
     pub fn new(name: &str) -> TextColumn {
-        TextColumn { name: name.into(), texts: Vec::new(), numbers: Some(Vec::new()) }
+        TextColumn { name: name.into(), numbers: Some(Vec::new()), ..TextColumn::default() }
     }
 
     pub fn push(&mut self, text: &str) {
+        if self.first.is_none() && !text.is_empty() {
+            self.first = Some((self.rows, shown(text)));
+        }
+        self.rows += 1;
         let Some(numbers) = &mut self.numbers else { return };
         let number = self.texts.iter().position(|t| t == text).unwrap_or(self.texts.len());
         if number == TextColumn::MAX_TEXTS {
@@ -185,8 +193,9 @@ impl TextColumn {
     /// The texts of two rows, if they differ.
     fn difference(&self, a: usize, b: usize) -> Option<(&str, &str)> {
         let numbers = self.numbers.as_ref()?;
-        let text = |row: usize| self.texts[usize::from(numbers[row])].as_str();
-        (numbers[a] != numbers[b]).then(|| (text(a), text(b)))
+        let text = |row: usize| self.texts.get(usize::from(*numbers.get(row)?)).map(String::as_str);
+        let (a, b) = (text(a)?, text(b)?);
+        (a != b).then_some((a, b))
     }
 }
 
@@ -235,11 +244,20 @@ impl ParsedRows<'_> {
                 }
             }
         }
+        let first = |column: &TextColumn| {
+            let (row, text) = column.first.as_ref()?;
+            Some((
+                column.name.clone(),
+                format!("'{text}' ({}, {})", self.path.display(), self.at(*row)),
+            ))
+        };
+        let text_columns = self.texts.iter().filter_map(first).collect();
         self.report.rows = self.archs.len();
         self.merge(space)?;
         self.report.missing = self.columns.iter().flatten().filter(|v| v.is_nan()).count();
-        let table = Table::new(space.clone(), self.archs, self.names, self.columns)
+        let mut table = Table::new(space.clone(), self.archs, self.names, self.columns)
             .map_err(|e| DataError::file(self.path, e.to_string()))?;
+        table.text_columns = text_columns;
         Ok((table, self.report))
     }
 

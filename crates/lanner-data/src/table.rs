@@ -31,6 +31,8 @@ pub struct Table {
     /// Values, `columns[column][row]`.
     pub columns: Vec<Vec<f64>>,
     index: OnceLock<HashMap<Architecture, usize>>,
+    /// Columns of the file that hold text: name, and the first text with its place.
+    pub(crate) text_columns: Vec<(String, String)>,
 }
 
 impl Table {
@@ -80,7 +82,8 @@ impl Table {
                 }
             }
         }
-        Ok(Table { space, archs, names, columns, index: OnceLock::new() })
+        let (index, text_columns) = (OnceLock::new(), Vec::new());
+        Ok(Table { space, archs, names, columns, index, text_columns })
     }
 
     /// Number of rows.
@@ -99,6 +102,10 @@ impl Table {
         match self.names.iter().position(|n| n == name) {
             Some(i) => Ok(&self.columns[i]),
             None => {
+                if let Some((name, first)) = self.text_columns.iter().find(|(n, _)| n == name) {
+                    let (column, first) = (name.clone(), first.clone());
+                    return Err(DataError::NoNumbers { column, first });
+                }
                 let mut known = self.names.clone();
                 known.sort_by_cached_key(|n| distance(name, n));
                 Err(DataError::NoColumn { name: name.into(), known })
@@ -146,6 +153,7 @@ impl Table {
             names: self.names.clone(),
             columns: self.columns.iter().map(|c| rows.iter().map(|&r| c[r]).collect()).collect(),
             index: OnceLock::new(),
+            text_columns: self.text_columns.clone(),
         })
     }
 
@@ -193,7 +201,8 @@ impl Table {
                 }
             }
         }
-        Ok(Table { space: self.space.clone(), archs, names, columns, index: OnceLock::new() })
+        let (space, index) = (self.space.clone(), OnceLock::new());
+        Ok(Table { space, archs, names, columns, index, text_columns: Vec::new() })
     }
 }
 
