@@ -16,13 +16,14 @@ use lanner_predict::regress::trees::{ExtraTrees, TreeOptions};
 /// Options of the bench.
 #[derive(clap::Args)]
 #[command(after_help = "\
-The table has the columns network and latency_ms; a network's family is its name without the number \
+The table has the column network and a column of latencies; a network's family is its name without the number \
 behind the last hyphen, and its graph FOLDER/NAME.onnx, for which weights are not needed. Ratios are \
 predicted / measured. A profile may be of another day, when the machine was slower or faster by a factor: it is \
 made as fast as the families that are known.
 
 Example:
-  lanner-bench unseen --graphs graphs --table ort-1.csv --profile profile.csv")]
+  lanner-bench unseen --graphs graphs --table latbench/families.csv --column ort_1_ms \\
+    --profile latbench/profile.csv")]
 pub struct UnseenArgs {
     /// Folder of the networks' ONNX files
     #[arg(long, value_name = "DIR")]
@@ -30,6 +31,9 @@ pub struct UnseenArgs {
     /// Table of latencies
     #[arg(long, value_name = "FILE")]
     table: PathBuf,
+    /// Column of the table with the latencies, ms
+    #[arg(long, default_value = "latency_ms")]
+    column: String,
     /// Table of a profile of the device, by lanner profile --measurements
     #[arg(long, value_name = "FILE")]
     profile: Option<PathBuf>,
@@ -54,7 +58,7 @@ type Checked = (f64, f64, f64, f64);
 
 pub fn run(args: UnseenArgs) -> anyhow::Result<()> {
     let mut networks = Vec::new();
-    for row in read_network_latencies(&args.table)? {
+    for row in read_network_latencies(&args.table, &args.column)? {
         let path = args.graphs.join(format!("{}.onnx", row.network));
         let bytes = std::fs::read(&path).with_context(|| path.display().to_string())?;
         let graph = onnx::read(&bytes, &ReadOptions::default())
@@ -69,7 +73,7 @@ pub fn run(args: UnseenArgs) -> anyhow::Result<()> {
         });
     }
     let profile = match &args.profile {
-        Some(path) => read_network_latencies(path)?
+        Some(path) => read_network_latencies(path, "latency_ms")?
             .into_iter()
             .map(|row| {
                 let number = row.network.strip_prefix("probe-").and_then(|n| n.parse().ok());

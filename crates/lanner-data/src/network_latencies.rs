@@ -14,12 +14,15 @@ pub struct NetworkLatency {
     pub latency_ms: f64,
 }
 
-/// Reads a CSV table with the columns `network` and `latency_ms`, whatever else it has. Rows without a
-/// latency, of networks that a runtime refused, are left out.
+/// Reads `network` and a column of latencies in milliseconds, usually `latency_ms`, of a CSV table,
+/// whatever else it has. Rows without a latency, of networks that a runtime refused, are left out.
 ///
 /// # Errors
 /// A column is missing, or a latency is not a number above 0.
-pub fn read_network_latencies(path: &Path) -> Result<Vec<NetworkLatency>, DataError> {
+pub fn read_network_latencies(
+    path: &Path,
+    latency: &str,
+) -> Result<Vec<NetworkLatency>, DataError> {
     let mut reader = csv::ReaderBuilder::new()
         .comment(Some(b'#'))
         .from_path(path)
@@ -29,29 +32,29 @@ pub fn read_network_latencies(path: &Path) -> Result<Vec<NetworkLatency>, DataEr
         names.iter().position(|n| n.trim() == name).ok_or_else(|| {
             let known = names.iter().collect::<Vec<_>>().join(", ");
             let why =
-                format!("no column '{name}', expected network and latency_ms; there are {known}");
+                format!("no column '{name}', expected network and {latency}; there are {known}");
             DataError::file(path, why)
         })
     };
-    let (network, latency) = (column("network")?, column("latency_ms")?);
+    let (network_at, latency_at) = (column("network")?, column(latency)?);
     let mut rows = Vec::new();
     for record in reader.records() {
         let record = record.map_err(|e| DataError::file(path, e.to_string()))?;
         let cell = |i: usize| record.get(i).unwrap_or_default().trim();
-        if cell(latency).is_empty() {
+        if cell(latency_at).is_empty() {
             continue;
         }
-        let number = cell(latency).parse().ok().filter(|v: &f64| v.is_finite() && *v > 0.0);
+        let number = cell(latency_at).parse().ok().filter(|v: &f64| v.is_finite() && *v > 0.0);
         let Some(latency_ms) = number else {
             return Err(DataError::Cell {
                 path: path.into(),
                 at: format!("line {}", record.position().map_or(0, csv::Position::line)),
-                column: "latency_ms".into(),
-                value: shown(cell(latency)),
+                column: latency.into(),
+                value: shown(cell(latency_at)),
                 expected: "a number above 0".into(),
             });
         };
-        rows.push(NetworkLatency { network: cell(network).into(), latency_ms });
+        rows.push(NetworkLatency { network: cell(network_at).into(), latency_ms });
     }
     Ok(rows)
 }

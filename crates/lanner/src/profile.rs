@@ -147,7 +147,7 @@ fn chosen(count: u64) -> anyhow::Result<Vec<u64>> {
 fn own(args: &ProfileArgs) -> anyhow::Result<Vec<Sample>> {
     let mut samples = Vec::new();
     for table in &args.with {
-        for row in read_network_latencies(table).map_err(|e| usage(e.to_string()))? {
+        for row in read_network_latencies(table, "latency_ms").map_err(|e| usage(e.to_string()))? {
             let folder = table.parent().unwrap_or(std::path::Path::new(""));
             let beside = folder.join(&row.network);
             let path = if beside.is_file() { beside } else { PathBuf::from(&row.network) };

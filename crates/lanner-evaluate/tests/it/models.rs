@@ -33,7 +33,7 @@ fn models_are_measured_once_and_the_rest_later() {
         measure_models(&device, &protocol, &models, Some(&table), 60.0, tell).unwrap()
     };
     assert_eq!(run(2).len(), 2);
-    let first = lanner_data::read_network_latencies(&table).unwrap();
+    let first = lanner_data::read_network_latencies(&table, "latency_ms").unwrap();
     // A model that the runtime refuses has a reason, and no latency.
     assert_eq!(first.len(), 1);
     let all = run(9);
@@ -42,7 +42,7 @@ fn models_are_measured_once_and_the_rest_later() {
         ["a.onnx", "bad.onnx", "probe-9"]
     );
     assert!(all[1].latency_ms.is_none() && !all[1].note.is_empty());
-    let both = lanner_data::read_network_latencies(&table).unwrap();
+    let both = lanner_data::read_network_latencies(&table, "latency_ms").unwrap();
     assert_eq!((both.len(), &both[0]), (2, &first[0]));
     assert!(both.iter().all(|row| row.latency_ms > 0.0));
 }
