@@ -3,7 +3,7 @@
 use prost::Message;
 
 use crate::onnx::messages::{self, Dimension, TensorShape};
-use crate::onnx::{self, graph_of};
+use crate::onnx::{self, Table, graph_of};
 use crate::weights::{stream, uniform};
 use crate::{Init, Network, NetworkError, TensorGraph, Weights};
 
@@ -29,6 +29,7 @@ pub struct TensorNetwork {
     model: messages::Model,
     /// How to draw each weight.
     draws: Vec<Draw>,
+    tables: Vec<Table>,
     graph: TensorGraph,
 }
 
@@ -49,6 +50,7 @@ impl TensorNetwork {
     pub(crate) fn new(
         mut model: messages::Model,
         draws: Vec<Draw>,
+        tables: Vec<Table>,
     ) -> Result<TensorNetwork, NetworkError> {
         let graph = graph_of(&model)?;
         // A model must state the shapes of its outputs.
@@ -61,7 +63,7 @@ impl TensorNetwork {
             let dim = graph.tensors[t].dims.iter().map(number).collect();
             tensor.shape = Some(TensorShape { dim });
         }
-        Ok(TensorNetwork { model, draws, graph })
+        Ok(TensorNetwork { model, draws, tables, graph })
     }
 
     /// Makes the graph of a network of layers, for one image: the same that its ONNX file has.
@@ -118,6 +120,7 @@ impl TensorNetwork {
             let values = uniform(n, bound, stream(init.seed, &tensor.name));
             tensor.raw_data = values.iter().flat_map(|v| v.to_le_bytes()).collect();
         }
+        self.tables.iter().for_each(|table| table.fill(&mut graph.node));
         Ok(model.encode_to_vec())
     }
 }

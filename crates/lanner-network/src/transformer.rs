@@ -131,18 +131,9 @@ impl Writer {
         self.draft.op("Gather", &name, &[&table, &ids], vec![])
     }
 
-    /// Adds sines of the token's place, of other wavelengths in each channel.
+    /// Adds sines of the token's place.
     fn sines(&mut self, place: &str, x: &str, tokens: usize, width: usize) -> String {
-        let mut values = Vec::with_capacity(tokens * width);
-        for t in 0..tokens {
-            for c in 0..width {
-                let rate = 10_000f64.powf(-((c / 2 * 2) as f64) / width as f64);
-                let angle = t as f64 * rate;
-                values.push(if c % 2 == 0 { angle.sin() } else { angle.cos() } as f32);
-            }
-        }
-        let table = format!("sines.{tokens}x{width}");
-        let table = self.draft.floats(&table, &[tokens, width], &values);
+        let table = self.draft.table(&format!("sines.{tokens}x{width}"), [tokens, width], sine);
         self.draft.op("Add", &format!("{place}.positions"), &[x, &table], vec![])
     }
 
@@ -355,10 +346,8 @@ impl Writer {
         let q = draft.op("Mul", &at("q.scaled"), &[&q, &scale], vec![]);
         let mut scores = draft.op("MatMul", &at("scores"), &[&q, &k], vec![]);
         if of.causal {
-            let name = format!("mask.{tokens}");
-            let row = |t: usize| (0..sources).map(move |s| if s > t { NEVER } else { 0.0 });
-            let values: Vec<f32> = (0..tokens).flat_map(row).collect();
-            let mask = draft.floats(&name, &[tokens, sources], &values);
+            let later = |t, s, _| if s > t { NEVER } else { 0.0 };
+            let mask = draft.table(&format!("mask.{tokens}"), [tokens, sources], later);
             scores = draft.op("Add", &at("masked"), &[&scores, &mask], vec![]);
         }
         let shares = draft.op("Softmax", &at("softmax"), &[&scores], vec![axis(-1)]);
@@ -403,18 +392,22 @@ impl<'a> Attention<'a> {
     }
 }
 
+/// Sine or cosine of a token's place in a channel (Vaswani et al. 2017, section 3.5).
+fn sine(t: usize, c: usize, width: usize) -> f32 {
+    let angle = t as f64 * 10_000f64.powf(-((c / 2 * 2) as f64) / width as f64);
+    (if c % 2 == 0 { angle.sin() } else { angle.cos() }) as f32
+}
+
 /// Turns pairs of channels by an angle that grows with the token's place (Su et al. 2021).
 fn rotate(draft: &mut Draft, place: &str, x: &str, of: &Attention) -> String {
     let Attention { tokens, rotary, .. } = *of;
     let (half, each) = (rotary / 2, of.inner / of.heads);
-    let angles: Vec<f64> = (0..tokens)
-        .flat_map(|t| (0..half).map(move |c| t as f64 * 10_000f64.powf(-(c as f64) / half as f64)))
-        .collect();
-    let table = |draft: &mut Draft, name: &str, of: fn(f64) -> f64| {
-        let values: Vec<f32> = angles.iter().map(|&a| of(a) as f32).collect();
-        draft.floats(&format!("{name}.{tokens}x{half}"), &[tokens, half], &values)
-    };
-    let (cos, sin) = (table(draft, "cos", f64::cos), table(draft, "sin", f64::sin));
+    fn angle(t: usize, c: usize, half: usize) -> f64 {
+        t as f64 * 10_000f64.powf(-(c as f64) / half as f64)
+    }
+    let name = |of: &str| format!("{of}.{tokens}x{half}");
+    let cos = draft.table(&name("cos"), [tokens, half], |t, c, n| angle(t, c, n).cos() as f32);
+    let sin = draft.table(&name("sin"), [tokens, half], |t, c, n| angle(t, c, n).sin() as f32);
     let at = |what: &str| format!("{place}.{what}");
     let a = draft.slice(&at("a"), x, 3, 0, half);
     let b = draft.slice(&at("b"), x, 3, half, rotary);

@@ -1,5 +1,7 @@
 //! Writes a model operation by operation. Weights have sizes; their numbers are drawn when it is encoded.
 
+use std::collections::HashSet;
+
 use super::export::{IR_VERSION, OPSET, int, ints};
 use super::messages::{
     Attribute, DATA_FLOAT, DATA_INT64, Dimension, Graph, Model, Node, OperatorSet, TENSOR, Tensor,
@@ -16,6 +18,33 @@ pub(crate) struct Draft {
     weights: Vec<Tensor>,
     draws: Vec<Draw>,
     inputs: Vec<ValueInfo>,
+    /// Names of the constants.
+    constants: HashSet<String>,
+    tables: Vec<Table>,
+}
+
+/// Value of a table's cell: row, column, number of columns.
+type Value = fn(usize, usize, usize) -> f32;
+
+/// Constant table that is computed when the model is encoded.
+#[derive(Clone)]
+pub(crate) struct Table {
+    node: usize,
+    rows: usize,
+    columns: usize,
+    value: Value,
+}
+
+impl Table {
+    /// Writes the numbers into the model's node.
+    pub fn fill(&self, nodes: &mut [Node]) {
+        let node = nodes.get_mut(self.node).into_iter();
+        for tensor in node.flat_map(|n| &mut n.attribute).filter_map(|a| a.t.as_mut()) {
+            let cells = (0..self.rows).flat_map(|r| (0..self.columns).map(move |c| (r, c)));
+            let bytes = cells.flat_map(|(r, c)| (self.value)(r, c, self.columns).to_le_bytes());
+            tensor.raw_data = bytes.collect();
+        }
+    }
 }
 
 /// Type of the elements of an input.
@@ -74,7 +103,7 @@ impl Draft {
         data_type: i32,
         raw_data: Vec<u8>,
     ) -> String {
-        if self.nodes.iter().any(|n| n.name == name) {
+        if !self.constants.insert(name.into()) {
             return format!("{name}:0");
         }
         let dims = dims.iter().map(|&d| d as i64).collect();
@@ -92,6 +121,17 @@ impl Draft {
     pub fn floats(&mut self, name: &str, dims: &[usize], values: &[f32]) -> String {
         let bytes = values.iter().flat_map(|v| v.to_le_bytes()).collect();
         self.constant(name, dims, DATA_FLOAT, bytes)
+    }
+
+    /// Adds a constant table of `rows` × `columns`; of one name, it is stored once. Like weights, it has
+    /// numbers only when the model is encoded: a search counts thousands of networks.
+    pub fn table(&mut self, name: &str, [rows, columns]: [usize; 2], value: Value) -> String {
+        let node = self.nodes.len();
+        let output = self.constant(name, &[rows, columns], DATA_FLOAT, vec![]);
+        if self.nodes.len() > node {
+            self.tables.push(Table { node, rows, columns, value });
+        }
+        output
     }
 
     /// Adds a constant list of integers; of one name, it is stored once.
@@ -168,7 +208,7 @@ impl Draft {
             graph: Some(graph),
             opset_import: vec![OperatorSet { domain: Some(String::new()), version: OPSET }],
         };
-        TensorNetwork::new(model, self.draws)
+        TensorNetwork::new(model, self.draws, self.tables)
     }
 }
 

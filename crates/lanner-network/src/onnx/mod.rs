@@ -21,7 +21,7 @@ mod wire;
 mod work;
 
 pub use count::{OnnxCost, count};
-pub(crate) use draft::{Draft, Element, axis, graph_of};
+pub(crate) use draft::{Draft, Element, Table, axis, graph_of};
 pub(crate) use export::{int, ints};
 pub use infer::show;
 pub use probe::probe;
