@@ -2,12 +2,14 @@
 //!
 //! A space (or a list that the study was created with) of up to 20,000 architectures is used as a
 //! whole, with one network for all that compute the same. From a larger one, 2,000 are drawn at
-//! random, others after every 1,000 trials, and each round adds mutations of the best and the
-//! latest trials, and of the candidates that promise most by a model of several objectives. All of it follows from the seed and the trials, so it is not stored.
+//! random (of a space where hardly any is within the limits on costs, as [`Exact::draw`] says), others
+//! after every 1,000 trials, and each round adds mutations of the best and the latest trials, and of the
+//! candidates that promise most by a model of several objectives. All of it follows from the seed and the
+//! trials, so it is not stored.
 
 use std::collections::HashSet;
 
-use lanner_network::{Counts, Skeleton, View};
+use lanner_network::View;
 use lanner_nn::{Rng, rng};
 use lanner_predict::{FeatureMemo, Pool};
 use lanner_space::{Architecture, Space};
@@ -15,74 +17,18 @@ use rand::RngExt;
 use rayon::prelude::*;
 
 use super::SearchError;
+use super::within::{Exact, PATIENCE};
+use crate::Job;
 use crate::strategy::draw;
-use crate::{Job, Limit};
 
 /// Largest size of spaces and lists that are used as a whole.
 const WHOLE: usize = lanner_space::SMALL_SPACE as usize;
 /// Number of candidates drawn from larger spaces, and number of trials after which others are drawn.
 const SAMPLE: usize = 2000;
 const RENEWED: usize = 1000;
-/// Largest number of draws, as a multiple of [`SAMPLE`], where few are within the limits.
-const PATIENCE: usize = 10;
 /// Numbers of the best and of the latest trials that are mutated, and of mutations of each.
 const PARENTS: usize = 20;
 const CHILDREN: usize = 10;
-
-/// Metrics that are computed from the network (pruned, batch 1) instead of measured, so that limits
-/// on them are exact. `memory_bytes` is the peak of 32-bit activations.
-pub const ANALYTIC: [&str; 4] = ["params", "flops", "macs", "memory_bytes"];
-
-/// Reads a metric from a cost.
-type Part = fn(&Counts) -> u64;
-
-/// Returns the function that reads a metric of [`ANALYTIC`] from a network's cost; `None` for other
-/// metrics, and in a space of parameters, whose networks are not known here.
-pub fn analytic(space: &Space, metric: &str) -> Option<Part> {
-    Some(match metric {
-        _ if !Skeleton::is_known(space) => return None,
-        "params" => |c| c.params,
-        "flops" => |c| c.flops,
-        "macs" => |c| c.macs,
-        "memory_bytes" => |c| c.peak_bytes,
-        _ => return None,
-    })
-}
-
-/// Limits that a network's cost decides.
-struct Exact {
-    skeleton: Skeleton,
-    limits: Vec<(Part, Limit)>,
-}
-
-impl Exact {
-    fn of(job: &Job, space: &Space) -> Result<Exact, SearchError> {
-        let mut limits: Vec<_> = (job.limits.iter())
-            .filter_map(|l| Some((analytic(space, &l.metric)?, l.clone())))
-            .collect();
-        let own = space.limits().named().into_iter();
-        let own = own.map(|(metric, most)| Limit::at_most(metric, most as f64));
-        limits.extend(own.filter_map(|l| Some((analytic(space, &l.metric)?, l))));
-        Ok(Exact { skeleton: job.skeleton(space)?, limits })
-    }
-
-    /// Tells whether the limits hold; a network that cannot be built does not hold them.
-    fn hold(&self, arch: &Architecture) -> bool {
-        if self.limits.is_empty() {
-            return true;
-        }
-        let Ok(cost) = self.skeleton.counts(arch, View::Pruned) else { return false };
-        self.limits.iter().all(|(of, limit)| limit.holds(of(&cost) as f64))
-    }
-
-    fn filter(&self, archs: Vec<Architecture>) -> Vec<Architecture> {
-        if self.limits.is_empty() {
-            return archs;
-        }
-        let hold: Vec<bool> = archs.par_iter().map(|a| self.hold(a)).collect();
-        archs.into_iter().zip(hold).filter(|x| x.1).map(|x| x.0).collect()
-    }
-}
 
 /// The rules that decide the candidates.
 pub(super) struct Candidates {
@@ -238,35 +184,15 @@ impl Candidates {
             None if self.is_whole() => self.exact.filter(representatives(&self.space)),
             None if self.space.parameters().is_some() => {
                 // Among all points together, nearly all would have the longest repeats.
-                let draws = (0..PATIENCE * SAMPLE).map(|_| self.space.sample(&mut rng));
-                let mut seen = HashSet::new();
-                let mut distinct = draws.filter(|a| seen.insert(a.clone()));
-                let mut drawn = Vec::new();
-                while drawn.len() < SAMPLE {
-                    let some: Vec<_> = distinct.by_ref().take(SAMPLE - drawn.len()).collect();
-                    if some.is_empty() {
-                        break;
-                    }
-                    drawn.extend(self.exact.filter(some));
-                }
-                drawn
+                let mut draws = lanner_nn::rng(self.seed, &format!("candidates {block}"));
+                let random = std::iter::from_fn(|| Some(self.space.sample(&mut draws)));
+                self.exact.draw(&self.space, random, SAMPLE, &mut rng)
             }
             None => {
-                let mut drawn: Vec<Architecture> = Vec::new();
-                let mut seen = HashSet::new();
-                let mut order = self.space.shuffled(&mut rng);
-                for _ in 0..PATIENCE {
-                    let some: Vec<Architecture> = (order.by_ref().take(SAMPLE))
-                        .map(|a| self.space.canonical(&a))
-                        .filter(|a| seen.insert(a.clone()))
-                        .collect();
-                    drawn.extend(self.exact.filter(some));
-                    if drawn.len() >= SAMPLE {
-                        break;
-                    }
-                }
-                drawn.truncate(SAMPLE);
-                drawn
+                let random: Vec<_> =
+                    self.space.shuffled(&mut rng).take(PATIENCE * SAMPLE).collect();
+                let random = random.iter().map(|a| self.space.canonical(a));
+                self.exact.draw(&self.space, random, SAMPLE, &mut rng)
             }
         }
     }

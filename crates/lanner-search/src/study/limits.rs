@@ -11,8 +11,9 @@ use lanner_space::{Architecture, Space};
 use rusqlite::Connection;
 
 use super::best::{Drift, Last, drift, last_measured};
-use super::candidates::{ANALYTIC, Current, analytic};
+use super::candidates::Current;
 use super::predictors::Asked;
+use super::within::{ANALYTIC, analytic};
 use super::{SearchError, Study, read};
 use crate::constrained::{Belief, LatencyProcess};
 use crate::job::LATENCY;

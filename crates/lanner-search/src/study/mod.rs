@@ -60,6 +60,7 @@ mod schema;
 mod snapshot;
 mod types;
 mod warm_start;
+mod within;
 
 use std::path::{Path, PathBuf};
 use std::time::{SystemTime, UNIX_EPOCH};
@@ -74,9 +75,9 @@ use crate::run::inputs::Input;
 use crate::{Job, SearchError, Strategy};
 pub use best::Drift;
 use candidates::Candidates;
-pub use candidates::{ANALYTIC, analytic};
 use claim::Heartbeat;
 use database::Database;
+pub use within::{ANALYTIC, analytic};
 
 use limits::Limits;
 pub use limits::PROBABLE;
