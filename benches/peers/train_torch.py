@@ -16,7 +16,7 @@ import torch.nn as nn
 import torch.nn.functional as F
 
 from executor_torch import number
-from proxies_torch import WEIGHTED, Network, made
+from proxies_torch_network import WEIGHTED, Network, made
 
 BATCH, STEPS = 12, 16
 

@@ -97,6 +97,7 @@ class Predictor:
         kind: str,
         method: str,
         metric: str,
+        prior: str | None,
         seed: int,
     ) -> Predictor: ...
     @staticmethod

@@ -46,6 +46,7 @@ class Predictor:
         space: Space | str = "nasbench201",
         kind: str = "latency",
         method: str = "default",
+        prior: str | os.PathLike[str] | None = None,
         metric: str | None = None,
         seed: int = 0,
     ) -> "Predictor":
@@ -58,15 +59,21 @@ class Predictor:
         images a second (the reciprocal of a cost), an ``accuracy`` (more is better) or an ``error`` (less is
         better). ``method`` is one of docs/predictors.md.
 
+        ``prior``, for accuracies and errors by the method ``default``, is a table of untrained scores,
+        larger is better, from which predictions start as far as the values bear it out:
+        ``"proxies.csv:rank"``, as ``lanner proxies`` wrote it, or another column.
+
         Raises InputError for values that teach nothing: too few, all equal, not finite, or a latency that
-        is not positive.
+        is not positive; or if the prior cannot be read.
         """
         space = as_space(space)
         name = metric or (values if isinstance(values, str) else None)
         texts, numbers = _pairs(space, archs, values)
         name = name or ("latency_ms" if kind == "latency" else kind)
         return Predictor(
-            _lanner.Predictor.fit(space._inner, texts, numbers, kind, method, name, seed)
+            _lanner.Predictor.fit(
+                space._inner, texts, numbers, kind, method, name, None if prior is None else os.fspath(prior), seed
+            )
         )
 
     @property

@@ -57,6 +57,16 @@ def test_a_prior_stands_in_for_trainings(tmp_path):
     better = sum(worth[10 + a] < worth[10 + b] for a, b in zip(order, order[70:], strict=False))
     assert better > 63
     assert "untrained scores: 150" in repr(predictor)
+    fitted = lanner.Predictor.fit(ARCHS[:10], worth[:10], prior=table, **given)
+    assert "untrained scores: 150" in repr(fitted)
+    median = list(fitted.predict(ARCHS[10:]).median)
+    order = sorted(range(140), key=median.__getitem__)
+    better = sum(worth[10 + a] < worth[10 + b] for a, b in zip(order, order[70:], strict=False))
+    assert better > 63
+    with pytest.raises(lanner.InputError, match="by the method default"):
+        lanner.Predictor.fit(ARCHS[:10], worth[:10], method="ridge-counts", prior=table, **given)
+    with pytest.raises(lanner.InputError, match="prior is for accuracies"):
+        lanner.Predictor.fit(ARCHS[:10], VALUES[:10], space=SPACE, prior=table)
     with pytest.raises(lanner.InputError, match="prior is for accuracies"):
         lanner.adapt(ARCHS[:10], VALUES[:10], space=SPACE, prior=table)
     with pytest.raises(lanner.InputError, match="no column 'swap'"):

@@ -50,6 +50,10 @@ pub struct CrossTaskArgs {
         default_value = "default,default-proxies,default-graph,no-transfer,multi-predict,accuracy,ridge-proxies,best-proxy"
     )]
     method: Vec<String>,
+    /// Folder of tables of `lanner proxies`, one a space, in place of the published proxies; networks
+    /// without are left out
+    #[arg(long, value_name = "DIR")]
+    proxies: Option<PathBuf>,
     /// Folder of tables of `lanner proxies`, one a space, for default-prior and no-transfer-prior
     #[arg(long, value_name = "DIR")]
     prior: Option<PathBuf>,
@@ -231,8 +235,10 @@ pub fn run(args: CrossTaskArgs) -> anyhow::Result<()> {
     if !absent.is_empty() {
         eprintln!("note: the folder of tables does not have {}", absent.join(", "));
     }
-    let mut tasks: Vec<Task> =
-        chosen.iter().map(|n| Task::read(&args.common, n)).collect::<Result<_, _>>()?;
+    let mut tasks: Vec<Task> = chosen
+        .iter()
+        .map(|n| Task::read(&args.common, n, args.proxies.as_deref()))
+        .collect::<Result<_, _>>()?;
     if methods.iter().any(|m| m.1.has_prior()) {
         for task in &mut tasks {
             task.read_prior(args.prior.as_deref())?;

@@ -1,7 +1,8 @@
 //! Prints networks as JSON lines for `benches/peers/proxies_torch.py`: the small ones of the golden
 //! file, or with `bench N` N random ones at full size. With `time N`, computes the proxies of those
-//! instead, and prints the processor time of the main thread (Linux; the proxies take one thread) and
-//! the largest growth of the process; with `time N each`, also the time of each proxy alone.
+//! instead, all of them and the thirteen of NAS-Bench-Suite-Zero, and prints the processor time of the main
+//! thread (Linux; the proxies take one thread), the ratio of the two and the largest growth of the process;
+//! with `time N each`, also the time of each proxy alone.
 
 use std::error::Error;
 
@@ -72,9 +73,26 @@ fn main() -> Result<(), Box<dyn Error>> {
     Ok(())
 }
 
+/// The proxies of NAS-Bench-Suite-Zero.
+const THIRTEEN: [Proxy; 13] = [
+    Proxy::EpeNas,
+    Proxy::Fisher,
+    Proxy::Flops,
+    Proxy::GradNorm,
+    Proxy::Grasp,
+    Proxy::Jacov,
+    Proxy::L2Norm,
+    Proxy::Nwot,
+    Proxy::Params,
+    Proxy::Plain,
+    Proxy::Snip,
+    Proxy::Synflow,
+    Proxy::Zen,
+];
+
 fn time(networks: &[Network], each: bool) -> Result<(), Box<dyn Error>> {
     let options = ProxyOptions::default();
-    let (start_up, mut times) = (peak()?, Vec::new());
+    let (start_up, mut times) = (peak()?, [Vec::new(), Vec::new()]);
     for network in networks {
         let batch = Batch::random(64, network.input().len(), network.output().len(), 1);
         let seconds = |wanted: &[Proxy]| -> Result<f64, Box<dyn Error>> {
@@ -86,14 +104,26 @@ fn time(networks: &[Network], each: bool) -> Result<(), Box<dyn Error>> {
         for proxy in Proxy::ALL.into_iter().filter(|_| each) {
             parts += &format!(" {proxy} {:.3}", seconds(&[proxy])?);
         }
-        times.push(seconds(&Proxy::ALL)?);
-        println!("{} {:.3} s{parts}", network.name, times[times.len() - 1]);
+        let (thirteen, all) = (seconds(&THIRTEEN)?, seconds(&Proxy::ALL)?);
+        times[0].push(thirteen);
+        times[1].push(all);
+        println!("{} thirteen {thirteen:.3} s, all {all:.3} s{parts}", network.name);
     }
-    let n = times.len() as f64;
-    let (mean, logs) = (times.iter().sum::<f64>() / n, times.iter().map(|t| t.ln()).sum::<f64>());
+    let n = networks.len() as f64;
+    let mean = |of: &[f64]| of.iter().sum::<f64>() / n;
+    let geometric = |of: &[f64]| (of.iter().map(|t| t.ln()).sum::<f64>() / n).exp();
+    for (name, of) in ["thirteen", "all"].iter().zip(&times) {
+        println!("{name}: mean {:.3} s, geometric {:.3} s", mean(of), geometric(of));
+    }
+    let ratios: Vec<f64> = times[0].iter().zip(&times[1]).map(|(few, all)| all / few).collect();
     println!(
-        "mean {mean:.3} s, geometric {:.3} s, grew by {:.0} MiB over {start_up:.0}",
-        (logs / n).exp(),
+        "all {} against thirteen: {:.2} of the sum, geometric {:.2} ({:.2} to {:.2}); grew by {:.0} MiB over \
+         {start_up:.0}",
+        Proxy::ALL.len(),
+        mean(&times[1]) / mean(&times[0]),
+        geometric(&ratios),
+        ratios.iter().copied().fold(f64::INFINITY, f64::min),
+        ratios.iter().copied().fold(0.0, f64::max),
         peak()? - start_up
     );
     Ok(())

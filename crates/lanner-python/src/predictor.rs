@@ -1,10 +1,11 @@
 //! Predictors: fitted to values, adapted with the help of other tables, read from files.
 
 use std::path::PathBuf;
+use std::sync::Arc;
 
 use lanner::data::{Table, built_in};
 use lanner::predict::accuracy::adapted::{TaskPredictor, TaskTable};
-use lanner::predict::accuracy::untrained::{RANK, of_table};
+use lanner::predict::accuracy::untrained::{RANK, UntrainedScores, of_table};
 use lanner::predict::latency::adapted::{AdaptedLatency, DeviceTable};
 use lanner::predict::predictor::fitted::{FitSettings, Fitted, MethodFeatures};
 use lanner::predict::predictor::ranking::{Ranked, Ranking};
@@ -33,7 +34,8 @@ pub struct Predictor(Box<dyn Trait>);
 
 #[pymethods]
 impl Predictor {
-    /// Fits a method to values of architectures. `kind` is latency, rate, accuracy or error.
+    /// Fits a method to values of architectures. `kind` is latency, rate, accuracy or error; for the last
+    /// two, `prior` is a `TABLE[:COLUMN]` of untrained scores, by default of `rank`.
     #[staticmethod]
     fn fit(
         py: Python,
@@ -43,14 +45,23 @@ impl Predictor {
         kind: &str,
         method: &str,
         metric: &str,
+        prior: Option<String>,
         seed: u64,
     ) -> PyResult<Predictor> {
         let target = target(kind)?;
+        let prior = prior.map(|source| untrained(&source, &space.0, target)).transpose()?;
         let table = table(&space.0, metric, texts(archs)?, numbers(values)?)?;
         let fitted = py.detach(|| -> Result<_, PredictError> {
             let pool = reference(&table.space, &table.archs);
             let Some(features) = MethodFeatures::new(method, target, &pool) else {
                 return Ok(None);
+            };
+            let features = match &prior {
+                Some(known) => {
+                    let scores = UntrainedScores::new(&table.space, known)?;
+                    features.with_prior(&pool, Arc::new(scores))?
+                }
+                None => features,
             };
             let known = table.archs.iter().zip(&table.columns[0]).filter(|x| x.1.is_finite());
             let known = known.filter_map(|(arch, value)| Some((pool.row_of(arch)?, *value)));
@@ -84,28 +95,15 @@ impl Predictor {
         seed: u64,
     ) -> PyResult<Predictor> {
         let target = target(kind)?;
-        let refused = |why: &str| Err(InputError::new_err(why.to_string()));
-        match (target, &prior) {
-            (Target::Error, _) => {
-                return refused(
-                    "kind is 'error', of which less is better: give the values with the \
-                                other sign, as kind accuracy, or use Predictor.fit",
-                );
-            }
-            (Target::Latency | Target::Rate, Some(_)) => {
-                return refused("prior is for accuracies, not latencies");
-            }
-            _ => {}
+        if target == Target::Error {
+            return Err(InputError::new_err(
+                "kind is 'error', of which less is better: give the values with the other sign, as kind \
+                 accuracy, or use Predictor.fit",
+            ));
         }
         let table = table(&space.0, metric, texts(archs)?, numbers(values)?)?;
-        let prior = match prior {
-            None => Vec::new(),
-            Some(source) => {
-                let (name, table, column) = read(&source, &space.0)?;
-                let scores = of_table(&table, column.as_deref().unwrap_or(RANK));
-                scores.map_err(|e| InputError::new_err(format!("prior: {name}: {e}")))?
-            }
-        };
+        let prior = prior.map(|source| untrained(&source, &space.0, target)).transpose()?;
+        let prior = prior.unwrap_or_default();
         let read = sources.iter().map(|source| read(source, &space.0));
         let sources = read.collect::<PyResult<Vec<(String, Table, Option<String>)>>>()?;
         let adapted = py.detach(|| -> Result<Box<dyn Trait>, PredictError> {
@@ -250,6 +248,20 @@ fn read(source: &str, space: &InnerSpace) -> PyResult<(String, Table, Option<Str
     let TableColumn { file, column } = TableColumn::parse(source);
     let (table, _) = Table::read(&file, space).or_exception()?;
     Ok((file.display().to_string(), table, column))
+}
+
+/// Reads untrained scores, `TABLE[:COLUMN]`, for predictions of accuracies.
+fn untrained(
+    source: &str,
+    space: &InnerSpace,
+    target: Target,
+) -> PyResult<Vec<(Architecture, f64)>> {
+    if target.is_relative() {
+        return Err(InputError::new_err("prior is for accuracies, not latencies"));
+    }
+    let (name, table, column) = read(source, space)?;
+    let scores = of_table(&table, column.as_deref().unwrap_or(RANK));
+    scores.map_err(|e| InputError::new_err(format!("prior: {name}: {e}")))
 }
 
 /// The architectures that an adapted predictor holds features of.

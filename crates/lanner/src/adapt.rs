@@ -41,7 +41,8 @@ in the column with the metric's name. Columns of zero-cost proxies (with the nam
 proxies` uses) in these tables and in --proxies are used too. --prior FILE:rank starts from the untrained \
 score of a table of `lanner proxies` of this space, as `lanner search --warm-start FILE:rank` does: \
 accuracies are expected to rise with it as far as the trained networks bear that out. A few hundred \
-networks are enough; the score of others is predicted from theirs.
+networks are enough; the score of others is predicted from theirs. Tables of --proxies are features alone unless \
+--prior names them too.
 
 Examples:
   lanner measure --choose 10 --out mine.csv

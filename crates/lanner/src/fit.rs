@@ -1,26 +1,37 @@
 //! `lanner fit` fits a predictor to a user's own table.
 
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
 use anyhow::Context;
 use lanner_data::{MetricKind, Table};
+use lanner_predict::accuracy::untrained::UntrainedScores;
 use lanner_predict::metrics::{coverage, kendall, spearman, within_of_truth};
 use lanner_predict::predictor::fitted::{FitSettings, Fitted, MethodFeatures};
 use lanner_predict::predictor::{Predictor, Target, cross_validated};
 use lanner_predict::{Forecast, Pool, reference};
+use lanner_search::TableColumn;
 use lanner_space::Space;
 
 use crate::out_file::{self, Kind};
 use crate::output::{Row, print_rows, progress, usage};
+use crate::prior::read_prior;
 use crate::selection::read_table;
 use crate::skeleton;
 use lanner::say;
 
 #[derive(clap::Args)]
 #[command(after_help = "\
+For accuracies and errors, --prior FILE:rank starts from the untrained score of a table of `lanner proxies` \
+of this space, as `lanner adapt` and `lanner search --warm-start FILE:rank` do: networks are expected to be \
+the better the higher it is, as far as the trained ones bear that out, and after some ten trainings a \
+score that tells nothing is forgotten. A few hundred networks are enough; the score of others is predicted \
+from theirs.
+
 Examples:
   lanner fit latency.csv --metric pixel_ms --out pixel.lanner
   lanner fit trained.csv --metric val_accuracy --out accuracy.lanner --json
+  lanner fit ten.csv --metric val_accuracy --prior proxies.csv:rank --out accuracy.lanner
   lanner fit latency.csv --metric pixel_ms --predictor ridge-counts
   lanner fit trained.csv --metric val_accuracy --space darts --predictor gcn \\
     --out darts.lanner
@@ -46,6 +57,10 @@ pub struct FitArgs {
     /// ridge-counts, ridge-onehot, ridge-pairs or extra-trees
     #[arg(long, default_value = "default")]
     predictor: String,
+    /// For accuracies by `default`: untrained scores, larger is better, from which predictions start: a
+    /// column of a table, or rank of a table of `lanner proxies` [default column: rank]
+    #[arg(long, value_name = "TABLE[:COLUMN]")]
+    prior: Option<String>,
     /// Where to save the predictor, for `lanner rank`
     #[arg(long, value_name = "FILE")]
     out: Option<PathBuf>,
@@ -70,7 +85,10 @@ const FEWEST: usize = 10;
 pub fn fit(args: FitArgs) -> anyhow::Result<()> {
     let space = Space::by_name(&args.space).map_err(|e| usage(e.to_string()))?;
     if let Some(out) = &args.out {
-        let inputs = [args.table.as_path(), Path::new(&args.space)];
+        let prior = args.prior.iter().map(|text| TableColumn::parse(text).file);
+        let inputs = [args.table.clone(), PathBuf::from(&args.space)].into_iter().chain(prior);
+        let inputs: Vec<PathBuf> = inputs.collect();
+        let inputs: Vec<&Path> = inputs.iter().map(PathBuf::as_path).collect();
         out_file::check(out, Kind::Predictor, &inputs, args.force)?;
     }
     let table = read_table(&args.table, &space)?;
@@ -125,6 +143,15 @@ pub fn fit(args: FitArgs) -> anyhow::Result<()> {
         let there = names.join(", ");
         usage(format!("no predictor '{}' of {what} on {space}; there are: {there}", args.predictor))
     })?;
+    let prior = args.prior.as_ref().map(|text| read_prior(text, &space)).transpose()?;
+    let features = match (&args.prior, &prior) {
+        (Some(text), Some(known)) => {
+            let refused = |e| usage(format!("--prior {text}: {e}"));
+            let scores = UntrainedScores::new(&space, known).map_err(refused)?;
+            features.with_prior(&pool, Arc::new(scores)).map_err(refused)?
+        }
+        _ => features,
+    };
     let settings =
         FitSettings { method: args.predictor.clone(), target, metric: args.metric.clone() };
     let context = || format!("{} column '{}'", args.table.display(), args.metric);
@@ -132,6 +159,9 @@ pub fn fit(args: FitArgs) -> anyhow::Result<()> {
         .with("metric", args.metric.as_str())
         .with("predictor", args.predictor.as_str())
         .with("train", rows.len());
+    if let Some(known) = &prior {
+        row = row.with("untrained", known.len());
+    }
     let data = (rows.as_slice(), values.as_slice());
     if args.folds > 1 {
         let bar = progress(0, "cross-validation");

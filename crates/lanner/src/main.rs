@@ -9,6 +9,7 @@ mod measure;
 mod network;
 mod onnx_file;
 mod out_file;
+mod prior;
 mod profile;
 mod proxies;
 mod rank;

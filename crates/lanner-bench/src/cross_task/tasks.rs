@@ -196,14 +196,23 @@ pub struct Task {
 }
 
 impl Task {
-    pub fn read(common: &Common, named: &Named) -> anyhow::Result<Task> {
+    /// Reads a data set; its proxies are those of the space's table in `proxies`, if there is one.
+    pub fn read(common: &Common, named: &Named, proxies: Option<&Path>) -> anyhow::Result<Task> {
         let (table, values) = named
             .table(common)?
             .ok_or_else(|| usage(format!("{}: {} has no such data set", named.name, named.file)))?;
         let space = table.space.clone();
-        let known: Vec<usize> = (0..values.len()).filter(|&i| values[i].is_finite()).collect();
+        let own = table_of(proxies, &space)?;
+        let with =
+            |i: &usize| own.as_ref().is_none_or(|own| own.row_of(&table.archs[*i]).is_some());
+        let known: Vec<usize> =
+            (0..values.len()).filter(|&i| values[i].is_finite()).filter(with).collect();
         let values = known.iter().map(|&i| values[i]).collect();
-        let table = table.select(&known)?;
+        let mut table = table.select(&known)?;
+        if let Some(own) = own {
+            let rows: Vec<usize> = table.archs.iter().filter_map(|a| own.row_of(a)).collect();
+            table = own.select(&rows)?;
+        }
         let columns: Vec<(String, Vec<f64>)> =
             table.names.iter().cloned().zip(table.columns.iter().cloned()).collect();
         let pool = Pool::new(space, table.archs.clone());
@@ -216,11 +225,16 @@ impl Task {
     /// Reads `rank` of the space's table in a folder, or of the proxies beside the accuracies.
     pub fn read_prior(&mut self, folder: Option<&Path>) -> anyhow::Result<()> {
         let space = &self.table.space;
-        let path = folder.map(|folder| folder.join(format!("{space}.csv")));
-        let read = path.filter(|path| path.is_file());
-        let read = read.map(|path| Table::read(path, space)).transpose()?;
-        let known = of_table(read.as_ref().map_or(&self.table, |(table, _)| table), RANK)?;
+        let read = table_of(folder, space)?;
+        let known = of_table(read.as_ref().unwrap_or(&self.table), RANK)?;
         self.untrained = Some(Arc::new(UntrainedScores::new(space, &known)?));
         Ok(())
     }
+}
+
+/// Reads the table of a space in a folder of tables of `lanner proxies`, if there is one.
+fn table_of(folder: Option<&Path>, space: &Space) -> anyhow::Result<Option<Table>> {
+    let path = folder.map(|folder| folder.join(format!("{space}.csv")));
+    let Some(path) = path.filter(|path| path.is_file()) else { return Ok(None) };
+    Ok(Some(Table::read(path, space)?.0))
 }

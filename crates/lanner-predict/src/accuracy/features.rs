@@ -144,7 +144,8 @@ impl AccuracyFeatures {
     pub fn of(&self, archs: &[Architecture]) -> AccuracyFeatures {
         let groups = grouped(&self.encoder.features.features(archs));
         let others = AccuracyFeatures::of_groups(groups, Arc::clone(&self.encoder));
-        AccuracyFeatures { pool_scale: self.scale.clone(), ..others }
+        let pool_scale = self.scale.clone().or_else(|| self.pool_scale.clone());
+        AccuracyFeatures { pool_scale, ..others }
     }
 
     fn of_groups(groups: [Mat; GROUPS], encoder: Arc<Encoder>) -> AccuracyFeatures {

@@ -24,6 +24,7 @@ use super::adapted::without_failures;
 use super::scores::NormalScores;
 use super::{AccuracyFeatures, AccuracyModel};
 use crate::checks::check_varied;
+use crate::predictor::file::{Array, ModelFile};
 use crate::{Pool, PredictError};
 
 /// Name of the score.
@@ -119,12 +120,18 @@ pub fn of_table(table: &Table, column: &str) -> Result<Vec<(Architecture, f64)>,
     Ok(all.filter(|(_, value)| value.is_finite()).collect())
 }
 
+/// Arrays of a predictor's file.
+const CODES: &str = "prior codes";
+const VALUES: &str = "prior values";
+
 /// Most networks from which [`UntrainedScores`] predicts the scores of others.
 const LEARNED: usize = 600;
 
 /// Untrained scores of some networks of a space, and predictions of them for all others: proxies are a
 /// function of the architecture, so that those of a few hundred networks tell those of the rest.
 pub struct UntrainedScores {
+    /// In the order that was given: others are predicted from some of them.
+    networks: Vec<(Architecture, f64)>,
     known: HashMap<Architecture, f64>,
     features: AccuracyFeatures,
     model: AccuracyModel,
@@ -138,11 +145,37 @@ impl UntrainedScores {
     ) -> Result<UntrainedScores, PredictError> {
         let step = known.len().div_ceil(LEARNED).max(1);
         let (archs, values): (Vec<_>, Vec<f64>) = known.iter().step_by(step).cloned().unzip();
-        check_varied(&values, "untrained scores")?;
+        let refused = |e: PredictError| PredictError::Model { why: format!("the prior: {e}") };
+        check_varied(&values, "untrained scores").map_err(refused)?;
         let features = AccuracyFeatures::new(&Pool::new(space.clone(), archs));
         let rows: Vec<usize> = (0..values.len()).collect();
-        let model = AccuracyModel::fit(&features, &rows, &values, 0)?;
-        Ok(UntrainedScores { known: known.iter().cloned().collect(), features, model })
+        let model = AccuracyModel::fit(&features, &rows, &values, 0).map_err(refused)?;
+        let networks = known.to_vec();
+        Ok(UntrainedScores { known: known.iter().cloned().collect(), networks, features, model })
+    }
+
+    /// Number of networks whose scores were given.
+    pub fn networks(&self) -> usize {
+        self.networks.len()
+    }
+
+    /// Adds the networks and their scores to a predictor's file.
+    pub(crate) fn store(&self, space: &Space, file: &mut ModelFile) {
+        let (archs, values): (Vec<_>, Vec<f64>) = self.networks.iter().cloned().unzip();
+        file.insert_archs(CODES, space, &archs);
+        file.tensors.insert(VALUES.into(), Array::f64(values));
+    }
+
+    /// Reads what [`UntrainedScores::store`] wrote, `None` if the file has no prior.
+    pub(crate) fn read(
+        file: &ModelFile,
+        space: &Space,
+    ) -> Result<Option<UntrainedScores>, PredictError> {
+        let Some(array) = file.tensors.get(VALUES) else { return Ok(None) };
+        let values = file.f64(VALUES, &[array.shape().iter().product()])?;
+        let archs = file.archs_of(CODES, space, values.len())?;
+        let known: Vec<_> = archs.into_iter().zip(values.iter().copied()).collect();
+        UntrainedScores::new(space, &known).map(Some)
     }
 
     /// Scores of any networks of the space.
@@ -162,8 +195,13 @@ impl UntrainedScores {
 
 impl fmt::Debug for UntrainedScores {
     fn fmt(&self, f: &mut fmt::Formatter) -> fmt::Result {
-        write!(f, "UntrainedScores of {} networks", self.known.len())
+        write!(f, "UntrainedScores of {} networks", self.networks.len())
     }
+}
+
+/// Part of a predictor's description that tells of its prior.
+pub(crate) fn said(prior: Option<&UntrainedScores>) -> String {
+    prior.map_or_else(String::new, |scores| format!("; untrained scores: {}", scores.networks()))
 }
 
 /// Scores of a pool from those of some networks of its space, see [`UntrainedScores`].

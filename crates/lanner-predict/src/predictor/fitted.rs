@@ -6,12 +6,14 @@
 //! measures its features and scores by it.
 
 use std::ops::ControlFlow;
+use std::sync::Arc;
 
 use lanner_network::Skeleton;
 use lanner_space::{Architecture, Space, View};
 use serde::{Deserialize, Serialize};
 
 use crate::accuracy::relation::{self, Margins, Relation};
+use crate::accuracy::untrained::{UntrainedScores, said};
 use crate::accuracy::{AccuracyFeatures, AccuracyModel};
 use crate::encode::{counts, operations as counted};
 use crate::general::baselines::{Baseline, BaselineModel};
@@ -26,7 +28,8 @@ use crate::{Forecast, Pool, PredictError, reference};
 /// The encodings of a pool that a method needs, made once for many fits.
 pub enum MethodFeatures {
     Latency(LatencyFeatures),
-    Accuracy(AccuracyFeatures),
+    /// Features of accuracies, and the prior if there is one.
+    Accuracy(AccuracyFeatures, Option<Arc<UntrainedScores>>),
     Baseline(Baseline, Mat),
     /// A regression by a graph network, of these architectures.
     Gcn(Box<gcn::GcnRecipe>, Vec<Architecture>),
@@ -48,7 +51,7 @@ impl MethodFeatures {
         if method == "default" {
             return Some(match target {
                 Target::Latency => MethodFeatures::Latency(LatencyFeatures::new(pool)),
-                _ => MethodFeatures::Accuracy(AccuracyFeatures::new(pool)),
+                _ => MethodFeatures::Accuracy(AccuracyFeatures::new(pool), None),
             });
         }
         let recipe = match (method, target) {
@@ -69,6 +72,22 @@ impl MethodFeatures {
         }
         let (_, baseline) = Baseline::ALL.iter().find(|b| b.0 == method)?;
         Some(MethodFeatures::Baseline(*baseline, baseline.columns(&pool.space, &pool.archs)))
+    }
+
+    /// The same beside untrained scores such as [`rank`](crate::accuracy::untrained::rank), larger is
+    /// better, from which predictions start: of accuracies and errors by `default` alone. The pool is that
+    /// of [`MethodFeatures::new`].
+    pub fn with_prior(
+        self,
+        pool: &Pool,
+        scores: Arc<UntrainedScores>,
+    ) -> Result<MethodFeatures, PredictError> {
+        let MethodFeatures::Accuracy(features, _) = self else {
+            let why = "a prior is for accuracies, by the method default".into();
+            return Err(PredictError::Model { why });
+        };
+        let features = features.with_prior(&scores.of(&pool.archs));
+        Ok(MethodFeatures::Accuracy(features, Some(scores)))
     }
 
     /// The methods that [`MethodFeatures::new`] knows and that have something to go by in a space.
@@ -107,9 +126,9 @@ impl MethodFeatures {
                 };
                 FittedModel::Latency(Box::new(model), features.of(&[]))
             }
-            MethodFeatures::Accuracy(features) => {
+            MethodFeatures::Accuracy(features, prior) => {
                 let model = AccuracyModel::fit(features, rows, values, seed)?;
-                FittedModel::Accuracy(Box::new(model), features.of(&[]))
+                FittedModel::Accuracy(Box::new(model), features.of(&[]), prior.clone())
             }
             MethodFeatures::Baseline(baseline, x) => {
                 let mut known = x.select(rows);
@@ -182,7 +201,7 @@ pub struct Fitted {
 enum FittedModel {
     /// The model, with features of no architectures, which make those of others.
     Latency(Box<LatencyModel>, LatencyFeatures),
-    Accuracy(Box<AccuracyModel>, AccuracyFeatures),
+    Accuracy(Box<AccuracyModel>, AccuracyFeatures, Option<Arc<UntrainedScores>>),
     /// The model, with the pairs of columns whose products it sees.
     Baseline(Baseline, Box<BaselineModel>, Vec<(usize, usize)>),
     Gcn(GcnPredictor),
@@ -204,7 +223,13 @@ impl FittedModel {
     fn predict(&self, space: &Space, archs: &[Architecture]) -> Forecast {
         match self {
             FittedModel::Latency(model, features) => model.predict_others(&features.of(archs)),
-            FittedModel::Accuracy(model, features) => model.predict_others(&features.of(archs)),
+            FittedModel::Accuracy(model, features, prior) => {
+                let features = features.of(archs);
+                model.predict_others(&match prior {
+                    Some(scores) => features.with_prior(&scores.of(archs)),
+                    None => features,
+                })
+            }
             FittedModel::Baseline(baseline, model, pairs) => {
                 let mut x = baseline.columns(space, archs);
                 if *baseline == Baseline::RidgePairs {
@@ -291,6 +316,10 @@ impl Fitted {
             };
             let features = MethodFeatures::new(method, *target, &pool)
                 .ok_or_else(|| bad(format!("unknown method '{method}'")))?;
+            let features = match UntrainedScores::read(file, space)? {
+                Some(scores) => features.with_prior(&pool, Arc::new(scores))?,
+                None => features,
+            };
             let rows: Vec<usize> = archs.iter().filter_map(|a| pool.row_of(a)).collect();
             features.model(space, *target, (&rows, &values), seed, Some(state))?
         };
@@ -336,7 +365,12 @@ impl Predictor for Fitted {
     }
 
     fn describe(&self) -> String {
-        format!("{} by {} of {} networks", self.metric(), self.settings.method, self.archs.len())
+        let (metric, method, known) = (self.metric(), &self.settings.method, self.archs.len());
+        let prior = match &self.model {
+            FittedModel::Accuracy(_, _, prior) => said(prior.as_deref()),
+            _ => String::new(),
+        };
+        format!("{metric} by {method} of {known} networks{prior}")
     }
 
     fn to_file(&self) -> ModelFile {
@@ -364,6 +398,7 @@ impl Predictor for Fitted {
                 file.tensors.extend(inner.tensors);
             }
             FittedModel::Operations(model) => model.store(&mut file),
+            FittedModel::Accuracy(_, _, Some(scores)) => scores.store(&self.space, &mut file),
             _ => (),
         }
         file

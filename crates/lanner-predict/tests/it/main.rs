@@ -6,4 +6,5 @@ mod gcn_fit;
 mod gcn_golden;
 mod latency;
 mod parameters;
+mod prior;
 mod rates;

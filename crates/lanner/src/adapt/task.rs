@@ -4,12 +4,12 @@ use std::path::Path;
 
 use lanner_data::{Table, is_latency};
 use lanner_predict::accuracy::adapted::{PROXIES, TaskPredictor, TaskTable};
-use lanner_predict::accuracy::untrained::{RANK, of_table};
 use lanner_predict::predictor::{Predictor, Target};
-use lanner_space::{Architecture, Space};
+use lanner_space::Space;
 
-use super::{AdaptArgs, Source, parts, with_quality};
+use super::{AdaptArgs, Source, with_quality};
 use crate::output::{Row, usage};
+use crate::prior::read_prior;
 use crate::selection::read_table;
 use lanner::say;
 
@@ -47,7 +47,7 @@ pub(super) fn adapt(
     let (elsewhere, here) = (from.len(), sources.len() - from.len());
     let prior = match &args.prior {
         None => Vec::new(),
-        Some(text) => prior(text, &target.space)?,
+        Some(text) => read_prior(text, &target.space)?,
     };
     let scores = prior.len();
     let predictor = TaskPredictor::fit(TaskTable::new(&name, &table, metric)?, sources, prior)?;
@@ -66,20 +66,6 @@ pub(super) fn adapt(
     let row = if scores > 0 { row.with("untrained", scores) } else { row };
     let row = with_quality(row, Target::Accuracy, left_out, values);
     Ok((Box::new(predictor), row))
-}
-
-/// The untrained scores of TABLE[:COLUMN], of `rank` if no column is named.
-fn prior(text: &str, space: &Space) -> anyhow::Result<Vec<(Architecture, f64)>> {
-    let (file, column) = parts(text);
-    let table = read_table(file, space)?;
-    let scores = of_table(&table, column.unwrap_or(RANK));
-    let scores = scores.map_err(|e| usage(format!("--prior {text}: {e}")))?;
-    match scores.len() {
-        5.. => Ok(scores),
-        few => {
-            Err(usage(format!("--prior {text}: {few} networks have a score, expected 5 or more")))
-        }
-    }
 }
 
 /// The columns of a table that are named as proxies.

@@ -7,6 +7,7 @@ mod every_space;
 mod measure;
 mod out_file;
 mod parameters;
+mod prior;
 mod proxies;
 mod pytorch_script;
 mod rank;

@@ -77,7 +77,7 @@ impl SourceRelation {
         let positive = match self {
             SourceRelation::SameSpace => (0.05, 0.7),
             SourceRelation::OtherCells => (0.07, 0.7),
-            SourceRelation::ProxiesAlone => (0.03, 0.7),
+            SourceRelation::ProxiesAlone => (0.015, 0.7),
         };
         Slope { chance: 1.0, positive }
     }

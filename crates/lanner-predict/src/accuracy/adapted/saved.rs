@@ -8,7 +8,7 @@ use lanner_space::{Architecture, Space};
 use serde::{Deserialize, Serialize};
 
 use super::{AdaptedAccuracy, Inputs, PROXIES, Source, TaskFeatures, TaskPrior};
-use crate::accuracy::untrained::UntrainedScores;
+use crate::accuracy::untrained::{UntrainedScores, said};
 use crate::metrics::leave_one_out;
 use crate::predictor::file::{Array, Header, ModelFile, training_hash};
 use crate::predictor::{Predictor, Target};
@@ -78,8 +78,7 @@ impl TaskTable {
 pub struct TaskPredictor {
     target: TaskTable,
     sources: Vec<TaskTable>,
-    /// Networks with an untrained score; none without a prior.
-    untrained: Vec<(Architecture, f64)>,
+    untrained: Option<Arc<UntrainedScores>>,
     trained: Vec<Architecture>,
     /// The fit to features with proxies, if there are proxies.
     proxies: Option<Fit>,
@@ -162,19 +161,24 @@ impl TaskPredictor {
     ) -> Result<TaskPredictor, PredictError> {
         let scores = match prior.is_empty() {
             true => None,
-            false => Some(Arc::new(
-                UntrainedScores::new(&target.table.space, &prior)
-                    .map_err(|e| PredictError::Model { why: format!("the prior: {e}") })?,
-            )),
+            false => Some(UntrainedScores::new(&target.table.space, &prior)?),
         };
+        TaskPredictor::fit_beside(target, sources, scores.map(Arc::new))
+    }
+
+    fn fit_beside(
+        target: TaskTable,
+        sources: Vec<TaskTable>,
+        untrained: Option<Arc<UntrainedScores>>,
+    ) -> Result<TaskPredictor, PredictError> {
         let trained = target.trained().iter().map(|&i| target.table.archs[i].clone()).collect();
         // Proxies of the trained networks alone tell nothing of the others.
         let helps = |i| target.has_proxies(i) && !target.is_trained(i);
         let with_proxies = (0..target.table.len()).any(helps);
-        let fit = |with_proxies| Fit::new(&target, &sources, scores.as_ref(), with_proxies);
+        let fit = |with_proxies| Fit::new(&target, &sources, untrained.as_ref(), with_proxies);
         let proxies = with_proxies.then(|| fit(true)).transpose()?;
         let graphs = fit(false)?;
-        Ok(TaskPredictor { target, sources, untrained: prior, trained, proxies, graphs })
+        Ok(TaskPredictor { target, sources, untrained, trained, proxies, graphs })
     }
 
     /// The number of networks that are predicted from proxies too.
@@ -193,19 +197,13 @@ impl TaskPredictor {
 
     /// Reads what [`Predictor::to_file`] wrote.
     pub(crate) fn read(file: &ModelFile, _: &Space) -> Result<Box<dyn Predictor>, PredictError> {
-        let TaskSettings { target, sources, untrained } = file.settings()?;
+        let TaskSettings { target, sources } = file.settings()?;
         let sources = sources.iter().enumerate();
         let sources = sources.map(|(i, s)| TaskTable::read(file, &format!("source{i} "), s));
         let sources = sources.collect::<Result<_, _>>()?;
         let target = TaskTable::read(file, "", &target)?;
-        let prior = match untrained {
-            0 => Vec::new(),
-            rows => {
-                let archs = file.archs_of("prior codes", &target.table.space, rows)?;
-                archs.into_iter().zip(file.f64("prior values", &[rows])?.iter().copied()).collect()
-            }
-        };
-        Ok(Box::new(TaskPredictor::fit(target, sources, prior)?))
+        let untrained = UntrainedScores::read(file, &target.table.space)?.map(Arc::new);
+        Ok(Box::new(TaskPredictor::fit_beside(target, sources, untrained)?))
     }
 }
 
@@ -245,10 +243,7 @@ impl Predictor for TaskPredictor {
 
     fn describe(&self) -> String {
         let (metric, known, sources) = (self.metric(), self.trained.len(), self.sources.len());
-        let prior = match self.untrained.len() {
-            0 => String::new(),
-            scores => format!("; untrained scores: {scores}"),
-        };
+        let prior = said(self.untrained.as_deref());
         format!("{metric} from {known} trained networks; other tasks: {sources}{prior}")
     }
 
@@ -261,14 +256,10 @@ impl Predictor for TaskPredictor {
             training_hash(texts.iter().map(String::as_str).zip(values.iter().copied()));
         let sources = self.sources.iter().enumerate();
         let sources = sources.map(|(i, s)| s.store(&mut file, &format!("source{i} "))).collect();
-        let untrained = self.untrained.len();
-        if untrained > 0 {
-            let (archs, values): (Vec<_>, Vec<f64>) = self.untrained.iter().cloned().unzip();
-            file.insert_archs("prior codes", space, &archs);
-            file.tensors.insert("prior values".into(), Array::f64(values));
+        if let Some(scores) = &self.untrained {
+            scores.store(space, &mut file);
         }
-        let settings =
-            TaskSettings { target: self.target.store(&mut file, ""), sources, untrained };
+        let settings = TaskSettings { target: self.target.store(&mut file, ""), sources };
         file.header.space_toml = settings.target.space_toml.clone();
         file.header.settings = serde_json::json!(settings);
         file
@@ -279,9 +270,6 @@ impl Predictor for TaskPredictor {
 struct TaskSettings {
     target: Stored,
     sources: Vec<Stored>,
-    /// Number of untrained scores.
-    #[serde(default)]
-    untrained: usize,
 }
 
 /// A table in a file's settings.
