@@ -395,7 +395,7 @@ impl<'a> Attention<'a> {
 /// Sine or cosine of a token's place in a channel (Vaswani et al. 2017, section 3.5).
 fn sine(t: usize, c: usize, width: usize) -> f32 {
     let angle = t as f64 * 10_000f64.powf(-((c / 2 * 2) as f64) / width as f64);
-    (if c % 2 == 0 { angle.sin() } else { angle.cos() }) as f32
+    (if c.is_multiple_of(2) { angle.sin() } else { angle.cos() }) as f32
 }
 
 /// Turns pairs of channels by an angle that grows with the token's place (Su et al. 2021).
