@@ -19,7 +19,9 @@ pub const ANALYTIC: [&str; 4] = ["params", "flops", "macs", "memory_bytes"];
 /// Largest number of draws, as a multiple of those that are wanted.
 pub(super) const PATIENCE: usize = 10;
 /// Number of networks that are mutated to have others within the limits.
-const PARENTS: usize = 100;
+const PARENTS: usize = 20;
+/// Number of generations in sequence without a better network after which the limits are thought impossible.
+const STALLED: usize = 8;
 
 /// Reads a metric from a cost.
 type Part = fn(&Counts) -> u64;
@@ -103,13 +105,18 @@ impl Exact {
         let mut seen = HashSet::new();
         let mut within: Vec<Architecture> = Vec::new();
         let mut over: Vec<(f64, Architecture)> = Vec::new();
-        let mut stalled = 0;
-        for round in 0..PATIENCE {
-            let is_rare = round >= 2 && within.len() * PATIENCE < n * round;
+        let (mut looked_at, mut stalled) = (0, 0);
+        while looked_at < n * PATIENCE {
+            let is_rare = looked_at >= 2 * n && within.len() * PATIENCE < looked_at;
             let mut drawn: Vec<Architecture> = match is_rare {
                 false => random.by_ref().take(n).collect(),
-                true => children(space, &within, &over, n, rng),
+                // Generations are small: each gets nearer by a choice or two.
+                true => children(space, &within, &over, n.div_ceil(10), rng),
             };
+            if drawn.is_empty() {
+                break;
+            }
+            looked_at += drawn.len();
             drawn.retain(|a| seen.insert(a.clone()));
             if self.limits.is_empty() {
                 within.extend(drawn);
@@ -128,7 +135,7 @@ impl Exact {
                 let is_better = within.len() > before || over.first().map(|o| o.0) < least;
                 stalled = if is_rare && !is_better { stalled + 1 } else { 0 };
             }
-            if within.len() >= n || stalled == 2 {
+            if within.len() >= n || stalled == STALLED {
                 break;
             }
         }
@@ -181,7 +188,7 @@ mod tests {
         let space = Space::MobileNetV3;
         let smallest = space.at(0).unwrap();
         let cost = Skeleton::of(&space).unwrap().counts(&smallest, View::Pruned).unwrap();
-        let exact = exact(&space, Limit::at_most("flops", 1.1 * cost.flops as f64));
+        let exact = exact(&space, Limit::at_most("flops", 1.3 * cost.flops as f64));
         let mut draws = rng_of("random");
         let random: Vec<_> = (0..500).map(|_| space.sample(&mut draws)).collect();
         assert!(random.iter().all(|a| !exact.hold(a)), "the limit is not rare");
