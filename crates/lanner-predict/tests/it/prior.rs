@@ -50,7 +50,7 @@ fn fitted(
 fn a_good_prior_helps_and_a_wrong_one_is_forgotten() {
     let (pool, archs, values) = task();
     let known = |sign: f64| -> Vec<(Architecture, f64)> {
-        // Of half of the networks; the scores of the others are predicted.
+        // Scores of half of the networks: those of the others are predicted.
         let scores = values.iter().enumerate().map(|(i, v)| sign * (v + luck(i * 3, 2.0)));
         archs.iter().cloned().zip(scores).step_by(2).collect()
     };
