@@ -10,6 +10,9 @@ use super::float::Buffer;
 use super::vector::Isa;
 use super::workers::{Scratch, groups};
 
+/// Number of random convolutions; Miri takes a minute for one.
+const CASES: u32 = if cfg!(miri) { 2 } else { 96 };
+
 /// Output and the gradients by input, kernel and bias.
 type Passes = [Vec<f64>; 4];
 
@@ -150,7 +153,7 @@ fn conv(
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig::with_cases(96))]
+    #![proptest_config(ProptestConfig::with_cases(CASES))]
 
     #[test]
     fn any_convolution_is_its_definition(
