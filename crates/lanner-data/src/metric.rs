@@ -198,7 +198,8 @@ impl MetricKind {
             }
         }
         // A unit at the end, or before "per", as in `ms_per_image`.
-        let of_unit = pieces.len() > 1 && unit.is_some()
+        // Alone, longer units are no other words.
+        let of_unit = unit.is_some() && (pieces.len() > 1 || matches!(name, "ms" | "us" | "mJ"))
             || pieces.windows(2).any(|w| w[1] == "per" && unit_of(w[0]).is_some());
         let cost = any(&COSTS) || ends(MetricKind::Cost) || of_unit;
         let error = any(&ERRORS) || ends(MetricKind::Error);
