@@ -58,7 +58,7 @@ def texts(name: str, values: Any, example: str) -> list[str]:
 def path(name: str, value: Any) -> str:
     """Returns the path of a file as a text."""
     try:
-        return os.fspath(value)
+        return str(os.fspath(value))
     except TypeError:
         kind = type(value).__name__
         raise InputError(f"{name}: a {kind} is no path; give the path of a table's file") from None

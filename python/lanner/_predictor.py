@@ -213,8 +213,8 @@ def _column(table: Any, name: str) -> Any:
     names = list(table) if isinstance(table, dict) else _columns(table)
     if names is None:
         raise InputError(
-            f"archs: expected a table with the columns 'arch' and {name!r}, since values is the name of one; "
-            f"got {type(table).__name__}"
+            f"archs: expected a table with a column {name!r}, since values is the name of another one; got "
+            f"a {type(table).__name__}"
         )
     if names.count(name) > 1:
         raise InputError(f"the table has {names.count(name)} columns {name!r}")

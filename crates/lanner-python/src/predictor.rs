@@ -212,7 +212,8 @@ impl Predictor {
 
 /// Tells as what a metric is learnt: as `kind` says, or its name.
 fn target(kind: Option<&str>, metric: &str) -> PyResult<Target> {
-    let expected = "latency (or another cost, less is better), rate, accuracy (more is better) or error";
+    let expected =
+        "latency (or another cost, less is better), rate, accuracy (more is better) or error";
     match kind {
         Some("latency") => Ok(Target::Latency),
         Some("accuracy") => Ok(Target::Accuracy),
