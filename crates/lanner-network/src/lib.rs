@@ -43,6 +43,7 @@
 
 mod blocks;
 mod cost;
+mod counter;
 mod darts;
 mod diagram;
 mod dot;
@@ -73,6 +74,7 @@ mod user;
 mod weights;
 
 pub use cost::{Cost, LayerCost};
+pub use counter::Counter;
 pub use diagram::{Diagram, Edge, Node, NodeKind};
 pub use error::NetworkError;
 pub use json::json;

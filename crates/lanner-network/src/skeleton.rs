@@ -1,9 +1,9 @@
 use lanner_space::{Architecture, Sizes, Space, View};
 
 use crate::{
-    Builder, Cost, Nasbench201, Network, NetworkError, Shape, TensorCost, TensorGraph,
-    TensorNetwork, darts, fbnet, mobilenetv3, nasbench_macro, nasbench101, nasbench201,
-    natsbench_size, transbench101, transformer, user,
+    Builder, Cost, Nasbench201, Network, NetworkError, Shape, TensorGraph, TensorNetwork, counter,
+    darts, fbnet, mobilenetv3, nasbench_macro, nasbench101, nasbench201, natsbench_size,
+    transbench101, transformer, user,
 };
 
 /// Sizes of a network that an architecture does not choose, for any space.
@@ -223,7 +223,8 @@ impl Skeleton {
         match transformer::stages(&self.space) {
             Some(stages) => {
                 self.space.check(arch)?;
-                transformer::build(self, stages, arch)
+                let (bias, chosen) = stages.chosen(arch);
+                transformer::build(self, stages, self.space.print(arch), bias, &chosen)
             }
             None => Err(NetworkError::Layers { space: self.space.to_string() }),
         }
@@ -237,12 +238,11 @@ impl Skeleton {
         }
     }
 
-    /// Counts the cost of an architecture's network for one input, in any space that has networks.
+    /// Counts the cost of an architecture's network for one input, in any space that has networks. For many
+    /// architectures, a [`Counter`](crate::Counter) is faster.
     pub fn counts(&self, arch: &Architecture, view: View) -> Result<Counts, NetworkError> {
         if self.is_transformer() {
-            let cost = self.tensors(arch)?.into_graph().cost();
-            let TensorCost { flops, macs, params, peak_bytes, .. } = cost;
-            return Ok(Counts { flops, macs, params, peak_bytes });
+            return Ok(counter::of(self.tensors(arch)?));
         }
         let Cost { flops, macs, params, peak_bytes, .. } = Cost::of(&self.build(arch, view)?);
         Ok(Counts { flops, macs, params, peak_bytes })

@@ -4,10 +4,10 @@
 //! patches, constants (sines of Vaswani et al. 2017) for tokens unless heads are turned. Between stages of
 //! patches, 2 × 2 of them are averaged where the next stage has fewer.
 
+use lanner_space::Space;
 use lanner_space::family::{
-    Activation, ChosenLayer, Inner, Patches, StageSpace, Stem, TransformerStage,
+    Activation, ChosenLayer, ChosenStage, Inner, Patches, StageSpace, Stem, TransformerStage,
 };
-use lanner_space::{Architecture, Space};
 
 use crate::onnx::{Draft, Element, INPUT, axis, int, ints};
 use crate::tensor_network::Draw;
@@ -29,18 +29,19 @@ pub fn stages(space: &Space) -> Option<&StageSpace> {
     all.all(|parameter| parameter.float.is_none()).then_some(stages)
 }
 
-/// Builds the network of an architecture.
+/// Builds the network of the choices of an architecture.
 pub fn build(
     skeleton: &Skeleton,
     space: &StageSpace,
-    arch: &Architecture,
+    name: String,
+    bias: bool,
+    chosen: &[ChosenStage],
 ) -> Result<TensorNetwork, NetworkError> {
     let shape = space.shape();
-    let (bias, chosen) = space.chosen(arch);
     let mut net = Writer { draft: Draft::default(), bias };
     let several = shape.stages.iter().filter(|s| s.attends_to.is_some()).count() > 0;
     let mut done: Vec<Done> = Vec::new();
-    for (i, (stage, chosen)) in shape.stages.iter().zip(&chosen).enumerate() {
+    for (i, (stage, chosen)) in shape.stages.iter().zip(chosen).enumerate() {
         let place = if stage.name.is_empty() { "layer".into() } else { stage.name.clone() };
         let width = whole("embed_dim", chosen.width)?;
         let mut x = match (&shape.stem, done.last()) {
@@ -75,7 +76,6 @@ pub fn build(
         done.push(x);
     }
     let Some(last) = done.pop() else { return Err(value("stages", 0, "at least one")) };
-    let name = skeleton.space.print(arch);
     let x = net.draft.layer_norm("head.norm", &last.x, last.width);
     let output = match (skeleton.classes, shape.each_token) {
         (0, _) => x,

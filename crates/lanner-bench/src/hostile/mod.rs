@@ -66,6 +66,8 @@ const MOST_MEMORY: u64 = 256 << 20;
 const MOST_KEPT: usize = 2000;
 /// Number of inputs between two looks at the memory.
 const BATCH: u64 = 64;
+/// Time between two lines of progress.
+const TOLD_EVERY: Duration = Duration::from_secs(60);
 
 /// Result of trying a reader with many inputs.
 #[derive(Default)]
@@ -83,12 +85,24 @@ pub fn run(args: HostileArgs) -> anyhow::Result<()> {
     if let Some(name) = args.reader.iter().find(|name| !known.contains(&name.as_str())) {
         return Err(usage(format!("--reader {name}: expected one of {}", known.join(", "))));
     }
+    let is_parquet = cfg!(feature = "parquet");
+    if !is_parquet && args.reader.iter().any(|name| name == "parquet") {
+        return Err(usage(
+            "--reader parquet: this build has no such reader; build with --features parquet",
+        ));
+    }
     thread_local!(static PLACE: RefCell<String> = const { RefCell::new(String::new()) });
     panic::set_hook(Box::new(|info| PLACE.set(info.to_string())));
     let mut rows = Vec::new();
     let mut failed = 0;
     for reader in &READERS {
         if !args.reader.is_empty() && !args.reader.iter().any(|name| name == reader.name) {
+            continue;
+        }
+        if reader.name == "parquet" && !is_parquet {
+            eprintln!(
+                "parquet: left out, for this build has no such reader; build with --features parquet"
+            );
             continue;
         }
         if let Some(folder) = args.write.as_ref().map(|folder| folder.join(reader.name)) {
@@ -165,6 +179,7 @@ fn make(
     }
     let mut rng = lanner_nn::rng(args.seed, reader.name);
     let start = Instant::now();
+    let mut told = start;
     let input = |rng: &mut Rng, corpus: &[Vec<u8>], number: u64| match args.damaged {
         Some(_) => mutate::damaged(rng, &corpus[number as usize % good]),
         None => mutate::mutated(rng, corpus),
@@ -184,6 +199,10 @@ fn make(
             if feed(tally, &bytes)? && corpus.len() < MOST_KEPT && args.damaged.is_none() {
                 corpus.push(bytes);
             }
+        }
+        if told.elapsed() >= TOLD_EVERY {
+            told = Instant::now();
+            eprintln!("{}: {} inputs, {} failures", reader.name, tally.runs, tally.failures.len());
         }
         let needed = memory::peak().saturating_sub(floor);
         if needed <= MOST_MEMORY {

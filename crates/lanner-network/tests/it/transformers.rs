@@ -1,6 +1,6 @@
 //! Networks of transformers: costs against counts by formula and published ones, for every space.
 
-use lanner_network::{Init, NetworkError, Skeleton, TensorOp, View, onnx};
+use lanner_network::{Counter, Init, NetworkError, Skeleton, TensorOp, View, onnx};
 use lanner_space::family::TransformerBlock;
 use lanner_space::{Space, View as SpaceView};
 use rand::SeedableRng;
@@ -17,6 +17,7 @@ fn costs_are_those_of_the_blocks() {
     let mut rng = rand_chacha::ChaCha8Rng::seed_from_u64(3);
     for space in spaces() {
         let skeleton = Skeleton::of(&space).unwrap();
+        let counter = Counter::new(skeleton.clone());
         for _ in 0..3 {
             let arch = space.sample(&mut rng);
             let network = skeleton.tensors(&arch).unwrap();
@@ -34,6 +35,7 @@ fn costs_are_those_of_the_blocks() {
             assert!(cost.unknown.is_empty() && cost.weight_bytes == 4 * cost.params, "{space}");
             let counts = skeleton.counts(&arch, View::Pruned).unwrap();
             assert_eq!((counts.flops, counts.params), (cost.flops, cost.params));
+            assert_eq!(counter.counts(&arch, View::Pruned).unwrap(), counts, "{space} {text}");
             assert!(skeleton.graph(&arch, View::Pruned).unwrap() == *network.graph());
         }
     }

@@ -8,19 +8,19 @@
 use std::ops::ControlFlow;
 use std::sync::Arc;
 
-use lanner_network::Skeleton;
-use lanner_space::{Architecture, Space, View};
+use lanner_space::{Architecture, Space};
 use serde::{Deserialize, Serialize};
 
-use crate::accuracy::relation::{self, Margins, Relation};
+use crate::accuracy::relation;
 use crate::accuracy::untrained::{UntrainedScores, said};
 use crate::accuracy::{AccuracyFeatures, AccuracyModel};
 use crate::encode::{counts, operations as counted};
-use crate::general::baselines::{Baseline, BaselineModel};
+use crate::general::baselines::Baseline;
 use crate::general::gcn::{self, GcnPredictor, Samples};
 use crate::latency::operations::{OPERATIONS, OperationsModel};
 use crate::latency::{LatencyFeatures, LatencyModel};
 use crate::predictor::file::{Array, Header, ModelFile, training_hash};
+use crate::predictor::fitted_model::{FittedModel, published};
 use crate::predictor::{Predictor, Target};
 use crate::regress::linalg::Mat;
 use crate::{Forecast, Pool, PredictError, reference};
@@ -173,10 +173,6 @@ fn is_rate(value: f64) -> bool {
     value > 0.0 && value.is_finite() && value.recip().is_finite()
 }
 
-fn published(space: &Space) -> Result<Skeleton, PredictError> {
-    Skeleton::of(space).map_err(|e| PredictError::Model { why: e.to_string() })
-}
-
 /// Origin of a predictor, as its file states it.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct FitSettings {
@@ -196,66 +192,6 @@ pub struct Fitted {
     pub archs: Vec<Architecture>,
     pub values: Vec<f64>,
     model: FittedModel,
-}
-
-enum FittedModel {
-    /// The model, with features of no architectures, which make those of others.
-    Latency(Box<LatencyModel>, LatencyFeatures),
-    Accuracy(Box<AccuracyModel>, AccuracyFeatures, Option<Arc<UntrainedScores>>),
-    /// The model, with the pairs of columns whose products it sees.
-    Baseline(Baseline, Box<BaselineModel>, Vec<(usize, usize)>),
-    Gcn(GcnPredictor),
-    Binary(Relation),
-    Operations(OperationsModel),
-}
-
-impl FittedModel {
-    /// Number of architectures at a time that keeps memory within some hundred megabytes a thread.
-    /// Graph networks compute equal states of a block once, so they take more.
-    fn block(&self) -> usize {
-        match self {
-            FittedModel::Gcn(_) => 1 << 14,
-            FittedModel::Baseline(Baseline::RidgePairs, ..) => 1 << 10,
-            _ => 1 << 11,
-        }
-    }
-
-    fn predict(&self, space: &Space, archs: &[Architecture]) -> Forecast {
-        match self {
-            FittedModel::Latency(model, features) => model.predict_others(&features.of(archs)),
-            FittedModel::Accuracy(model, features, prior) => {
-                let features = features.of(archs);
-                model.predict_others(&match prior {
-                    Some(scores) => features.with_prior(&scores.of(archs)),
-                    None => features,
-                })
-            }
-            FittedModel::Baseline(baseline, model, pairs) => {
-                let mut x = baseline.columns(space, archs);
-                if *baseline == Baseline::RidgePairs {
-                    x = counts::with_these_pairs(&x, pairs);
-                }
-                model.predict(&x)
-            }
-            FittedModel::Gcn(gcn) => {
-                let mean = gcn.predict(&gcn.prepare(space, archs), 1);
-                Forecast { mean, ..Forecast::default() }
-            }
-            FittedModel::Binary(relation) => {
-                let margins = relation.margins(&relation.prepare(space, archs), 1);
-                let mean = margins.first().map(Margins::scores).unwrap_or_default();
-                Forecast { mean, ..Forecast::default() }
-            }
-            FittedModel::Operations(model) => {
-                let view = *model.seen(counted::views(space)).unwrap_or(&View::Raw);
-                let counted = published(space).and_then(|s| counted::count(&s, archs, view));
-                // Architectures of the space make networks; what did not would have no latency.
-                let mean = counted
-                    .map_or_else(|_| vec![f64::NAN; archs.len()], |all| model.latencies(&all));
-                Forecast { mean, ..Forecast::default() }
-            }
-        }
-    }
 }
 
 impl Fitted {

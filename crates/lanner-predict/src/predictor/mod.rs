@@ -40,6 +40,7 @@ use crate::{Forecast, PredictError};
 mod cross_validation;
 pub mod file;
 pub mod fitted;
+mod fitted_model;
 mod kinds;
 pub mod ranking;
 

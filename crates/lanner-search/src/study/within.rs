@@ -2,7 +2,7 @@
 
 use std::collections::HashSet;
 
-use lanner_network::{Counts, Skeleton, View};
+use lanner_network::{Counter, Counts, Skeleton, View};
 use lanner_nn::Rng;
 use lanner_space::{Architecture, Space};
 use rand::RngExt;
@@ -41,7 +41,7 @@ pub fn analytic(space: &Space, metric: &str) -> Option<Part> {
 
 /// Limits that a network's cost decides.
 pub(super) struct Exact {
-    skeleton: Skeleton,
+    counter: Counter,
     pub limits: Vec<(Part, Limit)>,
 }
 
@@ -53,16 +53,12 @@ impl Exact {
         let own = space.limits().named().into_iter();
         let own = own.map(|(metric, most)| Limit::at_most(metric, most as f64));
         limits.extend(own.filter_map(|l| Some((analytic(space, &l.metric)?, l))));
-        Ok(Exact { skeleton: job.skeleton(space)?, limits })
+        Ok(Exact { counter: Counter::new(job.skeleton(space)?), limits })
     }
 
     /// Tells whether the limits hold; a network that cannot be built does not hold them.
     pub fn hold(&self, arch: &Architecture) -> bool {
-        if self.limits.is_empty() {
-            return true;
-        }
-        let Ok(cost) = self.skeleton.counts(arch, View::Pruned) else { return false };
-        self.limits.iter().all(|(of, limit)| limit.holds(of(&cost) as f64))
+        self.limits.is_empty() || self.excess(arch) == 0.0
     }
 
     pub fn filter(&self, archs: Vec<Architecture>) -> Vec<Architecture> {
@@ -76,7 +72,7 @@ impl Exact {
     /// Returns how far a network is over its limits: the logarithm of the largest ratio of a cost and its
     /// limit, 0 if all hold, and infinity if it cannot be built.
     fn excess(&self, arch: &Architecture) -> f64 {
-        let Ok(cost) = self.skeleton.counts(arch, View::Pruned) else { return f64::INFINITY };
+        let Ok(cost) = self.counter.counts(arch, View::Pruned) else { return f64::INFINITY };
         let over = |(of, limit): &(Part, Limit)| {
             let value = of(&cost) as f64;
             let ratio = match limit.bound {
@@ -176,7 +172,7 @@ mod tests {
 
     fn exact(space: &Space, limit: Limit) -> Exact {
         let of = analytic(space, &limit.metric).unwrap();
-        Exact { skeleton: Skeleton::of(space).unwrap(), limits: vec![(of, limit)] }
+        Exact { counter: Counter::new(Skeleton::of(space).unwrap()), limits: vec![(of, limit)] }
     }
 
     fn rng_of(name: &str) -> Rng {
