@@ -2,13 +2,14 @@
 
 import json
 import math
+import os
 from collections.abc import Callable, Mapping
 from typing import Any
 
 from lanner import _lanner
 from lanner._device import Device, Stopwatch, device
 from lanner._errors import ExportError, InputError, MeasureError
-from lanner._network import Network
+from lanner._network import Network, read
 from lanner._number import number
 from lanner._progress import Progress
 from lanner._space import Arch, Space
@@ -33,13 +34,15 @@ class Meter:
         self,
         space: Space,
         measure: Measure | None,
-        exporter: Callable[[Arch, int | None], bytes] | None,
+        exporter: Callable[[Arch, int | None], bytes | None] | None,
         stopwatch: Stopwatch | None,
     ) -> None:
         self._space = space
         self._measure = measure
         self.exporter = exporter
-        """Returns the ONNX model of an architecture, with weights of a seed; without one, that to measure."""
+        """Returns the ONNX model of an architecture, with weights of a seed; without one, that to measure. None
+        if the architecture makes no network.
+        """
         self._stopwatch = stopwatch
         self.needed: list[str] = []
         """Metrics of limits and objectives."""
@@ -126,6 +129,8 @@ class Meter:
         arch = self._space._arch(text)
         if self._stopwatch is None:
             latency = self._latency_of(arch, made)
+        elif made is None:
+            latency = None
         else:
             if self._space._inner.is_parameters:
                 self._counted = (text, self._counts_of(arch, made))
@@ -141,11 +146,11 @@ class Meter:
             return self._counted[1]
         made = self._made(text)
         arch = self._space._arch(text)
-        if self._measure is None:
-            return self._counts_of(arch, made)
         if made is None:
             self._note(is_measured=False)
             return None
+        if self._measure is None:
+            return self._counts_of(arch, made)
         if not isinstance(made, Mapping):
             raise MeasureError(f"measure returned {made!r} for {arch!r}, expected a dictionary, or None")
         self._names = self._names or set(made)
@@ -174,7 +179,9 @@ class Meter:
         elif self._refused >= 0:
             self._refused += 1
             if self._refused >= MOST_REFUSED:
-                what = "measure returned None for" if self._stopwatch is None else "the runtime refuses"
+                what = "the runtime refuses, or build returned None for,"
+                if self._stopwatch is None:
+                    what = "measure returned None for"
                 raise MeasureError(f"{what} each of the first {self._refused} networks")
 
     def _made(self, text: str) -> Any:
@@ -222,8 +229,8 @@ class Meter:
         return value, error
 
 
-def _exporter(build: Build, example_input: Any) -> Callable[[Arch, int | None], bytes]:
-    def export(arch: Arch, seed: int | None) -> bytes:
+def _exporter(build: Build, example_input: Any) -> Callable[[Arch, int | None], bytes | None]:
+    def export(arch: Arch, seed: int | None) -> bytes | None:
         from lanner._export import as_trained, to_onnx
 
         try:
@@ -238,6 +245,8 @@ def _exporter(build: Build, example_input: Any) -> Callable[[Arch, int | None], 
             raise
         except Exception as error:
             raise ExportError(f"build raised {type(error).__name__} for {arch!r}: {error}") from error
+        if module is None:
+            return None
         try:
             return to_onnx(module, example_input)
         except ExportError as error:
@@ -246,8 +255,8 @@ def _exporter(build: Build, example_input: Any) -> Callable[[Arch, int | None], 
     return export
 
 
-def onnx_cost(model: bytes) -> dict[str, Any]:
-    """Counts the costs of an ONNX model for the input that it was exported with: ``flops``, ``macs``,
+def onnx_cost(model: bytes | str | os.PathLike[str]) -> dict[str, Any]:
+    """Counts the costs of an ONNX model, or the file of one, for the input that it was exported with: ``flops``, ``macs``,
     ``params``, ``weight_bytes``, ``memory_bytes`` (peak of activations), ``nodes``, and ``uncounted``
     operators, for which ``flops`` and ``macs`` are None.
 
@@ -257,5 +266,5 @@ def onnx_cost(model: bytes) -> dict[str, Any]:
         ...
     lanner._errors.InputError: ONNX model, file: a field of 117 bytes goes beyond the end of its message: it is damaged, truncated or no ONNX model
     """
-    costs: dict[str, Any] = json.loads(_lanner.onnx_cost(model))
+    costs: dict[str, Any] = json.loads(_lanner.onnx_cost(read(model)))
     return costs

@@ -57,7 +57,8 @@ def create_study(
       with the same names, or None for a network that cannot be measured.
     - ``build``, ``example_input``, ``device``: your own networks. ``build(arch)`` returns a
       ``torch.nn.Module``, which is exported to ONNX with the example input, counted, and measured on the
-      device (default ``lanner.device("onnxruntime")``) before it is trained.
+      device (default ``lanner.device("onnxruntime")``) before it is trained. It may return None for values that
+      make no network, such as heads that do not divide a width: with a limit, these are never trained.
     - ``seed``: with one worker, one seed gives the same trials (default 0).
     - ``strategy``: one of ``lanner.STRATEGIES``.
     - ``first_measurements``: number of networks to measure before the search, if a latency is limited.
@@ -432,7 +433,10 @@ class Study:
                 "or export(…, untrained=True)"
             )
         elif self._meter is not None and self._meter.exporter is not None:
-            model = self._meter.exporter(best.arch, best.seed)
+            made = self._meter.exporter(best.arch, best.seed)
+            if made is None:
+                raise StudyError(f"build returned None for {best.arch!r}: it makes no network")
+            model = made
         else:
             from lanner._network import Network
 

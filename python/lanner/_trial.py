@@ -6,13 +6,13 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from lanner._errors import InputError
+from lanner._errors import ExportError, InputError
 from lanner._space import Space
 
 if TYPE_CHECKING:
     import torch
 
-Build = Callable[[Any], "torch.nn.Module"]
+Build = Callable[[Any], "torch.nn.Module | None"]
 
 
 @dataclass(frozen=True)
@@ -75,7 +75,10 @@ class Trial:
 
         with torch.random.fork_rng(devices=[]):
             torch.manual_seed(self.seed)
-            return self._build(self.arch)
+            module = self._build(self.arch)
+        if module is None:
+            raise ExportError(f"build returned None for {self.arch!r}: it makes no network")
+        return module
 
     def save(self, module: "torch.nn.Module", example_input: Any) -> Path:
         """Keeps the trained network as ONNX, for ``study.export``.

@@ -252,3 +252,57 @@ def test_signals_are_trained_elsewhere(tmp_path):
     for use in (lambda: lanner.train(space.sample()[0], space), lambda: lanner.proxies(space.sample(), space)):
         with pytest.raises(lanner.InputError, match="take signals .*to_torch"):
             use()
+
+
+def test_build_may_say_that_values_make_no_network():
+    torch = pytest.importorskip("torch")
+    pytest.importorskip("onnxscript")
+    space = lanner.space("s", width=lanner.Choice(4, 6, 8, 12), heads=lanner.Choice(1, 2, 3, 4))
+
+    def build(arch):
+        fits = arch["width"] % arch["heads"] == 0
+        return torch.nn.Linear(4, arch["width"]) if fits else None
+
+    for limit in ("params <= 1000", "latency_ms <= 1000"):
+        study = lanner.create_study(
+            space, maximize="score", limits=[limit], build=build, example_input=torch.zeros(1, 4),
+            device=lanner.device("rten"), first_measurements=4,
+        )  # fmt: skip
+        study.optimize(lambda trial: trial.arch["width"] * trial.arch["heads"], n_trials=6)
+        done = [t.arch for t in study.trials if t.state == "done"]
+        assert len(done) == 6 and all(a["width"] % a["heads"] == 0 for a in done)
+    never = lanner.create_study(
+        space, maximize="score", limits=["params <= 1000"], build=lambda _: None, example_input=torch.zeros(1, 4)
+    )
+    with pytest.raises((lanner.MeasureError, lanner.StudyError, lanner.InputError)):
+        never.optimize(lambda _: 1.0, n_trials=1)
+        never.best_trial  # noqa: B018
+
+
+def test_models_are_files_too(tmp_path):
+    path = tmp_path / "net.onnx"
+    model = lanner.Network("302143").to_onnx(path)
+    assert lanner.onnx_cost(path) == lanner.onnx_cost(str(path)) == lanner.onnx_cost(model)
+    with pytest.raises(lanner.InputError, match="none.onnx: No such file"):
+        lanner.onnx_cost(tmp_path / "none.onnx")
+    with pytest.raises(lanner.InputError, match="a int is no ONNX model"):
+        lanner.onnx_cost(3)
+    one, two = lanner.measure((m for m in (str(path), path)), device=lanner.device("rten"))
+    assert one.ms > 0 and two.ms > 0
+
+
+def test_blocks_may_be_sequences_of_layers():
+    torch = pytest.importorskip("torch")
+    import lanner.torch
+
+    def block(i, o):
+        return torch.nn.Sequential(torch.nn.Conv1d(i, o, 3), torch.nn.BatchNorm1d(o), torch.nn.ReLU())
+
+    net = torch.nn.Sequential(
+        torch.nn.Sequential(block(1, 8), block(8, 8), block(8, 8)),
+        torch.nn.AdaptiveAvgPool1d(1), torch.nn.Flatten(), torch.nn.Linear(8, 4),
+    )  # fmt: skip
+    batch = (torch.randn(8, 1, 32), torch.randint(0, 4, (8,)))
+    found = lanner.torch.proxies(net, batch, names=["expressivity"])
+    named = lanner.torch.proxies(net, batch, names=["expressivity"], blocks=["0.0", "0.1", "0.2"])
+    assert found == named and found["expressivity"] > 0

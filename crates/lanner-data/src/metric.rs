@@ -332,7 +332,7 @@ mod tests {
         for (kind, names) in [
             (
                 Some(Cost),
-                "lat_ms latency edgetpu_latency latency(ms) pixel3_ms latencyMs energy_mJ",
+                "ms us mJ lat_ms latency edgetpu_latency latency(ms) pixel3_ms latencyMs energy_mJ",
             ),
             (
                 Some(Cost),
@@ -361,7 +361,7 @@ mod tests {
             ),
             (
                 None,
-                "result x val_class_object accuracy_loss watch energy_score 200 _ ms neg_fps \
+                "result x val_class_object accuracy_loss watch energy_score 200 _ s neg_fps \
                  neg_images_per_s fps_error",
             ),
         ] {
