@@ -30,7 +30,7 @@ from lanner._network import Network, to_torch
 from lanner._parameters import Choice, Float, Int, Parameter, Repeat, When, space
 from lanner._predictor import Forecast, Predictor, adapt
 from lanner._space import Arch, Space
-from lanner._study import STRATEGIES, Study, create_study
+from lanner._study import STRATEGIES, Study, create_study, load_study
 from lanner._trial import Trial
 
 __version__: str = _lanner.VERSION
@@ -65,6 +65,7 @@ __all__ = [
     "create_study",
     "device",
     "images",
+    "load_study",
     "measure",
     "onnx_cost",
     "proxies",

@@ -1,5 +1,6 @@
 """Devices: a runtime on this machine, in a process of its own."""
 
+import importlib.metadata
 import importlib.util
 import json
 import os
@@ -7,6 +8,8 @@ import sys
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
+from lanner import _lanner
+from lanner._checked import whole
 from lanner._errors import InputError, MeasureError
 
 if TYPE_CHECKING:
@@ -22,6 +25,17 @@ class Device:
     runtime: str
     threads: int
 
+    def facts(self) -> list[tuple[str, str]]:
+        """Returns what latencies depend on, by name: runtime with its version, threads, processor."""
+        version = _lanner.VERSION
+        if self.runtime == "onnxruntime":
+            try:
+                version = importlib.metadata.version("onnxruntime")
+            except importlib.metadata.PackageNotFoundError:
+                version = "of another package"
+        about = [("runtime", f"{self.runtime} {version}"), ("threads", str(self.threads))]
+        return [*about, ("device", _lanner.processor())]
+
 
 def device(runtime: str = "onnxruntime", *, threads: int = 1) -> Device:
     """Returns the device that networks are measured on: this machine's processor.
@@ -36,9 +50,7 @@ def device(runtime: str = "onnxruntime", *, threads: int = 1) -> Device:
     """
     if runtime not in RUNTIMES:
         raise InputError(f"runtime {runtime!r} is not known, expected {' or '.join(RUNTIMES)}")
-    if not isinstance(threads, int) or not 1 <= threads <= 1024:
-        raise InputError(f"threads is {threads!r}, expected 1 to 1024")
-    return Device(runtime, threads)
+    return Device(runtime, whole("threads", threads, 1, 1024))
 
 
 class Stopwatch:

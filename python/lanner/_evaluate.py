@@ -6,6 +6,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from lanner._number import number
 from lanner._trial import Trial
 
 Train = Callable[[Trial], Any]
@@ -56,22 +57,13 @@ def metrics(returned: Any, needed: Sequence[str]) -> dict[str, float] | Failure:
         return Failure(f"train returned {_shown(returned)}; {expected}")
     read = {}
     for name, value in named.items():
-        number = _number(value)
-        if number is not None and math.isfinite(number):
-            read[name] = number
+        found = number(value)
+        if found is not None and math.isfinite(found):
+            read[name] = found
         elif name in needed:
             of = f" for {name!r}" if isinstance(returned, Mapping) else ""
             return Failure(f"train returned {_shown(value)}{of}; {expected}")
     return read
-
-
-def _number(value: Any) -> float | None:
-    if value is None or isinstance(value, (str, bytes, bool)):
-        return None
-    try:
-        return float(value)
-    except (TypeError, ValueError, OverflowError, RuntimeError):
-        return None
 
 
 def _shown(value: Any) -> str:

@@ -1,14 +1,14 @@
 """Latency, proxies and trainings of networks, without a search."""
 
 import os
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from typing import Any, NamedTuple
 
 from lanner import _lanner
 from lanner._device import Device, Stopwatch, device
 from lanner._errors import InputError
-from lanner._network import Network, to_torch
+from lanner._network import Network, read, to_torch
 from lanner._progress import Progress
 from lanner._space import Arch, Space, as_space
 
@@ -30,7 +30,7 @@ def measure(
     """Measures the latency of a network, or of each of a list, on this machine, in a process of its own.
 
     A network is an architecture of the space, a :class:`lanner.Network`, an ONNX model (its bytes, or the
-    ``pathlib.Path`` of its file), or a ``torch.nn.Module``, which needs ``example_input``. Runs of a
+    path of its file, ``.onnx``), or a ``torch.nn.Module``, which needs ``example_input``. Runs of a
     reference network before and after take the machine's drift out.
 
     >>> latency = measure("302143", device=device("rten"))
@@ -42,7 +42,8 @@ def measure(
     """
     if not isinstance(device, Device):
         raise InputError(f"device is {device!r}, expected lanner.device(…)")
-    if not isinstance(networks, (list, tuple)):
+    is_one = isinstance(networks, (str, bytes, dict)) or hasattr(networks, "state_dict")
+    if is_one or not isinstance(networks, Iterable):
         return measure([networks], space, device=device, example_input=example_input)[0]
     models = [_model(network, space, example_input) for network in networks]
     stopwatch, progress = Stopwatch(device), Progress(len(models), "measuring")
@@ -64,12 +65,8 @@ def _model(network: Any, space: Space | str, example_input: Any) -> bytes:
         return network
     if isinstance(network, Network):
         return network.to_onnx(fold=True)
-    if isinstance(network, os.PathLike):
-        try:
-            with open(network, "rb") as file:
-                return file.read()
-        except OSError as error:
-            raise InputError(f"{os.fspath(network)}: {error.strerror}") from error
+    if isinstance(network, os.PathLike) or isinstance(network, str) and network.endswith(".onnx"):
+        return read(network)
     if isinstance(network, (str, dict)):
         return Network(network, space).to_onnx(fold=True)
     if hasattr(network, "state_dict"):

@@ -60,6 +60,23 @@ def to_onnx(module: "torch.nn.Module", example_input: Any) -> bytes:
         module.train(was_training)
 
 
+def as_trained(module: "torch.nn.Module") -> None:
+    """Changes initial weights that are all of one value, such as those of norms, a little: the exporter keeps
+    equal ones once, and a network would be counted and measured as smaller than it is after its training.
+    """
+    import torch
+
+    with torch.no_grad():
+        for weights in module.parameters():
+            if weights.is_floating_point() and weights.numel() and bool((weights == weights.flatten()[0]).all()):
+                weights += 1e-3 * torch.rand_like(weights)
+        for norm in module.modules():
+            if isinstance(norm, torch.nn.modules.batchnorm._BatchNorm):
+                for statistics in (norm.running_mean, norm.running_var):
+                    if statistics is not None:
+                        statistics += 1e-3 * torch.rand_like(statistics)
+
+
 def _inputs(example_input: Any) -> tuple[tuple[Any, ...], dict[str, Any]]:
     """Returns the arguments by place and by name; a tuple without any stands for what is no example."""
     if isinstance(example_input, dict):

@@ -2,13 +2,15 @@
 
 import json
 import math
+import os
 from collections.abc import Callable, Mapping
 from typing import Any
 
 from lanner import _lanner
 from lanner._device import Device, Stopwatch, device
 from lanner._errors import ExportError, InputError, MeasureError
-from lanner._network import Network
+from lanner._network import Network, read
+from lanner._number import number
 from lanner._progress import Progress
 from lanner._space import Arch, Space
 from lanner._trial import Build
@@ -17,6 +19,8 @@ Measure = Callable[[Any], Any]
 """Function of an architecture that returns metrics by name, or None if it cannot be measured."""
 
 LATENCY = "latency_ms"
+UNITS = {LATENCY: 1.0, "latency_us": 1e-3, "latency_ns": 1e-6, "latency_s": 1e3}
+"""Names by which ``measure`` may tell the latency, in milliseconds."""
 COUNTED = ("params", "flops", "macs", "memory_bytes", "weight_bytes")
 """Metrics that are counted on an ONNX model."""
 MOST_REFUSED = 100
@@ -30,13 +34,15 @@ class Meter:
         self,
         space: Space,
         measure: Measure | None,
-        exporter: Callable[[Arch, int], bytes] | None,
+        exporter: Callable[[Arch, int | None], bytes | None] | None,
         stopwatch: Stopwatch | None,
     ) -> None:
         self._space = space
         self._measure = measure
         self.exporter = exporter
-        """Returns the ONNX model of an architecture, with weights of a seed."""
+        """Returns the ONNX model of an architecture, with weights of a seed; without one, that to measure. None
+        if the architecture makes no network.
+        """
         self._stopwatch = stopwatch
         self.needed: list[str] = []
         """Metrics of limits and objectives."""
@@ -60,10 +66,11 @@ class Meter:
         on: Device | None,
     ) -> "Meter | None":
         """Makes the meter of a study; None if the library measures by itself."""
+        for name, function in (("build", build), ("measure", measure)):
+            if function is not None and not callable(function):
+                raise InputError(f"{name} is {function!r}, expected a function of an architecture")
         if on is not None and not isinstance(on, Device):
             raise InputError(f"device is {on!r}, expected lanner.device(…)")
-        if measure is not None and not callable(measure):
-            raise InputError(f"measure is {measure!r}, expected a function of an architecture")
         if measure is not None and on is not None:
             raise InputError("give measure= or device=, not both: each measures the latency")
         exporter = None
@@ -71,15 +78,28 @@ class Meter:
             if example_input is None:
                 raise InputError("build= needs example_input=, a tensor as the network takes it")
             exporter = _exporter(build, example_input)
+        elif example_input is not None:
+            raise InputError("example_input= is for build=, which makes a module of an architecture")
         elif on is not None:
+            if space._inner.is_parameters:
+                raise InputError(
+                    f"device= measures networks, and those of {space.name} are made by a function: give build= "
+                    "and example_input= too"
+                )
 
-            def exporter(arch: Arch, seed: int) -> bytes:
-                return Network(arch, space).to_onnx(seed=seed, fold=True)
+            def exporter(arch: Arch, seed: int | None) -> bytes:
+                return Network(arch, space).to_onnx(seed=seed or 0, fold=True)
 
         if measure is None and exporter is None:
             return None
         stopwatch = Stopwatch(on or device()) if measure is None else None
         return Meter(space, measure, exporter, stopwatch)
+
+    def facts(self) -> list[tuple[str, str]]:
+        """Returns facts about the device, by which a study knows it again."""
+        if self._stopwatch is None:
+            return [("runtime", "a function, measure=")]
+        return self._stopwatch.device.facts()
 
     def names(self) -> list[str]:
         """Returns the metrics other than the latency that are given in a space of parameters, as a first network
@@ -109,6 +129,8 @@ class Meter:
         arch = self._space._arch(text)
         if self._stopwatch is None:
             latency = self._latency_of(arch, made)
+        elif made is None:
+            latency = None
         else:
             if self._space._inner.is_parameters:
                 self._counted = (text, self._counts_of(arch, made))
@@ -124,11 +146,11 @@ class Meter:
             return self._counted[1]
         made = self._made(text)
         arch = self._space._arch(text)
-        if self._measure is None:
-            return self._counts_of(arch, made)
         if made is None:
             self._note(is_measured=False)
             return None
+        if self._measure is None:
+            return self._counts_of(arch, made)
         if not isinstance(made, Mapping):
             raise MeasureError(f"measure returned {made!r} for {arch!r}, expected a dictionary, or None")
         self._names = self._names or set(made)
@@ -140,13 +162,11 @@ class Meter:
         for name, value in made.items():
             if name == LATENCY or name not in self.needed and not isinstance(value, (int, float)):
                 continue
-            try:
-                values[str(name)] = float(value)
-            except (TypeError, ValueError) as wrong:
-                raise MeasureError(
-                    f"measure returned {name} = {value!r} for {arch!r}, expected a number"
-                ) from wrong
-            if name in self.needed and not math.isfinite(values[name]):
+            read = number(value)
+            if read is None:
+                raise MeasureError(f"measure returned {name} = {value!r} for {arch!r}, expected a number")
+            values[str(name)] = read
+            if name in self.needed and not math.isfinite(read):
                 raise MeasureError(
                     f"measure returned {name} = {value} for {arch!r}, expected a finite number"
                 )
@@ -159,7 +179,9 @@ class Meter:
         elif self._refused >= 0:
             self._refused += 1
             if self._refused >= MOST_REFUSED:
-                what = "measure returned None for" if self._stopwatch is None else "the runtime refuses"
+                what = "the runtime refuses, or build returned None for,"
+                if self._stopwatch is None:
+                    what = "measure returned None for"
                 raise MeasureError(f"{what} each of the first {self._refused} networks")
 
     def _made(self, text: str) -> Any:
@@ -170,7 +192,7 @@ class Meter:
                 self._last = (text, self._measure(arch))
             else:
                 assert self.exporter is not None
-                self._last = (text, self.exporter(arch, 0))
+                self._last = (text, self.exporter(arch, None))
         return self._last[1]
 
     def _counts_of(self, arch: Arch, model: bytes) -> dict[str, float]:
@@ -186,19 +208,20 @@ class Meter:
     def _latency_of(self, arch: Arch, values: Any) -> tuple[float, float] | None:
         if values is None:
             return None
-        if not isinstance(values, Mapping) or LATENCY not in values:
+        units = [unit for unit in UNITS if isinstance(values, Mapping) and unit in values]
+        if not units:
             raise MeasureError(
                 f"measure returned {values!r} for {arch!r}, expected a dictionary with {LATENCY!r}, or None"
             )
-        value = values[LATENCY]
-        value, error = value if isinstance(value, tuple) else (value, 0.0)
-        try:
-            value, error = float(value), float(error)
-        except (TypeError, ValueError) as wrong:
+        given = values[units[0]]
+        pair = given if isinstance(given, tuple) and len(given) == 2 else (given, 0.0)
+        value, error = (number(v) for v in pair)
+        if value is None or error is None:
             raise MeasureError(
-                f"measure returned {LATENCY} = {value!r} for {arch!r}, expected a number of milliseconds, or "
-                "it and its standard error"
-            ) from wrong
+                f"measure returned {units[0]} = {given!r} for {arch!r}, expected a number, or it and its "
+                "standard error"
+            )
+        value, error = value * UNITS[units[0]], error * UNITS[units[0]]
         if not (math.isfinite(value) and value > 0 and math.isfinite(error) and error >= 0):
             raise MeasureError(
                 f"measure returned {LATENCY} = {value} for {arch!r}, expected more than 0 milliseconds"
@@ -206,20 +229,24 @@ class Meter:
         return value, error
 
 
-def _exporter(build: Build, example_input: Any) -> Callable[[Arch, int], bytes]:
-    def export(arch: Arch, seed: int) -> bytes:
-        from lanner._export import to_onnx
+def _exporter(build: Build, example_input: Any) -> Callable[[Arch, int | None], bytes | None]:
+    def export(arch: Arch, seed: int | None) -> bytes | None:
+        from lanner._export import as_trained, to_onnx
 
         try:
             import torch
 
             with torch.random.fork_rng(devices=[]):
-                torch.manual_seed(seed)
+                torch.manual_seed(seed or 0)
                 module = build(arch)
+                if seed is None and isinstance(module, torch.nn.Module):
+                    as_trained(module)
         except ImportError:
             raise
         except Exception as error:
             raise ExportError(f"build raised {type(error).__name__} for {arch!r}: {error}") from error
+        if module is None:
+            return None
         try:
             return to_onnx(module, example_input)
         except ExportError as error:
@@ -228,8 +255,8 @@ def _exporter(build: Build, example_input: Any) -> Callable[[Arch, int], bytes]:
     return export
 
 
-def onnx_cost(model: bytes) -> dict[str, Any]:
-    """Counts the costs of an ONNX model for the input that it was exported with: ``flops``, ``macs``,
+def onnx_cost(model: bytes | str | os.PathLike[str]) -> dict[str, Any]:
+    """Counts the costs of an ONNX model, or the file of one, for the input that it was exported with: ``flops``, ``macs``,
     ``params``, ``weight_bytes``, ``memory_bytes`` (peak of activations), ``nodes``, and ``uncounted``
     operators, for which ``flops`` and ``macs`` are None.
 
@@ -239,5 +266,5 @@ def onnx_cost(model: bytes) -> dict[str, Any]:
         ...
     lanner._errors.InputError: ONNX model, file: a field of 117 bytes goes beyond the end of its message: it is damaged, truncated or no ONNX model
     """
-    costs: dict[str, Any] = json.loads(_lanner.onnx_cost(model))
+    costs: dict[str, Any] = json.loads(_lanner.onnx_cost(read(model)))
     return costs

@@ -126,10 +126,17 @@ def to_torch(model: bytes | str | os.PathLike[str]) -> Any:
         raise InputError("to_torch needs PyTorch: pip install torch")
     from lanner._torch import to_torch
 
-    if isinstance(model, bytes):
-        return to_torch(model)
+    return to_torch(read(model))
+
+
+def read(model: bytes | str | os.PathLike[str]) -> bytes:
+    """Returns the bytes of an ONNX model, or of its file."""
+    if isinstance(model, (bytes, bytearray)):
+        return bytes(model)
+    if not isinstance(model, (str, os.PathLike)):
+        raise InputError(f"a {type(model).__name__} is no ONNX model: give its bytes, or the path of its file")
     try:
         with open(model, "rb") as file:
-            return to_torch(file.read())
+            return file.read()
     except OSError as error:
         raise InputError(f"{os.fspath(model)}: {error.strerror}") from error

@@ -1,11 +1,14 @@
 """Spaces of parameters: what a program declares."""
 
 import json
+import math
 from dataclasses import dataclass, replace
 from typing import Any
 
 from lanner import _lanner
+from lanner._checked import LARGEST, whole
 from lanner._errors import InputError
+from lanner._number import number
 from lanner._space import Space
 
 Value = bool | int | float | str
@@ -24,12 +27,15 @@ class Parameter:
         return {"name": name, **self.fields}
 
 
-def Int(low: int, high: int, *, step: int = 1, network: bool = True) -> Parameter:  # noqa: N802
-    """A whole number from ``low`` to ``high``, both included.
+def Int(  # noqa: N802
+    low: int, high: int, *, step: int = 1, log: bool = False, network: bool = True
+) -> Parameter:
+    """A whole number from ``low`` to ``high``, both included; with ``log``, ratios matter rather than
+    differences.
 
     ``network=False`` says that the network does not depend on it, so that its latency does not either.
     """
-    fields: dict[str, Any] = {"integer": [low, high], "network": network}
+    fields: dict[str, Any] = {"integer": [low, high], "log": log, "network": network}
     return Parameter(fields if step == 1 else {**fields, "step": step})
 
 
@@ -82,11 +88,7 @@ def space(name: str = "space", /, **parameters: Parameter) -> Space:
     make no space: no value to choose from, a repeat whose length is no whole number, a name twice.
     """
     about = {"name": name, "parameter": _all(parameters)}
-    try:
-        text = json.dumps(about, allow_nan=False)
-    except (TypeError, ValueError) as error:
-        raise InputError(f"space {name}: a value is no number, text or truth value ({error})") from error
-    return Space._of(_lanner.Space.of_parameters(text))
+    return Space._of(_lanner.Space.of_parameters(json.dumps(about, allow_nan=False)))
 
 
 def _all(parameters: dict[str, Parameter]) -> list[dict[str, Any]]:
@@ -95,4 +97,51 @@ def _all(parameters: dict[str, Parameter]) -> list[dict[str, Any]]:
             raise InputError(
                 f"{name} is {parameter!r}, expected lanner.Int, Float, Choice, Repeat or When"
             )
-    return [parameter.named(name) for name, parameter in parameters.items()]
+    return [_plain(name, parameter).named(name) for name, parameter in parameters.items()]
+
+
+def _plain(name: str, parameter: Parameter) -> Parameter:
+    """Checks the values of a parameter, and returns it with Python's in the place of NumPy's."""
+    fields = dict(parameter.fields)
+    if "integer" in fields:
+        fields["integer"] = [whole(f"{name}: a bound of Int", v, -LARGEST) for v in fields["integer"]]
+    if "step" in fields:
+        fields["step"] = whole(f"{name}: step", fields["step"], 1)
+    if "float" in fields:
+        fields["float"] = [_number(name, v) for v in fields["float"]]
+    if "choice" in fields:
+        fields["choice"] = [_value(name, v) for v in fields["choice"]]
+    if "repeat" in fields and not isinstance(fields["repeat"], str):
+        raise InputError(
+            f"{name}: the length of Repeat is {fields['repeat']!r}, expected the name of an Int or Choice that "
+            f"is declared before it; for a fixed length, Choice({fields['repeat']!r})"
+        )
+    if "when" in fields:
+        fields["when"] = {
+            other: [_value(name, v) for v in values] if isinstance(values, list) else _value(name, values)
+            for other, values in fields["when"].items()
+        }
+    return replace(parameter, fields=fields)
+
+
+def _number(name: str, value: Any) -> float:
+    found = number(value)
+    if found is None or not math.isfinite(found):
+        raise InputError(f"{name}: a value is no number: a bound of Float is {value!r}, expected a finite one")
+    return found
+
+
+def _value(name: str, value: Any) -> Value:
+    if not isinstance(value, (str, bool, int, float)) and getattr(value, "shape", None) == ():
+        value = value.item()
+    if isinstance(value, (list, tuple, set, range)) or hasattr(value, "shape"):
+        raise InputError(f"{name}: {value!r} is no single value; give values one by one, Choice(*values)")
+    if isinstance(value, float) and not math.isfinite(value):
+        raise InputError(f"{name}: {value} is no value to choose, expected a finite number")
+    if isinstance(value, int) and not -LARGEST <= value <= LARGEST:
+        raise InputError(f"{name}: {value} is beyond 64 bits")
+    if not isinstance(value, (str, bool, int, float)):
+        raise InputError(
+            f"{name}: {value!r} is no number, text or truth value; choose by a name, and let build look it up"
+        )
+    return value

@@ -1,11 +1,13 @@
 """Predictors of latency and accuracy, without a search."""
 
 import array
+import math
 import os
 from collections.abc import Iterable, Sequence
 from typing import Any, NamedTuple
 
 from lanner import _lanner
+from lanner._checked import path, whole
 from lanner._errors import InputError
 from lanner._space import Arch, Space, as_space
 
@@ -44,7 +46,7 @@ class Predictor:
         values: Any,
         *,
         space: Space | str = "nasbench201",
-        kind: str = "latency",
+        kind: str | None = None,
         method: str = "default",
         prior: str | os.PathLike[str] | None = None,
         metric: str | None = None,
@@ -54,26 +56,26 @@ class Predictor:
 
         Architectures and values may be lists, NumPy arrays, or columns of polars, pyarrow and pandas, which are
         read by Arrow's interface; or ``archs`` a table with a column ``arch``, and ``values`` the name of
-        another column. Missing values are left out. ``kind`` says
-        what the numbers are: a ``latency`` or another cost (positive, less is better), a ``rate`` such as
-        images a second (the reciprocal of a cost), an ``accuracy`` (more is better) or an ``error`` (less is
-        better). ``method`` is one of docs/predictors.md.
+        another column. Missing values are left out.
+
+        ``kind`` says what the numbers are: a ``latency`` or another cost (positive, less is better), a ``rate``
+        such as images a second (the reciprocal of a cost), an ``accuracy`` (more is better) or an ``error``
+        (less is better). By default the name of the column, or ``metric``, tells, as in searches; numbers
+        without a name are latencies in milliseconds. ``method`` is one of docs/predictors.md.
 
         ``prior``, for accuracies and errors by the method ``default``, is a table of untrained scores,
         larger is better, from which predictions start as far as the values bear it out:
         ``"proxies.csv:rank"``, as ``lanner proxies`` wrote it, or another column.
 
         Raises InputError for values that teach nothing: too few, all equal, not finite, or a latency that
-        is not positive; or if the prior cannot be read.
+        is not positive; for a name that does not tell the kind; or if the prior cannot be read.
         """
-        space = as_space(space)
-        name = metric or (values if isinstance(values, str) else None)
+        space, seed = as_space(space), whole("seed", seed)
+        name = _name(metric, values, kind)
         texts, numbers = _pairs(space, archs, values)
-        name = name or ("latency_ms" if kind == "latency" else kind)
+        file = None if prior is None else path("prior", prior)
         return Predictor(
-            _lanner.Predictor.fit(
-                space._inner, texts, numbers, kind, method, name, None if prior is None else os.fspath(prior), seed
-            )
+            _lanner.Predictor.fit(space._inner, texts, numbers, kind, method, name, file, seed)
         )
 
     @property
@@ -87,18 +89,21 @@ class Predictor:
         return self._inner.metric
 
     def predict(self, archs: Iterable[Arch]) -> Forecast:
-        """Predicts the median and the 90 % interval of each architecture of a list or column."""
+        """Predicts the median and the 90 % interval of each architecture of a list, a column, or a table
+        with a column ``arch``.
+        """
         median, lower, upper = self._inner.predict(_texts(self._space, archs))
         return Forecast(_array(median), _array(lower), _array(upper))
 
     def rank(
         self, top: int = 10, *, sample: int | None = None, seed: int = 0
-    ) -> list[tuple[Arch, float]]:
+    ) -> list[tuple[Any, float]]:
         """Returns the best architectures of the space and their medians, the best first.
 
         A space that is too large to rank as a whole needs ``sample``, the number of random architectures.
         """
-        best = self._inner.rank(top, sample, seed)
+        some = None if sample is None else whole("sample", sample, 1)
+        best = self._inner.rank(whole("top", top), some, whole("seed", seed))
         return [(self._space._arch(text), median) for text, median, _ in best]
 
     def save(self, path: str | os.PathLike[str]) -> None:
@@ -106,12 +111,13 @@ class Predictor:
         self._inner.save(os.fspath(path))
 
     @staticmethod
-    def load(path: str | os.PathLike[str], space: Space | None = None) -> "Predictor":
+    def load(path: str | os.PathLike[str], space: Space | str | None = None) -> "Predictor":
         """Reads a file that :meth:`save`, ``lanner fit`` or ``lanner adapt`` wrote.
 
         Raises InputError if it is none, or is for another space than the given one.
         """
-        inner = _lanner.Predictor.load(os.fspath(path), None if space is None else space._inner)
+        known = None if space is None else as_space(space)._inner
+        inner = _lanner.Predictor.load(os.fspath(path), known)
         return Predictor(inner)
 
     def __repr__(self) -> str:
@@ -123,15 +129,15 @@ def adapt(
     values: Any,
     *,
     space: Space | str = "nasbench201",
-    kind: str = "latency",
-    sources: Sequence[str | os.PathLike[str]] = (),
+    kind: str | None = None,
+    sources: str | os.PathLike[str] | Sequence[str | os.PathLike[str]] = (),
     prior: str | os.PathLike[str] | None = None,
     metric: str | None = None,
     seed: int = 0,
 ) -> Predictor:
     """Fits a predictor to few values, with the help of tables of other devices or tasks.
 
-    ``kind`` is "latency", "rate" or "accuracy". ``sources`` are tables in the same space: ``"TABLE"`` or
+    ``kind`` is "latency", "rate" or "accuracy", by default as in :meth:`Predictor.fit`. ``sources`` are tables in the same space: ``"TABLE"`` or
     ``"TABLE:COLUMN"``, and ``"built-in"`` for Lanner's own table of NAS-Bench-201. Ten measurements, or
     twenty trainings, are enough for a start.
 
@@ -141,22 +147,28 @@ def adapt(
 
     Raises InputError as :meth:`Predictor.fit`, or if a source or the prior cannot be read.
     """
-    space = as_space(space)
-    name = metric or (values if isinstance(values, str) else None)
+    space, seed = as_space(space), whole("seed", seed)
+    name = _name(metric, values, kind)
     texts, numbers = _pairs(space, archs, values)
-    name = name or ("latency_ms" if kind == "latency" else kind)
-    files = [os.fspath(source) for source in sources]
-    return Predictor(
-        _lanner.Predictor.adapt(
-            space._inner, texts, numbers, kind, name, files, None if prior is None else os.fspath(prior), seed
-        )
-    )
+    listed = [sources] if isinstance(sources, (str, os.PathLike)) else sources
+    files = [path("sources", source) for source in listed]
+    file = None if prior is None else path("prior", prior)
+    return Predictor(_lanner.Predictor.adapt(space._inner, texts, numbers, kind, name, files, file, seed))
+
+
+def _name(metric: str | None, values: Any, kind: str | None) -> str:
+    """Returns the name of the metric, by which its kind is known if none is given."""
+    if metric is not None or isinstance(values, str):
+        return metric or values
+    return "latency_ms" if kind in (None, "latency") else str(kind)
 
 
 def _texts(space: Space, archs: Any) -> Any:
     """Returns the texts of architectures: a list, or a column that the library reads by itself."""
     if isinstance(archs, (str, dict)):
         raise InputError("archs: give a list of architectures, not a single one")
+    if _columns(archs) is not None:
+        archs = _column(archs, "arch")
     if _is_column(archs):
         return archs
     return [a if type(a) is str else space._text(_own(a)) for a in archs]
@@ -178,23 +190,38 @@ def _pairs(space: Space, archs: Any, values: Any) -> tuple[Any, Any]:
         archs, values = _column(archs, "arch"), _column(archs, values)
     texts = _texts(space, archs)
     numbers = values
+    if _columns(values) is not None:
+        raise InputError("values: this is a table; give the name of its column, or the column")
     if not _is_column(values):
         try:
-            numbers = [float(v) for v in values]
+            numbers = [math.nan if v is None else float(v) for v in values]
         except (TypeError, ValueError) as error:
             raise InputError(f"values: {error}") from error
     return texts, numbers
 
 
+def _columns(table: Any) -> list[Any] | None:
+    """Returns the names of a table's columns; None for what is no table."""
+    for names in ("column_names", "columns"):
+        if (listed := getattr(table, names, None)) is not None:
+            return list(listed)
+    fields = getattr(getattr(table, "dtype", None), "names", None)
+    return None if fields is None else list(fields)
+
+
 def _column(table: Any, name: str) -> Any:
-    try:
-        return table[name]
-    except (KeyError, IndexError, TypeError, LookupError) as error:
-        raise InputError(f"the table has no column {name!r}: {error}") from error
-    except Exception as error:
-        if type(error).__name__ == "ColumnNotFoundError":
-            raise InputError(f"the table has no column {name!r}: {error}") from error
-        raise
+    names = list(table) if isinstance(table, dict) else _columns(table)
+    if names is None:
+        raise InputError(
+            f"archs: expected a table with a column {name!r}, since values is the name of another one; got "
+            f"a {type(table).__name__}"
+        )
+    if names.count(name) > 1:
+        raise InputError(f"the table has {names.count(name)} columns {name!r}")
+    if name not in names:
+        there = ", ".join(map(repr, names)) or "nothing"
+        raise InputError(f"the table has no column {name!r}; it has {there}")
+    return table[name]
 
 
 def _array(values: bytearray) -> Any:

@@ -2,14 +2,18 @@
 
 import json
 import os
+import tomllib
 from collections.abc import Iterator
 from typing import Any
 
 from lanner import _lanner
+from lanner._checked import whole
 from lanner._errors import InputError
 
 Arch = str | dict[str, Any]
-"""An architecture: its text, or in a space of parameters its values by name."""
+"""An architecture that is given: its text, or in a space of parameters its values by name. One that is
+returned has the type ``Any``, since a program knows which of the two it is.
+"""
 
 
 class Space:
@@ -53,24 +57,25 @@ class Space:
         """
         return self._inner.toml
 
-    def sample(self, n: int = 1, *, seed: int = 0) -> list[Arch]:
+    def sample(self, n: int = 1, *, seed: int = 0) -> list[Any]:
         """Draws ``n`` architectures, none twice; fewer if the space has fewer.
 
         >>> Space("nasbench201").sample(2, seed=1) == Space("nasbench201").sample(2, seed=1)
         True
         """
-        return [self._arch(text) for text in self._inner.sample(n, seed)]
+        texts = self._inner.sample(whole("n", n), whole("seed", seed))
+        return [self._arch(text) for text in texts]
 
-    def mutate(self, arch: Arch, *, seed: int = 0) -> Arch:
+    def mutate(self, arch: Arch, *, seed: int = 0) -> Any:
         """Returns the architecture with one choice changed at random.
 
         >>> space = Space("nasbench201")
         >>> space.mutate("302143", seed=1) != space.check("302143")
         True
         """
-        return self._arch(self._inner.mutate(self._text(arch), seed))
+        return self._arch(self._inner.mutate(self._text(arch), whole("seed", seed)))
 
-    def check(self, arch: Arch) -> Arch:
+    def check(self, arch: Arch) -> Any:
         """Returns the architecture as the space writes it.
 
         Raises InputError if it is not one of the space.
@@ -81,11 +86,11 @@ class Space:
         """Returns the text of an architecture, by which tables and studies know it."""
         return self._inner.check(self._text(arch))
 
-    def canonical(self, arch: Arch) -> Arch:
+    def canonical(self, arch: Arch) -> Any:
         """Returns the first of all architectures that are published as equal to this one."""
         return self._arch(self._inner.canonical(self._text(arch)))
 
-    def __iter__(self) -> Iterator[Arch]:
+    def __iter__(self) -> Iterator[Any]:
         """Lists all architectures; raises InputError if the space is too large for that."""
         return map(self._arch, self._inner.list())
 
@@ -108,7 +113,6 @@ class Space:
 
     def _repr_html_(self) -> str:
         import html
-        import tomllib
 
         parameters = tomllib.loads(self.toml or "").get("parameter", []) if self._inner.is_parameters else []
         rows = "".join(
@@ -128,11 +132,20 @@ class Space:
         kind = "a dictionary of values" if self._inner.is_parameters else "a text"
         raise InputError(f"{arch!r} is not an architecture of {self.name}: expected {kind}")
 
-    def _arch(self, text: str) -> Arch:
+    def _arch(self, text: str) -> Any:
         if not self._inner.is_parameters:
             return text
-        arch: dict[str, Any] = json.loads(text)
-        return arch
+        return json.loads(text)
+
+
+def differences(one: Space, other: Space) -> str:
+    """Says how two spaces differ, by the first parameters that are not the same in both."""
+    if not (one._inner.is_parameters and other._inner.is_parameters and one.name == other.name):
+        return f"{one!r}, not {other!r}" if one.name != other.name else f"{one.name} with other choices"
+    before, now = (dict(_declared(tomllib.loads(s.toml or "")["parameter"], "")) for s in (one, other))
+    changed = [name for name in {**before, **now} if before.get(name) != now.get(name)]
+    said = [f"{name} was {before.get(name, 'absent')}, now is {now.get(name, 'absent')}" for name in changed]
+    return "; ".join(said[:3]) or f"parameters of {one.name} are in another order, or of another kind"
 
 
 def _declared(parameters: list[dict[str, Any]], before: str) -> Iterator[tuple[str, str]]:
@@ -163,4 +176,10 @@ def _plain(value: Any) -> Any:
 
 def as_space(space: "Space | str | os.PathLike[str]") -> Space:
     """Returns the space, which may be given by its name or file."""
-    return space if isinstance(space, Space) else Space(space)
+    if isinstance(space, (str, os.PathLike)):
+        return Space(space)
+    if not isinstance(space, Space):
+        raise InputError(
+            f"space is {space!r}, expected the name of a space, the path of a .toml file, or lanner.space(…)"
+        )
+    return space

@@ -9,13 +9,14 @@ from pathlib import Path
 from typing import Any
 
 from lanner import _lanner
+from lanner._checked import texts, whole
 from lanner._errors import InputError, StudyError
 from lanner._evaluate import Failure, Train, metrics
 from lanner._figure import draw
 from lanner._loop import Callback, Loop, threads, workers_of
-from lanner._measure import Measure, Meter
+from lanner._measure import LATENCY, Measure, Meter
 from lanner._progress import Progress
-from lanner._space import Arch, Space, as_space
+from lanner._space import Space, as_space, differences
 from lanner._trial import Build, Trial, trials_of
 
 STRATEGIES = ("default", "brp-nas", "weak-predictors", "regularized-evolution", "random")
@@ -25,9 +26,9 @@ STRATEGIES = ("default", "brp-nas", "weak-predictors", "regularized-evolution", 
 def create_study(
     space: Space | str | os.PathLike[str],
     *,
-    maximize: str | Sequence[str] = (),
-    minimize: str | Sequence[str] = (),
-    limits: Sequence[str] = (),
+    maximize: str | Sequence[str] | None = (),
+    minimize: str | Sequence[str] | None = (),
+    limits: str | Sequence[str] = (),
     storage: str | os.PathLike[str] | None = None,
     load_if_exists: bool = False,
     measure: Measure | None = None,
@@ -56,7 +57,8 @@ def create_study(
       with the same names, or None for a network that cannot be measured.
     - ``build``, ``example_input``, ``device``: your own networks. ``build(arch)`` returns a
       ``torch.nn.Module``, which is exported to ONNX with the example input, counted, and measured on the
-      device (default ``lanner.device("onnxruntime")``) before it is trained.
+      device (default ``lanner.device("onnxruntime")``) before it is trained. It may return None for values that
+      make no network, such as heads that do not divide a width: with a limit, these are never trained.
     - ``seed``: with one worker, one seed gives the same trials (default 0).
     - ``strategy``: one of ``lanner.STRATEGIES``.
     - ``first_measurements``: number of networks to measure before the search, if a latency is limited.
@@ -65,16 +67,24 @@ def create_study(
     folder and ``load_if_exists`` is not set.
     """
     space = as_space(space)
-    goals = [(name, True) for name in _names(maximize)] + [(name, False) for name in _names(minimize)]
+    goals = [(name, True) for name in texts("maximize", maximize, "val_accuracy")]
+    goals += [(name, False) for name in texts("minimize", minimize, "val_loss")]
     if not goals:
         raise InputError("no objective: give maximize= or minimize= the name of a metric")
+    limits = texts("limits", limits, "latency_ms <= 5")
+    if seed is not None:
+        seed = whole("seed", seed)
+    first_measurements = whole("first_measurements", first_measurements)
     meter = Meter.of(space, measure, build, example_input, device)
     latency = metrics = None
+    facts: list[tuple[str, str]] = []
     if meter is not None:
         latency = meter.latency
-        meter.needed = [_lanner.limit(text).rsplit(None, 2)[0] for text in limits]
-        meter.needed += [name for name, _ in goals[1:]]
+        limited = [_lanner.limit(text).rsplit(None, 2)[0] for text in limits]
+        meter.needed = limited + [name for name, _ in goals[1:]]
         metrics = meter.metrics if measure is not None or build is not None else None
+        if LATENCY in [*limited, *(name for name, _ in goals)]:
+            facts = meter.facts()
     temporary = None
     if storage is None:
         import tempfile
@@ -88,23 +98,52 @@ def create_study(
                 f"{folder}: a study is there already; go on with it by load_if_exists=True, or choose another "
                 "folder"
             )
-        search = _lanner.Search.open(folder, latency, metrics)
-        asked = {"space": space._inner.identity, "objectives": goals, "limits": list(limits)}
-        _check_same(folder, json.loads(search.job()), {**asked, "seed": seed, "strategy": strategy})
+        search = _lanner.Search.open(folder, latency, metrics, facts)
+        asked = {"space": space._inner.identity, "objectives": goals, "limits": limits}
+        _check_same(folder, search, space, {**asked, "seed": seed, "strategy": strategy})
+        known = dict(search.device())
+        if meter is None and space._inner.is_parameters and known:
+            raise InputError(
+                f"{folder} has a study whose latencies were measured with {known['runtime']}; give measure=, or "
+                "build= and device=, as before, or lanner.load_study to look at it"
+            )
     else:
         search = _lanner.Search.create(
             folder,
             space._inner,
             goals,
-            list(limits),
+            limits,
             strategy or STRATEGIES[0],
             0 if seed is None else seed,
             first_measurements,
             latency,
             metrics,
             [] if meter is None else meter.names(),
+            facts,
         )
     return Study(search, space, Path(folder), build=build, meter=meter, temporary=temporary)
+
+
+def load_study(storage: str | os.PathLike[str], *, build: Build | None = None) -> "Study":
+    """Opens the study in a folder, to look at it: its trials, tables, report and networks.
+
+    >>> import tempfile
+    >>> with tempfile.TemporaryDirectory() as folder:
+    ...     study = create_study("nasbench201", maximize="score", storage=f"{folder}/s")
+    ...     study.optimize(lambda trial: trial.arch.count("1x1"), n_trials=3)
+    ...     len(load_study(f"{folder}/s").trials)
+    3
+
+    ``build`` is for ``trial.module()``. A search goes on by :func:`create_study` with ``load_if_exists``.
+
+    Raises StudyError if there is none.
+    """
+    folder = os.path.abspath(os.fspath(storage))
+    if not _lanner.Search.is_there(folder):
+        raise StudyError(f"{folder}: there is no study; lanner.create_study(…, storage=…) begins one")
+    search = _lanner.Search.look(folder)
+    return Study(search, Space._of(search.space()), Path(folder), build=build)
+
 
 
 def _column(values: list[Any]) -> list[Any]:
@@ -116,16 +155,9 @@ def _column(values: list[Any]) -> list[Any]:
     return [v if v is None or isinstance(v, str) else json.dumps(v) for v in values]
 
 
-def _names(metrics: str | Sequence[str]) -> list[str]:
-    names = [metrics] if isinstance(metrics, str) else list(metrics)
-    for name in names:
-        if not isinstance(name, str) or not name.strip():
-            raise InputError(f"{name!r} is not the name of a metric")
-    return names
-
-
-def _check_same(folder: str, job: Mapping[str, Any], asked: Mapping[str, Any]) -> None:
+def _check_same(folder: str, search: _lanner.Search, space: Space, asked: Mapping[str, Any]) -> None:
     """Refuses to go on with a study of something else."""
+    job = json.loads(search.job())
     known = {
         "space": job["space_identity"],
         "objectives": [(o["metric"], o["maximise"]) for o in job["objectives"]],
@@ -135,6 +167,11 @@ def _check_same(folder: str, job: Mapping[str, Any], asked: Mapping[str, Any]) -
     }
     wanted = dict(asked)
     wanted["limits"] = [_lanner.limit(text) for text in asked["limits"]]
+    if wanted["space"] != known["space"]:
+        raise InputError(
+            f"{folder} has a study of another space: {differences(Space._of(search.space()), space)}; choose "
+            "another folder, or ask for the same"
+        )
     for name, value in wanted.items():
         if value is not None and value != known[name]:
             raise InputError(
@@ -211,10 +248,17 @@ class Study:
         once; what was running is handed out again later. So does ``study.stop()``, after the trials that
         run.
         """
-        for name, value in (("n_trials", n_trials), ("total_trials", total_trials)):
-            if value is not None and (not isinstance(value, int) or value < 0):
-                raise InputError(f"{name} is {value!r}, expected 0 or more")
-        if timeout is not None and not timeout >= 0:
+        if not callable(train):
+            raise InputError(f"train is {train!r}, expected a function of a trial")
+        if callable(callbacks) or not all(callable(c) for c in callbacks):
+            raise InputError(f"callbacks is {callbacks!r}, expected a list of functions of study and trial")
+        if n_trials is not None:
+            n_trials = whole("n_trials", n_trials)
+        if total_trials is not None:
+            total_trials = whole("total_trials", total_trials)
+        if n_jobs is not None:
+            n_jobs = whole("n_jobs", n_jobs, 1)
+        if timeout is not None and not (isinstance(timeout, (int, float)) and timeout >= 0):
             raise InputError(f"timeout is {timeout!r}, expected seconds")
         left = n_trials
         if total_trials is not None:
@@ -250,6 +294,7 @@ class Study:
         >>> study.tell(trials[1], failed="out of memory").state
         'failed'
         """
+        n = whole("n", n)
         self._measure_first()
         self._allow(n)
         trials: list[Trial] = []
@@ -270,7 +315,7 @@ class Study:
         Raises InputError if the objective is missing or no finite number, StudyError if the trial has ended
         before.
         """
-        number = trial.number if isinstance(trial, Trial) else trial
+        number = trial.number if isinstance(trial, Trial) else whole("trial", trial)
         if failed is not None:
             return self._tell(self._trial(number), Failure(failed))
         result = metrics(values, self._needed)
@@ -302,7 +347,7 @@ class Study:
         return value
 
     @property
-    def best_arch(self) -> Arch:
+    def best_arch(self) -> Any:
         """Architecture of the best trial."""
         return self.best_trial.arch
 
@@ -346,16 +391,17 @@ class Study:
         return _lanner.Table([(name, _column([row.get(name) for row in rows])) for name in names])
 
     def rows(self) -> list[dict[str, Any]]:
-        """Returns the trials as dictionaries of plain values, for any library of tables."""
+        """Returns the trials as dictionaries of plain values, for any library of tables: ``arch`` is the text by
+        which tables and predictors know the architecture.
+        """
         trials = self.trials
         names = sorted({name for t in trials for name in t.metrics})
         rows = []
         for t in trials:
             row: dict[str, Any] = {"number": t.number, "state": t.state, "value": t.value}
+            row["arch"] = self.space.text(t.arch)
             if isinstance(t.arch, dict):
                 row |= {f"params_{name}": value for name, value in t.arch.items()}
-            else:
-                row["arch"] = t.arch
             row |= {name: t.metrics.get(name) for name in names}
             rows.append(row | {"seconds": t.seconds, "note": t.note})
         return rows
@@ -387,7 +433,10 @@ class Study:
                 "or export(…, untrained=True)"
             )
         elif self._meter is not None and self._meter.exporter is not None:
-            model = self._meter.exporter(best.arch, best.seed)
+            made = self._meter.exporter(best.arch, best.seed)
+            if made is None:
+                raise StudyError(f"build returned None for {best.arch!r}: it makes no network")
+            model = made
         else:
             from lanner._network import Network
 

@@ -36,7 +36,8 @@ def first_tensor(value: Any) -> torch.Tensor | None:
 
 def named_blocks(module: nn.Module, names: list[str] | None) -> list[str]:
     """Returns the names of the blocks of a module, whose outputs are compared: those that are given, else
-    the cells of a network of Lanner's own, else the entries of lists and sequences of modules with parts."""
+    the cells of a network of Lanner's own, else the entries of lists and sequences of modules with parts, or of
+    sequences of plain layers."""
     known: dict[str, Any] = dict(module.named_modules())
     if isinstance(module, Graph):
         if names is None:
@@ -58,7 +59,18 @@ def named_blocks(module: nn.Module, names: list[str] | None) -> list[str]:
         if isinstance(m, containers) and not any(name.startswith(f"{block}.") for block in found):
             parts = [f"{name}.{k}" if name else k for k, part in m.named_children() if is_block(part)]
             found.extend(parts)
+    # Blocks may be sequences of plain layers, too.
+    for name, m in known.items() if not found else ():
+        if isinstance(m, containers):
+            parts = [f"{name}.{k}" if name else k for k, part in m.named_children() if _is_plain(part)]
+            found.extend(parts if len(parts) > 1 else [])
     return found
+
+
+def _is_plain(module: nn.Module) -> bool:
+    """Tells whether it is a sequence of layers that have no parts themselves."""
+    has_parts = any(True for part in module.children() for _ in part.children())
+    return isinstance(module, nn.Sequential) and not has_parts and any(True for _ in module.parameters())
 
 
 def _prefixes(name: str) -> list[str]:

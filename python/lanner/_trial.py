@@ -6,13 +6,13 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from lanner._errors import InputError
-from lanner._space import Arch, Space
+from lanner._errors import ExportError, InputError
+from lanner._space import Space
 
 if TYPE_CHECKING:
     import torch
 
-Build = Callable[[Any], "torch.nn.Module"]
+Build = Callable[[Any], "torch.nn.Module | None"]
 
 
 @dataclass(frozen=True)
@@ -23,8 +23,8 @@ class Trial:
 
     number: int
     """Number of the trial, from 1, in the order of asking."""
-    arch: Arch
-    """The architecture: its text, or in a space of parameters its values by name."""
+    arch: Any
+    """The architecture: its text, or in a space of parameters a dictionary of its values by name."""
     seed: int
     """Seed for the training, below 2³²: the same architecture gets the same one again."""
     state: str = "running"
@@ -67,12 +67,18 @@ class Trial:
     def module(self) -> "torch.nn.Module":
         """Builds the network by the study's ``build``, with initial weights of the trial's seed."""
         if self._build is None:
-            raise InputError("the study has no build=: it cannot make a module of an architecture")
+            raise InputError(
+                "the study has no build=, which makes a module of an architecture; where Lanner knows the "
+                "networks of the space: lanner.Network(trial.arch, space).to_torch(seed=trial.seed)"
+            )
         import torch
 
         with torch.random.fork_rng(devices=[]):
             torch.manual_seed(self.seed)
-            return self._build(self.arch)
+            module = self._build(self.arch)
+        if module is None:
+            raise ExportError(f"build returned None for {self.arch!r}: it makes no network")
+        return module
 
     def save(self, module: "torch.nn.Module", example_input: Any) -> Path:
         """Keeps the trained network as ONNX, for ``study.export``.

@@ -79,7 +79,8 @@ def _flat(
                 all_ += _flat(parameter["parameter"], item, f"{before}{name}[{i}].")
         elif "integer" in parameter:
             low, high = parameter["integer"]
-            all_.append((before + name, IntDistribution(low, high, step=parameter.get("step", 1))))
+            log, step = parameter.get("log", False), parameter.get("step", 1)
+            all_.append((before + name, IntDistribution(low, high, log=log, step=step)))
         elif "float" in parameter:
             low, high = parameter["float"]
             log = parameter.get("log", False)
@@ -190,10 +191,8 @@ class LannerSampler(optuna.samplers.BaseSampler):
 
 def _parameter(distribution: BaseDistribution) -> Parameter:
     match distribution:
-        case IntDistribution(low=low, high=high, log=False, step=step):
-            return Int(low, high, step=step)
-        case IntDistribution(low=low, high=high):
-            return Choice(*range(low, high + 1))
+        case IntDistribution(low=low, high=high, log=log, step=step):
+            return Int(low, high, log=log, step=step)
         case FloatDistribution(low=low, high=high, log=log, step=None):
             return Float(low, high, log=log)
         case FloatDistribution(low=low, high=high, step=float(step)):

@@ -42,8 +42,8 @@ def proxies(
     ``names`` are the proxies to compute, all by default, which share their passes.
 
     ``blocks`` are names of the parts whose outputs are compared (expressivity, progressivity, trainability,
-    swap_cell): by default the cells of a network of Lanner's own, else the entries of lists and sequences of
-    modules that have parts. Outputs of four dimensions have channels in the second, others in the last.
+    swap_cell): by default the cells of a network of Lanner's own, else the entries of lists and sequences that are
+    modules with parts of their own, or if there are none, sequences of plain layers. Outputs of four dimensions have channels in the second, others in the last.
 
     Weights are those of convolutions and linear layers. What is not defined for a module is left out, and the
     result's ``absent`` says why: SynFlow where a norm is no batch norm, proxies of ReLUs without any, gradients by

@@ -93,7 +93,7 @@ def test_a_study_goes_on_where_it_was(tmp_path):
 @pytest.mark.parametrize(
     ("other", "says"),
     [
-        ({"space": "darts"}, "space 'nasbench201', not 'darts'"),
+        ({"space": "darts"}, "Space\\('nasbench201'.*, not Space\\('darts'"),
         ({"maximize": "top1"}, "objectives"),
         ({"limits": ["params <= 5"]}, "limits"),
         ({"seed": 4}, "seed 3, not 4"),

@@ -198,7 +198,8 @@ impl MetricKind {
             }
         }
         // A unit at the end, or before "per", as in `ms_per_image`.
-        let of_unit = pieces.len() > 1 && unit.is_some()
+        // Alone, longer units are no other words.
+        let of_unit = unit.is_some() && (pieces.len() > 1 || matches!(name, "ms" | "us" | "mJ"))
             || pieces.windows(2).any(|w| w[1] == "per" && unit_of(w[0]).is_some());
         let cost = any(&COSTS) || ends(MetricKind::Cost) || of_unit;
         let error = any(&ERRORS) || ends(MetricKind::Error);
@@ -331,7 +332,7 @@ mod tests {
         for (kind, names) in [
             (
                 Some(Cost),
-                "lat_ms latency edgetpu_latency latency(ms) pixel3_ms latencyMs energy_mJ",
+                "ms us mJ lat_ms latency edgetpu_latency latency(ms) pixel3_ms latencyMs energy_mJ",
             ),
             (
                 Some(Cost),
@@ -360,7 +361,7 @@ mod tests {
             ),
             (
                 None,
-                "result x val_class_object accuracy_loss watch energy_score 200 _ ms neg_fps \
+                "result x val_class_object accuracy_loss watch energy_score 200 _ s neg_fps \
                  neg_images_per_s fps_error",
             ),
         ] {

@@ -64,7 +64,8 @@ impl Table {
         for arch in &archs {
             space.check(arch)?;
             if !seen.insert(arch) {
-                return wrong(format!("two rows are of {}", space.print(arch)));
+                let arch = space.print(arch);
+                return wrong(format!("two rows are of {arch}: keep one, or the mean of them"));
             }
         }
         for (name, column) in names.iter().zip(&columns) {

@@ -51,7 +51,7 @@ impl Proxies {
         if proxies.is_empty() {
             proxies = Proxy::ALL.to_vec();
         }
-        let mut skeleton = skeleton(space, channels, cells, None, None)?;
+        let mut skeleton = skeleton(of_images(space)?, channels, cells, None, None)?;
         if skeleton.resolution == 0 {
             skeleton.resolution = RESOLUTION;
         }
@@ -78,6 +78,17 @@ impl Proxies {
         let arch = self.0.space.parse(arch).or_exception()?;
         let scores = py.detach(|| self.0.one(&arch)).or_exception()?;
         Ok(scores.into_iter().map(|(proxy, score)| (proxy.name(), score.ok())).collect())
+    }
+}
+
+/// Refuses a space whose networks take signals, or images of one form only.
+fn of_images(space: &InnerSpace) -> PyResult<&InnerSpace> {
+    match space.chain().is_some_and(|chain| chain.skeleton.width > 0) {
+        true => Err(InputError::new_err(format!(
+            "networks of {space} take signals or images of one form, which are not trained here: train \
+             lanner.Network(arch, space).to_torch(), and score it by lanner.torch.proxies"
+        ))),
+        false => Ok(space),
     }
 }
 
@@ -120,7 +131,7 @@ impl Training {
         channels: Option<usize>,
         cells: Option<usize>,
     ) -> PyResult<Training> {
-        let space = &space.0;
+        let space = of_images(&space.0)?;
         let default = TrainRecipe::default();
         let recipe = TrainRecipe {
             epochs: epochs.unwrap_or(default.epochs),

@@ -45,6 +45,12 @@ mod _lanner {
         Ok(text.parse::<lanner::search::Limit>().or_exception()?.to_string())
     }
 
+    /// Returns the name of this machine's processor, and the number of logical ones.
+    #[pyfunction]
+    fn processor() -> String {
+        lanner::evaluate::measure::machine::cpu()
+    }
+
     /// Writes a file as a whole or not at all.
     #[pyfunction]
     fn write_file(path: std::path::PathBuf, content: &[u8]) -> PyResult<()> {

@@ -3,7 +3,7 @@
 use std::path::PathBuf;
 use std::sync::Arc;
 
-use lanner::data::{Table, built_in};
+use lanner::data::{MetricKind, Table, built_in};
 use lanner::predict::accuracy::adapted::{TaskPredictor, TaskTable};
 use lanner::predict::accuracy::untrained::{RANK, UntrainedScores, of_table};
 use lanner::predict::latency::adapted::{AdaptedLatency, DeviceTable};
@@ -34,21 +34,21 @@ pub struct Predictor(Box<dyn Trait>);
 
 #[pymethods]
 impl Predictor {
-    /// Fits a method to values of architectures. `kind` is latency, rate, accuracy or error; for the last
-    /// two, `prior` is a `TABLE[:COLUMN]` of untrained scores, by default of `rank`.
+    /// Fits a method to values of architectures. `kind` is latency, rate, accuracy or error, by default what
+    /// the metric's name tells; for the last two, `prior` is a `TABLE[:COLUMN]` of untrained scores, by default of `rank`.
     #[staticmethod]
     fn fit(
         py: Python,
         space: &Space,
         archs: &Bound<PyAny>,
         values: &Bound<PyAny>,
-        kind: &str,
+        kind: Option<&str>,
         method: &str,
         metric: &str,
         prior: Option<String>,
         seed: u64,
     ) -> PyResult<Predictor> {
-        let target = target(kind)?;
+        let target = target(kind, metric)?;
         let prior = prior.map(|source| untrained(&source, &space.0, target)).transpose()?;
         let table = table(&space.0, metric, texts(archs)?, numbers(values)?)?;
         let fitted = py.detach(|| -> Result<_, PredictError> {
@@ -73,14 +73,15 @@ impl Predictor {
             Some(fitted) => Ok(Predictor(Box::new(fitted))),
             None => {
                 let known = MethodFeatures::methods(&space.0, target).join(", ");
-                let why = format!("no method '{method}' of {kind}; there are: {known}");
+                let why = format!("no method '{method}' of {}; there are: {known}", target.words());
                 Err(InputError::new_err(why))
             }
         }
     }
 
     /// Adapts to few values with the help of tables of other devices or tasks in the same space:
-    /// `TABLE[:COLUMN]`, or `built-in`. `kind` is latency, rate or accuracy. For accuracies, `prior` is a
+    /// `TABLE[:COLUMN]`, or `built-in`. `kind` is latency, rate or accuracy, by default what the metric's
+    /// name tells. For accuracies, `prior` is a
     /// `TABLE[:COLUMN]` of untrained scores, by default of `rank`.
     #[staticmethod]
     fn adapt(
@@ -88,18 +89,18 @@ impl Predictor {
         space: &Space,
         archs: &Bound<PyAny>,
         values: &Bound<PyAny>,
-        kind: &str,
+        kind: Option<&str>,
         metric: &str,
         sources: Vec<String>,
         prior: Option<String>,
         seed: u64,
     ) -> PyResult<Predictor> {
-        let target = target(kind)?;
+        let target = target(kind, metric)?;
         if target == Target::Error {
-            return Err(InputError::new_err(
-                "kind is 'error', of which less is better: give the values with the other sign, as kind \
-                 accuracy, or use Predictor.fit",
-            ));
+            return Err(InputError::new_err(format!(
+                "{metric} is an error, of which less is better: give the values with the other sign, as kind \
+                 accuracy, or use Predictor.fit"
+            )));
         }
         let table = table(&space.0, metric, texts(archs)?, numbers(values)?)?;
         let prior = prior.map(|source| untrained(&source, &space.0, target)).transpose()?;
@@ -209,16 +210,23 @@ impl Predictor {
     }
 }
 
-fn target(kind: &str) -> PyResult<Target> {
+/// Tells as what a metric is learnt: as `kind` says, or its name.
+fn target(kind: Option<&str>, metric: &str) -> PyResult<Target> {
+    let expected =
+        "latency (or another cost, less is better), rate, accuracy (more is better) or error";
     match kind {
-        "latency" => Ok(Target::Latency),
-        "accuracy" => Ok(Target::Accuracy),
-        "error" => Ok(Target::Error),
-        "rate" => Ok(Target::Rate),
-        _ => {
-            let why = format!("kind is '{kind}', expected latency, rate, accuracy or error");
-            Err(InputError::new_err(why))
+        Some("latency") => Ok(Target::Latency),
+        Some("accuracy") => Ok(Target::Accuracy),
+        Some("error") => Ok(Target::Error),
+        Some("rate") => Ok(Target::Rate),
+        Some(other) => {
+            Err(InputError::new_err(format!("kind is '{other}', expected {expected}")))
         }
+        None => MetricKind::of(metric).map(Target::of).ok_or_else(|| {
+            InputError::new_err(format!(
+                "{metric}: the name does not tell whether less or more is better; give kind=, {expected}"
+            ))
+        }),
     }
 }
 

@@ -19,11 +19,17 @@ use serde_json::{Value, json};
 use crate::error::{InputError, OrException, StudyError};
 use crate::space::Space;
 
-/// A search in progress; its methods may be called from any thread.
+/// A search in progress, or its record; its methods may be called from any thread.
 #[pyclass(frozen, module = "lanner._lanner")]
 pub struct Search {
-    run: Mutex<Run>,
+    held: Mutex<Held>,
     raised: Raised,
+}
+
+/// A search that goes on, or a study that was opened to look at it.
+enum Held {
+    Run(Box<Run>),
+    Record(Box<Study>),
 }
 
 /// The exception that a function of the user raised inside the library.
@@ -37,9 +43,9 @@ thread_local! {
 #[pymethods]
 impl Search {
     /// Begins a study in a folder. `measured` are the names of what `metrics` gives; if there are none, a
-    /// first call finds them out.
+    /// first call finds them out. `facts` tell the device that `latency` measures on, by name.
     #[staticmethod]
-    #[pyo3(signature = (folder, space, objectives, limits, strategy, seed, first, latency, metrics, measured))]
+    #[pyo3(signature = (folder, space, objectives, limits, strategy, seed, first, latency, metrics, measured, facts))]
     fn create(
         py: Python,
         folder: PathBuf,
@@ -52,6 +58,7 @@ impl Search {
         latency: Option<Py<PyAny>>,
         metrics: Option<Py<PyAny>>,
         measured: Vec<String>,
+        facts: Vec<(String, String)>,
     ) -> PyResult<Search> {
         let mut job = Job::new(space.0.name()).seed(seed).budget(0);
         job.space_toml = space.0.toml().map(String::from);
@@ -64,23 +71,32 @@ impl Search {
         job.strategy = strategy.parse().map_err(|e: String| InputError::new_err(e))?;
         job.setup =
             Some(Setup { latency_samples: first, measured, ..Setup::new(Evaluate::Function) });
-        let (own, raised) = own(&space.0, latency, metrics);
+        let (own, raised) = own(&space.0, latency, metrics, facts);
         let run = py.detach(|| Run::create(&folder, &job, own, &mut Control::default()));
         Search::new(py, run, raised)
     }
 
-    /// Opens the study in a folder to go on.
+    /// Opens the study in a folder to go on, on the device that was measured on before.
     #[staticmethod]
     fn open(
         py: Python,
         folder: PathBuf,
         latency: Option<Py<PyAny>>,
         metrics: Option<Py<PyAny>>,
+        facts: Vec<(String, String)>,
     ) -> PyResult<Search> {
         let space = py.detach(|| Study::open_read_only(&folder)).or_exception()?.space().clone();
-        let (own, raised) = own(&space, latency, metrics);
+        let (own, raised) = own(&space, latency, metrics, facts);
         let run = py.detach(|| Run::resume(&folder, own));
         Search::new(py, run, raised)
+    }
+
+    /// Opens the study in a folder to look at it. Nothing is written.
+    #[staticmethod]
+    fn look(py: Python, folder: PathBuf) -> PyResult<Search> {
+        let study = py.detach(|| Study::open_read_only(&folder)).or_exception()?;
+        let held = Mutex::new(Held::Record(Box::new(study)));
+        Ok(Search { held, raised: Raised::default() })
     }
 
     /// Tells whether there is a study in a folder.
@@ -91,18 +107,33 @@ impl Search {
 
     /// Returns what the search is about, as JSON.
     fn job(&self, py: Python) -> PyResult<String> {
-        self.with(py, |run, _| {
-            let job = run.study().job();
+        self.read(py, |study| {
+            let job = study.job();
             let mut value = serde_json::to_value(job).unwrap_or_default();
-            value["space_identity"] = json!(run.study().space().identity());
+            value["space_identity"] = json!(study.space().identity());
             value["limits"] = job.limits.iter().map(|l| json!(l.to_string())).collect();
             Ok(value.to_string())
         })
     }
 
+    /// Returns the space that is searched.
+    fn space(&self, py: Python) -> PyResult<Space> {
+        self.read(py, |study| Ok(Space(study.space().clone())))
+    }
+
+    /// Returns facts about the device that latencies were measured on, by name; none before that.
+    fn device(&self, py: Python) -> PyResult<Vec<(String, String)>> {
+        self.read(py, |study| study.device())
+    }
+
     /// Returns the metrics that trainings have to give.
     fn needed(&self, py: Python) -> PyResult<Vec<String>> {
-        self.with(py, |run, _| Ok(run.needed()))
+        self.call(py, |held, _| match held {
+            Held::Run(run) => Ok(run.needed()),
+            Held::Record(study) => {
+                Ok(study.job().objectives.iter().map(|o| o.metric.clone()).collect())
+            }
+        })
     }
 
     /// Measures the first networks, if a limit or an objective needs it.
@@ -148,14 +179,14 @@ impl Search {
 
     /// Returns a trial as JSON.
     fn trial(&self, py: Python, trial: i64) -> PyResult<String> {
-        self.with(py, |run, _| shown(run.study(), run.study().trial(trial)?))
+        self.read(py, |study| shown(study, study.trial(trial)?))
     }
 
     /// Returns all trials as a JSON list.
     fn trials(&self, py: Python) -> PyResult<String> {
-        self.with(py, |run, _| {
-            let (space, newest) = (run.study().space(), run.study().newest()?);
-            let trials = run.study().trials()?.into_iter();
+        self.read(py, |study| {
+            let (space, newest) = (study.space(), study.newest()?);
+            let trials = study.trials()?.into_iter();
             let all: Value = trials.map(|t| newest.complete(t).json(space)).collect();
             Ok(all.to_string())
         })
@@ -163,39 +194,39 @@ impl Search {
 
     /// Returns all measurements as a JSON list.
     fn measurements(&self, py: Python) -> PyResult<String> {
-        self.with(py, |run, _| {
-            let space = run.study().space();
-            let all: Value = run.study().measurements()?.iter().map(|m| m.json(space)).collect();
+        self.read(py, |study| {
+            let space = study.space();
+            let all: Value = study.measurements()?.iter().map(|m| m.json(space)).collect();
             Ok(all.to_string())
         })
     }
 
     /// Returns the best trials as a JSON list: one, or those that no other one beats in all objectives.
     fn best(&self, py: Python) -> PyResult<String> {
-        self.with(py, |run, _| {
-            let best = run.study().front()?.into_iter();
-            let all: Result<Vec<_>, _> = best.map(|trial| shown(run.study(), trial)).collect();
+        self.read(py, |study| {
+            let best = study.front()?.into_iter();
+            let all: Result<Vec<_>, _> = best.map(|trial| shown(study, trial)).collect();
             Ok(format!("[{}]", all?.join(",")))
         })
     }
 
     /// Returns numbers of trials by state, as JSON.
     fn counts(&self, py: Python) -> PyResult<String> {
-        self.with(py, |run, _| {
-            Ok(serde_json::to_value(run.study().counts()?).unwrap_or_default().to_string())
+        self.read(py, |study| {
+            Ok(serde_json::to_value(study.counts()?).unwrap_or_default().to_string())
         })
     }
 
     /// Returns the report as HTML.
     fn report(&self, py: Python) -> PyResult<String> {
-        self.with(py, |run, _| Ok(Report::of(run.study()).map(|r| r.html())))?.or_exception()
+        self.read(py, |study| Ok(Report::of(study).map(|r| r.html())))?.or_exception()
     }
 }
 
 impl Search {
     fn new(py: Python, run: Result<Run, SearchError>, raised: Raised) -> PyResult<Search> {
         match run {
-            Ok(run) => Ok(Search { run: Mutex::new(run), raised }),
+            Ok(run) => Ok(Search { held: Mutex::new(Held::Run(Box::new(run))), raised }),
             Err(error) => Err(exception(py, error, &raised)),
         }
     }
@@ -208,11 +239,41 @@ impl Search {
         Ok(state.name().into())
     }
 
-    /// Calls the closure without the interpreter's lock; Ctrl-C stops it.
+    /// Reads the study.
+    fn read<T: Send>(
+        &self,
+        py: Python,
+        call: impl FnOnce(&Study) -> Result<T, SearchError> + Send,
+    ) -> PyResult<T> {
+        self.call(py, |held, _| match held {
+            Held::Run(run) => call(run.study()),
+            Held::Record(study) => call(study),
+        })
+    }
+
+    /// Goes on with the search; refuses a study that was opened to look at it.
     fn with<T: Send>(
         &self,
         py: Python,
         call: impl FnOnce(&mut Run, &mut Control) -> Result<T, SearchError> + Send,
+    ) -> PyResult<T> {
+        let done = self.call(py, |held, control| match held {
+            Held::Run(run) => call(run, control).map(Some),
+            Held::Record(_) => Ok(None),
+        })?;
+        done.ok_or_else(|| {
+            StudyError::new_err(
+                "this study was opened to look at it; it goes on by lanner.create_study(…, storage=…, \
+                 load_if_exists=True)",
+            )
+        })
+    }
+
+    /// Calls the closure without the interpreter's lock; Ctrl-C stops it.
+    fn call<T: Send>(
+        &self,
+        py: Python,
+        call: impl FnOnce(&mut Held, &mut Control) -> Result<T, SearchError> + Send,
     ) -> PyResult<T> {
         if INSIDE.get() {
             let why =
@@ -221,7 +282,8 @@ impl Search {
         }
         let raised = &self.raised;
         let result = py.detach(|| {
-            let mut run: MutexGuard<Run> = self.run.lock().unwrap_or_else(PoisonError::into_inner);
+            let mut held: MutexGuard<Held> =
+                self.held.lock().unwrap_or_else(PoisonError::into_inner);
             INSIDE.set(true);
             let stop = || match Python::attach(|py| py.check_signals()) {
                 Ok(()) => Stop::No,
@@ -231,7 +293,7 @@ impl Search {
                 }
             };
             let mut control = Control { stop: Box::new(stop), ..Control::default() };
-            let result = call(&mut run, &mut control);
+            let result = call(&mut held, &mut control);
             drop(control);
             INSIDE.set(false);
             result
@@ -269,6 +331,7 @@ fn own(
     space: &InnerSpace,
     latency: Option<Py<PyAny>>,
     metrics: Option<Py<PyAny>>,
+    facts: Vec<(String, String)>,
 ) -> (Own, Raised) {
     let raised = Raised::default();
     let mut own = Own::evaluator(|_: &Request| -> Result<Answer, EvaluateError> {
@@ -276,7 +339,7 @@ fn own(
     });
     own.meter = latency.map(|call| {
         let (space, raised) = (space.clone(), Arc::clone(&raised));
-        Box::new(PythonMeter { space, call, raised }) as Box<dyn Meter>
+        Box::new(PythonMeter { space, call, raised, facts }) as Box<dyn Meter>
     });
     own.measure = metrics.map(|call| {
         let (space, raised) = (space.clone(), Arc::clone(&raised));
@@ -296,6 +359,7 @@ struct PythonMeter {
     space: InnerSpace,
     call: Py<PyAny>,
     raised: Raised,
+    facts: Vec<(String, String)>,
 }
 
 impl Meter for PythonMeter {
@@ -313,6 +377,10 @@ impl Meter for PythonMeter {
             Ok(latency) => Ok(latency.map(|(ms, se)| Latency { ms, se })),
             Err(error) => Err(device_error(error, &self.raised)),
         }
+    }
+
+    fn facts(&self) -> Vec<(String, String)> {
+        self.facts.clone()
     }
 }
 

@@ -55,7 +55,7 @@ fn blocks(
     let Ok(capsule) = export.call0() else { return Ok(false) };
     let capsule = capsule.cast_into::<PyCapsule>()?;
     let pointer = capsule.pointer_checked(Some(STREAM))?;
-    let wrong = |why: String| InputError::new_err(format!("a column of {values}: {why}"));
+    let wrong = |why: String| InputError::new_err(format!("{}: {why}", name_of(values)));
     // The capsule, which is alive, holds a stream by its name; it is used by nobody else meanwhile.
     let stream = unsafe { pointer.cast::<Stream>().as_mut() };
     let (Some(get_schema), Some(get_next)) = (stream.get_schema, stream.get_next) else {
@@ -86,6 +86,15 @@ fn blocks(
         } else {
             take(&format, &array).map_err(wrong)?;
         }
+    }
+}
+
+/// Names a column for a message, by its own name and its type; its content may be long.
+fn name_of(values: &Bound<PyAny>) -> String {
+    let kind = values.get_type().qualname().map_or_else(|_| "column".into(), |n| n.to_string());
+    match values.getattr("name").and_then(|name| name.extract::<String>()) {
+        Ok(name) if !name.is_empty() => format!("column '{name}' ({kind})"),
+        _ => format!("a column ({kind})"),
     }
 }
 

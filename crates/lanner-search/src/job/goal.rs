@@ -124,7 +124,7 @@ impl FromStr for Limit {
                 (None, Some((metric, number))) => (metric, number, Bound::AtLeast),
                 _ => return Err(wrong(&format!("NAME<=NUMBER or NAME>=NUMBER, as {LATENCY}<=4"))),
             };
-        let value = number.trim().parse::<f64>().ok().filter(|n| n.is_finite());
+        let value = number_of(number.trim()).filter(|n| n.is_finite());
         match (metric.trim(), value) {
             ("", _) | (_, None) => Err(wrong("NAME<=NUMBER or NAME>=NUMBER, as top1>=90")),
             (metric, Some(value)) if value <= 0.0 && is_positive(metric) => {
@@ -136,6 +136,16 @@ impl FromStr for Limit {
             (metric, Some(value)) => Ok(Limit { metric: metric.into(), bound: bound(value) }),
         }
     }
+}
+
+/// Reads a number; underscores may stand between digits, as in TOML and Python.
+fn number_of(text: &str) -> Option<f64> {
+    let between_digits = |(i, _): (usize, &str)| {
+        let is_digit = |c: Option<char>| c.is_some_and(|c| c.is_ascii_digit());
+        is_digit(text[..i].chars().next_back()) && is_digit(text[i + 1..].chars().next())
+    };
+    let is_number = text.match_indices('_').all(between_digits);
+    is_number.then(|| text.replace('_', "").parse().ok()).flatten()
 }
 
 fn is_positive(metric: &str) -> bool {

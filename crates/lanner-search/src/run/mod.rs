@@ -271,6 +271,9 @@ impl Run {
         if study.counts()?.done == 0 {
             study.retry_failed(2)?;
         }
+        if let Some(meter) = &own.meter {
+            study.set_device(&meter.facts())?;
+        }
         let tells_latency = own.meter.is_none() && tells_latency(study.space(), &setup);
         let mut run = Run {
             study,
