@@ -5,9 +5,12 @@
 
 use std::{error::Error, path::Path};
 
-use lanner_network::{Init, Skeleton};
-use lanner_space::Space;
+use lanner_network::{Counter, Init, Skeleton, View};
+use lanner_space::{Architecture, Space};
 use rand::SeedableRng;
+
+/// Most weights of a network.
+const LARGEST: u64 = 250_000_000;
 
 fn main() -> Result<(), Box<dyn Error>> {
     let mut args = std::env::args().skip(1);
@@ -26,12 +29,15 @@ fn main() -> Result<(), Box<dyn Error>> {
         if !skeleton.is_transformer() {
             continue;
         }
+        let counter = Counter::new(skeleton.clone());
         for n in 0..count {
-            let network = skeleton.tensors(&space.sample(&mut rng))?;
             // Larger ones take minutes to run.
-            if network.graph().params > 250_000_000 {
-                continue;
-            }
+            let runs_soon = |arch: &Architecture| {
+                counter.counts(arch, View::Pruned).is_ok_and(|cost| cost.params <= LARGEST)
+            };
+            let mut drawn = (0..1000).map(|_| space.sample(&mut rng));
+            let Some(arch) = drawn.find(runs_soon) else { continue };
+            let network = skeleton.tensors(&arch)?;
             let name = format!("{}-{n}", space.name());
             std::fs::write(
                 folder.join(format!("{name}.onnx")),

@@ -9,8 +9,9 @@ published network from the architecture's text and the weights of the model as w
 four must give its outputs, within 1e-4 of the largest of them (outputs of untrained networks have any
 size: a cell of skips alone multiplies by four). The pruned and folded one is also checked in 8-bit
 integers, where the root mean square error may be 6 % of the outputs' size: the weights have seven
-bits, and errors add up over up to 95 convolutions. For MobileNetV3 it may be 10 %, since its gates
-multiply inputs that have errors themselves.
+bits, and errors add up over up to 95 convolutions. For MobileNetV3 and FBNet it may be 10 %: gates
+multiply inputs that have errors themselves, and depthwise convolutions average few of them. ONNX Runtime's
+`quantize_dynamic` has 4.6 to 9.4 % on six networks of FBNet.
 """
 
 import argparse
@@ -31,7 +32,7 @@ from torch.nn import functional as F
 
 TOLERANCE = 1e-4
 TOLERANCE_INT8 = 0.06
-TOLERANCE_INT8_GATES = 0.1
+TOLERANCE_INT8_MOBILE = 0.1
 
 
 def initialisers(model):
@@ -332,7 +333,8 @@ def main():
             error = float(np.linalg.norm(got - expected) / max(1e-3, np.linalg.norm(expected)))
             integers.append(error if got.shape == expected.shape else np.inf)
             checked += 1
-            limit = TOLERANCE_INT8_GATES if text.startswith("{") else TOLERANCE_INT8
+            is_mobile = text.startswith("{") or re.fullmatch(r"\d{22}", text)
+            limit = TOLERANCE_INT8_MOBILE if is_mobile else TOLERANCE_INT8
             failed += not integers[-1] <= limit
         worst_int8 = max(worst_int8, *integers)
         print(f"{max(errors):.1e}  int8 {max(integers):.1e}  largest output {size:9.3g}  {text}")

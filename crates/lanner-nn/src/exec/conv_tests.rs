@@ -10,6 +10,11 @@ use super::float::Buffer;
 use super::vector::Isa;
 use super::workers::{Scratch, groups};
 
+/// Number of random convolutions, the most channels and the largest images: Miri is a thousand times slower.
+const CASES: u32 = if cfg!(miri) { 2 } else { 96 };
+const WIDEST: usize = if cfg!(miri) { 20 } else { 40 };
+const LARGEST: usize = if cfg!(miri) { 5 } else { 12 };
+
 /// Output and the gradients by input, kernel and bias.
 type Passes = [Vec<f64>; 4];
 
@@ -150,11 +155,11 @@ fn conv(
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig::with_cases(96))]
+    #![proptest_config(ProptestConfig::with_cases(CASES))]
 
     #[test]
     fn any_convolution_is_its_definition(
-        sizes in (1usize..40, 1usize..40, 1usize..12, 1usize..12),
+        sizes in (1..WIDEST, 1..WIDEST, 1..LARGEST, 1..LARGEST),
         kernel in 1usize..6, stride in 1usize..4, padding in 0usize..4, dilation in 1usize..4,
         bias: bool,
     ) {
@@ -164,8 +169,8 @@ proptest! {
 
     #[test]
     fn grouped_convolutions_are_their_definition(
-        groups in 1usize..20, ins in 1usize..4, outs in 1usize..4, height in 1usize..10,
-        width in 1usize..20, kernel in 1usize..6, stride in 1usize..3, padding in 0usize..3, bias: bool,
+        groups in 1..WIDEST / 2, ins in 1usize..4, outs in 1usize..4, height in 1..LARGEST,
+        width in 1..2 * LARGEST, kernel in 1usize..6, stride in 1usize..3, padding in 0usize..3, bias: bool,
     ) {
         let op = conv([kernel, stride, padding, 1], groups, groups * outs, bias);
         check(Shape::new(groups * ins, height, width), op, 2)?;
@@ -173,8 +178,8 @@ proptest! {
 
     #[test]
     fn three_by_three_is_its_definition(
-        ins in 12usize..40, outs in 12usize..40, height in 4usize..14, width in 4usize..14,
-        images in 1usize..11, bias: bool,
+        ins in 12..WIDEST, outs in 12..WIDEST, height in 4..LARGEST + 2, width in 4..LARGEST + 2,
+        images in 1..LARGEST, bias: bool,
     ) {
         check(Shape::new(ins, height, width), conv([3, 1, 1, 1], 1, outs, bias), images)?;
     }

@@ -328,11 +328,10 @@ unsafe fn outer_tile<V: Vector16, const M: usize, const N: usize>(
     unsafe {
         let mut sums = [[V::splat(V::T::ZERO); N]; M];
         for r in 0..g.rows {
-            let (mut x, mut dz) = (x.add(r * g.row), dz.add(r * g.out_row));
-            for _ in 0..g.cols {
+            let (x, dz) = (x.add(r * g.row), dz.add(r * g.out_row));
+            for c in 0..g.cols {
+                let (x, dz) = (x.add(c * g.step), dz.add(c * BLOCK));
                 products(&mut sums, x, 1, pair::<V, N>(dz, g.out_plane));
-                x = x.add(g.step);
-                dz = dz.add(BLOCK);
             }
         }
         unrolled!(I in M => {
