@@ -16,6 +16,10 @@ returned has the type ``Any``, since a program knows which of the two it is.
 """
 
 
+UNCOUNTED = 2**128 - 1
+"""Size of a space that is not counted."""
+
+
 class Space:
     """A search space: one of :attr:`Space.NAMES`, or a ``.toml`` file (docs/spaces.md).
 
@@ -47,7 +51,7 @@ class Space:
 
     @property
     def size(self) -> int:
-        """Number of architectures; real numbers count as many."""
+        """Number of architectures; 2¹²⁸ − 1 stands for more than are counted, as where real numbers are chosen."""
         return self._inner.size
 
     @property
@@ -109,6 +113,8 @@ class Space:
 
     def __repr__(self) -> str:
         size = f"{self.size:,}" if self.size < 10**15 else f"{self.size:.3g}"
+        if self.size >= UNCOUNTED:
+            return f"Space({self.name!r}, more architectures than are counted)"
         return f"Space({self.name!r}, {size} architectures)"
 
     def _repr_html_(self) -> str:

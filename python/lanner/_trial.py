@@ -68,8 +68,8 @@ class Trial:
         """Builds the network by the study's ``build``, with initial weights of the trial's seed."""
         if self._build is None:
             raise InputError(
-                "the study has no build=, which makes a module of an architecture; where Lanner knows the "
-                "networks of the space: lanner.Network(trial.arch, space).to_torch(seed=trial.seed)"
+                "create_study, or load_study, was given no build=, which makes a module of an architecture; where "
+                "Lanner knows the networks of the space: lanner.Network(trial.arch, space).to_torch(seed=trial.seed)"
             )
         import torch
 

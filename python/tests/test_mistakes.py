@@ -31,6 +31,12 @@ def test_parameters_are_told_by_their_names(parameters, says):
         lanner.space(**parameters)
 
 
+def test_spaces_with_real_numbers_are_not_counted():
+    assert "3.4" not in repr(SPACE) and repr(lanner.space("s", w=lanner.Choice(1, 2))) == "Space('s', 2 architectures)"
+    with pytest.raises(lanner.InputError, match=r"load_study, was given no build=.*to_torch"):
+        lanner.create_study(SPACE, maximize="score").ask()[0].module()
+
+
 def test_values_of_numpy_declare_a_space_and_integers_may_be_logarithmic():
     numpy = pytest.importorskip("numpy")
     one = lanner.space("s", w=lanner.Choice(*numpy.array([8, 16])), d=lanner.Int(numpy.int64(1), 512, log=True))
