@@ -44,18 +44,20 @@ impl OpenDims {
     pub fn check(&self, files: &[&Path]) -> anyhow::Result<()> {
         for (i, (name, size)) in self.dim.iter().enumerate() {
             let mut others = self.options();
-            others.dims[i].1 = size + 1;
-            let has_it = |file: &&&Path| match (graph(file, &self.options()), graph(file, &others)) {
+            others.dims[i].1 = if *size == 1 { 2 } else { 1 };
+            let has_it = |file: &&Path| match (graph(file, &self.options()), graph(file, &others)) {
                 (Ok(one), Ok(other)) => inputs(&one) != inputs(&other),
                 _ => true,
             };
-            if !files.is_empty() && files.iter().find(has_it).is_none() {
+            if !files.is_empty() && !files.iter().any(has_it) {
                 let file = files[0].display();
                 let which = match files.len() {
                     1 => format!("{file}: no input has"),
                     n => format!("{file} and {} others: no input has", n - 1),
                 };
-                return Err(usage(format!("--dim {name}={size}: {which} an open dimension '{name}'")));
+                return Err(usage(format!(
+                    "--dim {name}={size}: {which} an open dimension '{name}'"
+                )));
             }
         }
         Ok(())
