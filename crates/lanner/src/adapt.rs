@@ -194,6 +194,11 @@ fn metric(args: &AdaptArgs, target: &Table) -> anyhow::Result<String> {
         target.names.iter().filter(|n| !PROXIES.contains(&n.as_str())).collect();
     match (&latencies[..], &others[..]) {
         ([one], _) | ([], [one]) => Ok((*one).clone()),
+        ([], []) => Err(usage(format!(
+            "{}: no column of numbers beside the architectures; a number has a decimal point, and neither \
+             a unit nor thousands separators (`lanner table describe` names the columns left out)",
+            args.target.display()
+        ))),
         _ => Err(usage(format!(
             "{} has {} columns of latencies: say which with --metric; there are: {}",
             args.target.display(),

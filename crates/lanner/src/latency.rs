@@ -1,6 +1,6 @@
 //! `lanner latency` predicts the latency of ONNX files on a device with a profile.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use lanner_evaluate::measure::ModelSource;
 use lanner_predict::latency::any_network::{AnyLatency, Counted};
@@ -35,7 +35,10 @@ pub fn run(args: LatencyArgs) -> anyhow::Result<()> {
     let predictor = AnyLatency::load(&args.predictor)
         .map_err(|e| usage(format!("{e}; lanner profile writes predictors of ONNX files")))?;
     let (mut counted, mut rows) = (Vec::new(), Vec::new());
-    for model in onnx_file::models(&args.models)? {
+    let models = onnx_file::models(&args.models)?;
+    let files: Vec<&Path> = models.iter().map(|model| Path::new(&model.name)).collect();
+    args.open.check(&files)?;
+    for model in models {
         let ModelSource::File(path) = &model.source else { continue };
         let graph = onnx_file::graph(path, &args.open.options())?;
         counted.push(Counted::of(&graph));

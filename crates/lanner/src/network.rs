@@ -46,7 +46,7 @@ Examples:
   lanner space sample hw-gpt-s -n 1 > gpt.txt
   lanner network \"$(cat gpt.txt)\" --space hw-gpt-s --onnx gpt.onnx
   lanner network model.onnx
-  lanner network gpt.onnx --dim sequence=128 --table")]
+  lanner network bert.onnx --dim sequence=128 --table")]
 pub struct NetworkArgs {
     /// The architecture, as the search space writes it, or any ONNX file
     #[arg(value_name = "ARCH|FILE.onnx")]
@@ -181,6 +181,7 @@ fn file(args: &NetworkArgs) -> anyhow::Result<()> {
     }
     let NetworkArgs { table, dot, json, force, .. } = *args;
     let shown = Shown { table, dot, json, svg: args.svg.as_ref(), force };
+    args.open.check(&[Path::new(&args.arch)])?;
     onnx_file::show_file(Path::new(&args.arch), &args.open.options(), &shown)
 }
 

@@ -39,6 +39,29 @@ impl OpenDims {
     pub fn options(&self) -> ReadOptions {
         ReadOptions { batch: self.batch, dims: self.dim.clone() }
     }
+
+    /// Refuses a name of --dim that no input of these files has.
+    pub fn check(&self, files: &[&Path]) -> anyhow::Result<()> {
+        for (i, (name, size)) in self.dim.iter().enumerate() {
+            let mut others = self.options();
+            others.dims[i].1 = if *size == 1 { 2 } else { 1 };
+            let has_it = |file: &&Path| match (graph(file, &self.options()), graph(file, &others)) {
+                (Ok(one), Ok(other)) => inputs(&one) != inputs(&other),
+                _ => true,
+            };
+            if !files.is_empty() && !files.iter().any(has_it) {
+                let file = files[0].display();
+                let which = match files.len() {
+                    1 => format!("{file}: no input has"),
+                    n => format!("{file} and {} others: no input has", n - 1),
+                };
+                return Err(usage(format!(
+                    "--dim {name}={size}: {which} an open dimension '{name}'"
+                )));
+            }
+        }
+        Ok(())
+    }
 }
 
 /// Whether an argument names an ONNX file rather than an architecture.
@@ -100,6 +123,11 @@ pub fn models(paths: &[PathBuf]) -> anyhow::Result<Vec<Model>> {
 /// Reads a model as a graph of operations.
 pub fn graph(path: &Path, options: &ReadOptions) -> anyhow::Result<TensorGraph> {
     onnx::read(&bytes(path)?, options).with_context(|| path.display().to_string())
+}
+
+/// Dimensions of all inputs.
+fn inputs(graph: &TensorGraph) -> Vec<&[u64]> {
+    graph.inputs.iter().map(|&t| graph.tensors[t].dims.as_slice()).collect()
 }
 
 /// What to show of a file.

@@ -62,10 +62,23 @@ pub fn exit_code(name: &str, done: anyhow::Result<()>) -> ExitCode {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) if is_broken_pipe(&error) => ExitCode::SUCCESS,
         Err(error) => {
-            say!("{name}: {error:#}");
+            say!("{name}: {}", message(&error));
             ExitCode::from(if error.is::<Usage>() { 2 } else { 1 })
         }
     }
+}
+
+/// Joins an error and its causes; a cause that the message before it tells already is left out.
+fn message(error: &anyhow::Error) -> String {
+    let mut message = String::new();
+    for cause in error.chain().map(ToString::to_string) {
+        if message.is_empty() {
+            message = cause;
+        } else if !message.contains(&cause) {
+            message = format!("{message}: {cause}");
+        }
+    }
+    message
 }
 
 /// Tells whether the reader of our output went away, as `| head` does, which is no error.
@@ -354,6 +367,13 @@ mod tests {
         assert!(long.chars().count() == 10_001 && long.ends_with('…'));
         // Wider than the widths of Rust's own formatting.
         print_rows(&[Row::new().with(&"a".repeat(70_000), 1)], false).unwrap();
+    }
+
+    #[test]
+    fn causes_are_told_once() {
+        let error = anyhow::anyhow!("denied").context("a.csv: denied").context("no table");
+        assert_eq!(message(&error), "no table: a.csv: denied");
+        assert_eq!(message(&anyhow::anyhow!("denied").context("a.csv")), "a.csv: denied");
     }
 
     #[test]

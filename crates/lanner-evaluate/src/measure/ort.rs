@@ -172,7 +172,10 @@ fn fixed(input: &Outlet) -> Result<(TensorElementType, Vec<usize>), String> {
         Some(dims) => Ok((*ty, dims)),
         None => {
             let (name, dims) = (input.name(), &shape[..]);
-            Err(format!("input '{name}' has dimensions {dims:?}, expected fixed ones"))
+            Err(format!(
+                "input '{name}' has dimensions {dims:?}, expected fixed ones (only the first may be \
+                 open): export the network with fixed sizes"
+            ))
         }
     }
 }

@@ -75,8 +75,9 @@ impl Database {
         let database = Database::connect(path, flags)?;
         let version = match database.version() {
             // Where nothing can be written beside the file, there is no log to share with others:
-            // the file is complete without one.
-            Err(SearchError::Database { .. }) if !has_log(path) => {
+            // the file is complete without one. SQLite cannot open its log on a disk that is
+            // read-only, and calls a folder of somebody else a read-only database.
+            Err(SearchError::Database { .. } | SearchError::ReadOnly { .. }) if !has_log(path) => {
                 let uri = PathBuf::from(immutable(path));
                 let connection =
                     Connection::open_with_flags(&uri, flags | OpenFlags::SQLITE_OPEN_URI)

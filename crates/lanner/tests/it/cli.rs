@@ -330,6 +330,36 @@ fn a_network_has_its_published_cost_and_becomes_onnx() {
 }
 
 #[test]
+fn sizes_of_dimensions_that_are_not_there_are_refused() {
+    use lanner::network::{Init, OnnxOptions, Skeleton, View, Weights, onnx};
+    let dir = tempfile::tempdir().unwrap();
+    let space = Space::NasBench201;
+    let net = Skeleton::of(&space).unwrap();
+    let net = net.build(&space.parse("302143").unwrap(), View::Pruned).unwrap();
+    let weights = Weights::init(&net, Init::default());
+    let file = |name: &str, batch| {
+        let path = dir.path().join(name).display().to_string();
+        let options = OnnxOptions { batch, ..OnnxOptions::default() };
+        std::fs::write(&path, onnx::encode(&net, &weights, options).unwrap()).unwrap();
+        path
+    };
+    let (open, fixed) = (file("open.onnx", None), file("fixed.onnx", Some(1)));
+    assert!(ok(&["network", &open, "--dim", "batch=4"]).contains("4×10"));
+    let (code, message) = fails(&["network", &open, "--dim", "bacht=4"]);
+    assert!(code == 2 && message.contains("open dimension 'bacht'"), "{message}");
+    assert!(fails(&["network", &fixed, "--dim", "batch=4"]).1.contains("'batch'"));
+}
+
+#[test]
+fn a_table_without_numbers_says_how_numbers_are_written() {
+    let dir = tempfile::tempdir().unwrap();
+    let path = dir.path().join("t.csv").display().to_string();
+    std::fs::write(&path, "ops,latency_ms\n302143,\"7,3\"\n333333,\"9,1\"\n").unwrap();
+    let (code, message) = fails(&["adapt", "--target", &path]);
+    assert!(code == 2 && message.contains("decimal point"), "{message}");
+}
+
+#[test]
 fn a_reader_that_has_enough_ends_a_search_quietly() {
     let dir = tempfile::tempdir().unwrap();
     let mut table = "arch,accuracy\n".to_string();

@@ -36,6 +36,34 @@ fn example(folder: &Path, setup: Option<Setup>) -> Study {
     study
 }
 
+#[cfg(unix)]
+#[test]
+fn a_study_in_a_folder_of_somebody_else_is_read() {
+    use std::os::unix::{fs::MetadataExt, fs::PermissionsExt, process::CommandExt};
+    let folder = tempfile::tempdir().unwrap();
+    drop(example(folder.path(), None));
+    let allow = |mode| {
+        let permissions = std::fs::Permissions::from_mode(mode);
+        std::fs::set_permissions(folder.path(), permissions).unwrap();
+    };
+    allow(0o555);
+    let mut command = std::process::Command::new(env!("CARGO_BIN_EXE_lanner"));
+    command.args(["study", "show"]).arg(folder.path());
+    if folder.path().metadata().unwrap().uid() == 0 {
+        // The administrator may write everywhere.
+        command.uid(65534).gid(65534);
+    }
+    let out = command.output();
+    allow(0o755);
+    match out {
+        Ok(out) => {
+            assert!(out.status.success(), "{}", text(&out.stderr));
+            assert!(text(&out.stdout).contains("nasbench201"));
+        }
+        Err(why) => lanner_testing::skip(format_args!("the binary is not for everybody: {why}")),
+    }
+}
+
 #[test]
 fn studies_are_listed_shown_and_exported() {
     let folder = tempfile::tempdir().unwrap();
