@@ -56,6 +56,8 @@ class Meter:
         """Metrics that ``measure`` gave."""
         self._refused = 0
         """Number of networks that could not be measured, as long as none could."""
+        self._absent = 0
+        """Number of those of which ``build`` returned None."""
 
     @staticmethod
     def of(
@@ -131,6 +133,7 @@ class Meter:
             latency = self._latency_of(arch, made)
         elif made is None:
             latency = None
+            self._absent += 1
         else:
             if self._space._inner.is_parameters:
                 self._counted = (text, self._counts_of(arch, made))
@@ -147,6 +150,7 @@ class Meter:
         made = self._made(text)
         arch = self._space._arch(text)
         if made is None:
+            self._absent += self._stopwatch is not None
             self._note(is_measured=False)
             return None
         if self._measure is None:
@@ -179,6 +183,11 @@ class Meter:
         elif self._refused >= 0:
             self._refused += 1
             if self._refused >= MOST_REFUSED:
+                if self._absent == self._refused:
+                    raise ExportError(
+                        f"build returned None for each of the first {self._refused} networks, expected a "
+                        "torch.nn.Module: does it return what it makes?"
+                    )
                 what = "the runtime refuses, or build returned None for,"
                 if self._stopwatch is None:
                     what = "measure returned None for"
