@@ -13,6 +13,7 @@ docs/python.md goes from here to a search over your own ``nn.Module`` within a l
 """
 
 from lanner import _lanner
+from lanner._create import STRATEGIES, create_study, load_study
 from lanner._device import Device, device
 from lanner._errors import (
     ExportError,
@@ -30,7 +31,7 @@ from lanner._network import Network, to_torch
 from lanner._parameters import Choice, Float, Int, Parameter, Repeat, When, space
 from lanner._predictor import Forecast, Predictor, adapt
 from lanner._space import Arch, Space
-from lanner._study import STRATEGIES, Study, create_study, load_study
+from lanner._study import Study
 from lanner._trial import Trial
 
 __version__: str = _lanner.VERSION

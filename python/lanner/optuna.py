@@ -15,9 +15,10 @@ from optuna.distributions import (
 )
 from optuna.trial import FrozenTrial, TrialState
 
+from lanner._create import create_study
 from lanner._errors import InputError
 from lanner._parameters import Choice, Float, Int, Parameter, space
-from lanner._study import Study, create_study
+from lanner._study import Study
 from lanner._trial import Trial
 
 _STATES = {
