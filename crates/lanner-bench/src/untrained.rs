@@ -25,7 +25,7 @@ nobody knows before training; regret_1 is the accuracy that is lost by taking th
 score. Three scores see nothing of this space, nor of another one of the same publication: all is the mean \
 of the fourteen proxies that all spaces have; learned_elsewhere weighs them by what other spaces tell, and \
 by how they agree here; chosen_elsewhere is the mean of proxies that are added one by one as long as the \
-mean over the other spaces rises.
+mean over the other spaces rises. The last six tables, svhn and scifar100, teach these scores nothing.
 
 Proxies are those of the published tables, and those of --proxies, which win: a folder with files of \
 `lanner proxies` named as the spaces, such as nasbench201.csv.

@@ -88,7 +88,7 @@ pub(crate) fn of(network: TensorNetwork) -> Counts {
     Counts { flops, macs, params, peak_bytes }
 }
 
-/// Bits of all choices; stages are told apart by their widths' places.
+/// Returns the bits of all choices, by which a network is found again.
 fn key(bias: bool, chosen: &[ChosenStage]) -> Vec<u64> {
     let mut key = vec![u64::from(bias)];
     for stage in chosen {
