@@ -30,6 +30,7 @@ from lanner._measure import onnx_cost
 from lanner._network import Network, to_torch
 from lanner._parameters import Choice, Float, Int, Parameter, Repeat, When, space
 from lanner._predictor import Forecast, Predictor, adapt
+from lanner._profile import Profile, profile
 from lanner._space import Arch, Space
 from lanner._study import Study
 from lanner._trial import Trial
@@ -54,6 +55,7 @@ __all__ = [
     "Network",
     "Parameter",
     "Predictor",
+    "Profile",
     "Repeat",
     "Space",
     "Study",
@@ -69,6 +71,7 @@ __all__ = [
     "load_study",
     "measure",
     "onnx_cost",
+    "profile",
     "proxies",
     "space",
     "to_torch",

@@ -1,14 +1,14 @@
 """Latency, proxies and trainings of networks, without a search."""
 
 import os
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Any, NamedTuple
 
 from lanner import _lanner
 from lanner._device import Device, Stopwatch, device
 from lanner._errors import InputError
-from lanner._network import Network, read, to_torch
+from lanner._network import is_one, model_of, to_torch
 from lanner._progress import Progress
 from lanner._space import Arch, Space, as_space
 
@@ -42,10 +42,9 @@ def measure(
     """
     if not isinstance(device, Device):
         raise InputError(f"device is {device!r}, expected lanner.device(…)")
-    is_one = isinstance(networks, (str, bytes, dict)) or hasattr(networks, "state_dict")
-    if is_one or not isinstance(networks, Iterable):
+    if is_one(networks):
         return measure([networks], space, device=device, example_input=example_input)[0]
-    models = [_model(network, space, example_input) for network in networks]
+    models = [model_of(network, space, example_input) for network in networks]
     stopwatch, progress = Stopwatch(device), Progress(len(models), "measuring")
     latencies: list[Latency | None] = []
     try:
@@ -57,27 +56,6 @@ def measure(
         progress.close()
         stopwatch.close()
     return latencies
-
-
-def _model(network: Any, space: Space | str, example_input: Any) -> bytes:
-    """Returns the ONNX model of a network."""
-    if isinstance(network, bytes):
-        return network
-    if isinstance(network, Network):
-        return network.to_onnx(fold=True)
-    if isinstance(network, os.PathLike) or isinstance(network, str) and network.endswith(".onnx"):
-        return read(network)
-    if isinstance(network, (str, dict)):
-        return Network(network, space).to_onnx(fold=True)
-    if hasattr(network, "state_dict"):
-        if example_input is None:
-            raise InputError("a torch.nn.Module needs example_input=, a tensor as the network takes it")
-        from lanner._export import to_onnx
-
-        return to_onnx(network, example_input)
-    raise InputError(
-        f"{network!r} is no network: expected an architecture, lanner.Network, ONNX model or torch.nn.Module"
-    )
 
 
 def proxies(

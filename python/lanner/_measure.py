@@ -90,7 +90,7 @@ class Meter:
                 )
 
             def exporter(arch: Arch, seed: int | None) -> bytes:
-                return Network(arch, space).to_onnx(seed=seed or 0, fold=True)
+                return Network(arch, space).deployed(seed or 0)
 
         if measure is None and exporter is None:
             return None

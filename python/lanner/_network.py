@@ -3,6 +3,7 @@
 import importlib.util
 import json
 import os
+from collections.abc import Iterable
 from typing import Any
 
 from lanner import _lanner
@@ -67,6 +68,10 @@ class Network:
     def input_shape(self) -> tuple[int, ...]:
         """Shape of one input: channels, height, width; of a transformer also the number of its tokens."""
         return tuple(self._about["input"])
+
+    def deployed(self, seed: int = 0) -> bytes:
+        """Encodes the model that a runtime should get: with its norms in the convolutions, if it has any."""
+        return self.to_onnx(seed=seed, fold=not self._inner.is_transformer)
 
     def to_onnx(
         self,
@@ -140,3 +145,30 @@ def read(model: bytes | str | os.PathLike[str]) -> bytes:
             return file.read()
     except OSError as error:
         raise InputError(f"{os.fspath(model)}: {error.strerror}") from error
+
+
+def is_one(networks: Any) -> bool:
+    """Tells a network from a list of them."""
+    known = (str, bytes, dict, os.PathLike, Network)
+    return isinstance(networks, known) or hasattr(networks, "state_dict") or not isinstance(networks, Iterable)
+
+
+def model_of(network: Any, space: Space | str = "nasbench201", example_input: Any = None) -> bytes:
+    """Returns the ONNX model of an architecture, a network, a model or its file, or a module."""
+    if isinstance(network, bytes):
+        return network
+    if isinstance(network, Network):
+        return network.deployed()
+    if isinstance(network, os.PathLike) or isinstance(network, str) and network.endswith(".onnx"):
+        return read(network)
+    if isinstance(network, (str, dict)):
+        return Network(network, space).deployed()
+    if hasattr(network, "state_dict"):
+        if example_input is None:
+            raise InputError("a torch.nn.Module needs example_input=, a tensor as the network takes it")
+        from lanner._export import to_onnx
+
+        return to_onnx(network, example_input)
+    raise InputError(
+        f"{network!r} is no network: expected an architecture, lanner.Network, ONNX model or torch.nn.Module"
+    )

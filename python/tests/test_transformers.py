@@ -108,3 +108,16 @@ def test_what_transformers_have_not_is_told():
     with pytest.raises(lanner.InputError, match="no network of Lanner's own"):
         space = lanner.Space("hat-averages")
         lanner.Network(space.sample(1, seed=1)[0], space)
+
+
+def test_transformers_are_measured(tmp_path):
+    space = gpt(tmp_path)
+    (arch,) = space.sample(1, seed=2)
+    for device in (lanner.device("rten"), lanner.device("onnxruntime")):
+        latency = lanner.measure(lanner.Network(arch, space), device=device)
+        assert 0 < latency.ms < 1000
+    study = lanner.create_study(
+        space, maximize="score", limits=["latency_ms <= 1000"], device=lanner.device("onnxruntime"), seed=1
+    )
+    study.optimize(lambda trial: 1.0, n_trials=2)
+    assert len(study.trials) == 2

@@ -10,6 +10,7 @@ mod evaluate;
 mod images;
 mod network;
 mod predictor;
+mod profile;
 mod search;
 mod space;
 mod timer;
@@ -29,6 +30,8 @@ mod _lanner {
     use crate::network::{Network, onnx_cost};
     #[pymodule_export]
     use crate::predictor::Predictor;
+    #[pymodule_export]
+    use crate::profile::{Profile, probe, probes};
     #[pymodule_export]
     use crate::search::Search;
     #[pymodule_export]

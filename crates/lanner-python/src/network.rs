@@ -51,6 +51,12 @@ impl Network {
         Ok(Network { space: space.0.clone(), arch, view, network })
     }
 
+    /// Whether it has operations over tensors, not layers.
+    #[getter]
+    fn is_transformer(&self) -> bool {
+        matches!(self.network, Built::Tensors(_))
+    }
+
     /// Layers and costs as JSON.
     fn json(&self) -> String {
         match &self.network {

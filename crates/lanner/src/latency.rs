@@ -3,6 +3,7 @@
 use std::path::{Path, PathBuf};
 
 use lanner_evaluate::measure::ModelSource;
+use lanner_network::TensorGraph;
 use lanner_predict::latency::any_network::{AnyLatency, Counted};
 
 use crate::onnx_file::{self, OpenDims};
@@ -12,7 +13,8 @@ use crate::output::{Row, print_rows, usage};
 #[derive(clap::Args)]
 #[command(after_help = "\
 The predictor is one that lanner profile wrote. Latencies are medians with 90 % intervals, in \
-milliseconds. `unknown` names operators that Lanner does not know, which count as copies.
+milliseconds. `unknown` names operators that Lanner does not know, which count as copies; of several \
+files, one that cannot be read has a `note`.
 
 Examples:
   lanner latency model.onnx --predictor cpu.lanner
@@ -34,32 +36,41 @@ pub struct LatencyArgs {
 pub fn run(args: LatencyArgs) -> anyhow::Result<()> {
     let predictor = AnyLatency::load(&args.predictor)
         .map_err(|e| usage(format!("{e}; lanner profile writes predictors of ONNX files")))?;
-    let (mut counted, mut rows) = (Vec::new(), Vec::new());
     let models = onnx_file::models(&args.models)?;
     let files: Vec<&Path> = models.iter().map(|model| Path::new(&model.name)).collect();
     args.open.check(&files)?;
-    for model in models {
+    let mut rows = Vec::with_capacity(models.len());
+    let mut left_out = 0;
+    for model in &models {
         let ModelSource::File(path) = &model.source else { continue };
-        let graph = onnx_file::graph(path, &args.open.options())?;
-        counted.push(Counted::of(&graph));
-        rows.push((model.name, graph.cost()));
-    }
-    let forecast = predictor.predict(&counted);
-    let rows: Vec<Row> = rows
-        .into_iter()
-        .enumerate()
-        .map(|(i, (name, cost))| {
-            let row = Row::new()
-                .with("network", name)
-                .with(predictor.metric(), forecast.mean[i])
-                .with("low", forecast.low[i])
-                .with("high", forecast.high[i])
-                .with("macs", cost.macs);
-            match cost.unknown.is_empty() {
-                true => row,
-                false => row.with("unknown", cost.unknown.join(", ")),
+        let row = Row::new().with("network", model.name.as_str());
+        rows.push(match onnx_file::graph(path, &args.open.options()) {
+            Ok(graph) => predicted(&predictor, &graph, row),
+            // One damaged file of a folder does not hide the others.
+            Err(why) if models.len() > 1 => {
+                left_out += 1;
+                row.with("note", format!("left out: {}", why.root_cause()))
             }
-        })
-        .collect();
-    print_rows(&rows, args.json)
+            Err(why) => return Err(why),
+        });
+    }
+    print_rows(&rows, args.json)?;
+    match left_out == rows.len() {
+        true => anyhow::bail!("none of {left_out} files can be read"),
+        false => Ok(()),
+    }
+}
+
+fn predicted(predictor: &AnyLatency, graph: &TensorGraph, row: Row) -> Row {
+    let forecast = predictor.predict(&[Counted::of(graph)]);
+    let cost = graph.cost();
+    let row = row
+        .with(predictor.metric(), forecast.mean[0])
+        .with("low", forecast.low[0])
+        .with("high", forecast.high[0])
+        .with("macs", cost.macs);
+    match cost.unknown.is_empty() {
+        true => row,
+        false => row.with("unknown", cost.unknown.join(", ")),
+    }
 }

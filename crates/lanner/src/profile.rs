@@ -5,9 +5,7 @@ use std::{ops::ControlFlow, path::PathBuf, time::Instant};
 use lanner_data::read_network_latencies;
 use lanner_evaluate::measure::{self, Adaptive, Model, ModelSource, Protocol};
 use lanner_network::onnx::{self, ReadOptions};
-use lanner_predict::latency::any_network::{AnyLatency, Counted, Origin, Sample, informative};
-
-use rayon::prelude::*;
+use lanner_predict::latency::any_network::{AnyLatency, Counted, Origin, Sample, probes};
 
 use crate::{
     device::DeviceArgs,
@@ -64,9 +62,6 @@ pub struct ProfileArgs {
     json: bool,
 }
 
-/// Most small networks that some are chosen from.
-const MOST_CANDIDATES: u64 = 2500;
-
 pub fn run(args: ProfileArgs, threads: usize) -> anyhow::Result<()> {
     if !(args.minutes >= 0.0 && args.minutes.is_finite()) {
         return Err(usage(format!("--minutes is {}, expected 0 or more", args.minutes)));
@@ -86,7 +81,7 @@ pub fn run(args: ProfileArgs, threads: usize) -> anyhow::Result<()> {
     let device = args.device.device(threads, args.timeout, true)?;
     let probe =
         |number| Model { name: format!("probe-{number}"), source: ModelSource::Probe(number) };
-    let models: Vec<Model> = chosen(args.networks)?.into_iter().map(probe).collect();
+    let models: Vec<Model> = probes(args.networks)?.into_iter().map(probe).collect();
     let usual = device.adaptive();
     // Many networks tell more than exact latencies of few.
     let short =
@@ -130,17 +125,6 @@ pub fn run(args: ProfileArgs, threads: usize) -> anyhow::Result<()> {
         .with("own", with)
         .with("seconds", start.elapsed().as_secs_f64());
     print_rows(&[row], args.json)
-}
-
-/// Chooses the small networks, those that tell most first: any time that is left for measuring suffices for the best.
-fn chosen(count: u64) -> anyhow::Result<Vec<u64>> {
-    let candidates = (4 * count + 100).min(MOST_CANDIDATES).max(count);
-    let counted = (0..candidates)
-        .into_par_iter()
-        .map(|n| Ok(Counted::of(&onnx::read(&onnx::probe(n), &ReadOptions::default())?)))
-        .collect::<anyhow::Result<Vec<Counted>>>()?;
-    let chosen = informative(&counted, count as usize, 0);
-    Ok(chosen.into_iter().map(|i| i as u64).collect())
 }
 
 /// Reads the tables of --with.

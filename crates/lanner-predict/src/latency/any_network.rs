@@ -23,7 +23,7 @@ use crate::predictor::file::{Array, Header, ModelFile};
 use crate::regress::linalg::{Cholesky, Mat};
 use crate::{Forecast, PredictError};
 use families::Process;
-pub use features::informative;
+pub use features::{informative, probes};
 use features::{RandomFeatures, WIDTH, features};
 
 /// The kind in a predictor's file; its space is [`ANY`].

@@ -180,3 +180,32 @@ fn bad_input_says_what() {
     let (_, message) = fails(&measure("no-such-folder/t.csv", &["--sample", "3"]));
     assert!(message.contains("no folder no-such-folder"), "{message}");
 }
+
+#[test]
+fn damaged_files_are_left_out_of_predictions() {
+    use lanner::network::onnx;
+    use lanner::predict::latency::any_network::{AnyLatency, Counted, Origin, Sample};
+
+    let dir = tempfile::tempdir().unwrap();
+    let profile = path(&dir, "toy.lanner");
+    let sample = |n| {
+        let graph = onnx::read(&onnx::probe(n), &Default::default()).unwrap();
+        let latency = 0.01 + graph.cost().macs as f64 / 1e7;
+        Sample { network: Counted::of(&graph), latency, origin: Origin::Probe }
+    };
+    let samples: Vec<Sample> = (0..40).map(sample).collect();
+    AnyLatency::fit(&samples, "latency_ms").unwrap().save(Path::new(&profile)).unwrap();
+    let [good, damaged] = ["a.onnx", "b.onnx"].map(|name| path(&dir, name));
+    fs::write(&good, onnx::probe(50)).unwrap();
+    fs::write(&damaged, &onnx::probe(51)[..40]).unwrap();
+
+    let folder = dir.path().display().to_string();
+    let rows = rows(&ok(&["latency", &folder, "--predictor", &profile, "--json"]));
+    assert_eq!(rows.len(), 2);
+    assert!(rows[0]["latency_ms"].as_f64().unwrap() > 0.0 && rows[0].get("note").is_none());
+    assert!(rows[1]["note"].as_str().unwrap().contains("damaged"), "{:?}", rows[1]);
+    // Alone, or if none can be read, it is an error.
+    assert!(fails(&["latency", &damaged, "--predictor", &profile]).1.contains("b.onnx"));
+    let message = fails(&["latency", &damaged, &damaged, "--predictor", &profile]).1;
+    assert!(message.contains("none of 2 files"), "{message}");
+}

@@ -1,14 +1,19 @@
 //! Random features of networks, by which effects of operations' sizes are linear.
 
+use lanner_network::NetworkError;
+use lanner_network::onnx::{self, ReadOptions};
 use rand::RngExt;
 use rayon::prelude::*;
 
 use super::{Counted, Sample};
+use crate::PredictError;
 use crate::encode::tensor_operations::{self as ops, ALL_SUMS, CLASS_COUNT, SIZES};
 use crate::regress::gp::{Component, HyperPrior, Kernel};
 use crate::regress::linalg::Mat;
 use crate::select::informative::most_informative;
 
+/// Most probes that some are chosen from.
+const MOST_CANDIDATES: u64 = 2500;
 /// Random features of a class of operations.
 const FEATURES: usize = 96;
 /// Those of all classes, with what each class and all operations have in common.
@@ -97,4 +102,20 @@ pub fn informative(networks: &[Counted], n: usize, seed: u64) -> Vec<usize> {
         Component { kernel: Kernel::Linear, x: x.into(), amplitude: prior, length: prior };
     let all: Vec<usize> = (0..networks.len()).collect();
     most_informative(&[component], &all, n, seed)
+}
+
+/// Chooses the numbers of `count` [probes](onnx::probe) to measure on a device, those that tell most first: however
+/// many are measured, they are the best of that number.
+///
+/// # Errors
+/// None that a caller could cause.
+pub fn probes(count: u64) -> Result<Vec<u64>, PredictError> {
+    let candidates = count.saturating_mul(4).saturating_add(100).min(MOST_CANDIDATES).max(count);
+    let counted = (0..candidates)
+        .into_par_iter()
+        .map(|n| Ok(Counted::of(&onnx::read(&onnx::probe(n), &ReadOptions::default())?)))
+        .collect::<Result<Vec<Counted>, NetworkError>>()
+        .map_err(|e| PredictError::Model { why: e.to_string() })?;
+    let chosen = informative(&counted, count as usize, 0);
+    Ok(chosen.into_iter().map(|i| i as u64).collect())
 }

@@ -1,0 +1,101 @@
+//! Profiles of devices, which predict the latency of any network.
+
+use std::path::PathBuf;
+
+use lanner::network::onnx::{self, ReadOptions};
+use lanner::predict::PredictError;
+use lanner::predict::latency::any_network::{self, AnyLatency, Counted, Origin, Sample};
+use pyo3::prelude::*;
+
+use crate::error::{IntoException, OrException};
+
+/// Prediction of a model: median, lower and upper bound of the 90 % interval, and operators that are not known.
+type Predicted = (f64, f64, f64, Vec<String>);
+
+/// A device's latency of any network.
+#[pyclass(frozen, module = "lanner._lanner")]
+pub struct Profile(AnyLatency);
+
+#[pymethods]
+impl Profile {
+    /// Fits latencies of probes, and of models of the kind that will be predicted.
+    #[staticmethod]
+    fn fit(py: Python, probes: Vec<(u64, f64)>, own: Vec<(Vec<u8>, f64)>) -> PyResult<Profile> {
+        py.detach(|| {
+            let mut samples = Vec::with_capacity(probes.len() + own.len());
+            for (number, latency) in probes {
+                let network = counted(&onnx::probe(number), &ReadOptions::default())?;
+                samples.push(Sample { network, latency, origin: Origin::Probe });
+            }
+            for (model, latency) in own {
+                let network = counted(&model, &ReadOptions::default())?;
+                samples.push(Sample { network, latency, origin: Origin::Own });
+            }
+            AnyLatency::fit(&samples, "latency_ms").map(Profile).or_exception()
+        })
+    }
+
+    #[staticmethod]
+    fn load(py: Python, path: PathBuf) -> PyResult<Profile> {
+        let loaded = py.detach(|| AnyLatency::load(&path));
+        loaded.map(Profile).map_err(|error| match error {
+            wrong @ PredictError::ModelFile { .. } => {
+                let why = format!("{wrong}; lanner.profile and lanner profile write profiles");
+                crate::error::InputError::new_err(why)
+            }
+            other => other.exception(),
+        })
+    }
+
+    fn save(&self, py: Python, path: PathBuf) -> PyResult<()> {
+        py.detach(|| self.0.save(&path)).or_exception()
+    }
+
+    /// Predicts a model; `batch` and `dims` are the sizes of dimensions that it leaves open.
+    fn predict(
+        &self,
+        py: Python,
+        model: &[u8],
+        batch: Option<u64>,
+        dims: Vec<(String, u64)>,
+    ) -> PyResult<Predicted> {
+        let predicted = py.detach(|| {
+            let graph = onnx::read(model, &ReadOptions { batch, dims })?;
+            let forecast = self.0.predict(&[Counted::of(&graph)]);
+            let unknown = graph.cost().unknown;
+            Ok((forecast.mean[0], forecast.low[0], forecast.high[0], unknown))
+        });
+        predicted.map_err(|error: lanner::network::NetworkError| error.exception())
+    }
+
+    #[getter]
+    fn metric(&self) -> &str {
+        self.0.metric()
+    }
+
+    /// Number of measured networks.
+    #[getter]
+    fn measured(&self) -> usize {
+        self.0.measured()
+    }
+
+    fn describe(&self) -> String {
+        self.0.describe()
+    }
+}
+
+fn counted(model: &[u8], options: &ReadOptions) -> PyResult<Counted> {
+    Ok(Counted::of(&onnx::read(model, options).or_exception()?))
+}
+
+/// Encodes the probe of that number as an ONNX model.
+#[pyfunction]
+pub fn probe(number: u64) -> Vec<u8> {
+    onnx::probe(number)
+}
+
+/// Returns the numbers of the probes to measure, those that tell most first.
+#[pyfunction]
+pub fn probes(py: Python, count: u64) -> PyResult<Vec<u64>> {
+    py.detach(|| any_network::probes(count)).or_exception()
+}

@@ -1,0 +1,233 @@
+"""Profiles of devices: the latency of any network, before it is measured."""
+
+import array
+import csv
+import os
+import time
+from collections.abc import Callable, Iterable, Mapping
+from typing import Any
+
+from lanner import _lanner
+from lanner._checked import path as as_path
+from lanner._checked import whole
+from lanner._device import Device, Stopwatch, device
+from lanner._errors import InputError, MeasureError
+from lanner._network import is_one, model_of
+from lanner._number import number
+from lanner._predictor import Forecast, _array
+from lanner._progress import Progress
+from lanner._space import Space
+
+TITLE = "# lanner profile measurements: 1"
+COLUMNS = ["network", "latency_ms"]
+MOST_REFUSED = 20
+"""Number of small networks at the start that the device may refuse."""
+
+
+class Profile:
+    """A device's latency of any network; made by :func:`profile`, the command ``lanner profile``, or :meth:`fit`.
+
+    >>> import lanner
+    >>> flops = {n: lanner.onnx_cost(lanner.Profile.small_network(n))["flops"] for n in range(60)}
+    >>> profile = lanner.Profile.fit({n: 0.01 + count / 1e9 for n, count in flops.items()})
+    >>> median, lower, upper = profile.predict([lanner.Network("302143")])
+    >>> bool(0.08 < median[0] < 0.2 and lower[0] < median[0] < upper[0])
+    True
+    """
+
+    def __init__(self, inner: _lanner.Profile) -> None:
+        self._inner = inner
+
+    @staticmethod
+    def fit(small: Mapping[int, float], own: Mapping[Any, float] | Iterable[tuple[Any, float]] = ()) -> "Profile":
+        """Fits latencies in milliseconds: of small networks by their numbers (:meth:`small_network`), and of your own
+        ONNX models of the kind that will be predicted.
+
+        Raises InputError for fewer than 20 networks, or a latency that is not above 0.
+        """
+        probes = [(whole("number of a small network", n), _ms(n, ms)) for n, ms in small.items()]
+        return Profile(_lanner.Profile.fit(probes, _own(own)))
+
+    @staticmethod
+    def load(path: str | os.PathLike[str]) -> "Profile":
+        """Reads a file that :meth:`save` or ``lanner profile`` wrote.
+
+        Raises InputError if it is none.
+        """
+        return Profile(_lanner.Profile.load(as_path("path", path)))
+
+    def save(self, path: str | os.PathLike[str]) -> None:
+        """Writes the file that :meth:`load` and ``lanner latency`` read."""
+        self._inner.save(as_path("path", path))
+
+    def predict(
+        self,
+        networks: Any,
+        space: Space | str = "nasbench201",
+        *,
+        example_input: Any = None,
+        batch: int | None = None,
+        dims: Mapping[str, int] | None = None,
+    ) -> Forecast:
+        """Predicts the median and the 90 % interval of a network, or of each of a list, in milliseconds. A network is
+        what :func:`lanner.measure` takes: an ONNX model (its bytes, or the path of its file), a ``torch.nn.Module``
+        with ``example_input``, a :class:`lanner.Network`, or an architecture of the space.
+
+        ``batch`` and ``dims`` are the sizes of dimensions that a model leaves open, the batch 1 unless told:
+        ``dims={"sequence": 128}``. Raises InputError for what is no network, or whose shapes are not known.
+        """
+        sizes = None if batch is None else whole("batch", batch, 1)
+        given = [(str(name), whole(f"dims[{name!r}]", size, 1)) for name, size in (dims or {}).items()]
+        rows = []
+        for network in [networks] if is_one(networks) else networks:
+            model = model_of(network, space, example_input)
+            try:
+                rows.append(self._inner.predict(model, sizes, given)[:3])
+            except InputError as error:
+                name = f"{os.fspath(network)}: " if isinstance(network, (str, os.PathLike)) else ""
+                raise InputError(f"{name}{error}") from None
+        columns = zip(*rows) if rows else ((), (), ())
+        return Forecast(*(_array(bytearray(array.array("d", column))) for column in columns))
+
+    @staticmethod
+    def small_network(n: int) -> bytes:
+        """Returns the ONNX model of a small network that profiles are fitted to, always the same for a number."""
+        return _lanner.probe(whole("number of a small network", n))
+
+    @property
+    def measured(self) -> int:
+        """Number of measured networks."""
+        return self._inner.measured
+
+    def __repr__(self) -> str:
+        return f"Profile({self._inner.describe()})"
+
+
+def profile(
+    path: str | os.PathLike[str],
+    *,
+    device: Device | None = None,
+    measure: Callable[[bytes], float | None] | None = None,
+    own: Mapping[Any, float] | Iterable[tuple[Any, float]] = (),
+    networks: int = 1500,
+    minutes: float = 9.0,
+) -> Profile:
+    """Measures small networks on a device, and writes what was learnt to ``path``.
+
+    ``device`` is this machine unless told; for any other, ``measure`` is a function of an ONNX model that returns
+    milliseconds, or None for one that the device refuses. ``own`` are latencies of your own models of the kind that
+    will be predicted, by file: ten take the error for their like from 9.7 to 6.6 % (docs/benchmarks.md).
+
+    Measuring ends after ``minutes``. Each measurement is kept in ``path`` + ``.csv``: the same call goes on with
+    them after Ctrl-C, and with ``minutes=0`` only fits them again.
+
+    Raises InputError if that file is of another device, MeasureError if the device cannot be used.
+    """
+    if device is not None and measure is not None:
+        raise InputError("give measure= or device=, not both: each measures the latency")
+    limit = number(minutes)
+    if limit is None or not 0 <= limit < float("inf"):
+        raise InputError(f"minutes is {minutes!r}, expected 0 or more")
+    target, count = as_path("path", path), whole("networks", networks, 20, 4000)
+    known = _own(own)
+    stopwatch = None if measure else Stopwatch(_checked(device))
+    about = [("runtime", "a function, measure=")] if stopwatch is None else stopwatch.device.facts()
+    table = _Table(target + ".csv", about)
+    start, refused = time.monotonic(), 0
+    todo = [n for n in _lanner.probes(count) if n not in table.done] if limit else []
+    bar = Progress(len(todo), "measuring small networks")
+    try:
+        for n in todo:
+            if time.monotonic() - start > 60 * limit:
+                break
+            model = _lanner.probe(n)
+            latency = measure(model) if measure else _latency(stopwatch, model)
+            refused += latency is None
+            if refused == MOST_REFUSED and not table.latencies():
+                raise MeasureError(f"the device refuses the first {refused} small networks")
+            table.add(n, None if latency is None else _ms(n, latency))
+            bar.step()
+    finally:
+        bar.close()
+        if stopwatch is not None:
+            stopwatch.close()
+    made = Profile(_lanner.Profile.fit(list(table.latencies().items()), known))
+    made.save(target)
+    return made
+
+
+class _Table:
+    """The measurements of a device, each on disk before the next."""
+
+    def __init__(self, path: str, facts: list[tuple[str, str]]) -> None:
+        self._path = path
+        self.done: dict[int, float | None] = {}
+        header = [TITLE, *(f"# {name}: {value}" for name, value in facts)]
+        try:
+            with open(path, newline="") as file:
+                lines = file.read().splitlines(keepends=True)
+        except FileNotFoundError:
+            text = "".join(f"{line}\n" for line in [*header, ",".join(COLUMNS)])
+            try:
+                _lanner.write_file(path, text.encode())
+            except OSError as error:
+                raise InputError(f"{path}: {error}") from error
+            return
+        except (OSError, UnicodeDecodeError) as error:
+            raise InputError(f"{path}: {error}") from error
+        found = [line.rstrip("\n") for line in lines if line.startswith("#")]
+        if found[:1] != [TITLE]:
+            raise InputError(f"{path}: no measurements of lanner.profile; give another path, or move the file away")
+        if found != header:
+            wrong = [line[2:] for line in found if line not in header] or ["fewer facts"]
+            raise InputError(
+                f"{path}: measured on another device ({'; '.join(wrong)}); give another path, or move the file away"
+            )
+        rows = lines[len(found) + 1 :]
+        if rows and not rows[-1].endswith("\n"):
+            # The end of a row that was being written when the program was killed.
+            rows.pop()
+            _lanner.write_file(path, "".join(lines[: len(found) + 1] + rows).encode())
+        for line, row in enumerate(csv.reader(rows), len(found) + 2):
+            try:
+                n, latency = row
+                self.done[int(n.removeprefix("probe-"))] = float(latency) if latency else None
+            except ValueError:
+                raise InputError(f"{path}, line {line}: {row}, expected probe-N and milliseconds") from None
+
+    def add(self, n: int, latency: float | None) -> None:
+        with open(self._path, "a") as file:
+            file.write(f"probe-{n},{'' if latency is None else f'{latency:.6g}'}\n")
+        self.done[n] = latency
+
+    def latencies(self) -> dict[int, float]:
+        return {n: latency for n, latency in self.done.items() if latency is not None}
+
+
+def _latency(stopwatch: Stopwatch | None, model: bytes) -> float | None:
+    assert stopwatch is not None
+    measured = stopwatch.measure(model)
+    return None if measured is None else measured[0]
+
+
+def _checked(given: Device | None) -> Device:
+    if given is not None and not isinstance(given, Device):
+        raise InputError(f"device is {given!r}, expected lanner.device(…)")
+    return given or device()
+
+
+def _own(own: Any) -> list[tuple[bytes, float]]:
+    pairs = own.items() if isinstance(own, Mapping) else own
+    try:
+        listed = [(model, latency) for model, latency in pairs]
+    except (TypeError, ValueError):
+        raise InputError(f"own is {own!r}, expected milliseconds by the files of models") from None
+    return [(model_of(model), _ms(model, latency)) for model, latency in listed]
+
+
+def _ms(name: Any, latency: Any) -> float:
+    value = number(latency)
+    if value is None or not 0 < value < float("inf"):
+        shown = f"small network {name}" if isinstance(name, int) else str(name)[:80]
+        raise InputError(f"{shown}: the latency is {latency!r}, expected milliseconds above 0")
+    return value

@@ -1,0 +1,119 @@
+"""Profiles: latencies of any network from measurements of small ones."""
+
+import math
+import random
+
+import pytest
+
+import lanner
+from lanner import Network, Profile
+
+
+def cost_ms(model):
+    """The latency on a device whose time is known: a microsecond a node, a nanosecond for 10 products."""
+    costs = lanner.onnx_cost(model)
+    return 1e-3 * costs["nodes"] + costs["macs"] / 1e7
+
+
+@pytest.fixture(scope="module")
+def profile(tmp_path_factory):
+    path = tmp_path_factory.mktemp("profile") / "toy.lanner"
+    return lanner.profile(path, measure=cost_ms, networks=150)
+
+
+def test_networks_of_other_kinds_are_predicted(profile, tmp_path):
+    space = lanner.Space("nasbench201")
+    networks = [Network(arch, space) for arch in space.sample(20, seed=3)]
+    networks += [Network(lanner.Space("autoformer-tiny").sample(1, seed=0)[0], "autoformer-tiny")]
+    forecast = profile.predict(networks)
+    true = [cost_ms(n.to_onnx(fold="autoformer" not in n.space.name)) for n in networks]
+    errors = sorted(abs(math.log(p / t)) for p, t in zip(forecast.median, true))
+    assert errors[10] < 0.15, errors
+    covered = sum(low <= t <= high for low, t, high in zip(forecast.lower, true, forecast.upper))
+    assert covered >= 15
+    path = tmp_path / "one.onnx"
+    model = networks[0].to_onnx(path, fold=True)
+    assert profile.predict(path).median[0] == profile.predict([model]).median[0] == forecast.median[0]
+    assert len(profile.predict([]).median) == 0
+
+
+def test_own_networks_sharpen_what_is_like_them(profile):
+    space = lanner.Space("nasbench201")
+    models = [Network(arch, space).to_onnx(fold=True) for arch in space.sample(24, seed=5)]
+    # A device on which these networks take half as long again as the small ones tell.
+    true = [1.5 * cost_ms(model) for model in models]
+    small = {n: cost_ms(Profile.small_network(n)) for n in range(150)}
+    own = Profile.fit(small, own=list(zip(models[:12], true)))
+    error = lambda p: sum(abs(math.log(m / t)) for m, t in zip(p.predict(models[12:]).median, true[12:])) / 12
+    assert error(own) < 0.5 * error(Profile.fit(small))
+
+
+def test_interrupted_profile_goes_on(tmp_path):
+    path, asked = tmp_path / "toy.lanner", []
+
+    def stops(model):
+        asked.append(model)
+        if len(asked) == 30:
+            raise KeyboardInterrupt
+        return cost_ms(model)
+
+    with pytest.raises(KeyboardInterrupt):
+        lanner.profile(path, measure=stops, networks=40)
+    assert not path.exists()
+    table = tmp_path / "toy.lanner.csv"
+    # A row whose end the power failure took.
+    table.write_text(table.read_text() + "probe-9")
+    made = lanner.profile(path, measure=stops, networks=40)
+    assert len(asked) == 41 and made.measured == 40
+    # No time, no measurement: the same numbers are fitted again.
+    again = lanner.profile(path, measure=stops, networks=40, minutes=0)
+    assert len(asked) == 41
+    network = Network("302143")
+    loaded = Profile.load(path).predict(network)
+    for other in (made, again):
+        assert all(a[0] == b[0] for a, b in zip(loaded, other.predict(network)))
+
+
+def test_refused_networks_are_left_out(tmp_path):
+    odd = random.Random(1)
+    made = lanner.profile(
+        tmp_path / "toy.lanner", measure=lambda m: None if odd.random() < 0.2 else cost_ms(m), networks=60
+    )
+    assert 30 < made.measured < 60
+    with pytest.raises(lanner.MeasureError, match="refuses the first 20"):
+        lanner.profile(tmp_path / "none.lanner", measure=lambda model: None, networks=60)
+
+
+def test_device_of_this_machine_is_measured(tmp_path):
+    made = lanner.profile(tmp_path / "cpu.lanner", device=lanner.device("rten"), networks=24, minutes=2)
+    assert made.measured == 24
+    (median,), (lower,), (upper,) = made.predict(Network("302143"))
+    assert 0 < lower < median < upper
+    with pytest.raises(lanner.InputError, match="measured on another device.*rten"):
+        lanner.profile(tmp_path / "cpu.lanner", measure=cost_ms)
+
+
+def test_mistakes_are_named(profile, tmp_path):
+    with pytest.raises(lanner.InputError, match="not both"):
+        lanner.profile(tmp_path / "a", measure=cost_ms, device=lanner.device("rten"))
+    with pytest.raises(lanner.InputError, match="minutes is -1"):
+        lanner.profile(tmp_path / "a", measure=cost_ms, minutes=-1)
+    with pytest.raises(lanner.InputError, match="latency is -3"):
+        lanner.profile(tmp_path / "a", measure=lambda model: -3)
+    with pytest.raises(lanner.InputError, match="own is 3"):
+        lanner.profile(tmp_path / "a", measure=cost_ms, own=3)
+    with pytest.raises(lanner.InputError, match="none.onnx"):
+        lanner.profile(tmp_path / "a", measure=cost_ms, own={"none.onnx": 2.0})
+    (tmp_path / "b.csv").write_text("network,latency_ms\n")
+    with pytest.raises(lanner.InputError, match="no measurements of lanner.profile"):
+        lanner.profile(tmp_path / "b", measure=cost_ms)
+    with pytest.raises(lanner.InputError, match="needs at least 20"):
+        Profile.fit({n: 1.0 for n in range(5)})
+    (tmp_path / "c.lanner").write_bytes(b"rubbish")
+    with pytest.raises(lanner.InputError, match="lanner profile write"):
+        Profile.load(tmp_path / "c.lanner")
+    (tmp_path / "d.onnx").write_bytes(b"rubbish")
+    with pytest.raises(lanner.InputError, match="d.onnx.*no ONNX model"):
+        profile.predict([tmp_path / "d.onnx"])
+    with pytest.raises(lanner.InputError, match="batch is 0"):
+        profile.predict([Network("302143")], batch=0)
