@@ -43,6 +43,27 @@ pub struct DeviceArgs {
 }
 
 impl DeviceArgs {
+    /// Makes the device for files of the user, which have a precision of their own.
+    pub fn for_files(
+        &self,
+        threads: usize,
+        timeout: u64,
+        dims: &[(String, u64)],
+    ) -> anyhow::Result<Device> {
+        if self.precision != Precision::F32 {
+            return Err(usage(format!(
+                "--precision {}: files are measured as they are; quantise them with \
+                 onnxruntime.quantization first",
+                self.precision
+            )));
+        }
+        let device = self.device(threads, timeout, true)?;
+        if device.runtime == RuntimeName::Command && !dims.is_empty() {
+            return Err(usage("--dim: the command itself decides about open dimensions"));
+        }
+        Ok(Device { dims: dims.to_vec(), ..device })
+    }
+
     /// Makes the device; tells on standard error where it is not the usual runtime. `is_measured`
     /// says whether networks are measured on it at all.
     pub fn device(
@@ -86,6 +107,7 @@ impl DeviceArgs {
             threads,
             precision: self.precision,
             batch: self.batch,
+            dims: Vec::new(),
             cores: self.cores.clone(),
             reference: !self.no_reference,
         })

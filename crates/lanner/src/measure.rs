@@ -19,7 +19,7 @@ use lanner_space::Space;
 
 use crate::{
     device::DeviceArgs,
-    onnx_file,
+    onnx_file::{self, OpenDims},
     out_file::{self, Kind},
     output::{Row, print_rows, progress, usage},
     selection::Selection,
@@ -51,6 +51,7 @@ Examples:
   lanner measure --archs my.txt --precision int8 --out int8.csv
   lanner measure --all --layer-wise --out sums.csv
   lanner measure model.onnx nets/ --out own.csv
+  lanner measure bert.onnx --dim sequence=128 --batch 4 --out bert.csv
   lanner measure --sample 50 --cores 3 --protocol latbench --out pinned.csv
   lanner measure --sample 50 --runtime command --device board \\
     --command './bench.sh {onnx} {runs}' --out board.csv
@@ -67,6 +68,9 @@ pub struct MeasureArgs {
     /// The table to write, or to go on with where it exists
     #[arg(long, value_name = "FILE")]
     out: PathBuf,
+    /// For ONNX files: the size of an open dimension, such as sequence=128
+    #[arg(long, value_name = "NAME=SIZE", value_parser = onnx_file::dim, requires = "models")]
+    dim: Vec<(String, u64)>,
     #[command(flatten)]
     device: DeviceArgs,
     /// The longest that one call of the command may take, seconds
@@ -196,7 +200,10 @@ fn files(args: &MeasureArgs, threads: usize) -> anyhow::Result<()> {
     }
     let models = onnx_file::models(&args.models)?;
     out_file::check(&args.out, Kind::Measurements, &args.models, false)?;
-    let device = args.device.device(threads, args.timeout, true)?;
+    let device = args.device.for_files(threads, args.timeout, &args.dim)?;
+    let files: Vec<&Path> = models.iter().map(|model| Path::new(&model.name)).collect();
+    let open = OpenDims { batch: None, dim: args.dim.clone() };
+    open.check(&files)?;
     let stopped = on_interrupt();
     let bar = progress(models.len() as u64, "measuring");
     let done = device.bound(|| {

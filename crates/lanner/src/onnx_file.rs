@@ -29,7 +29,8 @@ pub struct OpenDims {
     pub dim: Vec<(String, u64)>,
 }
 
-fn dim(text: &str) -> Result<(String, u64), String> {
+/// Reads `NAME=SIZE`.
+pub fn dim(text: &str) -> Result<(String, u64), String> {
     let (name, size) = text.rsplit_once('=').ok_or("expected NAME=SIZE, such as sequence=128")?;
     let number = size.parse().ok().filter(|&n: &u64| n > 0);
     Ok((name.into(), number.ok_or_else(|| format!("'{size}', expected a number of 1 or more"))?))

@@ -43,6 +43,10 @@ pub struct ProfileArgs {
     /// Table of measured networks of the kind to be predicted
     #[arg(long, value_name = "FILE")]
     with: Vec<PathBuf>,
+    /// For the files of --with: the size of an open dimension, such as sequence=128 [default: that in the
+    /// table of lanner measure]
+    #[arg(long, value_name = "NAME=SIZE", value_parser = onnx_file::dim, requires = "with")]
+    dim: Vec<(String, u64)>,
     /// Number of small networks at most
     #[arg(long, value_name = "N", default_value_t = 1500, value_parser = clap::value_parser!(u64).range(20..=4000))]
     networks: u64,
@@ -78,7 +82,14 @@ pub fn run(args: ProfileArgs, threads: usize) -> anyhow::Result<()> {
             "--minutes is 0, and no network is measured yet: expected more minutes, or --with";
         return Err(usage(format!("{why} FILE")));
     }
-    let device = args.device.device(threads, args.timeout, true)?;
+    let device = args.device.for_files(threads, args.timeout, &[])?;
+    if device.batch != 1 {
+        let batch = device.batch;
+        return Err(usage(format!(
+            "--batch is {batch}, expected 1: the small networks have one input each; lanner latency --batch \
+             {batch} predicts for more"
+        )));
+    }
     let probe =
         |number| Model { name: format!("probe-{number}"), source: ModelSource::Probe(number) };
     let models: Vec<Model> = probes(args.networks)?.into_iter().map(probe).collect();
@@ -131,11 +142,13 @@ pub fn run(args: ProfileArgs, threads: usize) -> anyhow::Result<()> {
 fn own(args: &ProfileArgs) -> anyhow::Result<Vec<Sample>> {
     let mut samples = Vec::new();
     for table in &args.with {
+        let mut sizes = measure::measured_sizes(table).map_err(|e| usage(e.to_string()))?;
+        sizes.dims.extend(args.dim.iter().cloned());
         for row in read_network_latencies(table, "latency_ms").map_err(|e| usage(e.to_string()))? {
             let folder = table.parent().unwrap_or(std::path::Path::new(""));
             let beside = folder.join(&row.network);
             let path = if beside.is_file() { beside } else { PathBuf::from(&row.network) };
-            let graph = onnx_file::graph(&path, &ReadOptions::default())?;
+            let graph = onnx_file::graph(&path, &sizes)?;
             samples.push(Sample {
                 network: Counted::of(&graph),
                 latency: row.latency_ms,

@@ -5,6 +5,7 @@ use std::path::{Path, PathBuf};
 use std::str::FromStr;
 use std::time::Duration;
 
+use lanner_network::onnx::ReadOptions;
 use lanner_network::{OnnxOptions, Precision};
 use serde::{Deserialize, Serialize};
 
@@ -73,6 +74,8 @@ pub struct Device {
     pub precision: Precision,
     /// Number of images in one run.
     pub batch: u32,
+    /// Sizes of other dimensions that models of the user leave open, by name.
+    pub dims: Vec<(String, u64)>,
     /// Processors to run on; any if empty.
     pub cores: Vec<usize>,
     /// Whether a reference network is measured beside the others, to correct for drift.
@@ -93,6 +96,7 @@ impl Default for Device {
             threads: 1,
             precision: Precision::F32,
             batch: 1,
+            dims: Vec::new(),
             cores: Vec::new(),
             reference: true,
         }
@@ -142,9 +146,12 @@ impl Device {
         }
         Ok(match self.runtime {
             #[cfg(feature = "rten")]
-            RuntimeName::Rten => Box::new(super::Rten::new(self.threads)),
+            RuntimeName::Rten => Box::new(super::Rten::new(self.threads).with_sizes(self.sizes())),
             #[cfg(feature = "ort")]
-            RuntimeName::Ort => Box::new(super::Ort::new(self.library.as_deref(), self.threads)?),
+            RuntimeName::Ort => {
+                let runtime = super::Ort::new(self.library.as_deref(), self.threads)?;
+                Box::new(runtime.with_sizes(self.sizes()))
+            }
             RuntimeName::Command => {
                 let options = CommandOptions {
                     batch: self.batch,
@@ -167,6 +174,11 @@ impl Device {
                 });
             }
         })
+    }
+
+    /// Returns the sizes of dimensions that models of the user leave open.
+    pub fn sizes(&self) -> ReadOptions {
+        ReadOptions { batch: Some(self.batch.into()), dims: self.dims.clone() }
     }
 
     /// Returns the form of models for this device.

@@ -9,10 +9,12 @@
 //! ```
 
 use std::collections::HashSet;
+use std::io::{BufRead, BufReader, Read};
 use std::ops::ControlFlow;
 use std::path::Path;
 use std::time::Instant;
 
+use lanner_network::onnx::ReadOptions;
 use lanner_space::Space;
 
 use super::campaign::{deployed, doubts, one_line, reference};
@@ -27,6 +29,9 @@ const KIND: FileKind = FileKind {
     doing: "measuring",
 };
 const COLUMNS: [&str; 6] = ["network", "latency_ms", "latency_ms_se", "runs", "drift", "note"];
+
+/// Most bytes of a table's header.
+const MOST_HEADER: u64 = 1 << 20;
 
 /// A model to measure.
 #[derive(Debug, Clone)]
@@ -135,13 +140,48 @@ pub fn measure_models(
 
 fn header(device: &Device, runtime: &dyn Runtime, protocol: &Protocol) -> Header {
     let [name, threads, cores] = device.facts().map(|fact| fact.1);
-    Header::now([
+    let mut header = Header::now([
         ("runtime", runtime.describe()),
         ("protocol", protocol.describe()),
         ("device", name),
         ("threads", threads),
         ("cores", cores),
-    ])
+    ]);
+    // Tables from before sizes could be given have none.
+    if device.batch > 1 {
+        header.settings.push(("batch".into(), device.batch.to_string()));
+    }
+    if !device.dims.is_empty() {
+        header.settings.push(("dims".into(), serde_json::json!(device.dims).to_string()));
+    }
+    header
+}
+
+/// Reads from a table's header the sizes of dimensions that its models leave open; the usual ones if it has none.
+///
+/// # Errors
+/// The file cannot be read, or they are no sizes.
+pub fn measured_sizes(table: &Path) -> Result<ReadOptions, EvaluateError> {
+    let wrong = |line: usize, why: String| EvaluateError::File {
+        path: table.into(),
+        line: line as u64 + 1,
+        why,
+    };
+    let mut sizes = ReadOptions::default();
+    let file = std::fs::File::open(table).map_err(|e| wrong(0, e.to_string()))?;
+    for (number, line) in BufReader::new(file.take(MOST_HEADER)).lines().enumerate() {
+        let line = line.map_err(|e| wrong(number, e.to_string()))?;
+        let Some(setting) = line.strip_prefix("# ") else { break };
+        let sized = |e: serde_json::Error| wrong(number, format!("'{line}': {e}"));
+        match setting.split_once(": ") {
+            Some(("batch", value)) => {
+                sizes.batch = Some(serde_json::from_str(value).map_err(sized)?);
+            }
+            Some(("dims", value)) => sizes.dims = serde_json::from_str(value).map_err(sized)?,
+            _ => {}
+        }
+    }
+    Ok(sizes)
 }
 
 fn parse(

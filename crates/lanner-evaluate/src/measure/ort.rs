@@ -15,9 +15,11 @@ use ::ort::{
     value::{Outlet, Tensor, TensorElementType, ValueType},
 };
 
+use lanner_network::onnx::ReadOptions;
+
 use super::{
     Runtime, Session, library,
-    runtime::{Stopwatch, input},
+    runtime::{Stopwatch, input, sizes},
 };
 use crate::EvaluateError;
 
@@ -30,6 +32,7 @@ pub struct Ort {
     version: String,
     environment: Environment,
     threads: usize,
+    open: ReadOptions,
 }
 
 /// The library and environment of this process, which cannot be unloaded or changed.
@@ -74,7 +77,13 @@ impl Ort {
             version: loaded.version.clone(),
             environment: loaded.environment.clone(),
             threads,
+            open: ReadOptions::default(),
         })
+    }
+
+    /// Tells the sizes of dimensions that models leave open.
+    pub fn with_sizes(self, open: ReadOptions) -> Ort {
+        Ort { open, ..self }
     }
 
     fn refused(&self, error: &::ort::Error) -> EvaluateError {
@@ -94,7 +103,7 @@ impl Ort {
         let failed = |e: ::ort::Error| refused(e.message().to_string());
         let mut binding = session.create_binding().map_err(failed)?;
         for of in session.inputs() {
-            let (kind, shape) = fixed(of).map_err(refused)?;
+            let (kind, shape) = shape(of, &self.open).map_err(refused)?;
             let len = shape.iter().product();
             let bound = match kind {
                 TensorElementType::Int64 => Tensor::from_array((shape, vec![0i64; len]))
@@ -152,9 +161,9 @@ impl Runtime for Ort {
     }
 }
 
-/// Type and dimensions of an input, which must be fixed but for the first one.
-fn fixed(input: &Outlet) -> Result<(TensorElementType, Vec<usize>), String> {
-    let ValueType::Tensor { ty, shape, .. } = input.dtype() else {
+/// Type and dimensions of an input.
+fn shape(input: &Outlet, open: &ReadOptions) -> Result<(TensorElementType, Vec<usize>), String> {
+    let ValueType::Tensor { ty, shape, dimension_symbols } = input.dtype() else {
         return Err(format!("input '{}' is {}, expected a tensor", input.name(), input.dtype()));
     };
     use TensorElementType::{Bool, Float32, Int32, Int64};
@@ -162,22 +171,9 @@ fn fixed(input: &Outlet) -> Result<(TensorElementType, Vec<usize>), String> {
         let why = "expected 32-bit floats, integers or truths";
         return Err(format!("input '{}' is {}, {why}", input.name(), input.dtype()));
     }
-    let positive = |(axis, &n): (usize, &i64)| match (usize::try_from(n), axis) {
-        (Ok(n), _) if n > 0 => Some(n),
-        (Err(_), 0) => Some(1),
-        _ => None,
-    };
-    let dims: Option<Vec<usize>> = shape.iter().enumerate().map(positive).collect();
-    match dims {
-        Some(dims) => Ok((*ty, dims)),
-        None => {
-            let (name, dims) = (input.name(), &shape[..]);
-            Err(format!(
-                "input '{name}' has dimensions {dims:?}, expected fixed ones (only the first may be \
-                 open): export the network with fixed sizes"
-            ))
-        }
-    }
+    let symbols = dimension_symbols.iter().map(String::as_str).chain(std::iter::repeat(""));
+    let dims = shape.iter().zip(symbols).map(|(&n, symbol)| usize::try_from(n).map_err(|_| symbol));
+    Ok((*ty, sizes(input.name(), dims, open)?))
 }
 
 /// A loaded network, with input and output bound.

@@ -2,12 +2,13 @@
 
 use std::sync::Arc;
 
+use lanner_network::onnx::ReadOptions;
 use rten::{DataType, Model, ModelOptions, NodeId, RunOptions, ThreadPool, Value, ValueType};
 use rten_tensor::Tensor;
 
 use super::{
     Runtime, Session,
-    runtime::{input, timed},
+    runtime::{input, sizes, timed},
 };
 use crate::EvaluateError;
 
@@ -15,6 +16,7 @@ use crate::EvaluateError;
 pub struct Rten {
     pool: Arc<ThreadPool>,
     threads: usize,
+    open: ReadOptions,
 }
 
 impl Rten {
@@ -24,7 +26,13 @@ impl Rten {
     /// Starts the threads, which stay on the cores that the caller is bound to.
     pub fn new(threads: usize) -> Rten {
         let threads = threads.max(1);
-        Rten { pool: Arc::new(ThreadPool::with_num_threads(threads)), threads }
+        let pool = Arc::new(ThreadPool::with_num_threads(threads));
+        Rten { pool, threads, open: ReadOptions::default() }
+    }
+
+    /// Tells the sizes of dimensions that models leave open.
+    pub fn with_sizes(self, open: ReadOptions) -> Rten {
+        Rten { open, ..self }
     }
 }
 
@@ -43,17 +51,19 @@ impl Runtime for Rten {
         };
         let mut given = Vec::with_capacity(model.input_ids().len());
         for (i, &id) in model.input_ids().iter().enumerate() {
-            let shape: Option<Vec<usize>> = model.input_shape(i).and_then(|dims| {
-                let fixed = |d| match d {
-                    rten::Dimension::Fixed(n) => Some(n),
-                    rten::Dimension::Symbolic(_) => None,
-                };
-                dims.into_iter().map(fixed).collect()
-            });
-            let Some(shape) = shape else {
-                return Err(refused("expected inputs of fixed dimensions".into()));
+            let about = model.node_info(id);
+            let name = about.as_ref().and_then(|node| node.name()).unwrap_or_default();
+            let Some(dims) = model.input_shape(i) else {
+                return Err(refused(format!("input '{name}' has no shape")));
             };
-            let kind = model.node_info(id).and_then(|node| node.dtype());
+            let dim = |d: &rten::Dimension| match d {
+                rten::Dimension::Fixed(n) => Ok(*n),
+                rten::Dimension::Symbolic(symbol) => Err(symbol.clone()),
+            };
+            let dims: Vec<Result<usize, String>> = dims.iter().map(dim).collect();
+            let dims = dims.iter().map(|d| d.as_ref().copied().map_err(String::as_str));
+            let shape = sizes(name, dims, &self.open).map_err(refused)?;
+            let kind = about.and_then(|node| node.dtype());
             given.push((
                 id,
                 match kind {

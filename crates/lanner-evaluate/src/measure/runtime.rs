@@ -1,5 +1,8 @@
 //! Runtimes, which run networks and measure their time.
 
+#[cfg(any(feature = "rten", feature = "ort"))]
+use lanner_network::onnx::ReadOptions;
+
 use crate::EvaluateError;
 
 /// A runtime on a device, set up for a number of threads, a batch and a precision.
@@ -8,7 +11,7 @@ pub trait Runtime {
     fn describe(&self) -> String;
 
     /// Loads a network. `onnx` is a model whose inputs are numbers, with all dimensions fixed but for
-    /// the first ones, of which one that is open is 1.
+    /// the first ones, of which one that is open is 1, and those that the runtime was told.
     ///
     /// # Errors
     /// [`EvaluateError::Refused`] if the runtime lacks an operation, [`EvaluateError::Device`] if the
@@ -96,6 +99,39 @@ fn processor_ms() -> Option<f64> {
     None
 }
 
+/// Sizes of an input's dimensions, those that the model leaves open from the options; an open dimension is
+/// given by its name, or an empty one.
+///
+/// # Errors
+/// What is not known, or the batch that the model fixes to another.
+#[cfg(any(feature = "rten", feature = "ort"))]
+pub(crate) fn sizes<'a>(
+    input: &str,
+    dims: impl Iterator<Item = Result<usize, &'a str>>,
+    open: &ReadOptions,
+) -> Result<Vec<usize>, String> {
+    let size = |(axis, dim): (usize, Result<usize, &str>)| {
+        match dim {
+        Ok(0) => Err(format!("input '{input}' has no elements: dimension {axis} is 0")),
+        Ok(n) => match open.batch {
+            Some(batch) if axis == 0 && batch > 1 && batch != n as u64 => {
+                Err(format!("the batch is fixed to {n}, not {batch}: export with an open batch"))
+            }
+            _ => Ok(n),
+        },
+        Err(symbol) => open.size(input, axis, symbol).map(|n| n as usize).ok_or_else(|| {
+            let unnamed = format!("{input}.{axis}");
+            let name = if symbol.is_empty() { unnamed.as_str() } else { symbol };
+            format!(
+                "dimension {axis} of input '{input}' is open: give its size, as --dim {name}=224, or export \
+                 with fixed sizes"
+            )
+        }),
+    }
+    };
+    dims.enumerate().map(size).collect()
+}
+
 /// Input of measured networks: numbers of the standard normal distribution, always the same, so that
 /// all runs and runtimes see the same input.
 #[cfg(any(feature = "rten", feature = "ort"))]
@@ -132,5 +168,31 @@ mod tests {
         timed(3, false, &mut waited, run).unwrap();
         assert!(alone.iter().all(|ms| (5.0..20.0).contains(ms)), "{alone:?}");
         assert!(waited.iter().all(|ms| *ms >= 45.0), "{waited:?}");
+    }
+}
+
+#[cfg(all(test, any(feature = "rten", feature = "ort")))]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn open_dimensions_have_the_sizes_that_are_told() {
+        let dims = |dims: &[(&str, u64)], batch| ReadOptions {
+            batch,
+            dims: dims.iter().map(|(name, size)| (name.to_string(), *size)).collect(),
+        };
+        let of = |axes: &[Result<usize, &str>], open: &ReadOptions| {
+            sizes("x", axes.iter().copied(), open)
+        };
+        let open = [Err("batch"), Err("length"), Err(""), Ok(3)];
+        let told = dims(&[("length", 9), ("x.2", 5)], None);
+        assert_eq!(of(&open, &told).unwrap(), [1, 9, 5, 3]);
+        assert_eq!(of(&open, &ReadOptions { batch: Some(4), ..told }).unwrap(), [4, 9, 5, 3]);
+        let unknown = of(&open, &dims(&[("x.2", 5)], None)).unwrap_err();
+        assert!(unknown.contains("--dim length=224"), "{unknown}");
+        assert!(of(&[Err(""), Err("")], &dims(&[], None)).unwrap_err().contains("--dim x.1="));
+        assert!(of(&[Ok(2), Ok(3)], &dims(&[], Some(4))).unwrap_err().contains("fixed to 2"));
+        assert_eq!(of(&[Ok(2), Ok(3)], &dims(&[], Some(1))).unwrap(), [2, 3]);
+        assert!(of(&[Ok(0)], &dims(&[], None)).is_err());
     }
 }

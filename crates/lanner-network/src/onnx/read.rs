@@ -23,6 +23,17 @@ pub struct ReadOptions {
     pub dims: Vec<(String, u64)>,
 }
 
+impl ReadOptions {
+    /// Returns the size of a dimension that an input leaves open, `symbol` being its name, or empty; `None` if
+    /// it is not known.
+    pub fn size(&self, input: &str, axis: usize, symbol: &str) -> Option<u64> {
+        let unnamed = format!("{input}.{axis}");
+        let name = if symbol.is_empty() { unnamed.as_str() } else { symbol };
+        let given = self.dims.iter().rev().find(|(n, _)| n == name);
+        given.map(|d| d.1).or((axis == 0).then(|| self.batch.unwrap_or(1)))
+    }
+}
+
 /// Reads an encoded model. Numbers of weights are skipped, and external data is never opened.
 ///
 /// ```
@@ -208,9 +219,8 @@ impl<'a> Reader<'a> {
                         let unnamed = format!("{name}.{axis}");
                         let shown = if of.is_empty() { unnamed.as_str() } else { of };
                         let known = self.sizes.get(shown).copied();
-                        let batch = (axis == 0).then(|| self.options.batch.unwrap_or(1));
                         open_batch |= axis == 0 && known.is_none();
-                        let Some(n) = known.or(batch) else {
+                        let Some(n) = known.or_else(|| self.options.size(name, axis, of)) else {
                             return Err(wrong(format!(
                                 "dimension {axis} is open: give its size, as --dim {shown}=224, or \
                                  export with fixed sizes"

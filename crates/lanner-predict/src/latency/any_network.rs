@@ -23,8 +23,8 @@ use crate::predictor::file::{Array, Header, ModelFile};
 use crate::regress::linalg::{Cholesky, Mat};
 use crate::{Forecast, PredictError};
 use families::Process;
-pub use features::{informative, probes};
 use features::{RandomFeatures, WIDTH, features};
+pub use features::{informative, probes};
 
 /// The kind in a predictor's file; its space is [`ANY`].
 pub const KIND: &str = "any-network";

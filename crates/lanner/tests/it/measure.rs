@@ -209,3 +209,54 @@ fn damaged_files_are_left_out_of_predictions() {
     let message = fails(&["latency", &damaged, &damaged, "--predictor", &profile]).1;
     assert!(message.contains("none of 2 files"), "{message}");
 }
+
+#[test]
+fn files_are_measured_at_the_sizes_that_are_asked_for() {
+    use lanner::network::{Init, OnnxOptions, Skeleton, View, Weights, onnx};
+
+    let dir = tempfile::tempdir().unwrap();
+    let space = Space::NasBench201;
+    let net = Skeleton::of(&space).unwrap().build(&space.parse("333333").unwrap(), View::Pruned);
+    let net = net.unwrap();
+    let weights = Weights::init(&net, Init::default());
+    let file = |name: &str, batch| {
+        let options = OnnxOptions { batch, ..OnnxOptions::default() };
+        fs::write(path(&dir, name), onnx::encode(&net, &weights, options).unwrap()).unwrap();
+        path(&dir, name)
+    };
+    let (open, fixed) = (file("open.onnx", None), file("fixed.onnx", Some(1)));
+    let measured = |onnx: &str, table: &str, more: &[&str]| {
+        let out = path(&dir, table);
+        let args =
+            ["measure", onnx, "--out", &out, "--runtime", "rten", "--no-reference", "--json"];
+        rows(&ok(&[&args, &["--budget", "0.2"][..], more].concat())).remove(0)
+    };
+    let ms = |row: &serde_json::Value| row["latency_ms"].as_f64().unwrap();
+    let one = ms(&measured(&open, "1.csv", &[]));
+    for (table, more) in [("8.csv", ["--batch", "8"]), ("d.csv", ["--dim", "batch=8"])] {
+        let eight = ms(&measured(&open, table, &more));
+        assert!(eight > 3.0 * one, "{eight} ms for 8 inputs, {one} ms for one");
+    }
+    // The table says so, and the sizes are those by which a profile reads the files.
+    let sizes = |table: &str| {
+        lanner::evaluate::measure::measured_sizes(Path::new(&path(&dir, table))).unwrap()
+    };
+    assert_eq!(sizes("8.csv").batch, Some(8));
+    assert_eq!(sizes("d.csv").dims, [("batch".to_string(), 8)]);
+    assert_eq!(sizes("1.csv"), onnx::ReadOptions::default());
+
+    let row = measured(&fixed, "f.csv", &["--batch", "8"]);
+    let note = row["note"].as_str().unwrap();
+    assert!(note.contains("fixed to 1, not 8") && row.get("latency_ms").is_none(), "{note}");
+    let out = path(&dir, "none.csv");
+    for (more, expected) in [
+        (["--precision", "int8"], "onnxruntime.quantization"),
+        (["--dim", "seq=8"], "no input has an open dimension 'seq'"),
+    ] {
+        let (code, message) = fails(&[&["measure", &open, "--out", &out], &more[..]].concat());
+        assert!(code == 2 && message.contains(expected), "{message}");
+    }
+    let profile = path(&dir, "cpu.lanner");
+    let message = fails(&["profile", "--out", &profile, "--batch", "2"]).1;
+    assert!(message.contains("--batch is 2, expected 1"), "{message}");
+}
