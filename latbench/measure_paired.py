@@ -17,7 +17,9 @@ which changes their time as well: the median over passes has less of that.
 
 import argparse
 import csv
+import itertools
 import json
+import math
 import os
 import pathlib
 import random
@@ -180,6 +182,31 @@ def measure_all(out, passes, core, program):
                 print(f"pass {number}: {at + 1} of {len(models)} networks", flush=True)
 
 
+def pack(out, folder):
+    """Writes families-ratios.csv, and prints by how much the ratios of two passes differ."""
+    runs = {}
+    for row in csv.DictReader((out / "paired.csv").open()):
+        runs.setdefault((row["network"], row["runtime"]), []).append((float(row["ratio"]), float(row["base_ms"])))
+    names, runtimes = sorted({name for name, _ in runs}), ["ort_2", "int8_1", "openvino_1", "rten_1"]
+    with (folder / "families-ratios.csv").open("w", newline="") as file:
+        write = csv.writer(file, lineterminator="\n")
+        columns = [f"{runtime}_ratio{part}" for runtime in runtimes for part in ("", "_spread")]
+        write.writerow(["network", "family", "ort_1_ms", *columns, "drawn"])
+        for name in names:
+            base = statistics.median(ms for runtime in runtimes for _, ms in runs.get((name, runtime), []))
+            cells = [name, name[:-4], f"{base:.5g}"]
+            for runtime in runtimes:
+                ratios = [ratio for ratio, _ in runs.get((name, runtime), [])]
+                spread = (max(ratios) - min(ratios)) / 2 if ratios else None
+                cells += [f"{statistics.median(ratios):.4g}", f"{spread:.2g}"] if ratios else ["", ""]
+            write.writerow([*cells, json.dumps(json.loads((out / "models" / f"{name}.json").read_text()))])
+    for runtime in runtimes:
+        values = [[ratio for ratio, _ in runs.get((name, runtime), [])] for name in names]
+        apart = [abs(math.log(a / b)) for of in values for a, b in itertools.combinations(of, 2)]
+        tenths = statistics.quantiles(apart, n=10)
+        print(f"{runtime}: passes differ by {tenths[4]:.1%} in the middle, {tenths[8]:.1%} at the 90th percentile")
+
+
 def main():
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("out", type=pathlib.Path)
@@ -188,7 +215,10 @@ def main():
     parser.add_argument("--passes", type=int, default=3)
     parser.add_argument("--core", type=int, default=1, help="core of the runs with one thread")
     parser.add_argument("--runs", default="target/release/examples/runs", help="the program that runs rten")
+    parser.add_argument("--pack", type=pathlib.Path, metavar="FOLDER", help="write families-ratios.csv, and end")
     args = parser.parse_args()
+    if args.pack:
+        return pack(args.out, args.pack)
     if args.prepare:
         return prepare_all(args.out, args.count)
     measure_all(args.out, args.passes, args.core, args.runs)
