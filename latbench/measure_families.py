@@ -1,34 +1,23 @@
 """Measures networks of families.py on this machine, and keeps their graphs without weights.
 
     pip install torch onnx onnxruntime openvino
-    python latbench/measure_families.py OUT [--count 100] [--runtime ort|int8|openvino|rten] [--threads 1] [--cores 1]
+    python latbench/measure_families.py OUT [--count 100] [--runtime ort|openvino] [--threads 1] [--cores 1]
 
 Writes OUT/graphs/FAMILY-NNN.onnx, whose weights are left out, and appends to OUT/RUNTIME-THREADS.csv:
 the median of blocks of runs in milliseconds, and half the distance of their quartiles. A network is
 measured once; a stopped run goes on where it was. Several runtimes in one run share the export. `--pack` joins
 the tables of all runtimes. `--cores` gives the runs cores of their own, at real-time priority where that is
 allowed.
-
-`int8` is ONNX Runtime with 8-bit integers by onnxruntime.quantization: static for families of convolutions (QDQ:
-weights by channel, activations with one range a tensor from two random inputs, reduced range), dynamic for those with
-attention; `rten` is `lanner measure --runtime rten`, whose path is $LANNER or found on PATH.
-
-`--steady` is for a machine on which other programs run: while a network is measured, a loop that does nothing keeps
-the other cores busy, so that these are always in one state; and a ResNet is run before and after, whose times must
-both be within 6 % of the median of all such times. Else the measurement is repeated later.
 """
 
 import argparse
-import atexit
 import csv
 import io
 import json
 import os
 import pathlib
 import random
-import signal
 import statistics
-import subprocess
 import sys
 import tarfile
 import tempfile
@@ -73,8 +62,8 @@ def ort(path, example, threads):
     return lambda: session.run(None, feed)
 
 
-def int8(path, example, threads):
-    """Quantises the file in its place, and loads it."""
+def quantise(path, example, quantised):
+    """Writes the network in 8-bit integers to `quantised`."""
     import logging
 
     import numpy
@@ -92,7 +81,7 @@ def int8(path, example, threads):
         def get_next(self):
             return next(self.all, None)
 
-    ready, quantised = path + ".ready", path + ".int8"
+    ready = path + ".ready"
     quant_pre_process(path, ready, skip_symbolic_shape=True)
     same = dict(per_channel=True, reduce_range=True, weight_type=QuantType.QInt8)
     if pathlib.Path(path).name.split("-")[0] in ATTENTION:
@@ -100,27 +89,7 @@ def int8(path, example, threads):
     else:
         static = dict(quant_format=QuantFormat.QDQ, activation_type=QuantType.QUInt8)
         quantize_static(ready, quantised, Inputs(), **static, **same)
-    run = ort(quantised, example, threads)
-    os.unlink(ready), os.unlink(quantised)
-    return run
-
-
-def rten(path, example, threads):
-    """Returns what `lanner measure` says: it runs the file itself."""
-    lanner = os.environ.get("LANNER", "lanner")
-    command = [lanner, "measure", path, "--runtime", "rten", "--threads", str(threads), "--budget", str(MOST)]
-
-    def measured():
-        table = path + ".csv"
-        done = subprocess.run([*command, "--out", table, "--json"], capture_output=True, text=True)
-        for file in pathlib.Path(path).parent.glob(pathlib.Path(path).name + ".*csv"):
-            file.unlink()
-        row = json.loads(done.stdout)["rows"][0] if done.stdout else {"note": done.stderr}
-        if "latency_ms" not in row:
-            raise RuntimeError(row.get("note", done.stderr))
-        return row["latency_ms"], row["latency_ms_se"], 0
-
-    return measured
+    os.unlink(ready)
 
 
 def openvino(path, example, threads):
@@ -134,10 +103,8 @@ def openvino(path, example, threads):
     return request.infer
 
 
-def measure(runtime, run, most=MOST):
+def measure(run):
     """Returns the median time of a run in ms, half the distance of quartiles, and the number of runs."""
-    if runtime == "rten":
-        return run()
     start = time.perf_counter()
     run()
     run()
@@ -145,7 +112,7 @@ def measure(runtime, run, most=MOST):
     run()
     once = time.perf_counter() - once
     each, blocks, runs = max(1, int(BLOCK / once)), [], 0
-    while len(blocks) < LEAST and (time.perf_counter() - start < most or len(blocks) < 5):
+    while len(blocks) < LEAST and (time.perf_counter() - start < MOST or len(blocks) < 5):
         begin = time.perf_counter()
         for _ in range(each):
             run()
@@ -186,7 +153,6 @@ def main():
     parser.add_argument("--runtime", choices=RUNTIMES, nargs="+", default=["ort"])
     parser.add_argument("--threads", type=int, default=1)
     parser.add_argument("--cores", type=lambda text: {int(core) for core in text.split(",")})
-    parser.add_argument("--steady", action="store_true", help="measure in one state of the machine only")
     parser.add_argument("--pack", type=pathlib.Path, metavar="FOLDER", help="join what was measured, and end")
     args = parser.parse_args()
     if args.pack:
@@ -208,7 +174,7 @@ def main():
     with tempfile.TemporaryDirectory() as folder, ProcessPoolExecutor(1) as pool:
         path = lambda job: f"{folder}/{name(job)}.onnx"
         graph = lambda job: str(args.out / "graphs" / f"{name(job)}.onnx")
-        waiting, alone = [], Alone(args.cores, args.steady, folder)
+        waiting = []
         for job in todo + [None] * 4:
             if job:
                 waiting.append((job, pool.submit(export, *job, path(job), graph(job))))
@@ -218,7 +184,8 @@ def main():
             example, drawn = future.result()
             for runtime in (r for r in args.runtime if name(network) not in done[r]):
                 try:
-                    measured = alone(runtime, RUNTIMES[runtime], path(network), example, args.threads)
+                    run = RUNTIMES[runtime](path(network), example, args.threads)
+                    measured = at_priority(args.cores, lambda: measure(run))
                 except Exception as error:
                     print(f"{name(network)} {runtime}: refused: {str(error)[:200]}", flush=True)
                     continue
@@ -230,64 +197,23 @@ def main():
             os.unlink(path(network))
 
 
-class Alone:
-    """Measures on cores of its own, at real-time priority, and with `--steady` in one state of the machine."""
-
-    def __init__(self, cores, steady, folder):
-        self.cores, self.reference, self.times, self.loops = cores, None, [], []
-        if steady:
-            for core in set(range(os.cpu_count())) - cores:
-                script = f"import os; os.sched_setaffinity(0, {{{core}}}); os.kill(os.getpid(), 19)\nwhile True: pass"
-                self.loops.append(subprocess.Popen([sys.executable, "-c", script]))
-                time.sleep(0.5)
-                os.sched_setscheduler(self.loops[-1].pid, os.SCHED_FIFO, os.sched_param(40))
-            atexit.register(lambda: [loop.kill() for loop in self.loops])
-            path = f"{folder}/reference.onnx"
-            with ProcessPoolExecutor(1) as pool:
-                example, _ = pool.submit(export, "resnet", 0, path, path + ".graph").result()
-            self.reference = ort(path, example, 1)
-
-    def __call__(self, runtime, make, path, example, threads):
-        run = make(path, example, threads)
-        for _ in range(5 if self.reference else 1):
-            before, measured, after = self.at_priority(
-                lambda: (self.state(), measure(runtime, run), self.state())
-            )
-            if not self.reference or self.is_usual(before, after):
-                return measured
-            print(f"another state than usual: {before:.3f}, {after:.3f} ms", flush=True)
-            time.sleep(1)
-        raise RuntimeError("the machine is in another state than usual")
-
-    def state(self):
-        if self.reference:
-            self.times.append(measure("ort", self.reference, most=0.08)[0])
-            return self.times[-1]
-
-    def is_usual(self, *times):
-        usual = statistics.median(self.times[-100:])
-        return all(abs(ms / usual - 1) < 0.06 for ms in times)
-
-    def at_priority(self, call):
-        if not self.cores:
-            return call()
-        os.sched_setaffinity(0, self.cores)
-        try:
-            os.sched_setscheduler(0, os.SCHED_FIFO, os.sched_param(50))
-        except PermissionError:
-            pass
-        for loop in self.loops:
-            loop.send_signal(signal.SIGCONT)
-        try:
-            return call()
-        finally:
-            for loop in self.loops:
-                loop.send_signal(signal.SIGSTOP)
-            os.sched_setscheduler(0, os.SCHED_OTHER, os.sched_param(0))
-            os.sched_setaffinity(0, range(os.cpu_count()))
+def at_priority(cores, call):
+    """Calls on cores of its own, at real-time priority where that is allowed."""
+    if not cores:
+        return call()
+    os.sched_setaffinity(0, cores)
+    try:
+        os.sched_setscheduler(0, os.SCHED_FIFO, os.sched_param(50))
+    except PermissionError:
+        pass
+    try:
+        return call()
+    finally:
+        os.sched_setscheduler(0, os.SCHED_OTHER, os.sched_param(0))
+        os.sched_setaffinity(0, range(os.cpu_count()))
 
 
-RUNTIMES = {"ort": ort, "int8": int8, "openvino": openvino, "rten": rten}
+RUNTIMES = {"ort": ort, "openvino": openvino}
 
 
 if __name__ == "__main__":
