@@ -99,19 +99,22 @@ fn processor_ms() -> Option<f64> {
     None
 }
 
-/// Sizes of an input's dimensions, those that the model leaves open from the options; an open dimension is
-/// given by its name, or an empty one.
+/// Most elements of an input: 4 GiB.
+#[cfg(any(feature = "rten", feature = "ort"))]
+const MOST_ELEMENTS: usize = 1 << 30;
+
+/// Returns the sizes of an input's dimensions; those that the model leaves open are given by their names
+/// (or empty ones), and have the sizes of the options.
 ///
 /// # Errors
-/// What is not known, or the batch that the model fixes to another.
+/// A size that is not known, a batch that the model fixes to another, or too many elements.
 #[cfg(any(feature = "rten", feature = "ort"))]
 pub(crate) fn sizes<'a>(
     input: &str,
     dims: impl Iterator<Item = Result<usize, &'a str>>,
     open: &ReadOptions,
 ) -> Result<Vec<usize>, String> {
-    let size = |(axis, dim): (usize, Result<usize, &str>)| {
-        match dim {
+    let size = |(axis, dim): (usize, Result<usize, &str>)| match dim {
         Ok(0) => Err(format!("input '{input}' has no elements: dimension {axis} is 0")),
         Ok(n) => match open.batch {
             Some(batch) if axis == 0 && batch > 1 && batch != n as u64 => {
@@ -123,13 +126,19 @@ pub(crate) fn sizes<'a>(
             let unnamed = format!("{input}.{axis}");
             let name = if symbol.is_empty() { unnamed.as_str() } else { symbol };
             format!(
-                "dimension {axis} of input '{input}' is open: give its size, as --dim {name}=224, or export \
-                 with fixed sizes"
+                "dimension {axis} of input '{input}' is open: give its size, as \
+                 --dim {name}=224, or export with fixed sizes"
             )
         }),
-    }
     };
-    dims.enumerate().map(size).collect()
+    let sizes: Vec<usize> = dims.enumerate().map(size).collect::<Result<_, _>>()?;
+    let elements = sizes.iter().try_fold(1usize, |product, &n| product.checked_mul(n));
+    if elements.is_none_or(|n| n > MOST_ELEMENTS) {
+        return Err(format!(
+            "input '{input}' is {sizes:?}, expected at most {MOST_ELEMENTS} elements"
+        ));
+    }
+    Ok(sizes)
 }
 
 /// Input of measured networks: numbers of the standard normal distribution, always the same, so that
@@ -147,14 +156,16 @@ pub(crate) fn input(len: usize) -> Vec<f32> {
     (0..len).map(|_| normal()).collect()
 }
 
-#[cfg(all(test, feature = "rten", any(target_os = "linux", target_os = "macos")))]
+#[cfg(all(test, any(feature = "rten", feature = "ort")))]
 mod tests {
     use super::*;
-    use std::time::Duration;
 
     /// A sleep takes the part of another program that has the processor.
+    #[cfg(all(feature = "rten", any(target_os = "linux", target_os = "macos")))]
     #[test]
     fn only_time_on_the_processor_counts() {
+        use std::time::Duration;
+
         let run = || {
             let (before, mut sum) = (processor_ms().unwrap(), 0u64);
             while processor_ms().unwrap() < before + 5.0 {
@@ -169,11 +180,6 @@ mod tests {
         assert!(alone.iter().all(|ms| (5.0..20.0).contains(ms)), "{alone:?}");
         assert!(waited.iter().all(|ms| *ms >= 45.0), "{waited:?}");
     }
-}
-
-#[cfg(all(test, any(feature = "rten", feature = "ort")))]
-mod tests {
-    use super::*;
 
     #[test]
     fn open_dimensions_have_the_sizes_that_are_told() {
@@ -194,5 +200,9 @@ mod tests {
         assert!(of(&[Ok(2), Ok(3)], &dims(&[], Some(4))).unwrap_err().contains("fixed to 2"));
         assert_eq!(of(&[Ok(2), Ok(3)], &dims(&[], Some(1))).unwrap(), [2, 3]);
         assert!(of(&[Ok(0)], &dims(&[], None)).is_err());
+        for size in [1 << 31, u64::MAX] {
+            let huge = of(&[Ok(3), Err("n")], &dims(&[("n", size)], None)).unwrap_err();
+            assert!(huge.contains("expected at most 1073741824 elements"), "{huge}");
+        }
     }
 }
