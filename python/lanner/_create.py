@@ -97,7 +97,7 @@ def create_study(
         asked = {"space": space._inner.identity, "objectives": goals, "limits": limits}
         _check_same(folder, search, space, {**asked, "seed": seed, "strategy": strategy})
         known = dict(search.device())
-        if meter is None and space._inner.is_parameters and known:
+        if meter is None and not space._inner.has_networks and known:
             raise InputError(
                 f"{folder} has a study whose latencies were measured with {known['runtime']}; give measure=, or "
                 "build= and device=, as before, or lanner.load_study to look at it"

@@ -83,7 +83,7 @@ class Meter:
         elif example_input is not None:
             raise InputError("example_input= is for build=, which makes a module of an architecture")
         elif on is not None:
-            if space._inner.is_parameters:
+            if not space._inner.has_networks:
                 raise InputError(
                     f"device= measures networks, and those of {space.name} are made by a function: give build= "
                     "and example_input= too"
@@ -104,10 +104,10 @@ class Meter:
         return self._stopwatch.device.facts()
 
     def names(self) -> list[str]:
-        """Returns the metrics other than the latency that are given in a space of parameters, as a first network
-        tells them; none if they are not needed, or are not known by that.
+        """Returns the metrics other than the latency that are given where your own function makes the networks, as a
+        first one tells them; none if they are not needed, or are not known by that.
         """
-        if not self._space._inner.is_parameters or not self.needed:
+        if self._space._inner.has_networks or not self.needed:
             return []
         if self._measure is None:
             return list(COUNTED)
@@ -135,7 +135,7 @@ class Meter:
             latency = None
             self._absent += 1
         else:
-            if self._space._inner.is_parameters:
+            if not self._space._inner.has_networks:
                 self._counted = (text, self._counts_of(arch, made))
             latency = self._stopwatch.measure(made, is_final)
         self._note(latency is not None)

@@ -197,7 +197,7 @@ class _Table:
 
     def add(self, n: int, latency: float | None) -> None:
         with open(self._path, "a") as file:
-            file.write(f"probe-{n},{'' if latency is None else f'{latency:.6g}'}\n")
+            file.write(f"probe-{n},{'' if latency is None else f'{latency!r}'}\n")
         self.done[n] = latency
 
     def latencies(self) -> dict[int, float]:

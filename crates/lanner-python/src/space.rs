@@ -32,6 +32,12 @@ impl Space {
         self.0.parameters().is_some()
     }
 
+    /// Tells whether the library makes the networks.
+    #[getter]
+    fn has_networks(&self) -> bool {
+        lanner::network::Skeleton::is_known(&self.0)
+    }
+
     /// Returns the names of the published spaces.
     #[staticmethod]
     fn names() -> Vec<&'static str> {
