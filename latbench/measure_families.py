@@ -137,13 +137,18 @@ def pack(out, count, folder):
             rows = [table.get(name, {}) for table in tables.values()]
             values = [row.get(f"{part}_ms", "") for row in rows for part in ("latency", "spread")]
             write.writerow([name, first[name]["family"], *values, first[name]["drawn"]])
-    with tarfile.open(folder / "families.tar.xz", "w:xz", preset=9) as archive:
+    archive(names, out, folder)
+    print(f"{len(names)} networks: {folder}/families.csv, families.tar.xz")
+
+
+def archive(names, out, folder):
+    """Writes families.tar.xz, the graphs of networks."""
+    with tarfile.open(folder / "families.tar.xz", "w:xz", preset=9) as file:
         for name in names:
             entry = tarfile.TarInfo(f"{name}.onnx")
             content = (out / "graphs" / f"{name}.onnx").read_bytes()
             entry.size = len(content)
-            archive.addfile(entry, io.BytesIO(content))
-    print(f"{len(names)} networks: {folder}/families.csv, families.tar.xz")
+            file.addfile(entry, io.BytesIO(content))
 
 
 def main():

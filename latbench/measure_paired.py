@@ -183,28 +183,42 @@ def measure_all(out, passes, core, program):
 
 
 def pack(out, folder):
-    """Writes families-ratios.csv, and prints by how much the ratios of two passes differ."""
+    """Writes families-ratios.csv and families.tar.xz; prints by how much passes differ, and the days."""
     runs = {}
     for row in csv.DictReader((out / "paired.csv").open()):
         runs.setdefault((row["network"], row["runtime"]), []).append((float(row["ratio"]), float(row["base_ms"])))
     names, runtimes = sorted({name for name, _ in runs}), ["ort_2", "int8_1", "openvino_1", "rten_1"]
+    ratios = {key: [ratio for ratio, _ in of] for key, of in runs.items()}
+    base = {n: statistics.median(ms for r in runtimes for _, ms in runs.get((n, r), [])) for n in names}
+    before = {row["network"]: row for row in csv.DictReader((folder / "families.csv").open())}
     with (folder / "families-ratios.csv").open("w", newline="") as file:
         write = csv.writer(file, lineterminator="\n")
-        columns = [f"{runtime}_ratio{part}" for runtime in runtimes for part in ("", "_spread")]
+        columns = [f"{runtime}_{part}" for runtime in runtimes for part in ("ratio", "ratio_spread", "ms")]
         write.writerow(["network", "family", "ort_1_ms", *columns, "drawn"])
         for name in names:
-            base = statistics.median(ms for runtime in runtimes for _, ms in runs.get((name, runtime), []))
-            cells = [name, name[:-4], f"{base:.5g}"]
-            for runtime in runtimes:
-                ratios = [ratio for ratio, _ in runs.get((name, runtime), [])]
-                spread = (max(ratios) - min(ratios)) / 2 if ratios else None
-                cells += [f"{statistics.median(ratios):.4g}", f"{spread:.2g}"] if ratios else ["", ""]
+            cells = [name, name[:-4], f"{base[name]:.5g}"]
+            steady = float(before[name]["ort_1_ms"]) if name in before else None
+            for of in (ratios.get((name, runtime)) for runtime in runtimes):
+                ratio = statistics.median(of) if of else None
+                cells += [f"{ratio:.4g}", f"{(max(of) - min(of)) / 2:.2g}"] if of else ["", ""]
+                cells.append(f"{ratio * steady:.4g}" if of and steady else "")
             write.writerow([*cells, json.dumps(json.loads((out / "models" / f"{name}.json").read_text()))])
+    one.archive(names, out, folder)
     for runtime in runtimes:
-        values = [[ratio for ratio, _ in runs.get((name, runtime), [])] for name in names]
-        apart = [abs(math.log(a / b)) for of in values for a, b in itertools.combinations(of, 2)]
-        tenths = statistics.quantiles(apart, n=10)
-        print(f"{runtime}: passes differ by {tenths[4]:.1%} in the middle, {tenths[8]:.1%} at the 90th percentile")
+        told(runtime, [ratios.get((name, runtime), []) for name in names])
+    told("ort_1_ms", [[ms for _, ms in runs.get((name, runtimes[0]), [])] for name in names])
+    slower = [math.log(base[name] / float(row["ort_1_ms"])) for name, row in before.items()]
+    print(f"ort_1_ms is {math.exp(statistics.median(slower)):.2f} times that of families.csv")
+    known = [(n, float(row["openvino_1_ms"]) / float(row["ort_1_ms"])) for n, row in before.items() if row["openvino_1_ms"]]
+    higher = [math.log(statistics.median(ratios[n, "openvino_1"]) / ratio) for n, ratio in known]
+    print(f"openvino_1_ratio is {math.exp(statistics.median(higher)):.2f} times that of families.csv")
+
+
+def told(name, values):
+    """Prints by how much any two passes differ."""
+    apart = [abs(math.log(a / b)) for of in values for a, b in itertools.combinations(of, 2)]
+    tenths = statistics.quantiles(apart, n=10)
+    print(f"{name}: passes differ by {tenths[4]:.1%} in the middle, {tenths[8]:.1%} at the 90th percentile")
 
 
 def main():
@@ -215,7 +229,7 @@ def main():
     parser.add_argument("--passes", type=int, default=3)
     parser.add_argument("--core", type=int, default=1, help="core of the runs with one thread")
     parser.add_argument("--runs", default="target/release/examples/runs", help="the program that runs rten")
-    parser.add_argument("--pack", type=pathlib.Path, metavar="FOLDER", help="write families-ratios.csv, and end")
+    parser.add_argument("--pack", type=pathlib.Path, metavar="FOLDER", help="write the tables, and end")
     args = parser.parse_args()
     if args.pack:
         return pack(args.out, args.pack)
