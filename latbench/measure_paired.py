@@ -207,11 +207,20 @@ def pack(out, folder):
     for runtime in runtimes:
         told(runtime, [ratios.get((name, runtime), []) for name in names])
     told("ort_1_ms", [[ms for _, ms in runs.get((name, runtimes[0]), [])] for name in names])
-    slower = [math.log(base[name] / float(row["ort_1_ms"])) for name, row in before.items()]
-    print(f"ort_1_ms is {math.exp(statistics.median(slower)):.2f} times that of families.csv")
+    against("ort_1_ms", [base[name] / float(row["ort_1_ms"]) for name, row in before.items()])
     known = [(n, float(row["openvino_1_ms"]) / float(row["ort_1_ms"])) for n, row in before.items() if row["openvino_1_ms"]]
-    higher = [math.log(statistics.median(ratios[n, "openvino_1"]) / ratio) for n, ratio in known]
-    print(f"openvino_1_ratio is {math.exp(statistics.median(higher)):.2f} times that of families.csv")
+    against("openvino_1_ratio", [statistics.median(ratios[n, "openvino_1"]) / ratio for n, ratio in known])
+
+
+def against(name, quotients):
+    """Prints how values of another day differ from those of families.csv: by a factor, and by themselves."""
+    middle = statistics.median(quotients)
+    apart = [abs(math.log(quotient / middle)) for quotient in quotients]
+    mean = math.fsum(abs(quotient / middle - 1) for quotient in quotients) / len(quotients)
+    print(
+        f"{name} is {middle:.2f} times that of families.csv; beside this factor, networks differ by "
+        f"{statistics.median(apart):.1%} in the middle, {mean:.1%} in the mean"
+    )
 
 
 def told(name, values):
