@@ -161,7 +161,11 @@ impl Skeleton {
         ] {
             if !(least..=most).contains(&value) {
                 let expected = match (name, most) {
-                    ("resolution", 0) => format!("0: the input of {} is fixed", self.space),
+                    ("resolution", 0) => format!(
+                        "0: the input of {} is fixed (a program of yours trains its networks: \
+                         lanner search --evaluate command:…)",
+                        self.space
+                    ),
                     (_, 0) => format!("0: every block of {} is a choice", self.space),
                     _ => format!("{least} to {most}"),
                 };

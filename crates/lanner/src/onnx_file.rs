@@ -108,7 +108,12 @@ pub fn models(paths: &[PathBuf]) -> anyhow::Result<Vec<Model>> {
         files.extend(inside);
     }
     let model = |path: PathBuf| {
-        let name = path.display().to_string();
+        let Some(name) = path.to_str().map(String::from) else {
+            return Err(usage(format!(
+                "{}: its name is not UTF-8, so that no table can hold it: give the file another",
+                path.display()
+            )));
+        };
         if !path.is_file() {
             return Err(usage(format!("{name}: there is no such file")));
         }

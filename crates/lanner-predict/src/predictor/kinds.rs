@@ -10,7 +10,7 @@ use super::file::{Header, ModelFile};
 use super::fitted::Fitted;
 use crate::PredictError;
 use crate::accuracy::adapted::TaskPredictor;
-use crate::latency::adapted::AdaptedLatency;
+use crate::latency::{adapted::AdaptedLatency, any_network};
 
 /// Makes a predictor of a file's content, which is for the space.
 type Read = fn(&ModelFile, &Space) -> Result<Box<dyn Predictor>, PredictError>;
@@ -38,6 +38,12 @@ fn read(path: &Path, wanted: Option<&Space>) -> Result<Box<dyn Predictor>, Predi
     let bad = |why: String| PredictError::ModelFile { path: path.into(), why };
     let file = ModelFile::from_bytes(&bytes).map_err(|e| bad(e.to_string()))?;
     let header = &file.header;
+    if header.kind == any_network::KIND {
+        let path = path.display();
+        return Err(bad(format!(
+            "the profile of a device, which predicts ONNX files: lanner latency FILE.onnx --predictor {path}"
+        )));
+    }
     let Some((_, reader)) = KINDS.iter().find(|kind| kind.0 == header.kind) else {
         let known: Vec<&str> = KINDS.iter().map(|kind| kind.0).collect();
         let known = known.join("', '");

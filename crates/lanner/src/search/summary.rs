@@ -80,9 +80,10 @@ fn print_short(rows: &[Row], job: &Job) -> anyhow::Result<()> {
     let (evaluations, failed) = (of("evaluations"), of("failed"));
     let (over, measurements) = (of("over_a_limit"), of("measurements"));
     let limits: String = job.limits.iter().map(|l| format!("within {l}; ")).collect();
+    let networks = if over == 1.0 { "network" } else { "networks" };
     println!(
         "\n{limits}{evaluations} evaluations ({failed} failed), {measurements} latencies measured, \
-         {over} networks over a limit, {:.1} s",
+         {over} {networks} over a limit, {:.1} s",
         of("seconds")
     );
     for row in rows {
