@@ -28,7 +28,7 @@ class Profile:
     """A device's latency of any network; made by :func:`profile`, the command ``lanner profile``, or :meth:`fit`.
 
     >>> import lanner
-    >>> flops = {n: lanner.onnx_cost(lanner.Profile.small_network(n))["flops"] for n in range(60)}
+    >>> flops = {n: lanner.onnx_cost(lanner.Profile.small_network(n))["flops"] for n in range(200)}
     >>> profile = lanner.Profile.fit({n: 0.01 + count / 1e9 for n, count in flops.items()})
     >>> median, lower, upper = profile.predict([lanner.Network("302143")])
     >>> bool(0.08 < median[0] < 0.2 and lower[0] < median[0] < upper[0])
@@ -42,6 +42,8 @@ class Profile:
     def fit(small: Mapping[int, float], own: Mapping[Any, float] | Iterable[tuple[Any, float]] = ()) -> "Profile":
         """Fits latencies in milliseconds: of small networks by their numbers (:meth:`small_network`), and of your own
         ONNX models of the kind that will be predicted.
+
+        Some 200 small networks are needed for a useful answer, and more make it better.
 
         Raises InputError for fewer than 20 networks, or a latency that is not above 0.
         """
@@ -118,7 +120,7 @@ def profile(
     milliseconds, or None for one that the device refuses. ``own`` are latencies of your own models of the kind that
     will be predicted, by file: ten take the error for their like from 9.7 to 6.6 % (docs/benchmarks.md).
 
-    Measuring ends after ``minutes``. Each measurement is kept in ``path`` + ``.csv``: the same call goes on with
+    Measuring ends after ``minutes``, and fewer than some 200 networks make a poor profile. Each measurement is kept in ``path`` + ``.csv``: the same call goes on with
     them after Ctrl-C, and with ``minutes=0`` only fits them again.
 
     Raises InputError if that file is of another device, MeasureError if the device cannot be used.

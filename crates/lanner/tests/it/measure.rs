@@ -208,6 +208,11 @@ fn damaged_files_are_left_out_of_predictions() {
     assert!(fails(&["latency", &damaged, "--predictor", &profile]).1.contains("b.onnx"));
     let message = fails(&["latency", &damaged, &damaged, "--predictor", &profile]).1;
     assert!(message.contains("none of 2 files"), "{message}");
+    let message = fails(&["rank", &profile]).1;
+    assert!(
+        message.contains(&format!("lanner latency FILE.onnx --predictor {profile}")),
+        "{message}"
+    );
 }
 
 #[test]
