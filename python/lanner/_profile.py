@@ -4,6 +4,7 @@ import array
 import csv
 import os
 import time
+import warnings
 from collections.abc import Callable, Iterable, Mapping
 from typing import Any
 
@@ -20,6 +21,8 @@ from lanner._space import Space
 
 TITLE = "# lanner profile measurements: 1"
 COLUMNS = ["network", "latency_ms"]
+FEWEST, FEW = 20, 200
+"""Numbers of small networks that a profile needs, and that make a useful one."""
 MOST_REFUSED = 20
 """Number of small networks at the start that the device may refuse."""
 
@@ -79,15 +82,20 @@ class Profile:
         ``dims={"sequence": 128}``. Raises InputError for what is no network, or whose shapes are not known.
         """
         sizes = None if batch is None else whole("batch", batch, 1)
+        if dims is not None and not isinstance(dims, Mapping):
+            raise InputError(f"dims is {dims!r}, expected a dictionary of sizes by name, such as {{'sequence': 128}}")
         given = [(str(name), whole(f"dims[{name!r}]", size, 1)) for name, size in (dims or {}).items()]
         rows = []
         for network in [networks] if is_one(networks) else networks:
             model = model_of(network, space, example_input)
             try:
-                rows.append(self._inner.predict(model, sizes, given)[:3])
+                *row, doubts = self._inner.predict(model, sizes, given)
+                rows.append(row)
             except InputError as error:
                 name = f"{os.fspath(network)}: " if isinstance(network, (str, os.PathLike)) else ""
                 raise InputError(f"{name}{error}") from None
+            for doubt in doubts:
+                warnings.warn(f"the predicted latency is in doubt: {doubt}", stacklevel=2)
         columns = zip(*rows) if rows else ((), (), ())
         return Forecast(*(_array(bytearray(array.array("d", column))) for column in columns))
 
@@ -127,6 +135,8 @@ def profile(
     """
     if device is not None and measure is not None:
         raise InputError("give measure= or device=, not both: each measures the latency")
+    if measure is not None and not callable(measure):
+        raise InputError(f"measure is {measure!r}, expected a function of an ONNX model")
     limit = number(minutes)
     if limit is None or not 0 <= limit < float("inf"):
         raise InputError(f"minutes is {minutes!r}, expected 0 or more")
@@ -135,8 +145,8 @@ def profile(
     stopwatch = None if measure else Stopwatch(_checked(device))
     about = [("runtime", "a function, measure=")] if stopwatch is None else stopwatch.device.facts()
     table = _Table(target + ".csv", about)
-    start, refused = time.monotonic(), 0
     todo = [n for n in _lanner.probes(count) if n not in table.done] if limit else []
+    start, refused = time.monotonic(), 0
     bar = Progress(len(todo), "measuring small networks")
     try:
         for n in todo:
@@ -153,6 +163,12 @@ def profile(
         bar.close()
         if stopwatch is not None:
             stopwatch.close()
+    small = len(table.latencies())
+    if small < FEW and not known:
+        again = "the same call goes on, minutes= gives it more time"
+        if small < FEWEST:
+            raise InputError(f"{small} small networks are measured after {minutes} minutes, {FEWEST} are needed; {again}")
+        warnings.warn(f"a profile of {small} small networks is a poor one, {FEW} make a useful one; {again}", stacklevel=2)
     made = Profile(_lanner.Profile.fit(list(table.latencies().items()), known))
     made.save(target)
     return made

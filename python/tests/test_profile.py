@@ -74,6 +74,36 @@ def test_interrupted_profile_goes_on(tmp_path):
         assert all(a[0] == b[0] for a, b in zip(loaded, other.predict(network)))
 
 
+def lstm(hidden, length="length"):
+    onnx = pytest.importorskip("onnx")
+    make, real = onnx.helper, onnx.TensorProto.FLOAT
+    weights = [make.make_tensor(name, real, [1, 4 * hidden, hidden], [0.0] * 4 * hidden**2) for name in "wr"]
+    graph = make.make_graph(
+        [make.make_node("LSTM", ["x", "w", "r"], ["y"], hidden_size=hidden)],
+        "lstm",
+        [make.make_tensor_value_info("x", real, [length, 1, hidden])],
+        [make.make_tensor_value_info("y", real, None)],
+        weights,
+    )
+    opset = [make.make_opsetid("", 17)]
+    return make.make_model(graph, opset_imports=opset, ir_version=8).SerializeToString()
+
+
+def test_kinds_that_were_never_measured_are_told(profile):
+    model = lstm(40)
+    with pytest.warns(UserWarning, match="too low: no measured network has recurrent"):
+        profile.predict(model, dims={"length": 50})
+    # Some of the kind teach what it costs.
+    small = {n: cost_ms(Profile.small_network(n)) for n in range(150)}
+    own = [(model, cost_ms(model)) for model in (lstm(width, 50) for width in (16, 24, 32, 48, 56))]
+    (median,), _, _ = Profile.fit(small, own=own).predict(lstm(40, 50))
+    assert 0.5 < median / cost_ms(lstm(40, 50)) < 2
+    with pytest.raises(lanner.InputError, match="no input has an open dimension 'lenght'"):
+        profile.predict(model, dims={"length": 50, "lenght": 50})
+    with pytest.raises(lanner.InputError, match="expected a dictionary of sizes"):
+        profile.predict(model, dims=[("length", 50)])
+
+
 def test_refused_networks_are_left_out(tmp_path):
     odd = random.Random(1)
     made = lanner.profile(
@@ -96,6 +126,10 @@ def test_device_of_this_machine_is_measured(tmp_path):
 def test_mistakes_are_named(profile, tmp_path):
     with pytest.raises(lanner.InputError, match="not both"):
         lanner.profile(tmp_path / "a", measure=cost_ms, device=lanner.device("rten"))
+    with pytest.raises(lanner.InputError, match="measure is 5, expected a function"):
+        lanner.profile(tmp_path / "a", measure=5)
+    with pytest.raises(lanner.InputError, match="0 small networks are measured after 1e-09 minutes, 20 are needed"):
+        lanner.profile(tmp_path / "short", measure=cost_ms, networks=20, minutes=1e-9)
     with pytest.raises(lanner.InputError, match="minutes is -1"):
         lanner.profile(tmp_path / "a", measure=cost_ms, minutes=-1)
     with pytest.raises(lanner.InputError, match="latency is -3"):

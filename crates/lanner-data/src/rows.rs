@@ -126,7 +126,7 @@ impl RowNumbers {
         Err(DataError::file(
             path,
             format!(
-                "the column '{column}' has the numbers of rows, 0 to {largest}, and would be taken for \
+                "the column '{column}' has the numbers of rows, up to {largest}, and would be taken for \
                  the numbers of {space}'s architectures; leave it out, and give their texts in a column \
                  'arch', or name the space that the table is of"
             ),

@@ -9,7 +9,7 @@ use pyo3::prelude::*;
 
 use crate::error::{IntoException, OrException};
 
-/// Prediction of a model: median, lower and upper bound of the 90 % interval, and operators that are not known.
+/// Prediction of a model: median, lower and upper bound of the 90 % interval, and reasons to doubt it.
 type Predicted = (f64, f64, f64, Vec<String>);
 
 /// A device's latency of any network.
@@ -60,10 +60,33 @@ impl Profile {
         dims: Vec<(String, u64)>,
     ) -> PyResult<Predicted> {
         let predicted = py.detach(|| {
-            let graph = onnx::read(model, &ReadOptions { batch, dims })?;
-            let forecast = self.0.predict(&[Counted::of(&graph)]);
-            let unknown = graph.cost().unknown;
-            Ok((forecast.mean[0], forecast.low[0], forecast.high[0], unknown))
+            let options = ReadOptions { batch, dims };
+            let graph = onnx::read(model, &options)?;
+            for (i, (name, size)) in options.dims.iter().enumerate() {
+                if !onnx::has_dim(model, &options, i) {
+                    return Err(lanner::network::NetworkError::Value {
+                        name: "dims",
+                        value: format!("{{{name:?}: {size}}}"),
+                        expected: format!(
+                            "a name that the model has: no input has an open dimension '{name}'"
+                        ),
+                    });
+                }
+            }
+            let counted = Counted::of(&graph);
+            let mut doubts = Vec::new();
+            let (unknown, new) = (graph.cost().unknown, self.0.unmeasured(&counted));
+            if !unknown.is_empty() {
+                doubts.push(format!("{} is not known and counts as a copy", unknown.join(", ")));
+            }
+            if !new.is_empty() {
+                doubts.push(format!(
+                    "too low: no measured network has {}; give own= some such networks",
+                    new.join(", ")
+                ));
+            }
+            let forecast = self.0.predict(&[counted]);
+            Ok((forecast.mean[0], forecast.low[0], forecast.high[0], doubts))
         });
         predicted.map_err(|error: lanner::network::NetworkError| error.exception())
     }

@@ -14,7 +14,8 @@ use crate::output::{Row, print_rows, usage};
 #[command(after_help = "\
 The predictor is one that lanner profile wrote. Latencies are medians with 90 % intervals, in \
 milliseconds. `unknown` names operators that Lanner does not know, which count as copies; of several \
-files, one that cannot be read has a `note`.
+files, one that cannot be read has a `note`, and so has a network of operations that the predictor has no \
+measurements of.
 
 Examples:
   lanner latency model.onnx --predictor cpu.lanner
@@ -62,15 +63,26 @@ pub fn run(args: LatencyArgs) -> anyhow::Result<()> {
 }
 
 fn predicted(predictor: &AnyLatency, graph: &TensorGraph, row: Row) -> Row {
-    let forecast = predictor.predict(&[Counted::of(graph)]);
+    let counted = Counted::of(graph);
+    let forecast = predictor.predict(std::slice::from_ref(&counted));
     let cost = graph.cost();
     let row = row
         .with(predictor.metric(), forecast.mean[0])
         .with("low", forecast.low[0])
         .with("high", forecast.high[0])
         .with("macs", cost.macs);
-    match cost.unknown.is_empty() {
+    let row = match cost.unknown.is_empty() {
         true => row,
         false => row.with("unknown", cost.unknown.join(", ")),
+    };
+    match predictor.unmeasured(&counted) {
+        kinds if kinds.is_empty() => row,
+        kinds => row.with(
+            "note",
+            format!(
+                "too low: no measured network has {}; measure some such networks for lanner profile --with",
+                kinds.join(", ")
+            ),
+        ),
     }
 }

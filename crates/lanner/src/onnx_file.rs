@@ -44,11 +44,13 @@ impl OpenDims {
     /// Refuses a name of --dim that no input of these files has.
     pub fn check(&self, files: &[&Path]) -> anyhow::Result<()> {
         for (i, (name, size)) in self.dim.iter().enumerate() {
-            let mut others = self.options();
-            others.dims[i].1 = if *size == 1 { 2 } else { 1 };
-            let has_it = |file: &&Path| match (graph(file, &self.options()), graph(file, &others)) {
-                (Ok(one), Ok(other)) => inputs(&one) != inputs(&other),
-                _ => true,
+            if self.dim[..i].iter().any(|(before, _)| before == name) {
+                return Err(usage(format!("--dim {name}={size}: {name} is given twice")));
+            }
+        }
+        for (i, (name, size)) in self.dim.iter().enumerate() {
+            let has_it = |file: &&Path| {
+                bytes(file).map_or(true, |model| onnx::has_dim(&model, &self.options(), i))
             };
             if !files.is_empty() && !files.iter().any(has_it) {
                 let file = files[0].display();
@@ -129,11 +131,6 @@ pub fn models(paths: &[PathBuf]) -> anyhow::Result<Vec<Model>> {
 /// Reads a model as a graph of operations.
 pub fn graph(path: &Path, options: &ReadOptions) -> anyhow::Result<TensorGraph> {
     onnx::read(&bytes(path)?, options).with_context(|| path.display().to_string())
-}
-
-/// Dimensions of all inputs.
-fn inputs(graph: &TensorGraph) -> Vec<&[u64]> {
-    graph.inputs.iter().map(|&t| graph.tensors[t].dims.as_slice()).collect()
 }
 
 /// What to show of a file.

@@ -26,7 +26,7 @@ pub(crate) use export::{int, ints};
 pub use infer::show;
 pub use probe::probe;
 use prost::Message;
-pub use read::{ReadOptions, read};
+pub use read::{ReadOptions, has_dim, read};
 
 use crate::{Cost, Network, NetworkError, Weights};
 

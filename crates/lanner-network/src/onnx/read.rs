@@ -34,6 +34,20 @@ impl ReadOptions {
     }
 }
 
+/// Tells whether an input of the model has the open dimension `options.dims[i]`: whether another size changes
+/// shapes. Of a model that cannot be read it is not known, and assumed.
+pub fn has_dim(bytes: &[u8], options: &ReadOptions, i: usize) -> bool {
+    let mut other = options.clone();
+    other.dims[i].1 = if options.dims[i].1 == 1 { 2 } else { 1 };
+    let inputs = |graph: &TensorGraph| -> Vec<Vec<u64>> {
+        graph.inputs.iter().map(|&t| graph.tensors[t].dims.clone()).collect()
+    };
+    match (read(bytes, options), read(bytes, &other)) {
+        (Ok(one), Ok(other)) => inputs(&one) != inputs(&other),
+        _ => true,
+    }
+}
+
 /// Reads an encoded model. Numbers of weights are skipped, and external data is never opened.
 ///
 /// ```

@@ -5,7 +5,7 @@ use lanner_network::{TensorGraph, TensorNode, TensorOp};
 
 /// Classes of operations whose kernels differ. What fuses with the operation before is a class of its
 /// own, so that measurements tell what it costs.
-const CLASSES: [&str; 30] = [
+pub(crate) const CLASSES: [&str; 30] = [
     "pointwise",
     "pointwise_odd",
     "conv",
@@ -217,8 +217,13 @@ pub(crate) fn sums(operations: &[Operation]) -> Vec<f64> {
 
 /// Time of an operation by weights of all sums.
 pub(crate) fn time(operation: &Operation, weights: &[f64]) -> f64 {
-    let of = &weights[operation.class * SUMS..(operation.class + 1) * SUMS];
+    let of = weights_of(operation.class, weights);
     of.iter().zip(operation.sums).map(|(w, s)| w * s).sum()
+}
+
+/// Weights of a class among those of all sums.
+pub(crate) fn weights_of(class: usize, weights: &[f64]) -> &[f64] {
+    &weights[class * SUMS..(class + 1) * SUMS]
 }
 
 /// Distance of two networks by the shares of time that kinds of operations take, from 0 to √2 (Hellinger

@@ -219,6 +219,20 @@ impl AnyLatency {
         format!("{measured} networks, {trust} of effects believed, ±{:.0} %", 100.0 * half.exp_m1())
     }
 
+    /// Returns the kinds of operations that no measured network had, if more than a twentieth of the network's
+    /// products are theirs: they are predicted as if they took no time.
+    pub fn unmeasured(&self, network: &Counted) -> Vec<&'static str> {
+        let products = |o: &Operation| o.sums[ops::PRODUCTS];
+        let all: f64 = network.operations.iter().map(products).sum();
+        let is_new = |class: usize| ops::weights_of(class, &self.weights).iter().all(|w| *w == 0.0);
+        let share = |class: usize| {
+            let of = network.operations.iter().filter(|o| o.class == class).map(products);
+            of.sum::<f64>() / all.max(f64::MIN_POSITIVE)
+        };
+        let classes = (0..CLASS_COUNT).filter(|&class| is_new(class) && share(class) > 0.05);
+        classes.map(|class| ops::CLASSES[class]).collect()
+    }
+
     /// Name of the latency.
     pub fn metric(&self) -> &str {
         &self.metric

@@ -261,6 +261,8 @@ fn files_are_measured_at_the_sizes_that_are_asked_for() {
         let (code, message) = fails(&[&["measure", &open, "--out", &out], &more[..]].concat());
         assert!(code == 2 && message.contains(expected), "{message}");
     }
+    let twice = ["measure", &open, "--out", &out, "--dim", "batch=8", "--dim", "batch=9"];
+    assert!(fails(&twice).1.contains("--dim batch=9: batch is given twice"));
     let profile = path(&dir, "cpu.lanner");
     let message = fails(&["profile", "--out", &profile, "--batch", "2"]).1;
     assert!(message.contains("--batch is 2, expected 1"), "{message}");
