@@ -67,8 +67,8 @@ class Predictor:
         larger is better, from which predictions start as far as the values bear it out:
         ``"proxies.csv:rank"``, as ``lanner proxies`` wrote it, or another column.
 
-        Raises InputError for values that teach nothing: too few, all equal, not finite, or a latency that
-        is not positive; for a name that does not tell the kind; or if the prior cannot be read.
+        Raises InputError for values that teach nothing: too few, not finite, or a latency that is not
+        positive; for a name that does not tell the kind; or if the prior cannot be read.
         """
         space, seed = as_space(space), whole("seed", seed)
         name = _name(metric, values, kind)
