@@ -12,14 +12,12 @@ allowed.
 
 import argparse
 import csv
-import io
 import json
 import os
 import pathlib
 import random
 import statistics
 import sys
-import tarfile
 import tempfile
 import time
 import warnings
@@ -123,7 +121,7 @@ def measure(run):
 
 
 def pack(out, count, folder):
-    """Joins the tables to families.csv and archives the graphs of the first `count` networks of each family."""
+    """Joins the tables of the first `count` networks of each family to families.csv."""
     tables = {}
     for path in sorted(out.glob("*-*.csv"), reverse=True):
         tables[path.stem.replace("-", "_")] = {row["network"]: row for row in csv.DictReader(path.open())}
@@ -137,18 +135,7 @@ def pack(out, count, folder):
             rows = [table.get(name, {}) for table in tables.values()]
             values = [row.get(f"{part}_ms", "") for row in rows for part in ("latency", "spread")]
             write.writerow([name, first[name]["family"], *values, first[name]["drawn"]])
-    archive(names, out, folder)
-    print(f"{len(names)} networks: {folder}/families.csv, families.tar.xz")
-
-
-def archive(names, out, folder):
-    """Writes families.tar.xz, the graphs of networks."""
-    with tarfile.open(folder / "families.tar.xz", "w:xz", preset=9) as file:
-        for name in names:
-            entry = tarfile.TarInfo(f"{name}.onnx")
-            content = (out / "graphs" / f"{name}.onnx").read_bytes()
-            entry.size = len(content)
-            file.addfile(entry, io.BytesIO(content))
+    print(f"{len(names)} networks: {folder}/families.csv")
 
 
 def main():

@@ -140,7 +140,7 @@ def profile(
     limit = number(minutes)
     if limit is None or not 0 <= limit < float("inf"):
         raise InputError(f"minutes is {minutes!r}, expected 0 or more")
-    target, count = as_path("path", path), whole("networks", networks, 20, 4000)
+    target, count = as_path("path", path), whole("networks", networks, FEWEST, 4000)
     known = _own(own)
     stopwatch = None if measure else Stopwatch(_checked(device))
     about = [("runtime", "a function, measure=")] if stopwatch is None else stopwatch.device.facts()

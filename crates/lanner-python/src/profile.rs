@@ -63,7 +63,7 @@ impl Profile {
             let options = ReadOptions { batch, dims };
             let graph = onnx::read(model, &options)?;
             for (i, (name, size)) in options.dims.iter().enumerate() {
-                if !onnx::has_dim(model, &options, i) {
+                if !onnx::has_dim(&graph, model, &options, i) {
                     return Err(lanner::network::NetworkError::Value {
                         name: "dims",
                         value: format!("{{{name:?}: {size}}}"),

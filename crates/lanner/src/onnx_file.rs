@@ -49,8 +49,11 @@ impl OpenDims {
             }
         }
         for (i, (name, size)) in self.dim.iter().enumerate() {
-            let has_it = |file: &&Path| {
-                bytes(file).map_or(true, |model| onnx::has_dim(&model, &self.options(), i))
+            let options = self.options();
+            let has_it = |file: &&Path| match bytes(file) {
+                Ok(model) => onnx::read(&model, &options)
+                    .map_or(true, |graph| onnx::has_dim(&graph, &model, &options, i)),
+                Err(_) => true,
             };
             if !files.is_empty() && !files.iter().any(has_it) {
                 let file = files[0].display();

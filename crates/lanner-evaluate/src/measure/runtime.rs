@@ -122,14 +122,10 @@ pub(crate) fn sizes<'a>(
             }
             _ => Ok(n),
         },
-        Err(symbol) => open.size(input, axis, symbol).map(|n| n as usize).ok_or_else(|| {
-            let unnamed = format!("{input}.{axis}");
-            let name = if symbol.is_empty() { unnamed.as_str() } else { symbol };
-            format!(
-                "dimension {axis} of input '{input}' is open: give its size, as \
-                 --dim {name}=224, or export with fixed sizes"
-            )
-        }),
+        Err(symbol) => match open.size(input, axis, symbol) {
+            Ok(n) => Ok(n as usize),
+            Err(why) => Err(format!("input '{input}': {why}")),
+        },
     };
     let sizes: Vec<usize> = dims.enumerate().map(size).collect::<Result<_, _>>()?;
     let elements = sizes.iter().try_fold(1usize, |product, &n| product.checked_mul(n));

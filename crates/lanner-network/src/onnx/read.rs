@@ -24,28 +24,32 @@ pub struct ReadOptions {
 }
 
 impl ReadOptions {
-    /// Returns the size of a dimension that an input leaves open, `symbol` being its name, or empty; `None` if
-    /// it is not known.
-    pub fn size(&self, input: &str, axis: usize, symbol: &str) -> Option<u64> {
+    /// Returns the size of a dimension that an input leaves open, `symbol` being its name, or empty.
+    ///
+    /// # Errors
+    /// It is not known; the text says how to give it.
+    pub fn size(&self, input: &str, axis: usize, symbol: &str) -> Result<u64, String> {
         let unnamed = format!("{input}.{axis}");
         let name = if symbol.is_empty() { unnamed.as_str() } else { symbol };
         let given = self.dims.iter().rev().find(|(n, _)| n == name);
-        given.map(|d| d.1).or((axis == 0).then(|| self.batch.unwrap_or(1)))
+        given.map(|d| d.1).or((axis == 0).then(|| self.batch.unwrap_or(1))).ok_or_else(|| {
+            format!(
+                "dimension {axis} is open: give its size, as --dim {name}=224, or export with fixed sizes"
+            )
+        })
     }
 }
 
 /// Tells whether an input of the model has the open dimension `options.dims[i]`: whether another size changes
-/// shapes. Of a model that cannot be read it is not known, and assumed.
-pub fn has_dim(bytes: &[u8], options: &ReadOptions, i: usize) -> bool {
+/// the shapes of `graph`, which was [read](read) with these options. If it cannot be read with another, this
+/// is assumed.
+pub fn has_dim(graph: &TensorGraph, bytes: &[u8], options: &ReadOptions, i: usize) -> bool {
     let mut other = options.clone();
     other.dims[i].1 = if options.dims[i].1 == 1 { 2 } else { 1 };
     let inputs = |graph: &TensorGraph| -> Vec<Vec<u64>> {
         graph.inputs.iter().map(|&t| graph.tensors[t].dims.clone()).collect()
     };
-    match (read(bytes, options), read(bytes, &other)) {
-        (Ok(one), Ok(other)) => inputs(&one) != inputs(&other),
-        _ => true,
-    }
+    read(bytes, &other).map_or(true, |other| inputs(graph) != inputs(&other))
 }
 
 /// Reads an encoded model. Numbers of weights are skipped, and external data is never opened.
@@ -234,11 +238,9 @@ impl<'a> Reader<'a> {
                         let shown = if of.is_empty() { unnamed.as_str() } else { of };
                         let known = self.sizes.get(shown).copied();
                         open_batch |= axis == 0 && known.is_none();
-                        let Some(n) = known.or_else(|| self.options.size(name, axis, of)) else {
-                            return Err(wrong(format!(
-                                "dimension {axis} is open: give its size, as --dim {shown}=224, or \
-                                 export with fixed sizes"
-                            )));
+                        let n = match known {
+                            Some(n) => n,
+                            None => self.options.size(name, axis, of).map_err(wrong)?,
                         };
                         if n == 0 || n >= 1 << 40 {
                             return Err(wrong(format!(
