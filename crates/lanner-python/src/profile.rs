@@ -75,15 +75,12 @@ impl Profile {
             }
             let counted = Counted::of(&graph);
             let mut doubts = Vec::new();
-            let (unknown, new) = (graph.cost().unknown, self.0.unmeasured(&counted));
+            let unknown = graph.cost().unknown;
             if !unknown.is_empty() {
                 doubts.push(format!("{} is not known and counts as a copy", unknown.join(", ")));
             }
-            if !new.is_empty() {
-                doubts.push(format!(
-                    "too low: no measured network has {}; give own= some such networks",
-                    new.join(", ")
-                ));
+            if let Some(doubt) = self.0.doubt(&counted) {
+                doubts.push(format!("{doubt}; give own= some such networks"));
             }
             let forecast = self.0.predict(&[counted]);
             Ok((forecast.mean[0], forecast.low[0], forecast.high[0], doubts))

@@ -14,8 +14,8 @@ use crate::output::{Row, print_rows, usage};
 #[command(after_help = "\
 The predictor is one that lanner profile wrote. Latencies are medians with 90 % intervals, in \
 milliseconds. `unknown` names operators that Lanner does not know, which count as copies; of several \
-files, one that cannot be read has a `note`, and so has a network of operations that the predictor has no \
-measurements of.
+files, one that cannot be read has a `note`, and so has a network of operations, or with numbers (8-bit \
+integers, 16-bit floats), that the predictor has no measurements of.
 
 Examples:
   lanner latency model.onnx --predictor cpu.lanner
@@ -75,14 +75,9 @@ fn predicted(predictor: &AnyLatency, graph: &TensorGraph, row: Row) -> Row {
         true => row,
         false => row.with("unknown", cost.unknown.join(", ")),
     };
-    match predictor.unmeasured(&counted) {
-        kinds if kinds.is_empty() => row,
-        kinds => row.with(
-            "note",
-            format!(
-                "too low: no measured network has {}; measure some such networks for lanner profile --with",
-                kinds.join(", ")
-            ),
-        ),
+    match predictor.doubt(&counted) {
+        None => row,
+        Some(doubt) => row
+            .with("note", format!("{doubt}; measure some such networks for lanner profile --with")),
     }
 }

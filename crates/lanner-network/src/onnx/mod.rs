@@ -13,6 +13,7 @@ mod draft;
 mod export;
 mod infer;
 pub(crate) mod messages;
+mod microsoft;
 mod parse;
 mod probe;
 mod quantize;

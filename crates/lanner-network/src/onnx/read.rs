@@ -5,6 +5,7 @@ use std::cmp::Reverse;
 use std::collections::{BinaryHeap, HashMap, HashSet};
 
 use super::infer::{self, Call, Fact, Gap, MOST_VALUES, Sliding};
+use super::microsoft;
 use super::parse::{Dim, Graph, Model, Node, ValueInfo, is_standard, tensor_type};
 use super::work::{self, Work};
 use crate::{NetworkError, Tensor, TensorGraph, TensorNode, TensorOp};
@@ -162,8 +163,11 @@ struct Reader<'a> {
     sizes: HashMap<&'a str, u64>,
     inputs: Vec<usize>,
     nodes: Vec<TensorNode>,
-    /// Means and variances of batch norms, and factors by which images are resized.
+    /// Means and variances of batch norms, first states of recurrent layers, and factors by which images are
+    /// resized.
     no_weights: HashSet<&'a str>,
+    /// Number of weights where several share a byte.
+    packed: HashMap<&'a str, u64>,
     /// Numbers of constants that are kept.
     kept: usize,
 }
@@ -181,6 +185,7 @@ impl<'a> Reader<'a> {
             inputs: Vec::new(),
             nodes: Vec::new(),
             no_weights: HashSet::new(),
+            packed: HashMap::new(),
             kept: 0,
         }
     }
@@ -286,9 +291,20 @@ impl<'a> Reader<'a> {
                 None => return Err(wrong(format!("nothing yields its input '{name}'"))),
             });
         }
-        let facts: Vec<Option<&Fact>> = inputs.iter().map(|i| i.map(|i| &self.facts[i])).collect();
-        let call = Call { node, inputs: &facts };
-        let strange = self.functions.contains(&(node.domain, node.op)) || !is_standard(node.domain);
+        let plain = match node.domain {
+            microsoft::DOMAIN => microsoft::plain(node.op, inputs.len()),
+            _ if node.op == "SimplifiedLayerNormalization" => microsoft::plain(node.op, 2),
+            _ => None,
+        };
+        let is_own = self.functions.contains(&(node.domain, node.op));
+        let strange = is_own || (!is_standard(node.domain) && plain.is_none());
+        let used: Vec<Option<usize>> = match &plain {
+            Some(plain) => plain.inputs.iter().map(|&i| inputs.get(i).copied().flatten()).collect(),
+            None => inputs.clone(),
+        };
+        let facts: Vec<Option<&Fact>> = used.iter().map(|i| i.map(|i| &self.facts[i])).collect();
+        let op = plain.map_or(node.op, |plain| plain.op);
+        let call = Call { op, node, inputs: &facts };
         let inferred = match strange {
             true => Err(Gap::Open(match self.functions.is_empty() {
                 true => format!("the operators of domain '{}' are not known", node.domain),
@@ -320,11 +336,18 @@ impl<'a> Reader<'a> {
             TensorOp::Conv | TensorOp::Pool => Sliding::of(&call).unwrap_or_default(),
             _ => Sliding::default(),
         };
-        let weights = call.inputs.iter().flatten().filter(|f| f.constant && is_weight(f.kind));
+        let all = inputs.iter().flatten().map(|&i| &self.facts[i]);
+        let weights = all.filter(|f| f.constant && is_weight(f.kind));
         let weights = weights.map(|f| f.len()).fold(0, u64::saturating_add);
         match node.op {
             "BatchNormalization" => self.no_weights.extend(node.inputs.iter().skip(3)),
             "Resize" | "Upsample" => self.no_weights.extend(node.inputs.iter().skip(1)),
+            "LSTM" | "GRU" | "RNN" => self.no_weights.extend(node.inputs.iter().skip(5).take(2)),
+            "MatMulNBits" => {
+                let size = |name| u64::try_from(node.int(name).unwrap_or(0)).unwrap_or(0);
+                let count = size("K").saturating_mul(size("N"));
+                self.packed.extend(node.inputs.get(1).map(|&name| (name, count)));
+            }
             _ => {}
         }
         let constant = facts.iter().all(|f| f.constant);
@@ -376,13 +399,22 @@ impl<'a> Reader<'a> {
             outputs.push(number);
         }
         let (mut params, mut weight_bytes) = (0u64, 0u64);
-        for fact in graph.weights.iter().filter(|w| is_weight(w.kind)).map(|w| w.name) {
-            let known = &self.facts[self.numbers[fact]];
+        // Some exporters write weights as nodes.
+        let of_nodes = graph.nodes.iter().filter(|n| n.op == "Constant" && is_standard(n.domain));
+        let stored = graph.weights.iter().map(|w| w.name);
+        for name in stored.chain(of_nodes.flat_map(|n| n.outputs.iter().copied())) {
+            let Some(known) = self.numbers.get(name).map(|&number| &self.facts[number]) else {
+                continue;
+            };
+            if !is_weight(known.kind) {
+                continue;
+            }
             weight_bytes =
                 weight_bytes.saturating_add(known.len().saturating_mul(element_bytes(known.kind)));
             // A number alone is a constant of the program, such as the ε of a norm.
-            if !known.dims.is_empty() && !self.no_weights.contains(fact) {
-                params = params.saturating_add(known.len());
+            if !known.dims.is_empty() && !self.no_weights.contains(name) {
+                let count = self.packed.get(name).copied().unwrap_or(known.len());
+                params = params.saturating_add(count);
             }
         }
         let tensors = self.names.iter().zip(self.facts).map(|(name, fact)| Tensor {

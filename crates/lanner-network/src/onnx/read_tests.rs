@@ -379,3 +379,6 @@ fn damaged_files_are_refused_or_read() {
         assert!(read(rubbish, &ReadOptions::default()).is_err());
     }
 }
+
+#[path = "microsoft_tests.rs"]
+mod microsoft_tests;

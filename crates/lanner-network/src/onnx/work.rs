@@ -1,7 +1,9 @@
 //! Kind and costs of an operator whose shapes are known. The conventions are those of
 //! [`Cost`](crate::Cost).
 
-use super::infer::{Answer, Call, Einsum, Fact, Sliding, attention_sizes, recurrent_sizes};
+use super::infer::{
+    Answer, Call, Einsum, Fact, Sliding, attention_sizes, fused_products, recurrent_sizes,
+};
 use crate::TensorOp;
 
 /// Work of an operator in one run.
@@ -22,16 +24,22 @@ fn products(products: u64, bias: u64, counts: bool) -> Work {
 /// Returns the kind of a known operator.
 pub(super) fn kind(call: &Call) -> TensorOp {
     let constant = |i: usize| call.inputs.get(i).copied().flatten().is_some_and(|f| f.constant);
-    match call.node.op {
+    match call.op {
         op if op.contains("Conv") => TensorOp::Conv,
         "Gemm" | "MatMul" | "MatMulInteger" | "QLinearMatMul" | "Einsum" => {
-            let right = if call.node.op == "QLinearMatMul" { 3 } else { 1 };
+            let right = if call.op == "QLinearMatMul" { 3 } else { 1 };
             match constant(right) || constant(0) {
                 true => TensorOp::Linear,
                 false => TensorOp::MatMul,
             }
         }
-        "Attention" => TensorOp::Attention,
+        "FusedMatMul" => match constant(1) || constant(0) {
+            true => TensorOp::Linear,
+            false => TensorOp::MatMul,
+        },
+        "FusedBlocks" => TensorOp::Linear,
+        "Attention" | "FusedAttention" | "FusedProjectedAttention" => TensorOp::Attention,
+        "FusedSkipNorm" | "FusedEmbedding" => TensorOp::Norm,
         "LSTM" | "GRU" | "RNN" => TensorOp::Recurrent,
         op if op.ends_with("Pool") || op == "RoiAlign" => TensorOp::Pool,
         op if op.starts_with("Reduce") => TensorOp::Reduce,
@@ -59,9 +67,9 @@ pub(super) fn work(call: &Call, outputs: &[Fact]) -> Answer<Work> {
     let given = |i: usize| call.inputs.get(i).copied().flatten();
     let dims = |i: usize| given(i).map(|f| f.dims.as_slice()).unwrap_or_default();
     let elementwise = |each: u64| Work { flops: each.saturating_mul(values), ..Work::default() };
-    Ok(match call.node.op {
+    Ok(match call.op {
         "Conv" | "ConvInteger" | "QLinearConv" | "DeformConv" => {
-            let (weights, bias) = match call.node.op {
+            let (weights, bias) = match call.op {
                 "QLinearConv" => (3, given(8).is_some()),
                 "DeformConv" => (1, given(3).is_some()),
                 "Conv" => (1, given(2).is_some()),
@@ -98,9 +106,15 @@ pub(super) fn work(call: &Call, outputs: &[Fact]) -> Answer<Work> {
             // The softmax of the scores, as if it were an operator of its own.
             Work { flops: all.saturating_add(scores), ..products(all, 0, true) }
         }
+        "FusedMatMul" | "FusedBlocks" | "FusedAttention" | "FusedProjectedAttention" => {
+            let [all, scores] = fused_products(call, values)?;
+            Work { flops: all.saturating_add(scores), ..products(all, 0, true) }
+        }
+        // The sum and the norm.
+        "FusedSkipNorm" => elementwise(2),
         "LSTM" | "GRU" | "RNN" => {
             let [steps, batch, directions, inputs, hidden] = recurrent_sizes(call)?;
-            let gates = match call.node.op {
+            let gates = match call.op {
                 "LSTM" => 4,
                 "GRU" => 3,
                 _ => 1,

@@ -181,11 +181,21 @@ fn class_of(
             if odd { format!("{form}_odd") } else { form.to_string() }
         }
         (TensorOp::Activation | TensorOp::Arithmetic, op) => {
+            let op = op.rsplit('.').next().unwrap_or(op);
             let form = match node.kind {
                 TensorOp::Arithmetic => "arithmetic",
                 _ if matches!(
                     op,
-                    "Erf" | "Sigmoid" | "Tanh" | "Exp" | "Softplus" | "Gelu" | "Swish"
+                    "Erf"
+                        | "Sigmoid"
+                        | "Tanh"
+                        | "Exp"
+                        | "Softplus"
+                        | "Gelu"
+                        | "Swish"
+                        | "FastGelu"
+                        | "QuickGelu"
+                        | "BiasGelu"
                 ) =>
                 {
                     "function"
@@ -203,6 +213,39 @@ fn class_of(
         (kind, _) => kind.name().to_string(),
     };
     CLASSES.iter().position(|c| *c == name).unwrap_or(CLASSES.len() - 1)
+}
+
+/// Numbers that a product is computed with.
+pub(crate) const PRECISIONS: [&str; 3] =
+    ["32-bit floats", "16-bit floats", "integers of 8 bits or less"];
+
+/// Returns the share of a network's products in each of [`PRECISIONS`].
+pub(crate) fn precisions(graph: &TensorGraph) -> [f64; PRECISIONS.len()] {
+    let makers = graph.makers();
+    let mut products = [0.0; PRECISIONS.len()];
+    for node in graph.nodes.iter().filter(|node| node.products > 0) {
+        // Runtimes compute with integers where both factors were integers a node before.
+        let widened =
+            |&t: &usize| makers[t].is_some_and(|i| graph.nodes[i].op.ends_with("DequantizeLinear"));
+        let stored = |&t: &usize| makers[t].is_none() && graph.tensors[t].constant;
+        let (first, rest) = node.inputs.split_at(node.inputs.len().min(1));
+        let is_quantised = ["Integer", "QLinear", "Quantize", "QGemm", "QAttention", "NBits"];
+        let bytes = node.outputs.first().map_or(4, |&t| graph.tensors[t].element_bytes);
+        let precision = match bytes {
+            _ if is_quantised.iter().any(|name| node.op.contains(name)) => 2,
+            _ if first.iter().all(widened)
+                && rest.iter().take(1).all(|t| widened(t) || stored(t)) =>
+            {
+                2
+            }
+            1 => 2,
+            2 => 1,
+            _ => 0,
+        };
+        products[precision] += node.products as f64;
+    }
+    let all: f64 = products.iter().sum();
+    products.map(|p| p / all.max(1.0))
 }
 
 /// Adds up the operations' sums, each class by itself.

@@ -18,7 +18,7 @@ use lanner_network::TensorGraph;
 use rayon::prelude::*;
 use serde::{Deserialize, Serialize};
 
-use crate::encode::tensor_operations::{self as ops, ALL_SUMS, CLASS_COUNT, Operation};
+use crate::encode::tensor_operations::{self as ops, ALL_SUMS, CLASS_COUNT, Operation, PRECISIONS};
 use crate::predictor::file::{Array, Header, ModelFile};
 use crate::regress::linalg::{Cholesky, Mat};
 use crate::{Forecast, PredictError};
@@ -42,6 +42,8 @@ const OF_FAMILY: f64 = 0.1;
 /// Most distance of a network from those of the family to be predicted that were measured, if it is to be one of
 /// them; that of two that share no operation is 1.4.
 const NEAR: f64 = 0.5;
+/// Share of a network's products that is too little to matter.
+const LITTLE: f64 = 0.05;
 /// Number of measurements of a family that the scatter of all others counts for in its own.
 const SCATTER: f64 = 3.0;
 
@@ -49,11 +51,13 @@ const SCATTER: f64 = 3.0;
 #[derive(Debug, Clone, PartialEq)]
 pub struct Counted {
     operations: Vec<Operation>,
+    /// Shares of its products in each of [`PRECISIONS`].
+    precisions: [f64; PRECISIONS.len()],
 }
 
 impl Counted {
     pub fn of(graph: &TensorGraph) -> Counted {
-        Counted { operations: ops::operations(graph) }
+        Counted { operations: ops::operations(graph), precisions: ops::precisions(graph) }
     }
 }
 
@@ -102,6 +106,8 @@ pub struct AnyLatency {
     trust: f64,
     metric: String,
     measured: usize,
+    /// Which of [`PRECISIONS`] the measured networks computed with.
+    precisions: Vec<String>,
 }
 
 /// The family to be predicted, of which some networks were measured.
@@ -118,6 +124,13 @@ struct Family {
 struct Settings {
     metric: String,
     measured: usize,
+    /// Those of the profile's own networks, in files of older versions.
+    #[serde(default = "of_probes")]
+    precisions: Vec<String>,
+}
+
+fn of_probes() -> Vec<String> {
+    vec![PRECISIONS[0].into()]
 }
 
 impl AnyLatency {
@@ -179,6 +192,10 @@ impl AnyLatency {
             trust: left_out.trust,
             metric: metric.into(),
             measured: n,
+            precisions: (0..PRECISIONS.len())
+                .filter(|&i| samples.iter().any(|s| s.network.precisions[i] > LITTLE))
+                .map(|i| PRECISIONS[i].into())
+                .collect(),
         })
     }
 
@@ -219,9 +236,10 @@ impl AnyLatency {
         format!("{measured} networks, {trust} of effects believed, ±{:.0} %", 100.0 * half.exp_m1())
     }
 
-    /// Returns the kinds of operations that no measured network had, if more than a twentieth of the network's
-    /// products are theirs: they are predicted as if they took no time.
-    pub fn unmeasured(&self, network: &Counted) -> Vec<&'static str> {
+    /// Says why a network's prediction is not to be trusted, as the beginning of a sentence, if more than a
+    /// twentieth of its products are unlike those of all measured networks: of a kind of operation that none had,
+    /// which counts as if it took no time, or with numbers that none computed with.
+    pub fn doubt(&self, network: &Counted) -> Option<String> {
         let products = |o: &Operation| o.sums[ops::PRODUCTS];
         let all: f64 = network.operations.iter().map(products).sum();
         let is_new = |class: usize| ops::weights_of(class, &self.weights).iter().all(|w| *w == 0.0);
@@ -229,8 +247,22 @@ impl AnyLatency {
             let of = network.operations.iter().filter(|o| o.class == class).map(products);
             of.sum::<f64>() / all.max(f64::MIN_POSITIVE)
         };
-        let classes = (0..CLASS_COUNT).filter(|&class| is_new(class) && share(class) > 0.05);
-        classes.map(|class| ops::CLASSES[class]).collect()
+        let classes = (0..CLASS_COUNT).filter(|&class| is_new(class) && share(class) > LITTLE);
+        let kinds: Vec<&str> = classes.map(|class| ops::CLASSES[class]).collect();
+        if !kinds.is_empty() {
+            return Some(format!("too low: no measured network has {}", kinds.join(", ")));
+        }
+        let is_other = |i: &usize| {
+            network.precisions[*i] > LITTLE && !self.precisions.iter().any(|p| p == PRECISIONS[*i])
+        };
+        let numbers: Vec<&str> =
+            (0..PRECISIONS.len()).filter(is_other).map(|i| PRECISIONS[i]).collect();
+        (!numbers.is_empty()).then(|| {
+            format!(
+                "may be wrong several times over: it computes with {}, and no measured network does",
+                numbers.join(" and ")
+            )
+        })
     }
 
     /// Name of the latency.
@@ -246,7 +278,11 @@ impl AnyLatency {
     /// Writes the predictor to a file.
     pub fn save(&self, path: &std::path::Path) -> Result<(), PredictError> {
         let mut header = Header::new(KIND, ANY, "default", 0);
-        let settings = Settings { metric: self.metric.clone(), measured: self.measured };
+        let settings = Settings {
+            metric: self.metric.clone(),
+            measured: self.measured,
+            precisions: self.precisions.clone(),
+        };
         header.settings = serde_json::to_value(settings)
             .map_err(|e| PredictError::Model { why: e.to_string() })?;
         let mut file = ModelFile::new(header);
@@ -272,7 +308,7 @@ impl AnyLatency {
         let file = ModelFile::load(path, KIND, ANY)?;
         let bad = |why: &str| PredictError::Model { why: why.into() };
         let read = || {
-            let Settings { metric, measured } = file.settings()?;
+            let Settings { metric, measured, precisions } = file.settings()?;
             let Some(own) = file.tensors.get("own") else {
                 return Err(bad(
                     "of an older Lanner: the same lanner profile command fits its measurements again",
@@ -296,7 +332,7 @@ impl AnyLatency {
                 _ => return Err(bad("numbers of the family are missing")),
             };
             let (weights, effects) = (weights.to_vec(), effects.to_vec());
-            Ok(AnyLatency { weights, effects, half, own, trust, metric, measured })
+            Ok(AnyLatency { weights, effects, half, own, trust, metric, measured, precisions })
         };
         read().map_err(|e: PredictError| PredictError::ModelFile {
             path: path.into(),

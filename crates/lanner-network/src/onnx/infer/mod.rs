@@ -1,11 +1,13 @@
 //! Shapes of what an operator yields, after the specification of ONNX (opsets 11 to 24), and the numbers
 //! of small tensors, on which shapes behind them depend.
 
+mod fused;
 mod products;
 mod values;
 mod views;
 mod windows;
 
+pub(super) use fused::products as fused_products;
 pub(super) use products::{Einsum, attention_sizes, recurrent_sizes};
 pub(super) use values::MOST_VALUES;
 pub(super) use windows::Sliding;
@@ -67,6 +69,8 @@ fn wrong<T>(why: impl Into<String>) -> Answer<T> {
 
 /// An operator and its inputs.
 pub(super) struct Call<'a> {
+    /// Name of the operator among those of ONNX, whatever the node calls it.
+    pub op: &'a str,
     pub node: &'a Node<'a>,
     pub inputs: &'a [Option<&'a Fact>],
 }
@@ -144,7 +148,7 @@ pub fn show(dims: &[u64]) -> String {
 /// Infers the outputs of an operator, as many as can be.
 pub(super) fn infer(call: &Call) -> Answer<Vec<Fact>> {
     let mut outputs = shapes(call)?;
-    let constant = call.inputs.iter().flatten().all(|f| f.constant) && !is_random(call.node.op);
+    let constant = call.inputs.iter().flatten().all(|f| f.constant) && !is_random(call.op);
     for fact in &mut outputs {
         if fact.dims.len() > MOST_RANK {
             return wrong(format!("the output has more than {MOST_RANK} dimensions"));
@@ -168,7 +172,7 @@ fn is_random(op: &str) -> bool {
 
 fn shapes(call: &Call) -> Answer<Vec<Fact>> {
     let one = |fact: Fact| Ok(vec![fact]);
-    Ok(match call.node.op {
+    Ok(match call.op {
         "Relu"
         | "LeakyRelu"
         | "ThresholdedRelu"
@@ -230,7 +234,7 @@ fn shapes(call: &Call) -> Answer<Vec<Fact>> {
         | "Bernoulli"
         | "TensorScatter" => {
             let input = call.input(0)?;
-            let keep = if call.node.op == "Identity" { input.values.clone() } else { None };
+            let keep = if call.op == "Identity" { input.values.clone() } else { None };
             return one(Fact { values: keep, ..Fact::new(input.dims.clone(), input.kind) });
         }
         // With statistics of each channel, if it normalises by its own.
@@ -270,7 +274,7 @@ fn shapes(call: &Call) -> Answer<Vec<Fact>> {
             for i in 1..call.inputs.len() {
                 dims = broadcast(&dims, &call.input(i)?.dims)?;
             }
-            let kind = match call.node.op {
+            let kind = match call.op {
                 "Equal" | "Less" | "Greater" | "LessOrEqual" | "GreaterOrEqual" => BOOL,
                 "Where" => call.input(1)?.kind,
                 _ => call.input(0)?.kind,
@@ -284,6 +288,7 @@ fn shapes(call: &Call) -> Answer<Vec<Fact>> {
         }
         "Gemm" | "MatMul" | "MatMulInteger" | "QLinearMatMul" | "Einsum" | "Attention" | "LSTM"
         | "GRU" | "RNN" => return products::shapes(call),
+        op if op.starts_with("Fused") => return fused::shapes(call),
         op if op.starts_with("Reduce") || matches!(op, "ArgMax" | "ArgMin") => {
             return one(reduced(call)?);
         }
@@ -294,7 +299,7 @@ fn shapes(call: &Call) -> Answer<Vec<Fact>> {
 /// An output of another type, of the first input's shape.
 fn cast(call: &Call) -> Answer<Fact> {
     let input = call.input(0)?;
-    let kind = match call.node.op {
+    let kind = match call.op {
         "CastLike" => call.input(1)?.kind,
         "QuantizeLinear" => match (call.node.int("output_dtype").unwrap_or(0), call.given(2)) {
             (0, Some(zero)) => zero.kind,
@@ -311,7 +316,7 @@ fn cast(call: &Call) -> Answer<Fact> {
 /// A sum, mean, … over axes; over all if none are given.
 fn reduced(call: &Call) -> Answer<Fact> {
     let Fact { dims, kind, .. } = call.input(0)?;
-    let arg = call.node.op.starts_with("Arg");
+    let arg = call.op.starts_with("Arg");
     let keep = call.node.int("keepdims").unwrap_or(1) != 0;
     let axes = match arg {
         true => Some(vec![call.node.int("axis").unwrap_or(0)]),

@@ -4,7 +4,7 @@ use super::{Answer, Call, Fact, broadcast, show, wrong};
 
 pub(super) fn shapes(call: &Call) -> Answer<Vec<Fact>> {
     let kind = call.input(0)?.kind;
-    Ok(match call.node.op {
+    Ok(match call.op {
         "Gemm" => {
             let flag = |name: &str| call.node.int(name).unwrap_or(0) != 0;
             let (a, b) = (&call.input(0)?.dims, &call.input(1)?.dims);
@@ -35,7 +35,7 @@ pub(super) fn shapes(call: &Call) -> Answer<Vec<Fact>> {
 }
 
 /// Shape of a matrix product as NumPy's `matmul`.
-fn product(a: &[u64], b: &[u64]) -> Answer<Vec<u64>> {
+pub(super) fn product(a: &[u64], b: &[u64]) -> Answer<Vec<u64>> {
     let wide = |v: &[u64], front: bool| match (v, front) {
         (&[n], true) => vec![1, n],
         (&[n], false) => vec![n, 1],
@@ -177,9 +177,11 @@ fn attention(call: &Call, kind: i32) -> Answer<Vec<Fact>> {
 /// Sizes of a recurrent layer: steps, batch, directions, inputs and hidden values.
 pub(in crate::onnx) fn recurrent_sizes(call: &Call) -> Answer<[u64; 5]> {
     let (x, r) = (&call.input(0)?.dims, &call.input(2)?.dims);
-    let (&[first, second, inputs], &[directions, _, hidden]) = (&x[..], &r[..]) else {
+    let (&[first, second, inputs], &[directions, rows, columns]) = (&x[..], &r[..]) else {
         return wrong(format!("an input {} and weights {}", show(x), show(r)));
     };
+    // Quantised weights are stored the other way round.
+    let hidden = if call.node.op == "DynamicQuantizeLSTM" { rows } else { columns };
     let batch_first = call.node.int("layout").unwrap_or(0) != 0;
     let (steps, batch) = if batch_first { (second, first) } else { (first, second) };
     Ok([steps, batch, directions, inputs, hidden])

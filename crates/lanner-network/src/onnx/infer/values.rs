@@ -55,7 +55,7 @@ pub(super) fn fold(call: &Call, output: &Fact) -> Option<Vec<f64>> {
     }
     let value = |i: usize| call.given(i)?.values.as_deref();
     let dims = |i: usize| Some(call.given(i)?.dims.as_slice());
-    match call.node.op {
+    match call.op {
         "Cast" | "CastLike" => {
             let whole = !matches!(output.kind, 1 | 10 | 11 | 16);
             let cast = |&v: &f64| match output.kind {

@@ -17,7 +17,7 @@ fn ints(values: &[f64]) -> Vec<i64> {
 }
 
 pub(super) fn shapes(call: &Call) -> Answer<Vec<Fact>> {
-    let one = match call.node.op {
+    let one = match call.op {
         "Constant" => constant(call)?,
         "ConstantOfShape" => constant_of_shape(call)?,
         "Range" => range(call)?,
@@ -343,7 +343,7 @@ fn gather_nd(call: &Call) -> Answer<Fact> {
 
 fn resize(call: &Call) -> Answer<Fact> {
     let dims = &call.input(0)?.dims;
-    let (scales, sizes_at) = if call.node.op == "Upsample" { (1, 9) } else { (2, 3) };
+    let (scales, sizes_at) = if call.op == "Upsample" { (1, 9) } else { (2, 3) };
     let axes = match call.node.ints("axes") {
         Some(axes) => axes.iter().map(|&a| axis(a, dims.len())).collect::<Answer<Vec<_>>>()?,
         None => (0..dims.len()).collect(),
@@ -386,7 +386,7 @@ fn depth_and_space(call: &Call) -> Answer<Fact> {
         return wrong(format!("blocks of {block} of {}", show(dims)));
     };
     let b = block as u64;
-    let out = match call.node.op {
+    let out = match call.op {
         "DepthToSpace" if c.is_multiple_of(b * b) => {
             vec![n, c / (b * b), h.saturating_mul(b), w.saturating_mul(b)]
         }

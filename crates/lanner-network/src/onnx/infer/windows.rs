@@ -34,7 +34,7 @@ impl Sliding {
         let axes = rank.checked_sub(2).filter(|&n| n > 0).ok_or_else(|| {
             Gap::Wrong(format!("an input of {rank} dimensions, expected batch, channels and more"))
         })?;
-        let weights = match call.node.op {
+        let weights = match call.op {
             "QLinearConv" => Some(3),
             op if op.contains("Conv") => Some(1),
             _ => None,
@@ -92,7 +92,7 @@ impl Sliding {
 pub(super) fn shapes(call: &Call) -> Answer<Vec<Fact>> {
     let input = call.input(0)?;
     let dims = &input.dims;
-    let op = call.node.op;
+    let op = call.op;
     match op {
         "GlobalAveragePool" | "GlobalMaxPool" | "GlobalLpPool" => {
             let dims = dims.iter().enumerate().map(|(i, &n)| if i < 2 { n } else { 1 }).collect();

@@ -1,4 +1,6 @@
-use lanner_network::onnx::{ReadOptions, probe, read};
+use lanner_network::onnx::{self, ReadOptions, probe, read};
+use lanner_network::{Init, OnnxOptions, Precision, Skeleton, Weights};
+use lanner_space::{Space, View};
 
 use super::*;
 
@@ -70,6 +72,37 @@ fn a_family_is_calibrated_by_ten_of_its_networks() {
     let path = folder.path().join("own.lanner");
     sharpened.save(&path).unwrap();
     assert_eq!(AnyLatency::load(&path).unwrap(), sharpened);
+}
+
+/// A network in another precision than all that were measured is told, until some in that precision are.
+#[test]
+fn other_precisions_are_told() {
+    let space = Space::NasBench201;
+    let quantised = |text: &str| {
+        let skeleton = Skeleton { classes: 10, channels: 16, ..Skeleton::of(&space).unwrap() };
+        let network = skeleton.build(&space.parse(text).unwrap(), View::Pruned).unwrap();
+        let weights = Weights::init(&network, Init::default());
+        let precision = |precision| {
+            let options = OnnxOptions { precision, ..OnnxOptions::default() };
+            let bytes = onnx::encode(&network, &weights, options).unwrap();
+            Counted::of(&read(&bytes, &ReadOptions::default()).unwrap())
+        };
+        [Precision::F32, Precision::Int8].map(precision)
+    };
+    let mut known = samples(0..60);
+    let fitted = AnyLatency::fit(&known, "board_ms").unwrap();
+    let [float, integer] = quantised("333333");
+    assert_eq!(fitted.doubt(&float), None);
+    let doubt = fitted.doubt(&integer).unwrap();
+    assert!(doubt.contains("integers of 8 bits or less"), "{doubt}");
+    let [_, other] = quantised("222222");
+    known.push(Sample { network: other, latency: 1.0, origin: Origin::Own });
+    let fitted = AnyLatency::fit(&known, "board_ms").unwrap();
+    assert_eq!(fitted.doubt(&integer), None);
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("board.lanner");
+    fitted.save(&path).unwrap();
+    assert_eq!(AnyLatency::load(&path).unwrap().doubt(&integer), None);
 }
 
 /// Each family is slower by a factor of its own, which says nothing of a further one: intervals are as
