@@ -76,6 +76,8 @@ enum Command {
     Hostile(hostile::HostileArgs),
     /// Predict latencies of networks of a family that was never measured
     Unseen(unseen::UnseenArgs),
+    /// Print the numbers of small networks, those that tell most of a device first
+    Probes,
 }
 
 /// A named set of hyper-parameters.
@@ -150,6 +152,7 @@ fn main() -> std::process::ExitCode {
         Command::Front(args) => transformers::front::run(args),
         Command::Hostile(args) => hostile::run(args),
         Command::Unseen(args) => unseen::run(args),
+        Command::Probes => unseen::probes(),
     };
     output::exit_code("lanner-bench", done)
 }

@@ -8,7 +8,7 @@ use lanner::output::{Row, print_rows, usage};
 use lanner_data::read_network_latencies;
 use lanner_network::onnx::{self, ReadOptions};
 use lanner_network::{TensorGraph, TensorOp};
-use lanner_predict::latency::any_network::{AnyLatency, Counted, Origin, Sample};
+use lanner_predict::latency::any_network::{self, AnyLatency, Counted, Origin, Sample};
 use lanner_predict::metrics;
 use lanner_predict::regress::linalg::Mat;
 use lanner_predict::regress::trees::{ExtraTrees, TreeOptions};
@@ -227,4 +227,13 @@ fn features(graph: &TensorGraph) -> Vec<f64> {
         }
     }
     sums.into_iter().map(f64::ln_1p).collect()
+}
+
+/// Prints the order of probes, for lanner-predict/src/latency/any_network/probes.txt.
+pub fn probes() -> anyhow::Result<()> {
+    for line in any_network::order_probes(2500)?.chunks(20) {
+        let numbers: Vec<String> = line.iter().map(u64::to_string).collect();
+        println!("{}", numbers.join(" "));
+    }
+    Ok(())
 }

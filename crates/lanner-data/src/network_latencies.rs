@@ -12,6 +12,8 @@ pub struct NetworkLatency {
     pub network: String,
     /// Milliseconds, above 0.
     pub latency_ms: f64,
+    /// Tells the file that was measured from a later one of that name, if the table has that.
+    pub fingerprint: Option<String>,
 }
 
 /// Reads `network` and a column of latencies in milliseconds, usually `latency_ms`, of a CSV table,
@@ -37,6 +39,7 @@ pub fn read_network_latencies(
         })
     };
     let (network_at, latency_at) = (column("network")?, column(latency)?);
+    let fingerprint_at = names.iter().position(|n| n.trim() == "fingerprint");
     let mut rows = Vec::new();
     for record in reader.records() {
         let record = record.map_err(|e| DataError::file(path, e.to_string()))?;
@@ -54,7 +57,8 @@ pub fn read_network_latencies(
                 expected: "a number above 0".into(),
             });
         };
-        rows.push(NetworkLatency { network: cell(network_at).into(), latency_ms });
+        let fingerprint = fingerprint_at.map(|i| cell(i).to_string()).filter(|f| !f.is_empty());
+        rows.push(NetworkLatency { network: cell(network_at).into(), latency_ms, fingerprint });
     }
     Ok(rows)
 }

@@ -4,6 +4,7 @@ use std::io::{Read, Write};
 use std::path::{Path, PathBuf};
 
 use anyhow::Context;
+use lanner::say;
 use lanner_data::write_file;
 use lanner_evaluate::measure::{Model, ModelSource};
 use lanner_network::{
@@ -102,8 +103,12 @@ pub fn models(paths: &[PathBuf]) -> anyhow::Result<Vec<Model>> {
         let mut inside = Vec::new();
         for entry in std::fs::read_dir(path).with_context(|| path.display().to_string())? {
             let entry = entry?.path();
-            if is_onnx(&entry.to_string_lossy()) {
-                inside.push(entry);
+            if !is_onnx(&entry.to_string_lossy()) {
+                continue;
+            }
+            match entry.is_file() {
+                true => inside.push(entry),
+                false => say!("note: left out: {} is no file", entry.display()),
             }
         }
         if inside.is_empty() {

@@ -14,13 +14,13 @@ use crate::{
     output::{Row, print_rows, progress, usage},
     stop::on_interrupt,
 };
+use lanner::say;
 
 /// Learn what operations cost on a device, to predict the latency of any network
 #[derive(clap::Args)]
 #[command(after_help = "\
 Measures small random networks of convolutions, attention and what stands between them, in at most \
---minutes, and fits a predictor for lanner latency; choosing and fitting take up to half a minute \
-more. Fewer than some 200 make a poor profile. Measurements are kept beside the profile: the same \
+--minutes, and fits a predictor for lanner latency, which takes some ten seconds more. Fewer than some 200 make a poor profile. Measurements are kept beside the profile: the same \
 command goes on with them, and --with fits them again at once.
 
 --with takes a table of networks of the kind to be predicted, as lanner measure writes it: columns \
@@ -76,7 +76,7 @@ pub fn run(args: ProfileArgs, threads: usize) -> anyhow::Result<()> {
     out_file::check(&table, Kind::Measurements, &args.with, false)?;
     let start = Instant::now();
     // Wrong tables are found before anything is measured.
-    let mut samples = own(&args)?;
+    let (mut samples, left_out) = own(&args)?;
     let with = samples.len();
     if args.minutes == 0.0 && with == 0 && !table.exists() {
         let why =
@@ -93,7 +93,7 @@ pub fn run(args: ProfileArgs, threads: usize) -> anyhow::Result<()> {
     }
     let probe =
         |number| Model { name: format!("probe-{number}"), source: ModelSource::Probe(number) };
-    let models: Vec<Model> = probes(args.networks)?.into_iter().map(probe).collect();
+    let models: Vec<Model> = probes(args.networks).into_iter().map(probe).collect();
     let usual = device.adaptive();
     // Many networks tell more than exact latencies of few.
     let short =
@@ -135,13 +135,15 @@ pub fn run(args: ProfileArgs, threads: usize) -> anyhow::Result<()> {
         .with("networks", samples.len() - with)
         .with("refused", refused)
         .with("own", with)
+        .with("left_out", left_out)
         .with("seconds", start.elapsed().as_secs_f64());
     print_rows(&[row], args.json)
 }
 
-/// Reads the tables of --with.
-fn own(args: &ProfileArgs) -> anyhow::Result<Vec<Sample>> {
-    let mut samples = Vec::new();
+/// Reads the tables of --with, and tells how many of their networks are left out: one that cannot be read, or is
+/// another by now, does not hide the others.
+fn own(args: &ProfileArgs) -> anyhow::Result<(Vec<Sample>, usize)> {
+    let (mut samples, mut left_out) = (Vec::new(), 0);
     for table in &args.with {
         let mut sizes = measure::measured_sizes(table).map_err(|e| usage(e.to_string()))?;
         sizes.dims.extend(args.dim.iter().cloned());
@@ -149,7 +151,26 @@ fn own(args: &ProfileArgs) -> anyhow::Result<Vec<Sample>> {
             let folder = table.parent().unwrap_or(std::path::Path::new(""));
             let beside = folder.join(&row.network);
             let path = if beside.is_file() { beside } else { PathBuf::from(&row.network) };
-            let graph = onnx_file::graph(&path, &sizes)?;
+            let is_same = row.fingerprint.is_none_or(|measured| {
+                measure::fingerprint(&path).map_or(true, |now| now == measured)
+            });
+            if !is_same {
+                say!(
+                    "note: {}: it is another file than was measured, and left out; lanner measure measures it \
+                     again",
+                    path.display()
+                );
+                left_out += 1;
+                continue;
+            }
+            let graph = match onnx_file::graph(&path, &sizes) {
+                Ok(graph) => graph,
+                Err(why) => {
+                    say!("note: left out: {why:#}");
+                    left_out += 1;
+                    continue;
+                }
+            };
             samples.push(Sample {
                 network: Counted::of(&graph),
                 latency: row.latency_ms,
@@ -157,5 +178,8 @@ fn own(args: &ProfileArgs) -> anyhow::Result<Vec<Sample>> {
             });
         }
     }
-    Ok(samples)
+    if samples.is_empty() && left_out > 0 {
+        return Err(usage(format!("none of the {left_out} networks of --with can be used")));
+    }
+    Ok((samples, left_out))
 }

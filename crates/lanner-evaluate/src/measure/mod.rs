@@ -38,7 +38,7 @@ pub use latency_table::{
     milliseconds, read_baseline, relative_half_width,
 };
 pub use layers::{LayerLatency, LayerWise};
-pub use models::{Model, ModelLatency, ModelSource, measure_models, measured_sizes};
+pub use models::{Model, ModelLatency, ModelSource, fingerprint, measure_models, measured_sizes};
 #[cfg(feature = "ort")]
 pub use ort::Ort;
 pub use protocol::{Adaptive, Block, Measurement, Protocol, Reference};

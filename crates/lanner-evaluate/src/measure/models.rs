@@ -4,11 +4,14 @@
 //! # lanner model latencies: 1
 //! # runtime: onnxruntime 1.32.0
 //! …
-//! network,latency_ms,latency_ms_se,runs,drift,note
-//! nets/small.onnx,2.893,0.009,15,1.028,
+//! network,latency_ms,latency_ms_se,runs,drift,note,fingerprint
+//! nets/small.onnx,2.893,0.009,15,1.028,,913408-6c1e09ab
 //! ```
+//!
+//! `fingerprint` has the size of the model's file in bytes and its CRC-32C: a file that is another by now is measured
+//! again.
 
-use std::collections::HashSet;
+use std::collections::{HashMap, HashSet};
 use std::io::{BufRead, BufReader, Read};
 use std::ops::ControlFlow;
 use std::path::Path;
@@ -20,7 +23,7 @@ use lanner_space::Space;
 use super::campaign::{deployed, doubts, one_line, reference};
 use super::{Device, Header, Protocol, Reference, Runtime, milliseconds};
 use crate::EvaluateError;
-use crate::journal::{FileKind, Journal, Opened};
+use crate::journal::{FileKind, Journal};
 
 const KIND: FileKind = FileKind {
     title: "lanner model latencies",
@@ -28,7 +31,12 @@ const KIND: FileKind = FileKind {
     command: "measure",
     doing: "measuring",
 };
-const COLUMNS: [&str; 6] = ["network", "latency_ms", "latency_ms_se", "runs", "drift", "note"];
+const COLUMNS: [&str; 7] =
+    ["network", "latency_ms", "latency_ms_se", "runs", "drift", "note", "fingerprint"];
+/// Number of columns where no model is a file.
+const WITHOUT_FILES: usize = 6;
+/// Bytes of a file that are read at a time.
+const BUFFER: usize = 1 << 20;
 
 /// Most bytes of a table's header.
 const MOST_HEADER: u64 = 1 << 20;
@@ -59,7 +67,8 @@ pub struct ModelLatency {
     pub note: String,
 }
 
-/// Measures models on a device into a file, if there is one, which a later call goes on with. The
+/// Measures models on a device into a file, if there is one, which a later call goes on with; a model whose
+/// file is another by then is measured again. The
 /// closure is told how many are done before each, and may stop. Ends after `budget_s` seconds in any
 /// case.
 ///
@@ -79,13 +88,37 @@ pub fn measure_models(
     let header = header(device, &*runtime, protocol);
     let mut journal = None;
     let mut done = Vec::new();
+    let files: Vec<String> = models
+        .iter()
+        .map(|model| match &model.source {
+            ModelSource::File(path) => fingerprint(path),
+            ModelSource::Probe(_) => Ok(String::new()),
+        })
+        .collect::<Result<_, EvaluateError>>()?;
+    let has_files = files.iter().any(|file| !file.is_empty());
+    let columns = &COLUMNS[..if has_files { COLUMNS.len() } else { WITHOUT_FILES }];
     if let Some(out) = out {
-        let opened = Journal::open(out, KIND, &COLUMNS, &header)?;
-        let Opened { journal: open, records, .. } = opened;
-        journal = Some(open);
-        for (line, record) in records {
+        let mut opened = Journal::open(out, KIND, columns, &header)?;
+        let now: HashMap<&str, &str> =
+            models.iter().zip(&files).map(|(m, file)| (m.name.as_str(), file.as_str())).collect();
+        let is_as_it_was = |record: &csv::StringRecord| {
+            let cell = |i: usize| record.get(i).unwrap_or_default();
+            now.get(cell(0)).is_none_or(|file| *file == cell(6))
+        };
+        let before = opened.records.len();
+        opened.records.retain(|(_, record)| is_as_it_was(record));
+        if opened.records.len() < before {
+            let row = |(_, record): &(u64, csv::StringRecord)| -> Vec<String> {
+                record.iter().map(String::from).collect()
+            };
+            let rows: Vec<Vec<String>> = opened.records.iter().map(row).collect();
+            opened.journal.replace(&opened.header, &rows)?;
+            opened = Journal::open(out, KIND, columns, &header)?;
+        }
+        for (line, record) in opened.records {
             done.push(parse(out, line, &record)?);
         }
+        journal = Some(opened.journal);
     }
     let known: HashSet<String> = done.iter().map(|d: &ModelLatency| d.name.clone()).collect();
     let mut reference = match device.reference {
@@ -123,19 +156,40 @@ pub fn measure_models(
             Err(error) => return Err(error),
         };
         if let Some(journal) = &mut journal {
-            journal.write(&[[
+            let mut cells = vec![
                 row.name.clone(),
                 row.latency_ms.map_or(String::new(), milliseconds),
                 milliseconds(row.error_ms),
                 runs.to_string(),
                 if drift.is_finite() { format!("{drift:.4}") } else { String::new() },
                 row.note.clone(),
-            ]])?;
+            ];
+            cells.extend(has_files.then(|| files[number].clone()));
+            journal.write(&[cells])?;
         }
         done.push(row);
     }
     let _ = tell(models.len());
     Ok(done)
+}
+
+/// Tells a model's file from another: its size in bytes and its CRC-32C.
+///
+/// # Errors
+/// It cannot be read.
+pub fn fingerprint(path: &Path) -> Result<String, EvaluateError> {
+    let io = || EvaluateError::io(path, "read");
+    let mut file = std::fs::File::open(path).map_err(io())?;
+    let (mut buffer, mut size, mut sum) = (vec![0; BUFFER], 0, 0);
+    loop {
+        match file.read(&mut buffer).map_err(io())? {
+            0 => return Ok(format!("{size}-{sum:08x}")),
+            n => {
+                size += n as u64;
+                sum = crc32c::crc32c_append(sum, &buffer[..n]);
+            }
+        }
+    }
 }
 
 fn header(device: &Device, runtime: &dyn Runtime, protocol: &Protocol) -> Header {

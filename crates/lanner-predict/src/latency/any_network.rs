@@ -24,7 +24,7 @@ use crate::regress::linalg::{Cholesky, Mat};
 use crate::{Forecast, PredictError};
 use families::Process;
 use features::{RandomFeatures, WIDTH, features};
-pub use features::{informative, probes};
+pub use features::{informative, order_probes, probes};
 
 /// The kind in a predictor's file; its space is [`ANY`].
 pub const KIND: &str = "any-network";

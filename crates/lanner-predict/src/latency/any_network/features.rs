@@ -12,8 +12,8 @@ use crate::regress::gp::{Component, HyperPrior, Kernel};
 use crate::regress::linalg::Mat;
 use crate::select::informative::most_informative;
 
-/// Most probes that some are chosen from.
-const MOST_CANDIDATES: u64 = 2500;
+/// Number of probes that are in order.
+const CANDIDATES: u64 = 2500;
 /// Random features of a class of operations.
 const FEATURES: usize = 96;
 /// Those of all classes, with what each class and all operations have in common.
@@ -104,18 +104,26 @@ pub fn informative(networks: &[Counted], n: usize, seed: u64) -> Vec<usize> {
     most_informative(&[component], &all, n, seed)
 }
 
-/// Chooses the numbers of `count` [probes](onnx::probe) to measure on a device, those that tell most first: however
+/// Numbers of [`CANDIDATES`] probes, those that tell most first, as [`order_probes`] chooses them: that takes too long
+/// to do it for each profile.
+const ORDER: &str = include_str!("probes.txt");
+
+/// Lists the numbers of `count` [probes](onnx::probe) to measure on a device, those that tell most first: however
 /// many are measured, they are the best of that number.
+pub fn probes(count: u64) -> Vec<u64> {
+    let chosen = ORDER.split_whitespace().filter_map(|number| number.parse().ok());
+    chosen.chain(CANDIDATES..).take(count as usize).collect()
+}
+
+/// Chooses the first `n` of the order of [`CANDIDATES`] probes in which they tell most.
 ///
 /// # Errors
 /// None that a caller could cause.
-pub fn probes(count: u64) -> Result<Vec<u64>, PredictError> {
-    let candidates = count.saturating_mul(4).saturating_add(100).min(MOST_CANDIDATES).max(count);
-    let counted = (0..candidates)
+pub fn order_probes(n: usize) -> Result<Vec<u64>, PredictError> {
+    let counted = (0..CANDIDATES)
         .into_par_iter()
         .map(|n| Ok(Counted::of(&onnx::read(&onnx::probe(n), &ReadOptions::default())?)))
         .collect::<Result<Vec<Counted>, NetworkError>>()
         .map_err(|e| PredictError::Model { why: e.to_string() })?;
-    let chosen = informative(&counted, count as usize, 0);
-    Ok(chosen.into_iter().map(|i| i as u64).collect())
+    Ok(informative(&counted, n, 0).into_iter().map(|i| i as u64).collect())
 }

@@ -146,6 +146,16 @@ fn informative_networks_tell_more() {
     assert!(error(&known) < random, "{} {random}", error(&known));
 }
 
+/// The order in the file is the one that is chosen; `lanner-bench probes` writes it anew.
+#[test]
+fn probes_are_in_the_order_of_the_choice() {
+    assert_eq!(probes(40), order_probes(40).unwrap());
+    let mut all = probes(4000);
+    assert_eq!(all[..100], probes(100));
+    all.sort_unstable();
+    assert_eq!(all, (0..4000).collect::<Vec<u64>>());
+}
+
 #[test]
 fn bad_measurements_are_refused() {
     let mut few = samples(0..19);
