@@ -146,7 +146,8 @@ pub fn measure_models(
         let (row, runs, drift) = match measured {
             Ok(m) => {
                 let (name, note) = (model.name.clone(), doubts(&m));
-                let latency_ms = Some(m.latency_ms);
+                // As the table has it, so that a later call yields the same.
+                let latency_ms = milliseconds(m.latency_ms).parse().ok();
                 (ModelLatency { name, latency_ms, error_ms: m.error_ms, note }, m.runs, m.drift)
             }
             Err(EvaluateError::Refused { why, .. }) => {
