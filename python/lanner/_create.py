@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from lanner import _lanner
-from lanner._checked import texts, whole
+from lanner._checked import given, path, text, texts, truth, whole
 from lanner._errors import InputError, StudyError
 from lanner._measure import LATENCY, Measure, Meter
 from lanner._space import Space, as_space, differences
@@ -16,6 +16,7 @@ from lanner._trial import Build
 
 STRATEGIES = ("default", "brp-nas", "weak-predictors", "regularized-evolution", "random")
 """Names of the strategies (docs/search.md)."""
+_FOLDER = "the path of a study's folder"
 
 
 def create_study(
@@ -69,6 +70,11 @@ def create_study(
     limits = texts("limits", limits, "latency_ms <= 5")
     if seed is not None:
         seed = whole("seed", seed)
+    if strategy is not None:
+        text("strategy", strategy, f"one of {', '.join(STRATEGIES)}")
+    if storage is not None:
+        storage = path("storage", storage, _FOLDER)
+    load_if_exists = truth("load_if_exists", load_if_exists)
     first_measurements = whole("first_measurements", first_measurements)
     meter = Meter.of(space, measure, build, example_input, device)
     latency = metrics = None
@@ -86,7 +92,9 @@ def create_study(
 
         temporary = tempfile.TemporaryDirectory(prefix="lanner-", ignore_cleanup_errors=True)
         storage = os.path.join(temporary.name, "study")
-    folder = os.path.abspath(os.fspath(storage))
+    folder = os.path.abspath(storage)
+    if os.path.isfile(folder):
+        raise InputError(f"storage: {folder} is a file, expected {_FOLDER}")
     if _lanner.Search.is_there(folder):
         if not load_if_exists:
             raise StudyError(
@@ -133,7 +141,9 @@ def load_study(storage: str | os.PathLike[str], *, build: Build | None = None) -
 
     Raises StudyError if there is none.
     """
-    folder = os.path.abspath(os.fspath(storage))
+    folder = os.path.abspath(path("storage", storage, _FOLDER))
+    if build is not None and not callable(build):
+        raise InputError(f"{given('build', build)}, expected a function of an architecture")
     if not _lanner.Search.is_there(folder):
         raise StudyError(f"{folder}: there is no study; lanner.create_study(…, storage=…) begins one")
     search = _lanner.Search.look(folder)

@@ -4,7 +4,9 @@ import time
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
+from lanner._checked import given
 from lanner._errors import InputError
+from lanner._number import number
 from lanner._trial import Trial
 
 if TYPE_CHECKING:
@@ -26,8 +28,11 @@ class LiveFigure:
             from IPython.display import SVG, display
         except ImportError as error:
             raise InputError("LiveFigure draws in notebooks: IPython is not installed") from error
+        seconds = number(pause)
+        if seconds is None:
+            raise InputError(f"{given('pause', pause)}, expected seconds")
         self._svg, self._display = SVG, display
-        self._pause, self._last = pause, -pause
+        self._pause, self._last = seconds, -seconds
         self._handle: Any = None
         self._last_study: Study | None = None
 

@@ -166,6 +166,31 @@ impl Job {
         most.reduce(f64::min)
     }
 
+    /// Refuses limits of which one says less than another of the same metric, or that no value keeps.
+    pub(crate) fn check_limits(&self) -> Result<(), SearchError> {
+        for (i, limit) in self.limits.iter().enumerate() {
+            let wrong = |other: &Limit, why: &str| {
+                Err(SearchError::Settings { why: format!("limits {other} and {limit}: {why}") })
+            };
+            for other in self.limits[..i].iter().filter(|l| l.metric == limit.metric) {
+                match (other.bound, limit.bound) {
+                    (Bound::AtMost(_), Bound::AtMost(_))
+                    | (Bound::AtLeast(_), Bound::AtLeast(_)) => {
+                        return wrong(other, "give one of them");
+                    }
+                    (Bound::AtMost(most), Bound::AtLeast(least))
+                    | (Bound::AtLeast(least), Bound::AtMost(most))
+                        if least > most =>
+                    {
+                        return wrong(other, "no value keeps both");
+                    }
+                    _ => {}
+                }
+            }
+        }
+        Ok(())
+    }
+
     /// Returns the signs by which larger is better, for each objective.
     pub(crate) fn signs(&self) -> Vec<f64> {
         self.objectives.iter().map(|o| o.signed(1.0)).collect()
