@@ -25,7 +25,7 @@ pub use count::{OnnxCost, count};
 pub(crate) use draft::{Draft, Element, Table, axis, graph_of};
 pub(crate) use export::{int, ints};
 pub use infer::show;
-pub use probe::probe;
+pub use probe::{FIRST_RECURRENT, probe};
 use prost::Message;
 pub use read::{ReadOptions, has_dim, read};
 

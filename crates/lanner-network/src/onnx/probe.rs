@@ -12,9 +12,14 @@ use super::messages::{
 };
 use super::{INPUT, OUTPUT};
 
+mod recurrent;
+
 /// Most multiply-accumulates and weights of a probe: more time would tell no more.
 const MOST_MACS: usize = 500_000_000;
 const MOST_WEIGHTS: usize = 12_000_000;
+
+/// Probes from this number on are recurrent.
+pub const FIRST_RECURRENT: u64 = 10_000;
 
 /// Encodes the probe of that number, always the same: a model with one input of 32-bit floats. All
 /// sizes are drawn from ranges that networks for images, sequences and text have.
@@ -22,6 +27,7 @@ pub fn probe(number: u64) -> Vec<u8> {
     let mut random = ChaCha8Rng::seed_from_u64(number);
     let mut net = Probe { random: ChaCha8Rng::seed_from_u64(!number), ..Probe::default() };
     let (input, output) = match number % 10 {
+        _ if number >= FIRST_RECURRENT => net.recurrent(&mut random),
         0..6 => net.image(&mut random),
         6..9 => net.tokens(&mut random),
         _ => net.wave(&mut random),
@@ -438,16 +444,24 @@ mod tests {
     #[test]
     fn probes_are_networks_of_all_kinds() {
         let mut operators = std::collections::BTreeSet::new();
-        for number in 0..300 {
+        for number in (0..300).chain(FIRST_RECURRENT..FIRST_RECURRENT + 40) {
             let graph = read(&probe(number), &ReadOptions::default()).unwrap();
             let cost = graph.cost();
             assert!(cost.unknown.is_empty(), "{:?}", cost.unknown);
             assert!(cost.products < 2 * MOST_MACS as u64, "{number}: {}", cost.products);
             operators.extend(graph.nodes.into_iter().map(|n| n.op));
         }
-        for op in
-            ["Conv", "ConvTranspose", "MatMul", "LayerNormalization", "Softmax", "Erf", "Concat"]
-        {
+        for op in [
+            "Conv",
+            "ConvTranspose",
+            "MatMul",
+            "LayerNormalization",
+            "Softmax",
+            "Erf",
+            "Concat",
+            "LSTM",
+            "GRU",
+        ] {
             assert!(operators.contains(op), "{op}");
         }
     }

@@ -112,6 +112,8 @@ fn operation(
             let rows = if output.len() > 1 { output[output.len() - 2] } else { 1 };
             [last(input), last(output), rows.max(1), batch]
         }
+        // Steps follow each other.
+        TensorOp::Recurrent => [last(input), last(output), product(output) / last(output), 1],
         _ => [at(input, 1), last(output), product(output) / last(output), 1],
     };
     let is_depthwise = groups > 1 && from == 1;
@@ -132,8 +134,13 @@ fn operation(
             sums[2] = (all - products).max(0.0) / 1e6;
             sums[3] = (places * taps) as f64 * (from * groups) as f64 / 1e6;
         }
-        TensorOp::Pool | TensorOp::Norm | TensorOp::Softmax | TensorOp::Recurrent => {
+        TensorOp::Pool | TensorOp::Norm | TensorOp::Softmax => {
             sums[3] = node.flops as f64 / 1e6;
+        }
+        // Overhead and the states of each step.
+        TensorOp::Recurrent => {
+            sums[3] = places as f64 / 1e3;
+            sums[2] = (places * to) as f64 / 1e6;
         }
         _ => {}
     }

@@ -1,7 +1,7 @@
 //! Random features of networks, by which effects of operations' sizes are linear.
 
 use lanner_network::NetworkError;
-use lanner_network::onnx::{self, ReadOptions};
+use lanner_network::onnx::{self, FIRST_RECURRENT, ReadOptions};
 use rand::RngExt;
 use rayon::prelude::*;
 
@@ -12,8 +12,9 @@ use crate::regress::gp::{Component, HyperPrior, Kernel};
 use crate::regress::linalg::Mat;
 use crate::select::informative::most_informative;
 
-/// Number of probes that are in order.
-const CANDIDATES: u64 = 2500;
+/// Numbers of probes that are put in order, so many as are considered at a time.
+const IMAGES_AND_TOKENS: u64 = 2300;
+const RECURRENT: u64 = 200;
 /// Random features of a class of operations.
 const FEATURES: usize = 96;
 /// Those of all classes, with what each class and all operations have in common.
@@ -104,26 +105,32 @@ pub fn informative(networks: &[Counted], n: usize, seed: u64) -> Vec<usize> {
     most_informative(&[component], &all, n, seed)
 }
 
-/// Numbers of [`CANDIDATES`] probes, those that tell most first, as [`order_probes`] chooses them: that takes too long
-/// to do it for each profile.
+/// Numbers of [`candidates`], those that tell most first, as [`order_probes`] chooses them: that takes too long to do it
+/// for each profile.
 const ORDER: &str = include_str!("probes.txt");
 
 /// Lists the numbers of `count` [probes](onnx::probe) to measure on a device, those that tell most first: however
 /// many are measured, they are the best of that number.
 pub fn probes(count: u64) -> Vec<u64> {
     let chosen = ORDER.split_whitespace().filter_map(|number| number.parse().ok());
-    chosen.chain(CANDIDATES..).take(count as usize).collect()
+    chosen.chain(IMAGES_AND_TOKENS..).take(count as usize).collect()
 }
 
-/// Chooses the first `n` of the order of [`CANDIDATES`] probes in which they tell most.
+/// Numbers of the probes that are put in order.
+fn candidates() -> Vec<u64> {
+    (0..IMAGES_AND_TOKENS).chain(FIRST_RECURRENT..FIRST_RECURRENT + RECURRENT).collect()
+}
+
+/// Chooses the first `n` of the order of candidates in which they tell most.
 ///
 /// # Errors
 /// None that a caller could cause.
 pub fn order_probes(n: usize) -> Result<Vec<u64>, PredictError> {
-    let counted = (0..CANDIDATES)
-        .into_par_iter()
-        .map(|n| Ok(Counted::of(&onnx::read(&onnx::probe(n), &ReadOptions::default())?)))
+    let numbers = candidates();
+    let counted = numbers
+        .par_iter()
+        .map(|&n| Ok(Counted::of(&onnx::read(&onnx::probe(n), &ReadOptions::default())?)))
         .collect::<Result<Vec<Counted>, NetworkError>>()
         .map_err(|e| PredictError::Model { why: e.to_string() })?;
-    Ok(informative(&counted, n, 0).into_iter().map(|i| i as u64).collect())
+    Ok(informative(&counted, n, 0).into_iter().map(|i| numbers[i]).collect())
 }

@@ -153,7 +153,8 @@ fn probes_are_in_the_order_of_the_choice() {
     let mut all = probes(4000);
     assert_eq!(all[..100], probes(100));
     all.sort_unstable();
-    assert_eq!(all, (0..4000).collect::<Vec<u64>>());
+    all.dedup();
+    assert_eq!(all.len(), 4000);
 }
 
 #[test]
