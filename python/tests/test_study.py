@@ -330,3 +330,15 @@ def test_trials_are_a_table_of_any_library():
     assert len(polars.DataFrame(holder)) == 9
     with pytest.raises(lanner.InputError, match="read already"):
         lanner.Predictor.fit(holder, [1.0])
+
+
+def test_given_architectures_are_the_first():
+    space = lanner.Space("nasbench201")
+    first = space.sample(3, seed=9)
+    study = lanner.create_study(space, maximize="score", limits=["params <= 1.5e6"], first=[*first, first[0]])
+    study.optimize(workers.score, n_trials=6)
+    assert [t.arch for t in study.trials[:3]] == first and len({t.arch for t in study.trials}) == 6
+    heavy = "|nor_conv_3x3~0|+|nor_conv_3x3~0|nor_conv_3x3~1|+|nor_conv_3x3~0|nor_conv_3x3~1|nor_conv_3x3~2|"
+    for wrong, says in [(["999"], "999"), ([heavy], "over a limit of params"), ("302143", "expected a list of")]:
+        with pytest.raises(lanner.InputError, match=says):
+            lanner.create_study(space, maximize="score", limits=["params <= 1e5"], first=wrong)
