@@ -342,3 +342,14 @@ def test_given_architectures_are_the_first():
     for wrong, says in [(["999"], "999"), ([heavy], "over a limit of params"), ("302143", "expected a list of")]:
         with pytest.raises(lanner.InputError, match=says):
             lanner.create_study(space, maximize="score", limits=["params <= 1e5"], first=wrong)
+
+
+@pytest.mark.parametrize("values", [[1e300, -1e300], [-1e308, 1e308], [5e-324, 0.0], [3.0], [7.0] * 4, [1e15, 1e15 + 1]])
+def test_figures_have_a_place_for_any_values(values):
+    study = lanner.create_study(lanner.space("s", x=lanner.Int(0, 20)), minimize="loss <&>", seed=1)
+    told = iter(values)
+    study.optimize(lambda _: next(told), n_trials=len(values))
+    root = xml.etree.ElementTree.fromstring(study.svg())
+    numbers = [float(v) for part in root.iter() for k, v in part.attrib.items() if k in ("x", "y", "cx", "cy")]
+    assert numbers and all(-10 < v < 600 for v in numbers)
+    assert "<&>" not in study._repr_html_()
