@@ -3,6 +3,7 @@
 import json
 import os
 import time
+import weakref
 from collections.abc import Mapping, Sequence
 from concurrent.futures import Executor
 from pathlib import Path
@@ -49,7 +50,8 @@ class Study:
         self._folder = folder
         self._build = build
         self._meter = meter
-        self._temporary = temporary
+        if temporary is not None:
+            weakref.finalize(self, temporary.cleanup)
         self._is_stopped = False
         self._is_measured = False
         self._budget = 0

@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from lanner._checked import truth
+from lanner._checked import given, truth
 from lanner._errors import ExportError, InputError
 from lanner._space import Space
 
@@ -92,6 +92,8 @@ class Trial:
 
         if self._storage is None:
             raise InputError("this trial is of no study: its network cannot be kept")
+        if not hasattr(module, "state_dict"):
+            raise InputError(f"{given('module', module)}, expected a torch.nn.Module")
         path = self._storage / "networks" / f"{self.number}.onnx"
         path.parent.mkdir(parents=True, exist_ok=True)
         _lanner.write_file(str(path), to_onnx(module, example_input, truth("open_batch", open_batch)))

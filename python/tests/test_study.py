@@ -6,6 +6,7 @@ import shlex
 import sys
 import threading
 import types
+import warnings
 import xml.etree.ElementTree
 from pathlib import Path
 
@@ -353,3 +354,13 @@ def test_figures_have_a_place_for_any_values(values):
     numbers = [float(v) for part in root.iter() for k, v in part.attrib.items() if k in ("x", "y", "cx", "cy")]
     assert numbers and all(-10 < v < 600 for v in numbers)
     assert "<&>" not in study._repr_html_()
+
+
+def test_folders_of_temporary_studies_go_with_them():
+    study = lanner.create_study("nasbench201", maximize="score")
+    folder = study.storage
+    assert folder.is_dir()
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        del study
+    assert not folder.parent.exists()
