@@ -7,10 +7,10 @@ from pathlib import Path
 from typing import Any
 
 from lanner import _lanner
-from lanner._checked import given, path, text, texts, truth, whole
+from lanner._checked import given, path, several, text, texts, truth, whole
 from lanner._errors import InputError, StudyError
 from lanner._measure import LATENCY, Measure, Meter
-from lanner._space import Space, as_space, differences
+from lanner._space import Arch, Space, as_space, differences
 from lanner._study import Study
 from lanner._trial import Build
 
@@ -34,6 +34,7 @@ def create_study(
     seed: int | None = None,
     strategy: str | None = None,
     first_measurements: int = 20,
+    first: Sequence[Arch] = (),
 ) -> Study:
     """Begins a study: the search of a space for the best values of a metric, within limits.
 
@@ -58,6 +59,7 @@ def create_study(
     - ``seed``: with one worker, one seed gives the same trials (default 0).
     - ``strategy``: one of ``lanner.STRATEGIES``.
     - ``first_measurements``: number of networks to measure before the search, if a latency is limited.
+    - ``first``: architectures that are trained before any others, such as the network of today.
 
     Raises InputError if a setting is wrong, and then writes nothing; StudyError if there is a study in the
     folder and ``load_if_exists`` is not set.
@@ -76,6 +78,8 @@ def create_study(
         storage = path("storage", storage, _FOLDER)
     load_if_exists = truth("load_if_exists", load_if_exists)
     first_measurements = whole("first_measurements", first_measurements)
+    listed = several("first", first, "a list of architectures")
+    archs = list(dict.fromkeys(space.text(arch) for arch in listed))
     meter = Meter.of(space, measure, build, example_input, device)
     latency = metrics = None
     facts: list[tuple[str, str]] = []
@@ -116,6 +120,7 @@ def create_study(
             space._inner,
             goals,
             limits,
+            archs,
             strategy or STRATEGIES[0],
             0 if seed is None else seed,
             first_measurements,

@@ -147,6 +147,7 @@ class Search:
         space: Space,
         objectives: Sequence[tuple[str, bool]],
         limits: Sequence[str],
+        archs: Sequence[str],
         strategy: str,
         seed: int,
         first: int,

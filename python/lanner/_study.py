@@ -3,6 +3,7 @@
 import json
 import os
 import time
+import weakref
 from collections.abc import Mapping, Sequence
 from concurrent.futures import Executor
 from pathlib import Path
@@ -49,9 +50,11 @@ class Study:
         self._folder = folder
         self._build = build
         self._meter = meter
-        self._temporary = temporary
+        if temporary is not None:
+            weakref.finalize(self, temporary.cleanup)
         self._is_stopped = False
         self._is_measured = False
+        self._budget = 0
         self._asked: set[int] = set()
         """Trials that the caller asked for and has not told yet."""
         job = json.loads(search.job())
@@ -87,7 +90,7 @@ class Study:
         TrainError. Networks over a limit are not trained, and are not counted.
 
         - ``total_trials``: trains until the study has that many, so that a script that is run again
-          finishes what a killed one began.
+          finishes what a killed one began, and several that run at a time share them.
         - ``timeout``: no training begins after so many seconds.
         - ``n_jobs``: number of trainings at a time, in threads; one, in this thread, by default.
         - ``executor``: any ``concurrent.futures.Executor`` (processes, Dask's ``client.get_executor()``, an
@@ -129,7 +132,7 @@ class Study:
         else:
             workers = workers_of(executor, n_jobs)
         self._is_stopped = False
-        loop = Loop(self, train, listed, left, deadline, executor, workers)
+        loop = Loop(self, train, listed, left, deadline, executor, workers, is_total=total_trials is not None)
         if own is not None:
             loop.own.append(own)
         loop.run()
@@ -155,7 +158,7 @@ class Study:
         self._measure_first()
         self._allow(n)
         trials: list[Trial] = []
-        while len(trials) < n and (trial := self._claim()) is not None:
+        while len(trials) < n and (trial := self._claim(n - len(trials))) is not None:
             trials.append(trial)
             self._asked.add(trial.number)
         return trials
@@ -332,10 +335,22 @@ class Study:
         """Lets the study have ``n`` more results. Trials that a killed process ran are among them."""
         counts = self.counts
         evaluated = counts["done"] + counts["failed"] - counts["imported"]
-        self._search.set_budget(evaluated + len(self._asked) + n)
+        self._budget = evaluated + len(self._asked) + n
+        self._search.set_budget(self._budget)
 
-    def _claim(self) -> Trial | None:
-        claimed = self._search.claim()
+    def _claim(self, left: int | None = None, running: int = 0) -> Trial | None:
+        """Claims a trial. With ``left``, so many are still wanted, beside those that the caller runs: trials and
+        results of other processes are not among them.
+        """
+        # Another process may take what was asked for here.
+        while (claimed := self._search.claim()) is None and left is not None:
+            counts = self.counts
+            evaluated = counts["done"] + counts["failed"] - counts["imported"]
+            budget = evaluated + max(counts["running"], len(self._asked) + running) + left
+            if budget <= self._budget:
+                break
+            self._budget = budget
+            self._search.set_budget(budget)
         return None if claimed is None else self._trials(f"[{claimed}]")[0]
 
     def _tell(self, trial: Trial, result: dict[str, float] | Failure) -> Trial:

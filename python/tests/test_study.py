@@ -6,6 +6,7 @@ import shlex
 import sys
 import threading
 import types
+import warnings
 import xml.etree.ElementTree
 from pathlib import Path
 
@@ -330,3 +331,36 @@ def test_trials_are_a_table_of_any_library():
     assert len(polars.DataFrame(holder)) == 9
     with pytest.raises(lanner.InputError, match="read already"):
         lanner.Predictor.fit(holder, [1.0])
+
+
+def test_given_architectures_are_the_first():
+    space = lanner.Space("nasbench201")
+    first = space.sample(3, seed=9)
+    study = lanner.create_study(space, maximize="score", limits=["params <= 1.5e6"], first=[*first, first[0]])
+    study.optimize(workers.score, n_trials=6)
+    assert [t.arch for t in study.trials[:3]] == first and len({t.arch for t in study.trials}) == 6
+    heavy = "|nor_conv_3x3~0|+|nor_conv_3x3~0|nor_conv_3x3~1|+|nor_conv_3x3~0|nor_conv_3x3~1|nor_conv_3x3~2|"
+    for wrong, says in [(["999"], "999"), ([heavy], "over a limit of params"), ("302143", "expected a list of")]:
+        with pytest.raises(lanner.InputError, match=says):
+            lanner.create_study(space, maximize="score", limits=["params <= 1e5"], first=wrong)
+
+
+@pytest.mark.parametrize("values", [[1e300, -1e300], [-1e308, 1e308], [5e-324, 0.0], [3.0], [7.0] * 4, [1e15, 1e15 + 1]])
+def test_figures_have_a_place_for_any_values(values):
+    study = lanner.create_study(lanner.space("s", x=lanner.Int(0, 20)), minimize="loss <&>", seed=1)
+    told = iter(values)
+    study.optimize(lambda _: next(told), n_trials=len(values))
+    root = xml.etree.ElementTree.fromstring(study.svg())
+    numbers = [float(v) for part in root.iter() for k, v in part.attrib.items() if k in ("x", "y", "cx", "cy")]
+    assert numbers and all(-10 < v < 600 for v in numbers)
+    assert "<&>" not in study._repr_html_()
+
+
+def test_folders_of_temporary_studies_go_with_them():
+    study = lanner.create_study("nasbench201", maximize="score")
+    folder = study.storage
+    assert folder.is_dir()
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        del study
+    assert not folder.parent.exists()

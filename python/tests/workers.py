@@ -71,3 +71,20 @@ def run(*arguments: object) -> str:
     if command is None:
         pytest.skip("the command lanner is not there: set LANNER to its path")
     return subprocess.run([command, *map(str, arguments)], check=True, capture_output=True, text=True).stdout
+
+
+def ask_and_tell(storage: str, n: int) -> int:
+    """Asks for trials one by one, and tells them; returns how many there were."""
+    study = lanner.create_study("nasbench201", maximize="score", storage=storage, load_if_exists=True, seed=2)
+    for done in range(n):
+        trials = study.ask()
+        if not trials:
+            return done
+        study.tell(trials[0], score(trials[0]))
+    return n
+
+
+def optimize(storage: str, settings: dict[str, int]) -> None:
+    """Goes on with a study."""
+    study = lanner.create_study("nasbench201", maximize="score", storage=storage, load_if_exists=True, seed=2)
+    study.optimize(slow_score, **settings)
