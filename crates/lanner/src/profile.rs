@@ -19,9 +19,10 @@ use lanner::say;
 /// Learn what operations cost on a device, to predict the latency of any network
 #[derive(clap::Args)]
 #[command(after_help = "\
-Measures small random networks of convolutions, attention, recurrent layers and what stands between them, in at most \
---minutes, and fits a predictor for lanner latency, which takes some ten seconds more. Fewer than some 200 make a poor profile. Measurements are kept beside the profile: the same \
-command goes on with them, and --with fits them again at once.
+Measures small random networks of convolutions, attention, recurrent layers and what stands between \
+them, in at most --minutes, and fits a predictor for lanner latency, which takes some ten seconds more. \
+Fewer than some 200 make a poor profile. Measurements are kept beside the profile: the same command \
+goes on with them, and --with fits them again at once.
 
 --with takes a table of networks of the kind to be predicted, as lanner measure writes it: columns \
 network (the path of the ONNX file, from the table's folder) and latency_ms. Ten of them take \
