@@ -2,6 +2,7 @@
 
 use std::path::PathBuf;
 
+use clap::builder::PossibleValue;
 use lanner_evaluate::measure::{Device, RuntimeName};
 use lanner_network::Precision;
 
@@ -12,7 +13,7 @@ use lanner::say;
 pub struct DeviceArgs {
     /// The runtime that runs the networks: ort (ONNX Runtime), rten (pure Rust) or command [default: ort
     /// where its library is found, else rten]
-    #[arg(long, value_parser = ["rten", "ort", "command"])]
+    #[arg(long, value_parser = [PossibleValue::new("ort").alias("onnxruntime"), "rten".into(), "command".into()])]
     runtime: Option<String>,
     /// For --runtime command: the command line, in which {onnx}, {batch}, {threads} and {runs} are
     /// filled in

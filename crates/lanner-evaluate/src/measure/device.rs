@@ -42,7 +42,9 @@ impl FromStr for RuntimeName {
     type Err = EvaluateError;
 
     fn from_str(text: &str) -> Result<RuntimeName, EvaluateError> {
-        let found = RuntimeName::ALL.into_iter().find(|name| name.to_string() == text);
+        // Tables' headers and Python call it by its full name.
+        let short = if text == "onnxruntime" { "ort" } else { text };
+        let found = RuntimeName::ALL.into_iter().find(|name| name.to_string() == short);
         found.ok_or_else(|| EvaluateError::Value {
             name: "runtime",
             value: format!("'{text}'"),
