@@ -10,6 +10,8 @@ use lanner_space::{Architecture, Space, SpaceError};
 use crate::{
     DataError, Table,
     error::shown,
+    import::format_of,
+    metric::is_proxy,
     table::{ARCH_NAMES, INDEX_NAMES, agree, check_name, check_value},
 };
 
@@ -21,15 +23,21 @@ pub struct ReadReport {
     /// Number of rows in the file, before merging.
     pub rows: usize,
     /// Number of rows that were merged with an earlier one of the same architecture and values. In
-    /// NAS-Bench-101, where several matrices are one cell, values may differ: the mean is taken.
+    /// NAS-Bench-101, where several matrices are one cell, values may differ: the mean is taken, and a
+    /// note tells by how much.
     pub merged: usize,
     /// Number of cells of the table without a value.
     pub missing: usize,
     /// Columns that are not metrics: text, columns without a name, the architecture in another form.
     pub skipped: Vec<String>,
-    /// Sentences about cells that have no number, such as `nan` of a training that diverged.
-    pub left_out: Vec<String>,
+    /// Sentences about cells that have no number, such as `nan` of a training that diverged, and about
+    /// rows of one architecture that disagree.
+    pub notes: Vec<String>,
 }
+
+/// Size of the value that stands for a proxy which could not be computed, in NAS-Bench-Suite-Zero and
+/// what is made of it.
+const FAILED_PROXY: f64 = 1e8;
 
 /// Finds the column that holds the architecture: the first with a name for it whose cell in the first
 /// row is one, else the only one with such a cell. `first` is empty if there is no row.
@@ -73,10 +81,15 @@ pub(crate) fn find_arch_column(
     if let Some(first) = texts.iter().chain(&indices).next() {
         return Ok(*first);
     }
-    if let [only] = header
-        && let Some(separator) = [';', '\t'].into_iter().find(|c| only.contains(*c))
-    {
-        let why = format!("fields are separated by {separator:?}, expected commas");
+    if let Some(why) = other_separator(path, header) {
+        return Err(DataError::file(path, why));
+    }
+    if let Some(format) = format_of(header) {
+        let why = format!(
+            "the architecture is in several columns; `lanner import {format} {} --out FILE.csv` makes a \
+             table of it",
+            path.display()
+        );
         return Err(DataError::file(path, why));
     }
     let wanted: Vec<&str> = ARCH_NAMES.iter().chain(index_names).copied().collect();
@@ -89,6 +102,23 @@ pub(crate) fn find_arch_column(
             header.join(", ")
         ),
     ))
+}
+
+/// Says how to convert a file whose fields are separated otherwise than by commas; `None` if they are not.
+pub(crate) fn other_separator(path: &Path, header: &[String]) -> Option<String> {
+    let [only] = header else { return None };
+    let separator = [';', '\t'].into_iter().find(|c| only.contains(*c))?;
+    let comma = if separator == ';' { ", decimal=','" } else { "" };
+    let path = path.display();
+    Some(format!(
+        "fields are separated by {separator:?}, expected commas, and points in numbers; pandas converts it: \
+         pd.read_csv('{path}', sep={separator:?}{comma}).to_csv('commas.csv', index=False)"
+    ))
+}
+
+/// Tells whether a text is a number but for its decimal comma.
+pub(crate) fn has_decimal_comma(text: &str) -> bool {
+    text.matches(',').count() == 1 && text.replace(',', ".").parse::<f64>().is_ok()
 }
 
 /// Recognises a column that numbers the rows, which would be taken for the architectures' own numbers.
@@ -160,7 +190,7 @@ pub(crate) struct TextColumn {
     /// Distinct texts in the order of their rows.
     texts: Vec<String>,
     /// First text that is not empty, and its row.
-    first: Option<(usize, String)>,
+    pub first: Option<(usize, String)>,
     rows: usize,
     /// Index of each row's text; none once there are more than [`TextColumn::MAX_TEXTS`].
     numbers: Option<Vec<u8>>,
@@ -244,6 +274,7 @@ impl ParsedRows<'_> {
                 }
             }
         }
+        self.leave_out_failed_proxies();
         let first = |column: &TextColumn| {
             let (row, text) = column.first.as_ref()?;
             Some((
@@ -307,9 +338,10 @@ impl ParsedRows<'_> {
 
     /// Hint for a message: the column by which two rows of an architecture can be told apart.
     fn difference(&self, here: usize, there: usize) -> String {
-        let differ = |l: &'_ TextColumn| l.difference(here, there).is_some();
-        let Some(column) = self.texts.iter().find(|l| differ(l)) else { return String::new() };
-        let Some((here, there)) = column.difference(here, there) else { return String::new() };
+        let told = self.texts.iter().find_map(|l| Some((l, l.difference(here, there)?)));
+        let Some((column, (here, there))) = told else {
+            return "; keep one of them, or their mean".into();
+        };
         let (name, here, there) = (&column.name, shown(here), shown(there));
         format!(
             "; they differ in '{name}', {here} and {there}: `lanner import csv --rows {name}={here}` takes \
@@ -317,7 +349,30 @@ impl ParsedRows<'_> {
         )
     }
 
-    /// Merges each repeated architecture into its first row, with the means of the values present.
+    /// Removes the values that stand for proxies which failed, and notes it.
+    fn leave_out_failed_proxies(&mut self) {
+        for c in (0..self.names.len()).filter(|&c| is_proxy(&self.names[c])) {
+            let is_failed = |row: &usize| self.columns[c][*row].abs() == FAILED_PROXY;
+            let failed: Vec<usize> = (0..self.archs.len()).filter(is_failed).collect();
+            let Some(&first) = failed.first() else { continue };
+            self.report.notes.push(format!(
+                "{}, column '{}': {} left out as {} that failed (±1e8), the first in {}",
+                self.path.display(),
+                self.names[c],
+                if failed.len() == 1 {
+                    "1 cell is".into()
+                } else {
+                    format!("{} cells are", failed.len())
+                },
+                if failed.len() == 1 { "a proxy" } else { "proxies" },
+                self.at(first)
+            ));
+            failed.iter().for_each(|&row| self.columns[c][row] = f64::NAN);
+        }
+    }
+
+    /// Merges each repeated architecture into its first row, with the means of the values present, and
+    /// notes how far they were apart.
     fn average(&mut self) {
         let mut rows_of: HashMap<&Architecture, Vec<usize>> = HashMap::new();
         let mut kept = Vec::with_capacity(self.archs.len());
@@ -328,7 +383,11 @@ impl ParsedRows<'_> {
             }
             rows.push(row);
         }
-        for rows in rows_of.values().filter(|rows| rows.len() > 1) {
+        let mut repeated: Vec<&Vec<usize>> =
+            rows_of.values().filter(|rows| rows.len() > 1).collect();
+        repeated.sort_unstable();
+        self.report.notes.extend(self.disagreement(&repeated));
+        for rows in repeated {
             for column in &mut self.columns {
                 let values = rows.iter().map(|&r| column[r]).filter(|v| !v.is_nan());
                 let (sum, count) = values.fold((0.0, 0.0), |(s, n), v| (s + v, n + 1.0));
@@ -336,6 +395,61 @@ impl ParsedRows<'_> {
             }
         }
         self.keep(&kept);
+    }
+
+    /// Says how many architectures have rows with different values, and how far apart these are at most;
+    /// none if all agree. `repeated` has the rows of each architecture with several.
+    fn disagreement(&self, repeated: &[&Vec<usize>]) -> Option<String> {
+        const NAMED: usize = 3;
+        /// Largest distance of two values in a column, and their rows.
+        type Widest = (f64, [usize; 2]);
+        let mut widest: Vec<Option<Widest>> = vec![None; self.names.len()];
+        let mut disagree = 0;
+        for rows in repeated {
+            let mut agree = true;
+            for (column, widest) in self.columns.iter().zip(&mut widest) {
+                let present = || rows.iter().copied().filter(|&r| !column[r].is_nan());
+                let by_value = |a: &usize, b: &usize| column[*a].total_cmp(&column[*b]);
+                let ends = (present().min_by(by_value), present().max_by(by_value));
+                let (Some(low), Some(high)) = ends else { continue };
+                let apart = column[high] - column[low];
+                agree &= apart == 0.0;
+                if apart > widest.map_or(0.0, |w| w.0) {
+                    *widest = Some((apart, [low.min(high), low.max(high)]));
+                }
+            }
+            disagree += usize::from(!agree);
+        }
+        let apart = self.names.iter().zip(&self.columns).zip(&widest);
+        let mut named: Vec<String> = apart
+            .filter_map(|((name, column), widest)| {
+                let [a, b] = (*widest)?.1;
+                let (from, to) = (column[a], column[b]);
+                let text = format!("'{name}' {from} and {to} ({}, {})", self.at(a), self.at(b));
+                Some(text + &self.told_apart(a, b))
+            })
+            .collect();
+        let others = named.len().saturating_sub(NAMED);
+        named.truncate(NAMED);
+        if others > 0 {
+            named.push(format!("{others} other columns"));
+        }
+        (disagree > 0).then(|| {
+            let of = if disagree == 1 { "1 architecture" } else { &format!("{disagree} architectures") };
+            format!(
+                "{}: rows of {of} disagree, and count as repetitions of one measurement: the means are taken; the \
+                 farthest apart in their columns are {}",
+                self.path.display(),
+                named.join(", ")
+            )
+        })
+    }
+
+    /// Names the column of texts that tells two rows apart.
+    fn told_apart(&self, a: usize, b: usize) -> String {
+        let differ = |text: &&TextColumn| text.difference(a, b).is_some();
+        let column = self.texts.iter().find(differ);
+        column.map(|column| format!(", which differ in '{}' too", column.name)).unwrap_or_default()
     }
 
     /// Removes all rows but these, into which the others were merged.

@@ -166,6 +166,20 @@ impl Job {
         most.reduce(f64::min)
     }
 
+    /// Returns the smallest of a metric's limits to its largest value, and the largest of those to its smallest.
+    pub(crate) fn bounds_of(&self, metric: &str) -> Vec<Limit> {
+        let least = self.limits.iter().filter_map(|l| match l.bound {
+            Bound::AtLeast(value) if l.metric == metric => Some(value),
+            _ => None,
+        });
+        let least = least.reduce(f64::max).map(|value| Limit::at_least(metric, value));
+        self.limit_of(metric)
+            .map(|value| Limit::at_most(metric, value))
+            .into_iter()
+            .chain(least)
+            .collect()
+    }
+
     /// Returns the signs by which larger is better, for each objective.
     pub(crate) fn signs(&self) -> Vec<f64> {
         self.objectives.iter().map(|o| o.signed(1.0)).collect()
@@ -191,8 +205,19 @@ impl Job {
                 "the limit {l}: a latency has a largest value only, {LATENCY}<=4"
             ));
         }
-        match self.limits.iter().find(|l| !l.value().is_finite()) {
-            Some(l) => wrong(format!("the limit of {} is {}", l.metric, l.value())),
+        if let Some(l) = self.limits.iter().find(|l| !l.value().is_finite()) {
+            return wrong(format!("the limit of {} is {}", l.metric, l.value()));
+        }
+        let excluded = self.limits.iter().find_map(|most| {
+            let excludes = |least: &&Limit| most.excludes(least);
+            Some((most, self.limits.iter().find(excludes)?))
+        });
+        match excluded {
+            Some((most, least)) => Err(SearchError::Setting {
+                name: "limit",
+                value: format!("{most}, {least}"),
+                why: "no value keeps both".into(),
+            }),
             None => Ok(()),
         }
     }

@@ -41,6 +41,7 @@ mod measuring;
 mod other_devices;
 mod quiet;
 mod ranked;
+mod reachable;
 mod rounds;
 mod setup;
 mod tables;
@@ -212,6 +213,7 @@ impl Run {
         job.setup = Some(setup.clone());
         let inputs = inputs::of(&job, &setup)?;
         let archs = with_values(evaluator.listed().unwrap_or_default(), &job, &mut tables)?;
+        reachable::check(&job.limits, &columns, &space, &archs)?;
         let study = Study::create_with(folder, &job, &archs, &own.first, &warm_start, predictors)?;
         let mut run = Run {
             study,
@@ -292,9 +294,9 @@ impl Run {
         Ok(run)
     }
 
-    /// Sentences about cells of the tables that have no number, such as `nan`.
-    pub fn left_out(&self) -> &[String] {
-        &self.tables.left_out
+    /// Sentences about cells of the tables that have no number, such as `nan`, and about rows that disagree.
+    pub fn table_notes(&self) -> &[String] {
+        &self.tables.notes
     }
 
     pub fn study(&self) -> &Study {
