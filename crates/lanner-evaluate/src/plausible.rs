@@ -27,7 +27,7 @@ pub(crate) fn contradiction<'a>(
             let Some(same) = converted(theirs, other, name) else { continue };
             if (same - value).abs() > APART * same.abs().max(value.abs()) {
                 return Some(format!(
-                    "'{name}' {value} and '{other}' {theirs} contradict each other: print the right one"
+                    "'{name}' {value:?} and '{other}' {theirs:?} contradict each other: print the right one"
                 ));
             }
         }
@@ -51,7 +51,7 @@ mod tests {
             assert_eq!(told(fine), None, "{fine:?}");
         }
         let apart = told(&[("acc", 1.0), ("latency_ms", 7.0), ("latency_us", 7.0)]).unwrap();
-        assert!(apart.starts_with("'latency_ms' 7 and 'latency_us' 7 contradict"), "{apart}");
+        assert!(apart.starts_with("'latency_ms' 7.0 and 'latency_us' 7.0 contradict"), "{apart}");
         assert!(told(&[("energy_J", 1.0), ("energy_mJ", 900.0)]).is_some());
     }
 

@@ -359,7 +359,7 @@ mod tests {
         assert_eq!(read(&["acc"]).unwrap()["latency_us"], 3000.0);
         for needed in [&["acc", "latency_ms"][..], &[]] {
             let why = read(needed).unwrap_err();
-            assert!(why.contains("'latency_ms' 2 and 'latency_us' 3000 contradict"), "{why}");
+            assert!(why.contains("'latency_ms' 2.0 and 'latency_us' 3000.0 contradict"), "{why}");
         }
     }
 

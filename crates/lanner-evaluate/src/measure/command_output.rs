@@ -156,7 +156,7 @@ mod tests {
             ("{\"latency_s\": 1e300}", "1e-6 to 1e9 milliseconds"),
             (
                 "{\"latency_ms\": [7, 9], \"latency_us\": 8}",
-                "'latency_ms' 8 and 'latency_us' 8 contra",
+                "'latency_ms' 8.0 and 'latency_us' 8.0 contra",
             ),
             ("7,31 7,29", "'7,31'"),
             ("1,234.5", "'1,234.5'"),

@@ -91,7 +91,7 @@ impl ScriptMeter {
                 Answer::Metrics(metrics) => match negative_cost(&metrics) {
                     None => return Ok(Some(metrics)),
                     Some((name, value)) => {
-                        format!("it printed {value} as {name}, expected 0 or more")
+                        format!("it printed {value:?} as {name}, expected 0 or more")
                     }
                 },
                 Answer::Stopped => "stopped".into(),
@@ -121,7 +121,7 @@ impl ScriptMeter {
                 Some(ms) => all.push(ms),
                 None => {
                     let printed: Vec<String> =
-                        metrics.iter().map(|(name, value)| format!("{name} {value}")).collect();
+                        metrics.iter().map(|(name, value)| format!("{name} {value:?}")).collect();
                     return Err(EvaluateError::Device(format!(
                         "--measure command:{}: no {LATENCY} above 0 of {}, {} (it printed {})",
                         self.line,
@@ -206,7 +206,7 @@ mod tests {
             ("echo no device >&2; exit 4", "no device"),
             ("echo '{\"energy_mJ\": 1}'", "no latency_ms above 0"),
             ("echo '{\"latency_ms\": 0}'", "no latency_ms above 0"),
-            ("echo '{\"latency_ms\": 1, \"energy_mJ\": -2}'", "printed -2 as energy_mJ"),
+            ("echo '{\"latency_ms\": 1, \"energy_mJ\": -2}'", "printed -2.0 as energy_mJ"),
             (
                 "echo '{\"latency_ms\": 1e300}'",
                 "1e-6 to 1e9 milliseconds (it printed latency_ms 1e300",
