@@ -7,15 +7,16 @@ from pathlib import Path
 from typing import Any
 
 from lanner import _lanner
-from lanner._checked import texts, whole
+from lanner._checked import given, path, several, text, texts, truth, whole
 from lanner._errors import InputError, StudyError
 from lanner._measure import LATENCY, Measure, Meter
-from lanner._space import Space, as_space, differences
+from lanner._space import Arch, Space, as_space, differences
 from lanner._study import Study
 from lanner._trial import Build
 
 STRATEGIES = ("default", "brp-nas", "weak-predictors", "regularized-evolution", "random")
 """Names of the strategies (docs/search.md)."""
+_FOLDER = "the path of a study's folder"
 
 
 def create_study(
@@ -33,6 +34,7 @@ def create_study(
     seed: int | None = None,
     strategy: str | None = None,
     first_measurements: int = 20,
+    first: Sequence[Arch] = (),
 ) -> Study:
     """Begins a study: the search of a space for the best values of a metric, within limits.
 
@@ -57,6 +59,7 @@ def create_study(
     - ``seed``: with one worker, one seed gives the same trials (default 0).
     - ``strategy``: one of ``lanner.STRATEGIES``.
     - ``first_measurements``: number of networks to measure before the search, if a latency is limited.
+    - ``first``: architectures that are trained before any others, such as the network of today.
 
     Raises InputError if a setting is wrong, and then writes nothing; StudyError if there is a study in the
     folder and ``load_if_exists`` is not set.
@@ -69,7 +72,14 @@ def create_study(
     limits = texts("limits", limits, "latency_ms <= 5")
     if seed is not None:
         seed = whole("seed", seed)
+    if strategy is not None:
+        text("strategy", strategy, f"one of {', '.join(STRATEGIES)}")
+    if storage is not None:
+        storage = path("storage", storage, _FOLDER)
+    load_if_exists = truth("load_if_exists", load_if_exists)
     first_measurements = whole("first_measurements", first_measurements)
+    listed = several("first", first, "a list of architectures")
+    archs = list(dict.fromkeys(space.text(arch) for arch in listed))
     meter = Meter.of(space, measure, build, example_input, device)
     latency = metrics = None
     facts: list[tuple[str, str]] = []
@@ -86,7 +96,9 @@ def create_study(
 
         temporary = tempfile.TemporaryDirectory(prefix="lanner-", ignore_cleanup_errors=True)
         storage = os.path.join(temporary.name, "study")
-    folder = os.path.abspath(os.fspath(storage))
+    folder = os.path.abspath(storage)
+    if os.path.isfile(folder):
+        raise InputError(f"storage: {folder} is a file, expected {_FOLDER}")
     if _lanner.Search.is_there(folder):
         if not load_if_exists:
             raise StudyError(
@@ -108,6 +120,7 @@ def create_study(
             space._inner,
             goals,
             limits,
+            archs,
             strategy or STRATEGIES[0],
             0 if seed is None else seed,
             first_measurements,
@@ -133,7 +146,9 @@ def load_study(storage: str | os.PathLike[str], *, build: Build | None = None) -
 
     Raises StudyError if there is none.
     """
-    folder = os.path.abspath(os.fspath(storage))
+    folder = os.path.abspath(path("storage", storage, _FOLDER))
+    if build is not None and not callable(build):
+        raise InputError(f"{given('build', build)}, expected a function of an architecture")
     if not _lanner.Search.is_there(folder):
         raise StudyError(f"{folder}: there is no study; lanner.create_study(…, storage=…) begins one")
     search = _lanner.Search.look(folder)

@@ -6,11 +6,17 @@ from dataclasses import dataclass, field
 from typing import Any, NamedTuple
 
 from lanner import _lanner
+from lanner._checked import several, size, text, whole
+from lanner._checked import texts as as_texts
 from lanner._device import Device, Stopwatch, device
 from lanner._errors import InputError
 from lanner._network import is_one, model_of, to_torch
+from lanner._number import number
 from lanner._progress import Progress
 from lanner._space import Arch, Space, as_space
+
+
+_DATASET = "the name of images (lanner.images)"
 
 
 class Latency(NamedTuple):
@@ -84,16 +90,21 @@ def proxies(
     """
     space = as_space(space)
     texts = _texts(archs, space)
-    if not isinstance(batch, int) or not 1 <= batch <= 65536:
-        raise InputError(f"batch is {batch!r}, expected 1 to 65536")
     computed = _lanner.Proxies(
-        space._inner, list(names), dataset, batch, seed, threads, channels, cells
+        space._inner,
+        as_texts("names", names, "synflow"),
+        text("dataset", dataset, _DATASET),
+        whole("batch", batch, 1, 65536),
+        whole("seed", seed),
+        whole("threads", threads, 1, 1024),
+        size("channels", channels),
+        size("cells", cells),
     )
     progress = Progress(len(texts), "computing proxies")
     rows = []
     try:
-        for text in texts:
-            rows.append({"arch": space._arch(text), **dict(computed.compute(text))})
+        for own in texts:
+            rows.append({"arch": space._arch(own), **dict(computed.compute(own))})
             progress.step()
     finally:
         progress.close()
@@ -141,20 +152,31 @@ def train(
     diverges.
     """
     space = as_space(space)
-    (text,) = _texts([arch], space)
+    (own,) = _texts([arch], space)
+    rate = number(learning_rate)
+    if learning_rate is not None and rate is None:
+        raise InputError(f"learning_rate is {learning_rate!r}, expected a number above 0")
     training = _lanner.Training(
-        space._inner, dataset, split, epochs, batch, learning_rate, channels, cells
+        space._inner,
+        text("dataset", dataset, _DATASET),
+        whole("split", split),
+        size("epochs", epochs),
+        size("batch", batch),
+        rate,
+        size("channels", channels),
+        size("cells", cells),
     )
+    seed = whole("seed", seed)
     import tempfile
 
     with tempfile.TemporaryDirectory() as folder:
         path = os.path.join(folder, "network.onnx")
-        metrics = training.train(text, seed, path)
+        metrics = training.train(own, seed, path)
         with open(path, "rb") as file:
-            return Trained(space._arch(text), metrics, file.read())
+            return Trained(space._arch(own), metrics, file.read())
 
 
 def _texts(archs: Sequence[Arch], space: Space) -> list[str]:
     if isinstance(archs, (str, dict)):
         raise InputError("archs: give a list of architectures, not a single one")
-    return [space.text(arch) for arch in archs]
+    return [space.text(arch) for arch in several("archs", archs, "a list of architectures")]

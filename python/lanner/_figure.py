@@ -1,16 +1,21 @@
 """The figure of a search: the best value so far, and each trial."""
 
+import math
 import time
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
+from lanner._checked import given
 from lanner._errors import InputError
+from lanner._number import number
 from lanner._trial import Trial
 
 if TYPE_CHECKING:
     from lanner._study import Study
 
 _WIDTH, _HEIGHT, _LEFT, _BELOW = 560, 240, 64, 36
+_LARGEST = 1e300
+"""Largest value that has a place on the axis."""
 
 
 class LiveFigure:
@@ -26,8 +31,11 @@ class LiveFigure:
             from IPython.display import SVG, display
         except ImportError as error:
             raise InputError("LiveFigure draws in notebooks: IPython is not installed") from error
+        seconds = number(pause)
+        if seconds is None:
+            raise InputError(f"{given('pause', pause)}, expected seconds")
         self._svg, self._display = SVG, display
-        self._pause, self._last = pause, -pause
+        self._pause, self._last = seconds, -seconds
         self._handle: Any = None
         self._last_study: Study | None = None
 
@@ -101,23 +109,17 @@ def _frame(values: Sequence[float], is_maximized: bool) -> tuple[float, float]:
     ordered = sorted(values, reverse=is_maximized)
     kept = ordered[: max(1, -(-3 * len(ordered) // 4))] or [0.0, 1.0]
     low, high = min(kept), max(kept)
+    # The span and its ticks are finite numbers above 0.
+    low, high = max(low, -_LARGEST), min(high, _LARGEST)
     margin = 0.06 * (high - low) or 0.05 * abs(high) or 1.0
+    margin = max(margin, 1 / _LARGEST)
     return low - margin, high + margin
 
 
 def _ticks(low: float, high: float) -> list[float]:
     """Returns some three to six round numbers between the ends."""
-    step = 10.0 ** _exponent(high - low)
+    step = 10.0 ** math.floor(math.log10(high - low))
     while (high - low) / step < 3:
         step /= 2
     first = -(-low // step)
     return [k * step for k in range(int(first), int(high // step) + 1)]
-
-
-def _exponent(span: float) -> int:
-    exponent = 0
-    while 10.0**exponent > span:
-        exponent -= 1
-    while 10.0 ** (exponent + 1) <= span:
-        exponent += 1
-    return exponent

@@ -3,6 +3,7 @@
 from typing import Any, NamedTuple
 
 from lanner import _lanner
+from lanner._checked import text
 
 
 class Images(NamedTuple):
@@ -28,7 +29,7 @@ def images(name: str) -> Images:
     """
     import numpy
 
-    shape, train, test = _lanner.images(name)
+    shape, train, test = _lanner.images(text("name", name, "digits, or cifar10:PATH"))
 
     def split(pixels: bytes, labels: list[int]) -> tuple[Any, Any]:
         values = numpy.frombuffer(pixels, numpy.uint8).reshape(len(labels), *shape)

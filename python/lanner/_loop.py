@@ -62,6 +62,8 @@ class Loop:
     deadline: float | None
     executor: Executor | None = None
     n_jobs: int = 1
+    is_total: bool = False
+    """Whether trials of other processes are among ``left``."""
     running: dict[Any, Trial] = field(default_factory=dict)
     ready: deque[Trial] = field(default_factory=deque)
     """Trials that were claimed for workers that are not free yet."""
@@ -167,7 +169,8 @@ class Loop:
         """Claims a trial; None if none is left, or the strategy waits for results."""
         if self.left == 0 or not self._is_in_time():
             return None
-        trial = self.study._claim()
+        mine = len(self.running) + len(self.ready)
+        trial = self.study._claim(None if self.is_total else self.left, mine)
         if trial is None and self.left is None:
             self._grow_budget()
             trial = self.study._claim()

@@ -3,12 +3,17 @@
 import importlib.util
 import json
 import os
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from typing import Any
 
 from lanner import _lanner
+from lanner._checked import given, shown, size, truth, whole
+from lanner._checked import path as as_path
 from lanner._errors import InputError
 from lanner._space import Arch, Space, as_space
+
+
+_BYTES = (bytes, bytearray, memoryview)
 
 
 class Network:
@@ -44,10 +49,19 @@ class Network:
         self.space = as_space(space)
         text = self.space.text(arch)
         self.arch = self.space.check(arch)
-        self._inner = _lanner.Network(
-            self.space._inner, text, channels, cells, resolution, classes, pruned
+        self._sizes = (
+            size("channels", channels),
+            size("cells", cells),
+            size("resolution", resolution),
+            size("classes", classes),
         )
+        self._pruned = truth("pruned", pruned)
+        self._inner = _lanner.Network(self.space._inner, text, *self._sizes, self._pruned)
         self._about: dict[str, Any] = json.loads(self._inner.json())
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        """Pickles what the network was made of."""
+        return _again, (self.arch, self.space, self._sizes, self._pruned)
 
     @property
     def costs(self) -> dict[str, Any]:
@@ -69,9 +83,9 @@ class Network:
         """Shape of one input: channels, height, width; of a transformer also the number of its tokens."""
         return tuple(self._about["input"])
 
-    def deployed(self, seed: int = 0) -> bytes:
+    def deployed(self, seed: int = 0, batch: int | None = 1) -> bytes:
         """Encodes the model that a runtime should get: with its norms in the convolutions, if it has any."""
-        return self.to_onnx(seed=seed, fold=not self._inner.is_transformer)
+        return self.to_onnx(seed=seed, fold=not self._inner.is_transformer, batch=batch)
 
     def to_onnx(
         self,
@@ -89,9 +103,11 @@ class Network:
         channels × height × width. Transformers take neither ``fold`` nor ``int8``; language models read
         numbers of tokens.
         """
-        model = self._inner.onnx(seed, fold, int8, batch)
-        if path is not None:
-            _lanner.write_file(os.fspath(path), model)
+        target = None if path is None else as_path("path", path)
+        images = None if batch is None else whole("batch", batch, 1, 2**31 - 1)
+        model = self._inner.onnx(whole("seed", seed), truth("fold", fold), truth("int8", int8), images)
+        if target is not None:
+            _lanner.write_file(target, model)
         return model
 
     def to_torch(self, *, seed: int = 0) -> Any:
@@ -120,6 +136,13 @@ class Network:
         )
 
 
+def _again(arch: Arch, space: Space, sizes: Sequence[int | None], pruned: bool) -> Network:
+    channels, cells, resolution, classes = sizes
+    return Network(
+        arch, space, channels=channels, cells=cells, resolution=resolution, classes=classes, pruned=pruned
+    )
+
+
 def to_torch(model: bytes | str | os.PathLike[str]) -> Any:
     """Returns a ``torch.nn.Module`` of an ONNX model, or the file of one: the network of a search
     (``best.onnx``), or another of ordinary layers. It can be trained.
@@ -136,10 +159,10 @@ def to_torch(model: bytes | str | os.PathLike[str]) -> Any:
 
 def read(model: bytes | str | os.PathLike[str]) -> bytes:
     """Returns the bytes of an ONNX model, or of its file."""
-    if isinstance(model, (bytes, bytearray)):
+    if isinstance(model, _BYTES):
         return bytes(model)
     if not isinstance(model, (str, os.PathLike)):
-        raise InputError(f"a {type(model).__name__} is no ONNX model: give its bytes, or the path of its file")
+        raise InputError(f"{given('model', model)}, expected the bytes of an ONNX model, or the path of its file")
     try:
         with open(model, "rb") as file:
             return file.read()
@@ -149,20 +172,24 @@ def read(model: bytes | str | os.PathLike[str]) -> bytes:
 
 def is_one(networks: Any) -> bool:
     """Tells a network from a list of them."""
-    known = (str, bytes, dict, os.PathLike, Network)
+    known = (str, dict, os.PathLike, Network, *_BYTES)
     return isinstance(networks, known) or hasattr(networks, "state_dict") or not isinstance(networks, Iterable)
 
 
-def model_of(network: Any, space: Space | str = "nasbench201", example_input: Any = None) -> bytes:
-    """Returns the ONNX model of an architecture, a network, a model or its file, or a module."""
-    if isinstance(network, bytes):
-        return network
+def model_of(
+    network: Any, space: Space | str = "nasbench201", example_input: Any = None, batch: int | None = 1
+) -> bytes:
+    """Returns the ONNX model of an architecture, a network, a model or its file, or a module. ``batch``, for the
+    first two, is the number of images at a time.
+    """
+    if isinstance(network, _BYTES):
+        return bytes(network)
     if isinstance(network, Network):
-        return network.deployed()
+        return network.deployed(batch=batch)
     if isinstance(network, os.PathLike) or isinstance(network, str) and network.endswith(".onnx"):
         return read(network)
     if isinstance(network, (str, dict)):
-        return Network(network, space).deployed()
+        return Network(network, space).deployed(batch=batch)
     if hasattr(network, "state_dict"):
         if example_input is None:
             raise InputError("a torch.nn.Module needs example_input=, a tensor as the network takes it")
@@ -170,5 +197,5 @@ def model_of(network: Any, space: Space | str = "nasbench201", example_input: An
 
         return to_onnx(network, example_input)
     raise InputError(
-        f"{network!r} is no network: expected an architecture, lanner.Network, ONNX model or torch.nn.Module"
+        f"{shown(network)} is no network: expected an architecture, lanner.Network, ONNX model or torch.nn.Module"
     )

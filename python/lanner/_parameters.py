@@ -2,11 +2,12 @@
 
 import json
 import math
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from typing import Any
 
 from lanner import _lanner
-from lanner._checked import LARGEST, whole
+from lanner._checked import LARGEST, given, text, truth, whole
 from lanner._errors import InputError
 from lanner._number import number
 from lanner._space import Space
@@ -59,9 +60,21 @@ def Repeat(length: str, **group: Parameter) -> Parameter:  # noqa: N802
 
 def When(conditions: dict[str, Any], parameter: Parameter) -> Parameter:  # noqa: N802
     """A parameter that exists only if others, declared before, have these values: one, or one of a list."""
-    when = {**parameter.fields.get("when", {}), **conditions}
-    when = {name: list(v) if isinstance(v, (tuple, set)) else v for name, v in when.items()}
-    return replace(parameter, fields={**parameter.fields, "when": when})
+    if not isinstance(conditions, Mapping) or not conditions:
+        raise InputError(f"When: {given('conditions', conditions)}, expected values by name, as {{'act': 'relu'}}")
+    for name in conditions:
+        text("When: the name of a parameter", name, "a text")
+    if not isinstance(parameter, Parameter):
+        raise InputError(f"When: {given('parameter', parameter)}, expected lanner.Int, Float, Choice or Repeat")
+    own = {name: _listed(values) for name, values in conditions.items()}
+    return replace(parameter, fields={**parameter.fields, "when": {**parameter.fields.get("when", {}), **own}})
+
+
+def _listed(values: Any) -> Any:
+    """Returns a list of several values. A set's order is another in each process, and would be another space."""
+    if isinstance(values, (set, frozenset)):
+        return sorted(values, key=lambda v: (type(v).__name__, v if isinstance(v, (int, float, str)) else repr(v)))
+    return list(values) if isinstance(values, (tuple, range)) else values
 
 
 def space(name: str = "space", /, **parameters: Parameter) -> Space:
@@ -87,6 +100,7 @@ def space(name: str = "space", /, **parameters: Parameter) -> Space:
     ``name`` is what tables, predictors and studies call the space. Raises InputError for parameters that
     make no space: no value to choose from, a repeat whose length is no whole number, a name twice.
     """
+    text("name", name, "the name of the space; parameters are named: lanner.space(depth=lanner.Int(1, 8))")
     about = {"name": name, "parameter": _all(parameters)}
     return Space._of(_lanner.Space.of_parameters(json.dumps(about, allow_nan=False)))
 
@@ -103,6 +117,9 @@ def _all(parameters: dict[str, Parameter]) -> list[dict[str, Any]]:
 def _plain(name: str, parameter: Parameter) -> Parameter:
     """Checks the values of a parameter, and returns it with Python's in the place of NumPy's."""
     fields = dict(parameter.fields)
+    for setting in ("log", "network", "ordered"):
+        if setting in fields:
+            fields[setting] = truth(f"{name}: {setting}", fields[setting])
     if "integer" in fields:
         fields["integer"] = [whole(f"{name}: a bound of Int", v, -LARGEST) for v in fields["integer"]]
     if "step" in fields:
@@ -110,7 +127,10 @@ def _plain(name: str, parameter: Parameter) -> Parameter:
     if "float" in fields:
         fields["float"] = [_number(name, v) for v in fields["float"]]
     if "choice" in fields:
-        fields["choice"] = [_value(name, v) for v in fields["choice"]]
+        fields["choice"] = values = [_value(name, v) for v in fields["choice"]]
+        for i, value in enumerate(values):
+            if value in values[:i]:
+                raise InputError(f"{name}: Choice has {values[values.index(value)]!r} and {value!r}, which are equal")
     if "repeat" in fields and not isinstance(fields["repeat"], str):
         raise InputError(
             f"{name}: the length of Repeat is {fields['repeat']!r}, expected the name of an Int or Choice that "

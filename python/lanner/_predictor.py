@@ -7,8 +7,10 @@ from collections.abc import Iterable, Sequence
 from typing import Any, NamedTuple
 
 from lanner import _lanner
-from lanner._checked import path, whole
+from lanner._checked import given, several, text, whole
+from lanner._checked import path as as_path
 from lanner._errors import InputError
+from lanner._number import number
 from lanner._space import Arch, Space, as_space
 
 
@@ -37,6 +39,8 @@ class Predictor:
     """
 
     def __init__(self, inner: _lanner.Predictor) -> None:
+        if not isinstance(inner, _lanner.Predictor):
+            raise InputError("a Predictor is made by Predictor.fit, lanner.adapt or Predictor.load")
         self._inner = inner
         self._space = Space._of(inner.space())
 
@@ -73,7 +77,8 @@ class Predictor:
         space, seed = as_space(space), whole("seed", seed)
         name = _name(metric, values, kind)
         texts, numbers = _pairs(space, archs, values)
-        file = None if prior is None else path("prior", prior)
+        file = None if prior is None else as_path("prior", prior, _TABLE)
+        text("method", method, "the name of a method (docs/predictors.md)")
         return Predictor(
             _lanner.Predictor.fit(space._inner, texts, numbers, kind, method, name, file, seed)
         )
@@ -108,7 +113,11 @@ class Predictor:
 
     def save(self, path: str | os.PathLike[str]) -> None:
         """Writes the file that :meth:`load` and the command line read."""
-        self._inner.save(os.fspath(path))
+        self._inner.save(as_path("path", path))
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        """Pickles the content of the file, which is read as :meth:`load` reads it."""
+        return _again, (self._inner.to_bytes(), self._space)
 
     @staticmethod
     def load(path: str | os.PathLike[str], space: Space | str | None = None) -> "Predictor":
@@ -117,11 +126,17 @@ class Predictor:
         Raises InputError if it is none, or is for another space than the given one.
         """
         known = None if space is None else as_space(space)._inner
-        inner = _lanner.Predictor.load(os.fspath(path), known)
-        return Predictor(inner)
+        return Predictor(_lanner.Predictor.load(as_path("path", path), known))
 
     def __repr__(self) -> str:
         return f"Predictor({self._inner.describe()})"
+
+
+_TABLE = "the path of a table's file"
+
+
+def _again(content: bytes, space: Space) -> Predictor:
+    return Predictor(_lanner.Predictor.of_bytes(content, space._inner))
 
 
 def adapt(
@@ -150,16 +165,18 @@ def adapt(
     space, seed = as_space(space), whole("seed", seed)
     name = _name(metric, values, kind)
     texts, numbers = _pairs(space, archs, values)
-    listed = [sources] if isinstance(sources, (str, os.PathLike)) else sources
-    files = [path("sources", source) for source in listed]
-    file = None if prior is None else path("prior", prior)
+    listed = [sources] if isinstance(sources, (str, os.PathLike)) else sources or ()
+    files = [as_path("sources", source, _TABLE) for source in several("sources", listed, "a list of tables' files")]
+    file = None if prior is None else as_path("prior", prior, _TABLE)
     return Predictor(_lanner.Predictor.adapt(space._inner, texts, numbers, kind, name, files, file, seed))
 
 
 def _name(metric: str | None, values: Any, kind: str | None) -> str:
     """Returns the name of the metric, by which its kind is known if none is given."""
+    if kind is not None:
+        text("kind", kind, "latency, rate, accuracy or error")
     if metric is not None or isinstance(values, str):
-        return metric or values
+        return text("metric", values if metric is None else metric, "the name of a metric")
     return "latency_ms" if kind in (None, "latency") else str(kind)
 
 
@@ -171,7 +188,8 @@ def _texts(space: Space, archs: Any) -> Any:
         archs = _column(archs, "arch")
     if _is_column(archs):
         return archs
-    return [a if type(a) is str else space._text(_own(a)) for a in archs]
+    listed = several("archs", archs, "a list of architectures, a column, or a table")
+    return [a if type(a) is str else space._text(_own(a)) for a in listed]
 
 
 def _own(arch: Any) -> Arch:
@@ -189,14 +207,16 @@ def _pairs(space: Space, archs: Any, values: Any) -> tuple[Any, Any]:
     if isinstance(values, str):
         archs, values = _column(archs, "arch"), _column(archs, values)
     texts = _texts(space, archs)
-    numbers = values
     if _columns(values) is not None:
         raise InputError("values: this is a table; give the name of its column, or the column")
-    if not _is_column(values):
-        try:
-            numbers = [math.nan if v is None else float(v) for v in values]
-        except (TypeError, ValueError) as error:
-            raise InputError(f"values: {error}") from error
+    if _is_column(values):
+        return texts, values
+    numbers = []
+    for i, value in enumerate(several("values", values, "a number for each architecture")):
+        found = math.nan if value is None or type(value).__name__ == "NAType" else number(value)
+        if found is None:
+            raise InputError(f"{given(f'values[{i}]', value)}, expected a number")
+        numbers.append(found)
     return texts, numbers
 
 

@@ -1,7 +1,6 @@
 """Profiles of devices: the latency of any network, before it is measured."""
 
 import array
-import csv
 import os
 import time
 import warnings
@@ -9,18 +8,17 @@ from collections.abc import Callable, Iterable, Mapping
 from typing import Any
 
 from lanner import _lanner
+from lanner._checked import given, shown, whole
 from lanner._checked import path as as_path
-from lanner._checked import whole
 from lanner._device import Device, Stopwatch, device
 from lanner._errors import InputError, MeasureError
+from lanner._measurements import Measurements, is_latency
 from lanner._network import is_one, model_of
 from lanner._number import number
 from lanner._predictor import Forecast, _array
 from lanner._progress import Progress
 from lanner._space import Space
 
-TITLE = "# lanner profile measurements: 1"
-COLUMNS = ["network", "latency_ms"]
 FEWEST, FEW = 20, 200
 """Numbers of small networks that a profile needs, and that make a useful one."""
 MOST_REFUSED = 20
@@ -39,7 +37,13 @@ class Profile:
     """
 
     def __init__(self, inner: _lanner.Profile) -> None:
+        if not isinstance(inner, _lanner.Profile):
+            raise InputError("a Profile is made by lanner.profile, Profile.fit or Profile.load")
         self._inner = inner
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        """Pickles the content of the file, which is read as :meth:`load` reads it."""
+        return _again, (self._inner.to_bytes(),)
 
     @staticmethod
     def fit(small: Mapping[int, float], own: Mapping[Any, float] | Iterable[tuple[Any, float]] = ()) -> "Profile":
@@ -50,7 +54,9 @@ class Profile:
 
         Raises InputError for fewer than 20 networks, or a latency that is not above 0.
         """
-        probes = [(whole("number of a small network", n), _ms(n, ms)) for n, ms in small.items()]
+        if not isinstance(small, Mapping):
+            raise InputError(f"{given('small', small)}, expected milliseconds by the number of the small network")
+        probes = [(whole("number of a small network", n), _ms(f"small network {n}", ms)) for n, ms in small.items()]
         return Profile(_lanner.Profile.fit(probes, _own(own)))
 
     @staticmethod
@@ -79,7 +85,8 @@ class Profile:
         with ``example_input``, a :class:`lanner.Network`, or an architecture of the space.
 
         ``batch`` and ``dims`` are the sizes of dimensions that a model leaves open, the batch 1 unless told:
-        ``dims={"sequence": 128}``. Raises InputError for what is no network, or whose shapes are not known.
+        ``dims={"sequence": 128}``; networks of Lanner's and architectures have any batch, modules that of their
+        example. Raises InputError for what is no network, or whose shapes are not known.
         """
         sizes = None if batch is None else whole("batch", batch, 1)
         if dims is not None and not isinstance(dims, Mapping):
@@ -87,13 +94,14 @@ class Profile:
         given = [(str(name), whole(f"dims[{name!r}]", size, 1)) for name, size in (dims or {}).items()]
         rows = []
         for network in [networks] if is_one(networks) else networks:
-            model = model_of(network, space, example_input)
+            model = model_of(network, space, example_input, 1 if sizes is None else sizes)
             try:
                 *row, doubts = self._inner.predict(model, sizes, given)
                 rows.append(row)
             except InputError as error:
                 name = f"{os.fspath(network)}: " if isinstance(network, (str, os.PathLike)) else ""
-                raise InputError(f"{name}{error}") from None
+                size = f"; batch is {sizes}: give an example_input of as many" if hasattr(network, "state_dict") else ""
+                raise InputError(f"{name}{error}{size if sizes else ''}") from None
             for doubt in doubts:
                 warnings.warn(f"the predicted latency is in doubt: {doubt}", stacklevel=2)
         columns = zip(*rows) if rows else ((), (), ())
@@ -111,6 +119,10 @@ class Profile:
 
     def __repr__(self) -> str:
         return f"Profile({self._inner.describe()})"
+
+
+def _again(content: bytes) -> Profile:
+    return Profile(_lanner.Profile.of_bytes(content))
 
 
 def profile(
@@ -144,11 +156,12 @@ def profile(
     known = _own(own)
     stopwatch = None if measure else Stopwatch(_checked(device))
     about = [("runtime", "a function, measure=")] if stopwatch is None else stopwatch.device.facts()
-    table = _Table(target + ".csv", about)
-    todo = [n for n in _lanner.probes(count) if n not in table.done] if limit else []
-    start, refused = time.monotonic(), 0
-    bar = Progress(len(todo), "measuring small networks")
+    table = Measurements(target + ".csv", about)
+    bar = None
     try:
+        todo = [n for n in _lanner.probes(count) if n not in table.done] if limit else []
+        start, refused = time.monotonic(), 0
+        bar = Progress(len(todo), "measuring small networks")
         for n in todo:
             if time.monotonic() - start > 60 * limit:
                 break
@@ -157,10 +170,12 @@ def profile(
             refused += latency is None
             if refused == MOST_REFUSED and not table.latencies():
                 raise MeasureError(f"the device refuses the first {refused} small networks")
-            table.add(n, None if latency is None else _ms(n, latency))
+            table.add(n, None if latency is None else _ms(f"small network {n}", latency))
             bar.step()
     finally:
-        bar.close()
+        table.close()
+        if bar is not None:
+            bar.close()
         if stopwatch is not None:
             stopwatch.close()
     small = len(table.latencies())
@@ -172,54 +187,6 @@ def profile(
     made = Profile(_lanner.Profile.fit(list(table.latencies().items()), known))
     made.save(target)
     return made
-
-
-class _Table:
-    """The measurements of a device, each on disk before the next."""
-
-    def __init__(self, path: str, facts: list[tuple[str, str]]) -> None:
-        self._path = path
-        self.done: dict[int, float | None] = {}
-        header = [TITLE, *(f"# {name}: {value}" for name, value in facts)]
-        try:
-            with open(path, newline="") as file:
-                lines = file.read().splitlines(keepends=True)
-        except FileNotFoundError:
-            text = "".join(f"{line}\n" for line in [*header, ",".join(COLUMNS)])
-            try:
-                _lanner.write_file(path, text.encode())
-            except OSError as error:
-                raise InputError(f"{path}: {error}") from error
-            return
-        except (OSError, UnicodeDecodeError) as error:
-            raise InputError(f"{path}: {error}") from error
-        found = [line.rstrip("\n") for line in lines if line.startswith("#")]
-        if found[:1] != [TITLE]:
-            raise InputError(f"{path}: no measurements of lanner.profile; give another path, or move the file away")
-        if found != header:
-            wrong = [line[2:] for line in found if line not in header] or ["fewer facts"]
-            raise InputError(
-                f"{path}: measured on another device ({'; '.join(wrong)}); give another path, or move the file away"
-            )
-        rows = lines[len(found) + 1 :]
-        if rows and not rows[-1].endswith("\n"):
-            # The end of a row that was being written when the program was killed.
-            rows.pop()
-            _lanner.write_file(path, "".join(lines[: len(found) + 1] + rows).encode())
-        for line, row in enumerate(csv.reader(rows), len(found) + 2):
-            try:
-                n, latency = row
-                self.done[int(n.removeprefix("probe-"))] = float(latency) if latency else None
-            except ValueError:
-                raise InputError(f"{path}, line {line}: {row}, expected probe-N and milliseconds") from None
-
-    def add(self, n: int, latency: float | None) -> None:
-        with open(self._path, "a") as file:
-            file.write(f"probe-{n},{'' if latency is None else f'{latency!r}'}\n")
-        self.done[n] = latency
-
-    def latencies(self) -> dict[int, float]:
-        return {n: latency for n, latency in self.done.items() if latency is not None}
 
 
 def _latency(stopwatch: Stopwatch | None, model: bytes) -> float | None:
@@ -240,12 +207,10 @@ def _own(own: Any) -> list[tuple[bytes, float]]:
         listed = [(model, latency) for model, latency in pairs]
     except (TypeError, ValueError):
         raise InputError(f"own is {own!r}, expected milliseconds by the files of models") from None
-    return [(model_of(model), _ms(model, latency)) for model, latency in listed]
+    return [(model_of(model), _ms(f"own, {shown(model)}", latency)) for model, latency in listed]
 
 
-def _ms(name: Any, latency: Any) -> float:
-    value = number(latency)
-    if value is None or not 0 < value < float("inf"):
-        shown = f"small network {name}" if isinstance(name, int) else str(name)[:80]
-        raise InputError(f"{shown}: the latency is {latency!r}, expected milliseconds above 0")
-    return value
+def _ms(name: str, latency: Any) -> float:
+    if not is_latency(latency):
+        raise InputError(f"{name}: the latency is {shown(latency)}, expected milliseconds above 0")
+    return float(latency)

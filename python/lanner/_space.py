@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from typing import Any
 
 from lanner import _lanner
-from lanner._checked import whole
+from lanner._checked import path, whole
 from lanner._errors import InputError
 
 Arch = str | dict[str, Any]
@@ -36,7 +36,12 @@ class Space:
     """Names of the published spaces."""
 
     def __init__(self, name: str | os.PathLike[str]) -> None:
-        self._inner = _lanner.Space.by_name(os.fspath(name))
+        expected = "the name of a space, or the path of a .toml file"
+        self._inner = _lanner.Space.by_name(path("name", name, expected))
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        """Pickles the name, or the text of the file, and the sizes of the networks."""
+        return _again, (self.name, self.toml, self._inner.sizes)
 
     @classmethod
     def _of(cls, inner: _lanner.Space) -> "Space":
@@ -142,6 +147,10 @@ class Space:
         if not self._inner.is_parameters:
             return text
         return json.loads(text)
+
+
+def _again(name: str, toml: str | None, sizes: list[int] | None) -> Space:
+    return Space._of(_lanner.Space.again(name, toml, sizes))
 
 
 def differences(one: Space, other: Space) -> str:

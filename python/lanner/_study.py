@@ -9,12 +9,14 @@ from pathlib import Path
 from typing import Any
 
 from lanner import _lanner
-from lanner._checked import whole
+from lanner._checked import given, several, whole
+from lanner._checked import path as as_path
 from lanner._errors import InputError, StudyError
 from lanner._evaluate import Failure, Train, metrics
 from lanner._figure import draw
 from lanner._loop import Callback, Loop, threads, workers_of
 from lanner._measure import Meter
+from lanner._number import number
 from lanner._progress import Progress
 from lanner._space import Space
 from lanner._trial import Build, Trial, trials_of
@@ -50,6 +52,7 @@ class Study:
         self._temporary = temporary
         self._is_stopped = False
         self._is_measured = False
+        self._budget = 0
         self._asked: set[int] = set()
         """Trials that the caller asked for and has not told yet."""
         job = json.loads(search.job())
@@ -74,7 +77,7 @@ class Study:
         timeout: float | None = None,
         n_jobs: int | None = None,
         executor: Executor | None = None,
-        callbacks: Sequence[Callback] = (),
+        callbacks: Sequence[Callback] | None = (),
         *,
         total_trials: int | None = None,
     ) -> None:
@@ -85,7 +88,7 @@ class Study:
         TrainError. Networks over a limit are not trained, and are not counted.
 
         - ``total_trials``: trains until the study has that many, so that a script that is run again
-          finishes what a killed one began.
+          finishes what a killed one began, and several that run at a time share them.
         - ``timeout``: no training begins after so many seconds.
         - ``n_jobs``: number of trainings at a time, in threads; one, in this thread, by default.
         - ``executor``: any ``concurrent.futures.Executor`` (processes, Dask's ``client.get_executor()``, an
@@ -99,22 +102,27 @@ class Study:
         """
         if not callable(train):
             raise InputError(f"train is {train!r}, expected a function of a trial")
-        if callable(callbacks) or not all(callable(c) for c in callbacks):
-            raise InputError(f"callbacks is {callbacks!r}, expected a list of functions of study and trial")
+        functions = "a list of functions of study and trial"
+        listed = [] if callbacks is None else several("callbacks", callbacks, functions)
+        if not all(callable(c) for c in listed):
+            raise InputError(f"{given('callbacks', callbacks)}, expected {functions}")
+        if executor is not None and not callable(getattr(executor, "submit", None)):
+            raise InputError(f"{given('executor', executor)}, expected a concurrent.futures.Executor")
         if n_trials is not None:
             n_trials = whole("n_trials", n_trials)
         if total_trials is not None:
             total_trials = whole("total_trials", total_trials)
         if n_jobs is not None:
             n_jobs = whole("n_jobs", n_jobs, 1)
-        if timeout is not None and not (isinstance(timeout, (int, float)) and timeout >= 0):
-            raise InputError(f"timeout is {timeout!r}, expected seconds")
+        seconds = number(timeout)
+        if timeout is not None and (seconds is None or not seconds >= 0):
+            raise InputError(f"{given('timeout', timeout)}, expected seconds, 0 or more")
         left = n_trials
         if total_trials is not None:
             counts = self.counts
             missing = total_trials - counts["done"] - counts["failed"] + counts["imported"]
             left = max(0, missing) if n_trials is None else min(n_trials, max(0, missing))
-        deadline = None if timeout is None else time.monotonic() + timeout
+        deadline = None if seconds is None else time.monotonic() + seconds
         workers = 1 if n_jobs is None else n_jobs
         own = None
         if executor is None:
@@ -122,7 +130,7 @@ class Study:
         else:
             workers = workers_of(executor, n_jobs)
         self._is_stopped = False
-        loop = Loop(self, train, list(callbacks), left, deadline, executor, workers)
+        loop = Loop(self, train, listed, left, deadline, executor, workers, is_total=total_trials is not None)
         if own is not None:
             loop.own.append(own)
         loop.run()
@@ -148,7 +156,7 @@ class Study:
         self._measure_first()
         self._allow(n)
         trials: list[Trial] = []
-        while len(trials) < n and (trial := self._claim()) is not None:
+        while len(trials) < n and (trial := self._claim(n - len(trials))) is not None:
             trials.append(trial)
             self._asked.add(trial.number)
         return trials
@@ -165,13 +173,17 @@ class Study:
         Raises InputError if the objective is missing or no finite number, StudyError if the trial has ended
         before.
         """
-        number = trial.number if isinstance(trial, Trial) else whole("trial", trial)
+        asked = trial.number if isinstance(trial, Trial) else whole("trial", trial)
         if failed is not None:
-            return self._tell(self._trial(number), Failure(failed))
-        result = metrics(values, self._needed)
+            if not isinstance(failed, str):
+                raise InputError(f"{given('failed', failed)}, expected the reason as a text")
+            if values is not None:
+                raise InputError("tell was given values and failed=, expected one of them")
+            return self._tell(self._trial(asked), Failure(failed))
+        result = metrics(values, self._needed, "tell was given", "give")
         if isinstance(result, Failure):
-            raise InputError(result.why.replace("train returned", "tell was given"))
-        return self._tell(self._trial(number), result)
+            raise InputError(result.why)
+        return self._tell(self._trial(asked), result)
 
     @property
     def best_trial(self) -> Trial:
@@ -264,7 +276,7 @@ class Study:
 
     def report(self, path: str | os.PathLike[str] | None = None) -> Path:
         """Writes the report, one HTML page, and returns its path: ``report.html`` in the study's folder."""
-        target = self._folder / "report.html" if path is None else Path(path)
+        target = self._folder / "report.html" if path is None else Path(as_path("path", path))
         _lanner.write_file(str(target), self._search.report().encode())
         return target
 
@@ -273,6 +285,7 @@ class Study:
 
         ``untrained`` allows the initial weights instead. Raises StudyError if the best trial kept none.
         """
+        target = as_path("path", path)
         best = self.best_trial
         kept = self._folder / "networks" / f"{best.number}.onnx"
         if kept.exists():
@@ -291,8 +304,15 @@ class Study:
             from lanner._network import Network
 
             model = Network(best.arch, self.space).to_onnx(seed=best.seed)
-        _lanner.write_file(os.fspath(path), model)
-        return Path(path)
+        _lanner.write_file(target, model)
+        return Path(target)
+
+    def __reduce__(self) -> Any:
+        """Refuses pickles and copies: one process writes the record."""
+        raise StudyError(
+            "a study is not pickled or copied, since one process writes its record: in a worker, "
+            f"lanner.load_study({str(self._folder)!r}) reads it"
+        )
 
     def _trials(self, text: str) -> list[Trial]:
         own = {"_storage": self._folder, "_build": self._build}
@@ -313,10 +333,22 @@ class Study:
         """Lets the study have ``n`` more results. Trials that a killed process ran are among them."""
         counts = self.counts
         evaluated = counts["done"] + counts["failed"] - counts["imported"]
-        self._search.set_budget(evaluated + len(self._asked) + n)
+        self._budget = evaluated + len(self._asked) + n
+        self._search.set_budget(self._budget)
 
-    def _claim(self) -> Trial | None:
-        claimed = self._search.claim()
+    def _claim(self, left: int | None = None, running: int = 0) -> Trial | None:
+        """Claims a trial. With ``left``, so many are still wanted, beside those that the caller runs: trials and
+        results of other processes are not among them.
+        """
+        # Another process may take what was asked for here.
+        while (claimed := self._search.claim()) is None and left is not None:
+            counts = self.counts
+            evaluated = counts["done"] + counts["failed"] - counts["imported"]
+            budget = evaluated + max(counts["running"], len(self._asked) + running) + left
+            if budget <= self._budget:
+                break
+            self._budget = budget
+            self._search.set_budget(budget)
         return None if claimed is None else self._trials(f"[{claimed}]")[0]
 
     def _tell(self, trial: Trial, result: dict[str, float] | Failure) -> Trial:

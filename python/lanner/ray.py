@@ -6,7 +6,9 @@ from typing import Any
 
 import ray
 
+from lanner._checked import given, whole
 from lanner._errors import InputError
+from lanner._number import number
 
 
 class RayExecutor(Executor):
@@ -23,14 +25,24 @@ class RayExecutor(Executor):
     def __init__(
         self, *, resources: Mapping[str, float] | None = None, n_workers: int | None = None
     ) -> None:
+        if resources is not None and not isinstance(resources, Mapping):
+            raise InputError(f"{given('resources', resources)}, expected numbers by name, as {{'CPU': 2, 'GPU': 1}}")
+        need = {"CPU": 1.0}
+        for name, asked in (resources or {}).items():
+            amount = number(asked)
+            if amount is None or not 0 <= amount < float("inf"):
+                raise InputError(f"resources: {given(str(name), asked)}, expected a number, 0 or more")
+            need[str(name)] = amount
+        wanted = None if n_workers is None else whole("n_workers", n_workers, 1)
+        if wanted is None and not any(need.values()):
+            raise InputError(f"n_workers: say how many trainings run at a time, which need nothing of {need}")
         if not ray.is_initialized():
             ray.init(log_to_driver=False)
-        need = {"CPU": 1.0, **(resources or {})}
         there = ray.cluster_resources()
-        room = min(int(there.get(name, 0) / n) for name, n in need.items() if n > 0)
+        room = min((int(there.get(name, 0) / n) for name, n in need.items() if n > 0), default=wanted or 0)
         if room < 1:
             raise InputError(f"the cluster has no room for a training of {need}: it has {there}")
-        self.n_workers = n_workers or room
+        self.n_workers = wanted or room
         own = {name: n for name, n in need.items() if name not in ("CPU", "GPU")}
         # A task that died is the study's to try again, which counts how often.
         self._run = ray.remote(_run).options(

@@ -4,6 +4,7 @@ from typing import Any
 
 from ray.tune.search import Searcher
 
+from lanner._checked import given
 from lanner._errors import InputError
 from lanner._study import Study
 
@@ -18,6 +19,8 @@ class LannerSearcher(Searcher):
     """
 
     def __init__(self, study: Study) -> None:
+        if not isinstance(study, Study):
+            raise InputError(f"{given('study', study)}, expected that of lanner.create_study")
         metric, direction = next(iter(study.directions.items()))
         super().__init__(metric=metric, mode="max" if direction == "maximize" else "min")
         self._own: Study | None = study
@@ -36,11 +39,11 @@ class LannerSearcher(Searcher):
         """Returns what Ray Tune writes down: all but the study, which is on disk."""
         return {**self.__dict__, "_own": None}
 
-    def suggest(self, trial_id: str) -> dict[str, Any] | None:
-        """Returns the next configuration; None if nothing is left for now."""
+    def suggest(self, trial_id: str) -> dict[str, Any] | str | None:
+        """Returns the next configuration; None if results are to come first, ``FINISHED`` if nothing is left."""
         trials = self._study.ask()
         if not trials:
-            return None
+            return None if self._numbers else Searcher.FINISHED
         self._numbers[trial_id] = trials[0].number
         arch = trials[0].arch
         return dict(arch) if isinstance(arch, dict) else {"arch": arch}
@@ -56,7 +59,11 @@ class LannerSearcher(Searcher):
             self._study.tell(number, failed="Ray Tune's trial ended without the objective")
             return
         wanted = {*self._study.directions, *(limit.split()[0] for limit in self._study.limits)}
-        self._study.tell(number, {name: result[name] for name in wanted if name in result})
+        try:
+            self._study.tell(number, {name: result[name] for name in wanted if name in result})
+        except InputError as wrong:
+            # A loss that is not finite ends a trial, and not Tune's loop.
+            self._study.tell(number, failed=str(wrong))
 
     def save(self, checkpoint_path: str) -> None:
         """Does nothing: the study is on disk."""

@@ -1,6 +1,9 @@
 """Mistakes that users make are told by lanner's errors, with the value and the way out."""
 
 import math
+import os
+import subprocess
+import sys
 
 import pytest
 
@@ -207,7 +210,7 @@ def test_tables_with_odd_rows():
     ]:
         with pytest.raises(lanner.InputError, match=says):
             lanner.Predictor.fit(table, values, **given)
-    with pytest.raises(lanner.InputError, match="sources: a DataFrame is no path"):
+    with pytest.raises(lanner.InputError, match="sources is .*, a DataFrame, expected the path of a table"):
         lanner.adapt(frame[:12], column, sources=[frame])
 
 
@@ -291,7 +294,7 @@ def test_models_are_files_too(tmp_path):
     assert lanner.onnx_cost(path) == lanner.onnx_cost(str(path)) == lanner.onnx_cost(model)
     with pytest.raises(lanner.InputError, match="none.onnx: No such file"):
         lanner.onnx_cost(tmp_path / "none.onnx")
-    with pytest.raises(lanner.InputError, match="a int is no ONNX model"):
+    with pytest.raises(lanner.InputError, match="model is 3, an int, expected the bytes"):
         lanner.onnx_cost(3)
     one, two = lanner.measure((m for m in (str(path), path)), device=lanner.device("rten"))
     assert one.ms > 0 and two.ms > 0
@@ -312,3 +315,105 @@ def test_blocks_may_be_sequences_of_layers():
     found = lanner.torch.proxies(net, batch, names=["expressivity"])
     named = lanner.torch.proxies(net, batch, names=["expressivity"], blocks=["0.0", "0.1", "0.2"])
     assert found == named and found["expressivity"] > 0
+
+
+FRONT = lanner.create_study(SPACE, maximize=["a", "b"])
+WRONG = [
+    (lambda: lanner.Profile.fit([1.0]), r"small is \[1.0\], a list, expected milliseconds by the number"),
+    (lambda: lanner.Profile.fit({}, own={b"\x08\x01" * 900: -2}), "own, 1800 bytes: the latency is -2"),
+    (lambda: lanner.Profile.load(None), "^path is None, expected the path of a file$"),
+    (lambda: lanner.Predictor.load(5), "^path is 5, an int, expected the path of a file$"),
+    (lambda: lanner.Predictor("p.lanner"), "made by Predictor.fit, lanner.adapt or Predictor.load"),
+    (lambda: lanner.Space(None), "name is None, expected the name of a space, or the path of a .toml file"),
+    (lambda: lanner.space({"w": lanner.Choice(1, 2)}), r"name is .*, a dict, .* lanner.space\(depth="),
+    (lambda: lanner.space(w=lanner.Choice(1, True)), "w: Choice has 1 and True, which are equal"),
+    (lambda: lanner.space(w=lanner.Int(1, 9, log="no")), "w: log is 'no', a str, expected True or False"),
+    (lambda: lanner.When(5, lanner.Int(1, 2)), "When: conditions is 5, an int"),
+    (lambda: lanner.When({"w": 1}, 5), "When: parameter is 5, an int, expected lanner.Int"),
+    (lambda: lanner.create_study(SPACE, maximize="a", storage=5), "storage is 5, an int, .* a study's folder"),
+    (lambda: lanner.create_study(SPACE, maximize="a", storage=__file__), "test_mistakes.py is a file, expected"),
+    (lambda: lanner.create_study(SPACE, maximize="a", load_if_exists="no"), "load_if_exists is 'no', a str"),
+    (lambda: lanner.create_study(SPACE, maximize="a", seed=2**64), "seed is 18446744073709551616, expected 0 to 9"),
+    (lambda: lanner.create_study(SPACE, maximize="a", limits=["b <= 1", "b <= 2"]), "b <= 1 and b <= 2: give one"),
+    (lambda: lanner.create_study(SPACE, maximize="a", limits=["b >= 3", "b <= 2"]), "no value keeps both"),
+    (lambda: lanner.load_study(None), "storage is None, expected the path of a study's folder"),
+    (lambda: FRONT.export(None), "path is None, expected the path of a file"),
+    (lambda: FRONT.tell(1, failed=5), "failed is 5, an int, expected the reason as a text"),
+    (lambda: FRONT.tell(1, [1.0, 2.0], failed="it"), "values and failed=, expected one of them"),
+    (lambda: FRONT.tell(1, [1.0, math.nan]), "tell was given nan for 'b', expected a finite number"),
+    (lambda: FRONT.tell(1, 1.0), "tell was given 1.0; give a dictionary with 'a' and 'b', or their numbers in"),
+    (lambda: FRONT.optimize(print, 1, executor=5), "executor is 5, an int, expected a concurrent.futures.Executor"),
+    (lambda: FRONT.optimize(print, 1, callbacks=5), "callbacks is 5, an int, expected a list of functions"),
+    (lambda: FRONT.optimize(print, 1, timeout=True), "timeout is True, a bool, expected seconds"),
+    (lambda: FRONT.optimize(print, True), "n_trials is True, a bool, expected a whole number"),
+    (lambda: lanner.Predictor.fit(None, COSTS), "archs is None, expected a list of architectures"),
+    (lambda: lanner.Predictor.fit(set(ARCHS), COSTS), "archs is {.*, a set, expected a list"),
+    (lambda: lanner.Predictor.fit(ARCHS, 5), "values is 5, an int, expected a number for each architecture"),
+    (lambda: lanner.Predictor.fit(ARCHS, [*COSTS[:59], "7"]), r"values\[59\] is '7', a str, expected a number"),
+    (lambda: lanner.Predictor.fit(ARCHS, [True] * 60), r"values\[0\] is True, a bool"),
+    (lambda: lanner.Predictor.fit(ARCHS, COSTS, metric=5), "metric is 5, an int, expected the name of a metric"),
+    (lambda: lanner.Predictor.fit(ARCHS, COSTS, method=5), "method is 5, an int, expected the name of a method"),
+    (lambda: lanner.adapt(ARCHS, COSTS, sources=5), "sources is 5, an int, expected a list of tables' files"),
+    (lambda: lanner.Network("302143", channels="a"), "channels is 'a', a str, expected a whole number"),
+    (lambda: lanner.Network("302143").to_onnx(seed=-1), "seed is -1, expected 0 or more"),
+    (lambda: lanner.proxies(["302143"], threads=0), "threads is 0, expected 1 to 1024"),
+    (lambda: lanner.train("302143", epochs="a"), "epochs is 'a', a str, expected a whole number"),
+    (lambda: lanner.images(5), "name is 5, an int, expected digits"),
+]
+
+
+@pytest.mark.parametrize(("call", "says"), WRONG)
+def test_arguments_are_told_by_name_and_value(call, says):
+    with pytest.raises(lanner.InputError, match=says):
+        call()
+    assert not FRONT.trials
+
+
+def test_arrays_of_several_dimensions_and_of_truth_values():
+    numpy = pytest.importorskip("numpy")
+    values = numpy.array(COSTS)
+    for wrong, says in [
+        (values[:, None], r"values has the shape \(60, 1\), expected a number for each"),
+        (values > 9, r"values\[0\] is .*, a bool_?, expected a number"),
+        (values.astype(str), r"values\[0\] is .*, a str_, expected a number"),
+    ]:
+        with pytest.raises(lanner.InputError, match=says):
+            lanner.Predictor.fit(ARCHS, wrong)
+    predictor = lanner.Predictor.fit(ARCHS, values, method="flops")
+    with pytest.raises(lanner.InputError, match=r"archs has the shape \(30, 2\)"):
+        predictor.predict(numpy.array(ARCHS).reshape(30, 2))
+    study = lanner.create_study(SPACE, maximize="score")
+    study.optimize(lambda trial: numpy.float32(trial.arch["depth"]), timeout=numpy.float32(60), n_trials=1)
+    assert study.counts["done"] == 1
+
+
+def test_columns_of_objects_are_told_by_their_name():
+    pandas = pytest.importorskip("pandas")
+    frame = pandas.DataFrame({"arch": ARCHS, "latency_ms": [*COSTS[:59], "fast"]})
+    with pytest.raises(lanner.InputError, match="column 'latency_ms'"):
+        lanner.Predictor.fit(frame, "latency_ms")
+    frame = pandas.DataFrame({"arch": [*ARCHS[:59], 7], "latency_ms": COSTS})
+    with pytest.raises(lanner.InputError, match="column 'arch'"):
+        lanner.Predictor.fit(frame, "latency_ms")
+
+
+def test_files_of_profiles_and_predictors_name_each_other(tmp_path):
+    lanner.Predictor.fit(ARCHS, COSTS, method="flops").save(tmp_path / "predictor")
+    lanner.Profile.fit({n: 1.0 + n for n in range(30)}).save(tmp_path / "profile")
+    with pytest.raises(lanner.InputError, match="the profile of a device, .* in Python lanner.Profile.load"):
+        lanner.Predictor.load(tmp_path / "profile")
+    with pytest.raises(lanner.InputError, match="lanner.Predictor.load reads predictors"):
+        lanner.Profile.load(tmp_path / "predictor")
+
+
+def test_conditions_of_a_set_are_the_same_space_in_each_process():
+    """Texts of a set come in another order in each process."""
+    make = "import lanner; print(lanner.space(a=lanner.Choice(*'abcdef'), b=lanner.When({'a': set('abcde')}, "
+    make += "lanner.Choice(1, 2))).toml)"
+    seen = {
+        subprocess.run(
+            [sys.executable, "-c", make], env={**os.environ, "PYTHONHASHSEED": seed}, capture_output=True, check=True
+        ).stdout
+        for seed in ("1", "2", "3")
+    }
+    assert len(seen) == 1

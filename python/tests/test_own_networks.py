@@ -1,4 +1,4 @@
-"""Spaces of parameters in studies, own PyTorch networks, and Optuna."""
+"""Spaces of parameters in studies, and own PyTorch networks."""
 
 import json
 import math
@@ -81,28 +81,6 @@ def test_a_measure_function_that_leaves_out_a_limited_metric_is_told(second):
     )
     with pytest.raises(lanner.MeasureError, match="measure returned"):
         study.optimize(score, n_trials=5)
-
-
-def test_optuna_shows_the_study_and_takes_the_sampler():
-    optuna = pytest.importorskip("optuna")
-    optuna.logging.set_verbosity(optuna.logging.ERROR)
-    study = lanner.create_study(SPACE, maximize="score", seed=1)
-    study.optimize(score, n_trials=10)
-    copy = study.to_optuna()
-    assert [t.value for t in copy.trials] == [t.value for t in study.trials]
-    assert copy.best_params["depth"] == study.best_arch["depth"]
-    assert copy.best_params["block[0].width"] == study.best_arch["block"][0]["width"]
-
-    from lanner.optuna import LannerSampler
-
-    def objective(trial):
-        x = trial.suggest_float("x", -10, 10)
-        kind = trial.suggest_categorical("kind", ["a", None])
-        return (x - 2) ** 2 + (3 if kind is None else 0) + trial.suggest_int("n", 0, 4)
-
-    other = optuna.create_study(sampler=LannerSampler(seed=1))
-    other.optimize(objective, n_trials=35)
-    assert other.best_value < 1.5, other.best_trial
 
 
 def test_own_networks_are_measured_before_they_are_trained(tmp_path):

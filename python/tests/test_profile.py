@@ -151,3 +151,50 @@ def test_mistakes_are_named(profile, tmp_path):
         profile.predict([tmp_path / "d.onnx"])
     with pytest.raises(lanner.InputError, match="batch is 0"):
         profile.predict([Network("302143")], batch=0)
+
+
+def test_models_may_be_byte_arrays_and_lanner_networks_have_any_batch(profile):
+    network = Network("302143")
+    one = network.to_onnx(fold=True)
+    (expected,) = profile.predict(one).median
+    for model in (bytearray(one), memoryview(one), [bytearray(one)], network, "302143"):
+        assert list(profile.predict(model).median) == [expected]
+    (many,) = profile.predict(network.to_onnx(fold=True, batch=16)).median
+    for model in (network, "302143", network.to_onnx(fold=True, batch=None)):
+        assert list(profile.predict(model, batch=16).median) == [many]
+    assert many > 8 * expected
+    with pytest.raises(lanner.InputError, match="the batch is fixed to 1, not 16"):
+        profile.predict(one, batch=16)
+
+
+def test_one_process_at_a_time_measures_into_a_file(tmp_path):
+    path, seen = tmp_path / "toy.lanner", []
+
+    def measure(model):
+        if not seen:
+            with pytest.raises(lanner.InputError, match="another process is measuring into this file"):
+                lanner.profile(path, measure=cost_ms, networks=20)
+            seen.append(model)
+        return cost_ms(model)
+
+    assert lanner.profile(path, measure=measure, networks=24).measured == 24
+    assert lanner.profile(path, measure=cost_ms, networks=24).measured == 24
+
+
+@pytest.mark.parametrize("row", ["probe-9,nan", "probe-9,-1", "probe-9,inf", "probe--9,1", "9,1", "probe-9", "probe-9,a"])
+def test_rows_that_are_no_latencies(row, tmp_path):
+    lanner.profile(tmp_path / "a", measure=cost_ms, networks=20)
+    table = tmp_path / "a.csv"
+    table.write_text(f"{table.read_text()}{row}\n")
+    before = table.read_bytes()
+    with pytest.raises(lanner.InputError, match=f"a.csv, line 24: '{row}', expected probe-NUMBER and milliseconds"):
+        lanner.profile(tmp_path / "a", measure=cost_ms, networks=20, minutes=0)
+    assert table.read_bytes() == before
+
+
+def test_a_program_that_was_killed_while_it_began_the_table(tmp_path):
+    made = lanner.profile(tmp_path / "a", measure=cost_ms, networks=20)
+    (tmp_path / "b.csv").write_bytes((tmp_path / "a.csv").read_bytes()[:50])
+    again = lanner.profile(tmp_path / "b", measure=cost_ms, networks=20)
+    assert (tmp_path / "b.csv").read_bytes() == (tmp_path / "a.csv").read_bytes()
+    assert repr(made) == repr(again)

@@ -2,10 +2,7 @@
 
 import json
 import math
-import os
 import shlex
-import shutil
-import subprocess
 import sys
 import threading
 import types
@@ -55,16 +52,13 @@ def test_ask_and_tell_have_the_trials_of_optimize():
 
 
 def test_the_command_has_the_same_trials(tmp_path):
-    command = os.environ.get("LANNER") or shutil.which("lanner")
-    if command is None:
-        pytest.skip("the command lanner is not there: set LANNER to its path")
     script = tmp_path / "score.py"
     script.write_text("import sys\nprint('{\"score\": %d}' % sys.argv[1].count('3x3'))\n")
     line = shlex.join([sys.executable, "-IS", str(script)])
     search = ["search", "--space", "nasbench201", "--evaluate", f"command:{line} {{arch}}"]
     settings = ["--maximise", "score", "--limit", "params<=1e6", "--seed", "3", "--budget", "15"]
     where = ["--parallel", "1", "--out", str(tmp_path / "command")]
-    subprocess.run([command, *search, *settings, *where], check=True, capture_output=True)
+    workers.run(*search, *settings, *where)
     same = {"maximize": "score", "limits": ["params <= 1e6"], "seed": 3}
     ours = lanner.create_study("nasbench201", **same)
     ours.optimize(workers.score, n_trials=15)
@@ -336,3 +330,26 @@ def test_trials_are_a_table_of_any_library():
     assert len(polars.DataFrame(holder)) == 9
     with pytest.raises(lanner.InputError, match="read already"):
         lanner.Predictor.fit(holder, [1.0])
+
+
+def test_given_architectures_are_the_first():
+    space = lanner.Space("nasbench201")
+    first = space.sample(3, seed=9)
+    study = lanner.create_study(space, maximize="score", limits=["params <= 1.5e6"], first=[*first, first[0]])
+    study.optimize(workers.score, n_trials=6)
+    assert [t.arch for t in study.trials[:3]] == first and len({t.arch for t in study.trials}) == 6
+    heavy = "|nor_conv_3x3~0|+|nor_conv_3x3~0|nor_conv_3x3~1|+|nor_conv_3x3~0|nor_conv_3x3~1|nor_conv_3x3~2|"
+    for wrong, says in [(["999"], "999"), ([heavy], "over a limit of params"), ("302143", "expected a list of")]:
+        with pytest.raises(lanner.InputError, match=says):
+            lanner.create_study(space, maximize="score", limits=["params <= 1e5"], first=wrong)
+
+
+@pytest.mark.parametrize("values", [[1e300, -1e300], [-1e308, 1e308], [5e-324, 0.0], [3.0], [7.0] * 4, [1e15, 1e15 + 1]])
+def test_figures_have_a_place_for_any_values(values):
+    study = lanner.create_study(lanner.space("s", x=lanner.Int(0, 20)), minimize="loss <&>", seed=1)
+    told = iter(values)
+    study.optimize(lambda _: next(told), n_trials=len(values))
+    root = xml.etree.ElementTree.fromstring(study.svg())
+    numbers = [float(v) for part in root.iter() for k, v in part.attrib.items() if k in ("x", "y", "cx", "cy")]
+    assert numbers and all(-10 < v < 600 for v in numbers)
+    assert "<&>" not in study._repr_html_()

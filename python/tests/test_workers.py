@@ -1,6 +1,7 @@
 """Workers: threads, processes, those that die, Ctrl-C and kill -9."""
 
 import collections
+import multiprocessing
 import os
 import random
 import signal
@@ -137,3 +138,16 @@ def test_kill_9_loses_nothing_and_repeats_nothing(tmp_path):
     whole = study(seed=5)
     whole.optimize(workers.score, n_trials=60)
     assert [t.arch for t in whole.trials] == [t.arch for t in s.trials]
+
+
+def test_processes_that_ask_each_get_what_they_ask_for(tmp_path):
+    storage = str(tmp_path / "s")
+    shared = study(storage=storage, seed=2)
+    with ProcessPoolExecutor(3, multiprocessing.get_context("spawn")) as pool:
+        assert list(pool.map(workers.ask_and_tell, [storage] * 3, [8] * 3)) == [8] * 3
+        assert shared.counts["done"] == len({t.arch for t in shared.trials}) == 24
+        list(pool.map(workers.optimize, [storage] * 3, [{"n_trials": 4}] * 3))
+        assert shared.counts["done"] == 36
+        # A total is shared.
+        list(pool.map(workers.optimize, [storage] * 3, [{"total_trials": 42}] * 3))
+        assert shared.counts["done"] == 42

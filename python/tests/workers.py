@@ -1,9 +1,13 @@
 """Functions that workers of other processes import."""
 
 import os
+import shutil
 import signal
+import subprocess
 import time
 from pathlib import Path
+
+import pytest
 
 import lanner
 
@@ -49,3 +53,38 @@ def endless(storage: str, pause: float) -> None:
         return score(trial)
 
     study.optimize(train, total_trials=60)
+
+
+def forecast(predictor: lanner.Predictor, profile: lanner.Profile, archs: list[str]) -> list[list[float]]:
+    """Predicts by both."""
+    return [list(column) for p in (predictor, profile) for column in p.predict(archs)]
+
+
+def best_of(storage: Path) -> float:
+    """Reads a study."""
+    return lanner.load_study(storage).best_value
+
+
+def run(*arguments: object) -> str:
+    """Runs the command, and returns what it prints."""
+    command = os.environ.get("LANNER") or shutil.which("lanner")
+    if command is None:
+        pytest.skip("the command lanner is not there: set LANNER to its path")
+    return subprocess.run([command, *map(str, arguments)], check=True, capture_output=True, text=True).stdout
+
+
+def ask_and_tell(storage: str, n: int) -> int:
+    """Asks for trials one by one, and tells them; returns how many there were."""
+    study = lanner.create_study("nasbench201", maximize="score", storage=storage, load_if_exists=True, seed=2)
+    for done in range(n):
+        trials = study.ask()
+        if not trials:
+            return done
+        study.tell(trials[0], score(trials[0]))
+    return n
+
+
+def optimize(storage: str, settings: dict[str, int]) -> None:
+    """Goes on with a study."""
+    study = lanner.create_study("nasbench201", maximize="score", storage=storage, load_if_exists=True, seed=2)
+    study.optimize(slow_score, **settings)

@@ -1,6 +1,6 @@
 //! Predictors: fitted to values, adapted with the help of other tables, read from files.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use lanner::data::{MetricKind, Table, built_in};
@@ -144,6 +144,19 @@ impl Predictor {
             None => predictor::load(&path),
         });
         loaded.or_exception().map(Predictor)
+    }
+
+    /// Reads the content of a predictor's file, for a space whose description it may lack.
+    #[staticmethod]
+    fn of_bytes(py: Python, content: &[u8], space: &Space) -> PyResult<Predictor> {
+        let name = Path::new("in a pickle");
+        let read = py.detach(|| predictor::from_bytes(content, name, Some(&space.0)));
+        read.or_exception().map(Predictor)
+    }
+
+    /// The content of its file.
+    fn to_bytes(&self, py: Python) -> PyResult<Vec<u8>> {
+        py.detach(|| self.0.to_file().to_bytes()).or_exception()
     }
 
     fn save(&self, py: Python, path: PathBuf) -> PyResult<()> {

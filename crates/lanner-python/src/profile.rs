@@ -1,13 +1,13 @@
 //! Profiles of devices, which predict the latency of any network.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use lanner::network::onnx::{self, ReadOptions};
 use lanner::predict::PredictError;
 use lanner::predict::latency::any_network::{self, AnyLatency, Counted, Origin, Sample};
 use pyo3::prelude::*;
 
-use crate::error::{IntoException, OrException};
+use crate::error::{InputError, IntoException, OrException};
 
 /// Prediction of a model: median, lower and upper bound of the 90 % interval, and reasons to doubt it.
 type Predicted = (f64, f64, f64, Vec<String>);
@@ -39,12 +39,23 @@ impl Profile {
     fn load(py: Python, path: PathBuf) -> PyResult<Profile> {
         let loaded = py.detach(|| AnyLatency::load(&path));
         loaded.map(Profile).map_err(|error| match error {
-            wrong @ PredictError::ModelFile { .. } => {
-                let why = format!("{wrong}; lanner.profile and lanner profile write profiles");
-                crate::error::InputError::new_err(why)
-            }
+            wrong @ PredictError::ModelFile { .. } => InputError::new_err(format!(
+                "{wrong}; lanner.profile and lanner profile write profiles, lanner.Predictor.load reads \
+                 predictors"
+            )),
             other => other.exception(),
         })
+    }
+
+    /// Reads the content of a profile's file.
+    #[staticmethod]
+    fn of_bytes(content: &[u8]) -> PyResult<Profile> {
+        AnyLatency::from_bytes(content, Path::new("in a pickle")).map(Profile).or_exception()
+    }
+
+    /// The content of its file.
+    fn to_bytes(&self) -> PyResult<Vec<u8>> {
+        self.0.to_file().and_then(|file| file.to_bytes()).or_exception()
     }
 
     fn save(&self, py: Python, path: PathBuf) -> PyResult<()> {

@@ -43,15 +43,17 @@ thread_local! {
 #[pymethods]
 impl Search {
     /// Begins a study in a folder. `measured` are the names of what `metrics` gives; if there are none, a
-    /// first call finds them out. `facts` tell the device that `latency` measures on, by name.
+    /// first call finds them out. `facts` tell the device that `latency` measures on, by name. `archs` are
+    /// evaluated before any others, and `first` is the number of networks to measure before.
     #[staticmethod]
-    #[pyo3(signature = (folder, space, objectives, limits, strategy, seed, first, latency, metrics, measured, facts))]
+    #[pyo3(signature = (folder, space, objectives, limits, archs, strategy, seed, first, latency, metrics, measured, facts))]
     fn create(
         py: Python,
         folder: PathBuf,
         space: &Space,
         objectives: Vec<(String, bool)>,
         limits: Vec<String>,
+        archs: Vec<String>,
         strategy: &str,
         seed: u64,
         first: usize,
@@ -60,7 +62,7 @@ impl Search {
         measured: Vec<String>,
         facts: Vec<(String, String)>,
     ) -> PyResult<Search> {
-        let mut job = Job::new(space.0.name()).seed(seed).budget(0);
+        let mut job = Job::new(space.0.name()).seed(seed).budget(archs.len());
         job.space_toml = space.0.toml().map(String::from);
         for (metric, maximise) in &objectives {
             job = if *maximise { job.maximise(metric) } else { job.minimise(metric) };
@@ -71,7 +73,8 @@ impl Search {
         job.strategy = strategy.parse().map_err(|e: String| InputError::new_err(e))?;
         job.setup =
             Some(Setup { latency_samples: first, measured, ..Setup::new(Evaluate::Function) });
-        let (own, raised) = own(&space.0, latency, metrics, facts);
+        let (mut own, raised) = own(&space.0, latency, metrics, facts);
+        own.first = archs.iter().map(|arch| space.parse(arch)).collect::<PyResult<_>>()?;
         let run = py.detach(|| Run::create(&folder, &job, own, &mut Control::default()));
         Search::new(py, run, raised)
     }

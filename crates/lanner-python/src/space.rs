@@ -1,7 +1,7 @@
 //! Search spaces; architectures cross as texts.
 
 use lanner::nn::rng;
-use lanner::space::{Architecture, Parameters, Space as Inner};
+use lanner::space::{Architecture, Parameters, Sizes, Space as Inner};
 use pyo3::prelude::*;
 
 use crate::error::{InputError, OrException};
@@ -24,6 +24,30 @@ impl Space {
         let parameters: Parameters = serde_json::from_str(json)
             .map_err(|e| InputError::new_err(format!("parameters of a space: {e}")))?;
         Inner::of_parameters(&parameters).map(Space).or_exception()
+    }
+
+    /// Makes a space again from its name, or the text of its file if it has one, and the sizes of its
+    /// networks if they are not the published ones.
+    #[staticmethod]
+    fn again(name: &str, toml: Option<&str>, sizes: Option<[usize; 4]>) -> PyResult<Space> {
+        let space = match toml {
+            Some(text) => Inner::from_toml(text)
+                .map_err(|why| InputError::new_err(format!("space '{name}': {why}")))?,
+            None => Inner::by_name(name).or_exception()?,
+        };
+        Ok(Space(match sizes {
+            Some([channels, cells, resolution, classes]) => {
+                space.sized(Sizes { channels, cells, resolution, classes })
+            }
+            None => space,
+        }))
+    }
+
+    /// Channels, cells, resolution and classes of the networks, where they are not the published ones.
+    #[getter]
+    fn sizes(&self) -> Option<[usize; 4]> {
+        let Sizes { channels, cells, resolution, classes } = self.0.sizes();
+        self.0.is_resized().then_some([channels, cells, resolution, classes])
     }
 
     /// Tells whether architectures are values of parameters, as JSON.

@@ -14,12 +14,14 @@
 mod families;
 mod features;
 
+use std::path::Path;
+
 use lanner_network::TensorGraph;
 use rayon::prelude::*;
 use serde::{Deserialize, Serialize};
 
 use crate::encode::tensor_operations::{self as ops, ALL_SUMS, CLASS_COUNT, Operation};
-use crate::predictor::file::{Array, Header, ModelFile};
+use crate::predictor::file::{self, Array, Header, ModelFile};
 use crate::regress::linalg::{Cholesky, Mat};
 use crate::{Forecast, PredictError};
 use families::Process;
@@ -244,7 +246,12 @@ impl AnyLatency {
     }
 
     /// Writes the predictor to a file.
-    pub fn save(&self, path: &std::path::Path) -> Result<(), PredictError> {
+    pub fn save(&self, path: &Path) -> Result<(), PredictError> {
+        self.to_file()?.save(path)
+    }
+
+    /// The content of its file.
+    pub fn to_file(&self) -> Result<ModelFile, PredictError> {
         let mut header = Header::new(KIND, ANY, "default", 0);
         let settings = Settings { metric: self.metric.clone(), measured: self.measured };
         header.settings = serde_json::to_value(settings)
@@ -264,12 +271,17 @@ impl AnyLatency {
         ] {
             file.tensors.insert(name.into(), Array::f64(values));
         }
-        file.save(path)
+        Ok(file)
     }
 
     /// Reads a predictor that [`AnyLatency::save`] wrote.
-    pub fn load(path: &std::path::Path) -> Result<AnyLatency, PredictError> {
-        let file = ModelFile::load(path, KIND, ANY)?;
+    pub fn load(path: &Path) -> Result<AnyLatency, PredictError> {
+        AnyLatency::from_bytes(&file::read(path)?, path)
+    }
+
+    /// Reads a predictor from the content of its file, which errors call `path`.
+    pub fn from_bytes(bytes: &[u8], path: &Path) -> Result<AnyLatency, PredictError> {
+        let file = ModelFile::of_kind(bytes, path, KIND, ANY)?;
         let bad = |why: &str| PredictError::Model { why: why.into() };
         let read = || {
             let Settings { metric, measured } = file.settings()?;

@@ -283,9 +283,18 @@ impl ModelFile {
 
     /// Reads a file that must be for this kind of predictor and this space.
     pub fn load(path: &Path, kind: &str, space: &str) -> Result<ModelFile, PredictError> {
-        let bytes = read(path)?;
+        ModelFile::of_kind(&read(path)?, path, kind, space)
+    }
+
+    /// Reads the content of a file as [`ModelFile::load`]; errors call it `path`.
+    pub(crate) fn of_kind(
+        bytes: &[u8],
+        path: &Path,
+        kind: &str,
+        space: &str,
+    ) -> Result<ModelFile, PredictError> {
         let read = || -> Result<ModelFile, PredictError> {
-            let file = ModelFile::from_bytes(&bytes)?;
+            let file = ModelFile::from_bytes(bytes)?;
             if file.header.kind != kind {
                 return Err(model(format!(
                     "a predictor of kind '{}', expected '{kind}'",
@@ -388,7 +397,7 @@ impl ModelFile {
 const LONGEST: u64 = 1 << 30;
 
 /// Reads the bytes of a file, whose size is bounded: a device or a pipe may have no end.
-pub(super) fn read(path: &Path) -> Result<Vec<u8>, PredictError> {
+pub(crate) fn read(path: &Path) -> Result<Vec<u8>, PredictError> {
     let io = |error| PredictError::Io { path: path.into(), error };
     let mut bytes = Vec::new();
     let file = std::fs::File::open(path).map_err(io)?;

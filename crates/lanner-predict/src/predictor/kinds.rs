@@ -34,14 +34,24 @@ pub fn load_for(path: &Path, space: &Space) -> Result<Box<dyn Predictor>, Predic
 }
 
 fn read(path: &Path, wanted: Option<&Space>) -> Result<Box<dyn Predictor>, PredictError> {
-    let bytes = super::file::read(path)?;
+    from_bytes(&super::file::read(path)?, path, wanted)
+}
+
+/// Reads a predictor from the content of its file, which errors call `path`: as [`load_for`] with a space,
+/// else as [`load`].
+pub fn from_bytes(
+    bytes: &[u8],
+    path: &Path,
+    wanted: Option<&Space>,
+) -> Result<Box<dyn Predictor>, PredictError> {
     let bad = |why: String| PredictError::ModelFile { path: path.into(), why };
-    let file = ModelFile::from_bytes(&bytes).map_err(|e| bad(e.to_string()))?;
+    let file = ModelFile::from_bytes(bytes).map_err(|e| bad(e.to_string()))?;
     let header = &file.header;
     if header.kind == any_network::KIND {
         let path = path.display();
         return Err(bad(format!(
-            "the profile of a device, which predicts ONNX files: lanner latency FILE.onnx --predictor {path}"
+            "the profile of a device, which predicts ONNX files: lanner latency FILE.onnx --predictor {path}, in Python \
+             lanner.Profile.load"
         )));
     }
     let Some((_, reader)) = KINDS.iter().find(|kind| kind.0 == header.kind) else {

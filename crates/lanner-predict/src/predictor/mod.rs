@@ -45,7 +45,7 @@ mod kinds;
 pub mod ranking;
 
 pub use cross_validation::cross_validated;
-pub use kinds::{load, load_for};
+pub use kinds::{from_bytes, load, load_for};
 
 /// Meaning of the numbers: it decides how they are modelled and which end is better.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]

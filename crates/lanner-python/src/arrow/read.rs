@@ -24,7 +24,10 @@ pub fn texts(values: &Bound<PyAny>) -> PyResult<Vec<String>> {
         }
         Ok(())
     })?;
-    if found { Ok(all) } else { values.extract() }
+    match found {
+        true => Ok(all),
+        false => values.extract().map_err(|error| not_all(values, "texts", &error)),
+    }
 }
 
 /// Reads a column or a sequence of numbers; missing ones are NaN.
@@ -41,7 +44,16 @@ pub fn numbers(values: &Bound<PyAny>) -> PyResult<Vec<f64>> {
         }
         Ok(())
     })?;
-    if found { Ok(all) } else { values.extract() }
+    match found {
+        true => Ok(all),
+        false => values.extract().map_err(|error| not_all(values, "numbers", &error)),
+    }
+}
+
+/// Makes the error of a sequence that is no column, as one of objects is.
+fn not_all(values: &Bound<PyAny>, expected: &str, error: &PyErr) -> PyErr {
+    let why = error.value(values.py());
+    InputError::new_err(format!("{}: expected {expected}: {why}", name_of(values)))
 }
 
 /// Calls `take` with the format and values of each block of a column; `false` if the object has no

@@ -85,14 +85,6 @@ impl Limit {
         }
     }
 
-    /// Tells whether this is a limit to the largest value of a metric, and `other` one to a smallest value
-    /// above it.
-    pub(crate) fn excludes(&self, other: &Limit) -> bool {
-        let bounds = (self.bound, other.bound);
-        self.metric == other.metric
-            && matches!(bounds, (Bound::AtMost(most), Bound::AtLeast(least)) if least > most)
-    }
-
     /// Tells whether a value keeps the limit; NaN does not.
     pub fn holds(&self, value: f64) -> bool {
         match self.bound {

@@ -162,6 +162,8 @@ impl Run {
         own: Own,
         control: &mut Control,
     ) -> Result<Run, SearchError> {
+        // Before a table says that no network keeps them.
+        job.check_limits()?;
         let mut job = job.clone();
         let mut setup = job.setup.take().unwrap_or_else(|| Setup::new(Evaluate::Function));
         let runs_command = matches!(setup.evaluate, Evaluate::Command(_))

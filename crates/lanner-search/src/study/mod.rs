@@ -156,6 +156,7 @@ impl Study {
         predictors: Predictors,
     ) -> Result<Study, SearchError> {
         job.check()?;
+        job.check_limits()?;
         let space = job.space()?;
         for arch in archs {
             space.check(arch)?;

@@ -65,4 +65,12 @@ fn wrong_settings_are_refused() {
     refused(|s| s.objectives.clear(), "0 objectives");
     refused(|s| s.objectives.push(s.objectives[0].clone()), "two objectives");
     refused(|s| s.limits.push(Limit::at_most("x", f64::NAN)), "NaN");
+    refused(
+        |s| s.limits.extend([Limit::at_most("x", 5.0), Limit::at_most("x", 6.0)]),
+        "x <= 5 and x <= 6: give one",
+    );
+    refused(
+        |s| s.limits.extend([Limit::at_least("x", 6.0), Limit::at_most("x", 5.0)]),
+        "no value keeps both",
+    );
 }
