@@ -86,6 +86,9 @@ def texts(name: str, values: Any, example: str) -> list[str]:
     if values is None:
         return []
     listed = [values] if isinstance(values, str) else values
+    if isinstance(listed, (set, frozenset)):
+        # Their order is chance, and the same search is to be the same again.
+        listed = sorted(listed, key=str)
     listed = several(name, listed, f"a text as {example!r}, or a list of them")
     for value in listed:
         if not isinstance(value, str) or not value.strip():

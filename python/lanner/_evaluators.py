@@ -50,7 +50,8 @@ def measure(
         raise InputError(f"device is {device!r}, expected lanner.device(…)")
     if is_one(networks):
         return measure([networks], space, device=device, example_input=example_input)[0]
-    models = [model_of(network, space, example_input) for network in networks]
+    listed = several("networks", networks, "a network, or a list of them")
+    models = [model_of(network, space, example_input) for network in listed]
     stopwatch, progress = Stopwatch(device), Progress(len(models), "measuring")
     latencies: list[Latency | None] = []
     try:

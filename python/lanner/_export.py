@@ -19,12 +19,13 @@ _LONGEST = 1500
 _OPERATOR = re.compile(r"\b(?:aten|prims|torchvision)(?:\.|::)[a-z_0-9]+(?:\.[A-Za-z_0-9]+)?")
 
 
-def to_onnx(module: "torch.nn.Module", example_input: Any) -> bytes:
+def to_onnx(module: "torch.nn.Module", example_input: Any, open_batch: bool = False) -> bytes:
     """Returns the module as an ONNX model for inputs like the example: a tensor, a tuple of tensors, or a
     dictionary of them by the names of the arguments of ``forward``.
 
     Where PyTorch's exporter fails, its older one is tried, which runs the module once and writes what it
-    did; it is not trusted where the module decides by values.
+    did; it is not trusted where the module decides by values. With ``open_batch``, the first dimension of each input
+    may have any size.
 
     Raises ExportError with PyTorch's own message, and the operator if it names one.
     """
@@ -41,6 +42,13 @@ def to_onnx(module: "torch.nn.Module", example_input: Any) -> bytes:
             "example_input: give a tensor as the network takes it, a tuple of tensors, or a dictionary of "
             "them by the names of forward's arguments"
         )
+    shapes: Any = None
+    if open_batch:
+        # PyTorch takes a size of 1 as fixed.
+        args = tuple(torch.cat([a, a]) if a.ndim and len(a) == 1 else a for a in args)
+        named = {name: torch.cat([a, a]) if a.ndim and len(a) == 1 else a for name, a in named.items()}
+        any_size = {0: torch.export.Dim.DYNAMIC}
+        shapes = {name: any_size for name in named} if named else tuple(any_size for _ in args)
     was_training = module.training
     module.eval()
     try:
@@ -48,11 +56,13 @@ def to_onnx(module: "torch.nn.Module", example_input: Any) -> bytes:
             path = os.path.join(folder, "network.onnx")
             settings: dict[str, Any] = {"kwargs": named or None, "verbose": False}
             try:
-                torch.onnx.export(module, args, path, dynamo=True, external_data=False, **settings)
+                torch.onnx.export(
+                    module, args, path, dynamo=True, external_data=False, dynamic_shapes=shapes, **settings
+                )
                 with open(path, "rb") as file:
                     return file.read()
             except Exception as error:
-                model = _traced(module, args, path, settings, warned)
+                model = None if open_batch else _traced(module, args, path, settings, warned)
                 if model is None:
                     raise ExportError(_message(error)) from error
                 return model

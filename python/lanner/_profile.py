@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterable, Mapping
 from typing import Any
 
 from lanner import _lanner
-from lanner._checked import given, shown, whole
+from lanner._checked import given, several, shown, whole
 from lanner._checked import path as as_path
 from lanner._device import Device, Stopwatch, device
 from lanner._errors import InputError, MeasureError
@@ -93,7 +93,8 @@ class Profile:
             raise InputError(f"dims is {dims!r}, expected a dictionary of sizes by name, such as {{'sequence': 128}}")
         given = [(str(name), whole(f"dims[{name!r}]", size, 1)) for name, size in (dims or {}).items()]
         rows = []
-        for network in [networks] if is_one(networks) else networks:
+        one_or_more = "a network, or a list of them"
+        for network in [networks] if is_one(networks) else several("networks", networks, one_or_more):
             model = model_of(network, space, example_input, 1 if sizes is None else sizes)
             try:
                 *row, doubts = self._inner.predict(model, sizes, given)

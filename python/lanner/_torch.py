@@ -10,6 +10,7 @@ from torch.nn import functional
 
 from lanner._errors import InputError
 from lanner._onnx import FLOAT, INT64, Model, Node, Tensor, read
+from lanner._torch_recurrent import recurrent
 
 Attributes = dict[str, Any]
 Operation = Callable[..., torch.Tensor]
@@ -99,11 +100,11 @@ class Graph(nn.Module):
                 result = _OPERATIONS[step.op](step.attributes, *given)
             else:
                 result = self.get_submodule(step.name)(*given)
-            values[step.outputs[0]] = result
+            values.update(zip(step.outputs, result) if isinstance(result, tuple) else [(step.outputs[0], result)])
             if at in passed_on:
                 self._watch.ends(passed_on[at], result)
             for name in dropped:
-                del values[name]
+                values.pop(name, None)
         results = [values[name] for name in self._outputs]
         return results[0] if len(results) == 1 else tuple(results)
 
@@ -145,8 +146,8 @@ def _with_biases(model: Model, constants: dict[str, Tensor]) -> list[Node]:
 
 def _last_uses(steps: list[Node], outputs: list[str]) -> list[list[str]]:
     """Returns the values that no step after each one takes."""
-    made = {step.outputs[0] for step in steps} - set(outputs)
-    last = {name: at for at, step in enumerate(steps) for name in step.inputs + step.outputs[:1]}
+    made = {name for step in steps for name in step.outputs} - {*outputs, ""}
+    last = {name: at for at, step in enumerate(steps) for name in step.inputs + step.outputs}
     return [[name for name in made if last[name] == at] for at in range(len(steps))]
 
 
@@ -184,6 +185,11 @@ def _values(tensor: Tensor) -> torch.Tensor:
 
 def _layer(node: Node, constants: dict[str, Tensor]) -> nn.Module | None:
     """Returns PyTorch's layer of a node with weights; None for any other."""
+    if node.op in ("LSTM", "GRU"):
+        if unknown := [name for name in node.inputs[1:] if name and name not in constants]:
+            raise InputError(f"operator {node.op} of {node.name}: {unknown[0]} is computed, expected a constant")
+        given_ones = [_values(constants[name]) if name else None for name in node.inputs[1:]]
+        return recurrent(node.name, node.op, node.attributes, given_ones)
     weights = [_values(constants[name]) for name in node.inputs[1:] if name in constants]
     if len(weights) != len(node.inputs) - 1 or not weights:
         return None

@@ -6,6 +6,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from lanner._checked import given, truth
 from lanner._errors import ExportError, InputError
 from lanner._space import Space
 
@@ -80,8 +81,9 @@ class Trial:
             raise ExportError(f"build returned None for {self.arch!r}: it makes no network")
         return module
 
-    def save(self, module: "torch.nn.Module", example_input: Any) -> Path:
-        """Keeps the trained network as ONNX, for ``study.export``.
+    def save(self, module: "torch.nn.Module", example_input: Any, *, open_batch: bool = False) -> Path:
+        """Keeps the trained network as ONNX, for ``study.export``. It takes as many inputs at a time as the example
+        has, or with ``open_batch`` any number.
 
         Raises ExportError if PyTorch cannot export it.
         """
@@ -90,9 +92,11 @@ class Trial:
 
         if self._storage is None:
             raise InputError("this trial is of no study: its network cannot be kept")
+        if not hasattr(module, "state_dict"):
+            raise InputError(f"{given('module', module)}, expected a torch.nn.Module")
         path = self._storage / "networks" / f"{self.number}.onnx"
         path.parent.mkdir(parents=True, exist_ok=True)
-        _lanner.write_file(str(path), to_onnx(module, example_input))
+        _lanner.write_file(str(path), to_onnx(module, example_input, truth("open_batch", open_batch)))
         return path
 
 

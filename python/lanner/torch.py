@@ -9,6 +9,7 @@
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
+from lanner._checked import texts, whole
 from lanner._errors import InputError
 
 if TYPE_CHECKING:
@@ -57,7 +58,8 @@ def proxies(
     from lanner._proxies_torch import PROXIES
     from lanner._torch_passes import Absent, Passes
 
-    for name in names:
+    wanted = texts("names", names, "synflow") or list(PROXIES)
+    for name in wanted:
         if name not in PROXIES:
             raise InputError(f"no proxy {name!r}; there are: {', '.join(PROXIES)}")
     if not isinstance(module, torch.nn.Module):
@@ -71,8 +73,11 @@ def proxies(
         inputs: Any = ((), dict(given))
     else:
         inputs = (tuple(given) if isinstance(given, (tuple, list)) else (given,), {})
-    wanted = list(names) or list(PROXIES)
-    passes = Passes(module, inputs, labels, None if blocks is None else list(blocks), seed, set(wanted))
+    sizes = [len(v) for v in (*inputs[0], *inputs[1].values()) if isinstance(v, torch.Tensor) and v.ndim]
+    if sizes and sizes[0] != len(labels):
+        raise InputError(f"the batch has {sizes[0]} inputs, but {len(labels)} labels")
+    parts = None if blocks is None else texts("blocks", blocks, "layer1.0")
+    passes = Passes(module, inputs, labels, parts, whole("seed", seed), set(wanted))
     scores = Scores()
     scores.absent = {}
     for name in wanted:

@@ -359,6 +359,7 @@ WRONG = [
     (lambda: lanner.proxies(["302143"], threads=0), "threads is 0, expected 1 to 1024"),
     (lambda: lanner.train("302143", epochs="a"), "epochs is 'a', a str, expected a whole number"),
     (lambda: lanner.images(5), "name is 5, an int, expected digits"),
+    (lambda: lanner.measure({"302143"}, device=lanner.device("rten")), "networks is {'302143'}, a set, expected"),
 ]
 
 

@@ -180,3 +180,18 @@ def test_wrong_arguments_are_told():
         lanner.torch.proxies(module, (batch[0], batch[0]))
     with pytest.raises(lanner.InputError, match=r"no torch\.nn\.Module"):
         lanner.torch.proxies(lambda x: x, batch)
+
+
+def test_arguments_are_told_by_name_and_value():
+    module = torch.nn.Sequential(torch.nn.Flatten(), torch.nn.Linear(64, 3))
+    images, labels = torch.randn(4, 1, 8, 8), torch.arange(4) % 3
+    for settings, says in [
+        ({"names": 5}, "names is 5, an int, expected a text as 'synflow'"),
+        ({"names": "nwat"}, "no proxy 'nwat'"),
+        ({"seed": "a"}, "seed is 'a', a str"),
+        ({"blocks": 5}, "blocks is 5, an int"),
+        ({"batch": (images[:3], labels)}, "the batch has 3 inputs, but 4 labels"),
+    ]:
+        with pytest.raises(lanner.InputError, match=says):
+            lanner.torch.proxies(**{"module": module, "batch": (images, labels)} | settings)
+    assert lanner.torch.proxies(module, (images, labels), names="params") == {"params": 195 / 1e6}
