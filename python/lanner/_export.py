@@ -47,8 +47,8 @@ def to_onnx(module: "torch.nn.Module", example_input: Any, open_batch: bool = Fa
         # PyTorch takes a size of 1 as fixed.
         args = tuple(torch.cat([a, a]) if a.ndim and len(a) == 1 else a for a in args)
         named = {name: torch.cat([a, a]) if a.ndim and len(a) == 1 else a for name, a in named.items()}
-        any_size = {0: torch.export.Dim.DYNAMIC}
-        shapes = {name: any_size for name in named} if named else tuple(any_size for _ in args)
+        sizes = [{0: torch.export.Dim.DYNAMIC} if a.ndim else None for a in (*args, *named.values())]
+        shapes = dict(zip(named, sizes, strict=True)) if named else tuple(sizes)
     was_training = module.training
     module.eval()
     try:

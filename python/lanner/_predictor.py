@@ -186,10 +186,20 @@ def _texts(space: Space, archs: Any) -> Any:
         raise InputError("archs: give a list of architectures, not a single one")
     if _columns(archs) is not None:
         archs = _column(archs, "arch")
-    if _is_column(archs):
+    if _is_column(archs) and not space._inner.is_parameters:
         return archs
+    if (listed := getattr(archs, "to_pylist", None) or getattr(archs, "to_list", None)) is not None:
+        # Dictionaries of a column all have the same names: None stands for a parameter that is not there.
+        archs = [_there(arch) for arch in listed()]
     listed = several("archs", archs, "a list of architectures, a column, or a table")
     return [a if type(a) is str else space._text(_own(a)) for a in listed]
+
+
+def _there(value: Any) -> Any:
+    """Returns a value of a column without the parameters that are None."""
+    if isinstance(value, dict):
+        return {name: _there(v) for name, v in value.items() if v is not None}
+    return [_there(v) for v in value] if isinstance(value, list) else value
 
 
 def _own(arch: Any) -> Arch:

@@ -2,6 +2,7 @@
 
 import json
 import os
+import threading
 import time
 import weakref
 from collections.abc import Mapping, Sequence
@@ -55,6 +56,8 @@ class Study:
         self._is_stopped = False
         self._is_measured = False
         self._budget = 0
+        self._asking = threading.RLock()
+        """Held while a thread asks: each gets what it asks for."""
         self._asked: set[int] = set()
         """Trials that the caller asked for and has not told yet."""
         job = json.loads(search.job())
@@ -155,12 +158,13 @@ class Study:
         'failed'
         """
         n = whole("n", n)
-        self._measure_first()
-        self._allow(n)
         trials: list[Trial] = []
-        while len(trials) < n and (trial := self._claim(n - len(trials))) is not None:
-            trials.append(trial)
-            self._asked.add(trial.number)
+        with self._asking:
+            self._measure_first()
+            self._allow(n)
+            while len(trials) < n and (trial := self._claim(n - len(trials))) is not None:
+                trials.append(trial)
+                self._asked.add(trial.number)
         return trials
 
     def tell(

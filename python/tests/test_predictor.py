@@ -37,6 +37,22 @@ def test_columns_of_data_frames(library):
     assert list(one.median) == list(two.median)
 
 
+@pytest.mark.parametrize("library", ["pandas", "polars", "pyarrow"])
+def test_columns_of_dictionaries(library):
+    """Parameters that exist under a condition are None in a column where they do not."""
+    frames = pytest.importorskip(library)
+    space = lanner.space(
+        "s", depth=lanner.Int(1, 3), act=lanner.Choice("relu", "gelu"), block=lanner.Repeat("depth", k=lanner.Int(1, 9)),
+        se=lanner.When({"act": "relu"}, lanner.Choice(1, 2)),
+    )  # fmt: skip
+    archs = space.sample(40, seed=2)
+    values = [a["depth"] + 0.1 * a["block"][0]["k"] for a in archs]
+    expected = lanner.Predictor.fit(archs, values, space=space, method="ridge-counts").predict(archs)
+    column = frames.array(archs) if library == "pyarrow" else frames.Series(archs)
+    found = lanner.Predictor.fit(column, values, space=space, method="ridge-counts").predict(column)
+    assert list(found.median) == list(expected.median)
+
+
 def test_few_values_are_enough_with_a_table():
     predictor = lanner.adapt(ARCHS[:10], VALUES[:10], space=SPACE, sources=["built-in"])
     median = predictor.predict(ARCHS[10:]).median

@@ -93,5 +93,11 @@ def test_networks_for_any_number_of_inputs_are_kept(tmp_path):
         (found,) = session.run(None, {session.get_inputs()[0].name: x.numpy()})
         assert torch.allclose(torch.tensor(found), module(x), atol=1e-5)
         assert torch.allclose(again(x), module(x), atol=1e-5)
+    # Several inputs have one number.
+    two = torch.nn.Bilinear(3, 4, 2).eval()
+    model = exported(two, {"input1": torch.zeros(1, 3), "input2": torch.zeros(1, 4)}, open_batch=True)
+    given = {"input1": torch.randn(7, 3), "input2": torch.randn(7, 4)}
+    (found,) = runtime.InferenceSession(model).run(None, {name: x.numpy() for name, x in given.items()})
+    assert torch.allclose(torch.tensor(found), two(**given), atol=1e-5)
     with pytest.raises(lanner.InputError, match="open_batch is 'yes', a str, expected True or False"):
         study.trials[0].save(module, torch.zeros(1, 3, 8, 8), open_batch="yes")

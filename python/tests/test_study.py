@@ -8,6 +8,7 @@ import threading
 import types
 import warnings
 import xml.etree.ElementTree
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
@@ -354,6 +355,17 @@ def test_figures_have_a_place_for_any_values(values):
     numbers = [float(v) for part in root.iter() for k, v in part.attrib.items() if k in ("x", "y", "cx", "cy")]
     assert numbers and all(-10 < v < 600 for v in numbers)
     assert "<&>" not in study._repr_html_()
+
+
+def test_threads_that_ask_each_get_what_they_ask_for():
+    study = lanner.create_study("nasbench201", maximize="score", seed=1)
+
+    def work(_):
+        return [study.tell(trial, workers.score(trial)).number for _ in range(6) for trial in study.ask()]
+
+    with ThreadPoolExecutor(5) as pool:
+        numbers = [number for told in pool.map(work, range(5)) for number in told]
+    assert sorted(numbers) == list(range(1, 31)) and study.counts["done"] == 30
 
 
 def test_folders_of_temporary_studies_go_with_them():

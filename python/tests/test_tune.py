@@ -45,3 +45,23 @@ def test_ray_tune_takes_the_studys_configurations(tmp_path, monkeypatch):
     assert all(t.value == score(t.arch) for t in study.trials if t.state == "done")
     assert results.get_best_result(metric="score", mode="max").config == study.best_arch
     assert study.best_arch == {"depth": 2, "width": 32}
+
+
+def test_wrong_arguments_begin_no_cluster():
+    ray = pytest.importorskip("ray")
+    pytest.importorskip("ray.tune")
+    from lanner.ray import RayExecutor
+    from lanner.tune import LannerSearcher
+
+    for settings, says in [
+        ({"resources": 5}, "resources is 5, an int, expected numbers by name"),
+        ({"resources": {"GPU": "a"}}, "resources: GPU is 'a', a str, expected a number"),
+        ({"resources": {"GPU": -1}}, "resources: GPU is -1, an int, expected a number, 0 or more"),
+        ({"resources": {"CPU": 0}}, "n_workers: say how many trainings run at a time"),
+        ({"n_workers": 0}, "n_workers is 0, expected 1 or more"),
+    ]:
+        with pytest.raises(lanner.InputError, match=says):
+            RayExecutor(**settings)
+    with pytest.raises(lanner.InputError, match="study is 's', a str, expected that of lanner.create_study"):
+        LannerSearcher("s")
+    assert not ray.is_initialized()

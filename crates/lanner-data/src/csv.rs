@@ -13,7 +13,7 @@ use lanner_space::Space;
 use crate::{
     DataError, ReadReport, Table,
     error::shown,
-    rows::{ParsedRows, RowNumbers, TextColumn, find_arch_column, parse_arch},
+    rows::{ParsedRows, RowNumbers, TextColumn, find_arch_column, has_decimal_comma, parse_arch},
     table::is_arch_name,
     text_reader::TextReader,
 };
@@ -57,7 +57,10 @@ impl Column {
                 if says_none {
                     self.no_value.get_or_insert_with(|| (0, row, shown(cell))).0 += 1;
                 } else {
-                    let expected = "a number, as the rest of the column is";
+                    let expected = match has_decimal_comma(cell) {
+                        true => "a number with a decimal point, as the rest of the column is",
+                        false => "a number, as the rest of the column is",
+                    };
                     self.first_bad.get_or_insert_with(|| (row, shown(cell), expected));
                 }
                 f64::NAN
@@ -190,6 +193,14 @@ pub(crate) fn read_from(
     let (mut names, mut values, mut texts) = (Vec::new(), Vec::new(), Vec::new());
     for column in columns {
         if column.texts > column.numbers {
+            let first = column.as_text.first.as_ref();
+            if let Some((row, text)) = first.filter(|(_, text)| has_decimal_comma(text)) {
+                let (path, place, name) = (path.display(), places[*row], &column.name);
+                report.notes.push(format!(
+                    "{path}, column '{name}': left out, because its numbers have decimal commas, the \
+                     first in line {place}: '{text}'; write points"
+                ));
+            }
             texts.push(column.as_text);
             report.skipped.push(column.name);
             continue;
@@ -205,7 +216,7 @@ pub(crate) fn read_from(
         }
         if let Some((count, row, value)) = column.no_value {
             let at = format!("line {}", places[row]);
-            report.left_out.push(no_value(path, &column.name, count, &at, &value));
+            report.notes.push(no_value(path, &column.name, count, &at, &value));
         }
         names.push(column.name);
         values.push(column.values);

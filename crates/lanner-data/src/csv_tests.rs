@@ -49,7 +49,7 @@ fn reads_what_spreadsheets_write() {
             merged: 0,
             missing: 1,
             skipped: vec!["note, long".into()],
-            left_out: vec![],
+            notes: vec![],
         }
     );
 }
@@ -104,7 +104,7 @@ fn a_diverged_row_leaves_out_its_value_only() {
     assert!(table.columns[0][1..4].iter().all(|v| v.is_nan()) && table.columns[1][1].is_nan());
     assert_eq!(report.missing, 5);
     assert_eq!(
-        report.left_out[0],
+        report.notes[0],
         "t.csv, column 'acc': 3 cells are left out as no number, the first in line 3: 'nan'"
     );
 }
@@ -210,6 +210,38 @@ fn matrices_of_one_nasbench101_cell_are_averaged() {
         read_from(text.as_bytes(), Path::new("t.csv"), &Space::NasBench101, None).unwrap();
     assert_eq!((table.len(), report.merged), (2, 1));
     assert_eq!((table.columns[0][0], table.columns[1][0]), (2.5, 2.0));
+    assert_eq!(
+        report.notes,
+        [
+            "t.csv: rows of 1 architecture disagree, and count as repetitions of one measurement: the means \
+             are taken; the farthest apart in their columns are 'a' 1 and 4 (line 2, line 4)"
+        ]
+    );
+    let alike = "arch,a,set\n1-10_1,3,x\n1-10_1,3,y\n";
+    let read = |text: &str| {
+        read_from(text.as_bytes(), Path::new("t.csv"), &Space::NasBench101, None).unwrap().1
+    };
+    assert_eq!((read(alike).merged, read(alike).notes.len()), (1, 0));
+    let sets = read(&alike.replace("3,y", "5,y"));
+    assert!(sets.notes[0].ends_with("'a' 3 and 5 (line 2, line 3), which differ in 'set' too"));
+}
+
+#[test]
+fn a_proxy_that_failed_is_no_value() {
+    let text = b"ops,zen,val_nwot,acc\n000000,-1e8,3,-1e8\n000001,2,1e+08,1\n000002,-99999999,-100000000.0,1\n";
+    let (table, report) = read(text).unwrap();
+    let present: Vec<Vec<f64>> =
+        table.columns.iter().map(|c| c.iter().copied().filter(|v| !v.is_nan()).collect()).collect();
+    // An accuracy is no proxy: its values stay as they are.
+    assert_eq!(present, [vec![2.0, -99_999_999.0], vec![3.0], vec![-1e8, 1.0, 1.0]]);
+    assert_eq!(report.missing, 3);
+    assert_eq!(
+        report.notes,
+        [
+            "t.csv, column 'zen': 1 cell is left out as a proxy that failed (±1e8), the first in line 2",
+            "t.csv, column 'val_nwot': 2 cells are left out as proxies that failed (±1e8), the first in line 3"
+        ]
+    );
 }
 
 #[test]

@@ -59,6 +59,7 @@ mod parquet;
 mod pickle;
 mod pickle_file;
 pub mod published;
+mod repeated;
 mod rows;
 mod summary;
 mod table;

@@ -62,8 +62,8 @@ const ERRORS: [&str; 19] = [
     "distance",
     "divergence",
 ];
-/// Words of measures of quality, zero-cost proxies included: more is better.
-const QUALITIES: [&str; 35] = [
+/// Words of measures of quality: more is better.
+const QUALITIES: [&str; 21] = [
     "accuracy",
     "acc",
     "auc",
@@ -85,20 +85,11 @@ const QUALITIES: [&str; 35] = [
     "spearman",
     "kendall",
     "correct",
-    "nwot",
-    "naswot",
-    "synflow",
-    "jacov",
-    "jacob",
-    "snip",
-    "grasp",
-    "fisher",
-    "plain",
-    "zen",
-    "epe",
-    "norm",
-    "zcp",
-    "swap",
+];
+/// Words of zero-cost proxies: more is better.
+const PROXIES: [&str; 14] = [
+    "nwot", "naswot", "synflow", "jacov", "jacob", "snip", "grasp", "fisher", "plain", "zen",
+    "epe", "norm", "zcp", "swap",
 ];
 /// Words of what is done in a second: positive, more is better, and a factor matters more than a difference.
 const RATES: [&str; 4] = ["fps", "throughput", "qps", "ips"];
@@ -189,7 +180,7 @@ impl MetricKind {
             let spent = |w: &String| COSTS.contains(&w.as_str()) || w == "second" || w == "joule";
             let after = unit.is_some() && per + 1 < words.len();
             if words[per + 1..].iter().any(spent) || after {
-                let is_quality = words[..per].iter().any(|w| QUALITIES.contains(&w.as_str()));
+                let is_quality = words[..per].iter().any(|w| is_quality(w));
                 return match (negated, is_quality) {
                     (true, _) => None,
                     (false, true) => Some(MetricKind::Quality),
@@ -203,7 +194,7 @@ impl MetricKind {
             || pieces.windows(2).any(|w| w[1] == "per" && unit_of(w[0]).is_some());
         let cost = any(&COSTS) || ends(MetricKind::Cost) || of_unit;
         let error = any(&ERRORS) || ends(MetricKind::Error);
-        let quality = any(&QUALITIES) || ends(MetricKind::Quality);
+        let quality = words.iter().any(|w| is_quality(w)) || ends(MetricKind::Quality);
         if any(&RATES) && !quality {
             return (!(cost || error || negated)).then_some(MetricKind::Rate);
         }
@@ -225,6 +216,16 @@ impl MetricKind {
     pub fn is_maximised(self) -> bool {
         matches!(self, MetricKind::Quality | MetricKind::Rate)
     }
+}
+
+fn is_quality(word: &str) -> bool {
+    QUALITIES.contains(&word) || PROXIES.contains(&word)
+}
+
+/// Tells whether a name is that of a zero-cost proxy, such as `cifar10_nwot`.
+pub(crate) fn is_proxy(name: &str) -> bool {
+    let pieces = name.split(|c: char| !c.is_alphanumeric());
+    pieces.flat_map(words).any(|word| PROXIES.contains(&word.as_str()))
 }
 
 /// Tells whether a name is that of a latency, in whatever unit; `latency_ms_se` is none.

@@ -112,7 +112,7 @@ fn read_file(path: &Path, space: &Space) -> Result<(Table, ReadReport), DataErro
     for ((_, name, _), no_value) in metrics.iter().zip(no_values) {
         if let Some((count, place, value)) = no_value {
             let at = format!("row {place}");
-            report.left_out.push(crate::csv::no_value(path, name, count, &at, &value));
+            report.notes.push(crate::csv::no_value(path, name, count, &at, &value));
         }
     }
     let (names, columns) = metrics.into_iter().map(|(_, name, values)| (name, values)).unzip();

@@ -1,16 +1,15 @@
 //! Checks the rows of a file, merges repeated ones, and makes a [`Table`], for CSV and Parquet alike.
 
-use std::{
-    collections::{HashMap, HashSet},
-    path::Path,
-};
+use std::{collections::HashSet, path::Path};
 
 use lanner_space::{Architecture, Space, SpaceError};
 
 use crate::{
     DataError, Table,
     error::shown,
-    table::{ARCH_NAMES, INDEX_NAMES, agree, check_name, check_value},
+    import::format_of,
+    metric::is_proxy,
+    table::{ARCH_NAMES, INDEX_NAMES, check_name, check_value},
 };
 
 /// Report on the reading of a table.
@@ -21,15 +20,21 @@ pub struct ReadReport {
     /// Number of rows in the file, before merging.
     pub rows: usize,
     /// Number of rows that were merged with an earlier one of the same architecture and values. In
-    /// NAS-Bench-101, where several matrices are one cell, values may differ: the mean is taken.
+    /// NAS-Bench-101, where several matrices are one cell, values may differ: the mean is taken, and a
+    /// note tells by how much.
     pub merged: usize,
     /// Number of cells of the table without a value.
     pub missing: usize,
     /// Columns that are not metrics: text, columns without a name, the architecture in another form.
     pub skipped: Vec<String>,
-    /// Sentences about cells that have no number, such as `nan` of a training that diverged.
-    pub left_out: Vec<String>,
+    /// Sentences about cells that have no number, such as `nan` of a training that diverged, and about
+    /// rows of one architecture that disagree.
+    pub notes: Vec<String>,
 }
+
+/// Size of the value that stands for a proxy which could not be computed, in NAS-Bench-Suite-Zero and
+/// what is made of it.
+const FAILED_PROXY: f64 = 1e8;
 
 /// Finds the column that holds the architecture: the first with a name for it whose cell in the first
 /// row is one, else the only one with such a cell. `first` is empty if there is no row.
@@ -73,10 +78,15 @@ pub(crate) fn find_arch_column(
     if let Some(first) = texts.iter().chain(&indices).next() {
         return Ok(*first);
     }
-    if let [only] = header
-        && let Some(separator) = [';', '\t'].into_iter().find(|c| only.contains(*c))
-    {
-        let why = format!("fields are separated by {separator:?}, expected commas");
+    if let Some(why) = other_separator(path, header) {
+        return Err(DataError::file(path, why));
+    }
+    if let Some(format) = format_of(header) {
+        let why = format!(
+            "the architecture is in several columns; `lanner import {format} {} --out FILE.csv` makes a \
+             table of it",
+            path.display()
+        );
         return Err(DataError::file(path, why));
     }
     let wanted: Vec<&str> = ARCH_NAMES.iter().chain(index_names).copied().collect();
@@ -89,6 +99,23 @@ pub(crate) fn find_arch_column(
             header.join(", ")
         ),
     ))
+}
+
+/// Says how to convert a file whose fields are separated otherwise than by commas; `None` if they are not.
+pub(crate) fn other_separator(path: &Path, header: &[String]) -> Option<String> {
+    let [only] = header else { return None };
+    let separator = [';', '\t'].into_iter().find(|c| only.contains(*c))?;
+    let comma = if separator == ';' { ", decimal=','" } else { "" };
+    let path = path.display();
+    Some(format!(
+        "fields are separated by {separator:?}, expected commas, and points in numbers; pandas converts it: \
+         pd.read_csv('{path}', sep={separator:?}{comma}).to_csv('commas.csv', index=False)"
+    ))
+}
+
+/// Tells whether a text is a number but for its decimal comma.
+pub(crate) fn has_decimal_comma(text: &str) -> bool {
+    text.matches(',').count() == 1 && text.replace(',', ".").parse::<f64>().is_ok()
 }
 
 /// Recognises a column that numbers the rows, which would be taken for the architectures' own numbers.
@@ -160,7 +187,7 @@ pub(crate) struct TextColumn {
     /// Distinct texts in the order of their rows.
     texts: Vec<String>,
     /// First text that is not empty, and its row.
-    first: Option<(usize, String)>,
+    pub first: Option<(usize, String)>,
     rows: usize,
     /// Index of each row's text; none once there are more than [`TextColumn::MAX_TEXTS`].
     numbers: Option<Vec<u8>>,
@@ -191,7 +218,7 @@ impl TextColumn {
     }
 
     /// The texts of two rows, if they differ.
-    fn difference(&self, a: usize, b: usize) -> Option<(&str, &str)> {
+    pub fn difference(&self, a: usize, b: usize) -> Option<(&str, &str)> {
         let numbers = self.numbers.as_ref()?;
         let text = |row: usize| self.texts.get(usize::from(*numbers.get(row)?)).map(String::as_str);
         let (a, b) = (text(a)?, text(b)?);
@@ -244,6 +271,7 @@ impl ParsedRows<'_> {
                 }
             }
         }
+        self.leave_out_failed_proxies();
         let first = |column: &TextColumn| {
             let (row, text) = column.first.as_ref()?;
             Some((
@@ -261,91 +289,29 @@ impl ParsedRows<'_> {
         Ok((table, self.report))
     }
 
-    fn at(&self, row: usize) -> String {
+    pub fn at(&self, row: usize) -> String {
         format!("{} {}", self.unit, self.places[row])
     }
 
-    /// Merges each repeated architecture into its first row; values that disagree are an error.
-    ///
-    /// NAS-Bench-101 is an exception: one cell may be in a table as several matrices, each trained
-    /// with values of its own. Their mean is the cell's value.
-    fn merge(&mut self, space: &Space) -> Result<(), DataError> {
-        if space.repeats_rows() {
-            self.average();
-            return Ok(());
-        }
-        let mut first: HashMap<&Architecture, usize> = HashMap::with_capacity(self.archs.len());
-        let mut kept = Vec::with_capacity(self.archs.len());
-        for (row, arch) in self.archs.iter().enumerate() {
-            let earlier = *first.entry(arch).or_insert(row);
-            if earlier == row {
-                kept.push(row);
-                continue;
-            }
-            for (name, column) in self.names.iter().zip(&mut self.columns) {
-                let (a, b) = (column[earlier], column[row]);
-                if !agree(a, b) {
-                    return Err(DataError::Row {
-                        path: self.path.into(),
-                        at: self.at(row),
-                        why: format!(
-                            "{} again, as in {}, but '{name}' is {b} here and {a} there{}",
-                            space.print(arch),
-                            self.at(earlier),
-                            self.difference(row, earlier)
-                        ),
-                    });
-                }
-                if a.is_nan() {
-                    column[earlier] = b;
-                }
-            }
-        }
-        self.keep(&kept);
-        Ok(())
-    }
-
-    /// Hint for a message: the column by which two rows of an architecture can be told apart.
-    fn difference(&self, here: usize, there: usize) -> String {
-        let differ = |l: &'_ TextColumn| l.difference(here, there).is_some();
-        let Some(column) = self.texts.iter().find(|l| differ(l)) else { return String::new() };
-        let Some((here, there)) = column.difference(here, there) else { return String::new() };
-        let (name, here, there) = (&column.name, shown(here), shown(there));
-        format!(
-            "; they differ in '{name}', {here} and {there}: `lanner import csv --rows {name}={here}` takes \
-             the rows of one"
-        )
-    }
-
-    /// Merges each repeated architecture into its first row, with the means of the values present.
-    fn average(&mut self) {
-        let mut rows_of: HashMap<&Architecture, Vec<usize>> = HashMap::new();
-        let mut kept = Vec::with_capacity(self.archs.len());
-        for (row, arch) in self.archs.iter().enumerate() {
-            let rows = rows_of.entry(arch).or_default();
-            if rows.is_empty() {
-                kept.push(row);
-            }
-            rows.push(row);
-        }
-        for rows in rows_of.values().filter(|rows| rows.len() > 1) {
-            for column in &mut self.columns {
-                let values = rows.iter().map(|&r| column[r]).filter(|v| !v.is_nan());
-                let (sum, count) = values.fold((0.0, 0.0), |(s, n), v| (s + v, n + 1.0));
-                column[rows[0]] = if count > 0.0 { sum / count } else { f64::NAN };
-            }
-        }
-        self.keep(&kept);
-    }
-
-    /// Removes all rows but these, into which the others were merged.
-    fn keep(&mut self, rows: &[usize]) {
-        self.report.merged = self.archs.len() - rows.len();
-        if self.report.merged > 0 {
-            self.archs = rows.iter().map(|&r| self.archs[r].clone()).collect();
-            for column in &mut self.columns {
-                *column = rows.iter().map(|&r| column[r]).collect();
-            }
+    /// Removes the values that stand for proxies which failed, and notes it.
+    fn leave_out_failed_proxies(&mut self) {
+        for c in (0..self.names.len()).filter(|&c| is_proxy(&self.names[c])) {
+            let is_failed = |row: &usize| self.columns[c][*row].abs() == FAILED_PROXY;
+            let failed: Vec<usize> = (0..self.archs.len()).filter(is_failed).collect();
+            let Some(&first) = failed.first() else { continue };
+            self.report.notes.push(format!(
+                "{}, column '{}': {} left out as {} that failed (±1e8), the first in {}",
+                self.path.display(),
+                self.names[c],
+                if failed.len() == 1 {
+                    "1 cell is".into()
+                } else {
+                    format!("{} cells are", failed.len())
+                },
+                if failed.len() == 1 { "a proxy" } else { "proxies" },
+                self.at(first)
+            ));
+            failed.iter().for_each(|&row| self.columns[c][row] = f64::NAN);
         }
     }
 }

@@ -38,6 +38,7 @@ mod json_numbers;
 pub mod measure;
 mod memory;
 pub mod meter;
+mod plausible;
 mod process;
 pub mod proxies;
 pub mod script;

@@ -18,12 +18,14 @@ use std::{
     time::Duration,
 };
 
+use lanner_data::converted;
 use serde_json::Value;
 
 use crate::{
     EvaluateError,
     evaluator::Answer,
     json_numbers,
+    plausible::contradiction,
     process::{Exit, KeepOutput, Program, last_lines, run},
 };
 
@@ -170,7 +172,7 @@ impl Script {
 /// output is missing (`is_cut`), its first line is no whole one.
 ///
 /// # Errors
-/// There is no such line, or it lacks a number that is `needed`.
+/// There is no such line, it lacks a number that is `needed`, or has one in two units that contradict.
 pub fn metrics(
     stdout: &str,
     is_cut: bool,
@@ -222,7 +224,17 @@ pub fn metrics(
             let value = object.get(name).map_or("no value".into(), json_numbers::shown);
             Err(format!("'{name}' of the metrics is {value}, expected a number"))
         }
-        None => Ok(metrics),
+        None => {
+            // Where nothing in particular is needed, everything may be used.
+            let related = |name: &str| {
+                needed.is_empty() || needed.iter().any(|n| converted(1.0, name, n).is_some())
+            };
+            let used = metrics.iter().map(|(name, value)| (name.as_str(), *value));
+            match contradiction(used.filter(|(name, _)| related(name))) {
+                Some(why) => Err(why),
+                None => Ok(metrics),
+            }
+        }
     }
 }
 
@@ -335,6 +347,19 @@ mod tests {
         ] {
             let message = read(&format!("{epoch}{last}")).unwrap_err();
             assert!(message.contains(why), "{last}: {message}");
+        }
+    }
+
+    #[test]
+    fn a_needed_metric_in_two_units_has_one_value() {
+        let line = "{\"latency_ms\": 2, \"latency_us\": 3000, \"acc\": 1}";
+        let read = |needed: &[&str]| {
+            metrics(line, false, &needed.iter().map(|n| n.to_string()).collect::<Vec<_>>())
+        };
+        assert_eq!(read(&["acc"]).unwrap()["latency_us"], 3000.0);
+        for needed in [&["acc", "latency_ms"][..], &[]] {
+            let why = read(needed).unwrap_err();
+            assert!(why.contains("'latency_ms' 2.0 and 'latency_us' 3000.0 contradict"), "{why}");
         }
     }
 

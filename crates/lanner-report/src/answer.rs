@@ -324,8 +324,9 @@ pub(crate) fn progress(facts: &Facts) -> String {
     add(running, format!("{} running", count(running)));
     let over = facts.state(State::Infeasible);
     add(over, format!("{} over a limit, not evaluated", several(over, "network")));
-    let measured = facts.trials.measurements;
+    let (measured, looked_up) = (facts.trials.measurements, facts.trials.looked_up);
     add(measured, several(measured, "measurement"));
+    add(looked_up, format!("{} looked up", several(looked_up, "value")));
     let imported = facts.imported;
     add(imported, format!("{} known before, not shown", count(imported)));
     let (begin, end) = (facts.trials.begin, facts.trials.end);

@@ -27,8 +27,10 @@ pub(crate) struct Columns {
     /// Whether each trial is surely within all limits as far as is known, as in
     /// [`lanner_search::study::Study::best`].
     pub within: Vec<bool>,
-    /// Number of measurements.
+    /// Number of measurements, without those of the comparison.
     pub measurements: usize,
+    /// Number of values that tables gave.
+    pub looked_up: usize,
     /// Time when the first trial of this search was asked for, and when the last one ended.
     pub begin: f64,
     pub end: f64,
@@ -55,6 +57,7 @@ impl Columns {
             known: BTreeMap::new(),
             predicted: BTreeMap::new(),
             measurements: 0,
+            looked_up: 0,
             begin: f64::INFINITY,
             end: f64::NEG_INFINITY,
             causes: BTreeMap::new(),
@@ -79,7 +82,10 @@ impl Columns {
     /// Adds a measurement: before all trials, and in the order of measuring. A later measurement of
     /// the same network is the better one, so the last one counts.
     pub fn add_measurement(&mut self, m: Measurement) {
-        self.measurements += 1;
+        match m.is_looked_up() {
+            true => self.looked_up += 1,
+            false => self.measurements += usize::from(!m.comparison),
+        }
         if m.value.is_finite() && self.is_kept(&m.metric) {
             self.measured.entry(m.metric).or_default().insert(m.arch, (m.value, m.se));
         }

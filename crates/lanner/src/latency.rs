@@ -4,6 +4,7 @@ use std::path::{Path, PathBuf};
 
 use lanner_evaluate::measure::ModelSource;
 use lanner_network::TensorGraph;
+use lanner_predict::PredictError;
 use lanner_predict::latency::any_network::{AnyLatency, Counted};
 
 use crate::onnx_file::{self, OpenDims};
@@ -34,9 +35,22 @@ pub struct LatencyArgs {
     json: bool,
 }
 
+/// Says why a file is no profile. The table of a profile's measurements has its name, with `.csv` behind it.
+fn no_predictor(file: &Path, error: &PredictError) -> anyhow::Error {
+    let profile = file.with_extension("");
+    usage(match file.extension().is_some_and(|e| e == "csv") && profile.is_file() {
+        true => format!(
+            "{} is a table of measurements; the predictor beside it is {}",
+            file.display(),
+            profile.display()
+        ),
+        false => format!("{error}; lanner profile writes predictors of ONNX files"),
+    })
+}
+
 pub fn run(args: LatencyArgs) -> anyhow::Result<()> {
-    let predictor = AnyLatency::load(&args.predictor)
-        .map_err(|e| usage(format!("{e}; lanner profile writes predictors of ONNX files")))?;
+    let predictor =
+        AnyLatency::load(&args.predictor).map_err(|e| no_predictor(&args.predictor, &e))?;
     let models = onnx_file::models(&args.models)?;
     let files: Vec<&Path> = models.iter().map(|model| Path::new(&model.name)).collect();
     args.open.check(&files)?;

@@ -23,7 +23,7 @@ mod study;
 mod table;
 mod train;
 
-use clap::{Parser, Subcommand};
+use clap::{CommandFactory, FromArgMatches, Parser, Subcommand};
 use lanner::output;
 
 /// Convolution and Gaussian processes allocate large blocks often; mimalloc keeps them.
@@ -80,10 +80,20 @@ enum Command {
     Watch(report::WatchArgs),
 }
 
+/// Takes `-5` for a value, not for an option, so that the option before it tells what it expects.
+fn negative_numbers(command: clap::Command) -> clap::Command {
+    command.allow_negative_numbers(true).mut_subcommands(negative_numbers)
+}
+
 fn main() -> std::process::ExitCode {
     output::end_where_nobody_reads();
-    // `parse` exits with code 2 on wrong usage.
-    let cli = Cli::parse();
+    let mut command = negative_numbers(Cli::command());
+    let matches = command.try_get_matches_from_mut(std::env::args_os());
+    let parsed = matches.and_then(|matches| Cli::from_arg_matches(&matches));
+    let cli = match parsed.map_err(|error| error.format(&mut command)) {
+        Ok(cli) => cli,
+        Err(error) => return output::usage_code(&error),
+    };
     if let Some(n) = cli.threads {
         // Fails only where a pool exists already; none does at this point.
         let _ = rayon::ThreadPoolBuilder::new().num_threads(n.into()).build_global();

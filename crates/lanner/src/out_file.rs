@@ -6,6 +6,7 @@ use std::io::Read;
 use std::os::unix::fs::MetadataExt;
 use std::path::Path;
 
+use anyhow::Context;
 use lanner_data::Table;
 
 use crate::output::usage;
@@ -101,7 +102,8 @@ pub fn check<P: AsRef<Path>>(
         return Ok(());
     }
     let mut start = Vec::new();
-    File::open(out)?.take(64 * 1024).read_to_end(&mut start)?;
+    let read = |mut file: File| file.by_ref().take(64 * 1024).read_to_end(&mut start);
+    File::open(out).and_then(read).with_context(|| format!("cannot read {name}"))?;
     match kind_of(&start) {
         Some(found) if found == kind => Ok(()),
         found => {

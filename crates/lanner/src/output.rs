@@ -42,17 +42,35 @@ pub fn search_error(error: SearchError) -> anyhow::Error {
 }
 
 /// Makes the process end without an error when nobody reads any more what `println!` prints, as behind
-/// `| head -1`.
+/// `| head -1`, and with one when it cannot be written, as on a full disk.
 pub fn end_where_nobody_reads() {
     let usual = std::panic::take_hook();
     std::panic::set_hook(Box::new(move |info| {
         let message = info.payload().downcast_ref::<String>();
-        let is_pipe = |m: &String| m.starts_with("failed printing to stdout") && m.contains("pipe");
-        if message.is_some_and(is_pipe) {
-            std::process::exit(0);
+        match message.and_then(|m| m.strip_prefix("failed printing to stdout: ")) {
+            Some(why) if why.contains("pipe") => std::process::exit(0),
+            Some(why) => {
+                say!("lanner: {STDOUT}: {why}");
+                std::process::exit(1);
+            }
+            None => usual(info),
         }
-        usual(info);
     }));
+}
+
+/// Beginning of the message about output that cannot be written.
+const STDOUT: &str = "cannot write to standard output";
+
+/// Prints what the parser of the command line says: help and version to standard output, with exit code 0,
+/// or wrong usage to standard error, with exit code 2.
+pub fn usage_code(said: &clap::Error) -> ExitCode {
+    match said.print().and_then(|()| std::io::stdout().flush()) {
+        Err(error) if said.exit_code() == 0 && error.kind() != std::io::ErrorKind::BrokenPipe => {
+            say!("lanner: {STDOUT}: {error}");
+            ExitCode::FAILURE
+        }
+        _ => ExitCode::from(said.exit_code() as u8),
+    }
 }
 
 /// Prints the error of the command `name`, and returns its exit code: 2 for wrong usage, 1 for other
@@ -70,6 +88,10 @@ pub fn exit_code(name: &str, done: anyhow::Result<()>) -> ExitCode {
 
 /// Joins an error and its causes; a cause that the message before it tells already is left out.
 fn message(error: &anyhow::Error) -> String {
+    // Files are named by their errors; only rows are written without one.
+    if error.is::<std::io::Error>() && error.chain().count() == 1 {
+        return format!("{STDOUT}: {error}");
+    }
     let mut message = String::new();
     for cause in error.chain().map(ToString::to_string) {
         if message.is_empty() {

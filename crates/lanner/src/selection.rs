@@ -84,10 +84,10 @@ fn check_count(option: &str, count: usize, space: &Space) -> anyhow::Result<()> 
     }
 }
 
-/// Reads a table, and prints what had to be left out.
+/// Reads a table, and prints what had to be left out, or averaged.
 pub fn read_table(file: impl AsRef<Path>, space: &Space) -> anyhow::Result<Table> {
     let (table, report) = Table::read(file, space)?;
-    report.left_out.iter().for_each(|sentence| say!("note: {sentence}"));
+    report.notes.iter().for_each(|sentence| say!("note: {sentence}"));
     Ok(table)
 }
 

@@ -203,12 +203,15 @@ fn show(args: &ShowArgs) -> anyhow::Result<()> {
         over => format!(", of which {over} over a limit"),
     };
     facts.push(("done".into(), format!("{}{over}", counts.done)));
+    let (measured, looked_up) = study.measured_and_looked_up()?;
     for (name, count) in [
         ("failed", counts.failed),
         ("infeasible", counts.infeasible),
         ("asked for", counts.asked),
         ("running", counts.running),
         ("imported", counts.imported),
+        ("measurements", measured),
+        ("values looked up", looked_up),
     ] {
         facts.push((name.into(), count.to_string()));
     }

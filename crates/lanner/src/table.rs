@@ -162,7 +162,7 @@ fn as_json(table: &Table, report: &ReadReport) -> Value {
         "missing": report.missing,
         "arch_column": report.arch_column,
         "skipped_columns": report.skipped,
-        "left_out": report.left_out,
+        "notes": report.notes,
         "columns": columns,
     })
 }
@@ -212,7 +212,7 @@ fn as_text(table: &Table, report: &ReadReport) -> String {
             *width = (*width).max(cell.chars().count());
         }
     }
-    report.left_out.iter().for_each(|sentence| text += &format!("{sentence}\n"));
+    report.notes.iter().for_each(|sentence| text += &format!("{sentence}\n"));
     text.push('\n');
     for row in &rows {
         let mut line = format!("{:<w$}", row[0], w = widths[0]);

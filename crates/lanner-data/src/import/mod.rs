@@ -33,6 +33,7 @@ use std::{
     path::{Path, PathBuf},
     str::FromStr,
 };
+pub(crate) use transformers::format_of;
 
 use lanner_space::Space;
 
@@ -185,7 +186,7 @@ pub fn read_where(
             if !report.skipped.is_empty() {
                 notes.push(format!("{}: skipped {}", f.display(), report.skipped.join(", ")));
             }
-            notes.extend(report.left_out);
+            notes.extend(report.notes);
             if report.merged > 0 {
                 notes.push(format!("{}: {} repeated rows merged", f.display(), report.merged));
             }

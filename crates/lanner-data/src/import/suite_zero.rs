@@ -16,7 +16,11 @@ use lanner_space::{Architecture, Space, SpaceError};
 use serde_json::Value;
 
 use super::Progress;
-use crate::{DataError, Table, error::shown, rows::ParsedRows, rows::ReadReport};
+use crate::{
+    DataError, Table,
+    error::shown,
+    rows::{ParsedRows, ReadReport, other_separator},
+};
 
 /// Largest JSON file, bytes; read, it takes some ten times as much memory. Published ones have 70 MB.
 const LARGEST: u64 = 256 << 20;
@@ -115,7 +119,9 @@ fn table(
     let report = ReadReport::default();
     let parsed =
         ParsedRows { path, unit: "row", places, archs, names, columns, texts: vec![], report };
-    Ok(parsed.finish(space)?.0)
+    let (table, report) = parsed.finish(space)?;
+    notes.extend(report.notes);
+    Ok(table)
 }
 
 fn is_space(name: &str, space: &Space) -> bool {
@@ -246,7 +252,9 @@ fn csv_rows(path: &Path, space: &Space, progress: &Progress<'_>) -> Result<Vec<R
     let names: Vec<String> = reader.headers().map_err(wrong)?.iter().map(String::from).collect();
     let place = |name: &str| names.iter().position(|n| n == name);
     let (Some(dataset), Some(arch)) = (place("dataset"), place("arch")) else {
-        return Err(DataError::file(path, "a table with the columns dataset and arch expected"));
+        let why = other_separator(path, &names);
+        let why = why.unwrap_or("a table with the columns dataset and arch expected".into());
+        return Err(DataError::file(path, why));
     };
     let of_space = place("space");
     let others = ["dataset", "arch", "space", "arch_str", "naslib_idx"];

@@ -10,10 +10,14 @@
 
 use std::{fs::File, path::Path};
 
-use lanner_space::Space;
+use lanner_space::{Space, SpaceError};
 
 use super::Progress;
-use crate::{DataError, Table, error::shown, rows::ParsedRows, rows::ReadReport};
+use crate::{
+    DataError, Table,
+    error::shown,
+    rows::{ParsedRows, ReadReport, other_separator},
+};
 
 /// The format of a table.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -57,19 +61,33 @@ impl Kind {
         }
     }
 
-    /// Refuses a space whose architectures the format does not have.
-    fn check(self, space: &Space) -> Result<(), String> {
-        let spaces: &[Space] = match self {
+    /// Spaces whose architectures the format has.
+    fn spaces(self) -> &'static [Space] {
+        match self {
             Kind::HwGpt => &[Space::HwGptS, Space::HwGptM, Space::HwGptL],
             Kind::Hat => &[Space::HatAverages],
             Kind::VitBench => &[Space::AutoFormerTiny, Space::Pit],
-        };
+        }
+    }
+
+    /// Refuses a space whose architectures the format does not have.
+    fn check(self, space: &Space) -> Result<(), String> {
+        let spaces = self.spaces();
         if spaces.contains(space) {
             return Ok(());
         }
         let names: Vec<&str> = spaces.iter().map(Space::name).collect();
         Err(format!("the space is {space}, expected --space {}", names.join(" or ")))
     }
+}
+
+/// Names the format whose columns a header has.
+pub(crate) fn format_of(header: &[String]) -> Option<&'static str> {
+    let kinds = [(Kind::HwGpt, "hwgpt"), (Kind::Hat, "hat"), (Kind::VitBench, "vitbench")];
+    let has = |name: &str| header.iter().any(|h| h == name);
+    let found =
+        kinds.into_iter().find(|(kind, _)| kind.columns().iter().all(|(name, _)| has(name)));
+    found.map(|(_, name)| name)
 }
 
 /// Reads the columns of the metrics. In a table of several sets, those of `set` alone, or all with the set's
@@ -93,6 +111,9 @@ pub(super) fn read(
     let place = |name: &str| {
         header.iter().position(|h| h == name).ok_or_else(|| {
             let found: Vec<String> = header.iter().take(12).map(|h| shown(h)).collect();
+            if let Some(why) = other_separator(path, &header) {
+                return DataError::file(path, why);
+            }
             DataError::file(path, format!("no column '{name}'; there are: {}", found.join(", ")))
         })
     };
@@ -120,13 +141,20 @@ pub(super) fn read(
             others += 1;
             continue;
         }
-        let row = of_arch.iter().map(|&(at, name)| (name, record[at].trim()));
-        let text = text(space, row);
-        archs.push(space.parse(&text).map_err(|error| DataError::Architecture {
-            path: path.into(),
-            at: format!("line {line}"),
-            column: "the architecture".into(),
-            error: Box::new(error),
+        let row = || of_arch.iter().map(|&(at, name)| (name, record[at].trim()));
+        let read = |space: &Space| space.parse(&text(space, row()));
+        archs.push(read(space).map_err(|mut error| {
+            // A file is of one scale.
+            let fits = kind.spaces().iter().find(|other| read(other).is_ok());
+            if let (Some(other), SpaceError::Text { why, .. }) = (fits, &mut error) {
+                why.push_str(&format!("; the row is of {other}: --space {other}"));
+            }
+            DataError::Architecture {
+                path: path.into(),
+                at: format!("line {line}"),
+                column: "the architecture".into(),
+                error: Box::new(error),
+            }
         })?);
         places.push(line);
         for (at, name) in &metrics {
@@ -170,6 +198,7 @@ pub(super) fn read(
     let parsed =
         ParsedRows { path, unit: "line", places, archs, names, columns, texts: vec![], report };
     let (table, report) = parsed.finish(space)?;
+    notes.extend(report.notes);
     if report.merged > 0 {
         notes.push(format!("{}: {} repeated rows merged", path.display(), report.merged));
     }

@@ -4,12 +4,13 @@
 //!   as in `7,31` or `1,234`, may be a decimal point or a separator of thousands, and is refused;
 //! - `[7.31, 7.29]`: the same as JSON;
 //! - `{"latency_ms": 7.31}` or `{"latency_ms": [7.31, 7.29]}`; `latency_s`, `latency_us` and
-//!   `latency_ns` are converted; `samples` is milliseconds too;
+//!   `latency_ns` are converted; `samples` is milliseconds too; several of them must agree;
 //! - a line `unsupported: reason`: the network cannot be run.
 
 use serde_json::Value;
 
 use crate::json_numbers;
+use crate::plausible::{contradiction, is_latency_ms, latency_range};
 
 /// Answer of a device about a network.
 pub enum DeviceAnswer {
@@ -34,7 +35,7 @@ pub fn refusal(text: &str) -> Option<String> {
     Some(short(reason.trim()))
 }
 
-/// Parses latencies in milliseconds: at least one, all positive.
+/// Parses latencies in milliseconds: at least one, all plausible.
 pub fn parse(text: &str) -> Result<Vec<f64>, String> {
     let text = text.trim();
     let samples = if text.starts_with(['{', '[']) {
@@ -54,7 +55,7 @@ pub fn parse(text: &str) -> Result<Vec<f64>, String> {
             }
             for part in parts() {
                 match part.parse() {
-                    Ok(value) if positive(value) => samples.push(value),
+                    Ok(value) if is_latency_ms(value) => samples.push(value),
                     _ => return Err(wrong(part)),
                 }
             }
@@ -70,6 +71,12 @@ pub fn parse(text: &str) -> Result<Vec<f64>, String> {
 fn of_json(json: &Value) -> Result<Vec<f64>, String> {
     let (values, unit) = match json {
         Value::Object(object) => {
+            let numbers = object.iter().filter_map(|(name, value)| {
+                Some((name.as_str(), value.as_f64().or_else(|| mean(value))?))
+            });
+            if let Some(why) = contradiction(numbers) {
+                return Err(format!("printed an object in which {why}"));
+            }
             let named = KEYS.iter().find_map(|&(key, unit)| Some((object.get(key)?, unit)));
             named.ok_or_else(|| {
                 let keys: Vec<&str> = object.keys().map(String::as_str).collect();
@@ -80,7 +87,7 @@ fn of_json(json: &Value) -> Result<Vec<f64>, String> {
         other => (other, 1.0),
     };
     let number = |value: &Value| match value.as_f64().map(|v| v * unit) {
-        Some(value) if positive(value) => Ok(value),
+        Some(value) if is_latency_ms(value) => Ok(value),
         _ => Err(wrong(&json_numbers::shown(value))),
     };
     match values {
@@ -89,12 +96,19 @@ fn of_json(json: &Value) -> Result<Vec<f64>, String> {
     }
 }
 
-fn positive(value: f64) -> bool {
-    value.is_finite() && value > 0.0
+/// Returns the mean of a list of numbers.
+fn mean(list: &Value) -> Option<f64> {
+    let list = list.as_array().filter(|list| !list.is_empty())?;
+    let sum: Option<f64> = list.iter().map(Value::as_f64).sum();
+    Some(sum? / list.len() as f64)
 }
 
 fn wrong(value: &str) -> String {
-    format!("printed '{}', expected a latency in milliseconds, a number above 0", short(value))
+    let range = latency_range();
+    format!(
+        "printed '{}', expected a latency in milliseconds, a number above 0: {range}",
+        short(value)
+    )
 }
 
 /// Shortens a text for a message of one line.
@@ -124,6 +138,7 @@ mod tests {
             ("{\"device\": \"a\", \"latency_s\": [0.5]}\n", vec![500.0]),
             ("{\"latency_ns\": [250000]}", vec![0.25]),
             ("{\"samples\": [1, 2]}", vec![1.0, 2.0]),
+            ("{\"latency_us\": [1000, 2000], \"latency_ms\": [1, 2]}", vec![1.0, 2.0]),
         ] {
             assert_eq!(parse(text).unwrap(), samples, "{text}");
         }
@@ -136,6 +151,13 @@ mod tests {
             ("[]", "printed nothing"),
             ("1 ms", "'ms'"),
             ("inf", "'inf'"),
+            ("1e300", "'1e300'"),
+            ("1e-320", "'1e-320'"),
+            ("{\"latency_s\": 1e300}", "1e-6 to 1e9 milliseconds"),
+            (
+                "{\"latency_ms\": [7, 9], \"latency_us\": 8}",
+                "'latency_ms' 8.0 and 'latency_us' 8.0 contra",
+            ),
             ("7,31 7,29", "'7,31'"),
             ("1,234.5", "'1,234.5'"),
             ("1.234,5", "'1.234,5'"),

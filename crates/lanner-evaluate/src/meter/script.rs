@@ -5,7 +5,7 @@ use std::path::Path;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
-use lanner_data::{TemporaryFolder, converted};
+use lanner_data::{MetricKind, TemporaryFolder, converted};
 use lanner_network::Skeleton;
 use lanner_space::Architecture;
 
@@ -13,6 +13,7 @@ use super::{Effort, Latency, Meter};
 use crate::EvaluateError;
 use crate::evaluator::Answer;
 use crate::measure::{Device, command_output, deployed, median, median_error};
+use crate::plausible::{is_latency_ms, latency_range};
 use crate::script::{Call, Script};
 
 /// Name of the latency that a [`Meter`] gives.
@@ -87,7 +88,12 @@ impl ScriptMeter {
         loop {
             let answer = self.device.bound(|| self.script.evaluate(call, &[], &|| false))??;
             let why = match answer {
-                Answer::Metrics(metrics) => return Ok(Some(metrics)),
+                Answer::Metrics(metrics) => match negative_cost(&metrics) {
+                    None => return Ok(Some(metrics)),
+                    Some((name, value)) => {
+                        format!("it printed {value:?} as {name}, expected 0 or more")
+                    }
+                },
                 Answer::Stopped => "stopped".into(),
                 Answer::Failed(why) => why,
             };
@@ -111,14 +117,16 @@ impl ScriptMeter {
             };
             let Some(metrics) = metrics else { return Ok(None) };
             let value = metrics.iter().find_map(|(name, v)| converted(*v, name, LATENCY));
-            match value.filter(|v| *v > 0.0 && v.is_finite()) {
+            match value.filter(|v| is_latency_ms(*v)) {
                 Some(ms) => all.push(ms),
                 None => {
-                    let printed: Vec<&str> = metrics.keys().map(String::as_str).collect();
+                    let printed: Vec<String> =
+                        metrics.iter().map(|(name, value)| format!("{name} {value:?}")).collect();
                     return Err(EvaluateError::Device(format!(
-                        "--measure command:{}: no {LATENCY} above 0 of {} (it printed {})",
+                        "--measure command:{}: no {LATENCY} above 0 of {}, {} (it printed {})",
                         self.line,
                         self.skeleton.space.print(arch),
+                        latency_range(),
                         printed.join(", ")
                     )));
                 }
@@ -127,6 +135,13 @@ impl ScriptMeter {
         let se = if all.len() > 1 { median_error(&all) } else { 0.0 };
         Ok(Some(Latency { ms: median(&all), se }))
     }
+}
+
+/// Finds a metric that is spent, such as an energy, but negative.
+fn negative_cost(metrics: &Metrics) -> Option<(&str, f64)> {
+    let is_cost = |name: &str| MetricKind::of(name) == Some(MetricKind::Cost);
+    let mut all = metrics.iter().map(|(name, value)| (name.as_str(), *value));
+    all.find(|(name, value)| *value < 0.0 && is_cost(name))
 }
 
 impl Meter for Arc<ScriptMeter> {
@@ -191,6 +206,12 @@ mod tests {
             ("echo no device >&2; exit 4", "no device"),
             ("echo '{\"energy_mJ\": 1}'", "no latency_ms above 0"),
             ("echo '{\"latency_ms\": 0}'", "no latency_ms above 0"),
+            ("echo '{\"latency_ms\": 1, \"energy_mJ\": -2}'", "printed -2.0 as energy_mJ"),
+            (
+                "echo '{\"latency_ms\": 1e300}'",
+                "1e-6 to 1e9 milliseconds (it printed latency_ms 1e300",
+            ),
+            ("echo '{\"latency_ms\": 1, \"latency_us\": 2}'", "contradict each other"),
         ] {
             let error = meter(script).unwrap().measure(&arch, Effort::Quick).unwrap_err();
             assert!(matches!(error, EvaluateError::Device(_)), "{error}");

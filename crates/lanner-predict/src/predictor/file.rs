@@ -333,6 +333,14 @@ impl ModelFile {
 
     /// The inverse of [`ModelFile::to_bytes`], for any bytes.
     pub fn from_bytes(bytes: &[u8]) -> Result<ModelFile, PredictError> {
+        // A file of a predictor begins with the length of its header.
+        let start = &bytes[..bytes.len().min(64)];
+        if start.len() > 8 && start.iter().all(|b| matches!(b, b'\t' | b'\n' | b'\r' | b' '..=b'~'))
+        {
+            let why = "a text, such as a table, and no predictor; `lanner fit TABLE --metric METRIC --out \
+                       FILE` makes one of a table";
+            return Err(model(why.into()));
+        }
         let damaged = |e: safetensors::SafeTensorError| model(format!("damaged or truncated: {e}"));
         let (_, metadata) = SafeTensors::read_metadata(bytes).map_err(damaged)?;
         let text = metadata

@@ -126,7 +126,8 @@ impl FromStr for Limit {
             };
         let value = number_of(number.trim()).filter(|n| n.is_finite());
         match (metric.trim(), value) {
-            ("", _) | (_, None) => Err(wrong("NAME<=NUMBER or NAME>=NUMBER, as top1>=90")),
+            ("", _) => Err(wrong("NAME<=NUMBER or NAME>=NUMBER, as top1>=90")),
+            (metric, None) => Err(no_number(metric, number.trim(), &wrong)),
             (metric, Some(value)) if value <= 0.0 && is_positive(metric) => {
                 Err(wrong(&format!("a number above 0, as all values of {metric} are")))
             }
@@ -136,6 +137,22 @@ impl FromStr for Limit {
             (metric, Some(value)) => Ok(Limit { metric: metric.into(), bound: bound(value) }),
         }
     }
+}
+
+/// Says why a text is no number of a limit, and how it is written.
+fn no_number(metric: &str, text: &str, wrong: &dyn Fn(&str) -> SearchError) -> SearchError {
+    let end = text.find(|c: char| c.is_alphabetic() || c == '%').unwrap_or(text.len());
+    let (number, unit) = (text[..end].trim(), &text[end..]);
+    let point = text.replace(',', ".");
+    if text.matches(',').count() == 1 && number_of(&point).is_some() {
+        return wrong(&format!("a decimal point: {point}; thousands are written 1_000 or 1e3"));
+    }
+    if number_of(number).is_some() && !unit.is_empty() {
+        return wrong(&format!(
+            "the number {number} alone: the unit of a metric is the end of its name, {metric}"
+        ));
+    }
+    wrong(&format!("a finite number after {metric}, as 4, 3.5, 60_000 or 6e4; '{text}' is none"))
 }
 
 /// Reads a number; underscores may stand between digits, as in TOML and Python.

@@ -166,6 +166,20 @@ impl Job {
         most.reduce(f64::min)
     }
 
+    /// Returns the smallest of a metric's limits to its largest value, and the largest of those to its smallest.
+    pub(crate) fn bounds_of(&self, metric: &str) -> Vec<Limit> {
+        let least = self.limits.iter().filter_map(|l| match l.bound {
+            Bound::AtLeast(value) if l.metric == metric => Some(value),
+            _ => None,
+        });
+        let least = least.reduce(f64::max).map(|value| Limit::at_least(metric, value));
+        self.limit_of(metric)
+            .map(|value| Limit::at_most(metric, value))
+            .into_iter()
+            .chain(least)
+            .collect()
+    }
+
     /// Refuses limits of which one says less than another of the same metric, or that no value keeps.
     pub(crate) fn check_limits(&self) -> Result<(), SearchError> {
         for (i, limit) in self.limits.iter().enumerate() {
@@ -216,10 +230,10 @@ impl Job {
                 "the limit {l}: a latency has a largest value only, {LATENCY}<=4"
             ));
         }
-        match self.limits.iter().find(|l| !l.value().is_finite()) {
-            Some(l) => wrong(format!("the limit of {} is {}", l.metric, l.value())),
-            None => Ok(()),
+        if let Some(l) = self.limits.iter().find(|l| !l.value().is_finite()) {
+            return wrong(format!("the limit of {} is {}", l.metric, l.value()));
         }
+        Ok(())
     }
 }
 

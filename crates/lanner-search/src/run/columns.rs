@@ -13,8 +13,8 @@ use lanner_space::{Architecture, Space};
 use super::tables::Tables;
 use crate::job::LATENCY;
 use crate::study::costs::COUNTED;
-use crate::study::{ANALYTIC, analytic};
-use crate::{Evaluate, Job, SearchError, Setup};
+use crate::study::{ANALYTIC, Measurement, analytic};
+use crate::{Bound, Evaluate, Job, Limit, SearchError, Setup};
 
 /// A function that measures metrics of a network by name; `None` if the network cannot be measured.
 pub type Measure = Arc<
@@ -102,7 +102,7 @@ impl Columns {
                 }
                 // Then the evaluation gives the metric.
                 None if evaluator.may_tell(metric) => {}
-                None => return Err(unknown(metric, &columns.tables)),
+                None => return Err(unknown(metric, &job.limits, &columns.tables)),
             }
         }
         Ok(columns)
@@ -157,7 +157,10 @@ impl Columns {
 
     /// Tells how a metric is known, for the record.
     pub fn how(&self, metric: &str) -> &'static str {
-        if self.measured.iter().any(|m| m == metric) { MEASURED } else { "looked up" }
+        match self.measured.iter().any(|m| m == metric) {
+            true => MEASURED,
+            false => Measurement::LOOKED_UP,
+        }
     }
 }
 
@@ -168,16 +171,25 @@ pub(super) fn named<'a>(job: &'a Job, space: &'a Space) -> impl Iterator<Item = 
         .filter(|m| analytic(space, m).is_none())
 }
 
-fn unknown(metric: &str, tables: &[Arc<Table>]) -> SearchError {
+/// Refuses a metric that no table has, and names the one that is meant if only its unit differs.
+fn unknown(metric: &str, limits: &[Limit], tables: &[Arc<Table>]) -> SearchError {
+    let names = || tables.iter().flat_map(|t| t.names.iter().map(String::as_str));
+    let other =
+        names().chain([LATENCY]).find_map(|name| Some((name, converted(1.0, metric, name)?)));
     let mut known: Vec<&str> = [LATENCY].into_iter().chain(ANALYTIC).collect();
-    known.extend(tables.iter().flat_map(|t| t.names.iter().map(String::as_str)).take(20));
+    known.extend(names().take(20));
     let known = known.join(", ");
-    SearchError::Setting {
-        name: "limit",
-        value: metric.into(),
-        why: format!(
-            "no metric '{metric}' to limit or to weigh; there are: {known}, and the columns of \
-             --latency-table FILE"
+    let why = match (other, limits.iter().find(|l| l.metric == metric)) {
+        (Some((name, factor)), Some(limit)) => {
+            let sign = if matches!(limit.bound, Bound::AtMost(_)) { "<=" } else { ">=" };
+            // Without the last digits, which the conversion made.
+            let value: f64 = format!("{:.12e}", limit.value() * factor).parse().unwrap_or(f64::NAN);
+            format!("the metric is {name} here: --limit '{name}{sign}{value}'")
+        }
+        (Some((name, _)), None) => format!("the metric is {name} here"),
+        (None, _) => format!(
+            "no metric '{metric}' to limit or to weigh; there are: {known}, and the columns of              --latency-table FILE"
         ),
-    }
+    };
+    SearchError::Setting { name: "limit", value: metric.into(), why }
 }

@@ -34,7 +34,8 @@ impl Run {
             "skeleton": self.skeleton.describe(),
             "metrics": trial.metrics,
             "latency_ms": latency.map(|l| l.ms),
-            "latency_ms_se": latency.map(|l| l.se),
+            // A single value has no error.
+            "latency_ms_se": latency.map(|l| l.se).filter(|se| *se > 0.0),
             "limits": job.limits,
             "device": self.study.device()?.into_iter().collect::<BTreeMap<_, _>>(),
             "trial": trial.id,
@@ -134,7 +135,7 @@ impl Run {
         }
         if let Some(latency) = point.latency {
             fields[LATENCY] = json!(latency.ms);
-            fields["latency_ms_se"] = json!(latency.se);
+            fields["latency_ms_se"] = json!(Some(latency.se).filter(|se| *se > 0.0));
         }
         fields["arch"] = json!(self.study.space().print(&point.trial.arch));
         fields

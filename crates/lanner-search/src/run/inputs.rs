@@ -71,10 +71,9 @@ pub(super) fn check(inputs: &[Input]) -> Result<(), SearchError> {
             Ok(_) => {
                 "its content has changed since the study was begun, and values of both would be \
                       mixed: put the old one back, or begin another study"
+                    .into()
             }
-            Err(e) => {
-                return Err(SearchError::Io { path: path.clone(), source: e });
-            }
+            Err(e) => format!("the study goes on with this file only: {e}; put it back there"),
         };
         return Err(SearchError::Settings {
             why: format!("{} (--{option}): {why}", path.display()),

@@ -41,6 +41,7 @@ mod measuring;
 mod other_devices;
 mod quiet;
 mod ranked;
+mod reachable;
 mod rounds;
 mod setup;
 mod tables;
@@ -161,6 +162,8 @@ impl Run {
         own: Own,
         control: &mut Control,
     ) -> Result<Run, SearchError> {
+        // Before a table says that no network keeps them.
+        job.check_limits()?;
         let mut job = job.clone();
         let mut setup = job.setup.take().unwrap_or_else(|| Setup::new(Evaluate::Function));
         let runs_command = matches!(setup.evaluate, Evaluate::Command(_))
@@ -212,6 +215,7 @@ impl Run {
         job.setup = Some(setup.clone());
         let inputs = inputs::of(&job, &setup)?;
         let archs = with_values(evaluator.listed().unwrap_or_default(), &job, &mut tables)?;
+        reachable::check(&job.limits, &columns, &space, &archs)?;
         let study = Study::create_with(folder, &job, &archs, &own.first, &warm_start, predictors)?;
         let mut run = Run {
             study,
@@ -292,9 +296,9 @@ impl Run {
         Ok(run)
     }
 
-    /// Sentences about cells of the tables that have no number, such as `nan`.
-    pub fn left_out(&self) -> &[String] {
-        &self.tables.left_out
+    /// Sentences about cells of the tables that have no number, such as `nan`, and about rows that disagree.
+    pub fn table_notes(&self) -> &[String] {
+        &self.tables.notes
     }
 
     pub fn study(&self) -> &Study {

@@ -10,8 +10,8 @@ use lanner_space::Space;
 #[derive(Default)]
 pub struct Tables {
     read: Vec<(PathBuf, Arc<Table>)>,
-    /// Sentences about cells that have no number.
-    pub left_out: Vec<String>,
+    /// Sentences about cells that have no number, and rows that disagree.
+    pub notes: Vec<String>,
 }
 
 impl Tables {
@@ -20,7 +20,7 @@ impl Tables {
             return Ok(Arc::clone(table));
         }
         let (table, report) = Table::read(file, space)?;
-        self.left_out.extend(report.left_out);
+        self.notes.extend(report.notes);
         let table = Arc::new(table);
         self.read.push((file.into(), Arc::clone(&table)));
         Ok(table)

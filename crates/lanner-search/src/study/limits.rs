@@ -299,8 +299,25 @@ impl Study {
         metric: &str,
         archs: &[Architecture],
     ) -> Result<Vec<Belief>, SearchError> {
-        let unlimited = Limit::at_most(metric, f64::INFINITY);
-        let limit = self.job.limits.iter().find(|l| l.metric == metric).unwrap_or(&unlimited);
+        let mut bounds = self.job.bounds_of(metric).into_iter();
+        let bound = bounds.next().unwrap_or(Limit::at_most(metric, f64::INFINITY));
+        let mut beliefs = self.forecast_within(&bound, archs)?;
+        for bound in bounds {
+            // No value misses both a largest and a smallest value.
+            let others = self.forecast_within(&bound, archs)?;
+            let both = |a: f64, b: f64| (a + b - 1.0).max(0.0);
+            beliefs.iter_mut().zip(others).for_each(|(a, b)| a.within = both(a.within, b.within));
+        }
+        Ok(beliefs)
+    }
+
+    /// Predicts a metric, and the probability to be within this limit of it.
+    fn forecast_within(
+        &self,
+        limit: &Limit,
+        archs: &[Architecture],
+    ) -> Result<Vec<Belief>, SearchError> {
+        let metric = limit.metric.as_str();
         if let Some((_, adapted)) = self.limits.adapted.iter().find(|a| a.0 == metric) {
             let expected = adapted.latencies_once(archs);
             let mut beliefs: Vec<Belief> =

@@ -112,6 +112,18 @@ impl Study {
         })
     }
 
+    /// Counts the values that were measured, and those that were looked up in tables, without those of the
+    /// comparison's own evaluation.
+    pub fn measured_and_looked_up(&self) -> Result<(usize, usize), SearchError> {
+        let (mut measured, mut looked_up) = (0, 0);
+        self.for_each_measurement(|m| match (m.comparison, m.is_looked_up()) {
+            (true, _) => {}
+            (false, true) => looked_up += 1,
+            (false, false) => measured += 1,
+        })?;
+        Ok((measured, looked_up))
+    }
+
     /// Returns the mean duration of the latest `most` evaluations, seconds; NaN if there are none.
     pub fn seconds_each(&self, most: usize) -> Result<f64, SearchError> {
         self.database.read(|c| {

@@ -74,7 +74,8 @@ impl Study {
     /// if it can be read and its checksum is right; rows of a schema before 6 have none.
     ///
     /// # Errors
-    /// There is no database at `from`, something is at `to` already, or it cannot be written.
+    /// There is no database at `from`, nothing in it is sound, something is at `to` already, or it cannot
+    /// be written.
     pub fn rescue(from: impl AsRef<Path>, to: impl AsRef<Path>) -> Result<Rescued, SearchError> {
         let (from, to) = (file(from.as_ref(), false), file(to.as_ref(), true));
         if to.exists() {
@@ -84,6 +85,15 @@ impl Study {
         let mut rescued = Rescued::default();
         let made = Database::create(&to, |c| damaged.copy(c, &mut rescued))?;
         if rescued.lost_settings.iter().any(|key| KEYS[..NEEDED].contains(&key.as_str())) {
+            if rescued.trials == 0 && rescued.measurements == 0 {
+                drop(made);
+                super::database::remove(&to)?;
+                // Only a folder that holds nothing else goes with it.
+                let _ = to.parent().map(std::fs::remove_dir);
+                let why = "no settings, no trial and no measurement of a study can be read in it; nothing \
+                           was written";
+                return Err(SearchError::NoStudy { path: from, why: why.into() });
+            }
             let folder = to.parent().unwrap_or(Path::new(".")).to_path_buf();
             let tables = [("trials.csv", TRIALS), ("measurements.csv", MEASUREMENTS)];
             for (name, sql) in tables {

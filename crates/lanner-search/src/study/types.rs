@@ -126,6 +126,14 @@ impl Measurement {
         }
     }
 
+    /// Effort of a value that a table gave.
+    pub(crate) const LOOKED_UP: &str = "looked up";
+
+    /// Tells whether a table gave the value, not a measurement.
+    pub fn is_looked_up(&self) -> bool {
+        self.budget == Measurement::LOOKED_UP
+    }
+
     /// Returns the fields by name, with the architecture as text.
     pub fn json(&self, space: &Space) -> Value {
         json!({

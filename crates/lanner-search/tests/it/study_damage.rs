@@ -215,3 +215,16 @@ fn what_lanner_does_not_make_is_refused() {
     rusqlite::Connection::open(&path).unwrap().execute_batch("ANALYZE").unwrap();
     assert!(Study::open(&path).is_ok());
 }
+
+#[test]
+fn nothing_is_written_of_a_database_without_a_study() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("study.db");
+    let foreign = rusqlite::Connection::open(&path).unwrap();
+    foreign.execute_batch("CREATE TABLE songs (name); INSERT INTO songs VALUES ('a')").unwrap();
+    drop(foreign);
+    let saved = folder.path().join("saved");
+    let message = Study::rescue(&path, &saved).unwrap_err().to_string();
+    assert!(message.contains("study.db: no settings, no trial and no measurement"), "{message}");
+    assert!(!saved.exists());
+}

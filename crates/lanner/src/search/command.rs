@@ -90,7 +90,7 @@ pub fn run(args: &SearchArgs, given: Given, folder: &Path, kept: bool) -> anyhow
             Run::create(folder, &job, own, &mut control).map_err(search_error)?
         }
     };
-    run.left_out().iter().for_each(|sentence| say!("note: {sentence}"));
+    run.table_notes().iter().for_each(|sentence| say!("note: {sentence}"));
     let way = match kept {
         true => {
             let name = job::quoted(&folder.display().to_string());

@@ -1,7 +1,7 @@
 //! Prints the short table that a search ends with.
 
 use lanner_search::run::{Choice, Found, Run};
-use lanner_search::study::{State, Trial};
+use lanner_search::study::{State, Study, Trial};
 use lanner_search::{Job, LATENCY};
 use serde_json::Value;
 
@@ -21,10 +21,17 @@ pub fn print(
     }
     let (study, job) = (run.study(), run.study().job());
     let counts = study.counts()?;
-    let measurements = study.measurements()?.iter().filter(|m| m.metric == LATENCY).count();
+    let (measured, looked_up) = study.measured_and_looked_up()?;
     let mut rows = Vec::new();
     for choice in &found.comparison.rows {
         let mut row = chosen(choice, job);
+        for metric in job.limits.iter().map(|limit| &limit.metric) {
+            if row.get(metric).is_none()
+                && let Some(value) = looked_up_or_measured(study, choice, metric)?
+            {
+                row = row.with(metric, value);
+            }
+        }
         if rows.is_empty() {
             for limit in &job.limits {
                 row = row.with(&format!("limit_{}", limit.metric), limit.value());
@@ -33,7 +40,8 @@ pub fn print(
                 .with("evaluations", counts.done + counts.failed)
                 .with("failed", counts.failed)
                 .with("over_a_limit", run.over_a_limit()?)
-                .with("measurements", measurements)
+                .with("measurements", measured)
+                .with("looked_up", looked_up)
                 .with("seconds", found.seconds);
         }
         if let Some(arch) = &choice.arch {
@@ -72,18 +80,24 @@ pub fn print(
 /// Prints the choices as a table that fits a terminal, and below it the costs of the search and how
 /// each choice was found.
 fn print_short(rows: &[Row], job: &Job) -> anyhow::Result<()> {
-    let below = ["evaluations", "failed", "over_a_limit", "measurements", "seconds", "how"];
+    let below =
+        ["evaluations", "failed", "over_a_limit", "measurements", "looked_up", "seconds", "how"];
     let is_below = |name: &str| below.contains(&name) || name.starts_with("limit_");
     let table: Vec<Row> = rows.iter().map(|row| row.without(is_below)).collect();
     print_rows(&table, false)?;
     let of = |name: &str| rows.iter().find_map(|row| row.get(name)).unwrap_or_default();
     let (evaluations, failed) = (of("evaluations"), of("failed"));
-    let (over, measurements) = (of("over_a_limit"), of("measurements"));
+    let over = of("over_a_limit");
+    let known = match (of("measurements"), of("looked_up")) {
+        (measured, 0.0) => format!("{measured} measurements"),
+        (0.0, looked_up) => format!("{looked_up} values looked up"),
+        (measured, looked_up) => format!("{measured} measurements, {looked_up} values looked up"),
+    };
     let limits: String = job.limits.iter().map(|l| format!("within {l}; ")).collect();
     let networks = if over == 1.0 { "network" } else { "networks" };
     println!(
-        "\n{limits}{evaluations} evaluations ({failed} failed), {measurements} latencies measured, \
-         {over} {networks} over a limit, {:.1} s",
+        "\n{limits}{evaluations} evaluations ({failed} failed), {known}, {over} {networks} over a \
+         limit, {:.1} s",
         of("seconds")
     );
     for row in rows {
@@ -123,6 +137,17 @@ fn print_certainty(run: &Run, found: &Found) -> anyhow::Result<()> {
     Ok(())
 }
 
+/// Returns the last value of a limited metric of a choice.
+fn looked_up_or_measured(
+    study: &Study,
+    choice: &Choice,
+    metric: &str,
+) -> anyhow::Result<Option<f64>> {
+    let Some(arch) = &choice.arch else { return Ok(None) };
+    let known = study.measurements_of(&study.space().parse(arch)?)?;
+    Ok(known.iter().rfind(|m| m.metric == metric && !m.comparison).map(|m| m.value))
+}
+
 /// Makes the row of a choice, the objectives first.
 fn chosen(choice: &Choice, job: &Job) -> Row {
     let mut row = Row::new().with("choice", choice.choice.as_str());
@@ -133,7 +158,11 @@ fn chosen(choice: &Choice, job: &Job) -> Row {
         }
     }
     if let Some(latency) = choice.latency {
-        row = row.with(LATENCY, latency.ms).with("latency_ms_se", latency.se);
+        row = row.with(LATENCY, latency.ms);
+        // A single value has no error.
+        if latency.se > 0.0 {
+            row = row.with("latency_ms_se", latency.se);
+        }
     }
     choice.predicted_ms.into_iter().fold(row, |row, ms| row.with("predicted_ms", ms))
 }
