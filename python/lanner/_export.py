@@ -71,15 +71,23 @@ def to_onnx(module: "torch.nn.Module", example_input: Any, open_batch: bool = Fa
 
 
 def as_trained(module: "torch.nn.Module") -> None:
-    """Changes initial weights that are all of one value, such as those of norms, a little: the exporter keeps
-    equal ones once, and a network would be counted and measured as smaller than it is after its training.
+    """Changes initial weights a little that are all of one value, such as those of norms, or equal to those of
+    another layer, such as a copy: the exporter keeps equal ones once, and a network would be counted and measured
+    as smaller than it is after its training.
     """
     import torch
 
+    seen: dict[tuple[Any, ...], list[torch.Tensor]] = {}
     with torch.no_grad():
+        # Weights that layers share are listed once.
         for weights in module.parameters():
-            if weights.is_floating_point() and weights.numel() and bool((weights == weights.flatten()[0]).all()):
+            if not weights.is_floating_point() or not weights.numel():
+                continue
+            alike = seen.setdefault((weights.shape, weights.dtype, float(weights.sum())), [])
+            if bool((weights == weights.flatten()[0]).all()) or any(torch.equal(weights, other) for other in alike):
                 weights += 1e-3 * torch.rand_like(weights)
+            else:
+                alike.append(weights)
         for norm in module.modules():
             if isinstance(norm, torch.nn.modules.batchnorm._BatchNorm):
                 for statistics in (norm.running_mean, norm.running_var):

@@ -1,5 +1,6 @@
 """Spaces of parameters in studies, and own PyTorch networks."""
 
+import copy
 import json
 import math
 
@@ -81,6 +82,19 @@ def test_a_measure_function_that_leaves_out_a_limited_metric_is_told(second):
     )
     with pytest.raises(lanner.MeasureError, match="measure returned"):
         study.optimize(score, n_trials=5)
+
+
+def test_copies_of_a_layer_have_parameters_of_their_own():
+    torch = pytest.importorskip("torch")
+    pytest.importorskip("onnxscript")
+    from lanner._export import as_trained, to_onnx
+
+    one = torch.nn.Linear(16, 16)
+    copies = [copy.deepcopy(one) for _ in range(3)]
+    tied = torch.nn.Sequential(*copies, copies[0])
+    as_trained(tied)
+    # The tied layer is one, and copies become others by training.
+    assert lanner.onnx_cost(to_onnx(tied, torch.zeros(1, 16)))["params"] == 3 * (16 * 16 + 16)
 
 
 def test_own_networks_are_measured_before_they_are_trained(tmp_path):

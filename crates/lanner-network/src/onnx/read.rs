@@ -166,6 +166,8 @@ struct Reader<'a> {
     /// Means and variances of batch norms, first states of recurrent layers, and factors by which images are
     /// resized.
     no_weights: HashSet<&'a str>,
+    /// Inputs of layers with weights.
+    of_layers: HashSet<&'a str>,
     /// Number of weights where several share a byte.
     packed: HashMap<&'a str, u64>,
     /// Numbers of constants that are kept.
@@ -185,6 +187,7 @@ impl<'a> Reader<'a> {
             inputs: Vec::new(),
             nodes: Vec::new(),
             no_weights: HashSet::new(),
+            of_layers: HashSet::new(),
             packed: HashMap::new(),
             kept: 0,
         }
@@ -339,6 +342,10 @@ impl<'a> Reader<'a> {
         let all = inputs.iter().flatten().map(|&i| &self.facts[i]);
         let weights = all.filter(|f| f.constant && is_weight(f.kind));
         let weights = weights.map(|f| f.len()).fold(0, u64::saturating_add);
+        if matches!(kind, TensorOp::Conv | TensorOp::Linear | TensorOp::Recurrent | TensorOp::Norm)
+        {
+            self.of_layers.extend(&node.inputs);
+        }
         match node.op {
             "BatchNormalization" => self.no_weights.extend(node.inputs.iter().skip(3)),
             "Resize" | "Upsample" => self.no_weights.extend(node.inputs.iter().skip(1)),
@@ -399,10 +406,11 @@ impl<'a> Reader<'a> {
             outputs.push(number);
         }
         let (mut params, mut weight_bytes) = (0u64, 0u64);
-        // Some exporters write weights as nodes.
+        // Some exporters write weights as nodes, as all do with constants of the program, such as angles.
         let of_nodes = graph.nodes.iter().filter(|n| n.op == "Constant" && is_standard(n.domain));
+        let of_nodes = of_nodes.flat_map(|n| n.outputs.iter().copied());
         let stored = graph.weights.iter().map(|w| w.name);
-        for name in stored.chain(of_nodes.flat_map(|n| n.outputs.iter().copied())) {
+        for name in stored.chain(of_nodes.filter(|name| self.of_layers.contains(name))) {
             let Some(known) = self.numbers.get(name).map(|&number| &self.facts[number]) else {
                 continue;
             };
