@@ -14,7 +14,8 @@ use super::{INPUT, OUTPUT};
 
 mod recurrent;
 
-/// Most multiply-accumulates and weights of a probe: more time would tell no more.
+/// Most multiply-accumulates and weights of a probe: more time would tell no more. The first layer of a recurrent
+/// one may have thrice as many.
 const MOST_MACS: usize = 500_000_000;
 const MOST_WEIGHTS: usize = 12_000_000;
 
@@ -448,7 +449,9 @@ mod tests {
             let graph = read(&probe(number), &ReadOptions::default()).unwrap();
             let cost = graph.cost();
             assert!(cost.unknown.is_empty(), "{:?}", cost.unknown);
-            assert!(cost.products < 2 * MOST_MACS as u64, "{number}: {}", cost.products);
+            // The first recurrent layer has any size of its ranges.
+            let times = if number < FIRST_RECURRENT { 2 } else { 4 };
+            assert!(cost.products < times * MOST_MACS as u64, "{number}: {}", cost.products);
             operators.extend(graph.nodes.into_iter().map(|n| n.op));
         }
         for op in [
