@@ -38,7 +38,8 @@ pub(crate) const CLASSES: [&str; 30] = [
     "unknown",
 ];
 /// Sums of an operation: number, products, products that padding to vectors adds, special, groups,
-/// weights, weights beyond two sizes of caches, values read and written, those beyond a cache.
+/// weights, weights beyond two sizes of caches, values read and written, those beyond a cache. Of a recurrent layer the
+/// third and fourth are values of its states and its steps.
 const SUMS: usize = 10;
 /// Places of the number of operations, of products and of values moved among them.
 pub(crate) const NUMBER: usize = 0;
