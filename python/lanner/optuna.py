@@ -141,7 +141,7 @@ class LannerSampler(optuna.samplers.BaseSampler):
         self._known: str | None = None
         self._study: Study | None = None
         self._running: dict[int, Trial] = {}
-        """Parameters that were asked for by each trial that runs in this process."""
+        """Trials of the study that run in this process, by the id of Optuna's trial."""
         self._told: set[int] = set()
         """Trials of Optuna that ended and that the study has."""
 
